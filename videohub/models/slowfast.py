@@ -1,0 +1,163 @@
+"""SlowFast: a slow pathway for what is there, a fast and thin one for what moves (arXiv:1812.03982)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from videohub.models.heads import WINDOW_7, Activation, Head, build_head
+from videohub.models.non_local import NonLocalBlocks
+from videohub.models.stages import HALVE, Blocks, LastStage, initialise, stages
+
+
+class Lateral(nn.Module):
+    """Bring fast features to the slow pathway's frame rate, with twice the channels."""
+
+    def __init__(self, width: int, *, alpha: int, kernel: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv3d(width, 2 * width, (kernel, 1, 1), (alpha, 1, 1), padding=(kernel // 2, 0, 0), bias=False)
+        self.norm = nn.BatchNorm3d(2 * width, eps=1e-5)
+        self.relu = nn.ReLU(inplace=True)
+
+    def forward(self, fast: Tensor) -> Tensor:
+        return self.relu(self.norm(self.conv(fast)))
+
+
+class SlowFast(nn.Module):
+    """Two pathways watch one clip; lateral connections carry fast features into the slow one."""
+
+    def __init__(
+        self,
+        blocks: Blocks,
+        *,
+        width: int,
+        alpha: int,
+        beta_inv: int,
+        lateral_kernel: int,
+        res4_temporal: tuple[int, int] | None,
+        non_local: NonLocalBlocks | None,
+        res5: LastStage,
+        head: Head,
+        num_classes: int,
+        activation: Activation,
+    ) -> None:
+        super().__init__()
+        self.alpha = alpha
+        thin = width // beta_inv
+        slow_temporal, fast_temporal = res4_temporal or (None, None)
+        carried = {"stem": thin, "res2": 4 * thin, "res3": 8 * thin, "res4": 16 * thin}
+        self.lateral = nn.ModuleDict(
+            {stage: Lateral(channels, alpha=alpha, kernel=lateral_kernel) for stage, channels in carried.items()}
+        )
+        self.slow = nn.ModuleDict(
+            stages(
+                blocks,
+                width=width,
+                temporal_kernels=(1, [1], [1], [3], [3]),
+                res4_temporal=slow_temporal,
+                res5=res5,
+                lateral_widths=[2 * channels for channels in carried.values()],
+                non_local=non_local,
+            )
+        )
+        self.fast = nn.ModuleDict(
+            stages(
+                blocks,
+                width=thin,
+                temporal_kernels=(5, [3], [3], [3], [3]),
+                res4_temporal=fast_temporal,
+                res5=res5,
+            )
+        )
+        self.head = build_head(
+            head,
+            [32 * width, 32 * thin],
+            frames=None,
+            stride=16 * res5["stride"],
+            num_classes=num_classes,
+            activation=activation,
+        )
+        initialise(self)
+
+    def forward(self, clip: Tensor | Sequence[Tensor], boxes: Tensor | None = None) -> Tensor:
+        """Return logits: (B, classes) for a clip (B, 3, T, H, W); (K, classes) with boxes (K, 5) where it detects.
+
+        The clip may also be the two pathways' frames, [slow (B, 3, T / alpha, H, W), fast (B, 3, T, H, W)].
+        """
+        return self.head(self.feature_maps(clip), boxes)
+
+    def features(self, clip: Tensor | Sequence[Tensor], boxes: Tensor | None = None) -> Tensor:
+        """Return pooled features before the projection, (B, D), or (K, D) per box where it detects: slow, then fast."""
+        return self.head.features(self.feature_maps(clip), boxes)
+
+    def feature_maps(self, clip: Tensor | Sequence[Tensor]) -> list[Tensor]:
+        """Return the output of res5 of both pathways, slow first."""
+        slow, fast = self._pathways(clip)
+        for stage, slow_stage in self.slow.items():
+            slow, fast = slow_stage(slow), self.fast[stage](fast)
+            if stage in self.lateral:
+                slow = torch.cat([slow, self.lateral[stage](fast)], dim=1)
+        return [slow, fast]
+
+    def _pathways(self, clip: Tensor | Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        if isinstance(clip, Tensor):
+            if clip.ndim != 5 or clip.shape[1] != 3:
+                raise ValueError(f"clip: found shape {tuple(clip.shape)}, expected (B, 3, T, H, W)")
+            return slow_frames(clip, self.alpha), clip
+        if len(clip) != 2 or clip[1].shape[2] != self.alpha * clip[0].shape[2]:
+            raise ValueError(
+                f"clip: found a list of shapes {[tuple(pathway.shape) for pathway in clip]}, expected [slow, fast] "
+                f"where fast has {self.alpha} times as many frames"
+            )
+        return clip[0], clip[1]
+
+
+def slow_frames(clip: Tensor, alpha: int) -> Tensor:
+    """Return the slow pathway's frames of a clip (B, 3, T, H, W): T // alpha of them, both ends included.
+
+    Source: the original's truncated `linspace`; for 32 frames and alpha 4 these are 0, 4, 8, 13, 17, 22, 26, 31.
+    Raises: ValueError if the clip is shorter than `alpha`.
+    """
+    frames = clip.shape[2]
+    if frames < alpha:
+        raise ValueError(f"clip: found {frames} frames, expected at least alpha = {alpha}")
+    positions = torch.linspace(0, frames - 1, frames // alpha).long()
+    return clip.index_select(2, positions.to(clip.device))
+
+
+def slowfast(
+    *,
+    blocks: Blocks = "R50",
+    width: int = 64,
+    alpha: int = 4,
+    beta_inv: int = 8,
+    lateral_kernel: int = 7,
+    res4_temporal: tuple[int, int] | None = None,
+    non_local: NonLocalBlocks | None = None,
+    res5: LastStage = HALVE,
+    head: Head = WINDOW_7,
+    num_classes: int = 400,
+    frames: int = 32,
+    activation: Activation = "softmax",
+) -> SlowFast:
+    """SlowFast with `alpha` fast frames for each slow one and a fast pathway `beta_inv` times thinner.
+
+    Its head averages over all frames, whatever their number, so `frames` only has to suffice for one slow frame.
+    """
+    if frames < alpha:
+        raise ValueError(f"frames: found {frames}, expected at least alpha = {alpha}")
+    return SlowFast(
+        blocks,
+        width=width,
+        alpha=alpha,
+        beta_inv=beta_inv,
+        lateral_kernel=lateral_kernel,
+        res4_temporal=res4_temporal,
+        non_local=non_local,
+        res5=res5,
+        head=head,
+        num_classes=num_classes,
+        activation=activation,
+    )
