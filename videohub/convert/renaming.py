@@ -1,0 +1,104 @@
+"""Names both ways: the tensors of a published file under our names, and ours under its names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from videohub.convert import tables
+from videohub.convert.checkpoint import Checkpoint
+from videohub.convert.tables import Table, shapes
+from videohub.errors import ConversionError
+from videohub.registry.schema import Record
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_KERNEL = re.compile(r"\.(conv\w*|theta|phi|g|out)\.weight$")
+
+
+def table_for(record: Record, family: str) -> Table:
+    """Return the table for a file of `family`; the record's own unless the bytes turned out to be another family's."""
+    own = tables.load(record.checkpoint.table)
+    return own if own.family == family else tables.find(own.layout, family)
+
+
+def to_state_dict(checkpoint: Checkpoint, record: Record, *, ignore: Sequence[str] = ()) -> dict[str, Tensor]:
+    """Return the checkpoint's tensors under our names.
+
+    Every key is matched whole by exactly one rule, or named by the table's `ignore` or by a pattern of `ignore`.
+    Kernels get back the unit dimensions that the file left out; nothing else changes shape or value.
+
+    Raises: ConversionError that lists the keys and shapes which no rule, two rules or one name twice claim.
+    """
+    import torch
+
+    if checkpoint.family == "videohub":
+        return {key: torch.from_numpy(array) for key, array in checkpoint.tensors.items()}
+    where = f"{record.name}: {checkpoint.source}"
+    if checkpoint.family == "unknown":
+        raise ConversionError(
+            f"{where}: these keys belong to no family that videohub knows:\n"
+            + shapes(checkpoint.tensors, checkpoint.tensors)
+        )
+    table = table_for(record, checkpoint.family)
+    wanted = [
+        key
+        for key in checkpoint.tensors
+        if table.ignored(key) is None and not any(fnmatchcase(key, pattern) for pattern in ignore)
+    ]
+    names = _one_to_one(table.to_ours(wanted), checkpoint.tensors, f"{where}: {table.name}")
+    state = {}
+    for key, name in names.items():
+        array = checkpoint.tensors[key]
+        array = array.reshape(_with_units(name, array.shape, table))
+        if name.endswith("num_batches_tracked"):
+            array = array.astype(np.int64)
+        state[name] = torch.from_numpy(array)
+    return state
+
+
+def to_published(state: Mapping[str, Tensor], table: Table) -> dict[str, Tensor]:
+    """Return our tensors under the names of the table's family; what that family has no name for is left out.
+
+    Raises: ConversionError that lists the keys that the table cannot name.
+    """
+    wanted = [key for key in state if not table.is_absent(key)]
+    names = _one_to_one(table.to_published(wanted), state, table.name)
+    return {name: state[key] for key, name in names.items()}
+
+
+def _one_to_one(found: Mapping[str, Sequence[str]], tensors: Mapping[str, object], where: str) -> dict[str, str]:
+    """Return key → name, or refuse with every key that has no name, several names, or a name already given."""
+    problems = []
+    if nameless := [key for key, names in found.items() if not names]:
+        problems.append(
+            f"  no rule knows {len(nameless)} of {len(found)} keys (accept one knowingly with --ignore PATTERN):\n"
+            + shapes(tensors, nameless)
+        )
+    if doubled := [key for key, names in found.items() if len(names) > 1]:
+        problems.append(f"  {len(doubled)} keys match two rules:\n" + shapes(tensors, doubled))
+    owner: dict[str, str] = {}
+    for key, names in found.items():
+        for name in names[:1]:
+            if name in owner:
+                problems.append(f"  {owner[name]} and {key} would both become {name}")
+            owner[name] = key
+    if problems:
+        raise ConversionError(f"{where}: the keys do not fit:\n" + "\n".join(problems))
+    return {key: names[0] for key, names in found.items()}
+
+
+def _with_units(name: str, shape: tuple[int, ...], table: Table) -> tuple[int, ...]:
+    """Return the shape of a kernel with the unit dimensions that files of this family leave out."""
+    if not _KERNEL.search(name) or len(shape) >= 5:
+        return shape
+    if table.kernels == "trailing" and len(shape) >= 2:
+        return shape + (1,) * (5 - len(shape))
+    if table.kernels == "image" and len(shape) == 4:
+        return (*shape[:2], 1, *shape[2:])
+    return shape

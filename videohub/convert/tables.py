@@ -1,0 +1,204 @@
+"""Two-way key tables: rules that name a tensor in a published file and in our networks, readable in both directions."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from videohub import resources
+from videohub.errors import ConversionError, RegistryError
+from videohub.registry.reading import read_yaml
+
+Field = str | dict[str, str]
+Kernels = Literal["trailing", "image", "exact"]
+
+
+class TableFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A table as it is written in `converters/NAME.yaml`."""
+
+    family: str
+    layout: str
+    fields: dict[str, Field]
+    rules: list[str]
+    ignore: dict[str, str]
+    absent: dict[str, str]
+    kernels: Kernels
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One line of a table: the published key on the left, ours on the right, the same fields on both sides."""
+
+    left: str
+    right: str
+
+
+@dataclass(frozen=True)
+class Table:
+    """A key table of one family of files and one layout of networks.
+
+    `ignore` (patterns of published keys) and `absent` (patterns of our keys) give the reason for each pattern.
+    """
+
+    name: str
+    family: str
+    layout: str
+    fields: Mapping[str, Field]
+    rules: tuple[Rule, ...]
+    ignore: Mapping[str, str]
+    absent: Mapping[str, str]
+    kernels: Kernels
+    digest: str
+
+    def ignored(self, key: str) -> str | None:
+        """Return why a published key is left aside, or None if it is not."""
+        return next((why for pattern, why in self.ignore.items() if fnmatchcase(key, pattern)), None)
+
+    def is_absent(self, key: str) -> bool:
+        """Say whether published files have no counterpart of one of our keys."""
+        return any(fnmatchcase(key, pattern) for pattern in self.absent)
+
+    def to_ours(self, keys: Iterable[str]) -> dict[str, list[str]]:
+        """Return, for each published key, the names that the rules give it in our networks; one is right."""
+        return self._apply(list(keys), forward=True)
+
+    def to_published(self, keys: Iterable[str]) -> dict[str, list[str]]:
+        """Return, for each of our keys, the names that the rules give it in a published file; one is right."""
+        return self._apply(list(keys), forward=False)
+
+    def _apply(self, keys: list[str], *, forward: bool) -> dict[str, list[str]]:
+        fields = _bind(self.fields, _last_blocks(keys))
+        steps = [_Step(rule.left, rule.right, fields) if forward else _Step(rule.right, rule.left, fields, reverse=True)
+                 for rule in self.rules]  # fmt: skip
+        return {key: [name for step in steps if (name := step(key)) is not None] for key in keys}
+
+
+@functools.cache
+def load(name: str) -> Table:
+    """Return the table `converters/NAME.yaml`.
+
+    Raises: ConversionError for an unknown name; RegistryError if the file breaks the rules of tables.
+    """
+    path = resources.tables_folder() / f"{name}.yaml"
+    if not path.is_file():
+        raise ConversionError(f"no key table {name!r} in converters/; there are {', '.join(names())}")
+    return read_table(path)
+
+
+def read_table(path: Path) -> Table:
+    """Return the table of any file; see `load`."""
+    name = path.stem
+    try:
+        file = msgspec.convert(read_yaml(path), TableFile)
+    except msgspec.ValidationError as error:
+        raise RegistryError(f"{path}: {error}") from error
+    rules = []
+    for line in file.rules:
+        sides = [side.strip() for side in line.split("<->")]
+        if len(sides) != 2 or not all(sides):
+            raise RegistryError(f"{path}: rule {line!r}: expected `published key <-> our key`")
+        left, right = (set(re.findall(r"{(\w+)}", side)) for side in sides)
+        if left != right:
+            raise RegistryError(f"{path}: rule {line!r}: the fields {sorted(left ^ right)} stand on one side only")
+        if unknown := left - set(file.fields):
+            raise RegistryError(f"{path}: rule {line!r}: no field is called {sorted(unknown)}")
+        rules.append(Rule(*sides))
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return Table(
+        name=name,
+        family=file.family,
+        layout=file.layout,
+        fields=file.fields,
+        rules=tuple(rules),
+        ignore=file.ignore,
+        absent=file.absent,
+        kernels=file.kernels,
+        digest=digest,
+    )
+
+
+def names() -> list[str]:
+    """Return the names of all tables."""
+    return sorted(path.stem for path in resources.tables_folder().glob("*.yaml"))
+
+
+def find(layout: str, family: str) -> Table:
+    """Return the table that reads files of `family` into networks of `layout`.
+
+    Raises: ConversionError if there is none.
+    """
+    for name in names():
+        table = load(name)
+        if (table.layout, table.family) == (layout, family):
+            return table
+    known = sorted({load(name).family for name in names() if load(name).layout == layout})
+    raise ConversionError(f"no key table from {family!r} to the networks {layout!r}; there are tables for {known}")
+
+
+class _Step:
+    """A rule in one direction: a pattern for whole keys and the name that follows."""
+
+    def __init__(self, source: str, target: str, fields: Mapping[str, Field], *, reverse: bool = False) -> None:
+        self.target = target
+        self.translations: dict[str, dict[str, str]] = {}
+        pattern, seen = "", set()
+        for literal, field in re.findall(r"([^{}]*)(?:{(\w+)})?", source):
+            pattern += re.escape(literal)
+            if not field:
+                continue
+            values = fields[field]
+            if isinstance(values, dict):
+                values = {new: old for old, new in values.items()} if reverse else values
+                self.translations[field] = values
+                values = "|".join(re.escape(value) for value in values)
+            pattern += f"(?P={field})" if field in seen else f"(?P<{field}>{values})"
+            seen.add(field)
+        self.pattern = re.compile(pattern)
+
+    def __call__(self, key: str) -> str | None:
+        match = self.pattern.fullmatch(key)
+        if match is None:
+            return None
+        found = {
+            field: self.translations.get(field, {}).get(value, value) for field, value in match.groupdict().items()
+        }
+        return self.target.format(**found)
+
+
+def _last_blocks(keys: list[str]) -> dict[str, str]:
+    """Return the number of the last block of each stage, as it shows in either side's keys: {"last4": "22", …}."""
+    last: dict[str, int] = {}
+    for key in keys:
+        if match := re.search(r"res([2-5])[._]([0-9]+)[._]", key):
+            stage, block = f"last{match[1]}", int(match[2])
+            last[stage] = max(block, last.get(stage, 0))
+    return {stage: str(last.get(stage, 0)) for stage in ("last2", "last3", "last4", "last5")}
+
+
+def _bind(fields: Mapping[str, Field], variables: Mapping[str, str]) -> dict[str, Field]:
+    """Put the depth of the network at hand into the fields that depend on it."""
+    bound: dict[str, Field] = {}
+    for name, values in fields.items():
+        if isinstance(values, dict):
+            values = {old.format(**variables): new for old, new in values.items()}
+            if len(set(values.values())) < len(values):
+                raise RegistryError(f"field {name!r} is not readable backwards: {values}")
+        bound[name] = values
+    return bound
+
+
+def shapes(tensors: Mapping[str, Any], keys: Iterable[str], *, most: int = 12) -> str:
+    """Return an indented list of keys and their shapes for a message, `most` lines at the most."""
+    keys = list(keys)
+    lines = [f"    {key} {tuple(tensors[key].shape)}" for key in keys[:most]]
+    if len(keys) > most:
+        lines.append(f"    … and {len(keys) - most} more")
+    return "\n".join(lines)
