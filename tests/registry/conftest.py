@@ -1,0 +1,74 @@
+"""What the registry's tests share: the zoo's records, and a small registry of a user's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from videohub import registry, resources
+
+COMPANY = """\
+schema_version: 1
+protocols:
+  company_video:
+    dataset: company_actions
+    split: test
+    clips: 10
+    crops: 3
+    short_side: 256
+    crop: 256
+    sampling: proportional
+    target_fps: 30
+    decoder: pts_window
+    mean: [0.45, 0.45, 0.45]
+    std: [0.225, 0.225, 0.225]
+    activation: softmax
+    ensemble: sum
+    metric: topk
+    detection: null
+records:
+  company_slow:
+    zoo_name: COMPANY_SLOW
+    arch: slow
+    depth: R50
+    frames: 8
+    rate: 8
+    paper: "none"
+    model: {factory: slow, blocks: R50, width: 64, non_local: null, res5: {stride: 2, dilation: 1},
+            head: {kind: average_window, window: 7}, num_classes: 12}
+    clip: {frames: 8, sampling_rate: 8}
+    protocol: company_video
+    checkpoint:
+      url: "weights/company slow.pth"
+      sha256: null
+      size: null
+      container: torch
+      table: resnet_pyslowfast
+      license: proprietary
+    pretrain: null
+    training: standard
+    labels: company
+    published: {top1: 91, source: "our report"}
+    config: null
+    status: available
+    notes: []
+"""
+
+
+@pytest.fixture
+def company(tmp_path: Path) -> Path:
+    file = tmp_path / "company.yaml"
+    file.write_text(COMPANY, encoding="utf-8")
+    return file
+
+
+@pytest.fixture(scope="session")
+def zoo() -> dict[str, registry.Record]:
+    """The records of the published table; a record that comes with the package is not one of them."""
+    records = registry.load(resources.registry_file()).records
+    return {
+        name: record
+        for name, record in records.items()
+        if record.checkpoint.url is None or "dl.fbaipublicfiles.com" in record.checkpoint.url
+    }

@@ -1,0 +1,69 @@
+"""Names: ids and upstream names in any case, what is ambiguous, and what is near."""
+
+from __future__ import annotations
+
+import pytest
+
+from videohub import registry
+from videohub.errors import AmbiguousNameError, UnknownNameError
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("slowfast_r50_8x8", "slowfast_r50_8x8"),
+        ("SlowFast_R50_8x8", "slowfast_r50_8x8"),
+        ("SLOWFAST_8x8_R50", "slowfast_r50_8x8"),
+        ("slowfast_8X8_r50", "slowfast_r50_8x8"),
+        ("SLOWFAST_8x8_R50.pkl", "slowfast_r50_8x8"),
+        ("SLOWONLY_8x8_R50", "slow_r50_8x8"),
+        ("R50_IN1K.pyth", "resnet_r50_in1k"),
+        ("SLOWFAST_16x8_R101_50_50", "slowfast_r101_16x8"),
+    ],
+)
+def test_a_record_is_found_by_its_id_and_by_its_upstream_name_in_any_case(typed, meant):
+    assert registry.record(typed).name == meant
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("C2D_8x8_R50", "slow_r50_4x16_k400_ava_pretrain"),
+        ("SLOWFAST_32x2_R101_50_50_v2.1", "slowfast_r101_8x8_k600_nl_ava21_pretrain"),
+        ("SLOWFAST_64x2_R101_50_50.pkl", "slowfast_r101_16x8_k600_nl_ava22_pretrain"),
+    ],
+)
+def test_the_kinetics_record_wins_a_shared_upstream_name(typed, meant):
+    assert registry.record(typed).name == meant
+
+
+def test_a_shared_name_without_a_kinetics_record_lists_the_candidates():
+    with pytest.raises(AmbiguousNameError) as caught:
+        registry.record("SLOWFAST_16x8_R50")
+    message = str(caught.value)
+    assert "slowfast_r50_16x8_ssv2: ssv2, top-1 63.0 / top-5 88.5" in message
+    assert "slowfast_r50_16x8_charades: charades, mAP 38.9" in message
+    with pytest.raises(AmbiguousNameError, match="2 records share"):
+        registry.record("slowfast_16x8_r50_multigrid.pkl")
+
+
+@pytest.mark.parametrize(
+    ("typed", "near"),
+    [
+        ("slowfast_r50_8x9", "slowfast_r50_8x8"),
+        ("slowfats_r50_8x8", "slowfast_r50_8x8"),
+        ("I3D_NNL_8x8_R50", "I3D_NLN_8x8_R50"),
+        ("slow_8x8", "slow_r50_8x8"),
+        ("SLOWFAST_8x8_R5O.pkl", "SLOWFAST_8x8_R50"),
+    ],
+)
+def test_an_unknown_name_offers_the_nearest_three(typed, near):
+    with pytest.raises(UnknownNameError, match=f"^{typed}: no record has this name") as caught:
+        registry.record(typed)
+    offered = str(caught.value).split("Did you mean ")[1].split("?")[0]
+    assert offered.startswith(f"{near}, ")
+    assert len(offered.replace(" or ", ", ").split(", ")) == 3
+
+
+def test_every_id_finds_its_own_record(zoo):
+    assert all(registry.record(name.upper()).name == name for name in zoo)

@@ -1,0 +1,209 @@
+"""A registry file that breaks the schema is refused, and the message leads to the place."""
+
+from __future__ import annotations
+
+import pytest
+
+from videohub import registry
+from videohub.errors import RegistryError
+
+
+def refusal(file, old, new):
+    """The message for the company's registry with `old` replaced by `new`."""
+    text = file.read_text(encoding="utf-8")
+    assert old in text
+    file.write_text(text.replace(old, new, 1), encoding="utf-8")
+    with pytest.raises(RegistryError) as caught:
+        registry.load(file)
+    return str(caught.value).removeprefix(f"{file}: ")
+
+
+def test_a_file_in_the_schema_is_read(company):
+    record = registry.load(company).records["company_slow"]
+    assert (record.name, record.protocol.name, record.protocol.crops) == ("company_slow", "company_video", 3)
+    assert (record.published.top1, record.published.top5) == (91.0, None)
+
+
+def test_a_relative_url_is_taken_from_the_registrys_folder(company):
+    url = registry.load(company).records["company_slow"].checkpoint.url
+    assert url == (company.parent.resolve() / "weights" / "company slow.pth").as_uri()
+    assert url.startswith("file:///")
+    assert url.endswith("/weights/company%20slow.pth")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        (
+            "    rate: 8\n",
+            "    rat: 8\n",
+            "company_slow: rat is not a field of the schema.\n  Line 25. Did you mean rate?",
+        ),
+        ("width: 64", "widht: 64", "company_slow: model.widht is not a field of the schema.\n"),
+        ("    rate: 8\n", "", "company_slow: rate is missing.\n"),
+        ("window: 7", "size: 7", "company_slow: model.head.size is not a field of the schema.\n"),
+        (", window: 7", "", "company_slow: model.head.window is missing.\n"),
+        ("    protocol: company_video\n", "", "company_slow: protocol is missing.\n"),
+        ("    clips: 10\n", "", "protocol company_video: clips is missing.\n"),
+        ("zoo_name:", "name: x\n    zoo_name:", "company_slow: name is not a field of the schema.\n"),
+    ],
+)
+def test_an_unknown_or_missing_field_is_named(company, old, new, expected):
+    assert refusal(company, old, new).startswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("rate: 8\n", 'rate: "8"\n', 'company_slow: rate is "8", expected a whole number or null.\n  Line 25.'),
+        ("depth: R50", "depth: 50", "company_slow: depth is 50, expected text."),
+        ("width: 64", "width: 64.0", "company_slow: model.width is 64.0, expected a whole number."),
+        ("width: 64", "width: true", "company_slow: model.width is true, expected a whole number."),
+        ("width: 64", "width: 0", "company_slow: model.width is 0, expected a whole number >= 1."),
+        ("blocks: R50", "blocks: [3, 4]", "company_slow: model.blocks has 2 items, expected a list of length 4."),
+        ("notes: []", "notes: [1]", "company_slow: notes[0] is 1, expected text."),
+        ("top1: 91", "top1: 910", "company_slow: published.top1 is 910, expected a number <= 100.0."),
+        ("sha256: null", "sha256: 91c3", 'company_slow: checkpoint.sha256 is "91c3", expected text'),
+        ("clip: {frames: 8, sampling_rate: 8}", "clip: 8", "company_slow: clip is 8, expected a mapping."),
+        ("status: available", "status: ok", 'company_slow: status is "ok", expected one of available, broken, unrel'),
+        ("factory: slow", "factory: fast", 'company_slow: model.factory is "fast", expected one of c2d, i3d, slow, '),
+        ("kind: average_window", "kind: max", 'company_slow: model.head.kind is "max", expected one of average_wind'),
+        ("stride: 2", "stride: 4", "company_slow: model.res5.stride is 4, expected one of 1, 2."),
+        ("metric: topk", "metric: top", 'protocol company_video: metric is "top", expected one of ava_map, multil'),
+        ("mean: [0.45,", "mean: [high,", 'protocol company_video: mean[0] is "high", expected a number.'),
+    ],
+)
+def test_a_mistyped_field_is_named_with_what_was_found_and_expected(company, old, new, expected):
+    assert refusal(company, old, new).startswith(expected)
+
+
+def test_a_key_of_a_mapping_and_a_value_under_any_key_are_checked_too(company):
+    block = "non_local: {after: {res9: [1]}, affinity: softmax, pool: [1, 2, 2]}"
+    message = refusal(company, "non_local: null", block)
+    assert "model.non_local.after has the key res9, expected one of res2, res3, res4, res5" in message
+    message = refusal(company, "res9: [1]", "res4: [one]")
+    assert "model.non_local.after.*[0] is text, expected a whole number" in message
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("    rate: 8\n", "    rate: 8\n    rate: 16\n", "company_slow: rate stands twice, in lines 25 and 26."),
+        ("width: 64", "width: 64, width: 32", "company_slow: model.width stands twice, in lines 27 and 27."),
+        ("records:\n", "records: {}\nrecords:\n", "records stands twice, in lines 19 and 20."),
+    ],
+)
+def test_a_key_that_stands_twice_is_refused_with_both_lines(company, old, new, expected):
+    assert refusal(company, old, new).startswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("written", "taken"),
+    [
+        ("no", "false"),
+        ("on", "true"),
+        ("2_2", "22"),
+        ("0123", "83"),
+        ("1:30", "90"),
+        ("0x10", "16"),
+        (".inf", "Infinity"),
+        ("2020-06-09", "a timestamp"),
+    ],
+)
+def test_text_that_yaml_takes_for_something_else_has_to_be_quoted(company, written, taken):
+    message = refusal(company, "depth: R50", f"depth: {written}")
+    assert message.startswith(f"company_slow: depth is `{written}`, which YAML takes for {taken}.\n  Line 23. Quote it")
+    company.write_text(company.read_text().replace(f"depth: {written}", f'depth: "{written}"'))
+    assert registry.load(company).records["company_slow"].depth == written
+
+
+def test_a_field_left_empty_is_not_null(company):
+    assert refusal(company, "size: null", "size:").startswith("company_slow: checkpoint.size has no value.\n  Line 34.")
+
+
+def test_a_key_that_is_not_text_is_refused(company):
+    assert "records has the key `no`, which is not text" in refusal(company, "company_slow:", "no:")
+
+
+def test_an_anchor_and_a_merge_are_fine_and_a_loop_is_not(company):
+    text = company.read_text()
+    merged = text.replace("  company_video:", "  company_video: &video").replace(
+        "records:\n", "  quarter:\n    <<: *video\n    crop: 128\nrecords:\n"
+    )
+    company.write_text(merged.replace("protocol: company_video", "protocol: quarter"))
+    protocol = registry.load(company).records["company_slow"].protocol
+    assert (protocol.name, protocol.crop, protocol.short_side) == ("quarter", 128, 256)
+    assert "notes[0] contains itself" in refusal(company, "notes: []", "notes: &loop [*loop]")
+
+
+@pytest.mark.parametrize("name", ["class", "2slow", "company-slow", "_slow", "company slow"])
+def test_a_name_must_be_usable_in_python_and_torch_hub(company, name):
+    assert refusal(company, "company_slow:", f'"{name}":').startswith(f"{name} is not a name that Python and torch.hub")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        (
+            "protocol: company_video",
+            "protocol: kinetics",
+            'protocol is "kinetics", which is no known protocol.\n  Line 30. Known: company_video.',
+        ),
+        ("pretrain: null", "pretrain: nobody", 'pretrain is "nobody", which is no record.'),
+        ("status: available", "status: unreleased", "checkpoint.url is given, and the status is unreleased."),
+        ('url: "weights/company slow.pth"', "url: null", "checkpoint.url is null, and the status is available."),
+        (
+            "status: available",
+            "status: available\n    superseded_by: [x]",
+            "superseded_by is given, and the status is ",
+        ),
+        ("top1: 91, ", "", "published holds no number."),
+        ("top1: 91, ", "map: 91, ", "published.map does not fit the metric topk."),
+    ],
+)
+def test_fields_that_contradict_each_other_are_refused(company, old, new, expected):
+    assert refusal(company, old, new).startswith(f"company_slow: {expected}")
+
+
+def test_an_unreleased_record_says_what_supersedes_it(company):
+    company.write_text(company.read_text().replace('url: "weights/company slow.pth"', "url: null"))
+    message = refusal(company, "status: available", "status: unreleased")
+    assert message.startswith("company_slow: superseded_by is missing.")
+    with_successor = company.read_text().replace(
+        "status: unreleased", "status: unreleased\n    superseded_by: [elsewhere]"
+    )
+    company.write_text(with_successor)
+    assert registry.load(company).records["company_slow"].superseded_by == ["elsewhere"]
+
+
+def test_ava_needs_its_lists(company):
+    assert "detection is null, and the metric is ava_map" in refusal(company, "metric: topk", "metric: ava_map")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", "the file is empty."),
+        ("- 1\n", "the file has no mapping, expected the sections schema_version, protocols, records."),
+        ("schema_version: 1\nrecords: {}\n", "the file has schema_version, records, expected the sections "),
+        ("schema_version: 2\nprotocols: {}\nrecords: {}\n", "schema_version is 2, and this videohub reads 1."),
+        ("schema_version: true\nprotocols: {}\nrecords: {}\n", "schema_version is true, and this videohub reads 1."),
+        ("schema_version: 1\nprotocols: {}\nrecords: []\n", "records is not a mapping of names."),
+        ("schema_version: 1\nprotocols: {}\nrecords: {a: 1}\n", "a is not a mapping of fields."),
+        ("records: [\n", "the file is not YAML: "),
+        ("a: !!python/object/apply:os.system [ls]\n", "the file has a, expected"),
+    ],
+)
+def test_a_file_that_is_no_registry_is_refused(company, text, expected):
+    company.write_text(text)
+    with pytest.raises(RegistryError) as caught:
+        registry.load(company)
+    assert str(caught.value).startswith(f"{company}: {expected}")
+
+
+def test_a_file_that_is_not_there_or_not_text_is_refused(company, tmp_path):
+    with pytest.raises(RegistryError, match="cannot be read: No such file"):
+        registry.load(tmp_path / "nothing.yaml")
+    company.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(RegistryError, match="not UTF-8"):
+        registry.load(company)

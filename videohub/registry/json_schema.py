@@ -1,0 +1,49 @@
+"""The JSON Schema of a registry file, for editors: `python -m videohub.registry.json_schema > registry.schema.json`."""
+
+from __future__ import annotations
+
+import functools
+import json
+from typing import Any, get_args
+
+import msgspec
+
+from videohub.registry.schema import Protocol, Record, Stage
+
+
+@functools.cache
+def file_schema() -> dict[str, Any]:
+    """Return the schema of the whole file: names are keys there, and a record's protocol is the name of one."""
+    defs: dict[str, Any] = msgspec.json.schema(Record)["$defs"]
+    for struct in (Record, Protocol):
+        definition = defs[struct.__name__]
+        del definition["properties"]["name"]
+        definition["required"].remove("name")
+    defs["Record"]["properties"]["protocol"] = {"type": "string", "description": "A name in `protocols`."}
+    defs["NonLocal"]["properties"]["after"]["propertyNames"] = {"enum": list(get_args(Stage))}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "A videohub registry",
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["schema_version", "protocols", "records"],
+        "properties": {
+            "schema_version": {"const": 1},
+            "protocols": {"type": "object", "additionalProperties": {"$ref": "#/$defs/Protocol"}},
+            "records": {
+                "type": "object",
+                "propertyNames": {"pattern": "^[^\\W\\d_]\\w*$"},
+                "additionalProperties": {"$ref": "#/$defs/Record"},
+            },
+        },
+        "$defs": dict(sorted(defs.items())),
+    }
+
+
+def text() -> str:
+    """Return the schema as the text of `registry.schema.json`."""
+    return json.dumps(file_schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+if __name__ == "__main__":
+    print(text(), end="")

@@ -1,0 +1,74 @@
+"""From the name that somebody typed to a record: by id or upstream name, in any case, or an error that helps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from videohub.errors import AmbiguousNameError, UnknownNameError
+from videohub.registry.schema import Record
+
+_SUFFIXES = (".pkl", ".pyth", ".pth", ".pt", ".safetensors", ".npz")
+
+
+def find(records: Mapping[str, Record], name: str) -> Record:
+    """Return the record called `name`: its id, its upstream name, or that with the file's suffix, in any case.
+
+    An id goes before an upstream name. Where several records share an upstream name, the Kinetics one is meant.
+
+    Raises:
+        AmbiguousNameError: several records share the name and none or several of them are of Kinetics.
+        UnknownNameError: no record has the name; the message offers the nearest three.
+    """
+    spelled = name.casefold()
+    for wanted in dict.fromkeys((spelled, _without_suffix(spelled))):
+        for id_, record in records.items():
+            if id_.casefold() == wanted:
+                return record
+        found = [record for record in records.values() if record.zoo_name.casefold() == wanted]
+        if found:
+            return _the_one(name, found)
+    near = _nearest(records.values(), _without_suffix(spelled))
+    hint = f"Did you mean {_listed(near)}?" if near else "The registry is empty."
+    raise UnknownNameError(f"{name}: no record has this name. {hint}\n  `videohub list` shows all names.")
+
+
+def _the_one(name: str, found: list[Record]) -> Record:
+    of_kinetics = [record for record in found if record.protocol.dataset.startswith("kinetics")]
+    if len(found) == 1:
+        return found[0]
+    if len(of_kinetics) == 1:
+        return of_kinetics[0]
+    lines = "".join(f"\n  {record.name}: {record.protocol.dataset}, {_number(record)}" for record in found)
+    raise AmbiguousNameError(f"{name}: {len(found)} records share this upstream name. Use one of their own:{lines}")
+
+
+def _number(record: Record) -> str:
+    published = record.published
+    if published is None:
+        return "no published number"
+    given = {"top-1": published.top1, "top-5": published.top5, "mAP": published.map}
+    return " / ".join(f"{metric} {value}" for metric, value in given.items() if value is not None)
+
+
+def _without_suffix(name: str) -> str:
+    return next((name.removesuffix(suffix) for suffix in _SUFFIXES if name.endswith(suffix)), name)
+
+
+def _nearest(records: Iterable[Record], wanted: str) -> list[str]:
+    """Return the ids or upstream names of the three records whose names look most like `wanted`."""
+    from difflib import SequenceMatcher
+
+    matcher = SequenceMatcher(b=wanted, autojunk=False)  # what is set as b is looked at once
+    scored = []
+    for record in records:
+        alike = []
+        for spelling in (record.name, record.zoo_name):
+            matcher.set_seq1(spelling.casefold())
+            alike.append((matcher.ratio(), spelling))
+        scored.append(max(alike, key=lambda pair: pair[0]))
+    scored.sort(key=lambda pair: -pair[0])
+    return list(dict.fromkeys(spelling for _, spelling in scored))[:3]
+
+
+def _listed(words: list[str]) -> str:
+    return " or ".join(filter(None, (", ".join(words[:-1]), words[-1])))

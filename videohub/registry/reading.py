@@ -1,0 +1,139 @@
+"""Registry files become records: strictly typed, checked against each other, and merged."""
+
+from __future__ import annotations
+
+import keyword
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from videohub.errors import RegistryError
+from videohub.registry import strict_yaml
+from videohub.registry.complaints import Steps, complaint, explain, shown
+from videohub.registry.schema import Protocol, Record
+from videohub.registry.strict_yaml import Document
+
+SCHEMA_VERSION = 1
+_SECTIONS = ("schema_version", "protocols", "records")
+_Struct = TypeVar("_Struct", bound=msgspec.Struct)
+
+
+def read(files: Iterable[Path]) -> dict[str, Record]:
+    """Return the records of all `files`, in their order.
+
+    A later file may refer to the protocols and records of an earlier one, but not repeat their names.
+
+    Raises: RegistryError naming the file, the record and the field.
+    """
+    protocols: dict[str, tuple[Protocol, Path]] = {}
+    records: dict[str, Record] = {}
+    origins: dict[str, tuple[str, Document]] = {}  # by case-folded name
+    for file in files:
+        document = strict_yaml.read(file)
+        _check_sections(document)
+        for name, protocol in _protocols(document).items():
+            if name in protocols:
+                where = protocols[name][1]
+                raise complaint(file, ("protocols", name), f"is also in {where}", advice="Give one another name.")
+            protocols[name] = (protocol, file)
+        for name, raw in document.value["records"].items():
+            steps = ("records", name)
+            if name.casefold() in origins:
+                other, where = origins[name.casefold()][0], origins[name.casefold()][1].file
+                what = f"repeats the name {other} of {where if where != file else 'this file'}"
+                raise _complaint(document, steps, what, "Names must differ in more than case; choose another.")
+            records[name] = _record(document, name, raw, {key: value for key, (value, _) in protocols.items()})
+            origins[name.casefold()] = (name, document)
+    for name, record in records.items():
+        if record.pretrain is not None and record.pretrain not in records:
+            what = f"is {shown(record.pretrain)}, which is no record"
+            advice = "Name a record of this file or of one read before it, or write null."
+            raise _complaint(origins[name.casefold()][1], ("records", name, "pretrain"), what, advice)
+    return records
+
+
+def _check_sections(document: Document) -> None:
+    value = document.value
+    if not isinstance(value, dict) or set(value) != set(_SECTIONS):
+        found = ", ".join(value) if isinstance(value, dict) else "no mapping"
+        raise complaint(document.file, (), f"has {found or 'nothing'}, expected the sections {', '.join(_SECTIONS)}")
+    version = value["schema_version"]
+    if version is True or version != SCHEMA_VERSION:
+        what = f"is {shown(version)}, and this videohub reads {SCHEMA_VERSION}"
+        raise _complaint(document, ("schema_version",), what, "If the file is newer, update videohub.")
+    for section in ("protocols", "records"):
+        if not isinstance(value[section], dict):
+            raise _complaint(document, (section,), "is not a mapping of names", "Write {} where there are none.")
+
+
+def _protocols(document: Document) -> dict[str, Protocol]:
+    found: dict[str, Protocol] = {}
+    for name, raw in document.value["protocols"].items():
+        steps = ("protocols", name)
+        found[name] = protocol = _convert(document, steps, raw, {}, Protocol)
+        if (protocol.metric == "ava_map") != (protocol.detection is not None):
+            what = f"is {'null' if protocol.detection is None else 'given'}, and the metric is {protocol.metric}"
+            raise _complaint(document, (*steps, "detection"), what, "AVA's metric needs it, no other one has it.")
+    return found
+
+
+def _record(document: Document, name: str, raw: Any, protocols: dict[str, Protocol]) -> Record:
+    steps = ("records", name)
+    if not name.isidentifier() or keyword.iskeyword(name) or name.startswith("_"):
+        what = "is not a name that Python and torch.hub can use"
+        advice = "Take letters, digits and underscores, starting with a letter, and no keyword."
+        raise _complaint(document, steps, what, advice)
+    inner: dict[str, Any] = {}
+    if isinstance(raw, dict) and "protocol" in raw:
+        if not isinstance(raw["protocol"], str) or raw["protocol"] not in protocols:
+            what = f"is {shown(raw['protocol'])}, which is no known protocol"
+            raise _complaint(document, (*steps, "protocol"), what, f"Known: {', '.join(protocols) or 'none'}.")
+        inner["protocol"] = protocols[raw["protocol"]]
+    record = _convert(document, steps, raw, inner, Record)
+    for field, what, advice in _contradictions(record):
+        raise _complaint(document, (*steps, *field), what, advice)
+    url = record.checkpoint.url
+    if url is not None and "://" not in url:  # relative to the file that names it
+        absolute = (document.file.resolve().parent / url).resolve().as_uri()
+        record = msgspec.structs.replace(record, checkpoint=msgspec.structs.replace(record.checkpoint, url=absolute))
+    return record
+
+
+def _contradictions(record: Record) -> Iterable[tuple[Steps, str, str]]:
+    """Yield fields that are well typed but do not agree: the field, what is wrong, and advice."""
+    url, status, published = record.checkpoint.url, record.status, record.published
+    if status == "unreleased":
+        if url is not None:
+            yield ("checkpoint", "url"), "is given, and the status is unreleased", "Write null, or correct the status."
+        if not record.superseded_by:
+            yield ("superseded_by",), "is missing", "An unreleased record names what to use in its place."
+    else:
+        if not url:
+            yield ("checkpoint", "url"), f"is {'null' if url is None else 'empty'}, and the status is {status}", ""
+        if record.superseded_by:
+            yield ("superseded_by",), f"is given, and the status is {status}", "Only unreleased records have it."
+    if published is not None:
+        given = {name for name in ("top1", "top5", "map") if getattr(published, name) is not None}
+        wanted = {"top1", "top5"} if record.protocol.metric == "topk" else {"map"}
+        if not given:
+            yield ("published",), "holds no number", "Give top1, top5 or map, or write null in its place."
+        if given - wanted:
+            yield ("published", *sorted(given - wanted)[:1]), f"does not fit the metric {record.protocol.metric}", ""
+
+
+def _convert(document: Document, steps: Steps, raw: Any, inner: dict[str, Any], kind: type[_Struct]) -> _Struct:
+    if not isinstance(raw, dict):
+        raise _complaint(document, steps, "is not a mapping of fields", "")
+    if "name" in raw:
+        raise _complaint(document, (*steps, "name"), "is not a field of the schema", "The key is the name.")
+    try:
+        return msgspec.convert({**raw, **inner, "name": steps[1]}, kind)
+    except msgspec.ValidationError as error:
+        inside, what, advice = explain(error, raw, str(steps[0]))
+        raise _complaint(document, (*steps, *inside), what, advice) from error
+
+
+def _complaint(document: Document, steps: Steps, what: str, advice: str) -> RegistryError:
+    return complaint(document.file, steps, what, line=document.line(steps), advice=advice)
