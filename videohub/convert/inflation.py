@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from videohub.convert.tables import shapes
@@ -13,19 +12,11 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-@dataclass(frozen=True)
-class Inflated:
-    """What an image network gives a video network; `new` are the tensors that it cannot give (the classifier)."""
-
-    tensors: dict[str, Tensor]
-    new: list[str]
-
-
-def inflate(image: Mapping[str, Tensor], video: Mapping[str, Tensor]) -> Inflated:
+def inflate(image: Mapping[str, Tensor], video: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return the tensors of `image` in the shapes of `video`, whose keys they share.
 
     A kernel (O, I, 1, H, W) becomes (O, I, T, H, W), each slice divided by T, so that a clip of T equal frames gives
-    what the frame gave. Equal shapes are copied. A classifier of another size is left new.
+    what the frame gave. Equal shapes are copied. A classifier of another size is left out.
 
     Raises: ConversionError that lists keys which only one side has, and shapes that no repetition explains.
     Source: the original's inflation, `repeat over time / kernel length`.
@@ -36,19 +27,17 @@ def inflate(image: Mapping[str, Tensor], video: Mapping[str, Tensor]) -> Inflate
             "the image network and the video network do not share their keys:\n"
             f"  only the image network has:\n{shapes(image, lost)}\n  only the video network has:\n{shapes(video, new)}"
         )
-    tensors, fresh, odd = {}, [], []
+    tensors, odd = {}, []
     for key, wanted in video.items():
         tensor = image[key]
         if tensor.shape == wanted.shape:
             tensors[key] = tensor
-        elif key.startswith("head.projection."):
-            fresh.append(key)
         elif wanted.ndim == 5 and tensor.shape == (*wanted.shape[:2], 1, *wanted.shape[3:]):
             tensors[key] = tensor.expand(wanted.shape) / wanted.shape[2]
-        else:
+        elif not key.startswith("head.projection."):
             odd.append(key)
     if odd:
         raise ConversionError(
             f"the image network's kernels do not inflate:\n{shapes(image, odd)}\n  expected:\n{shapes(video, odd)}"
         )
-    return Inflated(tensors, fresh)
+    return tensors

@@ -15,7 +15,7 @@ import msgspec
 
 from videohub import resources
 from videohub.errors import ConversionError, RegistryError
-from videohub.registry.reading import read_yaml
+from videohub.registry import strict_yaml
 
 Field = str | dict[str, str]
 Kernels = Literal["trailing", "image", "exact"]
@@ -97,7 +97,7 @@ def read_table(path: Path) -> Table:
     """Return the table of any file; see `load`."""
     name = path.stem
     try:
-        file = msgspec.convert(read_yaml(path), TableFile)
+        file = msgspec.convert(strict_yaml.read(path).value, TableFile)
     except msgspec.ValidationError as error:
         raise RegistryError(f"{path}: {error}") from error
     rules = []

@@ -1,0 +1,379 @@
+"""Reading every container and wrapping, names that lie, and the refusal of what is no checkpoint."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import pickle
+import pickletools
+import subprocess
+import sys
+import tarfile
+import tempfile
+from collections import OrderedDict
+
+import numpy as np
+import pytest
+import safetensors.numpy
+import torch
+
+from tests.convert.files import (
+    BLOBS,
+    CONTAINERS,
+    STATE,
+    WEIGHT,
+    WRAPPINGS,
+    caffe2_bytes,
+    npz_bytes,
+    safetensors_bytes,
+    tar_bytes,
+    torch_bytes,
+    torch_state,
+    zip_bytes,
+)
+from tests.convert.python2_pickles import FULL, TWO
+from videohub.convert import Checkpoint, caffe2_pickle, read
+from videohub.errors import FormatError, UnsafeFileError, UsageError
+
+
+def assert_holds(checkpoint: Checkpoint, expected: dict[str, np.ndarray]) -> None:
+    assert sorted(checkpoint.tensors) == sorted(expected)
+    for name, value in expected.items():
+        found = checkpoint.tensors[name]
+        assert found.dtype == value.dtype
+        assert found.dtype.newbyteorder("=") == found.dtype
+        assert found.flags.c_contiguous
+        assert found.flags.writeable
+        np.testing.assert_array_equal(found, value, strict=True)
+
+
+@pytest.mark.parametrize("wrapping", WRAPPINGS, ids="-".join)
+@pytest.mark.parametrize("container", CONTAINERS)
+def test_each_container_is_read_in_each_wrapping(write, container, wrapping):
+    make, expected, family = CONTAINERS[container]
+    checkpoint = read(write(WRAPPINGS[wrapping](make())))
+    assert (checkpoint.container, checkpoint.wrapping, checkpoint.family) == (container, wrapping, family)
+    assert_holds(checkpoint, expected)
+
+
+@pytest.mark.parametrize("name", ["m.pkl", "m.pyth", "m.pt", "m.npz", "m.tar.gz", "m.html", "m"])
+@pytest.mark.parametrize("container", CONTAINERS)
+def test_a_name_that_lies_changes_nothing(write, container, name):
+    make, expected, _ = CONTAINERS[container]
+    checkpoint = read(write(make(), name))
+    assert checkpoint.container == container
+    assert_holds(checkpoint, expected)
+
+
+@pytest.mark.parametrize(("module", "protocol"), FULL)
+def test_pickles_of_a_real_python_2_are_read_in_every_protocol(write, module, protocol):
+    checkpoint = read(write(FULL[module, protocol]))
+    assert (checkpoint.container, checkpoint.family) == ("caffe2", "caffe2")
+    weight = np.array([[-3, -2, -1], [0, 1, 2]], np.float32)
+    expected = {
+        "conv1_w": weight,
+        "conv1_w_momentum": weight * 0,
+        "model_iter": np.array(300000),
+        "lr": np.float32(0.25),
+    }
+    for name, value in expected.items():
+        np.testing.assert_array_equal(checkpoint.tensors.pop(name), np.asarray(value), strict=True)
+    assert not checkpoint.tensors
+
+
+@pytest.mark.parametrize("protocol", range(6))
+def test_pickles_of_python_3_are_read_in_every_protocol(write, protocol):
+    odd = {
+        "pred_w": np.asfortranarray(WEIGHT),
+        "big": WEIGHT.astype(">f4"),
+        "half": WEIGHT.astype(np.float16),
+        "none": np.zeros((0, 3), np.float32),
+        "strided": WEIGHT[:, ::2, ::-1],
+        "yes": np.array([True, False]),
+        "scalar": np.float32(0.25),
+        "lr": 0.1,
+        "model_iter": 7,
+    }
+    assert_holds(
+        read(write(pickle.dumps(OrderedDict(odd), protocol))),
+        {
+            "pred_w": WEIGHT,
+            "big": WEIGHT,
+            "half": WEIGHT.astype(np.float16),
+            "none": np.zeros((0, 3), np.float32),
+            "strided": WEIGHT[:, ::2, ::-1],
+            "yes": np.array([True, False]),
+            "scalar": np.array(0.25, np.float32),
+            "lr": np.array(0.1),
+            "model_iter": np.array(7),
+        },
+    )
+
+
+def test_the_module_that_numpy_2_renamed_is_known_by_both_names(write):
+    old = TWO[2]
+    assert b"numpy.core.multiarray" in old
+    assert "conv1_w" in read(write(old.replace(b"numpy.core.multiarray", b"numpy._core.multiarray"))).tensors
+
+
+def without_memo(data: bytes) -> list[tuple[str, object]]:
+    """Return the opcodes of a pickle, but for the numbering of its memo."""
+    return [
+        (op.name, argument)
+        for op, argument, _ in pickletools.genops(data)
+        if op.name not in ("PUT", "BINPUT", "LONG_BINPUT", "GET", "BINGET", "LONG_BINGET")
+    ]
+
+
+@pytest.mark.parametrize("protocol", [0, 1, 2])
+def test_what_is_written_has_the_opcodes_of_a_real_python_2(tmp_path, protocol):
+    blobs = {"conv1_w": np.array([[0, 2, 8], [32, 2, 0]], np.float32), "pred_b": np.array([8, 2], np.float32)}
+    order = sorted(blobs, key=lambda name: TWO[protocol].index(name.encode()))
+    caffe2_pickle.write(tmp_path / "out.pkl", {name: blobs[name] for name in order}, protocol=protocol)
+    assert without_memo((tmp_path / "out.pkl").read_bytes()) == without_memo(TWO[protocol])
+
+
+@pytest.mark.parametrize("protocol", [0, 1, 2])
+def test_what_is_written_is_read_by_the_plain_reader_of_the_original(tmp_path, protocol):
+    blobs = {
+        "conv1_w": WEIGHT,
+        "fortran": np.asfortranarray(WEIGHT),
+        "big": WEIGHT.astype(">f4"),
+        "long": np.arange(5000, dtype=np.float32),
+        "bytes": np.arange(256, dtype=np.uint8),
+        "none": np.zeros((0, 2), np.float32),
+        "point": np.array(0.25, np.float32),
+        "five": np.ones((1, 2, 1, 1, 1), np.float32),
+        "model_iter": np.array(300000),
+        "negative": np.array(-2),
+        "epochs": np.array(0.1),
+    }
+    caffe2_pickle.write(tmp_path / "out.pkl", blobs, protocol=protocol)
+    with open(tmp_path / "out.pkl", "rb") as file:
+        found = pickle.load(file, encoding="latin1")["blobs"]
+    assert list(found) == list(blobs)
+    for name, value in blobs.items():
+        np.testing.assert_array_equal(found[name], value)
+    assert found["model_iter"] == 300000
+    assert type(found["model_iter"]) is int
+    assert found["epochs"] == 0.1
+    again = read(tmp_path / "out.pkl").tensors
+    for name, value in blobs.items():
+        np.testing.assert_array_equal(again[name], value)
+
+
+def test_more_blobs_than_one_batch_are_written(tmp_path):
+    blobs = {f"res2_{i}_branch2a_w": np.array([i], np.float32) for i in range(2345)}
+    caffe2_pickle.write(tmp_path / "out.pkl", blobs)
+    assert_holds(read(tmp_path / "out.pkl"), blobs)
+
+
+def test_what_caffe2_cannot_hold_is_not_written(tmp_path):
+    with pytest.raises(UsageError, match="protocol is 3"):
+        caffe2_pickle.write(tmp_path / "out.pkl", BLOBS, protocol=3)
+    with pytest.raises(UsageError, match="'conv1_w'"):
+        caffe2_pickle.write(tmp_path / "out.pkl", {"conv1_w": np.array(["text"])})
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+@pytest.mark.parametrize("key", ["model_state", "state_dict", "model", None])
+def test_a_torch_state_dict_is_found_where_training_code_puts_it(write, key, legacy):
+    checkpoint = read(write(torch_bytes({key: torch_state()} if key else torch_state(), legacy=legacy)))
+    assert_holds(checkpoint, STATE)
+    assert checkpoint.meta["found_under"] == key
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_a_training_checkpoint_keeps_its_epoch_and_cfg_and_no_optimizer(write, legacy):
+    group = {"lr": np.float64(0.1), "momentum": 0.9, "params": [140_000_000_000_000]}
+    slots = {140_000_000_000_000: {"momentum_buffer": torch.ones(3)}}
+    optimizer_state = {"state": slots, "param_groups": [group]}
+    content = {"epoch": 195, "model_state": torch_state(), "optimizer_state": optimizer_state, "cfg": "MODEL: {}\n"}
+    checkpoint = read(write(torch_bytes(content, legacy=legacy)))
+    assert_holds(checkpoint, STATE)
+    assert checkpoint.meta == {
+        "found_under": "model_state",
+        "epoch": 195,
+        "cfg": "MODEL: {}\n",
+        "other_keys": ["optimizer_state"],
+    }
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_torch_tensors_of_every_kind_keep_their_values(write, legacy):
+    base = torch.arange(12, dtype=torch.float32)
+    state = {
+        "half": torch.tensor([1.5, -2], dtype=torch.float16),
+        "bfloat16": torch.tensor([1.5, -(2.0**100)], dtype=torch.bfloat16),
+        "double": torch.tensor([0.1], dtype=torch.float64),
+        "count": torch.tensor(7),
+        "flag": torch.tensor([True, False]),
+        "turned": base.reshape(3, 4).t(),
+        "part": base[4:8],
+        "parameter": torch.nn.Parameter(base.clone()),
+        "none": torch.zeros(0, 3),
+    }
+    values = np.arange(12, dtype=np.float32)
+    assert_holds(
+        read(write(torch_bytes(state, legacy=legacy))),
+        {
+            "half": np.array([1.5, -2], np.float16),
+            "bfloat16": np.array([1.5, -(2.0**100)], np.float32),
+            "double": np.array([0.1]),
+            "count": np.array(7),
+            "flag": np.array([True, False]),
+            "turned": values.reshape(3, 4).T,
+            "part": values[4:8],
+            "parameter": values,
+            "none": np.zeros((0, 3), np.float32),
+        },
+    )
+
+
+def test_arrays_of_a_torch_file_outlive_the_file(write):
+    path = write(torch_bytes())
+    checkpoint = read(path)
+    path.write_bytes(b"")
+    assert_holds(checkpoint, STATE)
+
+
+def test_bfloat16_of_safetensors_becomes_float32_exactly(tmp_path):
+    from safetensors.torch import save_file
+
+    save_file({"a": torch.tensor([1.5, -(2.0**100)], dtype=torch.bfloat16), "b": torch.ones(2)}, tmp_path / "m")
+    tensors = read(tmp_path / "m").tensors
+    np.testing.assert_array_equal(tensors["a"], np.array([1.5, -(2.0**100)], np.float32), strict=True)
+    np.testing.assert_array_equal(tensors["b"], np.ones(2, np.float32), strict=True)
+
+
+def test_a_file_of_our_own_is_known_by_its_header(write):
+    checkpoint = read(write(safetensors_bytes({"videohub": "1", "record": "slowfast_r50_8x8"})))
+    assert checkpoint.family == "videohub"
+    assert checkpoint.meta == {"videohub": "1", "record": "slowfast_r50_8x8"}
+
+
+def test_compressed_npz_is_read(write):
+    assert_holds(read(write(npz_bytes(compressed=True))), BLOBS)
+
+
+def test_long_and_unicode_names_in_a_tar_are_read(write):
+    name = "é" * 80 + "/" + "x" * 120 + ".pkl"
+    for layout in (tarfile.GNU_FORMAT, tarfile.PAX_FORMAT):
+        checkpoint = read(write(tar_bytes({name: caffe2_bytes()}, format=layout)))
+        assert checkpoint.source.endswith("::" + name)
+        assert_holds(checkpoint, BLOBS)
+
+
+def test_an_archive_of_several_checkpoints_is_refused_with_their_names(write):
+    both = {"I3D_8x8_R50.pkl": caffe2_bytes(), "I3D_NLN_8x8_R50.pkl": caffe2_bytes()}
+    for data in (gzip.compress(tar_bytes(both)), zip_bytes(both)):
+        with pytest.raises(FormatError, match=r"(?s)holds 2 checkpoints.*I3D_8x8_R50.pkl.*I3D_NLN_8x8_R50.pkl"):
+            read(write(data, "C2D_NOPOOL_8x8_R50.pkl"))
+
+
+def test_an_archive_without_a_checkpoint_is_refused_with_what_it_holds(write):
+    with pytest.raises(FormatError, match=r"(?s)without a checkpoint.*README.md"):
+        read(write(tar_bytes({"README.md": b"hello\n"})))
+
+
+def test_nothing_stays_in_the_temporary_folder(write, tmp_path, monkeypatch):
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    read(write(gzip.compress(tar_bytes({"m": caffe2_bytes()}))))
+    with pytest.raises(FormatError):
+        read(write(gzip.compress(tar_bytes({"m": caffe2_bytes()[:-9]}))))
+    assert list(temporary.iterdir()) == []
+
+
+REFUSALS = {
+    "empty": (b"", "empty"),
+    "html": (b"\n<!DOCTYPE html><html><title>Google Drive - Virus scan warning</title>", "web page"),
+    "xml": (b'<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>', "web page"),
+    "lfs": (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n", "git lfs pull"),
+    "annex": (b"/annex/objects/SHA256E-s138--0f5a.pkl\n", "git annex get"),
+    "text": (b"hello, this is no model\n", "text file"),
+    "json": (b'{"error": "not found"}', "text file"),
+    "parenthesis": (b"(see the model zoo)\n", "text file"),
+    "mp4": (b"\x00\x00\x00\x20ftypisom\x00\x00\x02\x00isomiso2", "a video"),
+    "avi": (b"RIFF\x24\x00\x00\x00AVI LIST", "a video"),
+    "mkv": (b"\x1aE\xdf\xa3\x01\x00\x00\x00", "a video"),
+    "png": (b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR", "an image"),
+    "jpeg": (b"\xff\xd8\xff\xe0\x00\x10JFIF", "an image"),
+    "hdf5": (b"\x89HDF\r\n\x1a\n", "HDF5"),
+    "xz": (b"\xfd7zXZ\x00\x00\x04", "xz"),
+    "unknown": (bytes(range(1, 200)), "01 02 03 04"),
+    "number": (pickle.dumps(3), "pickle of int"),
+    "text blob": (pickle.dumps({"conv1_w": "a"}, 2), "'conv1_w' is a str"),
+    "no blobs": (pickle.dumps({"blobs": {}}, 2), "without tensors"),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSALS)
+def test_what_is_no_checkpoint_is_called_by_its_name(write, kind):
+    data, words = REFUSALS[kind]
+    path = write(data)
+    with pytest.raises(FormatError, match=words) as caught:
+        read(path)
+    assert str(caught.value).startswith(str(path))
+    assert "\n  " in str(caught.value)
+
+
+def test_paths_that_are_no_files_are_misuse(tmp_path):
+    with pytest.raises(UsageError, match="no such file"):
+        read(tmp_path / "nothing.pkl")
+    with pytest.raises(UsageError, match="a folder"):
+        read(tmp_path)
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UsageError, match="a pipe"):
+        read(tmp_path / "pipe")
+
+
+def test_a_broken_annex_link_says_how_to_get_the_file(tmp_path):
+    (tmp_path / "model.pkl").symlink_to(".git/annex/objects/aa/bb/SHA256E-s1--c")
+    with pytest.raises(FormatError, match="git annex get"):
+        read(tmp_path / "model.pkl")
+
+
+@pytest.mark.parametrize("share", [0.3, 0.7, 0.99])
+@pytest.mark.parametrize("container", [*CONTAINERS, "gzip", "tar"])
+def test_a_truncated_file_is_refused_as_cut_short(write, container, share):
+    noise = np.random.default_rng(0).random(4000).astype(np.float32)
+    blobs = {f"res2_{i}_branch2a_w": noise[i:] for i in range(4)}
+    make = {
+        "caffe2": lambda: pickle.dumps({"blobs": blobs}, 2),
+        "torch": lambda: torch_bytes({name: torch.from_numpy(value.copy()) for name, value in blobs.items()}),
+        "torch_legacy": lambda: torch_bytes(
+            {name: torch.from_numpy(value.copy()) for name, value in blobs.items()}, legacy=True
+        ),
+        "safetensors": lambda: safetensors.numpy.save(blobs),
+        "npz": lambda: zip_bytes({"a.npy": pickle.dumps(noise)}),
+        "gzip": lambda: gzip.compress(pickle.dumps(blobs)),
+        "tar": lambda: tar_bytes({"m": pickle.dumps(blobs)})[:65000],
+    }
+    data = make[container]()
+    with pytest.raises(FormatError, match="cut short"):
+        read(write(data[: int(len(data) * share)]))
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_a_state_dict_with_something_else_in_it_is_refused_by_name(write, legacy):
+    with pytest.raises(FormatError, match="'step' in the state dict is a int"):
+        read(write(torch_bytes({"model_state": {**torch_state(), "step": 3}}, legacy=legacy)))
+    with pytest.raises(FormatError, match="keys epoch, losses"):
+        read(write(torch_bytes({"epoch": 3, "losses": [1.0]}, legacy=legacy)))
+    with pytest.raises(FormatError, match="a torch file of a list"):
+        read(write(torch_bytes([1], legacy=legacy)))
+
+
+def test_torchscript_is_refused_as_a_program(tmp_path):
+    torch.jit.script(torch.nn.Linear(2, 2)).save(str(tmp_path / "model.pt"))
+    with pytest.raises(UnsafeFileError, match="TorchScript archive"):
+        read(tmp_path / "model.pt")
+
+
+def test_torch_is_not_imported_for_a_caffe2_pickle(write):
+    code = (
+        f"import sys; from videohub.convert import read; read({str(write(TWO[2]))!r}); sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

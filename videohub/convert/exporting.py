@@ -1,0 +1,37 @@
+"""Back from our names to a family's own file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from videohub.convert import caffe2_pickle
+from videohub.convert.renaming import table_for, to_published
+from videohub.errors import UsageError
+from videohub.files import written_whole
+from videohub.registry.schema import Record
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+FAMILIES = ("caffe2", "pyslowfast")
+
+
+def export(state_dict: Mapping[str, Tensor], record: Record, family: str, path: str | Path) -> Path:
+    """Write tensors under our names as a published file of `family`, whole or not at all, and return its path.
+
+    "caffe2" is a pickle of blobs as Python 2 wrote it; "pyslowfast" a torch file with `model_state`.
+    Raises: UsageError for another family; ConversionError for tensors that the family has no names for.
+    """
+    if family not in FAMILIES:
+        raise UsageError(f"family: found {family!r}, expected one of {', '.join(FAMILIES)}")
+    tensors = to_published(state_dict, table_for(record, family))
+    with written_whole(Path(path)) as part:
+        if family == "caffe2":
+            caffe2_pickle.write(part, {name: tensor.numpy() for name, tensor in tensors.items()})
+        else:
+            import torch
+
+            torch.save({"model_state": tensors}, part)
+    return Path(path)

@@ -1,0 +1,262 @@
+"""Looks a pickle through, opcode by opcode, before anything is built from it; needs no memory and runs nothing."""
+
+from __future__ import annotations
+
+import pickletools
+from collections.abc import Collection
+from typing import IO, Any
+
+from videohub.errors import FormatError, UnsafeFileError
+
+# A two-pathway network of 101 layers with its momentum takes some 100 000 opcodes, a torch file with optimizer no more.
+MAX_OPCODES = 500_000
+MAX_STACK = 100_000  # the standard picklers empty theirs every 1000 items
+MAX_NESTING = 200
+MAX_LINE = 4096
+MAX_INT_KEYS = 20_000  # an optimizer counts its tensors; more are chosen to collide in the dict
+
+
+def scan(file: IO[bytes], end: int, source: str, allowed: Collection[str], *, persistent: bool = False) -> set[str]:
+    """Read one pickle from where `file` stands, leave `file` behind it, and return the globals that it names.
+
+    Args:
+        end: Where the pickle has to end at the latest, in bytes from the beginning of the file.
+        allowed: The globals it may name, as `module.name`.
+        persistent: Whether it may refer to storages outside of itself, as torch files do.
+    Raises: UnsafeFileError naming what it asks for; FormatError if it is cut short or damaged.
+    """
+    return _Scan(file, end, source, allowed, persistent).run()
+
+
+_MARK: Any = pickletools.markobject
+_NEVER = {
+    "EXT1": "a copyreg extension",
+    "EXT2": "a copyreg extension",
+    "EXT4": "a copyreg extension",
+    "OBJ": "an object of its own class",
+    "NEWOBJ": "an object of its own class",
+    "NEWOBJ_EX": "an object of its own class",
+    "NEXT_BUFFER": "a buffer outside of the file",
+    "READONLY_BUFFER": "a buffer outside of the file",
+    "EMPTY_SET": "a set",
+    "FROZENSET": "a set",
+    "PERSID": "an object outside of the file",
+}
+_STRINGS = ("STRING", "BINSTRING", "SHORT_BINSTRING", "UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8")
+_LENGTH_BYTES = {
+    pickletools.TAKEN_FROM_ARGUMENT1: 1,
+    pickletools.TAKEN_FROM_ARGUMENT4: 4,
+    pickletools.TAKEN_FROM_ARGUMENT4U: 4,
+    pickletools.TAKEN_FROM_ARGUMENT8U: 8,
+}
+_INTS = {pickletools.pyint, pickletools.pylong, pickletools.pyinteger_or_bool, pickletools.pybool}
+_OPCODES = {op.code.encode("latin1"): op for op in pickletools.opcodes}
+
+
+class _Scan:
+    """The stack and the memo of a pickle machine that holds kinds of values instead of values, and short strings."""
+
+    def __init__(self, file: IO[bytes], end: int, source: str, allowed: Collection[str], persistent: bool) -> None:
+        self.file, self.end, self.source, self.allowed, self.persistent = file, end, source, allowed, persistent
+        self.position = file.tell()
+        self.stack: list[Any] = []
+        self.memo: dict[int, Any] = {}
+        self.globals: set[str] = set()
+        self.marks = self.int_keys = 0
+
+    def run(self) -> set[str]:
+        """Step through the pickle up to its STOP."""
+        for _ in range(MAX_OPCODES):
+            if self.step() == "STOP":
+                return self.globals
+        raise UnsafeFileError(
+            f"{self.source}: a pickle of more than {MAX_OPCODES} opcodes, which no checkpoint needs.\n"
+            "  Nothing was built from it. Do not use this file."
+        )
+
+    def step(self) -> str:
+        """Read one opcode and do to the stack what it would do."""
+        op = _OPCODES.get(self.read(1))
+        if op is None:
+            raise self.damaged("an unknown opcode")
+        if op.name in _NEVER or (op.name == "BINPERSID" and not self.persistent):
+            raise self.unsafe(_NEVER.get(op.name, "an object outside of the file"))
+        if op.name == "PROTO":
+            self.protocol(self.read(1)[0])
+            return op.name
+        if op.name in ("GLOBAL", "INST"):
+            self.check(self.line(), self.line())
+            argument = None
+        else:
+            argument = self.argument(op)
+        taken = self.pop(op)
+        if op.name == "STACK_GLOBAL":
+            self.check(*taken)
+        elif op.name == "SETITEM":
+            self.check_keys(taken[1:2])
+        elif op.name in ("SETITEMS", "DICT"):
+            self.check_keys(taken[0::2])
+        self.push(op, argument, taken)
+        return op.name
+
+    def argument(self, op: Any) -> Any:
+        """Read past the opcode's argument; return a number, or a string if it is short."""
+        if op.arg is None:
+            return None
+        size = op.arg.n
+        if size == pickletools.UP_TO_NEWLINE:
+            if op.name in _STRINGS:
+                return self.long_line()
+            text = self.line()
+            return text if op.name in ("PUT", "GET") else None
+        if size >= 0:
+            data = self.read(size)
+            if op.name == "FRAME" and int.from_bytes(data, "little") > self.end - self.position:
+                raise self.cut_short(f"a frame of {int.from_bytes(data, 'little')} bytes")
+            return int.from_bytes(data, "little") if "BINPUT" in op.name or "BINGET" in op.name else None
+        length = int.from_bytes(self.read(_LENGTH_BYTES[size]), "little", signed=op.name in ("BINSTRING", "LONG4"))
+        if not 0 <= length <= self.end - self.position:
+            raise self.cut_short(f"{op.name} of {length} bytes")
+        if op.name.startswith("LONG") and length > MAX_LINE:
+            raise self.unsafe(f"a whole number of {length} bytes")
+        if op.name in _STRINGS and length <= MAX_LINE:
+            return self.read(length).decode("utf-8", "replace")
+        self.position += length
+        self.file.seek(self.position)
+        return None
+
+    def pop(self, op: Any) -> list[Any]:
+        """Take from the stack what the opcode takes."""
+        before = op.stack_before
+        if _MARK in before or (op.name == "POP" and self.stack and self.stack[-1] is _MARK):
+            if not self.marks:
+                raise self.damaged("no MARK on the stack")
+            start = len(self.stack) - 1
+            while self.stack[start] is not _MARK:
+                start -= 1
+            self.marks -= 1
+            taken = self.stack[start + 1 :]
+            below = before.index(_MARK) if _MARK in before else 0
+            start -= below
+        else:
+            below, taken, start = 0, [], len(self.stack) - len(before)
+            taken = self.stack[max(start, 0) :]
+        if start < 0 or _MARK in taken or _MARK in self.stack[start : start + below]:
+            raise self.damaged("too little on the stack")
+        del self.stack[start:]
+        return taken
+
+    def push(self, op: Any, argument: Any, taken: list[Any]) -> None:
+        """Put on the stack what the opcode puts there."""
+        if op.name == "MARK":
+            self.marks += 1
+            if self.marks > MAX_NESTING:
+                raise self.unsafe(f"values nested more than {MAX_NESTING} deep")
+            self.stack.append(_MARK)
+        elif op.name in ("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"):
+            self.stack.extend(taken)
+            self.memorize(len(self.memo) if op.name == "MEMOIZE" else self.number(argument))
+        elif op.name in ("GET", "BINGET", "LONG_BINGET"):
+            if self.number(argument) not in self.memo:
+                raise self.damaged(f"memo {argument} was never stored")
+            self.stack.append(self.memo[self.number(argument)])
+        elif op.name == "DUP":
+            self.stack += taken * 2
+        elif op.name in _STRINGS:
+            self.stack.append(argument if isinstance(argument, str) else pickletools.pystring)
+        else:
+            self.stack.extend(op.stack_after)
+        if len(self.stack) > MAX_STACK:
+            raise self.unsafe(f"a stack of more than {MAX_STACK} values")
+
+    def memorize(self, index: int) -> None:
+        """Store the top of the stack; the real machine would make room for all indices below this one."""
+        if index > MAX_OPCODES:
+            raise self.unsafe(f"memo number {index}, for which room would have to be made")
+        if not self.stack or self.stack[-1] is _MARK:
+            raise self.damaged("nothing to memorize")
+        self.memo[index] = self.stack[-1]
+
+    def check(self, module: Any, name: Any) -> None:
+        """Refuse a global that is not on the list, or whose name is put together where it cannot be seen."""
+        if not isinstance(module, str) or not isinstance(name, str):
+            raise self.unsafe("a global whose name is not written in it")
+        if f"{module}.{name}" not in self.allowed or "\n" in module + name:
+            raise self.unsafe(f"{module}.{name}"[:200])
+        self.globals.add(f"{module}.{name}")
+
+    def check_keys(self, keys: list[Any]) -> None:
+        """Refuse keys that are slow to hash or to tell apart; tensors have strings, optimizer slots numbers."""
+        for key in keys:
+            if key in _INTS:
+                self.int_keys += 1
+            elif not isinstance(key, str) and key is not pickletools.pystring:
+                raise self.unsafe("a dict with keys other than strings and whole numbers")
+        if self.int_keys > MAX_INT_KEYS:
+            raise self.unsafe(f"dicts with more than {MAX_INT_KEYS} numbers as keys")
+
+    def number(self, argument: Any) -> int:
+        """Return a memo index, whether written in binary or in digits."""
+        if isinstance(argument, int):
+            return argument
+        if not argument.isascii() or not argument.isdigit() or len(argument) > 12:
+            raise self.damaged(f"{argument[:20]!r} is no memo number")
+        return int(argument)
+
+    def protocol(self, number: int) -> None:
+        """Refuse protocols to come."""
+        if number > 5:
+            raise self.damaged(f"protocol {number}")
+        if self.persistent and number != 2:
+            raise FormatError(
+                f"{self.source}: a torch file pickled with protocol {number}, expected 2.\n"
+                "  PyTorch's safe reader knows no other: load it where it was made and torch.save it with the defaults."
+            )
+
+    def read(self, size: int) -> bytes:
+        """Read exactly `size` bytes."""
+        if size > self.end - self.position:
+            raise self.cut_short(f"{size} bytes")
+        self.position += size
+        return self.file.read(size)
+
+    def line(self) -> str:
+        """Read one short line, without its end."""
+        data = self.file.readline(min(MAX_LINE, self.end - self.position))
+        self.position += len(data)
+        if not data.endswith(b"\n"):
+            raise self.unsafe(f"a line of {MAX_LINE} bytes") if len(data) == MAX_LINE else self.cut_short("a line")
+        return data[:-1].decode("utf-8", "replace")
+
+    def long_line(self) -> str | None:
+        """Read past one line of any length; return what it quotes if it is short."""
+        first = data = self.file.readline(min(MAX_LINE, self.end - self.position))
+        self.position += len(data)
+        while data and not data.endswith(b"\n"):
+            data = self.file.readline(min(1 << 20, self.end - self.position))
+            self.position += len(data)
+        if not data:
+            raise self.cut_short("a line")
+        return first[:-1].strip(b"'\"").decode("utf-8", "replace") if data is first else None
+
+    def cut_short(self, what: str) -> FormatError:
+        """Return the error for a pickle that ends too early."""
+        left = self.end - self.position
+        return FormatError(
+            f"{self.source}: a pickle that is cut short: {what} expected at byte {self.position}, {left} are left.\n"
+            "  Compare its size and hash with its publisher's, or fetch it again."
+        )
+
+    def damaged(self, what: str) -> FormatError:
+        """Return the error for a pickle that no pickler wrote."""
+        return FormatError(
+            f"{self.source}: a damaged pickle ({what}, near byte {self.position}).\n"
+            "  Compare its size and hash with its publisher's, or fetch it again."
+        )
+
+    def unsafe(self, what: str) -> UnsafeFileError:
+        """Return the error for a pickle that asks for something which tensors do not need."""
+        return UnsafeFileError(
+            f"{self.source}: the pickle asks for {what} (near byte {self.position}), which weights do not need.\n"
+            "  Nothing from it was run. Do not open it with other tools unless you trust whoever made it."
+        )

@@ -1,0 +1,248 @@
+"""Builds dicts and arrays from a pickle that was scanned; whatever it names is an inert stand-in of our own.
+
+The first wall is `pickle_scan`. Here is the second: no import ever happens, because `find_class` looks in a dict.
+Every stand-in has a `__setstate__`, so that no BUILD opcode can reach the attributes of one.
+"""
+
+from __future__ import annotations
+
+import math
+import pickle
+import struct
+from collections.abc import Callable, Mapping
+from typing import IO, Any
+
+import numpy as np
+
+from videohub.convert.pickle_scan import scan
+from videohub.errors import FormatError, UnsafeFileError
+
+
+class Record(dict[Any, Any]):
+    """Stands for OrderedDict and Counter; what else the file says about it is forgotten."""
+
+    def __setstate__(self, state: Any) -> None:
+        """Forget the attributes, such as torch's `_metadata`."""
+
+
+class Array:
+    """Stands for an array while the pickle is read: `value` once it has one."""
+
+    __slots__ = ("_memory", "value")
+
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+        self.value: np.ndarray | None = None
+
+    def __setstate__(self, state: Any) -> None:
+        """Take the state that numpy pickles: version, shape, dtype, whether columns come first, data."""
+        _, shape, dtype, fortran, data = state[-5:]
+        self.value = self._memory.array(dtype, shape, data, order="F" if fortran else "C")
+
+
+class Memory:
+    """What arrays of one file may take together: no more than the file holds, however often it refers to its bytes."""
+
+    def __init__(self, size: int, source: str) -> None:
+        self.left, self.size, self.source = size, size, source
+
+    def array(self, dtype: Any, shape: Any, data: Any, order: Any = "C") -> np.ndarray:
+        """Return a contiguous little-endian array; its length is compared with `data` before room is made."""
+        if not isinstance(dtype, _Dtype) or dtype.name is None:
+            raise FormatError(f"{self.source}: a damaged array (no dtype).\n  Fetch the file again.")
+        if not isinstance(shape, tuple) or len(shape) > 32 or not all(type(n) is int and n >= 0 for n in shape):
+            raise FormatError(f"{self.source}: a damaged array (its shape is {shape!r:.100}).\n  Fetch the file again.")
+        data = data.text if isinstance(data, _Encoded) else data
+        needed = math.prod(shape) * dtype.itemsize
+        found = len(data) if isinstance(data, str | bytes | bytearray) else None
+        if needed != found:
+            raise UnsafeFileError(
+                f"{self.source}: an array of shape {shape!r:.100} needs {needed} bytes, {found} are there.\n"
+                "  Nothing was allocated. The file is damaged, or made to fill the memory: do not use it."
+            )
+        self.left -= needed
+        if self.left < 0:
+            raise UnsafeFileError(
+                f"{self.source}: its arrays need more memory than the {self.size} bytes of the file.\n"
+                "  It refers to the same bytes again and again, to fill the memory: do not use it."
+            )
+        flat = _bytes_of(data, needed).view(dtype.byteorder + dtype.name)
+        return np.ascontiguousarray(flat.reshape(shape, order=order), "<" + dtype.name).reshape(shape)
+
+
+def load(
+    file: IO[bytes],
+    end: int,
+    source: str,
+    *,
+    stand_ins: Mapping[str, Callable[..., Any]] | None = None,
+    persistent: Callable[[Any], Any] | None = None,
+) -> Any:
+    """Read one pickle of any protocol from where `file` stands; bytes of Python 2 become `str`, as latin1.
+
+    Args:
+        end: Where the pickle has to end at the latest, in bytes from the beginning of the file.
+        stand_ins: What to build for further globals, `module.name` → callable.
+        persistent: What to build for objects outside of the pickle, from their id.
+    Returns: dicts, lists, strings, numbers, `Record` for OrderedDict, `Array` for arrays; `file` stands behind it.
+    Raises: UnsafeFileError naming the global that is not on the list; FormatError for a damaged file.
+    """
+    start = file.tell()
+    table = {**_numpy_stand_ins(Memory(end - start, source)), **(stand_ins or {})}
+    scan(file, end, source, table.keys(), persistent=persistent is not None)
+    stop = file.tell()
+    file.seek(start)
+    try:
+        value = _Unpickler(file, table, persistent, source).load()
+    except DAMAGE as error:
+        raise FormatError(
+            f"{source}: a damaged pickle ({type(error).__name__}: {error!s:.200}).\n"
+            "  Compare its size and hash with its publisher's, or fetch it again."
+        ) from None
+    file.seek(stop)
+    return value
+
+
+# What the pickle machine and our stand-ins raise when a file is not what it seems.
+DAMAGE = (
+    pickle.UnpicklingError,
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+    struct.error,
+)
+
+_DTYPES = ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1", "c8", "c16")
+
+
+class _Unpickler(pickle.Unpickler):
+    """A pickle machine without imports."""
+
+    def __init__(self, file: IO[bytes], table: Mapping[str, Any], persistent: Any, source: str) -> None:
+        super().__init__(file, fix_imports=False, encoding="latin1")
+        self._table = {name: StandIn(name, build) for name, build in table.items()}
+        self._persistent, self._source = persistent, source
+
+    def find_class(self, module: str, name: str) -> Any:
+        """Return our stand-in, and import nothing."""
+        try:
+            return self._table[f"{module}.{name}"]
+        except KeyError:
+            raise UnsafeFileError(
+                f"{self._source}: the pickle asks for {module}.{name}, which weights do not need.\n"
+                "  Nothing from it was run."
+            ) from None
+
+    def persistent_load(self, pid: Any) -> Any:
+        """Return the stand-in of an object outside of the pickle."""
+        if self._persistent is None:
+            raise UnsafeFileError(
+                f"{self._source}: the pickle refers to objects outside of it.\n  Nothing from it was run."
+            )
+        return self._persistent(pid)
+
+
+class StandIn:
+    """A callable in the place of a global; a file can call it with values of its own, and cannot change it."""
+
+    __slots__ = ("build", "name")
+
+    def __init__(self, name: str, build: Callable[..., Any]) -> None:
+        self.name, self.build = name, build
+
+    def __call__(self, *args: Any) -> Any:
+        return self.build(*args)
+
+    def __setstate__(self, state: Any) -> None:
+        raise TypeError("a global cannot be changed")
+
+
+class _Dtype:
+    """Stands for a numeric dtype: its name without byte order, as `f4`."""
+
+    __slots__ = ("byteorder", "itemsize", "name", "source")
+
+    def __init__(self, source: str, code: Any, *_: Any) -> None:
+        code = code.text if isinstance(code, _Encoded) else code
+        if isinstance(code, str) and code.startswith("O"):
+            raise UnsafeFileError(
+                f"{source}: an array of Python objects (dtype {code!r:.20}), expected numbers.\n"
+                "  Objects can run code when they are built, so none was. Do not use this file."
+            )
+        if code not in _DTYPES:
+            raise FormatError(
+                f"{source}: an array of dtype {code!r:.40}, expected plain numbers ({', '.join(_DTYPES)})."
+            )
+        self.name, self.itemsize, self.byteorder = str(code), int(code[1:]), "<"
+
+    def __setstate__(self, state: Any) -> None:
+        """Take the state that numpy pickles: version, byte order, then what only records and objects have."""
+        byteorder = state[1].text if isinstance(state[1], _Encoded) else state[1]
+        if byteorder not in ("<", ">", "|", "=") or any(part is not None for part in state[2:5]):
+            raise ValueError("a dtype of records, expected plain numbers")
+        self.byteorder = ">" if byteorder == ">" else "<"
+
+
+class _Encoded:
+    """Stands for bytes that Python 3 wrote as text; only an array that fits them makes bytes of it."""
+
+    __slots__ = ("text",)
+
+    def __init__(self, text: Any = "", encoding: Any = "latin1") -> None:
+        if not isinstance(text, str) or encoding not in ("latin1", "latin-1"):
+            raise ValueError(f"bytes encoded as {encoding!r:.20}")
+        self.text = text
+
+    def __setstate__(self, state: Any) -> None:
+        raise TypeError("bytes cannot be changed")
+
+
+def _numpy_stand_ins(memory: Memory) -> dict[str, Callable[..., Any]]:
+    """Return what to build for each global that an array, a number of numpy or a dict may name."""
+
+    def reconstruct(*_: Any) -> Array:
+        return Array(memory)
+
+    def scalar(dtype: Any, data: Any = "") -> Array:
+        array = Array(memory)
+        array.value = memory.array(dtype, (), data)
+        return array
+
+    def from_buffer(data: Any, dtype: Any, shape: Any, order: Any = "C", *_: Any) -> Array:
+        array = Array(memory)
+        array.value = memory.array(dtype, shape, data, order="F" if order == "F" else "C")
+        return array
+
+    def dtype(code: Any, *_: Any) -> _Dtype:
+        return _Dtype(memory.source, code)
+
+    table: dict[str, Callable[..., Any]] = {
+        "numpy.ndarray": reconstruct,
+        "numpy.dtype": dtype,
+        "_codecs.encode": _Encoded,
+        "__builtin__.bytes": _Encoded,
+        "builtins.bytes": _Encoded,
+        "collections.OrderedDict": Record,
+        "collections.Counter": Record,
+    }
+    for core in ("numpy.core", "numpy._core"):
+        table[f"{core}.multiarray._reconstruct"] = reconstruct
+        table[f"{core}.multiarray.scalar"] = scalar
+        table[f"{core}.numeric._frombuffer"] = from_buffer
+    return table
+
+
+def _bytes_of(data: str | bytes | bytearray, length: int) -> np.ndarray:
+    """Return a copy of the bytes, piece by piece where they came as text."""
+    copy = np.empty(length, np.uint8)
+    step = 1 << 20
+    for start in range(0, length, step):
+        piece = data[start : start + step]
+        copy[start : start + step] = np.frombuffer(
+            piece.encode("latin1") if isinstance(piece, str) else piece, np.uint8
+        )
+    return copy
