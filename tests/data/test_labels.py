@@ -1,0 +1,59 @@
+"""Class names, in the order of the networks' outputs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from videohub import resources
+from videohub.data.labels import class_names
+from videohub.errors import UsageError
+
+
+@pytest.mark.parametrize(
+    ("label_set", "count", "known"),
+    [
+        ("kinetics400", 400, {0: "abseiling", 5: "archery", 399: "zumba"}),
+        ("kinetics600", 600, {0: "abseiling", 599: "zumba"}),
+        ("imagenet1k", 1000, {0: "tench", 1: "goldfish", 998: "ear", 999: "toilet tissue"}),
+        ("ssv2", 174, {0: "Approaching something with your camera"}),
+        ("charades", 157, {0: "Holding some clothes", 2: "Taking some clothes from somewhere"}),
+        ("ava", 80, {11: "stand", 79: "watch (a person)"}),
+    ],
+)
+def test_each_set_is_complete_and_in_order(label_set, count, known):
+    names = class_names(label_set)
+    assert len(names) == len(set(names)) == count
+    for index, name in known.items():
+        assert names[index] == name
+
+
+@pytest.mark.parametrize("label_set", ["kinetics400", "kinetics600", "ssv2"])
+def test_sorted_sets_are_sorted(label_set):
+    assert list(class_names(label_set)) == sorted(class_names(label_set))
+
+
+def test_sixty_of_avas_eighty_actions_are_evaluated():
+    actions = yaml.safe_load(resources.labels_file().read_text(encoding="utf-8"))["ava"]
+    assert [action["id"] for action in actions] == list(range(1, 81))
+    assert sum(action["evaluated"] for action in actions) == 60
+
+
+def test_an_unknown_set_is_answered_with_the_known_ones():
+    with pytest.raises(UsageError, match=r"'kinetics'; known: ava, charades, imagenet1k, kinetics400, kinetics600"):
+        class_names("kinetics")
+
+
+def test_lists_labels_and_sampling_load_neither_torch_nor_a_decoder():
+    code = (
+        "import sys, videohub.data.labels, videohub.data.lists, videohub.data.sampling;"
+        "videohub.data.labels.class_names('ava');"
+        "print([name for name in ('torch', 'torchvision', 'av') if name in sys.modules])"
+    )
+    checkout = Path(__file__).resolve().parents[2]
+    done = subprocess.run([sys.executable, "-c", code], cwd=checkout, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

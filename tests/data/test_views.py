@@ -1,0 +1,224 @@
+"""Views of files, against the original's views of the same files and against pictures worked out by hand."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from tests.data.sample_videos import FOUR_FRAMES, protocol, write_video
+from videohub.data import views as views_file
+from videohub.data.video import Video, open_video
+from videohub.data.views import Views, read_views
+from videohub.errors import UsageError, VideoError
+from videohub.registry.schema import Clip, Protocol
+
+VIEWS = Path(__file__).resolve().parents[1] / "golden" / "views"
+KINETICS_CASES = sorted(
+    path.stem for path in VIEWS.glob("*.json") if not any(other in path.stem for other in ("SSv2", "Charades", "AVA"))
+)
+
+
+@pytest.fixture(params=KINETICS_CASES)
+def case(request) -> tuple[dict, dict]:
+    """The facts and the arrays of one video under one configuration."""
+    return json.loads((VIEWS / f"{request.param}.json").read_text()), dict(np.load(VIEWS / f"{request.param}.npz"))
+
+
+def how(facts: dict) -> tuple[Protocol, Clip]:
+    """Return the test that the original ran."""
+    crop = facts["test_crop_size"]
+    rule = protocol(
+        clips=facts["num_clips"],
+        crops=facts["num_crops"],
+        short_side=crop if facts["num_crops"] > 1 else facts["train_jitter_scales"][0],
+        crop=crop,
+        sampling="offset" if facts["use_offset_sampling"] else "proportional",
+        target_fps=float(facts["target_fps"]),
+        mean=tuple(facts["mean"]),
+        std=tuple(facts["std"]),
+    )
+    return rule, Clip(frames=facts["num_frames"], sampling_rate=facts["sampling_rate"])
+
+
+def test_views_are_the_originals(case, media):
+    facts, expected = case
+    views = read_views(media / facts["video"], *how(facts))
+    per_view = facts["num_crops"]
+    assert np.array_equal(np.repeat(views.pts.numpy(), per_view, axis=0), expected["pts"])
+    assert np.array_equal(np.repeat(views.decode_positions.numpy(), per_view, axis=0), expected["decode_position"])
+    assert np.array_equal(np.repeat(ranks(media / facts["video"], views), per_view, axis=0), expected["frames"])
+    assert len(views) == len(expected["pts"])
+    for number, view in enumerate(views):
+        pathways = [view] if len(facts["pathway_shapes"]) == 1 else [view[:, facts["slow_pathway_positions"]], view]
+        for pathway, (shape, values) in enumerate(zip(facts["pathway_shapes"], pathways, strict=True)):
+            assert list(values.shape) == shape
+            chosen = values.flatten()[expected[f"p{pathway}_idx"][number]].numpy()
+            assert np.abs(chosen - expected[f"p{pathway}_val"][number]).max() <= 1e-5
+            std, mean = torch.std_mean(values.flatten(1), dim=1, correction=0)
+            assert np.abs(mean.numpy() - expected[f"p{pathway}_mean"][number]).max() <= 1e-5
+            assert np.abs(std.numpy() - expected[f"p{pathway}_std"][number]).max() <= 1e-5
+
+
+def ranks(path: Path, views: Views) -> np.ndarray:
+    """Return the rank of each used frame among all frames of the video, in order of time."""
+    with open_video(path) as video:
+        order = sorted(frame.pts for frame in video.frames())
+    return np.searchsorted(order, views.pts.numpy())
+
+
+def test_a_video_is_opened_decoded_and_converted_once_for_all_views(media, monkeypatch):
+    calls = {"open": 0, "decode": 0, "frames": 0, "prepare": 0}
+    opener, decode, prepare = av.open, Video.frames, views_file._prepare
+
+    def counted_open(*args, **kwargs):
+        calls["open"] += 1
+        return opener(*args, **kwargs)
+
+    def counted_decode(video):
+        calls["decode"] += 1
+        for frame in decode(video):
+            calls["frames"] += 1
+            yield frame
+
+    def counted_prepare(*args):
+        calls["prepare"] += 1
+        return prepare(*args)
+
+    monkeypatch.setattr(av, "open", counted_open)
+    monkeypatch.setattr(Video, "frames", counted_decode)
+    monkeypatch.setattr(views_file, "_prepare", counted_prepare)
+    rule = protocol(clips=10, crops=3, short_side=64, crop=64)
+    views = read_views(media / "demo.mp4", rule, Clip(frames=32, sampling_rate=2))
+    assert len(views) == 30
+    assert (calls["open"], calls["decode"]) == (1, 1)
+    assert calls["frames"] <= 280
+    assert calls["prepare"] == len(views.frames) == len(torch.unique(views.decode_positions)) < 320
+
+
+def test_view_four_of_three_crops_is_the_centre_of_the_second_clip(tmp_path):
+    path = write_video(tmp_path / "wide.mov", 30, picture=columns)
+    views = read_views(path, protocol(clips=2, crops=3), FOUR_FRAMES)
+    assert views.offsets == [(0, 0), (0, 8), (0, 16)]
+    corner = views[4][:, :, 0, 0] * 255
+    assert corner[0].round().tolist() == [8, 8, 8, 8]  # red is the column
+    assert corner[1].round().tolist() == [11, 13, 15, 18]  # green is the frame
+    assert corner[2].round().tolist() == [0, 0, 0, 0]
+    assert views[4].shape == (3, 4, 48, 48)
+    assert torch.equal(views.stack()[4], views[4])
+
+
+def test_crops_of_a_portrait_video_are_top_centre_and_bottom(tmp_path):
+    path = write_video(tmp_path / "high.mov", 8, picture=lambda index: columns(index).transpose(1, 0, 2))
+    views = read_views(path, protocol(clips=1, crops=3), FOUR_FRAMES)
+    assert [round(float(view[0, 0, 0, 0] * 255)) for view in views] == [0, 8, 16]
+
+
+def test_a_small_video_is_enlarged(tmp_path):
+    path = write_video(tmp_path / "small.mov", 8, picture=lambda index: halves(32, 16))
+    views = read_views(path, protocol(clips=1, crops=1, short_side=32, crop=32), FOUR_FRAMES)
+    # twice as large: 64 wide, crop columns 16 to 47; the edge between 0 and 200 lies at column 32
+    assert (views.frames[0, 0, 0, 30:34] * 255).round().tolist() == [0, 50, 150, 200]
+    assert (views[0][0, 0, 0, 14:18] * 255).round().tolist() == [0, 50, 150, 200]
+
+
+def test_without_a_crop_size_a_view_is_the_whole_frame(tmp_path):
+    path = write_video(tmp_path / "wide.mov", 8)
+    assert read_views(path, protocol(clips=1, crops=1, crop=None), FOUR_FRAMES)[0].shape == (3, 4, 48, 64)
+
+
+def test_a_view_that_does_not_exist_is_an_index_error(thirty_frames):
+    views = read_views(thirty_frames, protocol(clips=2), FOUR_FRAMES)
+    with pytest.raises(IndexError, match="view 2 of 2"):
+        views[2]
+
+
+def test_a_cut_video_is_refused_even_if_every_clip_has_some_frames(tmp_path):
+    path = write_video(tmp_path / "cut.mov", 30, options={"movflags": "faststart"})
+    with av.open(str(path)) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+        ends = packets[25].pos
+    path.write_bytes(path.read_bytes()[:ends])  # 25 whole frames; the last clip would start at frame 22
+    with pytest.raises(VideoError, match=r"cut\.mov: (cut short|damaged)"):
+        read_views(path, protocol(clips=2, sampling="offset"), FOUR_FRAMES)
+
+
+@pytest.mark.parametrize("sampling", ["segments", "spread", "keyframe"])
+def test_protocols_of_frame_lists_are_refused_before_the_file_is_looked_at(sampling):
+    with pytest.raises(UsageError, match="reads lists of frame images"):
+        read_views("absent.mp4", protocol(sampling=sampling, decoder="frame_list"), FOUR_FRAMES)
+
+
+def test_an_image_is_resized_and_its_centre_taken(tmp_path):
+    path = tmp_path / "ramp.png"
+    ramp = np.arange(250, dtype=np.uint8)[None, :, None].repeat(200, axis=0).repeat(3, axis=2)
+    Image.fromarray(ramp).save(path)
+    views = read_views(path, image_protocol(), Clip(frames=1, sampling_rate=1))
+    # 256 x 320, so a crop of 224 begins at (16, 48); its first column lies at (48.5 * 250 / 320 - 0.5) = 37.390625
+    assert views.offsets == [(16, 48)]
+    assert views.stack().shape == (1, 3, 1, 224, 224)
+    expected = [
+        (37.390625 / 255 - mean) / std for mean, std in zip(image_protocol().mean, image_protocol().std, strict=True)
+    ]
+    assert views[0][:, 0, 0, 0].tolist() == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_grey_image_has_three_equal_channels(tmp_path):
+    path = tmp_path / "grey.png"
+    Image.new("L", (256, 256), color=51).save(path)
+    rule = protocol(clips=1, short_side=256, crop=224, sampling="image", decoder="image", target_fps=None)
+    view = read_views(path, rule, Clip(frames=1, sampling_rate=1))[0]
+    assert torch.allclose(view, torch.full((3, 1, 224, 224), 0.2))
+
+
+def test_a_file_that_is_no_image_is_refused(tmp_path):
+    path = tmp_path / "words.jpg"
+    path.write_text("these are only words\n" * 10)
+    with pytest.raises(VideoError, match=r"words\.jpg: not an image"):
+        read_views(path, image_protocol(), Clip(frames=1, sampling_rate=1))
+
+
+def test_an_image_that_lost_its_end_is_refused(tmp_path):
+    path = tmp_path / "cut.jpg"
+    Image.effect_noise((256, 256), 50).save(path)
+    path.write_bytes(path.read_bytes()[:5000])
+    with pytest.raises(VideoError, match=r"cut\.jpg: not an image that can be read, or a damaged one"):
+        read_views(path, image_protocol(), Clip(frames=1, sampling_rate=1))
+
+
+def test_an_image_makes_only_one_frame(tmp_path):
+    with pytest.raises(UsageError, match="1 clip of 1 frame, not 1 clips of 4 frames"):
+        read_views(tmp_path, image_protocol(), FOUR_FRAMES)
+
+
+def image_protocol() -> Protocol:
+    return protocol(
+        clips=1,
+        short_side=256,
+        crop=224,
+        sampling="image",
+        decoder="image",
+        target_fps=None,
+        mean=(0.485, 0.456, 0.406),
+        std=(0.229, 0.224, 0.225),
+    )
+
+
+def columns(index: int) -> np.ndarray:
+    """Return a picture (48, 64, 3): red is the column, green the frame's number."""
+    picture = np.zeros((48, 64, 3), np.uint8)
+    picture[..., 0] = np.arange(64)
+    picture[..., 1] = index
+    return picture
+
+
+def halves(width: int, height: int) -> np.ndarray:
+    """Return a picture whose left half is black and whose right half is 200."""
+    picture = np.zeros((height, width, 3), np.uint8)
+    picture[:, width // 2 :] = 200
+    return picture

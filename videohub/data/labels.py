@@ -1,0 +1,38 @@
+"""The class names of each label set, in the order of a network's outputs."""
+
+from __future__ import annotations
+
+import yaml
+
+from videohub import resources
+from videohub.errors import UsageError
+
+_FROM_TORCHVISION = ("kinetics400", "imagenet1k")
+
+
+def class_names(label_set: str) -> tuple[str, ...]:
+    """Return the names of a label set; output k of a network has name k.
+
+    Kinetics-400 and ImageNet come from torchvision (which is imported only then), the others from `labels.yaml`,
+    whose head says how each set is ordered. AVA has its 80 actions, of which output k is id k + 1.
+
+    Raises: UsageError if there is no such set.
+    """
+    if label_set in _FROM_TORCHVISION:
+        return _torchvision_names(label_set)
+    sets = yaml.safe_load(resources.labels_file().read_text(encoding="utf-8"))
+    if label_set not in sets:
+        known = ", ".join(sorted([*_FROM_TORCHVISION, *sets]))
+        raise UsageError(f"no label set is called {label_set!r}; known: {known}")
+    return tuple(entry["name"] if isinstance(entry, dict) else entry for entry in sets[label_set])
+
+
+def _torchvision_names(label_set: str) -> tuple[str, ...]:
+    """Read the names that torchvision keeps beside its own weights; nothing is downloaded."""
+    if label_set == "imagenet1k":
+        from torchvision.models import ResNet50_Weights
+
+        return tuple(ResNet50_Weights.DEFAULT.meta["categories"])
+    from torchvision.models.video import R3D_18_Weights
+
+    return tuple(R3D_18_Weights.DEFAULT.meta["categories"])
