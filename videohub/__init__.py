@@ -1,3 +1,59 @@
 """videohub: published video-recognition checkpoints, found by name, read safely, proved and re-measured."""
 
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from videohub.benchmark import views
+    from videohub.building import build
+    from videohub.loading import inflate, load
+    from videohub.prediction import Prediction, predict
+    from videohub.registry import list_models, record
+    from videohub.verification import Report, verify
+    from videohub.weights import fetch
+
 __version__ = "0.1.0"
+
+__all__ = [
+    "Prediction",
+    "Report",
+    "build",
+    "fetch",
+    "inflate",
+    "list_models",
+    "load",
+    "predict",
+    "record",
+    "verify",
+    "views",
+]
+
+_HOME = {
+    "Prediction": "videohub.prediction",
+    "Report": "videohub.verification",
+    "build": "videohub.building",
+    "fetch": "videohub.weights",
+    "inflate": "videohub.loading",
+    "list_models": "videohub.registry",
+    "load": "videohub.loading",
+    "predict": "videohub.prediction",
+    "record": "videohub.registry",
+    "verify": "videohub.verification",
+    "views": "videohub.benchmark",
+}
+_MODULES = ("convert", "errors", "metrics", "models", "registry")
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used, so that `import videohub` costs nothing."""
+    if name in _HOME:
+        return getattr(importlib.import_module(_HOME[name]), name)
+    if name in _MODULES:
+        return importlib.import_module(f"videohub.{name}")
+    raise AttributeError(f"module 'videohub' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__, *_MODULES])

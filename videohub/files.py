@@ -11,25 +11,33 @@ from pathlib import Path
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
-    """Yield a temporary name beside `path`; when the block ends well the file is flushed to disk and takes its name.
+    """Yield a temporary name beside `path` that becomes `path` when the block ends well.
 
-    If the block fails, the temporary file is removed and `path` is what it was before.
+    If the block fails, nothing is left of it and `path` is what it was before.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+    with part_in(path.parent) as part:
+        yield part
+        publish(part, path)
+
+
+@contextmanager
+def part_in(folder: Path) -> Iterator[Path]:
+    """Yield an empty file of its own in `folder`; it is gone afterwards unless it was published."""
+    folder.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=".", suffix=".part", dir=folder)
     os.close(handle)
     part = Path(name)
     try:
         yield part
-        with part.open("rb+") as file:
-            os.fsync(file.fileno())
-        part.chmod(0o666 & ~_umask())  # mkstemp hides the file from the group; a shared cache must not
-        part.replace(path)
     finally:
         part.unlink(missing_ok=True)
 
 
-def _umask() -> int:
+def publish(part: Path, path: Path) -> None:
+    """Flush `part` to disk and give it its final name in one step."""
+    with part.open("rb+") as file:
+        os.fsync(file.fileno())
     mask = os.umask(0)
     os.umask(mask)
-    return mask
+    part.chmod(0o666 & ~mask)  # mkstemp hides the file from the group; a shared cache must not
+    part.replace(path)

@@ -1,0 +1,94 @@
+"""torch.hub entries, one for each record that can be had, under its id and under its upstream name.
+
+torch.hub.load("org/videohub", "slowfast_r50_8x8", pretrained=True, trust_repo=True)
+"""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+dependencies = [
+    "av",
+    "huggingface_hub",
+    "msgspec",
+    "numpy",
+    "requests",
+    "safetensors",
+    "torch",
+    "torchvision",
+    "tqdm",
+    "yaml",
+]
+
+_HERE = Path(__file__).resolve().parent
+
+
+def _refuse_another_videohub():
+    """The code beside this file is what was asked for; an installed copy that hides it would load something else."""
+    import videohub
+
+    found = Path(videohub.__file__).resolve().parent.parent
+    if found != _HERE:
+        raise ImportError(
+            f"videohub {videohub.__version__} from {found} hides the one that torch.hub was asked for, in {_HERE}. "
+            "Uninstall it, or start a process that has not imported it, or use it directly: videohub.load(name)."
+        )
+
+
+def _entry(name, record):
+    def entry(pretrained=False, progress=True, *, checkpoint=None, num_classes=None, device="cpu"):
+        _refuse_another_videohub()
+        import videohub
+
+        if pretrained or checkpoint is not None:
+            return videohub.load(record.name, checkpoint=checkpoint, num_classes=num_classes, device=device)
+        return videohub.build(record.name, num_classes=num_classes).to(device)
+
+    numbers = record.published
+    said = " · ".join(
+        f"{label} {value}"
+        for label, value in (("top-1", numbers.top1), ("top-5", numbers.top5), ("mAP", numbers.map))
+        if value is not None
+    ) if numbers else "no published number"  # fmt: skip
+    entry.__name__ = entry.__qualname__ = name
+    entry.__doc__ = f"""{record.zoo_name} ({record.protocol.dataset}): {said}.
+
+    Args:
+        pretrained: Load the published weights; otherwise the network starts at random.
+        progress: Kept for torch.hub's sake; a bar shows on a terminal only.
+        checkpoint: A local copy of the published file, instead of its URL.
+        num_classes: Replace the classifier by a new one of this size.
+        device: Where to put the model.
+    Returns: a module that takes a clip (B, 3, {record.clip.frames}, H, W) and gives logits.
+    """
+    return entry
+
+
+def _entries():
+    """Return the entries by name; an upstream name that several records share leads to none of them."""
+    from videohub import registry
+    from videohub.errors import AmbiguousNameError
+
+    entries = {}
+    records = registry.default()
+    for record in records.records.values():
+        if record.status == "available":
+            entries[record.name] = _entry(record.name, record)
+    for zoo_name in {record.zoo_name for record in records.records.values()}:
+        try:
+            record = records.find(zoo_name)
+        except AmbiguousNameError:
+            continue
+        if record.status == "available":
+            entries[zoo_name] = _entry(zoo_name, record)
+    return entries
+
+
+# Without these libraries there are no entries, and torch.hub's own check then names what is missing.
+if all(importlib.util.find_spec(name) for name in dependencies):
+    sys.path.insert(0, str(_HERE))
+    try:
+        _refuse_another_videohub()
+        globals().update(_entries())
+    finally:
+        sys.path.remove(str(_HERE))

@@ -1,0 +1,187 @@
+"""What holds for every family: logits, pathways, features, export, memory formats; on very small networks."""
+
+import pytest
+import torch
+
+from tests.golden import synth
+from videohub import models
+from videohub.models.heads import average_activations
+from videohub.models.slowfast import slow_frames
+
+WINDOW = {"kind": "average_window", "window": 2}  # a training crop of 64
+SMALL = {"blocks": (1, 1, 1, 1), "width": 16, "num_classes": 7, "head": WINDOW}
+NON_LOCAL = {"after": {"res3": [0], "res4": [0]}, "affinity": "softmax", "pool": (1, 2, 2)}
+DOT_PRODUCT = {"after": {"res4": [0]}, "affinity": "dot_product", "pool": (2, 2, 2)}
+FAMILIES = {
+    "c2d": {"frames": 8},
+    "i3d": {"frames": 8},
+    "i3d non-local": {"frames": 8, "non_local": NON_LOCAL},
+    "slow": {"frames": 8},
+    "resnet2d": {"frames": 1},
+    "slowfast": {"frames": 8, "lateral_kernel": 5},
+    "slowfast non-local": {"frames": 8, "non_local": DOT_PRODUCT},
+}
+
+
+def network(family, **changes):
+    torch.manual_seed(0)
+    built = models.build(family.split()[0], **{**SMALL, **FAMILIES[family], **changes})
+    for name, parameter in built.named_parameters():  # blocks start as the identity; nothing would be seen of them
+        if "norm" in name:
+            torch.nn.init.uniform_(parameter, 0.2, 1.0)
+    torch.nn.init.normal_(built.head.projection.weight, std=0.05)
+    return built
+
+
+def clip_for(family, *, batch=2, height=64, width=64):
+    return torch.from_numpy(synth.synth_clip("networks", (batch, 3, FAMILIES[family]["frames"], height, width)))
+
+
+@pytest.fixture(params=FAMILIES)
+def family(request):
+    return request.param
+
+
+@torch.no_grad()
+def test_the_training_crop_has_one_position_and_gives_its_logits_as_they_are(family):
+    net, clip = network(family), clip_for(family)
+    seen = []
+    net.head.projection.register_forward_hook(lambda module, given, made: seen.append(made))
+    logits = net(clip)
+    assert logits.shape == (2, 7)
+    assert seen[0].shape == (2, 1, 1, 1, 7)
+    assert torch.equal(logits, seen[0].reshape(2, 7))
+
+
+@torch.no_grad()
+def test_a_larger_input_averages_probabilities_and_not_logits(family):
+    net, clip = network(family), clip_for(family, height=96, width=128)
+    seen = []
+    net.head.projection.register_forward_hook(lambda module, given, made: seen.append(made))
+    probabilities = net(clip).softmax(dim=1)
+    assert seen[0].shape == (2, 1, 2, 3, 7)  # a map of 3 x 4 under a window of 2
+    expected = seen[0].softmax(dim=4).mean(dim=(1, 2, 3))
+    assert torch.allclose(probabilities, expected, atol=1e-6)
+    assert not torch.allclose(probabilities, seen[0].mean(dim=(1, 2, 3)).softmax(dim=1), atol=1e-4)
+
+
+@torch.no_grad()
+def test_a_head_that_averages_all_sees_one_position_at_any_size(family):
+    net = network(family, head={"kind": "average_all"})
+    seen = []
+    net.head.projection.register_forward_hook(lambda module, given, made: seen.append(made))
+    net(clip_for(family, height=96, width=128))
+    assert seen[0].shape == (2, 1, 1, 1, 7)
+
+
+@torch.no_grad()
+def test_features_are_what_the_projection_sees(family):
+    net, clip = network(family), clip_for(family)
+    features = net.features(clip)
+    assert features.shape == (2, net.head.projection.in_features)
+    assert torch.allclose(net.head.projection(features), net(clip), atol=1e-5)
+
+
+@torch.no_grad()
+def test_channels_last_gives_the_same_results(family):
+    net, clip = network(family), clip_for(family)
+    expected = net(clip).softmax(dim=1)
+    net = net.to(memory_format=torch.channels_last_3d)
+    found = net(clip.to(memory_format=torch.channels_last_3d)).softmax(dim=1)
+    assert torch.allclose(found, expected, atol=1e-5)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("family", ["i3d non-local", "slowfast non-local"])
+def test_a_network_exports_as_one_graph(family):
+    net, clip = network(family), clip_for(family, height=96, width=96)
+    exported = torch.export.export(net, (clip,), strict=True)  # strict: a graph break is an error
+    assert torch.allclose(exported.module()(clip), net(clip), atol=1e-5)
+
+
+@torch.no_grad()
+def test_a_detection_network_exports_as_one_graph():
+    net = network("slow", head={"kind": "roi_max", "resolution": 7, "aligned": False},
+                  res5={"stride": 1, "dilation": 2}, activation="sigmoid")  # fmt: skip
+    clip, boxes = clip_for("slow"), torch.tensor([[0, 10.0, 10.0, 40.0, 60.0], [1, 0.0, 5.0, 60.0, 63.0]])
+    exported = torch.export.export(net, (clip, boxes), strict=True)
+    assert torch.allclose(exported.module()(clip, boxes), net(clip, boxes), atol=1e-5)
+
+
+@torch.no_grad()
+def test_a_detection_network_gives_one_row_a_box_in_their_order():
+    net = network("slow", head={"kind": "roi_max", "resolution": 7, "aligned": False},
+                  res5={"stride": 1, "dilation": 2}, activation="sigmoid")  # fmt: skip
+    clip = clip_for("slow")
+    boxes = torch.tensor([[0, 10.0, 10.0, 40.0, 60.0], [1, 0.0, 5.0, 60.0, 63.0], [0, 8.0, 8.0, 50.0, 50.0]])
+    logits = net(clip, boxes)
+    assert logits.shape == (3, 7)
+    assert torch.allclose(net(clip, boxes[[2, 0]]), logits[[2, 0]], atol=1e-6)
+    assert net.features(clip, boxes).shape == (3, 512)
+
+
+@torch.no_grad()
+def test_slowfast_takes_its_two_pathways_as_a_list():
+    net, clip = network("slowfast"), clip_for("slowfast")
+    slow = clip[:, :, [0, 7]]  # trunc(linspace(0, 7, 2))
+    assert torch.equal(net([slow, clip]), net(clip))
+
+
+def test_slow_frames_are_a_truncated_linspace_with_both_ends():
+    clip = torch.arange(32.0).reshape(1, 1, 32, 1, 1)
+    assert slow_frames(clip, 4).flatten().tolist() == [0, 4, 8, 13, 17, 22, 26, 31]
+    assert slow_frames(clip, 8).flatten().tolist() == [0, 10, 20, 31]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (torch.zeros(3, 8, 64, 64), r"expected \(B, 3, T, H, W\)"),
+        (torch.zeros(1, 1, 8, 64, 64), r"expected \(B, 3, T, H, W\)"),
+        (torch.zeros(1, 3, 2, 64, 64), "at least alpha = 4"),
+        ([torch.zeros(1, 3, 3, 64, 64), torch.zeros(1, 3, 8, 64, 64)], "4 times as many frames"),
+    ],
+)
+def test_a_clip_of_the_wrong_shape_is_refused(given, message):
+    with pytest.raises(ValueError, match=message):
+        network("slowfast")(given)
+
+
+def test_boxes_belong_to_detection_networks_alone():
+    clip = clip_for("slow")
+    with pytest.raises(ValueError, match="classifies whole clips"):
+        network("slow")(clip, torch.zeros(1, 5))
+    detector = network("slow", head={"kind": "roi_max", "resolution": 7, "aligned": True})
+    for boxes in (None, torch.zeros(1, 4)):
+        with pytest.raises(ValueError, match=r"expected \(K, 5\)"):
+            detector(clip, boxes)
+
+
+@pytest.mark.parametrize(("activation", "inverse"), [("softmax", torch.log), ("sigmoid", torch.logit)])
+def test_averaged_logits_carry_the_mean_probability(activation, inverse):
+    logits = torch.tensor([[[2.0, 0.0, -1.0], [-3.0, 1.0, 0.5]]], dtype=torch.float64)
+    activate = torch.sigmoid if activation == "sigmoid" else torch.nn.Softmax(dim=-1)
+    expected = inverse(activate(logits).mean(dim=1))
+    assert torch.allclose(average_activations(logits, activation), expected, atol=1e-12)
+
+
+def test_averaged_logits_survive_extreme_values():
+    logits = torch.tensor([[[300.0, -300.0], [250.0, -250.0]]])
+    for activation in ("softmax", "sigmoid"):
+        assert torch.isfinite(average_activations(logits, activation)).all()
+
+
+@pytest.mark.parametrize(
+    ("blocks", "counts"), [("R18", [2, 2, 2, 2]), ("R101", [3, 4, 23, 3]), ((1, 2, 1, 1), [1, 2, 1, 1])]
+)
+def test_depths_are_counted_in_blocks(blocks, counts):
+    with torch.device("meta"):
+        net = models.slow(blocks=blocks, width=8)
+    assert [len(stage) for stage in (net.res2, net.res3, net.res4, net.res5)] == counts
+
+
+def test_an_unknown_depth_or_factory_names_the_known_ones():
+    with pytest.raises(ValueError, match="R18, R50, R101, R152"):
+        models.slow(blocks="R51")
+    with pytest.raises(ValueError, match="c2d, i3d, slow, resnet2d, slowfast"):
+        models.build("slowfats")

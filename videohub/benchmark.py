@@ -1,0 +1,70 @@
+"""A model over videos: every view decoded once, scored, and joined into one score a video, as the protocol says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from videohub import registry
+from videohub.data.lists import Item
+from videohub.data.views import Views, read_views
+from videohub.errors import UsageError, VideoError
+from videohub.registry.schema import Protocol, Record
+
+_VIEWS_AT_ONCE = {"cpu": 4}
+_VIEWS_AT_ONCE_ELSEWHERE = 30
+
+
+@dataclass(frozen=True)
+class VideoScores:
+    """What a model makes of one video: scores (classes,), or why there are none."""
+
+    item: Item
+    scores: Tensor | None
+    failure: str | None
+
+
+def views(video: str | Path, name: str | Record) -> Tensor:
+    """Return every test view of a video, (V, 3, T, H, W) float32, exactly as the record's protocol says.
+
+    View v is clip v // crops under crop v % crops. The video is decoded once.
+    Raises: UsageError if there is no such file; VideoError if it holds no usable pictures.
+    """
+    record = registry.record(name)
+    return read_views(Path(video), record.protocol, record.clip).stack()
+
+
+@torch.inference_mode()
+def score_views(model: nn.Module, views: Views, protocol: Protocol) -> Tensor:
+    """Return the score of one video, (classes,) float32 on the CPU: the sum or the maximum over its views.
+
+    Source: the original sums probabilities over views and never divides.
+    """
+    if protocol.metric == "ava_map":
+        raise UsageError(
+            f"protocol {protocol.name}: boxes are needed to score people; expected a classifier's protocol"
+        )
+    device = next(model.parameters()).device
+    at_once = _VIEWS_AT_ONCE.get(device.type, _VIEWS_AT_ONCE_ELSEWHERE)
+    parts = []
+    for first in range(0, len(views), at_once):
+        batch = torch.stack([views[v] for v in range(first, min(first + at_once, len(views)))])
+        logits = model(batch.to(device)).float()
+        parts.append((logits.softmax(dim=1) if protocol.activation == "softmax" else logits.sigmoid()).cpu())
+    scores = torch.cat(parts)
+    return scores.sum(dim=0) if protocol.ensemble == "sum" else scores.amax(dim=0)
+
+
+def evaluate(model: nn.Module, record: Record, protocol: Protocol, items: Iterable[Item]) -> Iterator[VideoScores]:
+    """Yield the scores of each video in turn; one that cannot be decoded is reported as such, never replaced."""
+    for item in items:
+        try:
+            scores = score_views(model, read_views(item.path, protocol, record.clip), protocol)
+        except (UsageError, VideoError) as error:
+            yield VideoScores(item, None, str(error))
+        else:
+            yield VideoScores(item, scores, None)

@@ -1,0 +1,120 @@
+"""From a record to a ready model: its network with its published weights in it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from videohub import registry
+from videohub.building import build
+from videohub.errors import DeviceError, UsageError
+from videohub.registry.schema import Record
+from videohub.weights import fetch
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+_log = logging.getLogger("videohub")
+
+
+def load(
+    name: str | Record,
+    *,
+    checkpoint: str | Path | None = None,
+    num_classes: int | None = None,
+    device: str = "cpu",
+) -> nn.Module:
+    """Return the network of a record with its published weights, in evaluation mode.
+
+    Args:
+        name: A record, its id or its upstream name.
+        checkpoint: A local copy of the published file (or of converted weights), instead of the record's URL.
+        num_classes: Replace the classifier by a new one of this size, to be trained; one line says which tensors.
+        device: Where to put it, such as "cpu" or "cuda:0".
+    Raises: UnavailableError, DownloadError, FormatError, ConversionError, DeviceError.
+    """
+    record = registry.record(name)
+    device = usable(device)
+    weights = fetch(record, checkpoint=checkpoint)
+    if num_classes is None or num_classes == record.model.num_classes:
+        return from_weights(record, weights).to(device)
+    return with_new_classifier(record, weights, num_classes).to(device)
+
+
+def from_weights(record: Record, weights: Path) -> nn.Module:
+    """Return the network of a record with the converted weights that `fetch` returned."""
+    import torch
+    from safetensors.torch import load_file
+
+    with torch.device("meta"):
+        model = build(record)
+    model.load_state_dict(load_file(weights), strict=True, assign=True)
+    return _of(model, record)
+
+
+def with_new_classifier(record: Record, weights: Path, num_classes: int) -> nn.Module:
+    """Return the network of a record with converted weights and a new classifier; one line says what is new."""
+    from safetensors.torch import load_file
+
+    state = {key: tensor for key, tensor in load_file(weights).items() if not key.startswith("head.projection.")}
+    model = build(record, num_classes=num_classes)
+    _fill(model, state, record)
+    return _of(model, record)
+
+
+def inflate(
+    name: str | Record,
+    *,
+    image: str | Record = "resnet_r50_in1k",
+    checkpoint: str | Path | None = None,
+    num_classes: int | None = None,
+) -> nn.Module:
+    """Return the video network of a record, started from the weights of an image network.
+
+    Args:
+        name: A one-pathway video record, its id or its upstream name.
+        image: The image record whose kernels are repeated over time.
+        checkpoint: A local copy of the image record's file, instead of its URL.
+        num_classes: Size of the new classifier; None: the record's.
+    Raises: ConversionError if the two networks do not share their layout.
+    """
+    from safetensors.torch import load_file
+
+    from videohub.convert import inflation
+
+    record = registry.record(name)
+    model = build(record, num_classes=num_classes)
+    _fill(model, inflation.inflate(load_file(fetch(image, checkpoint=checkpoint)), model.state_dict()), record)
+    return _of(model, record)
+
+
+def usable(device: str) -> str:
+    """Return the name of a device that this machine has.
+
+    Raises: UsageError if nothing is called so; DeviceError if this machine has none.
+    """
+    import torch
+
+    try:
+        kind = torch.device(device).type
+    except RuntimeError as error:
+        raise UsageError(f"device: found {device!r}, expected a name such as cpu, cuda or cuda:1") from error
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise DeviceError(f"device {device!r}: this machine has no usable CUDA device; use cpu")
+    return device
+
+
+def _fill(model: nn.Module, state: Mapping[str, Tensor], record: Record) -> None:
+    """Load what `state` has and say in one line what stays new."""
+    own = model.state_dict()
+    new = [f"{key} {tuple(tensor.shape)}" for key, tensor in own.items() if key not in state]
+    model.load_state_dict({**own, **state}, strict=True)
+    _log.warning("%s: new, to be trained: %s", record.name, ", ".join(new) or "nothing")
+
+
+def _of(model: nn.Module, record: Record) -> nn.Module:
+    """Let a model carry its record, which predict reads."""
+    model.record = record  # type: ignore[assignment]  # torch's stubs allow only tensors and modules
+    return model

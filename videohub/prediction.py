@@ -1,0 +1,73 @@
+"""What a model sees in one video, in words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import nn
+
+from videohub import loading, registry
+from videohub.benchmark import score_views
+from videohub.data.labels import class_names
+from videohub.data.views import read_views
+from videohub.errors import UsageError
+from videohub.registry.schema import Record
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A class and how probable the model finds it, from 0 to 1."""
+
+    label: str
+    probability: float
+    index: int
+
+
+def predict(
+    video: str | Path,
+    name_or_model: str | Record | nn.Module,
+    *,
+    topk: int = 5,
+    checkpoint: str | Path | None = None,
+    device: str = "cpu",
+) -> list[Prediction]:
+    """Return the most probable classes of a video, best first, tested with all the views of the record's protocol.
+
+    Args:
+        video: A video file (or an image, for an image record).
+        name_or_model: A record, its id or upstream name, or a model from `videohub.load`.
+        topk: How many classes to return.
+        checkpoint: A local copy of the published file, instead of the record's URL.
+        device: Where to run a model that is loaded here.
+    Raises: UsageError, VideoError, and what `load` raises.
+    """
+    if isinstance(name_or_model, nn.Module):
+        model, record = name_or_model, getattr(name_or_model, "record", None)
+        if not isinstance(record, Record):
+            raise UsageError("predict: this model does not come from videohub.load; pass a record's name instead")
+    else:
+        record = registry.record(name_or_model)
+        _refuse_detection(record)
+        model = loading.load(record, checkpoint=checkpoint, device=device)
+    _refuse_detection(record)
+    views = read_views(Path(video), record.protocol, record.clip)
+    scores = score_views(model, views, record.protocol)
+    if record.protocol.ensemble == "sum":
+        scores = scores / len(views)
+    names = class_names(record.labels)
+    if len(names) != len(scores):  # a new classifier, see load(num_classes=…)
+        names = tuple(f"class {index}" for index in range(len(scores)))
+    best = scores.topk(min(topk, len(scores)))
+    return [
+        Prediction(names[index], float(probability), index)
+        for probability, index in zip(best.values.tolist(), best.indices.tolist(), strict=True)
+    ]
+
+
+def _refuse_detection(record: Record) -> None:
+    if record.protocol.metric == "ava_map":
+        raise UsageError(
+            f"{record.name}: this network names what people in given boxes do; predict needs a classifier. "
+            "Call the loaded model with (clip, boxes) instead."
+        )

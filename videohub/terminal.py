@@ -1,0 +1,158 @@
+"""What people see in a terminal: tables of records, one record in full, a verdict."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from videohub.registry.schema import Protocol, Published, Record
+
+if TYPE_CHECKING:
+    from videohub.prediction import Prediction
+    from videohub.verification import Report
+
+_SHORT = {
+    "kinetics400": "K400",
+    "kinetics600": "K600",
+    "ava_v2.1": "AVA 2.1",
+    "ava_v2.2": "AVA 2.2",
+    "ssv2": "SSv2",
+    "charades": "Charades",
+    "imagenet1k": "ImageNet",
+}
+_COLOURS = {"available": "green", "unreleased": "yellow", "broken": "red",
+            "consistent": "green", "inconsistent": "red", "insufficient data": "yellow"}  # fmt: skip
+
+
+def print_records(records: Sequence[Record]) -> None:
+    """Print one line a record, within 80 columns."""
+    table = _table(gap=1)  # the longest name leaves no room for two
+    table.add_column("name", no_wrap=True)
+    table.add_column("data", no_wrap=True)
+    table.add_column("clip", no_wrap=True)
+    table.add_column("published", no_wrap=True)
+    table.add_column("status", no_wrap=True)
+    for record in records:
+        clip = f"{record.frames} x {record.rate}" if record.frames else "image"
+        data = _SHORT.get(record.protocol.dataset, record.protocol.dataset)
+        table.add_row(record.name, data, clip, _numbers(record.published), _coloured(record.status))
+    _console().print(table)
+    _console().print(f"{len(records)} records; published: top-1 / top-5 in per cent, or mAP", style="dim")
+
+
+def print_record(record: Record) -> None:
+    """Print everything that one record says."""
+    table = _table(header=False)
+    table.add_column(no_wrap=True, style="bold")
+    table.add_column(overflow="fold")
+    for name, value in _facts(record):
+        table.add_row(name, value)
+    _console().print(Text(record.name, style="bold"), _coloured(record.status))
+    _console().print(table)
+
+
+def print_predictions(predictions: Iterable[Prediction]) -> None:
+    """Print classes with their probability, best first, with a bar."""
+    table = _table(header=False)
+    table.add_column(justify="right")
+    table.add_column(no_wrap=True, style="cyan")
+    table.add_column(overflow="fold")
+    for prediction in predictions:
+        bar = "█" * round(20 * prediction.probability)
+        table.add_row(f"{prediction.probability:.4f}", bar.ljust(20, "·"), prediction.label)
+    _console().print(table)
+
+
+def print_report(report: Report) -> None:
+    """Print a verification: the numbers side by side, what was missing, the verdict and why."""
+    console = _console()
+    console.print(Text(report.record, style="bold"), f"on {report.data}")
+    console.print(
+        f"{report.scored} of {report.listed} videos scored, {report.clips} x {report.crops} views each, "
+        f"{report.seconds:.1f} s on {report.device}"
+    )
+    table = _table()
+    for heading in ("", "published", "recomputed", "95 % interval", "with the missing"):
+        table.add_column(heading, justify="left" if not heading else "right", no_wrap=True)
+    for row in report.comparisons:
+        table.add_row(
+            row.metric,
+            f"{row.published:.2f}",
+            f"{row.recomputed:.2f}",
+            f"{row.interval[0]:.2f} – {row.interval[1]:.2f}",
+            f"{row.bounds[0]:.2f} – {row.bounds[1]:.2f}",
+        )
+    console.print(table)
+    for failure in report.failures[:5]:
+        console.print(f"not scored: {failure.video}: {failure.reason}", style="yellow")
+    if len(report.failures) > 5:
+        console.print(f"not scored: {len(report.failures) - 5} more, see --json or report.json", style="yellow")
+    console.print("verdict:", _coloured(report.verdict))
+    for reason in report.reasons:
+        console.print(f"  {reason}")
+
+
+def print_error(error: Exception) -> None:
+    """Print an error to stderr as `Kind: message`."""
+    Console(stderr=True, highlight=False, soft_wrap=True).print(f"{type(error).__name__}: {error}", markup=False)
+
+
+def _facts(record: Record) -> list[tuple[str, str]]:
+    protocol, checkpoint = record.protocol, record.checkpoint
+    facts = [
+        ("upstream name", record.zoo_name),
+        ("network", f"{record.arch} {record.depth}, {record.model.num_classes} classes"),
+        ("network input", f"{record.clip.frames} frames, every {record.clip.sampling_rate}"),
+        ("protocol", _protocol(protocol)),
+        ("published", _numbers(record.published) + _as_printed(record.published)),
+        ("source", record.published.source if record.published else ""),
+        ("file", checkpoint.url or ""),
+        ("container", f"{checkpoint.container or 'unknown'} (the bytes decide), read by {checkpoint.table}"),
+        ("sha256", checkpoint.sha256 or "not yet measured; the first one seen here will bind"),
+        ("license", checkpoint.license),
+        ("training", record.training + (f", from {record.pretrain}" if record.pretrain else "")),
+        ("config", record.config or ""),
+        ("paper", record.paper),
+        ("superseded by", ", ".join(record.superseded_by)),
+        *(("note", note) for note in record.notes),
+    ]
+    return [(name, value) for name, value in facts if value]
+
+
+def _protocol(protocol: Protocol) -> str:
+    crop = f"crop {protocol.crop}" if protocol.crop else "whole frame"
+    return (
+        f"{protocol.dataset} {protocol.split}, {protocol.clips} x {protocol.crops} views, "
+        f"short side {protocol.short_side}, {crop}, {protocol.activation}, {protocol.ensemble} over views"
+    )
+
+
+def _numbers(published: Published | None) -> str:
+    if published is None:
+        return "–"
+    if published.map is not None:
+        return f"mAP {published.map:.1f}"
+    return " / ".join(f"{value:.1f}" for value in (published.top1, published.top5) if value is not None)
+
+
+def _as_printed(published: Published | None) -> str:
+    if published is None or published.as_printed is None:
+        return ""
+    return f" (printed as {', '.join(f'{name} {value}' for name, value in published.as_printed.items())})"
+
+
+def _coloured(word: str) -> Text:
+    return Text(word, style=_COLOURS.get(word, ""))
+
+
+def _table(*, header: bool = True, gap: int = 2) -> Table:
+    return Table(box=None, pad_edge=False, padding=(0, gap, 0, 0), show_header=header, header_style="dim")
+
+
+def _console() -> Console:
+    return Console(file=sys.stdout, highlight=False)
