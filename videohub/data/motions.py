@@ -1,0 +1,129 @@
+"""A small data set that is made, not downloaded: short H.264 videos of `scenes`, with a list as Kinetics has it.
+
+It gives a network something real to be measured on where nothing can be fetched. Videos differ in size, frame rate
+and length; the classes are equally frequent. The same split has the same pictures everywhere, and the same bytes for
+one version of PyAV.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from videohub.data import encode
+from videohub.data.scenes import CLASSES, Frame, Scene, picture, scene_of
+from videohub.errors import UsageError
+
+SPLITS = ("train", "val", "test")
+
+log = logging.getLogger(__name__)
+
+
+def generate(
+    folder: str | os.PathLike[str], *, split: str = "test", clips: int = 320, workers: int | None = None
+) -> Path:
+    """Make a split of the data set, or keep the one that lies there if it is whole and still what would be made.
+
+    Args:
+        folder: Receives `videos/<split>_<index>.mp4`, the list `<split>.csv`, and the manifest `<split>.json`.
+        split: One of `SPLITS`; no two share a random number.
+        clips: Number of videos; a multiple of the number of classes makes them equally frequent.
+        workers: Videos made at once; by default, one for each processor.
+    Returns: The list: on each line a path relative to `folder`, a space and an index into `CLASSES`.
+    Raises: UsageError for an unknown split, or a number below 1.
+    """
+    _check_split(split)
+    if clips < 1 or (workers is not None and workers < 1):
+        raise UsageError(f"motions: clips={clips}, workers={workers}: each must be at least 1")
+    root = Path(folder)
+    listing, manifest = root / f"{split}.csv", root / f"{split}.json"
+    if _is_whole(root, split, clips):
+        log.info("motions: %s holds the %d clips of split %s already; nothing was made", root, clips, split)
+        return listing
+    (root / "videos").mkdir(parents=True, exist_ok=True)
+    manifest.unlink(missing_ok=True)  # from here on the set is not whole
+    names = _names(split, clips)
+    # PyAV and numpy leave Python's lock while they work: threads do, and a script needs no `if __name__ …` for them.
+    with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
+        made = pool.map(lambda index: _write(root / names[index], split, index), range(clips))
+        digests = list(tqdm(made, desc=f"motions, {split}", total=clips, unit="clip", disable=None))
+    _write_text(listing, _list_text(split, clips))
+    _write_text(manifest, _manifest_text(split, dict(zip(names, digests, strict=True))))
+    return listing
+
+
+def frames_of(split: str, index: int) -> tuple[Frame, int, int]:
+    """Return one video of a split as it is before encoding: frames (T, H, W, 3) RGB, frame rate, class index.
+
+    Raises: UsageError for an unknown split.
+    """
+    scene = clip_scene(split, index)
+    return np.stack([picture(scene, frame) for frame in range(scene.frames)]), scene.fps, scene.label
+
+
+def clip_scene(split: str, index: int) -> Scene:
+    """Return the scene of one video of a split; any run of `len(CLASSES)` of them shows each class once.
+
+    Raises: UsageError for an unknown split.
+    """
+    _check_split(split)
+    return scene_of(f"motions/{split}/{index}", index % len(CLASSES))
+
+
+def _check_split(split: str) -> None:
+    if split not in SPLITS:
+        raise UsageError(f"motions: there is no split {split!r}; the splits are {', '.join(SPLITS)}")
+
+
+def _names(split: str, clips: int) -> list[str]:
+    return [f"videos/{split}_{index:05d}.mp4" for index in range(clips)]
+
+
+def _list_text(split: str, clips: int) -> str:
+    return "".join(f"{name} {index % len(CLASSES)}\n" for index, name in enumerate(_names(split, clips)))
+
+
+def _manifest_text(split: str, digests: dict[str, str]) -> str:
+    return json.dumps({"split": split, "clips": len(digests), "sha256": digests}, indent=1) + "\n"
+
+
+def _write(path: Path, split: str, index: int) -> str:
+    """Write one video and return the sha256 of its file."""
+    scene = clip_scene(split, index)
+    pictures = (picture(scene, frame) for frame in range(scene.frames))
+    encode.write_mp4(path, pictures, width=scene.width, height=scene.height, fps=scene.fps, b_frames=scene.b_frames)
+    return _sha256(path)
+
+
+def _is_whole(root: Path, split: str, clips: int) -> bool:
+    """Whether `root` holds exactly this set; one video of each class is made again to see that it would be the same."""
+    names = _names(split, clips)
+    try:
+        digests = {name: _sha256(root / name) for name in names}
+        written = (root / f"{split}.csv").read_text(), (root / f"{split}.json").read_text()
+    except FileNotFoundError:
+        return False
+    if written != (_list_text(split, clips), _manifest_text(split, digests)):
+        return False
+    with tempfile.TemporaryDirectory() as scratch:
+        again = [_write(Path(scratch) / "again.mp4", split, index) for index in range(min(clips, len(CLASSES)))]
+    return again == [digests[name] for name in names[: len(again)]]
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _write_text(path: Path, text: str) -> None:
+    """Write `text` so that `path` holds all of it or is not there."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    draft.write_text(text)
+    os.replace(draft, path)
