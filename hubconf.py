@@ -5,11 +5,9 @@ torch.hub.load("org/videohub", "slowfast_r50_8x8", pretrained=True, trust_repo=T
 
 import importlib.util
 import sys
-from pathlib import Path
+from pathlib import Path as _Path  # torch.hub lists every public name here that can be called
 
-dependencies = [
-    "av",
-    "huggingface_hub",
+dependencies = [  # what building and loading import; a test compares
     "msgspec",
     "numpy",
     "requests",
@@ -20,14 +18,14 @@ dependencies = [
     "yaml",
 ]
 
-_HERE = Path(__file__).resolve().parent
+_HERE = _Path(__file__).resolve().parent
 
 
 def _refuse_another_videohub():
     """The code beside this file is what was asked for; an installed copy that hides it would load something else."""
     import videohub
 
-    found = Path(videohub.__file__).resolve().parent.parent
+    found = _Path(videohub.__file__).resolve().parent.parent
     if found != _HERE:
         raise ImportError(
             f"videohub {videohub.__version__} from {found} hides the one that torch.hub was asked for, in {_HERE}. "

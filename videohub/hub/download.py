@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from videohub.errors import ChecksumError, DownloadError, UsageError
@@ -36,9 +36,11 @@ def fetch(url: str, *, name: str, sha256: str | None = None, size: int | None = 
     """
     scheme = urlsplit(url).scheme
     if scheme == "file":
-        path = Path(url2pathname(unquote(urlsplit(url).path)))
+        path = Path(url2pathname(urlsplit(url).path))
         if not path.is_file():
             raise DownloadError(f"{name}: {path} does not exist; the registry names it as {url}")
+        if size is not None and path.stat().st_size != size:
+            raise ChecksumError(f"{name}: {path} has {path.stat().st_size} bytes, the registry says {size}")
         return local(path, name=name, sha256=sha256)
     if scheme not in ("http", "https"):
         raise DownloadError(f"{name}: found the URL {url}, expected http, https or file")
@@ -49,9 +51,9 @@ def fetch(url: str, *, name: str, sha256: str | None = None, size: int | None = 
     with part_in(cache.home() / "raw") as part:
         found = _download(url, part, name=name, size=size)
         if known and found != known:
-            whence = f"it had {known} when first seen here, {pinned.first_seen}" if pinned else f"expected {known}"
+            known_from = f"when first seen here, {pinned.first_seen}, it had" if pinned else "the registry says"
             raise ChecksumError(
-                f"{name}: {Path(urlsplit(url).path).name} has sha256 {found}, {whence}.\n"
+                f"{name}: {Path(urlsplit(url).path).name} has sha256 {found}, {known_from} {known}.\n"
                 "  The download was cut short, or its publisher replaced the file.\n"
                 f"  The file was removed. Run `videohub fetch {name}` again; if it repeats, report the new hash."
             )
@@ -99,6 +101,7 @@ def _download(url: str, part: Path, *, name: str, size: int | None) -> str:
             "  Nothing was kept. Check the connection, or bring the file here and pass it with --checkpoint."
         ) from error
     wanted = size or announced
-    if wanted is not None and received != wanted:
-        raise DownloadError(f"{name}: {url} gave {received} bytes, expected {wanted}; nothing was kept, try again")
+    if received == 0 or (wanted is not None and received != wanted):
+        expected = wanted or "more"
+        raise DownloadError(f"{name}: {url} gave {received} bytes, expected {expected}; nothing was kept, try again")
     return digest.hexdigest()

@@ -1,0 +1,278 @@
+"""The plan of the house holds: imports only run down, the front door is light, and every record has all its parts."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import inspect
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+import torch
+
+import videohub
+from videohub import registry
+from videohub.convert import tables
+from videohub.models import FACTORIES
+
+PACKAGE = Path(videohub.__file__).resolve().parent
+ROOT = PACKAGE.parent
+
+# From the roof to the ground. A room is a module or a folder of videohub; rooms of one floor do not see each other.
+FLOORS = [
+    {"cli"},
+    {"terminal"},
+    {"verification", "prediction"},
+    {"benchmark", "loading"},
+    {"weights"},
+    {"building"},
+    {"data", "models", "convert"},
+    {"hub", "registry"},
+    {"verdict"},
+    {"metrics"},
+    {"resources", "files"},
+    {"errors"},
+]
+HEIGHT = {room: -floor for floor, rooms in enumerate(FLOORS) for room in rooms}
+
+# What a wing may know of the house; the rooms above the wings bring them together.
+KNOWN_TO = {
+    "data": {"registry", "resources", "files", "errors"},
+    "models": set(),
+    "convert": {"registry", "resources", "files", "errors"},
+    "hub": {"files", "errors"},
+    "registry": {"resources", "files", "errors"},
+    "verdict": {"metrics", "errors"},
+    "metrics": {"errors"},
+    "resources": set(),
+    "files": set(),
+    "errors": set(),
+}
+
+# Heavy or far-reaching libraries, and the only rooms that have a use for them.
+USERS_OF = {
+    "requests": {"hub"},
+    "huggingface_hub": {"hub"},
+    "torchvision": {"models", "data"},
+    "click": {"cli"},
+    "rich": {"cli", "terminal"},
+    "PIL": {"data"},
+    "av": {"data", "verification"},
+    "torch": {"data", "models", "convert", "building", "weights", "loading", "benchmark", "prediction", "verification"},
+}
+PURE = {"metrics", "verdict"}  # they compute, and touch nothing
+
+# Parameters of the network that each published configuration builds, from the facts on the zoo.
+PARAMETERS = {
+    "c2d_nopool_r50_8x8": 24_327_632,
+    "i3d_r50_8x8": 28_043_472,
+    "i3d_nln_r50_8x8": 35_401_936,
+    "slow_r50_4x16": 32_454_096,
+    "slow_r50_8x8": 32_454_096,
+    "slowfast_r50_4x16": 34_480_216,
+    "slowfast_r50_8x8": 34_566_488,
+    "slowfast_r101_8x8": 62_826_968,
+    "slowfast_r101_16x8": 53_774_808,
+    "slow_r50_4x16_ava22": 31_798_416,
+    "slowfast_r101_8x8_ava21": 59_342_488,
+    "slowfast_r101_8x8_ava22": 59_342_488,
+    "slowfast_r101_16x8_ava22": 59_342_488,
+    "slow_r50_4x16_k400_ava_pretrain": 32_454_096,
+    "slowfast_r101_8x8_k600_nl_ava21_pretrain": 60_541_088,
+    "slowfast_r101_8x8_k600_nl_ava22_pretrain": 60_541_088,
+    "slowfast_r101_16x8_k600_nl_ava22_pretrain": 60_541_088,
+    "slowfast_r50_8x8_stepwise": 34_566_488,
+    "slowfast_r50_8x8_stepwise_multigrid": 34_566_488,
+    "slowfast_r50_16x8_ssv2": 34_045_558,
+    "slowfast_r50_16x8_ssv2_multigrid": 34_045_558,
+    "slowfast_r50_16x8_charades": 34_006_373,
+    "slowfast_r50_16x8_charades_multigrid": 34_006_373,
+    "resnet_r50_in1k": 25_557_032,
+}
+RECORDS = registry.load(ROOT / "registry.yaml").records
+
+
+def modules() -> dict[str, ast.Module]:
+    """Every module of videohub by its dotted name below `videohub`; the package itself is the empty name."""
+    found = {}
+    for file in PACKAGE.rglob("*.py"):
+        parts = file.relative_to(PACKAGE).with_suffix("").parts
+        found[".".join(part for part in parts if part != "__init__")] = ast.parse(file.read_text(encoding="utf-8"))
+    return found
+
+
+def imported(tree: ast.Module) -> Iterator[str]:
+    """Every absolute name that a module imports, also inside functions and for type checking only."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"line {node.lineno}: a relative import; the house uses full names"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def room(name: str) -> str:
+    return name.removeprefix("videohub").removeprefix(".").split(".")[0]
+
+
+def rooms_seen(tree: ast.Module) -> set[str]:
+    """The rooms that a module imports from; the empty one is the package itself."""
+    return {room(name) for name in imported(tree) if name.split(".")[0] == "videohub"}
+
+
+def libraries_seen(tree: ast.Module) -> set[str]:
+    return {name.split(".")[0] for name in imported(tree)} - {"videohub"} - sys.stdlib_module_names
+
+
+MODULES = modules()
+BELOW_THE_ROOF = sorted(name for name in MODULES if name)
+
+
+def test_every_module_has_its_floor():
+    assert {room(name) for name in BELOW_THE_ROOF} == set(HEIGHT)
+
+
+@pytest.mark.parametrize("name", BELOW_THE_ROOF)
+def test_imports_only_run_down_and_never_sideways(name):
+    here = room(name)
+    for there in rooms_seen(MODULES[name]) - {here, ""}:
+        assert HEIGHT[there] < HEIGHT[here], f"{name} imports {there}, which is not below it"
+
+
+@pytest.mark.parametrize("wing", sorted(KNOWN_TO))
+def test_a_wing_knows_only_what_the_plan_lets_it_know(wing):
+    seen = set().union(*(rooms_seen(MODULES[name]) for name in BELOW_THE_ROOF if room(name) == wing))
+    assert seen - {wing} <= KNOWN_TO[wing]
+
+
+@pytest.mark.parametrize("library", sorted(USERS_OF))
+def test_a_library_is_used_only_where_it_belongs(library):
+    users = {room(name) for name in BELOW_THE_ROOF if library in libraries_seen(MODULES[name])}
+    assert users <= USERS_OF[library]
+
+
+def test_metrics_and_verdicts_are_pure():
+    for name in PURE:
+        assert libraries_seen(MODULES[name]) <= {"numpy", "msgspec"}
+        assert not {"os", "pathlib", "io", "subprocess"} & set(imported(MODULES[name]))
+
+
+def test_rooms_take_nothing_from_the_package_itself_but_its_version():
+    for name in BELOW_THE_ROOF:
+        taken = {
+            node.attr
+            for node in ast.walk(MODULES[name])
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "videohub"
+        }
+        assert taken <= {"__version__"}, f"{name} reaches other rooms through the package"
+
+
+def test_only_the_package_itself_imports_by_a_computed_name():
+    for name in BELOW_THE_ROOF:
+        assert not {"importlib", "importlib.import_module", "runpy"} & set(imported(MODULES[name])), name
+        calls = {node.func.id for node in ast.walk(MODULES[name])
+                 if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}  # fmt: skip
+        assert "__import__" not in calls, name
+
+
+def test_no_module_grows_past_one_idea():
+    lengths = {file.relative_to(PACKAGE).as_posix(): len(file.read_text().splitlines())
+               for file in PACKAGE.rglob("*.py")}  # fmt: skip
+    assert {name: length for name, length in lengths.items() if length > 300} == {}
+
+
+# --- the front door --------------------------------------------------------------------------------------------------
+
+HEAVY = ("torch", "torchvision", "av", "requests", "huggingface_hub")
+RUN = "import sys; sys.argv = ['videohub', *{arguments!r}]; from videohub.cli import main; main()"
+
+
+def python(code: str) -> str:
+    """Run code in a fresh process that finds the checkout, and return what it printed."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment.pop(registry.VARIABLE, None)
+    return subprocess.run(
+        [sys.executable, "-c", code], env=environment, check=True, capture_output=True, text=True, encoding="utf-8"
+    ).stdout
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import videohub",
+        RUN.format(arguments=["list"]),
+        RUN.format(arguments=["list", "--json"]),
+        RUN.format(arguments=["show", "slowfast_r50_8x8"]),
+        RUN.format(arguments=["show", "slowfast_r50_8x8", "--json"]),
+    ],
+    ids=["import", "list", "list --json", "show", "show --json"],
+)
+def test_looking_at_the_zoo_loads_nothing_heavy(code):
+    ending = f"import json, sys; print(); print(json.dumps([name for name in {HEAVY!r} if name in sys.modules]))"
+    assert json.loads(python(f"{code}\n{ending}").splitlines()[-1]) == []
+
+
+def test_a_listing_takes_at_most_five_times_what_its_libraries_take_to_import():
+    commands = {"floor": "import yaml, click", "list": RUN.format(arguments=["list"])}
+    seconds: dict[str, list[float]] = {which: [] for which in commands}
+    for turn in range(6):
+        for which, code in commands.items():
+            start = time.perf_counter()
+            python(code)
+            if turn:  # the first one fills the disk's cache
+                seconds[which].append(time.perf_counter() - start)
+    floor, listing = (statistics.median(seconds[which]) for which in commands)
+    ratio = listing / floor
+    assert ratio <= 5, f"`videohub list` took {listing:.2f} s, {ratio:.1f} times the {floor:.2f} s of yaml and click"
+
+
+# --- every record has all its parts ----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def hubconf():
+    spec = importlib.util.spec_from_file_location("hubconf", ROOT / "hubconf.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_every_model_of_the_published_table_has_a_record():
+    assert set(PARAMETERS) <= set(RECORDS)
+    assert len(PARAMETERS) == 24
+
+
+@pytest.mark.parametrize("name", sorted(RECORDS))
+def test_a_record_has_a_factory_that_builds_its_network(name):
+    record = RECORDS[name]
+    assert msgspec.to_builtins(record.model)["factory"] in FACTORIES
+    with torch.device("meta"):
+        model = videohub.build(record)
+    assert not model.training
+    counted = sum(parameter.numel() for parameter in model.parameters())
+    assert counted == PARAMETERS[name] if name in PARAMETERS else counted > 0
+
+
+@pytest.mark.parametrize("name", sorted(RECORDS))
+def test_a_record_has_a_table_that_exists(name):
+    assert RECORDS[name].checkpoint.table in tables.names()
+
+
+@pytest.mark.parametrize("name", sorted(RECORDS))
+def test_a_record_has_a_torch_hub_entry_exactly_if_it_can_be_had(name, hubconf):
+    assert callable(getattr(hubconf, name, None)) == (RECORDS[name].status == "available")
+
+
+@pytest.mark.parametrize("name", videohub.__all__)
+def test_a_public_name_says_what_it_does(name):
+    said = inspect.getdoc(getattr(videohub, name))
+    assert said
+    assert not said.startswith(f"{name}("), "a dataclass that only repeats its fields"

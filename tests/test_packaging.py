@@ -1,0 +1,205 @@
+"""The wheel and the source archive hold what they need and nothing else, and work away from the checkout."""
+
+from __future__ import annotations
+
+import email
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from email.message import Message
+from pathlib import Path
+
+import pytest
+
+from videohub import registry, resources
+
+ROOT = resources.registry_file().parent
+DATA = ("registry.yaml", "registry.schema.json", "labels.yaml")
+DEMO = "demo/SLOWFAST_MOTIONS.pkl"
+JUNK = ("demo-run/videos/test_00000.mp4", "dist/old.whl", ".venv/pyvenv.cfg", "scratch.npz", "notes.txt")
+LIST = "import sys; sys.argv = ['videohub', 'list', '--json']; from videohub.cli import main; main()"
+
+pytest.importorskip("build")
+pytest.importorskip("hatchling")
+
+
+@pytest.fixture(scope="session")
+def tree(tmp_path_factory) -> Path:
+    """A copy of this checkout, with the junk that a working day leaves in one."""
+    tree = tmp_path_factory.mktemp("packaging") / "tree"
+    shutil.copytree(ROOT, tree, ignore=shutil.ignore_patterns(".git", ".venv", ".*_cache", "__pycache__", "demo-run"))
+    for name in JUNK if (tree / DEMO).exists() else (*JUNK, DEMO):  # tools/train_motions.py makes the demo's weights
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree / name).write_bytes(b"")
+    return tree
+
+
+@pytest.fixture(scope="session")
+def built(tree) -> Path:
+    """The folder of the source archive and of the wheel that was made from that archive."""
+    out = tree.parent / "built"
+    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(out), str(tree)]
+    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", env=environment())
+    assert done.returncode == 0, done.stdout + done.stderr
+    return out
+
+
+@pytest.fixture(scope="session")
+def wheel(built) -> Path:
+    return next(built.glob("*.whl"))
+
+
+@pytest.fixture(scope="session")
+def in_wheel(wheel) -> set[str]:
+    return set(zipfile.ZipFile(wheel).namelist())
+
+
+@pytest.fixture(scope="session")
+def in_sdist(built) -> set[str]:
+    """Paths below the archive's one top folder."""
+    with tarfile.open(next(built.glob("*.tar.gz"))) as archive:
+        return {member.name.partition("/")[2] for member in archive.getmembers() if member.isfile()}
+
+
+@pytest.fixture(scope="session")
+def metadata(wheel, in_wheel) -> Message:
+    (name,) = (name for name in in_wheel if name.endswith(".dist-info/METADATA"))
+    return email.message_from_bytes(zipfile.ZipFile(wheel).read(name))
+
+
+@pytest.fixture(scope="session")
+def unzipped(wheel) -> Path:
+    folder = wheel.parent.parent / "unzipped"
+    zipfile.ZipFile(wheel).extractall(folder)
+    return folder
+
+
+def environment(**own: str) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", registry.VARIABLE)}
+    return {**kept, **own}
+
+
+def python(code: str, path: Path, cwd: Path) -> str:
+    """Run code with the package from `path` and from nowhere else, and return what it printed."""
+    hidden = f"import sys; sys.path[:] = [entry for entry in sys.path if entry != {str(ROOT)!r}]\n"
+    if path == ROOT:
+        hidden = ""
+    done = subprocess.run(
+        [sys.executable, "-c", hidden + code], cwd=cwd, env=environment(PYTHONPATH=str(path)),
+        capture_output=True, text=True, encoding="utf-8",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+# --- the wheel -------------------------------------------------------------------------------------------------------
+
+
+def test_the_wheel_holds_every_module_and_all_data(in_wheel):
+    modules = {file.relative_to(ROOT).as_posix() for file in (ROOT / "videohub").rglob("*.py")}
+    tables = {f"videohub/converters/{file.name}" for file in (ROOT / "converters").glob("*.yaml")}
+    demo = {f"videohub/{DEMO}"} | {f"videohub/demo/{file.name}" for file in (ROOT / "demo").glob("*.pkl")}
+    data = {f"videohub/{name}" for name in DATA}
+    assert tables
+    assert modules | tables | demo | data | {"videohub/py.typed"} <= in_wheel
+
+
+def test_the_wheel_holds_nothing_but_the_package_and_its_papers(in_wheel):
+    assert {re.sub(r"^videohub-[^/]+\.dist-info$", "dist-info", name.split("/")[0]) for name in in_wheel} == {
+        "videohub",
+        "dist-info",
+    }
+    assert not [name for name in in_wheel if "/test" in name or name.endswith((".pyc", ".part"))]
+
+
+def test_the_wheel_holds_the_license_and_the_command(wheel, in_wheel):
+    papers = {name.partition("/")[2]: name for name in in_wheel if ".dist-info/" in name}
+    assert zipfile.ZipFile(wheel).read(papers["licenses/LICENSE"]) == (ROOT / "LICENSE").read_bytes()
+    entries = zipfile.ZipFile(wheel).read(papers["entry_points.txt"]).decode()
+    assert entries.split() == ["[console_scripts]", "videohub", "=", "videohub.cli:main"]
+
+
+def test_the_wheel_lists_the_same_zoo_away_from_the_checkout(unzipped, tmp_path):
+    def told(text: str, folder: Path) -> object:
+        return json.loads(text.replace(folder.as_uri(), "beside"))  # where the demo's weights lie
+
+    here, there = python(LIST, ROOT, tmp_path), python(LIST, unzipped, tmp_path)
+    assert told(there, unzipped / "videohub") == told(here, ROOT)
+
+
+def test_the_wheel_finds_its_data_beside_its_code(unzipped, tmp_path):
+    code = """
+from videohub import resources
+from videohub.convert import tables
+print(resources.registry_file(), resources.labels_file(), resources.tables_folder(), *map(tables.load, tables.names()))
+"""
+    printed = python(code, unzipped, tmp_path)
+    package = unzipped / "videohub"
+    assert printed.startswith(f"{package / 'registry.yaml'} {package / 'labels.yaml'} {package / 'converters'} ")
+
+
+# --- what the wheel asks for -----------------------------------------------------------------------------------------
+
+
+def requirements(metadata: Message) -> dict[str, str]:
+    """The version each library must have, without those of the extras."""
+    plain = [line for line in metadata.get_all("Requires-Dist") if "extra ==" not in line]
+    return {found[1]: found[2] for found in (re.fullmatch(r"([A-Za-z0-9_.-]+?)\s*\(?([<>=!~].*?)?\)?", line)
+                                             for line in plain) if found}  # fmt: skip
+
+
+def test_every_dependency_has_a_floor_and_none_a_ceiling(metadata):
+    asked = requirements(metadata)
+    assert {"torch", "numpy", "av", "click"} <= set(asked)
+    assert {name: versions for name, versions in asked.items() if not re.fullmatch(r">=\d+(\.\d+)*", versions)} == {}
+
+
+def test_the_wheel_says_its_version_python_and_license(metadata):
+    import videohub
+
+    assert metadata["Version"] == videohub.__version__
+    assert re.fullmatch(r">=3\.\d+", metadata["Requires-Python"])
+    assert metadata["License-Expression"] == "Apache-2.0"
+
+
+# --- the source archive ----------------------------------------------------------------------------------------------
+
+
+def test_the_source_archive_holds_what_torch_hub_tests_and_a_build_need(in_sdist):
+    wanted = {*DATA, DEMO, "hubconf.py", "LICENSE", "README.md", "Makefile", "pyproject.toml", "tests/conftest.py"}
+    wanted |= {file.relative_to(ROOT).as_posix() for file in (ROOT / "converters").glob("*.yaml")}
+    wanted |= {file.relative_to(ROOT).as_posix() for file in (ROOT / "videohub").rglob("*.py")}
+    wanted |= {file.relative_to(ROOT).as_posix() for file in (ROOT / "tests").rglob("*.npz")}
+    assert wanted <= in_sdist
+
+
+def test_the_source_archive_holds_no_junk(in_sdist):
+    assert not in_sdist & set(JUNK)
+    assert not [name for name in in_sdist if name.endswith((".pyc", ".part", ".mp4", ".whl"))]
+
+
+# --- without a wheel -------------------------------------------------------------------------------------------------
+
+
+def test_a_checkout_works_as_it_stands(tmp_path):
+    code = "import videohub; from videohub import resources; print(videohub.__file__, resources.registry_file())"
+    assert python(code, ROOT, tmp_path).split() == [str(ROOT / "videohub" / "__init__.py"), str(ROOT / "registry.yaml")]
+
+
+def test_an_editable_install_reads_the_code_and_the_data_of_the_checkout(tree, tmp_path):
+    backend = "import sys; from hatchling import build; print(build.build_editable(sys.argv[1]))"
+    subprocess.run([sys.executable, "-c", backend, str(tmp_path)], cwd=tree, env=environment(), check=True,
+                   capture_output=True)  # fmt: skip
+    site = tmp_path / "site-packages"
+    zipfile.ZipFile(next(tmp_path.glob("*.whl"))).extractall(site)
+    code = f"import site; site.addsitedir({str(site)!r})\n"
+    code += "import videohub; from videohub import resources; print(videohub.__file__, resources.registry_file())"
+    assert python(code, tmp_path / "nowhere", tmp_path).split() == [
+        str(tree / "videohub" / "__init__.py"),
+        str(tree / "registry.yaml"),
+    ]
