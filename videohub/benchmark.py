@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -40,10 +41,7 @@ def views(video: str | Path, name: str | Record) -> Tensor:
 
 @torch.inference_mode()
 def score_views(model: nn.Module, views: Views, protocol: Protocol) -> Tensor:
-    """Return the score of one video, (classes,) float32 on the CPU: the sum or the maximum over its views.
-
-    Source: the original sums probabilities over views and never divides.
-    """
+    """Return the score of one video, (classes,) float32 on the CPU: its views' probabilities, joined."""
     if protocol.metric == "ava_map":
         raise UsageError(
             f"protocol {protocol.name}: boxes are needed to score people; expected a classifier's protocol"
@@ -55,8 +53,15 @@ def score_views(model: nn.Module, views: Views, protocol: Protocol) -> Tensor:
         batch = torch.stack([views[v] for v in range(first, min(first + at_once, len(views)))])
         logits = model(batch.to(device)).float()
         parts.append((logits.softmax(dim=1) if protocol.activation == "softmax" else logits.sigmoid()).cpu())
-    scores = torch.cat(parts)
-    return scores.sum(dim=0) if protocol.ensemble == "sum" else scores.amax(dim=0)
+    return join_views(torch.cat(parts), protocol.ensemble)
+
+
+def join_views(scores: Tensor, ensemble: Literal["sum", "max"]) -> Tensor:
+    """Return one score a class, (classes,), for the probabilities of a video's views (V, classes).
+
+    Source: the original sums over views and never divides; for Charades it takes the maximum.
+    """
+    return scores.sum(dim=0) if ensemble == "sum" else scores.amax(dim=0)
 
 
 def evaluate(model: nn.Module, record: Record, protocol: Protocol, items: Iterable[Item]) -> Iterator[VideoScores]:

@@ -178,3 +178,7 @@ def main() -> None:
 
 def _print_json(value: Any) -> None:
     click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,121 @@
+"""Key tables, on the key lists of the original's own networks."""
+
+import json
+
+import pytest
+
+from tests.models.test_golden import CASES, GOLDEN, LAYOUTS, factory
+from videohub.convert import tables
+from videohub.errors import ConversionError, RegistryError
+
+
+def entries(case):
+    return json.loads((GOLDEN / f"{case}.json").read_text())["tensors"]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_published_key_has_one_name_and_finds_its_way_back(case):
+    pyslowfast, caffe2 = (tables.find(LAYOUTS[factory(case)], family) for family in ("pyslowfast", "caffe2"))
+    keys = [key for key, _, _ in entries(case)]
+    ours = pyslowfast.to_ours(keys)
+    assert all(len(names) == 1 for names in ours.values())
+    assert len({names[0] for names in ours.values()}) == len(keys)
+    assert pyslowfast.to_published([names[0] for names in ours.values()]) == {ours[key][0]: [key] for key in keys}
+
+    blobs = {blob: ours[key][0] for key, _, blob in entries(case) if blob}
+    assert caffe2.to_ours(blobs) == {blob: [name] for blob, name in blobs.items()}
+    assert caffe2.to_published(blobs.values()) == {name: [blob] for blob, name in blobs.items()}
+    without_blob = [names[0] for key, names in ours.items() if key not in {k for k, _, b in entries(case) if b}]
+    assert all(caffe2.is_absent(name) for name in without_blob)
+
+
+@pytest.mark.parametrize(
+    ("table", "key"),
+    [
+        ("slowfast_caffe2", "conv1_w_momentum"),
+        ("slowfast_caffe2", "xconv1_w"),
+        ("slowfast_caffe2", "res2_0_branch2a_w_"),
+        ("slowfast_caffe2", "t_res4_3_branch2c_bn_subsample_w"),  # the stage ends at another block
+        ("slowfast_caffe2", "t_pred_w"),
+        ("resnet_caffe2", "t_conv1_w"),
+        ("resnet_pyslowfast", "s2.pathway1_res0.branch1.weight"),
+        ("slowfast_pyslowfast", "s5_fuse.conv_f2s.weight"),
+        ("slowfast_pyslowfast", "head.projection.weight.extra"),
+    ],
+)
+def test_keys_are_matched_whole(table, key):
+    beside = "res4_5_branch2a_w"
+    assert tables.load(table).to_ours([key, beside])[key] == []
+
+
+@pytest.mark.parametrize("last", [5, 22])
+def test_a_lateral_connection_is_named_after_the_last_block_of_its_stage(last):
+    table = tables.load("slowfast_caffe2")
+    blob, block = f"t_res4_{last}_branch2c_bn_subsample_w", f"res4_{last}_branch2a_w"
+    assert table.to_ours([blob, block])[blob] == ["lateral.res4.conv.weight"]
+    ours = ["lateral.res4.conv.weight", f"slow.res4.{last}.conv_a.weight"]
+    assert table.to_published(ours) == {ours[0]: [blob], ours[1]: [block]}
+
+
+def test_the_fused_blobs_of_a_block_and_of_a_lateral_connection_are_told_apart():
+    table = tables.load("slowfast_caffe2")
+    keys = ["t_res4_5_branch2c_bn_s", "t_res4_5_branch2c_bn_subsample_bn_s", "t_res4_5_branch2c_bn_riv"]
+    assert table.to_ours(keys) == {
+        keys[0]: ["fast.res4.5.norm_c.weight"],
+        keys[1]: ["lateral.res4.norm.weight"],
+        keys[2]: ["fast.res4.5.norm_c.running_var"],
+    }
+
+
+@pytest.mark.parametrize("name", ["resnet_caffe2", "slowfast_caffe2"])
+def test_what_is_ignored_has_a_reason(name):
+    table = tables.load(name)
+    assert table.ignored("res2_0_branch2a_w_momentum") == "optimizer state"
+    assert table.ignored("lr")
+    assert table.ignored("model_iter")
+    assert table.ignored("conv1_w") is None
+
+
+def test_an_unknown_table_or_family_names_the_known_ones():
+    with pytest.raises(ConversionError, match="slowfast_caffe2"):
+        tables.load("slowfast_cafe2")
+    with pytest.raises(ConversionError, match="pyslowfast"):
+        tables.find("slowfast", "pytorchvideo")
+
+
+GOOD = """
+family: f
+layout: l
+fields: {a: "[0-9]"}
+rules: ["x{a} <-> y{a}"]
+ignore: {}
+absent: {}
+kernels: exact
+"""
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("y{a}", "y"), "one side only"),
+        (("x{a} <-> y{a}", "x{b} <-> y{b}"), "no field is called"),
+        (("<->", "->"), "expected `published key <-> our key`"),
+        (("kernels: exact", "kernels: odd"), "odd"),
+        (("layout: l\n", ""), "layout"),
+        (("layout: l", "layout: l\nlayout: m"), "layout"),
+    ],
+)
+def test_a_table_that_breaks_the_rules_is_refused(tmp_path, change, message):
+    path = tmp_path / "table.yaml"
+    path.write_text(GOOD)
+    assert tables.read_table(path).to_ours(["x1"]) == {"x1": ["y1"]}
+    path.write_text(GOOD.replace(*change))
+    with pytest.raises(RegistryError, match=message):
+        tables.read_table(path)
+
+
+def test_a_field_that_cannot_be_read_backwards_is_refused(tmp_path):
+    path = tmp_path / "table.yaml"
+    path.write_text(GOOD.replace('"[0-9]"', '{"1": z, "2": z}'))
+    with pytest.raises(RegistryError, match="not readable backwards"):
+        tables.read_table(path).to_ours(["x1"])

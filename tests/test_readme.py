@@ -1,0 +1,40 @@
+"""The README says what is so."""
+
+import re
+from pathlib import Path
+
+from click.testing import CliRunner
+
+from tools import zoo_table
+from videohub import registry
+from videohub.cli import cli
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+def test_the_zoo_table_is_that_of_the_records():
+    """`python tools/zoo_table.py` prints it anew."""
+    assert "\n".join(zoo_table.table(registry.default())) in README
+
+
+def test_the_two_commands_stand_at_the_top_and_ci_runs_one_of_them():
+    assert README.index("make demo") < README.index("make test") < README.index("## ")
+    assert (ROOT / ".ci" / "run").read_text().rstrip().endswith("\nmake test")
+
+
+def test_every_command_line_of_the_readme_parses():
+    lines = re.findall(r"^    videohub (.*?)(?:\s+#.*)?$", README, flags=re.MULTILINE)
+    assert len(lines) >= 8
+    for line in lines:
+        verb, *arguments = [word.strip('"') for word in line.split()]
+        command = cli.commands[verb]
+        options = {name for parameter in command.params for name in parameter.opts}
+        assert {word for word in arguments if word.startswith("-")} <= options, line
+
+
+def test_every_verb_explains_itself():
+    for verb in cli.commands:
+        answer = CliRunner().invoke(cli, [verb, "--help"])
+        assert answer.exit_code == 0
+        assert len(cli.commands[verb].help) > 20
