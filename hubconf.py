@@ -42,14 +42,8 @@ def _entry(name, record):
             return videohub.load(record.name, checkpoint=checkpoint, num_classes=num_classes, device=device)
         return videohub.build(record.name, num_classes=num_classes).to(device)
 
-    numbers = record.published
-    said = " · ".join(
-        f"{label} {value}"
-        for label, value in (("top-1", numbers.top1), ("top-5", numbers.top5), ("mAP", numbers.map))
-        if value is not None
-    ) if numbers else "no published number"  # fmt: skip
     entry.__name__ = entry.__qualname__ = name
-    entry.__doc__ = f"""{record.zoo_name} ({record.protocol.dataset}): {said}.
+    entry.__doc__ = f"""{record.zoo_name} ({record.protocol.dataset}): {record.published or "no published number"}.
 
     Args:
         pretrained: Load the published weights; otherwise the network starts at random.

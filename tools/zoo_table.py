@@ -23,14 +23,14 @@ def table(records: registry.Registry) -> list[str]:
 def row(record: Record) -> str:
     """Return one record's line."""
     clip = f"{record.frames} x {record.rate}" if record.frames else "image"
-    numbers = record.published
-    if numbers is None:
-        said = "no number"
-    elif numbers.map is not None:
-        said = f"mAP {numbers.map}"
-    else:
-        said = f"{numbers.top1} / {numbers.top5}"
-    cells = (f"`{record.name}`", record.zoo_name, record.protocol.dataset, clip, said, record.status)
+    cells = (
+        f"`{record.name}`",
+        record.zoo_name,
+        record.protocol.dataset,
+        clip,
+        str(record.published or "no number"),
+        record.status,
+    )
     return f"| {' | '.join(cells)} |"
 
 

@@ -133,11 +133,10 @@ def _protocol(protocol: Protocol) -> str:
 
 
 def _numbers(published: Published | None) -> str:
+    """Return the numbers alone where the table's last line tells what they are, and mAP by name."""
     if published is None:
         return "–"
-    if published.map is not None:
-        return f"mAP {published.map:.1f}"
-    return " / ".join(f"{value:.1f}" for value in (published.top1, published.top5) if value is not None)
+    return f"mAP {published.map}" if published.map is not None else " / ".join(map(str, published.numbers().values()))
 
 
 def _as_printed(published: Published | None) -> str:

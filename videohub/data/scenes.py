@@ -41,7 +41,7 @@ CLASSES = (
 SIZES = ((96, 72), (72, 96), (96, 96), (112, 112), (128, 96), (96, 128), (160, 120), (120, 160))  # width, height
 RATES = (12, 15, 24, 25, 30)  # frames per second
 SECONDS = (1.5, 3.5)
-RADIUS = (0.18, 0.36)  # of the short side; the `size` phase runs through it once a round
+RADIUS = (0.26, 0.46)  # of the short side; the `size` phase runs through it once a round
 
 # How fast. "Short sides" make a motion look the same at every frame size.
 TRAVEL = (0.35, 0.80)  # short sides a second
@@ -52,13 +52,13 @@ SWAY_SLOWLY = (0.6, 1.1)  # swings a second
 SWAY_FAST = (1.9, 2.8)
 
 # What makes it hard.
-CONTRAST = (0.5, 1.0)
-CLOUDS = (0.35, 0.15)  # how far the background strays from grey: its large clouds, its small ones
-CAMERA_DRIFT = 0.06  # short sides a second at most, in any direction
+CONTRAST = (0.7, 1.0)
+CLOUDS = (0.20, 0.08)  # how far the background strays from grey: its large clouds, its small ones
+CAMERA_DRIFT = 0.03  # short sides a second at most, in any direction
 CAMERA_SHAKE = 0.004  # short sides at most, anew for each frame
 DISTRACTORS = 1  # at most
 DISTRACTOR_RADIUS = (0.06, 0.11)  # of the short side
-NOISE = 6  # grey levels at most, anew for each pixel of each frame
+NOISE = 4  # grey levels at most, anew for each pixel of each frame
 FLICKER = 3.0  # grey levels at most, anew for each frame
 
 Frame = npt.NDArray[np.uint8]  # (H, W, 3), RGB

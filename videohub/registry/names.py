@@ -38,16 +38,10 @@ def _the_one(name: str, found: list[Record]) -> Record:
         return found[0]
     if len(of_kinetics) == 1:
         return of_kinetics[0]
-    lines = "".join(f"\n  {record.name}: {record.protocol.dataset}, {_number(record)}" for record in found)
+    lines = "".join(
+        f"\n  {record.name}: {record.protocol.dataset}, {record.published or 'no published number'}" for record in found
+    )
     raise AmbiguousNameError(f"{name}: {len(found)} records share this upstream name. Use one of their own:{lines}")
-
-
-def _number(record: Record) -> str:
-    published = record.published
-    if published is None:
-        return "no published number"
-    given = {"top-1": published.top1, "top-5": published.top5, "mAP": published.map}
-    return " / ".join(f"{metric} {value}" for metric, value in given.items() if value is not None)
 
 
 def _without_suffix(name: str) -> str:

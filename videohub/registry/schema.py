@@ -176,6 +176,14 @@ class Published(_Value, frozen=True, omit_defaults=True):
     map: Percent | None = None
     as_printed: dict[str, Percent] | None = None
 
+    def numbers(self) -> dict[str, float]:
+        """Return the metrics that are given, by the names people use for them."""
+        named = {"top-1": self.top1, "top-5": self.top5, "mAP": self.map}
+        return {name: value for name, value in named.items() if value is not None}
+
+    def __str__(self) -> str:
+        return " / ".join(f"{name} {value}" for name, value in self.numbers().items())
+
 
 class Record(_Value, frozen=True, omit_defaults=True):
     """Everything about one published checkpoint."""
