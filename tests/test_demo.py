@@ -6,7 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import pytest
 import torch
@@ -55,7 +54,8 @@ def test_the_published_accuracy_is_recomputed_and_consistent(listing, tmp_path):
     assert report.verdict == "consistent"
 
     written = json.loads((tmp_path / "report" / "report.json").read_text())
-    assert written == msgspec.to_builtins(report)
+    assert (written["record"], written["verdict"], written["scored"]) == (NAME, "consistent", 320)
+    assert written["comparisons"][0]["interval"] == list(top1.interval)
     arrays = np.load(tmp_path / "report" / "scores.npz")
     assert arrays["scores"].shape == (320, 10)
     assert np.allclose(arrays["scores"].sum(axis=1), 9, atol=1e-4)  # nine views, each of probability one
@@ -65,7 +65,7 @@ def test_the_published_accuracy_is_recomputed_and_consistent(listing, tmp_path):
 def test_slightly_corrupted_weights_are_inconsistent(listing, tmp_path):
     blobs = convert.read(file_of(NAME)).tensors
     generator = np.random.default_rng(0)
-    kernel = blobs["t_res2_0_branch2b_w"]  # one kernel of 41 loses a part of what it learnt
+    kernel = blobs["t_res2_0_branch2b_w"]  # one kernel of 39 loses a part of what it learnt
     blobs["t_res2_0_branch2b_w"] = kernel + generator.normal(0, kernel.std(), kernel.shape).astype(np.float32)
     caffe2_pickle.write(tmp_path / "corrupted.pkl", blobs)
     report = verify(NAME, listing, checkpoint=tmp_path / "corrupted.pkl")
@@ -148,11 +148,11 @@ def test_a_model_that_is_not_ours_cannot_predict(listing):
 def test_a_new_classifier_is_named_in_one_line_and_the_rest_is_kept(caplog):
     model = videohub.load(NAME, num_classes=3)
     assert caplog.messages == [
-        "slowfast_motions: new, to be trained: head.projection.weight (3, 384), head.projection.bias (3,)"
+        "slowfast_motions: new, to be trained: head.projection.weight (3, 448), head.projection.bias (3,)"
     ]
     kept = videohub.load(NAME).state_dict()
     own = model.state_dict()
-    assert own["head.projection.weight"].shape == (3, 384)
+    assert own["head.projection.weight"].shape == (3, 448)
     assert all(torch.equal(own[key], kept[key]) for key in kept if not key.startswith("head.projection."))
     assert not model.training
 
@@ -182,7 +182,7 @@ def test_the_command_line_predicts(listing):
 @pytest.mark.parametrize(
     ("content", "code", "said"),
     [
-        (None, 2, "does not exist"),
+        (None, 2, "no such video file"),
         (b"", 3, "empty"),
         (b"plain text in a file called .mp4", 3, "not a video"),
         ("truncated", 3, ""),

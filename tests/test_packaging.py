@@ -24,9 +24,6 @@ DEMO = "demo/SLOWFAST_MOTIONS.pkl"
 JUNK = ("demo-run/videos/test_00000.mp4", "dist/old.whl", ".venv/pyvenv.cfg", "scratch.npz", "notes.txt")
 LIST = "import sys; sys.argv = ['videohub', 'list', '--json']; from videohub.cli import main; main()"
 
-pytest.importorskip("build")
-pytest.importorskip("hatchling")
-
 
 @pytest.fixture(scope="session")
 def tree(tmp_path_factory) -> Path:

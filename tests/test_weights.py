@@ -92,7 +92,7 @@ def test_the_header_says_where_the_weights_come_from(pkl):
 
 def test_matrices_may_stand_for_kernels_of_one(pkl, blobs, state):
     flat = {key: array.reshape(array.shape[:2]) for key, array in blobs.items() if array.shape[2:] == (1, 1, 1)}
-    assert len(flat) == 18  # c and the shortcut of each pathway's four blocks, and a of the slow res2 and res3
+    assert len(flat) == 22  # c and the shortcut of each pathway's four blocks, a of the slow res2 and res3, laterals
     assert same(load_file(fetch(NAME, checkpoint=pkl(**flat))), state)
 
 

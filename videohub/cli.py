@@ -27,6 +27,8 @@ _EXITS = {"consistent": 0, "inconsistent": 1, "insufficient data": 3}
 @click.option("--registry", "registries", multiple=True, type=click.Path(exists=True), help="Add a registry file.")
 def cli(registries: tuple[str, ...]) -> None:
     """Get, trust and re-measure published video-recognition checkpoints."""
+    if bad := [path for path in registries if os.pathsep in path]:
+        raise click.UsageError(f"--registry {bad[0]}: a path with {os.pathsep!r} in it cannot be added")
     if registries:
         known = [path for path in os.environ.get(registry.VARIABLE, "").split(os.pathsep) if path]
         os.environ[registry.VARIABLE] = os.pathsep.join([*known, *registries])
@@ -74,6 +76,8 @@ def fetch(names: tuple[str, ...], checkpoint: Path | None, ignore: tuple[str, ..
     """Download, prove and convert records into the cache; prints where their weights lie."""
     from videohub import weights
 
+    if checkpoint is not None and len(names) > 1:
+        raise click.UsageError(f"--checkpoint is one file, and {len(names)} records were named")
     paths = {registry.record(name).name: str(weights.fetch(name, checkpoint=checkpoint, ignore=ignore))
              for name in names}  # fmt: skip
     if as_json:
@@ -150,11 +154,16 @@ def verify(name: str, data: Path, as_json: bool, **options: Any) -> None:
 @cli.command()
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--clips", default=320, show_default=True, type=click.IntRange(min=1), help="How many videos.")
-def demo(folder: Path, clips: int) -> None:
-    """Write the embedded data set into FOLDER: short videos of eight motions, and their list."""
+@_json
+def demo(folder: Path, clips: int, as_json: bool) -> None:
+    """Write the embedded data set into FOLDER: short videos of ten motions, and their list."""
     from videohub.data import motions
 
-    click.echo(motions.generate(folder, clips=clips))
+    listing = str(motions.generate(folder, clips=clips))
+    if as_json:
+        _print_json({"list": listing, "clips": clips})
+    else:
+        click.echo(listing)
 
 
 def main() -> None:
@@ -172,8 +181,9 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         sys.exit(130)
-    except BrokenPipeError:  # the reader, such as `head`, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:  # no space, no permission, no such folder: this machine cannot do it
+        terminal.print_error(error)
+        sys.exit(5)
 
 
 def _print_json(value: Any) -> None:

@@ -36,7 +36,7 @@ class AmbiguousNameError(UnknownNameError):
 
 
 class UnavailableError(VideohubError):
-    """The record is known but there is no file to be had: it was never released."""
+    """The record is known but there is no good file to be had: it was never released, or what was is broken."""
 
     exit_code = 4
 

@@ -8,13 +8,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from videohub.errors import UsageError
+
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
     """Yield a temporary name beside `path` that becomes `path` when the block ends well.
 
     If the block fails, nothing is left of it and `path` is what it was before.
+    Raises: UsageError, before anything is written, if `path` is a folder or a device.
     """
+    if path.exists() and not path.is_file():
+        raise UsageError(f"{path}: found a folder or a device, expected a file to write")
     with part_in(path.parent) as part:
         yield part
         publish(part, path)

@@ -11,7 +11,7 @@ from videohub import registry
 from videohub.building import build
 from videohub.errors import DeviceError, UsageError
 from videohub.registry.schema import Record
-from videohub.weights import fetch
+from videohub.weights import fetch, read
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -46,19 +46,16 @@ def load(
 def from_weights(record: Record, weights: Path) -> nn.Module:
     """Return the network of a record with the converted weights that `fetch` returned."""
     import torch
-    from safetensors.torch import load_file
 
     with torch.device("meta"):
         model = build(record)
-    model.load_state_dict(load_file(weights), strict=True, assign=True)
+    model.load_state_dict(read(weights), strict=True, assign=True)
     return _of(model, record)
 
 
 def with_new_classifier(record: Record, weights: Path, num_classes: int) -> nn.Module:
     """Return the network of a record with converted weights and a new classifier; one line says what is new."""
-    from safetensors.torch import load_file
-
-    state = {key: tensor for key, tensor in load_file(weights).items() if not key.startswith("head.projection.")}
+    state = {key: tensor for key, tensor in read(weights).items() if not key.startswith("head.projection.")}
     model = build(record, num_classes=num_classes)
     _fill(model, state, record)
     return _of(model, record)
@@ -80,13 +77,11 @@ def inflate(
         num_classes: Size of the new classifier; None: the record's.
     Raises: ConversionError if the two networks do not share their layout.
     """
-    from safetensors.torch import load_file
-
     from videohub.convert import inflation
 
     record = registry.record(name)
     model = build(record, num_classes=num_classes)
-    _fill(model, inflation.inflate(load_file(fetch(image, checkpoint=checkpoint)), model.state_dict()), record)
+    _fill(model, inflation.inflate(read(fetch(image, checkpoint=checkpoint)), model.state_dict()), record)
     return _of(model, record)
 
 
@@ -98,11 +93,13 @@ def usable(device: str) -> str:
     import torch
 
     try:
-        kind = torch.device(device).type
+        wanted = torch.device(device)
     except RuntimeError as error:
         raise UsageError(f"device: found {device!r}, expected a name such as cpu, cuda or cuda:1") from error
-    if kind == "cuda" and not torch.cuda.is_available():
-        raise DeviceError(f"device {device!r}: this machine has no usable CUDA device; use cpu")
+    if wanted.type not in ("cpu", "cuda"):
+        raise DeviceError(f"device {device!r}: videohub runs on cpu and cuda")
+    if wanted.type == "cuda" and (wanted.index or 0) >= torch.cuda.device_count():
+        raise DeviceError(f"device {device!r}: this machine has {torch.cuda.device_count()} CUDA devices; use cpu")
     return device
 
 

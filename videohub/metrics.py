@@ -18,7 +18,7 @@ def topk_accuracy(scores: ArrayLike, labels: ArrayLike, ks: Sequence[int] = (1, 
         scores: Video scores (N, classes).
         labels: True classes (N,).
         ks: How many best classes count.
-    Raises: ValueError for empty or mismatching arrays.
+    Raises: ValueError for empty or mismatching arrays, scores that are not finite, labels that are no class.
     """
     hits = topk_hits(scores, labels, ks)
     return {k: 100 * float(hit.mean()) for k, hit in hits.items()}
@@ -32,6 +32,12 @@ def topk_hits(scores: ArrayLike, labels: ArrayLike, ks: Sequence[int] = (1, 5)) 
     score, label = np.asarray(scores), np.asarray(labels)
     if score.ndim != 2 or label.shape != score.shape[:1] or not len(label):
         raise ValueError(f"found scores {score.shape} and labels {label.shape}, expected (N, classes) and (N,), N > 0")
+    if not np.isfinite(score).all():
+        raise ValueError(
+            f"{int((~np.isfinite(score).all(axis=1)).sum())} of {len(label)} rows of scores are not finite"
+        )
+    if label.min() < 0 or label.max() >= score.shape[1]:
+        raise ValueError(f"found labels {label.min()} to {label.max()}, expected 0 to {score.shape[1] - 1}")
     own = score[np.arange(len(label)), label][:, None]
     earlier = np.arange(score.shape[1]) < label[:, None]
     rank = (score > own).sum(axis=1) + ((score == own) & earlier).sum(axis=1)

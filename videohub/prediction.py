@@ -47,16 +47,16 @@ def predict(
         if not isinstance(record, Record):
             raise UsageError("predict: this model does not come from videohub.load; pass a record's name instead")
     else:
-        record = registry.record(name_or_model)
-        _refuse_detection(record)
-        model = loading.load(record, checkpoint=checkpoint, device=device)
+        model, record = None, registry.record(name_or_model)
     _refuse_detection(record)
-    views = read_views(Path(video), record.protocol, record.clip)
+    views = read_views(Path(video), record.protocol, record.clip)  # before any download: most mistakes show here
+    if model is None:
+        model = loading.load(record, checkpoint=checkpoint, device=device)
     scores = score_views(model, views, record.protocol)
     if record.protocol.ensemble == "sum":
         scores = scores / len(views)
     names = class_names(record.labels)
-    if len(names) != len(scores):  # a new classifier, see load(num_classes=…)
+    if len(scores) != record.model.num_classes:  # a new classifier, see load(num_classes=…)
         names = tuple(f"class {index}" for index in range(len(scores)))
     best = scores.topk(min(topk, len(scores)))
     return [

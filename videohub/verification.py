@@ -15,12 +15,11 @@ from videohub import registry
 from videohub.data.lists import read_list
 from videohub.errors import DataError, UsageError
 from videohub.files import written_whole
-from videohub.hub import cache
 from videohub.loading import from_weights, usable
 from videohub.metrics import topk_hits
 from videohub.registry.schema import Protocol, Record
 from videohub.verdict import Answer, Comparison, compare
-from videohub.weights import fetch
+from videohub.weights import fetch, source_sha256
 
 if TYPE_CHECKING:
     from videohub.benchmark import VideoScores
@@ -52,7 +51,7 @@ class Report(msgspec.Struct, frozen=True):
     comparisons: list[Comparison]
     verdict: Answer
     reasons: list[str]
-    weights_sha256: str
+    source_sha256: str
     device: str
     seconds: float
     software: dict[str, str]
@@ -91,15 +90,19 @@ def verify(
     _refuse_unverifiable(record)
     protocol = _with_views(record.protocol, clips, crops)
     items = read_list(Path(data), root=Path(root) if root else None, num_classes=record.model.num_classes)
+    device = usable(device)
+    if out is not None:
+        Path(out).mkdir(parents=True, exist_ok=True)  # found out now, not after hours
     weights = fetch(record, checkpoint=checkpoint)
-    model = from_weights(record, weights).to(usable(device))
+    model = from_weights(record, weights).to(device)
 
     began = time.monotonic()
     # smoothing=0: the remaining time follows from all videos so far, not from the last few
-    bar = tqdm(evaluate(model, record, protocol, items), total=len(items), desc=record.name, unit="video", smoothing=0)
+    bar = tqdm(evaluate(model, record, protocol, items), total=len(items), desc=record.name, unit="video", smoothing=0,
+               mininterval=1)  # fmt: skip
     results = list(bar)
     report = _report(record, protocol, str(data), results, device=device, seconds=time.monotonic() - began,
-                     weights_sha256=cache.sha256_of(weights))  # fmt: skip
+                     source_sha256=source_sha256(weights))  # fmt: skip
     if out is not None:
         save(report, results, Path(out))
     return report
@@ -127,7 +130,7 @@ def _report(
     *,
     device: str,
     seconds: float,
-    weights_sha256: str,
+    source_sha256: str,
 ) -> Report:
     scored = [result for result in results if result.scores is not None]
     failures = [Failure(result.item.name, result.failure) for result in results if result.failure is not None]
@@ -169,7 +172,7 @@ def _report(
         comparisons=comparisons,
         verdict=verdict,
         reasons=reasons,
-        weights_sha256=weights_sha256,
+        source_sha256=source_sha256,
         device=device,
         seconds=round(seconds, 3),
         software=_software(),
@@ -190,7 +193,7 @@ def _refuse_unverifiable(record: Record) -> None:
             f"{record.name}: its source states no number, so there is nothing to verify:\n  "
             + "\n  ".join(record.notes)
         )
-    if record.protocol.decoder != "pts_window":
+    if record.protocol.decoder != "pts_window" or record.protocol.metric != "topk":
         raise UsageError(
             f"{record.name}: verify reads Kinetics lists so far; "
             f"protocol {record.protocol.name} needs the lists of {record.protocol.dataset}"
@@ -201,4 +204,4 @@ def _software() -> dict[str, str]:
     import av
     import torch
 
-    return {"videohub": videohub.__version__, "torch": torch.__version__, "av": av.__version__}
+    return {"videohub": videohub.__version__, "torch": str(torch.__version__), "av": av.__version__}

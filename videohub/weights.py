@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from videohub.building import build
 from videohub.convert import tables
 from videohub.convert.renaming import table_for, to_state_dict
 from videohub.convert.tables import shapes
-from videohub.errors import ConversionError, UnavailableError
+from videohub.errors import ConversionError, FormatError, UnavailableError, UsageError
 from videohub.files import written_whole
 from videohub.hub import cache, download
 from videohub.registry.schema import Record
@@ -26,7 +25,6 @@ from videohub.registry.schema import Record
 if TYPE_CHECKING:
     from torch import Tensor
 
-_log = logging.getLogger("videohub")
 _CONVERTER = 1  # raised when the same tables and the same file would give other weights
 
 
@@ -54,8 +52,37 @@ def fetch(name: str | Record, *, checkpoint: str | Path | None = None, ignore: S
     source = _source(record, checkpoint)
     path = cache.converted_file(source.sha256, _recipe(record, ignore))
     if not path.is_file():
-        _convert(source, record, path, family="videohub", ignore=ignore)
+        try:
+            _convert(source, record, path, family="videohub", ignore=ignore)
+        except FormatError:
+            if checkpoint is None and record.checkpoint.url:
+                cache.forget(record.checkpoint.url)  # a log-in page must not bind the next download
+            raise
     return path
+
+
+def read(path: Path) -> dict[str, Tensor]:
+    """Return the tensors of converted weights.
+
+    Raises: FormatError if the file is damaged.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise FormatError(
+            f"{path}: damaged ({error}), expected converted weights; remove it and fetch again"
+        ) from error
+
+
+def source_sha256(path: Path) -> str:
+    """Return the digest of the published file that converted weights were made from."""
+    from safetensors import safe_open
+
+    with safe_open(path, "pt") as file:
+        return str(file.metadata()["source_sha256"])
 
 
 def convert_file(
@@ -73,13 +100,16 @@ def convert_file(
     """
     record = registry.record(name)
     source = download.local(Path(file), name=record.name)
+    if Path(out).exists() and Path(out).samefile(source.path):
+        raise UsageError(f"{out}: this is the file to read; give the result another name")
     return _convert(source, record, Path(out), family=family, ignore=ignore)
 
 
 def prove(state: dict[str, Tensor], record: Record) -> None:
-    """Check that tensors under our names are the record's network, one to one; fill in what files never hold.
+    """Check that tensors under our names are the record's network, one to one.
 
-    Raises: ConversionError that lists missing and unknown keys and every shape that differs.
+    Batch counts, which some families never hold, become zero; half and double precision become the network's own.
+    Raises: ConversionError that lists missing and unknown keys, every shape that differs, values that are no number.
     """
     import torch
 
@@ -93,11 +123,18 @@ def prove(state: dict[str, Tensor], record: Record) -> None:
         problems.append(f"  missing from the file, {len(missing)} of {len(expected)}:\n{shapes(expected, missing)}")
     if unknown := [key for key in state if key not in expected]:
         problems.append(f"  in the file, not in the network:\n{shapes(state, unknown)}")
-    different = [key for key in expected if key in state and expected[key].shape != state[key].shape]
+    shared = [key for key in expected if key in state]
+    different = [key for key in shared if expected[key].shape != state[key].shape]
     if different:
         problems.append(
             f"  of another shape in the file:\n{shapes(state, different)}\n  expected:\n{shapes(expected, different)}"
         )
+    if mixed := [key for key in shared if expected[key].is_floating_point() != state[key].is_floating_point()]:
+        problems.append(f"  whole numbers where the network has fractions, or the reverse:\n{shapes(state, mixed)}")
+    for key in shared:
+        state[key] = state[key].to(expected[key].dtype)
+    if infinite := [key for key in shared if not bool(torch.isfinite(state[key]).all())]:
+        problems.append(f"  with values that are not finite:\n{shapes(state, infinite)}")
     if problems:
         raise ConversionError(f"{record.name}: the file does not hold this network:\n" + "\n".join(problems))
 
@@ -113,20 +150,18 @@ def _convert(source: download.Fetched, record: Record, out: Path, *, family: str
     state = to_state_dict(checkpoint, record, ignore=ignore)
     prove(state, record)
     described = " in ".join([checkpoint.container, *reversed(checkpoint.wrapping)])
-    expected = record.checkpoint.container
-    if checkpoint.family != "videohub" and expected not in (None, checkpoint.container):
-        _log.warning("%s: the file is %s, not %s as recorded; every tensor fits", record.name, described, expected)
     if family == "videohub":
-        header = {
-            "format": "pt",
-            "videohub": videohub.__version__,
-            "record": msgspec.json.encode(record).decode(),
-            "labels": record.labels,
-            "source": source.path.name,
-            "source_sha256": source.sha256,
-            "source_kind": described,
-            "table": "" if checkpoint.family == "videohub" else table_for(record, checkpoint.family).digest,
-        }
+        if checkpoint.family == "videohub":  # what it was made from stays known
+            origin = {key: checkpoint.meta[key] for key in ("source", "source_sha256", "source_kind", "table")}
+        else:
+            origin = {
+                "source": source.path.name.encode(errors="replace").decode(),
+                "source_sha256": source.sha256,
+                "source_kind": described,
+                "table": table_for(record, checkpoint.family).digest,
+            }
+        header = {"format": "pt", "videohub": videohub.__version__, "record": _portable(record),
+                  "labels": record.labels, **origin}  # fmt: skip
         with written_whole(out) as part:
             save_file(state, part, metadata=header)
     else:
@@ -156,5 +191,13 @@ def _recipe(record: Record, ignore: Sequence[str]) -> str:
     """Return a digest of all that decides how a file becomes weights."""
     layout = tables.load(record.checkpoint.table).layout
     digests = [tables.load(name).digest for name in tables.names() if tables.load(name).layout == layout]
-    parts = [_CONVERTER, msgspec.json.encode(record).decode(), digests, sorted(ignore)]
+    parts = [_CONVERTER, _portable(record), digests, sorted(ignore)]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def _portable(record: Record) -> str:
+    """Return the record as JSON, without the place where a file beside the registry lies on this machine."""
+    if (url := record.checkpoint.url) and url.startswith("file:"):
+        beside = msgspec.structs.replace(record.checkpoint, url=url.rpartition("/")[2])
+        record = msgspec.structs.replace(record, checkpoint=beside)
+    return msgspec.json.encode(record).decode()

@@ -77,6 +77,35 @@ def test_a_slower_video_is_sampled_by_time(tmp_path):
     assert levels(path, protocol(clips=2)) == [[0, 1, 2, 3], [13, 14, 15, 16]]
 
 
+def test_segments_cover_the_whole_video(thirty_frames):
+    # four segments of 29 / 4 frames: borders 0, 7.25, 14.5, 21.75, 29, rounded 0, 7, 14, 22, 29
+    how = protocol(clips=1, sampling="segments", decoder="frame_list", target_fps=None)
+    assert levels(thirty_frames, how) == [[3, 10, 18, 25]]
+
+
+def test_spread_clips_reach_the_last_frame_at_the_videos_own_rate(tmp_path):
+    path = write_video(tmp_path / "slow.mov", 30, rate=15)
+    # a clip covers 7 frames, starts are 0, 11.5 (even: 12) and 23
+    how = protocol(clips=3, sampling="spread", decoder="frame_list", target_fps=None)
+    assert levels(path, how) == [[0, 2, 4, 6], [12, 14, 16, 18], [23, 25, 27, 29]]
+
+
+def test_a_frame_list_is_in_order_of_time_and_starts_with_the_first_frame(media):
+    how = protocol(clips=1, sampling="segments", decoder="frame_list", target_fps=None)
+    with open_video(media / "test.avi") as video:  # hands out time stamps 1, 2, 4, 3, 5, 7, 6, ...
+        (whole,) = read_clips(video, how, Clip(frames=164, sampling_rate=1))
+    stamps = [frame.pts for frame in whole.frames]
+    # segments are a little shorter than a frame: border i rounds to i, and the first seven frames are 0 to 6
+    assert stamps[:7] == [1, 2, 3, 4, 5, 6, 7]
+    assert stamps == sorted(stamps)
+
+
+def test_a_frame_list_is_never_made_from_a_damaged_video(damaged_at_frame_twenty):
+    how = protocol(clips=1, sampling="segments", decoder="frame_list", target_fps=None)
+    with pytest.raises(VideoError, match=r"damaged\.mov: damaged after 20 decoded frames"):
+        levels(damaged_at_frame_twenty, how, Clip(frames=1, sampling_rate=1))
+
+
 def test_only_open_windows_are_held_in_memory(tmp_path, monkeypatch):
     path = write_video(tmp_path / "long.mov", 120)
     alive: weakref.WeakSet = weakref.WeakSet()

@@ -57,6 +57,48 @@ def test_a_folder_is_misuse(tmp_path):
         decode(tmp_path)
 
 
+@pytest.mark.parametrize("name", ["n" * 300, "zero\0byte.mp4", "folder\0/video.mp4"])
+def test_a_path_that_cannot_be_is_misuse(tmp_path, name):
+    with pytest.raises(UsageError) as refusal:
+        decode(tmp_path / name)
+    assert str(refusal.value).startswith(f"{tmp_path / name}: this path leads to no video file: ")
+
+
+def test_a_file_below_a_file_is_misuse(thirty_frames):
+    with pytest.raises(UsageError, match=r"thirty\.mov/video\.mp4: no such video file"):
+        decode(thirty_frames / "video.mp4")
+
+
+def test_a_folder_that_may_not_be_entered_is_misuse(tmp_path, monkeypatch):
+    def forbidden(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "stat", forbidden)  # a real one would not stop root
+    with pytest.raises(UsageError, match=r"video\.mp4: this path leads to no video file: Permission denied"):
+        decode(tmp_path / "video.mp4")
+
+
+def test_a_colon_in_a_name_makes_no_protocol(thirty_frames, monkeypatch):
+    monkeypatch.chdir(thirty_frames.parent)
+    thirty_frames.rename("12:30.mov")
+    assert len(decode(Path("12:30.mov"))) == 30
+
+
+@pytest.mark.parametrize(("name", "codec", "pix_fmt"), [("t.avi", "ffv1", "bgr0"), ("t.mp4", "png", "rgb24")])
+def test_a_title_in_latin_1_is_no_obstacle(tmp_path, name, codec, pix_fmt):
+    path = tmp_path / name
+    with av.open(str(path), "w") as container:
+        container.metadata["title"] = "El ni~o"
+        stream = container.add_stream(codec, rate=30)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, pix_fmt
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(numbered(0), format="rgb24")))
+        container.mux(stream.encode())
+    written = path.read_bytes()
+    path.write_bytes(written.replace(b"El ni~o", "El niño".encode("latin-1")))
+    assert path.read_bytes() != written
+    assert len(decode(path)) == 1
+
+
 def test_an_empty_file_is_refused(tmp_path):
     (tmp_path / "empty.mp4").touch()
     with pytest.raises(VideoError, match=r"empty\.mp4: the file is empty"):

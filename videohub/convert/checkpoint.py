@@ -9,14 +9,13 @@ from typing import Any
 
 import numpy as np
 
-CONTAINERS = ("caffe2", "torch", "torch_legacy", "safetensors", "npz")
-
 
 @dataclass(frozen=True)
 class Checkpoint:
     """A checkpoint as published: names and values are the file's own, nothing is renamed or dropped.
 
-    `container` is one of `CONTAINERS`, `wrapping` what had to be taken off first, outermost first: `("gzip", "tar")`.
+    `container` is `caffe2`, `torch`, `torch_legacy`, `safetensors` or `npz`; `wrapping` is what had to be taken off
+    first, outermost first: `("gzip", "tar")`.
     `family` says whose names the keys are: `caffe2`, `pyslowfast`, `videohub` or `unknown`. Plain numbers of the file
     (`model_iter`) are arrays of no dimension. `source` is the path, and `path::member` inside an archive.
     """

@@ -29,7 +29,7 @@ def export(state_dict: Mapping[str, Tensor], record: Record, family: str, path: 
     tensors = to_published(state_dict, table_for(record, family))
     with written_whole(Path(path)) as part:
         if family == "caffe2":
-            caffe2_pickle.write(part, {name: tensor.numpy() for name, tensor in tensors.items()})
+            caffe2_pickle.write(part, {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()})
         else:
             import torch
 

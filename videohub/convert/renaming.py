@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
@@ -38,6 +39,9 @@ def to_state_dict(checkpoint: Checkpoint, record: Record, *, ignore: Sequence[st
     import torch
 
     if checkpoint.family == "videohub":
+        holds = json.loads(checkpoint.meta.get("record", "{}")).get("name")
+        if holds != record.name:
+            raise ConversionError(f"{record.name}: {checkpoint.source} holds converted weights of {holds}")
         return {key: torch.from_numpy(array) for key, array in checkpoint.tensors.items()}
     where = f"{record.name}: {checkpoint.source}"
     if checkpoint.family == "unknown":

@@ -195,7 +195,7 @@ def _bind(fields: Mapping[str, Field], variables: Mapping[str, str]) -> dict[str
     return bound
 
 
-def shapes(tensors: Mapping[str, Any], keys: Iterable[str], *, most: int = 12) -> str:
+def shapes(tensors: Mapping[str, Any], keys: Iterable[str], *, most: int = 40) -> str:
     """Return an indented list of keys and their shapes for a message, `most` lines at the most."""
     keys = list(keys)
     lines = [f"    {key} {tuple(tensors[key].shape)}" for key in keys[:most]]

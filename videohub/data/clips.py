@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from videohub.data.sampling import clip_span, clip_starts, frame_positions, offset_clip_starts, pts_window
+from videohub.data.sampling import (
+    clip_span,
+    clip_starts,
+    frame_positions,
+    offset_clip_starts,
+    pts_window,
+    segment_indices,
+    spread_indices,
+)
 from videohub.data.video import DecodedFrame, Video
 from videohub.errors import VideoError
 from videohub.registry.schema import Clip, Protocol
@@ -22,17 +30,24 @@ class ClipFrames:
 def read_clips(video: Video, protocol: Protocol, clip: Clip) -> Iterator[ClipFrames]:
     """Yield the frames of every clip of a test in one pass over the video, clips in the order in which they end.
 
-    The window of each clip, in time stamps, follows from what the container states, so it is known before decoding.
-    A window takes every decoded frame inside it and the first one beyond it; that one closes it, and a frame of the
-    window that the decoder hands out later is lost. Then the frames are put in order of time, the clip's are chosen
-    and the others dropped. Decoding stops when the last window has closed. This chooses the frames that the original
-    finds by seeking to each clip. In memory are the frames of open windows, and whatever the caller keeps.
+    Kinetics (decoder `pts_window`): the window of each clip, in time stamps, follows from what the container states,
+    so it is known before decoding. A window takes every decoded frame inside it and the first one beyond it; that one
+    closes it, and a frame of the window that the decoder hands out later is lost. Then the frames are put in order of
+    time, the clip's are chosen and the others dropped. Decoding stops when the last window has closed. This chooses
+    the frames that the original finds by seeking to each clip. In memory are the frames of open windows, and whatever
+    the caller keeps.
 
-    Where the container does not state both frames and duration (Matroska, MPEG-TS), every frame is decoded and
-    held until the end, in the video's own pixel format: about 1.5 bytes per pixel, 90 MB per second of 1080p at 30 fps.
+    Something-Something and Charades (decoder `frame_list`): the original reads images that somebody has taken out of
+    the video. Here all decoded frames in order of time are that list, at the video's own frame rate.
+
+    For those, and where the container does not state both frames and duration (Matroska, MPEG-TS), every frame is
+    decoded before the first is chosen, and held until the end in the video's own pixel format: about 1.5 bytes per
+    pixel, 90 MB per second of 1080p at 30 fps.
 
     Raises: VideoError if the video is damaged before the last window has closed, or a window holds no frame.
     """
+    if protocol.decoder == "frame_list":
+        return _from_frame_list(video, protocol, clip)
     if video.info.duration is None or not video.info.frames:
         return _from_whole_video(video, protocol, clip)
     return _from_windows(video, protocol, clip, duration=video.info.duration)
@@ -92,6 +107,22 @@ def _from_whole_video(video: Video, protocol: Protocol, clip: Clip) -> Iterator[
     for number, start in enumerate(_starts(protocol, len(ordered), span)):
         positions = frame_positions(start, span, clip.frames, len(ordered))
         yield ClipFrames(number, [ordered[position] for position in positions])
+
+
+def _from_frame_list(video: Video, protocol: Protocol, clip: Clip) -> Iterator[ClipFrames]:
+    """Decode everything, put it in order of time, and choose by position alone."""
+    ordered = sorted(video.frames(), key=lambda frame: frame.pts)
+    for number in range(protocol.clips):
+        yield ClipFrames(number, [ordered[index] for index in _indices(protocol, clip, number, len(ordered))])
+
+
+def _indices(protocol: Protocol, clip: Clip, number: int, num_frames: int) -> list[int]:
+    """Choose from a list of frames by the protocol's rule; segments always cover all of it, whichever the clip."""
+    if protocol.sampling == "segments":
+        return segment_indices(num_frames, clip.frames)
+    return spread_indices(
+        num_frames, frames=clip.frames, sampling_rate=clip.sampling_rate, clip=number, clips=protocol.clips
+    )
 
 
 def _span(video: Video, protocol: Protocol, clip: Clip) -> float:

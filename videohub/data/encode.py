@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+
+from videohub.files import written_whole
 
 
 def write_mp4(
@@ -42,14 +43,9 @@ def write_mp4(
         "bf": str(b_frames),
         "x264-params": "threads=1:lookahead_threads=1:b-adapt=0",  # more threads, other bytes; b-adapt 0: always bf
     }
-    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with av.open(str(draft), "w", format="mp4") as container:
-            stream = container.add_stream("libx264", rate=fps, options=options)
-            stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-            for picture in pictures:
-                container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
-            container.mux(stream.encode(None))
-        os.replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
+    with written_whole(path) as part, av.open(str(part), "w", format="mp4") as container:
+        stream = container.add_stream("libx264", rate=fps, options=options)
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        for picture in pictures:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode(None))

@@ -21,6 +21,7 @@ from tqdm import tqdm
 from videohub.data import encode
 from videohub.data.scenes import CLASSES, Frame, Scene, picture, scene_of
 from videohub.errors import UsageError
+from videohub.files import written_whole
 
 SPLITS = ("train", "val", "test")
 
@@ -55,8 +56,10 @@ def generate(
     with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
         made = pool.map(lambda index: _write(root / names[index], split, index), range(clips))
         digests = list(tqdm(made, desc=f"motions, {split}", total=clips, unit="clip", disable=None))
-    _write_text(listing, _list_text(split, clips))
-    _write_text(manifest, _manifest_text(split, dict(zip(names, digests, strict=True))))
+    with written_whole(listing) as part:
+        part.write_text(_list_text(split, clips))
+    with written_whole(manifest) as part:
+        part.write_text(_manifest_text(split, dict(zip(names, digests, strict=True))))
     return listing
 
 
@@ -120,10 +123,3 @@ def _is_whole(root: Path, split: str, clips: int) -> bool:
 
 def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _write_text(path: Path, text: str) -> None:
-    """Write `text` so that `path` holds all of it or is not there."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    draft.write_text(text)
-    os.replace(draft, path)

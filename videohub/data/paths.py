@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from pathlib import Path
 
 from videohub.errors import UsageError
@@ -13,11 +14,17 @@ def existing_file(path: str | Path, kind: str) -> Path:
     Args:
         path: What the user gave.
         kind: What the file should be, for the message: "video", "image" or "list".
-    Raises: UsageError if nothing is there, or a folder.
+    Raises: UsageError if nothing is there, or a folder, or the path cannot be followed: a name too long for the disk,
+        a folder without permission, a zero byte.
     """
     file = Path(path)
-    if file.is_dir():
+    try:
+        mode = file.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise UsageError(f"{file}: no such {kind} file") from error
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise UsageError(f"{file}: this path leads to no {kind} file: {reason}") from error
+    if stat.S_ISDIR(mode):
         raise UsageError(f"{file}: this is a folder; a {kind} file was expected")
-    if not file.exists():
-        raise UsageError(f"{file}: no such {kind} file")
     return file

@@ -101,7 +101,8 @@ def open_video(path: str | Path) -> Iterator[Video]:
     if file.stat().st_size == 0:
         raise VideoError(f"{file}: the file is empty (0 bytes)")
     try:
-        container = av.open(str(file))
+        # Absolute, for FFmpeg takes "12:30.mp4" for a protocol. Titles need not be UTF-8, and nobody reads them.
+        container = av.open(str(file.absolute()), metadata_errors="replace")
     except av.FFmpegError as error:
         raise VideoError(f"{file}: not a video, or cut short: {error.strerror}") from error
     with container:

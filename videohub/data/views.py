@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import av
 import numpy as np
 import torch
 from av.video.reformatter import VideoReformatter
@@ -16,6 +17,12 @@ from videohub.data.images import read_image
 from videohub.data.video import open_video
 from videohub.errors import UsageError, VideoError
 from videohub.registry.schema import Clip, Protocol
+
+SAMPLINGS = {  # the rules that choose frames from what each decoder gives
+    "pts_window": ("proportional", "offset"),
+    "frame_list": ("segments", "spread"),
+    "image": ("image",),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +43,11 @@ class Views:
         """Return the number of views, clips x crops."""
         return len(self.positions) * len(self.offsets)
 
+    @property
+    def shape(self) -> tuple[int, int, int, int, int]:
+        """Return the shape of all views together, (V, 3, T, H, W)."""
+        return (len(self), 3, self.positions.shape[1], *self.size)
+
     def __getitem__(self, view: int) -> Tensor:
         """Return one view (3, T, H, W), a copy. Raises: IndexError outside 0 .. len - 1."""
         if not 0 <= view < len(self):
@@ -47,7 +59,7 @@ class Views:
 
     def stack(self) -> Tensor:
         """Return all views (V, 3, T, H, W); 30 views of 32 frames at 256 pixels take 755 MB."""
-        views = self.frames.new_empty((len(self), 3, self.positions.shape[1], *self.size))
+        views = self.frames.new_empty(self.shape)
         for number in range(len(self)):
             views[number] = self[number]
         return views
@@ -60,19 +72,27 @@ def read_views(video_path: str | Path, protocol: Protocol, clip: Clip) -> Views:
         video_path: The file.
         protocol: Clips, crops, sizes, sampling rule and normalisation.
         clip: Frames that the network is given, and the distance between them.
-    Raises: UsageError if the file is missing or the protocol reads no single file; VideoError if the file is empty,
-        damaged, cut short or without pictures. A view is never made from a part of its frames.
+    A protocol of frame lists takes the list from the video file: all its frames, in order of time. With one crop and
+    `segments` sampling (Something-Something) that crop is the left or top one; elsewhere it is the centre.
+
+    Raises: UsageError if the file is missing or the protocol needs more than one file, as AVA's does; VideoError if
+        the file is empty, damaged, cut short or without pictures. A view is never made from a part of its frames.
     Source: the reference test protocols; the order is /255, mean, std, resize, crop, in float32 throughout. For
         images it is /255, resize, mean, std, crop.
     """
-    if protocol.sampling == "image":
+    if protocol.sampling == "keyframe":
+        raise UsageError(
+            f"{protocol.name}: this protocol needs key frames and the boxes of the people in them; a video file alone "
+            "says neither, and videohub cannot read them yet"
+        )
+    if protocol.sampling not in SAMPLINGS[protocol.decoder]:
+        raise UsageError(
+            f"{protocol.name}: {protocol.sampling} sampling does not go with the decoder {protocol.decoder}, "
+            f"which takes {' or '.join(SAMPLINGS[protocol.decoder])}"
+        )
+    if protocol.decoder == "image":
         return _image_views(video_path, protocol, clip)
-    if protocol.sampling in ("proportional", "offset") and protocol.decoder == "pts_window":
-        return _video_views(video_path, protocol, clip)
-    raise UsageError(
-        f"{protocol.name}: this protocol reads lists of frame images ({protocol.sampling} sampling), not video files; "
-        "videohub cannot do that yet"
-    )
+    return _video_views(video_path, protocol, clip)
 
 
 def _video_views(path: str | Path, protocol: Protocol, clip: Clip) -> Views:
@@ -88,8 +108,7 @@ def _video_views(path: str | Path, protocol: Protocol, clip: Clip) -> Views:
             for frame in chosen.frames:
                 if frame.position not in rows:
                     rows[frame.position] = len(frames)
-                    rgb = to_rgb.reformat(frame.picture, format="rgb24").to_ndarray()
-                    frames.append(_prepare(rgb, levels, protocol.short_side))
+                    frames.append(_prepare(_rgb(frame.picture, to_rgb, path), levels, protocol.short_side))
                     if frames[-1].shape != frames[0].shape:
                         raise VideoError(f"{path}: the picture changes its shape in the middle of the video")
             positions[chosen.number] = torch.tensor([rows[frame.position] for frame in chosen.frames])
@@ -97,6 +116,17 @@ def _video_views(path: str | Path, protocol: Protocol, clip: Clip) -> Views:
             decode_positions[chosen.number] = torch.tensor([frame.position for frame in chosen.frames])
     offsets, size = _crops(frames[0], protocol)
     return Views(torch.stack(frames), positions, offsets, size, pts, decode_positions)
+
+
+def _rgb(picture: av.VideoFrame, to_rgb: VideoReformatter, path: str | Path) -> np.ndarray:
+    """Convert a frame to RGB (H, W, 3), by swscale's defaults."""
+    try:
+        return to_rgb.reformat(picture, format="rgb24").to_ndarray()
+    except av.FFmpegError as error:
+        raise VideoError(
+            f"{path}: its pictures ({picture.format.name}, {picture.width}x{picture.height}) cannot be converted to "
+            f"RGB: {error.strerror}"
+        ) from error
 
 
 def _levels(protocol: Protocol) -> np.ndarray:
@@ -130,4 +160,7 @@ def _crops(frame: Tensor, protocol: Protocol) -> tuple[list[tuple[int, int]], tu
     height, width = frame.shape[-2:]
     if protocol.crop is None:
         return [(0, 0)], (height, width)
-    return crop_offsets(height, width, protocol.crop, protocol.crops), (protocol.crop, protocol.crop)
+    size = (protocol.crop, protocol.crop)
+    if protocol.sampling == "segments" and protocol.crops == 1:  # the original counts its crops from the left here
+        return crop_offsets(height, width, protocol.crop, crops=3)[:1], size
+    return crop_offsets(height, width, protocol.crop, protocol.crops), size

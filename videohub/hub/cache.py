@@ -9,6 +9,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from videohub.errors import DownloadError
 from videohub.files import written_whole
 
 
@@ -45,7 +46,10 @@ def pin_of(url: str) -> Pin | None:
         text = _pin_file(url).read_text()
     except FileNotFoundError:
         return None
-    return Pin(**json.loads(text))
+    try:
+        return Pin(**json.loads(text))
+    except (ValueError, TypeError) as error:
+        raise DownloadError(f"{_pin_file(url)}: damaged, expected the digest of {url}; remove the file") from error
 
 
 def pin(url: str, sha256: str, size: int) -> Pin:
@@ -54,6 +58,13 @@ def pin(url: str, sha256: str, size: int) -> Pin:
     with written_whole(_pin_file(url)) as part:
         part.write_text(json.dumps(fresh.__dict__, indent=2) + "\n")
     return fresh
+
+
+def forget(url: str) -> None:
+    """Drop what is known of a URL whose digest nobody has published, and the file that came from it."""
+    if known := pin_of(url):
+        raw_file(known.sha256).unlink(missing_ok=True)
+        _pin_file(url).unlink(missing_ok=True)
 
 
 def sha256_of(path: Path) -> str:

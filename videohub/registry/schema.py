@@ -142,7 +142,7 @@ class Protocol(_Value, frozen=True):
     dataset: str
     split: str
     clips: Count
-    crops: Count
+    crops: Literal[1, 3]
     short_side: Count
     crop: Count | None  # null: the whole frame
     sampling: Literal["proportional", "offset", "segments", "spread", "keyframe", "image"]
