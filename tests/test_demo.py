@@ -63,13 +63,14 @@ def test_the_published_accuracy_is_recomputed_and_consistent(listing, tmp_path):
 
 
 def test_slightly_corrupted_weights_are_inconsistent(listing, tmp_path):
+    """Two classes change places, in 2 of the classifier's 10 rows: at most 64 right answers of 320 become wrong."""
     blobs = convert.read(file_of(NAME)).tensors
-    generator = np.random.default_rng(0)
-    kernel = blobs["t_res2_0_branch2b_w"]  # one kernel of 39 loses a part of what it learnt
-    blobs["t_res2_0_branch2b_w"] = kernel + generator.normal(0, kernel.std(), kernel.shape).astype(np.float32)
+    for name in ("pred_w", "pred_b"):
+        blobs[name][[0, 1]] = blobs[name][[1, 0]]
     caffe2_pickle.write(tmp_path / "corrupted.pkl", blobs)
     report = verify(NAME, listing, checkpoint=tmp_path / "corrupted.pkl")
     assert report.verdict == "inconsistent"
+    assert 79.69 - 20.01 <= report.comparisons[0].recomputed < 79.69 - 10
     assert "below the published" in report.reasons[0]
 
 

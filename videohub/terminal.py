@@ -38,7 +38,7 @@ def print_records(records: Sequence[Record]) -> None:
     table.add_column("published", no_wrap=True)
     table.add_column("status", no_wrap=True)
     for record in records:
-        clip = f"{record.frames} x {record.rate}" if record.frames else "image"
+        clip = f"{record.frames}x{record.rate}" if record.frames else "image"
         data = _SHORT.get(record.protocol.dataset, record.protocol.dataset)
         table.add_row(record.name, data, clip, _numbers(record.published), _coloured(record.status))
     _console().print(table)
@@ -109,7 +109,7 @@ def _facts(record: Record) -> list[tuple[str, str]]:
         ("network", f"{record.arch} {record.depth}, {record.model.num_classes} classes"),
         ("network input", f"{record.clip.frames} frames, every {record.clip.sampling_rate}"),
         ("protocol", _protocol(protocol)),
-        ("published", _numbers(record.published) + _as_printed(record.published)),
+        ("published", str(record.published or "") + _as_printed(record.published)),
         ("source", record.published.source if record.published else ""),
         ("file", checkpoint.url or ""),
         ("container", f"{checkpoint.container or 'unknown'} (the bytes decide), read by {checkpoint.table}"),
@@ -133,10 +133,10 @@ def _protocol(protocol: Protocol) -> str:
 
 
 def _numbers(published: Published | None) -> str:
-    """Return the numbers alone where the table's last line tells what they are, and mAP by name."""
+    """Return the numbers, rounded; the table's last line tells what they are."""
     if published is None:
         return "–"
-    return f"mAP {published.map}" if published.map is not None else " / ".join(map(str, published.numbers().values()))
+    return ("mAP " if published.map is not None else "") + " / ".join(f"{n:.1f}" for n in published.numbers().values())
 
 
 def _as_printed(published: Published | None) -> str:
