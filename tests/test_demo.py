@@ -1,11 +1,13 @@
 """The main job end to end, on the embedded demo: a Caffe2 file, real H.264 videos, a verdict."""
 
+import hashlib
 import json
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -186,7 +188,8 @@ def test_the_command_line_predicts(listing):
         (None, 2, "no such video file"),
         (b"", 3, "empty"),
         (b"plain text in a file called .mp4", 3, "not a video"),
-        ("truncated", 3, ""),
+        ("truncated", 3, "cut short"),
+        ("audio only", 3, "no video stream"),
     ],
 )
 def test_a_bad_video_gets_one_clear_line_and_an_exit_code(listing, tmp_path, content, code, said):
@@ -194,6 +197,8 @@ def test_a_bad_video_gets_one_clear_line_and_an_exit_code(listing, tmp_path, con
     if content == "truncated":
         source = read_list(listing, num_classes=10)[0].path
         path.write_bytes(source.read_bytes()[: source.stat().st_size // 2])
+    elif content == "audio only":
+        _write_a_tone(path)
     elif content is not None:
         path.write_bytes(content)
     found, out, err = command("predict", path, "--model", NAME)
@@ -202,6 +207,23 @@ def test_a_bad_video_gets_one_clear_line_and_an_exit_code(listing, tmp_path, con
     assert len(err.strip().splitlines()) == 1
     assert "bad.mp4" in err
     assert said in err
+
+
+def _write_a_tone(path):
+    with av.open(str(path), "w", format="mp4") as container:
+        stream = container.add_stream("aac", rate=44_100, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+        frame.sample_rate = 44_100
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+
+
+def test_the_demo_is_small_and_its_record_is_complete():
+    record = registry.record(NAME)
+    assert file_of(NAME).stat().st_size == record.checkpoint.size <= 2_000_000
+    assert hashlib.sha256(file_of(NAME).read_bytes()).hexdigest() == record.checkpoint.sha256
+    assert convert.read(file_of(NAME)).container == record.checkpoint.container == "caffe2"
+    assert 30 < record.published.top1 < 100  # chance is 10
 
 
 def test_the_command_line_converts_both_ways(tmp_path):

@@ -91,8 +91,6 @@ def archive(home) -> Path:
             shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
         elif source.exists():
             shutil.copy(source, folder / name)
-    if not (folder / RELEASED).exists():  # before tools/train_motions.py has made it
-        convert.export(videohub.build("slowfast_motions").state_dict(), RECORD, "caffe2", folder / RELEASED)
     return folder
 
 

@@ -30,7 +30,7 @@ def tree(tmp_path_factory) -> Path:
     """A copy of this checkout, with the junk that a working day leaves in one."""
     tree = tmp_path_factory.mktemp("packaging") / "tree"
     shutil.copytree(ROOT, tree, ignore=shutil.ignore_patterns(".git", ".venv", ".*_cache", "__pycache__", "demo-run"))
-    for name in JUNK if (tree / DEMO).exists() else (*JUNK, DEMO):  # tools/train_motions.py makes the demo's weights
+    for name in JUNK:
         (tree / name).parent.mkdir(parents=True, exist_ok=True)
         (tree / name).write_bytes(b"")
     return tree
@@ -100,7 +100,7 @@ def python(code: str, path: Path, cwd: Path) -> str:
 def test_the_wheel_holds_every_module_and_all_data(in_wheel):
     modules = {file.relative_to(ROOT).as_posix() for file in (ROOT / "videohub").rglob("*.py")}
     tables = {f"videohub/converters/{file.name}" for file in (ROOT / "converters").glob("*.yaml")}
-    demo = {f"videohub/{DEMO}"} | {f"videohub/demo/{file.name}" for file in (ROOT / "demo").glob("*.pkl")}
+    demo = {f"videohub/{DEMO}"}
     data = {f"videohub/{name}" for name in DATA}
     assert tables
     assert modules | tables | demo | data | {"videohub/py.typed"} <= in_wheel

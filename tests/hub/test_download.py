@@ -6,10 +6,13 @@ import hashlib
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
+import msgspec
 import pytest
 
-from videohub.errors import ChecksumError, DownloadError, UsageError
+from videohub import registry, weights
+from videohub.errors import ChecksumError, DownloadError, FormatError, UsageError
 from videohub.hub import cache, download
 
 CONTENT = bytes(range(256)) * 10_000  # 2,560,000 bytes: more than one block
@@ -27,6 +30,21 @@ def kept(home: Path) -> list[str]:
 
 def raw(home: Path) -> list[str]:
     return [name for name in kept(home) if not name.startswith("pins/")]
+
+
+def test_a_page_that_is_no_checkpoint_does_not_bind_the_next_download(publisher, home, tmp_path):
+    """A log-in page answers 200 for any URL; when the network is back, the true file must be taken."""
+    ours = registry.record("slowfast_motions")
+    true = Path(unquote(urlsplit(ours.checkpoint.url).path)).read_bytes()
+    url = publisher.publish("/MODEL.pkl", b"<!DOCTYPE html><html><body>Please log in</body></html>")
+    unknown = msgspec.structs.replace(ours.checkpoint, url=url, sha256=None, size=None)
+    record = msgspec.structs.replace(ours, checkpoint=unknown)
+    with pytest.raises(FormatError, match="HTML"):
+        weights.fetch(record)
+    assert kept(home) == []
+    publisher.publish("/MODEL.pkl", true)
+    assert weights.fetch(record).is_file()
+    assert cache.pin_of(url).sha256 == sha256(true) == ours.checkpoint.sha256
 
 
 # --- what comes back -------------------------------------------------------------------------------------------------

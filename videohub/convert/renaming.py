@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from videohub import registry
 from videohub.convert import tables
 from videohub.convert.checkpoint import Checkpoint
 from videohub.convert.tables import Table, shapes
@@ -28,7 +29,7 @@ def table_for(record: Record, family: str) -> Table:
     return own if own.family == family else tables.find(own.layout, family)
 
 
-def to_state_dict(checkpoint: Checkpoint, record: Record, *, ignore: Sequence[str] = ()) -> dict[str, Tensor]:
+def to_state_dict(checkpoint: Checkpoint, record: str | Record, *, ignore: Sequence[str] = ()) -> dict[str, Tensor]:
     """Return the checkpoint's tensors under our names.
 
     Every key is matched whole by exactly one rule, or named by the table's `ignore` or by a pattern of `ignore`.
@@ -38,6 +39,7 @@ def to_state_dict(checkpoint: Checkpoint, record: Record, *, ignore: Sequence[st
     """
     import torch
 
+    record = registry.record(record)
     if checkpoint.family == "videohub":
         holds = json.loads(checkpoint.meta.get("record", "{}")).get("name")
         if holds != record.name:
