@@ -128,6 +128,65 @@ def test_optimizer_state_is_left_aside_by_name(pkl, state):
     assert same(load_file(fetch(NAME, checkpoint=path)), state)
 
 
+@pytest.mark.parametrize("family", ["caffe2", "pyslowfast"])
+def test_a_state_dict_made_by_hand_loads_strictly(tmp_path, state, family):
+    path = convert.export(state, NAME, family, tmp_path / "out.bin")
+    videohub.build(NAME).load_state_dict(convert.to_state_dict(convert.read(path), NAME), strict=True)
+
+
+def test_batch_counts_may_be_missing_from_a_torch_file_and_nothing_else(tmp_path, state):
+    published = tables.load("slowfast_pyslowfast").to_published(state)
+    file = {published[key][0]: tensor for key, tensor in state.items() if not key.endswith("num_batches_tracked")}
+    torch.save({"model_state": file}, tmp_path / "old.pyth")
+    assert same(load_file(fetch(NAME, checkpoint=tmp_path / "old.pyth")), state)  # the golden counts are zero
+    file.pop("s1.pathway0_stem.bn.running_mean")
+    torch.save({"model_state": file}, tmp_path / "older.pyth")
+    with pytest.raises(ConversionError, match="missing from the file"):
+        fetch(NAME, checkpoint=tmp_path / "older.pyth")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda a: np.where(a > a.mean(), np.nan, a).astype(np.float32), "not finite"),
+        (lambda a: a.astype(np.int32), "whole numbers where the network has fractions"),
+    ],
+)
+def test_values_that_are_no_weights_are_refused(pkl, blobs, change, message):
+    with pytest.raises(ConversionError, match=message):
+        fetch(NAME, checkpoint=pkl(pred_w=change(blobs["pred_w"])))
+
+
+def test_other_precisions_become_the_network_s_own(tmp_path, state):
+    published = tables.load("slowfast_pyslowfast").to_published(state)
+    file = {
+        published[key][0]: tensor.double() if tensor.is_floating_point() else tensor for key, tensor in state.items()
+    }
+    torch.save({"model_state": file}, tmp_path / "double.pyth")
+    assert same(load_file(fetch(NAME, checkpoint=tmp_path / "double.pyth")), state)
+
+
+def test_converted_weights_of_another_record_are_refused(tmp_path, pkl):
+    convert_file(pkl(), NAME, tmp_path / "a.safetensors")
+    with pytest.raises(ConversionError, match="holds converted weights of slowfast_motions"):
+        fetch("slowfast_r50_8x8", checkpoint=tmp_path / "a.safetensors")
+
+
+def test_a_result_does_not_replace_its_source(pkl):
+    path = pkl()
+    before = path.read_bytes()
+    with pytest.raises(UsageError, match="this is the file to read"):
+        convert_file(path, NAME, path)
+    assert path.read_bytes() == before
+
+
+def test_damaged_weights_in_the_cache_are_named(pkl):
+    path = fetch(NAME, checkpoint=pkl())
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(FormatError, match="remove it and fetch again"):
+        videohub.load(NAME, checkpoint=pkl())
+
+
 def test_a_missing_blob_is_refused_by_name(pkl):
     with pytest.raises(ConversionError, match=r"missing from the file, 1 of .*\n.*fast\.res3\.0\.conv_b\.weight"):
         fetch(NAME, checkpoint=pkl(t_res3_0_branch2b_w=None))

@@ -11,7 +11,7 @@ from videohub import registry
 from videohub.building import build
 from videohub.errors import DeviceError, UsageError
 from videohub.registry.schema import Record
-from videohub.weights import fetch, read
+from videohub.weights import fetch, read_weights
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -49,13 +49,13 @@ def from_weights(record: Record, weights: Path) -> nn.Module:
 
     with torch.device("meta"):
         model = build(record)
-    model.load_state_dict(read(weights), strict=True, assign=True)
+    model.load_state_dict(read_weights(weights), strict=True, assign=True)
     return _of(model, record)
 
 
 def with_new_classifier(record: Record, weights: Path, num_classes: int) -> nn.Module:
     """Return the network of a record with converted weights and a new classifier; one line says what is new."""
-    state = {key: tensor for key, tensor in read(weights).items() if not key.startswith("head.projection.")}
+    state = {key: tensor for key, tensor in read_weights(weights).items() if not key.startswith("head.projection.")}
     model = build(record, num_classes=num_classes)
     _fill(model, state, record)
     return _of(model, record)
@@ -81,7 +81,7 @@ def inflate(
 
     record = registry.record(name)
     model = build(record, num_classes=num_classes)
-    _fill(model, inflation.inflate(read(fetch(image, checkpoint=checkpoint)), model.state_dict()), record)
+    _fill(model, inflation.inflate(read_weights(fetch(image, checkpoint=checkpoint)), model.state_dict()), record)
     return _of(model, record)
 
 

@@ -61,7 +61,7 @@ def fetch(name: str | Record, *, checkpoint: str | Path | None = None, ignore: S
     return path
 
 
-def read(path: Path) -> dict[str, Tensor]:
+def read_weights(path: Path) -> dict[str, Tensor]:
     """Return the tensors of converted weights.
 
     Raises: FormatError if the file is damaged.
@@ -108,16 +108,13 @@ def convert_file(
 def prove(state: dict[str, Tensor], record: Record) -> None:
     """Check that tensors under our names are the record's network, one to one.
 
-    Batch counts, which some families never hold, become zero; half and double precision become the network's own.
+    Half and double precision become the network's own.
     Raises: ConversionError that lists missing and unknown keys, every shape that differs, values that are no number.
     """
     import torch
 
     with torch.device("meta"):
         expected = build(record).state_dict()
-    for key, tensor in expected.items():
-        if key not in state and key.endswith("num_batches_tracked"):
-            state[key] = torch.zeros(tensor.shape, dtype=tensor.dtype)
     problems = []
     if missing := [key for key in expected if key not in state]:
         problems.append(f"  missing from the file, {len(missing)} of {len(expected)}:\n{shapes(expected, missing)}")
@@ -152,7 +149,9 @@ def _convert(source: download.Fetched, record: Record, out: Path, *, family: str
     described = " in ".join([checkpoint.container, *reversed(checkpoint.wrapping)])
     if family == "videohub":
         if checkpoint.family == "videohub":  # what it was made from stays known
-            origin = {key: checkpoint.meta[key] for key in ("source", "source_sha256", "source_kind", "table")}
+            origin = {
+                key: checkpoint.meta.get(key, "unknown") for key in ("source", "source_sha256", "source_kind", "table")
+            }
         else:
             origin = {
                 "source": source.path.name.encode(errors="replace").decode(),

@@ -33,7 +33,8 @@ def to_state_dict(checkpoint: Checkpoint, record: str | Record, *, ignore: Seque
     """Return the checkpoint's tensors under our names.
 
     Every key is matched whole by exactly one rule, or named by the table's `ignore` or by a pattern of `ignore`.
-    Kernels get back the unit dimensions that the file left out; nothing else changes shape or value.
+    Kernels get back the unit dimensions that the file left out, and batch norms the batch count (zero) where the table
+    says that such files may lack it; nothing else changes shape or value.
 
     Raises: ConversionError that lists the keys and shapes which no rule, two rules or one name twice claim.
     """
@@ -41,9 +42,7 @@ def to_state_dict(checkpoint: Checkpoint, record: str | Record, *, ignore: Seque
 
     record = registry.record(record)
     if checkpoint.family == "videohub":
-        holds = json.loads(checkpoint.meta.get("record", "{}")).get("name")
-        if holds != record.name:
-            raise ConversionError(f"{record.name}: {checkpoint.source} holds converted weights of {holds}")
+        _check_record(checkpoint, record)
         return {key: torch.from_numpy(array) for key, array in checkpoint.tensors.items()}
     where = f"{record.name}: {checkpoint.source}"
     if checkpoint.family == "unknown":
@@ -65,6 +64,10 @@ def to_state_dict(checkpoint: Checkpoint, record: str | Record, *, ignore: Seque
         if name.endswith("num_batches_tracked"):
             array = array.astype(np.int64)
         state[name] = torch.from_numpy(array)
+    for name in [name for name in state if name.endswith(".running_mean")]:
+        count = name.removesuffix("running_mean") + "num_batches_tracked"
+        if table.is_absent(count):
+            state.setdefault(count, torch.zeros((), dtype=torch.int64))
     return state
 
 
@@ -73,9 +76,19 @@ def to_published(state: Mapping[str, Tensor], table: Table) -> dict[str, Tensor]
 
     Raises: ConversionError that lists the keys that the table cannot name.
     """
-    wanted = [key for key in state if not table.is_absent(key)]
-    names = _one_to_one(table.to_published(wanted), state, table.name)
-    return {name: state[key] for key, name in names.items()}
+    found = table.to_published(state)
+    nameable = {key: names for key, names in found.items() if names or not table.is_absent(key)}
+    return {name: state[key] for key, name in _one_to_one(nameable, state, table.name).items()}
+
+
+def _check_record(checkpoint: Checkpoint, record: Record) -> None:
+    """Refuse converted weights that say that they are another record's, or do not say whose they are."""
+    try:
+        holds = json.loads(checkpoint.meta.get("record", "")).get("name")
+    except (ValueError, AttributeError):
+        holds = "an unknown record"
+    if holds != record.name:
+        raise ConversionError(f"{record.name}: {checkpoint.source} holds converted weights of {holds}")
 
 
 def _one_to_one(found: Mapping[str, Sequence[str]], tensors: Mapping[str, object], where: str) -> dict[str, str]:
