@@ -53,7 +53,7 @@ KNOWN_TO = {
     "verdict": {"metrics", "errors"},
     "metrics": {"errors"},
     "resources": set(),
-    "files": set(),
+    "files": {"errors"},
     "errors": set(),
 }
 
