@@ -7,7 +7,7 @@ import torch
 import videohub
 from tests.golden import synth
 from tests.models.test_golden import GOLDEN, facts, golden_network
-from videohub.benchmark import score_views
+from videohub.benchmark import score_video
 from videohub.data.views import Views
 from videohub.registry import record
 
@@ -33,5 +33,5 @@ def test_a_video_scores_the_same_on_a_gpu_as_on_the_cpu():
     views = Views(frames, positions, offsets=[(0, 0), (0, 5), (0, 10)], size=(40, 40), pts=positions,
                   decode_positions=positions)  # fmt: skip
     model = videohub.build("slowfast_motions")
-    on_cpu = score_views(model, views, protocol)
-    assert torch.allclose(score_views(model.cuda(), views, protocol), on_cpu, atol=9e-5)  # nine views
+    on_cpu = score_video(model, views, protocol)
+    assert torch.allclose(score_video(model.cuda(), views, protocol), on_cpu, atol=9e-5)  # nine views

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from torch import nn
+from tqdm import tqdm
 
 from videohub import loading, registry
-from videohub.benchmark import score_views
+from videohub.benchmark import fast_layout, join_views, view_scores
 from videohub.data.labels import class_names
 from videohub.data.views import read_views
 from videohub.errors import UsageError
@@ -51,8 +53,13 @@ def predict(
     _refuse_detection(record)
     views = read_views(Path(video), record.protocol, record.clip)  # before any download: most mistakes show here
     if model is None:
-        model = loading.load(record, checkpoint=checkpoint, device=device)
-    scores = score_views(model, views, record.protocol)
+        model = fast_layout(loading.load(record, checkpoint=checkpoint, device=device))
+    parts = []
+    with tqdm(total=len(views), desc=record.name, unit="view", leave=False, disable=None) as bar:
+        for part in view_scores(model, views, record.protocol):
+            parts.append(part)
+            bar.update(len(part))
+    scores = join_views(torch.cat(parts), record.protocol.ensemble)
     if record.protocol.ensemble == "sum":
         scores = scores / len(views)
     names = class_names(record.labels)

@@ -84,7 +84,7 @@ def verify(
     """
     from tqdm import tqdm
 
-    from videohub.benchmark import evaluate
+    from videohub.benchmark import evaluate, fast_layout
 
     record = registry.record(name)
     _refuse_unverifiable(record)
@@ -94,7 +94,7 @@ def verify(
     if out is not None:
         Path(out).mkdir(parents=True, exist_ok=True)  # found out now, not after hours
     weights = fetch(record, checkpoint=checkpoint)
-    model = from_weights(record, weights).to(device)
+    model = fast_layout(from_weights(record, weights).to(device))
 
     began = time.monotonic()
     # smoothing=0: the remaining time follows from all videos so far, not from the last few
