@@ -31,3 +31,13 @@ def build(name: str | Record, *, num_classes: int | None = None) -> nn.Module:
     if num_classes is not None:
         arguments["num_classes"] = num_classes
     return models.build(**arguments, frames=record.clip.frames, activation=record.protocol.activation)
+
+
+def build_empty(record: Record) -> nn.Module:
+    """Return the network of a record without memory for its weights: on the meta device."""
+    import torch
+
+    from videohub import models  # noqa: F401  # first: what libraries compute at import must not land on meta
+
+    with torch.device("meta"):
+        return build(record)

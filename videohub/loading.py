@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from videohub import registry
-from videohub.building import build
+from videohub.building import build, build_empty
 from videohub.errors import DeviceError, UsageError
 from videohub.registry.schema import Record
 from videohub.weights import fetch, read_weights
@@ -45,10 +45,7 @@ def load(
 
 def from_weights(record: Record, weights: Path) -> nn.Module:
     """Return the network of a record with the converted weights that `fetch` returned."""
-    import torch
-
-    with torch.device("meta"):
-        model = build(record)
+    model = build_empty(record)
     model.load_state_dict(read_weights(weights), strict=True, assign=True)
     return _of(model, record)
 

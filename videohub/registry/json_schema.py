@@ -36,13 +36,23 @@ def file_schema() -> dict[str, Any]:
                 "additionalProperties": {"$ref": "#/$defs/Record"},
             },
         },
-        "$defs": dict(sorted(defs.items())),
+        "$defs": _in_order(dict(sorted(defs.items()))),
     }
 
 
 def text() -> str:
     """Return the schema as the text of `registry.schema.json`."""
     return json.dumps(file_schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+def _in_order(value: Any) -> Any:
+    """Return a schema whose alternatives stand in one order, whichever order the version of msgspec gives them."""
+    if isinstance(value, list):
+        return [_in_order(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    ordered = {key: _in_order(item) for key, item in value.items()}
+    return {key: sorted(item, key=json.dumps) if key == "anyOf" else item for key, item in ordered.items()}
 
 
 if __name__ == "__main__":
