@@ -51,6 +51,16 @@ class ChecksumError(DownloadError):
     """A file arrived, but it is not the one the registry (or an earlier download) knows."""
 
 
+class OfflineError(DownloadError):
+    """A file is not here, and the environment forbids to fetch it; the message says how to bring it."""
+
+
+class CacheError(VideohubError):
+    """The cache folder cannot do its part: no space, no permission, an entry that is damaged."""
+
+    exit_code = 5
+
+
 class FormatError(VideohubError):
     """A file is not a checkpoint, or a damaged one; the message says what it is."""
 

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from videohub import registry
 from videohub.building import build, build_empty
+from videohub.convert import kept_weights
 from videohub.errors import DeviceError, UsageError
 from videohub.registry.schema import Record
-from videohub.weights import fetch, read_weights
+from videohub.weights import fetch
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -46,13 +47,15 @@ def load(
 def from_weights(record: Record, weights: Path) -> nn.Module:
     """Return the network of a record with the converted weights that `fetch` returned."""
     model = build_empty(record)
-    model.load_state_dict(read_weights(weights), strict=True, assign=True)
+    model.load_state_dict(kept_weights.tensors(weights), strict=True, assign=True)
     return _of(model, record)
 
 
 def with_new_classifier(record: Record, weights: Path, num_classes: int) -> nn.Module:
     """Return the network of a record with converted weights and a new classifier; one line says what is new."""
-    state = {key: tensor for key, tensor in read_weights(weights).items() if not key.startswith("head.projection.")}
+    state = {
+        key: tensor for key, tensor in kept_weights.tensors(weights).items() if not key.startswith("head.projection.")
+    }
     model = build(record, num_classes=num_classes)
     _fill(model, state, record)
     return _of(model, record)
@@ -78,7 +81,9 @@ def inflate(
 
     record = registry.record(name)
     model = build(record, num_classes=num_classes)
-    _fill(model, inflation.inflate(read_weights(fetch(image, checkpoint=checkpoint)), model.state_dict()), record)
+    _fill(
+        model, inflation.inflate(kept_weights.tensors(fetch(image, checkpoint=checkpoint)), model.state_dict()), record
+    )
     return _of(model, record)
 
 

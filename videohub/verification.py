@@ -12,6 +12,7 @@ import numpy as np
 
 import videohub
 from videohub import registry
+from videohub.convert import kept_weights
 from videohub.data.lists import read_list
 from videohub.errors import DataError, UsageError
 from videohub.files import written_whole
@@ -19,7 +20,7 @@ from videohub.loading import from_weights, usable
 from videohub.metrics import topk_hits
 from videohub.registry.schema import Protocol, Record
 from videohub.verdict import Answer, Comparison, compare
-from videohub.weights import fetch, source_sha256
+from videohub.weights import fetch
 
 if TYPE_CHECKING:
     from videohub.benchmark import VideoScores
@@ -102,7 +103,7 @@ def verify(
                mininterval=1)  # fmt: skip
     results = list(bar)
     report = _report(record, protocol, str(data), results, device=device, seconds=time.monotonic() - began,
-                     source_sha256=source_sha256(weights))  # fmt: skip
+                     source_sha256=kept_weights.origin(weights)["source_sha256"])  # fmt: skip
     if out is not None:
         save(report, results, Path(out))
     return report

@@ -14,18 +14,19 @@ import msgspec
 import videohub
 from videohub import registry
 from videohub.building import build_empty
-from videohub.convert import tables
+from videohub.convert import kept_weights, tables
 from videohub.convert.renaming import table_for, to_state_dict
 from videohub.convert.tables import shapes
 from videohub.errors import ConversionError, FormatError, UnavailableError, UsageError
 from videohub.files import written_whole
-from videohub.hub import cache, download
+from videohub.hub import cache, download, pins
+from videohub.hub.locking import only_one
 from videohub.registry.schema import Record
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-_CONVERTER = 1  # raised when the same tables and the same file would give other weights
+_CONVERTER = 2  # raised when the same tables and the same file would give another converted file
 
 
 @dataclass(frozen=True)
@@ -49,40 +50,37 @@ def fetch(name: str | Record, *, checkpoint: str | Path | None = None, ignore: S
     Raises: UnavailableError, DownloadError, FormatError, ConversionError.
     """
     record = registry.record(name)
+    making = recipe(record, ignore)
+    known = known_sha256(record) if checkpoint is None else None
+    if known and (path := cache.find("converted", cache.converted_name(known, making))):
+        return path  # the published file itself is not needed any more
     source = _source(record, checkpoint)
-    path = cache.converted_file(source.sha256, _recipe(record, ignore))
-    if not path.is_file():
+    file = cache.converted_name(source.sha256, making)
+    with cache.at_work(f"{record.name}: the weights cannot be kept"), only_one(file, what=record.name):
+        if path := cache.find("converted", file):
+            return path
+        path = cache.place("converted", file)
         try:
             _convert(source, record, path, family="videohub", ignore=ignore)
         except FormatError:
             if checkpoint is None and record.checkpoint.url:
-                cache.forget(record.checkpoint.url)  # a log-in page must not bind the next download
+                pins.forget(record.checkpoint.url)  # a log-in page must not bind the next download
             raise
     return path
 
 
-def read_weights(path: Path) -> dict[str, Tensor]:
-    """Return the tensors of converted weights.
-
-    Raises: FormatError if the file is damaged.
-    """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        return load_file(path)
-    except SafetensorError as error:
-        raise FormatError(
-            f"{path}: damaged ({error}), expected converted weights; remove it and fetch again"
-        ) from error
+def known_sha256(record: Record) -> str | None:
+    """Return the digest of a record's published file: the registry's, else the one first seen here, else None."""
+    published = record.checkpoint
+    return download.known_sha256(published.url, published.sha256) if published.url else None
 
 
-def source_sha256(path: Path) -> str:
-    """Return the digest of the published file that converted weights were made from."""
-    from safetensors import safe_open
-
-    with safe_open(path, "pt") as file:
-        return str(file.metadata()["source_sha256"])
+def recipe(record: Record, ignore: Sequence[str] = ()) -> str:
+    """Return a digest of all that decides how a file becomes weights: the record, the tables, the converter."""
+    layout = tables.load(record.checkpoint.table).layout
+    digests = [tables.load(name).digest for name in tables.names() if tables.load(name).layout == layout]
+    parts = [_CONVERTER, _portable(record), digests, sorted(ignore)]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 def convert_file(
@@ -137,8 +135,6 @@ def prove(state: dict[str, Tensor], record: Record) -> None:
 
 def _convert(source: download.Fetched, record: Record, out: Path, *, family: str, ignore: Sequence[str]) -> Converted:
     """Read, prove and write; the checkpoint's arrays are the state's, so that nothing is held twice."""
-    from safetensors.torch import save_file
-
     from videohub.convert.exporting import export
     from videohub.convert.reading import read
 
@@ -158,10 +154,9 @@ def _convert(source: download.Fetched, record: Record, out: Path, *, family: str
                 "source_kind": described,
                 "table": table_for(record, checkpoint.family).digest,
             }
-        header = {"format": "pt", "videohub": videohub.__version__, "record": _portable(record),
-                  "labels": record.labels, **origin}  # fmt: skip
+        whole = {"videohub": videohub.__version__, "record": _portable(record), "labels": record.labels, **origin}
         with written_whole(out) as part:
-            save_file(state, part, metadata=header)
+            kept_weights.write(part, state, whole)
     else:
         export(state, record, family, out)
     return Converted(str(out), record.name, len(state), described, source.sha256)
@@ -182,15 +177,13 @@ def _source(record: Record, checkpoint: str | Path | None) -> download.Fetched:
             f"{record.name}: the published file is reported to be broken:\n  {notes}\n"
             f"  To see for yourself, download {published.url} and pass it with --checkpoint."
         )
-    return download.fetch(published.url, name=record.name, sha256=published.sha256, size=published.size)
-
-
-def _recipe(record: Record, ignore: Sequence[str]) -> str:
-    """Return a digest of all that decides how a file becomes weights."""
-    layout = tables.load(record.checkpoint.table).layout
-    digests = [tables.load(name).digest for name in tables.names() if tables.load(name).layout == layout]
-    parts = [_CONVERTER, _portable(record), digests, sorted(ignore)]
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+    return download.fetch(
+        published.url,
+        name=record.name,
+        sha256=published.sha256,
+        size=published.size,
+        alternates=published.alternates,
+    )
 
 
 def _portable(record: Record) -> str:

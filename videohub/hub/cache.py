@@ -1,70 +1,54 @@
-"""Where downloaded and converted files are kept: by content, never by name."""
+"""Where files are kept: by content and never by name, in a folder of one's own behind read-only ones that are shared.
+
+raw/        files as published, each under its SHA-256
+converted/  weights as videohub keeps them, each under the digest of its source and of its making
+pins/       the digests of URLs for which nobody has published one
+partial/    downloads that were cut off
+locks/      who is at work on what; these only save bandwidth
+"""
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
-import time
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from videohub.errors import DownloadError
-from videohub.files import written_whole
-
-
-@dataclass(frozen=True)
-class Pin:
-    """The digest that a URL without a published one had when it was first seen here."""
-
-    url: str
-    sha256: str
-    size: int
-    first_seen: str
+from videohub.errors import CacheError
 
 
 def home() -> Path:
-    """Return the cache folder: `VIDEOHUB_HOME`, else `videohub` in the XDG cache folder."""
+    """Return the folder to write to: `VIDEOHUB_HOME`, else `videohub` in the XDG cache folder."""
     if own := os.environ.get("VIDEOHUB_HOME"):
-        return Path(os.path.expandvars(own)).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "videohub"
+        return _path(own)
+    return _path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "videohub"
 
 
-def raw_file(sha256: str) -> Path:
-    """Return the place of a downloaded file with this digest."""
-    return home() / "raw" / sha256
+def layers() -> list[Path]:
+    """Return where to look, in order: the read-only folders of `VIDEOHUB_CACHE_RO`, then our own."""
+    shared = [_path(part) for part in os.environ.get("VIDEOHUB_CACHE_RO", "").split(os.pathsep) if part]
+    return [*shared, home()]
 
 
-def converted_file(source_sha256: str, recipe: str) -> Path:
-    """Return the place of the weights made from a file with this digest; `recipe` is a digest of how."""
-    return home() / "converted" / f"{source_sha256}-{recipe[:16]}.safetensors"
+def find(kind: str, name: str) -> Path | None:
+    """Return the first layer's entry of this kind and name, or None."""
+    return next((path for layer in layers() if (path := layer / kind / name).is_file()), None)
 
 
-def pin_of(url: str) -> Pin | None:
-    """Return what is known here of a URL's content, or None."""
-    try:
-        text = _pin_file(url).read_text()
-    except FileNotFoundError:
-        return None
-    try:
-        return Pin(**json.loads(text))
-    except (ValueError, TypeError) as error:
-        raise DownloadError(f"{_pin_file(url)}: damaged, expected the digest of {url}; remove the file") from error
+def place(kind: str, name: str = "") -> Path:
+    """Return where an entry of our own is or belongs."""
+    return home() / kind / name
 
 
-def pin(url: str, sha256: str, size: int) -> Pin:
-    """Remember the digest of a URL's content; the next file from there must be the same."""
-    fresh = Pin(url, sha256, size, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
-    with written_whole(_pin_file(url)) as part:
-        part.write_text(json.dumps(fresh.__dict__, indent=2) + "\n")
-    return fresh
+def converted_name(source_sha256: str, recipe: str) -> str:
+    """Return the name of the weights made from a file with this digest; `recipe` is a digest of how."""
+    return f"{source_sha256}-{recipe[:16]}.safetensors"
 
 
-def forget(url: str) -> None:
-    """Drop what is known of a URL whose digest nobody has published, and the file that came from it."""
-    if known := pin_of(url):
-        raw_file(known.sha256).unlink(missing_ok=True)
-        _pin_file(url).unlink(missing_ok=True)
+def key_of(url: str) -> str:
+    """Return a name for what belongs to a URL; hexadecimal, so that letters' case never matters."""
+    return hashlib.sha256(url.encode()).hexdigest()
 
 
 def sha256_of(path: Path) -> str:
@@ -76,5 +60,17 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _pin_file(url: str) -> Path:
-    return home() / "pins" / f"{hashlib.sha256(url.encode()).hexdigest()}.json"
+@contextmanager
+def at_work(doing: str) -> Iterator[None]:
+    """Turn what the file system refuses inside the block into a CacheError that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        raise CacheError(
+            f"{doing}: {error.strerror or error} ({error.filename or home()})\n"
+            f"  The cache is {home()}. `videohub cache prune` makes room there; VIDEOHUB_HOME names another folder."
+        ) from error
+
+
+def _path(text: str) -> Path:
+    return Path(os.path.expandvars(text)).expanduser()

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass
+import logging
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
-from videohub.errors import ChecksumError, DownloadError, UsageError
+from videohub.errors import CacheError, ChecksumError, DownloadError, OfflineError, UsageError
 from videohub.files import part_in, publish
-from videohub.hub import cache
+from videohub.hub import cache, huggingface, parts, pins, transfer
+from videohub.hub.locking import Turn, only_one
+from videohub.hub.sources import Source, check, offline, path_of, sources
 
-_CONNECT_S, _READ_S = 10, 60
-_BLOCK = 1 << 20
+_log = logging.getLogger("videohub")
 
 
 @dataclass(frozen=True)
@@ -24,44 +28,56 @@ class Fetched:
     sha256: str
 
 
-def fetch(url: str, *, name: str, sha256: str | None = None, size: int | None = None) -> Fetched:
-    """Return the file behind an http(s) or file URL, from the cache if it is there.
+@dataclass(frozen=True)
+class Wanted:
+    """The file that is looked for: the record's name, its URL, and what is known of its content."""
+
+    name: str
+    url: str
+    sha256: str | None
+    size: int | None
+    pin: pins.Pin | None
+
+    @property
+    def digest(self) -> str | None:
+        return self.sha256 or (self.pin.sha256 if self.pin else None)
+
+
+def known_sha256(url: str, sha256: str | None) -> str | None:
+    """Return the digest that the file behind a URL must have: the registry's, else the one first seen here."""
+    if sha256:
+        return sha256
+    known = pins.pin_of(url)
+    return known.sha256 if known else None
+
+
+def fetch(
+    url: str, *, name: str, sha256: str | None = None, size: int | None = None, alternates: Sequence[str] = ()
+) -> Fetched:
+    """Return the file behind a URL, from the cache if it is there, else from the first source that has it.
 
     Args:
-        url: Where the publisher keeps it.
+        url: Where the publisher keeps it: http(s), file, or hf://org/repo/file@revision.
         name: The record's name, for messages and the progress bar.
         sha256: The digest that the registry states; None: the first one seen here is remembered and binds.
         size: Its size in bytes, if the registry states it.
-    Raises: DownloadError if it cannot be brought here; ChecksumError if it is not the file that was expected.
+        alternates: Where else it can be had.
+    Raises: DownloadError if no source has it; ChecksumError if one has another file and no other has the right one;
+        OfflineError; CacheError if this machine cannot keep it.
     """
-    scheme = urlsplit(url).scheme
-    if scheme == "file":
-        path = Path(url2pathname(urlsplit(url).path))
-        if not path.is_file():
-            raise DownloadError(f"{name}: {path} does not exist; the registry names it as {url}")
-        if size is not None and path.stat().st_size != size:
-            raise ChecksumError(f"{name}: {path} has {path.stat().st_size} bytes, the registry says {size}")
-        return local(path, name=name, sha256=sha256)
-    if scheme not in ("http", "https"):
-        raise DownloadError(f"{name}: found the URL {url}, expected http, https or file")
-    pinned = None if sha256 else cache.pin_of(url)
-    known = sha256 or (pinned.sha256 if pinned else None)
-    if known and cache.raw_file(known).is_file():
-        return Fetched(cache.raw_file(known), known)
-    with part_in(cache.home() / "raw") as part:
-        found = _download(url, part, name=name, size=size)
-        if known and found != known:
-            known_from = f"when first seen here, {pinned.first_seen}, it had" if pinned else "the registry says"
-            raise ChecksumError(
-                f"{name}: {Path(urlsplit(url).path).name} has sha256 {found}, {known_from} {known}.\n"
-                "  The download was cut short, or its publisher replaced the file.\n"
-                f"  The file was removed. Run `videohub fetch {name}` again; if it repeats, report the new hash."
-            )
-        received = part.stat().st_size
-        publish(part, cache.raw_file(found))
-    if not known:
-        cache.pin(url, found, received)
-    return Fetched(cache.raw_file(found), found)
+    if urlsplit(url).scheme == "file":
+        return _published_here(path_of(url), name=name, sha256=sha256, size=size)
+    candidates = list(sources(url, alternates))
+    if len(candidates) == 1:
+        check(candidates[0], name=name)
+    with cache.at_work(f"{name}: the file cannot be kept"):
+        if found := _in_cache(_wanted(name, url, sha256, size)):
+            return found
+        with only_one(cache.key_of(url), what=name) as turn:
+            wanted = _wanted(name, url, sha256, size)
+            if found := _in_cache(wanted):  # another process has brought it in the meantime
+                return found
+            return _from_first(candidates, wanted, turn)
 
 
 def local(path: Path, *, name: str, sha256: str | None = None) -> Fetched:
@@ -77,31 +93,145 @@ def local(path: Path, *, name: str, sha256: str | None = None) -> Fetched:
     return Fetched(path, found)
 
 
-def _download(url: str, part: Path, *, name: str, size: int | None) -> str:
-    """Write the body of `url` to `part` and return its digest."""
-    import requests
-    from tqdm import tqdm
+def _published_here(path: Path, *, name: str, sha256: str | None, size: int | None) -> Fetched:
+    """Return a file that a registry names by its place on this machine."""
+    if not path.is_file():
+        raise DownloadError(f"{name}: {path} does not exist; the registry names it as {path.as_uri()}")
+    if size is not None and path.stat().st_size != size:
+        raise ChecksumError(f"{name}: {path} has {path.stat().st_size} bytes, the registry says {size}")
+    return local(path, name=name, sha256=sha256)
 
-    digest, received = hashlib.sha256(), 0
+
+def _wanted(name: str, url: str, sha256: str | None, size: int | None) -> Wanted:
+    return Wanted(name, url, sha256, size, None if sha256 else pins.pin_of(url))
+
+
+def _in_cache(wanted: Wanted) -> Fetched | None:
+    """Return the cached file if it still is what its name says; disks forget, and people edit."""
+    path = cache.find("raw", wanted.digest) if wanted.digest else None
+    if path is None or wanted.digest is None:
+        return None
+    if (found := cache.sha256_of(path)) == wanted.digest:
+        return Fetched(path, wanted.digest)
+    own = cache.place("raw", wanted.digest)
+    if path != own:
+        raise CacheError(
+            f"{path}: damaged, its sha256 is {found}.\n"
+            "  It lies in VIDEOHUB_CACHE_RO: whoever keeps that has to remove it, or unset the variable."
+        )
+    _log.warning("%s: %s was damaged (its sha256 is %s); fetching it again", wanted.name, path, found)
+    path.unlink(missing_ok=True)
+    return None
+
+
+def _from_first(candidates: Sequence[Source], wanted: Wanted, turn: Turn) -> Fetched:
+    """Return the file from the first source that has the right one; the same digest is demanded of all."""
+    failures: list[DownloadError] = []
+    tried: list[Source] = []
+    forbidden = offline()
+    for candidate in candidates:
+        try:
+            check(candidate, name=wanted.name)
+            source = huggingface.resolve(candidate) if candidate.scheme == "hf" else candidate
+            if forbidden and source.scheme != "file":
+                continue
+            tried.append(source)
+            fetched = _from(source, wanted, turn)
+        except DownloadError as error:
+            failures.append(error)
+            continue
+        for failure in failures:
+            if isinstance(failure, ChecksumError):  # a missing file is what mirrors are like; another file is not
+                _log.warning("%s\n  The right file came from %s.", failure, source.address)
+        if turn.alone:
+            for source in tried:
+                parts.sweep(source.address)
+        return fetched
+    if forbidden:
+        raise _is_offline(wanted, forbidden, failures)
+    if len(failures) == 1:
+        raise failures[0]
+    kind = ChecksumError if any(isinstance(error, ChecksumError) for error in failures) else DownloadError
+    said = "\n".join(str(error) for error in failures)
+    raise kind(f"{wanted.name}: none of {len(failures)} sources has the right file:\n{said}")
+
+
+def _from(source: Source, wanted: Wanted, turn: Turn) -> Fetched:
+    """Return the file from one source, in its place; a download that was pieced together has a second chance."""
+    with _brought(source, wanted, turn, afresh=False) as (path, found, pieced):
+        if wanted.digest in (None, found):
+            return _keep(path, found, source, wanted)
+    if pieced:
+        _log.warning("%s: the resumed download has sha256 %s; starting over", wanted.name, found)
+        with _brought(source, wanted, turn, afresh=True) as (path, found, _):
+            if wanted.digest == found:
+                return _keep(path, found, source, wanted)
+    raise _another_file(source, wanted, found)
+
+
+@contextmanager
+def _brought(source: Source, wanted: Wanted, turn: Turn, *, afresh: bool) -> Iterator[tuple[Path, str, bool]]:
+    """Yield a file of ours with the source's content, its digest, and whether it was pieced together.
+
+    Unless it was published meanwhile, it is removed.
+    """
+    if source.scheme == "file":
+        if not source.path.is_file():
+            raise DownloadError(f"{wanted.name}: {source.path} does not exist")
+        with part_in(cache.place("partial")) as copy:
+            shutil.copyfile(source.path, copy)
+            yield copy, cache.sha256_of(copy), False
+        return
+    part = transfer.receive(
+        transfer.Request(source.address, source.headers, wanted.name, wanted.size, wanted.digest is not None),
+        begun=None if afresh else parts.adopt(source.address, alone=turn.alone),
+        sign=turn.sign,
+    )
     try:
-        with requests.get(url, stream=True, timeout=(_CONNECT_S, _READ_S)) as answer:
-            answer.raise_for_status()
-            encoded = "content-encoding" in answer.headers
-            announced = None if encoded else int(answer.headers.get("content-length", 0)) or None
-            bar = tqdm(total=size or announced, desc=name, unit="B", unit_scale=True, unit_divisor=1024, disable=None)
-            with part.open("wb") as file, bar:
-                for block in answer.iter_content(_BLOCK):
-                    file.write(block)
-                    digest.update(block)
-                    received += len(block)
-                    bar.update(len(block))
-    except requests.RequestException as error:
-        raise DownloadError(
-            f"{name}: {url} could not be downloaded: {error}\n"
-            "  Nothing was kept. Check the connection, or bring the file here and pass it with --checkpoint."
-        ) from error
-    wanted = size or announced
-    if received == 0 or (wanted is not None and received != wanted):
-        expected = wanted or "more"
-        raise DownloadError(f"{name}: {url} gave {received} bytes, expected {expected}; nothing was kept, try again")
-    return digest.hexdigest()
+        yield part.path, part.digest.hexdigest(), part.pieced
+    finally:
+        part.drop()
+
+
+def _keep(path: Path, found: str, source: Source, wanted: Wanted) -> Fetched:
+    """Give the file its place in the cache, and bind its URL to it if nothing else does."""
+    place = cache.place("raw", found)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    size = path.stat().st_size
+    try:
+        publish(path, place)
+    except FileNotFoundError:  # where locks do nothing, another process took ours for a left-over: it has published
+        if not place.is_file():
+            raise
+    if wanted.sha256 is None:
+        binding = pins.pin(wanted.url, found, size, source="" if source.role == "publisher" else source.address)
+        if binding.sha256 != found:  # another process, without a lock, was faster and got another file
+            raise _another_file(source, replace(wanted, pin=binding), found)
+    return Fetched(place, found)
+
+
+def _another_file(source: Source, wanted: Wanted, found: str) -> ChecksumError:
+    base = source.address.rpartition("/")[2]
+    if wanted.pin is None:
+        return ChecksumError(
+            f"{wanted.name}: {base} has sha256 {found}, the registry says {wanted.sha256} ({source.address}).\n"
+            "  The publisher replaced the file, or the source is not to be trusted. The file was removed.\n"
+            f"  Run `videohub fetch {wanted.name}` again; if it repeats, report the new hash."
+        )
+    today = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    return ChecksumError(
+        f"{wanted.name}: {base} has sha256 {found} today, {today};\n"
+        f"  when first seen here, {wanted.pin.first_seen}, it had {wanted.pin.sha256} ({source.address}).\n"
+        "  Its publisher replaced it, or somebody else did. The new file was removed.\n"
+        f"  If its publisher announces the change, `videohub cache pins --forget {wanted.name}` and then\n"
+        f"  `videohub fetch {wanted.name}` take the new one."
+    )
+
+
+def _is_offline(wanted: Wanted, variable: str, failures: Sequence[DownloadError]) -> OfflineError:
+    name, reasons = wanted.name, "".join(f"\n  {failure}" for failure in failures)
+    return OfflineError(
+        f"{name}: {wanted.url} is not in the cache ({cache.home()}), and {variable} forbids connections.{reasons}\n"
+        f"  On a machine with a connection run `videohub bundle {name} -o {name}.tar`, bring that file here\n"
+        f"  and run `videohub unbundle {name}.tar`. Or pass a copy of the published file with --checkpoint."
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import keyword
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -101,6 +102,9 @@ def _record(document: Document, name: str, raw: Any, protocols: dict[str, Protoc
     return record
 
 
+_ALTERNATE = re.compile(r"https?://[^/]+/.+|hf://[^/@]+/[^/@]+/[^@]+@[^@/]+")
+
+
 def _contradictions(record: Record) -> Iterable[tuple[Steps, str, str]]:
     """Yield fields that are well typed but do not agree: the field, what is wrong, and advice."""
     url, status, published = record.checkpoint.url, record.status, record.published
@@ -114,6 +118,8 @@ def _contradictions(record: Record) -> Iterable[tuple[Steps, str, str]]:
             yield ("checkpoint", "url"), f"is {'null' if url is None else 'empty'}, and the status is {status}", ""
         if record.superseded_by:
             yield ("superseded_by",), f"is given, and the status is {status}", "Only unreleased records have it."
+    if odd := [alternate for alternate in record.checkpoint.alternates if not _ALTERNATE.fullmatch(alternate)]:
+        yield ("checkpoint", "alternates"), f"has {shown(odd[0])}", "Expected https or hf://org/repo/file@revision."
     if published is not None:
         given = {name for name in ("top1", "top5", "map") if getattr(published, name) is not None}
         wanted = {"top1", "top5"} if record.protocol.metric == "topk" else {"map"}

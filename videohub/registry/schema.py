@@ -156,8 +156,11 @@ class Protocol(_Value, frozen=True):
     detection: Detection | None
 
 
-class Checkpoint(_Value, frozen=True):
-    """The published file. `sha256` and `size` stay null until someone has measured them."""
+class Checkpoint(_Value, frozen=True, omit_defaults=True):
+    """The published file. `sha256` and `size` stay null until someone has measured them.
+
+    `alternates` are other places of the same bytes: https, or hf://org/repo/file@revision.
+    """
 
     url: str | None
     sha256: Sha256 | None
@@ -165,6 +168,7 @@ class Checkpoint(_Value, frozen=True):
     container: Literal["caffe2", "torch", "torch_legacy", "safetensors", "npz"] | None
     table: str
     license: str
+    alternates: list[str] = []
 
 
 class Published(_Value, frozen=True, omit_defaults=True):

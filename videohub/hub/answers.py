@@ -1,0 +1,78 @@
+"""What an HTTP answer says about a file, and what it gives away about its server."""
+
+from __future__ import annotations
+
+import email.utils
+import re
+import time
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from videohub.hub.parts import Part
+
+if TYPE_CHECKING:
+    import requests
+
+
+def is_the_rest(part: Part, answer: requests.Response) -> bool:
+    """Tell whether an answer of 206 is what was asked for: the same file, from where the part ends to its end."""
+    found = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+|\*)", answer.headers.get("content-range", "").strip())
+    if found is None or is_encoded(answer) or int(found[1]) != part.size:
+        return False
+    total = None if found[3] == "*" else int(found[3])
+    if total is not None and (int(found[2]) != total - 1 or part.note.total not in (None, total)):
+        return False
+    return not has_changed(part, answer)
+
+
+def has_changed(part: Part, answer: requests.Response) -> bool:
+    """Tell whether an answer is of another file than the part, as far as the server marks its files."""
+    mark = validator(answer)
+    return part.note.validator is not None and mark is not None and mark != part.note.validator
+
+
+def validator(answer: requests.Response) -> str | None:
+    """Return what `If-Range` may go by: a strong ETag, else a date."""
+    etag = answer.headers.get("etag", "")
+    return etag if etag.startswith('"') else answer.headers.get("last-modified")
+
+
+def length(answer: requests.Response) -> int | None:
+    """Return the announced length of the body, None where there is no such announcement."""
+    text = answer.headers.get("content-length", "").strip()
+    return int(text) if text.isascii() and text.isdigit() else None
+
+
+def is_encoded(answer: requests.Response) -> bool:
+    return answer.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity")
+
+
+def retry_after(answer: requests.Response) -> float | None:
+    """Return the seconds that a busy server asks for, as a number or as a date."""
+    text = answer.headers.get("retry-after", "").strip()
+    if text.isascii() and text.isdigit():
+        return float(text)
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - time.time())
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
+def is_unreachable(error: requests.ConnectionError) -> bool:
+    """Tell a host that is not there, or does not listen, from a connection that broke."""
+    from urllib3.exceptions import NewConnectionError
+
+    cause = error.args[0] if error.args else None
+    return isinstance(getattr(cause, "reason", None), NewConnectionError)
+
+
+def left_https(answer: requests.Response) -> bool:
+    """Tell whether redirects led from https to where anybody on the way can change the file."""
+    schemes = [urlsplit(step.url).scheme for step in (*answer.history, answer)]
+    return "https" in schemes and schemes[-1] != "https"
+
+
+def is_page(block: bytes) -> bool:
+    """Tell whether a body begins as HTML or XML; no container of checkpoints does."""
+    head = block[:1024].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    return head.startswith(b"<") and any(mark in head for mark in (b"<!doctype", b"<html", b"<head", b"<?xml", b"<!--"))

@@ -1,0 +1,103 @@
+"""One process at a time on the same piece of work, where the file system can tell; nothing relies on it.
+
+A lock saves a second download or conversion and no more. Some cluster file systems refuse locks, some grant them to
+everybody, a holder may be stopped for ever: in all these cases the work is done twice and comes out the same.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from videohub.hub import cache
+
+QUIET_S = 120.0  # a holder without a sign of life for so long is not waited for
+_LOOK_S = 0.05
+_NOTICE_S = 2.0
+_BUSY = {errno.EAGAIN, errno.EACCES}
+_log = logging.getLogger("videohub")
+
+
+@dataclass
+class Turn:
+    """Whose turn it is: `alone` if nobody else is at the same work, as far as locks can tell."""
+
+    alone: bool
+    path: Path
+    told: float = 0.0
+
+    def sign(self) -> None:
+        """Show those who wait that there is progress."""
+        if self.alone and time.monotonic() - self.told > 1:
+            os.utime(self.path)
+            self.told = time.monotonic()
+
+
+@contextmanager
+def only_one(key: str, *, what: str) -> Iterator[Turn]:
+    """Wait until nobody else is at work on `key`; `what` is said if that takes long."""
+    path = cache.place("locks", f"{key[:32]}.lock")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle = _acquire(path, what)
+    try:
+        yield Turn(handle is not None, path)
+    finally:
+        if handle is not None:
+            path.unlink(missing_ok=True)  # first, so that nobody who opens it later believes in it
+            os.close(handle)
+
+
+def _acquire(path: Path, what: str) -> int | None:
+    """Return an open file that holds the lock, or None where there is no getting it."""
+    if sys.platform == "win32":  # has no such locks
+        return None
+    import fcntl
+
+    begun = seen = time.monotonic()
+    life = -1
+    noticed = False
+    while True:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _is_still(path, handle):
+                return handle
+            os.close(handle)  # its last holder removed it in between
+            continue
+        except OSError as error:
+            os.close(handle)
+            if error.errno not in _BUSY:
+                return None
+        now = time.monotonic()
+        if (sign := _sign_of(path)) != life:
+            life, seen = sign, now
+        if now - seen > QUIET_S:
+            _log.warning("%s: another process holds %s without a sign of life; not waiting for it", what, path)
+            return None
+        if not noticed and now - begun > _NOTICE_S:
+            noticed = True
+            _log.warning("%s: another process is at it; waiting", what)
+        time.sleep(_LOOK_S)
+
+
+def _is_still(path: Path, handle: int) -> bool:
+    """Tell whether the name still leads to the open file."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(handle))
+    except FileNotFoundError:
+        return False
+
+
+def _sign_of(path: Path) -> int:
+    """Return the time that the holder last set, as a mark that changes; clocks are not compared."""
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return -2

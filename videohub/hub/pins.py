@@ -1,0 +1,82 @@
+"""Trust on first use: a URL whose digest nobody has published is bound to the first file that came from it."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import msgspec
+
+from videohub.errors import CacheError
+from videohub.files import part_in
+from videohub.hub import cache
+
+
+class Pin(msgspec.Struct, frozen=True):
+    """What a URL held when it was first seen here; fields that a newer version adds are passed over."""
+
+    url: str
+    sha256: str
+    size: int
+    first_seen: str
+    source: str = ""  # where it came from, if that was a mirror, an alternate or a bundle
+
+
+def pin_of(url: str) -> Pin | None:
+    """Return what is known here of a URL's content, or None.
+
+    Raises: CacheError if the note is damaged.
+    """
+    path = cache.find("pins", _name(url))
+    if path is None:
+        return None
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Pin)
+    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        raise CacheError(
+            f"{path}: damaged ({error}), expected the digest of {url}.\n"
+            "  Without it a changed file would not be noticed. Remove this file to trust the URL anew."
+        ) from error
+
+
+def pin(url: str, sha256: str, size: int, *, source: str = "") -> Pin:
+    """Bind a URL to a digest and return what binds: an earlier pin stays, also one made a moment ago elsewhere."""
+    if known := pin_of(url):
+        return known
+    fresh = Pin(url, sha256, size, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), source)
+    target = cache.place("pins", _name(url))
+    with part_in(target.parent) as part:
+        part.write_bytes(msgspec.json.format(msgspec.json.encode(fresh), indent=2) + b"\n")
+        part.chmod(0o644)
+        try:
+            os.link(part, target)  # unlike a rename it never replaces what another process wrote
+        except FileExistsError:
+            return pin_of(url) or fresh
+        except OSError:  # a file system without links
+            part.replace(target)
+    return fresh
+
+
+def forget(url: str) -> Pin | None:
+    """Drop what is known of a URL, and the file that came from it; returns what was known."""
+    known = pin_of(url)
+    if known:
+        cache.place("raw", known.sha256).unlink(missing_ok=True)
+        cache.place("pins", _name(url)).unlink(missing_ok=True)
+    return known
+
+
+def every() -> list[Pin]:
+    """Return all pins of all layers, by URL; the first layer's where several have one."""
+    files = {path.name: path for layer in reversed(cache.layers()) for path in (layer / "pins").glob("*.json")}
+    found = []
+    for path in files.values():
+        try:
+            found.append(msgspec.json.decode(path.read_bytes(), type=Pin))
+        except (msgspec.DecodeError, msgspec.ValidationError) as error:
+            raise CacheError(f"{path}: damaged ({error}); remove it to trust its URL anew") from error
+    return sorted(found, key=lambda pin: pin.url)
+
+
+def _name(url: str) -> str:
+    return f"{cache.key_of(url)}.json"

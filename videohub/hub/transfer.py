@@ -1,0 +1,247 @@
+"""One file over HTTP into a part: resumed by range, retried with growing pauses, refused if it is a web page."""
+
+from __future__ import annotations
+
+import logging
+import random
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from videohub.errors import CacheError, DownloadError
+from videohub.hub import answers, cache
+from videohub.hub.parts import Note, Part
+
+if TYPE_CHECKING:
+    import requests
+    from tqdm import tqdm
+
+CONNECT_S, READ_S = 10.0, 60.0
+ATTEMPTS = 5  # in a row, without a byte of progress
+PAUSE_S = 1.0  # before the first retry; then 2, 4, 8 times as long, give or take half
+LONGEST_PAUSE_S = 120.0  # a server that asks for more patience is left for another day
+LARGEST = 64 << 30  # a file of unknown size ends somewhere
+_BLOCK = 1 << 20
+_RETRIED = {408, 429, 500, 502, 503, 504}
+_log = logging.getLogger("videohub")
+
+
+class _Again(Exception):
+    """Something went wrong that a second request may mend."""
+
+    def __init__(self, reason: str, *, wait: float | None = None) -> None:
+        super().__init__(reason)
+        self.wait = wait
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to fetch, for whom, and what is known of it."""
+
+    url: str
+    headers: Mapping[str, str]
+    name: str  # of the record, for messages and the progress bar
+    size: int | None
+    digest_known: bool  # it will be compared: then a part may be resumed that the server cannot vouch for
+
+
+def receive(request: Request, *, begun: Part | None, sign: Callable[[], None]) -> Part:
+    """Return the whole file behind an http(s) URL as a part, with its digest.
+
+    Args:
+        request: What to fetch.
+        begun: What an earlier call received, to go on from.
+        sign: Called with every block, for whom it may concern that there is progress.
+    Raises: DownloadError; what was received stays for the next call, unless it was the wrong thing.
+    """
+    import requests
+    from tqdm import tqdm
+
+    job = _Job(request, begun, sign)
+    with (
+        requests.Session() as session,  # which honours proxies, NO_PROXY, REQUESTS_CA_BUNDLE and netrc
+        tqdm(total=request.size, desc=request.name, unit="B", unit_scale=True, unit_divisor=1024, disable=None) as bar,
+    ):
+        try:
+            return _until_whole(job, session, bar)
+        finally:
+            if job.part:
+                job.part.close()
+
+
+class _Job:
+    """A file on its way, and what was learnt of its server."""
+
+    def __init__(self, request: Request, begun: Part | None, sign: Callable[[], None]) -> None:
+        self.url, self.name, self.size = request.url, request.name, request.size
+        self.headers, self.digest_known = request.headers, request.digest_known
+        self.part = begun
+        self.sign = sign
+        self.told_of_start_over = False
+
+    def error(self, what: str, advice: str = "") -> DownloadError:
+        """Return the error for what went wrong, with what to do."""
+        advice = advice or "Bring the file here by hand and pass it with --checkpoint."
+        return DownloadError(f"{self.name}: {self.url} {what}\n  {advice}")
+
+    def start_over(self, why: str) -> None:
+        """Drop what there is, and say so once."""
+        if self.part and self.part.size and not self.told_of_start_over:
+            self.told_of_start_over = True
+            _log.warning("%s: %s %s; starting over", self.name, self.url, why)
+        self.drop()
+
+    def drop(self) -> None:
+        """Remove what there is."""
+        if self.part:
+            self.part.drop()
+        self.part = None
+
+
+def _until_whole(job: _Job, session: requests.Session, bar: tqdm[Any]) -> Part:
+    """Ask again and again, as long as there is hope, and return the whole file."""
+    failed, furthest = 0, job.part.size if job.part else 0
+    while True:
+        try:
+            return _ask(job, session, bar)
+        except _Again as trouble:
+            now = job.part.size if job.part else 0
+            failed = 1 if now > furthest else failed + 1  # starting over is no progress
+            furthest = max(furthest, now)
+            pause = max(PAUSE_S * 2 ** (failed - 1) * random.uniform(0.5, 1.5), trouble.wait or 0)
+            if failed >= ATTEMPTS or (trouble.wait or 0) > LONGEST_PAUSE_S:
+                kept = f"{now} bytes are kept, and the next call goes on from there" if now else "Nothing was kept"
+                raise job.error(
+                    f"could not be downloaded: {trouble}",
+                    f"{kept}. Try again later, or bring the file here and pass it with --checkpoint.",
+                ) from trouble
+            time.sleep(min(pause, LONGEST_PAUSE_S))
+
+
+def _ask(job: _Job, session: requests.Session, bar: tqdm[Any]) -> Part:
+    """Send one request and take what comes; the part is returned when it is whole."""
+    import requests
+    import urllib3
+
+    headers = {**job.headers, "Accept-Encoding": "identity", **_range(job)}
+    try:
+        with session.get(job.url, stream=True, timeout=(CONNECT_S, READ_S), headers=headers) as answer:
+            _check_status(job, answer)
+            part = _begin(job, answer, asked="Range" in headers)
+            _take(job, part, answer, bar)
+            return part
+    except (requests.exceptions.SSLError, requests.exceptions.ProxyError) as error:
+        raise job.error(
+            f"could not be downloaded: {error}", "Look at HTTPS_PROXY, NO_PROXY and REQUESTS_CA_BUNDLE."
+        ) from error
+    except requests.Timeout as error:
+        raise _Again(f"no answer in time ({error})") from error
+    except requests.ConnectionError as error:
+        if answers.is_unreachable(error):
+            raise job.error(
+                f"could not be downloaded: {error}",
+                "Check the connection, or bring the file here and pass it with --checkpoint.",
+            ) from error
+        raise _Again(str(error)) from error
+    except (requests.exceptions.ChunkedEncodingError, requests.exceptions.ContentDecodingError) as error:
+        raise _Again(str(error)) from error
+    except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+        raise job.error(f"could not be downloaded: {error}") from error
+
+
+def _range(job: _Job) -> dict[str, str]:
+    """Return the headers that ask for the rest of a part, if anything can vouch that it is the same file's."""
+    part = job.part
+    if part is None or part.size == 0:
+        return {}
+    if part.note.encoded:
+        job.start_over("was compressed on its way and broke off")
+        return {}
+    if part.note.validator is None and not job.digest_known:
+        job.start_over("gives no ETag or date to go on by, and its digest is not known")
+        return {}
+    condition = {"If-Range": part.note.validator} if part.note.validator else {}
+    return {"Range": f"bytes={part.size}-", **condition}
+
+
+def _check_status(job: _Job, answer: requests.Response) -> None:
+    code = answer.status_code
+    if code == 416:
+        job.start_over("has no such range")
+        raise _Again("the server has no such range (416)")
+    if code in _RETRIED:
+        raise _Again(f"{code} {answer.reason}", wait=answers.retry_after(answer))
+    if code not in (200, 206):
+        advice = "It is gone or was never there." if code in (404, 410) else ""
+        advice = "The publisher demands a log-in or refuses this machine." if code in (401, 403) else advice
+        raise job.error(
+            f"could not be downloaded: {code} {answer.reason}",
+            f"{advice} Bring the file here by hand and pass it with --checkpoint.".strip(),
+        )
+    if not job.digest_known and answers.left_https(answer):
+        raise job.error(
+            f"leads from https to {answer.url}, where anybody could have changed the file",
+            "State its sha256 in the record, and the way no longer matters.",
+        )
+
+
+def _begin(job: _Job, answer: requests.Response, *, asked: bool) -> Part:
+    """Return the part that this answer's body belongs to: the one there is, or a new one."""
+    part = job.part
+    if answer.status_code == 206:
+        if asked and part and answers.is_the_rest(part, answer):
+            part.pieced = True
+            return part
+        job.start_over("sent another range than it was asked for")
+        raise _Again("the server sent another range than it was asked for")
+    if part:
+        job.start_over("has changed meanwhile" if answers.has_changed(part, answer) else "cannot resume downloads")
+    encoded = answers.is_encoded(answer)
+    total = None if encoded else answers.length(answer)
+    if job.size is not None and total is not None and total != job.size:
+        raise job.error(f"has {total} bytes, expected {job.size}", "Nothing was kept. The registry knows another file.")
+    job.part = Part(Note(job.url, answers.validator(answer), total, encoded))
+    return job.part
+
+
+def _take(job: _Job, part: Part, answer: requests.Response, bar: tqdm[Any]) -> None:
+    """Write the body to the part, and check that it was all there."""
+    wanted = job.size if job.size is not None else part.note.total
+    _check_room(part, wanted)
+    bar.total = wanted
+    bar.n = part.size
+    bar.refresh()
+    for block in answer.iter_content(_BLOCK):
+        if part.size == 0 and answers.is_page(block):
+            job.drop()
+            via = f"was redirected to {answer.url}, " if answer.history else "gave "
+            login = "; perhaps it asks for a log-in" if answer.history else ""
+            raise job.error(f"{via}a web page and no checkpoint{login}", "Nothing was kept. Open the address in a "
+                            "browser, bring the file here and pass it with --checkpoint.")  # fmt: skip
+        if part.size + len(block) > (LARGEST if wanted is None else wanted):
+            job.drop()
+            raise job.error(f"gave more than the {wanted or LARGEST} bytes that were expected", "Nothing was kept.")
+        part.write(block)
+        bar.update(len(block))
+        job.sign()
+    announced = answers.length(answer)
+    arrived = answer.raw.tell()  # on the wire, before any decoding
+    if announced is not None and arrived != announced:
+        raise _Again(f"gave {arrived} bytes, expected {announced}")
+    if part.size == 0:
+        job.drop()
+        raise job.error(f"gave 0 bytes, expected {wanted or 'more'}", "Nothing was kept; try again.")
+    if wanted is not None and part.size < wanted:
+        raise _Again(f"gave {part.size} bytes, expected {wanted}")
+
+
+def _check_room(part: Part, wanted: int | None) -> None:
+    """Refuse to begin what the disk cannot hold."""
+    free = shutil.disk_usage(part.path.parent).free
+    if wanted is not None and wanted - part.size > free:
+        raise CacheError(
+            f"{cache.home()}: {free} bytes are free, {wanted - part.size} are needed.\n"
+            "  `videohub cache prune` makes room; VIDEOHUB_HOME names another folder."
+        )
