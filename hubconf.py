@@ -16,6 +16,7 @@ dependencies = [  # what building and loading import; a test compares
     "torch",
     "torchvision",
     "tqdm",
+    "urllib3",
     "yaml",
 ]
 

@@ -208,7 +208,7 @@ def test_a_file_that_is_no_checkpoint_leaves_nothing_behind(tmp_path):
         fetch(NAME, checkpoint=tmp_path / "page.pkl")
     with pytest.raises(FormatError, match="HTML"):
         convert_file(tmp_path / "page.pkl", NAME, tmp_path / "out.safetensors")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["page.pkl"]
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["page.pkl"]
 
 
 def test_a_failed_conversion_leaves_the_old_file_as_it_was(tmp_path, pkl):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import tempfile
 from collections.abc import Iterator
@@ -20,16 +21,16 @@ def written_whole(path: Path) -> Iterator[Path]:
     """
     if path.exists() and not path.is_file():
         raise UsageError(f"{path}: found a folder or a device, expected a file to write")
-    with part_in(path.parent) as part:
+    with part_of(path) as part:
         yield part
         publish(part, path)
 
 
 @contextmanager
-def part_in(folder: Path) -> Iterator[Path]:
-    """Yield an empty file of its own in `folder`; it is gone afterwards unless it was published."""
-    folder.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=".", suffix=".part", dir=folder)
+def part_of(path: Path) -> Iterator[Path]:
+    """Yield an empty file of its own beside `path`, on the same disk; it is gone afterwards unless it was published."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}-", suffix=".part", dir=path.parent)
     os.close(handle)
     part = Path(name)
     try:
@@ -38,10 +39,21 @@ def part_in(folder: Path) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
+def sweep(path: Path) -> None:
+    """Remove what killed writers of `path` left beside it; for those who know that nobody else writes it now."""
+    for part in path.parent.glob(f".{glob.escape(path.name)}-*.part"):
+        part.unlink(missing_ok=True)
+
+
 def publish(part: Path, path: Path) -> None:
     """Flush `part` to disk and give it its final name in one step."""
     with part.open("rb+") as file:
         os.fsync(file.fileno())
+    reveal(part, path)
+
+
+def reveal(part: Path, path: Path) -> None:
+    """Give `part` its final name in one step; a power cut may take the content, so whoever reads it has to check it."""
     mask = os.umask(0)
     os.umask(mask)
     part.chmod(0o666 & ~mask)  # mkstemp hides the file from the group; a shared cache must not

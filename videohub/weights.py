@@ -13,12 +13,11 @@ import msgspec
 
 import videohub
 from videohub import registry
-from videohub.building import build_empty
 from videohub.convert import kept_weights, tables
 from videohub.convert.renaming import table_for, to_state_dict
 from videohub.convert.tables import shapes
 from videohub.errors import ConversionError, FormatError, UnavailableError, UsageError
-from videohub.files import written_whole
+from videohub.files import sweep, written_whole
 from videohub.hub import cache, download, pins
 from videohub.hub.locking import only_one
 from videohub.registry.schema import Record
@@ -56,10 +55,12 @@ def fetch(name: str | Record, *, checkpoint: str | Path | None = None, ignore: S
         return path  # the published file itself is not needed any more
     source = _source(record, checkpoint)
     file = cache.converted_name(source.sha256, making)
-    with cache.at_work(f"{record.name}: the weights cannot be kept"), only_one(file, what=record.name):
+    with cache.at_work(f"{record.name}: the weights cannot be kept"), only_one(file, what=record.name) as turn:
         if path := cache.find("converted", file):
             return path
         path = cache.place("converted", file)
+        if turn.alone:
+            sweep(path)
         try:
             _convert(source, record, path, family="videohub", ignore=ignore)
         except FormatError:
@@ -79,7 +80,7 @@ def recipe(record: Record, ignore: Sequence[str] = ()) -> str:
     """Return a digest of all that decides how a file becomes weights: the record, the tables, the converter."""
     layout = tables.load(record.checkpoint.table).layout
     digests = [tables.load(name).digest for name in tables.names() if tables.load(name).layout == layout]
-    parts = [_CONVERTER, _portable(record), digests, sorted(ignore)]
+    parts = [_CONVERTER, portable(record), digests, sorted(ignore)]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
@@ -110,6 +111,8 @@ def prove(state: dict[str, Tensor], record: Record) -> None:
     Raises: ConversionError that lists missing and unknown keys, every shape that differs, values that are no number.
     """
     import torch
+
+    from videohub.building import build_empty
 
     expected = build_empty(record).state_dict()
     problems = []
@@ -154,7 +157,9 @@ def _convert(source: download.Fetched, record: Record, out: Path, *, family: str
                 "source_kind": described,
                 "table": table_for(record, checkpoint.family).digest,
             }
-        whole = {"videohub": videohub.__version__, "record": _portable(record), "labels": record.labels, **origin}
+        if ignore:
+            origin["ignore"] = json.dumps(sorted(ignore))  # belongs to the recipe, which the name holds
+        whole = {"videohub": videohub.__version__, "record": portable(record), "labels": record.labels, **origin}
         with written_whole(out) as part:
             kept_weights.write(part, state, whole)
     else:
@@ -186,7 +191,7 @@ def _source(record: Record, checkpoint: str | Path | None) -> download.Fetched:
     )
 
 
-def _portable(record: Record) -> str:
+def portable(record: Record) -> str:
     """Return the record as JSON, without the place where a file beside the registry lies on this machine."""
     if (url := record.checkpoint.url) and url.startswith("file:"):
         beside = msgspec.structs.replace(record.checkpoint, url=url.rpartition("/")[2])

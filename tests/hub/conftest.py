@@ -1,71 +1,45 @@
-"""A publisher on this machine: a small HTTP server whose files can be changed, and a cache of the test's own."""
+"""A publisher on this machine, and a cache of the test's own."""
 
 from __future__ import annotations
 
-import threading
+import signal
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
-from videohub.hub import cache
-
-
-@dataclass
-class Publisher:
-    """Files by path; `announced` overrides the Content-Length, None leaves it out; `requests` is what was asked for."""
-
-    port: int
-    files: dict[str, bytes] = field(default_factory=dict)
-    announced: dict[str, int | None] = field(default_factory=dict)
-    moved: dict[str, str] = field(default_factory=dict)
-    requests: list[str] = field(default_factory=list)
-
-    def url(self, path: str) -> str:
-        return f"http://127.0.0.1:{self.port}{path}"
-
-    def publish(self, path: str, content: bytes) -> str:
-        self.files[path] = content
-        return self.url(path)
+from tests.hub.publisher import Publisher, running
+from videohub.hub import cache, transfer
 
 
 @pytest.fixture
 def publisher() -> Iterator[Publisher]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            publisher.requests.append(self.path)
-            if self.path in publisher.moved:
-                self.send_response(302)
-                self.send_header("Location", publisher.moved[self.path])
-                self.end_headers()
-            elif self.path in publisher.files:
-                content = publisher.files[self.path]
-                announced = publisher.announced.get(self.path, len(content))
-                self.send_response(200)
-                if announced is not None:
-                    self.send_header("Content-Length", str(announced))
-                self.end_headers()
-                self.wfile.write(content)
-            else:
-                self.send_error(404)
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Say nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        publisher = Publisher(server.server_port)
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    with running() as publisher:
         yield publisher
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The cache folder of one test, which nothing has made yet."""
+    for name in ("VIDEOHUB_CACHE_RO", "VIDEOHUB_MIRRORS", "VIDEOHUB_OFFLINE", "HF_HUB_OFFLINE"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("VIDEOHUB_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     return cache.home()
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No pause before a retry, and little patience with a silent server."""
+    monkeypatch.setattr(transfer, "PAUSE_S", 0)
+    monkeypatch.setattr(transfer, "READ_S", 0.3)
+    monkeypatch.setattr(transfer, "ATTEMPTS", 3)
+
+
+@pytest.fixture(autouse=True)
+def _ends() -> Iterator[None]:
+    """A fetch that asks for ever fails its test."""
+    signal.signal(signal.SIGALRM, lambda *_: pytest.fail("no end after 60 s"))
+    signal.alarm(60)
+    yield
+    signal.alarm(0)

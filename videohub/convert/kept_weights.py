@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ def write(path: Path, tensors: dict[str, Tensor], origin: Mapping[str, str]) -> 
 
     header = {"format": "pt", **origin}
     save_file(tensors, path, metadata={**header, _SEAL: _seal(header, tensors)})
+    _put_in_order(path)
 
 
 def tensors(path: Path) -> dict[str, Tensor]:
@@ -65,6 +67,18 @@ def check(path: Path) -> str:
     if stated != found:
         raise _damaged(path, f"its seal is {found}, its header says {stated}")
     return found
+
+
+def _put_in_order(path: Path) -> None:
+    """Sort the origin in the file's header, where safetensors leaves it as it comes: same weights, same bytes."""
+    with path.open("rb+") as file:
+        length = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(length))
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+        ordered = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+        if len(ordered) <= length:  # else this version of safetensors writes JSON in another way
+            file.seek(8)
+            file.write(ordered.ljust(length))
 
 
 def _seal(header: Mapping[str, str], tensors: Mapping[str, Tensor]) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import email.utils
 import re
 import time
+import zlib
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -12,6 +14,8 @@ from videohub.hub.parts import Part
 
 if TYPE_CHECKING:
     import requests
+
+HEAD = 1024  # bytes that show whether a body is a page
 
 
 def is_the_rest(part: Part, answer: requests.Response) -> bool:
@@ -21,6 +25,8 @@ def is_the_rest(part: Part, answer: requests.Response) -> bool:
         return False
     total = None if found[3] == "*" else int(found[3])
     if total is not None and (int(found[2]) != total - 1 or part.note.total not in (None, total)):
+        return False
+    if total is not None and answer.headers.get("content-length", str(total - part.size)) != str(total - part.size):
         return False
     return not has_changed(part, answer)
 
@@ -37,20 +43,35 @@ def validator(answer: requests.Response) -> str | None:
     return etag if etag.startswith('"') else answer.headers.get("last-modified")
 
 
-def length(answer: requests.Response) -> int | None:
-    """Return the announced length of the body, None where there is no such announcement."""
-    text = answer.headers.get("content-length", "").strip()
-    return int(text) if text.isascii() and text.isdigit() else None
-
-
 def is_encoded(answer: requests.Response) -> bool:
     return answer.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity")
+
+
+def is_gzip(answer: requests.Response) -> bool:
+    return answer.headers.get("content-encoding", "").strip().lower() in ("gzip", "x-gzip")
+
+
+def unzipped(blocks: Iterable[bytes], most: int) -> Iterator[bytes]:
+    """Yield what gzip has packed, at most `most` bytes at a time.
+
+    Raises: EOFError if the end is missing, zlib.error if it is damaged.
+    """
+    decoder = zlib.decompressobj(wbits=31)
+    for block in blocks:
+        while block:
+            if decoder.eof:  # gzip files may follow each other
+                decoder = zlib.decompressobj(wbits=31)
+            if plain := decoder.decompress(block, most):
+                yield plain
+            block = decoder.unconsumed_tail or decoder.unused_data
+    if not decoder.eof:
+        raise EOFError("the compressed body ends too early")
 
 
 def retry_after(answer: requests.Response) -> float | None:
     """Return the seconds that a busy server asks for, as a number or as a date."""
     text = answer.headers.get("retry-after", "").strip()
-    if text.isascii() and text.isdigit():
+    if re.fullmatch("[0-9]{1,18}", text):
         return float(text)
     try:
         return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - time.time())
@@ -74,5 +95,5 @@ def left_https(answer: requests.Response) -> bool:
 
 def is_page(block: bytes) -> bool:
     """Tell whether a body begins as HTML or XML; no container of checkpoints does."""
-    head = block[:1024].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    head = block[:HEAD].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     return head.startswith(b"<") and any(mark in head for mark in (b"<!doctype", b"<html", b"<head", b"<?xml", b"<!--"))

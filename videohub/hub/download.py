@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import logging
-import shutil
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from videohub.errors import CacheError, ChecksumError, DownloadError, OfflineError, UsageError
-from videohub.files import part_in, publish
-from videohub.hub import cache, huggingface, parts, pins, transfer
-from videohub.hub.locking import Turn, only_one
+from videohub.hub import cache, huggingface, locking, parts, pins, transfer
+from videohub.hub.locking import Turn
 from videohub.hub.sources import Source, check, offline, path_of, sources
 
 _log = logging.getLogger("videohub")
@@ -72,12 +70,15 @@ def fetch(
         check(candidates[0], name=name)
     with cache.at_work(f"{name}: the file cannot be kept"):
         if found := _in_cache(_wanted(name, url, sha256, size)):
+            if parts.left(url) or locking.is_taken(cache.key_of(url)):  # a process was killed just before it could tidy
+                with suppress(OSError), locking.only_one(cache.key_of(url), what=name) as turn:
+                    _tidy(url, turn)
             return found
-        with only_one(cache.key_of(url), what=name) as turn:
+        with locking.only_one(cache.key_of(url), what=name) as turn:
             wanted = _wanted(name, url, sha256, size)
-            if found := _in_cache(wanted):  # another process has brought it in the meantime
-                return found
-            return _from_first(candidates, wanted, turn)
+            found = _in_cache(wanted) or _from_first(candidates, wanted, turn)  # it may have come in the meantime
+            _tidy(url, turn)
+            return found
 
 
 def local(path: Path, *, name: str, sha256: str | None = None) -> Fetched:
@@ -100,6 +101,13 @@ def _published_here(path: Path, *, name: str, sha256: str | None, size: int | No
     if size is not None and path.stat().st_size != size:
         raise ChecksumError(f"{name}: {path} has {path.stat().st_size} bytes, the registry says {size}")
     return local(path, name=name, sha256=sha256)
+
+
+def _tidy(url: str, turn: Turn) -> None:
+    """Remove what killed processes left of this file, if nobody else can be at work on it."""
+    if turn.alone:
+        pins.tidy(url)
+        parts.sweep(url)
 
 
 def _wanted(name: str, url: str, sha256: str | None, size: int | None) -> Wanted:
@@ -127,7 +135,6 @@ def _in_cache(wanted: Wanted) -> Fetched | None:
 def _from_first(candidates: Sequence[Source], wanted: Wanted, turn: Turn) -> Fetched:
     """Return the file from the first source that has the right one; the same digest is demanded of all."""
     failures: list[DownloadError] = []
-    tried: list[Source] = []
     forbidden = offline()
     for candidate in candidates:
         try:
@@ -135,7 +142,6 @@ def _from_first(candidates: Sequence[Source], wanted: Wanted, turn: Turn) -> Fet
             source = huggingface.resolve(candidate) if candidate.scheme == "hf" else candidate
             if forbidden and source.scheme != "file":
                 continue
-            tried.append(source)
             fetched = _from(source, wanted, turn)
         except DownloadError as error:
             failures.append(error)
@@ -143,9 +149,6 @@ def _from_first(candidates: Sequence[Source], wanted: Wanted, turn: Turn) -> Fet
         for failure in failures:
             if isinstance(failure, ChecksumError):  # a missing file is what mirrors are like; another file is not
                 _log.warning("%s\n  The right file came from %s.", failure, source.address)
-        if turn.alone:
-            for source in tried:
-                parts.sweep(source.address)
         return fetched
     if forbidden:
         raise _is_offline(wanted, forbidden, failures)
@@ -158,53 +161,56 @@ def _from_first(candidates: Sequence[Source], wanted: Wanted, turn: Turn) -> Fet
 
 def _from(source: Source, wanted: Wanted, turn: Turn) -> Fetched:
     """Return the file from one source, in its place; a download that was pieced together has a second chance."""
-    with _brought(source, wanted, turn, afresh=False) as (path, found, pieced):
+    with _brought(source, wanted, turn, afresh=False) as part:
+        found = part.digest.hexdigest()
         if wanted.digest in (None, found):
-            return _keep(path, found, source, wanted)
-    if pieced:
+            return _keep(part, source, wanted)
+    if part.pieced:
         _log.warning("%s: the resumed download has sha256 %s; starting over", wanted.name, found)
-        with _brought(source, wanted, turn, afresh=True) as (path, found, _):
+        with _brought(source, wanted, turn, afresh=True) as part:
+            found = part.digest.hexdigest()
             if wanted.digest == found:
-                return _keep(path, found, source, wanted)
+                return _keep(part, source, wanted)
     raise _another_file(source, wanted, found)
 
 
 @contextmanager
-def _brought(source: Source, wanted: Wanted, turn: Turn, *, afresh: bool) -> Iterator[tuple[Path, str, bool]]:
-    """Yield a file of ours with the source's content, its digest, and whether it was pieced together.
-
-    Unless it was published meanwhile, it is removed.
-    """
+def _brought(source: Source, wanted: Wanted, turn: Turn, *, afresh: bool) -> Iterator[parts.Part]:
+    """Yield a file of ours with the source's whole content; it is gone afterwards unless it was published."""
     if source.scheme == "file":
-        if not source.path.is_file():
-            raise DownloadError(f"{wanted.name}: {source.path} does not exist")
-        with part_in(cache.place("partial")) as copy:
-            shutil.copyfile(source.path, copy)
-            yield copy, cache.sha256_of(copy), False
-        return
-    part = transfer.receive(
-        transfer.Request(source.address, source.headers, wanted.name, wanted.size, wanted.digest is not None),
-        begun=None if afresh else parts.adopt(source.address, alone=turn.alone),
-        sign=turn.sign,
-    )
+        part = _copied(source, wanted)
+    else:
+        part = transfer.receive(
+            transfer.Request(
+                wanted.url, source.address, source.headers, wanted.name, wanted.size, wanted.digest is not None
+            ),
+            begun=None if afresh else parts.adopt(wanted.url, source.address, alone=turn.alone),
+            sign=turn.sign,
+        )
     try:
-        yield part.path, part.digest.hexdigest(), part.pieced
+        yield part
     finally:
         part.drop()
 
 
-def _keep(path: Path, found: str, source: Source, wanted: Wanted) -> Fetched:
+def _copied(source: Source, wanted: Wanted) -> parts.Part:
+    """Return a copy of a file in a mirror's folder: unlike the mirror, it will not change under our hands."""
+    try:
+        file = source.path.open("rb")
+    except FileNotFoundError as error:
+        raise DownloadError(f"{wanted.name}: {source.path} does not exist") from error
+    with file:
+        return parts.copy(file, parts.Note(wanted.url, source.address, None, None))
+
+
+def _keep(part: parts.Part, source: Source, wanted: Wanted) -> Fetched:
     """Give the file its place in the cache, and bind its URL to it if nothing else does."""
+    found = part.digest.hexdigest()
     place = cache.place("raw", found)
     place.parent.mkdir(parents=True, exist_ok=True)
-    size = path.stat().st_size
-    try:
-        publish(path, place)
-    except FileNotFoundError:  # where locks do nothing, another process took ours for a left-over: it has published
-        if not place.is_file():
-            raise
+    part.give(place)  # not flushed to disk, which takes a quarter as long as all the rest: `_in_cache` checks it
     if wanted.sha256 is None:
-        binding = pins.pin(wanted.url, found, size, source="" if source.role == "publisher" else source.address)
+        binding = pins.pin(wanted.url, found, part.size, source="" if source.role == "publisher" else source.address)
         if binding.sha256 != found:  # another process, without a lock, was faster and got another file
             raise _another_file(source, replace(wanted, pin=binding), found)
     return Fetched(place, found)

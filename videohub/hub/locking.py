@@ -12,7 +12,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,14 +36,15 @@ class Turn:
     def sign(self) -> None:
         """Show those who wait that there is progress."""
         if self.alone and time.monotonic() - self.told > 1:
-            os.utime(self.path)
+            with suppress(FileNotFoundError):  # where locks do nothing, somebody else has removed it
+                os.utime(self.path)
             self.told = time.monotonic()
 
 
 @contextmanager
 def only_one(key: str, *, what: str) -> Iterator[Turn]:
     """Wait until nobody else is at work on `key`; `what` is said if that takes long."""
-    path = cache.place("locks", f"{key[:32]}.lock")
+    path = _path(key)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle = _acquire(path, what)
     try:
@@ -52,6 +53,15 @@ def only_one(key: str, *, what: str) -> Iterator[Turn]:
         if handle is not None:
             path.unlink(missing_ok=True)  # first, so that nobody who opens it later believes in it
             os.close(handle)
+
+
+def is_taken(key: str) -> bool:
+    """Tell whether somebody is at work on `key`, or was killed at it."""
+    return _path(key).exists()
+
+
+def _path(key: str) -> Path:
+    return cache.place("locks", f"{key[:32]}.lock")
 
 
 def _acquire(path: Path, what: str) -> int | None:
@@ -74,6 +84,7 @@ def _acquire(path: Path, what: str) -> int | None:
         except OSError as error:
             os.close(handle)
             if error.errno not in _BUSY:
+                path.unlink(missing_ok=True)
                 return None
         now = time.monotonic()
         if (sign := _sign_of(path)) != life:

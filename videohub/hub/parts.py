@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
+from typing import IO
 
 import msgspec
 
+from videohub.files import reveal
 from videohub.hub import cache
 
 _BLOCK = 1 << 20
@@ -20,6 +24,7 @@ _BLOCK = 1 << 20
 class Note(msgspec.Struct, frozen=True):
     """What a server said of a file when it began to send it."""
 
+    file: str  # the record's URL, whatever mirror it comes from
     url: str
     validator: str | None  # a strong ETag or a date, for If-Range
     total: int | None
@@ -33,24 +38,49 @@ class Part:
         folder = cache.place("partial")
         folder.mkdir(parents=True, exist_ok=True)
         self.note = note
-        self.path = folder / f"{_stem(note.url)}-{secrets.token_hex(8)}.part"
+        self.path = folder / f"{_stem(note.file)}-{secrets.token_hex(8)}.part"
         self.size = 0
         self.pieced = False  # received in more than one answer
         self.digest = hashlib.sha256()
-        self._file = self.path.open("xb", buffering=0)
+        self._hashing = ThreadPoolExecutor(1)
+        self._file = self.path.open("x+b", buffering=0)
         _note_of(self.path).write_bytes(msgspec.json.encode(note))
+
+    @property
+    def whole(self) -> bool:
+        """Whether all is here that the server announced."""
+        return self.size > 0 and self.size == self.note.total
 
     def write(self, block: bytes) -> None:
         """Append a block."""
+        hashed = self._hashing.submit(self.digest.update, block)  # beside writing, which takes as long
         left = memoryview(block)
         while left:  # an unbuffered file may take less than it is given
             left = left[self._file.write(left) :]
-        self.digest.update(block)
+        hashed.result()
         self.size += len(block)
+
+    def give(self, place: Path) -> None:
+        """Make this the file `place`.
+
+        Where locks do nothing, another process may have taken it for a left-over and removed it. Then that one has
+        published the same file, or the content is still in our hands.
+        """
+        while True:
+            try:
+                return reveal(self.path, place)
+            except FileNotFoundError:
+                if place.is_file():
+                    return None
+            self._file.seek(0)
+            other = copy(self._file, self.note)
+            self.drop()
+            self.path, self._file, self._hashing = other.path, other._file, other._hashing
 
     def close(self) -> None:
         """Let go of the file; it stays for whoever comes next."""
         self._file.close()
+        self._hashing.shutdown()
 
     def drop(self) -> None:
         """Remove what there is."""
@@ -58,49 +88,55 @@ class Part:
         _remove(self.path)
 
 
-def adopt(url: str, *, alone: bool) -> Part | None:
-    """Return a copy of the longest beginning of a URL's file that earlier calls left, or None.
+def adopt(file: str, url: str, *, alone: bool) -> Part | None:
+    """Return a copy of the longest beginning that earlier calls got of a record's file from this URL, or None.
 
     If nobody else can be at work on it (`alone`), what was left is removed.
     """
-    left = {path: note for path in _left(url) if (note := _read_note(path, url))}
-    longest = max(left, key=_size, default=None)
+    notes = {path: _read_note(path) for path in left(file)}
+    ours = {path: note for path, note in notes.items() if note and (note.file, note.url) == (file, url)}
+    longest = max(ours, key=_size, default=None)
     part = None
     if longest is not None and _size(longest):
-        part = Part(left[longest])
-        part.pieced = True
-        try:
-            with longest.open("rb") as file:
-                while block := file.read(_BLOCK):
-                    part.write(block)
-        except FileNotFoundError:  # its writer has finished in this moment
-            part.drop()
-            part = None
+        with suppress(FileNotFoundError), longest.open("rb") as beginning:  # its writer may finish in this moment
+            part = copy(beginning, ours[longest])
+            part.pieced = True
     if alone:
-        sweep(url, keep=part)
+        sweep(file, keep=part)
     return part
 
 
-def sweep(url: str, *, keep: Part | None = None) -> None:
-    """Remove every beginning of a URL's file, but one."""
-    for path in _left(url):
+def copy(file: IO[bytes], note: Note) -> Part:
+    """Return a part with the content of an open file."""
+    part = Part(note)
+    try:
+        while block := file.read(_BLOCK):
+            part.write(block)
+    except BaseException:
+        part.drop()
+        raise
+    return part
+
+
+def sweep(file: str, *, keep: Part | None = None) -> None:
+    """Remove every beginning of a record's file, but one."""
+    for path in left(file):
         if keep is None or path != keep.path:
             _remove(path)
 
 
-def _left(url: str) -> list[Path]:
-    """Return the parts of a URL, also those whose process ended between a part and its note."""
-    found = cache.place("partial").glob(f"{_stem(url)}-*")
+def left(file: str) -> list[Path]:
+    """Return the parts of a record's file, also those whose process ended between a part and its note."""
+    found = cache.place("partial").glob(f"{_stem(file)}-*")
     return sorted({path.with_suffix(".part") for path in found})
 
 
-def _read_note(path: Path, url: str) -> Note | None:
-    """Return a part's note if it is whole and of this URL; without one nobody can tell what the part is of."""
+def _read_note(path: Path) -> Note | None:
+    """Return a part's note if it is whole; without one nobody can tell what the part is of."""
     try:
-        note = msgspec.json.decode(_note_of(path).read_bytes(), type=Note)
+        return msgspec.json.decode(_note_of(path).read_bytes(), type=Note)
     except (FileNotFoundError, msgspec.DecodeError, msgspec.ValidationError):
         return None
-    return note if note.url == url else None
 
 
 def _size(path: Path) -> int:
@@ -119,5 +155,5 @@ def _note_of(path: Path) -> Path:
     return path.with_suffix(".json")
 
 
-def _stem(url: str) -> str:
-    return cache.key_of(url)[:32]
+def _stem(file: str) -> str:
+    return cache.key_of(file)[:32]

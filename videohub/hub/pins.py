@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import time
+from pathlib import Path
 
 import msgspec
 
 from videohub.errors import CacheError
-from videohub.files import part_in
+from videohub.files import part_of, sweep
 from videohub.hub import cache
 
 
@@ -45,16 +46,18 @@ def pin(url: str, sha256: str, size: int, *, source: str = "") -> Pin:
         return known
     fresh = Pin(url, sha256, size, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), source)
     target = cache.place("pins", _name(url))
-    with part_in(target.parent) as part:
-        part.write_bytes(msgspec.json.format(msgspec.json.encode(fresh), indent=2) + b"\n")
-        part.chmod(0o644)
-        try:
-            os.link(part, target)  # unlike a rename it never replaces what another process wrote
-        except FileExistsError:
-            return pin_of(url) or fresh
-        except OSError:  # a file system without links
-            part.replace(target)
-    return fresh
+    while True:
+        with part_of(target) as part:
+            part.write_bytes(msgspec.json.format(msgspec.json.encode(fresh), indent=2) + b"\n")
+            if _placed(part, target):
+                return fresh
+        if known := pin_of(url):
+            return known
+
+
+def tidy(url: str) -> None:
+    """Remove what a process left that was killed while it pinned this URL; for those who hold its lock."""
+    sweep(cache.place("pins", _name(url)))
 
 
 def forget(url: str) -> Pin | None:
@@ -80,3 +83,15 @@ def every() -> list[Pin]:
 
 def _name(url: str) -> str:
     return f"{cache.key_of(url)}.json"
+
+
+def _placed(part: Path, target: Path) -> bool:
+    """Give `part` its final name unless that is taken; unlike a rename this never replaces another process's pin."""
+    try:
+        part.chmod(0o644)
+        os.link(part, target)
+    except (FileExistsError, FileNotFoundError):  # taken, or ours was tidied away where locks do nothing
+        return False
+    except OSError:  # a file system without links
+        part.replace(target)
+    return True

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import random
+import re
 import shutil
 import time
-from collections.abc import Callable, Mapping
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -40,7 +42,8 @@ class _Again(Exception):
 class Request:
     """What to fetch, for whom, and what is known of it."""
 
-    url: str
+    file: str  # the record's URL
+    url: str  # where to get it
     headers: Mapping[str, str]
     name: str  # of the record, for messages and the progress bar
     size: int | None
@@ -66,16 +69,17 @@ def receive(request: Request, *, begun: Part | None, sign: Callable[[], None]) -
     ):
         try:
             return _until_whole(job, session, bar)
-        finally:
+        except BaseException:
             if job.part:
                 job.part.close()
+            raise
 
 
 class _Job:
     """A file on its way, and what was learnt of its server."""
 
     def __init__(self, request: Request, begun: Part | None, sign: Callable[[], None]) -> None:
-        self.url, self.name, self.size = request.url, request.name, request.size
+        self.file, self.url, self.name, self.size = request.file, request.url, request.name, request.size
         self.headers, self.digest_known = request.headers, request.digest_known
         self.part = begun
         self.sign = sign
@@ -102,6 +106,8 @@ class _Job:
 
 def _until_whole(job: _Job, session: requests.Session, bar: tqdm[Any]) -> Part:
     """Ask again and again, as long as there is hope, and return the whole file."""
+    if job.part and job.part.whole:  # its process ended before it could be published
+        return job.part
     failed, furthest = 0, job.part.size if job.part else 0
     while True:
         try:
@@ -122,16 +128,21 @@ def _until_whole(job: _Job, session: requests.Session, bar: tqdm[Any]) -> Part:
 
 def _ask(job: _Job, session: requests.Session, bar: tqdm[Any]) -> Part:
     """Send one request and take what comes; the part is returned when it is whole."""
+    headers = {**job.headers, "Accept-Encoding": "identity", **_range(job)}
+    with _get(job, session, headers) as answer:
+        _check_status(job, answer)
+        part = _begin(job, answer, asked="Range" in headers)
+        _take(job, part, answer, bar)
+        return part
+
+
+def _get(job: _Job, session: requests.Session, headers: Mapping[str, str]) -> requests.Response:
+    """Return the answer, its body still to come."""
     import requests
     import urllib3
 
-    headers = {**job.headers, "Accept-Encoding": "identity", **_range(job)}
     try:
-        with session.get(job.url, stream=True, timeout=(CONNECT_S, READ_S), headers=headers) as answer:
-            _check_status(job, answer)
-            part = _begin(job, answer, asked="Range" in headers)
-            _take(job, part, answer, bar)
-            return part
+        return session.get(job.url, stream=True, timeout=(CONNECT_S, READ_S), headers=headers)
     except (requests.exceptions.SSLError, requests.exceptions.ProxyError) as error:
         raise job.error(
             f"could not be downloaded: {error}", "Look at HTTPS_PROXY, NO_PROXY and REQUESTS_CA_BUNDLE."
@@ -145,9 +156,8 @@ def _ask(job: _Job, session: requests.Session, bar: tqdm[Any]) -> Part:
                 "Check the connection, or bring the file here and pass it with --checkpoint.",
             ) from error
         raise _Again(str(error)) from error
-    except (requests.exceptions.ChunkedEncodingError, requests.exceptions.ContentDecodingError) as error:
-        raise _Again(str(error)) from error
-    except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+    except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
+        # a redirect to an address that makes no sense leaves requests as a plain ValueError
         raise job.error(f"could not be downloaded: {error}") from error
 
 
@@ -199,10 +209,12 @@ def _begin(job: _Job, answer: requests.Response, *, asked: bool) -> Part:
     if part:
         job.start_over("has changed meanwhile" if answers.has_changed(part, answer) else "cannot resume downloads")
     encoded = answers.is_encoded(answer)
-    total = None if encoded else answers.length(answer)
+    if encoded and not answers.is_gzip(answer):
+        raise job.error(f"sends {answer.headers['content-encoding']!r} although plain bytes were asked for")
+    total = None if encoded else _announced(job, answer)
     if job.size is not None and total is not None and total != job.size:
         raise job.error(f"has {total} bytes, expected {job.size}", "Nothing was kept. The registry knows another file.")
-    job.part = Part(Note(job.url, answers.validator(answer), total, encoded))
+    job.part = Part(Note(job.file, job.url, answers.validator(answer), total, encoded))
     return job.part
 
 
@@ -213,20 +225,23 @@ def _take(job: _Job, part: Part, answer: requests.Response, bar: tqdm[Any]) -> N
     bar.total = wanted
     bar.n = part.size
     bar.refresh()
-    for block in answer.iter_content(_BLOCK):
+    for block in _blocks(answer, first=part.size == 0):
         if part.size == 0 and answers.is_page(block):
             job.drop()
             via = f"was redirected to {answer.url}, " if answer.history else "gave "
             login = "; perhaps it asks for a log-in" if answer.history else ""
             raise job.error(f"{via}a web page and no checkpoint{login}", "Nothing was kept. Open the address in a "
                             "browser, bring the file here and pass it with --checkpoint.")  # fmt: skip
+        if part.pieced and wanted is not None and part.size + len(block) > wanted:
+            job.start_over("sent more than the rest it was asked for")
+            raise _Again("the server sent more than the rest it was asked for")
         if part.size + len(block) > (LARGEST if wanted is None else wanted):
             job.drop()
             raise job.error(f"gave more than the {wanted or LARGEST} bytes that were expected", "Nothing was kept.")
         part.write(block)
         bar.update(len(block))
         job.sign()
-    announced = answers.length(answer)
+    announced = _announced(job, answer)
     arrived = answer.raw.tell()  # on the wire, before any decoding
     if announced is not None and arrived != announced:
         raise _Again(f"gave {arrived} bytes, expected {announced}")
@@ -235,6 +250,38 @@ def _take(job: _Job, part: Part, answer: requests.Response, bar: tqdm[Any]) -> N
         raise job.error(f"gave 0 bytes, expected {wanted or 'more'}", "Nothing was kept; try again.")
     if wanted is not None and part.size < wanted:
         raise _Again(f"gave {part.size} bytes, expected {wanted}")
+
+
+def _blocks(answer: requests.Response, *, first: bool) -> Iterator[bytes]:
+    """Yield the body as it arrives; larger reads would lose what came before a cut."""
+    import urllib3
+
+    wire = iter(lambda: answer.raw.read1(_BLOCK, decode_content=False), b"")
+    try:
+        plain = answers.unzipped(wire, _BLOCK) if answers.is_encoded(answer) else wire
+        yield from _gathered(plain) if first else plain
+    except (urllib3.exceptions.HTTPError, zlib.error, EOFError) as error:
+        raise _Again(str(error)) from error
+
+
+def _gathered(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the blocks, the first of them large enough to show what it is of."""
+    head, blocks = b"", iter(blocks)
+    while len(head) < answers.HEAD and (block := next(blocks, b"")):
+        head += block
+    if head:
+        yield head
+    yield from blocks
+
+
+def _announced(job: _Job, answer: requests.Response) -> int | None:
+    """Return the length that the server announces, None if it does not."""
+    text = answer.headers.get("content-length")
+    if text is None:
+        return None
+    if re.fullmatch("[0-9]{1,18}", text.strip()) is None:  # the library beneath may have read it as another number
+        raise job.error(f"announces a body of {text[:40]!r} bytes", "Nothing was kept; its server is out of order.")
+    return int(text)
 
 
 def _check_room(part: Part, wanted: int | None) -> None:

@@ -1,0 +1,218 @@
+"""What lies in the cache, told by names and places: every entry of every layer, how large, when it was last used.
+
+What other programs put there is named, and never touched.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from videohub.errors import CacheError
+from videohub.hub import cache
+from videohub.hub.locking import QUIET_S
+from videohub.hub.parts import Note
+from videohub.hub.pins import Pin
+
+_NAMES = {
+    "raw": re.compile(r"(?P<sha256>[0-9a-f]{64})"),
+    "converted": re.compile(r"(?P<sha256>[0-9a-f]{64})-[0-9a-f]{16}\.safetensors"),
+    "pins": re.compile(r"[0-9a-f]{64}\.json"),
+    "partial": re.compile(r"[0-9a-f]{32}-[0-9a-f]{16}\.(part|json)"),
+    "registries": re.compile(r"[0-9a-f]{16}\.yaml"),
+    "locks": re.compile(r"[0-9a-f]{1,32}\.lock"),
+}
+_KINDS = {"pins": "pin", "registries": "registry", "locks": "lock"}  # the others are called as their folder is
+_STRAY = re.compile(r"\..*\.part")  # what a writer that was killed leaves beside its target
+_Struct = TypeVar("_Struct", bound=msgspec.Struct)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One thing in the cache.
+
+    `shared` is true in a read-only layer, `at_work` if a process may be writing it. `sha256` is what the name
+    or the pin states. `pin` is what a pin says, `url` what a download is of, `problem` why a pin cannot be read.
+    """
+
+    kind: str  # raw, converted, partial, pin, registry, lock; other: not ours
+    path: Path
+    layer: Path
+    shared: bool
+    size: int
+    used: float  # when it was last read or written, in seconds since the epoch
+    at_work: bool = False
+    sha256: str | None = None
+    pin: Pin | None = None
+    url: str | None = None
+    problem: str | None = None
+
+
+def entries() -> list[Entry]:
+    """Return everything in the cache, layer by layer.
+
+    Raises: CacheError if a folder cannot be read.
+    """
+    with cache.at_work("the cache cannot be listed"):
+        return [entry for layer, shared in layers() for path in _walk(layer) for entry in _entry(path, layer, shared)]
+
+
+def layers() -> list[tuple[Path, bool]]:
+    """Return the folders of the cache in the order in which they are looked in, and whether each is read-only."""
+    *shared, own = cache.layers()
+    found: dict[str, tuple[Path, bool]] = {}
+    for layer in shared:
+        found.setdefault(os.path.realpath(layer), (layer, True))  # one folder may be named twice
+    found.setdefault(os.path.realpath(own), (own, False))
+    return list(found.values())
+
+
+def remove(entry: Entry) -> bool:
+    """Remove an entry of our own layer; returns False, and leaves it, if a process came to be at work on it.
+
+    Raises: CacheError if the entry is not ours to remove, or the file system refuses.
+    """
+    if entry.shared or entry.kind == "other":
+        raise CacheError(f"{entry.path}: is not ours to remove")
+    if entry.kind in ("partial", "lock") and _has_a_writer(entry.path, entry.layer):
+        return False
+    with cache.at_work(f"{entry.path}: cannot be removed"):
+        for path in _files(entry.path, entry.kind):
+            path.unlink(missing_ok=True)
+    return True
+
+
+def work_of(path: Path) -> str:
+    """Return what the name of a part, a stray or a lock says of the work: the beginning of a URL's key or a digest."""
+    return path.name.removeprefix(".")[:32]
+
+
+@contextmanager
+def unnoticed(path: Path) -> Iterator[None]:
+    """Let a look at a file's content not count as a use of it, as far as the file system allows."""
+    before = path.stat()
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # removed meanwhile, or somebody else's
+            if path.stat().st_mtime_ns == before.st_mtime_ns:
+                os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def _walk(layer: Path) -> Iterator[Path]:
+    """Yield what is in a layer's folders, and what else lies beside them; what is not ours is not looked into."""
+    for path in _children(layer):
+        if path.name in _NAMES and path.is_dir():
+            yield from _children(path)
+        else:
+            yield path
+
+
+def _children(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except FileNotFoundError:
+        return []
+
+
+def _entry(path: Path, layer: Path, shared: bool) -> Iterator[Entry]:
+    """Yield the entry at a path, unless it is gone meanwhile or part of another one's."""
+    kind = _kind(path, layer)
+    files = _files(path, kind)
+    if not files or files[0] != path:
+        return
+    try:
+        said = [file.lstat() if kind == "other" else file.stat() for file in files]
+    except FileNotFoundError:
+        return
+    name = _NAMES[kind].fullmatch(path.name) if kind in ("raw", "converted") else None
+    pin, problem = _read_pin(path) if kind == "pin" else (None, None)
+    note, _ = _read(path.with_suffix(".json"), Note) if kind == "partial" else (None, None)
+    yield Entry(
+        kind,
+        path,
+        layer,
+        shared,
+        size=0 if path.is_dir() else sum(one.st_size for one in said),
+        used=max(said[0].st_atime, said[0].st_mtime),
+        at_work=kind in ("partial", "lock") and not shared and _has_a_writer(path, layer),
+        sha256=name["sha256"] if name else pin.sha256 if pin else None,
+        pin=pin,
+        url=pin.url if pin else note.file if note else None,
+        problem=problem,
+    )
+
+
+def _kind(path: Path, layer: Path) -> str:
+    folder = path.parent.name
+    if path.parent == layer or not path.is_file():
+        return "other"
+    if folder != "locks" and _STRAY.fullmatch(path.name):
+        return "partial"
+    return _KINDS.get(folder, folder) if _NAMES[folder].fullmatch(path.name) else "other"
+
+
+def _files(path: Path, kind: str) -> list[Path]:
+    """Return the files that an entry consists of: a download has a note, and either may have been left alone."""
+    if kind != "partial" or not _NAMES["partial"].fullmatch(path.name):
+        return [path]
+    return [file for file in (path.with_suffix(".part"), path.with_suffix(".json")) if file.is_file()]
+
+
+def _read_pin(path: Path) -> tuple[Pin | None, str | None]:
+    pin, problem = _read(path, Pin)
+    if pin and path.stem != cache.key_of(pin.url):
+        return None, "is under another URL's name"
+    if pin and not _NAMES["raw"].fullmatch(pin.sha256):
+        return None, "states no sha256"
+    return pin, problem
+
+
+def _read(path: Path, kind: type[_Struct]) -> tuple[_Struct | None, str | None]:
+    """Return what a note of ours says, or why it says nothing."""
+    try:
+        with unnoticed(path):
+            return msgspec.json.decode(path.read_bytes(), type=kind), None
+    except OSError as error:
+        return None, f"cannot be read: {error.strerror}"
+    except ValueError as error:  # of msgspec, and of Python where text is no UTF-8
+        return None, f"cannot be read: {error}"
+
+
+def _has_a_writer(path: Path, layer: Path) -> bool:
+    """Tell whether a process may be at work on what is no whole file; where locks do nothing, the date has to tell."""
+    if _is_held(layer / "locks" / f"{work_of(path)}.lock"):
+        return True
+    try:
+        return abs(time.time() - path.stat().st_mtime) < QUIET_S
+    except FileNotFoundError:
+        return False
+
+
+def _is_held(lock: Path) -> bool:
+    """Tell whether a process holds a lock, without taking it from anybody."""
+    if sys.platform == "win32":
+        return False
+    import fcntl
+
+    try:
+        handle = os.open(lock, os.O_RDWR)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError as error:
+        return error.errno in (errno.EAGAIN, errno.EACCES)
+    finally:
+        os.close(handle)
+    return False
