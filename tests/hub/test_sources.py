@@ -1,0 +1,199 @@
+"""Mirrors come first, then the publisher, then the alternates; the same digest is demanded of all."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.hub.outcomes import CONTENT, SHA256, assert_fetched, kept
+from videohub.errors import ChecksumError, DownloadError, UsageError
+from videohub.hub import download, huggingface, pins
+from videohub.hub.sources import Source, sources
+
+pytestmark = pytest.mark.usefixtures("impatient")
+
+URL = "https://publisher.invalid/zoo/a/MODEL.pkl"  # .invalid is never resolved
+
+
+def mirrored(folder, content, url=URL):
+    path = folder / url.partition("://")[2]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return path
+
+
+@pytest.fixture
+def mirror(tmp_path, monkeypatch):
+    folder = tmp_path / "mirror with a blank"
+    folder.mkdir()
+    monkeypatch.setenv("VIDEOHUB_MIRRORS", str(folder))
+    return folder
+
+
+def test_the_order_is_mirrors_publisher_alternates(tmp_path, monkeypatch):
+    monkeypatch.setenv("VIDEOHUB_MIRRORS", f"{tmp_path}, https://mirror.invalid/zoo/ ,")
+    found = list(sources(URL, ["hf://org/repo/MODEL.pkl@v1", "https://other.invalid/M.pkl"]))
+    assert found == [
+        Source((tmp_path / "publisher.invalid/zoo/a/MODEL.pkl").as_uri(), "mirror"),
+        Source("https://mirror.invalid/zoo/publisher.invalid/zoo/a/MODEL.pkl", "mirror"),
+        Source(URL, "publisher"),
+        Source("hf://org/repo/MODEL.pkl@v1", "alternate"),
+        Source("https://other.invalid/M.pkl", "alternate"),
+    ]
+
+
+def test_a_mirror_keeps_files_of_hugging_face_as_its_hub_names_them(monkeypatch):
+    monkeypatch.setenv("VIDEOHUB_MIRRORS", "https://mirror.invalid")
+    first = next(iter(sources("hf://org/repo/weights/MODEL.pkl@v1.0")))
+    assert first.address == "https://mirror.invalid/huggingface.co/org/repo/resolve/v1.0/weights/MODEL.pkl"
+
+
+def test_a_mirror_s_folder_spares_the_publisher(home, mirror):
+    path = mirrored(mirror, CONTENT)
+    assert_fetched(home, URL, sha256=SHA256)
+    assert path.read_bytes() == CONTENT  # which stays
+
+
+def test_a_mirror_s_url_spares_the_publisher(home, publisher, monkeypatch):
+    monkeypatch.setenv("VIDEOHUB_MIRRORS", publisher.url("/mirror"))
+    publisher.publish("/mirror/publisher.invalid/zoo/a/MODEL.pkl", CONTENT)
+    assert_fetched(home, URL, sha256=SHA256)
+
+
+def test_what_came_from_a_mirror_is_pinned_with_its_origin(home, mirror):
+    path = mirrored(mirror, CONTENT)
+    assert_fetched(home, URL)
+    pin = pins.pin_of(URL)
+    assert (pin.sha256, pin.size, pin.source) == (SHA256, len(CONTENT), path.as_uri())
+
+
+def test_a_mirror_without_the_file_is_passed_over(home, publisher, mirror):
+    assert_fetched(home, publisher.publish("/MODEL.pkl", CONTENT), sha256=SHA256)
+
+
+def test_a_mirror_with_another_file_is_passed_over_and_told(home, publisher, mirror, caplog):
+    url = publisher.publish("/MODEL.pkl", CONTENT)
+    mirrored(mirror, b"something else", url)
+    assert_fetched(home, url, sha256=SHA256)
+    assert len(caplog.records) == 1
+    for said in (mirror.name.split()[0], SHA256, f"The right file came from {url}"):
+        assert said in caplog.text
+
+
+def test_the_first_pin_is_demanded_of_every_later_source(home, publisher, mirror):
+    url = publisher.publish("/MODEL.pkl", CONTENT)
+    assert_fetched(home, url)
+    (home / "raw" / SHA256).unlink()
+    mirrored(mirror, b"something else", url)
+    assert_fetched(home, url)
+
+
+def test_alternates_step_in_for_a_dead_link(home, publisher):
+    other = publisher.publish("/other/MODEL.pkl", CONTENT)
+    assert_fetched(home, publisher.url("/GONE.pkl"), sha256=SHA256, alternates=[publisher.url("/gone/too"), other])
+    assert publisher.requests == ["/GONE.pkl", "/gone/too", "/other/MODEL.pkl"]
+
+
+def test_where_all_sources_fail_each_is_told(home, publisher):
+    wrong = publisher.publish("/wrong.pkl", b"another file")
+    with pytest.raises(ChecksumError) as error:
+        download.fetch(publisher.url("/GONE.pkl"), name="model", sha256=SHA256, alternates=[wrong])
+    for said in ("none of 2 sources", "404", publisher.url("/GONE.pkl"), wrong, SHA256):
+        assert said in str(error.value)
+    assert kept(home) == []
+
+
+@pytest.mark.parametrize("host", ["drive.google.com", "docs.google.com"])
+def test_a_page_of_google_drive_is_refused_with_what_to_do_by_hand(home, host):
+    with pytest.raises(DownloadError, match=r"(?s)Google Drive.*browser.*--checkpoint"):
+        download.fetch(f"https://{host}/file/d/194gJinVejq6A1FmySNKQ8vAN5/view?usp=sharing", name="model")
+    assert not home.exists()
+
+
+def test_a_page_of_google_drive_may_have_an_alternate(home, publisher):
+    page = "https://drive.google.com/file/d/194gJinVejq6A1FmySNKQ8vAN5/view?usp=sharing"
+    assert_fetched(home, page, sha256=SHA256, alternates=[publisher.publish("/MODEL.pkl", CONTENT)])
+
+
+def test_a_mirror_that_is_no_folder_is_misuse(monkeypatch, tmp_path):
+    monkeypatch.setenv("VIDEOHUB_MIRRORS", str(tmp_path / "typo"))
+    with pytest.raises(UsageError, match="typo is no folder"):
+        download.fetch(URL, name="model")
+
+
+@pytest.mark.parametrize("path", ["/../../etc/passwd", "/a/%2e%2e/%2E%2E/b"])
+def test_no_url_leads_out_of_a_mirror(mirror, path):
+    with pytest.raises(DownloadError, match="no place in a mirror"):
+        download.fetch(f"https://publisher.invalid{path}", name="model")
+
+
+# --- Hugging Face ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("address", ["hf://org/repo/file", "hf://org/file@v1", "hf://org/repo/@v1", "hf://org/repo/f@"])
+def test_an_address_of_hugging_face_names_repository_file_and_revision(address):
+    with pytest.raises(DownloadError, match="expected hf://org/repo/file@revision"):
+        huggingface.parts(address)
+
+
+HF = """
+import json, sys
+from videohub.hub import download
+fetched = download.fetch(sys.argv[1], name="model", sha256=sys.argv[2])
+print(json.dumps([str(fetched.path), fetched.sha256]))
+"""
+
+
+def from_hugging_face(publisher, tmp_path, **environment):
+    """Fetch in a process of its own: huggingface_hub reads its environment when it is imported."""
+    settings = {"HF_ENDPOINT": publisher.url(""), "HF_HOME": str(tmp_path / "hf"), **environment}
+    command = [sys.executable, "-c", HF, "hf://org/repo/weights/MODEL.pkl@v1", SHA256]
+    done = subprocess.run(command, env={**os.environ, **settings}, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_hugging_face_is_asked_at_its_endpoint_with_its_token(publisher, home, tmp_path):
+    publisher.publish("/org/repo/resolve/v1/weights/MODEL.pkl", CONTENT)
+    path, _ = from_hugging_face(publisher, tmp_path, HF_TOKEN="hf_secret")
+    assert path == str(home / "raw" / SHA256)
+    assert publisher.asked("authorization") == ["Bearer hf_secret"]
+    assert kept(home) == [f"raw/{SHA256}"]
+
+
+def test_a_token_does_not_follow_to_another_host(publisher, home, tmp_path):
+    publisher.publish("/elsewhere/MODEL.pkl", CONTENT)
+    publisher.moved["/org/repo/resolve/v1/weights/MODEL.pkl"] = publisher.url("/elsewhere/MODEL.pkl", host="localhost")
+    from_hugging_face(publisher, tmp_path, HF_TOKEN="hf_secret", NO_PROXY="127.0.0.1,localhost")
+    assert publisher.asked("authorization") == ["Bearer hf_secret", None]
+
+
+def test_what_huggingface_hub_has_in_its_own_cache_is_not_fetched_again(publisher, home, tmp_path):
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    repository = tmp_path / "hf" / "hub" / "models--org--repo"
+    file = repository / "snapshots" / commit / "weights" / "MODEL.pkl"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(CONTENT)
+    (repository / "refs").mkdir()
+    (repository / "refs" / "v1").write_text(commit)
+    from_hugging_face(publisher, tmp_path, HF_HUB_OFFLINE="1")
+    assert publisher.requests == []
+
+
+# --- what the environment says of the way ----------------------------------------------------------------------------
+
+
+def test_no_proxy_is_honoured(home, publisher, monkeypatch):
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    assert_fetched(home, publisher.publish("/MODEL.pkl", CONTENT), sha256=SHA256)
+
+
+def test_a_proxy_that_is_not_there_is_named_with_where_to_look(home, monkeypatch):
+    monkeypatch.delenv("NO_PROXY")
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    with pytest.raises(DownloadError, match="HTTPS_PROXY"):
+        download.fetch("http://publisher.invalid/MODEL.pkl", name="model")

@@ -1,0 +1,179 @@
+"""Several processes want the same weights at once, and some are killed: they are made once, and right."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import msgspec
+import pytest
+from safetensors.torch import load_file
+
+from tests.hub.publisher import running
+from videohub import registry, weights
+from videohub.convert import kept_weights
+from videohub.hub import cache
+
+# Forks children that fetch the demo's record from the URL in argv, each of which notes its conversions in a file.
+FETCH = """
+import os, sys
+import msgspec, requests, tqdm, safetensors.torch
+from videohub import registry, weights
+import videohub.convert.exporting, videohub.convert.reading
+url, children, noted = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+ours = registry.record("slowfast_motions")
+known = msgspec.structs.replace(ours.checkpoint, url=url, sha256=None if "unknown" in url else ours.checkpoint.sha256)
+record = msgspec.structs.replace(ours, checkpoint=known)
+convert = weights._convert
+def noting(*arguments, **named):
+    with open(noted, "a") as file:
+        file.write("x")
+    return convert(*arguments, **named)
+weights._convert = noting
+for _ in range(children):
+    if (child := os.fork()) == 0:
+        try:
+            weights.fetch(record)
+            os._exit(0)
+        finally:
+            os._exit(1)
+sys.exit(max(os.waitstatus_to_exitcode(os.wait()[1]) for _ in range(children)))
+"""
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("VIDEOHUB_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def publisher():
+    with running() as publisher:
+        yield publisher
+
+
+def published(publisher, path):
+    ours = registry.record("slowfast_motions")
+    return publisher.publish(path, Path(unquote(urlsplit(ours.checkpoint.url).path)).read_bytes())
+
+
+def command(url, tmp_path, *, children=1):
+    return [sys.executable, "-c", FETCH, url, str(children), str(tmp_path / "noted")]
+
+
+def files(home):
+    return sorted(path.relative_to(home).parts[0] for path in home.rglob("*") if path.is_file())
+
+
+def expected():
+    return load_file(weights.fetch("slowfast_motions"))
+
+
+@pytest.mark.parametrize("name", ["known", "unknown"])
+def test_of_eight_at_once_one_downloads_and_one_converts(publisher, home, tmp_path, name):
+    subprocess.run(command(published(publisher, f"/{name}.pkl"), tmp_path, children=8), check=True)
+    assert len(publisher.requests) == 1
+    assert (tmp_path / "noted").read_text() == "x"
+    assert files(home) == ["converted", *(["pins"] if name == "unknown" else []), "raw"]
+    found = load_file(next((home / "converted").iterdir()))
+    assert all(found[key].equal(tensor) for key, tensor in expected().items())
+
+
+def test_a_killed_conversion_leaves_nothing_after_the_next(publisher, home, tmp_path):
+    url = published(publisher, "/known.pkl")
+    process = subprocess.Popen(command(url, tmp_path), start_new_session=True)
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "noted").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    subprocess.run(command(url, tmp_path), check=True)
+    assert len(publisher.requests) == 1  # the published file was here already
+    assert files(home) == ["converted", "raw"]
+
+
+def test_a_part_that_a_killed_conversion_left_is_removed_by_the_next(home):
+    record = registry.record("slowfast_motions")
+    name = cache.converted_name(record.checkpoint.sha256, weights.recipe(record))
+    stray = home / "converted" / f".{name}-abc123.part"
+    stray.parent.mkdir(parents=True)
+    stray.write_bytes(b"half")
+    other = home / "converted" / ".another-abc123.part"
+    other.write_bytes(b"of somebody at work")
+    assert weights.fetch(record) == home / "converted" / name
+    assert sorted(path.name for path in (home / "converted").iterdir()) == sorted([other.name, name])
+
+
+# --- what the cache knows of a record --------------------------------------------------------------------------------
+
+
+def test_weights_are_made_anew_when_the_record_changes_and_only_then(home):
+    record = registry.record("slowfast_motions")
+    first = weights.fetch(record)
+    made = first.stat().st_mtime_ns
+    assert weights.fetch(record) == weights.fetch("SLOWFAST_MOTIONS") == first
+    assert first.stat().st_mtime_ns == made
+    renamed = weights.fetch(msgspec.structs.replace(record, notes=[*record.notes, "one more"]))
+    assert renamed != first
+    assert kept_weights.origin(renamed)["source_sha256"] == kept_weights.origin(first)["source_sha256"]
+
+
+def test_converted_weights_need_no_published_file(publisher, home):
+    ours = registry.record("slowfast_motions")
+    checkpoint = msgspec.structs.replace(ours.checkpoint, url=published(publisher, "/unknown.pkl"), sha256=None)
+    record = msgspec.structs.replace(ours, checkpoint=checkpoint)
+    path = weights.fetch(record)
+    for raw in (home / "raw").iterdir():
+        raw.unlink()
+    assert weights.fetch(record) == path
+    assert len(publisher.requests) == 1
+
+
+def test_a_shared_layer_spares_the_conversion(home, tmp_path, monkeypatch):
+    path = weights.fetch("slowfast_motions")
+    home.rename(tmp_path / "shared")
+    monkeypatch.setenv("VIDEOHUB_CACHE_RO", str(tmp_path / "shared"))
+    assert weights.fetch("slowfast_motions") == tmp_path / "shared" / "converted" / path.name
+    assert not home.exists()
+
+
+# --- the seal --------------------------------------------------------------------------------------------------------
+
+
+def test_the_seal_notices_every_damage(home):
+    path = weights.fetch("slowfast_motions")
+    sound = path.read_bytes()
+    seal = kept_weights.check(path)
+    assert len(seal) == 64
+    header = int.from_bytes(sound[:8], "little")
+    text = sound[8 : 8 + header]
+    for at in (8 + text.index(b"SLOWFAST_MOTIONS"), 8 + text.index(b'"labels"') + 12, 8 + header, len(sound) - 1):
+        damaged = bytearray(sound)
+        damaged[at] ^= 1
+        path.write_bytes(damaged)
+        with pytest.raises(weights.FormatError, match="damaged"):
+            kept_weights.check(path)
+    path.write_bytes(sound)
+    assert kept_weights.check(path) == seal
+
+
+def test_a_safetensors_file_of_somebody_else_is_no_kept_weights(tmp_path):
+    from safetensors.torch import save_file
+
+    save_file(expected_small(), tmp_path / "other.safetensors")
+    with pytest.raises(weights.FormatError, match="does not name videohub"):
+        kept_weights.origin(tmp_path / "other.safetensors")
+
+
+def expected_small():
+    import torch
+
+    return {"weight": torch.ones(2)}
