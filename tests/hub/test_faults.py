@@ -34,7 +34,7 @@ def test_a_server_that_falls_silent_is_asked_again(publisher, home, place):
 
 
 def test_a_slow_server_is_not_a_silent_one(publisher, home):
-    assert_fetched(home, publisher.publish("/MODEL.pkl", CONTENT, sent(block=40_000, pause_s=0.1)))
+    assert_fetched(home, publisher.publish("/MODEL.pkl", CONTENT, sent(block=32_000, pause_s=0.05)))
     assert len(publisher.log) == 1
 
 

@@ -93,6 +93,16 @@ def left_https(answer: requests.Response) -> bool:
     return "https" in schemes and schemes[-1] != "https"
 
 
+def gathered(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the blocks, the first of them large enough to show what it is of."""
+    head, blocks = b"", iter(blocks)
+    while len(head) < HEAD and (block := next(blocks, b"")):
+        head += block
+    if head:
+        yield head
+    yield from blocks
+
+
 def is_page(block: bytes) -> bool:
     """Tell whether a body begins as HTML or XML; no container of checkpoints does."""
     head = block[:HEAD].lstrip(b"\xef\xbb\xbf \t\r\n").lower()

@@ -30,7 +30,7 @@ _NAMES = {
     "pins": re.compile(r"[0-9a-f]{64}\.json"),
     "partial": re.compile(r"[0-9a-f]{32}-[0-9a-f]{16}\.(part|json)"),
     "registries": re.compile(r"[0-9a-f]{16}\.yaml"),
-    "locks": re.compile(r"[0-9a-f]{1,32}\.lock"),
+    "locks": re.compile(r"[0-9a-f]{32}\.lock"),
 }
 _KINDS = {"pins": "pin", "registries": "registry", "locks": "lock"}  # the others are called as their folder is
 _STRAY = re.compile(r"\..*\.part")  # what a writer that was killed leaves beside its target

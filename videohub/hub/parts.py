@@ -29,6 +29,7 @@ class Note(msgspec.Struct, frozen=True):
     validator: str | None  # a strong ETag or a date, for If-Range
     total: int | None
     encoded: bool = False  # compressed on its way: what is here is decoded, and no range of theirs fits it
+    boot: str = ""  # of the machine that wrote it: what was not flushed before another start may be lost
 
 
 class Part:
@@ -104,6 +105,14 @@ def adopt(file: str, url: str, *, alone: bool) -> Part | None:
     if alone:
         sweep(file, keep=part)
     return part
+
+
+def boot() -> str:
+    """Return what changes with every start of this machine, nothing where that is not told."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
 
 
 def copy(file: IO[bytes], note: Note) -> Part:

@@ -8,13 +8,13 @@ import re
 import shutil
 import time
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from videohub.errors import CacheError, DownloadError
 from videohub.hub import answers, cache
-from videohub.hub.parts import Note, Part
+from videohub.hub.parts import Note, Part, boot
 
 if TYPE_CHECKING:
     import requests
@@ -106,7 +106,7 @@ class _Job:
 
 def _until_whole(job: _Job, session: requests.Session, bar: tqdm[Any]) -> Part:
     """Ask again and again, as long as there is hope, and return the whole file."""
-    if job.part and job.part.whole:  # its process ended before it could be published
+    if job.part and job.part.whole and not _doubt(job, job.part):  # its process ended before it could be published
         return job.part
     failed, furthest = 0, job.part.size if job.part else 0
     while True:
@@ -166,14 +166,24 @@ def _range(job: _Job) -> dict[str, str]:
     part = job.part
     if part is None or part.size == 0:
         return {}
-    if part.note.encoded:
-        job.start_over("was compressed on its way and broke off")
-        return {}
-    if part.note.validator is None and not job.digest_known:
-        job.start_over("gives no ETag or date to go on by, and its digest is not known")
+    if doubt := _doubt(job, part):
+        job.start_over(doubt)
         return {}
     condition = {"If-Range": part.note.validator} if part.note.validator else {}
     return {"Range": f"bytes={part.size}-", **condition}
+
+
+def _doubt(job: _Job, part: Part) -> str | None:
+    """Return why a part cannot be gone on with; a digest that will be compared takes most doubts away."""
+    if part.note.encoded:
+        return "was compressed on its way and broke off"
+    if job.digest_known:
+        return None
+    if part.note.validator is None and not part.whole:
+        return "gives no ETag or date to go on by, and its digest is not known"
+    if part.note.boot != boot():
+        return "was begun on another machine or before this one was started, and its digest is not known"
+    return None
 
 
 def _check_status(job: _Job, answer: requests.Response) -> None:
@@ -214,7 +224,7 @@ def _begin(job: _Job, answer: requests.Response, *, asked: bool) -> Part:
     total = None if encoded else _announced(job, answer)
     if job.size is not None and total is not None and total != job.size:
         raise job.error(f"has {total} bytes, expected {job.size}", "Nothing was kept. The registry knows another file.")
-    job.part = Part(Note(job.file, job.url, answers.validator(answer), total, encoded))
+    job.part = Part(Note(job.file, job.url, answers.validator(answer), total, encoded, boot()))
     return job.part
 
 
@@ -259,19 +269,9 @@ def _blocks(answer: requests.Response, *, first: bool) -> Iterator[bytes]:
     wire = iter(lambda: answer.raw.read1(_BLOCK, decode_content=False), b"")
     try:
         plain = answers.unzipped(wire, _BLOCK) if answers.is_encoded(answer) else wire
-        yield from _gathered(plain) if first else plain
+        yield from answers.gathered(plain) if first else plain
     except (urllib3.exceptions.HTTPError, zlib.error, EOFError) as error:
         raise _Again(str(error)) from error
-
-
-def _gathered(blocks: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield the blocks, the first of them large enough to show what it is of."""
-    head, blocks = b"", iter(blocks)
-    while len(head) < answers.HEAD and (block := next(blocks, b"")):
-        head += block
-    if head:
-        yield head
-    yield from blocks
 
 
 def _announced(job: _Job, answer: requests.Response) -> int | None:
