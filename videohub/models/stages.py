@@ -143,8 +143,6 @@ def stages(
 
 def initialise(model: nn.Module) -> None:
     """Start a network for training: He initialisation, and blocks that begin as the identity."""
-    if next(model.parameters()).is_meta:  # nothing to fill, and going through it takes as long as building
-        return
     for module in model.modules():
         if isinstance(module, nn.Conv3d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
