@@ -31,7 +31,7 @@ FLOORS = [
     {"cli"},
     {"terminal"},
     {"verification", "prediction"},
-    {"benchmark", "loading"},
+    {"benchmark", "loading", "inventory", "bundles"},
     {"weights"},
     {"building"},
     {"data", "models", "convert"},
@@ -45,6 +45,7 @@ HEIGHT = {room: -floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 
 # What a wing may know of the house; the rooms above the wings bring them together.
 KNOWN_TO = {
+    "inventory": {"weights", "convert", "hub", "registry", "errors"},
     "data": {"registry", "resources", "files", "errors"},
     "models": set(),
     "convert": {"registry", "resources", "files", "errors"},

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import click
 from click.testing import CliRunner
 
 from tools import zoo_table
@@ -29,12 +30,17 @@ def test_every_command_line_of_the_readme_parses():
     for line in lines:
         verb, *arguments = [word.strip('"') for word in line.split()]
         command = cli.commands[verb]
+        if isinstance(command, click.Group):
+            verb, *arguments = arguments
+            command = command.commands[verb]
         options = {name for parameter in command.params for name in parameter.opts}
         assert {word for word in arguments if word.startswith("-")} <= options, line
 
 
 def test_every_verb_explains_itself():
-    for verb in cli.commands:
-        answer = CliRunner().invoke(cli, [verb, "--help"])
+    verbs = [[verb] for verb in cli.commands] + [["cache", verb] for verb in cli.commands["cache"].commands]
+    for verb in verbs:
+        answer = CliRunner().invoke(cli, [*verb, "--help"])
         assert answer.exit_code == 0
-        assert len(cli.commands[verb].help) > 20
+        assert len(answer.output.splitlines()[2].strip()) > 20
+        assert all(len(line) <= 80 for line in answer.output.splitlines())

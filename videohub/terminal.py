@@ -1,4 +1,4 @@
-"""What people see in a terminal: tables of records, one record in full, a verdict."""
+"""What people see in a terminal: tables of records, one record in full, a verdict, the cache."""
 
 from __future__ import annotations
 
@@ -7,12 +7,18 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from videohub.registry.schema import Protocol, Published, Record
 
 if TYPE_CHECKING:
+    from videohub.inventory.checking import Checked
+    from videohub.inventory.items import Item
+    from videohub.inventory.listing import Layer
+    from videohub.inventory.pinned import Pinned
+    from videohub.inventory.pruning import Pruned
     from videohub.prediction import Prediction
     from videohub.verification import Report
 
@@ -26,7 +32,8 @@ _SHORT = {
     "imagenet1k": "ImageNet",
 }
 _COLOURS = {"available": "green", "unreleased": "yellow", "broken": "red",
-            "consistent": "green", "inconsistent": "red", "insufficient data": "yellow"}  # fmt: skip
+            "consistent": "green", "inconsistent": "red", "insufficient data": "yellow",
+            "current": "green", "damaged": "red", "stale": "yellow", "unfinished": "yellow"}  # fmt: skip
 
 
 def print_records(records: Sequence[Record]) -> None:
@@ -97,6 +104,69 @@ def print_report(report: Report) -> None:
         console.print(f"  {reason}")
 
 
+def print_cache(layers: Sequence[Layer]) -> None:
+    """Print what each layer of the cache holds, within 80 columns, with sums."""
+    console = _console()
+    for layer in layers:
+        console.print(Text(_plain(layer.path), style="bold"), "(read-only)" if layer.read_only else "")
+        if layer.own:
+            console.print(_entries(layer.own))
+        each = ", ".join(f"{kind} {_bytes(size)}" for kind, size in layer.sizes().items())
+        console.print(f"{_counted(layer.own)}, {_bytes(layer.size)}" + (f": {each}" if each else ""), style="dim")
+        if layer.others:
+            names = ", ".join(_plain(item.entry.path.name) for item in layer.others[:3])
+            more = f" and {len(layer.others) - 3} more" if len(layer.others) > 3 else ""
+            console.print(f"not ours, and never touched: {names}{more}", style="dim", markup=False)
+    if len(layers) > 1:
+        console.print(f"{_bytes(sum(layer.size for layer in layers))} in all layers", style="dim")
+
+
+def print_pruned(pruned: Pruned) -> None:
+    """Print what was removed, or what would be."""
+    console = _console()
+    if pruned.chosen:
+        console.print(_entries(pruned.chosen))
+    after = pruned.size_before - pruned.freed
+    if pruned.removed:
+        console.print(f"removed {_counted(pruned.chosen)}, {_bytes(pruned.freed)}; {_bytes(after)} are left")
+    else:
+        console.print(f"would remove {_counted(pruned.chosen)}, {_bytes(pruned.freed)}, and leave {_bytes(after)}")
+        console.print("Nothing was removed; the same with --yes does it.")
+    for item in pruned.busy:
+        path = _plain(str(item.entry.path))
+        console.print(f"left alone, perhaps still being written: {path}", style="yellow", markup=False)
+
+
+def print_checked(checked: Checked) -> None:
+    """Print what is damaged and what was done about it, then how much was looked at."""
+    console = _console()
+    for findings, style in ((checked.damaged, "red"), (checked.unchecked, "yellow")):
+        for finding in findings:
+            of = f" of {', '.join(finding.records)}" if finding.records else ""
+            word = "damaged" if findings is checked.damaged else "not checked"
+            console.print(Text(f"{word}: {finding.kind}{of}", style=style))
+            for line in (finding.path, finding.problem, *f"{finding.done}. {finding.advice}".splitlines()):
+                console.print(Padding(Text(_plain(line), overflow="fold"), (0, 0, 0, 2)))
+    sound = checked.checked - len(checked.damaged) - len(checked.unchecked)
+    console.print(f"{sound} sound, {len(checked.damaged)} damaged, {len(checked.unchecked)} not checked; "
+                  f"read {_bytes(checked.size)}")  # fmt: skip
+
+
+def print_pins(pins: Sequence[Pinned]) -> None:
+    """Print each URL with what was first seen there."""
+    console = _console()
+    for pin in pins:
+        console.print(Text(", ".join(pin.records) or "of no record known here", style="bold"), _coloured(pin.status))
+        source = f", from {pin.source}" if pin.source else ""
+        lines = [pin.url or "", pin.path if pin.problem else f"sha256 {pin.sha256}",
+                 pin.problem or f"{_bytes(pin.size or 0)}, first seen {pin.first_seen}{source}"]  # fmt: skip
+        lines += [f"in the read-only layer: {pin.path}"] if pin.read_only else []
+        for line in filter(None, lines):
+            console.print(Padding(Text(_plain(line), overflow="fold"), (0, 0, 0, 2)))
+    if not pins:
+        console.print("Nothing was trusted on first use here.")
+
+
 def print_error(error: Exception) -> None:
     """Print an error to stderr as `Kind: message`."""
     Console(stderr=True, highlight=False, soft_wrap=True).print(f"{type(error).__name__}: {error}", markup=False)
@@ -143,6 +213,45 @@ def _as_printed(published: Published | None) -> str:
     if published is None or published.as_printed is None:
         return ""
     return f" (printed as {', '.join(f'{name} {value}' for name, value in published.as_printed.items())})"
+
+
+def _entries(items: Sequence[Item]) -> Table:
+    """Return one line for each entry of the cache: what it is, how large, when last used, and of which records."""
+    table = _table()
+    table.add_column("kind", no_wrap=True)
+    table.add_column("status", no_wrap=True)
+    table.add_column("size", no_wrap=True, justify="right")
+    table.add_column("used", no_wrap=True, justify="right")
+    table.add_column("of", overflow="fold")
+    for item in items:
+        of = _plain(", ".join(item.records) or item.url or item.entry.path.name)
+        size, age = _bytes(item.entry.size), _age(item.age_s)
+        table.add_row(item.entry.kind, _coloured(item.status), size, age, Text(of, "" if item.records else "dim"))
+    return table
+
+
+def _plain(text: str) -> str:
+    """Return text that a file or a server gave, without anything that would steer the terminal."""
+    return "".join(letter if letter.isprintable() else "�" for letter in text)
+
+
+def _counted(items: Sequence[Item]) -> str:
+    return "1 entry" if len(items) == 1 else f"{len(items)} entries"
+
+
+def _bytes(size: int) -> str:
+    """Return a size with three digits, in powers of 1000."""
+    number, units = float(size), ["B", "kB", "MB", "GB", "TB"]
+    while number >= 999.5 and len(units) > 1:
+        number, units = number / 1000, units[1:]
+    return f"{number:.0f} B" if units[0] == "B" else f"{number:.3g} {units[0]}"
+
+
+def _age(seconds: float) -> str:
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds // length:.0f} {unit}"
+    return "now"
 
 
 def _coloured(word: str) -> Text:

@@ -221,12 +221,12 @@ def test_pins_of_an_older_and_of_a_newer_version_are_read(publisher, home):
             download.fetch(url, name="model")
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"url": "x"}', "\0\0\0"])
+@pytest.mark.parametrize("text", [b"", b"{", b"[]", b'{"url": "x"}', b"\0\0\0", b'{"url": "\xff"}'])
 def test_a_damaged_pin_is_named_and_never_taken_for_none(publisher, home, text):
     url = publisher.publish("/MODEL.pkl", CONTENT)
     path = cache.place("pins", f"{cache.key_of(url)}.json")
     path.parent.mkdir(parents=True)
-    path.write_text(text)
+    path.write_bytes(text)
     with pytest.raises(CacheError, match=r"(?s)damaged.*Remove this file to trust the URL anew"):
         download.fetch(url, name="model")
     assert publisher.requests == []

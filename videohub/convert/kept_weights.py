@@ -63,7 +63,10 @@ def check(path: Path) -> str:
     """
     header = origin(path)
     stated = header.pop(_SEAL, None)
-    found = _seal(header, tensors(path))
+    try:
+        found = _seal(header, tensors(path))
+    except TypeError as error:  # a type that numpy does not know, and that we never write
+        raise _damaged(path, str(error)) from error
     if stated != found:
         raise _damaged(path, f"its seal is {found}, its header says {stated}")
     return found

@@ -4,11 +4,13 @@ raw/        files as published, each under its SHA-256
 converted/  weights as videohub keeps them, each under the digest of its source and of its making
 pins/       the digests of URLs for which nobody has published one
 partial/    downloads that were cut off
+registries/ records that came in bundles and are not known otherwise
 locks/      who is at work on what; these only save bandwidth
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from collections.abc import Iterator
@@ -16,6 +18,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from videohub.errors import CacheError
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 def home() -> Path:
@@ -66,9 +70,10 @@ def at_work(doing: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        room = "`videohub cache prune` makes room there; " if error.errno in _FULL else ""
         raise CacheError(
             f"{doing}: {error.strerror or error} ({error.filename or home()})\n"
-            f"  The cache is {home()}. `videohub cache prune` makes room there; VIDEOHUB_HOME names another folder."
+            f"  The cache is {home()}; {room}VIDEOHUB_HOME names another folder."
         ) from error
 
 

@@ -185,7 +185,7 @@ def _read(path: Path, kind: type[_Struct]) -> tuple[_Struct | None, str | None]:
             return msgspec.json.decode(path.read_bytes(), type=kind), None
     except OSError as error:
         return None, f"cannot be read: {error.strerror}"
-    except ValueError as error:  # of msgspec, and of Python where text is no UTF-8
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         return None, f"cannot be read: {error}"
 
 

@@ -144,7 +144,7 @@ def _read_note(path: Path) -> Note | None:
     """Return a part's note if it is whole; without one nobody can tell what the part is of."""
     try:
         return msgspec.json.decode(_note_of(path).read_bytes(), type=Note)
-    except (FileNotFoundError, msgspec.DecodeError, msgspec.ValidationError):
+    except (FileNotFoundError, msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError):
         return None
 
 

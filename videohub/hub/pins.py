@@ -12,6 +12,8 @@ from videohub.errors import CacheError
 from videohub.files import part_of, sweep
 from videohub.hub import cache
 
+_DAMAGE = (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError)  # the last one inside a string
+
 
 class Pin(msgspec.Struct, frozen=True):
     """What a URL held when it was first seen here; fields that a newer version adds are passed over."""
@@ -33,7 +35,7 @@ def pin_of(url: str) -> Pin | None:
         return None
     try:
         return msgspec.json.decode(path.read_bytes(), type=Pin)
-    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+    except _DAMAGE as error:
         raise CacheError(
             f"{path}: damaged ({error}), expected the digest of {url}.\n"
             "  Without it a changed file would not be noticed. Remove this file to trust the URL anew."
@@ -65,8 +67,13 @@ def forget(url: str) -> Pin | None:
     known = pin_of(url)
     if known:
         cache.place("raw", known.sha256).unlink(missing_ok=True)
-        cache.place("pins", _name(url)).unlink(missing_ok=True)
+        unpin(url)
     return known
+
+
+def unpin(url: str) -> None:
+    """Drop what is known of a URL, be it damaged; the file that came from it stays."""
+    cache.place("pins", _name(url)).unlink(missing_ok=True)
 
 
 def every() -> list[Pin]:
@@ -76,7 +83,7 @@ def every() -> list[Pin]:
     for path in files.values():
         try:
             found.append(msgspec.json.decode(path.read_bytes(), type=Pin))
-        except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        except _DAMAGE as error:
             raise CacheError(f"{path}: damaged ({error}); remove it to trust its URL anew") from error
     return sorted(found, key=lambda pin: pin.url)
 

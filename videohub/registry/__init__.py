@@ -25,6 +25,7 @@ __all__ = [
     "Record",
     "Registry",
     "default",
+    "files",
     "list_models",
     "load",
     "record",
@@ -71,15 +72,18 @@ def default(extra: Iterable[str | os.PathLike[str]] = ()) -> Registry:
 
     Raises: RegistryError if a file is missing or breaks the schema, or if two files use one name.
     """
-    from_variable = [part for part in os.environ.get(VARIABLE, "").split(os.pathsep) if part]
-    files = dict.fromkeys(
-        Path(path).expanduser().resolve() for path in (resources.registry_file(), *from_variable, *extra)
-    )
     try:
-        return _read(tuple((file, file.stat().st_mtime_ns) for file in files))
+        return _read(tuple((file, file.stat().st_mtime_ns) for file in files(extra)))
     except OSError as error:
         advice = f"Look at ${VARIABLE} and --registry."
         raise RegistryError(f"{error.filename}: the registry cannot be read: {error.strerror}. {advice}") from error
+
+
+def files(extra: Iterable[str | os.PathLike[str]] = ()) -> list[Path]:
+    """Return the files that `default` reads, in their order."""
+    from_variable = [part for part in os.environ.get(VARIABLE, "").split(os.pathsep) if part]
+    named = (resources.registry_file(), *from_variable, *extra)
+    return list(dict.fromkeys(Path(path).expanduser().resolve() for path in named))
 
 
 def record(name: str | Record) -> Record:

@@ -1,0 +1,99 @@
+"""A bundle against what is known here: where they differ, it is refused, and told what differs and what to do."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tarfile
+
+import pytest
+from safetensors.torch import load_file
+
+import videohub
+from tests.bundles.conftest import NAME, PUBLISHED, SHA256, URL, WEIGHTS, Opened, kept
+from videohub import weights
+from videohub.bundles import packing, unpacking
+from videohub.convert import kept_weights
+from videohub.errors import CacheError, ChecksumError, FormatError
+from videohub.hub import pins
+
+
+def test_another_record_of_the_same_name_is_refused_with_the_fields_that_differ(machine, company, tmp_path):
+    machine("here", company(tiny={}))
+    packing.bundle(["tiny"], tmp_path / "b.tar")
+    home = machine("there", company(TINY={"notes": ["ours"], "license": "secret"}))
+    with pytest.raises(FormatError) as refusal:
+        unpacking.unbundle(tmp_path / "b.tar")
+    assert "record tiny is another than the one here" in str(refusal.value)
+    assert "checkpoint.license, name, notes, zoo_name" in str(refusal.value)
+    assert "--checkpoint converted/tiny.safetensors" in str(refusal.value)
+    assert kept(home) == []
+
+
+def test_another_converter_is_refused_and_the_weights_alone_still_go_in(here, demo, tmp_path, monkeypatch):
+    monkeypatch.setattr(weights, "_CONVERTER", weights._CONVERTER + 1)
+    with pytest.raises(FormatError) as no:
+        unpacking.unbundle(demo)
+    assert "the record is the same, the tables in converters/ or the converter differ" in str(no.value)
+    assert f"videohub '{videohub.__version__}'" in str(no.value)
+    assert f"`tar -xf {demo} {WEIGHTS}`" in str(no.value)
+    assert kept(here) == []
+    with tarfile.open(demo) as tar:
+        tar.extract(WEIGHTS, tmp_path, filter="data")
+    assert videohub.load(NAME, checkpoint=tmp_path / WEIGHTS).record.name == NAME
+
+
+def test_another_digest_first_seen_here_is_refused_with_both(machine, unpinned):
+    bundle, file = unpinned
+    home = machine("there", file)
+    pins.pin(URL, "0" * 64, 7)
+    before = kept(home)
+    with pytest.raises(ChecksumError, match=f"(?s){SHA256}.*{'0' * 64}.*cache pins --forget tiny"):
+        unpacking.unbundle(bundle)
+    assert kept(home) == before
+
+
+def test_other_labels_are_refused(here, demo, tmp_path):
+    opened = Opened.read(demo)
+    names = json.loads(opened.content("labels/motions.json"))
+    for changed in (names[::-1], names[:-1], [*names, "more"], []):
+        opened.put("labels/motions.json", json.dumps(changed).encode())
+        opened.agree()
+        with pytest.raises(FormatError, match="its label set motions has"):
+            unpacking.unbundle(opened.write(tmp_path / "b.tar"))
+    assert kept(here) == []
+
+
+def test_the_same_weights_with_another_story_of_their_origin_stay(here, demo, tmp_path):
+    shutil.copy(PUBLISHED, tmp_path / "renamed.pkl")
+    path = weights.fetch(NAME, checkpoint=tmp_path / "renamed.pkl")
+    before = path.read_bytes()
+    assert unpacking.unbundle(demo).records[0].state == "already here"
+    assert path.read_bytes() == before != Opened.read(demo).content(WEIGHTS)
+
+
+def test_other_weights_under_the_same_digest_are_refused(here, demo):
+    path = weights.fetch(NAME)
+    header, tensors = kept_weights.origin(path), load_file(path)
+    tensors["head.projection.bias"] = tensors["head.projection.bias"] + 1
+    kept_weights.write(path, tensors, {key: header[key] for key in header if key not in ("seal", "format")})
+    before = path.read_bytes()
+    with pytest.raises(ChecksumError, match=r"(?s)are others than .*One of them is wrong"):
+        unpacking.unbundle(demo)
+    assert path.read_bytes() == before
+
+
+def test_damaged_weights_are_replaced(here, demo):
+    path = weights.fetch(NAME)
+    path.write_bytes(path.read_bytes()[:-1])
+    assert unpacking.unbundle(demo).records[0].state == "installed"
+    assert path.read_bytes() == Opened.read(demo).content(WEIGHTS)
+
+
+def test_damaged_weights_in_a_shared_layer_are_left_to_whoever_keeps_it(here, demo, machine, monkeypatch):
+    path = weights.fetch(NAME)
+    path.write_bytes(path.read_bytes()[:-1])
+    monkeypatch.setenv("VIDEOHUB_CACHE_RO", str(here))
+    machine("there")
+    with pytest.raises(CacheError, match="VIDEOHUB_CACHE_RO"):
+        unpacking.unbundle(demo)

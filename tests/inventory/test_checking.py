@@ -1,0 +1,225 @@
+"""What is damaged is made anew from what is here, or removed; what is shared or under way is left."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.inventory.looking import DAY, NAME, caffe2, damage, entries, narrow, only, statuses, tree, used
+from videohub import weights
+from videohub.hub import cache, parts
+
+
+def test_a_sound_cache_is_sound_and_checking_it_is_no_use_of_it(run, home, zoo):
+    run("fetch", "first", "second")
+    for path in home.rglob("*"):
+        used(path, 20)
+    before = tree(home)
+    code, checked, err = run("cache", "verify", "--json")
+    assert (code, checked["checked"], checked["damaged"], err) == (0, 6, [], "")
+    assert checked["size"] == sum(size for size, _ in before.values())
+    assert tree(home) == before
+    assert all(entry["age_s"] >= 20 * DAY - 60 for entry in entries(run))
+    assert "6 sound, 0 damaged" in run("cache", "verify")[1]
+
+
+@pytest.mark.parametrize("harm", [damage, lambda path: path.write_bytes(b""), lambda path: os.truncate(path, 5000)],
+                         ids=["one bit", "empty", "cut"])  # fmt: skip
+def test_damaged_weights_are_made_anew_from_the_published_file_that_is_here(run, home, zoo, publisher, harm):
+    run("fetch", "first")
+    path = only(home, "converted/*")
+    good = path.read_bytes()
+    harm(path)
+    asked = len(publisher.requests)
+    code, checked, _ = run("cache", "verify", "--json")
+    assert code == 1
+    (finding,) = checked["damaged"]
+    assert (finding["kind"], finding["records"], finding["done"]) == ("converted", ["first"], "rebuilt")
+    assert path.read_bytes() == good
+    assert len(publisher.requests) == asked
+    assert run("cache", "verify")[0] == 0
+
+
+def test_damaged_weights_of_the_embedded_file_are_made_anew_from_it(run, home):
+    path = weights.fetch(NAME)
+    good = path.read_bytes()
+    damage(path)
+    code, out, _ = run("cache", "verify")
+    assert (code, path.read_bytes()) == (1, good)
+    assert f"damaged: converted of {NAME}" in out
+    assert "rebuilt" in out
+    assert narrow(out)
+
+
+def test_weights_made_with_ignore_are_made_anew_with_it(run, home, zoo, publisher):
+    publisher.publish("/first/MODEL.pkl", caffe2(surprise_w=lambda blobs: blobs["pred_b"]))
+    path = weights.fetch("first", ignore=["surprise*"])
+    good = path.read_bytes()
+    damage(path)
+    assert run("cache", "verify", "--json")[1]["damaged"][0]["done"] == "rebuilt"
+    assert path.read_bytes() == good
+
+
+def test_damaged_weights_without_a_sound_published_file_are_removed(run, home, zoo):
+    run("fetch", "first")
+    damage(only(home, "converted/*"))
+    damage(only(home, "raw/*"))
+    code, checked, _ = run("cache", "verify", "--json")
+    assert code == 1
+    assert {finding["kind"]: finding["done"] for finding in checked["damaged"]} == {
+        "raw": "removed",
+        "converted": "removed",
+    }
+    assert all("`videohub fetch first`" in finding["advice"] for finding in checked["damaged"])
+    assert [entry["kind"] for entry in entries(run)] == ["pin"]
+    assert run("fetch", "first")[0] == 0
+    assert run("cache", "verify")[0] == 0
+
+
+def test_damaged_weights_of_a_file_of_one_s_own_say_how_they_were_made(run, tmp_path, contents):
+    (tmp_path / "own.pkl").write_bytes(contents[1])
+    damage(weights.fetch(NAME, checkpoint=tmp_path / "own.pkl"))
+    (finding,) = run("cache", "verify", "--json")[1]["damaged"]
+    assert finding["done"] == "removed"
+    assert f"`videohub fetch {NAME} --checkpoint FILE`" in finding["advice"]
+
+
+def test_a_damaged_pin_is_left_and_said_to_whom_it_belongs(run, home, zoo):
+    run("fetch", "first")
+    pin = only(home, "pins/*")
+    pin.write_bytes(b"\xff\x00 no JSON")
+    assert statuses(run)["pin", "first"] == "damaged"
+    (finding,) = run("cache", "verify", "--json")[1]["damaged"]
+    assert (finding["kind"], finding["done"]) == ("pin", "left")
+    assert "videohub cache pins --forget first" in finding["advice"]
+    assert pin.is_file()
+    code, out, _ = run("cache", "pins")
+    assert (code, "damaged" in out) == (0, True)
+    code, out, _ = run("cache", "pins", "--forget", "first")
+    assert (code, pin.exists()) == (0, False)
+    assert "damaged" in out
+    assert run("fetch", "first")[0] == 0
+
+
+def test_a_published_file_of_another_size_is_damaged_at_first_sight(run, home, zoo):
+    run("fetch", "first")
+    os.truncate(only(home, "raw/*"), 1000)
+    assert statuses(run)["raw", "first"] == "damaged"
+    assert run("cache", "prune", "--status", "damaged", "--json")[1]["freed"] == 1000
+
+
+def test_damage_in_a_read_only_layer_is_reported_and_left(run, home, tmp_path, zoo, monkeypatch):
+    run("fetch", "first")
+    home.rename(tmp_path / "shared")
+    monkeypatch.setenv("VIDEOHUB_CACHE_RO", str(tmp_path / "shared"))
+    for pattern in ("raw/*", "converted/*", "pins/*"):
+        damage(only(tmp_path / "shared", pattern))
+    for path in tmp_path.glob("shared/**/*"):
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    before = tree(tmp_path / "shared")
+    try:
+        code, checked, _ = run("cache", "verify", "--json")
+        assert code == 1
+        assert {finding["kind"] for finding in checked["damaged"]} >= {"raw", "converted"}
+        for finding in checked["damaged"]:
+            assert (finding["done"], finding["read_only"]) == ("left", True)
+            assert "VIDEOHUB_CACHE_RO" in finding["advice"]
+        assert "(read-only)" in run("cache", "list")[1]
+        code, found, _ = run("cache", "prune", "--older", "0d", "--keep", "0", "--yes", "--json")
+        assert (code, found["entries"]) == (0, [])
+        assert tree(tmp_path / "shared") == before
+    finally:
+        for path in tmp_path.glob("shared/**/*"):
+            path.chmod(0o755)
+
+
+def test_a_file_that_another_process_puts_there_meanwhile_is_judged_on_its_own(run, home, zoo, monkeypatch):
+    run("fetch", "first")
+    path = only(home, "raw/*")
+    good = path.read_bytes()
+    damage(path)
+    real = cache.sha256_of
+
+    def slow(file):
+        found = real(file)
+        if file == path and path.read_bytes() != good:
+            (path.parent / "new").write_bytes(good)
+            (path.parent / "new").replace(path)
+        return found
+
+    monkeypatch.setattr(cache, "sha256_of", slow)
+    assert run("cache", "verify", "--json")[:2][1]["damaged"] == []
+    assert path.read_bytes() == good
+
+
+def test_an_entry_that_goes_meanwhile_is_no_damage(run, home, zoo, monkeypatch):
+    run("fetch", "first")
+    path = only(home, "raw/*")
+
+    def gone(file):
+        file.unlink()
+        raise FileNotFoundError(2, "No such file or directory", str(file))
+
+    monkeypatch.setattr(cache, "sha256_of", gone)
+    assert run("cache", "verify", "--json")[1]["damaged"] == []
+    assert not path.exists()
+
+
+def test_what_the_disk_does_not_give_is_told_and_left_where_it_cannot_be_removed(run, home, zoo, monkeypatch):
+    run("fetch", "first")
+
+    def refused(file):
+        raise PermissionError(13, "Permission denied", str(file))
+
+    monkeypatch.setattr(cache, "sha256_of", refused)
+    monkeypatch.setattr(Path, "unlink", lambda path, missing_ok=False: refused(path))
+    (finding,) = run("cache", "verify", "--json")[1]["damaged"]
+    assert (finding["done"], finding["problem"]) == ("left", "cannot be read: Permission denied")
+    assert "cannot be removed: Permission denied" in finding["advice"]
+
+
+def test_a_download_under_way_is_neither_checked_nor_removed(run, home):
+    part = parts.Part(parts.Note("https://publisher.example/M.pkl", "https://mirror.example/M.pkl", None, None))
+    part.write(b"half")
+    code, checked, _ = run("cache", "verify", "--json")
+    assert (code, checked["checked"]) == (0, 0)
+    assert part.path.is_file()
+    part.drop()
+
+
+def test_what_a_read_only_layer_has_too_is_not_made_anew(run, home, tmp_path, zoo, monkeypatch):
+    run("fetch", "first")
+    shutil.copytree(home, tmp_path / "shared")
+    monkeypatch.setenv("VIDEOHUB_CACHE_RO", str(tmp_path / "shared"))
+    damage(only(home, "converted/*"))
+    (finding,) = run("cache", "verify", "--json")[1]["damaged"]
+    assert (finding["done"], finding["read_only"]) == ("removed", False)
+    assert "read-only layer has it" in finding["advice"]
+    assert not list(home.glob("converted/*"))
+    assert weights.fetch("first").parents[1] == tmp_path / "shared"
+
+
+def test_files_that_come_and_go_all_the_time_are_never_taken_for_damaged(run, home, zoo):
+    """One removes and fetches while another verifies: nothing sound is called damaged."""
+    ended = threading.Event()
+
+    def come_and_go():
+        while not ended.is_set():
+            weights.fetch("second")
+            for path in (*home.glob("raw/*"), *home.glob("converted/*")):
+                path.unlink()
+
+    with ThreadPoolExecutor(1) as pool:
+        working = pool.submit(come_and_go)
+        try:
+            for arguments in [("verify",), ("list",), ("prune", "--older", "1h", "--yes")] * 10:
+                code, found, _ = run("cache", *arguments, "--json")
+                assert code == 0, found
+        finally:
+            ended.set()
+        working.result()

@@ -1,0 +1,232 @@
+"""What is kept, and whose it is: every entry once, by its record, also in a cache that others left behind."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file, save_file
+
+from tests.inventory.looking import NAME, SHA256, caffe2, damage, entries, narrow, only, statuses, used
+from videohub import cli, registry, weights
+from videohub.convert import kept_weights
+from videohub.hub import pins
+
+
+def test_path_prints_our_own_folder_and_json_all_layers(run, home, tmp_path, monkeypatch):
+    monkeypatch.setenv("VIDEOHUB_CACHE_RO", str(tmp_path / "shared"))
+    assert run("cache", "path") == (0, f"{home}\n", "")
+    assert run("cache", "path", "--json")[1] == {
+        "path": str(home),
+        "layers": [{"path": str(tmp_path / "shared"), "read_only": True}, {"path": str(home), "read_only": False}],
+    }
+
+
+def test_an_empty_cache_is_listed_verified_and_not_made(run, home):
+    for verb in ("list", "verify", "pins"):
+        code, out, _ = run("cache", verb)
+        assert (code, narrow(out)) == (0, True)
+    assert not home.exists()
+
+
+def test_two_records_with_one_base_name_keep_what_is_theirs_apart(run, home, zoo):
+    run("fetch", "first", "second")
+    found = statuses(run)
+    assert found == {(kind, name): "spent" if kind == "raw" else "current"
+                     for kind in ("raw", "converted", "pin") for name in ("first", "second")}  # fmt: skip
+    for entry in entries(run):
+        if entry["kind"] == "raw":
+            assert entry["url"].endswith(f"/{entry['records'][0]}/MODEL.pkl")
+            assert Path(entry["path"]).read_bytes()[:100]
+    only(home, f"converted/{SHA256}-*").unlink()
+    assert statuses(run)["raw", "first"] == "current"
+    assert statuses(run)["raw", "second"] == "spent"
+
+
+def test_the_table_fits_eighty_columns_and_says_what_json_says(run, zoo):
+    run("fetch", "first", "second", NAME)
+    code, out, err = run("cache", "list")
+    assert (code, err, narrow(out)) == (0, "", True)
+    rows = [line.split() for line in out.splitlines() if line.startswith(("raw ", "converted ", "pin "))]
+    listed = [(entry["kind"], entry["status"], *entry["records"]) for entry in entries(run)]
+    assert [(row[0], row[1], row[-1]) for row in rows] == listed
+    assert len(listed) == 7
+    total = run("cache", "list", "--json")[1]["size"]
+    assert total == sum(entry["size"] for entry in entries(run))
+    assert f"7 entries, {total / 1e6:.3g} MB: raw 3.15 MB, converted 4.77 MB, pin " in out
+
+
+def test_the_longest_name_and_many_others_fit_eighty_columns(run, home):
+    record = registry.record("slowfast_r101_16x8_k600_nl_ava22_pretrain")
+    pins.pin(record.checkpoint.url, SHA256, 1)
+    for name in ("x" * 200, *"abcdef"):
+        (home / name).write_text("theirs")
+    _, out, _ = run("cache", "list")
+    assert narrow(out)
+    assert record.name in out
+    assert "and 4 more" in out
+    assert narrow(run("cache", "pins")[1])
+
+
+def test_weights_of_a_file_of_one_s_own_are_local(run, tmp_path, contents):
+    (tmp_path / "own.pkl").write_bytes(contents[1])
+    run("fetch", NAME, "--checkpoint", tmp_path / "own.pkl")
+    run("fetch", NAME)
+    assert sorted(entry["status"] for entry in entries(run)) == ["current", "local"]
+
+
+def test_weights_made_with_ignore_are_current(run, tmp_path):
+    (tmp_path / "own.pkl").write_bytes(caffe2(surprise_w=lambda blobs: blobs["pred_b"]))
+    weights.fetch(NAME, checkpoint=tmp_path / "own.pkl", ignore=["surprise*"])
+    assert statuses(run) == {("converted", NAME): "local"}
+    weights.fetch(NAME, ignore=["surprise*"])
+    assert sorted(entry["status"] for entry in entries(run)) == ["current", "local"]
+
+
+def test_weights_of_another_recipe_are_stale(run, monkeypatch):
+    with monkeypatch.context() as older:
+        older.setattr(weights, "_CONVERTER", 1)
+        weights.fetch(NAME)
+    assert statuses(run) == {("converted", NAME): "stale"}
+
+
+def test_a_published_file_that_its_record_does_not_name_any_more_is_stale(run, zoo):
+    run("fetch", "first")
+    zoo.write_text(zoo.read_text().replace("null    # not yet", "f" * 64, 1))
+    assert statuses(run) == {
+        ("raw", "first"): "stale",
+        ("converted", "first"): "stale",  # the record is part of the recipe
+        ("pin", "first"): "stale",
+    }
+
+
+def test_a_pin_that_the_registry_states_by_now_is_spent(run, zoo):
+    run("fetch", "first")
+    zoo.write_text(zoo.read_text().replace("null    # not yet", SHA256, 1))
+    assert statuses(run)["pin", "first"] == "spent"
+
+
+def test_what_belongs_to_a_registry_that_is_not_loaded_is_unknown(run, zoo, monkeypatch):
+    run("fetch", "first")
+    monkeypatch.delenv("VIDEOHUB_REGISTRY")
+    assert {entry["kind"]: entry["status"] for entry in entries(run)} == dict.fromkeys(
+        ("raw", "converted", "pin"), "unknown"
+    )
+    assert "MODEL.pkl" in run("cache", "list")[1].replace("\n", "")
+
+
+def test_a_date_in_the_future_is_now(run, home):
+    used(weights.fetch(NAME), -400)
+    (entry,) = entries(run)
+    assert entry["age_s"] == 0
+    assert " now " in run("cache", "list")[1]
+    code, found, _ = run("cache", "prune", "--older", "1h", "--json")
+    assert (code, found["entries"]) == (0, [])
+
+
+def test_a_cache_of_an_older_version_is_listed_and_nothing_of_it_is_taken_for_damaged(run, home, zoo):
+    """It wrote unnamed parts into raw/, pins without a source, and weights without a seal."""
+    run("fetch", "first")
+    path = only(home, "converted/*")
+    header = {key: value for key, value in kept_weights.origin(path).items() if key != "seal"}
+    save_file(load_file(path), path.with_name(f"{SHA256}-{'0' * 16}.safetensors"), metadata=header)
+    path.unlink()
+    pin = only(home, "pins/*")
+    pin.write_text(json.dumps({k: v for k, v in json.loads(pin.read_text()).items() if k != "source"}))
+    (home / "raw" / ".tmp1a2b3c.part").write_bytes(b"beginning")
+    used(home / "raw" / ".tmp1a2b3c.part", 3)
+    assert statuses(run) == {
+        ("raw", "first"): "current",
+        ("converted", "first"): "stale",
+        ("pin", "first"): "current",
+        ("partial",): "unfinished",
+    }
+    code, checked, _ = run("cache", "verify", "--json")
+    assert (code, checked["damaged"], len(checked["unchecked"])) == (0, [], 1)
+    assert "older version" in checked["unchecked"][0]["problem"]
+    assert narrow(run("cache", "verify")[1])
+    code, _, _ = run("cache", "prune", "--status", "stale", "--status", "unfinished", "--yes")
+    assert {entry["kind"] for entry in entries(run)} == {"raw", "pin"}
+
+
+def test_one_file_may_belong_to_several_records(run, zoo, publisher, contents):
+    publisher.publish("/second/MODEL.pkl", contents[0])
+    run("fetch", "first", "second")
+    assert statuses(run)["raw", "first", "second"] == "spent"
+    assert ("converted", "second") in statuses(run)
+
+
+def test_an_unbundled_registry_is_current_where_it_is_loaded(run, home, zoo, monkeypatch):
+    text = zoo.read_bytes()
+    kept = home / "registries" / f"{hashlib.sha256(text).hexdigest()[:16]}.yaml"
+    kept.parent.mkdir(parents=True)
+    kept.write_bytes(text)
+    assert statuses(run) == {("registry",): "unknown"}
+    monkeypatch.setenv("VIDEOHUB_REGISTRY", str(kept))
+    assert statuses(run) == {("registry",): "current"}
+    damage(kept)
+    (finding,) = run("cache", "verify", "--json")[1]["damaged"]
+    assert (finding["kind"], finding["done"]) == ("registry", "left")
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"videohub": "9.9", "record": "no JSON"},
+        {"videohub": "9.9", "record": "[]"},
+        {"videohub": "9.9", "record": json.dumps({"name": NAME}), "ignore": "no JSON"},
+        {"videohub": "9.9", "record": json.dumps({"name": "\x1b[31m" + "long" * 40})},
+        {"videohub": "9.9"},
+        {"other": "library"},
+        {},
+    ],
+)
+def test_weights_with_an_odd_header_are_listed_with_what_can_be_told(run, home, header):
+    path = home / "converted" / f"{SHA256}-{'0' * 16}.safetensors"
+    path.parent.mkdir(parents=True)
+    save_file({}, path, metadata=header)
+    (entry,) = entries(run)
+    expected = "stale" if "no JSON" in header.get("ignore", "") else "unknown" if "videohub" in header else "damaged"
+    assert entry["status"] == expected
+    _, out, _ = run("cache", "list")
+    assert narrow(out)
+    assert "\x1b" not in out
+
+
+def test_names_that_are_no_text_are_shown_and_never_in_the_way(run, home):
+    home.mkdir()
+    (Path(os.fsdecode(bytes(home) + b"/odd\xff\x1b[31m"))).write_text("theirs")
+    assert "\x1b" not in run("cache", "list")[1]
+    (entry,) = entries(run)
+    assert os.fsencode(entry["path"]) == bytes(home) + b"/odd\xff\x1b[31m"
+
+
+def test_a_cache_folder_that_is_none_is_said_to_be_so(run, home):
+    home.write_text("a file")
+    for verb in ("list", "verify", "pins"):
+        code, out, err = run("cache", verb)
+        assert (code, out) == (5, "")
+        assert "Not a directory" in err
+
+
+def test_a_registry_whose_table_does_not_exist_hinders_nothing(run, zoo):
+    zoo.write_text(zoo.read_text().replace("table: slowfast_caffe2", "table: of_tomorrow", 1))
+    run("fetch", "second")
+    assert statuses(run)["converted", "second"] == "current"
+
+
+@pytest.mark.parametrize("arguments", [["list"], ["path"], ["pins"], ["prune", "--status", "stale"]])
+def test_looking_at_the_cache_loads_neither_torch_nor_a_network_library(home, zoo, arguments):
+    weights.fetch(NAME)
+    code = (
+        f"import sys; sys.argv = ['videohub', 'cache', *{arguments!r}]; from videohub.cli import main; main();"
+        "print([name for name in ('torch', 'av', 'requests', 'huggingface_hub') if name in sys.modules])"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[2])}
+    out = subprocess.run([sys.executable, "-c", code], env=environment, check=True, capture_output=True, text=True)
+    assert out.stdout.splitlines()[-1] == "[]"

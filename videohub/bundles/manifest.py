@@ -1,0 +1,189 @@
+"""What a bundle is: a plain tar whose first member says what every other one is.
+
+bundle.json                      the manifest
+converted/<record>.safetensors   weights as videohub keeps them
+labels/<set>.json                class names, in the order of a network's outputs
+registry.yaml                    the records, as `videohub.registry.load` reads them
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated, Any
+from urllib.parse import unquote
+
+import msgspec
+
+import videohub
+from videohub.errors import FormatError, UnsafeFileError
+from videohub.registry.schema import Count, Protocol, Record, Sha256
+from videohub.registry.writing import is_local
+
+MANIFEST = "bundle.json"
+REGISTRY = "registry.yaml"
+SCHEMA_VERSION = 1
+LARGEST_TEXT = 4 << 20  # of the manifest, the registry and the labels each; the whole zoo takes a twentieth
+LARGEST_WEIGHTS = 16 << 30
+
+
+class _Value(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A part of a manifest: nothing in it is unknown to this version."""
+
+
+class Member(_Value, frozen=True):
+    """A file of the bundle."""
+
+    name: str
+    size: Annotated[int, msgspec.Meta(ge=0)]
+    sha256: Sha256
+
+
+class Packed(_Value, frozen=True):
+    """A record whose weights are in the bundle."""
+
+    record: Record  # portable: a file on the packer's machine has its name only
+    sha256: Sha256  # of the published file
+    size: Count | None  # of the published file
+    recipe: Sha256  # how the published file became these weights
+
+
+class Manifest(_Value, frozen=True):
+    """Everything in a bundle. `ancestors` are records that the others started from; their weights are not here."""
+
+    schema_version: int
+    videohub: str
+    records: Annotated[list[Packed], msgspec.Meta(min_length=1)]
+    ancestors: list[Record]
+    members: list[Member]
+
+    def member(self, name: str) -> Member:
+        """Return the member of this name, which `decode` has found to be there."""
+        return next(member for member in self.members if member.name == name)
+
+    def label_sets(self) -> dict[str, str]:
+        """Return the label sets that the bundle holds, by the name of their member."""
+        sets = {labels_member(packed.record.labels): packed.record.labels for packed in self.records}
+        return {member.name: sets[member.name] for member in self.members if member.name in sets}
+
+
+class _Head(msgspec.Struct):
+    """What a manifest of any version has."""
+
+    schema_version: int
+    videohub: str
+
+
+def weights_member(record: Record) -> str:
+    """Return the name under which a bundle holds the weights of a record."""
+    return f"converted/{record.name}.safetensors"
+
+
+def labels_member(label_set: str) -> str:
+    """Return the name under which a bundle holds the names of a label set."""
+    return f"labels/{label_set}.json"
+
+
+def as_json(value: Any) -> bytes:
+    """Return a value as the members of a bundle hold it: JSON that people can read, too."""
+    return msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"
+
+
+def decode(raw: bytes, source: str) -> Manifest:
+    """Return the manifest of the bundle `source`, in which everything agrees with everything else.
+
+    Raises: FormatError if it does not, or if it was written for a newer videohub; UnsafeFileError for names of files
+        that lead elsewhere.
+    """
+    made_by = ""
+    try:
+        head = msgspec.json.decode(raw, type=_Head)
+        made_by = f"It was written by videohub {head.videohub!r:.40}, this is {videohub.__version__}. "
+        if head.schema_version != SCHEMA_VERSION:
+            raise FormatError(
+                f"{source}: a bundle of version {head.schema_version}, and this videohub reads {SCHEMA_VERSION}.\n"
+                f"  {made_by}Update videohub here, or bundle again with the version that is here."
+            )
+        manifest = msgspec.json.decode(raw, type=Manifest)
+    except (ValueError, RecursionError) as error:  # msgspec's own errors are ValueErrors, and not its only ones
+        raise FormatError(
+            f"{source}: its {MANIFEST} cannot be understood ({error!s:.200}).\n"
+            f"  {made_by}If the versions agree, it is damaged or not to be trusted; else bundle again with this one."
+        ) from None
+    for what in _contradictions(manifest):
+        raise FormatError(
+            f"{source}: its {MANIFEST} {what}.\n  The bundle is damaged or not to be trusted: bundle again."
+        )
+    for record in (*(packed.record for packed in manifest.records), *manifest.ancestors):
+        _check_portable(record, source)
+    return manifest
+
+
+def obstacle(record: Record) -> str | None:
+    """Return why `load` on another machine would never look for the weights of a record, None if it would."""
+    published = record.checkpoint
+    if record.status != "available" or published.url is None:
+        return (
+            f"is {record.status}: no machine looks for published weights of it.\n"
+            f"  `videohub convert FILE --model {record.name} -o {record.name}.safetensors` makes a file that\n"
+            "  --checkpoint takes anywhere"
+        )
+    if is_local(published.url) and published.sha256 is None:
+        return (
+            f"lies on this machine ({published.url}) and its record states no sha256, by which another one could\n"
+            "  know its weights. State checkpoint.sha256 in the record"
+        )
+    return None
+
+
+def needs_pin(packed: Packed) -> bool:
+    """Tell whether a machine knows the weights only if the digest of the record's URL is remembered there."""
+    return packed.record.checkpoint.sha256 is None
+
+
+def _contradictions(manifest: Manifest) -> Iterable[str]:
+    """Yield what cannot be in a bundle that `videohub bundle` wrote."""
+    records = [packed.record for packed in manifest.records]
+    names = [record.name for record in (*records, *manifest.ancestors)]
+    if odd := [name for name in names if not name.isidentifier()]:
+        yield f"has a record called {odd[0]!r:.80}"
+    if len({name.casefold() for name in names}) < len(names):
+        yield "has a record twice"
+    protocols: dict[str, Protocol] = {}
+    for record in (*records, *manifest.ancestors):
+        if protocols.setdefault(record.protocol.name, record.protocol) != record.protocol:
+            yield f"has two protocols called {record.protocol.name!r:.80}"
+    digests: dict[str | None, str] = {}
+    for packed in manifest.records:
+        name, published = packed.record.name, packed.record.checkpoint
+        if why := obstacle(packed.record):
+            yield f"has {name}, which {why}"
+        if published.sha256 not in (None, packed.sha256):
+            yield f"gives {name} the sha256 {packed.sha256}, and its record says {published.sha256}"
+        if published.size is not None and packed.size != published.size:
+            yield f"gives {name} the size {packed.size}, and its record says {published.size}"
+        if needs_pin(packed) and packed.size is None:
+            yield f"does not know the size of the published file of {name}"
+        if needs_pin(packed) and digests.setdefault(published.url, packed.sha256) != packed.sha256:
+            yield f"has two digests for {published.url!r:.200}"
+    wanted = {REGISTRY, *map(weights_member, records)}
+    allowed = wanted | {labels_member(record.labels) for record in records}
+    listed = [member.name for member in manifest.members]
+    if len(set(listed)) < len(listed) or not wanted <= set(listed) <= allowed:
+        odd = sorted(wanted - set(listed)) or sorted(set(listed) - allowed) or sorted(listed)
+        yield f"lists other members than its records need, such as {odd[0]!r:.80}"
+    for member in manifest.members:
+        if member.size > (LARGEST_WEIGHTS if member.name.startswith("converted/") else LARGEST_TEXT):
+            yield f"has {member.name!r:.80} of {member.size} bytes, more than any bundle needs"
+
+
+def _check_portable(record: Record, source: str) -> None:
+    """Refuse a record that names a file on this machine; it could be any."""
+    url = record.checkpoint.url
+    if url is None or not is_local(url):
+        return
+    name = unquote(url)
+    if "/" in name or "\\" in name or ":" in name or name in ("", ".", "..") or "\0" in name:
+        raise UnsafeFileError(
+            f"{source}: its record {record.name} names the file {url!r:.200}, expected a name without a folder.\n"
+            "  Nothing was written. The bundle was made to reach other files, or by mistake: do not use it."
+        )

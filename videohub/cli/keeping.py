@@ -1,0 +1,200 @@
+"""The cache's verbs: path, list, verify, prune, pins."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
+
+import click
+
+from videohub.cli.options import print_json, with_json
+
+_CONDITIONS = "--older 30d, --keep 10GB, --status stale"
+
+_Parser: TypeAlias = Callable[[click.Context, click.Parameter, "str | None"], "float | None"]
+
+
+def _amount(units: Mapping[str, float], example: str) -> _Parser:
+    """Return what reads a number with a unit."""
+
+    def read(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
+        if value is None:
+            return None
+        found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) ?([a-z]*)", value.strip().lower())
+        if found is None or found[2] not in units:
+            raise click.BadParameter(f"found {value!r}, expected something like {example}", ctx=ctx, param=param)
+        return float(found[1]) * units[found[2]]
+
+    return read
+
+
+_age = _amount({"h": 3600, "d": 86400, "w": 7 * 86400}, "12h, 30d or 8w")
+_size = _amount(
+    {"": 1, "b": 1, **{prefix + end: base**power for power, prefix in enumerate("kmgt", 1)
+                       for end, base in (("", 1000), ("b", 1000), ("ib", 1024))}},
+    "500MB, 10GB or 10GiB",
+)  # fmt: skip
+_STATUSES = ["stale", "spent", "unfinished", "damaged", "local", "unknown", "current"]
+
+
+@click.group()
+def cache() -> None:
+    """See what is kept on this machine, check it, and make room."""
+
+
+@cache.command()
+@with_json
+def path(as_json: bool) -> None:
+    """Print the folder that downloads and weights are kept in."""
+    from videohub.hub import keeping
+    from videohub.hub.cache import home
+
+    if as_json:
+        layers = [{"path": str(layer), "read_only": shared} for layer, shared in keeping.layers()]
+        print_json({"path": str(home()), "layers": layers})
+    else:
+        click.echo(os.fsencode(home()))  # the very bytes, for a script
+
+
+@cache.command("list")
+@with_json
+def list_(as_json: bool) -> None:
+    """List everything in the cache: its size, its last use, and the records it belongs to.
+
+    \b
+    current     a record would use it
+    spent       not needed any more: what is made from it is here
+    stale       belongs to a record, a table or a converter as they were
+    local       made from a file given with --checkpoint
+    unknown     no record known here names it; perhaps one of another registry
+    unfinished  a download or a conversion that was cut off
+    at work     a process may be writing it
+    damaged     `videohub cache verify` mends or removes it
+    """
+    from videohub.inventory.listing import listing
+
+    layers = listing()
+    if as_json:
+        print_json({"size": sum(layer.size for layer in layers), "layers": [layer.facts() for layer in layers]})
+    else:
+        from videohub import terminal
+
+        terminal.print_cache(layers)
+
+
+@cache.command()
+@with_json
+def verify(as_json: bool) -> None:
+    """Read everything again; what is damaged is made anew from what is here, or removed. Exit code 1: some was."""
+    from videohub.inventory import checking
+
+    checked = checking.check()
+    if as_json:
+        print_json(checked)
+    else:
+        from videohub import terminal
+
+        terminal.print_checked(checked)
+    sys.exit(1 if checked.damaged else 0)
+
+
+@cache.command()
+@click.option(
+    "--older", "older_s", callback=_age, metavar="AGE", help="What was not used for so long, such as 30d, 12h or 8w."
+)
+@click.option(
+    "--keep",
+    callback=_size,
+    metavar="SIZE",
+    help="Least recently used first, until the cache takes at most this, such as 10GB.",
+)
+@click.option("--status", "statuses", multiple=True, type=click.Choice(_STATUSES), help="As `cache list` shows it.")
+@click.option("--yes", is_flag=True, help="Remove it; without this, only tell what would go.")
+@with_json
+def prune(older_s: float | None, keep: float | None, statuses: tuple[str, ...], yes: bool, as_json: bool) -> None:
+    """Make room: tell what would go, and with --yes remove it.
+
+    Several conditions narrow each other; several --status widen. What is removed can be fetched again, except what
+    is `local`. Pins, read-only layers and what others put into the folder are never touched.
+    """
+    from videohub.inventory import pruning
+
+    if older_s is None and keep is None and not statuses:
+        raise click.UsageError(
+            f"say what may go: {_CONDITIONS}, or several of them.\n"
+            f"  --status is one of {', '.join(_STATUSES)}; `videohub cache list` shows it."
+        )
+    pruned = pruning.prune(older_s=older_s, keep=keep, statuses=statuses, remove=yes)
+    if as_json:
+        print_json(pruned.facts())
+    else:
+        from videohub import terminal
+
+        terminal.print_pruned(pruned)
+
+
+@cache.command()
+@click.option("--patch", "as_patch", is_flag=True, help="Print what fills sha256 and size in registry files.")
+@click.option("--forget", "names", multiple=True, metavar="NAME", help="A record, or a URL, to be trusted anew.")
+@with_json
+def pins(as_patch: bool, names: tuple[str, ...], as_json: bool) -> None:
+    """Show the digests that were first seen here, of files for which nobody has published one.
+
+    \b
+    videohub cache pins --patch | git apply  puts them into the registry
+    videohub cache pins --forget NAME        lets the next fetch take what comes
+    """
+    if as_patch and names:
+        raise click.UsageError("--patch and --forget are two different things; give one of them")
+    if as_patch:
+        _print_patch(as_json=as_json)
+    elif names:
+        _forget(names, as_json=as_json)
+    else:
+        _print_pins(as_json=as_json)
+
+
+def _print_pins(*, as_json: bool) -> None:
+    from videohub.inventory import pinned
+
+    found = pinned.pinned()
+    if as_json:
+        print_json(found)
+    else:
+        from videohub import terminal
+
+        terminal.print_pins(found)
+
+
+def _print_patch(*, as_json: bool) -> None:
+    """Print the patch to stdout, alone so that it can be piped; what is left to do by hand goes to stderr."""
+    from videohub.inventory import pinned
+
+    made = pinned.patch()
+    if as_json:
+        print_json(made)
+        return
+    click.echo(made.text, nl=False)
+    for name, why in made.left.items():
+        click.echo(f"{name}: {why}", err=True)
+    if not made.text and not made.left:
+        click.echo("nothing to fill: the registry states what was first seen here, or nothing was", err=True)
+
+
+def _forget(names: tuple[str, ...], *, as_json: bool) -> None:
+    from videohub.inventory import pinned
+
+    forgotten = [pinned.forget(name) for name in names]
+    if as_json:
+        print_json(forgotten)
+        return
+    for one in forgotten:
+        if not one.was_pinned:
+            click.echo(f"{one.name}: nothing was known of {one.url}")
+        elif one.sha256 is None:
+            click.echo(f"{one.name}: forgot {one.url}, whose pin was damaged")
+        else:
+            click.echo(f"{one.name}: forgot {one.url}\n  sha256 {one.sha256}, first seen {one.first_seen}")

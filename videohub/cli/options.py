@@ -1,0 +1,27 @@
+"""What several verbs share: their options, and how values are printed for a program."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+with_json = click.option("--json", "as_json", is_flag=True, help="Print the same values for a program.")
+with_checkpoint = click.option(
+    "--checkpoint", type=click.Path(path_type=Path), help="A local copy of the published file, instead of its URL."
+)
+with_device = click.option("--device", default="cpu", show_default=True, help='Where the model runs, such as "cuda".')
+with_ignore = click.option(
+    "--ignore", multiple=True, metavar="PATTERN", help="Published keys to leave aside knowingly."
+)
+
+
+def print_json(value: Any) -> None:
+    """Print a value to stdout as JSON that people can read, too."""
+    try:
+        click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2))
+    except UnicodeEncodeError:  # a path that is no UTF-8; Python's json escapes it and reads it back
+        click.echo(json.dumps(msgspec.to_builtins(value), indent=2))

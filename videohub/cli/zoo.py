@@ -1,0 +1,83 @@
+"""The zoo's verbs: list, show, fetch, convert."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from videohub import registry
+from videohub.cli.options import print_json, with_checkpoint, with_ignore, with_json
+
+
+@click.command("list")
+@click.argument("pattern", default="*")
+@click.option("--dataset", help="kinetics400, ava (every version), kinetics (every one), ssv2, …")
+@click.option("--arch", help="c2d, i3d, i3d_nln, slow, slowfast, resnet; * and ? match.")
+@click.option("--depth", help="R50, R101.")
+@click.option("--status", help="available, unreleased, broken.")
+@with_json
+def list_(pattern: str, as_json: bool, **filters: str | None) -> None:
+    """List the records whose name matches PATTERN (* and ? match) and that fit the filters."""
+    known = registry.default()
+    records = [known.records[name] for name in known.select(pattern, **filters)]
+    if as_json:
+        print_json(records)
+    else:
+        from videohub import terminal
+
+        terminal.print_records(records)
+
+
+@click.command()
+@click.argument("name")
+@with_json
+def show(name: str, as_json: bool) -> None:
+    """Show everything that is known of one record."""
+    record = registry.record(name)
+    if as_json:
+        print_json(record)
+    else:
+        from videohub import terminal
+
+        terminal.print_record(record)
+
+
+@click.command()
+@click.argument("names", nargs=-1, required=True)
+@with_checkpoint
+@with_ignore
+@with_json
+def fetch(names: tuple[str, ...], checkpoint: Path | None, ignore: tuple[str, ...], as_json: bool) -> None:
+    """Download, prove and convert records into the cache; prints where their weights lie."""
+    from videohub import weights
+
+    if checkpoint is not None and len(names) > 1:
+        raise click.UsageError(f"--checkpoint is one file, and {len(names)} records were named")
+    paths = {registry.record(name).name: str(weights.fetch(name, checkpoint=checkpoint, ignore=ignore))
+             for name in names}  # fmt: skip
+    if as_json:
+        print_json(paths)
+    else:
+        for path in paths.values():
+            click.echo(path)
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--model", required=True, help="The record whose network the file holds.")
+@click.option("-o", "--out", required=True, type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--to", "family", type=click.Choice(["videohub", "caffe2", "pyslowfast"]), default="videohub",
+              show_default=True, help="Whose names and file format to write.")  # fmt: skip
+@with_ignore
+@with_json
+def convert(file: Path, model: str, out: Path, family: str, ignore: tuple[str, ...], as_json: bool) -> None:
+    """Read a checkpoint FILE of any known kind, prove that it is the model, and write it as another kind."""
+    from videohub import weights
+
+    record = registry.record(model)
+    written = weights.convert_file(file, record, out, family=family, ignore=ignore)
+    if as_json:
+        print_json(written)
+    else:
+        click.echo(f"{written.out}: {written.tensors} tensors of {record.name}, from {written.described}")

@@ -1,0 +1,224 @@
+"""Every entry of the cache with the records that it belongs to, and whether they would use it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, TypeAlias
+
+import msgspec
+
+from videohub import registry, weights
+from videohub.convert import kept_weights
+from videohub.errors import FormatError, VideohubError
+from videohub.hub import cache, keeping, sources
+from videohub.hub.keeping import Entry
+from videohub.hub.pins import Pin
+from videohub.registry.schema import Record
+
+Status: TypeAlias = Literal[
+    "current",  # a record known here would use it
+    "spent",  # a published file whose converted weights are here, a pin of what the registry states by now
+    "stale",  # belongs to a record, a table or a converter as they were
+    "local",  # made from a file given with --checkpoint, and not from the one that its record names
+    "unknown",  # no record known here names it
+    "unfinished",  # a download or a conversion that was cut off
+    "damaged",
+    "at work",  # a process may be writing it
+    "not ours",
+]
+
+
+@dataclass(frozen=True)
+class Item:
+    """One entry of the cache, and what it is to the records known here."""
+
+    entry: Entry
+    status: Status
+    records: Sequence[str] = ()
+    url: str | None = None
+    problem: str | None = None
+
+    @property
+    def age_s(self) -> float:
+        """Seconds since the last use; 0 where a clock that jumped says that it is yet to come."""
+        return max(0.0, time.time() - self.entry.used)
+
+    def facts(self) -> dict[str, Any]:
+        """Return the values that --json prints."""
+        return {
+            "kind": self.entry.kind,
+            "status": self.status,
+            "records": list(self.records),
+            "size": self.entry.size,
+            "age_s": round(self.age_s),
+            "path": str(self.entry.path),
+            "layer": str(self.entry.layer),
+            "read_only": self.entry.shared,
+            "sha256": self.entry.sha256,
+            "url": self.url,
+            "problem": self.problem,
+        }
+
+
+def items() -> list[Item]:
+    """Return everything in the cache, layer by layer.
+
+    Raises: CacheError if a folder cannot be read; RegistryError.
+    """
+    entries = keeping.entries()
+    known = Known(entries)
+    return [known.item(entry) for entry in entries]
+
+
+class Known:
+    """What the records known here say of digests, URLs and converted weights, with the pins of the cache."""
+
+    def __init__(self, entries: Sequence[Entry]) -> None:
+        self.records = registry.default().records
+        self.pins: dict[str, Pin] = {}
+        for entry in entries:
+            if entry.pin:
+                self.pins.setdefault(entry.pin.url, entry.pin)  # the first layer's binds
+        self._recipes = {name: recipe for name, record in self.records.items() if (recipe := _recipe(record))}
+        self._headers = {entry.path: _header(entry) for entry in entries if entry.kind == "converted"}
+
+    def digest(self, record: Record) -> str | None:
+        """Return the digest of a record's published file, as far as it is known here."""
+        pin = self.pins.get(record.checkpoint.url or "")
+        return record.checkpoint.sha256 or (pin.sha256 if pin else None)
+
+    def maker(self, entry: Entry) -> tuple[Record, list[str]] | None:
+        """Return the record, and what it was told to ignore, that would make converted weights of this name today."""
+        for name, recipe in self._recipes.items():
+            if entry.path.name == cache.converted_name(entry.sha256 or "", recipe):
+                return self.records[name], []
+        header, _ = self._headers[entry.path]
+        record, ignore = self.records.get(_name_in(header)), _ignored_in(header)
+        making = _recipe(record, ignore) if record and ignore else None
+        if record and making and entry.path.name == cache.converted_name(entry.sha256 or "", making):
+            return record, ignore
+        return None
+
+    def is_unsealed(self, entry: Entry) -> bool:
+        """Tell whether converted weights are of a version that did not seal them."""
+        header, problem = self._headers.get(entry.path, ({}, "is none"))
+        return problem is None and "seal" not in header
+
+    def item(self, entry: Entry) -> Item:
+        """Return an entry with what it is to the records."""
+        if entry.kind == "other":
+            return Item(entry, "not ours")
+        if entry.kind == "raw":
+            return self._raw(entry)
+        if entry.kind == "converted":
+            return self._of_weights(entry)
+        if entry.kind == "pin":
+            return self._of_pin(entry)
+        if entry.kind == "registry":
+            return Item(entry, "current" if entry.path.resolve() in registry.files() else "unknown")
+        status: Status = "at work" if entry.at_work else "unfinished"
+        return Item(entry, status, self._working_on(entry), entry.url)
+
+    def _raw(self, entry: Entry) -> Item:
+        names = [
+            name
+            for name, record in self.records.items()
+            if self.digest(record) == entry.sha256 and not (record.checkpoint.url or "").startswith("file:")
+        ]
+        pins = [pin for pin in self.pins.values() if pin.sha256 == entry.sha256]
+        url = next((self.records[name].checkpoint.url for name in names), pins[0].url if pins else None)
+        item = Item(entry, "current", names, url)
+        sizes = {self.records[name].checkpoint.size for name in names} | {pin.size for pin in pins}
+        if sizes - {None, entry.size}:
+            stated = next(iter(sizes - {None, entry.size}))
+            return replace(item, status="damaged", problem=f"has {entry.size} bytes, expected {stated}")
+        if names:
+            weights_here = {path.name for path in self._headers}
+            wanted = {cache.converted_name(entry.sha256 or "", self._recipes.get(name, "")) for name in names}
+            return replace(item, status="spent" if wanted <= weights_here else "current")
+        was = [
+            name
+            for path, (header, _) in self._headers.items()
+            if path.name.startswith(f"{entry.sha256}-") and (name := _name_in(header)) in self.records
+        ]
+        return replace(item, status="stale" if was else "unknown", records=list(dict.fromkeys(was)))
+
+    def _of_weights(self, entry: Entry) -> Item:
+        header, problem = self._headers[entry.path]
+        made = self.maker(entry)
+        name = made[0].name if made else _name_in(header)
+        item = Item(entry, "stale", [name] if name else [], problem=problem)
+        if problem:
+            return replace(item, status="damaged")
+        if name not in self.records:
+            return replace(item, status="unknown")
+        if made is None:
+            return item
+        published, url = self.digest(made[0]), made[0].checkpoint.url or ""
+        if published is None and url.startswith("file:"):  # hashing it would make a listing slow; its name will do
+            return replace(item, status="current" if header.get("source") == sources.path_of(url).name else "local")
+        return replace(item, status="current" if published == entry.sha256 else "local")
+
+    def _of_pin(self, entry: Entry) -> Item:
+        named = [
+            record
+            for record in self.records.values()
+            if record.checkpoint.url and cache.key_of(record.checkpoint.url) == entry.path.stem
+        ]
+        url = entry.url or next((record.checkpoint.url for record in named), None)
+        item = Item(entry, "current", [record.name for record in named], url, entry.problem)
+        if entry.problem:
+            return replace(item, status="damaged")
+        stated = {record.checkpoint.sha256 for record in named}
+        if not named:
+            return replace(item, status="unknown")
+        if None in stated:
+            return item
+        return replace(item, status="spent" if entry.sha256 in stated else "stale")
+
+    def _working_on(self, entry: Entry) -> list[str]:
+        """Return the records that a download or a conversion is of."""
+        work = keeping.work_of(entry.path)
+        return [
+            name
+            for name, record in self.records.items()
+            if work in (cache.key_of(record.checkpoint.url or "")[:32], (self.digest(record) or "")[:32])
+        ]
+
+
+def _recipe(record: Record, ignore: Sequence[str] = ()) -> str | None:
+    """Return the recipe of a record, None where a record has no table: then nothing can be made for it."""
+    try:
+        return weights.recipe(record, ignore)
+    except VideohubError:
+        return None
+
+
+def _header(entry: Entry) -> tuple[dict[str, str], str | None]:
+    """Return what converted weights say of themselves, or nothing and why."""
+    try:
+        with keeping.unnoticed(entry.path):
+            return kept_weights.origin(entry.path), None
+    except FormatError as error:
+        return {}, str(error).removeprefix(f"{entry.path}: ")
+    except OSError as error:
+        return {}, f"cannot be read: {error.strerror}"
+
+
+def _name_in(header: dict[str, str]) -> str:
+    """Return the name of the record that converted weights were made for, or nothing."""
+    try:
+        return str(json.loads(header.get("record", "{}"))["name"])
+    except (ValueError, KeyError, TypeError):
+        return ""
+
+
+def _ignored_in(header: dict[str, str]) -> list[str]:
+    """Return the patterns of published keys that were left aside when weights were made."""
+    try:
+        return msgspec.json.decode(header.get("ignore", "[]"), type=list[str])
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return []

@@ -1,0 +1,125 @@
+"""What is learnt of published files goes into the registry's files: nulls become values, all else stays as written."""
+
+from __future__ import annotations
+
+import difflib
+import io
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import yaml
+
+from videohub import resources
+from videohub.registry import strict_yaml
+
+Learnt: TypeAlias = Mapping[str, Mapping[str, str | int]]  # record -> field of its checkpoint -> value
+_NULL = "tag:yaml.org,2002:null"
+
+
+@dataclass(frozen=True)
+class Patch:
+    """Changes to registry files, as `git apply` and `patch -p1` take them, and what has to be written by hand."""
+
+    text: str
+    files: list[str]
+    records: list[str]
+    left: dict[str, str]  # record -> why
+
+
+def patch(learnt: Learnt, files: list[Path]) -> Patch:
+    """Return what fills the nulls of records' checkpoints in their registry files.
+
+    Raises: RegistryError if a file cannot be read.
+    """
+    texts: dict[str, str] = {}
+    records: list[str] = []
+    left: dict[str, str] = {}
+    for file in files:
+        names = strict_yaml.read(file).value["records"]
+        here = {name: fields for name, fields in learnt.items() if name in names}
+        if not here:
+            continue
+        with file.open(encoding="utf-8", newline="") as opened:  # line ends stay what they are
+            before = opened.read()
+        after, by_hand = fill(before, here)
+        left |= by_hand
+        records += [name for name in here if name not in by_hand]
+        if after != before:
+            texts[str(file)] = _difference(file, before, after)
+    return Patch("".join(texts.values()), list(texts), records, left)
+
+
+def fill(text: str, learnt: Learnt) -> tuple[str, dict[str, str]]:
+    """Return a registry file's text with nulls filled, and which records have to be filled by hand, and why.
+
+    Each null is replaced where it stands, in block and in flow style; no other character changes.
+    """
+    root = yaml.compose(text, Loader=yaml.SafeLoader)  # unlike the C loader it counts every character
+    uses = Counter(_references(root))
+    changes: list[tuple[int, int, str]] = []
+    left: dict[str, str] = {}
+    for name, fields in learnt.items():
+        paths = [_follow(root, ["records", name, "checkpoint", field]) for field in fields]
+        if any(len(path) < 5 or any(uses[id(node)] > 1 for node in path) for path in paths):
+            said = ", ".join(f"{field}: {_written(value)}" for field, value in fields.items())
+            left[name] = f"its checkpoint is shared through an alias or `<<`. Write by hand: {said}"
+            continue
+        for path, value in zip(paths, fields.values(), strict=True):
+            if path[-1].tag == _NULL:
+                changes.append((path[-1].start_mark.index, path[-1].end_mark.index, _written(value)))
+    for start, end, written in sorted(changes, reverse=True):
+        text = text[:start] + written + text[end:]
+    return text, left
+
+
+def _references(node: Any, seen: set[int] | None = None) -> Iterator[int]:
+    """Yield the id of each node once for every place that refers to it."""
+    seen = set() if seen is None else seen
+    yield id(node)
+    if id(node) in seen:
+        return
+    seen.add(id(node))
+    if isinstance(node, yaml.MappingNode):
+        for _, value in node.value:
+            yield from _references(value, seen)
+    elif isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            yield from _references(item, seen)
+
+
+def _follow(root: Any, keys: list[str]) -> list[Any]:
+    """Return the nodes on the way along `keys`, as far as it goes without aliases for merged mappings."""
+    path = [root]
+    for key in keys:
+        pairs = path[-1].value if isinstance(path[-1], yaml.MappingNode) else []
+        found = [value for name, value in pairs if name.value == key]
+        if not found:
+            break
+        path.append(found[0])
+    return path
+
+
+def _written(value: str | int) -> str:
+    """Return a value as it stands in a registry file; a digest that YAML would take for a number is quoted."""
+    text = str(value)
+    return f'"{text}"' if isinstance(value, str) and not isinstance(yaml.safe_load(text), str) else text
+
+
+def _difference(file: Path, before: str, after: str) -> str:
+    """Return a unified diff under a line that says where it applies."""
+    folder, name = _place(file)
+    old, new = (io.StringIO(text).readlines() for text in (before, after))  # str.splitlines splits at more than \n
+    lines = difflib.unified_diff(old, new, f"a/{name}", f"b/{name}")
+    ended = (line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
+    return f"# {file}: apply with `patch -p1` or `git apply` in {folder}\n" + "".join(ended)
+
+
+def _place(file: Path) -> tuple[Path, str]:
+    """Return the folder that a patch applies in, the top of a repository if there is one, and the name there."""
+    if file == resources.registry_file().resolve():
+        return file.parent, file.name  # at the top of our repository, wherever a wheel has it
+    top = next((folder for folder in file.parents if (folder / ".git").exists()), file.parent)
+    return top, file.relative_to(top).as_posix()

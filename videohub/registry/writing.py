@@ -1,0 +1,112 @@
+"""Records become a registry file again: readable, in the order of their fields, and read back to the same values."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Container, Iterable
+from decimal import Decimal
+from typing import Any
+from urllib.parse import unquote
+
+import msgspec
+
+from videohub.errors import RegistryError
+from videohub.registry.reading import SCHEMA_VERSION
+from videohub.registry.schema import Protocol, Record
+
+_WIDTH = 120
+
+
+def text(records: Iterable[Record], *, known: Container[str] = ()) -> str:
+    """Return a registry file of these records and the protocols that they refer to.
+
+    The same records give the same text, whatever versions of the libraries are at work: bundles compare it.
+    A file on this machine is named as one that lies beside the registry.
+
+    Args:
+        records: What to write, in this order; none of their names may come twice.
+        known: Names of protocols that another file states; the text refers to them only.
+    Raises: RegistryError if one name stands for two protocols.
+    """
+    protocols: dict[str, Protocol] = {}
+    written: dict[str, Any] = {}
+    for record in records:
+        protocol = record.protocol
+        if protocols.setdefault(protocol.name, protocol) != protocol:
+            raise RegistryError(f"{record.name}: its protocol {protocol.name} is another than that of other records")
+        written[record.name] = _fields(record)
+    stated = {name: _fields(protocol) for name, protocol in protocols.items() if name not in known}
+    sections = [*_section("protocols", stated), "", *_section("records", written)]
+    return "\n".join([f"schema_version: {SCHEMA_VERSION}", "", *sections]) + "\n"
+
+
+def is_local(url: str) -> bool:
+    """Tell whether a record's URL is a file's: of this machine, or one beside the registry."""
+    return url.casefold().startswith("file:") or "://" not in url
+
+
+def _fields(value: Record | Protocol) -> dict[str, Any]:
+    """Return the fields as a file has them: the name is the key there, and a protocol is referred to."""
+    fields: dict[str, Any] = msgspec.to_builtins(value)
+    del fields["name"]
+    if isinstance(value, Record):
+        fields["protocol"] = value.protocol.name
+        if (url := value.checkpoint.url) and is_local(url):
+            fields["checkpoint"]["url"] = unquote(url.rpartition("/")[2])
+    return fields
+
+
+def _section(name: str, entries: dict[str, dict[str, Any]]) -> list[str]:
+    """Return the lines of a section: a paragraph for each entry, and a line or more for each of its fields."""
+    lines = [f"{name}:" if entries else f"{name}: {{}}"]
+    for key, fields in entries.items():
+        lines += ["", f"  {_key(key)}:"]
+        lines += [line for field, value in fields.items() for line in _field(field, value, "    ")]
+    return lines
+
+
+def _field(name: str, value: Any, indent: str) -> list[str]:
+    """Return the lines of a field: one where that fits, else one for each part of it."""
+    start, inner = f"{indent}{_key(name)}:", f"{indent}  "
+    line = f"{start} {_flow(value)}"
+    if len(line) > _WIDTH and isinstance(value, dict):
+        return [start, *(line for key, part in value.items() for line in _field(key, part, inner))]
+    if len(line) > _WIDTH and isinstance(value, list):
+        return [start, *(f"{inner}- {_flow(part)}" for part in value)]
+    return [line]
+
+
+def _flow(value: Any) -> str:
+    """Return a value in one line."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{_key(name)}: {_flow(part)}" for name, part in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_flow, value)) + "]"
+    if isinstance(value, str):
+        return _quoted(value)
+    if isinstance(value, float):  # 1e-05 is text to YAML 1.1
+        plain = f"{Decimal(repr(value)):f}"
+        return plain if "." in plain else f"{plain}.0"
+    return json.dumps(value)
+
+
+def _key(name: str) -> str:
+    """Return a key, quoted if YAML could take it for anything but text."""
+    plain = re.fullmatch(r"[a-z_]\w*", name, re.ASCII | re.IGNORECASE)
+    return name if plain and name.casefold() not in _GUESSED else _quoted(name)
+
+
+_GUESSED = {"yes", "no", "y", "n", "on", "off", "true", "false", "null"}
+
+# What YAML 1.1 would fold, refuse or lose in a quoted text: line ends of its own, controls, surrogates.
+_ESCAPED = re.compile("[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+
+
+def _quoted(words: str) -> str:
+    """Return text in double quotes; JSON's escapes are YAML's too."""
+    return _ESCAPED.sub(_escape, json.dumps(words, ensure_ascii=False))
+
+
+def _escape(found: re.Match[str]) -> str:
+    return f"\\u{ord(found[0]):04x}"
