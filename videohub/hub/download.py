@@ -162,13 +162,13 @@ def _from_first(candidates: Sequence[Source], wanted: Wanted, turn: Turn) -> Fet
 def _from(source: Source, wanted: Wanted, turn: Turn) -> Fetched:
     """Return the file from one source, in its place; a download that was pieced together has a second chance."""
     with _brought(source, wanted, turn, afresh=False) as part:
-        found = part.digest.hexdigest()
+        found = part.sha256
         if wanted.digest in (None, found):
             return _keep(part, source, wanted)
     if part.pieced:
         _log.warning("%s: the resumed download has sha256 %s; starting over", wanted.name, found)
         with _brought(source, wanted, turn, afresh=True) as part:
-            found = part.digest.hexdigest()
+            found = part.sha256
             if wanted.digest == found:
                 return _keep(part, source, wanted)
     raise _another_file(source, wanted, found)
@@ -205,7 +205,7 @@ def _copied(source: Source, wanted: Wanted) -> parts.Part:
 
 def _keep(part: parts.Part, source: Source, wanted: Wanted) -> Fetched:
     """Give the file its place in the cache, and bind its URL to it if nothing else does."""
-    found = part.digest.hexdigest()
+    found = part.sha256
     place = cache.place("raw", found)
     place.parent.mkdir(parents=True, exist_ok=True)
     part.give(place)  # not flushed to disk, which takes a quarter as long as all the rest: `_in_cache` checks it

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
@@ -42,10 +42,17 @@ class Part:
         self.path = folder / f"{_stem(note.file)}-{secrets.token_hex(8)}.part"
         self.size = 0
         self.pieced = False  # received in more than one answer
-        self.digest = hashlib.sha256()
+        self._digest = hashlib.sha256()
         self._hashing = ThreadPoolExecutor(1)
+        self._hashed: Future[object] = self._hashing.submit(int)
         self._file = self.path.open("x+b", buffering=0)
         _note_of(self.path).write_bytes(msgspec.json.encode(note))
+
+    @property
+    def sha256(self) -> str:
+        """The digest of what is there, in hexadecimal."""
+        self._hashed.result()
+        return self._digest.hexdigest()
 
     @property
     def whole(self) -> bool:
@@ -54,11 +61,11 @@ class Part:
 
     def write(self, block: bytes) -> None:
         """Append a block."""
-        hashed = self._hashing.submit(self.digest.update, block)  # beside writing, which takes as long
+        self._hashed.result()
+        self._hashed = self._hashing.submit(self._digest.update, block)  # while it is written and the next one comes
         left = memoryview(block)
         while left:  # an unbuffered file may take less than it is given
             left = left[self._file.write(left) :]
-        hashed.result()
         self.size += len(block)
 
     def give(self, place: Path) -> None:
