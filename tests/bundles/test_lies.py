@@ -171,7 +171,7 @@ def test_weights_whose_header_tells_of_something_else_are_refused(refused, opene
         lambda found: {key: found[key] for key in found if key != "head.projection.bias"},
         lambda found: {**found, "head.projection.bias": found["head.projection.bias"] / 0},
         lambda found: {**found, "head.projection.bias": found["head.projection.bias"][:5].clone()},
-        lambda found: {},
+        lambda found: {"other": found["head.projection.bias"].clone()},
     ],
 )
 def test_tensors_that_are_not_the_network_are_refused(here, opened, tmp_path, change):

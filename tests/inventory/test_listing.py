@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors.torch import load_file, save_file
 
 from tests.inventory.looking import NAME, SHA256, caffe2, damage, entries, narrow, only, statuses, used
@@ -189,7 +190,7 @@ def test_an_unbundled_registry_is_current_where_it_is_loaded(run, home, zoo, mon
 def test_weights_with_an_odd_header_are_listed_with_what_can_be_told(run, home, header):
     path = home / "converted" / f"{SHA256}-{'0' * 16}.safetensors"
     path.parent.mkdir(parents=True)
-    save_file({}, path, metadata=header)
+    save_file({"weight": torch.ones(1)}, path, metadata=header)
     (entry,) = entries(run)
     expected = "stale" if "no JSON" in header.get("ignore", "") else "unknown" if "videohub" in header else "damaged"
     assert entry["status"] == expected

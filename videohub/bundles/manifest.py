@@ -104,7 +104,7 @@ def decode(raw: bytes, source: str) -> Manifest:
                 f"  {made_by}Update videohub here, or bundle again with the version that is here."
             )
         manifest = msgspec.json.decode(raw, type=Manifest)
-    except (ValueError, RecursionError) as error:  # msgspec's own errors are ValueErrors, and not its only ones
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:  # the first is not always a ValueError
         raise FormatError(
             f"{source}: its {MANIFEST} cannot be understood ({error!s:.200}).\n"
             f"  {made_by}If the versions agree, it is damaged or not to be trusted; else bundle again with this one."

@@ -68,6 +68,6 @@ def _named(header: dict[str, str]) -> str:
     """Return the name of the record that a header tells of, as far as it can be read."""
     try:
         name = str(msgspec.json.decode(header.get("record", "")).get("name"))
-    except (ValueError, AttributeError, RecursionError):
+    except (msgspec.MsgspecError, ValueError, AttributeError, RecursionError):
         name = "?"
     return f"another state of {name!r:.80}"

@@ -81,7 +81,7 @@ def _check_texts(bundle: Bundle) -> None:
     for name, label_set in bundle.manifest.label_sets().items():
         try:
             names = msgspec.json.decode(bundle.text(name), type=list[str])
-        except (ValueError, RecursionError) as error:  # msgspec's own errors are ValueErrors, and not its only ones
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             raise FormatError(f"{bundle.source}: {name} is no list of names ({error!s:.200})") from None
         agreement.check_labels(label_set, names, bundle.source)
     if bundle.text(REGISTRY) != writing.text(agreement.every_record(bundle.manifest)).encode():
