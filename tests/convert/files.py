@@ -18,6 +18,16 @@ STATE = {"s1.pathway0_stem.conv.weight": WEIGHT, "head.projection.bias": BIAS}
 BLOBS = {"conv1_w": WEIGHT, "pred_b": BIAS}
 
 
+class Call:
+    """Pickles as the call of a function."""
+
+    def __init__(self, function, *arguments):
+        self.function, self.arguments = function, arguments
+
+    def __reduce__(self):
+        return self.function, self.arguments
+
+
 def torch_state():
     return OrderedDict((name, torch.from_numpy(value.copy())) for name, value in STATE.items())
 

@@ -11,6 +11,7 @@ from typing import IO, Any
 import numpy as np
 
 from videohub.convert import restricted
+from videohub.convert.quoting import quote
 from videohub.errors import FormatError, UnsafeFileError, UsageError
 
 
@@ -34,7 +35,7 @@ def read(path: Path, source: str) -> tuple[dict[str, np.ndarray], dict[str, Any]
     blobs = content.get("blobs", content)
     if not isinstance(blobs, dict) or not blobs:
         raise FormatError(f"{source}: a pickle without tensors, expected a dict of arrays.\n  {_EXPECTED}")
-    others = [str(key) for key in content if key != "blobs"] if "blobs" in content else []
+    others = [key if isinstance(key, str) else quote(key) for key in content if key != "blobs" and "blobs" in content]
     return {_name(name, source): _value(name, value, source) for name, value in blobs.items()}, {"other_keys": others}
 
 
@@ -58,7 +59,7 @@ _EXPECTED = "A Caffe2 checkpoint is {'blobs': {name: array}}, or the inner dict 
 def _name(name: Any, source: str) -> str:
     """Return a blob's name."""
     if not isinstance(name, str):
-        raise FormatError(f"{source}: a blob named {name!r:.80}, expected a string.\n  {_EXPECTED}")
+        raise FormatError(f"{source}: a blob named {quote(name)}, expected a string.\n  {_EXPECTED}")
     return name
 
 
@@ -69,7 +70,7 @@ def _value(name: str, value: Any, source: str) -> np.ndarray:
     if isinstance(value, int | float) and (isinstance(value, float) or -(2**63) <= value < 2**63):
         return np.array(value)
     raise FormatError(
-        f"{source}: {name!r:.80} is a {type(value).__name__}, expected an array or a number.\n  {_EXPECTED}"
+        f"{source}: {quote(name)} is a {type(value).__name__}, expected an array or a number.\n  {_EXPECTED}"
     )
 
 

@@ -6,6 +6,7 @@ import pickletools
 from collections.abc import Collection
 from typing import IO, Any
 
+from videohub.convert.quoting import printable
 from videohub.errors import FormatError, UnsafeFileError
 
 # A two-pathway network of 101 layers with its momentum takes some 100 000 opcodes, a torch file with optimizer no more.
@@ -13,7 +14,9 @@ MAX_OPCODES = 500_000
 MAX_STACK = 100_000  # the standard picklers empty theirs every 1000 items
 MAX_NESTING = 200
 MAX_LINE = 4096
-MAX_INT_KEYS = 20_000  # an optimizer counts its tensors; more are chosen to collide in the dict
+MAX_NAME = 256  # longer strings are not kept, for they name no global
+MAX_NUMBER = 256  # bytes of a whole number
+MAX_INT_KEYS = 5_000  # an optimizer counts its tensors; more are chosen to collide in the dict
 
 
 def scan(file: IO[bytes], end: int, source: str, allowed: Collection[str], *, persistent: bool = False) -> set[str]:
@@ -117,9 +120,9 @@ class _Scan:
         length = int.from_bytes(self.read(_LENGTH_BYTES[size]), "little", signed=op.name in ("BINSTRING", "LONG4"))
         if not 0 <= length <= self.end - self.position:
             raise self.cut_short(f"{op.name} of {length} bytes")
-        if op.name.startswith("LONG") and length > MAX_LINE:
+        if op.name.startswith("LONG") and length > MAX_NUMBER:
             raise self.unsafe(f"a whole number of {length} bytes")
-        if op.name in _STRINGS and length <= MAX_LINE:
+        if op.name in _STRINGS and length <= MAX_NAME:
             return self.read(length).decode("utf-8", "replace")
         self.position += length
         self.file.seek(self.position)
@@ -182,7 +185,7 @@ class _Scan:
         if not isinstance(module, str) or not isinstance(name, str):
             raise self.unsafe("a global whose name is not written in it")
         if f"{module}.{name}" not in self.allowed or "\n" in module + name:
-            raise self.unsafe(f"{module}.{name}"[:200])
+            raise self.unsafe(printable(f"{module}.{name}"[:200]))
         self.globals.add(f"{module}.{name}")
 
     def check_keys(self, keys: list[Any]) -> None:
@@ -237,7 +240,7 @@ class _Scan:
             self.position += len(data)
         if not data:
             raise self.cut_short("a line")
-        return first[:-1].strip(b"'\"").decode("utf-8", "replace") if data is first else None
+        return first[:-1].strip(b"'\"").decode("utf-8", "replace") if data is first and len(data) <= MAX_NAME else None
 
     def cut_short(self, what: str) -> FormatError:
         """Return the error for a pickle that ends too early."""

@@ -13,7 +13,7 @@ import numpy as np
 from videohub.convert.zip_directory import DAMAGED_MEMBER
 from videohub.errors import FormatError, UnsafeFileError
 
-MAX_HEADER = 16 << 20
+MAX_HEADER = 2 << 20  # a hundred bytes for each tensor; read as JSON, a header takes twenty times its length
 
 
 def read_safetensors(path: Path, source: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -59,10 +59,13 @@ def _npy(archive: zipfile.ZipFile, info: zipfile.ZipInfo, source: str) -> np.nda
     with archive.open(info) as file:
         version = np.lib.format.read_magic(file)
         header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, fortran, dtype = header(file)
+        try:
+            shape, fortran, dtype = header(file)
+        except MemoryError:  # what the parser says of a deeply nested text
+            raise ValueError("an unreadable header") from None
         if dtype.kind not in "fiubc":
             raise UnsafeFileError(
-                f"{source}: {info.filename!r:.100} has dtype {dtype}, expected numbers.\n"
+                f"{source}: {info.filename!r:.100} has dtype {dtype!s:.100}, expected numbers.\n"
                 "  Python objects can run code when they are built, so none was."
             )
         needed, left = dtype.itemsize, info.file_size - file.tell()
@@ -70,7 +73,8 @@ def _npy(archive: zipfile.ZipFile, info: zipfile.ZipInfo, source: str) -> np.nda
             needed *= int(length)
         if needed != left or min(shape, default=0) < 0:
             raise UnsafeFileError(
-                f"{source}: {info.filename!r:.100} of shape {shape!r:.100} needs {needed} bytes, {left} are there.\n"
+                f"{source}: {info.filename!r:.100} of shape {shape!r:.80} needs {needed!s:.40} bytes, "
+                f"{left} are there.\n"
                 "  Nothing was allocated. The file is damaged, or made to fill the memory: do not use it."
             )
         flat = np.empty(needed, np.uint8)

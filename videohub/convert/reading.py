@@ -6,12 +6,13 @@ import os
 import stat
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from videohub.convert import caffe2_pickle, plain_files, torch_file, unwrapping
 from videohub.convert.checkpoint import Checkpoint, family_of
+from videohub.convert.quoting import printable
 from videohub.convert.sniffing import HEAD, refuse, sniff
 from videohub.convert.zip_directory import DAMAGED_MEMBER, open_zip
 from videohub.errors import FormatError, UnsafeFileError, UsageError
@@ -30,26 +31,38 @@ def read(path: str | os.PathLike[str]) -> Checkpoint:
     """
     file = Path(path)
     _check_is_file(file)
-    with tempfile.TemporaryDirectory(prefix="videohub-") as folder:
-        return _read(file, str(path), (), Path(folder))
+    try:
+        with tempfile.TemporaryDirectory(prefix="videohub-") as folder:
+            room = _Room(Path(folder), unwrapping.cap(file.stat().st_size))
+            return _read(file, str(path), (), room)
+    except FormatError as error:
+        error.args = ("\n".join(printable(line) for line in str(error).split("\n")),)
+        raise
 
 
-def _read(path: Path, source: str, wrapping: tuple[str, ...], folder: Path) -> Checkpoint:
-    """Read a file that lies inside `wrapping`; what is unpacked goes to `folder`, which the caller removes."""
+class _Room(NamedTuple):
+    """Where to unpack, and how many bytes each layer may have: wrappings inside wrappings multiply, this does not."""
+
+    folder: Path
+    limit: int
+
+
+def _read(path: Path, source: str, wrapping: tuple[str, ...], room: _Room) -> Checkpoint:
+    """Read a file that lies inside `wrapping`; what is unpacked goes to the room's folder, which the caller removes."""
     with path.open("rb") as file:
         head = file.read(HEAD)
     kind = sniff(head)
     if kind is None:
         raise refuse(path, head, source)
     if kind == "zip":
-        return _read_zip(path, source, wrapping, folder)
+        return _read_zip(path, source, wrapping, room)
     if kind in ("gzip", "tar"):
-        inner = _inner(folder, kind, source, wrapping)
+        inner = _inner(room, kind, source, wrapping)
         if kind == "gzip":
-            unwrapping.gunzip(path, inner, source)
+            unwrapping.gunzip(path, inner, source, room.limit)
         else:
-            source = f"{source}::{unwrapping.untar(path, inner, source)}"
-        return _read_inner(path, inner, source, (*wrapping, kind), folder)
+            source = f"{source}::{printable(unwrapping.untar(path, inner, source))}"
+        return _read_inner(path, inner, source, (*wrapping, kind), room)
     if kind == "torch_legacy":
         tensors, meta = torch_file.read_legacy(path, source)
     elif kind == "safetensors":
@@ -60,36 +73,36 @@ def _read(path: Path, source: str, wrapping: tuple[str, ...], folder: Path) -> C
     return _checkpoint(kind, wrapping, tensors, meta, source)
 
 
-def _read_zip(path: Path, source: str, wrapping: tuple[str, ...], folder: Path) -> Checkpoint:
+def _read_zip(path: Path, source: str, wrapping: tuple[str, ...], room: _Room) -> Checkpoint:
     """Read a zip file: torch's, numpy's, or one around another checkpoint."""
-    with open_zip(path, source) as archive:
+    with open_zip(path, source, room.limit) as archive:
         if root := torch_file.torch_root(archive, source):
             return _checkpoint("torch", wrapping, *torch_file.read_zip(path, archive, root, source), source)
         if plain_files.is_npz(archive):
             return _checkpoint("npz", wrapping, *plain_files.read_npz(archive, source), source)
-        inner = _inner(folder, "zip", source, wrapping)
+        inner = _inner(room, "zip", source, wrapping)
         try:
             name = unwrapping.unzip(archive, inner, source)
         except DAMAGED_MEMBER as error:
             raise FormatError(f"{source}: a damaged zip file ({error!s:.200}).\n  Fetch it again.") from None
-    return _read_inner(path, inner, f"{source}::{name}", (*wrapping, "zip"), folder)
+    return _read_inner(path, inner, f"{source}::{printable(name)}", (*wrapping, "zip"), room)
 
 
-def _read_inner(path: Path, inner: Path, source: str, wrapping: tuple[str, ...], folder: Path) -> Checkpoint:
+def _read_inner(path: Path, inner: Path, source: str, wrapping: tuple[str, ...], room: _Room) -> Checkpoint:
     """Read what was unpacked from `path`, which is removed first if it was itself unpacked."""
     if wrapping[:-1]:
         path.unlink()
-    return _read(inner, source, wrapping, folder)
+    return _read(inner, source, wrapping, room)
 
 
-def _inner(folder: Path, kind: str, source: str, wrapping: tuple[str, ...]) -> Path:
+def _inner(room: _Room, kind: str, source: str, wrapping: tuple[str, ...]) -> Path:
     """Return where to unpack the next layer."""
     if len(wrapping) >= MAX_WRAPPINGS:
         raise UnsafeFileError(
             f"{source}: {kind} inside {', '.join(reversed(wrapping))}, expected at most {MAX_WRAPPINGS} wrappings.\n"
             "  Unpack it by hand, if you trust it."
         )
-    return folder / f"layer{len(wrapping)}"
+    return room.folder / f"layer{len(wrapping)}"
 
 
 def _checkpoint(

@@ -14,8 +14,11 @@ from typing import IO, Any
 
 import numpy as np
 
-from videohub.convert.pickle_scan import scan
+from videohub.convert.pickle_scan import MAX_INT_KEYS, scan
+from videohub.convert.quoting import quote
 from videohub.errors import FormatError, UnsafeFileError
+
+MAX_ITEMS = 100_000  # that dicts are made of by a call; a state dict has some thousand
 
 
 class Record(dict[Any, Any]):
@@ -41,17 +44,18 @@ class Array:
 
 
 class Memory:
-    """What arrays of one file may take together: no more than the file holds, however often it refers to its bytes."""
+    """What one file may have built: no more than it holds, however often it refers to its own bytes and lists."""
 
     def __init__(self, size: int, source: str) -> None:
         self.left, self.size, self.source = size, size, source
+        self.text_left, self.items_left, self.int_keys_left = size, MAX_ITEMS, MAX_INT_KEYS
 
     def array(self, dtype: Any, shape: Any, data: Any, order: Any = "C") -> np.ndarray:
         """Return a contiguous little-endian array; its length is compared with `data` before room is made."""
         if not isinstance(dtype, _Dtype) or dtype.name is None:
             raise FormatError(f"{self.source}: a damaged array (no dtype).\n  Fetch the file again.")
-        if not isinstance(shape, tuple) or len(shape) > 32 or not all(type(n) is int and n >= 0 for n in shape):
-            raise FormatError(f"{self.source}: a damaged array (its shape is {shape!r:.100}).\n  Fetch the file again.")
+        if not isinstance(shape, tuple) or len(shape) > 32 or not all(type(n) is int and 0 <= n < 2**62 for n in shape):
+            raise FormatError(f"{self.source}: a damaged array (no shape).\n  Fetch the file again.")
         data = data.text if isinstance(data, _Encoded) else data
         needed = math.prod(shape) * dtype.itemsize
         found = len(data) if isinstance(data, str | bytes | bytearray) else None
@@ -62,12 +66,43 @@ class Memory:
             )
         self.left -= needed
         if self.left < 0:
-            raise UnsafeFileError(
-                f"{self.source}: its arrays need more memory than the {self.size} bytes of the file.\n"
-                "  It refers to the same bytes again and again, to fill the memory: do not use it."
-            )
+            raise self.spent("arrays")
         flat = _bytes_of(data, needed).view(dtype.byteorder + dtype.name)
         return np.ascontiguousarray(flat.reshape(shape, order=order), "<" + dtype.name).reshape(shape)
+
+    def encoded(self, text: Any = "", encoding: Any = "latin1") -> _Encoded:
+        """Return what stands for bytes written as text; another reader encodes them again each time."""
+        encoded = _Encoded(text, encoding)
+        self.text_left -= len(encoded.text)
+        if self.text_left < 0:
+            raise self.spent("texts")
+        return encoded
+
+    def record(self, items: Any = ()) -> Record:
+        """Return a dict of the pairs that OrderedDict gave in Python 2 and Counter gives; each call copies them all."""
+        pairs = list(items.items()) if isinstance(items, dict) else items
+        if not isinstance(pairs, list | tuple):
+            raise ValueError(f"a dict of a {quote(pairs)}")
+        self.items_left -= len(pairs)
+        if self.items_left < 0:
+            raise self.spent("dicts")
+        for pair in pairs:
+            if not isinstance(pair, list | tuple) or len(pair) != 2 or type(pair[0]) not in (str, int):
+                raise ValueError("a dict with keys other than strings and whole numbers")
+            self.int_keys_left -= type(pair[0]) is int
+        if self.int_keys_left < 0:
+            raise UnsafeFileError(
+                f"{self.source}: dicts with more than {MAX_INT_KEYS} numbers as keys.\n"
+                "  They may be chosen to take time: do not use this file."
+            )
+        return Record(pairs)
+
+    def spent(self, what: str) -> UnsafeFileError:
+        """Return the error for a file that asks for more than it holds."""
+        return UnsafeFileError(
+            f"{self.source}: its {what} need more memory than the {self.size} bytes of the file.\n"
+            "  It refers to the same bytes again and again, to fill the memory: do not use it."
+        )
 
 
 def load(
@@ -175,7 +210,8 @@ class _Dtype:
             )
         if code not in _DTYPES:
             raise FormatError(
-                f"{source}: an array of dtype {code!r:.40}, expected plain numbers ({', '.join(_DTYPES)})."
+                f"{source}: an array of dtype {quote(code)}, expected plain numbers ({', '.join(_DTYPES)}).\n"
+                "  Convert it where it was made, and save it again."
             )
         self.name, self.itemsize, self.byteorder = str(code), int(code[1:]), "<"
 
@@ -194,7 +230,7 @@ class _Encoded:
 
     def __init__(self, text: Any = "", encoding: Any = "latin1") -> None:
         if not isinstance(text, str) or encoding not in ("latin1", "latin-1"):
-            raise ValueError(f"bytes encoded as {encoding!r:.20}")
+            raise ValueError(f"bytes encoded as {quote(encoding)}")
         self.text = text
 
     def __setstate__(self, state: Any) -> None:
@@ -223,11 +259,11 @@ def _numpy_stand_ins(memory: Memory) -> dict[str, Callable[..., Any]]:
     table: dict[str, Callable[..., Any]] = {
         "numpy.ndarray": reconstruct,
         "numpy.dtype": dtype,
-        "_codecs.encode": _Encoded,
-        "__builtin__.bytes": _Encoded,
-        "builtins.bytes": _Encoded,
-        "collections.OrderedDict": Record,
-        "collections.Counter": Record,
+        "_codecs.encode": memory.encoded,
+        "__builtin__.bytes": memory.encoded,
+        "builtins.bytes": memory.encoded,
+        "collections.OrderedDict": memory.record,
+        "collections.Counter": memory.record,
     }
     for core in ("numpy.core", "numpy._core"):
         table[f"{core}.multiarray._reconstruct"] = reconstruct

@@ -26,11 +26,21 @@ def sniff(head: bytes) -> str | None:
         return "pickle"
     if head[8:10] == b'{"' or head[8:10] == b"{}":
         return "safetensors"
-    if _is_tar(head):
+    if is_tar(head):
         return "tar"
     if _PROTOCOL_0_OR_1.match(head):
         return "pickle"
     return None
+
+
+def is_tar(head: bytes) -> bool:
+    """Tell a tar by its mark, or, written before there was one, by the checksum of its first header."""
+    if head[257:262] == b"ustar":
+        return True
+    try:
+        return len(head) >= 512 and bool(tarfile.TarInfo.frombuf(head[:512], "utf-8", "surrogateescape").name)
+    except (tarfile.HeaderError, ValueError):
+        return False
 
 
 def refuse(path: Path, head: bytes, source: str) -> FormatError:
@@ -86,16 +96,6 @@ _OTHERS = (
     ("a PDF document", _GIVE, rb"%PDF"),
     ("a program", _GIVE, rb"\x7fELF|MZ.{60}|\xcf\xfa\xed\xfe"),
 )
-
-
-def _is_tar(head: bytes) -> bool:
-    """Tell a tar by its mark, or, written before there was one, by the checksum of its first header."""
-    if head[257:262] == b"ustar":
-        return True
-    try:
-        return len(head) >= 512 and bool(tarfile.TarInfo.frombuf(head[:512], "utf-8", "surrogateescape").name)
-    except (tarfile.HeaderError, ValueError):
-        return False
 
 
 def _is_text(head: bytes) -> bool:

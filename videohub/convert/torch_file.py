@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from videohub.convert.quoting import printable, quote
 from videohub.convert.restricted import DAMAGE, Record
 from videohub.convert.torch_scan import TensorView, scan_legacy, scan_zip
 from videohub.errors import FormatError, UnsafeFileError
@@ -51,7 +52,7 @@ def _read(path: Path, outline: Any, source: str, *, mmap: bool) -> Content:
     for name, value in state.items():
         if not isinstance(name, str) or not isinstance(value, TensorView):
             raise FormatError(
-                f"{source}: {name!r:.80} in the state dict is a {_kind(value)}, expected a tensor.\n"
+                f"{source}: {quote(name)} in the state dict is a {_kind(value)}, expected a tensor.\n"
                 f"  A state dict holds tensors alone; it may lie under {', '.join(STATE_KEYS)}."
             )
     content = _load(path, source, mmap=mmap)
@@ -62,7 +63,7 @@ def _read(path: Path, outline: Any, source: str, *, mmap: bool) -> Content:
     if found_under:
         others = [key for key in outline if key != found_under]
         meta.update({key: outline[key] for key in ("epoch", "cfg") if isinstance(outline.get(key), int | float | str)})
-        meta["other_keys"] = [str(key) for key in others if key not in meta]
+        meta["other_keys"] = [key if isinstance(key, str) else quote(key) for key in others if key not in meta]
     return arrays, meta
 
 
@@ -74,7 +75,8 @@ def _state_dict(outline: Any, source: str) -> tuple[str | None, Mapping[Any, Any
                 return key, outline[key]
         if any(isinstance(value, TensorView) for value in outline.values()):
             return None, outline
-        what = f"a dict with the keys {', '.join(str(key)[:40] for key in list(outline)[:10]) or 'none'}"
+        keys = [printable(key[:40]) if isinstance(key, str) else quote(key) for key in list(outline)[:10]]
+        what = f"a dict with the keys {', '.join(keys) or 'none'}"
     else:
         what = f"a {_kind(outline)}"
     raise FormatError(

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO, NamedTuple
 
+from videohub.convert.quoting import printable
 from videohub.convert.sniffing import HEAD, sniff
 from videohub.errors import FormatError, UnsafeFileError
 
@@ -26,9 +27,8 @@ def cap(packed: int) -> int:
     return min(MAX_BYTES, MAX_RATIO * packed + ALLOWANCE)
 
 
-def gunzip(path: Path, target: Path, source: str) -> None:
-    """Unpack the gzip file `path` to `target`. Raises: UnsafeFileError above the cap, FormatError if it is damaged."""
-    limit = cap(path.stat().st_size)
+def gunzip(path: Path, target: Path, source: str, limit: int) -> None:
+    """Unpack the gzip file `path` to `target`. Raises: UnsafeFileError above `limit`, FormatError if it is damaged."""
     try:
         with gzip.open(path) as packed:
             _copy(packed, target, None, limit, source)
@@ -44,7 +44,7 @@ def untar(path: Path, target: Path, source: str) -> str:
     Raises: UnsafeFileError for links, devices, absolute names and `..`; FormatError unless there is exactly one.
     """
     with path.open("rb") as file:
-        members = list(_tar_members(file, path.stat().st_size, source))
+        members = list(tar_members(file, path.stat().st_size, source))
         heads = [(member.name, _head(file, member)) for member in members]
         name = _only_checkpoint(heads, "tar", source)
         chosen = next(member for member in members if member.name == name)
@@ -64,17 +64,17 @@ def unzip(archive: zipfile.ZipFile, target: Path, source: str) -> str:
     name = _only_checkpoint(heads, "zip", source)
     info = archive.getinfo(name)
     with archive.open(info) as member:
-        _copy(member, target, info.file_size, cap(info.compress_size), source)
+        _copy(member, target, info.file_size, info.file_size, source)
     return name
 
 
-class _Member(NamedTuple):
+class Member(NamedTuple):
     name: str
     offset: int
     size: int
 
 
-def _tar_members(file: IO[bytes], total: int, source: str) -> Iterator[_Member]:
+def tar_members(file: IO[bytes], total: int, source: str) -> Iterator[Member]:
     """Yield the regular files of a tar, header by header; the standard reader would hold hostile headers in memory."""
     offset, long_name, count = 0, "", 0
     while offset + 512 <= total:
@@ -98,7 +98,7 @@ def _tar_members(file: IO[bytes], total: int, source: str) -> Iterator[_Member]:
             )
         offset = start + (info.size + 511) // 512 * 512
         if info.type in _LONG_NAMES:
-            if info.size > _LONGEST_NAME:
+            if info.size > _LONGEST_HEADER:
                 raise UnsafeFileError(f"{source}: a tar file with a name of {info.size} bytes.\n  Do not use it.")
             long_name = _long_name(info.type, file.read(info.size), source) or long_name
             continue
@@ -108,14 +108,15 @@ def _tar_members(file: IO[bytes], total: int, source: str) -> Iterator[_Member]:
             continue
         if info.type not in (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE):
             raise UnsafeFileError(
-                f"{source}: the tar file holds {name!r}, a link, a device or a sparse file, expected plain files.\n"
+                f"{source}: the tar file holds {name!r:.200}, a link, a device or a sparse file, not a plain file.\n"
                 "  Nothing was written. Pack the checkpoint itself, or give it unpacked."
             )
-        yield _Member(name, start, info.size)
+        yield Member(name, start, info.size)
 
 
 _LONG_NAMES = (tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE)
-_LONGEST_NAME = 1 << 16
+_LONGEST_HEADER = 1 << 16
+_LONGEST_NAME = 1024
 
 
 def _long_name(kind: bytes, data: bytes, source: str) -> str:
@@ -139,15 +140,17 @@ def _long_name(kind: bytes, data: bytes, source: str) -> str:
 
 def _check_name(name: str, source: str) -> None:
     """Refuse names that would leave the folder of an unpacked archive."""
+    if len(name) > _LONGEST_NAME:
+        raise UnsafeFileError(f"{source}: the archive holds a name of {len(name)} characters.\n  Do not use it.")
     parts = PurePosixPath(name.replace("\\", "/"))
     if parts.is_absolute() or ".." in parts.parts or name[1:2] == ":" or "\0" in name:
         raise UnsafeFileError(
-            f"{source}: the archive holds {name!r}, a path that leads out of it.\n"
+            f"{source}: the archive holds {name!r:.200}, a path that leads out of it.\n"
             "  Nothing was written. The archive was made to overwrite files, or by mistake: do not unpack it."
         )
 
 
-def _head(file: IO[bytes], member: _Member) -> bytes:
+def _head(file: IO[bytes], member: Member) -> bytes:
     """Return the first bytes of a member."""
     file.seek(member.offset)
     return file.read(min(HEAD, member.size))
@@ -156,7 +159,7 @@ def _head(file: IO[bytes], member: _Member) -> bytes:
 def _only_checkpoint(heads: list[tuple[str, bytes]], archive: str, source: str) -> str:
     """Return the name of the one member that looks like a checkpoint."""
     candidates = [name for name, head in heads if sniff(head) and not PurePosixPath(name).name.startswith("._")]
-    listing = "".join(f"\n    {name}" for name in (candidates or [name for name, _ in heads])[:20])
+    listing = "".join(f"\n    {printable(name):.100}" for name in (candidates or [name for name, _ in heads])[:20])
     if len(candidates) > 1:
         raise FormatError(
             f"{source}: a {archive} file that holds {len(candidates)} checkpoints, expected one:{listing}\n"
@@ -167,7 +170,7 @@ def _only_checkpoint(heads: list[tuple[str, bytes]], archive: str, source: str) 
             f"{source}: a {archive} file without a checkpoint; it holds:{listing or ' nothing'}\n  Fetch it again."
         )
     if sum(name == candidates[0] for name, _ in heads) > 1:
-        raise UnsafeFileError(f"{source}: a {archive} file that holds {candidates[0]!r} twice.\n  Do not use it.")
+        raise UnsafeFileError(f"{source}: a {archive} file that holds {candidates[0]!r:.200} twice.\n  Do not use it.")
     return candidates[0]
 
 

@@ -1,4 +1,8 @@
-"""Opens a zip file after looking at its directory: nothing twice, nothing packed beyond reason, no bytes shared."""
+"""Opens a zip file that all readers see alike: one directory, at its end, that agrees with what lies before it.
+
+torch reads a file with another library than Python does. Where the two could find different members in it, what was
+looked through would not be what is loaded; so nothing may occur twice, be packed beyond reason, or share bytes.
+"""
 
 from __future__ import annotations
 
@@ -7,26 +11,31 @@ import struct
 import zipfile
 import zlib
 from pathlib import Path
+from typing import IO
 
-from videohub.convert.unwrapping import MAX_MEMBERS, cap
+from videohub.convert.unwrapping import MAX_MEMBERS
 from videohub.errors import FormatError, UnsafeFileError
 
 MAX_DIRECTORY = 16 << 20  # 46 bytes and a name for each member
 
 
-def open_zip(path: Path, source: str) -> zipfile.ZipFile:
-    """Open a zip file. Raises: FormatError if it is cut short, UnsafeFileError for bombs and names that occur twice."""
-    if (size := _directory_size(path, source)) > MAX_DIRECTORY:
-        raise UnsafeFileError(f"{source}: a zip file whose directory takes {size} bytes.\n  Do not use this file.")
-    try:
-        archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, ValueError, NotImplementedError, struct.error) as error:
-        raise _cut_short(source, str(error)) from None
-    try:
-        _check(archive, path.stat().st_size, source)
-    except FormatError:
-        archive.close()
-        raise
+def open_zip(path: Path, source: str, limit: int) -> zipfile.ZipFile:
+    """Open a zip file that unpacks to no more than `limit` bytes.
+
+    Raises: FormatError if it is cut short or damaged; UnsafeFileError for bombs, and for a file with two meanings.
+    """
+    with path.open("rb") as file:
+        begin = _check_directory(file, source)
+        try:
+            archive = zipfile.ZipFile(path)
+        except (zipfile.BadZipFile, ValueError, NotImplementedError, struct.error) as error:
+            raise _cut_short(source, str(error)) from None
+        try:
+            _check_members(archive.infolist(), path.stat().st_size, limit, source)
+            _check_places(file, archive.infolist(), begin, source)
+        except FormatError:
+            archive.close()
+            raise
     return archive
 
 
@@ -44,45 +53,112 @@ DAMAGED_MEMBER = (
     TypeError,
 )
 
+_LAST = struct.Struct("<4s4H2LH")  # mark, ..., members, length and place of the directory, length of the comment
+_LAST_OF_LARGE = struct.Struct("<4sQ2H2L4Q")  # mark, ..., length and place of the directory
+_POINTER_TO_IT = struct.Struct("<4sLQL")  # mark, disk, place, disks
+_MEMBER = struct.Struct("<4s24x3H12x")  # mark, lengths of name, extra field and comment
+_LOCAL = struct.Struct("<4s4xH16x2H")  # mark, method, lengths of name and extra field
 
-def _check(archive: zipfile.ZipFile, packed: int, source: str) -> None:
-    """Compare what the directory promises with the size of the file."""
-    members = archive.infolist()
-    names = [info.filename for info in members]
-    if len(names) > MAX_MEMBERS:
-        raise UnsafeFileError(f"{source}: a zip file of {len(names)} members.\n  Give the checkpoint alone.")
-    if twice := sorted({name for name in names if names.count(name) > 1} if len(set(names)) < len(names) else ()):
-        raise UnsafeFileError(
-            f"{source}: a zip file that holds {twice[0]!r:.100} twice; which one is read depends on the reader.\n"
-            "  Do not use this file."
-        )
-    if any(info.flag_bits & 1 for info in members):
-        raise FormatError(f"{source}: an encrypted zip file, expected a plain one.\n  Unpack it first.")
-    if (unpacked := sum(info.file_size for info in members)) > cap(packed):
+
+def _check_directory(file: IO[bytes], source: str) -> int:
+    """Return where the directory begins, after checking that it fills the place up to the records behind it."""
+    total = file.seek(0, 2)
+    tail_start = max(0, total - (1 << 16) - _LAST.size)
+    file.seek(tail_start)
+    tail = file.read()
+    at = tail.rfind(b"PK\x05\x06")
+    if at < 0 or len(tail) - at < _LAST.size:
+        raise _cut_short(source, "its directory, the end of the file, is missing")
+    *_, length, begin, comment = _LAST.unpack_from(tail, at)
+    end = tail_start + at
+    if end + _LAST.size + comment != total:
+        raise _ambiguous(source, "its last record is not its end")
+    pointer = tail[max(0, at - _POINTER_TO_IT.size) : at]
+    if pointer.startswith(b"PK\x06\x07"):
+        end -= _POINTER_TO_IT.size + _LAST_OF_LARGE.size
+        if end < tail_start or _POINTER_TO_IT.unpack(pointer)[2] != end:
+            raise _ambiguous(source, "its second last record is not where it should be")
+        mark, *_, length, begin = _LAST_OF_LARGE.unpack_from(tail, end - tail_start)
+        if mark != b"PK\x06\x06":
+            raise _cut_short(source, "no record of its length")
+    if begin + length != end:
+        raise _ambiguous(source, "its directory is not where it should be")
+    if length > MAX_DIRECTORY:
+        raise UnsafeFileError(f"{source}: a zip file whose directory takes {length} bytes.\n  Do not use this file.")
+    file.seek(begin)
+    _check_length(file.read(length), source)
+    return int(begin)
+
+
+def _check_length(directory: bytes, source: str) -> None:
+    """Refuse a directory of too many members before each takes a thousand bytes as an object."""
+    at = count = 0
+    while at + _MEMBER.size <= len(directory):
+        mark, *lengths = _MEMBER.unpack_from(directory, at)
+        if mark != b"PK\x01\x02":
+            break
+        at += _MEMBER.size + sum(lengths)
+        count += 1
+        if count > MAX_MEMBERS:
+            raise UnsafeFileError(
+                f"{source}: a zip file of more than {MAX_MEMBERS} members.\n  Give the checkpoint alone."
+            )
+    if at != len(directory):
+        raise _cut_short(source, f"its directory is unreadable after {count} members")
+
+
+def _check_members(members: list[zipfile.ZipInfo], packed: int, limit: int, source: str) -> None:
+    """Refuse members that readers could take for each other, and those that no checkpoint has."""
+    names: set[str] = set()
+    for info in members:
+        if info.filename.casefold() in names:  # torch does not tell capitals from small letters
+            raise UnsafeFileError(
+                f"{source}: a zip file that holds {info.filename!r:.100} twice; which one is read depends on the "
+                "reader.\n  Do not use this file."
+            )
+        names.add(info.filename.casefold())
+        if info.filename != info.orig_filename:
+            raise _ambiguous(source, f"its member {info.orig_filename!r:.100} is read as {info.filename!r:.100}")
+        if info.flag_bits & 1:
+            raise FormatError(f"{source}: an encrypted zip file, expected a plain one.\n  Unpack it first.")
+        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise UnsafeFileError(
+                f"{source}: its member {info.filename!r:.100} is packed by method {info.compress_type}, expected none "
+                "or deflate.\n  Other methods take whatever memory they ask for. Unpack it first, if you trust it."
+            )
+    if (unpacked := sum(info.file_size for info in members)) > limit:
         raise UnsafeFileError(
             f"{source}: a zip file of {packed} bytes that unpacks to {unpacked}, which no checkpoint does.\n"
             "  Nothing was unpacked. Do not use this file."
         )
-    if (claimed := sum(info.compress_size for info in members)) > packed:
-        raise UnsafeFileError(
-            f"{source}: a zip file whose members claim {claimed} bytes of its {packed}: they share bytes.\n"
-            "  Nothing was unpacked. The file is damaged, or made to fill the memory: do not use it."
-        )
 
 
-def _directory_size(path: Path, source: str) -> int:
-    """Return how many bytes the directory takes, as the last record of the file says."""
-    with path.open("rb") as file:
-        size = file.seek(0, 2)
-        file.seek(max(0, size - (1 << 16) - 22))
-        tail = file.read()
-        at = tail.rfind(b"PK\x05\x06")
-        if at < 0 or len(tail) - at < 22:
-            raise _cut_short(source, "its directory, the end of the file, is missing")
-        (length,) = struct.unpack_from("<I", tail, at + 12)
-        if length == 0xFFFFFFFF and (large := tail.rfind(b"PK\x06\x06", 0, at)) >= 0 and at - large >= 56:
-            (length,) = struct.unpack_from("<Q", tail, large + 40)
-    return int(length)
+def _check_places(file: IO[bytes], members: list[zipfile.ZipInfo], end: int, source: str) -> None:
+    """Refuse members that are not where the directory says, or not what it says, or that share bytes."""
+    for info in sorted(members, key=lambda info: info.header_offset, reverse=True):
+        if not 0 <= info.header_offset <= end - _LOCAL.size:
+            raise _cut_short(source, f"its member {info.filename!r:.100} is missing")
+        file.seek(info.header_offset)
+        mark, method, name, extra = _LOCAL.unpack(file.read(_LOCAL.size))
+        if mark != b"PK\x03\x04":
+            raise _cut_short(source, f"its member {info.filename!r:.100} is missing")
+        raw = info.orig_filename.encode("utf-8" if info.flag_bits & 0x800 else "cp437")
+        if file.read(name) != raw or method != info.compress_type:
+            raise _ambiguous(source, f"its member {info.filename!r:.100} has another name or method in its own header")
+        if info.header_offset + _LOCAL.size + name + extra + info.compress_size > end:
+            raise UnsafeFileError(
+                f"{source}: a zip file in which {info.filename!r:.100} reaches into what follows: they share bytes.\n"
+                "  Nothing was unpacked. The file is damaged, or made to fill the memory: do not use it."
+            )
+        end = info.header_offset
+
+
+def _ambiguous(source: str, what: str) -> UnsafeFileError:
+    """Return the error for a zip file in which two readers would find different things."""
+    return UnsafeFileError(
+        f"{source}: a zip file with two meanings ({what}); what is found in it depends on the reader.\n"
+        "  Nothing was unpacked. It is damaged, or made to hide something: do not use it."
+    )
 
 
 def _cut_short(source: str, what: str) -> FormatError:

@@ -1,0 +1,20 @@
+"""How what a file says is shown in an error: short, on one line, and with nothing in it that a terminal would obey."""
+
+from __future__ import annotations
+
+
+def printable(text: str) -> str:
+    """Return `text` with everything escaped that does not print: line ends, escape codes, halves of characters."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
+def quote(value: object) -> str:
+    """Return a string of a file in quotes, a whole number in digits, and of anything else no more than its kind.
+
+    A list that holds one list twice, which holds another one twice, is short in the file and endless when shown.
+    """
+    if isinstance(value, str | bytes):
+        return repr(value[:80])
+    if isinstance(value, int):
+        return str(value) if abs(value) < 2**63 else "a huge number"
+    return type(value).__name__
