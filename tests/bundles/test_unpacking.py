@@ -225,6 +225,6 @@ def test_half_precision_is_not_taken_for_the_network_s_own(here, demo, tmp_path)
             kept_weights.write(tmp_path / dtype, changed, {k: header[k] for k in header if k not in ("seal", "format")})
         opened.put(WEIGHTS, (tmp_path / dtype).read_bytes())
         opened.agree()
-        with pytest.raises(VideohubError, match="another precision|unsupported ScalarType"):
+        with pytest.raises(VideohubError, match=r"another precision|unsupported ScalarType"):
             unpacking.unbundle(opened.write(tmp_path / "b.tar"))
     assert kept(here) == []
