@@ -1,26 +1,10 @@
 """The command line's manners: where things are printed, what exit codes mean, how errors look."""
 
 import json
-import sys
 
 import pytest
 
-from videohub import cli, registry
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["videohub", *map(str, arguments)])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as end:
-            code = end.code or 0
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run
+from videohub import registry
 
 
 def test_list_fits_eighty_columns_and_shows_every_record(run):

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 
 from tests.bundles.conftest import NAME, PUBLISHED, SHA256
 from tests.hub.publisher import running
-from videohub import cli, weights
+from videohub import weights
 from videohub.bundles import packing
 from videohub.data import motions
 from videohub.hub import pins
@@ -41,23 +41,6 @@ print(json.dumps({
     "seen": [seen.label for seen in videohub.predict(video, "tiny")],
 }))
 """
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """Run the command line in this process."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["videohub", *map(str, arguments)])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as end:
-            code = end.code or 0
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run
 
 
 def deaf(program, *arguments, **variables):

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 
 import pytest
 
 from tests.hub.publisher import running
 from tests.inventory.looking import NAME, PUBLISHED, SHA256, caffe2
-from videohub import cli, resources
+from videohub import resources
 
 
 @pytest.fixture(autouse=True)
@@ -23,20 +22,14 @@ def home(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def run(monkeypatch, capsys):
+def run(run):
     """Run the command line and return its exit code, stdout and stderr; --json comes back parsed."""
 
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["videohub", *map(str, arguments)])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as end:
-            code = end.code or 0
-        captured = capsys.readouterr()
-        return code, json.loads(captured.out) if "--json" in arguments else captured.out, captured.err
+    def parsed(*arguments):
+        code, out, err = run(*arguments)
+        return code, json.loads(out) if "--json" in arguments else out, err
 
-    return run
+    return parsed
 
 
 @pytest.fixture
