@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -16,7 +17,7 @@ from safetensors.torch import load_file
 
 from tests.hub.publisher import running
 from videohub import registry, weights
-from videohub.convert import kept_weights
+from videohub.convert import kept_weights, tables
 from videohub.hub import cache
 
 # Forks children that fetch the demo's record from the URL in argv, each of which notes its conversions in a file.
@@ -115,15 +116,83 @@ def test_a_part_that_a_killed_conversion_left_is_removed_by_the_next(home):
 # --- what the cache knows of a record --------------------------------------------------------------------------------
 
 
-def test_weights_are_made_anew_when_the_record_changes_and_only_then(home):
+def test_weights_are_made_anew_when_what_decides_them_changes_and_only_then(home, monkeypatch):
     record = registry.record("slowfast_motions")
     first = weights.fetch(record)
     made = first.stat().st_mtime_ns
-    assert weights.fetch(record) == weights.fetch("SLOWFAST_MOTIONS") == first
+    noted = msgspec.structs.replace(record, notes=[*record.notes, "one more"])
+    assert weights.fetch(record) == weights.fetch("SLOWFAST_MOTIONS") == weights.fetch(noted) == first
     assert first.stat().st_mtime_ns == made
-    renamed = weights.fetch(msgspec.structs.replace(record, notes=[*record.notes, "one more"]))
-    assert renamed != first
-    assert kept_weights.origin(renamed)["source_sha256"] == kept_weights.origin(first)["source_sha256"]
+    with monkeypatch.context() as later:
+        later.setattr(weights, "_CONVERTER", weights._CONVERTER + 1)
+        assert weights.fetch(record) != first
+    with monkeypatch.context() as later:
+        table = tables.load("slowfast_caffe2")
+        later.setattr(tables, "load", lambda name: replace(table, digest="0" * 64))
+        later.setattr(tables, "names", lambda: ["slowfast_caffe2"])
+        assert weights.recipe(record) not in first.name
+    labelled = msgspec.structs.replace(record, labels="kinetics400")
+    assert weights.recipe(labelled) != weights.recipe(record)
+
+
+def test_a_digest_that_is_filled_in_leaves_the_weights_as_they_are(publisher, home, monkeypatch):
+    ours = registry.record("slowfast_motions")
+    url = published(publisher, "/unknown.pkl")
+    unknown = msgspec.structs.replace(ours.checkpoint, url=url, sha256=None, size=None)
+    path = weights.fetch(msgspec.structs.replace(ours, checkpoint=unknown))
+    filled = msgspec.structs.replace(ours.checkpoint, url=url, alternates=["https://other.invalid/MODEL.pkl"])
+    monkeypatch.setenv("VIDEOHUB_OFFLINE", "1")
+    assert weights.fetch(msgspec.structs.replace(ours, checkpoint=filled)) == path
+
+
+def test_weights_that_are_cut_short_are_made_anew(home, caplog):
+    path = weights.fetch("slowfast_motions")
+    sound = path.read_bytes()
+    for size in (0, 7, 100, len(sound) - 1):
+        path.write_bytes(sound[:size])
+        assert weights.fetch("slowfast_motions") == path
+        assert path.read_bytes() == sound
+    assert len(caplog.records) == 4
+
+
+def test_a_use_is_noted_for_those_who_prune(home):
+    path = weights.fetch("slowfast_motions")
+    made = path.stat().st_mtime_ns
+    os.utime(path, ns=(0, made))
+    weights.fetch("slowfast_motions")
+    assert (path.stat().st_atime > made / 1e9 - 5, path.stat().st_mtime_ns) == (True, made)
+
+
+FULL = """
+import resource
+from videohub import weights
+from videohub.errors import CacheError
+import videohub.convert.reading
+resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, -1))
+try:
+    weights.fetch("slowfast_motions")
+except CacheError as error:
+    print(error)
+"""
+
+
+def test_a_disk_that_fills_up_during_conversion_is_named_and_nothing_half_stays(home):
+    done = subprocess.run([sys.executable, "-c", FULL], capture_output=True, text=True, check=True)
+    assert "slowfast_motions: the weights cannot be kept: File too large" in done.stdout
+    assert files(home) == []
+
+
+def test_where_locks_do_nothing_a_part_that_vanishes_is_written_again(home, monkeypatch):
+    write = kept_weights.write
+
+    def swept(path, *arguments):
+        write(path, *arguments)
+        path.unlink()
+        monkeypatch.setattr(kept_weights, "write", write)
+
+    monkeypatch.setattr(kept_weights, "write", swept)
+    assert kept_weights.check(weights.fetch("slowfast_motions"))
+    assert files(home) == ["converted"]
 
 
 def test_converted_weights_need_no_published_file(publisher, home):

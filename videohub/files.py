@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,9 +30,8 @@ def written_whole(path: Path) -> Iterator[Path]:
 def part_of(path: Path) -> Iterator[Path]:
     """Yield an empty file of its own beside `path`, on the same disk; it is gone afterwards unless it was published."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}-", suffix=".part", dir=path.parent)
-    os.close(handle)
-    part = Path(name)
+    part = path.parent / f".{path.name}-{secrets.token_hex(8)}.part"
+    part.open("xb").close()
     try:
         yield part
     finally:
@@ -54,7 +53,4 @@ def publish(part: Path, path: Path) -> None:
 
 def reveal(part: Path, path: Path) -> None:
     """Give `part` its final name in one step; a power cut may take the content, so whoever reads it has to check it."""
-    mask = os.umask(0)
-    os.umask(mask)
-    part.chmod(0o666 & ~mask)  # mkstemp hides the file from the group; a shared cache must not
     part.replace(path)

@@ -169,7 +169,9 @@ def print_pins(pins: Sequence[Pinned]) -> None:
 
 def print_error(error: Exception) -> None:
     """Print an error to stderr as `Kind: message`."""
-    Console(stderr=True, highlight=False, soft_wrap=True).print(f"{type(error).__name__}: {error}", markup=False)
+    lines = f"{type(error).__name__}: {error}".split("\n")  # a server may have written part of it
+    said = "\n".join(map(_plain, lines))
+    Console(stderr=True, highlight=False, soft_wrap=True).print(said, markup=False)
 
 
 def _facts(record: Record) -> list[tuple[str, str]]:

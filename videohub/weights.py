@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
+import os
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -25,6 +29,7 @@ from videohub.registry.schema import Record
 if TYPE_CHECKING:
     from torch import Tensor
 
+_log = logging.getLogger("videohub")
 _CONVERTER = 2  # raised when the same tables and the same file would give another converted file
 
 
@@ -51,12 +56,12 @@ def fetch(name: str | Record, *, checkpoint: str | Path | None = None, ignore: S
     record = registry.record(name)
     making = recipe(record, ignore)
     known = known_sha256(record) if checkpoint is None else None
-    if known and (path := cache.find("converted", cache.converted_name(known, making))):
+    if known and (path := _converted(cache.converted_name(known, making), record)):
         return path  # the published file itself is not needed any more
     source = _source(record, checkpoint)
     file = cache.converted_name(source.sha256, making)
     with cache.at_work(f"{record.name}: the weights cannot be kept"), only_one(file, what=record.name) as turn:
-        if path := cache.find("converted", file):
+        if path := _converted(file, record):
             return path
         path = cache.place("converted", file)
         if turn.alone:
@@ -64,9 +69,12 @@ def fetch(name: str | Record, *, checkpoint: str | Path | None = None, ignore: S
         try:
             _convert(source, record, path, family="videohub", ignore=ignore)
         except FormatError:
-            if checkpoint is None and record.checkpoint.url:
+            if checkpoint is None and known is None and record.checkpoint.url:
                 pins.forget(record.checkpoint.url)  # a log-in page must not bind the next download
             raise
+        except FileNotFoundError:  # where locks do nothing, another process took ours for a left-over
+            if not path.is_file():
+                _convert(source, record, path, family="videohub", ignore=ignore)
     return path
 
 
@@ -77,10 +85,10 @@ def known_sha256(record: Record) -> str | None:
 
 
 def recipe(record: Record, ignore: Sequence[str] = ()) -> str:
-    """Return a digest of all that decides how a file becomes weights: the record, the tables, the converter."""
+    """Return a digest of all that decides how a file becomes weights: network, tables, converter."""
     layout = tables.load(record.checkpoint.table).layout
     digests = [tables.load(name).digest for name in tables.names() if tables.load(name).layout == layout]
-    parts = [_CONVERTER, portable(record), digests, sorted(ignore)]
+    parts = [_CONVERTER, decisive(record), digests, sorted(ignore)]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
@@ -136,6 +144,24 @@ def prove(state: dict[str, Tensor], record: Record) -> None:
         raise ConversionError(f"{record.name}: the file does not hold this network:\n" + "\n".join(problems))
 
 
+def _converted(file: str, record: Record) -> Path | None:
+    """Return weights that were made before, if they are whole; marks them as used, for `cache prune`."""
+    path = cache.find("converted", file)
+    if path is None:
+        return None
+    own = cache.place("converted", file)
+    if not kept_weights.is_whole(path):
+        if path != own:
+            raise FormatError(f"{path}: cut short; it lies in VIDEOHUB_CACHE_RO: whoever keeps that has to remove it")
+        _log.warning("%s: %s was cut short; making it anew", record.name, path)
+        path.unlink(missing_ok=True)
+        return None
+    if path == own:
+        with suppress(OSError):
+            os.utime(path, ns=(time.time_ns(), path.stat().st_mtime_ns))
+    return path
+
+
 def _convert(source: download.Fetched, record: Record, out: Path, *, family: str, ignore: Sequence[str]) -> Converted:
     """Read, prove and write; the checkpoint's arrays are the state's, so that nothing is held twice."""
     from videohub.convert.exporting import export
@@ -189,6 +215,12 @@ def _source(record: Record, checkpoint: str | Path | None) -> download.Fetched:
         size=published.size,
         alternates=published.alternates,
     )
+
+
+def decisive(record: Record) -> dict[str, Any]:
+    """Return what of a record decides its weights: a digest that is filled in, or a new note, does not."""
+    network = {"model": msgspec.to_builtins(record.model), "clip": msgspec.to_builtins(record.clip)}
+    return {"name": record.name, **network, "labels": record.labels, "table": record.checkpoint.table}
 
 
 def portable(record: Record) -> str:

@@ -21,11 +21,11 @@ from videohub.hub import pins
 def test_another_record_of_the_same_name_is_refused_with_the_fields_that_differ(machine, company, tmp_path):
     machine("here", company(tiny={}))
     packing.bundle(["tiny"], tmp_path / "b.tar")
-    home = machine("there", company(TINY={"notes": ["ours"], "license": "secret"}))
+    home = machine("there", company(TINY={"notes": ["ours"], "labels": "kinetics400"}))
     with pytest.raises(FormatError) as refusal:
         unpacking.unbundle(tmp_path / "b.tar")
     assert "record tiny is another than the one here" in str(refusal.value)
-    assert "checkpoint.license, name, notes, zoo_name" in str(refusal.value)
+    assert "they differ in labels, name." in str(refusal.value)
     assert "--checkpoint converted/tiny.safetensors" in str(refusal.value)
     assert kept(home) == []
 

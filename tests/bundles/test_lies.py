@@ -76,7 +76,7 @@ RECORD = ("records", 0, "record")
         (changed([*RECORD, "name"], "no such\x1b[31m"), r"has a record called 'no such\x1b[31m'"),
         (changed([*RECORD, "name"], "other"), "lists other members"),
         (changed([*RECORD, "labels"], "../../evil"), "lists other members"),
-        (changed([*RECORD, "notes"], ["changed"]), "they differ in notes"),
+        (changed([*RECORD, "notes"], ["changed"]), "does not say what its"),
         (changed([*RECORD, "status"], "broken"), "is broken"),
         (changed([*RECORD, "checkpoint", "url"], None), "no machine looks for"),
         (changed([*RECORD, "checkpoint", "url"], "file:///etc/passwd"), "names the file 'file:///etc/passwd'"),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import time
+from dataclasses import replace
 from email.utils import formatdate
+from types import SimpleNamespace
 
 import pytest
 
@@ -24,7 +26,7 @@ from tests.hub.publisher import (
     sent,
     serving,
 )
-from videohub.hub import transfer
+from videohub.hub import download, transfer
 
 XML = b'\xef\xbb\xbf<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>NoSuchKey</Code></Error>'
 HTML = b"\n\n <html><body>Quota exceeded</body></html>"
@@ -222,3 +224,50 @@ def test_a_proxy_is_asked_where_the_environment_names_one(publisher, home, monke
     publisher.publish("http://publisher.invalid/MODEL.pkl", CONTENT)
     assert_fetched(home, "http://publisher.invalid/MODEL.pkl")
     assert publisher.requests == ["http://publisher.invalid/MODEL.pkl"]
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        b"<script>1</script>",
+        b"<title>No</title>",
+        b"<Error><Code>AccessDenied</Code></Error>",
+        "\ufeff<html>".encode("utf-16-le"),
+    ],
+)
+def test_every_kind_of_page_is_known(publisher, home, page):
+    assert "web page" in refusal(home, publisher.publish("/MODEL.pkl", page))
+
+
+def test_a_header_that_begins_like_a_page_is_none(publisher, home):
+    content = (0x613C).to_bytes(8, "little") + b'{"weight": ...'  # the length of a safetensors header: b"<a" and zeros
+    url = publisher.publish("/model.safetensors", content)
+    assert download.fetch(url, name="model").path.read_bytes() == content
+
+
+def test_the_body_of_a_redirect_is_not_read(publisher, home):
+    target = publisher.publish("/true.pkl", CONTENT)
+
+    def moved(asked: Asked, serve: Serve) -> Answer:
+        return replace(serve(asked), status=302)
+
+    url = publisher.publish("/MODEL.pkl", bytes(50_000_000), headed({"Location": target}), moved)
+    assert_fetched(home, url)
+    assert publisher.log[0].sent < 25_000_000
+
+
+def test_pauses_differ_from_one_process_to_the_next(publisher, home, monkeypatch):
+    """Or all those whom a busy server has sent away come back at once."""
+    pauses = []
+    monkeypatch.setattr(transfer, "PAUSE_S", 1.0)
+    monkeypatch.setattr(transfer, "time", SimpleNamespace(sleep=pauses.append))
+    for number in range(8):
+        url = publisher.publish(f"/{number}.pkl", CONTENT, first(1, refusing(503)))
+        download.fetch(url, name="model")
+    assert len(set(pauses)) > 4
+    assert all(0.5 <= pause <= 1.5 for pause in pauses)
+
+
+def test_a_server_s_wish_is_told(publisher, home):
+    url = publisher.publish("/MODEL.pkl", CONTENT, refusing(429, {"Retry-After": "300"}))
+    assert "it asks to wait 300 s" in failure(home, url)

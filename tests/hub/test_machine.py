@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import ssl
 import subprocess
 import sys
-import threading
+from pathlib import Path
 
 import pytest
 
@@ -24,6 +23,7 @@ pytestmark = pytest.mark.usefixtures("impatient")
 
 WITHOUT_SOCKETS = """
 import sys
+from pathlib import Path
 def refuse(event, arguments):
     if event in ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto", "socket.sendmsg"):
         print("tried", event, arguments, file=sys.stderr); sys.stderr.flush()
@@ -84,6 +84,12 @@ def test_offline_a_mirror_s_folder_is_still_there(home, tmp_path):
     url = "https://publisher.invalid/MODEL.pkl"
     done = without_sockets(url, VIDEOHUB_OFFLINE="1", VIDEOHUB_MIRRORS=str(tmp_path / "mirror"))
     assert (done.returncode, done.stdout.strip()) == (0, str(home / "raw" / SHA256))
+
+
+def test_offline_is_an_error_of_its_own(home, monkeypatch):
+    monkeypatch.setenv("VIDEOHUB_OFFLINE", "1")
+    with pytest.raises(OfflineError):
+        download.fetch("https://publisher.invalid/MODEL.pkl", name="model")
 
 
 # --- space and permission --------------------------------------------------------------------------------------------
@@ -279,54 +285,28 @@ def test_names_in_the_cache_do_not_differ_in_case_alone(publisher, home):
     assert all(name == name.lower() for name in names)
 
 
-# --- https -----------------------------------------------------------------------------------------------------------
+def test_another_user_s_lock_does_not_keep_anybody_from_working(publisher, home, monkeypatch):
+    """In a cache that a group shares, it may be there and not be ours to open."""
+    opened = os.open
+
+    def refused(path, *arguments, **named):
+        if str(path).endswith(".lock"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return opened(path, *arguments, **named)
+
+    monkeypatch.setattr(os, "open", refused)
+    assert_fetched(home, publisher.publish("/MODEL.pkl", CONTENT))
 
 
-@pytest.fixture
-def secured(tmp_path):
-    """An https server with a certificate of its own authority; yields its URL and the certificate."""
-    if shutil.which("openssl") is None:
-        pytest.skip("needs openssl to make a certificate")
-    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", certificate,
-                    "-days", "2", "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"],
-                   check=True, capture_output=True)  # fmt: skip
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
-    with publishers._Server(("127.0.0.1", 0), publishers._Handler) as server:
-        server.socket = context.wrap_socket(server.socket, server_side=True)
-        server.publisher = publishers.Publisher(server.server_port)
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield server.publisher, certificate
-        server.shutdown()
-        thread.join()
+def test_a_home_that_cannot_be_told_is_named(monkeypatch):
+    monkeypatch.delenv("VIDEOHUB_HOME")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "expanduser", lambda path: (_ for _ in ()).throw(RuntimeError("no home directory")))
+    with pytest.raises(CacheError, match="VIDEOHUB_HOME"):
+        cache.home()
 
 
-def https(publisher, path):
-    return publisher.url(path).replace("http:", "https:")
-
-
-def test_a_bundle_of_authorities_is_honoured(secured, home, monkeypatch):
-    publisher, certificate = secured
-    publisher.publish("/MODEL.pkl", CONTENT)
-    monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
-    with pytest.raises(DownloadError, match="REQUESTS_CA_BUNDLE"):
-        download.fetch(https(publisher, "/MODEL.pkl"), name="model")
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
-    assert_fetched(home, https(publisher, "/MODEL.pkl"))
-
-
-def test_a_way_that_leaves_https_needs_a_digest(secured, publisher, home, monkeypatch):
-    safe, certificate = secured
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
-    safe.moved["/MODEL.pkl"] = publisher.publish("/plain.pkl", CONTENT)
-    with pytest.raises(DownloadError, match="leads from https to http"):
-        download.fetch(https(safe, "/MODEL.pkl"), name="model")
-    assert_fetched(home, https(safe, "/MODEL.pkl"), sha256=SHA256)
-
-
-def test_offline_is_an_error_of_its_own(home, monkeypatch):
-    monkeypatch.setenv("VIDEOHUB_OFFLINE", "1")
-    with pytest.raises(OfflineError):
-        download.fetch("https://publisher.invalid/MODEL.pkl", name="model")
+def test_a_bundle_of_authorities_that_is_not_there_is_a_matter_of_the_way(home, monkeypatch):
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/no/such/bundle.pem")
+    with pytest.raises(DownloadError, match="bundle"):
+        download.fetch("https://127.0.0.1:1/MODEL.pkl", name="model")

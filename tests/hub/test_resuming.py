@@ -19,6 +19,7 @@ from tests.hub.publisher import (
     Behaviour,
     Serve,
     cut,
+    first,
     gzipped,
     headed,
     ignoring_ranges,
@@ -112,6 +113,8 @@ WRONG_PARTS = {
     "all of it": lambda start, content: (f"bytes 0-{SIZE - 1}/{SIZE}", content),
     "all of it as a part": lambda start, content: (f"bytes {start}-{SIZE - 1}/{SIZE}", content),
     "no word on the range": lambda start, content: (None, content[start:]),
+    "some of the rest, and no total": lambda start, content: (f"bytes {start}-199999/*", content[start:200_000]),
+    "a total past all counting": lambda start, content: (f"bytes {start}-{SIZE - 1}/{'9' * 5000}", content[start:]),
     "nonsense": lambda start, content: (f"bytes={start}-/many", content[start:]),
 }
 
@@ -123,6 +126,12 @@ def test_a_wrong_part_does_not_get_into_the_file(publisher, home, warnings, wron
     assert_fetched(home, url, **known)
     assert publisher.asked("range") == [None, "bytes=100000-", None]
     assert len(warnings()) == 1
+
+
+def test_some_of_the_rest_is_not_taken_for_all_of_it_where_no_total_was_told(publisher, home):
+    url = publisher.publish("/MODEL.pkl", CONTENT, cut([100_000]), first(1, sent(chunked=True)),
+                            misranging(WRONG_PARTS["some of the rest, and no total"]))  # fmt: skip
+    assert_fetched(home, url)
 
 
 def test_a_part_of_another_file_is_known_by_its_etag(publisher, home):

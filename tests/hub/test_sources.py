@@ -131,6 +131,27 @@ def test_no_url_leads_out_of_a_mirror(mirror, path):
         download.fetch(f"https://publisher.invalid{path}", name="model")
 
 
+def test_a_query_tells_files_of_a_mirror_apart(home, mirror):
+    for query in ("?id=1", "?id=2"):
+        mirrored(mirror, query.encode(), f"{URL}{query}")
+    found = [download.fetch(f"{URL}?id={number}", name="model").path.read_bytes() for number in (1, 2)]
+    assert found == [b"?id=1", b"?id=2"]
+
+
+@pytest.mark.parametrize("content", [b"", CONTENT[:-1], b"<html>Sign in</html>"], ids=["empty", "short", "a page"])
+def test_what_a_mirror_s_folder_has_instead_is_passed_over(home, publisher, mirror, content):
+    url = publisher.publish("/MODEL.pkl", CONTENT)
+    mirrored(mirror, content, url)
+    assert_fetched(home, url, size=len(CONTENT))
+    assert pins.pin_of(url).source == ""
+
+
+def test_a_folder_in_a_file_s_place_does_not_keep_the_publisher_from_being_asked(home, publisher, mirror):
+    url = publisher.publish("/MODEL.pkl", CONTENT)
+    (mirror / url.partition("://")[2]).mkdir(parents=True)
+    assert_fetched(home, url)
+
+
 # --- Hugging Face ----------------------------------------------------------------------------------------------------
 
 
@@ -163,6 +184,14 @@ def test_hugging_face_is_asked_at_its_endpoint_with_its_token(publisher, home, t
     assert path == str(home / "raw" / SHA256)
     assert publisher.asked("authorization") == ["Bearer hf_secret"]
     assert kept(home) == [f"raw/{SHA256}"]
+
+
+def test_a_netrc_does_not_replace_the_token(publisher, home, tmp_path):
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login me password secret\n")
+    (tmp_path / "netrc").chmod(0o600)
+    publisher.publish("/org/repo/resolve/v1/weights/MODEL.pkl", CONTENT)
+    from_hugging_face(publisher, tmp_path, HF_TOKEN="hf_secret", NETRC=str(tmp_path / "netrc"))
+    assert publisher.asked("authorization") == ["Bearer hf_secret"]
 
 
 def test_a_token_does_not_follow_to_another_host(publisher, home, tmp_path):

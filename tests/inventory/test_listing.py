@@ -101,7 +101,7 @@ def test_a_published_file_that_its_record_does_not_name_any_more_is_stale(run, z
     zoo.write_text(zoo.read_text().replace("null    # not yet", "f" * 64, 1))
     assert statuses(run) == {
         ("raw", "first"): "stale",
-        ("converted", "first"): "stale",  # the record is part of the recipe
+        ("converted", "first"): "local",  # made from another file than the record's
         ("pin", "first"): "stale",
     }
 

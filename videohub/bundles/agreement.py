@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import msgspec
-
 import videohub
 from videohub import registry, weights
 from videohub.bundles import manifest
@@ -37,7 +35,7 @@ def check(bundle: Manifest, known: Known, source: str) -> None:
     for packed in bundle.records:
         _check_record(packed, known, source)
         _check_recipe(packed, bundle, source)
-        _check_pin(packed, source)
+        _check_digest(packed, known, source)
 
 
 def check_labels(label_set: str, names: Sequence[str], source: str) -> None:
@@ -98,15 +96,20 @@ def registry_place(text: str) -> Path:
     return cache.place("registries", f"{cache.key_of(text)[:16]}.yaml")
 
 
+def looked_for(packed: Packed, known: Known) -> Record:
+    """Return the record by which `load` will look for weights here: ours, or the one that the bundle brings."""
+    return _named(packed.record, known) or packed.record
+
+
 def _named(record: Record, known: Known) -> Record | None:
     """Return what is known here by a record's name, in any case."""
     return known.get(record.name.casefold())
 
 
 def _check_record(packed: Packed, known: Known, source: str) -> None:
-    ours, name = _named(packed.record, known), packed.record.name
-    if ours and weights.portable(ours) != weights.portable(packed.record):
-        differing = _differences(*(msgspec.json.decode(weights.portable(record)) for record in (ours, packed.record)))
+    ours, name = looked_for(packed, known), packed.record.name
+    if weights.decisive(ours) != weights.decisive(packed.record):
+        differing = _differences(weights.decisive(ours), weights.decisive(packed.record))
         raise FormatError(
             f"{source}: its record {name} is another than the one here; they differ in {', '.join(differing)}.\n"
             f"  Bundle again with the same registry on both machines{_by_hand(packed, source)}"
@@ -130,10 +133,16 @@ def _check_recipe(packed: Packed, bundle: Manifest, source: str) -> None:
     )
 
 
-def _check_pin(packed: Packed, source: str) -> None:
-    if not manifest.needs_pin(packed):
+def _check_digest(packed: Packed, known: Known, source: str) -> None:
+    name, published = packed.record.name, looked_for(packed, known).checkpoint
+    url = published.url or ""
+    if published.sha256 is not None:
+        if published.sha256 != packed.sha256:
+            raise ChecksumError(
+                f"{source}: its weights of {name} come from a file with sha256 {packed.sha256},\n"
+                f"  the registry here says {published.sha256}. One of them is another file; nothing was installed."
+            )
         return
-    name, url = packed.record.name, packed.record.checkpoint.url or ""
     pin = pins.pin_of(url)
     if pin and pin.sha256 != packed.sha256:
         raise ChecksumError(

@@ -135,11 +135,6 @@ def obstacle(record: Record) -> str | None:
     return None
 
 
-def needs_pin(packed: Packed) -> bool:
-    """Tell whether a machine knows the weights only if the digest of the record's URL is remembered there."""
-    return packed.record.checkpoint.sha256 is None
-
-
 def _contradictions(manifest: Manifest) -> Iterable[str]:
     """Yield what cannot be in a bundle that `videohub bundle` wrote."""
     records = [packed.record for packed in manifest.records]
@@ -161,9 +156,10 @@ def _contradictions(manifest: Manifest) -> Iterable[str]:
             yield f"gives {name} the sha256 {packed.sha256}, and its record says {published.sha256}"
         if published.size is not None and packed.size != published.size:
             yield f"gives {name} the size {packed.size}, and its record says {published.size}"
-        if needs_pin(packed) and packed.size is None:
+        unstated = published.sha256 is None  # so that the other machine has to remember it
+        if unstated and packed.size is None:
             yield f"does not know the size of the published file of {name}"
-        if needs_pin(packed) and digests.setdefault(published.url, packed.sha256) != packed.sha256:
+        if unstated and digests.setdefault(published.url, packed.sha256) != packed.sha256:
             yield f"has two digests for {published.url!r:.200}"
     wanted = {REGISTRY, *map(weights_member, records)}
     allowed = wanted | {labels_member(record.labels) for record in records}

@@ -41,7 +41,7 @@ def check(path: Path, record: Record, sha256: str, *, called: str) -> None:
         raise FormatError(f"{called}: no weights of a network that can be built ({error!s:.200})") from None
     if any(tensor.dtype != kinds[key] for key, tensor in tensors.items()):
         raise FormatError(f"{called}: has tensors of another precision than the network of {record.name}")
-    if header.get("record") != weights.portable(record) or header.get("labels") != record.labels:
+    if not _is_of(header, record):
         raise FormatError(f"{called}: its header is of {_named(header)}, expected the record {record.name}")
     made_from = header.get("source_sha256")
     if made_from != sha256 and record.checkpoint.container not in (None, "safetensors"):  # converted when published
@@ -62,6 +62,15 @@ def _check_size(record: Record, called: str) -> None:
     blocks = record.model.blocks
     if not isinstance(blocks, str) and sum(blocks) > MAX_BLOCKS:
         raise UnsafeFileError(f"{called}: its record has {sum(blocks)} blocks, expected at most {MAX_BLOCKS}")
+
+
+def _is_of(header: dict[str, str], record: Record) -> bool:
+    """Tell whether weights were made for a record, in all that decides them."""
+    try:
+        made_for = msgspec.json.decode(header.get("record", ""), type=Record)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return False
+    return weights.decisive(made_for) == weights.decisive(record) and header.get("labels") == record.labels
 
 
 def _named(header: dict[str, str]) -> str:

@@ -20,6 +20,7 @@ from videohub.files import part_of, publish, sweep
 from videohub.hub import cache, pins
 from videohub.hub.locking import only_one
 from videohub.registry import writing
+from videohub.registry.schema import Record
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def unbundle(path: str | Path) -> Unbundled:
         _check_texts(bundle)
         registry_text = agreement.registry_of_unknown(bundle.manifest, known, bundle.source)
         ready = _ready(bundle, working)
-        registry_file = _put_in_place(ready, registry_text, bundle.source)
+        registry_file = _put_in_place(ready, registry_text, known, bundle.source)
         installed = [
             Installed(each.packed.record.name, str(each.existing or each.place),
                       "already here" if each.existing else "installed")
@@ -142,7 +143,7 @@ def _checked(bundle: Bundle, packed: Packed, part: Path, progress: Callable[[int
     return existing
 
 
-def _put_in_place(ready: list[_Weights], registry_text: str | None, source: str) -> Path | None:
+def _put_in_place(ready: list[_Weights], registry_text: str | None, known: agreement.Known, source: str) -> Path | None:
     """Give everything its final name; if one step fails, those before it are undone."""
     registry_file = agreement.registry_place(registry_text) if registry_text else None
     with ExitStack() as undo:
@@ -156,7 +157,7 @@ def _put_in_place(ready: list[_Weights], registry_text: str | None, source: str)
                 part.write_text(registry_text, encoding="utf-8")
                 publish(part, registry_file)
         for each in ready:
-            _pin(each.packed, source, undo)
+            _pin(each.packed, agreement.looked_for(each.packed, known), source, undo)
         undo.pop_all()
     return registry_file
 
@@ -165,10 +166,10 @@ def _holds(file: Path, text: str) -> bool:
     return file.is_file() and file.read_text(encoding="utf-8", errors="replace") == text
 
 
-def _pin(packed: Packed, source: str, undo: ExitStack) -> None:
+def _pin(packed: Packed, record: Record, source: str, undo: ExitStack) -> None:
     """Remember the digest of a record's URL, by which its weights are found; last, for it makes them be found."""
-    url = packed.record.checkpoint.url or ""
-    if not manifest.needs_pin(packed) or pins.pin_of(url):
+    url = record.checkpoint.url or ""
+    if record.checkpoint.sha256 is not None or pins.pin_of(url):
         return
     binding = pins.pin(url, packed.sha256, packed.size or 0, source=f"bundle {Path(source).name}")
     if binding.sha256 != packed.sha256:

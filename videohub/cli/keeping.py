@@ -187,6 +187,8 @@ def _print_patch(*, as_json: bool) -> None:
 def _forget(names: tuple[str, ...], *, as_json: bool) -> None:
     from videohub.inventory import pinned
 
+    for name in names:  # all of them, before the first one is dropped
+        pinned.url_of(name)
     forgotten = [pinned.forget(name) for name in names]
     if as_json:
         print_json(forgotten)

@@ -54,13 +54,14 @@ def fetch(names: tuple[str, ...], checkpoint: Path | None, ignore: tuple[str, ..
 
     if checkpoint is not None and len(names) > 1:
         raise click.UsageError(f"--checkpoint is one file, and {len(names)} records were named")
-    paths = {registry.record(name).name: str(weights.fetch(name, checkpoint=checkpoint, ignore=ignore))
-             for name in names}  # fmt: skip
+    records = [registry.record(name) for name in names]  # all of them, before the first one takes its time
+    paths = {}
+    for record in records:
+        paths[record.name] = str(weights.fetch(record, checkpoint=checkpoint, ignore=ignore))
+        if not as_json:
+            click.echo(paths[record.name])
     if as_json:
         print_json(paths)
-    else:
-        for path in paths.values():
-            click.echo(path)
 
 
 @click.command()

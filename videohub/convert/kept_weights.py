@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,11 +19,20 @@ _SEAL = "seal"
 
 
 def write(path: Path, tensors: dict[str, Tensor], origin: Mapping[str, str]) -> None:
-    """Write tensors with what is known of their origin, such as `record`, `source` and `source_sha256`."""
+    """Write tensors with what is known of their origin, such as `record`, `source` and `source_sha256`.
+
+    Raises: OSError if the disk refuses.
+    """
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     header = {"format": "pt", **origin}
-    save_file(tensors, path, metadata={**header, _SEAL: _seal(header, tensors)})
+    try:
+        save_file(tensors, path, metadata={**header, _SEAL: _seal(header, tensors)})
+    except SafetensorError as error:
+        if number := re.search(r"os error (\d+)", str(error)):  # the system's own, in other words
+            raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from error
+        raise
     _put_in_order(path)
 
 
@@ -54,6 +65,18 @@ def origin(path: Path) -> dict[str, str]:
     if "videohub" not in header:
         raise _damaged(path, "its header does not name videohub")
     return header
+
+
+def is_whole(path: Path) -> bool:
+    """Tell, from the header alone, whether a file ends where it should."""
+    try:
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            header = json.loads(file.read(min(length, path.stat().st_size)))
+        end = max(entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__")
+        return bool(8 + length + end == path.stat().st_size)
+    except (ValueError, KeyError, TypeError, AttributeError, LookupError):
+        return False
 
 
 def check(path: Path) -> str:

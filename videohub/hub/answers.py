@@ -7,7 +7,7 @@ import re
 import time
 import zlib
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from videohub.hub.parts import Part
@@ -18,15 +18,21 @@ if TYPE_CHECKING:
 HEAD = 1024  # bytes that show whether a body is a page
 
 
+def unread(answer: requests.Response, **_: Any) -> None:
+    """Close a redirect before requests reads its body, which may have any size."""
+    if answer.is_redirect:
+        answer.close()
+
+
 def is_the_rest(part: Part, answer: requests.Response) -> bool:
     """Tell whether an answer of 206 is what was asked for: the same file, from where the part ends to its end."""
-    found = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+|\*)", answer.headers.get("content-range", "").strip())
+    found = re.fullmatch(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", answer.headers.get("content-range", "").strip())
     if found is None or is_encoded(answer) or int(found[1]) != part.size:
         return False
-    total = None if found[3] == "*" else int(found[3])
-    if total is not None and (int(found[2]) != total - 1 or part.note.total not in (None, total)):
-        return False
-    if total is not None and answer.headers.get("content-length", str(total - part.size)) != str(total - part.size):
+    total = part.note.total if found[3] == "*" else int(found[3])
+    if total is None or int(found[2]) != total - 1 or part.note.total not in (None, total):
+        return False  # without a total, nobody could tell that the rest is all of the rest
+    if answer.headers.get("content-length", str(total - part.size)) != str(total - part.size):
         return False
     return not has_changed(part, answer)
 
@@ -104,6 +110,11 @@ def gathered(blocks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def is_page(block: bytes) -> bool:
-    """Tell whether a body begins as HTML or XML; no container of checkpoints does."""
-    head = block[:HEAD].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    return head.startswith(b"<") and any(mark in head for mark in (b"<!doctype", b"<html", b"<head", b"<?xml", b"<!--"))
+    """Tell whether a body begins as HTML or XML; no container of checkpoints does.
+
+    The length at the head of a safetensors file may begin with the byte of "<", but then zeros follow.
+    """
+    head = block[:HEAD].lstrip(b"\xef\xbb\xbf \t\r\n")
+    if head.startswith((b"\xff\xfe<\0", b"\xfe\xff\0<")):
+        return True
+    return re.match(rb"<[A-Za-z!?]", head) is not None and b"\0" not in head[:16]

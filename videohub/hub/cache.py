@@ -11,14 +11,18 @@ locks/      who is at work on what; these only save bandwidth
 from __future__ import annotations
 
 import errno
+import functools
 import hashlib
+import logging
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from videohub.errors import CacheError
 
+_log = logging.getLogger("videohub")
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -37,7 +41,15 @@ def layers() -> list[Path]:
 
 def find(kind: str, name: str) -> Path | None:
     """Return the first layer's entry of this kind and name, or None."""
-    return next((path for layer in layers() if (path := layer / kind / name).is_file()), None)
+    for layer in layers():
+        try:
+            if (path := layer / kind / name).is_file():
+                return path
+        except PermissionError:
+            if layer == home():
+                raise
+            _tell_once(layer)
+    return None
 
 
 def place(kind: str, name: str = "") -> Path:
@@ -64,6 +76,16 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
+def check_room(needed: int) -> None:
+    """Refuse to begin what the disk cannot hold. Raises: CacheError."""
+    free = shutil.disk_usage(place("partial")).free
+    if needed > free:
+        raise CacheError(
+            f"{home()}: {free} bytes are free, {needed} are needed.\n"
+            "  `videohub cache prune` makes room; VIDEOHUB_HOME names another folder."
+        )
+
+
 @contextmanager
 def at_work(doing: str) -> Iterator[None]:
     """Turn what the file system refuses inside the block into a CacheError that says what to do."""
@@ -78,4 +100,12 @@ def at_work(doing: str) -> Iterator[None]:
 
 
 def _path(text: str) -> Path:
-    return Path(os.path.expandvars(text)).expanduser()
+    try:
+        return Path(os.path.expandvars(text)).expanduser().absolute()
+    except RuntimeError as error:  # no HOME, and a user whom the machine does not know
+        raise CacheError(f"{text}: {error}; name a folder for the cache with VIDEOHUB_HOME") from error
+
+
+@functools.cache
+def _tell_once(layer: Path) -> None:
+    _log.warning("%s, in VIDEOHUB_CACHE_RO, may not be read by you; going on without it", layer)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from videohub.errors import CacheError, ChecksumError, DownloadError, OfflineError, UsageError
-from videohub.hub import cache, huggingface, locking, parts, pins, transfer
+from videohub.hub import answers, cache, huggingface, locking, parts, pins, transfer
 from videohub.hub.locking import Turn
 from videohub.hub.sources import Source, check, offline, path_of, sources
 
@@ -65,9 +66,8 @@ def fetch(
     """
     if urlsplit(url).scheme == "file":
         return _published_here(path_of(url), name=name, sha256=sha256, size=size)
-    candidates = list(sources(url, alternates))
-    if len(candidates) == 1:
-        check(candidates[0], name=name)
+    if not alternates and "VIDEOHUB_MIRRORS" not in os.environ:
+        check(Source(url, "publisher"), name=name)
     with cache.at_work(f"{name}: the file cannot be kept"):
         if found := _in_cache(_wanted(name, url, sha256, size)):
             if parts.left(url) or locking.is_taken(cache.key_of(url)):  # a process was killed just before it could tidy
@@ -76,7 +76,9 @@ def fetch(
             return found
         with locking.only_one(cache.key_of(url), what=name) as turn:
             wanted = _wanted(name, url, sha256, size)
-            found = _in_cache(wanted) or _from_first(candidates, wanted, turn)  # it may have come in the meantime
+            found = _in_cache(wanted) or _from_first(
+                sources(url, alternates), wanted, turn
+            )  # it may have come in the meantime
             _tidy(url, turn)
             return found
 
@@ -132,7 +134,7 @@ def _in_cache(wanted: Wanted) -> Fetched | None:
     return None
 
 
-def _from_first(candidates: Sequence[Source], wanted: Wanted, turn: Turn) -> Fetched:
+def _from_first(candidates: Iterable[Source], wanted: Wanted, turn: Turn) -> Fetched:
     """Return the file from the first source that has the right one; the same digest is demanded of all."""
     failures: list[DownloadError] = []
     forbidden = offline()
@@ -196,23 +198,30 @@ def _brought(source: Source, wanted: Wanted, turn: Turn, *, afresh: bool) -> Ite
 def _copied(source: Source, wanted: Wanted) -> parts.Part:
     """Return a copy of a file in a mirror's folder: unlike the mirror, it will not change under our hands."""
     try:
-        file = source.path.open("rb")
-    except FileNotFoundError as error:
-        raise DownloadError(f"{wanted.name}: {source.path} does not exist") from error
-    with file:
-        return parts.copy(file, parts.Note(wanted.url, source.address, None, None))
+        with source.path.open("rb") as file:
+            size, head = os.fstat(file.fileno()).st_size, file.read(answers.HEAD)
+            if size == 0 or size != (wanted.size or size) or answers.is_page(head):
+                found = "a web page" if answers.is_page(head) else f"{size} bytes"
+                expected = f"{wanted.size} bytes" if wanted.size else "a checkpoint"
+                raise DownloadError(f"{wanted.name}: {source.path} holds {found}, expected {expected}")
+            file.seek(0)
+            return parts.copy(file, parts.Note(wanted.url, source.address, None, None))
+    except OSError as error:
+        if error.filename != str(source.path):  # it is our own disk that refuses
+            raise
+        raise DownloadError(f"{wanted.name}: {source.path} cannot be read: {error.strerror}") from error
 
 
 def _keep(part: parts.Part, source: Source, wanted: Wanted) -> Fetched:
     """Give the file its place in the cache, and bind its URL to it if nothing else does."""
     found = part.sha256
-    place = cache.place("raw", found)
-    place.parent.mkdir(parents=True, exist_ok=True)
-    part.give(place)  # not flushed to disk, which takes a quarter as long as all the rest: `_in_cache` checks it
     if wanted.sha256 is None:
         binding = pins.pin(wanted.url, found, part.size, source="" if source.role == "publisher" else source.address)
         if binding.sha256 != found:  # another process, without a lock, was faster and got another file
             raise _another_file(source, replace(wanted, pin=binding), found)
+    place = cache.place("raw", found)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    part.give(place)  # not flushed to disk, which takes a quarter as long as all the rest: `_in_cache` checks it
     return Fetched(place, found)
 
 

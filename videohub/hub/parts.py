@@ -106,7 +106,8 @@ def adopt(file: str, url: str, *, alone: bool) -> Part | None:
     longest = max(ours, key=_size, default=None)
     part = None
     if longest is not None and _size(longest):
-        with suppress(FileNotFoundError), longest.open("rb") as beginning:  # its writer may finish in this moment
+        # its writer may finish in this moment, or be another user who does not share
+        with suppress(FileNotFoundError, PermissionError), longest.open("rb") as beginning:
             part = copy(beginning, ours[longest])
             part.pieced = True
     if alone:
@@ -138,7 +139,8 @@ def sweep(file: str, *, keep: Part | None = None) -> None:
     """Remove every beginning of a record's file, but one."""
     for path in left(file):
         if keep is None or path != keep.path:
-            _remove(path)
+            with suppress(PermissionError):  # another user's
+                _remove(path)
 
 
 def left(file: str) -> list[Path]:
@@ -151,7 +153,7 @@ def _read_note(path: Path) -> Note | None:
     """Return a part's note if it is whole; without one nobody can tell what the part is of."""
     try:
         return msgspec.json.decode(_note_of(path).read_bytes(), type=Note)
-    except (FileNotFoundError, msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError):
+    except (FileNotFoundError, PermissionError, msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError):
         return None
 
 

@@ -76,18 +76,6 @@ def unpin(url: str) -> None:
     cache.place("pins", _name(url)).unlink(missing_ok=True)
 
 
-def every() -> list[Pin]:
-    """Return all pins of all layers, by URL; the first layer's where several have one."""
-    files = {path.name: path for layer in reversed(cache.layers()) for path in (layer / "pins").glob("*.json")}
-    found = []
-    for path in files.values():
-        try:
-            found.append(msgspec.json.decode(path.read_bytes(), type=Pin))
-        except _DAMAGE as error:
-            raise CacheError(f"{path}: damaged ({error}); remove it to trust its URL anew") from error
-    return sorted(found, key=lambda pin: pin.url)
-
-
 def _name(url: str) -> str:
     return f"{cache.key_of(url)}.json"
 
@@ -95,7 +83,6 @@ def _name(url: str) -> str:
 def _placed(part: Path, target: Path) -> bool:
     """Give `part` its final name unless that is taken; unlike a rename this never replaces another process's pin."""
     try:
-        part.chmod(0o644)
         os.link(part, target)
     except (FileExistsError, FileNotFoundError):  # taken, or ours was tidied away where locks do nothing
         return False

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 from urllib.request import url2pathname
 
 from videohub.errors import DownloadError, UsageError
@@ -79,6 +79,7 @@ def _in_mirror(mirror: str, url: str) -> str:
     """Return where a mirror keeps the file of a URL."""
     parts = urlsplit(url)
     host, path = parts.netloc.rpartition("@")[2], parts.path
+    query = f"?{parts.query}" if parts.query else ""  # it may be all that tells two files apart
     if parts.scheme == "hf":  # hf://org/repo/file@revision
         path, _, revision = url.removeprefix("hf://").rpartition("@")
         org, repository, file = [*path.split("/", 2), "", ""][:3]
@@ -86,8 +87,8 @@ def _in_mirror(mirror: str, url: str) -> str:
     if ".." in unquote(path).split("/") or not host:
         raise DownloadError(f"{url}: has no place in a mirror, expected https://host/path")
     if "://" in mirror:
-        return f"{mirror.rstrip('/')}/{host}{path}"
+        return f"{mirror.rstrip('/')}/{host}{path}" + (quote(query) if mirror.startswith("file:") else query)
     folder = Path(os.path.expandvars(mirror)).expanduser()
     if not folder.is_dir():
         raise UsageError(f"VIDEOHUB_MIRRORS: {folder} is no folder; expected folders or URLs, separated by commas")
-    return (folder.resolve() / f"{host}{url2pathname(path)}").as_uri()
+    return (folder.resolve() / f"{host}{url2pathname(path)}{query}").as_uri()

@@ -5,14 +5,13 @@ from __future__ import annotations
 import logging
 import random
 import re
-import shutil
 import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from videohub.errors import CacheError, DownloadError
+from videohub.errors import DownloadError
 from videohub.hub import answers, cache
 from videohub.hub.parts import Note, Part, boot
 
@@ -117,10 +116,14 @@ def _until_whole(job: _Job, session: requests.Session, bar: tqdm[Any]) -> Part:
             failed = 1 if now > furthest else failed + 1  # starting over is no progress
             furthest = max(furthest, now)
             pause = max(PAUSE_S * 2 ** (failed - 1) * random.uniform(0.5, 1.5), trouble.wait or 0)
+            patience = f"; it asks to wait {trouble.wait:.0f} s" if trouble.wait else ""
             if failed >= ATTEMPTS or (trouble.wait or 0) > LONGEST_PAUSE_S:
-                kept = f"{now} bytes are kept, and the next call goes on from there" if now else "Nothing was kept"
+                resumable = job.part is not None and now > 0 and not job.part.note.encoded
+                kept = (
+                    f"{now} bytes are kept, and the next call goes on from there" if resumable else "Nothing was kept"
+                )
                 raise job.error(
-                    f"could not be downloaded: {trouble}",
+                    f"could not be downloaded: {trouble}{patience}",
                     f"{kept}. Try again later, or bring the file here and pass it with --checkpoint.",
                 ) from trouble
             time.sleep(min(pause, LONGEST_PAUSE_S))
@@ -142,7 +145,14 @@ def _get(job: _Job, session: requests.Session, headers: Mapping[str, str]) -> re
     import urllib3
 
     try:
-        return session.get(job.url, stream=True, timeout=(CONNECT_S, READ_S), headers=headers)
+        return session.get(
+            job.url,
+            stream=True,
+            timeout=(CONNECT_S, READ_S),
+            headers=headers,
+            hooks={"response": answers.unread},
+            auth=(lambda request: request) if "Authorization" in headers else None,  # a netrc would replace it
+        )
     except (requests.exceptions.SSLError, requests.exceptions.ProxyError) as error:
         raise job.error(
             f"could not be downloaded: {error}", "Look at HTTPS_PROXY, NO_PROXY and REQUESTS_CA_BUNDLE."
@@ -156,8 +166,9 @@ def _get(job: _Job, session: requests.Session, headers: Mapping[str, str]) -> re
                 "Check the connection, or bring the file here and pass it with --checkpoint.",
             ) from error
         raise _Again(str(error)) from error
-    except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
-        # a redirect to an address that makes no sense leaves requests as a plain ValueError
+    except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError, OSError) as error:
+        # a redirect to an address that makes no sense leaves requests as a plain ValueError, a bundle of authorities
+        # that is not there as a plain OSError
         raise job.error(f"could not be downloaded: {error}") from error
 
 
@@ -231,7 +242,7 @@ def _begin(job: _Job, answer: requests.Response, *, asked: bool) -> Part:
 def _take(job: _Job, part: Part, answer: requests.Response, bar: tqdm[Any]) -> None:
     """Write the body to the part, and check that it was all there."""
     wanted = job.size if job.size is not None else part.note.total
-    _check_room(part, wanted)
+    cache.check_room((wanted or 0) - part.size)
     bar.total = wanted
     bar.n = part.size
     bar.refresh()
@@ -258,6 +269,9 @@ def _take(job: _Job, part: Part, answer: requests.Response, bar: tqdm[Any]) -> N
     if part.size == 0:
         job.drop()
         raise job.error(f"gave 0 bytes, expected {wanted or 'more'}", "Nothing was kept; try again.")
+    if wanted is not None and part.size < wanted and part.note.encoded:
+        job.drop()
+        raise job.error(f"gave {part.size} bytes after unpacking, expected {wanted}", "Nothing was kept.")
     if wanted is not None and part.size < wanted:
         raise _Again(f"gave {part.size} bytes, expected {wanted}")
 
@@ -282,13 +296,3 @@ def _announced(job: _Job, answer: requests.Response) -> int | None:
     if re.fullmatch("[0-9]{1,18}", text.strip()) is None:  # the library beneath may have read it as another number
         raise job.error(f"announces a body of {text[:40]!r} bytes", "Nothing was kept; its server is out of order.")
     return int(text)
-
-
-def _check_room(part: Part, wanted: int | None) -> None:
-    """Refuse to begin what the disk cannot hold."""
-    free = shutil.disk_usage(part.path.parent).free
-    if wanted is not None and wanted - part.size > free:
-        raise CacheError(
-            f"{cache.home()}: {free} bytes are free, {wanted - part.size} are needed.\n"
-            "  `videohub cache prune` makes room; VIDEOHUB_HOME names another folder."
-        )

@@ -67,15 +67,24 @@ def patch() -> patching.Patch:
     return replace(made, left={**made.left, **contradicted})
 
 
+def url_of(name: str) -> str:
+    """Return the URL of a record, or the URL that was given.
+
+    Raises: UnknownNameError; UsageError if the record has no URL.
+    """
+    url = name if "://" in name else registry.record(name).checkpoint.url
+    if url is None:
+        raise UsageError(f"{name}: was never released, so that nothing of it was seen here")
+    return url
+
+
 def forget(name: str) -> Forgotten:
     """Drop what is known of a record's URL, or of a URL, so that the next fetch takes what it finds.
 
     The file that came from it goes too.
     Raises: UnknownNameError; UsageError if the record has no URL; CacheError if a read-only layer binds it.
     """
-    url = name if "://" in name else registry.record(name).checkpoint.url
-    if url is None:
-        raise UsageError(f"{name}: was never released, so that nothing of it was seen here")
+    url = url_of(name)
     note = f"{cache.key_of(url)}.json"
     shared = [layer / "pins" / note for layer, is_shared in keeping.layers() if is_shared]
     if binding := next((path for path in shared if path.is_file()), None):

@@ -1,0 +1,61 @@
+"""The way itself: certificates, and redirects that leave it."""
+
+from __future__ import annotations
+
+import shutil
+import ssl
+import subprocess
+import threading
+
+import pytest
+
+from tests.hub import publisher as publishers
+from tests.hub.outcomes import CONTENT, SHA256, assert_fetched
+from videohub.errors import DownloadError
+from videohub.hub import download
+
+pytestmark = pytest.mark.usefixtures("impatient")
+
+
+@pytest.fixture
+def secured(tmp_path):
+    """An https server with a certificate of its own authority; yields its URL and the certificate."""
+    if shutil.which("openssl") is None:
+        pytest.skip("needs openssl to make a certificate")
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", certificate,
+                    "-days", "2", "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"],
+                   check=True, capture_output=True)  # fmt: skip
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with publishers._Server(("127.0.0.1", 0), publishers._Handler) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        server.publisher = publishers.Publisher(server.server_port)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server.publisher, certificate
+        server.shutdown()
+        thread.join()
+
+
+def https(publisher, path):
+    return publisher.url(path).replace("http:", "https:")
+
+
+def test_a_bundle_of_authorities_is_honoured(secured, home, monkeypatch):
+    publisher, certificate = secured
+    publisher.publish("/MODEL.pkl", CONTENT)
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
+    with pytest.raises(DownloadError, match="REQUESTS_CA_BUNDLE"):
+        download.fetch(https(publisher, "/MODEL.pkl"), name="model")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    assert_fetched(home, https(publisher, "/MODEL.pkl"))
+
+
+def test_a_way_that_leaves_https_needs_a_digest(secured, publisher, home, monkeypatch):
+    safe, certificate = secured
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    safe.moved["/MODEL.pkl"] = publisher.publish("/plain.pkl", CONTENT)
+    with pytest.raises(DownloadError, match="leads from https to http"):
+        download.fetch(https(safe, "/MODEL.pkl"), name="model")
+    assert_fetched(home, https(safe, "/MODEL.pkl"), sha256=SHA256)
