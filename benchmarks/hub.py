@@ -243,6 +243,9 @@ def serve(folder: str) -> None:
     class Handler(BaseHTTPRequestHandler):
         def do_HEAD(self) -> None:
             path = Path(folder + self.path)
+            if not path.is_file():  # huggingface_hub asks for more than files
+                self.send_error(404)
+                return
             self.send_response(200)
             self.send_header("Content-Length", str(path.stat().st_size))
             self.send_header("ETag", '"0123456789abcdef"')
@@ -251,6 +254,8 @@ def serve(folder: str) -> None:
 
         def do_GET(self) -> None:
             self.do_HEAD()
+            if not Path(folder + self.path).is_file():
+                return
             self.wfile.flush()
             with open(folder + self.path, "rb") as file:
                 self.connection.sendfile(file)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
@@ -43,15 +42,12 @@ class Part:
         self.size = 0
         self.pieced = False  # received in more than one answer
         self._digest = hashlib.sha256()
-        self._hashing = ThreadPoolExecutor(1)
-        self._hashed: Future[object] = self._hashing.submit(int)
         self._file = self.path.open("x+b", buffering=0)
         _note_of(self.path).write_bytes(msgspec.json.encode(note))
 
     @property
     def sha256(self) -> str:
         """The digest of what is there, in hexadecimal."""
-        self._hashed.result()
         return self._digest.hexdigest()
 
     @property
@@ -61,11 +57,10 @@ class Part:
 
     def write(self, block: bytes) -> None:
         """Append a block."""
-        self._hashed.result()
-        self._hashed = self._hashing.submit(self._digest.update, block)  # while it is written and the next one comes
         left = memoryview(block)
         while left:  # an unbuffered file may take less than it is given
             left = left[self._file.write(left) :]
+        self._digest.update(block)  # in a thread of its own this is no faster: benchmarks/README.md
         self.size += len(block)
 
     def give(self, place: Path) -> None:
@@ -83,12 +78,11 @@ class Part:
             self._file.seek(0)
             other = copy(self._file, self.note)
             self.drop()
-            self.path, self._file, self._hashing = other.path, other._file, other._hashing
+            self.path, self._file = other.path, other._file
 
     def close(self) -> None:
         """Let go of the file; it stays for whoever comes next."""
         self._file.close()
-        self._hashing.shutdown()
 
     def drop(self) -> None:
         """Remove what there is."""
