@@ -76,9 +76,8 @@ def fetch(
             return found
         with locking.only_one(cache.key_of(url), what=name) as turn:
             wanted = _wanted(name, url, sha256, size)
-            found = _in_cache(wanted) or _from_first(
-                sources(url, alternates), wanted, turn
-            )  # it may have come in the meantime
+            found = _in_cache(wanted)  # it may have come in the meantime
+            found = found or _from_first(sources(url, alternates), wanted, turn)
             _tidy(url, turn)
             return found
 
