@@ -1,0 +1,55 @@
+"""What a run is, and in which words two runs differ."""
+
+from __future__ import annotations
+
+import msgspec
+
+from tests.runs.made import IDENTITY, identity, truth
+from videohub.runs import Truth, difference
+from videohub.runs.identity import canonical, truth_difference
+
+
+def test_equal_identities_have_no_difference():
+    assert difference(IDENTITY, identity()) == []
+
+
+def test_a_tuple_and_the_list_that_json_makes_of_it_are_the_same():
+    read = msgspec.json.decode(msgspec.json.encode(IDENTITY), type=type(IDENTITY))
+    assert difference(IDENTITY, read) == []
+    assert canonical(IDENTITY) == canonical(read)
+
+
+def test_a_difference_names_the_field_and_both_values():
+    other = identity(weights_sha256="91" * 32, sample=200, precision="bf16")
+    assert difference(IDENTITY, other) == [
+        "weights_sha256: 3f3f3f3f3f3f… here, 919191919191… there",
+        "sample: null here, 200 there",
+        'precision: "fp32" here, "bf16" there',
+    ]
+
+
+def test_a_difference_within_the_protocol_is_told_by_its_own_name():
+    other = identity(protocol={"clips": 10, "detection": {"version": "2.1"}})
+    assert difference(IDENTITY, other, where=("in a", "in b")) == [
+        "protocol.clips: 2 in a, 10 in b",
+        "protocol.detection: null in a, nothing in b",
+        'protocol.detection.version: nothing in a, "2.1" in b',
+    ]
+
+
+def test_a_truth_differs_by_its_length_or_by_its_first_other_sample():
+    assert truth_difference(truth(3), truth(2)) == ["samples: 3 here, 2 there"]
+    other = Truth(names=["0.mp4", "x.mp4", "y.mp4"], classes=[[0], [1], [2]])
+    assert truth_difference(truth(3), other) == ["sample 1: '1.mp4' of classes [1] here, 'x.mp4' of classes [1] there"]
+
+
+def test_a_truth_may_differ_in_its_boxes_alone():
+    a, b = (Truth(names=["v,0902"], classes=[[]], ava={"labels": [label]}) for label in (1, 2))
+    assert truth_difference(a, b) == ["ava: the samples are the same, the boxes that are right are not"]
+
+
+def test_numbers_as_keys_are_the_same_after_a_trip_through_json():
+    ava = Truth(
+        names=[], classes=[], ava={"names": {1: "bend", 12: "stand", 3: "crouch"}, "boxes": [(0.1, 0.2, 0.3, 1.0)]}
+    )
+    assert canonical(msgspec.json.decode(canonical(ava), type=Truth)) == canonical(ava)

@@ -1,0 +1,171 @@
+"""Score files: cut or damaged anywhere, they never give a wrong entry."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from tests.runs.made import IDENTITY, MADE_BY, ends_of, identity, is_right, kept, score_file, scores_of, truth
+from videohub.errors import DataError, UsageError
+from videohub.runs import join, open_run, scores
+from videohub.runs.scores import ScoreFile
+
+
+def read_both_ways(path: Path, terms: scores.Terms) -> ScoreFile:
+    """Read a file whole; a quick look has to see the same."""
+    quick, whole = (scores.read(path, terms, whole=whole) for whole in (False, True))
+    assert quick == whole
+    return whole
+
+
+# --- cut, damaged ----------------------------------------------------------------------------------------------------
+
+
+def test_a_file_cut_at_any_byte_gives_the_entries_before_the_cut_and_no_other(tmp_path):
+    run = kept(tmp_path / "run", 5, [4, 0, 3])
+    path, ends = score_file(run), ends_of(run)
+    content = path.read_bytes()
+    whole = {0, len(scores.header(run.terms.run, MADE_BY)), *ends}
+    assert len(whole) == 5
+    assert max(whole) == len(content)
+    for length in range(len(content), -1, -1):
+        os.truncate(path, length)
+        file = read_both_ways(path, run.terms)
+        assert [entry.index for entry in file.entries] == [4, 0, 3][: sum(end <= length for end in ends)]
+        assert all(map(is_right, file.entries))
+        assert file.torn == (length not in whole)
+
+
+def test_a_cut_run_goes_on_and_ends_like_one_that_was_not(tmp_path):
+    whole = join([kept(tmp_path / "whole", 5, range(5)).folder]).video_scores()[1]
+    run = kept(tmp_path / "run", 5, range(5))
+    path, last = score_file(run), ends_of(run)[2]
+    path.write_bytes(path.read_bytes()[: last + 30])
+    again = open_run(run.folder, IDENTITY, truth(5))
+    assert again.done() == {0, 1, 2}
+    assert again.describe().torn == 1
+    with again.writer(MADE_BY) as writer:
+        for index in (3, 4):
+            writer.append(index, f"{index}.mp4", None, scores_of(index))
+    joined = join([run.folder])
+    assert (joined.pending, joined.torn, joined.repeated) == ([], 1, 0)
+    assert joined.video_scores()[1].tobytes() == whole.tobytes()
+
+
+@pytest.mark.parametrize("mask", [0x01, 0x80, 0xFF])
+def test_a_changed_byte_anywhere_is_told_or_costs_the_last_entry_alone(tmp_path, mask):
+    run = kept(tmp_path / "run", 5, [4, 0, 3])
+    path, ends = score_file(run), ends_of(run)
+    content = path.read_bytes()
+    told = []
+    for at in range(len(content)):
+        with path.open("r+b") as changed:
+            changed.write(content[:at] + bytes([content[at] ^ mask]) + content[at + 1 :])
+        try:
+            file = scores.read(path, run.terms, whole=True)
+        except DataError:
+            told.append(at)
+            continue
+        assert [entry.index for entry in file.entries] == [4, 0]
+        assert all(map(is_right, file.entries))
+        assert read_both_ways(path, run.terms) == file
+    assert told == list(range(ends[1] + 20))  # up to the last entry's head; what that is of may be a power cut's trace
+
+
+def test_damage_is_told_with_its_place_and_the_way_out_works(tmp_path):
+    run = kept(tmp_path / "run", 5, [4, 0, 3])
+    path, ends = score_file(run), ends_of(run)
+    content = bytearray(path.read_bytes())
+    content[ends[1] - 1] ^= 1  # in the scores of the second
+    path.write_bytes(content)
+    assert run.done() == {4, 0, 3}  # a look at the scores would take too long
+    with pytest.raises(DataError) as told:
+        join([run.folder])
+    assert f"{path}: damaged at byte {ends[0]}: a checksum does not fit" in str(told.value)
+    assert f"`truncate -s {ends[0]} {path}` keeps it" in str(told.value)
+    os.truncate(path, ends[0])
+    assert run.done() == set(join([run.folder]).entries) == {4}
+
+
+@pytest.mark.parametrize("zeros", [1, 19, 20, 21, 5000])
+def test_zeros_at_the_end_are_bytes_that_never_arrived(tmp_path, zeros):
+    run = kept(tmp_path / "run", 5, [4, 0])
+    path = score_file(run)
+    with path.open("ab") as file:
+        file.write(bytes(zeros))
+    file = read_both_ways(path, run.terms)
+    assert [entry.index for entry in file.entries] == [4, 0]
+    assert file.torn
+    with path.open("ab") as appended:
+        appended.write(b"and then something" * 2)
+    if zeros >= 20:
+        with pytest.raises(DataError, match="damaged at byte"):
+            scores.read(path, run.terms, whole=False)
+
+
+@pytest.mark.parametrize("content", [b"PK\x03\x04", b"vhscore2" + bytes(100)])
+def test_another_kind_of_file_is_told(tmp_path, content):
+    run = kept(tmp_path / "run", 5, [])
+    (run.folder / "scores" / "1-of-1-x.scores").write_bytes(content)
+    with pytest.raises(DataError, match="expected a score file"):
+        run.done()
+
+
+def test_scores_of_another_run_are_told(tmp_path):
+    ours = kept(tmp_path / "ours", 5, [1])
+    other = open_run(tmp_path / "other", identity(seed=1), truth(5))
+    other.writer(MADE_BY).close()
+    (path,) = other.score_files()
+    path.rename(ours.folder / "scores" / path.name)
+    with pytest.raises(
+        DataError, match=r"found scores of run .*and run.json beside it is of run .*\n.*take the file out"
+    ):
+        ours.done()
+
+
+@pytest.mark.parametrize(
+    ("index", "name", "shape", "said"),
+    [
+        (5, "5.mp4", (2, 5), "found sample 5, expected 0 to 4"),
+        (-1, "4.mp4", (2, 5), "found sample -1, expected 0 to 4"),
+        (3, "4.mp4", (2, 5), "found '4.mp4' as sample 3, expected '3.mp4'"),
+        (3, "3.mp4", (1, 5), "found scores (1, 5) for '3.mp4', expected (2, 5)"),
+        (3, "3.mp4", (2, 6), "found scores (2, 6) for '3.mp4', expected (2, 5)"),
+    ],
+)
+def test_entries_that_are_not_this_run_s_are_refused_by_writers_and_readers(tmp_path, index, name, shape, said):
+    run = kept(tmp_path / "run", 5, [0])
+    ones = np.ones(shape, np.float32)
+    with run.writer(MADE_BY) as writer, pytest.raises(UsageError) as refusal:
+        writer.append(index, name, None, ones)
+    assert str(refusal.value) == said
+    assert run.done() == {0}
+    with writer.path.open("ab") as file:
+        file.write(scores.scored(index, name, None, ones, 0.0))
+    with pytest.raises(DataError) as told:
+        run.done()
+    assert f"{said}.\n  What comes before is whole: `truncate -s" in str(told.value)
+
+
+def test_an_entry_of_a_later_version_is_told(tmp_path):
+    run = kept(tmp_path / "run", 5, [0])
+    with score_file(run).open("ab") as file:
+        file.write(scores._block(msgspec.msgpack.encode({"index": 1, "colour": "red"}), b""))
+    with pytest.raises(DataError, match=r"cannot be understood .*\n.*A newer videohub wrote it"):
+        run.done()
+
+
+def test_a_file_that_shrinks_after_it_was_joined_gives_an_error_and_no_scores(tmp_path):
+    run = kept(tmp_path / "run", 5, [0, 1])
+    joined = join([run.folder])
+    os.truncate(score_file(run), ends_of(run)[1] - 1)
+    assert joined.entries[0].scores is not None
+    with pytest.raises(DataError, match="ends before the scores at byte"):
+        joined.video_scores()
+    score_file(run).unlink()
+    with pytest.raises(DataError, match="cannot be read"):
+        _ = joined.entries[0].scores

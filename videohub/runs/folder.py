@@ -1,0 +1,246 @@
+"""The folder of a run: made once, by whichever process comes first; all others of the same run find it there."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from videohub.errors import CacheError, DataError, UsageError
+from videohub.files import part_of, reveal, written_whole
+from videohub.runs import scores
+from videohub.runs.identity import Identity, MadeBy, Truth, canonical, difference, digest_of, truth_difference
+from videohub.runs.scores import ScoreFile, Terms
+from videohub.runs.writing import Writer
+
+RUN, DATA, SCORES = "run.json", "data.json", "scores"
+SCHEMA_VERSION = 1
+
+
+class Progress(msgspec.Struct, frozen=True):
+    """How far a run is, in samples, and what it takes on the disk."""
+
+    listed: int
+    scored: int
+    failed: int
+    pending: int
+    files: int
+    torn: int  # files that end in an entry which a kill cut short
+    bytes: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.scored} of {self.listed} scored, {self.failed} failed, {self.pending} pending; "
+            f"{self.bytes / 1e6:.1f} MB in {self.files} score file{'s' if self.files != 1 else ''}"
+        )
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run and the folder that keeps it."""
+
+    folder: Path
+    identity: Identity
+    truth: Truth
+    truth_sha256: str  # of data.json
+
+    @property
+    def terms(self) -> Terms:
+        """What every entry in this folder has to agree with."""
+        return Terms(
+            run=digest_of(canonical([self.identity, self.truth_sha256])),
+            names=self.truth.names,
+            classes=self.identity.num_classes,
+            rows=self.identity.scoring.rows,
+        )
+
+    def done(self, *, retry_failed: bool = False) -> set[int]:
+        """Return the samples that need not be made again: scored, and those that failed unless these are retried.
+
+        Raises: DataError if a score file is damaged; the scores themselves are checked when they are joined.
+        """
+        scored, failed = _told(self._files())
+        return scored if retry_failed else scored | failed
+
+    def writer(self, made_by: MadeBy) -> Writer:
+        """Return a writer with a file of its own. Raises: CacheError if the folder cannot be written."""
+        return Writer(self.folder / SCORES, self.terms, made_by)
+
+    def describe(self) -> Progress:
+        """Return how far the run is. Raises: DataError if a score file is damaged."""
+        files = self._files()
+        scored, failed = _told(files)
+        return Progress(
+            listed=len(self.truth.names),
+            scored=len(scored),
+            failed=len(failed),
+            pending=len(self.truth.names) - len(scored) - len(failed),
+            files=len(files),
+            torn=sum(file.torn for file in files),
+            bytes=sum(file.size for file in files),
+        )
+
+    def score_files(self) -> list[Path]:
+        """Return the files of all who ever wrote here, by name. Raises: DataError if the folder cannot be read."""
+        try:
+            found = list((self.folder / SCORES).iterdir())
+        except FileNotFoundError:  # nobody wrote yet
+            return []
+        except OSError as error:
+            raise DataError(f"{self.folder / SCORES}: cannot be read ({error.strerror or error})") from error
+        return sorted(path for path in found if path.suffix == ".scores" and not path.name.startswith("."))
+
+    def _files(self) -> list[ScoreFile]:
+        terms = self.terms
+        return [scores.read(path, terms, whole=False) for path in self.score_files()]
+
+
+class _Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What run.json holds."""
+
+    schema_version: int
+    identity: Identity
+    truth_sha256: str  # of data.json
+
+
+class _Head(msgspec.Struct):
+    """What run.json of any version holds."""
+
+    schema_version: int
+
+
+def open_run(folder: str | Path, identity: Identity, truth: Truth) -> Run:
+    """Return the run that a folder keeps, which is made if there is none; many processes may do this at once.
+
+    Raises: UsageError if the folder holds another run (with the fields that differ) or other files; DataError if its
+        run.json is damaged; CacheError if it cannot be written.
+    """
+    folder = Path(folder)
+    if len(truth.names) != len(truth.classes):
+        raise UsageError(f"found {len(truth.names)} names and {len(truth.classes)} lists of classes, expected as many")
+    data = canonical(truth)
+    # as they will be read: JSON knows neither tuples nor keys that are numbers
+    identity = msgspec.json.decode(msgspec.json.encode(identity), type=Identity)
+    ours = Run(folder, identity, msgspec.json.decode(data, type=Truth), digest_of(data))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        strangers = _strangers(folder)  # looked for first: whoever starts with us may write at any moment
+        if not (folder / RUN).exists():
+            if strangers:
+                raise UsageError(
+                    f"{folder}: found {strangers[0]!r:.80} and no {RUN}, expected an empty folder or one of this run.\n"
+                    "  Choose another --out."
+                )
+            _claim(folder / RUN, _card(ours))
+        _refuse_another(ours, _read_card(folder))
+        if _digest_at(folder / DATA) != ours.truth_sha256:  # not yet there, or no longer what run.json vouches for
+            with written_whole(folder / DATA) as part:
+                part.write_bytes(data)
+    except (FileExistsError, NotADirectoryError):
+        raise UsageError(f"{folder}: found a file, expected a folder to keep the scores in") from None
+    except OSError as error:
+        raise CacheError(f"{folder}: cannot keep a run ({error.strerror or error}); choose another --out") from error
+    return ours
+
+
+def read_run(folder: str | Path) -> Run:
+    """Return the run that a folder keeps.
+
+    Raises: UsageError if it keeps none; DataError if its files are damaged.
+    """
+    folder = Path(folder)
+    if not (folder / RUN).is_file():
+        raise UsageError(f"{folder}: found no {RUN}, expected the folder of a run, as `videohub verify --out` makes it")
+    try:
+        card = _read_card(folder)
+        data = (folder / DATA).read_bytes() if (folder / DATA).exists() else b""
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be read ({error.strerror or error})") from error
+    if digest_of(data) != card.truth_sha256:
+        raise DataError(
+            f"{folder / DATA}: found {digest_of(data)[:12] + '…' if data else 'nothing'}, {RUN} vouches for "
+            f"{card.truth_sha256[:12]}….\n"
+            "  The run was killed as it began, or the file was changed: the command that made the run mends it."
+        )
+    return Run(folder, card.identity, msgspec.json.decode(data, type=Truth), card.truth_sha256)
+
+
+def differences(a: Run, b: Run, where: tuple[str, str]) -> list[str]:
+    """Return in words why the scores of two runs cannot be joined; empty if they can."""
+    told = difference(a.identity, b.identity, where)
+    return told if told or a.truth_sha256 == b.truth_sha256 else truth_difference(a.truth, b.truth, where)
+
+
+def _told(files: Iterable[ScoreFile]) -> tuple[set[int], set[int]]:
+    """Return which samples are scored, and which only failed."""
+    entries = [entry for file in files for entry in file.entries]
+    scored = {entry.index for entry in entries if entry.shape is not None}
+    return scored, {entry.index for entry in entries} - scored
+
+
+def _strangers(folder: Path) -> list[str]:
+    """Return what lies in a folder, by name; hidden files belong to file systems, and to writers who were killed."""
+    return sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+
+
+def _card(run: Run) -> bytes:
+    card = msgspec.json.encode(_Card(SCHEMA_VERSION, run.identity, run.truth_sha256))
+    return msgspec.json.format(card, indent=2) + b"\n"
+
+
+def _claim(place: Path, content: bytes) -> None:
+    """Make a file with this content unless there is one already; nobody ever sees half of it."""
+    with part_of(place) as part:
+        with part.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(part, place)
+        except FileExistsError:
+            return
+        except OSError:  # a file system without links: there the last one wins, and all compare with what is left
+            reveal(part, place)
+
+
+def _read_card(folder: Path) -> _Card:
+    """Return what run.json says. Raises: DataError if it cannot be understood."""
+    raw = (folder / RUN).read_bytes()
+    try:
+        version = msgspec.json.decode(raw, type=_Head).schema_version
+        if version != SCHEMA_VERSION:
+            raise DataError(
+                f"{folder / RUN}: a run of version {version}, and this videohub reads {SCHEMA_VERSION}.\n"
+                "  Use the videohub that made it, or another --out."
+            )
+        card = msgspec.json.decode(raw, type=_Card)
+        _ = card.identity.scoring
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:  # the first is not always a ValueError
+        raise DataError(
+            f"{folder / RUN}: cannot be understood ({error!s:.200}).\n"
+            "  It is damaged: bring it back from a copy (every shard of a run has the same one), or remove the folder."
+        ) from None
+    return card
+
+
+def _refuse_another(ours: Run, card: _Card) -> None:
+    """Refuse a folder whose run.json is not ours. Raises: UsageError."""
+    told = difference(ours.identity, card.identity)
+    if not told and ours.truth_sha256 != card.truth_sha256:
+        told = truth_difference(ours.truth, read_run(ours.folder).truth)
+    if told:
+        raise UsageError(
+            f"{ours.folder}: holds another run:\n  "
+            + "\n  ".join(told)
+            + "\n  Choose another --out, or remove the folder if its scores are no longer wanted."
+        )
+
+
+def _digest_at(place: Path) -> str | None:
+    try:
+        return digest_of(place.read_bytes())
+    except FileNotFoundError:
+        return None

@@ -1,0 +1,132 @@
+"""What a run is: the identity that scores must share to be joined, the truth they are judged by, and who made them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import msgspec
+
+_DIGEST = re.compile("[0-9a-f]{64}")
+_LONGEST_SHOWN = 80
+
+
+class _Value(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A part of a run's files: nothing in it is unknown to this version."""
+
+
+class Scoring(msgspec.Struct, frozen=True):
+    """The part of a protocol that says how many scores a sample has and how they become one."""
+
+    clips: int
+    crops: int
+    ensemble: Literal["sum", "max"]
+    metric: str
+
+    @property
+    def rows(self) -> int | None:
+        """Rows of scores that each sample has: its views; None where it has one row a box."""
+        return None if self.metric == "ava_map" else self.clips * self.crops
+
+
+class Identity(_Value, frozen=True):
+    """What must agree for scores to be joined. Where and when they were made is not part of it: see `MadeBy`."""
+
+    record: str
+    zoo_name: str
+    dataset: str
+    split: str
+    num_classes: int
+    labels: str
+    weights_sha256: str  # of the published file
+    protocol: dict[str, Any]  # as JSON values, with the clips and crops that were used
+    clip: dict[str, int]
+    data_sha256: str  # of the whole data set, before a sample was drawn
+    listed: int  # samples of the whole data set
+    sample: int | None  # how many were drawn; null: all
+    seed: int
+    until_decided: float | None  # level at which the run stops early; null: it does not
+    precision: str
+    decoder: str
+
+    @property
+    def scoring(self) -> Scoring:
+        """Clips, crops, ensemble and metric of the protocol. Raises: msgspec.ValidationError if it has none."""
+        return msgspec.convert(self.protocol, Scoring)
+
+
+class Truth(_Value, frozen=True):
+    """What a run's samples are called and which classes are right, in the order of the evaluation.
+
+    `ava` is what boxes are judged by, as JSON values; read it by `msgspec.convert(ava, AvaTruth, str_keys=True)`.
+    """
+
+    names: list[str]
+    classes: list[list[int]]
+    ava: dict[str, Any] | None = None
+
+
+class MadeBy(_Value, frozen=True):
+    """One process that made scores: what it ran on and with. `seconds` is known when its file is read."""
+
+    software: dict[str, str]
+    decoder: dict[str, str]  # of its libraries, the versions
+    device: str
+    precision: dict[str, str]  # what the name of the precision does not say
+    shard: str  # "2/16": the second of sixteen
+    batch: int | None  # views at once; null: it varied
+    started: str  # ISO 8601
+    seconds: float = 0.0  # from its start to its last entry
+
+
+def difference(a: Identity, b: Identity, where: tuple[str, str] = ("here", "there")) -> list[str]:
+    """Return a sentence for each field in which two identities differ, such as `seed: 0 here, 1 there`."""
+    left, right = dict(_fields(msgspec.to_builtins(a))), dict(_fields(msgspec.to_builtins(b)))
+    return [
+        f"{field}: {_shown(left.get(field))} {where[0]}, {_shown(right.get(field))} {where[1]}"
+        for field in dict.fromkeys((*left, *right))
+        if left.get(field) != right.get(field)
+    ]
+
+
+def truth_difference(a: Truth, b: Truth, where: tuple[str, str] = ("here", "there")) -> list[str]:
+    """Return where two truths that are not the same differ first."""
+    if len(a.names) != len(b.names):
+        return [f"samples: {len(a.names)} {where[0]}, {len(b.names)} {where[1]}"]
+    for index, pair in enumerate(zip(zip(a.names, a.classes, strict=True), zip(b.names, b.classes, strict=True),
+                                     strict=True)):  # fmt: skip
+        if pair[0] != pair[1]:
+            left, right = (f"{name!r:.80} of classes {classes!s:.80}" for name, classes in pair)
+            return [f"sample {index}: {left} {where[0]}, {right} {where[1]}"]
+    return ["ava: the samples are the same, the boxes that are right are not"]
+
+
+def canonical(value: object) -> bytes:
+    """Return a value as JSON that is the same for equal values, whatever library wrote or read them."""
+    plain = msgspec.to_builtins(value, str_keys=True)
+    return json.dumps(plain, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def digest_of(content: bytes) -> str:
+    """Return the sha256 of bytes, in hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def _fields(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
+    """Yield every value below `value` under its dotted name, as JSON: a tuple is a list there."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _fields(inner, f"{name}.{key}" if name else key)
+    else:
+        yield name, json.dumps(value, ensure_ascii=False)
+
+
+def _shown(text: str | None) -> str:
+    if text is None:
+        return "nothing"
+    if _DIGEST.fullmatch(text.strip('"')):
+        return f"{text[1:13]}…"
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"

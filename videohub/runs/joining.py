@@ -1,0 +1,136 @@
+"""All that was kept of a run, from one folder or many, as one: each sample once, whoever made it and however often."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from videohub.errors import DataError, UsageError
+from videohub.runs import scores
+from videohub.runs.ensemble import join_views
+from videohub.runs.folder import Run, differences, read_run
+from videohub.runs.identity import Identity, MadeBy, Truth
+from videohub.runs.scores import Entry, ScoreFile, read_scores
+
+
+@dataclass(frozen=True)
+class Disagreement:
+    """A sample that was scored more than once, with different results."""
+
+    index: int
+    name: str
+    largest: float  # difference of two probabilities; infinite where even their numbers differ
+    files: tuple[str, str]  # the one that counts, the other
+
+
+@dataclass(frozen=True)
+class Joined:
+    """A run as it is kept. A sample that has scores anywhere is scored, even if another process failed at it."""
+
+    identity: Identity
+    truth: Truth
+    made_by: list[MadeBy]  # every process that kept something
+    entries: dict[int, Entry]  # scored or failed, in the order of the truth
+    pending: list[int]  # neither
+    repeated: int  # samples that were scored more than once; the first file by name counts
+    disagreeing: list[Disagreement]  # those of them whose scores differ
+    torn: int  # files that end in an entry which a kill cut short
+
+    def video_scores(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Return which samples have scores, (N,) ascending, and their scores joined over views, (N, classes).
+
+        Raises: UsageError for scores of boxes; DataError if a file is no longer as it was.
+        """
+        return self.scores_by_clips(self.identity.scoring.clips)
+
+    def scores_by_clips(self, k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Return the same from the first k clips of each sample alone; view v is clip v // crops."""
+        scoring = self.identity.scoring
+        if scoring.rows is None:
+            raise UsageError(f"{self.identity.record}: was scored box by box, so there are no scores of whole videos")
+        if not 1 <= k <= scoring.clips:
+            raise UsageError(f"clips: found {k}, expected 1 to {scoring.clips}")
+        indexes = [index for index, entry in self.entries.items() if entry.shape is not None]
+        row_of = {index: row for row, index in enumerate(indexes)}
+        joined = np.empty((len(indexes), self.identity.num_classes), dtype=np.float32)
+        for entry, views in read_scores(self.entries.values(), k * scoring.crops):
+            joined[row_of[entry.index]] = join_views(views, scoring.ensemble)
+        return np.array(indexes, dtype=np.int64), joined
+
+
+def join(folders: Sequence[str | Path]) -> Joined:
+    """Return what is kept in one or many folders, each of them a whole run or a shard that was made elsewhere.
+
+    Every byte is checked. What does not depend on when and where: the order of folders, kills, repetitions.
+    Raises: UsageError if a folder keeps no run, or two of them different runs (with the fields that differ);
+        DataError if a file is damaged.
+    """
+    if not folders:
+        raise UsageError("found no folder to join, expected at least one")
+    first = read_run(folders[0])
+    paths = first.score_files()
+    for folder in folders[1:]:
+        paths += _same_run(first, folder).score_files()
+    terms = first.terms
+    files = [scores.read(path, terms, whole=True) for path in _each_once(paths)]
+    entries, repetitions = _first_ones(files)
+    return Joined(
+        identity=first.identity,
+        truth=first.truth,
+        made_by=[file.made_by for file in files if file.made_by is not None and file.entries],
+        entries=entries,
+        pending=[index for index in range(len(first.truth.names)) if index not in entries],
+        repeated=len({other.index for _, other in repetitions}),
+        disagreeing=_disagreements(repetitions),
+        torn=sum(file.torn for file in files),
+    )
+
+
+def _same_run(first: Run, folder: str | Path) -> Run:
+    other = read_run(folder)
+    if told := differences(first, other, (f"in {first.folder}", f"in {other.folder}")):
+        raise UsageError(
+            f"{other.folder}: keeps another run than {first.folder}, so their scores cannot be joined:\n  "
+            + "\n  ".join(told)
+            + "\n  Give only folders of one run; two runs are what `videohub compare` is for."
+        )
+    return other
+
+
+def _each_once(paths: Sequence[Path]) -> list[Path]:
+    """Return score files by name. One that was copied to several folders is one file; the longest copy has it all."""
+    try:
+        longest = {path.name: path for path in sorted(paths, key=lambda path: (path.stat().st_size, str(path)))}
+    except OSError as error:
+        raise DataError(f"{error.filename}: cannot be read ({error.strerror or error})") from error
+    return [longest[name] for name in sorted(longest)]
+
+
+def _first_ones(files: Sequence[ScoreFile]) -> tuple[dict[int, Entry], list[tuple[Entry, Entry]]]:
+    """Return the entry that counts for each sample, in order, and what was scored again, with the one that counts."""
+    scored: dict[int, Entry] = {}
+    failed: dict[int, Entry] = {}
+    repetitions = []
+    for entry in (entry for file in files for entry in file.entries):
+        if entry.shape is None:
+            failed.setdefault(entry.index, entry)
+        elif (counts := scored.setdefault(entry.index, entry)) is not entry:
+            repetitions.append((counts, entry))
+    entries = failed | scored
+    return {index: entries[index] for index in sorted(entries)}, repetitions
+
+
+def _disagreements(repetitions: Sequence[tuple[Entry, Entry]]) -> list[Disagreement]:
+    found = []
+    for counts, other in repetitions:
+        a, b = counts.scores, other.scores
+        assert a is not None
+        assert b is not None
+        if not np.array_equal(a, b):
+            largest = float(np.abs(a - b).max()) if a.shape == b.shape else float("inf")
+            found.append(Disagreement(counts.index, counts.name, largest, (counts.path.name, other.path.name)))
+    return sorted(found, key=lambda disagreement: disagreement.index)

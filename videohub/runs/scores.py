@@ -1,0 +1,266 @@
+"""Score files: how entries lie in them, and how they are read back without believing a damaged one.
+
+A file is a mark and then blocks. A block is a head (lengths and checksums), a note in msgpack, and the scores as
+little-endian float32. The first block's note says whose file it is; each later one is a sample's entry. Every block is
+appended by a single write, so a process that is killed leaves at most one torn block, at the end. That one is passed
+over and its sample is made again; anything else that is wrong is an error.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import os
+import shlex
+import struct
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from io import RawIOBase
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+from zlib import crc32
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from videohub.errors import DataError
+from videohub.runs.identity import MadeBy
+
+MARK = b"vhscore1"
+_HEAD = struct.Struct("<IIIII")  # bytes of note and of scores; crc32 of note, of scores, and of these four
+_PAGE = 4096  # read at once: a note is small, and the scores behind it may not be wanted
+_PIECE = 1 << 20
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What the entries of a run have to agree with."""
+
+    run: str  # digest of what the run is
+    names: Sequence[str]  # of its samples
+    classes: int
+    rows: int | None  # of scores a sample: its views; None: one a box, which varies
+
+    def contradiction(self, index: int, name: str, shape: tuple[int, ...] | None) -> str | None:
+        """Return what is wrong with an entry of this sample and shape of scores (None: a failure), if anything is."""
+        if not 0 <= index < len(self.names):
+            return f"found sample {index}, expected 0 to {len(self.names) - 1}"
+        if name != self.names[index]:
+            return f"found {name!r:.80} as sample {index}, expected {self.names[index]!r:.80}"
+        if shape is None or shape == (self.rows, self.classes):
+            return None
+        if self.rows is None and len(shape) == 2 and shape[0] > 0 and shape[1] == self.classes:
+            return None
+        return f"found scores {shape} for {name!r:.80}, expected ({self.rows or 'boxes'}, {self.classes})"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One sample that was scored, or failed; the scores stay in their file until someone asks for them."""
+
+    index: int
+    name: str
+    views: str | None  # digest of the view set that was scored
+    failure: str | None  # why there are no scores
+    shape: tuple[int, int] | None  # of the scores: (views, classes), for AVA (boxes, 80); None: it failed
+    seconds: float  # from the start of its process
+    path: Path
+    at: int  # offset of the scores in the file
+
+    @property
+    def scores(self) -> NDArray[np.float32] | None:
+        """The scores, read now; for many entries, `read_scores` opens each file once. Raises: DataError."""
+        return next((scores for _, scores in read_scores([self])), None)
+
+
+@dataclass(frozen=True)
+class ScoreFile:
+    """What one process has kept. `made_by` is None if it was killed before it could say who it was."""
+
+    path: Path
+    made_by: MadeBy | None
+    entries: list[Entry]
+    size: int
+    torn: bool  # whether a kill left an unfinished block at the end
+
+
+class _Header(msgspec.Struct, frozen=True):
+    run: str
+    made_by: MadeBy
+
+
+class _Note(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    index: int
+    name: str
+    views: str | None
+    failure: str | None
+    shape: tuple[int, int] | None
+    seconds: float
+
+
+class _Block(NamedTuple):
+    at: int
+    note: bytes
+    scores_at: int
+    end: int
+
+
+def header(run: str, made_by: MadeBy) -> bytes:
+    """Return how a file of this run begins."""
+    return MARK + _block(msgspec.msgpack.encode(_Header(run, made_by)), b"")
+
+
+def scored(index: int, name: str, views: str | None, scores: NDArray[np.float32], seconds: float) -> bytes:
+    """Return the block of a sample with scores."""
+    note = _Note(index, name, views, None, (scores.shape[0], scores.shape[1]), seconds)
+    return _block(msgspec.msgpack.encode(note), scores.astype("<f4", copy=False).tobytes())
+
+
+def failed(index: int, name: str, reason: str, seconds: float) -> bytes:
+    """Return the block of a sample without scores."""
+    return _block(msgspec.msgpack.encode(_Note(index, name, None, reason, None, seconds)), b"")
+
+
+def read(path: Path, terms: Terms, *, whole: bool) -> ScoreFile:
+    """Return what a file holds; an unfinished block at its end is passed over.
+
+    Args:
+        path: The file.
+        terms: What its entries have to agree with.
+        whole: Check the scores' bytes too; otherwise only those of the last entry, which a power cut may have spoiled.
+    Raises: DataError, with file, offset and what to do, for anything that a kill cannot have left.
+    """
+    try:
+        with path.open("rb", buffering=_PAGE) as file:
+            size = os.fstat(file.fileno()).st_size  # what others append from here on is not looked at
+            mark = file.read(len(MARK))
+            if mark != MARK[: len(mark)]:
+                raise DataError(f"{path}: found {mark!r}, expected a score file.\n  Remove it from the run's folder.")
+            blocks = list(_blocks(file, path, size, whole))
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
+    if not blocks:
+        return ScoreFile(path, None, [], size, size > 0)
+    made_by = _made_by(path, blocks[0], terms)
+    entries = _entries(path, blocks[1:], terms)
+    if entries:
+        made_by = msgspec.structs.replace(made_by, seconds=entries[-1].seconds)
+    return ScoreFile(path, made_by, entries, size, blocks[-1].end < size)
+
+
+def read_scores(entries: Iterable[Entry], rows: int | None = None) -> Iterator[tuple[Entry, NDArray[np.float32]]]:
+    """Yield the entries that have scores with their first `rows` rows (None: all), file by file, each opened once.
+
+    Raises: DataError if a file is no longer as it was when its entries were read.
+    """
+    ours = sorted((entry for entry in entries if entry.shape), key=lambda entry: (entry.path, entry.at))
+    for path, together in itertools.groupby(ours, key=lambda entry: entry.path):
+        try:
+            with path.open("rb", buffering=0) as file:
+                for entry in together:
+                    yield entry, _scores(file, entry, rows)
+        except OSError as error:
+            raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
+
+
+def _block(note: bytes, scores: bytes) -> bytes:
+    numbers = len(note), len(scores), crc32(note), crc32(scores)
+    check = crc32(_HEAD.pack(*numbers, 0)[:-4])
+    return _HEAD.pack(*numbers, check) + note + scores
+
+
+def _blocks(file: BinaryIO, path: Path, size: int, whole: bool) -> Iterator[_Block]:
+    """Yield the blocks that are whole, and stop where the last one is not."""
+    at = len(MARK)
+    while at + _HEAD.size <= size:
+        file.seek(at)
+        head = file.read(_HEAD.size)
+        note_length, length, note_crc, crc, check = _HEAD.unpack(head)
+        if crc32(head[:-4]) != check:
+            if not any(head) and not file.read(size - at).strip(b"\0"):
+                return  # the file had its length and not yet its bytes when the power failed
+            raise _damaged(path, at)
+        scores_at = at + _HEAD.size + note_length
+        end = scores_at + length
+        if end > size:
+            return
+        note = file.read(note_length)
+        last = end == size
+        if crc32(note) != note_crc or ((whole or last) and _crc_of(file, length) != crc):
+            if last:
+                return
+            raise _damaged(path, at)
+        yield _Block(at, note, scores_at, end)
+        at = end
+
+
+def _crc_of(file: BinaryIO, length: int) -> int:
+    crc = 0
+    while length and (piece := file.read(min(length, _PIECE))):
+        crc, length = crc32(piece, crc), length - len(piece)
+    return crc
+
+
+def _made_by(path: Path, block: _Block, terms: Terms) -> MadeBy:
+    try:
+        head = msgspec.msgpack.decode(block.note, type=_Header)
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise DataError(f"{path}: {_of_another_version(error)}") from None
+    if head.run != terms.run:
+        raise DataError(
+            f"{path}: found scores of run {head.run[:12]}…, and run.json beside it is of run {terms.run[:12]}….\n"
+            "  Another run's file was copied here, or run.json was exchanged: take the file out of this folder."
+        )
+    return head.made_by
+
+
+def _entries(path: Path, blocks: Iterable[_Block], terms: Terms) -> list[Entry]:
+    decoder, entries = msgspec.msgpack.Decoder(_Note), []
+    for block in blocks:
+        try:
+            note = decoder.decode(block.note)
+        except (msgspec.MsgspecError, ValueError) as error:
+            raise DataError(f"{path}: at byte {block.at}: {_of_another_version(error)}") from None
+        if wrong := terms.contradiction(note.index, note.name, note.shape):
+            raise DataError(f"{path}: at byte {block.at}: {wrong}.\n  {_cut_here(path, block.at)}")
+        if (note.shape is None) != (note.failure is not None) or block.end - block.scores_at != _size(note.shape):
+            raise _damaged(path, block.at)
+        name = terms.names[note.index]  # the one string for all
+        entries.append(Entry(note.index, name, note.views, note.failure, note.shape, note.seconds, path,
+                             block.scores_at))  # fmt: skip
+    return entries
+
+
+def _scores(file: RawIOBase, entry: Entry, rows: int | None) -> NDArray[np.float32]:
+    assert entry.shape is not None
+    scores = np.empty((min(entry.shape[0], rows or entry.shape[0]), entry.shape[1]), dtype="<f4")
+    left = memoryview(scores.data.cast("B"))
+    file.seek(entry.at)
+    while left:
+        count = file.readinto(left)
+        if not count:
+            raise DataError(f"{entry.path}: ends before the scores at byte {entry.at}, which were there; read it again")
+        left = left[count:]
+    return scores.astype(np.float32, copy=False)
+
+
+def _size(shape: tuple[int, int] | None) -> int:
+    return 4 * math.prod(shape) if shape else 0
+
+
+def _damaged(path: Path, at: int) -> DataError:
+    return DataError(
+        f"{path}: damaged at byte {at}: a checksum does not fit what stands there.\n  {_cut_here(path, at)}"
+    )
+
+
+def _cut_here(path: Path, at: int) -> str:
+    return (
+        f"What comes before is whole: `truncate -s {at} {shlex.quote(str(path))}` keeps it, and the command that made\n"
+        "  the run scores the rest again."
+    )
+
+
+def _of_another_version(error: Exception) -> str:
+    return f"cannot be understood ({error!s:.200}).\n  A newer videohub wrote it: update videohub here."
