@@ -1,12 +1,15 @@
-"""Does a recomputed accuracy agree with the published one?"""
+"""Does a recomputed number agree with the published one, and can one tell before all videos are scored?"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import chain
 from typing import Literal
 
 import msgspec
 
-from videohub.metrics import wilson_interval
+from videohub.metrics.intervals import wilson_interval
+from videohub.metrics.sequences import hits_sequence
 
 TOLERANCE = 0.3  # points; what the zoo's maintainers put down to the conversion of weights (their issue 28)
 RESOLUTION = 5.0  # points; an interval wider than ± this agrees with too much to mean anything
@@ -15,10 +18,11 @@ Answer = Literal["consistent", "inconsistent", "insufficient data"]
 
 
 class Comparison(msgspec.Struct, frozen=True):
-    """One published accuracy beside the recomputed one; all in per cent.
+    """One published number beside the recomputed one; all in per cent.
 
     `interval` is what chance allows at 95 %, on the videos that could be scored; `bounds` add what the missing videos
-    could do if they were all wrong or all right.
+    could do if they were all wrong or all right. `tolerance` is what the conversion of weights may have changed, in
+    points; it is allowed on top of both.
     """
 
     metric: str
@@ -26,6 +30,7 @@ class Comparison(msgspec.Struct, frozen=True):
     recomputed: float
     interval: tuple[float, float]
     bounds: tuple[float, float]
+    tolerance: float
     answer: Answer
     reason: str
 
@@ -41,27 +46,147 @@ def compare(metric: str, published: float, *, hits: int, scored: int, missing: i
         missing: Videos that are listed but could not be scored.
     Raises: ValueError if nothing was scored.
     """
-    interval = wilson_interval(hits, scored)
-    low, high = wilson_interval(hits, scored + missing)[0], wilson_interval(hits + missing, scored + missing)[1]
-    half = (high - low) / 2
-    gap = published - 100 * hits / scored
+    interval, bounds = _intervals(hits, scored, missing)
+    return _comparison(metric, published, 100 * hits / scored, interval, bounds, scored, missing)
+
+
+def compare_map(
+    metric: str,
+    published: float,
+    *,
+    recomputed: float,
+    interval: tuple[float, float],
+    bounds: tuple[float, float],
+    scored: int,
+    missing: int,
+) -> Comparison:
+    """Compare a mean average precision with the published one.
+
+    Args:
+        metric: Its name, for the report.
+        published: What the source states, in per cent.
+        recomputed: On the videos that were scored, in per cent.
+        interval: 100 times what `bootstrap_interval` returns.
+        bounds: 100 times what `bootstrap_bounds` returns; without missing videos, the interval.
+        scored: Videos that were scored.
+        missing: Videos that are listed but could not be scored, or were left out of a sample: a mean average
+            precision of fewer videos is another quantity, a higher one, so these are never to be passed over.
+    Raises: ValueError if nothing was scored.
+    """
+    if scored < 1:
+        raise ValueError(f"found {scored} scored videos, expected a count above 0")
+    # the two ends are bootstraps of their own; what needs no missing video is possible with them too
+    wider = min(interval[0], bounds[0]), max(interval[1], bounds[1])
+    return _comparison(metric, published, recomputed, interval, wider, scored, missing)
+
+
+def settled(published: float, *, hits: int, failed: int, seen: int, total: int, level: float = 0.95) -> Answer | None:
+    """Return the answer that `compare` will give for the whole list, if it can no longer change, else None.
+
+    With probability `level` no answer that is returned at any moment of a run differs from the final one, provided
+    that the list is gone through in random order. When all videos are seen, it is the final one.
+
+    Args:
+        published: What the source states, in per cent.
+        hits: Videos that were right, of those seen.
+        failed: Videos that could not be scored, of those seen.
+        seen: Videos tried so far.
+        total: Videos on the list.
+        level: Confidence, half of the error for the hits and half for the failures.
+    Returns: None also while it is possible that no video at all can be scored.
+    Raises: ValueError unless hits + failed <= seen <= total, none below 0, and 0 < level < 1.
+    """
+    if hits + failed > seen or not 0 < level < 1:
+        raise ValueError(
+            f"found {hits} hits and {failed} failures among {seen} videos at level {level}, "
+            "expected hits + failures <= videos and 0 < level < 1"
+        )
+    each = (1 + level) / 2
+    final_hits, final_failed = hits_sequence(hits, seen, total, each), hits_sequence(failed, seen, total, each)
+    room = total - (seen - hits - failed)  # what is wrong already is neither a hit nor a failure
+    answers: set[Answer] = set()
+    for hit, fail in _rim(final_hits, final_failed, room, published, total):
+        if fail == total:
+            return None
+        answers.add(_answer(published, *_intervals(hit, total - fail, fail)))
+        if len(answers) > 1:
+            return None
+    return answers.pop() if answers else None
+
+
+def _rim(
+    hits: tuple[int, int], failed: tuple[int, int], room: int, published: float, total: int
+) -> Iterator[tuple[int, int]]:
+    """Yield the outermost of the pairs within two ranges whose sum is at most `room`.
+
+    They decide for the pairs inside. At a given number of failures, the answer runs with more hits from inconsistent
+    over consistent to inconsistent again, insufficient data between; so the two inconsistent ends reach the rim, and
+    what is consistent runs through from few failures on. More failures only widen the bounds and narrow what is
+    consistent, so where the rim is consistent with the most failures, the inside is too.
+    """
+    low, high = hits[0], min(hits[1], room - failed[0])
+    few, many = failed[0], min(failed[1], room - hits[0])
+    if low > high or few > many:
+        return
+
+    def most(fail: int) -> int:
+        return min(high, room - fail)
+
+    # the corners, and where the published number lies, disagree first
+    for fail in (few, many):
+        expected = round(published / 100 * (total - fail))
+        yield from ((hit, fail) for hit in (low, most(fail), max(low, min(expected, most(fail)))))
+    yield from ((hit, fail) for fail in (few, many) for hit in range(low, most(fail) + 1))
+    yield from chain.from_iterable(((low, fail), (most(fail), fail)) for fail in range(few, many + 1))
+
+
+def _intervals(hits: int, scored: int, missing: int) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Return the interval and the bounds of an accuracy."""
+    listed = scored + missing
+    return wilson_interval(hits, scored), (
+        wilson_interval(hits, listed)[0],
+        wilson_interval(hits + missing, listed)[1],
+    )
+
+
+def _answer(published: float, interval: tuple[float, float], bounds: tuple[float, float]) -> Answer:
+    """Decide."""
+    if not bounds[0] - TOLERANCE <= published <= bounds[1] + TOLERANCE:
+        return "inconsistent"
+    if bounds[1] - bounds[0] > 2 * RESOLUTION:
+        return "insufficient data"
+    if not interval[0] - TOLERANCE <= published <= interval[1] + TOLERANCE:
+        return "insufficient data"
+    return "consistent"
+
+
+def _comparison(
+    metric: str,
+    published: float,
+    recomputed: float,
+    interval: tuple[float, float],
+    bounds: tuple[float, float],
+    scored: int,
+    missing: int,
+) -> Comparison:
+    """Put the answer into words."""
+    answer, half, gap = _answer(published, interval, bounds), (bounds[1] - bounds[0]) / 2, published - recomputed
     found = f"{metric} is {abs(gap):.2f} points {'below' if gap > 0 else 'above'} the published {published:.2f}"
-    answer: Answer
-    if not low - TOLERANCE <= published <= high + TOLERANCE:
-        answer, reason = "inconsistent", f"{found}, and neither chance nor the missing videos explain that"
+    if answer == "inconsistent":
+        reason = f"{found}, and neither chance nor the missing videos explain that"
+    elif answer == "consistent":
+        reason = f"{found}; chance allows {interval[0]:.2f} to {interval[1]:.2f}"
     elif half > RESOLUTION:
-        answer = "insufficient data"
         reason = f"{found}, but {scored} scored and {missing} missing videos leave it open by ± {half:.1f} points"
-    elif not interval[0] - TOLERANCE <= published <= interval[1] + TOLERANCE:
-        answer, reason = "insufficient data", f"{found}; the {missing} missing videos could explain that"
     else:
-        answer, reason = "consistent", f"{found}; chance allows {interval[0]:.2f} to {interval[1]:.2f}"
+        reason = f"{found}; the {missing} missing videos could explain that"
     return Comparison(
         metric=metric,
         published=published,
-        recomputed=100 * hits / scored,
+        recomputed=recomputed,
         interval=interval,
-        bounds=(low, high),
+        bounds=bounds,
+        tolerance=TOLERANCE,
         answer=answer,
         reason=reason,
     )

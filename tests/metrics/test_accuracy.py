@@ -1,4 +1,4 @@
-"""Numbers from scores, against the original's and against arithmetic by hand."""
+"""Top-k accuracy, against the original's and against arithmetic by hand."""
 
 import json
 from pathlib import Path
@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from videohub.benchmark import join_views
-from videohub.metrics import topk_accuracy, topk_hits, wilson_interval
+from videohub.metrics import ranks, topk_accuracy, topk_hits
 
-GOLDEN = Path(__file__).parent / "golden" / "metrics"
+GOLDEN = Path(__file__).parents[1] / "golden" / "metrics"
 
 
 @pytest.fixture(scope="module")
@@ -46,20 +46,12 @@ def test_arrays_that_do_not_fit_are_refused(scores, labels):
         topk_accuracy(scores, labels)
 
 
-@pytest.mark.parametrize(
-    ("hits", "count", "low", "high"),
-    [
-        (8, 10, 49.02, 94.33),  # (0.8 + z²/20 ± z √(0.016 + z²/400)) / (1 + z²/10), z = 1.96
-        (0, 10, 0.0, 27.75),  # z² / (10 + z²)
-        (10, 10, 72.25, 100.0),
-        (500, 1000, 46.91, 53.09),
-    ],
-)
-def test_wilson_intervals_are_those_of_the_formula(hits, count, low, high):
-    assert wilson_interval(hits, count) == pytest.approx((low, high), abs=0.005)
+def test_scores_that_are_no_numbers_and_labels_that_are_no_class_are_refused():
+    with pytest.raises(ValueError, match="1 of 2 rows of scores are not finite"):
+        ranks([[0.1, float("nan")], [0.5, 0.5]], [0, 1])
+    with pytest.raises(ValueError, match="found labels 0 to 2, expected 0 to 1"):
+        ranks([[0.1, 0.2], [0.5, 0.5]], [0, 2])
 
 
-def test_an_interval_needs_a_count():
-    for hits, count in ((0, 0), (3, 2), (-1, 5)):
-        with pytest.raises(ValueError, match="expected 0 <= hits <= count"):
-            wilson_interval(hits, count)
+def test_a_rank_counts_the_classes_that_come_before():
+    assert ranks([[0.1, 0.7, 0.2], [0.5, 0.3, 0.2], [0.4, 0.4, 0.2]], [0, 0, 1]).tolist() == [2, 0, 1]

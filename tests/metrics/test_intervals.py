@@ -1,0 +1,88 @@
+"""Intervals: Wilson's by its formula, bootstraps by what they have to hold."""
+
+import numpy as np
+import pytest
+
+from tests.metrics import generated
+from videohub.metrics import bootstrap_bounds, bootstrap_interval, match, multilabel_curves, wilson_interval
+from videohub.metrics.intervals import drawn_weights, percentiles_around
+
+
+@pytest.mark.parametrize(
+    ("hits", "count", "low", "high"),
+    [
+        (8, 10, 49.02, 94.33),  # (0.8 + z²/20 ± z √(0.016 + z²/400)) / (1 + z²/10), z = 1.96
+        (0, 10, 0.0, 27.75),  # z² / (10 + z²)
+        (10, 10, 72.25, 100.0),
+        (500, 1000, 46.91, 53.09),
+    ],
+)
+def test_wilson_intervals_are_those_of_the_formula(hits, count, low, high):
+    assert wilson_interval(hits, count) == pytest.approx((low, high), abs=0.005)
+
+
+def test_an_interval_needs_a_count():
+    for hits, count in ((0, 0), (3, 2), (-1, 5)):
+        with pytest.raises(ValueError, match="expected 0 <= hits <= count"):
+            wilson_interval(hits, count)
+
+
+def test_as_many_videos_are_drawn_as_there_are():
+    blocks = list(drawn_weights(7, 600, seed=0))
+    weights = np.concatenate(blocks, axis=1)
+    assert weights.shape == (7, 600)
+    assert (weights.sum(axis=0) == 7).all()
+    assert weights.mean(axis=1) == pytest.approx(np.ones(7), abs=4 * np.sqrt(6 / 7 / 600))  # a binomial's deviation
+
+
+def test_percentiles_lie_around_the_measured_value():
+    assert percentiles_around(0.5, np.linspace(0.6, 0.8, 201)) == pytest.approx((0.405, 0.595))
+    assert percentiles_around(0.5, np.array([0.6, np.nan, 0.8])) == pytest.approx((0.405, 0.595))
+
+
+@pytest.fixture(params=["charades", "ava"])
+def curves(request):
+    if request.param == "charades":
+        return multilabel_curves(*generated.multilabel(0, videos=120))
+    truth, found = generated.ava(0, videos=20, moments=120)
+    return match(truth, found, generated.NAMES).curves()
+
+
+def test_a_seed_draws_the_same_videos(curves):
+    one = bootstrap_interval(curves, resamples=300, seed=4)
+    assert one == bootstrap_interval(curves, resamples=300, seed=4)
+    assert one != bootstrap_interval(curves, resamples=300, seed=5)
+
+
+def test_the_measured_value_lies_inside(curves):
+    low, high = bootstrap_interval(curves, resamples=300)
+    assert 0 < low < curves.mean() < high < 1
+
+
+def test_one_video_tells_nothing_of_chance():
+    assert bootstrap_interval(multilabel_curves([[0.5, 0.1]], [[1, 0]])) == (0, 1)
+
+
+def test_a_number_without_chance_has_no_width():
+    curves = multilabel_curves([[0.9], [0.1]] * 20, [[1], [0]] * 20)
+    assert bootstrap_interval(curves, resamples=100) == (1, 1)
+
+
+def test_bounds_reach_from_the_worst_to_the_best():
+    worst, best = (multilabel_curves(*generated.multilabel(seed, videos=60)) for seed in (0, 1))
+    low, high = bootstrap_bounds(worst, best, resamples=100)
+    assert (low, high) == (bootstrap_interval(worst, resamples=100)[0], bootstrap_interval(best, resamples=100)[1])
+
+
+def test_at_least_one_resample_is_drawn():
+    with pytest.raises(ValueError, match="found 0 resamples"):
+        bootstrap_interval(multilabel_curves([[0.5], [0.1]], [[1], [0]]), resamples=0)
+
+
+def test_the_interval_holds_what_so_many_videos_give_on_average():
+    """As often as 95 % intervals may miss it; plain percentiles lie too high, as copies of a video flatter a curve."""
+    sets = [multilabel_curves(*generated.multilabel(seed, videos=300, classes=10)) for seed in range(200)]
+    expected = np.mean([curves.mean() for curves in sets])
+    intervals = [bootstrap_interval(curves, resamples=200) for curves in sets[:80]]
+    held = np.mean([low <= expected <= high for low, high in intervals])
+    assert held >= 0.95 - 3 * np.sqrt(0.95 * 0.05 / 80)

@@ -1,0 +1,89 @@
+"""A confidence sequence holds at every moment, and closes when all videos are seen."""
+
+from functools import cache
+
+import numpy as np
+import pytest
+
+from videohub.metrics import hits_sequence
+
+TOTAL = 40
+LEVEL = 0.9
+
+
+@cache
+def table():
+    """The range after each (seen, hits), as two arrays; where hits exceed seen, everything."""
+    low, high = np.zeros((TOTAL + 1, TOTAL + 1), int), np.full((TOTAL + 1, TOTAL + 1), TOTAL)
+    for seen in range(TOTAL + 1):
+        for hits in range(seen + 1):
+            low[seen, hits], high[seen, hits] = hits_sequence(hits, seen, TOTAL, LEVEL)
+    return low, high
+
+
+def test_it_starts_open_and_closes_when_all_are_seen():
+    assert hits_sequence(0, 0, 50) == (0, 50)
+    for hits in range(51):
+        assert hits_sequence(hits, 50, 50) == (hits, hits)
+
+
+def test_it_knows_what_is_seen():
+    for seen in range(TOTAL + 1):
+        for hits in range(seen + 1):
+            low, high = hits_sequence(hits, seen, TOTAL, LEVEL)
+            assert hits <= low <= high <= TOTAL - (seen - hits)
+
+
+def test_a_short_list_is_as_worked_out_by_hand():
+    # 2 hits of 2 seen of 3: the likelihood of 3 hits is 1, of 2 hits 1/3 (2/3 · 1/2), of fewer 0; their mean 1/3
+    assert hits_sequence(2, 2, 3, 0.5) == (2, 3)
+    # 1 hit of 1 seen of 4: likelihoods 0, 1/4, 1/2, 3/4, 1 and mean 1/2; kept where the ratio is above 1 - level
+    assert hits_sequence(1, 1, 4, 0.4) == (2, 4)
+    assert hits_sequence(1, 1, 4, 0.6) == (1, 4)
+
+
+def test_hits_and_misses_are_alike():
+    for hits, seen in ((0, 10), (3, 10), (25, 30), (39, 40)):
+        low, high = hits_sequence(hits, seen, TOTAL)
+        assert hits_sequence(seen - hits, seen, TOTAL) == (TOTAL - high, TOTAL - low)
+
+
+def test_it_errs_at_any_moment_no_more_often_than_allowed():
+    low, high = table()
+    random = np.random.default_rng(0)
+    for right in (0, 1, 7, 20, 33, 40):
+        outcomes = np.arange(TOTAL) < right
+        paths = np.cumsum(random.permuted(np.tile(outcomes, (2000, 1)), axis=1), axis=1)
+        seen = np.arange(1, TOTAL + 1)
+        missed = ((right < low[seen, paths]) | (right > high[seen, paths])).any(axis=1)
+        assert missed.mean() <= 1 - LEVEL + 3 * np.sqrt(LEVEL * (1 - LEVEL) / 2000)
+
+
+def test_it_errs_no_more_often_than_allowed_exactly():
+    """The chance of a path that never errs, added up over all paths, for every true number of hits."""
+    low, high = table()
+    for right in range(TOTAL + 1):
+        held = {0: 1.0}  # hits so far -> chance to be there without having erred
+        for seen in range(TOTAL):
+            after: dict[int, float] = {}
+            for hits, chance in held.items():
+                hit = (right - hits) / (TOTAL - seen)
+                for more, share in ((1, hit), (0, 1 - hit)):
+                    if share > 0 and low[seen + 1, hits + more] <= right <= high[seen + 1, hits + more]:
+                        after[hits + more] = after.get(hits + more, 0.0) + chance * share
+            held = after
+        assert sum(held.values()) >= LEVEL
+
+
+def test_it_narrows_on_a_list_of_kinetics_size():
+    low, high = hits_sequence(7700, 10_000, 19_761)
+    assert low < 0.77 * 19_761 < high
+    assert high - low < 0.03 * 19_761
+
+
+@pytest.mark.parametrize(
+    ("hits", "seen", "total", "level"), [(3, 2, 5, 0.95), (-1, 2, 5, 0.95), (1, 6, 5, 0.95), (1, 2, 5, 1), (1, 2, 5, 0)]
+)
+def test_counts_and_levels_have_to_make_sense(hits, seen, total, level):
+    with pytest.raises(ValueError, match="expected 0 <= hits <= seen <= total and 0 < level < 1"):
+        hits_sequence(hits, seen, total, level)

@@ -1,0 +1,171 @@
+"""Which of AVA's detections are right: boxes are matched here, once; curves and intervals only count afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from videohub.metrics.ava_files import Boxes
+from videohub.metrics.curves import MeanPrecision, Ranking, envelope
+
+
+@dataclass(frozen=True, eq=False)
+class Matches:
+    """What became of each detection."""
+
+    names: dict[int, str]  # label id -> name, in the order of the label map
+    videos: tuple[str, ...]
+    classes: np.ndarray  # (detections,) position in `names`
+    video_of: np.ndarray  # (detections,) position in `videos`
+    scores: np.ndarray  # (detections,)
+    hits: np.ndarray  # (detections,) bool: found a box of its class that no earlier detection had taken
+    truths: np.ndarray  # (classes, videos) how many boxes there were to find
+
+    def curves(self) -> MeanPrecision:
+        """Rank the detections of each class by score.
+
+        Of equal scores the later row goes first, as in the official code, which reverses an ascending sort.
+        """
+        order = np.lexsort((self.scores, self.classes))  # stable
+        ends = np.searchsorted(self.classes[order], np.arange(1, len(self.names) + 1))
+        rankings = []
+        for begin, end, truths in zip([0, *ends[:-1]], ends, self.truths, strict=True):
+            best_first = order[begin:end][::-1]
+            hits = np.flatnonzero(self.hits[best_first])
+            rankings.append(Ranking(self.video_of[best_first], hits, hits, truths.astype(np.float64)))
+        return MeanPrecision(tuple(rankings), envelope)
+
+
+def match(
+    ground_truth: Boxes,
+    detections: Boxes,
+    names: dict[int, str],
+    *,
+    iou: float = 0.5,
+    videos: Sequence[str] | None = None,
+) -> Matches:
+    """Decide which detections are right; `videohub.metrics.evaluate` tells the arguments and the rule.
+
+    Args:
+        videos: The videos to count by, in their order; by default those of the rows, sorted. Two results can be
+            compared video by video only if both were given the same ones.
+    Raises: ValueError for arrays that do not fit each other or are not finite.
+    """
+    if not 0 < iou <= 1:
+        raise ValueError(f"found iou {iou}, expected more than 0 and at most 1")
+    if detections.scores is None:
+        raise ValueError("found detections without scores, expected one for each row")
+    truth, found = known_rows(ground_truth, names), known_rows(detections, names)
+    scores = np.asarray(detections.scores, np.float64)
+    if scores.shape != (len(detections.labels),) or not np.isfinite(scores).all():
+        raise ValueError(f"found scores {scores.shape} for {len(detections.labels)} detections, or some not finite")
+    extent = (found.boxes[:, 0] < found.boxes[:, 2]) & (found.boxes[:, 1] < found.boxes[:, 3])
+    found = found.only(extent)
+
+    frames: dict[str, int] = {}
+    truth_frames, found_frames = _numbered(truth.keys, frames), _numbered(found.keys, frames)
+    of_frames = [video_of(key) for key in frames]
+    listed = tuple(sorted(set(of_frames)) if videos is None else videos)
+    positions = {video: position for position, video in enumerate(listed)}
+    if unknown := set(of_frames) - positions.keys():
+        raise ValueError(f"found rows of {len(unknown)} videos that are not listed, {min(unknown)!r} for one")
+    of_frames_at = np.array([positions[video] for video in of_frames], np.int64)
+    truths = np.zeros((len(names), len(listed)), np.int64)
+    np.add.at(truths, (truth.classes, of_frames_at[truth_frames]), 1)
+    return Matches(
+        names=dict(names),
+        videos=listed,
+        classes=found.classes,
+        video_of=of_frames_at[found_frames],
+        scores=scores[found.places],
+        hits=_hits(
+            truth_frames * len(names) + truth.classes,
+            truth.boxes,
+            found_frames * len(names) + found.classes,
+            found.boxes,
+            iou,
+        ),
+        truths=truths,
+    )
+
+
+def video_of(key: str) -> str:
+    """Return the video of a moment, `video,%04d`."""
+    return key.rpartition(",")[0]
+
+
+@dataclass(frozen=True, eq=False)
+class KnownRows:
+    """Rows whose label has a name."""
+
+    keys: Sequence[str]
+    boxes: np.ndarray  # (rows, 4) float64
+    classes: np.ndarray  # (rows,) position among the names
+    places: np.ndarray  # (rows,) where each row stood
+
+    def only(self, wanted: np.ndarray) -> KnownRows:
+        """Return the wanted rows, (rows,) bool."""
+        if wanted.all():
+            return self
+        keys = [key for key, taken in zip(self.keys, wanted.tolist(), strict=True) if taken]
+        return KnownRows(keys, self.boxes[wanted], self.classes[wanted], self.places[wanted])
+
+
+def known_rows(boxes: Boxes, names: dict[int, str]) -> KnownRows:
+    """Check the arrays and return the rows whose label has a name.
+
+    Raises: ValueError for arrays that do not fit each other or are not finite, or if there are no names.
+    """
+    labels, corners = np.asarray(boxes.labels), np.asarray(boxes.boxes, np.float64)
+    corners = corners if corners.size else corners.reshape(0, 4)
+    if corners.shape != (len(labels), 4) or len(boxes.keys) != len(labels) or not names:
+        raise ValueError(
+            f"found {len(boxes.keys)} keys, boxes {corners.shape}, labels {labels.shape} and {len(names)} names, "
+            "expected (N,), (N, 4), (N,) and some names"
+        )
+    if not np.isfinite(corners).all():
+        raise ValueError(f"{int((~np.isfinite(corners).all(axis=1)).sum())} of {len(corners)} boxes are not finite")
+    ids = np.array(list(names), np.int64)
+    ascending = np.argsort(ids)
+    classes = ascending[np.searchsorted(ids[ascending], labels).clip(max=len(ids) - 1)]
+    return KnownRows(boxes.keys, corners, classes, np.arange(len(labels))).only(ids[classes] == labels)
+
+
+def _numbered(keys: Sequence[str], numbers: dict[str, int]) -> np.ndarray:
+    """Return each key's number; new keys are added to `numbers`."""
+    return np.fromiter((numbers.setdefault(key, len(numbers)) for key in keys), np.int64, len(keys))
+
+
+def _hits(
+    truth_groups: np.ndarray, truth: np.ndarray, found_groups: np.ndarray, found: np.ndarray, iou: float
+) -> np.ndarray:
+    """Return which found boxes are right, (found,) bool; only boxes of one group, a moment and a class, can meet."""
+    hits = np.zeros(len(found), bool)
+    order = np.argsort(truth_groups, kind="stable")
+    first = np.searchsorted(truth_groups[order], found_groups, side="left")
+    counts = np.searchsorted(truth_groups[order], found_groups, side="right") - first
+    near = np.flatnonzero(counts)
+    if not len(near):
+        return hits
+    # one row for each pair of a found box and one to find, the latter in the order of the file
+    starts = np.cumsum(counts[near]) - counts[near]
+    within = np.arange(counts[near].sum()) - np.repeat(starts, counts[near])
+    pairs = order[np.repeat(first[near], counts[near]) + within]
+    overlaps = _overlaps(np.repeat(found[near], counts[near], axis=0), truth[pairs])
+    best = np.maximum.reduceat(overlaps, starts)
+    level = np.flatnonzero(overlaps == np.repeat(best, counts[near]))
+    chosen = pairs[level[np.searchsorted(level, starts)]]  # the first of several best
+    close = best >= iou
+    _, earliest = np.unique(chosen[close], return_index=True)
+    hits[near[close][earliest]] = True
+    return hits
+
+
+def _overlaps(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Return intersection over union of boxes (N, 4), row by row."""
+    sides = np.minimum(one[:, 2:], other[:, 2:]) - np.maximum(one[:, :2], other[:, :2])
+    shared = np.prod(np.maximum(sides, 0), axis=1)
+    union = np.prod(one[:, 2:] - one[:, :2], axis=1) + np.prod(other[:, 2:] - other[:, :2], axis=1) - shared
+    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
