@@ -1,0 +1,69 @@
+"""Which module reads which data set, what all of them refuse, and what none of them needs."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from videohub import registry
+from videohub.data import sets
+from videohub.data.sets import ava, charades, imagenet, kinetics, something
+from videohub.errors import UsageError
+
+MODULES = (ava, charades, imagenet, kinetics, something)
+
+
+def test_each_data_set_is_read_by_the_one_module_that_claims_it():
+    claimed = [dataset for module in MODULES for dataset in module.DATASETS]
+    assert len(set(claimed)) == len(claimed)
+    for module in MODULES:
+        for dataset in module.DATASETS:
+            assert sets.reader_of(dataset) is module
+
+
+def test_every_data_set_of_the_zoo_but_the_demo_s_has_its_reader():
+    claimed = {dataset for module in MODULES for dataset in module.DATASETS}
+    asked = {record.protocol.dataset for record in registry.default().records.values()}
+    assert asked - claimed == {"motions"}
+    assert sets.reader_of("motions") is kinetics
+
+
+def test_absent_data_or_roots_are_misuse(put, read):
+    folder = put({"val.csv": "a.mp4 1\n"})
+    with pytest.raises(UsageError, match=r"absent: no such file or folder; kinetics400 was to be found there"):
+        read("slowfast_r50_8x8", folder / "absent")
+    with pytest.raises(UsageError, match=r"absent: no such file or folder"):
+        read("slowfast_r50_8x8", root=folder / "absent")
+    with pytest.raises(UsageError, match=r"val\.csv: this is a file; a folder that the lists' paths start from"):
+        read("slowfast_r50_8x8", root=folder / "val.csv")
+
+
+def test_what_cannot_be_opened_is_misuse(put, read):
+    folder = put({"val.csv": "a.mp4 1\n"})
+    with pytest.raises(UsageError, match=r"cannot be read: File name too long"):
+        read("slowfast_r50_8x8", folder / ("x" * 300))
+
+
+def test_reading_lists_loads_neither_torch_nor_a_decoder(put):
+    folder = put({"kinetics/val.csv": "a.mp4 1\n", "Charades_v1_test.csv": "id,actions\nA,c001 0.0 1.0\n"})
+    put({"labels.json": '{"a": "0"}', "validation.json": '[{"id": "1", "template": "a"}]'})
+    code = (
+        "import json, pathlib, sys\n"
+        "from videohub import registry\n"
+        "from videohub.data import sets\n"
+        f"data = pathlib.Path({str(folder)!r})\n"
+        "for name, path in [('slowfast_r50_8x8', data / 'kinetics'),\n"
+        "                   ('slowfast_r50_16x8_ssv2', data / 'validation.json'),\n"
+        "                   ('slowfast_r50_16x8_charades', data / 'Charades_v1_test.csv'),\n"
+        "                   ('resnet_r50_in1k', data / 'kinetics')]:\n"
+        "    assert len(sets.read(path, root=None, record=registry.record(name)).samples) == 1\n"
+        "print(json.dumps([name for name in ('torch', 'torchvision', 'av', 'PIL') if name in sys.modules]))\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(sets.__file__).parents[3])}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == []

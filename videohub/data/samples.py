@@ -1,0 +1,84 @@
+"""What a data set is made of: samples, each with the files its views are made from and the classes that are right."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TypeAlias
+
+import msgspec
+
+
+class VideoFile(msgspec.Struct, frozen=True, tag=True):
+    """One video file."""
+
+    path: Path
+
+
+class ImageFile(msgspec.Struct, frozen=True, tag=True):
+    """One still image."""
+
+    path: Path
+
+
+class FrameList(msgspec.Struct, frozen=True, tag=True):
+    """The frames of a video as image files, in order of time; read it by `paths()`.
+
+    The names stand in one string: AVA's lists name 1.7 million files, and as many Python strings would take 200 MB.
+    """
+
+    folder: Path
+    names: str  # below `folder`, one a line
+
+    def paths(self) -> list[Path]:
+        """Return the files in order."""
+        return [self.folder / name for name in self.names.split("\n")]
+
+    def __len__(self) -> int:
+        """Return the number of frames."""
+        return self.names.count("\n") + 1
+
+
+class KeyFrame(msgspec.Struct, frozen=True, tag=True):
+    """A moment of a video and the people in it: the clip around one frame of a list, and boxes."""
+
+    frames: FrameList
+    centre: int  # index of the key frame in the list
+    boxes: tuple[tuple[float, float, float, float], ...]  # x1, y1, x2, y2 as fractions of the frame
+
+
+Source: TypeAlias = VideoFile | ImageFile | FrameList | KeyFrame
+
+
+class Sample(msgspec.Struct, frozen=True):
+    """One thing that is scored once: a video, an image, or a key frame."""
+
+    name: str  # its identity within the data set, as the lists write it
+    source: Source
+    truth: tuple[int, ...]  # classes that are right: one; several or none (Charades); empty where boxes decide (AVA)
+
+
+class AvaTruth(msgspec.Struct, frozen=True):
+    """What AVA's boxes are judged by: rows of the ground truth within the label map, excluded moments left out."""
+
+    names: dict[int, str]  # label id -> name; output k of a network is id k + 1
+    keys: list[str]  # `video,%04d` of each row
+    boxes: list[tuple[float, float, float, float]]  # of each row, fractions as the file gives them
+    labels: list[int]  # of each row
+
+
+class DataSet(msgspec.Struct, frozen=True):
+    """The samples of a data set in the order of its lists, and what a reader thought worth telling."""
+
+    samples: list[Sample]
+    ava: AvaTruth | None = None
+    notes: tuple[str, ...] = ()
+
+    def digest(self) -> str:
+        """Return a sha256 over what is asked and what is right: names, classes, boxes; not where the files lie."""
+        sums = hashlib.sha256()
+        for sample in self.samples:
+            boxes = sample.source.boxes if isinstance(sample.source, KeyFrame) else ()
+            sums.update(msgspec.json.encode((sample.name, sample.truth, boxes)))
+        sums.update(msgspec.json.encode(self.ava))
+        return sums.hexdigest()

@@ -1,0 +1,51 @@
+"""Data sets that are no list but a folder for each class, with the class's videos or images in it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from videohub.data.samples import ImageFile, Sample, VideoFile
+from videohub.data.sets.notes import left_out
+from videohub.errors import DataError
+
+IMAGES = (".jpeg", ".jpg", ".png", ".bmp", ".webp")
+
+
+def folders_in(place: Path) -> list[Path]:
+    """Return the folders in a folder, sorted by name, but hidden ones; none where there is no such folder."""
+    if not place.is_dir():
+        return []
+    with os.scandir(place) as entries:
+        names = [entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir()]
+    return [place / name for name in sorted(names)]
+
+
+def samples_in(
+    folders: Mapping[Path, int], kind: type[VideoFile | ImageFile], suffixes: Sequence[str]
+) -> tuple[list[Sample], tuple[str, ...]]:
+    """Return a sample for each file in the folders of classes, sorted by name, and what was left out.
+
+    Args:
+        folders: The class of each folder.
+        kind: What the files are.
+        suffixes: Ends of the names of such files, in lower case. Others are left out and told, hidden ones ignored.
+    Raises: DataError if there is no such file.
+    """
+    samples: list[Sample] = []
+    others: list[str] = []
+    for folder, index in folders.items():
+        for name in sorted(name for name in os.listdir(folder) if not name.startswith(".")):
+            if name.lower().endswith(tuple(suffixes)):
+                samples.append(Sample(f"{folder.name}/{name}", kind(folder / name), (index,)))
+            else:
+                others.append(f"{folder.name}/{name}")
+    if not samples:
+        first = next(iter(folders))
+        raise DataError(
+            f"{first.parent}: its folders of classes, {first.name} the first, hold no files that end in "
+            + ", ".join(suffixes)
+        )
+    what = "videos" if kind is VideoFile else "images"
+    return samples, left_out(f"files in folders of classes that are no {what}", others)

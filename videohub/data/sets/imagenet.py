@@ -1,0 +1,53 @@
+"""ImageNet-1k: a folder for each WordNet id, sorted ids being the classes, or a list of `path label`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from videohub.data.lists import read_list
+from videohub.data.samples import DataSet, ImageFile, Sample
+from videohub.data.sets.class_folders import IMAGES, folders_in, samples_in
+from videohub.data.sets.notes import left_out
+from videohub.data.sets.opening import first_file
+from videohub.errors import DataError, UsageError
+from videohub.registry.schema import Record
+
+DATASETS = ("imagenet1k",)
+
+
+def read(data: Path, *, root: Path | None, record: Record) -> DataSet:
+    """Read the images of a folder `n01440764/*.JPEG` …, also one folder down in `val`, or of a list.
+
+    A class is the position of its WordNet id among all of them, so a folder must have all 1000: which number the ids of
+    a part would have is in no file of ours. In a list, labels are those numbers; the 1 … 1000 of the challenge's own
+    kit stand in another order and only their last, 1000, can be told to be wrong.
+    """
+    split, classes = record.protocol.split, record.model.num_classes
+    if data.is_file():
+        return _listed(data, root, classes)
+    places = [root] if root else [data, data / split]
+    for place in places:
+        found = folders_in(place)
+        folders = [folder for folder in found if re.fullmatch(r"n[0-9]{8}", folder.name)]
+        if folders:
+            if len(folders) != classes:
+                raise DataError(
+                    f"{place}: {len(folders)} folders are named for WordNet ids; the number of a class is its position "
+                    f"among all {classes}, so a part cannot be numbered. Give a list of `path label` instead."
+                )
+            samples, notes = samples_in({folder: index for index, folder in enumerate(folders)}, ImageFile, IMAGES)
+            strange = [folder.name for folder in found if folder not in folders]
+            return DataSet(samples, notes=(*left_out(f"folders in {place} that are no WordNet ids", strange), *notes))
+    if file := first_file((data,), (f"{split}.csv", f"{split}.txt")):
+        return _listed(file, root, classes)
+    looked = "".join(f"\n  {place / 'n01440764'}" for place in places)
+    raise UsageError(
+        f"{data}: neither folders named for WordNet ids nor a list ({split}.csv, {split}.txt); looked for{looked}\n"
+        "  Images that lie in one folder must be sorted into such folders, or named by a list of `path label`."
+    )
+
+
+def _listed(file: Path, root: Path | None, classes: int) -> DataSet:
+    items = read_list(file, root=root, num_classes=classes)
+    return DataSet([Sample(item.name, ImageFile(item.path), (item.label,)) for item in items])

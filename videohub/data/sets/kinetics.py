@@ -1,0 +1,134 @@
+"""Kinetics: lists of `path label`, the annotations that the data set is given out with, or a folder for each class.
+
+Data sets that no other module claims are read here too, so a company's own needs no code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from videohub.data.labels import class_names
+from videohub.data.lists import read_list
+from videohub.data.samples import DataSet, ImageFile, Sample, VideoFile
+from videohub.data.sets.class_folders import IMAGES, folders_in, samples_in
+from videohub.data.sets.layouts import place_of_videos
+from videohub.data.sets.notes import left_out
+from videohub.data.sets.opening import first_file, folder_of, lines, table
+from videohub.errors import DataError, UsageError
+from videohub.registry.schema import Record
+
+DATASETS = ("kinetics400", "kinetics600")
+
+_SPELLINGS = ("val", "validate", "validation")  # of the split, as several releases have it
+_VIDEOS = (".mp4", ".webm", ".mkv", ".avi", ".mov", ".m4v", ".mpg", ".mpeg", ".flv", ".wmv", ".3gp", ".ts")
+_COLUMNS = ("label", "youtube_id", "time_start", "time_end")
+
+
+def read(data: Path, *, root: Path | None, record: Record) -> DataSet:
+    """Read a list, or what a folder holds: a list (`val.csv`, `test.csv`, `validate.csv`), or a folder for each class.
+
+    A list whose header names `youtube_id` is an official one, `label,youtube_id,time_start,time_end,split`: names for
+    labels, and files `ID_000010_000020.mp4`, as the usual download tools name them. The paths of other lists start from
+    `root`, or from the folder that was given or that the given list lies in.
+    """
+    file, notes = _the_list(data, record.protocol.split)
+    if file is None:
+        return _of_class_folders(data if root is None else root, record)
+    if "youtube_id" in next((line for _, line in lines(file)), ""):
+        return _official(file, root, record, notes)
+    items = read_list(file, root=root or (data if data.is_dir() else None), num_classes=record.model.num_classes)
+    kind = ImageFile if record.protocol.decoder == "image" else VideoFile
+    return DataSet([Sample(item.name, kind(item.path), (item.label,)) for item in items], notes=notes)
+
+
+def _the_list(data: Path, split: str) -> tuple[Path | None, tuple[str, ...]]:
+    """Return the list that is meant, if there is one, and which others were passed over."""
+    if data.is_file():
+        return data, ()
+    places = (data, data / "annotations")
+    names = list(dict.fromkeys(f"{name}.csv" for name in (split, "val", "test", "validate")))
+    file = first_file(places, names)
+    others = [place / name for name in names for place in places if (place / name).is_file() and place / name != file]
+    return file, tuple(f"{other} is there too; {file} was read" for other in others)
+
+
+# --- the official annotations ----------------------------------------------------------------------------------------
+
+
+def _official(file: Path, root: Path | None, record: Record, notes: tuple[str, ...]) -> DataSet:
+    """Read an official list; the videos lie in one folder or in a folder for each class, whichever is there."""
+    names, split, folder = class_names(record.labels), record.protocol.split, folder_of(file)
+    labels, others = _rows(file, names, _SPELLINGS if split in _SPELLINGS else (split,))
+    notes += left_out(f"rows of {file} that are not of the split {split}", others)
+    places = [root] if root else [folder, *(folder / name for name in _SPELLINGS)]
+    for place in places:
+        if folders := _folders_of_classes(place, record.labels):
+            of_class = {index: folder for folder, index in folders.items()}
+            paths = {video: of_class.get(label, place / names[label]) / video for video, label in labels.items()}
+            break
+    else:
+        stems = {Path(video).stem for video in labels}
+        place, suffix = place_of_videos(stems, places, _VIDEOS) or (places[0], ".mp4")
+        paths = {video: (place / video).with_suffix(suffix) for video in labels}
+    return DataSet([Sample(video, VideoFile(paths[video]), (labels[video],)) for video in labels], notes=notes)
+
+
+def _rows(file: Path, names: Sequence[str], splits: Sequence[str]) -> tuple[dict[str, int], list[str]]:
+    """Return the class of each video of a split, and the videos of other splits, if there is a column for it."""
+    classes = {_plain(name): index for index, name in enumerate(names)}
+    labels: dict[str, int] = {}
+    others: list[str] = []
+    for number, row in table(file, _COLUMNS):
+        where = f"{file}, line {number}"
+        try:
+            start, end = int(float(row["time_start"])), int(float(row["time_end"]))
+        except (ValueError, OverflowError):  # the latter for an infinite one
+            raise DataError(f"{where}: the times are not seconds: {row['time_start']}, {row['time_end']}") from None
+        video = f"{row['youtube_id']}_{start:06}_{end:06}.mp4"
+        if row.get("split", splits[0]) not in splits:
+            others.append(video)
+            continue
+        if _plain(row["label"]) not in classes:
+            raise DataError(f"{where}: no class is called {row['label']!r}; the first of {len(names)} is {names[0]!r}")
+        if video in labels:
+            raise DataError(f"{where}: {video} already stands on an earlier line; each video must count once")
+        labels[video] = classes[_plain(row["label"])]
+    if not labels:
+        raise DataError(f"{file}: no row is of the split {splits[0]}")
+    return labels, others
+
+
+# --- a folder for each class -----------------------------------------------------------------------------------------
+
+
+def _of_class_folders(data: Path, record: Record) -> DataSet:
+    """Read the videos in folders that are named for classes."""
+    places = [data, *(data / name for name in dict.fromkeys((record.protocol.split, *_SPELLINGS)))]
+    for place in places:
+        if folders := _folders_of_classes(place, record.labels):
+            kind, suffixes = (ImageFile, IMAGES) if record.protocol.decoder == "image" else (VideoFile, _VIDEOS)
+            samples, notes = samples_in(folders, kind, suffixes)
+            strange = [folder.name for folder in folders_in(place) if folder not in folders]
+            return DataSet(samples, notes=(*left_out(f"folders in {place} that are no class", strange), *notes))
+    raise UsageError(
+        f"{data}: neither a list (val.csv, test.csv or validate.csv, here or in annotations) nor a folder for each "
+        f"class of {record.labels}, here or in {', '.join(place.name for place in places[1:])}"
+    )
+
+
+def _folders_of_classes(place: Path, labels: str) -> dict[Path, int]:
+    """Return the folders that are named for classes, sorted, with their classes; spaces or underscores, in any case."""
+    found = folders_in(place)
+    if not found:  # the names of Kinetics-400 come with torchvision, which takes seconds to import
+        return {}
+    classes = {_plain(name): index for index, name in enumerate(class_names(labels))}
+    folders = {folder: classes[_plain(folder.name)] for folder in found if _plain(folder.name) in classes}
+    if len(set(folders.values())) < len(folders):
+        twice = next(one for one in folders for other in folders if one != other and folders[one] == folders[other])
+        raise DataError(f"{twice}: another folder in {place} is named for the same class")
+    return folders
+
+
+def _plain(name: str) -> str:
+    return name.replace("_", " ").casefold()

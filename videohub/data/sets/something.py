@@ -1,0 +1,106 @@
+"""Something-Something V2: classes from its JSON files; frames by a frame list, or the videos as they are given out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from pathlib import Path
+
+import msgspec
+
+from videohub.data.samples import DataSet, Sample, Source
+from videohub.data.sets.frame_lists import frame_list_file, read_frame_list
+from videohub.data.sets.layouts import folder_of_frames, instead_of_list, listed_frames, place_of_videos, videos_at
+from videohub.data.sets.notes import left_out
+from videohub.data.sets.opening import folder_of, json_of, needed_file
+from videohub.errors import DataError
+from videohub.registry.schema import Record
+
+DATASETS = ("ssv2",)
+
+_NAMES_OF_SPLITS = {"val": "validation"}
+_UNPACKED = "20bn-something-something-v2"  # the folder that the published parts unpack to
+
+
+class _Annotation(msgspec.Struct, frozen=True):
+    """One video of the validation file; the fields that are not named here are not needed."""
+
+    id: str | int
+    template: str
+
+
+def read(data: Path, *, root: Path | None, record: Record) -> DataSet:
+    """Read a split; samples stand in the order of its annotation file, whichever layout holds the pictures.
+
+    Lists are looked for in the folder and in its `labels` and `frame_lists`. Frames are used where a frame list or a
+    folder of images for each video is there, video files (`ID.webm`, or `ID.mp4`) where not. The class is that of the
+    template; a frame list's own column is empty in the published files and not looked at.
+    The short names of the lists and the folder `labels` are not in our facts, but as the data set is given out today.
+    """
+    folder, split = folder_of(data), record.protocol.split
+    places = (folder, folder / "labels", folder / "annotations")
+    stem = _NAMES_OF_SPLITS.get(split, split)
+    labels = needed_file("list of classes", places, ("something-something-v2-labels.json", "labels.json"))
+    listing = (
+        data
+        if data.suffix == ".json" and data != labels
+        else needed_file(f"list of the {split} videos", places, (f"something-something-v2-{stem}.json", f"{stem}.json"))
+    )
+    classes = _classes_of_videos(listing, _classes(labels, record.model.num_classes), labels)
+    sources, notes = _sources(data, folder, root, split, classes)
+    samples = [Sample(video, sources[video], (index,)) for video, index in classes.items() if video in sources]
+    if not samples:
+        raise DataError(f"{listing}: no video of it is in the frame list; its first one is {next(iter(classes))}")
+    return DataSet(samples, notes=notes)
+
+
+def _classes(file: Path, num_classes: int) -> dict[str, int]:
+    """Read the class of each template."""
+    found = json_of(file, dict[str, str | int])
+    for template, index in found.items():
+        if not re.fullmatch("[0-9]{1,9}", str(index)) or int(index) >= num_classes:
+            raise DataError(f"{file}: {template!r} has the class {index!r}; expected 0 to {num_classes - 1}")
+    return {template: int(index) for template, index in found.items()}
+
+
+def _classes_of_videos(file: Path, classes: dict[str, int], labels: Path) -> dict[str, int]:
+    """Read the class of each video."""
+    found: dict[str, int] = {}
+    for annotation in json_of(file, list[_Annotation]):
+        video, template = str(annotation.id), annotation.template.replace("[", "").replace("]", "")
+        if template not in classes:
+            raise DataError(f"{file}: video {video} has the template {annotation.template!r}, which {labels} lacks")
+        if video in found:
+            raise DataError(f"{file}: video {video} stands twice; each video must count once")
+        found[video] = classes[template]
+    if not found:
+        raise DataError(f"{file}: the list holds no videos")
+    return found
+
+
+def _sources(
+    data: Path, folder: Path, root: Path | None, split: str, videos: dict[str, int]
+) -> tuple[dict[str, Source], tuple[str, ...]]:
+    """Return what each video is read from, by the layout that is there, and what that means for the samples."""
+    starts = [root] if root else [folder, folder / "frames", folder / "videos"]
+    list_file = data if data.suffix == ".csv" else frame_list_file(folder, split)
+    listed, notes = read_frame_list(list_file) if list_file else ({}, ())
+    frames = folder_of_frames(listed.values(), starts)
+    if frames or list_file == data:  # who names the list means its frames
+        found = None
+    else:
+        found = place_of_videos(videos, [*starts, *(start / _UNPACKED for start in starts)], (".webm", ".mp4"))
+    if list_file and not found:
+        return listed_frames(listed, frames or starts[0]), (*notes, *_differences(list_file, listed, videos))
+    place, suffix = found or (starts[0], ".webm")
+    return videos_at(videos, place, suffix), (instead_of_list(list_file, place, suffix, "extracted at 30 a second"),)
+
+
+def _differences(list_file: Path, listed: Collection[str], videos: Collection[str]) -> list[str]:
+    """Tell which videos only the frame list or only the annotations have; the original leaves them out in silence."""
+    unlisted = [video for video in videos if video not in listed]
+    unknown = [video for video in listed if video not in videos]
+    return [
+        *left_out(f"of {len(videos)} annotated videos those that {list_file} does not name", unlisted),
+        *left_out(f"of {len(listed)} videos of {list_file} those without an annotation", unknown),
+    ]
