@@ -1,0 +1,90 @@
+"""A decoder that hangs or crashes costs the file that it was given, and nothing else."""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import closing
+
+import pytest
+
+from tests.preflight.conftest import check
+from videohub.errors import DeviceError
+from videohub.preflight import processes
+from videohub.preflight.looking import Job, Probe
+
+# Stands in for a decoder: does what the file's name says.
+CODE = """
+import os, signal, sys, time
+sys.path[:] = sys.argv[2:]
+from videohub.preflight import processes
+from videohub.preflight.looking import Probe
+
+def look(job):
+    if b"hang" in job.path:
+        time.sleep(600)
+    if b"crash" in job.path:
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if b"leave" in job.path:
+        os._exit(3)
+    if b"talk" in job.path:
+        os.write(1, b"frame dropped")
+    return Probe(frames=len(job.path))
+
+processes.look = look
+processes.serve(sys.argv[1])
+"""
+
+
+def look(names: list[bytes], *, workers: int = 2, patience_s: float = 20) -> list[Probe]:
+    jobs = [Job("video", name) for name in names]
+    with closing(processes.probes(jobs, workers=workers, patience_s=patience_s)) as answers:
+        return list(answers)
+
+
+def test_answers_come_in_order_and_a_crash_costs_one_file(monkeypatch):
+    monkeypatch.setattr(processes, "_CODE", CODE)
+    answers = look([b"1", b"crash", b"333", b"leave", b"talk", b"666666"])
+    assert [answer.frames for answer in answers] == [1, 0, 3, 0, 4, 6]
+    assert [answer.problem for answer in answers if answer.problem] == [
+        "the decoder crashed (SIGSEGV)",
+        "the decoder crashed (exit code 3)",
+    ]
+    assert [answer.passing for answer in answers] == [False, True, False, True, False, False]
+
+
+def test_a_decoder_that_hangs_is_ended_when_patience_is_over(monkeypatch):
+    monkeypatch.setattr(processes, "_CODE", CODE)
+    began = time.monotonic()
+    answers = look([b"hang", b"22", b"333"], workers=1, patience_s=1)
+    assert answers[0].problem == "the decoder gave no answer within 1 s, and was ended"
+    assert [answer.frames for answer in answers] == [0, 2, 3]
+    assert time.monotonic() - began < 15
+
+
+def test_who_stops_asking_ends_the_processes(monkeypatch):
+    monkeypatch.setattr(processes, "_CODE", CODE)
+    made = []
+    start = processes.subprocess.Popen
+    monkeypatch.setattr(processes.subprocess, "Popen", lambda *a, **k: made.append(start(*a, **k)) or made[-1])
+    began = time.monotonic()
+    jobs = [Job("video", name) for name in (b"1", b"hang", b"hang", b"hang")]
+    with closing(processes.probes(jobs, workers=2, patience_s=600)) as answers:
+        assert next(answers).frames == 1
+    assert time.monotonic() - began < 15
+    assert made
+    assert all(process.poll() is not None for process in made)
+
+
+def test_a_process_that_cannot_be_started_is_no_fault_of_the_videos(monkeypatch):
+    monkeypatch.setattr(processes, "_CODE", "raise SystemExit(7)")
+    with pytest.raises(DeviceError, match="ended with 7"):
+        look([b"1"])
+
+
+def test_a_pipe_does_not_hold_the_check_up(tmp_path, copy):
+    os.mkfifo(tmp_path / "pipe.mp4")
+    began = time.monotonic()
+    answer = check({tmp_path / "pipe.mp4": 0, copy("one.mp4"): 0})
+    assert time.monotonic() - began < 15
+    assert answer.findings[1].samples == {"pipe.mp4": "this is a pipe or a device, a file was expected"}

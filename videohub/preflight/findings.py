@@ -1,0 +1,123 @@
+"""What a look at a data set gives: figures, findings in words, and a verdict; all of it plain values for JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import median
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from videohub.preflight.expected import Expected
+
+Verdict: TypeAlias = Literal["ready", "usable, with remarks", "not usable"]
+
+EXAMPLES = 10  # samples that a finding names where the list of all would say no more
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One thing that a user should know: how many samples it touches, in words, and which.
+
+    `samples` maps names to details. It is complete for samples that cannot be scored, so that they can be fetched
+    again; elsewhere it holds the first ten.
+    """
+
+    kind: str
+    count: int
+    text: str
+    grave: bool  # this alone makes the data unusable
+    samples: dict[str, str]
+
+
+class Spread(msgspec.Struct, frozen=True):
+    """Where values lie."""
+
+    least: float
+    median: float
+    most: float
+
+
+class Classes(msgspec.Struct, frozen=True):
+    """How often each class is right, by number of the network's output (AVA: rows of the ground truth)."""
+
+    counts: list[int]
+    empty: list[int]  # classes that are judged, and are never right
+
+
+class Folders(msgspec.Struct, frozen=True):
+    """What the folders that videos lie in say of their labels: the strongest proof that classes are in order.
+
+    Where folders carry other names than classes do (WordNet ids), all that can be asked is whether sorted folders
+    have ascending labels.
+    """
+
+    named: int  # samples whose folder is called as a class is
+    agreeing: int  # of those, how many have that class's number
+    shift: int | None  # all labels differ from the folder's class by this much: 1 where they count from 1
+    sorted: bool | None  # where no folder is called as a class is
+
+
+class Moments(msgspec.Struct, frozen=True):
+    """AVA: the key frames, their boxes, and the ground truth that judges them."""
+
+    videos: int
+    key_frames: int
+    boxes: int
+    truth_rows: int
+    truth_moments: int
+    without_truth: int  # key frames where each detection counts as false
+    without_boxes: int  # moments of the ground truth where nobody was detected
+    beyond_end: int  # key frames whose centre lies beyond the list of frames
+
+
+class Check(msgspec.Struct, frozen=True):
+    """Everything found about one data set for one record."""
+
+    record: str
+    zoo_name: str
+    data: str
+    root: str | None
+    data_sha256: str  # of what is asked and what is right
+    expected: Expected
+    listed: int
+    found: int
+    missing: int
+    unreadable: int  # found, but no picture comes out, or (deep) not all of them
+    usable: int
+    short_sides: Spread | None  # pixels
+    seconds: Spread | None
+    frame_rates: dict[str, int]  # frames per second, rounded to hundredths -> videos
+    portrait: float  # share of pictures that are higher than wide
+    classes: Classes
+    folders: Folders | None
+    moments: Moments | None
+    findings: list[Finding]
+    verdict: Verdict
+    reasons: list[str]
+    notes: list[str]  # of the reader of the lists, and on how this check was made
+    deep: bool  # every frame was decoded
+    looked_at: int  # videos, images or lists of frames that were opened now
+    remembered: int  # those that an earlier check had opened, and that have not changed
+    index: str | None  # where that is kept
+    took_s: float
+
+
+def spread(values: Sequence[float]) -> Spread | None:
+    """Return least, median and most of some values; None of none."""
+    return Spread(min(values), median(values), max(values)) if values else None
+
+
+def verdict(findings: Sequence[Finding], listed: int) -> tuple[Verdict, list[str]]:
+    """Return what the findings come to, and why, the worst first."""
+    grave = [finding.text for finding in findings if finding.grave]
+    others = [finding.text for finding in findings if not finding.grave]
+    if grave:
+        return "not usable", grave + others
+    if others:
+        return "usable, with remarks", others
+    return "ready", [f"all {listed:,} listed samples are here and what the protocol expects"]
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a count with its noun: 1 video, 1,204 videos."""
+    return f"{count:,} {noun if count == 1 else noun + 's'}"

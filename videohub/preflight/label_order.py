@@ -1,0 +1,124 @@
+"""Are labels numbered as the network's outputs are? What the lists show of it, without a model."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+
+from videohub.data.samples import DataSet, ImageFile, Sample, VideoFile
+from videohub.preflight.findings import EXAMPLES, Classes, Finding, Folders, counted
+
+_ENOUGH = 5  # samples in folders called as classes are, before they say anything
+_PER_CLASS = 5  # samples for each class, before it is odd that a class has none
+
+
+def count_classes(data: DataSet, num_classes: int) -> Classes:
+    """Count how often each class is right."""
+    if data.ava is not None:  # output k is id k + 1; 20 of the 80 actions are not judged
+        outputs, judged = [label - 1 for label in data.ava.labels], {label - 1 for label in data.ava.names}
+    else:
+        outputs = [label for sample in data.samples for label in sample.truth]
+        judged = set(range(num_classes))
+    times = Counter(outputs)
+    return Classes([times[number] for number in range(num_classes)], sorted(judged - set(times)))
+
+
+def compare_folders(samples: Sequence[Sample], names: Callable[[], Sequence[str]]) -> Folders | None:
+    """Compare the folder that each video lies in with the class that its label stands for.
+
+    Args:
+        samples: With one class each; others are passed over.
+        names: Gives the names of the classes; asked only where there are several folders, for it may take seconds.
+    Returns: None where folders are no classes: all videos lie in one, or a folder holds several classes, or a class
+        has several folders.
+    """
+    labels_of = _labels_of_folders(samples)
+    if len(labels_of) < 2:
+        return None
+    outputs: dict[str, list[int]] = defaultdict(list)
+    for output, name in enumerate(names()):
+        outputs[_squeezed(name)].append(output)
+    named = agreeing = 0
+    shifts: Counter[int] = Counter()
+    for folder, labels in labels_of.items():
+        if right := outputs.get(_squeezed(folder)):
+            named += labels.total()
+            agreeing += sum(labels[output] for output in right)
+            for label, count in labels.items():
+                shifts[label - right[0]] += count
+    if named:
+        shift, times = shifts.most_common(1)[0]
+        return Folders(named, agreeing, shift if shift and times > 0.9 * named else None, sorted=None)
+    if any(len(labels) > 1 for labels in labels_of.values()):
+        return None
+    order = [next(iter(labels_of[folder])) for folder in sorted(labels_of)]
+    if len(set(order)) < len(order):  # a folder for each video, say
+        return None
+    return Folders(0, 0, None, sorted=all(one < next_one for one, next_one in itertools.pairwise(order)))
+
+
+def judge_classes(classes: Classes, listed: int, *, averaged: bool) -> list[Finding]:
+    """Say which classes are never right; `averaged`: the metric is a mean over classes, and leaves those out."""
+    total = len(classes.counts)
+    if not classes.empty or (not averaged and listed < _PER_CLASS * total):
+        return []  # a part of the data set cannot hold all classes
+    numbers = ", ".join(map(str, classes.empty[:EXAMPLES])) + (", …" if len(classes.empty) > EXAMPLES else "")
+    what = "the mean leaves them out" if averaged else "this is not the whole set, or its labels mean something else"
+    text = f"{len(classes.empty)} classes are never right (numbers {numbers}): {what}"
+    return [Finding("classes", len(classes.empty), text, grave=False, samples={})]
+
+
+def judge_folders(
+    folders: Folders | None, samples: Sequence[Sample], names: Callable[[], Sequence[str]]
+) -> list[Finding]:
+    """Say what folders prove about labels."""
+    if folders is None or (folders.named == folders.agreeing and folders.sorted is not False):
+        return []
+    if folders.sorted is False:
+        text = "labels do not ascend with the names of the folders that the videos lie in; classes are in sorted order"
+        return [Finding("label order", len(samples), text, grave=False, samples={})]
+    wrong = folders.named - folders.agreeing
+    text = (
+        f"{wrong:,} of {counted(folders.named, 'sample')} in folders called as classes are have another class's label"
+    )
+    if folders.shift:
+        text += f": labels are {abs(folders.shift)} too {'high' if folders.shift > 0 else 'low'}; they count from 0"
+    grave = wrong > folders.agreeing and folders.named >= _ENOUGH
+    if grave and not folders.shift:
+        text += ": the list's classes are in another order than the network's"
+    return [Finding("label order", wrong, text, grave, _mislabelled(samples, names()))]
+
+
+def _mislabelled(samples: Sequence[Sample], names: Sequence[str]) -> dict[str, str]:
+    """Return the first samples whose folder is the name of another class."""
+    known, found = {_squeezed(name) for name in names}, {}
+    for sample in samples:
+        folder = _squeezed(_folder_of(sample))
+        if folder in known and folder != _squeezed(name := dict(enumerate(names)).get(sample.truth[0], "")):
+            found[sample.name] = f"label {sample.truth[0]} is {name!r}"
+            if len(found) == EXAMPLES:
+                break
+    return found
+
+
+def _labels_of_folders(samples: Sequence[Sample]) -> dict[str, Counter[int]]:
+    """Return how often each label occurs in each folder."""
+    labels_of: dict[str, Counter[int]] = defaultdict(Counter)
+    for sample in samples:
+        if folder := _folder_of(sample):
+            labels_of[folder][sample.truth[0]] += 1
+    return labels_of
+
+
+def _folder_of(sample: Sample) -> str:
+    """Return the folder that a sample of one class lies in; frames lie in a folder of their own video."""
+    if len(sample.truth) == 1 and isinstance(sample.source, (VideoFile, ImageFile)):
+        return sample.source.path.parent.name
+    return ""
+
+
+def _squeezed(name: str) -> str:
+    """Return a name as it survives any way to make it a folder's: letters and digits."""
+    return re.sub("[^a-z0-9]", "", name.lower())

@@ -1,0 +1,248 @@
+"""Look at one video, image or list of frames: can it be read, how large, how long, at which rate.
+
+This runs in a process of its own (`processes.py`), for a decoder may crash or never answer.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import stat
+import struct
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+from videohub.errors import VideoError, VideohubError
+
+if TYPE_CHECKING:
+    from av import VideoFrame
+
+    from videohub.data.video import Video
+
+_EVEN = 0.02  # the two frame rates that a container states may differ by this share in a video of even rate
+
+
+class Job(msgspec.Struct, frozen=True):
+    """What to look at. Bytes, for the names of files need not be text."""
+
+    kind: Literal["video", "image", "frames"]
+    path: bytes  # the file; of frames, their folder
+    names: bytes = b""  # of frames, below the folder, one a line
+    deep: bool = False  # decode everything
+
+
+class Probe(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a look gave. 0 and 0.0 where a container does not say."""
+
+    problem: str | None = None  # why no picture can be had
+    damage: str | None = None  # why not all of them can be had, where all were asked for
+    passing: bool = False  # the problem is one of this moment: it was not allowed, took too long, crashed
+    width: int = 0  # pixels, as decoded
+    height: int = 0
+    frames: int = 0
+    fps: float = 0.0
+    seconds: float = 0.0
+    uneven: bool = False  # the distance between frames varies
+    rotation: int = 0  # degrees, clockwise, that a player would turn the picture by
+    patched: int = 0  # frames, of those decoded, whose damage the decoder covered up
+    absent: int = 0  # images of a list that are not there
+    unlike: int = 0  # images of a list, of those opened, that have another size than the first
+    deep: bool = False
+
+    @property
+    def short_side(self) -> int:
+        """Return the smaller one of width and height, in pixels."""
+        return min(self.width, self.height)
+
+
+def look(job: Job) -> Probe:
+    """Look at one thing; what is wrong with it is part of the answer."""
+    path = Path(os.fsdecode(job.path))
+    try:
+        if job.kind == "frames":
+            return _look_at_frames(path, os.fsdecode(job.names).split("\n"), deep=job.deep)
+        if _is_no_file(path):
+            return Probe(problem="this is a pipe or a device, a file was expected", passing=True)
+        return _look_at_image(path, job.deep) if job.kind == "image" else _look_at_video(path, job.deep)
+    except VideohubError as error:
+        return Probe(problem=_reason(error, path), passing=not isinstance(error, VideoError), deep=job.deep)
+    except OSError as error:
+        return Probe(problem=f"cannot be read: {error.strerror or error}", passing=True)
+
+
+def _is_no_file(path: Path) -> bool:
+    """Tell whether opening this could wait for ever; a folder is left to the reader, which names it."""
+    mode = path.stat().st_mode
+    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
+
+
+def _reason(error: VideohubError, path: Path) -> str:
+    """Return a message without the path that it begins with; the finding names the sample already."""
+    return str(error).removeprefix(f"{path}: ")
+
+
+# --- videos ----------------------------------------------------------------------------------------------------------
+
+
+def _look_at_video(path: Path, deep: bool) -> Probe:
+    """Read the header, decode one picture, and ask for the end; or decode everything.
+
+    Where a container states no length at all, counting is the only way to tell it.
+    """
+    from videohub.data.video import open_video
+
+    with open_video(path) as video:
+        stated = _seconds(video)
+        deep = deep or not (video.info.frames or stated)
+        count, patched, size, rotation, damage = 0, 0, (0, 0), 0, None
+        try:
+            for frame in video.frames():
+                now = (frame.picture.width, frame.picture.height)
+                if not count:
+                    size, rotation = now, _rotation(frame.picture)
+                elif now != size:
+                    damage = f"its size changes from {size[0]} x {size[1]} to {now[0]} x {now[1]} at frame {count}"
+                    break
+                count += 1
+                patched += frame.picture.is_corrupt
+                if not deep:
+                    break
+        except VideoError as error:
+            if not count:
+                raise
+            damage = _reason(error, path)
+        if not deep:
+            damage = _missing_end(video)
+        whole = deep and damage is None
+        return Probe(
+            damage=damage,
+            width=size[0],
+            height=size[1],
+            frames=count if whole else video.info.frames,
+            fps=float(video.info.average_rate),
+            seconds=stated or (count / float(video.info.average_rate) if whole else 0.0),
+            uneven=_is_uneven(video),
+            rotation=rotation,
+            patched=patched,
+            deep=deep,
+        )
+
+
+def _rotation(picture: VideoFrame) -> int:
+    """Return by how many degrees, clockwise, a player would turn a picture; the tag is a matrix of nine numbers."""
+    from av.sidedata.sidedata import SideData
+
+    matrix = picture.side_data.get("DISPLAYMATRIX")
+    if not isinstance(matrix, SideData):
+        return 0
+    cosine, sine = struct.unpack_from("=2i", bytes(matrix))
+    return round(math.degrees(math.atan2(sine, cosine)))
+
+
+def _seconds(video: Video) -> float:
+    """Return the length that the stream states, else the container's, else 0."""
+    if video.info.duration is not None:
+        return float(video.info.duration * video.info.time_base)
+    return (video.container.duration or 0) / 1_000_000  # FFmpeg counts a container in microseconds
+
+
+def _missing_end(video: Video) -> str | None:
+    """Say so if the end that the header states is not in the file; this takes less than a millisecond.
+
+    Only containers that count frames state the end of the pictures; with others, decoding tells.
+    """
+    import av
+
+    from videohub.data.video import END_TOLERANCE
+
+    info, reached, found = video.info, 0, False
+    if not info.frames or info.duration is None:
+        return None
+    first = video.stream.start_time or 0
+    try:
+        video.container.seek(first + info.duration, stream=video.stream)
+    except av.FFmpegError:  # a file that cannot be sought in may be whole
+        return None
+    try:
+        for packet in video.container.demux(video.stream):
+            if (begins := packet.pts if packet.pts is not None else packet.dts) is not None:
+                reached, found = max(reached, begins + (packet.duration or 0)), True
+    except av.FFmpegError as error:
+        return f"damaged near its end: {error.strerror}"
+    ticks = END_TOLERANCE / info.average_rate / info.time_base
+    if found and reached + ticks >= info.duration:
+        return None
+    return f"cut short: the header states {float(info.duration * info.time_base):.2f} s, whose end is not in the file"
+
+
+def _is_uneven(video: Video) -> bool:
+    """Tell whether frames come at a varying distance: then the average rate is not the one that most frames keep."""
+    average, base = float(video.info.average_rate), float(video.stream.base_rate or 0)
+    if not base or abs(base - 2 * average) < _EVEN * average:  # twice: the two fields of interlaced frames
+        return False
+    return abs(base - average) > _EVEN * average
+
+
+# --- images ----------------------------------------------------------------------------------------------------------
+
+
+def _look_at_image(path: Path, deep: bool) -> Probe:
+    width, height = _image_size(path, deep)
+    return Probe(width=width, height=height, frames=1, deep=deep)
+
+
+def _image_size(path: Path, deep: bool) -> tuple[int, int]:
+    """Return width and height of an image. Raises: VideoError; OSError if it cannot be opened at all."""
+    from PIL import Image
+
+    if path.stat().st_size == 0:
+        raise VideoError(f"{path}: the file is empty (0 bytes)")
+    with path.open("rb") as file:
+        try:
+            with Image.open(file) as image:
+                if deep:
+                    image.load()
+                return image.size
+        except (OSError, SyntaxError, Image.DecompressionBombError) as error:  # SyntaxError: a broken PNG
+            reason = str(error).split(" <")[0]  # Pillow would print the file object
+            raise VideoError(f"{path}: not an image that can be read, or a damaged one: {reason}") from error
+
+
+def _look_at_frames(folder: Path, names: list[str], *, deep: bool) -> Probe:
+    """Ask folders which images are there; open the first, the middle and the last one, or all."""
+    there = _names_there(folder, {name.rpartition("/")[0] for name in names})
+    present = [name for name in names if name in there]
+    if not present:
+        problem = f"none of its {len(names)} images is there; the first would be {folder / names[0]}"
+        return Probe(problem=problem, deep=deep)
+    chosen = present if deep else [present[0], present[len(present) // 2], present[-1]]
+    first = _image_size(folder / chosen[0], deep)
+    unlike, damage = 0, None
+    for name in chosen[1:]:
+        try:
+            unlike += _image_size(folder / name, deep) != first
+        except VideoError as error:
+            damage = damage or f"{name}: {_reason(error, folder / name)}"
+    return Probe(
+        damage=damage,
+        width=first[0],
+        height=first[1],
+        frames=len(names),
+        absent=len(names) - len(present),
+        unlike=unlike,
+        deep=deep,
+    )
+
+
+def _names_there(folder: Path, below: set[str]) -> set[str]:
+    """Return what lies in some folders, named as a list would: to ask for each image alone takes far longer."""
+    there: set[str] = set()
+    for part in below:
+        try:
+            with os.scandir(folder / part) as entries:
+                there.update(f"{part}/{entry.name}" if part else entry.name for entry in entries)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+    return there

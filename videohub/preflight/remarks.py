@@ -1,0 +1,152 @@
+"""From what looks at files gave to findings: what cannot be scored, and what would move the number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TypeAlias
+
+from videohub.data.samples import Sample
+from videohub.preflight.expected import Expected
+from videohub.preflight.findings import Finding, counted
+from videohub.preflight.looking import Probe
+from videohub.preflight.targets import Target
+from videohub.preflight.telling import Said, Seen, Telling
+from videohub.registry.schema import Protocol
+
+_NEAR = 2  # pixels that a short side may be off: some tools round to even or to blocks
+_USUAL_RATES = (10, 61)  # frames per second of videos that people film; 60 and a little
+_SAME_RATE = 0.02  # share by which a rate may be off: 23.976 is 24, and averages of short videos waver
+
+
+def judge_files(
+    seen: Sequence[Seen],
+    groups: Sequence[Sequence[Target]],
+    samples: Sequence[Sample],
+    wanted: Expected,
+    protocol: Protocol,
+) -> list[Finding]:
+    """Return what is worth telling about the files of a data set, what cannot be scored first.
+
+    Args:
+        seen: Every file.
+        groups: Files that hold the same bytes.
+        samples: The data set's.
+        wanted: What the protocol expects.
+        protocol: The record's.
+    """
+    telling = Telling(samples)
+    good = [one for one in seen if one.probe and not one.probe.problem]
+    rules = [*_pictures(good, wanted, protocol), *_lengths(wanted, protocol), *_rates(wanted, protocol)]
+    findings = [
+        telling.missing(seen),
+        telling.every("unreadable", seen, lambda probe: probe.problem, "cannot be read"),
+        telling.every("damaged", good, lambda probe: probe.damage, "are damaged further on"),
+        telling.every("frames missing", good, _absent, "lack images that their list names"),
+        *(telling.some(kind, good, said, text) for kind, said, text in rules),
+        telling.copies(groups),
+    ]
+    return [finding for finding in findings if finding]
+
+
+def too_short(probe: Probe, wanted: Expected, protocol: Protocol) -> str | None:
+    """Return how long a video is, if a clip covers more; where a container counts no frames, its seconds tell."""
+    if protocol.sampling in ("keyframe", "image"):
+        return None
+    frames = probe.frames or round(probe.seconds * probe.fps)
+    span = float(wanted.clip_frames)
+    if protocol.target_fps is not None and probe.fps:
+        span *= probe.fps / protocol.target_fps
+    return f"{counted(frames, 'frame')}, a clip covers {span:g}" if 0 < frames < span else None
+
+
+_Rule: TypeAlias = tuple[str, Said, str]  # a kind of finding, what is said of one file, and what of all
+
+
+def _pictures(good: Sequence[Seen], wanted: Expected, protocol: Protocol) -> Iterator[_Rule]:
+    """Yield what may be found about pictures."""
+
+    def size(probe: Probe) -> str:
+        return f"{probe.width} x {probe.height}"
+
+    if side := wanted.resized_to:
+        sides = sorted(one.probe.short_side for one in good if one.probe)
+        middle = sides[len(sides) // 2] if sides else 0
+        yield (
+            "not resized",
+            lambda probe: size(probe) if probe.short_side > side + _NEAR else None,
+            f"have not been resized to a short side of {side} pixels beforehand, as the reference's were, which moves "
+            f"the number (half of all have {middle} or less)",
+        )
+        yield (
+            "small",
+            lambda probe: size(probe) if probe.short_side < side - _NEAR else None,
+            f"are smaller than {side} pixels, and will be enlarged",
+        )
+    if wanted.original_size:
+        yield (
+            "made smaller",
+            lambda probe: size(probe) if probe.short_side <= protocol.short_side else None,
+            "have frames no larger than the network's: the boxes are of frames in their original size, and frames that "
+            "were made smaller lose much",
+        )
+    yield (
+        "rotated",
+        lambda probe: f"{probe.rotation} degrees" if probe.rotation else None,
+        "carry a rotation tag, which is not applied here nor in the original: the network sees them lying",
+    )
+    yield (
+        "covered up",
+        lambda probe: counted(probe.patched, "frame") if probe.patched else None,
+        "hold damage that the decoder covered up: up to the next key frame, pictures are not what they were",
+    )
+    yield (
+        "frames of other sizes",
+        lambda probe: counted(probe.unlike, "image") if probe.unlike else None,
+        "hold images that have another size than their first one",
+    )
+
+
+def _lengths(wanted: Expected, protocol: Protocol) -> Iterator[_Rule]:
+    """Yield what may be found about length."""
+    effect = "all their clips are the same" if protocol.clips > 1 else "some of their frames are taken twice"
+    yield (
+        "too short",
+        lambda probe: too_short(probe, wanted, protocol),
+        f"are shorter than one clip: {effect}",
+    )
+    if longest := wanted.longest_s:
+        yield (
+            "too long",
+            lambda probe: f"{probe.seconds:.1f} s" if probe.seconds > longest else None,
+            f"last longer than {longest:g} s: they were not cut to what their label is about",
+        )
+
+
+def _rates(wanted: Expected, protocol: Protocol) -> Iterator[_Rule]:
+    """Yield what may be found about frame rates; only videos have one."""
+    low, high = _USUAL_RATES
+
+    def rate(probe: Probe, odd: bool) -> str | None:
+        return f"{probe.fps:.2f} frames a second" if odd and probe.fps else None
+
+    if (fps := wanted.fps) and protocol.target_fps is None:
+        yield (
+            "frame rate",
+            lambda probe: rate(probe, abs(probe.fps - fps) > _SAME_RATE * fps),
+            f"do not run at the {fps:g} frames a second of the reference's frames; frames are taken as they come",
+        )
+    else:
+        yield (
+            "unusual frame rate",
+            lambda probe: rate(probe, not low <= probe.fps <= high),
+            f"state fewer than {low} or more than {high - 1} frames a second",
+        )
+    yield (
+        "uneven frame rate",
+        lambda probe: rate(probe, probe.uneven),
+        "have frames at varying distances; clips are placed by the average",
+    )
+
+
+def _absent(probe: Probe) -> str | None:
+    return f"{probe.absent} of {counted(probe.frames, 'image')}" if probe.absent else None
