@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from videohub.loading import inflate, load
     from videohub.prediction import Prediction, predict
     from videohub.registry import list_models, record
-    from videohub.verification import Report, verify
+    from videohub.reporting.report import Report
+    from videohub.verification.verifying import verify
     from videohub.weights import fetch
 
 __version__ = "0.1.0"
@@ -32,7 +33,7 @@ __all__ = [
 
 _HOME = {
     "Prediction": "videohub.prediction",
-    "Report": "videohub.verification",
+    "Report": "videohub.reporting.report",
     "build": "videohub.building",
     "fetch": "videohub.weights",
     "inflate": "videohub.loading",
@@ -40,7 +41,7 @@ _HOME = {
     "load": "videohub.loading",
     "predict": "videohub.prediction",
     "record": "videohub.registry",
-    "verify": "videohub.verification",
+    "verify": "videohub.verification.verifying",
     "views": "videohub.benchmark",
 }
 _MODULES = ("convert", "errors", "metrics", "models", "registry")

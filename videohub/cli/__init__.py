@@ -9,7 +9,7 @@ import click
 
 import videohub
 from videohub import registry
-from videohub.cli import bundling, keeping, measuring, zoo
+from videohub.cli import bundling, keeping, measuring, seeing, zoo
 from videohub.errors import VideohubError
 
 
@@ -27,7 +27,8 @@ def cli(registries: tuple[str, ...]) -> None:
 
 for _verb in (
     *(zoo.list_, zoo.show, zoo.fetch, zoo.convert),
-    *(measuring.predict, measuring.verify, measuring.demo),
+    *(seeing.predict, seeing.demo),
+    *(measuring.verify, measuring.report, measuring.compare, measuring.data),
     *(bundling.bundle, bundling.unbundle),
     keeping.cache,
 ):
@@ -36,12 +37,12 @@ for _verb in (
 
 def main() -> None:
     """Run the command line; every expected error becomes one message and an exit code."""
-    from videohub import terminal
+    from videohub.terminal.layout import print_error
 
     try:
         cli.main(standalone_mode=False)
     except VideohubError as error:
-        terminal.print_error(error)
+        print_error(error)
         sys.exit(error.exit_code)
     except click.ClickException as error:
         error.show()
@@ -50,5 +51,5 @@ def main() -> None:
         click.echo("interrupted", err=True)
         sys.exit(130)
     except OSError as error:  # no space, no permission, no such folder: this machine cannot do it
-        terminal.print_error(error)
+        print_error(error)
         sys.exit(5)

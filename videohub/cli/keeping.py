@@ -80,7 +80,7 @@ def list_(as_json: bool) -> None:
     if as_json:
         print_json({"size": sum(layer.size for layer in layers), "layers": [layer.facts() for layer in layers]})
     else:
-        from videohub import terminal
+        from videohub.terminal import keeping as terminal
 
         terminal.print_cache(layers)
 
@@ -95,7 +95,7 @@ def verify(as_json: bool) -> None:
     if as_json:
         print_json(checked)
     else:
-        from videohub import terminal
+        from videohub.terminal import keeping as terminal
 
         terminal.print_checked(checked)
     sys.exit(1 if checked.damaged else 0)
@@ -131,7 +131,7 @@ def prune(older_s: float | None, keep: float | None, statuses: tuple[str, ...], 
     if as_json:
         print_json(pruned.facts())
     else:
-        from videohub import terminal
+        from videohub.terminal import keeping as terminal
 
         terminal.print_pruned(pruned)
 
@@ -164,7 +164,7 @@ def _print_pins(*, as_json: bool) -> None:
     if as_json:
         print_json(found)
     else:
-        from videohub import terminal
+        from videohub.terminal import keeping as terminal
 
         terminal.print_pins(found)
 

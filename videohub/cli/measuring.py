@@ -1,72 +1,138 @@
-"""The verbs that look at videos: predict, verify, demo."""
+"""The verbs that measure: verify, report, compare, and data check."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from videohub.cli.options import print_json, with_checkpoint, with_device, with_json
 
-_EXITS = {"consistent": 0, "inconsistent": 1, "insufficient data": 3}
+if TYPE_CHECKING:
+    from videohub.reporting.report import Report
 
+_VERDICTS = {"consistent": 0, "inconsistent": 1, "insufficient data": 3}
+_PRECISIONS = ("auto", "fp32", "tf32", "bf16", "fp16")
 
-@click.command()
-@click.argument("video", type=click.Path(path_type=Path))
-@click.option("--model", required=True, help="A record's id or upstream name.")
-@with_checkpoint
-@with_device
-@click.option("--topk", default=5, show_default=True, type=click.IntRange(min=1))
-@with_json
-def predict(video: Path, model: str, checkpoint: Path | None, device: str, topk: int, as_json: bool) -> None:
-    """Name what a model sees in VIDEO."""
-    from videohub.prediction import predict as run
-
-    predictions = run(video, model, topk=topk, checkpoint=checkpoint, device=device)
-    if as_json:
-        print_json(predictions)
-    else:
-        from videohub import terminal
-
-        terminal.print_predictions(predictions)
+_with_data = click.option(
+    "--data", required=True, type=click.Path(path_type=Path), help="The data set's list, or the folder of its lists."
+)
+_with_root = click.option("--root", type=click.Path(path_type=Path), help="Folder that the lists' paths start from.")
 
 
 @click.command()
 @click.argument("name")
-@click.option("--data", required=True, type=click.Path(path_type=Path), help="A list: one `path label` a line.")
-@click.option("--root", type=click.Path(path_type=Path), help="Folder of the list's paths; default: the list's own.")
+@_with_data
+@_with_root
 @with_checkpoint
 @with_device
+@click.option("--out", type=click.Path(path_type=Path), help="Folder of the run.  [default: runs/RECORD]")
 @click.option("--clips", type=int, help="Clips a video; another number than the protocol's gives no verdict.")
 @click.option("--crops", type=int, help="Crops a clip: 1 or 3; likewise.")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder for scores.npz and report.json.")
+@click.option("--sample", type=int, metavar="N", help="Evaluate N videos, drawn so that each class keeps its share.")
+@click.option("--until-decided", type=float, metavar="LEVEL", help="Stop once the verdict is settled, such as 0.95.")
+@click.option("--seed", default=0, show_default=True, help="Of the sample, or of the order until decided.")
+@click.option("--shard", metavar="I/N", help="Evaluate only this part; `videohub report` joins them.")
+@click.option("--precision", default="auto", show_default=True, type=click.Choice(_PRECISIONS))
+@click.option(
+    "--workers", type=click.IntRange(min=0), help="Processes that decode.  [default: what the device can use]"
+)
+@click.option("--batch", type=click.IntRange(min=1), help="Views at once.  [default: what the memory holds]")
+@click.option("--retry-failed", is_flag=True, help="Try again what could not be decoded before.")
 @with_json
-def verify(name: str, data: Path, as_json: bool, **options: Any) -> None:
-    """Recompute the published accuracy of a record. Exit code: 0 consistent, 1 inconsistent, 3 insufficient data."""
-    from videohub.verification import verify as run
+def verify(name: str, out: Path | None, as_json: bool, **options: Any) -> None:
+    """Recompute the published number of a record on one's own data, and say whether it holds.
 
-    report = run(name, data, **options)
-    if as_json:
-        print_json(report)
-    else:
-        from videohub import terminal
+    The same command goes on where an interrupted one ended. Exit code: 0 consistent, 1 inconsistent, 3 insufficient
+    data. Under torchrun it is 0 once all is scored; `videohub report` then gives the verdict's.
+    """
+    from videohub import registry
+    from videohub.verification import sharding
+    from videohub.verification.measuring import measure
 
-        terminal.print_report(report)
-    sys.exit(_EXITS[report.verdict])
+    out = out or Path("runs") / registry.record(name).name
+    click.echo(f"keeping the scores in {out}", err=True)
+    measure(name, out=out, **options)
+    if sharding.launched() and not sharding.of_torchrun().is_first:
+        return
+    verdict = _report([out], out, as_json)
+    if not sharding.launched():
+        sys.exit(_VERDICTS[verdict])
 
 
 @click.command()
-@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
-@click.option("--clips", default=320, show_default=True, type=click.IntRange(min=1), help="How many videos.")
+@click.argument("folders", nargs=-1, required=True, metavar="DIR...", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), help="Where to write the report.  [default: the first DIR]")
+@click.option("--card", type=click.Path(path_type=Path), help="Also write a model card for the Hugging Face hub there.")
 @with_json
-def demo(folder: Path, clips: int, as_json: bool) -> None:
-    """Write the embedded data set into FOLDER: short videos of ten motions, and their list."""
-    from videohub.data import motions
+def report(folders: tuple[Path, ...], out: Path | None, card: Path | None, as_json: bool) -> None:
+    """Join the runs or shards in DIR..., and give their number and verdict again, without a model.
 
-    listing = str(motions.generate(folder, clips=clips))
+    Writes report.json, report.md and report.html. Exit codes are those of verify.
+    """
+    sys.exit(_VERDICTS[_report(folders, out or folders[0], as_json, card=card)])
+
+
+@click.command()
+@click.argument("a", type=click.Path(path_type=Path))
+@click.argument("b", type=click.Path(path_type=Path))
+@with_json
+def compare(a: Path, b: Path, as_json: bool) -> None:
+    """Compare two runs on the same videos, A and B: the difference, its interval, and a McNemar test."""
+    from videohub.reporting.comparison import compare as run
+    from videohub.terminal.measuring import print_paired
+
+    paired = run(a, b)
     if as_json:
-        print_json({"list": listing, "clips": clips})
+        print_json(paired)
     else:
-        click.echo(listing)
+        print_paired(paired)
+
+
+@click.group()
+def data() -> None:
+    """Look at a data set before any model time is spent on it."""
+
+
+@data.command()
+@click.argument("name")
+@_with_data
+@_with_root
+@click.option("--deep", is_flag=True, help="Also decode every video to its end.")
+@with_json
+def check(name: str, data: Path, root: Path | None, deep: bool, as_json: bool) -> None:
+    """Compare DATA with what the protocol of a record expects: missing, broken, short, oddly sized, misnumbered videos.
+
+    Exit code: 0 usable, 3 not usable.
+    """
+    from videohub import preflight
+    from videohub.cli.options import told_progress
+    from videohub.terminal.measuring import print_check
+
+    with told_progress() as progress:
+        found = preflight.check(name, data, root=root, deep=deep, index=preflight.index_beside(data), progress=progress)
+    if as_json:
+        print_json(found)
+    else:
+        print_check(found)
+    sys.exit(3 if found.verdict == "not usable" else 0)
+
+
+def _report(folders: Any, out: Path, as_json: bool, *, card: Path | None = None) -> str:
+    """Make, write and print the report of a run, and return its verdict."""
+    from videohub.verification.verifying import report as run
+
+    made: Report = run(folders, out=out)
+    if card is not None:
+        from videohub.reporting import cards
+
+        cards.write(made, card)
+    if as_json:
+        print_json(made)
+    else:
+        from videohub.terminal.measuring import print_report
+
+        print_report(made, out)
+    return made.verdict

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,22 @@ with_device = click.option("--device", default="cpu", show_default=True, help='W
 with_ignore = click.option(
     "--ignore", multiple=True, metavar="PATTERN", help="Published keys to leave aside knowingly."
 )
+
+
+@contextmanager
+def told_progress() -> Iterator[Callable[[str, int, int], None]]:
+    """Yield a function that shows on stderr what is being done, how much of it is done, and of how much."""
+    from tqdm import tqdm
+
+    with tqdm(leave=False, disable=None, smoothing=0) as bar:
+
+        def tell(what: str, done: int, of: int) -> None:
+            bar.total = of
+            bar.n = done
+            bar.set_description(what, refresh=False)
+            bar.update(0)
+
+        yield tell
 
 
 def print_json(value: Any) -> None:

@@ -24,7 +24,7 @@ def list_(pattern: str, as_json: bool, **filters: str | None) -> None:
     if as_json:
         print_json(records)
     else:
-        from videohub import terminal
+        from videohub.terminal import zoo as terminal
 
         terminal.print_records(records)
 
@@ -38,7 +38,7 @@ def show(name: str, as_json: bool) -> None:
     if as_json:
         print_json(record)
     else:
-        from videohub import terminal
+        from videohub.terminal import zoo as terminal
 
         terminal.print_record(record)
 

@@ -1,0 +1,74 @@
+"""Which samples are drawn, and whose they are: by hand, and the same everywhere."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from videohub.data.samples import Sample, VideoFile
+from videohub.errors import UsageError
+from videohub.verification import sharding
+from videohub.verification.selection import shuffled, stratified
+from videohub.verification.sharding import Shard
+
+
+def samples(*counts: int) -> list[Sample]:
+    """So many samples of class 0, 1, …, interleaved as a list might have them."""
+    made = [Sample(f"c{right}v{n}", VideoFile(Path("x")), (right,)) for right, many in enumerate(counts)
+            for n in range(many)]  # fmt: skip
+    return sorted(made, key=lambda sample: sample.name[::-1])
+
+
+def test_each_class_keeps_its_share_and_the_largest_remainders_fill_up():
+    # 7 of 20: shares 3.5, 2.1, 1.05, 0.35 -> 3, 2, 1, 0 and the last seat to the remainder 0.5
+    drawn = stratified(samples(10, 6, 3, 1), 7, seed=0)
+    assert Counter(sample.truth[0] for sample in drawn) == {0: 4, 1: 2, 2: 1}
+
+
+def test_a_draw_keeps_the_order_of_the_list_and_depends_on_the_seed():
+    everything = samples(30, 30)
+    first, again, other = (stratified(everything, 20, seed=seed) for seed in (1, 1, 2))
+    assert first == again != other
+    assert [everything.index(sample) for sample in first] == sorted(everything.index(sample) for sample in first)
+
+
+def test_the_random_order_is_that_of_a_hash_of_seed_and_name():
+    by_hand = sorted("abc", key=lambda name: hashlib.sha256(f"5:{name}".encode()).hexdigest())
+    made = [Sample(name, VideoFile(Path(name)), (0,)) for name in "abc"]
+    assert [sample.name for sample in shuffled(made, seed=5)] == by_hand
+    assert shuffled(made[::-1], seed=5) == shuffled(made, seed=5)
+
+
+@pytest.mark.parametrize("count", [0, 21])
+def test_a_sample_is_no_larger_than_the_list(count):
+    with pytest.raises(UsageError, match="expected 1 to 20"):
+        stratified(samples(20), count, seed=0)
+
+
+def test_shards_share_out_every_sample_once():
+    parts = [[k for k in range(10) if Shard(index, 4).has(k)] for index in range(4)]
+    assert parts == [[0, 4, 8], [1, 5, 9], [2, 6], [3, 7]]
+
+
+def test_a_shard_is_named_from_one():
+    assert sharding.parse("2/16") == Shard(1, 16)
+    assert str(Shard(1, 16)) == "2/16"
+
+
+@pytest.mark.parametrize("text", ["0/4", "5/4", "1", "1/0", "a/b", "-1/4", "1/4/2"])
+def test_a_shard_that_cannot_be_is_refused(text):
+    with pytest.raises(UsageError, match="i/n with i from 1 to n"):
+        sharding.parse(text)
+
+
+def test_each_process_of_a_torchrun_has_its_own_part_and_gpu(monkeypatch):
+    for name, value in {"TORCHELASTIC_RUN_ID": "x", "RANK": "5", "WORLD_SIZE": "8", "LOCAL_RANK": "1",
+                        "LOCAL_WORLD_SIZE": "4"}.items():  # fmt: skip
+        monkeypatch.setenv(name, value)
+    assert sharding.of_torchrun() == Shard(5, 8)
+    assert sharding.own_device("cuda") == "cuda:1"
+    assert sharding.own_device("cpu") == "cpu"
+    assert sharding.neighbours() == 4

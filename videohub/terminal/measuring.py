@@ -1,0 +1,127 @@
+"""Measurements in a terminal: a verdict with its numbers, two runs side by side, a look at a data set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.text import Text
+
+from videohub.terminal.layout import coloured, console, plain, table
+
+if TYPE_CHECKING:
+    from videohub.preflight import Check, Spread
+    from videohub.reporting.comparison import Paired, Side
+    from videohub.reporting.report import Report
+
+_SHOWN = 5  # of lists that may be long
+
+
+def print_report(report: Report, folder: Path) -> None:
+    """Print a verification: the numbers side by side, what was missing, the verdict and why, where the rest is."""
+    screen, counts, protocol = console(), report.counts, report.protocol
+    screen.print(Text(f"{report.record}: {report.dataset}, {report.split}", style="bold"))
+    chosen = f"{counts.chosen} of {counts.listed}" if counts.chosen != counts.listed else str(counts.listed)
+    pending = f", {counts.pending} not looked at" if counts.pending else ""
+    screen.print(f"{chosen} listed, {counts.scored} scored, {counts.failed} failed{pending}")
+    devices = ", ".join(sorted({made.device for made in report.made_by}))
+    _dim(screen, f"{protocol['clips']} x {protocol['crops']} views, {report.precision}, {report.decoder} decoding, "
+                 f"{report.seconds:.1f} s on {devices}")  # fmt: skip
+    rows = table()
+    for heading in ("", "published", "recomputed", "95 % interval", "with the missing"):
+        rows.add_column(heading, justify="left" if not heading else "right", no_wrap=True)
+    for row in report.comparisons:
+        rows.add_row(row.metric, f"{row.published:.2f}", f"{row.recomputed:.2f}", _range(row.interval),
+                     _range(row.bounds))  # fmt: skip
+    screen.print(rows)
+    for failure in report.failures[:_SHOWN]:
+        _yellow(screen, f"not scored: {failure.name}: {failure.reason}")
+    if len(report.failures) > _SHOWN:
+        _yellow(screen, f"not scored: {len(report.failures) - _SHOWN} more, see report.html")
+    for disagreement in report.disagreements:
+        _yellow(screen, disagreement)
+    screen.print("verdict:", coloured(report.verdict))
+    for reason in report.reasons:
+        screen.print(Padding(Text(plain(reason)), (0, 0, 0, 2)))
+    _dim(screen, f"report.json, report.md and report.html are in {folder}")
+
+
+def print_paired(paired: Paired) -> None:
+    """Print two runs on the same videos: their numbers, the difference, and whether it can be chance."""
+    screen, rows = console(), table()
+    screen.print(Text(f"{paired.metric} on {paired.common} videos of {paired.dataset} that both have", style="bold"))
+    for heading in ("", "model", "views", "precision", paired.metric):
+        rows.add_column(heading, justify="right" if heading == paired.metric else "left", no_wrap=heading != "model")
+    for letter, side in (("A", paired.first), ("B", paired.second)):
+        rows.add_row(letter, side.record, side.views, side.precision, f"{side.value:.2f}")
+    screen.print(rows)
+    screen.print(f"A - B: {paired.difference:+.2f} points, 95 % interval {_range(paired.interval, signed=True)}")
+    if (told := paired.discordance) is not None:
+        screen.print(f"both right {told.both}, A alone {told.first_only}, B alone {told.second_only}, "
+                     f"neither {told.neither}; McNemar's test: p = {told.p_value:.3g}")  # fmt: skip
+    for letter, side in (("A", paired.first), ("B", paired.second)):
+        if side.alone:
+            _yellow(screen, _left_out(letter, side))
+    screen.print(Text(plain(paired.answer), style="bold"))
+
+
+def print_check(check: Check) -> None:
+    """Print what a data set is, what is wrong with it, and whether it can be used."""
+    screen, rows = console(), table(header=False)
+    screen.print(Text(f"{check.record}: {check.expected.dataset}, {check.expected.split}", style="bold"))
+    rows.add_column(no_wrap=True, style="bold")
+    rows.add_column(overflow="fold")
+    reference = f" of {check.expected.samples:,} in the reference" if check.expected.samples else ""
+    rows.add_row("listed", f"{check.listed:,}{reference}")
+    rows.add_row("found", f"{check.found:,}, of which {check.usable:,} usable")
+    rows.add_row("missing", f"{check.missing:,}")
+    rows.add_row(
+        "unreadable", f"{check.unreadable:,}" + ("" if check.deep else " (headers; --deep decodes everything)")
+    )
+    for name, values, unit in (("short side", check.short_sides, "px"), ("length", check.seconds, "s")):
+        if values is not None:
+            rows.add_row(name, _spread(values, unit))
+    rates = sorted(check.frame_rates.items(), key=lambda rate: -rate[1])
+    if rates:
+        told = ", ".join(f"{rate} ({count:,})" for rate, count in rates[:_SHOWN])
+        rows.add_row("frame rates", told + (", …" if len(rates) > _SHOWN else ""))
+    present = sum(count > 0 for count in check.classes.counts)
+    rows.add_row("classes", f"{present} of {check.expected.classes} occur")
+    if check.moments is not None:
+        rows.add_row("key frames", f"{check.moments.key_frames:,} in {check.moments.videos} videos, "
+                                   f"{check.moments.boxes:,} boxes")  # fmt: skip
+    screen.print(rows)
+    for finding in check.findings:
+        screen.print(Padding(Text(plain(finding.text), style="red" if finding.grave else "yellow"), (0, 0, 0, 2)))
+        for name, detail in list(finding.samples.items())[:3]:
+            screen.print(Padding(Text(plain(f"{name}: {detail}" if detail else name), style="dim"), (0, 0, 0, 4)))
+    for note in check.notes:
+        _dim(screen, note)
+    screen.print("verdict:", coloured(check.verdict))
+    if not check.findings:
+        screen.print(Padding(Text(plain("; ".join(check.reasons))), (0, 0, 0, 2)))
+
+
+def _left_out(letter: str, side: Side) -> str:
+    return f"left out: {side.alone} {'video that' if side.alone == 1 else 'videos that'} {letter} alone has scored"
+
+
+def _range(pair: tuple[float, float], *, signed: bool = False) -> str:
+    sign = "+" if signed else ""
+    return f"{pair[0]:{sign}.2f} – {pair[1]:{sign}.2f}"
+
+
+def _spread(values: Spread, unit: str) -> str:
+    if values.least == values.most:
+        return f"{values.median:g} {unit}"
+    return f"{values.least:.4g} to {values.most:.4g} {unit}, median {values.median:.4g}"
+
+
+def _dim(screen: Console, text: str) -> None:
+    screen.print(Text(plain(text), style="dim"))
+
+
+def _yellow(screen: Console, text: str) -> None:
+    screen.print(Text(plain(text), style="yellow"))

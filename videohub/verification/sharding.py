@@ -1,0 +1,83 @@
+"""Which part of a run belongs to this process: told by the user, or by torchrun."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+from videohub.errors import UsageError
+
+# A shard may end days before another; a process that died is torchrun's to notice, not ours.
+_PATIENCE = timedelta(days=30)
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Part `index` of `count`, from 0; sample k of a run belongs to part k % count."""
+
+    index: int = 0
+    count: int = 1
+
+    def __str__(self) -> str:
+        return f"{self.index + 1}/{self.count}"
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this is the one of several processes that speaks for all."""
+        return self.index == 0
+
+    def has(self, sample: int) -> bool:
+        """Return whether a sample, by its number in the run, belongs here: to exactly one shard, without padding."""
+        return sample % self.count == self.index
+
+
+def parse(text: str) -> Shard:
+    """Return the shard that `i/n` names, i from 1 to n. Raises: UsageError."""
+    found = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text.strip())
+    if found is None or not 1 <= int(found[1]) <= int(found[2]):
+        raise UsageError(f"shard: found {text!r}, expected i/n with i from 1 to n, such as 2/16")
+    return Shard(int(found[1]) - 1, int(found[2]))
+
+
+def launched() -> bool:
+    """Return whether torchrun started this process."""
+    return "TORCHELASTIC_RUN_ID" in os.environ and "RANK" in os.environ
+
+
+def of_torchrun() -> Shard:
+    """Return the shard that this process of a torchrun evaluates."""
+    return Shard(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]))
+
+
+def own_device(device: str) -> str:
+    """Return the device of this process: under torchrun, plain `cuda` means the one of its local rank."""
+    return f"cuda:{os.environ['LOCAL_RANK']}" if device == "cuda" and launched() else device
+
+
+def neighbours() -> int:
+    """Return how many processes of this run share the machine."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if launched() else 1
+
+
+@contextmanager
+def together() -> Iterator[None]:
+    """Wait at the end of the block until every process of a torchrun has come there; alone, for nobody.
+
+    torch.distributed is used for this and nothing else: scores go to files, and what a dead process has not written
+    is done again by the one that replaces it.
+    """
+    if not launched():
+        yield
+        return
+    import torch.distributed as processes
+
+    processes.init_process_group("gloo", timeout=_PATIENCE)
+    try:
+        yield
+        processes.barrier()
+    finally:
+        processes.destroy_process_group()

@@ -1,0 +1,102 @@
+"""Recompute the published number of a record on one's own data, and say whether it holds."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from videohub import registry, runs
+from videohub.errors import DataError
+from videohub.registry.schema import Record
+from videohub.reporting import writing
+from videohub.reporting.building import build
+from videohub.reporting.report import Report
+from videohub.verification.measuring import measure
+
+
+def verify(
+    name: str | Record,
+    data: str | Path,
+    *,
+    root: str | Path | None = None,
+    checkpoint: str | Path | None = None,
+    device: str = "cpu",
+    clips: int | None = None,
+    crops: int | None = None,
+    out: str | Path | None = None,
+    shard: str | None = None,
+    sample: int | None = None,
+    until_decided: float | None = None,
+    seed: int = 0,
+    precision: str = "auto",
+    workers: int | None = None,
+    batch: int | None = None,
+    retry_failed: bool = False,
+) -> Report:
+    """Score every listed video as the record's protocol says and compare the number with the published one.
+
+    The scores of every view are kept in `out` as they are made. The same call goes on where an interrupted one ended;
+    several processes, under torchrun or each with its `shard`, share the work through that folder.
+
+    Args:
+        name: A record, its id or its upstream name.
+        data: The data set's list, or the folder of its lists; see `videohub.data.sets`.
+        root: Folder that the lists' paths start from; None: where that data set's releases have them.
+        checkpoint: A local copy of the published file, instead of the record's URL.
+        device: Where the model runs; under torchrun "cuda" is each process's own GPU.
+        clips: Clips a video; None: the protocol's. Another number than the protocol's gives no verdict.
+        crops: Crops a clip, likewise.
+        out: Folder of the run: its scores, `report.json`, `report.md`, `report.html`. None: nothing is kept.
+        shard: `i/n`: evaluate only this part. The report then tells what is still pending.
+        sample: Evaluate so many videos, drawn so that each class keeps its share.
+        until_decided: Stop once the verdict on the whole list is settled at this level, such as 0.95: videos are
+            taken in random order, and the answer holds however often one looks.
+        seed: Of that draw or order.
+        precision: "fp32", "tf32", "bf16", "fp16", or "auto": what the device does best, if it agrees with fp32.
+        workers: Processes that decode, 0 for none but this one; None: what the device can use.
+        batch: Views that go through the model together; None: what the device's memory holds.
+        retry_failed: Try again what an earlier call could not decode.
+    Raises: UsageError if the record cannot be verified, or `out` holds another run; DataError if no listed video can
+        be scored; DeviceError where a reduced precision disagrees with fp32; and what `load` raises.
+    """
+    with _folder(out) as folder:
+        measure(name, data, out=folder, root=root, checkpoint=checkpoint, device=device, clips=clips, crops=crops,
+                shard=shard, sample=sample, until_decided=until_decided, seed=seed, precision=precision,
+                workers=workers, batch=batch, retry_failed=retry_failed)  # fmt: skip
+        return report([folder], out=out, record=registry.record(name))
+
+
+def report(
+    folders: Sequence[str | Path], *, out: str | Path | None = None, record: str | Record | None = None
+) -> Report:
+    """Join the scores that runs or shards of one run have kept, and return what follows from them; no model is needed.
+
+    Args:
+        folders: Folders that `verify` was given as `out`.
+        out: Where to write `report.json`, `report.md` and `report.html`; None: nowhere.
+        record: What was verified; None: the record that the run names.
+    Raises: UsageError if the folders do not belong to one run; DataError if they are damaged, or nothing was scored.
+    """
+    joined = runs.join(folders)
+    if not joined.pending and not any(entry.shape is not None for entry in joined.entries.values()):
+        first = next(iter(joined.entries.values()))
+        raise DataError(
+            f"{joined.identity.record}: none of {len(joined.entries)} videos could be scored; the first, {first.name}: "
+            f"{first.failure}"
+        )
+    made = build(joined, registry.record(record if record is not None else joined.identity.record))
+    if out is not None:
+        writing.write(made, Path(out))
+    return made
+
+
+@contextmanager
+def _folder(out: str | Path | None) -> Iterator[Path]:
+    """Yield the folder of a run, or one that is gone afterwards."""
+    if out is not None:
+        yield Path(out)
+        return
+    with tempfile.TemporaryDirectory(prefix="videohub-") as folder:
+        yield Path(folder)
