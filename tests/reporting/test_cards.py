@@ -1,0 +1,113 @@
+"""What huggingface_hub reads back from our cards is what the report says."""
+
+from __future__ import annotations
+
+import sys
+import types
+
+import huggingface_hub
+import msgspec
+import pytest
+import yaml
+
+from videohub.errors import UsageError
+from videohub.reporting import cards
+from videohub.reporting.report import Weights
+
+newer = pytest.mark.skipif(
+    not hasattr(huggingface_hub, "EvalResultEntry"), reason="an older huggingface_hub has no files of results"
+)
+
+
+def read_back(report):
+    return huggingface_hub.ModelCard(cards.model_card(report)).data
+
+
+def test_a_card_gives_the_numbers_to_the_hubs_own_reader(kinetics):
+    card = read_back(kinetics)
+    assert card.model_name == "slowfast_r50_8x8"
+    top1, top5 = card.eval_results
+    assert (top1.metric_type, top1.metric_name, top1.metric_value) == ("accuracy", "top-1 (%)", 76.0)
+    assert (top5.metric_name, top5.metric_value) == ("top-5 (%)", 92.5)
+    assert (top1.task_type, top1.dataset_type, top1.dataset_name, top1.dataset_split) == (
+        "video-classification", "kinetics400", "Kinetics-400", "val"
+    )  # fmt: skip
+    assert top1.metric_args == {"videos": 19_701, "interval_95": [75.5, 76.5], "bounds": [75.0, 77.0],
+                                "published": 77.0, "verdict": "consistent"}  # fmt: skip
+
+
+def test_a_card_says_what_the_model_is(kinetics):
+    card = read_back(kinetics)
+    assert (card.library_name, card.pipeline_tag, card.datasets) == (
+        "videohub",
+        "video-classification",
+        ["kinetics400"],
+    )
+    assert card.tags == ["videohub", "action-recognition"]
+
+
+def test_a_mean_average_precision_is_called_one(charades, ava):
+    (result,) = read_back(charades).eval_results
+    assert (result.metric_type, result.metric_name, result.metric_value) == ("mean_average_precision", "mAP (%)", 50.0)
+    (boxes,) = read_back(ava).eval_results
+    assert (boxes.metric_name, boxes.metric_args["key_frames"]) == ("mAP at IoU 0.5 (%)", 1)
+    assert read_back(ava).tags == ["videohub", "action-detection"]
+
+
+def test_images_are_not_called_videos(kinetics):
+    card = read_back(msgspec.structs.replace(kinetics, protocol={**kinetics.protocol, "sampling": "image"}))
+    assert (card.pipeline_tag, card.tags) == ("image-classification", ["videohub"])
+    assert card.eval_results[0].metric_args["images"] == 19_701
+
+
+@pytest.mark.parametrize(
+    ("stated", "license", "name"),
+    [
+        ("Apache-2.0", "apache-2.0", None),
+        ("CC-BY-NC-4.0", "cc-by-nc-4.0", None),
+        ("not stated for the file; the repository is Apache-2.0", "other",
+         "not-stated-for-the-file-the-repository-is-apache-2.0"),
+    ],
+)  # fmt: skip
+def test_a_licence_is_never_guessed(charades, stated, license, name):
+    report = msgspec.structs.replace(charades, weights=Weights("ab" * 32, None, stated))
+    card = read_back(report)
+    assert (card.license, card.get("license_name")) == (license, name)
+    assert "The licence of the file, as its publisher states it: " in cards.model_card(report)
+
+
+def test_the_text_of_a_card_says_the_same(tmp_path, kinetics):
+    path = cards.write(kinetics, tmp_path)
+    assert path == tmp_path / "README.md"
+    text = huggingface_hub.ModelCard.load(path).text
+    assert "checked with videohub: **consistent**" in text
+    assert "| recomputed | 76.00 | 92.50 |" in text
+    assert kinetics.command in text
+
+
+@newer
+def test_a_file_of_results_gives_the_number_to_the_hubs_own_reader(kinetics):
+    content = cards.evaluation_results(
+        kinetics, dataset_id="org/kinetics400", task_id="top1", source_url="https://example.org/r", source_name="report"
+    )
+    (entry,) = huggingface_hub.parse_eval_result_entries(yaml.safe_load(content))
+    assert (entry.dataset_id, entry.task_id, entry.value) == ("org/kinetics400", "top1", 76.0)
+    assert (entry.source_url, entry.source_name, entry.date) == (
+        "https://example.org/r", "report", "2026-02-03T04:05:06+00:00"
+    )  # fmt: skip
+    assert entry.notes == (
+        "top-1 in per cent of 19,701 videos, 95 % interval 75.50 to 76.50; 10 x 3 views, bf16; published 77: "
+        f"consistent; sha256 of the weights {'ab' * 32}"
+    )
+
+
+@newer
+def test_a_source_needs_its_address(kinetics):
+    with pytest.raises(UsageError, match="'report' without a source_url"):
+        cards.evaluation_results(kinetics, dataset_id="a/b", task_id="c", source_name="report")
+
+
+def test_an_older_huggingface_hub_is_told_what_to_become(kinetics, monkeypatch):
+    monkeypatch.setitem(sys.modules, "huggingface_hub", types.SimpleNamespace(__version__="0.24.0"))
+    with pytest.raises(UsageError, match=r"need huggingface_hub 1\.4\.0 or later; found 0\.24\.0"):
+        cards.evaluation_results(kinetics, dataset_id="a/b", task_id="c")

@@ -1,0 +1,75 @@
+"""The Markdown page says what the HTML page says, and a stranger's words stay words."""
+
+from __future__ import annotations
+
+from xml.etree import ElementTree
+
+import pytest
+
+from videohub.reporting.escaping import in_markdown
+from videohub.reporting.markdown import bar, page
+
+
+def rendered(text):
+    """What a reader of Markdown makes of a page, by a library that rich brings along."""
+    markdown_it = pytest.importorskip("markdown_it")
+    reader = markdown_it.MarkdownIt("commonmark", {"xhtmlOut": True}).enable("table")
+    return ElementTree.fromstring(f"<page>{reader.render(text)}</page>")
+
+
+def cells(found):
+    return [["".join(cell.itertext()) for cell in row] for row in found.iter("tr")]
+
+
+def test_published_and_recomputed_stand_side_by_side(kinetics):
+    first = next(rendered(page(kinetics)).iter("table"))
+    assert cells(first)[:4] == [
+        ["per cent", "top-1", "top-5"],
+        ["published", "77.00", "92.60"],
+        ["recomputed", "76.00", "92.50"],
+        ["difference", "−1.00", "−0.10"],
+    ]
+
+
+def test_a_strangers_words_stay_words(kinetics):
+    parsed = rendered(page(kinetics))
+    hostile = [cell for cell in parsed.iter("td") if "alert(1)" in "".join(cell.itertext())]
+    assert len(hostile) == 4
+    assert all(not list(cell) for cell in hostile)  # no emphasis, link, code or markup within
+    assert hostile[0].text == (
+        "<script>alert(1)</script>|*b*[l](http://e.example)`c`@me\\n# h\\x1b[31m\\u202egpj.exe & \"q\" 's'"
+    )
+    assert not {"script", "a", "img"} & {element.tag for element in parsed.iter()}
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("a_b*c", r"a\_b\*c"),
+        ("x|y", r"x\|y"),
+        ("www.example", r"www\.example"),
+        ("v1.mp4", "v1.mp4"),
+        ("two\nlines", r"two\\nlines"),
+        ("-7.mp4", "-7.mp4"),
+    ],
+)
+def test_marks_are_taken_for_themselves(given, expected):
+    assert in_markdown(given) == expected
+
+
+def test_a_bar_is_exact_to_an_eighth_of_a_letter():
+    assert (bar(0), bar(50), bar(100), len(bar(100))) == ("", "█" * 10, "█" * 20, 20)
+    assert bar(5 + 5 / 8) == "█▏"  # a letter is 5 of 100
+
+
+def test_everything_has_its_section(kinetics, charades):
+    headings = [found.text for found in rendered(page(kinetics)).iter("h2")]
+    assert headings == ["Published against recomputed", "With fewer clips", "Classes", "What is taken for what",
+                        "Without a score", "What was run", "To repeat and to cite"]  # fmt: skip
+    assert [found.text for found in rendered(page(charades)).iter("h2")] == [
+        "Published against recomputed", "Classes", "What was run", "To repeat and to cite"
+    ]  # fmt: skip
+
+
+def test_the_command_can_be_copied_as_it_stands(kinetics):
+    assert [found.text.strip() for found in rendered(page(kinetics)).iter("code")] == [kinetics.command]

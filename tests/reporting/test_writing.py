@@ -1,0 +1,66 @@
+"""A report on the disk is whole, the same every time, and read back strictly."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+import pytest
+
+from videohub.errors import DataError, UsageError
+from videohub.reporting.writing import read, write
+
+
+def test_a_report_comes_back_as_it_was(tmp_path, kinetics, charades, ava):
+    for report in (kinetics, charades, ava):
+        written = write(report, tmp_path / report.record)
+        assert [path.name for path in written] == ["report.json", "report.md", "report.html"]
+        assert read(tmp_path / report.record) == read(written[0]) == report
+        assert {path.name for path in (tmp_path / report.record).iterdir()} == {path.name for path in written}
+
+
+def test_the_digest_that_is_cited_is_that_of_the_file(tmp_path, kinetics):
+    path, markdown, html = write(kinetics, tmp_path)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert kinetics.digest() == digest
+    assert digest in markdown.read_text(encoding="utf-8")
+    assert digest in html.read_text(encoding="utf-8")
+
+
+def test_writing_again_changes_nothing(tmp_path, kinetics):
+    before = [path.read_bytes() for path in write(kinetics, tmp_path)]
+    assert [path.read_bytes() for path in write(read(tmp_path), tmp_path)] == before
+
+
+def test_no_report_is_told_as_such(tmp_path):
+    with pytest.raises(UsageError, match=r"report\.json: cannot be read"):
+        read(tmp_path)
+    with pytest.raises(UsageError, match=r"nowhere\.json: cannot be read"):
+        read(tmp_path / "nowhere.json")
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda told: told.update(schema_version=7), "is a report of version 7, and this videohub reads version 1"),
+        (lambda told: told.pop("schema_version"), "missing required field `schema_version`"),
+        (lambda told: told.pop("verdict"), "missing required field `verdict`"),
+        (lambda told: told.update(surprise=1), "unknown field `surprise`"),
+        (lambda told: told["counts"].update(scored="many"), r"Expected `int`, got `str` - at `\$.counts.scored`"),
+        (lambda told: told.update(verdict="splendid"), "Invalid enum value 'splendid'"),
+    ],
+)
+def test_what_is_no_report_is_refused_with_the_field(tmp_path, charades, change, told):
+    (path, *_) = write(charades, tmp_path)
+    content = json.loads(path.read_bytes())
+    change(content)
+    path.write_text(json.dumps(content))
+    with pytest.raises((DataError, UsageError), match=f"(?s){told}.*videohub report"):
+        read(path)
+
+
+def test_half_a_report_is_refused(tmp_path, charades):
+    (path, *_) = write(charades, tmp_path)
+    path.write_bytes(path.read_bytes()[:500])
+    with pytest.raises(DataError, match="is not a report, or a damaged one"):
+        read(path)

@@ -1,0 +1,172 @@
+"""From kept scores to a report: numbers, verdict and reasons, and everything that somebody needs who doubts them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from videohub.data.labels import class_names
+from videohub.errors import DataError, UsageError
+from videohub.registry.schema import Record
+from videohub.reporting import accuracies, precisions
+from videohub.reporting.refusals import objections, refuse_another_record, refuse_unverifiable, remarks
+from videohub.reporting.report import (
+    SCHEMA_VERSION,
+    Counts,
+    Failure,
+    Findings,
+    Report,
+    Sampling,
+    Stopping,
+    Weights,
+)
+from videohub.runs import Identity, Joined, MadeBy
+from videohub.verdict import Answer
+
+
+def build(joined: Joined, record: Record) -> Report:
+    """Return what follows from the scores of a run.
+
+    A sample can agree or disagree with a published accuracy like any list. Other views than the protocol's, and videos
+    that are still to be scored, give no agreement, only `insufficient data`.
+
+    Args:
+        joined: What was kept.
+        record: Whose published number is compared.
+    Raises: UsageError if the record has no number that belongs to its file, or the run is another record's;
+        DataError if nothing was scored.
+    """
+    refuse_unverifiable(record)
+    refuse_another_record(joined, record)
+    assert record.published is not None, "refused before"
+    identity, entries = joined.identity, joined.entries.values()
+    failures = [Failure(entry.name, entry.failure) for entry in entries if entry.failure is not None]
+    if len(failures) == len(entries):
+        raise DataError(_nothing_scored(record, failures, joined))
+    found = _findings(joined, record)
+    verdict, reasons = _verdict(joined, record, found)
+    seconds = sum(one.seconds for one in joined.made_by)
+    return Report(
+        schema_version=SCHEMA_VERSION,
+        record=record.name,
+        zoo_name=record.zoo_name,
+        paper=record.paper,
+        dataset=identity.dataset,
+        split=identity.split,
+        metric=record.protocol.metric,
+        labels=identity.labels,
+        published=record.published,
+        comparisons=found.comparisons,
+        verdict=verdict,
+        reasons=reasons,
+        counts=Counts(
+            listed=identity.listed,
+            chosen=len(joined.truth.names),
+            scored=len(entries) - len(failures),
+            failed=len(failures),
+            pending=len(joined.pending),
+        ),
+        failures=failures,
+        weights=Weights(identity.weights_sha256, record.checkpoint.url, record.checkpoint.license),
+        protocol=identity.protocol,
+        clip=identity.clip,
+        data_sha256=identity.data_sha256,
+        sampling=None if identity.sample is None else Sampling(identity.sample, identity.seed),
+        stopping=None
+        if identity.until_decided is None
+        else Stopping(identity.until_decided, identity.seed, len(entries)),
+        precision=identity.precision,
+        decoder=identity.decoder,
+        made_by=joined.made_by,
+        disagreements=_disagreements(joined),
+        seconds=round(seconds, 3),
+        videos_per_second=len(entries) / seconds if seconds else None,
+        classes=found.classes,
+        confusions=found.confusions,
+        by_clips=found.by_clips,
+        ranks=found.ranks,
+        command=_command(identity, record),
+    )
+
+
+def _findings(joined: Joined, record: Record) -> Findings:
+    if record.protocol.metric == "ava_map":
+        return precisions.ava_findings(joined, record)
+    names = _names(joined.identity)
+    if record.protocol.metric == "multilabel_map":
+        return precisions.multilabel_findings(joined, record, names)
+    return accuracies.findings(joined, record, names)
+
+
+def _names(identity: Identity) -> Sequence[str]:
+    """Return the names of the classes; a label set that nobody knows, or of another size, has numbers for names."""
+    try:
+        names = class_names(identity.labels)
+    except UsageError:  # a record of a user's own, with classes of their own
+        names = ()
+    return names if len(names) == identity.num_classes else [f"class {k}" for k in range(identity.num_classes)]
+
+
+def _verdict(joined: Joined, record: Record, found: Findings) -> tuple[Answer, list[str]]:
+    """Return the verdict and its reasons: what the first comparison says, unless something speaks against it."""
+    answer = found.comparisons[0].answer
+    against = objections(joined, record)
+    pending = len(joined.pending)
+    if answer == "consistent" and pending and joined.identity.until_decided is None:
+        against.append(f"{pending} videos are still to be scored: the command that made the run goes on with them")
+    said = [comparison.reason for comparison in found.comparisons] + remarks(joined, record)
+    if joined.identity.sample is not None:
+        said.append(f"this is a sample of {joined.identity.sample} of {joined.identity.listed} videos")
+    return ("insufficient data" if against else answer), against + said
+
+
+def _disagreements(joined: Joined) -> list[str]:
+    """Return in what the processes of a run differ, and where their scores do."""
+    aspects: dict[str, Callable[[MadeBy], str]] = {
+        "decoders": lambda one: _versions(one.decoder),
+        "software": lambda one: _versions(one.software),
+        "devices": lambda one: one.device.partition(" ")[2] or one.device,  # whichever of a machine's GPUs it was
+        "precision": lambda one: _versions(one.precision),
+    }
+    told = []
+    for aspect, of in aspects.items():
+        times = Counter(map(of, joined.made_by))
+        if len(times) > 1:
+            each = "; ".join(
+                f"{number} with {what or 'nothing told'}" for what, number in sorted(times.items(), key=_often)
+            )
+            told.append(f"the processes differ in {aspect}: {each}")
+    if worst := sorted(joined.disagreeing, key=lambda one: -one.largest)[:1]:
+        told.append(
+            f"{len(joined.disagreeing)} of {joined.repeated} videos that were scored more than once got other scores, "
+            f"by up to {worst[0].largest:.2g} ({worst[0].name}); the first file by name counts"
+        )
+    return told
+
+
+def _often(time: tuple[str, int]) -> tuple[int, str]:
+    return -time[1], time[0]
+
+
+def _command(identity: Identity, record: Record) -> str:
+    """Return the command that computes the same number from one's own copy of the list."""
+    parts = [f"videohub verify {record.name} --data LIST"]
+    for option in ("clips", "crops"):
+        if identity.protocol[option] != getattr(record.protocol, option):
+            parts.append(f"--{option} {identity.protocol[option]}")
+    if identity.sample is not None:
+        parts.append(f"--sample {identity.sample} --seed {identity.seed}")
+    if identity.until_decided is not None:
+        parts.append(f"--until-decided {identity.until_decided} --seed {identity.seed}")
+    return " ".join([*parts, f"--precision {identity.precision}"])
+
+
+def _nothing_scored(record: Record, failures: Sequence[Failure], joined: Joined) -> str:
+    if not failures:
+        return f"{record.name}: none of {len(joined.truth.names)} videos was looked at yet"
+    first = failures[0]
+    return f"{record.name}: none of {len(failures)} videos could be scored; the first, {first.name}: {first.reason}"
+
+
+def _versions(libraries: dict[str, str]) -> str:
+    return ", ".join(f"{name} {version}" for name, version in sorted(libraries.items()))

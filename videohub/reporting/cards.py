@@ -1,0 +1,161 @@
+"""A report for the Hugging Face hub, through its own library: the model card, and the newer file of results."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from videohub.errors import UsageError
+from videohub.files import written_whole
+from videohub.reporting.escaping import in_markdown, visible
+from videohub.reporting.markdown import numbers_table, table
+from videohub.reporting.report import Report
+from videohub.reporting.words import counted, facts, how_to_cite, one_line, sentence, summary, what
+from videohub.verdict import Comparison
+
+if TYPE_CHECKING:
+    from huggingface_hub import EvalResult
+
+EVALUATION_SINCE = "1.4.0"  # the first huggingface_hub with EvalResultEntry
+
+_NAMES = {
+    "kinetics400": "Kinetics-400",
+    "kinetics600": "Kinetics-600",
+    "ssv2": "Something-Something V2",
+    "charades": "Charades",
+    "ava_v2.1": "AVA v2.1",
+    "ava_v2.2": "AVA v2.2",
+    "imagenet1k": "ImageNet-1k",
+}
+_TAGS = {"ava_map": ["action-detection"], "topk": ["action-recognition"], "multilabel_map": ["action-recognition"]}
+# The hub's own words for licences; a file that states another, or none, gets "other" and the statement itself.
+_LICENSES = ("apache-2.0", "mit", "bsd-2-clause", "bsd-3-clause", "cc0-1.0", "cc-by-4.0", "cc-by-sa-4.0",
+             "cc-by-nc-4.0", "cc-by-nc-sa-4.0", "gpl-3.0", "lgpl-3.0", "agpl-3.0", "mpl-2.0")  # fmt: skip
+
+
+def model_card(report: Report) -> str:
+    """Return a README.md for the hub: numbers as `model-index` in its head, and in words below.
+
+    `model-index` has no place for intervals but the arguments of a metric; they stand there and in the text.
+    """
+    from huggingface_hub import ModelCardData
+
+    task = _task(report)
+    license, license_name = _license(report.weights.license)
+    data = ModelCardData(
+        model_name=report.record,
+        library_name="videohub",
+        pipeline_tag=task,
+        datasets=[report.dataset],
+        metrics=["accuracy" if report.metric == "topk" else "mean_average_precision"],
+        tags=["videohub", *([] if task == "image-classification" else _TAGS[report.metric])],
+        eval_results=[_result(report, found) for found in report.comparisons],
+        license=license,
+        license_name=license_name,
+    )
+    return f"---\n{data.to_yaml()}\n---\n\n{_text(report)}"
+
+
+def evaluation_results(
+    report: Report, *, dataset_id: str, task_id: str, source_url: str | None = None, source_name: str | None = None
+) -> str:
+    """Return the content of a file below `.eval_results/`: the number that decides, with its interval in the notes.
+
+    Args:
+        report: What was found.
+        dataset_id: The benchmark on the hub that the number belongs to, such as `org/dataset`. The hub takes only
+            data sets that are registered as benchmarks, so none is assumed here.
+        task_id: The task's id in that benchmark's own `eval.yaml`.
+        source_url: Where the report itself can be read.
+        source_name: What to call that place.
+    Raises: UsageError if the installed huggingface_hub cannot write these files, or `source_name` has no address.
+    """
+    import huggingface_hub
+
+    if not hasattr(huggingface_hub, "EvalResultEntry"):
+        raise UsageError(
+            f"files of evaluation results need huggingface_hub {EVALUATION_SINCE} or later; "
+            f"found {huggingface_hub.__version__}.\n  pip install --upgrade huggingface_hub"
+        )
+    if source_name is not None and source_url is None:
+        raise UsageError(f"source_name: found {source_name!r} without a source_url; the hub wants the address too")
+    found = report.comparisons[0]
+    entry = huggingface_hub.EvalResultEntry(
+        dataset_id=dataset_id,
+        task_id=task_id,
+        value=round(found.recomputed, 2),
+        date=max(one.started for one in report.made_by),
+        source_url=source_url,
+        source_name=source_name,
+        notes=notes(report, found),
+    )
+    plain: list[dict[str, Any]] = huggingface_hub.eval_result_entries_to_yaml([entry])
+    return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=120)
+
+
+def write(report: Report, folder: str | Path) -> Path:
+    """Write the model card as `README.md` into a folder, whole or not at all, and return its path."""
+    path, card = Path(folder) / "README.md", model_card(report)
+    with written_whole(path) as part:
+        part.write_text(card, encoding="utf-8", newline="\n")
+    return path
+
+
+def notes(report: Report, found: Comparison) -> str:
+    """Return one line with what a number needs beside it: interval, how many, how tested, what was published."""
+    views = f"{report.protocol['clips']} x {report.protocol['crops']} views"
+    return visible(
+        f"{found.metric} in per cent of {counted(report.counts.scored, what(report))}, "
+        f"95 % interval {found.interval[0]:.2f} to {found.interval[1]:.2f}; {views}, {report.precision}; "
+        f"published {found.published:g}: {found.answer}; sha256 of the weights {report.weights.sha256}"
+    )
+
+
+def _task(report: Report) -> str:
+    return "image-classification" if report.protocol["sampling"] == "image" else "video-classification"
+
+
+def _result(report: Report, found: Comparison) -> EvalResult:
+    from huggingface_hub import EvalResult
+
+    mean_precision = report.metric != "topk"
+    return EvalResult(
+        task_type=_task(report),
+        dataset_type=report.dataset,
+        dataset_name=_NAMES.get(report.dataset, report.dataset),
+        dataset_split=report.split,
+        metric_type="mean_average_precision" if mean_precision else "accuracy",
+        metric_name=f"{found.metric}{' at IoU 0.5' if report.metric == 'ava_map' else ''} (%)",
+        metric_value=round(found.recomputed, 2),
+        metric_args={
+            f"{what(report)}s".replace(" ", "_"): report.counts.scored,
+            "interval_95": [round(end, 2) for end in found.interval],
+            "bounds": [round(end, 2) for end in found.bounds],
+            "published": found.published,
+            "verdict": found.answer,
+        },
+    )
+
+
+def _license(stated: str) -> tuple[str, str | None]:
+    """Return the hub's word for a licence; for any other statement "other", and a form of it that passes for a name."""
+    if stated.casefold() in _LICENSES:
+        return stated.casefold(), None
+    return "other", re.sub("[^a-z0-9.]+", "-", stated.casefold()).strip("-.")
+
+
+def _text(report: Report) -> str:
+    reasons = " ".join(in_markdown(sentence(reason)) for reason in report.reasons)
+    groups = facts(report)
+    lines = (fact for heading in ("Weights", "Data", "Computation") for fact in groups[heading])
+    return (
+        f"# {in_markdown(report.zoo_name)}\n\n"
+        f"The published file, checked with videohub: **{report.verdict}**. {reasons} {in_markdown(summary(report))}\n\n"
+        f"{numbers_table(report)}\n\n## What was run\n\n"
+        + table(["", ""], ([fact.label, in_markdown(fact.value)] for fact in lines))
+        + f"\n\nThe licence of the file, as its publisher states it: {in_markdown(report.weights.license)}.\n\n"
+        f"    {one_line(report.command)}\n\n{in_markdown(how_to_cite(report))}\n"
+    )

@@ -1,0 +1,144 @@
+"""What a verification found, whole and by itself: every page, card and comparison is made from this one document."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, Final, Literal
+
+import msgspec
+
+from videohub.registry.schema import Published
+from videohub.runs import MadeBy
+from videohub.verdict import Answer, Comparison
+
+SCHEMA_VERSION: Final = 1
+
+
+class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A part of a report: immutable, and read back strictly."""
+
+
+class Failure(_Part, frozen=True):
+    """A listed video that could not be scored, and why."""
+
+    name: str
+    reason: str
+
+
+class Counts(_Part, frozen=True):
+    """What became of the videos: `listed` in all, of those `chosen` (all, or a sample), and what each came to."""
+
+    listed: int
+    chosen: int
+    scored: int
+    failed: int
+    pending: int  # chosen, but not looked at yet, or not needed any more
+
+
+class Sampling(_Part, frozen=True):
+    """The seeded sample that was evaluated instead of all listed videos."""
+
+    count: int
+    seed: int
+
+
+class Stopping(_Part, frozen=True):
+    """The run was to end as soon as the verdict is settled at this level; `looked_at` is what that took."""
+
+    level: float
+    seed: int  # of the random order
+    looked_at: int
+
+
+class Weights(_Part, frozen=True):
+    """The published file that the scores come from."""
+
+    sha256: str
+    url: str | None
+    license: str
+
+
+class PerClass(_Part, frozen=True):
+    """How one class did. `value`: accuracy, or average precision, in per cent; None where nothing could be measured.
+
+    `count` is what the class was measured on: scored videos whose right class it is, boxes of the ground truth in AVA.
+    """
+
+    name: str
+    count: int
+    right: int | None  # top-k alone
+    value: float | None
+
+
+class Confusion(_Part, frozen=True):
+    """How often videos of one class were taken for another: `count` of the `of` that were scored."""
+
+    true: str
+    predicted: str
+    count: int
+    of: int
+
+
+class AtClips(_Part, frozen=True):
+    """What the metrics would be with the first `clips` clips of each video alone; in per cent."""
+
+    clips: int
+    values: dict[str, float]
+
+
+class Findings(_Part, frozen=True):
+    """What the scores alone say; a report tells besides what was run, and what follows."""
+
+    comparisons: list[Comparison]  # the first one decides
+    classes: list[PerClass]
+    confusions: list[Confusion] = []
+    by_clips: list[AtClips] = []
+    ranks: list[tuple[str, int]] = []
+
+
+class Report(_Part, frozen=True, kw_only=True):
+    """What was measured, on what, with what, and what follows. The first comparison decides the verdict."""
+
+    schema_version: Literal[1]
+    record: str
+    zoo_name: str
+    paper: str
+    dataset: str
+    split: str
+    metric: Literal["topk", "multilabel_map", "ava_map"]
+    labels: str
+    published: Published
+    comparisons: list[Comparison]
+    verdict: Answer
+    reasons: list[str]
+    counts: Counts
+    failures: list[Failure]
+    weights: Weights
+    protocol: dict[str, Any]  # as it was used: `clips` and `crops` may differ from the record's
+    clip: dict[str, int]
+    data_sha256: str
+    sampling: Sampling | None
+    stopping: Stopping | None
+    precision: str
+    decoder: str
+    made_by: list[MadeBy]
+    disagreements: list[str]  # in what the processes differ, and scores that they do not agree on
+    seconds: float  # of all processes together
+    videos_per_second: float | None
+    classes: list[PerClass]
+    confusions: list[Confusion]  # the worst pairs, top-k alone
+    by_clips: list[AtClips]
+    ranks: list[tuple[str, int]]  # name of a video, and where its right class stands (0: first); top-k alone
+    command: str
+
+    def encoded(self) -> bytes:
+        """Return the report as the text of `report.json`, the same bytes for the same report."""
+        return msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n"
+
+    def digest(self) -> str:
+        """Return the sha256 of `report.json`, by which the report can be cited."""
+        return hashlib.sha256(self.encoded()).hexdigest()
+
+    def title(self) -> str:
+        """Return the file and the data in one line."""
+        return f"{self.zoo_name} on {self.dataset}, {self.split}"

@@ -1,0 +1,223 @@
+"""What a report says in words and in which order: the same for the HTML page, the Markdown page and the model card."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from videohub.reporting.report import PerClass, Report
+
+EXTREMES = 20  # classes shown at either end
+NAMED_FAILURES = 50  # further ones are in report.json only
+
+
+class Fact(NamedTuple):
+    """One line of what was run; a `literal` is to be copied and not read."""
+
+    label: str
+    value: str
+    literal: bool = False
+
+
+def what(report: Report) -> str:
+    """Return what is scored once in this data set: a video, a key frame or an image."""
+    return {"keyframe": "key frame", "image": "image"}.get(str(report.protocol.get("sampling")), "video")
+
+
+def counted(number: int, thing: str) -> str:
+    """Return a number with its thing: `1 video`, `19,761 videos`."""
+    plural = f"{thing}es" if thing.endswith("ss") else f"{thing}s"
+    return f"{number:,} {thing if number == 1 else plural}"
+
+
+def duration(seconds: float) -> str:
+    """Return a duration in the two largest units that it fills."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{int(seconds) // 60} min {int(seconds) % 60} s"
+    return f"{minutes // 60:,} h {minutes % 60} min"
+
+
+def summary(report: Report) -> str:
+    """Return in a sentence or two what became of the videos."""
+    counts = report.counts
+    found = f"{counts.scored:,} of {counted(counts.listed, what(report))} scored"
+    rest = [f"{number:,} {word}" for number, word in
+            ((counts.failed, "failed"), (counts.pending, "not looked at")) if number]  # fmt: skip
+    found += f"; {' and '.join(rest)}." if rest else "."
+    if report.sampling is not None:
+        found += f" They are a stratified sample of {report.sampling.count:,}, seed {report.sampling.seed}."
+    if report.stopping is not None:
+        found += (
+            f" The run was to stop once the verdict is settled at {100 * report.stopping.level:g} %; "
+            f"it looked at {counted(report.stopping.looked_at, what(report))}."
+        )
+    return found
+
+
+def sentence(words: str) -> str:
+    """Return words with a capital and a full stop, unless the first word has a spelling of its own (mAP)."""
+    first = words if words[1:2].isupper() else words[:1].upper() + words[1:]
+    return first if first.endswith((".", "…", "!", "?")) else f"{first}."
+
+
+def listed(words: Iterable[str]) -> str:
+    """Return `a`, `a and b`, `a, b and c`."""
+    *most, last = words
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def numbers(report: Report) -> list[list[str]]:
+    """Return the lines of the main table: what each tells, then its number for each metric."""
+    found = report.comparisons
+    return [
+        ["published", *(f"{one.published:.2f}" for one in found)],
+        ["recomputed", *(f"{one.recomputed:.2f}" for one in found)],
+        ["difference", *(f"{one.recomputed - one.published:+.2f}".replace("-", "−") for one in found)],
+        [interval_name(report), *(_range(one.interval) for one in found)],
+        ["bounds", *(_range(one.bounds) for one in found)],
+        ["tolerance", *(f"± {one.tolerance:g}" for one in found)],
+        ["answer", *(one.answer for one in found)],
+    ]
+
+
+def interval_name(report: Report) -> str:
+    """Return what to call the interval: a run that stopped when it was decided has one of its own level."""
+    if report.stopping is None or not report.counts.pending:
+        return "95 % interval"
+    return f"{100 * report.stopping.level:g} % interval"
+
+
+def class_measure(report: Report, *, short: bool = False) -> str:
+    """Return what is measured of each class."""
+    if report.metric == "topk":
+        return "accuracy"
+    return "AP" if short else "average precision (AP)"
+
+
+def class_count(report: Report) -> str:
+    """Return what each class is measured on."""
+    return {"topk": "videos", "multilabel_map": "videos with it", "ava_map": "boxes with it"}[report.metric]
+
+
+def measured_classes(report: Report) -> list[PerClass]:
+    """Return the classes that have a value, the weakest first; equal ones in the order of the outputs."""
+    return sorted((found for found in report.classes if found.value is not None), key=lambda found: found.value or 0.0)
+
+
+def kinds_of_failure(report: Report) -> list[tuple[str, int]]:
+    """Return how often each reason was given, the most frequent first."""
+    return Counter(one_line(failure.reason) for failure in report.failures).most_common()
+
+
+def one_line(words: str) -> str:
+    """Return a message of several lines as one."""
+    return " ".join(words.split())
+
+
+def facts(report: Report) -> dict[str, list[Fact]]:
+    """Return what was run, by heading."""
+    return {
+        "Weights": _weights(report),
+        "Data": _data(report),
+        "Protocol": _protocol(report),
+        "Computation": _computation(report),
+    }
+
+
+def how_to_cite(report: Report) -> str:
+    """Return one sentence that names the number, the data and this report."""
+    first = report.comparisons[0]
+    version = _distinct(one.software.get("videohub", "") for one in report.made_by)
+    return (
+        f"{first.metric} of {first.recomputed:.2f} % for {report.zoo_name} ({report.paper}) on {report.dataset} "
+        f"{report.split}, recomputed on {counted(report.counts.scored, what(report))} with videohub "
+        f"{version}; report.json with sha256 {report.digest()}."
+    )
+
+
+def _weights(report: Report) -> list[Fact]:
+    return [
+        Fact("record", report.record, True),
+        Fact("published file", report.zoo_name, True),
+        Fact("sha256 of the file", report.weights.sha256, True),
+        Fact("published at", report.weights.url or "not stated", report.weights.url is not None),
+        Fact("licence", report.weights.license),
+        Fact("paper", report.paper),
+        Fact("source of the number", report.published.source),
+    ]
+
+
+def _data(report: Report) -> list[Fact]:
+    counts = report.counts
+    return [
+        Fact("data set", f"{report.dataset}, {report.split}"),
+        Fact("sha256 of the list", report.data_sha256, True),
+        Fact("listed", f"{counts.listed:,}"),
+        *([Fact("chosen", f"{counts.chosen:,}")] if counts.chosen != counts.listed else []),
+        Fact("scored", f"{counts.scored:,}"),
+        Fact("failed", f"{counts.failed:,}"),
+        *([Fact("not looked at", f"{counts.pending:,}")] if counts.pending else []),
+    ]
+
+
+def _protocol(report: Report) -> list[Fact]:
+    clip, rest = report.clip, dict(report.protocol)
+    name, clips, crops = (rest.pop(key, None) for key in ("name", "clips", "crops"))
+    for known in ("dataset", "split"):
+        rest.pop(known, None)
+    return [
+        Fact("protocol", f"{name}: {clips} × {crops} views (clips × crops)"),
+        Fact("clip", ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in clip.items())),
+        *(Fact(key.replace("_", " "), _plainly(value)) for key, value in rest.items() if value is not None),
+    ]
+
+
+def _computation(report: Report) -> list[Fact]:
+    rate = (
+        ""
+        if report.videos_per_second is None
+        else f"; {report.videos_per_second:.3g} {what(report)}s a second and process"
+    )
+    made_by = report.made_by
+    return [
+        Fact(
+            "precision",
+            "; ".join(filter(None, dict.fromkeys([report.precision, *(_versions(one.precision) for one in made_by)]))),
+        ),
+        Fact("decoder path", report.decoder),
+        Fact("decoders", _distinct(_versions(one.decoder) for one in made_by)),
+        Fact("devices", _distinct(one.device for one in made_by)),
+        Fact("software", _distinct(_versions(one.software) for one in made_by)),
+        Fact("processes", f"{len(made_by)}; the first one started {min(one.started for one in made_by)}"),
+        Fact("time of all processes", f"{duration(report.seconds)}{rate}"),
+        *(Fact("disagreement", disagreement) for disagreement in report.disagreements),
+    ]
+
+
+def _range(ends: tuple[float, float]) -> str:
+    return f"{ends[0]:.2f} – {ends[1]:.2f}"
+
+
+def _versions(libraries: dict[str, str]) -> str:
+    return ", ".join(f"{name} {version}" for name, version in sorted(libraries.items()))
+
+
+def _distinct(words: Iterable[str]) -> str:
+    """Return each word once, with how often it stands there if there are several."""
+    times = Counter(filter(None, words))
+    if len(times) < 2:
+        return next(iter(times), "not told")
+    return "; ".join(
+        f"{word} ({counted(number, 'process')})"
+        for word, number in sorted(times.items(), key=lambda time: (-time[1], time[0]))
+    )
+
+
+def _plainly(value: Any) -> str:
+    if isinstance(value, dict):
+        return "; ".join(f"{key.replace('_', ' ')} {_plainly(item)}" for key, item in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)

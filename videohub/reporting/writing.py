@@ -1,0 +1,59 @@
+"""A report on the disk: `report.json`, and the two pages that are made from it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from videohub.errors import DataError, UsageError
+from videohub.files import written_whole
+from videohub.reporting import markdown, pages
+from videohub.reporting.report import SCHEMA_VERSION, Report
+
+NAME = "report.json"
+
+
+class _Head(msgspec.Struct):
+    """What report.json of any version holds."""
+
+    schema_version: int
+
+
+def write(report: Report, folder: str | Path) -> list[Path]:
+    """Write `report.json`, `report.md` and `report.html` into a folder, each whole or not at all."""
+    contents = {
+        NAME: report.encoded(),
+        "report.md": markdown.page(report).encode(),
+        "report.html": pages.page(report).encode(),
+    }
+    written = [Path(folder) / name for name in contents]
+    for path, content in zip(written, contents.values(), strict=True):
+        with written_whole(path) as part:
+            part.write_bytes(content)
+    return written
+
+
+def read(path: str | Path) -> Report:
+    """Return the report of a `report.json`, or of the folder it lies in.
+
+    Raises: UsageError if there is none, or it is another version's; DataError if it is no report or a damaged one.
+    """
+    file = Path(path) / NAME if Path(path).is_dir() else Path(path)
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{file}: cannot be read ({error.strerror or error}); expected the report of a run") from error
+    try:
+        version = msgspec.json.decode(content, type=_Head).schema_version
+        if version != SCHEMA_VERSION:
+            raise UsageError(
+                f"{file}: is a report of version {version}, and this videohub reads version {SCHEMA_VERSION}.\n"
+                "  Make it again from the kept scores: `videohub report FOLDER`."
+            )
+        return msgspec.json.decode(content, type=Report)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise DataError(
+            f"{file}: is not a report, or a damaged one: {error}.\n"
+            "  Make it again from the kept scores: `videohub report FOLDER`."
+        ) from None
