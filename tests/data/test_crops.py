@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from videohub.data.crops import crop_offsets, normalise, resize, resized_size
+from videohub.data.crops import crop_offsets, resized_size
+from videohub.data.pixels import normalise, resize
 from videohub.errors import UsageError
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import av
@@ -11,60 +10,32 @@ import pytest
 import torch
 from PIL import Image
 
+from tests.data.golden_views import cases, golden_case, how, moment_differences, value_differences
 from tests.data.sample_videos import FOUR_FRAMES, protocol, write_video
+from videohub.data import decoded as decoded_file
 from videohub.data import views as views_file
+from videohub.data.samples import VideoFile
 from videohub.data.video import Video, open_video
 from videohub.data.views import Views, read_views
 from videohub.errors import UsageError, VideoError
 from videohub.registry.schema import Clip, Protocol
 
-VIEWS = Path(__file__).resolve().parents[1] / "golden" / "views"
-CASES = sorted(path.stem for path in VIEWS.glob("*.json") if "AVA" not in path.stem)
 
-
-@pytest.fixture(params=CASES)
-def case(request) -> tuple[dict, dict]:
-    """The facts and the arrays of one video under one configuration."""
-    return json.loads((VIEWS / f"{request.param}.json").read_text()), dict(np.load(VIEWS / f"{request.param}.npz"))
-
-
-def how(facts: dict) -> tuple[Protocol, Clip]:
-    """Return the test that the original ran."""
-    crop = facts["test_crop_size"]
-    kinetics = facts["dataset"] == "kinetics"
-    rules = {"ssv2": "segments", "charades": "spread", "kinetics": "proportional"}
-    rule = protocol(
-        clips=facts["num_clips"],
-        crops=facts["num_crops"],
-        short_side=facts["train_jitter_scales"][0] if kinetics and facts["num_crops"] == 1 else crop,
-        crop=crop,
-        sampling="offset" if facts["use_offset_sampling"] else rules[facts["dataset"]],
-        target_fps=30.0 if kinetics else None,
-        decoder="pts_window" if kinetics else "frame_list",
-        mean=tuple(facts["mean"]),
-        std=tuple(facts["std"]),
-    )
-    return rule, Clip(frames=facts["num_frames"], sampling_rate=facts["sampling_rate"])
-
-
-def test_views_are_the_originals(case, media):
-    facts, expected = case
+@pytest.mark.parametrize("name", cases("kinetics", "ssv2", "charades"))
+def test_views_are_the_originals(name, media):
+    facts, expected = golden_case(name)
     views = read_views(media / facts["video"], *how(facts))
     per_view = facts["num_crops"]
+    assert len(views) == len(expected["frames"])
     assert np.array_equal(np.repeat(ranks(media / facts["video"], views), per_view, axis=0), expected["frames"])
     if facts["dataset"] == "kinetics":  # a list of images has no time stamps
         assert np.array_equal(np.repeat(views.pts.numpy(), per_view, axis=0), expected["pts"])
         assert np.array_equal(np.repeat(views.decode_positions.numpy(), per_view, axis=0), expected["decode_position"])
-    assert len(views) == len(expected["frames"])
-    for number, view in enumerate(views):
-        pathways = [view] if len(facts["pathway_shapes"]) == 1 else [view[:, facts["slow_pathway_positions"]], view]
-        for pathway, (shape, values) in enumerate(zip(facts["pathway_shapes"], pathways, strict=True)):
-            assert list(values.shape) == shape
-            chosen = values.flatten()[expected[f"p{pathway}_idx"][number]].numpy()
-            assert np.abs(chosen - expected[f"p{pathway}_val"][number]).max() <= 1e-5
-            std, mean = torch.std_mean(values.flatten(1), dim=1, correction=0)
-            assert np.abs(mean.numpy() - expected[f"p{pathway}_mean"][number]).max() <= 1e-5
-            assert np.abs(std.numpy() - expected[f"p{pathway}_std"][number]).max() <= 1e-5
+    assert value_differences(views, facts, expected).max() <= 1e-5
+    assert moment_differences(views, facts, expected).max() <= 1e-5
+    for number in (0, len(views) - 1):
+        chosen = views[number].flatten()[expected[f"p{len(facts['pathway_shapes']) - 1}_idx"][number]].numpy()
+        assert np.abs(chosen - expected[f"p{len(facts['pathway_shapes']) - 1}_val"][number]).max() <= 1e-5
 
 
 def ranks(path: Path, views: Views) -> np.ndarray:
@@ -75,8 +46,8 @@ def ranks(path: Path, views: Views) -> np.ndarray:
 
 
 def test_a_video_is_opened_decoded_and_converted_once_for_all_views(media, monkeypatch):
-    calls = {"open": 0, "decode": 0, "frames": 0, "prepare": 0}
-    opener, decode, prepare = av.open, Video.frames, views_file._prepare
+    calls = {"open": 0, "decode": 0, "frames": 0, "convert": 0, "prepare": 0}
+    opener, decode, convert, prepare = av.open, Video.frames, decoded_file._rgb, views_file.prepare
 
     def counted_open(*args, **kwargs):
         calls["open"] += 1
@@ -88,19 +59,36 @@ def test_a_video_is_opened_decoded_and_converted_once_for_all_views(media, monke
             calls["frames"] += 1
             yield frame
 
-    def counted_prepare(*args):
-        calls["prepare"] += 1
-        return prepare(*args)
+    def counted_convert(*args):
+        calls["convert"] += 1
+        return convert(*args)
+
+    def counted_prepare(frames, rule):
+        calls["prepare"] += len(frames)
+        return prepare(frames, rule)
 
     monkeypatch.setattr(av, "open", counted_open)
     monkeypatch.setattr(Video, "frames", counted_decode)
-    monkeypatch.setattr(views_file, "_prepare", counted_prepare)
-    rule = protocol(clips=10, crops=3, short_side=64, crop=64)
+    monkeypatch.setattr(decoded_file, "_rgb", counted_convert)
+    monkeypatch.setattr(views_file, "prepare", counted_prepare)
+    rule = protocol(clips=10, crops=3, short_side=128, crop=128)
     views = read_views(media / "demo.mp4", rule, Clip(frames=32, sampling_rate=2))
     assert len(views) == 30
     assert (calls["open"], calls["decode"]) == (1, 1)
     assert calls["frames"] <= 280
-    assert calls["prepare"] == len(views.frames) == len(torch.unique(views.decode_positions)) < 320
+    assert len(views.frames) == len(torch.unique(views.decode_positions)) < 320
+    assert calls["convert"] == calls["prepare"] == len(views.frames)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no usable CUDA device")
+@pytest.mark.parametrize("short_side", [48, 40, 20])  # looked up; resized on the device; resized while decoding
+def test_views_on_a_gpu_are_those_on_the_cpu(thirty_frames, short_side):
+    rule = protocol(clips=2, short_side=short_side, crop=20, mean=(0.4, 0.5, 0.3), std=(0.2, 0.25, 0.3))
+    decoded = decoded_file.decode(VideoFile(thirty_frames), rule, FOUR_FRAMES)
+    on_cpu, on_gpu = (views_file.views_of(decoded, rule, device) for device in ("cpu", "cuda"))
+    assert on_gpu[1].is_cuda
+    assert torch.allclose(on_gpu.stack().cpu(), on_cpu.stack(), rtol=0, atol=0 if short_side == 48 else 1e-5)
 
 
 def test_view_four_of_three_crops_is_the_centre_of_the_second_clip(tmp_path):
@@ -173,7 +161,7 @@ def test_pictures_that_cannot_be_converted_are_refused(thirty_frames, monkeypatc
         def reformat(self, picture, format):
             raise av.error.NotImplementedError(38, "Function not implemented")  # what swscale says
 
-    monkeypatch.setattr(views_file, "VideoReformatter", Unable)
+    monkeypatch.setattr(decoded_file, "VideoReformatter", Unable)
     with pytest.raises(
         VideoError, match=r"thirty\.mov: its pictures \(rgb24, 64x48\) cannot be converted to RGB: Func"
     ):

@@ -1,21 +1,10 @@
-"""From a decoded picture to what the network sees of it: normalise, resize the short side, place the crops."""
+"""Where a frame's pixels go: its size once the short side is resized, and the squares that are cut from it."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-
-import torch
-import torch.nn.functional as F
-from torch import Tensor
 
 from videohub.errors import UsageError
-
-
-def normalise(pixels: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
-    """Return (..., 3, H, W) pixels between 0 and 1 with `mean` subtracted and then divided by `std`, per channel."""
-    means, stds = (torch.tensor(values, dtype=pixels.dtype).view(3, 1, 1) for values in (mean, std))
-    return (pixels - means).div_(stds)
 
 
 def resized_size(height: int, width: int, short_side: int) -> tuple[int, int]:
@@ -26,18 +15,6 @@ def resized_size(height: int, width: int, short_side: int) -> tuple[int, int]:
     if height < width:
         return short_side, math.floor(width / height * short_side)
     return math.floor(height / width * short_side), short_side
-
-
-def resize(images: Tensor, short_side: int) -> Tensor:
-    """Return float images (B, C, H, W) with their short side resized to `short_side` pixels, smaller or larger.
-
-    Bilinear, pixel centres at halves, no antialiasing. Images of that size already are returned as they are.
-    """
-    height, width = images.shape[-2:]
-    if min(height, width) == short_side:
-        return images
-    size = resized_size(height, width, short_side)
-    return F.interpolate(images, size=size, mode="bilinear", align_corners=False)
 
 
 def crop_offsets(height: int, width: int, size: int, crops: int) -> list[tuple[int, int]]:

@@ -44,6 +44,11 @@ class DecodedFrame:
     pts: int  # time stamp, in ticks of the stream's time base
     picture: av.VideoFrame
 
+    @property
+    def nbytes(self) -> int:
+        """Return what the picture takes in memory."""
+        return sum(plane.buffer_size for plane in self.picture.planes)
+
 
 @dataclass(frozen=True)
 class Video:

@@ -1,28 +1,22 @@
-"""From one video file to every view of a test: decoded once, each frame converted, normalised and resized once."""
+"""From decoded frames to every view of a test: each frame normalised and resized once, views cut out on request."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 
-import av
-import numpy as np
 import torch
-from av.video.reformatter import VideoReformatter
 from torch import Tensor
 
-from videohub.data.clips import read_clips
-from videohub.data.crops import crop_offsets, normalise, resize
-from videohub.data.images import read_image
-from videohub.data.video import open_video
-from videohub.errors import UsageError, VideoError
+from videohub.data.crops import crop_offsets
+from videohub.data.decoded import Decoded, decode
+from videohub.data.pixels import prepare
+from videohub.data.samples import ImageFile, VideoFile
 from videohub.registry.schema import Clip, Protocol
 
-SAMPLINGS = {  # the rules that choose frames from what each decoder gives
-    "pts_window": ("proportional", "offset"),
-    "frame_list": ("segments", "spread"),
-    "image": ("image",),
-}
+# Frames that are prepared together: on a CPU one stays in its cache, and is done exactly as in `decode`.
+_FRAMES_AT_ONCE = {"cpu": 1}
+_FRAMES_AT_ONCE_ELSEWHERE = 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +32,7 @@ class Views:
     size: tuple[int, int]  # (height, width) of a crop, in pixels
     pts: Tensor  # (clips, T) int64: time stamps, in ticks of the stream
     decode_positions: Tensor  # (clips, T) int64: which frame out of the decoder it was, from 0
+    boxes: Tensor | None = None  # (K, 4) float32: x1, y1, x2, y2 in pixels of the view; AVA alone
 
     def __len__(self) -> int:
         """Return the number of views, clips x crops."""
@@ -80,84 +75,48 @@ def read_views(video_path: str | Path, protocol: Protocol, clip: Clip) -> Views:
     Source: the reference test protocols; the order is /255, mean, std, resize, crop, in float32 throughout. For
         images it is /255, resize, mean, std, crop.
     """
-    if protocol.sampling == "keyframe":
-        raise UsageError(
-            f"{protocol.name}: this protocol needs key frames and the boxes of the people in them; a video file alone "
-            "says neither, and videohub cannot read them yet"
-        )
-    if protocol.sampling not in SAMPLINGS[protocol.decoder]:
-        raise UsageError(
-            f"{protocol.name}: {protocol.sampling} sampling does not go with the decoder {protocol.decoder}, "
-            f"which takes {' or '.join(SAMPLINGS[protocol.decoder])}"
-        )
-    if protocol.decoder == "image":
-        return _image_views(video_path, protocol, clip)
-    return _video_views(video_path, protocol, clip)
+    file = Path(video_path)
+    source = ImageFile(file) if protocol.decoder == "image" else VideoFile(file)
+    return views_of(decode(source, protocol, clip), protocol)
 
 
-def _video_views(path: str | Path, protocol: Protocol, clip: Clip) -> Views:
-    """Prepare each frame when the first clip asks for it, and note which frames each clip is made of."""
-    rows: dict[int, int] = {}  # decoding position -> row of `frames`
-    frames: list[Tensor] = []
-    shape = (protocol.clips, clip.frames)
-    positions, pts, decode_positions = (torch.empty(shape, dtype=torch.int64) for _ in range(3))
-    levels = _levels(protocol)
-    to_rgb = VideoReformatter()  # setting one up takes longer than converting a frame
-    with open_video(path) as video:
-        for chosen in read_clips(video, protocol, clip):
-            for frame in chosen.frames:
-                if frame.position not in rows:
-                    rows[frame.position] = len(frames)
-                    frames.append(_prepare(_rgb(frame.picture, to_rgb, path), levels, protocol.short_side))
-                    if frames[-1].shape != frames[0].shape:
-                        raise VideoError(f"{path}: the picture changes its shape in the middle of the video")
-            positions[chosen.number] = torch.tensor([rows[frame.position] for frame in chosen.frames])
-            pts[chosen.number] = torch.tensor([frame.pts for frame in chosen.frames])
-            decode_positions[chosen.number] = torch.tensor([frame.position for frame in chosen.frames])
-    offsets, size = _crops(frames[0], protocol)
-    return Views(torch.stack(frames), positions, offsets, size, pts, decode_positions)
+def views_of(decoded: Decoded, protocol: Protocol, device: torch.device | str = "cpu") -> Views:
+    """Return the views that decoded frames make; frames, boxes and all arithmetic are on `device`.
+
+    Raises: UsageError if the protocol's crop is larger than its frames.
+    """
+    frames = _prepared(decoded, protocol, torch.device(device))
+    offsets, size = _crops(frames, protocol)
+    return Views(
+        frames=frames,
+        positions=torch.from_numpy(decoded.positions).to(frames.device),
+        offsets=offsets,
+        size=size,
+        pts=torch.from_numpy(decoded.pts),
+        decode_positions=torch.from_numpy(decoded.decode_positions),
+        boxes=None if decoded.boxes is None else torch.from_numpy(decoded.boxes).to(frames.device),
+    )
 
 
-def _rgb(picture: av.VideoFrame, to_rgb: VideoReformatter, path: str | Path) -> np.ndarray:
-    """Convert a frame to RGB (H, W, 3), by swscale's defaults."""
-    try:
-        return to_rgb.reformat(picture, format="rgb24").to_ndarray()
-    except av.FFmpegError as error:
-        raise VideoError(
-            f"{path}: its pictures ({picture.format.name}, {picture.width}x{picture.height}) cannot be converted to "
-            f"RGB: {error.strerror}"
-        ) from error
+def _prepared(decoded: Decoded, protocol: Protocol, device: torch.device) -> Tensor:
+    """Bring frames to the device in the form that takes fewer bytes, and prepare there those that are not yet."""
+    decoded_frames = torch.from_numpy(decoded.frames)
+    if decoded_frames.dtype == torch.float32:
+        return decoded_frames.to(device)
+    at_once = _FRAMES_AT_ONCE.get(device.type, _FRAMES_AT_ONCE_ELSEWHERE)
+    first = prepare(decoded_frames[:at_once].to(device), protocol)
+    if len(first) == len(decoded_frames):
+        return first
+    frames = first.new_empty((len(decoded_frames), *first.shape[1:]))
+    frames[:at_once] = first
+    for begin in range(at_once, len(frames), at_once):
+        frames[begin : begin + at_once] = prepare(decoded_frames[begin : begin + at_once].to(device), protocol)
+    return frames
 
 
-def _levels(protocol: Protocol) -> np.ndarray:
-    """Return what each of the 256 levels of a channel becomes when it is normalised: (3, 256) float32."""
-    levels = torch.arange(256, dtype=torch.float32).div_(255).expand(3, 1, 256)
-    table: np.ndarray = normalise(levels, protocol.mean, protocol.std)[:, 0].numpy()
-    return table
-
-
-def _prepare(rgb: np.ndarray, levels: np.ndarray, short_side: int) -> Tensor:
-    """Normalise a frame (H, W, 3) by looking its pixels up, which gives the same numbers sooner, and resize it."""
-    pixels = np.stack([levels[channel][rgb[:, :, channel]] for channel in range(3)])
-    return resize(torch.from_numpy(pixels)[None], short_side)[0]
-
-
-def _image_views(path: str | Path, protocol: Protocol, clip: Clip) -> Views:
-    """Make a clip of one frame from an image; here the reference normalises last."""
-    if (protocol.clips, clip.frames) != (1, 1):
-        raise UsageError(
-            f"{protocol.name}: an image is 1 clip of 1 frame, not {protocol.clips} clips of {clip.frames} frames"
-        )
-    resized = resize(read_image(path)[None].float().div_(255), protocol.short_side)
-    frames = normalise(resized, protocol.mean, protocol.std)
-    offsets, size = _crops(frames[0], protocol)
-    only = torch.zeros((1, 1), dtype=torch.int64)
-    return Views(frames, positions=only, offsets=offsets, size=size, pts=only, decode_positions=only)
-
-
-def _crops(frame: Tensor, protocol: Protocol) -> tuple[list[tuple[int, int]], tuple[int, int]]:
+def _crops(frames: Tensor, protocol: Protocol) -> tuple[list[tuple[int, int]], tuple[int, int]]:
     """Return where the crops lie and how large they are; without a crop size, the whole frame is the only crop."""
-    height, width = frame.shape[-2:]
+    height, width = frames.shape[-2:]
     if protocol.crop is None:
         return [(0, 0)], (height, width)
     size = (protocol.crop, protocol.crop)
