@@ -13,12 +13,12 @@ import pytest
 import torch
 
 import videohub
-from videohub import convert, registry
+from videohub import convert, registry, runs
 from videohub.convert import caffe2_pickle
 from videohub.data import motions
 from videohub.data.lists import read_list
 from videohub.errors import DataError, UsageError
-from videohub.verification import verify
+from videohub.verification.verifying import verify
 
 NAME = "slowfast_motions"
 
@@ -49,19 +49,21 @@ def test_the_published_accuracy_is_recomputed_and_consistent(listing, tmp_path):
     report = verify(NAME, listing, out=tmp_path / "report")
     published = registry.record(NAME).published
     top1, top5 = report.comparisons
-    assert (report.listed, report.scored, report.views, report.failures) == (320, 320, 9, [])
+    assert (report.counts.listed, report.counts.scored, report.failures) == (320, 320, [])
     assert (top1.published, top5.published) == (published.top1, published.top5)
     assert 30 < top1.recomputed < 100  # far above the chance of 10, and not perfect
     assert top1.interval[0] < top1.recomputed < top1.interval[1]
     assert report.verdict == "consistent"
 
     written = json.loads((tmp_path / "report" / "report.json").read_text())
-    assert (written["record"], written["verdict"], written["scored"]) == (NAME, "consistent", 320)
+    assert (written["record"], written["verdict"], written["counts"]["scored"]) == (NAME, "consistent", 320)
     assert written["comparisons"][0]["interval"] == list(top1.interval)
-    arrays = np.load(tmp_path / "report" / "scores.npz")
-    assert arrays["scores"].shape == (320, 10)
-    assert np.allclose(arrays["scores"].sum(axis=1), 9, atol=1e-4)  # nine views, each of probability one
-    assert 100 * np.mean(arrays["scores"].argmax(axis=1) == arrays["labels"]) == pytest.approx(top1.recomputed)
+    kept = runs.join([tmp_path / "report"])
+    _, scores = kept.video_scores()
+    assert scores.shape == (320, 10)
+    assert np.allclose(scores.sum(axis=1), 9, atol=1e-4)  # nine views, each of probability one
+    labels = np.array(kept.truth.classes)[:, 0]
+    assert 100 * np.mean(scores.argmax(axis=1) == labels) == pytest.approx(top1.recomputed)
 
 
 def test_slightly_corrupted_weights_are_inconsistent(listing, tmp_path):
@@ -85,7 +87,7 @@ def test_a_video_s_score_is_the_sum_of_its_views_probabilities(listing, tmp_path
         sum(model(view[None]).softmax(dim=1)[0] for view in videohub.views(item.path, NAME)).numpy()
         for item in read_list(chosen, num_classes=10)
     ]
-    assert np.allclose(np.load(tmp_path / "report" / "scores.npz")["scores"], expected, atol=1e-5)
+    assert np.allclose(runs.join([tmp_path / "report"]).video_scores()[1], expected, atol=1e-5)
 
 
 def test_missing_and_broken_videos_are_counted_and_named_and_never_replaced(listing, tmp_path):
@@ -94,8 +96,8 @@ def test_missing_and_broken_videos_are_counted_and_named_and_never_replaced(list
     with chosen.open("a") as file:
         file.write(f"{tmp_path / 'broken.mp4'} 1\n{tmp_path / 'gone.mp4'} 2\n")
     report = verify(NAME, chosen)
-    assert (report.listed, report.scored) == (8, 6)
-    assert [Path(failure.video).name for failure in report.failures] == ["broken.mp4", "gone.mp4"]
+    assert (report.counts.listed, report.counts.scored) == (8, 6)
+    assert [Path(failure.name).name for failure in report.failures] == ["broken.mp4", "gone.mp4"]
     top1 = report.comparisons[0]
     hits = round(top1.recomputed * 6 / 100)
     assert top1.bounds[0] < 100 * hits / 8 < 100 * (hits + 2) / 8 < top1.bounds[1]
@@ -109,7 +111,7 @@ def test_a_list_without_a_usable_video_is_an_error(tmp_path):
 
 def test_other_views_than_the_protocol_s_give_numbers_but_no_verdict(listing, tmp_path):
     report = verify(NAME, some(listing, tmp_path, range(2)), clips=1, crops=1)
-    assert report.views == 1
+    assert (report.protocol["clips"], report.protocol["crops"]) == (1, 1)
     assert report.verdict == "insufficient data"
     assert "measured with 3 x 3 views, this run used 1 x 1" in report.reasons[0]
 
@@ -118,7 +120,7 @@ def test_other_views_than_the_protocol_s_give_numbers_but_no_verdict(listing, tm
     ("name", "options", "message"),
     [
         ("slow_r50_4x16_k400_ava_pretrain", {}, "states no number"),
-        ("slowfast_r50_16x8_ssv2", {}, "needs the lists of ssv2"),
+        ("slowfast_r101_8x8", {}, "never released"),
         (NAME, {"clips": 0}, "clips: found 0"),
         (NAME, {"crops": 2}, "1 .centre. or 3"),
         (NAME, {"device": "warp"}, "device: found 'warp'"),
@@ -168,10 +170,11 @@ def command(*arguments):
 
 
 def test_the_command_line_verifies_and_answers_with_an_exit_code(listing, tmp_path):
-    code, out, err = command("verify", NAME, "--data", some(listing, tmp_path, range(4)), "--json")
+    code, out, err = command("verify", NAME, "--data", some(listing, tmp_path, range(4)), "--json",
+                             "--out", tmp_path / "run")  # fmt: skip
     report = json.loads(out)
     assert code == {"consistent": 0, "inconsistent": 1, "insufficient data": 3}[report["verdict"]]
-    assert report["scored"] == 4
+    assert report["counts"]["scored"] == 4
     assert "4/4" in err  # progress
 
 

@@ -32,7 +32,11 @@ def tiny(name: str, of: Record) -> Record:
     if of.arch == "slowfast":
         model = msgspec.structs.replace(model, alpha=4, res4_temporal=(1, 1), non_local=None)
     protocol = msgspec.structs.replace(
-        of.protocol, name=f"{name}_protocol", clips=min(of.protocol.clips, 3), short_side=40, crop=None if of.protocol.crop is None else _CROP
+        of.protocol,
+        name=f"{name}_protocol",
+        clips=min(of.protocol.clips, 3),
+        short_side=40,
+        crop=None if of.protocol.crop is None else _CROP,
     )
     checkpoint = msgspec.structs.replace(of.checkpoint, url=f"{name}.pyth", container="torch",
                                          table=of.checkpoint.table.replace("caffe2", "pyslowfast"))  # fmt: skip

@@ -55,6 +55,7 @@ def verify(name: str, out: Path | None, as_json: bool, **options: Any) -> None:
     out = out or Path("runs") / registry.record(name).name
     click.echo(f"keeping the scores in {out}", err=True)
     measure(name, out=out, **options)
+    sharding.wait_for_all()
     if sharding.launched() and not sharding.of_torchrun().is_first:
         return
     verdict = _report([out], out, as_json)

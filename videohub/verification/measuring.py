@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,7 +57,7 @@ def measure(
     """Score the samples of a data set that belong to this process and are not yet scored in `out`.
 
     The arguments are those of `videohub.verify`, which also reports. Scores are kept as they are made; whatever
-    interrupts, the same call goes on from there. Under torchrun it returns once every process is done.
+    interrupts, the same call goes on from there.
     """
     from videohub.benchmark import evaluate, fast_layout, settle
 
@@ -64,42 +65,36 @@ def measure(
     refuse_unverifiable(record)
     protocol = _with_views(record.protocol, clips, crops)
     mine = _own_shard(shard)
-    _refuse_contradictions(record, mine, sample=sample, until_decided=until_decided)
+    _refuse_contradictions(record, mine, sample=sample, until_decided=until_decided, retry_failed=retry_failed)
     device = usable(sharding.own_device(device))
     workers = _decoders(device) if workers is None else workers
     found = sets.read(Path(data), root=Path(root) if root else None, record=record)
     for note in found.notes:
         _log.warning("%s: %s", data, note)
     samples = _chosen(found, sample=sample, until_decided=until_decided, seed=seed)
-    with sharding.together():
-        weights = fetch(record, checkpoint=checkpoint)
-        model = fast_layout(from_weights(record, weights).to(device))
-        settled = settle(precision, model, protocol, record.clip, samples, workers=workers)
-        identity = identity_of(record, protocol, found, weights_sha256=kept_weights.origin(weights)["source_sha256"],
-                               sample=sample, seed=seed, until_decided=until_decided,
-                               precision=settled.name)  # fmt: skip
-        run = runs.open_run(out, identity, truth_of(samples, found))
-        done = run.done(retry_failed=retry_failed)
-        ours = [number for number in range(len(samples)) if mine.has(number)]
-        todo = [(number, samples[number]) for number in ours if number not in done]
-        decision = None if until_decided is None else _so_far(run, record, until_decided)
-        if not todo or (decision and decision.answer):
-            return
-        maker = made_by(device=device, precision={"why": settled.reason}, shard=str(mine), batch=batch)
-        with (
-            run.writer(maker) as kept,
-            closing(
-                evaluate(model, protocol, record.clip, todo, workers=workers, precision=settled, batch=batch)
-            ) as seen,
-            _bar(record, mine, total=len(ours), before=len(ours) - len(todo)) as bar,
-        ):
-            for scored in seen:
-                _keep(kept, scored)
-                bar.update()
-                if decision is not None:
-                    decision.take(_joined(scored, protocol), scored.sample.truth[0])
-                    if decision.answer is not None:
-                        return
+    weights = fetch(record, checkpoint=checkpoint)
+    model = fast_layout(from_weights(record, weights).to(device))
+    settled = settle(precision, model, protocol, record.clip, samples, workers=workers)
+    identity = identity_of(record, protocol, found, weights_sha256=kept_weights.origin(weights)["source_sha256"],
+                           sample=sample, seed=seed, until_decided=until_decided,
+                           precision=settled.name)  # fmt: skip
+    run = runs.open_run(out, identity, truth_of(samples, found))
+    done = run.done(retry_failed=retry_failed)
+    ours = [number for number in range(len(samples)) if mine.has(number)]
+    todo = [(number, samples[number]) for number in ours if number not in done]
+    decision = None if until_decided is None else _so_far(run, record, until_decided)
+    if not todo or (decision and decision.answer):
+        return
+    maker = made_by(device=device, precision={"why": settled.reason}, shard=str(mine), batch=batch)
+    scores = evaluate(model, protocol, record.clip, todo, workers=workers, precision=settled, batch=batch)
+    with run.writer(maker) as kept, closing(scores), _bar(record, mine, len(ours), len(ours) - len(todo)) as bar:
+        for scored in scores:
+            _keep(kept, scored)
+            bar.update()
+            if decision is not None:
+                decision.take(_joined(scored, protocol), scored.sample.truth[0])
+                if decision.answer is not None:
+                    return
 
 
 def _keep(kept: runs.Writer, scored: Scored) -> None:
@@ -127,14 +122,15 @@ def _joined(scored: Scored, protocol: Protocol) -> NDArray[np.float32] | None:
     return None if scored.scores is None else runs.join_views(scored.scores, protocol.ensemble)
 
 
-def _bar(record: Record, mine: Shard, *, total: int, before: int) -> tqdm[Any]:
+def _bar(record: Record, mine: Shard, total: int, before: int) -> tqdm[Any]:
     """Return the bar of this process; of several, the first one shows its own part."""
     from tqdm import tqdm
 
     name = record.name if mine.count == 1 else f"{record.name} {mine}"
-    hidden = True if sharding.launched() and not mine.is_first else None  # None: where there is no terminal
+    hidden = sharding.launched() and not mine.is_first
+    often = 1 if sys.stderr.isatty() else 60  # a log gets a line a minute
     # smoothing=0: the remaining time follows from all videos so far, not from the last few
-    return tqdm(desc=name, total=total, initial=before, unit="video", smoothing=0, mininterval=1, disable=hidden)
+    return tqdm(desc=name, total=total, initial=before, unit="video", smoothing=0, mininterval=often, disable=hidden)
 
 
 def _decoders(device: str) -> int:
@@ -153,7 +149,9 @@ def _own_shard(shard: str | None) -> Shard:
     return sharding.parse(shard) if shard is not None else Shard()
 
 
-def _refuse_contradictions(record: Record, mine: Shard, *, sample: int | None, until_decided: float | None) -> None:
+def _refuse_contradictions(
+    record: Record, mine: Shard, *, sample: int | None, until_decided: float | None, retry_failed: bool
+) -> None:
     """Refuse settings that cannot both hold."""
     if until_decided is None:
         return
@@ -163,6 +161,8 @@ def _refuse_contradictions(record: Record, mine: Shard, *, sample: int | None, u
         raise UsageError(f"{record.name}: until_decided follows an accuracy, and this number is a mean over classes")
     if sample is not None:
         raise UsageError("until_decided: already takes no more videos than it needs; leave out the sample")
+    if retry_failed:
+        raise UsageError("until_decided: what failed has been counted as such; leave out retry_failed, or start anew")
     if mine.count > 1:
         raise UsageError("until_decided: looks at all videos in one order, so it cannot be split over processes")
 

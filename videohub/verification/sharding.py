@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
 from videohub.errors import UsageError
 
 # A shard may end days before another; a process that died is torchrun's to notice, not ours.
-_PATIENCE = timedelta(days=30)
+_PATIENCE = timedelta(days=14)
 
 
 @dataclass(frozen=True)
@@ -63,21 +61,21 @@ def neighbours() -> int:
     return int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if launched() else 1
 
 
-@contextmanager
-def together() -> Iterator[None]:
-    """Wait at the end of the block until every process of a torchrun has come there; alone, for nobody.
+def wait_for_all() -> None:
+    """Return in the first process of a torchrun once every process has come here, and in the others at once.
 
-    torch.distributed is used for this and nothing else: scores go to files, and what a dead process has not written
-    is done again by the one that replaces it.
+    torch.distributed is used for this and nothing else: scores go to files, and what a dead process has not written is
+    done again by the one that replaces it. The store outlives such a restart, which a process group would not; who was
+    done before it is still done.
     """
     if not launched():
-        yield
         return
-    import torch.distributed as processes
+    from torch.distributed import TCPStore  # type: ignore[attr-defined]  # documented, but not in its stubs
 
-    processes.init_process_group("gloo", timeout=_PATIENCE)
-    try:
-        yield
-        processes.barrier()
-    finally:
-        processes.destroy_process_group()
+    mine = of_torchrun()
+    hosted = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"  # by torchrun itself
+    store = TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=mine.is_first and not hosted)
+    done = [f"videohub/{mine.count}/{index}" for index in range(mine.count)]
+    store.set(done[mine.index], "done")
+    if mine.is_first:
+        store.wait(done, _PATIENCE)

@@ -13,6 +13,7 @@ from videohub.registry.schema import Record
 from videohub.reporting import writing
 from videohub.reporting.building import build
 from videohub.reporting.report import Report
+from videohub.verification import sharding
 from videohub.verification.measuring import measure
 
 
@@ -38,7 +39,8 @@ def verify(
     """Score every listed video as the record's protocol says and compare the number with the published one.
 
     The scores of every view are kept in `out` as they are made. The same call goes on where an interrupted one ended;
-    several processes, under torchrun or each with its `shard`, share the work through that folder.
+    several processes, under torchrun or each with its `shard`, share the work through that folder. Under torchrun the
+    first process waits for the others; what these return tells what was kept when they were done.
 
     Args:
         name: A record, its id or its upstream name.
@@ -65,6 +67,7 @@ def verify(
         measure(name, data, out=folder, root=root, checkpoint=checkpoint, device=device, clips=clips, crops=crops,
                 shard=shard, sample=sample, until_decided=until_decided, seed=seed, precision=precision,
                 workers=workers, batch=batch, retry_failed=retry_failed)  # fmt: skip
+        sharding.wait_for_all()
         return report([folder], out=out, record=registry.record(name))
 
 
