@@ -38,7 +38,8 @@ def test_every_command_line_of_the_readme_parses():
 
 
 def test_every_verb_explains_itself():
-    verbs = [[verb] for verb in cli.commands] + [["cache", verb] for verb in cli.commands["cache"].commands]
+    verbs = [[verb] for verb in cli.commands]
+    verbs += [[group, verb] for group in ("cache", "data") for verb in cli.commands[group].commands]
     for verb in verbs:
         answer = CliRunner().invoke(cli, [*verb, "--help"])
         assert answer.exit_code == 0

@@ -1,0 +1,52 @@
+"""A decoder process that misbehaves as the name of the file says, and decodes all others; it notes its id in the file.
+
+Started by tests with the command `python awkward_decoder.py` instead of the true one.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+from videohub.benchmark import decoder_process
+
+COMMAND = (sys.executable, str(Path(__file__).resolve()))
+
+_kept = []
+
+
+def misbehave(path: Path) -> None:
+    """Do what the name says; return for any other name."""
+    actions = {
+        "hangs": lambda: os.open(path.with_suffix(".fifo"), os.O_RDONLY),  # nobody ever opens its other end
+        "hangs_in_native_code": lambda: ctypes.PyDLL(None).sleep(600),  # and lets no other thread of Python's run
+        "is_killed": lambda: os.kill(os.getpid(), signal.SIGKILL),
+        "crashes": lambda: os.kill(os.getpid(), signal.SIGSEGV),
+        "raises": lambda: [][0],
+        "chatters": lambda: print("line of chatter\n" * 100_000, file=sys.stderr),
+        "grows": lambda: _kept.append(bytearray(b"x" * (200 << 20))),
+        "is_slow": lambda: time.sleep(1),
+    }
+    if path.stem in actions:
+        path.write_text(str(os.getpid()))
+        actions[path.stem]()
+
+
+def main() -> None:
+    """Be a decoder process whose `decode` looks at the name first."""
+    decode = decoder_process.decode
+
+    def looking(source, protocol, clip):
+        misbehave(source.path)
+        return decode(source, protocol, clip)
+
+    decoder_process.decode = looking
+    decoder_process.main()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,195 @@
+"""A data set through a model: every sample in its turn, the same bits however it is split, and no process left."""
+
+import gc
+import hashlib
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from tests.benchmark.networks import DETECTION, FAMILIES, network
+from tests.data.sample_videos import FOUR_FRAMES, numbered, protocol
+from videohub import benchmark
+from videohub.benchmark import evaluate, score_video
+from videohub.data.samples import FrameList, KeyFrame, Sample, VideoFile
+from videohub.data.views import read_views
+from videohub.errors import DeviceError, UsageError, VideohubError
+from videohub.registry.schema import Clip
+
+THREE_CROPS = protocol(crops=3)
+KEY_FRAMES = protocol(clips=1, crops=1, crop=None, sampling="keyframe", decoder="frame_list", target_fps=None,
+                      activation="sigmoid", metric="ava_map")  # fmt: skip
+
+
+@pytest.fixture
+def samples(videos):
+    return [Sample(name, source, (0,)) for name, source in videos.items()]
+
+
+@pytest.fixture(scope="module")
+def model():
+    return network("slow")
+
+
+def scored(model, samples, *, rule=THREE_CROPS, clip=FOUR_FRAMES, workers=0, **settings):
+    return list(evaluate(model, rule, clip, samples, workers=workers, **settings))
+
+
+def children():
+    """Return the decoder processes of this one that are alive."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            status, command = (folder / "stat").read_text(), (folder / "cmdline").read_bytes()
+        except OSError:
+            continue  # it has just ended
+        state, parent = status.rpartition(")")[2].split()[:2]
+        if int(parent) == os.getpid() and state != "Z" and b"decoder_process" in command:
+            found.append(folder.name)
+    return found
+
+
+# --- what comes out --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_every_sample_is_scored_or_said_why_not_in_its_turn(model, samples, tmp_path, workers):
+    missing = Sample("missing", VideoFile(tmp_path / "missing.mp4"), (1,))
+    (tmp_path / "text.mp4").write_text("not a video")
+    text = Sample("text", VideoFile(tmp_path / "text.mp4"), (1,))
+    given = list(enumerate([missing, *samples[:3], text, *samples[3:5]], start=100))
+    found = scored(model, given, workers=workers)
+    assert [(each.index, each.sample) for each in found] == given
+    for each in found:
+        if each.sample in (missing, text):
+            assert (each.scores, each.views) == (None, None)
+            assert str(each.sample.source.path) in each.failure
+        else:
+            assert each.failure is None
+            assert (each.scores.shape, each.scores.dtype) == ((6, 7), np.float32)
+            views = read_views(each.sample.source.path, THREE_CROPS, FOUR_FRAMES)
+            assert np.allclose(each.scores.sum(axis=0), score_video(model, views, THREE_CROPS), atol=1e-5)
+
+
+def test_the_identity_of_views_is_a_digest_over_their_frames(model, samples):
+    (found,) = scored(model, [(0, samples[0])])
+    # 20 frames, 2 clips of 4 that span 8: starts 0 and 6, so frames 0, 2, 4, 7 and 6, 8, 10, 13
+    expected = np.array([[0, 2, 4, 7], [6, 8, 10, 13]], "<i8")
+    ticks = expected * 512  # a mov at 30 frames a second counts 15,360 ticks a second
+    assert found.views == hashlib.sha256(ticks.tobytes() + expected.tobytes()).hexdigest()
+
+
+def test_plain_sharded_and_resumed_runs_give_the_same_bits(model, samples):
+    given = list(enumerate(samples))
+    plain = scored(model, given, workers=2)
+    first, second = scored(model, given[0::2], workers=1), scored(model, given[1::2])
+    resumed = [*scored(model, given[:5]), *scored(model, given[5:], workers=2)]
+    sharded = sorted([*first, *second], key=lambda each: each.index)
+    for run in (sharded, resumed):
+        assert [each.index for each in run] == list(range(12))
+        for each, expected in zip(run, plain, strict=True):
+            assert each.scores.tobytes() == expected.scores.tobytes()
+            assert each.views == expected.views
+
+
+def test_key_frames_give_one_row_a_box(tmp_path):
+    names = [f"{number}.png" for number in range(12)]
+    for number, name in enumerate(names):
+        Image.fromarray(numbered(20 * number, 60, 48)).save(tmp_path / name)
+    frames = FrameList(tmp_path, "\n".join(names))
+    boxes = ((0.0, 0.0, 1.0, 1.0), (0.2, 0.2, 0.8, 0.9), (0.5, 0.0, 1.0, 0.6))
+    given = [(centre, Sample(f"{centre}", KeyFrame(frames, centre, boxes[: centre % 3 + 1]), ())) for centre in (3, 5)]
+    detector = network("slow", **DETECTION, activation="sigmoid")
+    found = scored(detector, given, rule=KEY_FRAMES, workers=1)
+    assert [each.scores.shape for each in found] == [(1, 7), (3, 7)]
+    alone = scored(detector, given[1:], rule=KEY_FRAMES)
+    assert alone[0].scores.tobytes() == found[1].scores.tobytes()
+
+
+def test_a_run_says_in_what_and_in_how_large_batches_it_computes(model, samples):
+    run = evaluate(model, THREE_CROPS, FOUR_FRAMES, enumerate(samples), workers=0, precision="auto")
+    assert (run.settled.name, run.batch_sizes) == ("fp32", {})
+    next(run)
+    assert run.batch_sizes == {(3, 4, 48, 48): 32}
+    assert len(list(evaluate(model, THREE_CROPS, FOUR_FRAMES, [], workers=2, precision=run.settled))) == 0
+
+
+# --- what stops a run ------------------------------------------------------------------------------------------------
+
+
+class Faulty(torch.nn.Module):
+    """A network with a fault that shows at the third batch."""
+
+    def __init__(self, fault):
+        super().__init__()
+        self.weight, self.fault, self.batches = torch.nn.Parameter(torch.ones(1)), fault, 0
+
+    def forward(self, batch):
+        self.batches += 1
+        return self.fault(batch) if self.batches == 3 else torch.zeros(len(batch), 2)
+
+
+def test_a_fault_of_the_network_is_ours_and_stops_the_run(samples):
+    run = evaluate(
+        Faulty(lambda batch: batch.reshape(7, 7)), THREE_CROPS, FOUR_FRAMES, enumerate(samples), workers=2, batch=6
+    )
+    assert [next(run).index, next(run).index] == [0, 1]
+    with pytest.raises(RuntimeError):
+        next(run)
+    assert children() == []
+
+
+def test_probabilities_that_are_no_numbers_stop_the_run_and_name_the_sample(samples):
+    faulty = Faulty(lambda batch: torch.full((len(batch), 2), torch.nan))
+    with pytest.raises(VideohubError, match="video02: the network gives probabilities that are not numbers"):
+        scored(faulty, enumerate(samples), batch=6)
+
+
+def test_a_precision_that_is_not_to_be_had_stops_before_anything_is_scored(model, samples):
+    with pytest.raises(DeviceError, match="only GPUs have TF32"):
+        evaluate(model, THREE_CROPS, FOUR_FRAMES, enumerate(samples), workers=0, precision="tf32")
+
+
+def test_a_reduced_precision_is_tried_on_the_first_samples_and_these_are_scored_too(samples):
+    small = network("resnet2d")
+    run = evaluate(small, THREE_CROPS, Clip(frames=1, sampling_rate=1), enumerate(samples[:3]), workers=0,
+                   precision="bf16")  # fmt: skip
+    assert run.settled.trial.views == 18
+    exact = scored(small, enumerate(samples[:3]), clip=Clip(frames=1, sampling_rate=1))
+    for each, expected in zip(run, exact, strict=True):
+        assert 0 < np.abs(each.scores - expected.scores).max() < 0.02
+
+
+def test_a_negative_number_of_workers_is_refused(model):
+    with pytest.raises(UsageError, match="workers: found -1"):
+        evaluate(model, THREE_CROPS, FOUR_FRAMES, [], workers=-1)
+
+
+# --- what is left ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are read from /proc")
+@pytest.mark.parametrize(
+    "leave", [lambda run: run.close(), lambda run: None, list], ids=["closed", "forgotten", "done"]
+)
+def test_a_run_that_is_left_ends_its_processes(model, samples, leave):
+    run = evaluate(model, THREE_CROPS, FOUR_FRAMES, enumerate(samples), workers=2)
+    next(run)
+    assert len(children()) == 2
+    leave(run)
+    del run
+    gc.collect()
+    assert children() == []
+
+
+def test_every_public_name_is_there_and_an_unknown_one_is_refused():
+    assert all(callable(getattr(benchmark, name)) for name in benchmark.__all__)
+    with pytest.raises(AttributeError, match="has no attribute 'evaluates'"):
+        benchmark.evaluates  # noqa: B018
+
+
+def test_the_small_networks_cover_every_family():
+    assert {name.partition("_")[0] for name in FAMILIES} == {"slowfast", "slow", "i3d", "c2d", "resnet2d"}
