@@ -1,0 +1,141 @@
+"""Whether memory stays flat while thousands of videos go through decoder processes: `python benchmarks/soak.py`.
+
+Small videos of varying size and length are made, two in a hundred of them cut short, and evaluated several times with a
+tiny network. The resident memory of this process and of each decoder process is noted every 100 videos; what counts is
+its slope, by least squares, after the first quarter. The results go to benchmarks/results/soak.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import av
+import numpy as np
+import torch
+
+import videohub
+from videohub import models
+from videohub.benchmark import evaluate, fast_layout
+from videohub.data.encode import write_mp4
+from videohub.data.samples import Sample, VideoFile
+from videohub.registry.schema import Clip, Protocol
+
+RESULTS = Path(__file__).resolve().parent / "results" / "soak.json"
+CLIP = Clip(frames=4, sampling_rate=4)
+PROTOCOL = Protocol(
+    name="soak", dataset="kinetics400", split="val", clips=2, crops=3, short_side=48, crop=48, sampling="proportional",
+    target_fps=30.0, decoder="pts_window", mean=(0.45, 0.45, 0.45), std=(0.225, 0.225, 0.225), activation="softmax",
+    ensemble="sum", metric="topk", detection=None,
+)  # fmt: skip
+
+
+def main() -> None:
+    """Run, print the memory as it goes, and write the results."""
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--videos", type=int, default=800, help="how many are made")
+    options.add_argument("--rounds", type=int, default=10, help="how often each of them is evaluated")
+    options.add_argument("--workers", type=int, default=2)
+    options.add_argument("--out", type=Path, default=RESULTS)
+    arguments = options.parse_args()
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        samples = make_videos(Path(folder), arguments.videos)
+        made = time.monotonic() - began
+        looks, failed = soak(samples * arguments.rounds, workers=arguments.workers)
+    results = {
+        "date": time.strftime("%Y-%m-%d"),
+        "machine": machine(),
+        "videos": {"made": len(samples), "evaluated": len(samples) * arguments.rounds},
+        "failed": failed,
+        "workers": arguments.workers,
+        "seconds": {"making": round(made), "soaking": round(time.monotonic() - began - made)},
+        "KB per 1,000 videos after the first quarter": slopes(looks, after=len(samples) * arguments.rounds // 4),
+        "resident KB by videos done": looks,
+    }
+    arguments.out.write_text(json.dumps(results, indent=1) + "\n")
+    print(json.dumps({name: value for name, value in results.items() if "resident" not in name}, indent=2))
+
+
+def make_videos(folder: Path, count: int) -> list[Sample]:
+    """Write videos that differ in size and length, two in a hundred of them without their end."""
+    random = np.random.default_rng(0)
+    noise = random.integers(0, 256, (64, 160, 160, 3), np.uint8)
+    samples = []
+    for number in range(count):
+        width, height = (int(side) * 2 for side in random.integers(24, 64, 2))
+        pictures = noise[: int(random.integers(12, 30)), :height, :width]
+        path = folder / f"{number}.mp4"
+        write_mp4(path, pictures, width=width, height=height, fps=30, quality=40)
+        if number % 50 == 25:
+            path.write_bytes(path.read_bytes()[:-500])
+        samples.append(Sample(path.name, VideoFile(path), (0,)))
+    return samples
+
+
+def soak(samples: Sequence[Sample], *, workers: int, every: int = 100) -> tuple[dict[str, dict[int, int]], int]:
+    """Evaluate samples; return the resident KB of every process, by the number of videos done, and how many failed."""
+    head = {"kind": "average_all"}
+    model = models.build("slow", blocks=(1, 1, 1, 1), width=8, num_classes=4, frames=CLIP.frames, head=head)
+    torch.set_num_threads(1)
+    looks: dict[str, dict[int, int]] = {}
+    failed = 0
+    scored = evaluate(fast_layout(model), PROTOCOL, CLIP, enumerate(samples), workers=workers)
+    for done, each in enumerate(scored, start=1):
+        failed += each.failure is not None
+        if done % every == 0:
+            for name, process in {"parent": os.getpid(), **decoders()}.items():
+                looks.setdefault(name, {})[done] = resident(process)
+            print(done, {name: of[done] for name, of in looks.items() if done in of}, flush=True)
+    return looks, failed
+
+
+def slopes(looks: dict[str, dict[int, int]], *, after: int) -> dict[str, float]:
+    """Return the slope of each process's memory over the videos done, in KB per 1,000 videos, by least squares."""
+    found = {}
+    for name, of in looks.items():
+        done = np.array([number for number in of if number > after])
+        if len(done) > 2:
+            found[name] = round(float(np.polyfit(done / 1000, [of[number] for number in done], 1)[0]), 1)
+    return found
+
+
+def resident(process: int) -> int:
+    """Return the resident memory of a process, in KB."""
+    pages = int(Path(f"/proc/{process}/statm").read_bytes().split()[1])
+    return pages * os.sysconf("SC_PAGESIZE") // 1024
+
+
+def decoders() -> dict[str, int]:
+    """Return the decoder processes of this one, by a name for each."""
+    found = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            status, command = (folder / "stat").read_text(), (folder / "cmdline").read_bytes()
+        except OSError:
+            continue  # it has just ended
+        if int(status.rpartition(")")[2].split()[1]) == os.getpid() and b"decoder_process" in command:
+            found[f"decoder {folder.name}"] = int(folder.name)
+    return found
+
+
+def machine() -> dict[str, object]:
+    """Return what the figures depend on."""
+    return {
+        "cores": len(os.sched_getaffinity(0)),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),
+        "av": av.__version__,
+        "videohub": videohub.__version__,
+    }
+
+
+if __name__ == "__main__":
+    main()

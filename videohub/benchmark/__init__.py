@@ -1,0 +1,42 @@
+"""A model over videos: decoded by processes of their own, views in batches, probabilities in the videos' order.
+
+Names are imported when they are first used: a decoder process lives in this room too, and shall not wait for torch.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from videohub.benchmark.evaluation import Evaluation, Scored, evaluate
+    from videohub.benchmark.one_video import fast_layout, join_views, score_video, view_scores, views
+    from videohub.benchmark.precision import Settled, settle
+
+__all__ = [
+    "Evaluation",
+    "Scored",
+    "Settled",
+    "evaluate",
+    "fast_layout",
+    "join_views",
+    "score_video",
+    "settle",
+    "view_scores",
+    "views",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("fast_layout", "join_views", "score_video", "view_scores", "views"):
+        from videohub.benchmark import one_video
+
+        return getattr(one_video, name)
+    if name in ("Evaluation", "Scored", "evaluate"):
+        from videohub.benchmark import evaluation
+
+        return getattr(evaluation, name)
+    if name in ("Settled", "settle"):
+        from videohub.benchmark import precision
+
+        return getattr(precision, name)
+    raise AttributeError(f"module 'videohub.benchmark' has no attribute {name!r}")

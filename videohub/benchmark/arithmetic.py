@@ -1,0 +1,88 @@
+"""How exactly a network computes: float32, TF32, or float32 weights under bfloat16 or float16 arithmetic."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+import torch
+
+from videohub.errors import DeviceError, UsageError
+
+Precision = Literal["fp32", "tf32", "bf16", "fp16"]
+
+PRECISIONS: tuple[Precision, ...] = ("fp32", "tf32", "bf16", "fp16")
+AUTO = "auto"  # fp16 on a GPU where it agrees with fp32, else fp32
+
+_REDUCED = {"bf16": torch.bfloat16, "fp16": torch.float16}
+_AMPERE = (8, 0)  # the first compute capability with TF32 and bfloat16
+
+
+def possible(wanted: str, device: torch.device) -> Precision:
+    """Return `wanted` if the device can compute so.
+
+    Raises: UsageError if nothing is called so; DeviceError if the device cannot.
+    """
+    if wanted not in PRECISIONS:
+        raise UsageError(f"precision: found {wanted!r}, expected {', '.join(PRECISIONS)} or {AUTO}")
+    if device.type == "cpu" and wanted == "tf32":
+        raise DeviceError("precision tf32: only GPUs have TF32; on a CPU choose fp32, or bf16 where it computes that")
+    if device.type == "cpu" and wanted == "fp16":
+        # torch imitates it: 70 times as slow as fp32 where that was tried, without one more bit of use
+        raise DeviceError("precision fp16: CPUs do not compute networks in fp16; on a CPU choose fp32 or bf16")
+    if device.type == "cuda" and wanted in ("tf32", "bf16"):
+        found = torch.cuda.get_device_capability(device)
+        if found < _AMPERE:
+            raise DeviceError(
+                f"precision {wanted}: {torch.cuda.get_device_name(device)} has compute capability "
+                f"{found[0]}.{found[1]}, and {wanted} needs {_AMPERE[0]}.{_AMPERE[1]}; choose fp32 or fp16"
+            )
+    return wanted
+
+
+@contextmanager
+def arithmetic(precision: Precision, device: torch.device) -> Iterator[None]:
+    """Let what runs inside compute in a precision, whatever the program's own settings are; they come back after it.
+
+    TF32 is off but for `tf32`: it would move the third decimal of an accuracy.
+    """
+    reduced = _REDUCED.get(precision)
+    switches = _switches()
+    before = [switch.read() for switch in switches]
+    try:
+        for switch in switches:
+            switch.set(switch.tf32 if precision == "tf32" else switch.exact)
+        with torch.autocast(device.type, dtype=reduced or torch.bfloat16, enabled=reduced is not None):
+            yield
+    finally:
+        for switch, value in zip(switches, before, strict=True):
+            switch.set(value)
+
+
+@dataclass(frozen=True)
+class _Switch:
+    """A setting of torch's that decides how float32 is multiplied, and its values for fp32 and for tf32."""
+
+    read: Callable[[], Any]
+    set: Callable[[Any], None]
+    exact: object
+    tf32: object
+
+
+def _switches() -> list[_Switch]:
+    backends: Any = torch.backends
+    cuda, cudnn, cpu = backends.cuda.matmul, backends.cudnn, backends.mkldnn
+    if not hasattr(cuda, "fp32_precision"):  # before torch 2.9
+        return [
+            _Switch(torch.get_float32_matmul_precision, torch.set_float32_matmul_precision, "highest", "high"),
+            _Switch(partial(getattr, cudnn, "allow_tf32"), partial(setattr, cudnn, "allow_tf32"), False, True),
+        ]
+    # The older switches refuse to be read once a program has used these. The CPU's may allow it bfloat16.
+    on_gpu = [(where, "tf32") for where in (cuda, cudnn.conv, cudnn.rnn)]
+    return [
+        _Switch(partial(getattr, where, "fp32_precision"), partial(setattr, where, "fp32_precision"), "ieee", tf32)
+        for where, tf32 in [*on_gpu, (cpu.matmul, "ieee"), (cpu.conv, "ieee")]
+    ]

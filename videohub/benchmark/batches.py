@@ -1,0 +1,214 @@
+"""Views of consecutive videos in batches of a fixed number: on a CPU the same bits, whoever shares a batch."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from videohub.benchmark.arithmetic import Precision, arithmetic
+from videohub.data.views import Views
+from videohub.errors import DeviceError, UsageError
+from videohub.registry.schema import Protocol
+
+Scores = npt.NDArray[np.float32]
+
+# Input values that go through the model together on a CPU: 2 views of SlowFast 8x8 (more are slower).
+_VALUES_AT_ONCE = 2**24
+_VALUES_AT_ONCE_ELSEWHERE = 2**28
+_MOST_ON_A_CPU = 32
+_TRIAL = 2  # views whose memory is measured on a GPU
+_MOST_ON_A_GPU = 64  # more are no faster, and the last batch is padded
+_SHARE = 0.8  # of the free memory; views that wait for their batch lie there too
+
+_Key = TypeVar("_Key")
+
+
+def at_once(shape: Sequence[int], device: torch.device) -> int:
+    """Return how many views of a shape (3, T, H, W) go through a model together, by their number of values."""
+    if device.type == "cpu":
+        return min(_MOST_ON_A_CPU, max(1, _VALUES_AT_ONCE // math.prod(shape)))
+    return max(1, _VALUES_AT_ONCE_ELSEWHERE // math.prod(shape))
+
+
+def fitting(free: int, for_trial: int) -> int:
+    """Return how many views fit into `free` bytes of a GPU, where a trial batch needed `for_trial` bytes."""
+    return max(1, min(_MOST_ON_A_GPU, int(free * _SHARE) * _TRIAL // max(1, for_trial)))
+
+
+def probabilities(
+    model: nn.Module, batch: Tensor, boxes: Tensor | None, protocol: Protocol, precision: Precision
+) -> Tensor:
+    """Return float32 probabilities, on the model's device, of a batch (B, 3, T, H, W), with boxes (K, 5) where given.
+
+    Whatever the network computes in, the activation computes in float32.
+    """
+    device = device_of(model)
+    with torch.inference_mode():
+        batch = batch.to(device, memory_format=torch.channels_last_3d)
+        with arithmetic(precision, device):
+            logits = model(batch) if boxes is None else model(batch, boxes.to(device))
+        logits = logits.float()
+        return logits.softmax(dim=1) if protocol.activation == "softmax" else logits.sigmoid()
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """Return where a model's weights are."""
+    return next(model.parameters()).device
+
+
+class Batches:
+    """Fills views of consecutive videos into batches and hands the probabilities back video by video.
+
+    Kernels are chosen by the shape of a batch, so a view's probabilities depend on the number N of views in it, in
+    their last bits; on its row and on the other rows they do not (CPU, tested for every family of networks). Hence N
+    is fixed for a shape of views, and a last batch is filled up: interrupted, sharded and plain runs agree bit for bit.
+
+    On a CPU N follows from the shape alone. Boxes go one view a batch there: the classifier's kernel sees their number.
+    On a GPU a batch of 2 shows how much memory a view needs and N follows from what is free; where that runs out
+    nevertheless, N is halved and the same views go again.
+    """
+
+    def __init__(self, model: nn.Module, protocol: Protocol, precision: Precision, *, size: int | None = None) -> None:
+        """Set up for a model; `size` is N for views of any shape, None: as above. Raises: UsageError if below 1."""
+        if size is not None and size < 1:
+            raise UsageError(f"batch: found {size}, expected at least 1 view")
+        self._model, self._protocol, self._size = model, protocol, size
+        self._device = device_of(model)
+        self.precision = precision
+        self._to_measure: set[tuple[int, ...]] = set()
+        self.sizes: dict[tuple[int, ...], int] = {}  # N by the shape of a view, (3, T, H, W), as last used
+
+    def scored(self, videos: Iterable[tuple[_Key, Views | None]]) -> Iterator[tuple[_Key, Scores | None]]:
+        """Yield the probabilities of each video in turn, one row a view or, where it has boxes, one row a box.
+
+        A video without views passes through. Raises: DeviceError if one view alone does not fit into the memory.
+        """
+        open_videos: deque[_Video[_Key]] = deque()
+        rows: list[_Row] = []
+        for key, views in videos:
+            video = _Video(key, None if views is None else [None] * len(views))
+            open_videos.append(video)
+            if views is not None and video.parts is not None:
+                if rows and rows[0].shape != views.shape[1:]:
+                    self._run(rows, to_the_last=True)
+                rows += [_Row(views, number, video.parts) for number in range(len(views))]
+                self._run(rows, to_the_last=False)
+            while open_videos and open_videos[0].complete:
+                yield open_videos.popleft().result()
+        self._run(rows, to_the_last=True)
+        for video in open_videos:
+            yield video.result()
+
+    def _run(self, rows: list[_Row], *, to_the_last: bool) -> None:
+        """Score full batches, and also the rest if it goes `to_the_last`; scored rows leave the list."""
+        while rows:
+            size = self._batch_size(rows[0])
+            if len(rows) < size and not to_the_last:
+                return
+            if (scores := self._attempt(rows[:size], size)) is None:
+                self._halve(rows[0].shape, size)
+                continue
+            for row, part in zip(rows, scores):  # noqa: B905  # there may be more rows than fit into this batch
+                row.parts[row.number] = part
+            del rows[:size]
+
+    def _batch_size(self, row: _Row) -> int:
+        if row.shape not in self.sizes:
+            if self._size is not None:
+                size = self._size
+            elif self._device.type == "cpu":
+                size = 1 if row.views.boxes is not None else at_once(row.shape, self._device)
+            else:
+                size = _TRIAL
+                self._to_measure.add(row.shape)
+            self.sizes[row.shape] = size
+        return self.sizes[row.shape]
+
+    def _attempt(self, rows: list[_Row], size: int) -> list[Scores] | None:
+        """Score some rows in a batch of `size`; None if they do not fit into the memory."""
+        try:
+            if rows[0].shape in self._to_measure:
+                return self._measured(rows)
+            return self._scores(rows, size)
+        except torch.OutOfMemoryError:
+            return None
+
+    def _scores(self, rows: list[_Row], size: int) -> list[Scores]:
+        views = [row.views[row.number] for row in rows]
+        views += [views[-1]] * (size - len(rows))
+        boxes = [_in_batch(row.views.boxes, position) for position, row in enumerate(rows)]
+        given = [each for each in boxes if each is not None]
+        found: Scores = (
+            probabilities(
+                self._model, torch.stack(views), torch.cat(given) if given else None, self._protocol, self.precision
+            )
+            .cpu()
+            .numpy()
+        )
+        ends = np.cumsum([1 if each is None else len(each) for each in boxes])
+        return [found[end - (1 if each is None else len(each)) : end] for each, end in zip(boxes, ends, strict=True)]
+
+    def _measured(self, rows: list[_Row]) -> list[Scores]:
+        """Score the first rows of a shape on a GPU, and let what they needed say how many go together from now on."""
+        torch.cuda.reset_peak_memory_stats(self._device)
+        before = torch.cuda.memory_allocated(self._device)
+        scores = self._scores(rows, _TRIAL)
+        needed = torch.cuda.max_memory_allocated(self._device) - before
+        unused = torch.cuda.memory_reserved(self._device) - torch.cuda.memory_allocated(self._device)
+        free = torch.cuda.mem_get_info(self._device)[0] + unused
+        self.sizes[rows[0].shape] = fitting(free, needed)
+        self._to_measure.remove(rows[0].shape)
+        return scores
+
+    def _halve(self, shape: tuple[int, ...], size: int) -> None:
+        if size == 1:
+            raise DeviceError(
+                f"{self._device}: one view of {' x '.join(map(str, shape))} values does not fit into the memory that "
+                "is free; end what else runs there, or use the CPU"
+            )
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
+        self._to_measure.discard(shape)
+        self.sizes[shape] = size // 2
+
+
+@dataclass(frozen=True, eq=False)
+class _Video(Generic[_Key]):
+    """A video on its way; `parts` are the probabilities of its views as far as they are known."""
+
+    key: _Key
+    parts: list[Scores | None] | None
+
+    @property
+    def complete(self) -> bool:
+        return self.parts is None or all(part is not None for part in self.parts)
+
+    def result(self) -> tuple[_Key, Scores | None]:
+        known = [part for part in self.parts or [] if part is not None]
+        return self.key, np.concatenate(known) if known else None
+
+
+@dataclass(frozen=True, eq=False)
+class _Row:
+    """A view of a video, and where its probabilities go."""
+
+    views: Views
+    number: int
+    parts: list[Scores | None]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.views.shape[1:]
+
+
+def _in_batch(boxes: Tensor | None, position: int) -> Tensor | None:
+    """Return boxes (K, 4) with the row that their view has in the batch in front, (K, 5)."""
+    return None if boxes is None else torch.cat([boxes.new_full((len(boxes), 1), position), boxes], dim=1)

@@ -1,0 +1,265 @@
+"""A pool of decoder processes: one that hangs or crashes costs the video it was at, never the run."""
+
+from __future__ import annotations
+
+import math
+import selectors
+import time
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Generic, TypeVar
+
+from videohub.benchmark import messages
+from videohub.benchmark.messages import Answer, Received, Setup, Task
+from videohub.benchmark.processes import COMMAND, DecoderProcess
+from videohub.data.decoded import Decoded, decode
+from videohub.data.samples import Source
+from videohub.errors import DeviceError, UsageError, VideoError
+from videohub.registry.schema import Clip, Protocol
+
+_TASKS_EACH = 2  # at a process: the one it is at, and the next, so that it need not wait while a model computes
+_FAILED_STARTS = 3  # in a row
+_MOST_WAITING = 4 << 30  # bytes of decoded frames; at Kinetics' size, 80 MB a video, 2 x 25 processes stay below it
+_LONGEST_WAIT_S = 3600.0  # selectors cannot wait much longer at once
+_MOST_RESIDENT = 1 << 30  # bytes of memory of a process
+
+_Key = TypeVar("_Key")
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a source has no frames."""
+
+    reason: str
+
+
+def decode_all(
+    sources: Iterable[tuple[_Key, Source]], protocol: Protocol, clip: Clip, *, workers: int, patience_s: float = 120
+) -> Generator[tuple[_Key, Decoded | Failure], None, None]:
+    """Yield each source's frames, or why there are none, in the order of the sources.
+
+    Args:
+        sources: Each with the caller's name for it; they are taken as they are needed.
+        protocol: How to decode.
+        clip: Frames that the network is given.
+        workers: Processes that decode, see `DecoderPool`; they end with this generator. 0: this process, unprotected.
+        patience_s: Seconds that a process may spend on one source.
+    """
+    if workers:
+        with DecoderPool(protocol, clip, workers=workers, patience_s=patience_s) as pool:
+            yield from pool.decoded(sources)
+        return
+    for key, source in sources:
+        try:
+            decoded = decode(source, protocol, clip)
+        except (UsageError, VideoError) as error:
+            yield key, Failure(str(error))
+        else:
+            yield key, decoded
+
+
+class DecoderPool:
+    """Processes that decode ahead of those who use the frames. Use it in a `with`: leaving that ends the processes.
+
+    A process that has kept more than 1 GiB for itself after a video is replaced, so that a leak in a decoder cannot
+    take the machine down. One has 23 MB without torch and 300 MB with it, which it loads where large frames are made
+    smaller at once; a soak of 8,000 videos found 0.4 MB more after each thousand, and levelling off
+    (benchmarks/results/soak.json). Only Linux tells.
+    """
+
+    def __init__(
+        self,
+        protocol: Protocol,
+        clip: Clip,
+        *,
+        workers: int,
+        patience_s: float = 120,
+        start_s: float = 60,
+        command: Sequence[str] = COMMAND,
+        most_waiting: int = _MOST_WAITING,
+        most_resident: int = _MOST_RESIDENT,
+    ) -> None:
+        """Set up a pool; processes start when there is something to decode.
+
+        Args:
+            protocol: How to decode.
+            clip: Frames that the network is given.
+            workers: Number of processes, at least 1.
+            patience_s: Seconds that one source may take before it is given up.
+            start_s: Seconds that a process may take to get ready.
+            command: What to start, for tests.
+            most_waiting: Bytes of decoded frames that may wait; no source is begun while there are more.
+            most_resident: Bytes of memory that a process may have kept before it is replaced.
+        Raises: UsageError if a number is out of its range.
+        """
+        if workers < 1 or patience_s <= 0:
+            raise UsageError(f"decoders: workers={workers}, patience_s={patience_s:g}: both must be above 0")
+        self._setup, self._workers = Setup(protocol, clip), workers
+        self._patience_s, self._start_s = patience_s, start_s
+        self._command, self._most_waiting, self._most_resident = command, most_waiting, most_resident
+        self._processes: dict[DecoderProcess, deque[_Job]] = {}  # what each has been given, in order
+        self._failed_starts = 0
+        self._selector = selectors.DefaultSelector()
+
+    def __enter__(self) -> DecoderPool:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End all processes, whatever they are at."""
+        for process in list(self._processes):
+            self._end(process)
+        self._selector.close()
+
+    def decoded(self, sources: Iterable[tuple[_Key, Source]]) -> Iterator[tuple[_Key, Decoded | Failure]]:
+        """Yield each source's frames, or why there are none, in the order of the sources.
+
+        At most 2 x workers sources are in flight: handed to a process, or decoded and waiting to be asked for.
+        Raises: DeviceError if processes end as soon as they are started, three in a row.
+        """
+        rest = iter(sources)
+        flight: deque[_Keyed[_Key]] = deque()
+        unassigned: deque[_Job] = deque()
+        exhausted = False
+        while True:
+            unassigned.extendleft(reversed(self._listen(wait=False)))
+            while not exhausted and len(flight) < _TASKS_EACH * self._workers and self._has_room(flight):
+                try:
+                    key, source = next(rest)
+                except StopIteration:
+                    exhausted = True
+                else:
+                    flight.append(_Keyed(key, _Job(source)))
+                    unassigned.append(flight[-1].job)
+            if not flight:
+                return
+            self._assign(unassigned)
+            if (outcome := flight[0].job.outcome) is None:
+                unassigned.extendleft(reversed(self._listen(wait=True)))
+            else:
+                yield flight.popleft().key, outcome
+
+    def _has_room(self, flight: Iterable[_Keyed[_Key]]) -> bool:
+        outcomes = (keyed.job.outcome for keyed in flight)
+        return sum(each.frames.nbytes for each in outcomes if isinstance(each, Decoded)) <= self._most_waiting
+
+    def _assign(self, unassigned: deque[_Job]) -> None:
+        """Hand jobs to idle processes, start those that are missing, and give the others their next job."""
+        while unassigned:
+            active = [process for process in self._processes if not process.retiring]
+            free = [process for process in active if process.ready and len(self._processes[process]) < _TASKS_EACH]
+            process = min(free, key=lambda each: len(self._processes[each]), default=None)
+            idle = process is not None and not self._processes[process]
+            enough = sum(not each.ready for each in active) >= len(unassigned)  # are starting and will be idle
+            if not idle and not enough and len(active) < self._workers:
+                self._start()
+            elif process is None or (enough and not idle):
+                return
+            else:
+                self._give(process, unassigned.popleft())
+
+    def _give(self, process: DecoderProcess, job: _Job) -> None:
+        jobs = self._processes[process]
+        if not jobs:
+            process.began = time.monotonic()
+        jobs.append(job)
+        process.give(Task(job.source))
+
+    def _start(self) -> None:
+        process = DecoderProcess(self._command, self._setup)
+        self._processes[process] = deque()
+        self._selector.register(process, selectors.EVENT_READ)
+
+    def _listen(self, *, wait: bool) -> list[_Job]:
+        """Take in what processes have sent, end those that take too long, and return the jobs they had not begun."""
+        returned: list[_Job] = []
+        timeout = max(0.0, min([_LONGEST_WAIT_S, *map(self._time_left, self._processes)])) if wait else 0.0
+        while events := self._selector.select(timeout):
+            for selected, _ in events:
+                process: DecoderProcess = selected.fileobj  # type: ignore[assignment]  # it is what was registered
+                message = process.receive()
+                returned += self._dead(process) if message is None else self._answered(process, message)
+            timeout = 0.0
+        for process in list(self._processes):
+            if self._time_left(process) <= 0:
+                returned += self._late(process)
+        return returned
+
+    def _time_left(self, process: DecoderProcess) -> float:
+        """Return the seconds that a process has left for what it is doing; infinite if that is nothing."""
+        allowed = self._patience_s if process.ready else self._start_s
+        if process.ready and not self._processes[process]:
+            return math.inf
+        return process.began + allowed - time.monotonic()
+
+    def _answered(self, process: DecoderProcess, message: Received) -> list[_Job]:
+        answer = message.read(Answer)
+        process.began = time.monotonic()
+        if not process.ready:
+            process.ready, self._failed_starts = True, 0
+            return []
+        job = self._processes[process].popleft()
+        if answer.decoded is None:
+            job.outcome = Failure(answer.failure or "the decoder process gave no reason")
+        else:
+            job.outcome = messages.unpack(answer.decoded, message.payload)
+        if answer.resident > self._most_resident:
+            process.retiring = True
+        if process.retiring and not self._processes[process]:
+            self._end(process)
+        return []
+
+    def _dead(self, process: DecoderProcess) -> list[_Job]:
+        """Blame the job that it was at; one that was never ready counts as a failed start."""
+        how = process.death()
+        if not process.ready:
+            self._count_failed_start(how)
+        jobs = self._end(process)
+        if jobs:
+            jobs.popleft().outcome = Failure(f"the decoder process {how}")
+        return list(jobs)
+
+    def _late(self, process: DecoderProcess) -> list[_Job]:
+        if not process.ready:
+            self._count_failed_start(f"was not ready after {self._start_s:g} s")
+        jobs = self._end(process)
+        if jobs:
+            jobs.popleft().outcome = Failure(f"decoding took longer than {self._patience_s:g} s")
+        return list(jobs)
+
+    def _count_failed_start(self, how: str) -> None:
+        self._failed_starts += 1
+        if self._failed_starts >= _FAILED_STARTS:
+            raise DeviceError(
+                f"{_FAILED_STARTS} decoder processes in a row failed to start; the last one {how}\n"
+                f"  They are started as: {' '.join(self._command)}\n"
+                "  Mend this installation, or decode without them (workers=0)."
+            )
+
+    def _end(self, process: DecoderProcess) -> deque[_Job]:
+        """Take a process out of the pool and return the jobs that it still had."""
+        self._selector.unregister(process)
+        process.end()
+        return self._processes.pop(process)
+
+
+@dataclass(eq=False)
+class _Job:
+    """A source on its way through the pool, and in the end what became of it."""
+
+    source: Source
+    outcome: Decoded | Failure | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class _Keyed(Generic[_Key]):
+    """A job and the caller's name for it."""
+
+    key: _Key
+    job: _Job

@@ -1,0 +1,138 @@
+"""Which precision a run computes in: tried beside float32 on a few samples before any time is spent on the others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from itertools import islice
+
+import msgspec
+import numpy as np
+import torch
+from torch import nn
+
+from videohub.benchmark.arithmetic import AUTO, Precision, possible
+from videohub.benchmark.batches import Batches, Scores, device_of
+from videohub.benchmark.decoders import Failure, decode_all
+from videohub.data.samples import Sample
+from videohub.data.views import Views, views_of
+from videohub.errors import DataError, DeviceError
+from videohub.registry.schema import Clip, Protocol
+
+SAMPLES = 4  # that are compared
+TRIED = 32  # samples at most, until so many have been decoded
+
+# Largest difference of a probability that may be. Of 11 golden networks, at full size with three clips each and every
+# operation rounded, ten came to at most 0.007 in bf16 and 0.001 in fp16, the non-local I3D to 0.048 and 0.003. No first
+# class differed. (Rounding so gave what autocast on a CPU gives, tried on small networks; autocast itself takes hours.)
+LIMITS = {"tf32": 0.02, "bf16": 0.1, "fp16": 0.02}
+
+
+class Trial(msgspec.Struct, frozen=True):
+    """A reduced precision beside float32, on the same views."""
+
+    precision: Precision
+    views: int
+    largest_difference: float  # of a probability; infinite where one is not a number
+    changed_top1: int  # views with another first class, though float32's margin is above the largest difference
+
+    @property
+    def agrees(self) -> bool:
+        """Return whether the precision may be used instead of float32."""
+        return self.largest_difference <= LIMITS[self.precision] and not self.changed_top1
+
+    def __str__(self) -> str:
+        return (
+            f"{self.precision} against fp32 on {self.views} views: probabilities differ by at most "
+            f"{self.largest_difference:.2g} (limit {LIMITS[self.precision]:g}), and {self.changed_top1} first classes "
+            "(limit 0)"
+        )
+
+
+class Settled(msgspec.Struct, frozen=True):
+    """The precision of a run and, in words, why it is that one."""
+
+    name: Precision
+    reason: str
+    trial: Trial | None = None
+
+
+def settle(
+    wanted: str,
+    model: nn.Module,
+    protocol: Protocol,
+    clip: Clip,
+    samples: Iterable[Sample],
+    *,
+    workers: int = 1,
+    patience_s: float = 120,
+) -> Settled:
+    """Decide in which precision a run computes.
+
+    Args:
+        wanted: `fp32`, `tf32`, `bf16`, `fp16`, or `auto`: fp32 on a CPU, fp16 on a GPU if it agrees with fp32.
+        model: On the device of the run.
+        protocol: How the samples are tested.
+        clip: Frames that the network is given.
+        samples: Those of the run; the first few that can be decoded are scored in both precisions.
+        workers: Processes to decode them; 0: this one.
+        patience_s: Seconds that one sample may take.
+    Raises: UsageError if nothing is called so; DeviceError if the device cannot compute so, or what it computes differs
+        too much from fp32; DataError if no sample can be decoded to try it on.
+    """
+    device = device_of(model)
+    if wanted == AUTO and device.type == "cpu":
+        return Settled("fp32", "auto: fp32 is what CPUs are fast in")
+    precision = possible("fp16" if wanted == AUTO else wanted, device)
+    if precision == "fp32":
+        return Settled(precision, "asked for")
+    trial = try_out(precision, model, protocol, _a_few(protocol, clip, samples, workers, patience_s, device))
+    if wanted == AUTO:
+        return Settled("fp16" if trial.agrees else "fp32", f"auto: {trial}", trial)
+    if not trial.agrees:
+        raise DeviceError(f"precision {precision}: this network cannot be run so; {trial}. Choose fp32.")
+    return Settled(precision, f"asked for; {trial}", trial)
+
+
+def try_out(precision: Precision, model: nn.Module, protocol: Protocol, videos: Sequence[Views]) -> Trial:
+    """Score videos in float32 and in another precision, and compare the probabilities of every view."""
+    exact, reduced = (_scores(model, protocol, each, videos) for each in ("fp32", precision))
+    return compare(precision, exact, reduced)
+
+
+def compare(precision: Precision, exact: Scores, reduced: Scores) -> Trial:
+    """Compare probabilities (rows, classes) of the same rows; `exact` are float32's."""
+    if not (np.isfinite(exact).all() and np.isfinite(reduced).all()):
+        return Trial(precision, len(exact), float("inf"), 0)
+    largest = float(np.abs(exact - reduced).max(initial=0))
+    second, first = np.sort(exact, axis=1)[:, -2:].T if exact.shape[1] > 1 else (0 * exact[:, 0], exact[:, 0])
+    changed = (exact.argmax(axis=1) != reduced.argmax(axis=1)) & (first - second > largest)
+    return Trial(precision, len(exact), largest, int(changed.sum()))
+
+
+def _scores(model: nn.Module, protocol: Protocol, precision: Precision, videos: Sequence[Views]) -> Scores:
+    scored = Batches(model, protocol, precision).scored(enumerate(videos))
+    return np.concatenate([scores for _, scores in scored if scores is not None])
+
+
+def _a_few(
+    protocol: Protocol, clip: Clip, samples: Iterable[Sample], workers: int, patience_s: float, device: torch.device
+) -> list[Views]:
+    sources = ((sample.name, sample.source) for sample in islice(samples, TRIED))
+    found: list[Views] = []
+    reasons: list[str] = []
+    workers = min(workers, SAMPLES)
+    with closing(decode_all(sources, protocol, clip, workers=workers, patience_s=patience_s)) as decoded:
+        for name, outcome in decoded:
+            if isinstance(outcome, Failure):
+                reasons.append(f"{name}: {outcome.reason}")
+            else:
+                found.append(views_of(outcome, protocol, device))
+            if len(found) == SAMPLES:
+                break
+    if not found:
+        raise DataError(
+            "precision: none of the first samples could be decoded to try it on; "
+            f"{reasons[0] if reasons else 'there are no samples'}"
+        )
+    return found
