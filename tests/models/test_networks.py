@@ -110,6 +110,14 @@ def test_a_detection_network_exports_as_one_graph():
     assert torch.allclose(exported.module()(clip, boxes), net(clip, boxes), atol=1e-5)
 
 
+def test_boxes_keep_their_place_in_half_precision():
+    """Column 301 alone is bright; a box from there to 302 lies half on it. bfloat16 knows only 300 and 302."""
+    head = DetectionHead([1], resolution=1, aligned=False, stride=1, num_classes=2, activation="sigmoid")
+    features = torch.zeros(1, 1, 1, 4, 400, dtype=torch.bfloat16)
+    features[..., 301] = 1
+    assert head.features([features], torch.tensor([[0, 301.0, 0.0, 302.0, 2.0]])).tolist() == [[0.5]]
+
+
 @torch.no_grad()
 def test_a_detection_network_gives_one_row_a_box_in_their_order():
     net = network("slow", head={"kind": "roi_max", "resolution": 7, "aligned": False},

@@ -136,8 +136,8 @@ class DetectionHead(nn.Module):
             raise ValueError(f"boxes: found {found}, expected (K, 5): batch index, x1, y1, x2, y2 in input pixels")
         regions = [
             roi_align(
-                features.mean(dim=2),
-                boxes.to(features.dtype),
+                features.mean(dim=2).float(),  # under autocast too: half precision would round boxes to 2 pixels
+                boxes.float(),
                 self.resolution,
                 spatial_scale=1 / self.stride,
                 sampling_ratio=0,  # as many samples as a bin is wide
