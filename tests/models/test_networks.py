@@ -5,7 +5,7 @@ import torch
 
 from tests.golden import synth
 from videohub import models
-from videohub.models.heads import average_activations
+from videohub.models.heads import DetectionHead, average_activations
 from videohub.models.slowfast import slow_frames
 
 WINDOW = {"kind": "average_window", "window": 2}  # a training crop of 64

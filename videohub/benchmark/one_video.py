@@ -49,5 +49,5 @@ def score_video(model: nn.Module, views: Views, protocol: Protocol) -> Tensor:
 
 
 def join_views(scores: Tensor, ensemble: Literal["sum", "max"]) -> Tensor:
-    """Return one score a class, (classes,), for the probabilities of a video's views (V, classes), as runs join them."""
+    """Return one score a class, (classes,), for the probabilities of a video's views (V, classes), as runs do."""
     return torch.from_numpy(runs.join_views(scores.numpy(), ensemble))
