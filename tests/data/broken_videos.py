@@ -92,9 +92,9 @@ def empty(folder: Path) -> Path:
     return _written(folder / "empty.mp4", b"")
 
 
-@kind("fails", "the file is empty")
+@kind("fails", "this is a pipe or a device")
 def pipe(folder: Path) -> Path:
-    """A named pipe that nobody writes to: whoever opens it waits for ever. It has a size of 0."""
+    """A named pipe that nobody writes to: whoever opens it waits for ever."""
     path = folder / "pipe.mp4"
     os.mkfifo(path)
     return path

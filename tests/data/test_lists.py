@@ -62,6 +62,7 @@ def test_relative_paths_start_at_the_root_and_absolute_ones_stay(write, tmp_path
         (" 3\n", r"line 1: expected a path and a label, found '3'"),
         ("a.mp4 400\n", r"line 1: label 400 is out of range; 400 classes have labels 0 to 399"),
         ("a.mp4 -1\n", r"line 1: label -1 is out of range"),
+        pytest.param(f"a.mp4 {'9' * 5000}\n", r"line 1: label 99999999… is out of range", id="a label of 5000 digits"),
         ("a.mp4 1\nb.mp4 2\na.mp4 1\n", r"line 3: 'a\.mp4' already stands on line 1"),
         ("a.mp4 1\n./a.mp4 2\n", r"line 2: '\./a\.mp4' already stands on line 1"),
         ("\n\n", r"val\.csv: the list holds no videos"),

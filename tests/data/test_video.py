@@ -57,6 +57,14 @@ def test_a_folder_is_misuse(tmp_path):
         decode(tmp_path)
 
 
+def test_a_pipe_is_misuse_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.mp4")
+    with pytest.raises(
+        UsageError, match=r"pipe\.mp4: this is a pipe or a device; the name of a file was expected: video"
+    ):
+        decode(tmp_path / "pipe.mp4")
+
+
 @pytest.mark.parametrize("name", ["n" * 300, "zero\0byte.mp4", "folder\0/video.mp4"])
 def test_a_path_that_cannot_be_is_misuse(tmp_path, name):
     with pytest.raises(UsageError) as refusal:

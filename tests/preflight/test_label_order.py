@@ -45,6 +45,11 @@ def test_folders_called_as_classes_in_any_spelling_prove_the_order():
     assert judged({folder: [number] * 2 for number, folder in enumerate(FOLDERS)}) == (Folders(10, 10, None, None), [])
 
 
+def test_classes_may_be_named_in_any_script():
+    videos = samples({"吃苹果": [0], "喝水": [0]})
+    assert compare_folders(videos, lambda: ("吃苹果", "喝水")) == Folders(2, 1, None, None)
+
+
 def test_labels_that_count_from_one_are_recognised():
     folders, findings = judged({folder: [number + 1] * 2 for number, folder in enumerate(FOLDERS)})
     assert folders == Folders(10, 0, 1, None)

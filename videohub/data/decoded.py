@@ -113,15 +113,8 @@ def _from_frame_list(source: FrameList, protocol: Protocol, clip: Clip) -> Decod
 
 def _from_key_frame(source: KeyFrame, protocol: Protocol, clip: Clip) -> Decoded:
     """Read the images around the key frame, and bring them and the boxes to the protocol's size."""
-    total = len(source.frames)
-    if not 0 <= source.centre < total:
-        raise VideoError(
-            f"{source.frames.folder}: the key frame is number {source.centre + 1} of its list, which ends at {total}; "
-            "the video's list is cut short"
-        )
-    clips = [
-        keyframe_indices(source.centre, frames=clip.frames, sampling_rate=clip.sampling_rate, num_frames=total),
-    ]
+    rate, total = clip.sampling_rate, len(source.frames)
+    clips = [keyframe_indices(source.centre, frames=clip.frames, sampling_rate=rate, num_frames=total)]
     rows = _rows(clips)
     store = FrameStore(source.frames.folder, protocol, most=len(rows))
     for picture in read_listed(source.frames, rows):

@@ -18,7 +18,7 @@ def read_image(path: str | Path) -> npt.NDArray[np.uint8]:
     Pillow decodes it, as in the original's image tests; it is there because torchvision needs it (torchvision's own
     decoders are to be removed).
 
-    Raises: UsageError if there is no such file or it is a folder; VideoError if it is empty or no image.
+    Raises: UsageError if it is no file: absent, a folder, a pipe; VideoError if it is empty or no image.
     """
     file = existing_file(path, "image")
     if file.stat().st_size == 0:

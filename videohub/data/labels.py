@@ -27,6 +27,11 @@ def class_names(label_set: str) -> tuple[str, ...]:
     return tuple(entry["name"] if isinstance(entry, dict) else entry for entry in sets[label_set])
 
 
+def squeezed(name: str) -> str:
+    """Return a class's name as it survives any way to make it a folder's: letters and digits, in any script."""
+    return "".join(filter(str.isalnum, name.casefold()))
+
+
 def _torchvision_names(label_set: str) -> tuple[str, ...]:
     """Read the names that torchvision keeps beside its own weights; nothing is downloaded."""
     if label_set == "imagenet1k":

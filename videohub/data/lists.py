@@ -10,6 +10,8 @@ from pathlib import Path
 from videohub.data.paths import existing_file
 from videohub.errors import DataError, UsageError
 
+_DIGITS = 9  # of a label; Python refuses to read thousands
+
 
 @dataclass(frozen=True)
 class Item:
@@ -72,9 +74,10 @@ def _item(line: str, where: str, folder: Path, num_classes: int) -> Item:
     name, label = _unquoted(found["name"]), _unquoted(found["label"])
     if not re.fullmatch(r"-?[0-9]+", label):
         raise DataError(f"{where}: the label {label!r} is not an integer; a line is `path label`, without a header")
-    if not 0 <= int(label) < num_classes:
+    if len(label) > _DIGITS or not 0 <= int(label) < num_classes:
+        shown = label if len(label) <= _DIGITS else f"{label[:8]}…"
         raise DataError(
-            f"{where}: label {label} is out of range; {num_classes} classes have labels 0 to {num_classes - 1}"
+            f"{where}: label {shown} is out of range; {num_classes} classes have labels 0 to {num_classes - 1}"
         )
     return Item(path=folder / name, label=int(label), name=name)
 

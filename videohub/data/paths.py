@@ -1,4 +1,4 @@
-"""Check that a path given by a user leads to a file with something in it, before any decoder sees it."""
+"""Check that a path given by a user leads to a file, before any decoder sees it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ def existing_file(path: str | Path, kind: str) -> Path:
     Args:
         path: What the user gave.
         kind: What the file should be, for the message: "video", "image" or "list".
-    Raises: UsageError if nothing is there, or a folder, or the path cannot be followed: a name too long for the disk,
-        a folder without permission, a zero byte.
+    Raises: UsageError if nothing is there, or a folder, or what opening could wait for without end (a pipe, a device),
+        or the path cannot be followed: a name too long for the disk, a folder without permission, a zero byte.
     """
     file = Path(path)
     try:
@@ -26,5 +26,7 @@ def existing_file(path: str | Path, kind: str) -> Path:
         reason = error.strerror if isinstance(error, OSError) else error
         raise UsageError(f"{file}: this path leads to no {kind} file: {reason}") from error
     if stat.S_ISDIR(mode):
-        raise UsageError(f"{file}: this is a folder; a {kind} file was expected")
+        raise UsageError(f"{file}: this is a folder; the name of a file was expected: {kind}")
+    if not stat.S_ISREG(mode):
+        raise UsageError(f"{file}: this is a pipe or a device; the name of a file was expected: {kind}")
     return file

@@ -123,7 +123,7 @@ def keyframe_indices(centre: int, *, frames: int, sampling_rate: int, num_frames
     """Return the frames around a key frame, which becomes position `frames / 2` of the clip.
 
     Args:
-        centre: Index of the key frame in the frame list; AVA: `(second - 900) * 30`.
+        centre: Index of the key frame in the frame list, or beyond its end; AVA: `(second - 900) * 30`.
         frames: Frames of the clip.
         sampling_rate: Exact distance between them.
         num_frames: Length of the frame list; positions outside it repeat its first or last frame.

@@ -99,8 +99,8 @@ class Video:
 def open_video(path: str | Path) -> Iterator[Video]:
     """Open a file for one pass of decoding and close it at the end of the `with` block, whatever happens.
 
-    Raises: UsageError if there is no such file or it is a folder; VideoError if it is empty, not a video, has no
-        video stream, states no frame rate, or is an AVI that was cut short.
+    Raises: UsageError if it is no file: absent, a folder, a pipe; VideoError if it is empty, not a video, has no video
+        stream, states no frame rate, or is an AVI that was cut short.
     """
     file = existing_file(path, "video")
     if file.stat().st_size == 0:

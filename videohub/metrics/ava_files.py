@@ -83,7 +83,7 @@ def read_boxes(
                     place = row[:6]
                 label = known.get(row[6])
                 if label is None:
-                    label = known[row[6]] = int(row[6])
+                    label = known[row[6]] = _label_id(row[6])
                 if scored:
                     score = _finite(row[7])
             except ValueError as error:
@@ -133,7 +133,7 @@ def read_label_map(path: FilePath) -> dict[int, str]:
             block[word["field"]] = _unquoted(word["value"])
         elif word["close"] and block is not None:
             number, name = block.get("id", block.get("label_id", "")), block.get("name", "")
-            if not re.fullmatch("[0-9]+", number) or not name:
+            if not re.fullmatch("[0-9]{1,9}", number) or not name:
                 raise DataError(f"{path}, line {line}: a block ends without a name and a numeric id: {block}")
             if int(number) in names or name in names.values():
                 raise DataError(f"{path}, line {line}: id {number} or name {name!r} was there before")
@@ -210,6 +210,14 @@ def _key(video: str, second: str) -> str:
     if not video:
         raise ValueError("the video has no name")
     return f"{video},{int(second):04d}"
+
+
+def _label_id(text: str) -> int:
+    """Read a label id."""
+    number = int(text)
+    if abs(number) >= 1 << 31:
+        raise ValueError(f"the label id {text} is no small number")
+    return number
 
 
 def _finite(text: str) -> float:

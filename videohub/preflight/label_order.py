@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import itertools
-import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 
+from videohub.data.labels import squeezed
 from videohub.data.samples import DataSet, ImageFile, Sample, VideoFile
 from videohub.preflight.findings import EXAMPLES, Classes, Finding, Folders, counted
 
@@ -39,11 +39,11 @@ def compare_folders(samples: Sequence[Sample], names: Callable[[], Sequence[str]
         return None
     outputs: dict[str, list[int]] = defaultdict(list)
     for output, name in enumerate(names()):
-        outputs[_squeezed(name)].append(output)
+        outputs[squeezed(name)].append(output)
     named = agreeing = 0
     shifts: Counter[int] = Counter()
     for folder, labels in labels_of.items():
-        if right := outputs.get(_squeezed(folder)):
+        if right := outputs.get(squeezed(folder)):
             named += labels.total()
             agreeing += sum(labels[output] for output in right)
             for label, count in labels.items():
@@ -93,10 +93,10 @@ def judge_folders(
 
 def _mislabelled(samples: Sequence[Sample], names: Sequence[str]) -> dict[str, str]:
     """Return the first samples whose folder is the name of another class."""
-    known, found = {_squeezed(name) for name in names}, {}
+    known, found = {squeezed(name) for name in names}, {}
     for sample in samples:
-        folder = _squeezed(_folder_of(sample))
-        if folder in known and folder != _squeezed(name := dict(enumerate(names)).get(sample.truth[0], "")):
+        folder = squeezed(_folder_of(sample))
+        if folder in known and folder != squeezed(name := dict(enumerate(names)).get(sample.truth[0], "")):
             found[sample.name] = f"label {sample.truth[0]} is {name!r}"
             if len(found) == EXAMPLES:
                 break
@@ -117,8 +117,3 @@ def _folder_of(sample: Sample) -> str:
     if len(sample.truth) == 1 and isinstance(sample.source, (VideoFile, ImageFile)):
         return sample.source.path.parent.name
     return ""
-
-
-def _squeezed(name: str) -> str:
-    """Return a name as it survives any way to make it a folder's: letters and digits."""
-    return re.sub("[^a-z0-9]", "", name.lower())

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import math
 import os
-import stat
 import struct
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from videohub.data.paths import existing_file
 from videohub.errors import VideoError, VideohubError
 
 if TYPE_CHECKING:
@@ -63,19 +63,11 @@ def look(job: Job) -> Probe:
     try:
         if job.kind == "frames":
             return _look_at_frames(path, os.fsdecode(job.names).split("\n"), deep=job.deep)
-        if _is_no_file(path):
-            return Probe(problem="this is a pipe or a device, a file was expected", passing=True)
         return _look_at_image(path, job.deep) if job.kind == "image" else _look_at_video(path, job.deep)
     except VideohubError as error:
         return Probe(problem=_reason(error, path), passing=not isinstance(error, VideoError), deep=job.deep)
     except OSError as error:
         return Probe(problem=f"cannot be read: {error.strerror or error}", passing=True)
-
-
-def _is_no_file(path: Path) -> bool:
-    """Tell whether opening this could wait for ever; a folder is left to the reader, which names it."""
-    mode = path.stat().st_mode
-    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
 
 
 def _reason(error: VideohubError, path: Path) -> str:
@@ -194,10 +186,10 @@ def _look_at_image(path: Path, deep: bool) -> Probe:
 
 
 def _image_size(path: Path, deep: bool) -> tuple[int, int]:
-    """Return width and height of an image. Raises: VideoError; OSError if it cannot be opened at all."""
+    """Return width and height of an image. Raises: UsageError, VideoError; OSError if it may not be opened."""
     from PIL import Image
 
-    if path.stat().st_size == 0:
+    if existing_file(path, "image").stat().st_size == 0:
         raise VideoError(f"{path}: the file is empty (0 bytes)")
     with path.open("rb") as file:
         try:
@@ -223,7 +215,7 @@ def _look_at_frames(folder: Path, names: list[str], *, deep: bool) -> Probe:
     for name in chosen[1:]:
         try:
             unlike += _image_size(folder / name, deep) != first
-        except VideoError as error:
+        except VideohubError as error:
             damage = damage or f"{name}: {_reason(error, folder / name)}"
     return Probe(
         damage=damage,

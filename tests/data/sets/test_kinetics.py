@@ -134,6 +134,11 @@ def test_a_folder_of_classes_is_read_in_the_order_of_its_names(put, read, place)
     )
 
 
+def test_a_folder_may_have_lost_the_signs_of_its_class(put, read):
+    put(["fencing_sport/a.mp4"])
+    assert [sample.truth for sample in read(K600).samples] == [(FENCING,)]
+
+
 def test_two_folders_of_one_class_or_none_with_videos_are_refused(put, read):
     put(["playing laser tag/a.txt"])
     with pytest.raises(DataError, match=r"its folders of classes, playing laser tag the first, hold no files"):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from videohub.data.labels import class_names
+from videohub.data.labels import class_names, squeezed
 from videohub.data.lists import read_list
 from videohub.data.samples import DataSet, ImageFile, Sample, VideoFile
 from videohub.data.sets.class_folders import IMAGES, folders_in, samples_in
@@ -76,7 +76,7 @@ def _official(file: Path, root: Path | None, record: Record, notes: tuple[str, .
 
 def _rows(file: Path, names: Sequence[str], splits: Sequence[str]) -> tuple[dict[str, int], list[str]]:
     """Return the class of each video of a split, and the videos of other splits, if there is a column for it."""
-    classes = {_plain(name): index for index, name in enumerate(names)}
+    classes = {squeezed(name): index for index, name in enumerate(names)}
     labels: dict[str, int] = {}
     others: list[str] = []
     for number, row in table(file, _COLUMNS):
@@ -89,11 +89,11 @@ def _rows(file: Path, names: Sequence[str], splits: Sequence[str]) -> tuple[dict
         if row.get("split", splits[0]) not in splits:
             others.append(video)
             continue
-        if _plain(row["label"]) not in classes:
+        if squeezed(row["label"]) not in classes:
             raise DataError(f"{where}: no class is called {row['label']!r}; the first of {len(names)} is {names[0]!r}")
         if video in labels:
             raise DataError(f"{where}: {video} already stands on an earlier line; each video must count once")
-        labels[video] = classes[_plain(row["label"])]
+        labels[video] = classes[squeezed(row["label"])]
     if not labels:
         raise DataError(f"{file}: no row is of the split {splits[0]}")
     return labels, others
@@ -118,17 +118,13 @@ def _of_class_folders(data: Path, record: Record) -> DataSet:
 
 
 def _folders_of_classes(place: Path, labels: str) -> dict[Path, int]:
-    """Return the folders that are named for classes, sorted, with their classes; spaces or underscores, in any case."""
+    """Return the folders that are named for classes, sorted, with their classes; only letters and digits count."""
     found = folders_in(place)
     if not found:  # the names of Kinetics-400 come with torchvision, which takes seconds to import
         return {}
-    classes = {_plain(name): index for index, name in enumerate(class_names(labels))}
-    folders = {folder: classes[_plain(folder.name)] for folder in found if _plain(folder.name) in classes}
+    classes = {squeezed(name): index for index, name in enumerate(class_names(labels))}
+    folders = {folder: classes[squeezed(folder.name)] for folder in found if squeezed(folder.name) in classes}
     if len(set(folders.values())) < len(folders):
         twice = next(one for one in folders for other in folders if one != other and folders[one] == folders[other])
         raise DataError(f"{twice}: another folder in {place} is named for the same class")
     return folders
-
-
-def _plain(name: str) -> str:
-    return name.replace("_", " ").casefold()
