@@ -49,6 +49,7 @@ def test_square_brackets_in_a_note_are_printed_and_not_taken_for_colours(run):
         (["fetch", "slowfast_r101_8x8"], 4, "never released"),
         (["predict", "nowhere.mp4", "--model", "slow_r50_4x16_ava22"], 2, "needs a classifier"),
         (["verify", "slow_r50_8x8"], 2, "--data"),
+        (["report", "nowhere", "--benchmark", "org/kinetics400", "top1"], 2, "found no --card"),
         (["no-such-verb"], 2, "No such command"),
         (["convert", "nowhere.pkl", "--model", "slow_r50_8x8", "-o", "x"], 2, "nowhere.pkl"),
     ],

@@ -12,6 +12,7 @@ from videohub.metrics.intervals import wilson_interval
 from videohub.metrics.sequences import hits_sequence
 
 TOLERANCE = 0.3  # points; what the zoo's maintainers put down to the conversion of weights (their issue 28)
+FEWEST = 30  # videos; drawn again and again, fewer than that show less chance than there is
 RESOLUTION = 5.0  # points; an interval wider than ± this agrees with too much to mean anything
 
 Answer = Literal["consistent", "inconsistent", "insufficient data"]
@@ -59,6 +60,7 @@ def compare_map(
     bounds: tuple[float, float],
     scored: int,
     missing: int,
+    videos: int,
 ) -> Comparison:
     """Compare a mean average precision with the published one.
 
@@ -71,13 +73,26 @@ def compare_map(
         scored: Videos that were scored.
         missing: Videos that are listed but could not be scored, or were left out of a sample: a mean average
             precision of fewer videos is another quantity, a higher one, so these are never to be passed over.
+        videos: Videos that the bootstrap drew from; in AVA a video is many samples. Fewer than `FEWEST` say nothing.
     Raises: ValueError if nothing was scored.
     """
     if scored < 1:
         raise ValueError(f"found {scored} scored videos, expected a count above 0")
     # the two ends are bootstraps of their own; what needs no missing video is possible with them too
     wider = min(interval[0], bounds[0]), max(interval[1], bounds[1])
-    return _comparison(metric, published, recomputed, interval, wider, scored, missing)
+    found = _comparison(metric, published, recomputed, interval, wider, scored, missing)
+    if videos >= FEWEST:
+        return found
+    reason = f"{gap(metric, published, recomputed)}; the chance in {videos} videos cannot be told, it takes {FEWEST}"
+    return msgspec.structs.replace(found, answer="insufficient data", reason=reason)
+
+
+def gap(metric: str, published: float, recomputed: float) -> str:
+    """Put into words how far a recomputed number lies from the published one; both in per cent."""
+    points = f"{abs(recomputed - published):.2f}"
+    if points == "0.00":
+        return f"{metric} is the published {published:.2f}"
+    return f"{metric} is {points} points {'below' if recomputed < published else 'above'} the published {published:.2f}"
 
 
 def settled(published: float, *, hits: int, failed: int, seen: int, total: int, level: float = 0.95) -> Answer | None:
@@ -170,16 +185,17 @@ def _comparison(
     missing: int,
 ) -> Comparison:
     """Put the answer into words."""
-    answer, half, gap = _answer(published, interval, bounds), (bounds[1] - bounds[0]) / 2, published - recomputed
-    found = f"{metric} is {abs(gap):.2f} points {'below' if gap > 0 else 'above'} the published {published:.2f}"
+    answer, half = _answer(published, interval, bounds), (bounds[1] - bounds[0]) / 2
+    found = gap(metric, published, recomputed)
     if answer == "inconsistent":
-        reason = f"{found}, and neither chance nor the missing videos explain that"
+        told = f"neither chance nor the {missing} missing explain" if missing else "chance does not explain"
+        reason = f"{found}, and {told} that"
     elif answer == "consistent":
         reason = f"{found}; chance allows {interval[0]:.2f} to {interval[1]:.2f}"
     elif half > RESOLUTION:
-        reason = f"{found}, but {scored} scored and {missing} missing videos leave it open by ± {half:.1f} points"
+        reason = f"{found}, but {scored} scored and {missing} missing leave it open by ± {half:.1f} points"
     else:
-        reason = f"{found}; the {missing} missing videos could explain that"
+        reason = f"{found}; the {missing} missing could explain that"
     return Comparison(
         metric=metric,
         published=published,

@@ -53,12 +53,14 @@ def kept(
     of: Record,
     samples: Sequence[Sample],
     *,
+    boxes: list[list[runs.Box]] | None = None,
     ava: dict[str, Any] | None = None,
     made_by: runs.MadeBy | None = None,
     **identity: Any,
 ) -> runs.Joined:
     """Keep a run in a folder and join it; `identity` changes what it is."""
-    truth = runs.Truth(names=[name for name, _, _ in samples], classes=[right for _, right, _ in samples], ava=ava)
+    names, classes = [name for name, _, _ in samples], [right for _, right, _ in samples]
+    truth = runs.Truth(names=names, classes=classes, boxes=boxes, ava=ava)
     run = runs.open_run(folder, identity_of(of, listed=len(samples), **identity), truth)
     with run.writer(made_by or process()) as writer:
         for index, (name, _, scores) in enumerate(samples):

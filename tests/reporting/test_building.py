@@ -85,8 +85,14 @@ def test_an_unfinished_run_agrees_with_nothing_but_may_disagree(tmp_path):
     report = build(joined, record())
     assert report.comparisons[0].answer == "consistent"
     assert report.verdict == "insufficient data"
-    assert "10 videos are still to be scored" in report.reasons[0]
+    assert "10 of the missing are only still to be scored" in report.reasons[0]
     assert build(joined, record(published={"top1": 90.0})).verdict == "inconsistent"
+
+
+def test_half_a_run_that_leaves_it_open_says_that_it_is_half_a_run(tmp_path):
+    report = build(kept(tmp_path, record(), ten(2, pending=6)), record())
+    assert report.comparisons[0].answer == report.verdict == "insufficient data"
+    assert "6 of the missing are only still to be scored" in report.reasons[-1]
 
 
 def test_other_views_give_no_verdict(tmp_path):
@@ -110,7 +116,9 @@ def test_another_file_s_weights_are_judged_like_any_copy_and_named(tmp_path):
     of = msgspec.structs.replace(of, checkpoint=msgspec.structs.replace(of.checkpoint, sha256="99" * 32))
     report = build(kept(tmp_path, of, ten(200, of=400)), of)
     assert report.verdict == "consistent"
-    assert "not the published file's weights: that has sha256 999999999999…, this run used one with" in report.reasons[-1]
+    assert (
+        "not the published file's weights: that has sha256 999999999999…, this run used one with" in report.reasons[-1]
+    )
 
 
 def test_a_sample_may_agree_and_says_that_it_is_one(tmp_path):
@@ -169,7 +177,7 @@ def test_a_sample_cannot_stand_for_a_mean_average_precision(tmp_path):
     assert "is another quantity, a higher one" in report.reasons[0]
 
 
-BOX, AWAY = [0.1, 0.1, 0.4, 0.9], [0.6, 0.1, 0.9, 0.9]
+BOX, AWAY = (0.1, 0.1, 0.4, 0.9), (0.6, 0.1, 0.9, 0.9)
 
 
 def ava_run(folder, *more, **identity):
@@ -186,9 +194,9 @@ def ava_run(folder, *more, **identity):
         "keys": ["a,0902", "a,0903", "a,0903", "a,0904", *(name for name, _ in more)],
         "boxes": [BOX] * (4 + len(more)),
         "labels": [1, 1, 2, 2, *(1 for _ in more)],
-        "persons": [[BOX, AWAY], [BOX], *([BOX] for _ in more)],
     }
-    return kept(folder, of, samples, ava=truth, **identity), of
+    boxes = [[BOX, AWAY], [BOX], *([BOX] for _ in more)]
+    return kept(folder, of, samples, boxes=boxes, ava=truth, **identity), of
 
 
 def test_boxes_give_avas_mean_average_precision(tmp_path):
@@ -214,9 +222,10 @@ def test_of_a_sample_only_its_own_moments_are_looked_for(tmp_path):
 
 def test_a_run_that_does_not_tell_its_boxes_cannot_be_judged(tmp_path):
     joined, of = ava_run(tmp_path)
-    blind = msgspec.structs.replace(joined.truth, ava={**joined.truth.ava, "persons": [[BOX]]})
-    with pytest.raises(DataError, match="does not tell which boxes were scored"):
-        build(runs.Joined(**{**vars(joined), "truth": blind}), of)
+    for boxes in (None, [[BOX]]):
+        blind = msgspec.structs.replace(joined.truth, boxes=boxes)
+        with pytest.raises(DataError, match="does not tell which boxes were scored"):
+            build(runs.Joined(**{**vars(joined), "truth": blind}), of)
 
 
 def test_what_was_run_is_told(tmp_path):

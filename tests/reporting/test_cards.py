@@ -101,6 +101,31 @@ def test_a_file_of_results_gives_the_number_to_the_hubs_own_reader(kinetics):
     )
 
 
+def test_a_run_that_stopped_early_has_an_interval_of_its_own_level(ava):
+    (result,) = read_back(ava).eval_results
+    assert result.metric_args["interval_99"] == [28.0, 30.0]
+    assert "interval_95" not in result.metric_args
+    assert "99 % interval 28.00 to 30.00" in cards.notes(ava, ava.comparisons[0])
+
+
+def test_somebody_else_s_readme_is_not_overwritten(tmp_path, kinetics):
+    (tmp_path / "README.md").write_text("# My project\n")
+    with pytest.raises(UsageError, match=r"README\.md: found a file that is no card of videohub's"):
+        cards.write(kinetics, tmp_path)
+    assert (tmp_path / "README.md").read_text() == "# My project\n"
+    (tmp_path / "README.md").write_text(cards.model_card(kinetics))
+    cards.write(kinetics, tmp_path)
+
+
+@newer
+def test_a_benchmark_s_results_lie_beside_the_card(tmp_path, kinetics):
+    cards.write(kinetics, tmp_path, benchmark=("org/kinetics400", "top1"))
+    assert (tmp_path / "README.md").is_file()
+    content = (tmp_path / ".eval_results" / "kinetics400.yaml").read_text(encoding="utf-8")
+    (entry,) = huggingface_hub.parse_eval_result_entries(yaml.safe_load(content))
+    assert (entry.dataset_id, entry.task_id, entry.value) == ("org/kinetics400", "top1", 76.0)
+
+
 @newer
 def test_a_source_needs_its_address(kinetics):
     with pytest.raises(UsageError, match="'report' without a source_url"):

@@ -8,6 +8,7 @@ import json
 import pytest
 
 from videohub.errors import DataError, UsageError
+from videohub.reporting import cards
 from videohub.reporting.writing import read, write
 
 
@@ -57,6 +58,14 @@ def test_what_is_no_report_is_refused_with_the_field(tmp_path, charades, change,
     path.write_text(json.dumps(content))
     with pytest.raises((DataError, UsageError), match=f"(?s){told}.*videohub report"):
         read(path)
+
+
+def test_a_file_in_the_folder_s_place_is_told_as_such(tmp_path, charades):
+    (tmp_path / "file").write_text("mine")
+    for write_to in (write, cards.write):
+        with pytest.raises(UsageError, match="found a file, expected a folder"):
+            write_to(charades, tmp_path / "file")
+    assert (tmp_path / "file").read_text() == "mine"
 
 
 def test_half_a_report_is_refused(tmp_path, charades):

@@ -46,6 +46,9 @@ def test_a_truth_differs_by_its_length_or_by_its_first_other_sample():
 def test_a_truth_may_differ_in_its_boxes_alone():
     a, b = (Truth(names=["v,0902"], classes=[[]], ava={"labels": [label]}) for label in (1, 2))
     assert truth_difference(a, b) == ["ava: the samples are the same, the boxes that are right are not"]
+    a, b = (Truth(names=["v,0902"], classes=[[]], boxes=[[(0, 0, 1, end)]]) for end in (0.5, 1.0))
+    assert truth_difference(a, b) == ["boxes: the samples are the same, the boxes to score are not"]
+    assert "another version of videohub" in truth_difference(a, a)[0]  # only their digests differed
 
 
 def test_numbers_as_keys_are_the_same_after_a_trip_through_json():

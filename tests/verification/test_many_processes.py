@@ -15,6 +15,8 @@ import pytest
 from tests.verification import datasets
 from tests.verification.killing import final_scores, killed_until_done
 from videohub import runs
+from videohub.errors import UsageError
+from videohub.verification import sharding
 from videohub.verification.verifying import verify
 
 NAME = "tiny_kinetics"
@@ -68,6 +70,19 @@ def test_one_of_three_processes_is_killed_and_restarted(zoo, listing, plain, tmp
     assert shards == {"1/3", "2/3", "3/3"}
     assert len(list(out.glob("scores/*.scores"))) > 3  # the restarted ones wrote files of their own
     assert runs.join([out]).repeated == 0
+
+
+def test_only_the_first_process_of_a_torchrun_writes_the_report(zoo, listing, tmp_path, monkeypatch):
+    """The others come to their end at any moment; what they would write could replace the report of the whole."""
+    monkeypatch.setattr(sharding, "wait_for_all", lambda: None)
+    environment = {"TORCHELASTIC_RUN_ID": "x", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
+    for rank, reports in (("1", 0), ("0", 3)):
+        for name, value in {**environment, "RANK": rank, "LOCAL_RANK": rank}.items():
+            monkeypatch.setenv(name, value)
+        verify(NAME, listing, out=tmp_path / "run", workers=0)
+        assert len(list((tmp_path / "run").glob("report.*"))) == reports
+    with pytest.raises(UsageError, match="out: found none under torchrun"):
+        verify(NAME, listing)
 
 
 def test_a_run_that_is_killed_again_and_again_ends_as_the_plain_one(zoo, listing, plain, tmp_path):

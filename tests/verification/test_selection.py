@@ -72,3 +72,6 @@ def test_each_process_of_a_torchrun_has_its_own_part_and_gpu(monkeypatch):
     assert sharding.own_device("cuda") == "cuda:1"
     assert sharding.own_device("cpu") == "cpu"
     assert sharding.neighbours() == 4
+    assert not sharding.speaks()
+    monkeypatch.setenv("RANK", "0")
+    assert sharding.speaks()

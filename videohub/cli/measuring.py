@@ -53,10 +53,11 @@ def verify(name: str, out: Path | None, as_json: bool, **options: Any) -> None:
     from videohub.verification.measuring import measure
 
     out = out or Path("runs") / registry.record(name).name
-    click.echo(f"keeping the scores in {out}", err=True)
+    if sharding.speaks():
+        click.echo(f"keeping the scores in {out}; after an interruption the same command goes on", err=True)
     measure(name, out=out, **options)
     sharding.wait_for_all()
-    if sharding.launched() and not sharding.of_torchrun().is_first:
+    if not sharding.speaks():
         return
     verdict = _report([out], out, as_json)
     if not sharding.launched():
@@ -67,13 +68,23 @@ def verify(name: str, out: Path | None, as_json: bool, **options: Any) -> None:
 @click.argument("folders", nargs=-1, required=True, metavar="DIR...", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), help="Where to write the report.  [default: the first DIR]")
 @click.option("--card", type=click.Path(path_type=Path), help="Also write a model card for the Hugging Face hub there.")
+@click.option(
+    "--benchmark",
+    nargs=2,
+    metavar="DATASET TASK",
+    help="With --card: the hub's benchmark that the number belongs to; writes it below .eval_results, too.",
+)
 @with_json
-def report(folders: tuple[Path, ...], out: Path | None, card: Path | None, as_json: bool) -> None:
+def report(
+    folders: tuple[Path, ...], out: Path | None, card: Path | None, benchmark: tuple[str, str] | None, as_json: bool
+) -> None:
     """Join the runs or shards in DIR..., and give their number and verdict again, without a model.
 
     Writes report.json, report.md and report.html. Exit codes are those of verify.
     """
-    sys.exit(_VERDICTS[_report(folders, out or folders[0], as_json, card=card)])
+    if benchmark is not None and card is None:
+        raise click.UsageError("--benchmark: found no --card, expected the folder of the card that it belongs to")
+    sys.exit(_VERDICTS[_report(folders, out or folders[0], as_json, card=card, benchmark=benchmark)])
 
 
 @click.command()
@@ -121,7 +132,9 @@ def check(name: str, data: Path, root: Path | None, deep: bool, as_json: bool) -
     sys.exit(3 if found.verdict == "not usable" else 0)
 
 
-def _report(folders: Any, out: Path, as_json: bool, *, card: Path | None = None) -> str:
+def _report(
+    folders: Any, out: Path, as_json: bool, *, card: Path | None = None, benchmark: tuple[str, str] | None = None
+) -> str:
     """Make, write and print the report of a run, and return its verdict."""
     from videohub.verification.verifying import report as run
 
@@ -129,7 +142,7 @@ def _report(folders: Any, out: Path, as_json: bool, *, card: Path | None = None)
     if card is not None:
         from videohub.reporting import cards
 
-        cards.write(made, card)
+        cards.write(made, card, benchmark=benchmark)
     if as_json:
         print_json(made)
     else:

@@ -14,7 +14,7 @@ from videohub.registry.schema import Record
 from videohub.reporting.clipwise import by_clips, scored
 from videohub.reporting.report import AtClips, Confusion, Findings, PerClass
 from videohub.runs import Joined
-from videohub.verdict import Comparison, compare, settled
+from videohub.verdict import Comparison, compare, gap, settled
 
 _KS = {"top-1": 1, "top-5": 5}
 _WORST_PAIRS = 20
@@ -98,17 +98,14 @@ def _stopped(
     fewest, most = hits_sequence(failed, seen, total, each)
     measured = compare(metric, published, hits=hits, scored=scored, missing=failed)
     answer = settled(published, hits=hits, failed=failed, seen=seen, total=total, level=level)
-    place = (
-        f"{abs(measured.recomputed - published):.2f} points {'below' if measured.recomputed < published else 'above'}"
-    )
-    found = f"{metric} is {place} the published {published:.2f} on the first {seen} of {total} videos in random order"
+    found = f"{gap(metric, published, measured.recomputed)} on the first {seen} of {total} videos in random order"
     return msgspec.structs.replace(
         measured,
         interval=(100 * few / (total - fewest), min(100.0, 100 * many / max(1, total - most))),
         bounds=(100 * few / total, min(100.0, 100 * (many + most) / total)),
         answer=answer or "insufficient data",
-        reason=f"{found}, and at a level of {100 * level:g} % the others " + ("cannot change the answer" if answer else
-                                                                       "can still change the answer"),
+        reason=f"{found}; at a level of {100 * level:g} % "
+        + (f"the whole list will give the answer: {answer}" if answer else "the others can still change the answer"),
     )  # fmt: skip
 
 

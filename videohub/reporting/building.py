@@ -111,10 +111,12 @@ def _verdict(joined: Joined, record: Record, found: Findings) -> tuple[Answer, l
     """Return the verdict and its reasons: what the first comparison says, unless something speaks against it."""
     answer = found.comparisons[0].answer
     against = objections(joined, record)
-    pending = len(joined.pending)
-    if answer == "consistent" and pending and joined.identity.until_decided is None:
-        against.append(f"{pending} videos are still to be scored: the command that made the run goes on with them")
     said = [comparison.reason for comparison in found.comparisons] + remarks(joined, record)
+    if joined.pending and joined.identity.until_decided is None:
+        (against if answer == "consistent" else said).append(
+            f"{len(joined.pending)} of the missing are only still to be scored: the command that made the run goes on "
+            "with them"
+        )
     if joined.identity.sample is not None:
         said.append(f"this is a sample of {joined.identity.sample} of {joined.identity.listed} videos")
     return ("insufficient data" if against else answer), against + said

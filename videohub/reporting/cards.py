@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from videohub.errors import UsageError
-from videohub.files import written_whole
 from videohub.reporting.escaping import in_markdown, visible
 from videohub.reporting.markdown import numbers_table, table
 from videohub.reporting.report import Report
-from videohub.reporting.words import counted, facts, how_to_cite, one_line, sentence, summary, what
+from videohub.reporting.words import counted, facts, how_to_cite, interval_name, one_line, sentence, summary, what
+from videohub.reporting.writing import write_into
 from videohub.verdict import Comparison
 
 if TYPE_CHECKING:
@@ -96,11 +96,25 @@ def evaluation_results(
     return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=120)
 
 
-def write(report: Report, folder: str | Path) -> Path:
-    """Write the model card as `README.md` into a folder, whole or not at all, and return its path."""
+def write(report: Report, folder: str | Path, *, benchmark: tuple[str, str] | None = None) -> Path:
+    """Write the model card as `README.md` into a folder, whole or not at all, and return its path.
+
+    Args:
+        report: What was found.
+        folder: Of the model's repository.
+        benchmark: The hub's data set and its task, for a file of results below `.eval_results/`; None: no such file.
+    Raises: UsageError if there is a file in the folder's place, or a README.md that is no such card; and as
+        `evaluation_results`.
+    """
     path, card = Path(folder) / "README.md", model_card(report)
-    with written_whole(path) as part:
-        part.write_text(card, encoding="utf-8", newline="\n")
+    if path.is_file() and b"\nlibrary_name: videohub\n" not in path.read_bytes():
+        raise UsageError(f"{path}: found a file that is no card of videohub's.\n  Choose another folder for the card.")
+    contents = {path.name: card.encode()}
+    if benchmark is not None:
+        dataset, task = benchmark
+        results = evaluation_results(report, dataset_id=dataset, task_id=task)
+        contents[f".eval_results/{dataset.rpartition('/')[2]}.yaml"] = results.encode()
+    write_into(folder, contents)
     return path
 
 
@@ -109,7 +123,7 @@ def notes(report: Report, found: Comparison) -> str:
     views = f"{report.protocol['clips']} x {report.protocol['crops']} views"
     return visible(
         f"{found.metric} in per cent of {counted(report.counts.scored, what(report))}, "
-        f"95 % interval {found.interval[0]:.2f} to {found.interval[1]:.2f}; {views}, {report.precision}; "
+        f"{interval_name(report)} {found.interval[0]:.2f} to {found.interval[1]:.2f}; {views}, {report.precision}; "
         f"published {found.published:g}: {found.answer}; sha256 of the weights {report.weights.sha256}"
     )
 
@@ -132,7 +146,7 @@ def _result(report: Report, found: Comparison) -> EvalResult:
         metric_value=round(found.recomputed, 2),
         metric_args={
             f"{what(report)}s".replace(" ", "_"): report.counts.scored,
-            "interval_95": [round(end, 2) for end in found.interval],
+            f"interval_{interval_name(report).partition(' ')[0]}": [round(end, 2) for end in found.interval],
             "bounds": [round(end, 2) for end in found.bounds],
             "published": found.published,
             "verdict": found.answer,

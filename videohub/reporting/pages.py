@@ -60,7 +60,7 @@ def _numbers(report: Report) -> str:
     )
     head = _header(("", ""), *((found.metric, "number") for found in report.comparisons))
     drawn = "".join(
-        f"<h3>{in_html(found.metric)}, per cent</h3><figure>{pictures.interval(found)}</figure>"
+        f"<h3>{in_html(found.metric)}, per cent</h3><figure>{pictures.interval(found, interval_name(report))}</figure>"
         for found in report.comparisons
     )
     return (

@@ -23,8 +23,8 @@ _FORMS = {
 }
 
 
-def interval(comparison: Comparison) -> str:
-    """Draw a published number beside the recomputed one: its interval, its bounds and the source's tolerance."""
+def interval(comparison: Comparison, name: str = "95 % interval") -> str:
+    """Draw a published number beside the recomputed one: its interval (as it is called), bounds and tolerance."""
     found = comparison
     near, far = found.published - found.tolerance, found.published + found.tolerance
     low, high = min(near, *found.interval, *found.bounds), max(far, *found.interval, *found.bounds)
@@ -37,7 +37,7 @@ def interval(comparison: Comparison) -> str:
         for x in (_percent(place),)
     )
     said = (
-        f"Published {found.published:.2f}, recomputed {found.recomputed:.2f}. 95 % interval "
+        f"Published {found.published:.2f}, recomputed {found.recomputed:.2f}. {name} "
         f"{found.interval[0]:.2f} to {found.interval[1]:.2f}; with the missing videos all wrong or all right "
         f"{found.bounds[0]:.2f} to {found.bounds[1]:.2f}."
     )

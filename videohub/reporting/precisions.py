@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -26,11 +25,9 @@ from videohub.metrics.matching import Matches
 from videohub.registry.schema import Record
 from videohub.reporting.clipwise import by_clips, scored
 from videohub.reporting.report import AtClips, Findings, PerClass
-from videohub.runs import Joined
+from videohub.runs import Box, Joined
 from videohub.runs.scores import read_scores
 from videohub.verdict import Comparison, compare_map
-
-PERSONS = "persons"  # in a truth's `ava`: of each sample, the boxes that were scored, in their order
 
 
 def multilabel_findings(joined: Joined, record: Record, names: Sequence[str]) -> Findings:
@@ -68,7 +65,7 @@ def ava_findings(joined: Joined, record: Record) -> Findings:
     extremes = None
     if missing := _missing(joined):
         gone = [joined.truth.names[index] for index in missing]
-        persons = [name for name, index in zip(gone, missing, strict=True) for _ in _persons(joined)[index]]
+        persons = [name for name, index in zip(gone, missing, strict=True) for _ in _boxes(joined)[index]]
         extremes = ava_extremes(matches, _rows(truth, frozenset(gone)), persons)
     counts, each = matches.truths.sum(axis=1).tolist(), curves.classes().tolist()
     return Findings(
@@ -105,7 +102,7 @@ def ava_matches(joined: Joined, moments: frozenset[str]) -> tuple[AvaTruth, Matc
 
     Raises: DataError if nothing is there to find.
     """
-    truth, persons = _ava_truth(joined), _persons(joined)
+    truth, persons = _ava_truth(joined), _boxes(joined)
     keys: list[str] = []
     boxes, scores = [], []
     entries = [entry for entry in joined.entries.values() if entry.name in moments]
@@ -138,6 +135,7 @@ def _comparison(
         bounds=(100 * bounds[0], 100 * bounds[1]),
         scored=len(joined.truth.names) - missing,
         missing=missing,
+        videos=curves.videos,
     )
 
 
@@ -166,15 +164,15 @@ def _ava_truth(joined: Joined) -> AvaTruth:
     return msgspec.convert(joined.truth.ava, AvaTruth, str_keys=True)
 
 
-def _persons(joined: Joined) -> list[list[Any]]:
-    """Return the boxes of each sample, x1, y1, x2, y2 as fractions."""
-    persons: list[list[Any]] | None = (joined.truth.ava or {}).get(PERSONS)
-    if persons is None or len(persons) != len(joined.truth.names):
+def _boxes(joined: Joined) -> list[list[Box]]:
+    """Return the boxes that each sample is scored at."""
+    boxes = joined.truth.boxes
+    if boxes is None or len(boxes) != len(joined.truth.names):
         raise DataError(
             f"{joined.identity.record}: its data.json does not tell which boxes were scored, so the run cannot be "
             "judged.\n  Run `videohub verify` again, into another folder."
         )
-    return persons
+    return boxes
 
 
 def _rows(truth: AvaTruth, moments: frozenset[str]) -> Boxes:

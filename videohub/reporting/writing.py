@@ -21,16 +21,29 @@ class _Head(msgspec.Struct):
 
 
 def write(report: Report, folder: str | Path) -> list[Path]:
-    """Write `report.json`, `report.md` and `report.html` into a folder, each whole or not at all."""
-    contents = {
-        NAME: report.encoded(),
-        "report.md": markdown.page(report).encode(),
-        "report.html": pages.page(report).encode(),
-    }
+    """Write `report.json`, `report.md` and `report.html` into a folder, each whole or not at all.
+
+    Raises: UsageError if there is a file in the folder's place; OSError if the disk refuses.
+    """
+    return write_into(
+        folder,
+        {
+            NAME: report.encoded(),
+            "report.md": markdown.page(report).encode(),
+            "report.html": pages.page(report).encode(),
+        },
+    )
+
+
+def write_into(folder: str | Path, contents: dict[str, bytes]) -> list[Path]:
+    """Write files into a folder, which is made if need be; each whole or not at all. Raises: as `write`."""
     written = [Path(folder) / name for name in contents]
-    for path, content in zip(written, contents.values(), strict=True):
-        with written_whole(path) as part:
-            part.write_bytes(content)
+    try:
+        for path, content in zip(written, contents.values(), strict=True):
+            with written_whole(path) as part:
+                part.write_bytes(content)
+    except (FileExistsError, NotADirectoryError):
+        raise UsageError(f"{folder}: found a file, expected a folder to write into") from None
     return written
 
 

@@ -6,12 +6,14 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 
 _DIGEST = re.compile("[0-9a-f]{64}")
 _LONGEST_SHOWN = 80
+
+Box: TypeAlias = tuple[float, float, float, float]  # x1, y1, x2, y2 as fractions of the frame
 
 
 class _Value(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -66,6 +68,7 @@ class Truth(_Value, frozen=True):
 
     names: list[str]
     classes: list[list[int]]
+    boxes: list[list[Box]] | None = None  # that each sample is scored at, in the order of its scores; AVA alone
     ava: dict[str, Any] | None = None
 
 
@@ -101,7 +104,11 @@ def truth_difference(a: Truth, b: Truth, where: tuple[str, str] = ("here", "ther
         if pair[0] != pair[1]:
             left, right = (f"{name!r:.80} of classes {classes!s:.80}" for name, classes in pair)
             return [f"sample {index}: {left} {where[0]}, {right} {where[1]}"]
-    return ["ava: the samples are the same, the boxes that are right are not"]
+    if a.boxes != b.boxes:
+        return ["boxes: the samples are the same, the boxes to score are not"]
+    if a.ava != b.ava:
+        return ["ava: the samples are the same, the boxes that are right are not"]
+    return ["data.json: says the same in other letters, as another version of videohub writes it"]
 
 
 def canonical(value: object) -> bytes:

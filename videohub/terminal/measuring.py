@@ -21,6 +21,8 @@ _SHOWN = 5  # of lists that may be long
 
 def print_report(report: Report, folder: Path) -> None:
     """Print a verification: the numbers side by side, what was missing, the verdict and why, where the rest is."""
+    from videohub.reporting.words import interval_name
+
     screen, counts, protocol = console(), report.counts, report.protocol
     screen.print(Text(f"{report.record}: {report.dataset}, {report.split}", style="bold"))
     chosen = f"{counts.chosen} of {counts.listed}" if counts.chosen != counts.listed else str(counts.listed)
@@ -30,7 +32,7 @@ def print_report(report: Report, folder: Path) -> None:
     _dim(screen, f"{protocol['clips']} x {protocol['crops']} views, {report.precision}, {report.decoder} decoding, "
                  f"{report.seconds:.1f} s on {devices}")  # fmt: skip
     rows = table()
-    for heading in ("", "published", "recomputed", "95 % interval", "with the missing"):
+    for heading in ("", "published", "recomputed", interval_name(report), "with the missing"):
         rows.add_column(heading, justify="left" if not heading else "right", no_wrap=True)
     for row in report.comparisons:
         rows.add_row(row.metric, f"{row.published:.2f}", f"{row.recomputed:.2f}", _range(row.interval),
@@ -115,7 +117,7 @@ def _range(pair: tuple[float, float], *, signed: bool = False) -> str:
 
 def _spread(values: Spread, unit: str) -> str:
     if values.least == values.most:
-        return f"{values.median:g} {unit}"
+        return f"{values.median:.4g} {unit}"
     return f"{values.least:.4g} to {values.most:.4g} {unit}, median {values.median:.4g}"
 
 

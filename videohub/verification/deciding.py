@@ -19,14 +19,17 @@ class Decision:
     def __init__(self, published: float, *, total: int, level: float) -> None:
         self.published, self.total, self.level = published, total, level
         self.seen = self.hits = self.failed = 0
+        self._early: dict[int, bool | None] = {}  # beyond a gap: whether they are hits, None if they failed
 
-    def take(self, scores: npt.ArrayLike | None, right: int) -> None:
-        """Count the next video: its joined scores (classes,), or None if it could not be scored."""
-        self.seen += 1
-        if scores is None:
-            self.failed += 1
-        else:
-            self.hits += bool(topk_hits(np.asarray(scores)[None], [right], (1,))[1][0])
+    def take(self, number: int, scores: npt.ArrayLike | None, right: int) -> None:
+        """Take a video by its number in that order: its joined scores (classes,), or None if it could not be scored."""
+        hit = None if scores is None else bool(topk_hits(np.asarray(scores)[None], [right], (1,))[1][0])
+        self._early[number] = hit
+        while self.seen in self._early:
+            hit = self._early.pop(self.seen)
+            self.seen += 1
+            self.hits += hit is True
+            self.failed += hit is None
 
     @property
     def answer(self) -> Answer | None:

@@ -13,7 +13,6 @@ from videohub import runs
 from videohub.data.decoded import DECODER, decoder_versions
 from videohub.data.samples import DataSet, KeyFrame, Sample
 from videohub.registry.schema import Protocol, Record
-from videohub.reporting.precisions import PERSONS
 
 
 def identity_of(
@@ -53,7 +52,8 @@ def truth_of(samples: Sequence[Sample], data: DataSet) -> runs.Truth:
     return runs.Truth(
         names=[sample.name for sample in samples],
         classes=[list(sample.truth) for sample in samples],
-        ava=None if data.ava is None else {**_plain(data.ava), PERSONS: [_boxes(sample) for sample in samples]},
+        boxes=None if data.ava is None else [_boxes(sample) for sample in samples],
+        ava=None if data.ava is None else _plain(data.ava),
     )
 
 
@@ -85,8 +85,8 @@ def _device_name(device: str) -> str:
     return f"cpu ({platform.machine()}, {torch.get_num_threads()} threads)"
 
 
-def _boxes(sample: Sample) -> list[list[float]]:
-    return [list(box) for box in sample.source.boxes] if isinstance(sample.source, KeyFrame) else []
+def _boxes(sample: Sample) -> list[runs.Box]:
+    return list(sample.source.boxes) if isinstance(sample.source, KeyFrame) else []
 
 
 def _plain(value: Any) -> dict[str, Any]:

@@ -26,8 +26,6 @@ from videohub.verification.sharding import Shard
 from videohub.weights import fetch
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
     from tqdm import tqdm
 
     from videohub.benchmark import Scored
@@ -92,7 +90,9 @@ def measure(
             _keep(kept, scored)
             bar.update()
             if decision is not None:
-                decision.take(_joined(scored, protocol), scored.sample.truth[0])
+                views = scored.scores
+                decision.take(scored.index, None if views is None else runs.join_views(views, protocol.ensemble),
+                              scored.sample.truth[0])  # fmt: skip
                 if decision.answer is not None:
                     return
 
@@ -105,21 +105,15 @@ def _keep(kept: runs.Writer, scored: Scored) -> None:
 
 
 def _so_far(run: runs.Run, record: Record, level: float) -> Decision:
-    """Return what an earlier call has found out; it took the videos in this order, too."""
+    """Return what earlier calls have found out."""
     assert record.published is not None, "refused before"
     assert record.published.top1 is not None, "refused before"
     decision = Decision(record.published.top1, total=len(run.truth.names), level=level)
-    for number, entry in enumerate(runs.join([run.folder]).entries.values()):
-        if entry.index != number:  # a gap: what was tried again after a failure, or another's work
-            break
-        scores = entry.scores
-        decision.take(None if scores is None else runs.join_views(scores, record.protocol.ensemble),
+    for number, entry in runs.join([run.folder]).entries.items():
+        views = entry.scores
+        decision.take(number, None if views is None else runs.join_views(views, record.protocol.ensemble),
                       run.truth.classes[number][0])  # fmt: skip
     return decision
-
-
-def _joined(scored: Scored, protocol: Protocol) -> NDArray[np.float32] | None:
-    return None if scored.scores is None else runs.join_views(scored.scores, protocol.ensemble)
 
 
 def _bar(record: Record, mine: Shard, total: int, before: int) -> tqdm[Any]:

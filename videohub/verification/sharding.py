@@ -25,7 +25,7 @@ class Shard:
 
     @property
     def is_first(self) -> bool:
-        """Whether this is the one of several processes that speaks for all."""
+        """Whether this is the first part."""
         return self.index == 0
 
     def has(self, sample: int) -> bool:
@@ -46,6 +46,11 @@ def launched() -> bool:
     return "TORCHELASTIC_RUN_ID" in os.environ and "RANK" in os.environ
 
 
+def speaks() -> bool:
+    """Return whether this process gives the result: the only one, or the first of a torchrun."""
+    return not launched() or of_torchrun().is_first
+
+
 def of_torchrun() -> Shard:
     """Return the shard that this process of a torchrun evaluates."""
     return Shard(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]))
@@ -62,7 +67,10 @@ def neighbours() -> int:
 
 
 def wait_for_all() -> None:
-    """Return in the first process of a torchrun once every process has come here, and in the others at once.
+    """Return once every process of a torchrun has come here.
+
+    A machine whose processes ended early would leave the torchrun five minutes later and could take it along. Where
+    the first process has to host the store, because torchrun does not, only that one waits: the store ends with it.
 
     torch.distributed is used for this and nothing else: scores go to files, and what a dead process has not written is
     done again by the one that replaces it. The store outlives such a restart, which a process group would not; who was
@@ -74,8 +82,9 @@ def wait_for_all() -> None:
 
     mine = of_torchrun()
     hosted = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"  # by torchrun itself
-    store = TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=mine.is_first and not hosted)
+    store = TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=mine.is_first and not hosted,
+                     timeout=_PATIENCE)  # fmt: skip  # a store in the first process opens when that one is done
     done = [f"videohub/{mine.count}/{index}" for index in range(mine.count)]
     store.set(done[mine.index], "done")
-    if mine.is_first:
+    if mine.is_first or hosted:
         store.wait(done, _PATIENCE)

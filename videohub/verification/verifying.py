@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from videohub import registry, runs
-from videohub.errors import DataError
+from videohub.errors import UsageError
 from videohub.registry.schema import Record
 from videohub.reporting import writing
 from videohub.reporting.building import build
@@ -39,8 +39,8 @@ def verify(
     """Score every listed video as the record's protocol says and compare the number with the published one.
 
     The scores of every view are kept in `out` as they are made. The same call goes on where an interrupted one ended;
-    several processes, under torchrun or each with its `shard`, share the work through that folder. Under torchrun the
-    first process waits for the others; what these return tells what was kept when they were done.
+    several processes, under torchrun or each with its `shard`, share the work through that folder. Under torchrun all
+    wait for the last one, and the first writes the report.
 
     Args:
         name: A record, its id or its upstream name.
@@ -50,7 +50,8 @@ def verify(
         device: Where the model runs; under torchrun "cuda" is each process's own GPU.
         clips: Clips a video; None: the protocol's. Another number than the protocol's gives no verdict.
         crops: Crops a clip, likewise.
-        out: Folder of the run: its scores, `report.json`, `report.md`, `report.html`. None: nothing is kept.
+        out: Folder of the run: its scores, `report.json`, `report.md`, `report.html`. None: nothing is kept, which
+            torchrun's processes cannot do, since they meet there.
         shard: `i/n`: evaluate only this part. The report then tells what is still pending.
         sample: Evaluate so many videos, drawn so that each class keeps its share.
         until_decided: Stop once the verdict on the whole list is settled at this level, such as 0.95: videos are
@@ -68,7 +69,7 @@ def verify(
                 shard=shard, sample=sample, until_decided=until_decided, seed=seed, precision=precision,
                 workers=workers, batch=batch, retry_failed=retry_failed)  # fmt: skip
         sharding.wait_for_all()
-        return report([folder], out=out, record=registry.record(name))
+        return report([folder], out=out if sharding.speaks() else None, record=registry.record(name))
 
 
 def report(
@@ -83,12 +84,6 @@ def report(
     Raises: UsageError if the folders do not belong to one run; DataError if they are damaged, or nothing was scored.
     """
     joined = runs.join(folders)
-    if not joined.pending and not any(entry.shape is not None for entry in joined.entries.values()):
-        first = next(iter(joined.entries.values()))
-        raise DataError(
-            f"{joined.identity.record}: none of {len(joined.entries)} videos could be scored; the first, {first.name}: "
-            f"{first.failure}"
-        )
     made = build(joined, registry.record(record if record is not None else joined.identity.record))
     if out is not None:
         writing.write(made, Path(out))
@@ -101,5 +96,7 @@ def _folder(out: str | Path | None) -> Iterator[Path]:
     if out is not None:
         yield Path(out)
         return
+    if sharding.launched():
+        raise UsageError("out: found none under torchrun, expected a folder, through which its processes share the run")
     with tempfile.TemporaryDirectory(prefix="videohub-") as folder:
         yield Path(folder)
