@@ -129,6 +129,7 @@ def _disagreements(joined: Joined) -> list[str]:
         "software": lambda one: _versions(one.software),
         "devices": lambda one: one.device.partition(" ")[2] or one.device,  # whichever of a machine's GPUs it was
         "precision": lambda one: _versions(one.precision),
+        "batch": lambda one: f"{one.batch} views at once" if one.batch else "as many views as fit",
     }
     told = []
     for aspect, of in aspects.items():
