@@ -250,7 +250,7 @@ def test_processes_that_differ_are_told(tmp_path):
             writer.append(index, name, "ef" * 32, scores + np.float32(0.5 if index == 1 else 0.0))
     decoders, batch, scores = build(runs.join([tmp_path]), of).disagreements  # another GPU of a kind is none
     assert decoders == "the processes differ in decoders: 1 with av 14.0.0; 1 with av 18.0.0"
-    assert batch == "the processes differ in batch: 1 with as many views as fit; 1 with 4 views at once"
+    assert batch == "the processes differ in batch: 1 with 4 views at once; 1 with as many views as fit"
     assert scores.startswith("1 of 3 videos that were scored more than once got other scores, by up to 0.5 (v1)")
 
 
