@@ -68,7 +68,6 @@ def test_one_of_three_processes_is_killed_and_restarted(zoo, listing, plain, tmp
     assert final_scores(out) == plain
     shards = {made.shard for made in runs.join([out]).made_by}
     assert shards == {"1/3", "2/3", "3/3"}
-    assert len(list(out.glob("scores/*.scores"))) > 3  # the restarted ones wrote files of their own
     assert runs.join([out]).repeated == 0
 
 
