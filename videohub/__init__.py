@@ -9,10 +9,11 @@ if TYPE_CHECKING:
     from videohub.benchmark import views
     from videohub.building import build
     from videohub.loading import inflate, load
+    from videohub.models.inference_form import optimize
     from videohub.prediction import Prediction, predict
     from videohub.registry import list_models, record
     from videohub.reporting.report import Report
-    from videohub.verification.verifying import verify
+    from videohub.verification.verifying import verify, verify_together
     from videohub.weights import fetch
 
 __version__ = "0.1.0"
@@ -25,9 +26,11 @@ __all__ = [
     "inflate",
     "list_models",
     "load",
+    "optimize",
     "predict",
     "record",
     "verify",
+    "verify_together",
     "views",
 ]
 
@@ -39,9 +42,11 @@ _HOME = {
     "inflate": "videohub.loading",
     "list_models": "videohub.registry",
     "load": "videohub.loading",
+    "optimize": "videohub.models.inference_form",
     "predict": "videohub.prediction",
     "record": "videohub.registry",
     "verify": "videohub.verification.verifying",
+    "verify_together": "videohub.verification.verifying",
     "views": "videohub.benchmark",
 }
 _MODULES = ("convert", "errors", "metrics", "models", "registry")

@@ -87,7 +87,8 @@ class Bottleneck(nn.Module):
         y = self.relu(self.norm_a(self.conv_a(x)))
         y = self.relu(self.norm_b(self.conv_b(y)))
         y = self.norm_c(self.conv_c(y))
-        return self.non_local(self.relu(shortcut + y))
+        y += shortcut  # in place, as ReLU is: the largest tensors of a network stand here
+        return self.non_local(self.relu(y))
 
 
 def stages(
