@@ -37,14 +37,14 @@ def misbehave(path: Path) -> None:
 
 
 def main() -> None:
-    """Be a decoder process whose `decode` looks at the name first."""
-    decode = decoder_process.decode
+    """Be a decoder process that looks at the name first."""
+    decode = decoder_process.decode_shared
 
-    def looking(source, protocol, clip):
+    def looking(source, *given, **settings):
         misbehave(source.path)
-        return decode(source, protocol, clip)
+        return decode(source, *given, **settings)
 
-    decoder_process.decode = looking
+    decoder_process.decode_shared = looking
     decoder_process.main()
 
 

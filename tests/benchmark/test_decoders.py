@@ -15,15 +15,17 @@ from tests.benchmark import awkward_decoder
 from tests.data.sample_videos import FOUR_FRAMES, numbered, protocol, write_video
 from videohub.benchmark.decoders import DecoderPool, Failure, decode_all
 from videohub.data.decoded import decode
+from videohub.data.recipes import Recipe
 from videohub.data.samples import VideoFile
 from videohub.errors import DeviceError, UsageError
 
+RECIPE = Recipe(protocol(), FOUR_FRAMES)
 ROOT = Path(__file__).resolve().parents[2]
 LINUX = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="what is open is read from /proc")
 
 
 def pool(workers=1, **settings):
-    return DecoderPool(protocol(), FOUR_FRAMES, workers=workers, **settings)
+    return DecoderPool([RECIPE], workers=workers, **settings)
 
 
 def outcomes(decoders, sources):
@@ -31,7 +33,7 @@ def outcomes(decoders, sources):
 
 
 def failures(found):
-    return {name: outcome.reason for name, outcome in found.items() if isinstance(outcome, Failure)}
+    return {name: first.reason for name, (first,) in found.items() if isinstance(first, Failure)}
 
 
 def in_time(condition):
@@ -61,22 +63,22 @@ def ended(source):
 
 @pytest.mark.parametrize("workers", [0, 1, 3])
 def test_every_source_is_decoded_as_it_would_be_alone_and_in_its_order(videos, workers):
-    found = dict(decode_all(videos.items(), protocol(), FOUR_FRAMES, workers=workers))
+    found = dict(decode_all(videos.items(), [RECIPE], workers=workers))
     assert list(found) == list(videos)
     for name, source in videos.items():
         alone = decode(source, protocol(), FOUR_FRAMES)
         for field in ("frames", "positions", "pts", "decode_positions"):
-            expected, arrived = getattr(alone, field), getattr(found[name], field)
+            expected, arrived = getattr(alone, field), getattr(found[name][0], field)
             assert arrived.dtype == expected.dtype
             assert np.array_equal(arrived, expected), (name, field)
-        assert found[name].boxes is None
+        assert found[name][0].boxes is None
 
 
 def test_frames_made_smaller_in_the_process_arrive_as_they_are(tmp_path):
     source = VideoFile(write_video(tmp_path / "large.mov", 12, picture=lambda index: numbered(index, 240, 200)))
-    (_, found), *_ = decode_all([("large", source)], protocol(), FOUR_FRAMES, workers=1)
-    assert found.frames.dtype == np.float32
-    assert np.array_equal(found.frames, decode(source, protocol(), FOUR_FRAMES).frames)
+    (_, found), *_ = decode_all([("large", source)], [RECIPE], workers=1)
+    assert found[0].frames.dtype == np.float32
+    assert np.array_equal(found[0].frames, decode(source, protocol(), FOUR_FRAMES).frames)
 
 
 @pytest.mark.parametrize("workers", [0, 1])
@@ -84,7 +86,7 @@ def test_what_cannot_be_decoded_is_said_in_words_and_the_rest_goes_on(videos, tm
     (tmp_path / "text.mp4").write_text("not a video")
     sources = {"missing": VideoFile(tmp_path / "missing.mp4"), "text": VideoFile(tmp_path / "text.mp4"),
                "good": videos["video00"]}  # fmt: skip
-    found = dict(decode_all(sources.items(), protocol(), FOUR_FRAMES, workers=workers))
+    found = dict(decode_all(sources.items(), [RECIPE], workers=workers))
     assert list(found) == ["missing", "text", "good"]
     assert failures(found)["missing"] == f"{tmp_path / 'missing.mp4'}: no such video file"
     assert str(tmp_path / "text.mp4") in failures(found)["text"]
@@ -94,8 +96,8 @@ def test_what_cannot_be_decoded_is_said_in_words_and_the_rest_goes_on(videos, tm
 def test_a_file_whose_name_is_no_text_is_decoded(tmp_path, videos):
     path = tmp_path / os.fsdecode(b"\xff\xfe.mov")
     path.write_bytes(videos["video00"].path.read_bytes())
-    (_, found), *_ = decode_all([("odd", VideoFile(path))], protocol(), FOUR_FRAMES, workers=1)
-    assert not isinstance(found, Failure)
+    (_, found), *_ = decode_all([("odd", VideoFile(path))], [RECIPE], workers=1)
+    assert not isinstance(found[0], Failure)
 
 
 def test_a_slow_video_comes_in_its_turn(videos, awkward):
@@ -215,7 +217,7 @@ def test_nothing_is_open_running_or_named_afterwards(videos, awkward, tmp_path, 
         assert all(name.endswith(" (deleted)") for name in names)
         in_time(lambda: begun(hangs))
     assert ended(hangs)
-    assert all(outcome.frames[0, 0, 0, 0] == 0 for outcome in held)  # frames outlive the pool
+    assert all(outcome[0].frames[0, 0, 0, 0] == 0 for outcome in held)  # frames outlive the pool
     del held, running
     assert len(os.listdir("/proc/self/fd")) == before
     assert {path.name for path in tmp_path.iterdir()} == {"hangs.fifo", "hangs.mov"}
@@ -227,10 +229,11 @@ from pathlib import Path
 from tests.benchmark import awkward_decoder
 from tests.data.sample_videos import FOUR_FRAMES, protocol
 from videohub.benchmark.decoders import DecoderPool
+from videohub.data.recipes import Recipe
 from videohub.data.samples import VideoFile
 
 sources = [(name, VideoFile(Path(name))) for name in sys.argv[1:]]
-with DecoderPool(protocol(), FOUR_FRAMES, workers=2, command=awkward_decoder.COMMAND) as decoders:
+with DecoderPool([Recipe(protocol(), FOUR_FRAMES)], workers=2, command=awkward_decoder.COMMAND) as decoders:
     print("begun", flush=True)
     for name, outcome in decoders.decoded(sources):
         print(name, outcome)
@@ -272,4 +275,4 @@ def test_a_module_that_lies_where_the_user_stands_is_none_of_the_decoders(videos
         pytest.skip("Python 3.10 looks there first")
     (tmp_path / "numpy.py").write_text("raise SystemExit('not the numpy you want')")
     monkeypatch.chdir(tmp_path)
-    assert failures(dict(decode_all(list(videos.items())[:1], protocol(), FOUR_FRAMES, workers=1))) == {}
+    assert failures(dict(decode_all(list(videos.items())[:1], [RECIPE], workers=1))) == {}

@@ -13,7 +13,8 @@ from PIL import Image
 from tests.benchmark.networks import DETECTION, FAMILIES, network
 from tests.data.sample_videos import FOUR_FRAMES, numbered, protocol
 from videohub import benchmark
-from videohub.benchmark import evaluate, score_video
+from videohub.benchmark import Contender, evaluate, score_video
+from videohub.data.recipes import Recipe
 from videohub.data.samples import FrameList, KeyFrame, Sample, VideoFile
 from videohub.data.views import read_views
 from videohub.errors import DeviceError, UsageError, VideohubError
@@ -35,7 +36,11 @@ def model():
 
 
 def scored(model, samples, *, rule=THREE_CROPS, clip=FOUR_FRAMES, workers=0, **settings):
-    return list(evaluate(model, rule, clip, samples, workers=workers, **settings))
+    return list(run_of(model, samples, rule=rule, clip=clip, workers=workers, **settings))
+
+
+def run_of(model, samples, *, rule=THREE_CROPS, clip=FOUR_FRAMES, precision="fp32", **settings):
+    return evaluate([Contender(model, Recipe(rule, clip), precision)], samples, **settings)
 
 
 def children():
@@ -110,11 +115,11 @@ def test_key_frames_give_one_row_a_box(tmp_path):
 
 
 def test_a_run_says_in_what_and_in_how_large_batches_it_computes(model, samples):
-    run = evaluate(model, THREE_CROPS, FOUR_FRAMES, enumerate(samples), workers=0, precision="auto")
-    assert (run.settled.name, run.batch_sizes) == ("fp32", {})
+    run = run_of(model, enumerate(samples), workers=0, precision="auto")
+    assert ([settled.name for settled in run.settled], run.batch_sizes) == (["fp32"], [{}])
     next(run)
-    assert run.batch_sizes == {(3, 4, 48, 48): 32}
-    assert len(list(evaluate(model, THREE_CROPS, FOUR_FRAMES, [], workers=2, precision=run.settled))) == 0
+    assert run.batch_sizes == [{(3, 4, 48, 48): 32}]
+    assert len(list(run_of(model, [], workers=2, precision=run.settled[0]))) == 0
 
 
 # --- what stops a run ------------------------------------------------------------------------------------------------
@@ -133,9 +138,7 @@ class Faulty(torch.nn.Module):
 
 
 def test_a_fault_of_the_network_is_ours_and_stops_the_run(samples):
-    run = evaluate(
-        Faulty(lambda batch: batch.reshape(7, 7)), THREE_CROPS, FOUR_FRAMES, enumerate(samples), workers=2, batch=6
-    )
+    run = run_of(Faulty(lambda batch: batch.reshape(7, 7)), enumerate(samples), workers=2, batch=6)
     assert [next(run).index, next(run).index] == [0, 1]
     with pytest.raises(RuntimeError):
         next(run)
@@ -150,14 +153,13 @@ def test_probabilities_that_are_no_numbers_stop_the_run_and_name_the_sample(samp
 
 def test_a_precision_that_is_not_to_be_had_stops_before_anything_is_scored(model, samples):
     with pytest.raises(DeviceError, match="only GPUs have TF32"):
-        evaluate(model, THREE_CROPS, FOUR_FRAMES, enumerate(samples), workers=0, precision="tf32")
+        run_of(model, enumerate(samples), workers=0, precision="tf32")
 
 
 def test_a_reduced_precision_is_tried_on_the_first_samples_and_these_are_scored_too(samples):
     small = network("resnet2d")
-    run = evaluate(small, THREE_CROPS, Clip(frames=1, sampling_rate=1), enumerate(samples[:3]), workers=0,
-                   precision="bf16")  # fmt: skip
-    assert run.settled.trial.views == 18
+    run = run_of(small, enumerate(samples[:3]), clip=Clip(frames=1, sampling_rate=1), workers=0, precision="bf16")
+    assert run.settled[0].trial.views == 18
     exact = scored(small, enumerate(samples[:3]), clip=Clip(frames=1, sampling_rate=1))
     for each, expected in zip(run, exact, strict=True):
         assert 0 < np.abs(each.scores - expected.scores).max() < 0.02
@@ -165,7 +167,7 @@ def test_a_reduced_precision_is_tried_on_the_first_samples_and_these_are_scored_
 
 def test_a_negative_number_of_workers_is_refused(model):
     with pytest.raises(UsageError, match="workers: found -1"):
-        evaluate(model, THREE_CROPS, FOUR_FRAMES, [], workers=-1)
+        run_of(model, [], workers=-1)
 
 
 # --- what is left ----------------------------------------------------------------------------------------------------
@@ -176,7 +178,7 @@ def test_a_negative_number_of_workers_is_refused(model):
     "leave", [lambda run: run.close(), lambda run: None, list], ids=["closed", "forgotten", "done"]
 )
 def test_a_run_that_is_left_ends_its_processes(model, samples, leave):
-    run = evaluate(model, THREE_CROPS, FOUR_FRAMES, enumerate(samples), workers=2)
+    run = run_of(model, enumerate(samples), workers=2)
     next(run)
     assert len(children()) == 2
     leave(run)

@@ -9,6 +9,7 @@ from tests.data.sample_videos import FOUR_FRAMES, protocol
 from videohub.benchmark import precision
 from videohub.benchmark.arithmetic import arithmetic, possible
 from videohub.benchmark.precision import Trial, compare, settle, try_out
+from videohub.data.recipes import Recipe
 from videohub.data.samples import Sample, VideoFile
 from videohub.errors import DataError, DeviceError, UsageError
 
@@ -51,7 +52,7 @@ def samples(videos):
 
 
 def settled(wanted, model, samples, **changes):
-    return settle(wanted, model, protocol(**changes), FOUR_FRAMES, samples, workers=0)
+    return settle(wanted, model, Recipe(protocol(**changes), FOUR_FRAMES), samples, workers=0)
 
 
 # --- what is possible where ------------------------------------------------------------------------------------------

@@ -169,13 +169,13 @@ def cut_in_the_middle(folder: Path) -> Path:
 @kind("fails", "damaged after 16", deep=True)
 def lost_frame(folder: Path) -> Path:
     """All bits of frame 16 are flipped, lengths within it too; a bad disk."""
-    return _flipped(small_video(folder / "lost.mp4"), frame=16, size=None)
+    return flipped(small_video(folder / "lost.mp4"), frame=16, size=None)
 
 
 @kind("odd", "covered up", deep=True)
 def flipped_bytes(folder: Path) -> Path:
     """The bits of 8 bytes within frame 16 are flipped; the decoder covers it up, and four frames look wrong."""
-    return _flipped(small_video(folder / "flipped.mp4"), frame=16, size=8)
+    return flipped(small_video(folder / "flipped.mp4"), frame=16, size=8)
 
 
 @kind("fails", "cut short")
@@ -282,7 +282,7 @@ def _written(path: Path, content: bytes) -> Path:
     return path
 
 
-def _flipped(path: Path, *, frame: int, size: int | None) -> Path:
+def flipped(path: Path, *, frame: int, size: int | None) -> Path:
     """Flip all bits of `size` bytes in the middle of a frame, None: of all its bytes."""
     with av.open(str(path)) as container:
         packet = [packet for packet in container.demux(video=0) if packet.size][frame]

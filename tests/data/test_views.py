@@ -14,6 +14,7 @@ from tests.data.golden_views import cases, golden_case, how, moment_differences,
 from tests.data.sample_videos import FOUR_FRAMES, protocol, write_video
 from videohub.data import decoded as decoded_file
 from videohub.data import views as views_file
+from videohub.data.frame_store import FrameStore
 from videohub.data.samples import VideoFile
 from videohub.data.video import Video, open_video
 from videohub.data.views import Views, read_views
@@ -45,9 +46,9 @@ def ranks(path: Path, views: Views) -> np.ndarray:
     return np.searchsorted(order, views.pts.numpy())
 
 
-def test_a_video_is_opened_decoded_and_converted_once_for_all_views(media, monkeypatch):
-    calls = {"open": 0, "decode": 0, "frames": 0, "convert": 0, "prepare": 0}
-    opener, decode, convert, prepare = av.open, Video.frames, decoded_file._rgb, views_file.prepare
+def test_a_video_is_opened_decoded_and_prepared_once_for_all_views(media, monkeypatch):
+    calls = {"open": 0, "decode": 0, "frames": 0, "keep": 0, "prepare": 0}
+    opener, decode, keep, prepare = av.open, Video.frames, FrameStore.add, views_file.prepare
 
     def counted_open(*args, **kwargs):
         calls["open"] += 1
@@ -59,17 +60,17 @@ def test_a_video_is_opened_decoded_and_converted_once_for_all_views(media, monke
             calls["frames"] += 1
             yield frame
 
-    def counted_convert(*args):
-        calls["convert"] += 1
-        return convert(*args)
+    def counted_keep(*args):
+        calls["keep"] += 1
+        return keep(*args)
 
-    def counted_prepare(frames, rule):
+    def counted_prepare(frames, *how):
         calls["prepare"] += len(frames)
-        return prepare(frames, rule)
+        return prepare(frames, *how)
 
     monkeypatch.setattr(av, "open", counted_open)
     monkeypatch.setattr(Video, "frames", counted_decode)
-    monkeypatch.setattr(decoded_file, "_rgb", counted_convert)
+    monkeypatch.setattr(FrameStore, "add", counted_keep)
     monkeypatch.setattr(views_file, "prepare", counted_prepare)
     rule = protocol(clips=10, crops=3, short_side=128, crop=128)
     views = read_views(media / "demo.mp4", rule, Clip(frames=32, sampling_rate=2))
@@ -77,7 +78,7 @@ def test_a_video_is_opened_decoded_and_converted_once_for_all_views(media, monke
     assert (calls["open"], calls["decode"]) == (1, 1)
     assert calls["frames"] <= 280
     assert len(views.frames) == len(torch.unique(views.decode_positions)) < 320
-    assert calls["convert"] == calls["prepare"] == len(views.frames)
+    assert calls["keep"] == calls["prepare"] == len(views.frames)
 
 
 @pytest.mark.gpu

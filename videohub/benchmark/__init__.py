@@ -8,16 +8,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from videohub.benchmark.evaluation import Evaluation, Scored, evaluate
-    from videohub.benchmark.one_video import fast_layout, join_views, score_video, view_scores, views
+    from videohub.benchmark.evaluation import Contender, Evaluation, Scored, evaluate
+    from videohub.benchmark.one_video import join_views, score_video, view_scores, views
     from videohub.benchmark.precision import Settled, settle
 
 __all__ = [
+    "Contender",
     "Evaluation",
     "Scored",
     "Settled",
     "evaluate",
-    "fast_layout",
     "join_views",
     "score_video",
     "settle",
@@ -27,11 +27,11 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("fast_layout", "join_views", "score_video", "view_scores", "views"):
+    if name in ("join_views", "score_video", "view_scores", "views"):
         from videohub.benchmark import one_video
 
         return getattr(one_video, name)
-    if name in ("Evaluation", "Scored", "evaluate"):
+    if name in ("Contender", "Evaluation", "Scored", "evaluate"):
         from videohub.benchmark import evaluation
 
         return getattr(evaluation, name)

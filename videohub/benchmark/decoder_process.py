@@ -17,14 +17,16 @@ import sys
 from pathlib import Path
 
 from videohub.benchmark import messages
+from videohub.benchmark.lending import Lender
 from videohub.benchmark.messages import Answer, Setup, Task
-from videohub.data.decoded import decode
+from videohub.data.decoded import decode_shared
 from videohub.errors import UsageError, VideoError
 
 
 def main() -> None:
     """Answer on the socket with the given descriptor."""
     _end_with_the_parent()
+    lender = Lender()
     with socket.socket(fileno=int(sys.argv[1])) as connection:
         message = messages.receive(connection)
         if message is None:
@@ -33,17 +35,17 @@ def main() -> None:
         messages.send(connection, Answer(own_memory()))
         while (message := messages.receive(connection)) is not None:
             _forget_words()
-            _work(connection, message.read(Task), setup)
+            _work(connection, message.read(Task), setup, lender)
 
 
-def _work(connection: socket.socket, task: Task, setup: Setup) -> None:
+def _work(connection: socket.socket, task: Task, setup: Setup, lender: Lender) -> None:
+    lender.take_back(task.returned)
     try:
-        decoded = decode(task.source, setup.protocol, setup.clip)
-    except (UsageError, VideoError) as error:
-        messages.send(connection, Answer(own_memory(), failure=str(error)))
-        return
-    packed, frames = messages.pack(decoded), decoded.frames
-    messages.send(connection, Answer(own_memory() - frames.nbytes, decoded=packed), frames)
+        outcomes = decode_shared(task.source, setup.recipes, decoder=setup.decoder, room=lender.room)
+    except UsageError as error:
+        outcomes = [VideoError(str(error)) for _ in setup.recipes]
+    answer, descriptors = messages.answer(outcomes, own_memory(), lender)
+    messages.send(connection, answer, descriptors)
 
 
 def _forget_words() -> None:

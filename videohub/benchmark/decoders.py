@@ -9,15 +9,15 @@ from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Generic, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
-from videohub.benchmark import messages
-from videohub.benchmark.messages import Answer, Received, Setup, Task
+from videohub.benchmark.messages import Answer, Failure, Received, Setup
 from videohub.benchmark.processes import COMMAND, DecoderProcess
-from videohub.data.decoded import Decoded, decode
+from videohub.data.decoded import Decoded, decode_shared
+from videohub.data.forms import DECODERS, Decoder
+from videohub.data.recipes import Recipe
 from videohub.data.samples import Source
 from videohub.errors import DeviceError, UsageError, VideoError
-from videohub.registry.schema import Clip, Protocol
 
 _TASKS_EACH = 2  # at a process: the one it is at, and the next, so that it need not wait while a model computes
 _FAILED_STARTS = 3  # in a row
@@ -27,37 +27,37 @@ _MOST_RESIDENT = 1 << 30  # bytes of memory of a process
 
 _Key = TypeVar("_Key")
 
-
-@dataclass(frozen=True)
-class Failure:
-    """Why a source has no frames."""
-
-    reason: str
+Outcomes: TypeAlias = list[Decoded | Failure]  # of a source: for each test its frames, or why there are none
 
 
 def decode_all(
-    sources: Iterable[tuple[_Key, Source]], protocol: Protocol, clip: Clip, *, workers: int, patience_s: float = 120
-) -> Generator[tuple[_Key, Decoded | Failure], None, None]:
-    """Yield each source's frames, or why there are none, in the order of the sources.
+    sources: Iterable[tuple[_Key, Source]],
+    recipes: Sequence[Recipe],
+    *,
+    workers: int,
+    patience_s: float = 120,
+    decoder: Decoder = DECODERS[0],
+) -> Generator[tuple[_Key, Outcomes], None, None]:
+    """Yield each source's frames, once for each test, or why there are none, in the order of the sources.
 
     Args:
         sources: Each with the caller's name for it; they are taken as they are needed.
-        protocol: How to decode.
-        clip: Frames that the network is given.
+        recipes: The tests, which share their frames.
         workers: Processes that decode, see `DecoderPool`; they end with this generator. 0: this process, unprotected.
         patience_s: Seconds that a process may spend on one source.
+        decoder: See `decode_shared`.
     """
     if workers:
-        with DecoderPool(protocol, clip, workers=workers, patience_s=patience_s) as pool:
+        with DecoderPool(recipes, workers=workers, patience_s=patience_s, decoder=decoder) as pool:
             yield from pool.decoded(sources)
         return
     for key, source in sources:
         try:
-            decoded = decode(source, protocol, clip)
-        except (UsageError, VideoError) as error:
-            yield key, Failure(str(error))
+            outcomes = decode_shared(source, recipes, decoder=decoder)
+        except UsageError as error:
+            yield key, [Failure(str(error)) for _ in recipes]
         else:
-            yield key, decoded
+            yield key, [Failure(str(each)) if isinstance(each, VideoError) else each for each in outcomes]
 
 
 class DecoderPool:
@@ -71,11 +71,11 @@ class DecoderPool:
 
     def __init__(
         self,
-        protocol: Protocol,
-        clip: Clip,
+        recipes: Sequence[Recipe],
         *,
         workers: int,
         patience_s: float = 120,
+        decoder: Decoder = DECODERS[0],
         start_s: float = 60,
         command: Sequence[str] = COMMAND,
         most_waiting: int = _MOST_WAITING,
@@ -84,10 +84,10 @@ class DecoderPool:
         """Set up a pool; processes start when there is something to decode.
 
         Args:
-            protocol: How to decode.
-            clip: Frames that the network is given.
+            recipes: The tests, which share their frames.
             workers: Number of processes, at least 1.
             patience_s: Seconds that one source may take before it is given up.
+            decoder: See `decode_shared`.
             start_s: Seconds that a process may take to get ready.
             command: What to start, for tests.
             most_waiting: Bytes of decoded frames that may wait; no source is begun while there are more.
@@ -96,7 +96,7 @@ class DecoderPool:
         """
         if workers < 1 or patience_s <= 0:
             raise UsageError(f"decoders: workers={workers}, patience_s={patience_s:g}: both must be above 0")
-        self._setup, self._workers = Setup(protocol, clip), workers
+        self._setup, self._workers = Setup(tuple(recipes), decoder), workers
         self._patience_s, self._start_s = patience_s, start_s
         self._command, self._most_waiting, self._most_resident = command, most_waiting, most_resident
         self._processes: dict[DecoderProcess, deque[_Job]] = {}  # what each has been given, in order
@@ -117,7 +117,7 @@ class DecoderPool:
             self._end(process)
         self._selector.close()
 
-    def decoded(self, sources: Iterable[tuple[_Key, Source]]) -> Iterator[tuple[_Key, Decoded | Failure]]:
+    def decoded(self, sources: Iterable[tuple[_Key, Source]]) -> Iterator[tuple[_Key, Outcomes]]:
         """Yield each source's frames, or why there are none, in the order of the sources.
 
         At most 2 x workers sources are in flight: handed to a process, or decoded and waiting to be asked for.
@@ -140,14 +140,13 @@ class DecoderPool:
             if not flight:
                 return
             self._assign(unassigned)
-            if (outcome := flight[0].job.outcome) is None:
+            if (outcomes := flight[0].job.outcomes) is None:
                 unassigned.extendleft(reversed(self._listen(wait=True)))
             else:
-                yield flight.popleft().key, outcome
+                yield flight.popleft().key, outcomes
 
     def _has_room(self, flight: Iterable[_Keyed[_Key]]) -> bool:
-        outcomes = (keyed.job.outcome for keyed in flight)
-        return sum(each.frames.nbytes for each in outcomes if isinstance(each, Decoded)) <= self._most_waiting
+        return sum(_bytes(keyed.job.outcomes or []) for keyed in flight) <= self._most_waiting
 
     def _assign(self, unassigned: deque[_Job]) -> None:
         """Hand jobs to idle processes, start those that are missing, and give the others their next job."""
@@ -169,7 +168,7 @@ class DecoderPool:
         if not jobs:
             process.began = time.monotonic()
         jobs.append(job)
-        process.give(Task(job.source))
+        process.give(job.source)
 
     def _start(self) -> None:
         process = DecoderProcess(self._command, self._setup)
@@ -205,10 +204,7 @@ class DecoderPool:
             process.ready, self._failed_starts = True, 0
             return []
         job = self._processes[process].popleft()
-        if answer.decoded is None:
-            job.outcome = Failure(answer.failure or "the decoder process gave no reason")
-        else:
-            job.outcome = messages.unpack(answer.decoded, message.payload)
+        job.outcomes = process.outcomes(message, answer)
         if answer.resident > self._most_resident:
             process.retiring = True
         if process.retiring and not self._processes[process]:
@@ -222,7 +218,7 @@ class DecoderPool:
             self._count_failed_start(how)
         jobs = self._end(process)
         if jobs:
-            jobs.popleft().outcome = Failure(f"the decoder process {how}")
+            jobs.popleft().outcomes = self._failure(f"the decoder process {how}")
         return list(jobs)
 
     def _late(self, process: DecoderProcess) -> list[_Job]:
@@ -230,8 +226,11 @@ class DecoderPool:
             self._count_failed_start(f"was not ready after {self._start_s:g} s")
         jobs = self._end(process)
         if jobs:
-            jobs.popleft().outcome = Failure(f"decoding took longer than {self._patience_s:g} s")
+            jobs.popleft().outcomes = self._failure(f"decoding took longer than {self._patience_s:g} s")
         return list(jobs)
+
+    def _failure(self, reason: str) -> Outcomes:
+        return [Failure(reason) for _ in self._setup.recipes]
 
     def _count_failed_start(self, how: str) -> None:
         self._failed_starts += 1
@@ -249,12 +248,17 @@ class DecoderPool:
         return self._processes.pop(process)
 
 
+def _bytes(outcomes: Outcomes) -> int:
+    """Return what the frames of a source take; all its tests share them."""
+    return next((each.frames.nbytes for each in outcomes if isinstance(each, Decoded)), 0)
+
+
 @dataclass(eq=False)
 class _Job:
     """A source on its way through the pool, and in the end what became of it."""
 
     source: Source
-    outcome: Decoded | Failure | None = None
+    outcomes: Outcomes | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,31 +1,59 @@
-"""A data set through a model: what every view of every sample is found to be, in the order of the samples."""
+"""A data set through one or more models: what every view of every sample is found to be, in the samples' order."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import chain, islice
+from typing import TypeAlias
 
 import numpy as np
 import torch
 from torch import nn
 
 from videohub.benchmark.batches import Batches, Scores, device_of
-from videohub.benchmark.decoders import Failure, decode_all
+from videohub.benchmark.decoders import Outcomes, decode_all
+from videohub.benchmark.messages import Failure
 from videohub.benchmark.precision import TRIED, Settled, settle
+from videohub.benchmark.preparing import prepared
 from videohub.data.decoded import Decoded
+from videohub.data.forms import DECODERS, Decoder
+from videohub.data.recipes import Recipe, check_shared
 from videohub.data.samples import Sample
-from videohub.data.views import Views, views_of
+from videohub.data.views import Views, views_of_shared
 from videohub.errors import UsageError, VideohubError
-from videohub.registry.schema import Clip, Protocol
+
+Numbered: TypeAlias = tuple[int, Sample]
+
+
+def everything(_: int) -> bool:
+    """Want every sample."""
+    return True
+
+
+@dataclass(frozen=True, eq=False)
+class Contender:
+    """A model that is evaluated, and how.
+
+    `model` is on the device where it is to run, in evaluation mode; all contenders of an evaluation are on the same.
+    `precision`: see `settle`, which tries another one than fp32 on the first samples; or what it returned.
+    `wants` says of a sample's number whether the contender is to score it; it is asked when the sample is taken, and
+    again before it is scored.
+    """
+
+    model: nn.Module
+    recipe: Recipe
+    precision: str | Settled = "fp32"
+    wants: Callable[[int], bool] = everything
 
 
 @dataclass(frozen=True, eq=False)
 class Scored:
     """What a model makes of one sample, or why there is nothing to be had of it."""
 
+    contender: int  # place in the list of contenders
     index: int
     sample: Sample
     scores: Scores | None  # (V, classes) float32 probabilities of every view, in order; AVA: (K, 80), one row a box
@@ -36,14 +64,14 @@ class Scored:
 class Evaluation(Iterator[Scored]):
     """A run that is under way. Its decoder processes end with it: when it is exhausted, closed or forgotten."""
 
-    def __init__(self, settled: Settled, batches: Batches, results: Generator[Scored, None, None]) -> None:
-        self.settled = settled
+    def __init__(self, settled: list[Settled], batches: list[Batches], results: Generator[Scored, None, None]) -> None:
+        self.settled = settled  # of each contender
         self._batches, self._results = batches, results
 
     @property
-    def batch_sizes(self) -> dict[tuple[int, ...], int]:
-        """Return how many views go through the model together, by their shape (3, T, H, W), as of now."""
-        return dict(self._batches.sizes)
+    def batch_sizes(self) -> list[dict[tuple[int, ...], int]]:
+        """Return how many views go through each model together, by their shape (3, T, H, W), as of now."""
+        return [dict(batches.sizes) for batches in self._batches]
 
     def __iter__(self) -> Evaluation:
         return self
@@ -57,71 +85,100 @@ class Evaluation(Iterator[Scored]):
 
 
 def evaluate(
-    model: nn.Module,
-    protocol: Protocol,
-    clip: Clip,
-    samples: Iterable[tuple[int, Sample]],
+    contenders: Sequence[Contender],
+    samples: Iterable[Numbered],
     *,
     workers: int,
-    precision: str | Settled = "fp32",
     batch: int | None = None,
     patience_s: float = 120,
+    decoder: Decoder = DECODERS[0],
 ) -> Evaluation:
-    """Score samples and yield them in their order; one that cannot be decoded is reported as such, never replaced.
+    """Score samples, each decoded once for all models, and yield them for each model in their order.
 
-    On a CPU the scores of a sample are the same bits whichever samples are scored with it.
+    A sample that cannot be decoded is reported as such, never replaced. On a CPU the scores of a sample are the same
+    bits whichever samples and models are scored with it.
 
     Args:
-        model: On the device where it is to run, in evaluation mode.
-        protocol: Clips, crops, sizes, sampling rule, activation.
-        clip: Frames that the network is given, and the distance between them.
+        contenders: The models, which must share the frames of their tests.
         samples: Each with a number of the caller's; they are taken as they are needed.
         workers: Processes that decode; 0: this one decodes, and a decoder that hangs or crashes takes it along.
-        precision: See `settle`, which tries another one than fp32 on the first samples; or what it returned.
-        batch: Views that go through the model together; None: as many as is good, see `Batches`.
+        batch: Views that go through a model together; None: as many as is good, see `Batches`.
         patience_s: Seconds that decoding one sample may take before it is given up.
-    Raises: UsageError if an argument is out of its range; DeviceError if the precision or the decoder processes are not
-        to be had here, or a view does not fit into the device's memory. What the model raises is not caught.
+        decoder: See `decode_shared`.
+    Raises: UsageError if an argument is out of its range; DeviceError if a precision or the decoder processes are not
+        to be had here, or a view does not fit into the device's memory. What a model raises is not caught.
     """
     if workers < 0:
         raise UsageError(f"workers: found {workers}, expected 0 or more")
-    if isinstance(precision, str):
-        samples = iter(samples)
-        first = list(islice(samples, TRIED)) if precision != "fp32" else []
-        samples = chain(first, samples)
-        few = [sample for _, sample in first]
-        precision = settle(precision, model, protocol, clip, few, workers=workers, patience_s=patience_s)
-    batches = Batches(model, protocol, precision.name, size=batch)
-    named = ((each, each[1].source) for each in samples)
-    decoded = decode_all(named, protocol, clip, workers=workers, patience_s=patience_s)
-    return Evaluation(precision, batches, _scored(batches, decoded, protocol, device_of(model)))
-
-
-_Decoded = Generator[tuple[tuple[int, Sample], Decoded | Failure], None, None]
-_Videos = Iterator[tuple[Scored, Views | None]]
+    recipes = [contender.recipe for contender in contenders]
+    check_shared(recipes)
+    samples = iter(samples)
+    settled: list[Settled] = []
+    for contender in contenders:
+        if isinstance(precision := contender.precision, str):
+            first = list(islice(samples, TRIED)) if precision != "fp32" else []
+            samples = chain(first, samples)
+            few = [sample for _, sample in first]
+            precision = settle(
+                precision, contender.model, contender.recipe, few, workers=workers, patience_s=patience_s,
+                decoder=decoder,
+            )  # fmt: skip
+        settled.append(precision)
+    batches = [
+        Batches(contender.model, contender.recipe.protocol, precision.name, size=batch)
+        for contender, precision in zip(contenders, settled, strict=True)
+    ]
+    wanted = ((each, each[1].source) for each in samples if any(contender.wants(each[0]) for contender in contenders))
+    decoded = decode_all(wanted, recipes, workers=workers, patience_s=patience_s, decoder=decoder)
+    return Evaluation(settled, batches, _scored(contenders, batches, decoded))
 
 
 def _scored(
-    batches: Batches, decoded: _Decoded, protocol: Protocol, device: torch.device
+    contenders: Sequence[Contender],
+    batches: Sequence[Batches],
+    decoded: Generator[tuple[Numbered, Outcomes], None, None],
 ) -> Generator[Scored, None, None]:
-    with closing(decoded):
-        for known, scores in batches.scored(_videos(decoded, protocol, device)):
-            if scores is not None and not np.isfinite(scores).all():
-                raise VideohubError(
-                    f"{known.sample.name}: the network gives probabilities that are not numbers, computing in "
-                    f"{batches.precision}; look at its weights, or choose precision fp32 if that is another one"
-                )
-            yield replace(known, scores=scores)
+    recipes = [contender.recipe for contender in contenders]
+    device = device_of(contenders[0].model)
+    with closing(decoded), closing(prepared(decoded, _into_views(recipes, device), device)) as samples:
+        for (index, sample), outcomes in samples:
+            for place, (contender, own) in enumerate(zip(contenders, batches, strict=True)):
+                if contender.wants(index):
+                    yield from _checked(own, own.take(*_entry(place, index, sample, outcomes[place])))
+        for own in batches:
+            yield from _checked(own, own.rest())
 
 
-def _videos(decoded: _Decoded, protocol: Protocol, device: torch.device) -> _Videos:
-    """Yield what is known of each sample before it is scored, and its views if it has any."""
-    for (index, sample), outcome in decoded:
-        if isinstance(outcome, Failure):
-            yield Scored(index, sample, scores=None, views=None, failure=outcome.reason), None
-        else:
-            views = views_of(outcome, protocol, device)
-            yield Scored(index, sample, scores=None, views=_identity(outcome), failure=None), views
+_Viewed: TypeAlias = tuple[str, Views]  # the views' identity, and they themselves
+
+
+def _into_views(recipes: Sequence[Recipe], device: torch.device) -> Callable[[Outcomes], list[_Viewed | Failure]]:
+    """Return what makes the views of each contender from decoded frames."""
+
+    def views(outcomes: Outcomes) -> list[_Viewed | Failure]:
+        own = [recipe for each, recipe in zip(outcomes, recipes, strict=True) if isinstance(each, Decoded)]
+        made = iter(views_of_shared([each for each in outcomes if isinstance(each, Decoded)], own, device))
+        return [each if isinstance(each, Failure) else (_identity(each), next(made)) for each in outcomes]
+
+    return views
+
+
+def _entry(place: int, index: int, sample: Sample, outcome: _Viewed | Failure) -> tuple[Scored, Views | None]:
+    """Return what is known of a sample before it is scored, and its views if it has any."""
+    if isinstance(outcome, Failure):
+        return Scored(place, index, sample, scores=None, views=None, failure=outcome.reason), None
+    identity, views = outcome
+    return Scored(place, index, sample, scores=None, views=identity, failure=None), views
+
+
+def _checked(batches: Batches, done: Iterator[tuple[Scored, Scores | None]]) -> Iterator[Scored]:
+    for known, scores in done:
+        if scores is not None and not np.isfinite(scores).all():
+            raise VideohubError(
+                f"{known.sample.name}: the network gives probabilities that are not numbers, computing in "
+                f"{batches.precision}; look at its weights, or choose precision fp32 if that is another one"
+            )
+        yield replace(known, scores=scores)
 
 
 def _identity(decoded: Decoded) -> str:

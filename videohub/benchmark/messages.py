@@ -7,143 +7,161 @@ name, a kill at any moment leaves nothing behind. Containers that allow /dev/shm
 
 from __future__ import annotations
 
-import mmap
+import math
 import os
 import socket
-import struct
-import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from videohub.benchmark.lending import Borrower, Lender, anonymous_file
 from videohub.data.decoded import Decoded
+from videohub.data.forms import Decoder, Planar
+from videohub.data.recipes import Recipe
 from videohub.data.samples import Source
-from videohub.errors import DeviceError
-from videohub.registry.schema import Clip, Protocol
+from videohub.errors import DeviceError, VideoError
 
-_LENGTH = struct.Struct("<Q")  # the last bytes of a message: how long its text is
 _T = TypeVar("_T")
 
 
 class Setup(msgspec.Struct, frozen=True):
     """The first message to a process: how everything that follows is to be decoded."""
 
-    protocol: Protocol
-    clip: Clip
+    recipes: tuple[Recipe, ...]
+    decoder: Decoder
 
 
 class Task(msgspec.Struct, frozen=True):
-    """A source to decode."""
+    """A source to decode, and the lent memory that is no longer in use."""
 
     source: Source
+    returned: tuple[int, ...] = ()
 
 
 class Array(msgspec.Struct, frozen=True):
-    """An array; without `data`, it is the message's payload."""
+    """A small array, whole."""
 
     dtype: str
     shape: tuple[int, ...]
-    data: bytes | None
+    data: bytes
 
 
-class Frames(msgspec.Struct, frozen=True):
-    """The fields of `Decoded`."""
+class Clips(msgspec.Struct, frozen=True):
+    """What the clips of a test are made of; the fields of `Decoded`."""
 
-    frames: Array
     positions: Array
     pts: Array
     decode_positions: Array
+
+
+class Lent(msgspec.Struct, frozen=True):
+    """Decoded frames, the same for all tests: at the beginning of a piece of lent memory."""
+
+    piece: int
+    size: int  # of the piece, in bytes
+    dtype: str
+    shape: tuple[int, ...]
+    planar: Planar | None
     boxes: Array | None
 
 
 class Answer(msgspec.Struct, frozen=True):
     """What became of a task; the first one, to the setup, only says that the process is ready."""
 
-    resident: int  # bytes of memory that are the process's own, after it has let go of the frames
-    failure: str | None = None
-    decoded: Frames | None = None
+    resident: int  # bytes of memory that are the process's own
+    tests: tuple[Clips | str, ...] = ()  # of each recipe its clips, or why there are none
+    frames: Lent | None = None  # that the clips are made of
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a source has no frames."""
+
+    reason: str
 
 
 @dataclass(frozen=True, eq=False)
 class Received:
-    """A message as it arrived. Who keeps an array made from `payload` keeps the file."""
+    """A message as it arrived, and the descriptor that came with it; who receives that closes it."""
 
     text: bytes
-    payload: mmap.mmap | None
+    descriptor: int | None
 
     def read(self, kind: type[_T]) -> _T:
         """Return the text as a value of `kind`."""
         return msgspec.msgpack.decode(self.text, type=kind, dec_hook=_from_plain)
 
 
-def send(connection: socket.socket, value: msgspec.Struct, payload: npt.NDArray[Any] | None = None) -> None:
-    """Send a value, and an array's bytes with it. Raises: OSError if nobody is there to receive it."""
-    text = msgspec.msgpack.encode(value, enc_hook=_to_plain)
+def send(connection: socket.socket, value: msgspec.Struct, descriptors: Sequence[int] = ()) -> None:
+    """Send a value, and a descriptor with it. Raises: OSError if nobody is there to receive it."""
     with anonymous_file() as file:
-        if payload is not None:
-            file.write(np.ascontiguousarray(payload).data.cast("B"))
-        file.write(text + _LENGTH.pack(len(text)))
+        file.write(msgspec.msgpack.encode(value, enc_hook=_to_plain))
         file.flush()
-        socket.send_fds(connection, [b"."], [file.fileno()])
+        socket.send_fds(connection, [b"."], [file.fileno(), *descriptors])
 
 
 def receive(connection: socket.socket) -> Received | None:
     """Wait for a message; None where the other end is closed."""
-    byte, descriptors, _, _ = socket.recv_fds(connection, 1, 1)
+    byte, descriptors, _, _ = socket.recv_fds(connection, 1, 2)
     if not byte:
         return None
     if not descriptors:
         raise DeviceError("decoder processes: this process may not open more files; raise the limit (ulimit -n)")
     with open(descriptors[0], "rb") as file:
-        end = file.seek(-_LENGTH.size, os.SEEK_END)
-        (length,) = _LENGTH.unpack(file.read(_LENGTH.size))
-        file.seek(end - length)
-        text = file.read(length)
-        size = end - length
-        return Received(text, mmap.mmap(file.fileno(), size) if size else None)
+        file.seek(0)
+        return Received(file.read(), descriptors[1] if len(descriptors) > 1 else None)
 
 
-def pack(decoded: Decoded) -> Frames:
-    """Return what to send for decoded frames; the frames themselves travel as the payload."""
+def answer(outcomes: Sequence[Decoded | VideoError], resident: int, lender: Lender) -> tuple[Answer, list[int]]:
+    """Return what to send for the tests of a source, and the descriptors that go with it.
 
-    def whole(array: npt.NDArray[Any]) -> Array:
-        return Array(array.dtype.str, array.shape, array.tobytes())
-
-    return Frames(
-        frames=Array(decoded.frames.dtype.str, decoded.frames.shape, None),
-        positions=whole(decoded.positions),
-        pts=whole(decoded.pts),
-        decode_positions=whole(decoded.decode_positions),
-        boxes=None if decoded.boxes is None else whole(decoded.boxes),
-    )
-
-
-def unpack(sent: Frames, payload: mmap.mmap | None) -> Decoded:
-    """Return the decoded frames of a message, its payload mapped and not copied."""
-
-    def whole(array: Array) -> npt.NDArray[Any]:
-        # a bytearray, because torch wants to be allowed to write
-        given = payload if array.data is None else bytearray(array.data)
-        return np.frombuffer(given or b"", array.dtype).reshape(array.shape)
-
-    return Decoded(
-        frames=whole(sent.frames),
-        positions=whole(sent.positions),
-        pts=whole(sent.pts),
-        decode_positions=whole(sent.decode_positions),
-        boxes=None if sent.boxes is None else whole(sent.boxes),
-    )
+    The frames, which all of them share, lie in the memory that the lender gave last.
+    """
+    tests = tuple(str(each) if isinstance(each, VideoError) else _clips(each) for each in outcomes)
+    first = next((each for each in outcomes if isinstance(each, Decoded)), None)
+    if first is None:
+        lender.keep()
+        return Answer(resident, tests), []
+    piece, size, descriptors = lender.lend()
+    boxes = None if first.boxes is None else _whole(first.boxes)
+    frames = Lent(piece, size, first.frames.dtype.str, first.frames.shape, first.planar, boxes)
+    return Answer(resident, tests, frames), descriptors
 
 
-def anonymous_file() -> IO[bytes]:
-    """Return an open file that has no name."""
-    if hasattr(os, "memfd_create"):
-        return os.fdopen(os.memfd_create("videohub"), "w+b")
-    return tempfile.TemporaryFile()
+def outcomes(answer: Answer, borrower: Borrower, descriptor: int | None) -> list[Decoded | Failure]:
+    """Return what a process made of a source, the frames mapped and not copied."""
+    if (lent := answer.frames) is None:
+        return [Failure(test) for test in answer.tests if isinstance(test, str)]
+    memory = borrower.borrow(lent.piece, lent.size, descriptor)
+    count = math.prod(lent.shape) * np.dtype(lent.dtype).itemsize
+    frames = memory[:count].view(lent.dtype).reshape(lent.shape)
+    boxes = None if lent.boxes is None else _array(lent.boxes)
+    return [
+        Failure(test)
+        if isinstance(test, str)
+        else Decoded(
+            frames, _array(test.positions), _array(test.pts), _array(test.decode_positions), boxes, lent.planar
+        )
+        for test in answer.tests
+    ]
+
+
+def _clips(decoded: Decoded) -> Clips:
+    return Clips(_whole(decoded.positions), _whole(decoded.pts), _whole(decoded.decode_positions))
+
+
+def _whole(array: npt.NDArray[Any]) -> Array:
+    return Array(array.dtype.str, array.shape, array.tobytes())
+
+
+def _array(sent: Array) -> npt.NDArray[Any]:
+    # a bytearray, because torch wants to be allowed to write
+    return np.frombuffer(bytearray(sent.data), sent.dtype).reshape(sent.shape)
 
 
 def _to_plain(value: object) -> bytes:

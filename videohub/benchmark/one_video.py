@@ -26,11 +26,6 @@ def views(video: str | Path, record_or_name: str | Record) -> Tensor:
     return read_views(Path(video), record.protocol, record.clip).stack()
 
 
-def fast_layout(model: nn.Module) -> nn.Module:
-    """Return the model with its kernels channels-last: the same results, 1.4 times as fast for SlowFast on a CPU."""
-    return model.to(memory_format=torch.channels_last_3d)
-
-
 def view_scores(model: nn.Module, views: Views, protocol: Protocol) -> Iterator[Tensor]:
     """Yield the probabilities of all views in order, a few at a time: (some, classes) float32 on the CPU."""
     if protocol.metric == "ava_map":
@@ -39,7 +34,12 @@ def view_scores(model: nn.Module, views: Views, protocol: Protocol) -> Iterator[
         )
     some = at_once(views.shape[1:], next(model.parameters()).device)
     for first in range(0, len(views), some):
-        batch = torch.stack([views[v] for v in range(first, min(first + some, len(views)))])
+        numbers = range(first, min(first + some, len(views)))
+        batch = torch.empty(
+            (len(numbers), *views.shape[1:]), device=views.frames.device, memory_format=torch.channels_last_3d
+        )
+        for row, number in zip(batch, numbers, strict=True):
+            views.write(number, row)
         yield probabilities(model, batch, None, protocol, "fp32").cpu()
 
 

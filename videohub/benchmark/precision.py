@@ -13,11 +13,14 @@ from torch import nn
 
 from videohub.benchmark.arithmetic import AUTO, Precision, possible
 from videohub.benchmark.batches import Batches, Scores, device_of
-from videohub.benchmark.decoders import Failure, decode_all
+from videohub.benchmark.decoders import decode_all
+from videohub.benchmark.messages import Failure
+from videohub.data.forms import DECODERS, Decoder
+from videohub.data.recipes import Recipe
 from videohub.data.samples import Sample
 from videohub.data.views import Views, views_of
 from videohub.errors import DataError, DeviceError
-from videohub.registry.schema import Clip, Protocol
+from videohub.registry.schema import Protocol
 
 SAMPLES = 4  # that are compared
 TRIED = 32  # samples at most, until so many have been decoded
@@ -60,23 +63,23 @@ class Settled(msgspec.Struct, frozen=True):
 def settle(
     wanted: str,
     model: nn.Module,
-    protocol: Protocol,
-    clip: Clip,
+    recipe: Recipe,
     samples: Iterable[Sample],
     *,
     workers: int = 1,
     patience_s: float = 120,
+    decoder: Decoder = DECODERS[0],
 ) -> Settled:
     """Decide in which precision a run computes.
 
     Args:
         wanted: `fp32`, `tf32`, `bf16`, `fp16`, or `auto`: fp32 on a CPU, fp16 on a GPU if it agrees with fp32.
         model: On the device of the run.
-        protocol: How the samples are tested.
-        clip: Frames that the network is given.
+        recipe: How the samples are tested.
         samples: Those of the run; the first few that can be decoded are scored in both precisions.
         workers: Processes to decode them; 0: this one.
         patience_s: Seconds that one sample may take.
+        decoder: See `decode_shared`.
     Raises: UsageError if nothing is called so; DeviceError if the device cannot compute so, or what it computes differs
         too much from fp32; DataError if no sample can be decoded to try it on.
     """
@@ -86,7 +89,8 @@ def settle(
     precision = possible("fp16" if wanted == AUTO else wanted, device)
     if precision == "fp32":
         return Settled(precision, "asked for")
-    trial = try_out(precision, model, protocol, _a_few(protocol, clip, samples, workers, patience_s, device))
+    videos = _a_few(recipe, samples, workers, patience_s, device, decoder)
+    trial = try_out(precision, model, recipe.protocol, videos)
     if wanted == AUTO:
         return Settled("fp16" if trial.agrees else "fp32", f"auto: {trial}", trial)
     if not trial.agrees:
@@ -116,18 +120,23 @@ def _scores(model: nn.Module, protocol: Protocol, precision: Precision, videos: 
 
 
 def _a_few(
-    protocol: Protocol, clip: Clip, samples: Iterable[Sample], workers: int, patience_s: float, device: torch.device
+    recipe: Recipe,
+    samples: Iterable[Sample],
+    workers: int,
+    patience_s: float,
+    device: torch.device,
+    decoder: Decoder,
 ) -> list[Views]:
     sources = ((sample.name, sample.source) for sample in islice(samples, TRIED))
     found: list[Views] = []
     reasons: list[str] = []
     workers = min(workers, SAMPLES)
-    with closing(decode_all(sources, protocol, clip, workers=workers, patience_s=patience_s)) as decoded:
-        for name, outcome in decoded:
+    with closing(decode_all(sources, [recipe], workers=workers, patience_s=patience_s, decoder=decoder)) as decoded:
+        for name, (outcome,) in decoded:
             if isinstance(outcome, Failure):
                 reasons.append(f"{name}: {outcome.reason}")
             else:
-                found.append(views_of(outcome, protocol, device))
+                found.append(views_of(outcome, recipe.protocol, device))
             if len(found) == SAMPLES:
                 break
     if not found:

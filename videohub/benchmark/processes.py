@@ -13,7 +13,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from videohub.benchmark import messages
-from videohub.benchmark.messages import Received, Setup, Task
+from videohub.benchmark.lending import Borrower, anonymous_file
+from videohub.benchmark.messages import Answer, Failure, Received, Setup, Task
+from videohub.data.decoded import Decoded
+from videohub.data.samples import Source
 from videohub.errors import DeviceError
 
 COMMAND = (sys.executable, "-m", "videohub.benchmark.decoder_process")
@@ -35,7 +38,8 @@ class DecoderProcess:
         self.ready = False  # to take tasks
         self.retiring = False  # takes no more of them
         self.began = time.monotonic()  # the start, or what it is doing now
-        self._stderr = messages.anonymous_file()
+        self._stderr = anonymous_file()
+        self._borrower = Borrower()
         ours, theirs = socket.socketpair()
         self._connection = ours
         with theirs:
@@ -60,10 +64,10 @@ class DecoderProcess:
         """Return the descriptor to wait on."""
         return self._connection.fileno()
 
-    def give(self, task: Task) -> None:
+    def give(self, source: Source) -> None:
         """Hand a task over; a process that is dead does not mind, it shows when it is listened to."""
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            messages.send(self._connection, task)
+            messages.send(self._connection, Task(source, returned=self._borrower.unused()))
 
     def receive(self) -> Received | None:
         """Return its next message; None if it has died."""
@@ -71,6 +75,13 @@ class DecoderProcess:
             return messages.receive(self._connection)
         except ConnectionResetError:
             return None
+
+    def outcomes(self, message: Received, answer: Answer) -> list[Decoded | Failure]:
+        """Return what it made of its task; frames are in memory that goes back to it with a later one."""
+        with contextlib.ExitStack() as stack:
+            if message.descriptor is not None:
+                stack.callback(os.close, message.descriptor)
+            return messages.outcomes(answer, self._borrower, message.descriptor)
 
     def death(self) -> str:
         """Say how it ended and what it last wrote to stderr; for a process that `receive` found dead."""

@@ -1,11 +1,12 @@
-"""Decode a video and hand out the frames of every clip of a test, each clip as soon as its last frame has come."""
+"""Decode a video and hand out the frames of every clip of its tests, each clip as soon as its last frame has come."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from videohub.data.frame_store import MOST_BYTES
+from videohub.data.recipes import Recipe
 from videohub.data.sampling import (
     clip_span,
     clip_starts,
@@ -26,12 +27,13 @@ HELD_BYTES = 512 << 20  # of pictures that wait until all are counted; more than
 class ClipFrames:
     """The frames of one clip, in order of time. The same frame may stand in it several times, and in other clips."""
 
+    recipe: int  # place in the list of recipes
     number: int
     frames: list[DecodedFrame]
 
 
-def read_clips(video: Video, protocol: Protocol, clip: Clip) -> Iterator[ClipFrames]:
-    """Yield the frames of every clip of a test, clips in the order in which they end.
+def read_clips(video: Video, recipes: Sequence[Recipe]) -> Iterator[ClipFrames]:
+    """Yield the frames of every clip of one or more tests with the same decoder, clips in the order in which they end.
 
     Kinetics (decoder `pts_window`): the window of each clip, in time stamps, follows from what the container states,
     so it is known before decoding. A window takes every decoded frame inside it and the first one beyond it; that one
@@ -51,9 +53,9 @@ def read_clips(video: Video, protocol: Protocol, clip: Clip) -> Iterator[ClipFra
     Raises: VideoError if the video is damaged before the last window has closed, a window holds no frame, or the
         pictures of a window are too large for any machine's memory.
     """
-    if protocol.decoder == "frame_list" or video.info.duration is None or not video.info.frames:
-        return _from_all_frames(video, protocol, clip)
-    return _from_windows(video, protocol, clip, duration=video.info.duration)
+    if recipes[0].protocol.decoder == "frame_list" or video.info.duration is None or not video.info.frames:
+        return _from_all_frames(video, recipes)
+    return _from_windows(video, recipes, duration=video.info.duration)
 
 
 def indices_in_list(protocol: Protocol, clip: Clip, number: int, num_frames: int) -> list[int]:
@@ -69,7 +71,11 @@ def indices_in_list(protocol: Protocol, clip: Clip, number: int, num_frames: int
 class _Window:
     """A clip that is being collected; of two frames with one time stamp the later stays."""
 
+    recipe: int
     number: int
+    clips: int  # of its test
+    length: int  # frames that the network is given
+    span: float  # frames that they cover
     first_pts: int
     last_pts: int
     frames: dict[int, DecodedFrame] = field(default_factory=dict)
@@ -81,35 +87,40 @@ class _Window:
         return frame.pts > self.last_pts
 
 
-def _from_windows(video: Video, protocol: Protocol, clip: Clip, *, duration: int) -> Iterator[ClipFrames]:
+def _from_windows(video: Video, recipes: Sequence[Recipe], *, duration: int) -> Iterator[ClipFrames]:
     """Collect windows while decoding, and yield each clip as its window closes or the video ends."""
-    total = video.info.frames
-    span = _span(video, protocol, clip)
-    waiting = [
-        _Window(number, *pts_window(start, span, duration=duration, num_frames=total))
-        for number, start in enumerate(_starts(protocol, total, span))
-    ]
+    waiting = [window for place, recipe in enumerate(recipes) for window in _windows(video, place, recipe, duration)]
     for frame in video.frames():
         for window in [window for window in waiting if window.take(frame)]:
             waiting.remove(window)
-            yield ClipFrames(window.number, _choose(window, span, clip, video, protocol))
+            yield _choose(window, video)
         if not waiting:
             return
         _check_size(max(len(window.frames) for window in waiting), frame, video)
     for window in waiting:  # the video has ended inside them
-        yield ClipFrames(window.number, _choose(window, span, clip, video, protocol))
+        yield _choose(window, video)
 
 
-def _choose(window: _Window, span: float, clip: Clip, video: Video, protocol: Protocol) -> list[DecodedFrame]:
+def _windows(video: Video, place: int, recipe: Recipe, duration: int) -> Iterator[_Window]:
+    """Yield the window of each clip of a test, still empty."""
+    total, span = video.info.frames, _span(video, recipe)
+    starts = _starts(recipe.protocol, total, span)
+    for number, start in enumerate(starts):
+        first, last = pts_window(start, span, duration=duration, num_frames=total)
+        yield _Window(place, number, len(starts), recipe.clip.frames, span, first, last)
+
+
+def _choose(window: _Window, video: Video) -> ClipFrames:
     """Pick the clip's frames from those of its window, and let go of the others."""
     if not window.frames:
         raise VideoError(
-            f"{video.path}: clip {window.number + 1} of {protocol.clips} holds no frame: none was decoded with a time "
+            f"{video.path}: clip {window.number + 1} of {window.clips} holds no frame: none was decoded with a time "
             f"stamp from {window.first_pts} on, though the header states {video.info.frames} frames"
         )
     ordered = [window.frames[pts] for pts in sorted(window.frames)]
     window.frames.clear()
-    return [ordered[position] for position in frame_positions(0, span, clip.frames, len(ordered))]
+    chosen = frame_positions(0, window.span, window.length, len(ordered))
+    return ClipFrames(window.recipe, window.number, [ordered[position] for position in chosen])
 
 
 def _check_size(held: int, frame: DecodedFrame, video: Video) -> None:
@@ -121,7 +132,7 @@ def _check_size(held: int, frame: DecodedFrame, video: Video) -> None:
         )
 
 
-def _from_all_frames(video: Video, protocol: Protocol, clip: Clip) -> Iterator[ClipFrames]:
+def _from_all_frames(video: Video, recipes: Sequence[Recipe]) -> Iterator[ClipFrames]:
     """Decode everything, count it, put it in order of time, and only then place the clips."""
     stamps: list[tuple[int, int]] = []  # pts, position
     held: list[DecodedFrame] | None = []
@@ -132,15 +143,11 @@ def _from_all_frames(video: Video, protocol: Protocol, clip: Clip) -> Iterator[C
             held.append(frame)
             held_bytes += frame.nbytes
             held = held if held_bytes <= HELD_BYTES else None
-    if protocol.decoder == "frame_list":
-        ordered = [position for _, position in sorted(stamps)]
-        indices = [indices_in_list(protocol, clip, number, len(ordered)) for number in range(protocol.clips)]
-    else:
-        ordered = [position for _, position in sorted(dict(stamps).items())]  # of one time stamp the later stays
-        span = _span(video, protocol, clip)
-        starts = _starts(protocol, len(ordered), span)
-        indices = [frame_positions(start, span, clip.frames, len(ordered)) for start in starts]
-    chosen = [[ordered[index] for index in of_clip] for of_clip in indices]
+    chosen = [
+        _Chosen(place, number, positions)
+        for place, recipe in enumerate(recipes)
+        for number, positions in enumerate(_placed(video, recipe, stamps))
+    ]
     if held is not None:
         yield from _hand_out(chosen, held, video)
         return
@@ -148,32 +155,58 @@ def _from_all_frames(video: Video, protocol: Protocol, clip: Clip) -> Iterator[C
         yield from _hand_out(chosen, again.frames(), video)
 
 
-def _hand_out(chosen: list[list[int]], frames: Iterable[DecodedFrame], video: Video) -> Iterator[ClipFrames]:
-    """Yield each clip, given by decoding positions, once its last frame has come; hold what the others still need."""
-    ends = [max(positions) for positions in chosen]
-    waiting = sorted(range(len(chosen)), key=lambda number: ends[number])
-    needed = {position for positions in chosen for position in positions}
+def _placed(video: Video, recipe: Recipe, stamps: list[tuple[int, int]]) -> list[list[int]]:
+    """Return the decoding positions of each clip's frames, given the (pts, position) of every frame."""
+    protocol, clip = recipe.protocol, recipe.clip
+    if protocol.decoder == "frame_list":
+        ordered = [position for _, position in sorted(stamps)]
+        indices = [indices_in_list(protocol, clip, number, len(ordered)) for number in range(protocol.clips)]
+    else:
+        ordered = [position for _, position in sorted(dict(stamps).items())]  # of one time stamp the later stays
+        span = _span(video, recipe)
+        starts = _starts(protocol, len(ordered), span)
+        indices = [frame_positions(start, span, clip.frames, len(ordered)) for start in starts]
+    return [[ordered[index] for index in of_clip] for of_clip in indices]
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """A clip by the decoding positions of its frames."""
+
+    recipe: int
+    number: int
+    positions: list[int]
+
+    @property
+    def end(self) -> int:
+        return max(self.positions)
+
+
+def _hand_out(chosen: list[_Chosen], frames: Iterable[DecodedFrame], video: Video) -> Iterator[ClipFrames]:
+    """Yield each clip once its last frame has come; hold what the others still need."""
+    waiting = sorted(chosen, key=lambda clip: clip.end)
+    needed = {position for clip in chosen for position in clip.positions}
     held: dict[int, DecodedFrame] = {}
     for frame in frames:
         if frame.position in needed:
             held[frame.position] = frame
-        while waiting and ends[waiting[0]] <= frame.position:
-            number = waiting.pop(0)
-            yield ClipFrames(number, [held[position] for position in chosen[number]])
-            needed = {position for number in waiting for position in chosen[number]}
+        while waiting and waiting[0].end <= frame.position:
+            clip = waiting.pop(0)
+            yield ClipFrames(clip.recipe, clip.number, [held[position] for position in clip.positions])
+            needed = {position for clip in waiting for position in clip.positions}
             held = {position: frame for position, frame in held.items() if position in needed}
         if not waiting:
             return
     raise VideoError(f"{video.path}: fewer frames came out of it than when it was decoded before; did it change?")
 
 
-def _span(video: Video, protocol: Protocol, clip: Clip) -> float:
+def _span(video: Video, recipe: Recipe) -> float:
     """Return how many of this video's frames a clip covers."""
     return clip_span(
-        frames=clip.frames,
-        sampling_rate=clip.sampling_rate,
+        frames=recipe.clip.frames,
+        sampling_rate=recipe.clip.sampling_rate,
         fps=video.info.average_rate,
-        target_fps=protocol.target_fps,
+        target_fps=recipe.protocol.target_fps,
     )
 
 

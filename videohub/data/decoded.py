@@ -5,6 +5,7 @@ A process that only decodes imports this file; torch is imported where large fra
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +17,13 @@ import PIL
 from av.video.reformatter import VideoReformatter
 
 from videohub.data.clips import indices_in_list, read_clips
-from videohub.data.frame_store import Frames, FrameStore
+from videohub.data.forms import DECODERS, Decoder, MatrixChangedError, Planar
+from videohub.data.frame_store import Frames, FrameStore, Room, own_memory
 from videohub.data.images import read_image
 from videohub.data.keyframes import boxes_in_pixels, shrink
 from videohub.data.listed_frames import read_listed
+from videohub.data.pictures import Frame, Image
+from videohub.data.recipes import Recipe
 from videohub.data.rules import check_rule
 from videohub.data.samples import FrameList, ImageFile, KeyFrame, Source
 from videohub.data.sampling import keyframe_indices
@@ -27,15 +31,14 @@ from videohub.data.video import open_video
 from videohub.errors import VideoError
 from videohub.registry.schema import Clip, Protocol
 
-DECODER = "exact"  # the name of this path in reports: the original's frames and pixels
-
 
 @dataclass(frozen=True, eq=False)
 class Decoded:
     """The frames that any clip of a test uses, once each, and what every clip is made of.
 
-    `frames` are RGB as decoded, (N, H, W, 3) uint8, or normalised and resized, (N, 3, h, w) float32, where those take
-    fewer bytes. In a list of images a frame's number in the list, from 0, is its time stamp and decoding position.
+    `frames` are kept as `planar` says, (N, bytes) uint8, or are RGB as decoded, (N, H, W, 3) uint8, or normalised and
+    resized, (N, 3, h, w) float32: whichever takes the fewest bytes. In a list of images a frame's number in the list,
+    from 0, is its time stamp and decoding position.
     """
 
     frames: Frames
@@ -43,25 +46,64 @@ class Decoded:
     pts: npt.NDArray[np.int64]  # (clips, T): time stamps, in ticks of the stream
     decode_positions: npt.NDArray[np.int64]  # (clips, T): which frame out of the decoder it was, from 0
     boxes: npt.NDArray[np.float32] | None  # (K, 4): x1, y1, x2, y2 in pixels of the resized frame; AVA alone
+    planar: Planar | None = None
 
 
-def decode(source: Source, protocol: Protocol, clip: Clip) -> Decoded:
-    """Decode the frames that the clips of a test are made of, and no more of a list than those.
+def decode(source: Source, protocol: Protocol, clip: Clip, *, decoder: Decoder = DECODERS[0]) -> Decoded:
+    """Decode the frames that the clips of a test are made of; see `decode_shared`. Raises: VideoError, too."""
+    (outcome,) = decode_shared(source, [Recipe(protocol, clip)], decoder=decoder)
+    if isinstance(outcome, VideoError):
+        raise outcome
+    return outcome
 
-    A key frame's pictures come resized already, for its protocol rounds them to 8 bits once more. The memory that
-    this takes is that of the frames, of one picture, and of what `read_clips` holds.
 
-    Raises: UsageError if the protocol cannot be applied to such a source, or a video or image file is missing;
-        VideoError if the source is empty, damaged, cut short, too large for any machine's memory, or misses a frame.
+def decode_shared(
+    source: Source, recipes: Sequence[Recipe], *, decoder: Decoder = DECODERS[0], room: Room = own_memory
+) -> list[Decoded | VideoError]:
+    """Decode the frames that the clips of several tests are made of, and no more of a list than those.
+
+    Each test comes to what it would come to alone: damage that its clips do not reach is no matter. All that are
+    decoded have the same frames, in the memory that was asked for last. A key frame's pictures come resized already,
+    for its protocol rounds them to 8 bits once more. The memory that this takes is that of the frames, of one picture,
+    and of what `read_clips` holds.
+
+    Args:
+        source: What to decode, once.
+        recipes: The tests, which must share their frames (`recipes.check_shared`).
+        decoder: "exact": RGB by swscale, as the original has it. "fast": planes, which the device converts into the
+            same pixels, where that takes fewer bytes and a probe shows that swscale does just that here.
+        room: Gives memory for the frames.
+    Returns: for each recipe its frames, or why there are none: the source is empty, damaged, cut short, too large for
+        any machine's memory, or misses a frame.
+    Raises: UsageError if a protocol cannot be applied to such a source, or a video or image file is missing.
     """
-    check_rule(source, protocol, clip)
+    for recipe in recipes:
+        check_rule(source, recipe.protocol, recipe.clip)
+    try:
+        return [*_together(source, recipes, decoder, room)]
+    except VideoError as error:
+        if len(recipes) == 1:
+            return [error]
+        together = error
+    alone = [decode_shared(source, [recipe], decoder=decoder, room=room)[0] for recipe in recipes]
+    whole = [recipe for recipe, outcome in zip(recipes, alone, strict=True) if isinstance(outcome, Decoded)]
+    if len(whole) == len(recipes):
+        return [together for _ in recipes]  # only together do they take too much memory
+    decoded = iter(decode_shared(source, whole, decoder=decoder, room=room) if whole else [])
+    return [outcome if isinstance(outcome, VideoError) else next(decoded) for outcome in alone]
+
+
+def _together(source: Source, recipes: Sequence[Recipe], decoder: Decoder, room: Room) -> list[Decoded]:
     if isinstance(source, ImageFile):
-        return _from_image(source.path, protocol)
+        return _from_image(source.path, recipes, room)
     if isinstance(source, FrameList):
-        return _from_frame_list(source, protocol, clip)
+        return _from_frame_list(source, recipes, room)
     if isinstance(source, KeyFrame):
-        return _from_key_frame(source, protocol, clip)
-    return _from_video(source.path, protocol, clip)
+        return _from_key_frame(source, recipes, room)
+    try:
+        return _from_video(source.path, recipes, decoder, room)
+    except MatrixChangedError:  # its colours are tagged anew on the way
+        return _from_video(source.path, recipes, "exact", room)
 
 
 def decoder_versions() -> dict[str, str]:
@@ -71,61 +113,60 @@ def decoder_versions() -> dict[str, str]:
     return {"av": av.__version__, **ffmpeg, "pillow": PIL.__version__}
 
 
-def _from_video(path: Path, protocol: Protocol, clip: Clip) -> Decoded:
-    """Convert each frame when the first clip asks for it, and note which frames each clip is made of."""
+def _from_video(path: Path, recipes: Sequence[Recipe], decoder: Decoder, room: Room) -> list[Decoded]:
+    """Keep each frame when the first clip asks for it, and note which frames each clip is made of."""
     rows: dict[int, int] = {}  # decoding position -> row of the store
-    shape = (protocol.clips, clip.frames)
-    store = FrameStore(path, protocol, most=protocol.clips * clip.frames)
-    positions, pts, decode_positions = (np.empty(shape, np.int64) for _ in range(3))
-    to_rgb = VideoReformatter()  # setting one up takes longer than converting a frame
+    shapes = [(recipe.protocol.clips, recipe.clip.frames) for recipe in recipes]
+    store = FrameStore(path, recipes[0].protocol, sum(map(math.prod, shapes)), decoder=decoder, room=room)
+    numbers = [(np.empty(shape, np.int64), np.empty(shape, np.int64), np.empty(shape, np.int64)) for shape in shapes]
+    to_rgb = VideoReformatter()
     with open_video(path) as video:
-        for chosen in read_clips(video, protocol, clip):
+        for chosen in read_clips(video, recipes):
             for frame in chosen.frames:
                 if frame.position not in rows:
-                    rows[frame.position] = store.add(_rgb(frame.picture, to_rgb, path))
+                    rows[frame.position] = store.add(Frame(frame.picture, to_rgb, path))
+            positions, pts, decode_positions = numbers[chosen.recipe]
             positions[chosen.number] = [rows[frame.position] for frame in chosen.frames]
             pts[chosen.number] = [frame.pts for frame in chosen.frames]
             decode_positions[chosen.number] = [frame.position for frame in chosen.frames]
-    return Decoded(store.frames(), positions, pts, decode_positions, boxes=None)
+    return [
+        Decoded(store.frames(), positions, pts, decode_positions, boxes=None, planar=store.planar)
+        for positions, pts, decode_positions in numbers
+    ]
 
 
-def _rgb(picture: av.VideoFrame, to_rgb: VideoReformatter, path: Path) -> npt.NDArray[np.uint8]:
-    """Convert a frame to RGB (H, W, 3), by swscale's defaults."""
-    try:
-        return np.asarray(to_rgb.reformat(picture, format="rgb24").to_ndarray(), np.uint8)
-    except av.FFmpegError as error:
-        raise VideoError(
-            f"{path}: its pictures ({picture.format.name}, {picture.width}x{picture.height}) cannot be converted to "
-            f"RGB: {error.strerror}"
-        ) from error
-
-
-def _from_frame_list(source: FrameList, protocol: Protocol, clip: Clip) -> Decoded:
-    """Read the images that the rule chooses."""
-    total = len(source)
-    clips = [indices_in_list(protocol, clip, number, total) for number in range(protocol.clips)]
-    rows = _rows(clips)
-    store = FrameStore(source.folder, protocol, most=len(rows))
+def _from_frame_list(source: FrameList, recipes: Sequence[Recipe], room: Room) -> list[Decoded]:
+    """Read the images that the rules choose."""
+    tests = [
+        [indices_in_list(recipe.protocol, recipe.clip, number, len(source)) for number in range(recipe.protocol.clips)]
+        for recipe in recipes
+    ]
+    rows = _rows(tests)
+    store = FrameStore(source.folder, recipes[0].protocol, most=len(rows), room=room)
     for picture in read_listed(source, rows):
-        store.add(picture)
-    return _listed(store, clips, rows, boxes=None)
+        store.add(Image(picture))
+    return [_listed(store, clips, rows, boxes=None) for clips in tests]
 
 
-def _from_key_frame(source: KeyFrame, protocol: Protocol, clip: Clip) -> Decoded:
-    """Read the images around the key frame, and bring them and the boxes to the protocol's size."""
-    rate, total = clip.sampling_rate, len(source.frames)
-    clips = [keyframe_indices(source.centre, frames=clip.frames, sampling_rate=rate, num_frames=total)]
-    rows = _rows(clips)
-    store = FrameStore(source.frames.folder, protocol, most=len(rows))
+def _from_key_frame(source: KeyFrame, recipes: Sequence[Recipe], room: Room) -> list[Decoded]:
+    """Read the images around the key frame, and bring them and the boxes to the protocols' size."""
+    total, short_side = len(source.frames), recipes[0].protocol.short_side
+    tests = [
+        [keyframe_indices(source.centre, frames=clip.frames, sampling_rate=clip.sampling_rate, num_frames=total)]
+        for clip in (recipe.clip for recipe in recipes)
+    ]
+    rows = _rows(tests)
+    store = FrameStore(source.frames.folder, recipes[0].protocol, most=len(rows), room=room)
     for picture in read_listed(source.frames, rows):
         height, width = picture.shape[:2]
-        store.add(shrink(picture, protocol.short_side))
-    return _listed(store, clips, rows, boxes=boxes_in_pixels(source.boxes, height, width, protocol.short_side))
+        store.add(Image(shrink(picture, short_side)))
+    boxes = boxes_in_pixels(source.boxes, height, width, short_side)
+    return [_listed(store, clips, rows, boxes=boxes) for clips in tests]
 
 
-def _rows(clips: Sequence[Sequence[int]]) -> dict[int, int]:
-    """Number the frames of clips in the order of their first use."""
-    used = dict.fromkeys(index for of_clip in clips for index in of_clip)
+def _rows(tests: Sequence[Sequence[Sequence[int]]]) -> dict[int, int]:
+    """Number the frames of all clips in the order of their first use."""
+    used = dict.fromkeys(index for clips in tests for of_clip in clips for index in of_clip)
     return {index: row for row, index in enumerate(used)}
 
 
@@ -138,9 +179,9 @@ def _listed(
     return Decoded(store.frames(), positions, pts=numbers, decode_positions=numbers, boxes=boxes)
 
 
-def _from_image(path: Path, protocol: Protocol) -> Decoded:
+def _from_image(path: Path, recipes: Sequence[Recipe], room: Room) -> list[Decoded]:
     """Make a clip of one frame from an image."""
-    store = FrameStore(path, protocol, most=1)
-    store.add(read_image(path))
+    store = FrameStore(path, recipes[0].protocol, most=1, room=room)
+    store.add(Image(read_image(path)))
     only = np.zeros((1, 1), np.int64)
-    return Decoded(store.frames(), positions=only, pts=only, decode_positions=only, boxes=None)
+    return [Decoded(store.frames(), positions=only, pts=only, decode_positions=only, boxes=None) for _ in recipes]

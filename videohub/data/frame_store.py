@@ -1,48 +1,59 @@
-"""The frames that a test uses, collected once each in one array, in whichever form takes fewer bytes."""
+"""The frames that a test uses, collected once each in one array, in whichever form takes the fewest bytes."""
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from videohub.data.crops import resized_size
+from videohub.data.forms import Decoder, Form, Planar, frame_bytes, smallest
+from videohub.data.pictures import Picture
 from videohub.errors import VideoError
 from videohub.registry.schema import Protocol
 
-Frames: TypeAlias = npt.NDArray[Any]  # (N, H, W, 3) uint8 or (N, 3, h, w) float32
+Frames: TypeAlias = npt.NDArray[Any]  # (N, bytes) uint8, (N, H, W, 3) uint8 or (N, 3, h, w) float32
+Room: TypeAlias = Callable[[int], npt.NDArray[np.uint8]]  # bytes -> memory of at least so many
 
 MOST_BYTES = 16 << 30  # of frames; a video that needs more is refused before it takes the machine down
 
 
+def own_memory(size: int) -> npt.NDArray[np.uint8]:
+    """Return new memory; the system takes it only where it is written."""
+    return np.empty(size, np.uint8)
+
+
 class FrameStore:
-    """Frames of one source: RGB as decoded, or normalised and resized at once where that is smaller.
+    """Frames of one source, in the form that suits the first of them."""
 
-    The latter is so where the short side is more than twice what the protocol resizes it to: 320 frames of a 1080p
-    video take 2 GB as they are and 450 MB prepared.
-    """
-
-    def __init__(self, source: Path, protocol: Protocol, most: int) -> None:
+    def __init__(
+        self, source: Path, protocol: Protocol, most: int, *, decoder: Decoder = "exact", room: Room = own_memory
+    ) -> None:
         """Make room for up to `most` frames of `source`, once the first one shows how large they are."""
         self._source, self._protocol, self._most = source, protocol, most
+        self._decoder, self._make_room = decoder, room
         self._frames: Frames | None = None
-        self._shape: tuple[int, ...] = ()
+        self._form: Form | None = None
+        self._size = (0, 0)
         self._count = 0
 
-    def add(self, rgb: npt.NDArray[np.uint8]) -> int:
-        """Keep a picture (H, W, 3) and return its row. Raises: VideoError if its shape is not that of the first."""
-        if self._frames is None:
-            self._frames, self._shape = self._room(rgb), rgb.shape
-        if rgb.shape != self._shape:
-            (height, width), (before, across) = rgb.shape[:2], self._shape[:2]
+    def add(self, picture: Picture) -> int:
+        """Keep a picture and return its row.
+
+        Raises: VideoError if it has not the size of the first; MatrixChangedError if planes cannot hold it.
+        """
+        if self._form is None or self._frames is None:
+            self._form, self._size = smallest(picture, self._protocol, self._decoder), picture.size
+            self._frames = self._room(self._form)
+        if picture.size != self._size:
+            (height, width), (before, across) = picture.size, self._size
             raise VideoError(
                 f"{self._source}: the picture changes its shape in the middle of the video, "
                 f"from {across}x{before} to {width}x{height}"
             )
-        self._frames[self._count] = rgb if self._frames.dtype == np.uint8 else self._prepared(rgb)
+        self._form.write(picture, self._frames[self._count])
         self._count += 1
         return self._count - 1
 
@@ -52,26 +63,18 @@ class FrameStore:
             raise VideoError(f"{self._source}: holds no pictures")
         return self._frames[: self._count]
 
-    def _room(self, rgb: npt.NDArray[np.uint8]) -> Frames:
-        """Allocate for all frames at once; the system takes memory only for the rows that are written."""
-        height, width = rgb.shape[:2]
-        resized = (3, *resized_size(height, width, self._protocol.short_side))
-        as_decoded = rgb.nbytes <= 4 * math.prod(resized)
-        needed = self._most * (rgb.nbytes if as_decoded else 4 * math.prod(resized))
+    @property
+    def planar(self) -> Planar | None:
+        """Return what the rows stand for if they are planes."""
+        return self._form.planar if self._form is not None else None
+
+    def _room(self, form: Form) -> Frames:
+        """Make room for all frames at once."""
+        needed = self._most * frame_bytes(form)
         if needed > MOST_BYTES:
+            height, width = self._size
             raise VideoError(
                 f"{self._source}: {self._most} frames of {width}x{height} need {needed / 2**30:.1f} GiB of memory, "
                 f"more than the {MOST_BYTES / 2**30:.0f} GiB that one video may take; resize it"
             )
-        if as_decoded:
-            return np.empty((self._most, *rgb.shape), np.uint8)
-        return np.empty((self._most, *resized), np.float32)
-
-    def _prepared(self, rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """Normalise and resize a picture; only then is torch needed."""
-        import torch
-
-        from videohub.data.pixels import prepare
-
-        prepared: npt.NDArray[np.float32] = prepare(torch.from_numpy(rgb)[None], self._protocol)[0].numpy()
-        return prepared
+        return self._make_room(needed)[:needed].view(form.dtype).reshape(self._most, *form.shape)

@@ -2,33 +2,41 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from videohub.data.colour import UNIT
 from videohub.data.crops import resized_size
+from videohub.data.forms import Planar
 from videohub.registry.schema import Protocol
 
 
-def prepare(pixels: Tensor, protocol: Protocol) -> Tensor:
-    """Return frames (N, H, W, 3) uint8 RGB as the network's input before any crop, (N, 3, h, w) float32.
+def prepare(pixels: Tensor, protocol: Protocol, planar: Planar | None = None) -> Tensor:
+    """Return decoded frames as the network's input before any crop, (N, 3, h, w) float32.
 
+    Args:
+        pixels: (N, H, W, 3) uint8 RGB, or (N, bytes) uint8 planes of 4:2:0 if `planar` says what they stand for.
+        protocol: Mean, standard deviation and size.
+        planar: Of the planes.
     Source: the reference order is /255, mean, std, resize; for images it is /255, resize, mean, std.
     """
+    levels = _levels(pixels) if planar is None else _levels_of_planes(pixels, planar)
+    unit = levels.div_(levels.new_full((1,), 255))  # a tensor: by a plain number a GPU divides with another rounding
     if protocol.decoder == "image":
-        unit = _look_up(pixels, _levels((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)))
         return normalise(resize(unit, protocol.short_side), protocol.mean, protocol.std)
-    return resize(_look_up(pixels, _levels(protocol.mean, protocol.std)), protocol.short_side)
+    return resize(normalise(unit, protocol.mean, protocol.std), protocol.short_side)
 
 
 def normalise(pixels: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
-    """Return (..., 3, H, W) pixels between 0 and 1 with `mean` subtracted and then divided by `std`, per channel."""
+    """Return (..., 3, H, W) pixels between 0 and 1 less `mean`, then divided by `std`, per channel, in place."""
     means, stds = (
         torch.tensor(values, dtype=pixels.dtype, device=pixels.device).view(3, 1, 1) for values in (mean, std)
     )
-    return (pixels - means).div_(stds)
+    return pixels.sub_(means).div_(stds)
 
 
 def resize(images: Tensor, short_side: int) -> Tensor:
@@ -43,16 +51,23 @@ def resize(images: Tensor, short_side: int) -> Tensor:
     return F.interpolate(images, size=size, mode="bilinear", align_corners=False)
 
 
-def _levels(mean: Sequence[float], std: Sequence[float]) -> Tensor:
-    """Return what each of the 256 levels of a channel becomes when it is normalised: (3, 256) float32."""
-    return normalise(torch.arange(256, dtype=torch.float32).div_(255).expand(3, 1, 256), mean, std)[:, 0]
+def _levels(pixels: Tensor) -> Tensor:
+    """Return RGB (N, H, W, 3) uint8 as (N, 3, H, W) float32, values still 0 to 255."""
+    return pixels.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)
 
 
-def _look_up(pixels: Tensor, levels: Tensor) -> Tensor:
-    """Replace the levels of (N, H, W, 3) uint8 by what they stand for, (N, 3, H, W).
+def _levels_of_planes(rows: Tensor, planar: Planar) -> Tensor:
+    """Convert planes of 4:2:0 to RGB (N, 3, H, W) float32, whole numbers from 0 to 255: see `videohub.data.colour`.
 
-    A table made on the CPU gives every device the same numbers: a GPU divides by a constant with another rounding.
+    Every product has at most 23 bits, so float32 holds it exactly and all devices agree.
     """
-    rows = torch.tensor([0, 256, 512], dtype=torch.int32, device=pixels.device).view(3, 1, 1)
-    places = pixels.permute(0, 3, 1, 2).to(torch.int32, memory_format=torch.contiguous_format).add_(rows)
-    return levels.to(pixels.device).flatten().index_select(0, places.flatten()).view(places.shape)
+    parts = torch.split(rows, [math.prod(shape) for shape in planar.shapes], dim=1)
+    luma, u, v = (part.view(-1, 1, *shape).float() for part, shape in zip(parts, planar.shapes, strict=True))
+    factors = planar.matrix
+    luma.sub_(factors.black).mul_(factors.luma / UNIT).floor_()
+    u.sub_(128)
+    v.sub_(128)
+    green = (u * (factors.green_u / UNIT)).floor_().add_((v * (factors.green_v / UNIT)).floor_())
+    chroma = torch.cat([v.mul_(factors.red_v / UNIT).floor_(), green, u.mul_(factors.blue_u / UNIT).floor_()], dim=1)
+    shared = F.interpolate(chroma, scale_factor=2.0, mode="nearest")[..., : planar.width]
+    return shared.add_(luma).clamp_(0, 255)

@@ -1,0 +1,97 @@
+"""Memory that goes to and fro between a decoder process and its parent: never in use on both sides."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from videohub.benchmark import lending
+from videohub.benchmark.lending import Borrower, Lender
+
+MAPS = Path("/proc/self/maps")
+
+
+class Pair:
+    """Both sides in one process; what crosses the socket otherwise is handed over here."""
+
+    def __init__(self):
+        self.lender, self.borrower = Lender(), Borrower()
+        self.given = []  # (number, whether a descriptor went along)
+
+    def send(self, level, size=1000):
+        self.lender.take_back(self.borrower.unused())
+        self.lender.room(size)[:size] = level
+        number, whole, descriptors = self.lender.lend()
+        self.given.append((number, bool(descriptors)))
+        return self.borrower.borrow(number, whole, descriptors[0] if descriptors else None)
+
+
+@pytest.mark.parametrize(
+    "derive",
+    [
+        lambda array: array[:10],
+        lambda array: array[:996].view("<f4").reshape(3, 83)[1:],
+        lambda array: torch.from_numpy(array[:12].reshape(3, 4))[:, 1:].T,
+        lambda array: memoryview(array)[5:],
+        lambda array: array[::2][::2].T,
+    ],
+    ids=["slice", "other type", "tensor", "memoryview", "steps"],
+)
+def test_memory_is_in_use_as_long_as_anything_made_of_it(derive):
+    pair = Pair()
+    kept = derive(pair.send(7))
+    before = bytes(memoryview(np.asarray(kept)).tobytes())
+    pair.send(8)
+    assert np.asarray(kept).tobytes() == before
+    del kept
+    pair.send(9)
+    pair.send(10)
+    numbers = [number for number, _ in pair.given]
+    assert len(set(numbers)) == 2  # the first is used again once nobody has it
+    assert numbers[0] in numbers[2:]
+
+
+def test_memory_goes_to_and_fro_and_its_descriptor_crosses_once():
+    pair = Pair()
+    for level in range(5):
+        assert (pair.send(level)[:1000] == level).all()
+    assert pair.given == [(1, True), (1, False), (1, False), (1, False), (1, False)]
+
+
+def test_memory_grows_for_a_larger_source_and_is_sent_anew():
+    pair = Pair()
+    pair.send(1, 1000)
+    assert (pair.send(2, 5_000_000)[:5_000_000] == 2).all()
+    assert (pair.send(3, 1000)[:1000] == 3).all()
+    assert pair.given == [(1, True), (1, True), (1, False)]
+
+
+def test_of_several_pieces_the_smallest_that_fits_is_taken():
+    pair = Pair()
+    held = [pair.send(1, 4_000_000), pair.send(1, 1000), pair.send(1, 2_000_000)]
+    del held
+    pair.send(1, 1_500_000)
+    assert pair.given[-1] == (3, False)
+
+
+def test_a_source_without_frames_lends_nothing():
+    pair = Pair()
+    pair.lender.room(1000)
+    pair.lender.keep()
+    pair.lender.room(1000)  # asked for twice: the first attempt is given up
+    pair.send(1)
+    assert pair.given == [(1, True)]
+
+
+def test_memory_that_is_too_large_to_keep_is_let_go_of_on_both_sides(monkeypatch):
+    monkeypatch.setattr(lending, "KEPT", 1_000_000)
+    pair = Pair()
+    pair.send(1, 2_000_000)
+    pair.send(2, 1000)
+    assert [number for number, _ in pair.given] == [1, 2]
+    if MAPS.exists():
+        spans = [line.split()[0].split("-") for line in MAPS.read_text().splitlines() if "memfd:videohub" in line]
+        assert 0 < max(int(end, 16) - int(begin, 16) for begin, end in spans) < 1_000_000
