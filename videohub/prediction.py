@@ -10,10 +10,11 @@ from torch import nn
 from tqdm import tqdm
 
 from videohub import loading, registry
-from videohub.benchmark import fast_layout, join_views, view_scores
+from videohub.benchmark import join_views, view_scores
 from videohub.data.labels import class_names
 from videohub.data.views import read_views
 from videohub.errors import UsageError
+from videohub.models.inference_form import optimize
 from videohub.registry.schema import Record
 
 
@@ -53,7 +54,7 @@ def predict(
     _refuse_detection(record)
     views = read_views(Path(video), record.protocol, record.clip)  # before any download: most mistakes show here
     if model is None:
-        model = fast_layout(loading.load(record, checkpoint=checkpoint, device=device))
+        model = optimize(loading.load(record, checkpoint=checkpoint, device=device))
     parts = []
     with tqdm(total=len(views), desc=record.name, unit="view", leave=False, disable=None) as bar:
         for part in view_scores(model, views, record.protocol):

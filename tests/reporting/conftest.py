@@ -65,7 +65,7 @@ def report_of(record: Record, classes: list[PerClass], comparisons: list[Compari
         "sampling": None,
         "stopping": None,
         "precision": "bf16",
-        "decoder": "exact",
+        "decoder": "fast",
         "made_by": [process(seconds=3600.0), process(seconds=1800.0, started="2026-02-03T04:05:06+00:00")],
         "disagreements": [],
         "seconds": 5400.0,

@@ -88,7 +88,7 @@ def identity_of(of: Record, **changes: Any) -> runs.Identity:
         "seed": 0,
         "until_decided": None,
         "precision": "fp32",
-        "decoder": "exact",
+        "decoder": "fast",
     }
     return runs.Identity(**{**told, **changes})
 

@@ -235,7 +235,7 @@ def test_what_was_run_is_told(tmp_path):
     assert report.data_sha256 == "cd" * 32
     assert report.protocol["short_side"] == 256
     assert report.clip == {"frames": 32, "sampling_rate": 2}
-    assert (report.precision, report.decoder, report.disagreements) == ("fp32", "exact", [])
+    assert (report.precision, report.decoder, report.disagreements) == ("fp32", "fast", [])
     assert report.made_by[0].software["torch"] == "2.6.0"
     assert report.command == "videohub verify small --data LIST --precision fp32"
 

@@ -1,4 +1,4 @@
-"""What the tests of verification share: a company's zoo of tiny networks, one for each data set, with their weights."""
+"""What the tests of verification share: a company's zoo of tiny networks, one or more a data set, with weights."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ TINY = {
     "tiny_charades": "slowfast_r50_16x8_charades",
     "tiny_ava": "slowfast_r101_16x8_ava22",
     "tiny_imagenet": "resnet_r50_in1k",
+    "tiny_slowfast": "slowfast_r50_8x8",  # these two are tested on the frames of tiny_kinetics,
+    "tiny_i3d": "i3d_r50_8x8",  # one of them with other clips and crops
 }
 _CROP = 32
 
@@ -40,8 +42,10 @@ def tiny(name: str, of: Record) -> Record:
     )
     checkpoint = msgspec.structs.replace(of.checkpoint, url=f"{name}.pyth", container="torch",
                                          table=of.checkpoint.table.replace("caffe2", "pyslowfast"))  # fmt: skip
-    number = {"topk": {"top1": 50.0, "top5": 80.0}}.get(of.protocol.metric, {"map": 30.0})
     clip = Clip(frames=1, sampling_rate=1) if of.clip.frames == 1 else Clip(frames=8, sampling_rate=2)
+    if name == "tiny_i3d":
+        clip, protocol = Clip(frames=4, sampling_rate=4), msgspec.structs.replace(protocol, clips=2, crops=1)
+    number = {"topk": {"top1": 50.0, "top5": 80.0}}.get(of.protocol.metric, {"map": 30.0})
     return msgspec.structs.replace(
         of, name=name, zoo_name=name.upper(), model=model, protocol=protocol, checkpoint=checkpoint, clip=clip,
         published=Published(source="invented for tests", **number), pretrain=None, superseded_by=[], notes=[],
@@ -68,6 +72,11 @@ def zoo_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def zoo(zoo_file: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The tiny networks beside ours, and a cache of their own."""
+    use(zoo_file, tmp_path_factory, monkeypatch)
+    return zoo_file
+
+
+def use(zoo_file: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let records come from the tiny networks, too, as long as the environment is patched so."""
     monkeypatch.setenv("VIDEOHUB_REGISTRY", str(zoo_file))
     monkeypatch.setenv("VIDEOHUB_HOME", str(tmp_path_factory.getbasetemp() / "verification-cache"))
-    return zoo_file

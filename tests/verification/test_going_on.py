@@ -8,8 +8,7 @@ import pytest
 from tests.verification import datasets
 from videohub import runs
 from videohub.errors import UsageError
-from videohub.verification import measuring
-from videohub.verification.measuring import measure
+from videohub.verification.parts import Part
 from videohub.verification.verifying import report, verify
 
 NAME = "tiny_kinetics"
@@ -38,14 +37,14 @@ def kept(*folders):
 
 def interrupted(after, monkeypatch):
     """Let a run stop with KeyboardInterrupt once so many videos are kept."""
-    keep, count = measuring._keep, iter(range(10**6))
+    keep, count = Part.keep, iter(range(10**6))
 
     def one_less(*arguments):
         if next(count) == after:
             raise KeyboardInterrupt
         keep(*arguments)
 
-    monkeypatch.setattr(measuring, "_keep", one_less)
+    monkeypatch.setattr(Part, "keep", one_less)
 
 
 @pytest.mark.parametrize("after", [0, 1, 3, 6])
@@ -60,13 +59,13 @@ def test_a_resumed_run_is_the_plain_one_bit_for_bit(zoo, listing, plain, tmp_pat
 
 
 def test_nothing_is_scored_twice(zoo, listing, plain, monkeypatch):
-    monkeypatch.setattr(measuring, "_keep", lambda *_: pytest.fail("this was scored before"))
+    monkeypatch.setattr(Part, "keep", lambda *_: pytest.fail("this was scored before"))
     verify(NAME, listing, out=plain)
 
 
 def test_shards_of_several_machines_join_into_the_plain_run(zoo, listing, plain, tmp_path):
     for shard in ("1/3", "2/3", "3/3"):
-        measure(NAME, listing, out=tmp_path / shard.replace("/", "of"), shard=shard, workers=0)
+        verify(NAME, listing, out=tmp_path / shard.replace("/", "of"), shard=shard, workers=0)
     folders = sorted(tmp_path.glob("*of*"))
     assert [len(runs.read_run(folder).done()) for folder in folders] == [3, 2, 2]
     assert kept(*folders) == kept(plain)
@@ -74,7 +73,7 @@ def test_shards_of_several_machines_join_into_the_plain_run(zoo, listing, plain,
 
 def test_shards_can_share_a_folder(zoo, listing, plain, tmp_path):
     for shard in ("2/2", "1/2"):
-        measure(NAME, listing, out=tmp_path / "run", shard=shard, workers=0)
+        verify(NAME, listing, out=tmp_path / "run", shard=shard, workers=0)
     assert kept(tmp_path / "run") == kept(plain)
 
 

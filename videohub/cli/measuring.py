@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from videohub.reporting.report import Report
 
 _VERDICTS = {"consistent": 0, "inconsistent": 1, "insufficient data": 3}
+_WORST_FIRST = ("inconsistent", "insufficient data")
+_DECODERS = ("fast", "exact")  # those of videohub.data.decoded, which is not imported for a --help
 _PRECISIONS = ("auto", "fp32", "tf32", "bf16", "fp16")
 
 _with_data = click.option(
@@ -23,12 +26,16 @@ _with_root = click.option("--root", type=click.Path(path_type=Path), help="Folde
 
 
 @click.command()
-@click.argument("name")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @_with_data
 @_with_root
 @with_checkpoint
 @with_device
-@click.option("--out", type=click.Path(path_type=Path), help="Folder of the run.  [default: runs/RECORD]")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Folder of the run; of several records, the folder of their folders.  [default: runs/RECORD]",
+)
 @click.option("--clips", type=int, help="Clips a video; another number than the protocol's gives no verdict.")
 @click.option("--crops", type=int, help="Crops a clip: 1 or 3; likewise.")
 @click.option("--sample", type=int, metavar="N", help="Evaluate N videos, drawn so that each class keeps its share.")
@@ -37,31 +44,56 @@ _with_root = click.option("--root", type=click.Path(path_type=Path), help="Folde
 @click.option("--shard", metavar="I/N", help="Evaluate only this part; `videohub report` joins them.")
 @click.option("--precision", default="auto", show_default=True, type=click.Choice(_PRECISIONS))
 @click.option(
+    "--decoder",
+    default="fast",
+    show_default=True,
+    type=click.Choice(_DECODERS),
+    help="Both give the same pixels; exact makes them in the plainest way.",
+)
+@click.option(
     "--workers", type=click.IntRange(min=0), help="Processes that decode.  [default: what the device can use]"
 )
 @click.option("--batch", type=click.IntRange(min=1), help="Views at once.  [default: what the memory holds]")
 @click.option("--retry-failed", is_flag=True, help="Try again what could not be decoded before.")
 @with_json
-def verify(name: str, out: Path | None, as_json: bool, **options: Any) -> None:
+def verify(
+    names: tuple[str, ...], data: Path, checkpoint: Path | None, out: Path | None, as_json: bool, **settings: Any
+) -> None:
     """Recompute the published number of a record on one's own data, and say whether it holds.
 
+    Several records that are tested on the same frames share one pass over the videos; each has a run and a report of
+    its own, as if it were verified alone.
+
     The same command goes on where an interrupted one ended. Exit code: 0 consistent, 1 inconsistent, 3 insufficient
-    data. Under torchrun it is 0 once all is scored; `videohub report` then gives the verdict's.
+    data; of several records 1 if one is inconsistent, else 3 if the data of one are insufficient. Under torchrun it is
+    0 once all is scored; `videohub report` then gives the verdict's.
     """
     from videohub import registry
     from videohub.verification import sharding
-    from videohub.verification.measuring import measure
+    from videohub.verification.measuring import Target, measure
+    from videohub.verification.settings import Settings
+    from videohub.verification.verifying import targets
 
-    out = out or Path("runs") / registry.record(name).name
+    if len(names) == 1:
+        record = registry.record(names[0])
+        wanted = [Target(record, out or Path("runs") / record.name, checkpoint)]
+    elif checkpoint is not None:
+        raise click.UsageError(
+            f"--checkpoint is one file, and {len(names)} records were named; verify its record alone, or let "
+            "VIDEOHUB_MIRRORS name a folder that holds the files of all"
+        )
+    else:
+        wanted = targets(names, out or Path("runs"))
     if sharding.speaks():
-        click.echo(f"keeping the scores in {out}; after an interruption the same command goes on", err=True)
-    measure(name, out=out, **options)
+        folders = ", ".join(str(each.out) for each in wanted)
+        click.echo(f"keeping the scores in {folders}; after an interruption the same command goes on", err=True)
+    measure(wanted, data, Settings(**settings))
     sharding.wait_for_all()
     if not sharding.speaks():
         return
-    verdict = _report([out], out, as_json)
+    verdicts = _reports([each.out for each in wanted], as_json)
     if not sharding.launched():
-        sys.exit(_VERDICTS[verdict])
+        sys.exit(next((_VERDICTS[worst] for worst in _WORST_FIRST if worst in verdicts), 0))
 
 
 @click.command()
@@ -150,3 +182,18 @@ def _report(
 
         print_report(made, out)
     return made.verdict
+
+
+def _reports(folders: Sequence[Path], as_json: bool) -> list[str]:
+    """Make, write and print the reports of runs that were made together, and return their verdicts."""
+    if len(folders) == 1:
+        return [_report(folders, folders[0], as_json)]
+    from videohub.terminal.measuring import print_reports
+    from videohub.verification.verifying import report as run
+
+    made = [run([folder], out=folder) for folder in folders]
+    if as_json:
+        print_json(made)
+    else:
+        print_reports(made, folders)
+    return [each.verdict for each in made]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 
+from videohub.data.forms import DECODERS
 from videohub.data.labels import class_names
 from videohub.errors import DataError, UsageError
 from videohub.registry.schema import Record
@@ -161,6 +162,8 @@ def _command(identity: Identity, record: Record) -> str:
         parts.append(f"--sample {identity.sample} --seed {identity.seed}")
     if identity.until_decided is not None:
         parts.append(f"--until-decided {identity.until_decided} --seed {identity.seed}")
+    if identity.decoder != DECODERS[0]:
+        parts.append(f"--decoder {identity.decoder}")
     return " ".join([*parts, f"--precision {identity.precision}"])
 
 

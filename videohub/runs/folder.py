@@ -235,7 +235,8 @@ def _refuse_another(ours: Run, card: _Card) -> None:
         raise UsageError(
             f"{ours.folder}: holds another run:\n  "
             + "\n  ".join(told)
-            + "\n  Choose another --out, or remove the folder if its scores are no longer wanted."
+            + "\n  Give the options that it was made with, choose another --out, or remove the folder if its "
+            "scores are no longer wanted."
         )
 
 

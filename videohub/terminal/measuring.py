@@ -1,7 +1,9 @@
-"""Measurements in a terminal: a verdict with its numbers, two runs side by side, a look at a data set."""
+"""Measurements in a terminal: one verdict or several side by side, two runs compared, a look at a data set."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,14 +25,9 @@ def print_report(report: Report, folder: Path) -> None:
     """Print a verification: the numbers side by side, what was missing, the verdict and why, where the rest is."""
     from videohub.reporting.words import interval_name
 
-    screen, counts, protocol = console(), report.counts, report.protocol
+    screen = console()
     screen.print(Text(f"{report.record}: {report.dataset}, {report.split}", style="bold"))
-    chosen = f"{counts.chosen} of {counts.listed}" if counts.chosen != counts.listed else str(counts.listed)
-    pending = f", {counts.pending} not looked at" if counts.pending else ""
-    screen.print(f"{chosen} listed, {counts.scored} scored, {counts.failed} failed{pending}")
-    devices = ", ".join(sorted({made.device for made in report.made_by}))
-    _dim(screen, f"{protocol['clips']} x {protocol['crops']} views, {report.precision}, {report.decoder} decoding, "
-                 f"{report.seconds:.1f} s on {devices}")  # fmt: skip
+    _told_counts(screen, report)
     rows = table()
     for heading in ("", "published", "recomputed", interval_name(report), "with the missing"):
         rows.add_column(heading, justify="left" if not heading else "right", no_wrap=True)
@@ -38,10 +35,57 @@ def print_report(report: Report, folder: Path) -> None:
         rows.add_row(row.metric, f"{row.published:.2f}", f"{row.recomputed:.2f}", _range(row.interval),
                      _range(row.bounds))  # fmt: skip
     screen.print(rows)
-    for failure in report.failures[:_SHOWN]:
-        _yellow(screen, f"not scored: {failure.name}: {failure.reason}")
-    if len(report.failures) > _SHOWN:
-        _yellow(screen, f"not scored: {len(report.failures) - _SHOWN} more, see report.html")
+    _told_failures(screen, [report])
+    _told_verdict(screen, report, folder)
+
+
+def print_reports(reports: Sequence[Report], folders: Sequence[Path]) -> None:
+    """Print verifications of several records on the same videos: each one's verdict and why, then all side by side."""
+    from videohub.reporting.words import interval_name
+
+    screen, rows = console(), table()
+    first = reports[0]
+    screen.print(Text(f"{len(reports)} records: {first.dataset}, {first.split}", style="bold"))
+    for report, folder in zip(reports, folders, strict=True):
+        screen.print(Text(f"\n{report.record}", style="bold"))
+        _told_counts(screen, report)
+        _told_verdict(screen, report, folder)
+    screen.print()
+    _told_failures(screen, reports)
+    named = {interval_name(report) for report in reports}
+    for heading in ("", "", "published", "recomputed", named.pop() if len(named) == 1 else "interval", "verdict"):
+        numeric = heading not in ("", "verdict")
+        rows.add_column(heading, justify="right" if numeric else "left", no_wrap=numeric, overflow="fold")
+    for report in reports:
+        for place, row in enumerate(report.comparisons):
+            told = ("", "") if place else (report.record, coloured(report.verdict))
+            rows.add_row(told[0], row.metric, f"{row.published:.2f}", f"{row.recomputed:.2f}", _range(row.interval),
+                         told[1])  # fmt: skip
+    screen.print(rows)
+
+
+def _told_counts(screen: Console, report: Report) -> None:
+    """Print how many videos were scored, how, and on what."""
+    counts, protocol = report.counts, report.protocol
+    chosen = f"{counts.chosen} of {counts.listed}" if counts.chosen != counts.listed else str(counts.listed)
+    pending = f", {counts.pending} not looked at" if counts.pending else ""
+    screen.print(f"{chosen} listed, {counts.scored} scored, {counts.failed} failed{pending}")
+    devices = ", ".join(sorted({made.device for made in report.made_by}))
+    _dim(screen, f"{protocol['clips']} x {protocol['crops']} views, {report.precision}, {report.decoder} decoding, "
+                 f"{report.seconds:.1f} s on {devices}")  # fmt: skip
+
+
+def _told_failures(screen: Console, reports: Sequence[Report]) -> None:
+    """Print the first videos that could not be scored, each once."""
+    failures = {failure.name: failure.reason for report in reports for failure in report.failures}
+    for name, reason in islice(failures.items(), _SHOWN):
+        _yellow(screen, f"not scored: {name}: {reason}")
+    if len(failures) > _SHOWN:
+        _yellow(screen, f"not scored: {len(failures) - _SHOWN} more, see report.html")
+
+
+def _told_verdict(screen: Console, report: Report, folder: Path) -> None:
+    """Print the verdict, what it follows from, and where the rest is."""
     for disagreement in report.disagreements:
         _yellow(screen, disagreement)
     screen.print("verdict:", coloured(report.verdict))

@@ -10,23 +10,18 @@ import msgspec
 
 import videohub
 from videohub import runs
-from videohub.data.decoded import DECODER, decoder_versions
+from videohub.data.decoded import decoder_versions
+from videohub.data.recipes import Recipe
 from videohub.data.samples import DataSet, KeyFrame, Sample
-from videohub.registry.schema import Protocol, Record
+from videohub.registry.schema import Record
+from videohub.verification.settings import Settings
 
 
 def identity_of(
-    record: Record,
-    protocol: Protocol,
-    data: DataSet,
-    *,
-    weights_sha256: str,
-    sample: int | None,
-    seed: int,
-    until_decided: float | None,
-    precision: str,
+    record: Record, recipe: Recipe, data: DataSet, settings: Settings, *, weights_sha256: str, precision: str
 ) -> runs.Identity:
-    """Return what the scores of a run must share."""
+    """Return what the scores of a run must share; `precision` is the one that was settled on."""
+    protocol = recipe.protocol
     return runs.Identity(
         record=record.name,
         zoo_name=record.zoo_name,
@@ -36,14 +31,14 @@ def identity_of(
         labels=record.labels,
         weights_sha256=weights_sha256,
         protocol=_plain(protocol),
-        clip=_plain(record.clip),
+        clip=_plain(recipe.clip),
         data_sha256=data.digest(),
         listed=len(data.samples),
-        sample=sample,
-        seed=seed,
-        until_decided=until_decided,
+        sample=settings.sample,
+        seed=settings.seed,
+        until_decided=settings.until_decided,
         precision=precision,
-        decoder=DECODER,
+        decoder=settings.decoder,
     )
 
 

@@ -1,4 +1,4 @@
-"""Recompute the published number of a record on one's own data, and say whether it holds."""
+"""Recompute the published numbers of records on one's own data, and say whether they hold."""
 
 from __future__ import annotations
 
@@ -6,15 +6,18 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from videohub import registry, runs
+from videohub.data.forms import Decoder
 from videohub.errors import UsageError
 from videohub.registry.schema import Record
 from videohub.reporting import writing
 from videohub.reporting.building import build
 from videohub.reporting.report import Report
 from videohub.verification import sharding
-from videohub.verification.measuring import measure
+from videohub.verification.measuring import Target, measure
+from videohub.verification.settings import Settings
 
 
 def verify(
@@ -32,6 +35,7 @@ def verify(
     until_decided: float | None = None,
     seed: int = 0,
     precision: str = "auto",
+    decoder: Decoder = "fast",
     workers: int | None = None,
     batch: int | None = None,
     retry_failed: bool = False,
@@ -58,18 +62,50 @@ def verify(
             taken in random order, and the answer holds however often one looks.
         seed: Of that draw or order.
         precision: "fp32", "tf32", "bf16", "fp16", or "auto": what the device does best, if it agrees with fp32.
+        decoder: "fast", or "exact", which makes the same pixels in the plainest way.
         workers: Processes that decode, 0 for none but this one; None: what the device can use.
         batch: Views that go through the model together; None: what the device's memory holds.
         retry_failed: Try again what an earlier call could not decode.
     Raises: UsageError if the record cannot be verified, or `out` holds another run; DataError if no listed video can
         be scored; DeviceError where a reduced precision disagrees with fp32; and what `load` raises.
     """
+    settings = Settings(root=root, device=device, clips=clips, crops=crops, shard=shard, sample=sample,
+                        until_decided=until_decided, seed=seed, precision=precision, decoder=decoder, workers=workers,
+                        batch=batch, retry_failed=retry_failed)  # fmt: skip
     with _folder(out) as folder:
-        measure(name, data, out=folder, root=root, checkpoint=checkpoint, device=device, clips=clips, crops=crops,
-                shard=shard, sample=sample, until_decided=until_decided, seed=seed, precision=precision,
-                workers=workers, batch=batch, retry_failed=retry_failed)  # fmt: skip
-        sharding.wait_for_all()
-        return report([folder], out=out if sharding.speaks() else None, record=registry.record(name))
+        return _verified([Target(registry.record(name), folder, checkpoint)], data, settings, keep=out is not None)[0]
+
+
+def verify_together(
+    names: Sequence[str | Record], data: str | Path, *, out: str | Path | None = None, **settings: Any
+) -> list[Report]:
+    """Verify several records that are tested on the same frames, with one pass over the videos; see `verify`.
+
+    Each record has a run of its own, the same as if it were verified alone. It can be gone on with alone, or together
+    with others.
+
+    Args:
+        names: Records, their ids or upstream names.
+        data: As for `verify`.
+        out: Folder of the runs, each in a folder with the record's name. None: nothing is kept.
+        settings: The other arguments of `verify`, for all records alike; but no `checkpoint`, which is one record's.
+    Returns: a report for each record, in their order.
+    Raises: UsageError if the records are not tested on the same frames of the same lists; and what `verify` raises.
+    """
+    with _folder(out) as folder:
+        return _verified(targets(names, folder), data, Settings(**settings), keep=out is not None)
+
+
+def targets(names: Sequence[str | Record], folder: Path) -> list[Target]:
+    """Return records that are verified together, each with a folder of its own below `folder`."""
+    return [Target(record, folder / record.name) for record in map(registry.record, names)]
+
+
+def _verified(wanted: Sequence[Target], data: str | Path, settings: Settings, *, keep: bool) -> list[Report]:
+    measure(wanted, data, settings)
+    sharding.wait_for_all()
+    write = keep and sharding.speaks()
+    return [report([each.out], out=each.out if write else None, record=each.record) for each in wanted]
 
 
 def report(
@@ -92,7 +128,7 @@ def report(
 
 @contextmanager
 def _folder(out: str | Path | None) -> Iterator[Path]:
-    """Yield the folder of a run, or one that is gone afterwards."""
+    """Yield a folder to keep runs in, or one that is gone afterwards."""
     if out is not None:
         yield Path(out)
         return
