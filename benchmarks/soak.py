@@ -22,8 +22,9 @@ import torch
 
 import videohub
 from videohub import models
-from videohub.benchmark import evaluate, fast_layout
+from videohub.benchmark import Contender, evaluate
 from videohub.data.encode import write_mp4
+from videohub.data.recipes import Recipe
 from videohub.data.samples import Sample, VideoFile
 from videohub.registry.schema import Clip, Protocol
 
@@ -86,7 +87,9 @@ def soak(samples: Sequence[Sample], *, workers: int, every: int = 100) -> tuple[
     torch.set_num_threads(1)
     looks: dict[str, dict[int, int]] = {}
     failed = 0
-    scored = evaluate(fast_layout(model), PROTOCOL, CLIP, enumerate(samples), workers=workers)
+    scored = evaluate(
+        [Contender(videohub.optimize(model), Recipe(PROTOCOL, CLIP))], enumerate(samples), workers=workers
+    )
     for done, each in enumerate(scored, start=1):
         failed += each.failure is not None
         if done % every == 0:

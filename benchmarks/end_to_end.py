@@ -1,0 +1,172 @@
+"""Videos to scores on a CPU, beside the original's way and the processor's limit: `python benchmarks/end_to_end.py`.
+
+SlowFast 4x16 R50 with random weights in float32, 4 clips x 3 crops of generated videos. Ours is `evaluate` with a
+decoder process and the network's inference form, as verify runs it; theirs decodes every view anew in a loader's
+process and runs the network as it is written. Each turn has both and, as the limit, a float32 matrix product on all
+cores; ratios are the turns' own. The results go to benchmarks/results/end_to_end.json. --small runs all of it on tiny
+videos and the demo's network, for tests.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import making_videos
+import measuring
+import msgspec
+import numpy as np
+import original_way
+import torch
+from gpu_forward import network
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+import videohub
+from videohub import registry
+from videohub.benchmark import Contender, evaluate
+from videohub.data.recipes import Recipe
+from videohub.data.samples import Sample, VideoFile
+
+RESULTS = measuring.RESULTS / "end_to_end.json"
+KNOWN = 0.50  # views a second of the original itself, on 2 cores with AVX2
+_SAME = 1e-5  # of a probability
+
+
+def main() -> None:
+    """Run everything and write the results."""
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--videos", type=int, default=3, help="that ours scores in a turn")
+    options.add_argument("--their-videos", type=int, default=1, help="that theirs scores in a turn")
+    options.add_argument("--turns", type=int, default=5)
+    options.add_argument("--workers", type=int, default=1, help="decoder processes, ours and theirs")
+    options.add_argument("--small", action="store_true")
+    options.add_argument("--out", type=Path, default=RESULTS)
+    arguments = options.parse_args()
+    record = registry.record("slowfast_motions" if arguments.small else "slowfast_r50_4x16")
+    protocol = msgspec.structs.replace(record.protocol, clips=4, crops=3)
+    kind = making_videos.SMALL if arguments.small else making_videos.KINETICS
+    model = network(record.name)
+    with tempfile.TemporaryDirectory() as folder:
+        paths = making_videos.make_videos(Path(folder), arguments.videos, kind, threads=measuring.cores())
+        found = side_by_side(
+            model,
+            Recipe(protocol, record.clip),
+            paths,
+            paths[: arguments.their_videos],
+            turns=arguments.turns,
+            workers=arguments.workers,
+            products=Products(side=128 if arguments.small else 2048),
+        )
+    threads = {"threads": torch.get_num_threads(), "decoder processes": arguments.workers}
+    measuring.publish(arguments.out, {**measuring.header("av"), "model": record.name, **threads, **found})
+
+
+@dataclass(frozen=True)
+class Products:
+    """Products of two float32 matrices, the most that a processor can do in a second."""
+
+    side: int
+    count: int = 5
+
+    @property
+    def gflop(self) -> float:
+        """Return 10^9 operations of all of them."""
+        return 2 * self.side**3 * self.count / 1e9
+
+    def multiply(self) -> None:
+        """Multiply."""
+        matrix, out = torch.ones(self.side, self.side), torch.empty(self.side, self.side)
+        for _ in range(self.count):
+            torch.mm(matrix, matrix, out=out)
+
+
+def side_by_side(
+    model: nn.Module,
+    recipe: Recipe,
+    ours: Sequence[Path],
+    theirs: Sequence[Path],
+    *,
+    turns: int,
+    workers: int,
+    products: Products,
+) -> dict[str, object]:
+    """Score videos both ways and multiply matrices, in turns; return views a second, ratios and the share of the limit.
+
+    Raises: SystemExit if the two ways do not give the same probabilities.
+    """
+    form = videohub.optimize(model)
+    protocol, clip = recipe.protocol, recipe.clip
+    views = protocol.clips * protocol.crops
+    batch = _faster_batch(model, recipe)
+    kept: dict[str, np.ndarray] = {}
+
+    def our_way() -> None:
+        kept["ours"] = score(form, recipe, ours, workers=workers)
+
+    def their_way() -> None:
+        found = original_way.scores(model, list(theirs), protocol, clip, workers=workers, batch=batch)
+        kept["theirs"] = found.numpy()
+
+    seconds = measuring.in_turns({"ours": our_way, "theirs": their_way, "products": products.multiply}, turns)
+    difference = float(np.abs(kept["ours"][: len(theirs)] - kept["theirs"]).max())
+    if difference > _SAME:
+        raise SystemExit(f"the two ways give probabilities that differ by {difference:.2g}: no comparison")
+    our_rates = measuring.rates(len(ours) * views, seconds["ours"])
+    their_rates = measuring.rates(len(theirs) * views, seconds["theirs"])
+    gflops = measuring.rates(products.gflop, seconds["products"])
+    of_a_view = flop(recipe, model) / 1e9
+    limits = [rate / of_a_view for rate in gflops]
+    return {
+        "turns": turns,
+        "views a video": views,
+        "views a second": {"ours": measuring.summary(our_rates), "theirs": measuring.summary(their_rates)},
+        "their batch": batch,
+        "largest difference of a probability": difference,
+        "ours / theirs": {"ratio": measuring.summary(measuring.ratios(our_rates, their_rates)), "goal": ">= 2.4"},
+        "ours / the original itself": {
+            "ratio": measuring.summary([rate / KNOWN for rate in our_rates]),
+            "theirs": f"{KNOWN} views a second, known from two cores of another machine",
+        },
+        "GFLOP a view": float(f"{of_a_view:.4g}"),
+        "float32 product, GFLOP/s": measuring.summary(gflops),
+        "limit, views a second": measuring.summary(limits),
+        "share of the limit": {"ours": measuring.summary(measuring.ratios(our_rates, limits)), "goal": ">= 0.65"},
+    }
+
+
+def score(model: nn.Module, recipe: Recipe, paths: Sequence[Path], *, workers: int) -> np.ndarray:
+    """Return the probabilities of every view of every video, (videos, views, classes), as verify has them."""
+    samples = [Sample(path.name, VideoFile(path), truth=()) for path in paths]
+    scored = evaluate([Contender(model, recipe)], enumerate(samples), workers=workers)
+    return np.stack([each.scores for each in scored])
+
+
+def flop(recipe: Recipe, model: nn.Module) -> int:
+    """Return the floating-point operations of one view, two for a multiplication and the addition to it."""
+    side = recipe.protocol.crop
+    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
+        model(torch.zeros(1, 3, recipe.clip.frames, side, side))
+    return counter.get_total_flops()
+
+
+def _faster_batch(model: nn.Module, recipe: Recipe) -> int:
+    """Return how many views the plain network had best be given at once, 1 or 4: theirs shall have its better one."""
+    side = recipe.protocol.crop
+    clips = torch.zeros(4, 3, recipe.clip.frames, side, side)
+
+    def run(batch: int) -> None:
+        with torch.inference_mode():
+            for part in clips.split(batch):
+                model(part)
+
+    seconds = measuring.in_turns({"1": lambda: run(1), "4": lambda: run(4)}, turns=1)
+    return 1 if math.fsum(seconds["1"]) <= math.fsum(seconds["4"]) else 4
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,65 @@
+"""How long the command line takes to start, beside the libraries it is made with: `python benchmarks/start_up.py`.
+
+Every command runs as a process of its own, in turns and in another order each turn; medians of wall time. The results
+go to benchmarks/results/start_up.json. What `videohub.load` takes is in hub.py.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+import measuring
+
+RESULTS = measuring.RESULTS / "start_up.json"
+LIBRARIES = "import yaml, click, rich"
+
+
+def main() -> None:
+    """Run everything and write the results."""
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--turns", type=int, default=15)
+    options.add_argument("--out", type=Path, default=RESULTS)
+    arguments = options.parse_args()
+    measuring.publish(arguments.out, {**measuring.header("pyyaml", "click", "rich"), **start_up(arguments.turns)})
+
+
+def start_up(turns: int) -> dict[str, object]:
+    """Start every command once a turn; return seconds, and the share of what the libraries take."""
+    console, how = console_command()
+    commands = {
+        "videohub list": [*console, "list"],
+        "videohub show slowfast_r50_8x8": [*console, "show", "slowfast_r50_8x8"],
+        "import videohub": [sys.executable, "-c", "import videohub"],
+        LIBRARIES: [sys.executable, "-c", LIBRARIES],
+        "nothing": [sys.executable, "-c", ""],
+    }
+    run = partial(subprocess.run, check=True, stdout=subprocess.DEVNULL)
+    seconds = measuring.in_turns({name: partial(run, command) for name, command in commands.items()}, turns)
+    listed = measuring.summary(seconds["videohub list"])
+    beside = measuring.summary(measuring.ratios(seconds["videohub list"], seconds[LIBRARIES]))
+    return {
+        "turns": turns,
+        "console command": how,
+        "seconds": {name: measuring.summary(each) for name, each in seconds.items()},
+        "videohub list": {"seconds": listed, "goal": "<= 0.25"},
+        f"videohub list / {LIBRARIES}": {"ratio": beside, "goal": "<= 1.5"},
+    }
+
+
+def console_command() -> tuple[list[str], str]:
+    """Return how `videohub` is started here, and how that is to be called."""
+    script = Path(sys.executable).parent / "videohub"
+    if script.is_file():
+        return [str(script)], "as installed"
+    # what an installed script does, to the letter
+    return [sys.executable, "-c", "import sys; from videohub.cli import main; sys.exit(main())"], (
+        "not installed: its main() in a python -c"
+    )
+
+
+if __name__ == "__main__":
+    main()

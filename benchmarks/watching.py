@@ -1,0 +1,123 @@
+"""What happens while a run is under way: when videos are done, what memory it takes, how busy the GPU is."""
+
+from __future__ import annotations
+
+import shutil
+import statistics
+import subprocess
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import measuring
+import torch
+from torch.autograd import DeviceType
+from torch.profiler import ProfilerActivity, profile
+
+TOP = 15  # operations in a profile's table
+
+
+def steady_rate(moments: Sequence[float], skipped: int) -> float | None:
+    """Return how many a second came to their end, by the moments of that; the first `skipped` are the start.
+
+    The interval begins with the last of the skipped ones. None where nothing is left to be timed.
+    """
+    first = max(0, min(skipped, len(moments) // 2) - 1)
+    lasted = moments[-1] - moments[first] if len(moments) > first + 1 else 0.0
+    return (len(moments) - 1 - first) / lasted if lasted > 0 else None
+
+
+def busy_share(intervals: Iterable[tuple[float, float]], begin: float, end: float) -> float:
+    """Return the share of the time from `begin` to `end` in which at least one interval is open."""
+    busy, until = 0.0, begin
+    for start, stop in sorted(intervals):
+        start, stop = max(start, until), min(stop, end)
+        if stop > start:
+            busy += stop - start
+            until = stop
+    return busy / (end - begin)
+
+
+@contextmanager
+def nvidia_smi() -> Iterator[list[float]]:
+    """Ask the driver five times a second how busy the GPU is; the list has the percentages once the block is left."""
+    percentages: list[float] = []
+    if shutil.which("nvidia-smi") is None:
+        yield percentages
+        return
+    query = ["nvidia-smi", "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits", "--id=0", "-lms", "200"]
+    with subprocess.Popen(query, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield percentages
+        finally:
+            process.terminate()
+            said, _ = process.communicate()
+    percentages += [float(line) for line in said.split() if line.replace(".", "", 1).isdigit()]
+
+
+def profiled(run: Iterator[object], device: torch.device, table: Path, *, window_s: float) -> dict[str, Any]:
+    """Go on with a run that is under way, look twice for so long at what its device does, and write tables of it.
+
+    First at kernels alone, which costs the run little: they say how busy a GPU is. Then at operations too.
+    Returns: the share of the time in which a kernel ran (copies do not count; None on a CPU), and the largest ones.
+    """
+    cuda = device.type == "cuda"
+    videos, kernels = _window(run, device, [ProfilerActivity.CUDA] if cuda else [], window_s)
+    _, both = _window(run, device, [*([ProfilerActivity.CUDA] if cuda else []), ProfilerActivity.CPU], window_s / 2)
+    order = "self_device_time_total" if cuda else "self_cpu_time_total"
+    averages = both.key_averages()
+    tables = [averages.table(sort_by=order, row_limit=TOP, max_name_column_width=90)]
+    if kernels is not None:
+        tables.insert(0, kernels.key_averages().table(sort_by=order, row_limit=TOP, max_name_column_width=90))
+    heading = f"{videos} videos in {window_s:g} s, torch {torch.__version__}, {device_name(device)}"
+    table.write_text("\n\n".join([heading, *tables]) + "\n")
+    total = sum(getattr(each, order) for each in averages)
+    largest = sorted(averages, key=lambda each: getattr(each, order), reverse=True)[:TOP]
+    return {
+        "videos": videos,
+        "GPU busy": None if kernels is None else _busy(kernels),
+        "how": f"share of {window_s:g} s in which a kernel ran, by torch.profiler's record of kernels alone",
+        "share of the time": {each.key: round(getattr(each, order) / total, 3) for each in largest},
+        "table": table.name,
+    }
+
+
+def _window(
+    run: Iterator[object], device: torch.device, activities: Sequence[ProfilerActivity], seconds: float
+) -> tuple[int, Any]:
+    """Let a run go on for so many seconds; return how many videos that were, and the profile if one is asked for."""
+    with ExitStack() as stack:
+        seen = stack.enter_context(profile(activities=activities)) if activities else None
+        until, videos = time.monotonic() + seconds, 0
+        for _ in run:
+            videos += 1
+            if time.monotonic() > until:
+                break
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+    return videos, seen
+
+
+def device_name(device: torch.device) -> str:
+    """Return what the device calls itself."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else str(measuring.machine()["processor"])
+
+
+def mean(values: Sequence[float]) -> float | None:
+    """Return the mean, None of nothing."""
+    return round(statistics.fmean(values), 1) if values else None
+
+
+def _busy(seen: Any) -> float | None:
+    kernels = [
+        (event.time_range.start, event.time_range.end)
+        for event in seen.events() or []
+        if event.device_type == DeviceType.CUDA
+        and not getattr(event, "is_user_annotation", False)
+        and not event.name.startswith(("Memcpy", "Memset"))
+    ]
+    if not kernels:
+        return None
+    return round(busy_share(kernels, min(start for start, _ in kernels), max(end for _, end in kernels)), 3)
