@@ -29,7 +29,8 @@ from soak import decoders
 
 import videohub
 from videohub import registry
-from videohub.benchmark.decoders import DecoderPool, Failure
+from videohub.benchmark.decoders import DecoderPool
+from videohub.benchmark.messages import Failure
 from videohub.data import motions
 from videohub.data.decoded import DECODERS, Decoded, decode
 from videohub.data.forms import Decoder
@@ -120,10 +121,10 @@ def decode_alone(path: Path, frames: int | None = None) -> int:
 
 def through_a_process(pool: DecoderPool, paths: Sequence[Path]) -> None:
     """Decode videos in the pool's process, and copy the frames of each into one tensor, as they go to a device."""
-    for _, outcome in pool.decoded((path, VideoFile(path)) for path in paths):
+    for _, (outcome,) in pool.decoded((path, VideoFile(path)) for path in paths):
         if isinstance(outcome, Failure):
             raise SystemExit(outcome.reason)
-        frames = torch.from_numpy(outcome[0].frames)
+        frames = torch.from_numpy(outcome.frames)
         _on_the_device(frames.nbytes)[: frames.nbytes].copy_(frames.view(torch.uint8).flatten())
 
 
@@ -170,9 +171,8 @@ def views_per_second(path: Path, recipe: Recipe, turns: int) -> dict[str, object
 
     def all_of(decoder: Decoder) -> None:
         views = views_of(_decode(path, recipe, decoder), protocol)
-        for number in range(len(views)):  # each into memory of its own, laid out as networks are given it
-            batch = torch.empty((1, *views.shape[1:]), memory_format=torch.channels_last_3d)
-            views.write(number, batch[0])
+        for number in range(len(views)):  # into the memory of the batch before, as the evaluation does
+            views.write(number, _batch(views.shape[1:])[0])
 
     def one_by_one() -> None:
         for number in range(count):
@@ -203,6 +203,11 @@ def _check_same_views(path: Path, recipe: Recipe) -> float:
     if largest > _SAME:
         raise SystemExit(f"{path}: views differ by {largest:.2g} from those that are decoded one by one: no comparison")
     return largest
+
+
+@lru_cache(maxsize=1)
+def _batch(shape: tuple[int, ...]) -> torch.Tensor:
+    return torch.empty((1, *shape), memory_format=torch.channels_last_3d)
 
 
 # --- exact against fast ----------------------------------------------------------------------------------------------

@@ -32,7 +32,8 @@ from torch import Tensor, nn
 import videohub
 from videohub import registry
 from videohub.benchmark import Contender, Evaluation, Settled, evaluate
-from videohub.benchmark.decoders import Failure, decode_all
+from videohub.benchmark.decoders import decode_all
+from videohub.benchmark.messages import Failure
 from videohub.data.decoded import DECODERS
 from videohub.data.recipes import Recipe
 from videohub.data.samples import Sample, VideoFile
@@ -224,7 +225,7 @@ class Bench:
         sources = ((number, sample.source) for number, sample in self._endless())
         moments, began = [], time.monotonic()
         with closing(decode_all(sources, [self._recipe], workers=self._scale.workers, decoder=decoder)) as run:
-            for _, outcome in run:
+            for _, (outcome,) in run:
                 if isinstance(outcome, Failure):
                     raise RuntimeError(outcome.reason)
                 moments.append(time.monotonic())

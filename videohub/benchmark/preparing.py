@@ -25,7 +25,8 @@ def prepared(
 ) -> Generator[tuple[_Key, _To], None, None]:
     """Yield what `prepare` makes of each item, in order; on a GPU made ahead, in a stream beside the model's.
 
-    On a CPU each is made when it is asked for: the model wants the cores itself.
+    On a CPU each is made when it is asked for: the model wants the cores itself. What `prepare` raises comes out in its
+    item's turn. Closing this waits for the item that is being made.
     """
     if device.type != "cuda":
         for key, item in given:

@@ -1,0 +1,100 @@
+"""Samples prepared beside the model: in order, a few ahead, and nothing left over. CUDA is played by a stub."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from videohub.benchmark import preparing
+from videohub.benchmark.preparing import prepared
+
+GPU = torch.device("cuda")
+
+
+class Stub:
+    """Streams and events that note what happens to them."""
+
+    def __init__(self):
+        self.log = []
+        self.model_stream = SimpleNamespace(wait_event=lambda event: self.log.append(("model waits for", event.number)))
+        self.events = 0
+
+    def Stream(self, device):
+        return "beside"
+
+    @contextmanager
+    def stream(self, stream):
+        assert stream == "beside"
+        yield
+
+    @contextmanager
+    def device(self, device):
+        yield
+
+    def Event(self):
+        self.events += 1
+        event = SimpleNamespace(number=self.events)
+        event.record = lambda stream: self.log.append(("recorded", event.number))
+        return event
+
+    def current_stream(self, device):
+        return self.model_stream
+
+
+@pytest.fixture
+def cuda(monkeypatch):
+    stub = Stub()
+    monkeypatch.setattr(preparing.torch, "cuda", stub)
+    return stub
+
+
+def test_on_a_cpu_each_is_made_when_it_is_asked_for():
+    made = []
+    items = prepared([(1, "a"), (2, "b")], lambda item: made.append(item) or item.upper(), torch.device("cpu"))
+    assert made == []
+    assert next(items) == (1, "A")
+    assert made == ["a"]
+    assert list(items) == [(2, "B")]
+
+
+def test_on_a_gpu_a_thread_makes_a_few_ahead_and_the_model_waits_for_each(cuda):
+    taken, threads = [], set()
+
+    def given():
+        for number in range(6):
+            taken.append(number)
+            yield number, number
+
+    def prepare(item):
+        threads.add(threading.current_thread())
+        return 10 * item
+
+    items = prepared(given(), prepare, GPU)
+    assert next(items) == (0, 0)
+    assert taken == [0, 1, 2]  # two ahead
+    assert list(items) == [(number, 10 * number) for number in range(1, 6)]
+    assert [what for what in cuda.log if what[0] == "model waits for"] == [("model waits for", n) for n in range(1, 7)]
+    for number in range(1, 7):
+        assert cuda.log.index(("recorded", number)) < cuda.log.index(("model waits for", number))
+    assert threading.current_thread() not in threads
+    assert len(threads) == 1
+
+
+def test_a_fault_in_the_thread_comes_out_in_its_turn(cuda):
+    items = prepared(enumerate([4, 2, 0]), lambda item: 8 // item, GPU)
+    assert [next(items), next(items)] == [(0, 2), (1, 4)]
+    with pytest.raises(ZeroDivisionError):
+        next(items)
+
+
+def test_closing_leaves_no_thread_and_makes_nothing_more(cuda):
+    before, made = threading.active_count(), []
+    items = prepared(enumerate(range(100)), made.append, GPU)
+    next(items)
+    items.close()
+    assert threading.active_count() == before
+    assert len(made) <= 3
