@@ -227,8 +227,21 @@ def test_forward(results, monkeypatch):
     found = results("forward", "--names", "slowfast_motions", "--turns", 1, "--size", 32)
     row = found["networks"]["slowfast_motions"]["1 view"]
     plain, optimized = (row["seconds a view"][form]["median"] for form in ("plain", "optimized"))
-    assert row["optimized / plain"]["median"] == pytest.approx(optimized / plain, rel=0.02)
+    assert row["times as fast as plain"]["median"] == pytest.approx(plain / optimized, rel=0.02)
     assert row["largest difference"]["probabilities"] < 1e-5
+
+
+def test_profiling_names_what_takes_the_time(monkeypatch, tmp_path):
+    import profiling
+
+    out = tmp_path / "profile.txt"
+    profiling.main(["--name", "slowfast_motions", "--small", "--out", str(out)])
+    network, form, *_ = (part for part in out.read_text().split("\n\n") if "one view" in part)
+    assert "aten::native_batch_norm" in network
+    assert "aten::native_batch_norm" not in form
+    assert "mkldnn_convolution" in form
+    assert "(frames)" in out.read_text()
+    assert str(tmp_path) not in out.read_text()
 
 
 def test_start_up(results):

@@ -54,7 +54,10 @@ def predict(
     _refuse_detection(record)
     views = read_views(Path(video), record.protocol, record.clip)  # before any download: most mistakes show here
     if model is None:
-        model = optimize(loading.load(record, checkpoint=checkpoint, device=device))
+        model = loading.load(record, checkpoint=checkpoint, device=device)
+    if model.training:
+        raise UsageError("predict: found a model in training mode, expected evaluation mode; call model.eval() first")
+    model = optimize(model)
     parts = []
     with tqdm(total=len(views), desc=record.name, unit="view", leave=False, disable=None) as bar:
         for part in view_scores(model, views, record.protocol):

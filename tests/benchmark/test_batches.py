@@ -98,10 +98,11 @@ class Counting(torch.nn.Module):
 
 
 def test_on_a_cpu_the_shape_alone_says_how_many_views_go_together():
-    assert at_once((3, 32, 256, 256), CPU) == 2  # 2^24 / 6,291,456 = 2.7
-    assert at_once((3, 8, 256, 256), CPU) == 10  # 2^24 / 1,572,864 = 10.7
-    assert at_once((3, 64, 312, 312), CPU) == 1  # 18,690,048 values are more than 2^24
-    assert at_once((3, 1, 224, 224), CPU) == 32  # 111 would fit; 32 is enough
+    assert at_once((3, 32, 256, 256), CPU) == 1  # 6,291,456 values are more than 2^21
+    assert at_once((3, 8, 256, 256), CPU) == 1  # 2^21 / 1,572,864 = 1.3
+    assert at_once((3, 4, 256, 256), CPU) == 2  # 2^21 / 786,432 = 2.7
+    assert at_once((3, 1, 224, 224), CPU) == 13  # 2^21 / 150,528 = 13.9
+    assert at_once((3, 4, 64, 64), CPU) == 32  # 42 would fit; 32 is enough
 
 
 def test_a_new_shape_begins_a_new_batch_and_the_last_one_of_a_shape_is_filled_up():

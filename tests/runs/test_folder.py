@@ -64,7 +64,8 @@ def test_a_folder_of_another_run_is_refused_with_the_fields_that_differ(tmp_path
         f"{tmp_path / 'run'}: holds another run:\n"
         "  weights_sha256: 919191919191… here, 3f3f3f3f3f3f… there\n"
         "  seed: 7 here, 0 there\n"
-        "  Choose another --out, or remove the folder if its scores are no longer wanted."
+        "  Give the options that it was made with, choose another --out, or remove the folder if its scores are no "
+        "longer wanted."
     )
 
 
