@@ -67,7 +67,7 @@ USERS_OF = {
     "requests": {"hub"},
     "huggingface_hub": {"hub", "reporting"},
     "torchvision": {"models", "data"},
-    "click": {"cli"},
+    "click": {"cli", "terminal"},
     "rich": {"cli", "terminal"},
     "PIL": {"data", "preflight"},
     "av": {"data", "preflight"},
@@ -224,6 +224,14 @@ def python(code: str) -> str:
 def test_looking_at_the_zoo_loads_nothing_heavy(code):
     ending = f"import json, sys; print(); print(json.dumps([name for name in {HEAVY!r} if name in sys.modules]))"
     assert json.loads(python(f"{code}\n{ending}").splitlines()[-1]) == []
+
+
+def test_a_listing_loads_nothing_that_only_other_verbs_and_broken_files_need():
+    ending = "import json, sys; print(); print(json.dumps(sorted(sys.modules)))"
+    loaded = set(json.loads(python(f"{RUN.format(arguments=['list'])}\n{ending}").splitlines()[-1]))
+    others = {f"videohub.cli.{verbs}" for verbs in ("seeing", "measuring", "bundling", "keeping")}
+    assert not loaded & {"rich.console", "rich.table", "difflib", "videohub.registry.explaining", *others}
+    assert "videohub.cli.zoo" in loaded
 
 
 def test_a_listing_takes_at_most_five_times_what_its_libraries_take_to_import():

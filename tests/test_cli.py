@@ -1,10 +1,12 @@
 """The command line's manners: where things are printed, what exit codes mean, how errors look."""
 
 import json
+import re
 
 import pytest
 
 from videohub import registry
+from videohub.cli import cli
 
 
 def test_list_fits_eighty_columns_and_shows_every_record(run):
@@ -13,6 +15,60 @@ def test_list_fits_eighty_columns_and_shows_every_record(run):
     assert all(len(line.rstrip()) <= 80 for line in out.splitlines())
     assert all(name in out for name in registry.default().records)
     assert "…" not in out
+
+
+@pytest.mark.parametrize(
+    ("environment", "coloured"),
+    [({"FORCE_COLOR": "1"}, True), ({}, False), ({"FORCE_COLOR": "1", "NO_COLOR": "1"}, False)],
+    ids=["wanted", "piped", "refused"],
+)
+def test_list_colours_a_status_only_where_colours_are_wanted(run, monkeypatch, environment, coloured):
+    for variable in ("FORCE_COLOR", "NO_COLOR"):
+        monkeypatch.delenv(variable, raising=False)
+    for variable, value in {"TERM": "xterm", **environment}.items():
+        monkeypatch.setenv(variable, value)
+    _, out, _ = run("list", "slowfast_r101_8x8")
+    line = out.splitlines()[1]
+    assert line == "slowfast_r101_8x8 K400 8x8  78.0 / 93.3 " + (
+        "\x1b[33munreleased\x1b[0m" if coloured else "unreleased"
+    )
+    assert ("\x1b" in out) == coloured
+
+
+def test_list_prints_nobody_else_s_control_codes_and_cuts_nothing(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("VIDEOHUB_REGISTRY", str(tmp_path / "ours.yaml"))
+    text = registry.resources.registry_file().read_text()
+    record = text[text.index("  slow_r50_4x16:") : text.index("  slow_r50_8x8:")]
+    protocols = text[text.index("protocols:") : text.index("records:")]
+    long = "x" * 100
+    ours = record.replace("slow_r50_4x16", f"our_{long}", 1).replace("protocol: kinetics_30view", "protocol: ours")
+    assert "protocol: ours" in ours
+    protocol = re.search(r"  kinetics_30view:\n(    .*\n)+", protocols)[0].replace("kinetics_30view", "ours")
+    protocol = protocol.replace("dataset: kinetics400", 'dataset: "[red]\\e[31m"')
+    assert "[red]" in protocol
+    (tmp_path / "ours.yaml").write_text(f"schema_version: 1\nprotocols:\n{protocol}records:\n{ours}")
+    _, out, _ = run("list", "our_*")
+    assert out.splitlines()[1].startswith(f"our_{long} [red]�[31m ")
+
+
+def test_every_verb_is_there_and_a_misspelt_one_is_corrected(run):
+    _, out, _ = run("--help")
+    verbs = out[out.index("Commands:") :].splitlines()[1:]
+    assert [line.split()[0] for line in verbs if line.startswith("  ") and line[2] != " "] == sorted(
+        ["list", "show", "fetch", "convert", "predict", "demo", "verify", "report", "compare", "data",
+         "bundle", "unbundle", "cache"]
+    )  # fmt: skip
+    assert "Did you mean 'list'?" in run("lst")[2]
+
+
+def test_the_shell_completes_verbs_and_their_options(monkeypatch, capsys):
+    monkeypatch.setenv("_VIDEOHUB_COMPLETE", "bash_complete")
+    for words, position, expected in (("videohub un", 1, "unbundle"), ("videohub list --da", 2, "--dataset")):
+        monkeypatch.setenv("COMP_WORDS", words)
+        monkeypatch.setenv("COMP_CWORD", str(position))
+        with pytest.raises(SystemExit):
+            cli.main(prog_name="videohub")
+        assert capsys.readouterr().out == f"plain,{expected}\n"
 
 
 def test_list_filters_and_gives_json(run):

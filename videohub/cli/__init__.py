@@ -2,18 +2,76 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
+from collections.abc import Iterator, Mapping
 
 import click
 
 import videohub
 from videohub import registry
-from videohub.cli import bundling, keeping, measuring, seeing, zoo
 from videohub.errors import VideohubError
 
+gc.freeze()  # what is imported by now stays to the end: no collection has to look through it
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+
+class _Verbs(Mapping[str, click.Command]):
+    """The verbs by their names. The file of one is imported when it is asked for: `list` waits for no other's."""
+
+    def __getitem__(self, name: str) -> click.Command:
+        for names, commands in _FILES.items():
+            if name in names:
+                return dict(zip(names, commands(), strict=True))[name]
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for names in _FILES for name in names)
+
+    def __len__(self) -> int:
+        return sum(map(len, _FILES))
+
+
+def _zoo() -> tuple[click.Command, ...]:
+    from videohub.cli import zoo
+
+    return zoo.list_, zoo.show, zoo.fetch, zoo.convert
+
+
+def _seeing() -> tuple[click.Command, ...]:
+    from videohub.cli import seeing
+
+    return seeing.predict, seeing.demo
+
+
+def _measuring() -> tuple[click.Command, ...]:
+    from videohub.cli import measuring
+
+    return measuring.verify, measuring.report, measuring.compare, measuring.data
+
+
+def _bundling() -> tuple[click.Command, ...]:
+    from videohub.cli import bundling
+
+    return bundling.bundle, bundling.unbundle
+
+
+def _keeping() -> tuple[click.Command, ...]:
+    from videohub.cli import keeping
+
+    return (keeping.cache,)
+
+
+_FILES = {
+    ("list", "show", "fetch", "convert"): _zoo,
+    ("predict", "demo"): _seeing,
+    ("verify", "report", "compare", "data"): _measuring,
+    ("bundle", "unbundle"): _bundling,
+    ("cache",): _keeping,
+}
+
+
+@click.group(commands=_Verbs(), context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(videohub.__version__, prog_name="videohub")
 @click.option("--registry", "registries", multiple=True, type=click.Path(exists=True), help="Add a registry file.")
 def cli(registries: tuple[str, ...]) -> None:
@@ -25,24 +83,12 @@ def cli(registries: tuple[str, ...]) -> None:
         os.environ[registry.VARIABLE] = os.pathsep.join([*known, *registries])
 
 
-for _verb in (
-    *(zoo.list_, zoo.show, zoo.fetch, zoo.convert),
-    *(seeing.predict, seeing.demo),
-    *(measuring.verify, measuring.report, measuring.compare, measuring.data),
-    *(bundling.bundle, bundling.unbundle),
-    keeping.cache,
-):
-    cli.add_command(_verb)
-
-
 def main() -> None:
     """Run the command line; every expected error becomes one message and an exit code."""
-    from videohub.terminal.layout import print_error
-
     try:
         cli.main(standalone_mode=False)
     except VideohubError as error:
-        print_error(error)
+        _print(error)
         sys.exit(error.exit_code)
     except click.ClickException as error:
         error.show()
@@ -51,5 +97,11 @@ def main() -> None:
         click.echo("interrupted", err=True)
         sys.exit(130)
     except OSError as error:  # no space, no permission, no such folder: this machine cannot do it
-        print_error(error)
+        _print(error)
         sys.exit(5)
+
+
+def _print(error: Exception) -> None:
+    from videohub.terminal.layout import print_error  # it takes longer to import than `list` takes
+
+    print_error(error)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,4 +41,6 @@ def print_json(value: Any) -> None:
     try:
         click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2))
     except UnicodeEncodeError:  # a path that is no UTF-8; Python's json escapes it and reads it back
+        import json
+
         click.echo(json.dumps(msgspec.to_builtins(value), indent=2))

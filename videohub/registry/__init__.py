@@ -10,8 +10,9 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from videohub import resources
 from videohub.errors import RegistryError
@@ -34,8 +35,7 @@ __all__ = [
 VARIABLE = "VIDEOHUB_REGISTRY"
 
 
-@dataclass(frozen=True)
-class Registry:
+class Registry(msgspec.Struct, frozen=True):
     """Records by id, in the order of their files."""
 
     records: dict[str, Record]

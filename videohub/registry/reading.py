@@ -12,7 +12,7 @@ import msgspec
 
 from videohub.errors import RegistryError
 from videohub.registry import strict_yaml
-from videohub.registry.complaints import Steps, complaint, explain, shown
+from videohub.registry.complaints import Steps, complaint, shown
 from videohub.registry.schema import Protocol, Record
 from videohub.registry.strict_yaml import Document
 
@@ -28,7 +28,8 @@ def read(files: Iterable[Path]) -> dict[str, Record]:
 
     Raises: RegistryError naming the file, the record and the field.
     """
-    protocols: dict[str, tuple[Protocol, Path]] = {}
+    protocols: dict[str, Protocol] = {}
+    homes: dict[str, Path] = {}  # of the protocols
     records: dict[str, Record] = {}
     origins: dict[str, tuple[str, Document]] = {}  # by case-folded name
     for file in files:
@@ -36,16 +37,16 @@ def read(files: Iterable[Path]) -> dict[str, Record]:
         _check_sections(document)
         for name, protocol in _protocols(document).items():
             if name in protocols:
-                where = protocols[name][1]
-                raise complaint(file, ("protocols", name), f"is also in {where}", advice="Give one another name.")
-            protocols[name] = (protocol, file)
+                what = f"is also in {homes[name]}"
+                raise complaint(file, ("protocols", name), what, advice="Give one another name.")
+            protocols[name], homes[name] = protocol, file
         for name, raw in document.value["records"].items():
             steps = ("records", name)
             if name.casefold() in origins:
                 other, where = origins[name.casefold()][0], origins[name.casefold()][1].file
                 what = f"repeats the name {other} of {where if where != file else 'this file'}"
                 raise _complaint(document, steps, what, "Names must differ in more than case; choose another.")
-            records[name] = _record(document, name, raw, {key: value for key, (value, _) in protocols.items()})
+            records[name] = _record(document, name, raw, protocols)
             origins[name.casefold()] = (name, document)
     for name, record in records.items():
         if record.pretrain is not None and record.pretrain not in records:
@@ -102,7 +103,7 @@ def _record(document: Document, name: str, raw: Any, protocols: dict[str, Protoc
     return record
 
 
-_ALTERNATE = re.compile(r"https?://[^/]+/.+|hf://[^/@]+/[^/@]+/[^@]+@[^@/]+")
+_ALTERNATE = r"https?://[^/]+/.+|hf://[^/@]+/[^/@]+/[^@]+@[^@/]+"
 
 
 def _contradictions(record: Record) -> Iterable[tuple[Steps, str, str]]:
@@ -118,7 +119,7 @@ def _contradictions(record: Record) -> Iterable[tuple[Steps, str, str]]:
             yield ("checkpoint", "url"), f"is {'null' if url is None else 'empty'}, and the status is {status}", ""
         if record.superseded_by:
             yield ("superseded_by",), f"is given, and the status is {status}", "Only unreleased records have it."
-    if odd := [alternate for alternate in record.checkpoint.alternates if not _ALTERNATE.fullmatch(alternate)]:
+    if odd := [alternate for alternate in record.checkpoint.alternates if not re.fullmatch(_ALTERNATE, alternate)]:
         yield ("checkpoint", "alternates"), f"has {shown(odd[0])}", "Expected https or hf://org/repo/file@revision."
     if published is not None:
         given = {name for name in ("top1", "top5", "map") if getattr(published, name) is not None}
@@ -137,6 +138,8 @@ def _convert(document: Document, steps: Steps, raw: Any, inner: dict[str, Any], 
     try:
         return msgspec.convert({**raw, **inner, "name": steps[1]}, kind)
     except msgspec.ValidationError as error:
+        from videohub.registry.explaining import explain  # its words are for broken files only
+
         inside, what, advice = explain(error, raw, str(steps[0]))
         raise _complaint(document, (*steps, *inside), what, advice) from error
 

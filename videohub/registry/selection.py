@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
-from typing import get_args, get_type_hints
+from typing import get_args
 
 from videohub.errors import UsageError
 from videohub.registry.schema import Record
@@ -33,9 +33,9 @@ def select(
     Raises: UsageError for a value that no record can have; it lists the known ones.
     """
     datasets = _datasets(records.values(), dataset)
-    archs = _matching("arch", arch, get_args(get_type_hints(Record)["arch"]))
+    archs = _matching("arch", arch, get_args(Record.__annotations__["arch"]))
     depths = _matching("depth", depth, dict.fromkeys(record.depth for record in records.values()))
-    statuses = _matching("status", status, get_args(get_type_hints(Record)["status"]))
+    statuses = _matching("status", status, get_args(Record.__annotations__["status"]))
     wanted = pattern.casefold()
     return [
         record.name

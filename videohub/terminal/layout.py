@@ -1,12 +1,21 @@
-"""How everything looks in a terminal: tables without lines, colours with a meaning, nobody else's control codes."""
+"""How everything looks in a terminal: tables without lines, colours with a meaning, nobody else's control codes.
+
+rich is imported where it is used: it takes longer than all that `videohub list` does, whose columns need none of it.
+"""
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
 
 _COLOURS = {"available": "green", "unreleased": "yellow", "broken": "red",
             "consistent": "green", "inconsistent": "red", "insufficient data": "yellow",
@@ -16,9 +25,23 @@ _COLOURS = {"available": "green", "unreleased": "yellow", "broken": "red",
 
 def print_error(error: Exception) -> None:
     """Print an error to stderr as `Kind: message`."""
+    from rich.console import Console
+
     lines = f"{type(error).__name__}: {error}".split("\n")  # a server may have written part of it
     said = "\n".join(map(plain, lines))
     Console(stderr=True, highlight=False, soft_wrap=True).print(said, markup=False)
+
+
+def print_columns(header: Sequence[str], rows: Sequence[Sequence[str]], summary: str) -> None:
+    """Print rows of short words, the last one of each in its colour, below a header and above a summary."""
+    rows = [[plain(word) for word in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    lines = [click.style(_aligned(header, widths), dim=True)]
+    for row in rows:
+        *others, last = row
+        lines.append(f"{_aligned(others, widths)} {click.style(last, fg=_COLOURS.get(last))}")
+    lines.append(click.style(summary, dim=True))
+    click.echo("\n".join(lines), color=_wanted_colours())
 
 
 def plain(text: str) -> str:
@@ -36,14 +59,31 @@ def with_unit(size: int) -> str:
 
 def coloured(word: str) -> Text:
     """Return a status or a verdict in its colour."""
+    from rich.text import Text
+
     return Text(word, style=_COLOURS.get(word, ""))
 
 
-def table(*, header: bool = True, gap: int = 2) -> Table:
-    """Return an empty table without lines; `gap` blanks stand between its columns."""
-    return Table(box=None, pad_edge=False, padding=(0, gap, 0, 0), show_header=header, header_style="dim")
+def table(*, header: bool = True) -> Table:
+    """Return an empty table without lines; two blanks stand between its columns."""
+    from rich.table import Table
+
+    return Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=header, header_style="dim")
 
 
 def console() -> Console:
     """Return the console that results go to."""
+    from rich.console import Console
+
     return Console(file=sys.stdout, highlight=False)
+
+
+def _aligned(words: Sequence[str], widths: Sequence[int]) -> str:
+    return " ".join(map(str.ljust, words, widths))
+
+
+def _wanted_colours() -> bool | None:
+    """Return what the environment says of colours, as rich reads it; None leaves it to click, which asks the stream."""
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") in ("dumb", "unknown"):
+        return False
+    return True if os.environ.get("FORCE_COLOR") else None

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from rich.text import Text
-
 from videohub.registry.schema import Protocol, Published, Record
-from videohub.terminal.layout import coloured, console, table
+from videohub.terminal.layout import coloured, console, print_columns, table
 
 if TYPE_CHECKING:
     from videohub.prediction import Prediction
@@ -26,22 +24,24 @@ _SHORT = {
 
 def print_records(records: Sequence[Record]) -> None:
     """Print one line a record, within 80 columns."""
-    rows = table(gap=1)  # the longest name leaves no room for two
-    rows.add_column("name", no_wrap=True)
-    rows.add_column("data", no_wrap=True)
-    rows.add_column("clip", no_wrap=True)
-    rows.add_column("published", no_wrap=True)
-    rows.add_column("status", no_wrap=True)
-    for record in records:
-        clip = f"{record.frames}x{record.rate}" if record.frames else "image"
-        data = _SHORT.get(record.protocol.dataset, record.protocol.dataset)
-        rows.add_row(record.name, data, clip, _numbers(record.published), coloured(record.status))
-    console().print(rows)
-    console().print(f"{len(records)} records; published: top-1 / top-5 in per cent, or mAP", style="dim")
+    rows = [
+        (
+            record.name,
+            _SHORT.get(record.protocol.dataset, record.protocol.dataset),
+            f"{record.frames}x{record.rate}" if record.frames else "image",
+            _numbers(record.published),
+            record.status,
+        )
+        for record in records
+    ]
+    summary = f"{len(records)} records; published: top-1 / top-5 in per cent, or mAP"
+    print_columns(("name", "data", "clip", "published", "status"), rows, summary)
 
 
 def print_record(record: Record) -> None:
     """Print everything that one record says."""
+    from rich.text import Text
+
     rows = table(header=False)
     rows.add_column(no_wrap=True, style="bold")
     rows.add_column(overflow="fold")
