@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import socket
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from videohub.benchmark import lending
+from videohub.benchmark import lending, messages
 from videohub.benchmark.lending import Borrower, Lender
+from videohub.benchmark.messages import Answer
+from videohub.errors import DeviceError
 
 MAPS = Path("/proc/self/maps")
 
@@ -95,3 +101,35 @@ def test_memory_that_is_too_large_to_keep_is_let_go_of_on_both_sides(monkeypatch
     if MAPS.exists():
         spans = [line.split()[0].split("-") for line in MAPS.read_text().splitlines() if "memfd:videohub" in line]
         assert 0 < max(int(end, 16) - int(begin, 16) for begin, end in spans) < 1_000_000
+
+
+def test_memory_too_large_to_keep_that_is_never_lent_leaves_the_parent_with_nothing_of_it(monkeypatch):
+    monkeypatch.setattr(lending, "KEPT", 1_000_000)
+    pair = Pair()
+    pair.send(1, 1000)
+    pair.lender.take_back(pair.borrower.unused())
+    pair.lender.room(2_000_000)  # for a source that then turns out to be damaged
+    pair.send(2, 1000)
+    assert pair.given == [(1, True), (1, False)]  # the parent goes on mapping the piece that it knows
+
+
+def test_a_descriptor_that_finds_no_room_is_told_and_not_overlooked():
+    resource = pytest.importorskip("resource")
+    ours, theirs = socket.socketpair()
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    taken = [os.dup(0)]
+    with ours, theirs, tempfile.TemporaryFile() as file:
+        messages.send(theirs, Answer(resident=0), [file.fileno()])
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (max(taken[0], file.fileno()) + 8, before[1]))
+            with contextlib.suppress(OSError):
+                while True:
+                    taken.append(os.dup(0))
+            os.close(taken.pop())  # room for one of the two
+            with pytest.raises(DeviceError, match="may not open more files; raise the limit"):
+                messages.receive(ours)
+            taken.append(os.dup(0))  # and it was not lost
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, before)
+            for descriptor in taken:
+                os.close(descriptor)

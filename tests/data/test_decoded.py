@@ -17,8 +17,12 @@ import torch
 from tests.data.sample_videos import FOUR_FRAMES, numbered, protocol, write_video
 from tests.data.taken_apart import write_frames
 from videohub.data import clips as clips_file
+from videohub.data import decoded as decoded_file
 from videohub.data import frame_store
-from videohub.data.decoded import decode, decoder_versions
+from videohub.data.colour import matrix
+from videohub.data.decoded import decode, decode_shared, decoder_versions
+from videohub.data.pictures import Frame
+from videohub.data.recipes import Recipe
 from videohub.data.samples import FrameList, ImageFile, KeyFrame, VideoFile
 from videohub.data.video import Video, open_video
 from videohub.data.views import read_views, views_of
@@ -72,23 +76,60 @@ def test_decoding_needs_no_torch():
     assert run.stdout.split() == ["False", "False"]
 
 
-def test_no_picture_outlives_decoding_even_if_nobody_collects_garbage(thirty_frames, monkeypatch):
-    alive: weakref.WeakSet = weakref.WeakSet()
+@pytest.fixture
+def alive(monkeypatch):
+    """The frames out of the decoder that somebody still holds, where nobody collects garbage."""
+    held: weakref.WeakSet = weakref.WeakSet()
     decode_frames = Video.frames
 
     def watched(video):
         for frame in decode_frames(video):
-            alive.add(frame)
+            held.add(frame)
             yield frame
 
     monkeypatch.setattr(Video, "frames", watched)
     gc.disable()
-    try:
-        for rule in (protocol(clips=2), LIST):
-            decoded = decode(VideoFile(thirty_frames), rule, FOUR_FRAMES)
-            assert (len(decoded.frames), len(alive)) == (8, 0)
-    finally:
-        gc.enable()
+    yield held
+    gc.enable()
+
+
+def test_no_picture_outlives_decoding_even_if_nobody_collects_garbage(thirty_frames, alive):
+    for rule in (protocol(clips=2), LIST):
+        decoded = decode(VideoFile(thirty_frames), rule, FOUR_FRAMES)
+        assert (len(decoded.frames), len(alive)) == (8, 0)
+
+
+@pytest.mark.parametrize("tests", [1, 2])
+def test_a_failure_keeps_no_picture_and_no_memory_for_frames(damaged_at_frame_twenty, alive, tests):
+    given = []
+
+    def room(size):
+        memory = np.empty(size, np.uint8)
+        given.append(weakref.ref(memory))
+        return memory
+
+    recipes = [Recipe(protocol(clips=4), FOUR_FRAMES)] * tests  # the last clip covers frames 17 to 24
+    outcomes = decode_shared(VideoFile(damaged_at_frame_twenty), recipes, room=room)
+    assert all("damaged after" in str(each) for each in outcomes)
+    assert given
+    assert (len(alive), [memory for memory in given if memory() is not None]) == (0, [])
+
+
+def test_a_video_that_is_begun_anew_keeps_nothing_of_its_first_decoding(thirty_frames, monkeypatch, alive):
+    # the first frame is asked three times: whether it has one, which, and whether that is still the same
+    matrices = (matrix(standard, "limited") for standard in ["BT.601"] * 3 + ["BT.709"] * 30)
+    monkeypatch.setattr(Frame, "matrix", property(lambda _: next(matrices)))
+    monkeypatch.setattr(Frame, "planes", lambda _: [np.zeros(size, np.uint8) for size in ((48, 64), *[(24, 32)] * 2)])
+    held = []
+
+    def watched(path):
+        held.append(len(alive))
+        return open_video(path)
+
+    monkeypatch.setattr(decoded_file, "open_video", watched)
+    decoded = decode(VideoFile(thirty_frames), protocol(clips=2), FOUR_FRAMES)
+    assert decoded.planar is None
+    assert held == [0, 0]
 
 
 @pytest.mark.parametrize("rule", [LIST, protocol(clips=4)])

@@ -191,6 +191,7 @@ class Batches:
 
     def _measured(self, rows: list[_Row]) -> _Begun:
         """Score the first rows of a shape on a GPU, and let what they needed say how many go together from now on."""
+        self._batch = None  # of another shape: given back during the trial, it would hide what that needs
         torch.cuda.reset_peak_memory_stats(self._device)
         before = torch.cuda.memory_allocated(self._device)
         begun = self._begin(rows, _TRIAL)

@@ -15,7 +15,7 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
-KEPT = 512 << 20  # bytes of a piece that are worth keeping; larger ones are let go of when they come back
+KEPT = 128 << 20  # bytes of a piece that are worth keeping; larger ones are let go of when they come back
 
 
 class Lender:
@@ -32,7 +32,9 @@ class Lender:
         self.keep()
         self._at_hand.sort(key=lambda piece: piece.size)
         fitting = (piece for piece in self._at_hand if piece.size >= size)
-        piece = next(fitting, self._at_hand[-1] if self._at_hand else None)
+        # what will not be kept is a new piece: one that the parent knows, it would go on mapping when we had let it go
+        growing = self._at_hand[-1] if self._at_hand and size <= KEPT else None
+        piece = next(fitting, growing)
         if piece is None:
             self._made += 1
             piece = _Piece(self._made)

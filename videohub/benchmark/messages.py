@@ -107,10 +107,12 @@ def send(connection: socket.socket, value: msgspec.Struct, descriptors: Sequence
 
 def receive(connection: socket.socket) -> Received | None:
     """Wait for a message; None where the other end is closed."""
-    byte, descriptors, _, _ = socket.recv_fds(connection, 1, 2)
+    byte, descriptors, flags, _ = socket.recv_fds(connection, 1, 2)
     if not byte:
         return None
-    if not descriptors:
+    if not descriptors or flags & socket.MSG_CTRUNC:
+        for descriptor in descriptors:
+            os.close(descriptor)
         raise DeviceError("decoder processes: this process may not open more files; raise the limit (ulimit -n)")
     with open(descriptors[0], "rb") as file:
         file.seek(0)

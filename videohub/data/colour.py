@@ -64,6 +64,8 @@ def matrix_of(picture: av.VideoFrame) -> Matrix | None:
     """Return the factors by which swscale converts such pictures here; None if it does so in another way."""
     if picture.format.name not in _FORMATS or picture.height % 2:
         return None
+    if picture.interlaced_frame:  # FFmpeg 8 converts its two fields apart: other rows share their chroma
+        return None
     return _found_out(*tags(picture))
 
 
@@ -74,7 +76,10 @@ def _found_out(name: str, width: int, _: int, colorspace: int, color_range: int)
     probe.colorspace, probe.color_range = colorspace, color_range
     for plane in probe.planes:
         plane.update(noise.integers(0, 256, plane.buffer_size, np.uint8).tobytes())
-    expected = VideoReformatter().reformat(probe, format="rgb24").to_ndarray()
+    try:
+        expected = VideoReformatter().reformat(probe, format="rgb24").to_ndarray()
+    except av.FFmpegError:  # such colours cannot be converted at all, as whoever asks for RGB will be told
+        return None
     planes = [view(probe, number) for number in range(3)]
     known = (matrix(standard, span) for standard in _WEIGHTS for span in ("limited", "full"))
     return next((factors for factors in known if np.array_equal(to_rgb(planes, factors), expected)), None)

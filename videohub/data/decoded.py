@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,9 +83,9 @@ def decode_shared(
     try:
         return [*_together(source, recipes, decoder, room)]
     except VideoError as error:
-        if len(recipes) == 1:
-            return [error]
-        together = error
+        together = error.with_traceback(None)  # that would keep the pictures, and this call itself
+    if len(recipes) == 1:
+        return [together]
     alone = [decode_shared(source, [recipe], decoder=decoder, room=room)[0] for recipe in recipes]
     whole = [recipe for recipe, outcome in zip(recipes, alone, strict=True) if isinstance(outcome, Decoded)]
     if len(whole) == len(recipes):
@@ -100,10 +101,9 @@ def _together(source: Source, recipes: Sequence[Recipe], decoder: Decoder, room:
         return _from_frame_list(source, recipes, room)
     if isinstance(source, KeyFrame):
         return _from_key_frame(source, recipes, room)
-    try:
+    with suppress(MatrixChangedError):  # its colours are tagged anew on the way
         return _from_video(source.path, recipes, decoder, room)
-    except MatrixChangedError:  # its colours are tagged anew on the way
-        return _from_video(source.path, recipes, "exact", room)
+    return _from_video(source.path, recipes, "exact", room)
 
 
 def decoder_versions() -> dict[str, str]:
