@@ -35,10 +35,12 @@ from videohub.data import motions
 from videohub.data.decoded import DECODERS, Decoded, decode
 from videohub.data.forms import Decoder
 from videohub.data.recipes import Recipe
+from videohub.data.reused import Pool
 from videohub.data.samples import VideoFile
-from videohub.data.views import views_of
+from videohub.data.views import Views, views_of, views_of_shared
 
 RESULTS = measuring.RESULTS / "data_path.json"
+_POOL = Pool()
 _SAME = 1e-5  # of a normalised pixel: the same arithmetic, rounded in another order
 
 
@@ -151,7 +153,12 @@ def _ours(decoder: str) -> str:
 
 def _prepare_all(decoded: Sequence[Decoded], recipe: Recipe) -> None:
     for each in decoded:
-        views_of(each, recipe.protocol)
+        _views(each, recipe, _POOL)
+
+
+def _views(decoded: Decoded, recipe: Recipe, pool: Pool) -> Views:
+    (views,) = views_of_shared([decoded], [recipe], torch.device("cpu"), pool)
+    return views
 
 
 def _decode(path: Path, recipe: Recipe, decoder: Decoder) -> Decoded:
@@ -168,9 +175,10 @@ def views_per_second(path: Path, recipe: Recipe, turns: int) -> dict[str, object
     """
     protocol, clip = recipe.protocol, recipe.clip
     count = protocol.clips * protocol.crops
+    pool = Pool()  # as an evaluation has one
 
     def all_of(decoder: Decoder) -> None:
-        views = views_of(_decode(path, recipe, decoder), protocol)
+        views = _views(_decode(path, recipe, decoder), recipe, pool)
         for number in range(len(views)):  # into the memory of the batch before, as the evaluation does
             views.write(number, _batch(views.shape[1:])[0])
 

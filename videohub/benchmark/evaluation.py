@@ -21,6 +21,7 @@ from videohub.benchmark.preparing import prepared
 from videohub.data.decoded import Decoded
 from videohub.data.forms import DECODERS, Decoder
 from videohub.data.recipes import Recipe, check_shared
+from videohub.data.reused import Pool
 from videohub.data.samples import Sample
 from videohub.data.views import Views, views_of_shared
 from videohub.errors import UsageError, VideohubError
@@ -154,10 +155,11 @@ _Viewed: TypeAlias = tuple[str, Views]  # the views' identity, and they themselv
 
 def _into_views(recipes: Sequence[Recipe], device: torch.device) -> Callable[[Outcomes], list[_Viewed | Failure]]:
     """Return what makes the views of each contender from decoded frames."""
+    pool = Pool()
 
     def views(outcomes: Outcomes) -> list[_Viewed | Failure]:
         own = [recipe for each, recipe in zip(outcomes, recipes, strict=True) if isinstance(each, Decoded)]
-        made = iter(views_of_shared([each for each in outcomes if isinstance(each, Decoded)], own, device))
+        made = iter(views_of_shared([each for each in outcomes if isinstance(each, Decoded)], own, device, pool))
         return [each if isinstance(each, Failure) else (_identity(each), next(made)) for each in outcomes]
 
     return views

@@ -15,6 +15,8 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
+from videohub.data.reused import Watched
+
 KEPT = 128 << 20  # bytes of a piece that are worth keeping; larger ones are let go of when they come back
 
 
@@ -74,13 +76,13 @@ class Borrower:
 
     def __init__(self) -> None:
         self._mapped: dict[int, mmap.mmap] = {}
-        self._used: dict[int, weakref.ref[_Lent]] = {}
+        self._used: dict[int, weakref.ref[Watched]] = {}
 
     def borrow(self, number: int, size: int, descriptor: int | None) -> npt.NDArray[np.uint8]:
         """Return a piece's bytes without copying; it is in use as long as an array made from them is."""
         if descriptor is not None:
             self._mapped[number] = mmap.mmap(descriptor, size)
-        lent = _Lent(size, np.uint8, self._mapped[number])
+        lent = Watched(size, np.uint8, self._mapped[number])
         self._used[number] = weakref.ref(lent)
         return lent.view(np.ndarray)
 
@@ -92,14 +94,6 @@ class Borrower:
             if len(self._mapped[number]) > KEPT:  # the lender lets go of it, too
                 del self._mapped[number]
         return numbers
-
-
-class _Lent(np.ndarray[Any, np.dtype[np.uint8]]):
-    """An array that ends when the last view of it ends.
-
-    numpy lets a view keep the array at the very bottom alive instead of those in between, but only among arrays of one
-    type; and this one lies at the bottom.
-    """
 
 
 class _Piece:

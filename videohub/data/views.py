@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,6 +13,7 @@ from videohub.data.crops import crop_offsets
 from videohub.data.decoded import Decoded, decode
 from videohub.data.pixels import prepare
 from videohub.data.recipes import Recipe
+from videohub.data.reused import Pool
 from videohub.data.samples import ImageFile, VideoFile
 from videohub.registry.schema import Clip, Protocol
 
@@ -94,14 +94,19 @@ def views_of(decoded: Decoded, protocol: Protocol, device: torch.device | str = 
 
     Raises: UsageError if the protocol's crop is larger than its frames.
     """
-    return _views(decoded, _prepared(decoded, protocol, torch.device(device)), protocol)
+    return _views(decoded, _prepared(decoded, protocol, torch.device(device), Pool()), protocol)
 
 
-def views_of_shared(decoded: Sequence[Decoded], recipes: Sequence[Recipe], device: torch.device) -> list[Views]:
-    """Return the views of several tests, or of none, which share their frames; each frame is prepared once."""
+def views_of_shared(
+    decoded: Sequence[Decoded], recipes: Sequence[Recipe], device: torch.device, pool: Pool
+) -> list[Views]:
+    """Return the views of several tests, or of none, which share their frames; each frame is prepared once.
+
+    `pool` gives the memory for them on a CPU; on a GPU torch's allocator uses memory again by itself.
+    """
     if not decoded:
         return []
-    frames = _prepared(decoded[0], recipes[0].protocol, device)
+    frames = _prepared(decoded[0], recipes[0].protocol, device, pool)
     return [_views(each, frames, recipe.protocol) for each, recipe in zip(decoded, recipes, strict=True)]
 
 
@@ -118,7 +123,7 @@ def _views(decoded: Decoded, frames: Tensor, protocol: Protocol) -> Views:
     )
 
 
-def _prepared(decoded: Decoded, protocol: Protocol, device: torch.device) -> Tensor:
+def _prepared(decoded: Decoded, protocol: Protocol, device: torch.device, pool: Pool) -> Tensor:
     """Bring frames to the device, once and in the form that takes the fewest bytes, and prepare them there."""
     given = torch.from_numpy(decoded.frames).to(device)
     if given.dtype == torch.float32:
@@ -127,22 +132,21 @@ def _prepared(decoded: Decoded, protocol: Protocol, device: torch.device) -> Ten
     first = prepare(given[:at_once], protocol, decoded.planar)
     if len(first) == len(given):
         return first
-    frames = _room((len(given), *first.shape[1:]), device)
+    frames = _room((len(given), *first.shape[1:]), device, pool)
     frames[:at_once] = first
     for begin in range(at_once, len(frames), at_once):
         frames[begin : begin + at_once] = prepare(given[begin : begin + at_once], protocol, decoded.planar)
     return frames
 
 
-def _room(shape: tuple[int, ...], device: torch.device) -> Tensor:
-    """Return new memory for prepared frames.
+def _room(shape: tuple[int, ...], device: torch.device, pool: Pool) -> Tensor:
+    """Return memory for prepared frames.
 
-    On a CPU numpy makes it, which asks the system for large pages: with small ones, 200 frames of 340 x 256 take 180 ms
-    longer. On a GPU channels lie together, as batches are wanted there (on a CPU, turning them so takes longer here
-    than in `Views.write`).
+    On a GPU channels lie together, as batches are wanted; on a CPU turning them so takes longer here than in
+    `Views.write`.
     """
     if device.type == "cpu":
-        return torch.from_numpy(np.empty(shape, np.float32))
+        return torch.from_numpy(pool.room(shape))
     return torch.empty(shape, device=device, memory_format=torch.channels_last)
 
 
