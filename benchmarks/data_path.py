@@ -30,9 +30,10 @@ from soak import decoders
 import videohub
 from videohub import registry
 from videohub.benchmark.decoders import DecoderPool
+from videohub.benchmark.lending import Lender
 from videohub.benchmark.messages import Failure
 from videohub.data import motions
-from videohub.data.decoded import DECODERS, Decoded, decode
+from videohub.data.decoded import DECODERS, Decoded, decode, decode_shared
 from videohub.data.forms import Decoder
 from videohub.data.recipes import Recipe
 from videohub.data.reused import Pool
@@ -175,10 +176,14 @@ def views_per_second(path: Path, recipe: Recipe, turns: int) -> dict[str, object
     """
     protocol, clip = recipe.protocol, recipe.clip
     count = protocol.clips * protocol.crops
-    pool = Pool()  # as an evaluation has one
+    lender, pool = (
+        Lender(),
+        Pool(),
+    )  # of memory that is there already: a decoder process has one, an evaluation the other
 
     def all_of(decoder: Decoder) -> None:
-        views = _views(_decode(path, recipe, decoder), recipe, pool)
+        (decoded,) = decode_shared(VideoFile(path), [recipe], decoder=decoder, room=lender.room)
+        views = _views(decoded, recipe, pool)
         for number in range(len(views)):  # into the memory of the batch before, as the evaluation does
             views.write(number, _batch(views.shape[1:])[0])
 

@@ -10,7 +10,7 @@ import mmap
 import os
 import tempfile
 import weakref
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
 import numpy.typing as npt
