@@ -66,8 +66,8 @@ class PictureConv(nn.Conv2d):
 
     In channels-last memory the frames of all clips are B x T pictures of H x W, and each clip is one picture of
     T x (H W); no value moves. torch has better kernels for two dimensions: for a batch of 1 it takes most 3-D ones
-    through a matrix of copies (`slow_conv3d`), 0.58 of the 1.24 s that SlowFast R50 4x16 needs for a view on 2 cores.
-    So computed and folded, the view needs 0.65 s.
+    through a matrix of copies (`slow_conv3d`), 0.58 of the 1.27 s that SlowFast R50 4x16 needs for a view on 2 cores.
+    So computed and folded, the view needs 0.68 s.
     """
 
     def __init__(self, conv: nn.Conv3d, *, joined: int) -> None:
