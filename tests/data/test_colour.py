@@ -12,9 +12,8 @@ from av.video.reformatter import VideoReformatter
 
 from tests.data.sample_videos import FOUR_FRAMES, protocol, write_video
 from videohub.data import colour, pixels
-from videohub.data.colour import Matrix, matrix, matrix_of, to_rgb
+from videohub.data.colour import Matrix, Planar, matrix, matrix_of, to_rgb
 from videohub.data.decoded import decode
-from videohub.data.forms import Planar
 from videohub.data.frame_store import FrameStore
 from videohub.data.pictures import Frame
 from videohub.data.samples import VideoFile

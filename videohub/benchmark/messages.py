@@ -20,8 +20,9 @@ import numpy as np
 import numpy.typing as npt
 
 from videohub.benchmark.lending import Borrower, Lender, anonymous_file
+from videohub.data.colour import Planar
 from videohub.data.decoded import Decoded
-from videohub.data.forms import Decoder, Planar
+from videohub.data.forms import Decoder
 from videohub.data.recipes import Recipe
 from videohub.data.samples import Source
 from videohub.errors import DeviceError, VideoError

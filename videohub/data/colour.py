@@ -40,6 +40,20 @@ class Matrix(msgspec.Struct, frozen=True):
     blue_u: int
 
 
+class Planar(msgspec.Struct, frozen=True):
+    """What planes of 4:2:0, one after the other in a row of bytes, stand for: their size, and how they become RGB."""
+
+    height: int
+    width: int
+    matrix: Matrix
+
+    @property
+    def shapes(self) -> list[tuple[int, int]]:
+        """Return height and width of each plane."""
+        chroma = (self.height // 2, (self.width + 1) // 2)
+        return [(self.height, self.width), chroma, chroma]
+
+
 def matrix(standard: str, span: Literal["limited", "full"]) -> Matrix:
     """Return the factors of a standard, for luma 16..235 and chroma 16..240, or 0..255 for both."""
     red, blue = _WEIGHTS[standard]

@@ -18,7 +18,8 @@ import PIL
 from av.video.reformatter import VideoReformatter
 
 from videohub.data.clips import indices_in_list, read_clips
-from videohub.data.forms import DECODERS, Decoder, MatrixChangedError, Planar
+from videohub.data.colour import Planar
+from videohub.data.forms import DECODERS, Decoder, MatrixChangedError
 from videohub.data.frame_store import Frames, FrameStore, Room, own_memory
 from videohub.data.images import read_image
 from videohub.data.keyframes import boxes_in_pixels, shrink

@@ -6,11 +6,10 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from videohub.data.colour import Matrix
+from videohub.data.colour import Planar
 from videohub.data.crops import resized_size
 from videohub.data.pictures import Picture
 from videohub.registry.schema import Protocol
@@ -22,20 +21,6 @@ DECODERS: tuple[Decoder, ...] = ("fast", "exact")  # the first one unless anothe
 
 class MatrixChangedError(Exception):
     """A picture is to be converted otherwise than those before it, so its video cannot be kept in planes."""
-
-
-class Planar(msgspec.Struct, frozen=True):
-    """What planes of 4:2:0, one after the other in a row of bytes, stand for: their size, and how they become RGB."""
-
-    height: int
-    width: int
-    matrix: Matrix
-
-    @property
-    def shapes(self) -> list[tuple[int, int]]:
-        """Return height and width of each plane."""
-        chroma = (self.height // 2, (self.width + 1) // 2)
-        return [(self.height, self.width), chroma, chroma]
 
 
 @dataclass(frozen=True)

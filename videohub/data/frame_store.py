@@ -9,7 +9,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from videohub.data.forms import Decoder, Form, Planar, frame_bytes, smallest
+from videohub.data.colour import Planar
+from videohub.data.forms import Decoder, Form, frame_bytes, smallest
 from videohub.data.pictures import Picture
 from videohub.errors import VideoError
 from videohub.registry.schema import Protocol

@@ -9,9 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from videohub.data.colour import UNIT
+from videohub.data.colour import UNIT, Planar
 from videohub.data.crops import resized_size
-from videohub.data.forms import Planar
 from videohub.registry.schema import Protocol
 
 
