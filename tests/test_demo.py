@@ -242,3 +242,12 @@ def test_the_command_line_converts_both_ways(tmp_path):
     before, after = convert.read(source).tensors, convert.read(tmp_path / "b.pkl").tensors
     assert before.keys() == after.keys()
     assert all(np.array_equal(before[key], after[key]) for key in before)
+
+
+def test_a_model_in_training_mode_is_refused_and_one_that_predicts_stays_as_it_is(listing):
+    path, model = read_list(listing, num_classes=10)[0].path, videohub.load(NAME)
+    before = {key: tensor.clone() for key, tensor in model.state_dict().items()}
+    videohub.predict(path, model)
+    assert all(torch.equal(tensor, before[key]) for key, tensor in model.state_dict().items())
+    with pytest.raises(UsageError, match=r"in training mode, expected evaluation mode; call model\.eval\(\)"):
+        videohub.predict(path, model.train())

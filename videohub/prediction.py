@@ -49,14 +49,14 @@ def predict(
         model, record = name_or_model, getattr(name_or_model, "record", None)
         if not isinstance(record, Record):
             raise UsageError("predict: this model does not come from videohub.load; pass a record's name instead")
+        if model.training:
+            raise UsageError("predict: found a model in training mode, expected evaluation mode; call model.eval()")
     else:
         model, record = None, registry.record(name_or_model)
     _refuse_detection(record)
     views = read_views(Path(video), record.protocol, record.clip)  # before any download: most mistakes show here
     if model is None:
         model = loading.load(record, checkpoint=checkpoint, device=device)
-    if model.training:
-        raise UsageError("predict: found a model in training mode, expected evaluation mode; call model.eval() first")
     model = optimize(model)
     parts = []
     with tqdm(total=len(views), desc=record.name, unit="view", leave=False, disable=None) as bar:
