@@ -24,22 +24,22 @@ class Stub:
         self.events = 0
 
     def Stream(self, device):
-        return "beside"
+        self.beside = SimpleNamespace(record_event=self.record_event)
+        return self.beside
 
     @contextmanager
     def stream(self, stream):
-        assert stream == "beside"
+        assert stream is self.beside
         yield
 
     @contextmanager
     def device(self, device):
         yield
 
-    def Event(self):
+    def record_event(self):
         self.events += 1
-        event = SimpleNamespace(number=self.events)
-        event.record = lambda stream: self.log.append(("recorded", event.number))
-        return event
+        self.log.append(("recorded", self.events))
+        return SimpleNamespace(number=self.events)
 
     def current_stream(self, device):
         return self.model_stream

@@ -267,9 +267,7 @@ def _moment(device: torch.device) -> torch.cuda.Event | None:
     """Return the moment at which a device will have done what it was given so far; a CPU has done it."""
     if device.type != "cuda":
         return None
-    moment = torch.cuda.Event()  # type: ignore[no-untyped-call]
-    moment.record(torch.cuda.current_stream(device))
-    return moment
+    return torch.cuda.current_stream(device).record_event()
 
 
 def _in_batch(boxes: Tensor | None, position: int) -> Tensor | None:

@@ -21,7 +21,7 @@ from videohub.errors import DeviceError, UsageError, VideoError
 
 _TASKS_EACH = 2  # at a process: the one it is at, and the next, so that it need not wait while a model computes
 _FAILED_STARTS = 3  # in a row
-_MOST_WAITING = 4 << 30  # bytes of decoded frames; at Kinetics' size, 80 MB a video, 2 x 25 processes stay below it
+_MOST_WAITING = 4 << 30  # bytes of decoded frames; at Kinetics' size, 40 MB a video, 2 x 50 processes stay below it
 _LONGEST_WAIT_S = 3600.0  # selectors cannot wait much longer at once
 _MOST_RESIDENT = 1 << 30  # bytes of memory of a process
 
@@ -65,7 +65,7 @@ class DecoderPool:
 
     A process that has kept more than 1 GiB for itself after a video is replaced, so that a leak in a decoder cannot
     take the machine down. One has 23 MB without torch and 300 MB with it, which it loads where large frames are made
-    smaller at once; a soak of 8,000 videos found 0.4 MB more after each thousand, and levelling off
+    smaller at once; a soak of 5,600 videos found 0.2 MB more after each thousand
     (benchmarks/results/soak.json). Only Linux tells.
     """
 

@@ -1,8 +1,9 @@
 """Messages between the decoder processes and those who use them: anonymous files, passed as descriptors.
 
 What is sent lies in a file without a name (in memory, on Linux); only its descriptor and one byte cross the socket. So
-nobody waits for the other one to read, frames are mapped and not copied by who receives them, and since nothing has a
-name, a kill at any moment leaves nothing behind. Containers that allow /dev/shm little room do not matter.
+nobody waits for the other one to read. Frames lie in files of their own, which are lent and used again (`lending`);
+whoever receives them maps them and does not copy. Since nothing has a name, a kill at any moment leaves nothing behind.
+Containers that allow /dev/shm little room do not matter.
 """
 
 from __future__ import annotations

@@ -36,10 +36,7 @@ def prepared(
 
     def make(item: _From) -> tuple[_To, torch.cuda.Event]:
         with torch.cuda.device(device), torch.cuda.stream(beside):
-            made = prepare(item)
-            ready = torch.cuda.Event()  # type: ignore[no-untyped-call]
-            ready.record(beside)
-        return made, ready
+            return prepare(item), beside.record_event()
 
     with ExitStack() as stack:
         thread = ThreadPoolExecutor(1, thread_name_prefix="videohub-preparing")
