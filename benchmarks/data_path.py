@@ -30,18 +30,17 @@ from soak import decoders
 import videohub
 from videohub import registry
 from videohub.benchmark.decoders import DecoderPool
+from videohub.benchmark.kept_memory import kept_memory
 from videohub.benchmark.lending import Lender
 from videohub.benchmark.messages import Failure
 from videohub.data import motions
 from videohub.data.decoded import DECODERS, Decoded, decode, decode_shared
 from videohub.data.forms import Decoder
 from videohub.data.recipes import Recipe
-from videohub.data.reused import Pool
 from videohub.data.samples import VideoFile
-from videohub.data.views import Views, views_of, views_of_shared
+from videohub.data.views import views_of
 
 RESULTS = measuring.RESULTS / "data_path.json"
-_POOL = Pool()
 _SAME = 1e-5  # of a normalised pixel: the same arithmetic, rounded in another order
 
 
@@ -59,7 +58,8 @@ def main() -> None:
     kind = making_videos.SMALL if arguments.small else making_videos.KINETICS
     record = registry.record("slowfast_motions" if arguments.small else "slowfast_r50_8x8")
     recipe = Recipe(record.protocol, record.clip)
-    with tempfile.TemporaryDirectory() as folder:
+    # memory that is there already, for us as an evaluation has it, and for the others too
+    with tempfile.TemporaryDirectory() as folder, kept_memory(torch.device("cpu")):
         paths = making_videos.make_videos(Path(folder), arguments.videos, kind, threads=measuring.cores())
         results = {
             **measuring.header("av", "numpy"),
@@ -154,12 +154,7 @@ def _ours(decoder: str) -> str:
 
 def _prepare_all(decoded: Sequence[Decoded], recipe: Recipe) -> None:
     for each in decoded:
-        _views(each, recipe, _POOL)
-
-
-def _views(decoded: Decoded, recipe: Recipe, pool: Pool) -> Views:
-    (views,) = views_of_shared([decoded], [recipe], torch.device("cpu"), pool)
-    return views
+        views_of(each, recipe.protocol)
 
 
 def _decode(path: Path, recipe: Recipe, decoder: Decoder) -> Decoded:
@@ -176,16 +171,13 @@ def views_per_second(path: Path, recipe: Recipe, turns: int) -> dict[str, object
     """
     protocol, clip = recipe.protocol, recipe.clip
     count = protocol.clips * protocol.crops
-    lender, pool = (
-        Lender(),
-        Pool(),
-    )  # of memory that is there already: a decoder process has one, an evaluation the other
+    lender = Lender()  # as a decoder process has one
 
     def all_of(decoder: Decoder) -> None:
         (decoded,) = decode_shared(VideoFile(path), [recipe], decoder=decoder, room=lender.room)
-        views = _views(decoded, recipe, pool)
-        for number in range(len(views)):  # into the memory of the batch before, as the evaluation does
-            views.write(number, _batch(views.shape[1:])[0])
+        views = views_of(decoded, recipe.protocol)
+        for number in range(len(views)):
+            views.write(number, torch.empty((1, *views.shape[1:]), memory_format=torch.channels_last_3d)[0])
 
     def one_by_one() -> None:
         for number in range(count):
@@ -216,11 +208,6 @@ def _check_same_views(path: Path, recipe: Recipe) -> float:
     if largest > _SAME:
         raise SystemExit(f"{path}: views differ by {largest:.2g} from those that are decoded one by one: no comparison")
     return largest
-
-
-@lru_cache(maxsize=1)
-def _batch(shape: tuple[int, ...]) -> torch.Tensor:
-    return torch.empty((1, *shape), memory_format=torch.channels_last_3d)
 
 
 # --- exact against fast ----------------------------------------------------------------------------------------------

@@ -160,22 +160,22 @@ def test_a_gpu_takes_as_many_views_as_a_trial_of_two_says():
     assert fitting(free=1 * gigabyte, for_trial=0) == 64
 
 
-def test_a_trial_is_measured_without_the_batch_of_the_shape_before(monkeypatch):
+def test_a_trial_on_a_gpu_says_how_many_views_go_together(monkeypatch):
     batches = Batches(Counting(), protocol(), "fp32", size=4)
-    list(batches.scored([("a", video("a", frames=2))]))
-    shape, view = (3, 2, 56, 56), 4 * 3 * 2 * 56 * 56  # in bytes; a batch of 4 of the other takes 2.9 of these
+    shape, view = (3, 2, 56, 56), 4 * 3 * 2 * 56 * 56  # in bytes
     batches._to_measure.add(shape)
     batches.sizes[shape] = 2
-
-    def held(_):
-        return 0 if batches._batch is None else batches._batch.nbytes
-
-    for name in ("memory_allocated", "max_memory_allocated", "memory_reserved"):
-        monkeypatch.setattr(torch.cuda, name, held)
-    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda _: None)
-    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (20 * view, 20 * view))
+    told = {
+        "reset_peak_memory_stats": None,
+        "memory_allocated": 5 * view,  # by the model
+        "max_memory_allocated": 7 * view,
+        "memory_reserved": 8 * view,
+        "mem_get_info": (17 * view, 100 * view),
+    }
+    for name, value in told.items():
+        monkeypatch.setattr(torch.cuda, name, lambda _, value=value: value)
     list(batches.scored([("wide", video("w", frames=2, side=56, width=80))]))
-    assert batches.sizes[shape] == 16  # 80 % of 20 views, where a trial of 2 takes the room of 2
+    assert batches.sizes[shape] == 16  # 80 % of 17 + 3 views, where a trial of 2 took the room of 2
 
 
 def test_a_batch_without_views_is_refused():

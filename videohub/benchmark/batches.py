@@ -87,7 +87,6 @@ class Batches:
         self._to_measure: set[tuple[int, ...]] = set()
         self._videos: deque[_Video[Any]] = deque()  # that are not yet handed back
         self._rows: list[_Row] = []  # that wait for their batch
-        self._batch: Tensor | None = None
         self._begun: _Begun | None = None  # the batch whose results are still on the device
         self.sizes: dict[tuple[int, ...], int] = {}  # N by the shape of a view, (3, T, H, W), as last used
 
@@ -168,7 +167,7 @@ class Batches:
             return None
 
     def _begin(self, rows: list[_Row], size: int) -> _Begun:
-        batch = self._room((size, *rows[0].shape))
+        batch = torch.empty((size, *rows[0].shape), device=self._device, memory_format=torch.channels_last_3d)
         for place in range(size):
             row = rows[min(place, len(rows) - 1)]  # the last one also fills what is left of a batch
             row.views.write(row.number, batch[place])
@@ -179,19 +178,8 @@ class Batches:
         ).to("cpu", non_blocking=True)
         return _Begun(rows, [1 if each is None else len(each) for each in boxes], found, _moment(self._device))
 
-    def _room(self, shape: tuple[int, ...]) -> Tensor:
-        """Return memory for a batch, that of the last one where it fits: what it held has been used, or will be first.
-
-        New pages would take longer than the views that are written to them: 25 MB, 20 ms against 3.
-        """
-        if self._batch is None or self._batch.shape != shape:
-            self._batch = None  # give that back first
-            self._batch = torch.empty(shape, device=self._device, memory_format=torch.channels_last_3d)
-        return self._batch
-
     def _measured(self, rows: list[_Row]) -> _Begun:
         """Score the first rows of a shape on a GPU, and let what they needed say how many go together from now on."""
-        self._batch = None  # of another shape: given back during the trial, it would hide what that needs
         torch.cuda.reset_peak_memory_stats(self._device)
         before = torch.cuda.memory_allocated(self._device)
         begun = self._begin(rows, _TRIAL)

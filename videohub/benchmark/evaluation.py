@@ -15,13 +15,13 @@ from torch import nn
 
 from videohub.benchmark.batches import Batches, Scores, device_of
 from videohub.benchmark.decoders import Outcomes, decode_all
+from videohub.benchmark.kept_memory import kept_memory
 from videohub.benchmark.messages import Failure
 from videohub.benchmark.precision import TRIED, Settled, settle
 from videohub.benchmark.preparing import prepared
 from videohub.data.decoded import Decoded
 from videohub.data.forms import DECODERS, Decoder
 from videohub.data.recipes import Recipe, check_shared
-from videohub.data.reused import Pool
 from videohub.data.samples import Sample
 from videohub.data.views import Views, views_of_shared
 from videohub.errors import UsageError, VideohubError
@@ -141,7 +141,8 @@ def _scored(
 ) -> Generator[Scored, None, None]:
     recipes = [contender.recipe for contender in contenders]
     device = device_of(contenders[0].model)
-    with closing(decoded), closing(prepared(decoded, _into_views(recipes, device), device)) as samples:
+    views = closing(prepared(decoded, _into_views(recipes, device), device))
+    with closing(decoded), kept_memory(device), views as samples:
         for (index, sample), outcomes in samples:
             for place, (contender, own) in enumerate(zip(contenders, batches, strict=True)):
                 if contender.wants(index):
@@ -155,11 +156,10 @@ _Viewed: TypeAlias = tuple[str, Views]  # the views' identity, and they themselv
 
 def _into_views(recipes: Sequence[Recipe], device: torch.device) -> Callable[[Outcomes], list[_Viewed | Failure]]:
     """Return what makes the views of each contender from decoded frames."""
-    pool = Pool()
 
     def views(outcomes: Outcomes) -> list[_Viewed | Failure]:
         own = [recipe for each, recipe in zip(outcomes, recipes, strict=True) if isinstance(each, Decoded)]
-        made = iter(views_of_shared([each for each in outcomes if isinstance(each, Decoded)], own, device, pool))
+        made = iter(views_of_shared([each for each in outcomes if isinstance(each, Decoded)], own, device))
         return [each if isinstance(each, Failure) else (_identity(each), next(made)) for each in outcomes]
 
     return views

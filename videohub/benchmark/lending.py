@@ -10,12 +10,10 @@ import mmap
 import os
 import tempfile
 import weakref
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
-
-from videohub.data.reused import Watched
 
 KEPT = 128 << 20  # bytes of a piece that are worth keeping; larger ones are let go of when they come back
 
@@ -110,6 +108,14 @@ class _Piece:
             self.file.truncate(size)
             self.memory = np.frombuffer(mmap.mmap(self.file.fileno(), size), np.uint8)
             self.size, self.known = size, False
+
+
+class Watched(np.ndarray[Any, np.dtype[Any]]):
+    """An array, made on a `mmap`, that ends when the last view of it ends.
+
+    numpy lets a view keep the array at the very bottom alive instead of those in between, but only among arrays of one
+    type; and this one lies at the bottom, for below it there is no other.
+    """
 
 
 def anonymous_file() -> IO[bytes]:

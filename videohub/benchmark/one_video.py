@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from videohub import registry, runs
-from videohub.benchmark.batches import at_once, probabilities
+from videohub.benchmark.batches import at_once, device_of, probabilities
+from videohub.benchmark.kept_memory import kept_memory
 from videohub.data.views import Views, read_views
 from videohub.errors import UsageError
 from videohub.registry.schema import Protocol, Record
@@ -32,15 +33,17 @@ def view_scores(model: nn.Module, views: Views, protocol: Protocol) -> Iterator[
         raise UsageError(
             f"protocol {protocol.name}: boxes are needed to score people; expected a classifier's protocol"
         )
-    some = at_once(views.shape[1:], next(model.parameters()).device)
-    for first in range(0, len(views), some):
-        numbers = range(first, min(first + some, len(views)))
-        batch = torch.empty(
-            (len(numbers), *views.shape[1:]), device=views.frames.device, memory_format=torch.channels_last_3d
-        )
-        for row, number in zip(batch, numbers, strict=True):
-            views.write(number, row)
-        yield probabilities(model, batch, None, protocol, "fp32").cpu()
+    device = device_of(model)
+    some = at_once(views.shape[1:], device)
+    with kept_memory(device):
+        for first in range(0, len(views), some):
+            numbers = range(first, min(first + some, len(views)))
+            batch = torch.empty(
+                (len(numbers), *views.shape[1:]), device=views.frames.device, memory_format=torch.channels_last_3d
+            )
+            for row, number in zip(batch, numbers, strict=True):
+                views.write(number, row)
+            yield probabilities(model, batch, None, protocol, "fp32").cpu()
 
 
 def score_video(model: nn.Module, views: Views, protocol: Protocol) -> Tensor:

@@ -13,7 +13,6 @@ from videohub.data.crops import crop_offsets
 from videohub.data.decoded import Decoded, decode
 from videohub.data.pixels import prepare
 from videohub.data.recipes import Recipe
-from videohub.data.reused import Pool
 from videohub.data.samples import ImageFile, VideoFile
 from videohub.registry.schema import Clip, Protocol
 
@@ -94,19 +93,14 @@ def views_of(decoded: Decoded, protocol: Protocol, device: torch.device | str = 
 
     Raises: UsageError if the protocol's crop is larger than its frames.
     """
-    return _views(decoded, _prepared(decoded, protocol, torch.device(device), Pool()), protocol)
+    return _views(decoded, _prepared(decoded, protocol, torch.device(device)), protocol)
 
 
-def views_of_shared(
-    decoded: Sequence[Decoded], recipes: Sequence[Recipe], device: torch.device, pool: Pool
-) -> list[Views]:
-    """Return the views of several tests, or of none, which share their frames; each frame is prepared once.
-
-    `pool` gives the memory for them on a CPU; on a GPU torch's allocator uses memory again by itself.
-    """
+def views_of_shared(decoded: Sequence[Decoded], recipes: Sequence[Recipe], device: torch.device) -> list[Views]:
+    """Return the views of several tests, or of none, which share their frames; each frame is prepared once."""
     if not decoded:
         return []
-    frames = _prepared(decoded[0], recipes[0].protocol, device, pool)
+    frames = _prepared(decoded[0], recipes[0].protocol, device)
     return [_views(each, frames, recipe.protocol) for each, recipe in zip(decoded, recipes, strict=True)]
 
 
@@ -123,7 +117,7 @@ def _views(decoded: Decoded, frames: Tensor, protocol: Protocol) -> Views:
     )
 
 
-def _prepared(decoded: Decoded, protocol: Protocol, device: torch.device, pool: Pool) -> Tensor:
+def _prepared(decoded: Decoded, protocol: Protocol, device: torch.device) -> Tensor:
     """Bring frames to the device, once and in the form that takes the fewest bytes, and prepare them there."""
     given = torch.from_numpy(decoded.frames).to(device)
     if given.dtype == torch.float32:
@@ -132,22 +126,13 @@ def _prepared(decoded: Decoded, protocol: Protocol, device: torch.device, pool: 
     first = prepare(given[:at_once], protocol, decoded.planar)
     if len(first) == len(given):
         return first
-    frames = _room((len(given), *first.shape[1:]), device, pool)
+    # On a GPU channels lie together, as batches are wanted; on a CPU turning them so takes longer here than in `write`.
+    layout = torch.contiguous_format if device.type == "cpu" else torch.channels_last
+    frames = torch.empty((len(given), *first.shape[1:]), device=device, memory_format=layout)
     frames[:at_once] = first
     for begin in range(at_once, len(frames), at_once):
         frames[begin : begin + at_once] = prepare(given[begin : begin + at_once], protocol, decoded.planar)
     return frames
-
-
-def _room(shape: tuple[int, ...], device: torch.device, pool: Pool) -> Tensor:
-    """Return memory for prepared frames.
-
-    On a GPU channels lie together, as batches are wanted; on a CPU turning them so takes longer here than in
-    `Views.write`.
-    """
-    if device.type == "cpu":
-        return torch.from_numpy(pool.room(shape))
-    return torch.empty(shape, device=device, memory_format=torch.channels_last)
 
 
 def _crops(frames: Tensor, protocol: Protocol) -> tuple[list[tuple[int, int]], tuple[int, int]]:

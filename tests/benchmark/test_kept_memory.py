@@ -1,0 +1,127 @@
+import json
+import platform
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+if platform.libc_ver()[0] != "glibc":
+    pytest.skip("only glibc is told to keep memory", allow_module_level=True)
+
+# 64 MiB are more than glibc ever keeps by itself. Each test has a process of its own, whose heap nobody has used.
+PREPARED = """
+import json, os, resource, threading
+os.environ["NUMPY_MADVISE_HUGEPAGE"] = "0"  # ordinary pages, as torch asks for
+from types import SimpleNamespace
+import numpy as np
+from videohub.benchmark.kept_memory import kept_memory
+
+CPU, GPU = SimpleNamespace(type="cpu"), SimpleNamespace(type="cuda")
+PAGE = os.sysconf("SC_PAGE_SIZE")
+
+def new_pages():
+    "What share of 64 MiB is asked of the system when they are written, and freed again."
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    np.empty(64 * 1024**2, np.uint8).fill(1)
+    return (resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before) * PAGE / (64 * 1024**2)
+
+def resident():
+    "MiB of memory."
+    with open("/proc/self/statm") as numbers:
+        return int(numbers.read().split()[1]) * PAGE / 1024**2
+"""
+
+
+def found(script):
+    """Return what a script prints, run in a process of its own."""
+    script = PREPARED + textwrap.dedent(script)
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    return json.loads(ended.stdout)
+
+
+@pytest.fixture(scope="module")
+def new_each_time():
+    """Skip where pages are so large that they are hardly worth counting."""
+    if min(found("print(json.dumps([new_pages() for _ in range(3)]))")) < 0.9:
+        pytest.skip("this system has large pages")
+
+
+def test_memory_is_new_once_inside_and_each_time_outside(new_each_time):
+    inside, outside = found("""
+        with kept_memory(CPU):
+            inside = [new_pages() for _ in range(4)]
+        print(json.dumps([inside, [new_pages() for _ in range(3)]]))
+    """)
+    assert inside[0] > 0.9
+    assert max(inside[1:]) < 0.1
+    assert min(outside) > 0.9
+
+
+def test_what_was_kept_is_given_back_at_the_end():
+    before, inside, after = found("""
+        sizes = [resident()]
+        with kept_memory(CPU):
+            new_pages()
+            sizes.append(resident())
+        print(json.dumps([*sizes, resident()]))
+    """)
+    assert inside - before > 60
+    assert after - before < 4
+
+
+def test_the_last_one_to_leave_ends_it(new_each_time):
+    with_other, alone, after = found("""
+        inside, leave = threading.Event(), threading.Event()
+
+        def other():
+            with kept_memory(CPU):
+                inside.set()
+                leave.wait()
+
+        thread = threading.Thread(target=other)
+        thread.start()
+        inside.wait()
+        with kept_memory(CPU):
+            new_pages()
+            shares = [new_pages()]
+        shares.append(new_pages())
+        leave.set()
+        thread.join()
+        print(json.dumps([*shares, new_pages()]))
+    """)
+    assert with_other < 0.1
+    assert alone < 0.1
+    assert after > 0.9
+
+
+def test_an_error_inside_ends_it_too(new_each_time):
+    after = found("""
+        try:
+            with kept_memory(CPU):
+                new_pages()
+                raise KeyError
+        except KeyError:
+            print(json.dumps([new_pages() for _ in range(2)]))
+    """)
+    assert min(after) > 0.9
+
+
+def test_for_a_gpu_nothing_is_kept(new_each_time):
+    shares = found("""
+        with kept_memory(GPU):
+            print(json.dumps([new_pages() for _ in range(3)]))
+    """)
+    assert min(shares) > 0.9
+
+
+@pytest.mark.parametrize("answer", ["raise ValueError('unrecognized configuration name')", "return None"])
+def test_another_c_library_is_left_alone(answer, new_each_time):
+    shares = found(f"""
+        def asked(name):
+            {answer}
+        os.confstr = asked
+        with kept_memory(CPU):
+            print(json.dumps([new_pages() for _ in range(3)]))
+    """)
+    assert min(shares) > 0.9

@@ -1,0 +1,69 @@
+"""While a CPU evaluates, memory that is freed stays with the process: the next layer writes to pages that are there."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+# Parameters of glibc's mallopt(3), and what they have by themselves once large blocks have been freed.
+_TRIM_THRESHOLD, _MMAP_MAX = -1, -4
+_NEVER, _TRIM_DEFAULT = -1, 64 * 1024**2
+_NONE, _MMAP_DEFAULT = 0, 65536
+
+_lock = threading.Lock()
+_inside = 0
+
+
+@contextmanager
+def kept_memory(device: torch.device) -> Iterator[None]:
+    """Let glibc keep what this process frees until the last one who asked for it leaves; then give back what is free.
+
+    By itself glibc hands large blocks back to the system when they are freed, and the system clears every page that is
+    asked for again. On two cores, one view, in float32, networks' inference forms take without and with this: I3D 8x8
+    0.77 and 0.65 s, C2D 8x8 0.88 and 0.78, Slow 8x8 0.93 and 0.85; SlowFast's layers are smaller, it gains little.
+
+    It holds for the whole process. With another C library, or for another device than a CPU, nothing is done.
+    """
+    library = _glibc() if device.type == "cpu" else None
+    if library is None:
+        yield
+        return
+    _enter(library)
+    try:
+        yield
+    finally:
+        _leave(library)
+
+
+def _glibc() -> ctypes.CDLL | None:
+    """Return the C library of this process if it is glibc."""
+    try:
+        return ctypes.CDLL(None) if os.confstr("CS_GNU_LIBC_VERSION") else None
+    except (AttributeError, ValueError, OSError):  # Windows has no such question, and others do not know this one
+        return None
+
+
+def _enter(library: ctypes.CDLL) -> None:
+    global _inside
+    with _lock:
+        _inside += 1
+        if _inside == 1:
+            library.mallopt(_MMAP_MAX, _NONE)
+            library.mallopt(_TRIM_THRESHOLD, _NEVER)
+
+
+def _leave(library: ctypes.CDLL) -> None:
+    global _inside
+    with _lock:
+        _inside -= 1
+        if _inside == 0:
+            library.mallopt(_MMAP_MAX, _MMAP_DEFAULT)
+            library.mallopt(_TRIM_THRESHOLD, _TRIM_DEFAULT)
+            library.malloc_trim(ctypes.c_size_t(0))
