@@ -30,7 +30,7 @@ ROOT = PACKAGE.parent
 FLOORS = [
     {"cli"},
     {"terminal"},
-    {"verification", "prediction"},
+    {"verification", "prediction", "timing"},
     {"benchmark", "loading", "inventory", "bundles", "preflight", "reporting"},
     {"weights"},
     {"building"},
@@ -71,7 +71,18 @@ USERS_OF = {
     "rich": {"cli", "terminal"},
     "PIL": {"data", "preflight"},
     "av": {"data", "preflight"},
-    "torch": {"data", "models", "convert", "building", "weights", "loading", "benchmark", "prediction", "verification"},
+    "torch": {
+        "data",
+        "models",
+        "convert",
+        "building",
+        "weights",
+        "loading",
+        "benchmark",
+        "prediction",
+        "timing",
+        "verification",
+    },
 }
 PURE = {"metrics", "verdict"}  # they compute, and touch nothing
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from videohub.prediction import Prediction, predict
     from videohub.registry import list_models, record
     from videohub.reporting.report import Report
+    from videohub.timing import Speed, speed
     from videohub.verification.verifying import verify, verify_together
     from videohub.weights import fetch
 
@@ -21,6 +22,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Prediction",
     "Report",
+    "Speed",
     "build",
     "fetch",
     "inflate",
@@ -29,6 +31,7 @@ __all__ = [
     "optimize",
     "predict",
     "record",
+    "speed",
     "verify",
     "verify_together",
     "views",
@@ -37,6 +40,7 @@ __all__ = [
 _HOME = {
     "Prediction": "videohub.prediction",
     "Report": "videohub.reporting.report",
+    "Speed": "videohub.timing",
     "build": "videohub.building",
     "fetch": "videohub.weights",
     "inflate": "videohub.loading",
@@ -45,6 +49,7 @@ _HOME = {
     "optimize": "videohub.models.inference_form",
     "predict": "videohub.prediction",
     "record": "videohub.registry",
+    "speed": "videohub.timing",
     "verify": "videohub.verification.verifying",
     "verify_together": "videohub.verification.verifying",
     "views": "videohub.benchmark",

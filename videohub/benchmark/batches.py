@@ -20,8 +20,8 @@ from videohub.registry.schema import Protocol
 
 Scores = npt.NDArray[np.float32]
 
-# Input values that go through the model together on a CPU: one view of 8 frames or more at 256 pixels. Two take as long
-# or up to a quarter longer a view, for then every layer's output is memory that is new to the process.
+# Input values that go through the model together on a CPU: one view of 8 frames or more at 256 pixels. More are no
+# faster, and take more memory.
 _VALUES_AT_ONCE = 2**21
 _VALUES_AT_ONCE_ELSEWHERE = 2**28
 _MOST_ON_A_CPU = 32

@@ -50,6 +50,12 @@ def _measuring() -> tuple[click.Command, ...]:
     return measuring.verify, measuring.report, measuring.compare, measuring.data
 
 
+def _timing() -> tuple[click.Command, ...]:
+    from videohub.cli import timing
+
+    return (timing.benchmark,)
+
+
 def _bundling() -> tuple[click.Command, ...]:
     from videohub.cli import bundling
 
@@ -66,6 +72,7 @@ _FILES = {
     ("list", "show", "fetch", "convert"): _zoo,
     ("predict", "demo"): _seeing,
     ("verify", "report", "compare", "data"): _measuring,
+    ("benchmark",): _timing,
     ("bundle", "unbundle"): _bundling,
     ("cache",): _keeping,
 }

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from videohub.cli.options import print_json, with_checkpoint, with_device, with_json
+from videohub.cli.options import PRECISIONS, print_json, with_checkpoint, with_device, with_json
 
 if TYPE_CHECKING:
     from videohub.reporting.report import Report
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 _VERDICTS = {"consistent": 0, "inconsistent": 1, "insufficient data": 3}
 _WORST_FIRST = ("inconsistent", "insufficient data")
 _DECODERS = ("fast", "exact")  # those of videohub.data.decoded, which is not imported for a --help
-_PRECISIONS = ("auto", "fp32", "tf32", "bf16", "fp16")
 
 _with_data = click.option(
     "--data", required=True, type=click.Path(path_type=Path), help="The data set's list, or the folder of its lists."
@@ -42,7 +41,7 @@ _with_root = click.option("--root", type=click.Path(path_type=Path), help="Folde
 @click.option("--until-decided", type=float, metavar="LEVEL", help="Stop once the verdict is settled, such as 0.95.")
 @click.option("--seed", default=0, show_default=True, help="Of the sample, or of the order until decided.")
 @click.option("--shard", metavar="I/N", help="Evaluate only this part; `videohub report` joins them.")
-@click.option("--precision", default="auto", show_default=True, type=click.Choice(_PRECISIONS))
+@click.option("--precision", default="auto", show_default=True, type=click.Choice(PRECISIONS))
 @click.option(
     "--decoder",
     default="fast",

@@ -10,6 +10,8 @@ from typing import Any
 import click
 import msgspec
 
+PRECISIONS = ("auto", "fp32", "tf32", "bf16", "fp16")  # of videohub.benchmark, which is not imported for a --help
+
 with_json = click.option("--json", "as_json", is_flag=True, help="Print the same values for a program.")
 with_checkpoint = click.option(
     "--checkpoint", type=click.Path(path_type=Path), help="A local copy of the published file, instead of its URL."

@@ -1,0 +1,174 @@
+"""How fast a network is: what is counted, what is timed, and what is divided by what."""
+
+import json
+from types import SimpleNamespace
+
+import msgspec
+import pytest
+import torch
+from torch import nn
+
+import videohub
+from tests.test_architecture import PARAMETERS
+from videohub import registry, timing
+from videohub.errors import DeviceError, UnknownNameError, UsageError
+
+# 10^9 multiply-adds of a view of 256 x 256: arXiv:1812.03982, tables 2 and 3; of ResNet-50 at 224 x 224: torchvision.
+PUBLISHED = {
+    "slow_r50_4x16": 27.3,
+    "slow_r50_8x8": 54.5,
+    "slowfast_r50_4x16": 36.1,
+    "slowfast_r50_8x8": 65.7,
+    "slowfast_r101_16x8": 213,
+    "slowfast_r101_16x8_k600_nl_ava22_pretrain": 234,
+    "resnet_r50_in1k": 4.09,
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_multiply_adds_are_those_that_were_published(name):
+    record = registry.record(name)
+    view = (3, record.clip.frames, record.protocol.crop, record.protocol.crop)
+    assert timing.multiply_adds(record, view) / 1e9 == pytest.approx(PUBLISHED[name], rel=0.004)
+
+
+def small(name="slowfast_motions", **changes):
+    """A record whose views are small."""
+    record = registry.record(name)
+    return msgspec.structs.replace(record, protocol=msgspec.structs.replace(record.protocol, **changes))
+
+
+def test_what_is_told_belongs_together():
+    found = videohub.speed("slowfast_motions", seconds=0.1)
+    record = registry.record("slowfast_motions")
+    assert (found.record, found.device, found.precision) == ("slowfast_motions", "cpu", "fp32")
+    assert found.threads == torch.get_num_threads()
+    assert found.view == (3, record.clip.frames, 32, 32)
+    assert found.multiply_adds == timing.multiply_adds(record, found.view)
+    assert found.turns >= 3
+    assert found.seconds.least <= found.seconds.median <= found.seconds.most
+    assert found.views_per_second.most == pytest.approx(1 / found.seconds.least)
+    assert found.views_per_video == 9
+    assert found.seconds_per_video == pytest.approx(9 * found.seconds.median)
+    fastest = found.multiply_adds / found.seconds.least / 1e9
+    assert fastest / found.product.most <= found.share_of_product.most <= fastest / found.product.least
+    assert found.memory is None
+    assert found.boxes == 0
+
+
+def test_parameters_are_those_of_the_network_as_published():
+    found = videohub.speed(small("slow_r50_4x16", crop=32), seconds=0.01)
+    assert found.parameters == PARAMETERS["slow_r50_4x16"]  # its inference form has fewer
+
+
+class Watching(nn.Module):
+    """Keep the shapes that a model is given."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(1))
+        self.seen = []
+
+    def forward(self, clip, boxes=None):
+        self.seen.append((tuple(clip.shape), None if boxes is None else boxes.tolist()))
+        return torch.zeros(len(clip), 10)
+
+
+@pytest.fixture
+def watching(monkeypatch):
+    model = Watching()
+    monkeypatch.setattr(timing, "optimize", lambda _: model)
+    return model
+
+
+def test_the_network_gets_as_many_views_as_were_asked_for(watching):
+    found = videohub.speed("slowfast_motions", batch=3, seconds=0.01)
+    assert found.batch == 3
+    assert {shape for shape, _ in watching.seen} == {(3, *found.view)}
+
+
+def test_without_a_number_it_gets_as_many_as_an_evaluation_takes(watching):
+    found = videohub.speed("slowfast_motions", seconds=0.01)
+    assert found.batch == 32  # 2**21 values would be 42 of these views; a CPU takes 32 at most
+    assert {shape for shape, _ in watching.seen} == {(found.batch, *found.view)}
+
+
+def test_a_detector_sees_a_whole_frame_and_a_box_in_the_middle_of_it(watching):
+    found = videohub.speed(small("slow_r50_4x16_ava22", short_side=48), seconds=0.01)
+    assert found.view == (3, 4, 48, 64)
+    assert (found.boxes, found.batch) == (1, 1)
+    assert watching.seen[0] == ((1, 3, 4, 48, 64), [[0, 16, 12, 48, 36]])
+    assert found.multiply_adds == timing.multiply_adds(registry.record("slow_r50_4x16_ava22"), (3, 4, 48, 64)) > 1e9
+
+
+def test_seconds_are_those_of_one_view(monkeypatch):
+    score, multiply = SimpleNamespace(took=0.6, times=[]), SimpleNamespace(took=0.05, times=[])
+
+    class Clock:
+        def __init__(self, action, device):
+            self.of = score if not made else multiply
+            made.append(self)
+
+        def __call__(self, times=1):
+            self.of.times.append(times)
+            return self.of.took
+
+    made = []
+    monkeypatch.setattr(timing, "_Timed", Clock)
+    found = videohub.speed("slowfast_motions", batch=3, seconds=1e-9)
+    spread = msgspec.structs.astuple(found.seconds)
+    assert spread == pytest.approx((0.2, 0.2, 0.2))  # 0.6 s for 3 views
+    assert found.views_per_second.median == pytest.approx(5)
+    assert found.product.median == pytest.approx(2048**3 / 0.05 / 1e9)
+    assert found.share_of_product.median == pytest.approx(found.multiply_adds / 0.2 / (2048**3 / 0.05))
+    assert score.times == [1, 1, 1, 1]  # a first one, and three turns
+    assert multiply.times == [1, 4, 4, 4]  # each turn takes 0.2 s
+
+
+def test_nothing_is_fetched_or_kept(monkeypatch, tmp_path):
+    monkeypatch.setenv("VIDEOHUB_HOME", str(tmp_path / "cache"))
+    videohub.speed("slowfast_motions", seconds=0.01)
+    assert not (tmp_path / "cache").exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "told"),
+    [
+        ({"seconds": 0}, UsageError, "seconds: found 0, expected more than 0"),
+        ({"batch": 0}, UsageError, "batch: found 0"),
+        ({"precision": "int8"}, UsageError, "precision: found 'int8'"),
+        ({"precision": "fp16"}, DeviceError, "CPUs do not compute networks in fp16"),
+        ({"device": "abacus"}, UsageError, "device: found 'abacus'"),
+    ],
+)
+def test_what_cannot_be_is_refused(settings, error, told):
+    with pytest.raises(error, match=told):
+        videohub.speed("slowfast_motions", **settings)
+
+
+def test_an_unknown_name_is_told():
+    with pytest.raises(UnknownNameError, match="slowfast_r50_8x8"):
+        videohub.speed("slowfast_r50_8x88")
+
+
+def test_the_command_prints_a_table_or_json(run):
+    code, out, _ = run("benchmark", "slowfast_motions", "--seconds", 0.01)
+    assert code == 0
+    assert out.splitlines()[0].startswith("slowfast_motions: cpu, ")
+    assert "multiply-adds a view, as published tables count" in out
+    assert "% of the speed of a matrix product" in " ".join(out.split())
+    code, out, _ = run("benchmark", "slowfast_motions", "--seconds", 0.01, "--batch", 2, "--json")
+    assert code == 0
+    assert json.loads(out)["batch"] == 2
+    assert run("benchmark", "slowfast_motions", "--seconds", 0)[0] == 2
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no usable CUDA device")
+def test_a_gpu_is_timed_in_half_precision():
+    found = videohub.speed(small("slow_r50_4x16", crop=64), device="cuda", seconds=0.5)
+    assert (found.precision, found.threads) == ("fp16", None)
+    assert found.device == torch.cuda.get_device_name()
+    assert found.batch == 64
+    assert found.memory > 0
+    assert 0 < found.share_of_product.median < 1
