@@ -3,17 +3,21 @@
 Each network gets a view of noise, in turns with its inference form and with a product of two matrices, which is about
 the fastest that float32 goes here: as any program calls it, and as an evaluation does, where memory that is freed stays
 with the process. Weights are random; batch norms know the statistics of such a clip, so that numbers stay as large as
-in a trained network. Each network has a process of its own, for memory that was once kept changes what follows. The
-results go to benchmarks/results/forward.json.
+in a trained network. Two processes take turns, one for each way, for memory that was once kept changes what follows.
+The results go to benchmarks/results/forward.json.
 """
 
 from __future__ import annotations
 
 import argparse
 import multiprocessing
+from collections import defaultdict
 from collections.abc import Sequence
-from functools import partial
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import measuring
 import torch
@@ -33,7 +37,7 @@ NAMES = (
     "slowfast_r50_4x16",
     "slowfast_r50_8x8",
 )
-OUTSIDE, INSIDE = "called by a program", "in an evaluation"
+OUTSIDE, INSIDE = PLACES = ("called by a program", "in an evaluation")
 PLAIN = f"plain, {OUTSIDE}"
 
 
@@ -46,24 +50,106 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options.add_argument("--matrix", type=int, default=4096, help="height and width of the matrices")
     options.add_argument("--out", type=Path, default=RESULTS)
     chosen = options.parse_args(arguments)
-    of = partial(compare, side=chosen.size, turns=chosen.turns, matrix=chosen.matrix)
-    with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as processes:
-        networks = dict(zip(chosen.names, processes.imap(of, chosen.names), strict=True))
+    networks = {name: compare(name, chosen.size, chosen.matrix, chosen.turns) for name in chosen.names}
     measuring.publish(
         chosen.out,
         {**measuring.header(), "threads": torch.get_num_threads(), "turns": chosen.turns, "networks": networks},
     )
 
 
-def compare(name: str, *, side: int | None, turns: int, matrix: int) -> dict[str, object]:
+def compare(name: str, size: int | None, matrix: int, turns: int) -> dict[str, object]:
     """Return the figures of one network."""
+    seconds: dict[str, list[float]] = defaultdict(list)
+    with ExitStack() as stack:
+        processes = {where: stack.enter_context(_process(name, size, matrix, kept=where == INSIDE)) for where in PLACES}
+        facts = processes[OUTSIDE].submit(_facts).result()
+        for turn in range(-1, turns):  # the first one does not count
+            for where, process in processes.items():
+                for form, took in process.submit(_turn, turn).result().items():
+                    if turn >= 0:
+                        seconds[f"{form}, {where}"].append(took)
+    evaluated, called, written = (seconds[of] for of in (f"optimized, {INSIDE}", f"optimized, {OUTSIDE}", PLAIN))
+    limit = measuring.rates(2 * matrix**3 / 1e9, seconds[f"product, {INSIDE}"])
+    return {
+        **facts,
+        "seconds": {of: measuring.summary(took) for of, took in seconds.items() if not of.startswith("product")},
+        "times as fast as plain": {
+            INSIDE: measuring.summary(measuring.ratios(written, evaluated)),
+            OUTSIDE: measuring.summary(measuring.ratios(written, called)),
+            f"both {INSIDE}": measuring.summary(measuring.ratios(seconds[f"plain, {INSIDE}"], evaluated)),
+        },
+        f"GFLOP/s of a float32 product, {matrix} squared": measuring.summary(limit),
+        "GFLOP/s in an evaluation / product": measuring.summary(
+            measuring.ratios(measuring.rates(facts["GFLOP"], evaluated), limit)
+        ),
+    }
+
+
+def _process(name: str, size: int | None, matrix: int, *, kept: bool) -> ProcessPoolExecutor:
+    """Return a process of its own with the network: memory that was once kept would change what follows."""
+    alone = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(1, alone, initializer=_prepare, initargs=(name, size, matrix, kept))
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """What a process times: a network, its inference form, what they are given, and the matrices of the limit."""
+
+    plain: nn.Module
+    optimized: nn.Module
+    clip: Tensor  # channels-last, as an evaluation gives it
+    contiguous: Tensor  # as a plain network is given it
+    matrix: Tensor
+    product: Tensor
+
+
+_subject: Subject  # of this process
+_kept = ExitStack()  # to its end
+
+
+def _prepare(name: str, size: int | None, matrix: int, kept: bool) -> None:
+    global _subject
     record = videohub.record(name)
-    side = side or record.protocol.crop
+    size = size or record.protocol.crop
     torch.manual_seed(0)
-    clip = torch.randn(1, 3, record.clip.frames, side, side)
-    clip = clip.contiguous(memory_format=torch.channels_last_3d)  # as an evaluation gives it
+    clip = torch.randn(1, 3, record.clip.frames, size, size)
     plain = network(name, clip)
-    return {"view": list(clip.shape[1:]), **timed(plain, videohub.optimize(plain), clip, turns, matrix)}
+    laid_out = clip.contiguous(memory_format=torch.channels_last_3d)
+    side = torch.randn(matrix, matrix)
+    _subject = Subject(plain, videohub.optimize(plain), laid_out, clip, side, torch.empty_like(side))
+    if kept:
+        _kept.enter_context(kept_memory(clip.device))
+
+
+@torch.inference_mode()
+def _turn(number: int) -> dict[str, float]:
+    """Return what each form of the network takes for a view, and the product, in seconds."""
+    of = _subject
+    return measuring.a_turn(
+        {
+            "plain": lambda: of.plain(of.contiguous),
+            "plain, channels-last": lambda: of.plain(of.clip),
+            "optimized": lambda: of.optimized(of.clip),
+            "product": lambda: torch.mm(of.matrix, of.matrix, out=of.product),
+        },
+        number,
+    )
+
+
+@torch.inference_mode()
+def _facts() -> dict[str, Any]:
+    """Return what a view is, how much it is to compute, and how far the results of the two forms differ."""
+    with FlopCounterMode(display=False) as counter:
+        expected = _subject.plain(_subject.contiguous)
+    found = _subject.optimized(_subject.clip)
+    return {
+        "view": list(_subject.clip.shape[1:]),
+        "GFLOP": round(counter.get_total_flops() / 1e9, 1),
+        "largest difference": {
+            "probabilities": float((found.softmax(dim=1) - expected.softmax(dim=1)).abs().max()),
+            "logits, relative to the largest": float((found - expected).abs().max() / expected.abs().max()),
+        },
+    }
 
 
 def network(name: str, clip: Tensor) -> nn.Module:
@@ -78,47 +164,6 @@ def network(name: str, clip: Tensor) -> nn.Module:
     with torch.no_grad():
         model.train()(clip)
     return model.eval()
-
-
-@torch.inference_mode()
-def timed(plain: nn.Module, optimized: nn.Module, clip: Tensor, turns: int, side: int) -> dict[str, object]:
-    """Return seconds a view, their ratios, the share of a matrix product's speed, and how far results differ."""
-    with FlopCounterMode(display=False) as counter:
-        expected = plain(clip)
-    found = optimized(clip)
-    matrix, product = torch.randn(side, side), torch.empty(side, side)
-    contiguous = clip.contiguous()  # as a plain network is given a clip
-    forms = {
-        "plain": lambda: plain(contiguous),
-        "plain, channels-last": lambda: plain(clip),
-        "optimized": lambda: optimized(clip),
-        "product": lambda: torch.mm(matrix, matrix, out=product),
-    }
-    outside = measuring.in_turns(forms, turns)
-    with kept_memory(clip.device):
-        inside = measuring.in_turns(forms, turns)
-    seconds = {f"{form}, {OUTSIDE}": took for form, took in outside.items()}
-    seconds |= {f"{form}, {INSIDE}": took for form, took in inside.items()}
-    gflop = counter.get_total_flops() / 1e9
-    evaluated, called, written = (seconds[of] for of in (f"optimized, {INSIDE}", f"optimized, {OUTSIDE}", PLAIN))
-    limit = measuring.rates(2 * side**3 / 1e9, seconds[f"product, {INSIDE}"])
-    return {
-        "seconds": {of: measuring.summary(took) for of, took in seconds.items() if not of.startswith("product")},
-        "times as fast as plain": {
-            "in an evaluation": measuring.summary(measuring.ratios(written, evaluated)),
-            "called by a program": measuring.summary(measuring.ratios(written, called)),
-            "both in an evaluation": measuring.summary(measuring.ratios(seconds[f"plain, {INSIDE}"], evaluated)),
-        },
-        "GFLOP": round(gflop, 1),
-        f"GFLOP/s of a float32 product, {side} squared": measuring.summary(limit),
-        "GFLOP/s in an evaluation / product": measuring.summary(
-            measuring.ratios(measuring.rates(gflop, evaluated), limit)
-        ),
-        "largest difference": {
-            "probabilities": float((found.softmax(dim=1) - expected.softmax(dim=1)).abs().max()),
-            "logits, relative to the largest": float((found - expected).abs().max() / expected.abs().max()),
-        },
-    }
 
 
 if __name__ == "__main__":

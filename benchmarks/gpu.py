@@ -3,7 +3,8 @@
 It makes its own videos, needs nothing but videohub and its dependencies, and ends within 8 minutes by a budget that it
 keeps: a part for which too little is left is skipped and says so. SlowFast 8x8 R50 with random weights, 30 views of
 videos of 10 seconds; decoder processes as many as there are cores. The results go to benchmarks/results/gpu.json after
-every part, so what is done is kept whatever happens, and a profile of the run to gpu_profile.txt beside it.
+every part, so what is done is kept whatever happens, and a profile of the run to gpu_profile.txt beside it. Where
+videohub is not installed: `PYTHONPATH=. python benchmarks/gpu.py`, in its folder.
 
 `--device cpu --small` runs all of it in seconds, for tests.
 """
@@ -11,12 +12,13 @@ every part, so what is done is kept whatever happens, and a profile of the run t
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import itertools
 import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,6 +42,7 @@ from videohub.data.samples import Sample, VideoFile
 
 RESULTS = measuring.RESULTS / "gpu.json"
 _LOOK_EVERY = 20  # videos
+_GRACE_S = 20  # after the budget: whatever still hangs says where, and ends
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,7 @@ def main() -> None:
         scale = Scale("slowfast_r50_8x8", making_videos.KINETICS, videos=8, run_s=20, way_s=2, batch=32,
                       workers=arguments.workers, at_least=4 * arguments.workers, precisions=precisions)  # fmt: skip
     results: dict[str, Any] = {**measuring.header("av", "numpy"), **device_facts(device), "scale": str(scale)}
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, ended_after(arguments.budget + _GRACE_S):
         paths = making_videos.make_videos(Path(folder), scale.videos, scale.kind, threads=scale.workers)
         bench = Bench(scale, device, paths, arguments.out.with_name("gpu_profile.txt"), budget)
         run_parts(bench.parts(), budget, results, lambda: measuring.write(arguments.out, results))
@@ -107,10 +110,12 @@ def run_parts(
     parts: Sequence[Part], budget: Budget, results: dict[str, Any], keep: Callable[[], None] = lambda: None
 ) -> None:
     """Run parts in turn into `results`, and call `keep` after each; one without time, or that fails, says so there."""
+    keep()
     for part in parts:
         left = budget.left()
         if left < part.needs_s:
             results[part.name] = {"skipped": f"{left:.0f} s of the budget were left, and it needs {part.needs_s:.0f}"}
+            keep()
             continue
         print(f"{part.name} ({left:.0f} s are left)", flush=True)
         try:
@@ -119,6 +124,16 @@ def run_parts(
             found = {"failed": f"{type(error).__name__}: {error}"}
         results[part.name] = {**found, "seconds taken": round(left - budget.left(), 1)}
         keep()
+
+
+@contextmanager
+def ended_after(seconds: float) -> Iterator[None]:
+    """End this process if it is still here after so long: a GPU or its driver may hang, and no budget ends that."""
+    faulthandler.dump_traceback_later(seconds, exit=True)
+    try:
+        yield
+    finally:
+        faulthandler.cancel_dump_traceback_later()
 
 
 def device_facts(device: torch.device) -> dict[str, object]:

@@ -110,6 +110,9 @@ def alone(name: str, given: Input, device: torch.device, *, seconds: float, left
         except (DeviceError, ImportError, torch.OutOfMemoryError) as reason:
             rows[variant.name] = {"skipped": str(reason)}
             continue
+        except RuntimeError as error:  # of torch or cuDNN; the other ways shall have their figures
+            rows[variant.name] = {"failed": str(error)}
+            continue
         found = logits.float().softmax(dim=1)
         expected = found if expected is None else expected
         rates[variant.name] = rate

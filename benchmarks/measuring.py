@@ -27,13 +27,21 @@ def in_turns(
     So a machine that is slow for a while is slow for all of them, and nobody always comes after the same one.
     `warm`: a first turn that does not count.
     """
-    seconds: dict[str, list[float]] = {name: [] for name in contenders}
-    for turn in range(-1 if warm else 0, turns):
-        for name, contender in random.Random(turn).sample(list(contenders.items()), len(contenders)):
-            start = clock()
-            contender()
-            if turn >= 0:
-                seconds[name].append(clock() - start)
+    if warm:
+        a_turn(contenders, -1, clock=clock)
+    took = [a_turn(contenders, turn, clock=clock) for turn in range(turns)]
+    return {name: [each[name] for each in took] for name in contenders}
+
+
+def a_turn(
+    contenders: Mapping[str, Callable[[], object]], number: int, *, clock: Callable[[], float] = time.perf_counter
+) -> dict[str, float]:
+    """Ask every contender once, in the order of the turn with a number, and return what each took by `clock`."""
+    seconds = {}
+    for name, contender in random.Random(number).sample(list(contenders.items()), len(contenders)):
+        start = clock()
+        contender()
+        seconds[name] = clock() - start
     return seconds
 
 

@@ -53,8 +53,17 @@ def nvidia_smi() -> Iterator[list[float]]:
             yield percentages
         finally:
             process.terminate()
-            said, _ = process.communicate()
+            said = last_words(process)
     percentages += [float(line) for line in said.split() if line.replace(".", "", 1).isdigit()]
+
+
+def last_words(process: subprocess.Popen[str], *, patience_s: float = 5) -> str:
+    """Return what a process that is to end has said; one that does not end is killed."""
+    try:
+        return process.communicate(timeout=patience_s)[0]
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.communicate()[0]
 
 
 def profiled(run: Iterator[object], device: torch.device, table: Path, *, window_s: float) -> dict[str, Any]:
@@ -68,18 +77,20 @@ def profiled(run: Iterator[object], device: torch.device, table: Path, *, window
     _, both = _window(run, device, [*([ProfilerActivity.CUDA] if cuda else []), ProfilerActivity.CPU], window_s / 2)
     order = "self_device_time_total" if cuda else "self_cpu_time_total"
     averages = both.key_averages()
+    # an operation on the CPU also has the time of the kernels that it started, which stand for themselves
+    shown = [each for each in averages if not cuda or _is_kernel(each)]
     tables = [averages.table(sort_by=order, row_limit=TOP, max_name_column_width=90)]
     if kernels is not None:
         tables.insert(0, kernels.key_averages().table(sort_by=order, row_limit=TOP, max_name_column_width=90))
     heading = f"{videos} videos in {window_s:g} s, torch {torch.__version__}, {device_name(device)}"
     table.write_text("\n\n".join([heading, *tables]) + "\n")
-    total = sum(getattr(each, order) for each in averages)
-    largest = sorted(averages, key=lambda each: getattr(each, order), reverse=True)[:TOP]
+    total = sum(getattr(each, order) for each in shown)
+    largest = sorted(shown, key=lambda each: getattr(each, order), reverse=True)[:TOP]
     return {
         "videos": videos,
         "GPU busy": None if kernels is None else _busy(kernels),
         "how": f"share of {window_s:g} s in which a kernel ran, by torch.profiler's record of kernels alone",
-        "share of the time": {each.key: round(getattr(each, order) / total, 3) for each in largest},
+        "share of the time": {each.key: round(getattr(each, order) / total, 3) for each in largest if total},
         "table": table.name,
     }
 
@@ -110,13 +121,16 @@ def mean(values: Sequence[float]) -> float | None:
     return round(statistics.fmean(values), 1) if values else None
 
 
+def _is_kernel(event: Any) -> bool:
+    """Return whether an event of a profile is work of the GPU itself, copies included."""
+    return event.device_type == DeviceType.CUDA and not getattr(event, "is_user_annotation", False)
+
+
 def _busy(seen: Any) -> float | None:
     kernels = [
         (event.time_range.start, event.time_range.end)
         for event in seen.events() or []
-        if event.device_type == DeviceType.CUDA
-        and not getattr(event, "is_user_annotation", False)
-        and not event.name.startswith(("Memcpy", "Memset"))
+        if _is_kernel(event) and not event.name.startswith(("Memcpy", "Memset"))
     ]
     if not kernels:
         return None

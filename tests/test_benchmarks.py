@@ -2,6 +2,8 @@
 
 import importlib
 import json
+import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -129,13 +131,49 @@ def test_a_part_without_time_is_skipped_and_one_that_fails_costs_no_other():
     def broken():
         raise RuntimeError("no such kernel")
 
-    results = {}
+    results, kept = {}, []
     parts = [Part("long", 50, long), Part("broken", 10, broken), Part("late", 40, long), Part("short", 20, long)]
-    run_parts(parts, Budget(100, clock=lambda: now[0]), results)
+    run_parts(parts, Budget(100, clock=lambda: now[0]), results, lambda: kept.append(list(results)))
     assert results["long"] == {"rate": 1, "seconds taken": 70.0}
     assert results["broken"]["failed"] == "RuntimeError: no such kernel"
     assert results["late"] == {"skipped": "30 s of the budget were left, and it needs 40"}
     assert results["short"]["rate"] == 1
+    assert kept == [[part.name for part in parts[:done]] for done in range(5)]
+
+
+def test_a_program_that_will_not_end_is_ended():
+    import watching
+
+    stubborn = (
+        "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(7, flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", stubborn], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "7\n"
+        process.terminate()
+        assert watching.last_words(process, patience_s=0.2) == ""
+    assert process.returncode == -9
+
+
+def test_the_gpu_benchmark_ends_itself_where_it_hangs():
+    paths = {**os.environ, "PYTHONPATH": str(BENCHMARKS.parent)}
+    script = "import time, gpu\nwith gpu.ended_after(0.5):\n    time.sleep(60)"
+    ended = subprocess.run([sys.executable, "-c", script], cwd=BENCHMARKS, env=paths, capture_output=True, text=True,
+                           timeout=120)  # fmt: skip
+    assert ended.returncode == 1
+    assert "Timeout" in ended.stderr
+
+
+def test_a_run_that_ends_in_time_is_left_alone(monkeypatch):
+    import faulthandler
+
+    import gpu
+
+    told = []
+    monkeypatch.setattr(faulthandler, "dump_traceback_later", lambda *given, **how: told.append("later"))
+    monkeypatch.setattr(faulthandler, "cancel_dump_traceback_later", lambda: told.append("never mind"))
+    with pytest.raises(KeyError), gpu.ended_after(1):
+        raise KeyError
+    assert told == ["later", "never mind"]
 
 
 # --- what is compared ------------------------------------------------------------------------------------------------

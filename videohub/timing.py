@@ -57,7 +57,7 @@ class Speed(msgspec.Struct, frozen=True, kw_only=True):
     seconds_per_video: float
     product: Spread  # the limit, in 10^9 multiply-adds a second
     share_of_product: Spread
-    memory: int | None  # peak of a GPU's memory, in bytes
+    memory: int | None  # that the network and a batch need of a GPU at most, in bytes
     turns: int
 
 
@@ -93,6 +93,7 @@ def speed(
         at_once = _settled(batches, _noise(record, 1, where))
         views = _noise(record, at_once, where)
         score = _Timed(lambda: _exhaust(batches.scored([(None, views)])), where)
+        memory = _peak_memory(score, where)
         multiply = _Timed(_product(chosen, where), where)
         took, products = _in_turns(score, multiply, seconds)
     shape = views.shape[1:]
@@ -115,7 +116,7 @@ def speed(
         seconds_per_video=statistics.median(each) * record.protocol.clips * record.protocol.crops,
         product=_spread([one / 1e9 for one in limit]),
         share_of_product=_spread([work / one / most for one, most in zip(each, limit, strict=True)]),
-        memory=torch.cuda.max_memory_allocated(where) if where.type == "cuda" else None,
+        memory=memory,
         turns=len(took),
     )
 
@@ -165,6 +166,15 @@ def _in_turns(score: _Timed, multiply: _Timed, seconds: float) -> tuple[list[flo
         took.append(score(times[0]))
         products.append(multiply(times[1]))
     return took, products
+
+
+def _peak_memory(score: _Timed, device: torch.device) -> int | None:
+    """Return how much of a GPU's memory is in use at most while a batch is scored."""
+    if device.type != "cuda":
+        return None
+    torch.cuda.reset_peak_memory_stats(device)
+    score()
+    return torch.cuda.max_memory_allocated(device)
 
 
 def _settled(batches: Batches, view: Views) -> int:

@@ -1,11 +1,14 @@
 """Batches across videos: on a CPU a view's bits depend on nothing but the view; memory that runs out costs nothing."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from tests.benchmark.networks import DETECTION, FAMILIES, network, video
 from tests.data.sample_videos import protocol
+from videohub.benchmark import view_scores
 from videohub.benchmark.batches import Batches, at_once, fitting
 from videohub.errors import DeviceError, UsageError
 
@@ -82,18 +85,26 @@ def test_scores_are_the_network_s_probabilities():
 # --- how many go together --------------------------------------------------------------------------------------------
 
 
+# What torch says where a GPU's memory does not suffice: its allocator, cuBLAS, and cuDNN.
+LACKS = (
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB\nmore of it"),
+    RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    RuntimeError("GET was unable to find an engine to execute this computation"),
+)
+
+
 class Counting(torch.nn.Module):
     """The mean of a view in the first of two classes; it notes the size of each batch and has room for `room` views."""
 
-    def __init__(self, room=1000):
+    def __init__(self, room=1000, lack=LACKS[0]):
         super().__init__()
         self.weight = torch.nn.Parameter(torch.ones(1))
-        self.room, self.batches = room, []
+        self.room, self.lack, self.batches = room, lack, []
 
     def forward(self, batch):
         self.batches.append(len(batch))
         if len(batch) > self.room:
-            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+            raise self.lack
         return torch.stack([batch.mean(dim=(1, 2, 3, 4)) * self.weight, torch.zeros(len(batch))], dim=1)
 
 
@@ -135,8 +146,9 @@ def test_a_video_is_handed_out_as_soon_as_its_views_are_known():
         assert taken[-1] == name
 
 
-def test_memory_that_runs_out_halves_the_batch_and_loses_nothing():
-    model = Counting(room=3)
+@pytest.mark.parametrize("lack", LACKS, ids=["torch", "cuBLAS", "cuDNN"])
+def test_memory_that_runs_out_halves_the_batch_and_loses_nothing(lack):
+    model = Counting(room=3, lack=lack)
     videos = {name: video(name, frames=2, clips=clips) for name, clips in [("a", 3), ("b", 1), ("c", 2)]}
     batches = Batches(model, protocol(), "fp32", size=8)
     found = dict(batches.scored(videos.items()))
@@ -145,9 +157,27 @@ def test_memory_that_runs_out_halves_the_batch_and_loses_nothing():
     assert same_bits(found, scores(Counting(), videos, size=2))
 
 
+def test_what_is_no_lack_of_memory_is_not_tried_again():
+    model = Counting(room=3, lack=RuntimeError("no such kernel"))
+    with pytest.raises(RuntimeError, match="no such kernel"):
+        scores(model, {"a": video("a", frames=2)}, size=4)
+    assert model.batches == [4]
+
+
+@pytest.mark.parametrize("lack", LACKS, ids=["torch", "cuBLAS", "cuDNN"])
+def test_the_views_of_one_video_halve_likewise(lack):
+    model, views = Counting(room=3, lack=lack), video("a", frames=2, clips=4)
+    parts = list(view_scores(model, views, protocol()))
+    assert model.batches == [12, 6] + [3] * 4
+    assert torch.equal(torch.cat(parts), next(view_scores(Counting(), views, protocol())))
+    with pytest.raises(DeviceError, match="one view of 3 x 2 x 48 x 48 values does not fit"):
+        list(view_scores(Counting(room=0, lack=lack), views, protocol()))
+
+
 def test_a_view_that_does_not_fit_alone_ends_the_run():
     model = Counting(room=0)
-    with pytest.raises(DeviceError, match="one view of 3 x 2 x 48 x 48 values does not fit"):
+    said = r"one view of 3 x 2 x 48 x 48 values does not fit .*Tried to allocate 2.00 GiB\); end what else"
+    with pytest.raises(DeviceError, match=said):
         scores(model, {"a": video("a", frames=2)}, size=4)
     assert model.batches == [4, 2, 1]
 
@@ -194,6 +224,10 @@ def test_on_a_gpu_many_views_go_together_and_score_as_on_the_cpu(family):
     videos = {name: video(name, frames=frames, clips=4) for name in ("one", "two", "three")}
     expected = scores(model, videos)
     batches = Batches(model.cuda(), protocol(), "fp32")
-    found = dict(batches.scored(videos.items()))
+    there = {
+        name: replace(views, frames=views.frames.cuda(), positions=views.positions.cuda())
+        for name, views in videos.items()
+    }
+    found = dict(batches.scored(there.items()))
     assert batches.sizes == {(3, frames, 48, 48): 64}
     assert all(np.allclose(found[name], expected[name], atol=1e-5) for name in videos)

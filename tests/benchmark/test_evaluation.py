@@ -1,5 +1,6 @@
 """A data set through a model: every sample in its turn, the same bits however it is split, and no process left."""
 
+import copy
 import gc
 import hashlib
 import os
@@ -12,6 +13,7 @@ from PIL import Image
 
 from tests.benchmark.networks import DETECTION, FAMILIES, network
 from tests.data.sample_videos import FOUR_FRAMES, numbered, protocol
+from tests.data.small_videos import small_video
 from videohub import benchmark
 from videohub.benchmark import Contender, evaluate, score_video
 from videohub.data.recipes import Recipe
@@ -21,6 +23,8 @@ from videohub.errors import DeviceError, UsageError, VideohubError
 from videohub.registry.schema import Clip
 
 THREE_CROPS = protocol(crops=3)
+WIDE = protocol(clips=2, crops=3, short_side=40, crop=40)
+EIGHT_FRAMES = Clip(frames=8, sampling_rate=2)
 KEY_FRAMES = protocol(clips=1, crops=1, crop=None, sampling="keyframe", decoder="frame_list", target_fps=None,
                       activation="sigmoid", metric="ava_map")  # fmt: skip
 
@@ -28,6 +32,13 @@ KEY_FRAMES = protocol(clips=1, crops=1, crop=None, sampling="keyframe", decoder=
 @pytest.fixture
 def samples(videos):
     return [Sample(name, source, (0,)) for name, source in videos.items()]
+
+
+@pytest.fixture(scope="module")
+def coded(tmp_path_factory):
+    """Three videos of different lengths whose pictures are kept in planes."""
+    folder = tmp_path_factory.mktemp("coded")
+    return [small_video(folder / f"{count}.mp4", count=count) for count in (24, 40, 56)]
 
 
 @pytest.fixture(scope="module")
@@ -100,13 +111,18 @@ def test_plain_sharded_and_resumed_runs_give_the_same_bits(model, samples):
             assert each.views == expected.views
 
 
-def test_key_frames_give_one_row_a_box(tmp_path):
+def people(tmp_path):
+    """Return two key frames, the first with one box and the second with three."""
     names = [f"{number}.png" for number in range(12)]
     for number, name in enumerate(names):
         Image.fromarray(numbered(20 * number, 60, 48)).save(tmp_path / name)
     frames = FrameList(tmp_path, "\n".join(names))
     boxes = ((0.0, 0.0, 1.0, 1.0), (0.2, 0.2, 0.8, 0.9), (0.5, 0.0, 1.0, 0.6))
-    given = [(centre, Sample(f"{centre}", KeyFrame(frames, centre, boxes[: centre % 3 + 1]), ())) for centre in (3, 5)]
+    return [(centre, Sample(f"{centre}", KeyFrame(frames, centre, boxes[: centre % 3 + 1]), ())) for centre in (3, 5)]
+
+
+def test_key_frames_give_one_row_a_box(tmp_path):
+    given = people(tmp_path)
     detector = network("slow", **DETECTION, activation="sigmoid")
     found = scored(detector, given, rule=KEY_FRAMES, workers=1)
     assert [each.scores.shape for each in found] == [(1, 7), (3, 7)]
@@ -120,6 +136,41 @@ def test_a_run_says_in_what_and_in_how_large_batches_it_computes(model, samples)
     next(run)
     assert run.batch_sizes == [{(3, 4, 48, 48): 32}]
     assert len(list(run_of(model, [], workers=2, precision=run.settled[0]))) == 0
+
+
+DEVICES = [
+    "cpu",
+    pytest.param(
+        "cuda",
+        marks=[
+            pytest.mark.gpu,
+            pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no usable CUDA device"),
+        ],
+    ),
+]
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("decoder", ["fast", "exact"])
+def test_scores_are_the_same_on_every_device(coded, device, workers, decoder):
+    model = network("slowfast")
+    expected = [score_video(model, read_views(path, WIDE, EIGHT_FRAMES), WIDE).numpy() for path in coded]
+    samples = enumerate([Sample(path.name, VideoFile(path), (0,)) for path in coded] * 3)
+    found = scored(model.to(device), samples, rule=WIDE, clip=EIGHT_FRAMES, workers=workers, decoder=decoder)
+    assert [each.index for each in found] == list(range(9))
+    for each in found:
+        assert np.allclose(each.scores.mean(axis=0), expected[each.index % 3] / len(each.scores), atol=1e-5)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_people_are_scored_the_same_on_every_device(tmp_path, device):
+    detector, given = network("slow", **DETECTION, activation="sigmoid"), people(tmp_path)
+    expected = scored(detector, given, rule=KEY_FRAMES)
+    found = scored(copy.deepcopy(detector).to(device), given, rule=KEY_FRAMES, workers=1)
+    assert [len(each.scores) for each in found] == [1, 3]
+    for each, known in zip(found, expected, strict=True):
+        assert np.allclose(each.scores, known.scores, atol=1e-5)
 
 
 # --- what stops a run ------------------------------------------------------------------------------------------------

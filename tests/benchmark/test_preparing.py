@@ -11,6 +11,7 @@ import torch
 
 from videohub.benchmark import preparing
 from videohub.benchmark.preparing import prepared
+from videohub.errors import DeviceError
 
 GPU = torch.device("cuda")
 
@@ -23,7 +24,8 @@ class Stub:
         self.model_stream = SimpleNamespace(wait_event=lambda event: self.log.append(("model waits for", event.number)))
         self.events = 0
 
-    def Stream(self, device):
+    def Stream(self, device, priority):
+        assert priority < 0  # goes before the model's
         self.beside = SimpleNamespace(record_event=self.record_event)
         return self.beside
 
@@ -43,6 +45,9 @@ class Stub:
 
     def current_stream(self, device):
         return self.model_stream
+
+    def empty_cache(self):
+        self.log.append("gave back")
 
 
 @pytest.fixture
@@ -89,6 +94,28 @@ def test_a_fault_in_the_thread_comes_out_in_its_turn(cuda):
     assert [next(items), next(items)] == [(0, 2), (1, 4)]
     with pytest.raises(ZeroDivisionError):
         next(items)
+
+
+def test_what_finds_no_memory_beside_the_model_is_tried_again_in_its_turn(cuda):
+    tried = []
+
+    def prepare(item):
+        tried.append((item, threading.current_thread() is threading.main_thread()))
+        if item == 1 and tried.count((1, True)) == 0:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return 10 * item
+
+    assert list(prepared(enumerate(range(4)), prepare, GPU)) == [(0, 0), (1, 10), (2, 20), (3, 30)]
+    assert [each for each in tried if each[0] == 1] == [(1, False), (1, True)]
+    assert cuda.log.count("gave back") == 1
+
+
+def test_a_sample_that_does_not_fit_alone_is_told(cuda):
+    def prepare(item):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with pytest.raises(DeviceError, match="cuda: the frames of one sample do not fit"):
+        next(prepared([(0, 0)], prepare, GPU))
 
 
 def test_closing_leaves_no_thread_and_makes_nothing_more(cuda):

@@ -120,6 +120,16 @@ def test_a_video_in_planes_makes_the_same_views_with_half_the_bytes(tmp_path):
     assert torch.equal(views_of(fast, rule).stack(), views_of(exact, rule).stack())
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no usable CUDA device")
+def test_a_gpu_makes_the_same_bits_of_planes(tmp_path):
+    path = write_video(tmp_path / "video.mp4", 30, codec="libx264", pix_fmt="yuv420p", picture=coloured)
+    rule = protocol(clips=3, short_side=48, crop=40, mean=(0.4, 0.5, 0.3), std=(0.2, 0.25, 0.3))
+    decoded = decode(VideoFile(path), rule, FOUR_FRAMES, decoder="fast")
+    assert decoded.planar is not None
+    assert torch.equal(views_of(decoded, rule, "cuda").stack().cpu(), views_of(decoded, rule).stack())
+
+
 @pytest.mark.parametrize("name", ["demo.mp4", "nasa_13013.mp4", "test.avi"])
 def test_the_two_decoders_make_the_same_pixels_of_real_videos(media, name):
     rule = protocol(clips=2, short_side=128, crop=128)

@@ -181,6 +181,18 @@ def test_averaged_logits_survive_extreme_values():
         assert torch.isfinite(average_activations(logits, activation)).all()
 
 
+@pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
+def test_positions_are_averaged_in_float32_whatever_the_network_computes_in(activation):
+    logits = torch.randn(2, 9, 7, generator=torch.Generator().manual_seed(0)).mul(6).bfloat16()
+    activate = torch.sigmoid if activation == "sigmoid" else lambda each: each.softmax(dim=2)
+    expected = activate(logits.double()).mean(dim=1)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = average_activations(logits, activation)
+    assert found.dtype == torch.float32
+    probabilities = torch.sigmoid(found) if activation == "sigmoid" else found.softmax(dim=1)
+    assert torch.allclose(probabilities.double(), expected, atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("blocks", "counts"), [("R18", [2, 2, 2, 2]), ("R101", [3, 4, 23, 3]), ((1, 2, 1, 1), [1, 2, 1, 1])]
 )

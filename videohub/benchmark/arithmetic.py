@@ -47,7 +47,8 @@ def possible(wanted: str, device: torch.device) -> Precision:
 def arithmetic(precision: Precision, device: torch.device) -> Iterator[None]:
     """Let what runs inside compute in a precision, whatever the program's own settings are; they come back after it.
 
-    TF32 is off but for `tf32`: it would move the third decimal of an accuracy.
+    TF32 is off but for `tf32`: it would move the third decimal of an accuracy. From torch 2.9 on, a module that asks an
+    older switch meanwhile, such as `torch.backends.cudnn.allow_tf32`, may get an error from torch.
     """
     reduced = _REDUCED.get(precision)
     switches = _switches()
@@ -81,7 +82,7 @@ def _switches() -> list[_Switch]:
             _Switch(partial(getattr, cudnn, "allow_tf32"), partial(setattr, cudnn, "allow_tf32"), False, True),
         ]
     # The older switches refuse to be read once a program has used these. The CPU's may allow it bfloat16.
-    on_gpu = [(where, "tf32") for where in (cuda, cudnn.conv, cudnn.rnn)]
+    on_gpu = [(where, "tf32") for where in (cuda, cudnn.conv)]  # no network here is recurrent
     return [
         _Switch(partial(getattr, where, "fp32_precision"), partial(setattr, where, "fp32_precision"), "ieee", tf32)
         for where, tf32 in [*on_gpu, (cpu.matmul, "ieee"), (cpu.conv, "ieee")]

@@ -44,6 +44,27 @@ def fitting(free: int, for_trial: int) -> int:
     return max(1, min(_MOST_ON_A_GPU, int(free * _SHARE) * _TRIAL // max(1, for_trial)))
 
 
+def ran_out(error: RuntimeError) -> bool:
+    """Return whether a GPU lacked memory, for which cuDNN and cuBLAS have words of their own."""
+    lacks = ("ALLOC_FAILED", "unable to find an engine")
+    return isinstance(error, torch.OutOfMemoryError) or any(each in str(error) for each in lacks)
+
+
+def halved(size: int, shape: Sequence[int], device: torch.device, said: str) -> int:
+    """Return half as many views of a shape (3, T, H, W) as the memory did not suffice for, and free what can be.
+
+    Raises: DeviceError, with what torch `said`, if it was one view.
+    """
+    if size == 1:
+        raise DeviceError(
+            f"{device}: one view of {' x '.join(map(str, shape))} values does not fit into the memory that is free "
+            f"({said.splitlines()[0]}); end what else runs there, or use the CPU"
+        )
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    return size // 2
+
+
 def probabilities(
     model: nn.Module, batch: Tensor, boxes: Tensor | None, protocol: Protocol, precision: Precision
 ) -> Tensor:
@@ -129,9 +150,10 @@ class Batches:
             size = self._batch_size(self._rows[0])
             if len(self._rows) < size and not to_the_last:
                 return
-            if (begun := self._attempt(self._rows[:size], size)) is None:
+            begun = self._attempt(self._rows[:size], size)
+            if isinstance(begun, str):
                 self._fetch()
-                self._halve(self._rows[0].shape, size)
+                self._halve(self._rows[0].shape, size, begun)
                 continue
             del self._rows[:size]
             self._fetch()
@@ -157,14 +179,16 @@ class Batches:
             self.sizes[row.shape] = size
         return self.sizes[row.shape]
 
-    def _attempt(self, rows: list[_Row], size: int) -> _Begun | None:
-        """Begin to score some rows in a batch of `size`; None if they do not fit into the memory."""
+    def _attempt(self, rows: list[_Row], size: int) -> _Begun | str:
+        """Begin to score some rows in a batch of `size`; if they do not fit into the memory, return what torch said."""
         try:
             if rows[0].shape in self._to_measure:
                 return self._measured(rows)
             return self._begin(rows, size)
-        except torch.OutOfMemoryError:
-            return None
+        except RuntimeError as error:
+            if ran_out(error):
+                return str(error)  # the error itself would keep memory in use
+            raise
 
     def _begin(self, rows: list[_Row], size: int) -> _Begun:
         batch = torch.empty((size, *rows[0].shape), device=self._device, memory_format=torch.channels_last_3d)
@@ -190,16 +214,9 @@ class Batches:
         self._to_measure.remove(rows[0].shape)
         return begun
 
-    def _halve(self, shape: tuple[int, ...], size: int) -> None:
-        if size == 1:
-            raise DeviceError(
-                f"{self._device}: one view of {' x '.join(map(str, shape))} values does not fit into the memory that "
-                "is free; end what else runs there, or use the CPU"
-            )
-        if self._device.type == "cuda":
-            torch.cuda.empty_cache()
+    def _halve(self, shape: tuple[int, ...], size: int, said: str) -> None:
+        self.sizes[shape] = halved(size, shape, self._device, said)
         self._to_measure.discard(shape)
-        self.sizes[shape] = size // 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -255,7 +272,9 @@ def _moment(device: torch.device) -> torch.cuda.Event | None:
     """Return the moment at which a device will have done what it was given so far; a CPU has done it."""
     if device.type != "cuda":
         return None
-    return torch.cuda.current_stream(device).record_event()
+    # whoever waits for it leaves the core to the decoders
+    moment = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
+    return torch.cuda.current_stream(device).record_event(moment)
 
 
 def _in_batch(boxes: Tensor | None, position: int) -> Tensor | None:

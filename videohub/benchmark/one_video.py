@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from videohub import registry, runs
-from videohub.benchmark.batches import at_once, device_of, probabilities
+from videohub.benchmark.batches import at_once, device_of, halved, probabilities, ran_out
 from videohub.benchmark.kept_memory import kept_memory
 from videohub.data.views import Views, read_views
 from videohub.errors import UsageError
@@ -28,7 +28,10 @@ def views(video: str | Path, record_or_name: str | Record) -> Tensor:
 
 
 def view_scores(model: nn.Module, views: Views, protocol: Protocol) -> Iterator[Tensor]:
-    """Yield the probabilities of all views in order, a few at a time: (some, classes) float32 on the CPU."""
+    """Yield the probabilities of all views in order, a few at a time: (some, classes) float32 on the CPU.
+
+    Where a GPU's memory does not hold them, it is fewer at a time. Raises: DeviceError if it does not hold one.
+    """
     if protocol.metric == "ava_map":
         raise UsageError(
             f"protocol {protocol.name}: boxes are needed to score people; expected a classifier's protocol"
@@ -36,14 +39,28 @@ def view_scores(model: nn.Module, views: Views, protocol: Protocol) -> Iterator[
     device = device_of(model)
     some = at_once(views.shape[1:], device)
     with kept_memory(device):
-        for first in range(0, len(views), some):
-            numbers = range(first, min(first + some, len(views)))
-            batch = torch.empty(
-                (len(numbers), *views.shape[1:]), device=views.frames.device, memory_format=torch.channels_last_3d
-            )
-            for row, number in zip(batch, numbers, strict=True):
-                views.write(number, row)
-            yield probabilities(model, batch, None, protocol, "fp32").cpu()
+        done = 0
+        while done < len(views):
+            batch = _batch(views, range(done, min(done + some, len(views))))
+            try:
+                found = probabilities(model, batch, None, protocol, "fp32").cpu()
+            except RuntimeError as error:
+                if not ran_out(error):
+                    raise
+                some = halved(len(batch), views.shape[1:], device, str(error))
+                continue
+            yield found
+            done += len(found)
+
+
+def _batch(views: Views, numbers: Sequence[int]) -> Tensor:
+    """Return some of a video's views, together and where its frames are."""
+    batch = torch.empty(
+        (len(numbers), *views.shape[1:]), device=views.frames.device, memory_format=torch.channels_last_3d
+    )
+    for row, number in zip(batch, numbers, strict=True):
+        views.write(number, row)
+    return batch
 
 
 def score_video(model: nn.Module, views: Views, protocol: Protocol) -> Tensor:

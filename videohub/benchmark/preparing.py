@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from videohub.data.views import Views
+from videohub.errors import DeviceError
 
 _AHEAD = 2  # samples; at Kinetics' size one takes 320 MB of the GPU's memory
 
@@ -26,38 +27,60 @@ def prepared(
     """Yield what `prepare` makes of each item, in order; on a GPU made ahead, in a stream beside the model's.
 
     On a CPU each is made when it is asked for: the model wants the cores itself. What `prepare` raises comes out in its
-    item's turn. Closing this waits for the item that is being made.
+    item's turn; where a GPU's memory ran out, beside what the model needs, the item is first tried again in its turn.
+    Closing this waits for the item that is being made.
+
+    Raises: DeviceError if an item alone does not fit into what memory is left.
     """
     if device.type != "cuda":
         for key, item in given:
             yield key, prepare(item)
         return
-    beside = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    # its many small kernels go before what the model has waiting, else they would hardly get through
+    beside = torch.cuda.Stream(device, priority=-1)  # type: ignore[no-untyped-call]
 
     def make(item: _From) -> tuple[_To, torch.cuda.Event]:
         with torch.cuda.device(device), torch.cuda.stream(beside):
             return prepare(item), beside.record_event()
 
+    def taken(key: _Key, item: _From, made: Future[tuple[_To, torch.cuda.Event]]) -> tuple[_Key, _To]:
+        try:
+            return key, _taken_over(*made.result(), device)
+        except torch.OutOfMemoryError:
+            pass  # only there is the traceback gone, and what it holds
+        return key, _made_alone(item, prepare, device)
+
     with ExitStack() as stack:
         thread = ThreadPoolExecutor(1, thread_name_prefix="videohub-preparing")
         stack.callback(thread.shutdown, wait=True, cancel_futures=True)
-        ahead: deque[tuple[_Key, Future[tuple[_To, torch.cuda.Event]]]] = deque()
+        ahead: deque[tuple[_Key, _From, Future[tuple[_To, torch.cuda.Event]]]] = deque()
         for key, item in given:
-            ahead.append((key, thread.submit(make, item)))
+            ahead.append((key, item, thread.submit(make, item)))
             if len(ahead) > _AHEAD:
-                yield _taken_over(*ahead.popleft(), device)
+                yield taken(*ahead.popleft())
         while ahead:
-            yield _taken_over(*ahead.popleft(), device)
+            yield taken(*ahead.popleft())
 
 
-def _taken_over(key: _Key, made: Future[tuple[_To, torch.cuda.Event]], device: torch.device) -> tuple[_Key, _To]:
+def _taken_over(value: _To, ready: torch.cuda.Event, device: torch.device) -> _To:
     """Let the model's stream wait for what was made beside it, and keep that until the model has used it."""
-    value, ready = made.result()
     stream = torch.cuda.current_stream(device)
     stream.wait_event(ready)
     for tensor in _tensors(value):
         tensor.record_stream(stream)
-    return key, value
+    return value
+
+
+def _made_alone(item: _From, prepare: Callable[[_From], _To], device: torch.device) -> _To:
+    """Prepare an item in the model's stream, with all the memory that nobody uses."""
+    torch.cuda.empty_cache()
+    try:
+        return prepare(item)
+    except torch.OutOfMemoryError as error:
+        raise DeviceError(
+            f"{device}: the frames of one sample do not fit into the memory that is free; end what else runs there, "
+            "take smaller batches, or use the CPU"
+        ) from error
 
 
 def _tensors(value: object) -> list[Tensor]:

@@ -33,7 +33,9 @@ def prepare(pixels: Tensor, protocol: Protocol, planar: Planar | None = None) ->
 def normalise(pixels: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
     """Return (..., 3, H, W) pixels between 0 and 1 less `mean`, then divided by `std`, per channel, in place."""
     means, stds = (
-        torch.tensor(values, dtype=pixels.dtype, device=pixels.device).view(3, 1, 1) for values in (mean, std)
+        # the CPU need not wait for a GPU that has other work
+        torch.tensor(values, dtype=pixels.dtype).view(3, 1, 1).to(pixels.device, non_blocking=True)
+        for values in (mean, std)
     )
     return pixels.sub_(means).div_(stds)
 

@@ -157,6 +157,7 @@ def average_activations(logits: Tensor, activation: Activation) -> Tensor:
     positions = logits.shape[1]
     if positions == 1:
         return logits[:, 0]
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))  # under autocast it is half precision
     if activation == "softmax":
         return torch.logsumexp(F.log_softmax(logits, dim=2), dim=1) - math.log(positions)
     return torch.logsumexp(F.logsigmoid(logits), dim=1) - torch.logsumexp(F.logsigmoid(-logits), dim=1)
