@@ -5,17 +5,19 @@ from __future__ import annotations
 import ctypes
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import torch
 
-# Parameters of glibc's mallopt(3), and what they have by themselves once large blocks have been freed.
-_TRIM_THRESHOLD, _MMAP_MAX = -1, -4
-_NEVER, _TRIM_DEFAULT = -1, 64 * 1024**2
-_NONE, _MMAP_DEFAULT = 0, 65536
+# Parameters of glibc's mallopt(3).
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX = -1, -3, -4
+_KEEPING = {_MMAP_MAX: 0, _TRIM_THRESHOLD: -1}
+# What they come to by themselves once large blocks have been freed; told anything, glibc leaves them as they are.
+_BY_ITSELF = {_MMAP_MAX: 65536, _MMAP_THRESHOLD: 32 * 1024**2, _TRIM_THRESHOLD: 64 * 1024**2}
+_OF_THE_USER = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "MALLOC_MMAP_MAX_", "GLIBC_TUNABLES")
 
 _lock = threading.Lock()
 _inside = 0
@@ -29,7 +31,8 @@ def kept_memory(device: torch.device) -> Iterator[None]:
     asked for again. On two cores, one view, in float32, networks' inference forms take without and with this: I3D 8x8
     0.77 and 0.65 s, C2D 8x8 0.88 and 0.78, Slow 8x8 0.93 and 0.85; SlowFast's layers are smaller, it gains little.
 
-    It holds for the whole process. With another C library, or for another device than a CPU, nothing is done.
+    It holds for the whole process. With another C library, for another device than a CPU, or where the environment says
+    how glibc shall do this, nothing is done.
     """
     library = _glibc() if device.type == "cpu" else None
     if library is None:
@@ -43,7 +46,9 @@ def kept_memory(device: torch.device) -> Iterator[None]:
 
 
 def _glibc() -> ctypes.CDLL | None:
-    """Return the C library of this process if it is glibc."""
+    """Return the C library of this process if it is glibc, and nobody else has told it what to keep."""
+    if any(name in os.environ for name in _OF_THE_USER):
+        return None
     try:
         return ctypes.CDLL(None) if os.confstr("CS_GNU_LIBC_VERSION") else None
     except (AttributeError, ValueError, OSError):  # Windows has no such question, and others do not know this one
@@ -55,8 +60,7 @@ def _enter(library: ctypes.CDLL) -> None:
     with _lock:
         _inside += 1
         if _inside == 1:
-            library.mallopt(_MMAP_MAX, _NONE)
-            library.mallopt(_TRIM_THRESHOLD, _NEVER)
+            _tell(library, _KEEPING)
 
 
 def _leave(library: ctypes.CDLL) -> None:
@@ -64,6 +68,10 @@ def _leave(library: ctypes.CDLL) -> None:
     with _lock:
         _inside -= 1
         if _inside == 0:
-            library.mallopt(_MMAP_MAX, _MMAP_DEFAULT)
-            library.mallopt(_TRIM_THRESHOLD, _TRIM_DEFAULT)
+            _tell(library, _BY_ITSELF)
             library.malloc_trim(ctypes.c_size_t(0))
+
+
+def _tell(library: ctypes.CDLL, settings: Mapping[int, int]) -> None:
+    for parameter, value in settings.items():
+        library.mallopt(parameter, value)
