@@ -64,8 +64,8 @@ def compare(name: str, size: int | None, matrix: int, turns: int) -> dict[str, o
         processes = {where: stack.enter_context(_process(name, size, matrix, kept=where == INSIDE)) for where in PLACES}
         facts = processes[OUTSIDE].submit(_facts).result()
         for turn in range(-1, turns):  # the first one does not count
-            for where, process in processes.items():
-                for form, took in process.submit(_turn, turn).result().items():
+            for where in PLACES if turn % 2 else reversed(PLACES):
+                for form, took in processes[where].submit(_turn, turn).result().items():
                     if turn >= 0:
                         seconds[f"{form}, {where}"].append(took)
     evaluated, called, written = (seconds[of] for of in (f"optimized, {INSIDE}", f"optimized, {OUTSIDE}", PLAIN))

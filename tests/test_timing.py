@@ -7,6 +7,7 @@ import msgspec
 import pytest
 import torch
 from torch import nn
+from tqdm import tqdm
 
 import videohub
 from tests.test_architecture import PARAMETERS
@@ -48,8 +49,8 @@ def test_what_is_told_belongs_together():
     assert found.turns >= 3
     assert found.seconds.least <= found.seconds.median <= found.seconds.most
     assert found.views_per_second.most == pytest.approx(1 / found.seconds.least)
-    assert found.views_per_video == 9
-    assert found.seconds_per_video == pytest.approx(9 * found.seconds.median)
+    assert (found.sample, found.views_per_sample) == ("video", 9)
+    assert found.seconds_per_sample == pytest.approx(9 * found.seconds.median)
     fastest = found.multiply_adds / found.seconds.least / 1e9
     assert fastest / found.product.most <= found.share_of_product.most <= fastest / found.product.least
     assert found.memory is None
@@ -90,13 +91,13 @@ def test_the_network_gets_as_many_views_as_were_asked_for(watching):
 def test_without_a_number_it_gets_as_many_as_an_evaluation_takes(watching):
     found = videohub.speed("slowfast_motions", seconds=0.01)
     assert found.batch == 32  # 2**21 values would be 42 of these views; a CPU takes 32 at most
-    assert {shape for shape, _ in watching.seen} == {(found.batch, *found.view)}
+    assert {shape for shape, _ in watching.seen} == {(found.batch, *found.view)}  # a first, lone view is made up to it
 
 
 def test_a_detector_sees_a_whole_frame_and_a_box_in_the_middle_of_it(watching):
     found = videohub.speed(small("slow_r50_4x16_ava22", short_side=48), seconds=0.01)
     assert found.view == (3, 4, 48, 64)
-    assert (found.boxes, found.batch) == (1, 1)
+    assert (found.boxes, found.batch, found.sample) == (1, 1, "key frame")
     assert watching.seen[0] == ((1, 3, 4, 48, 64), [[0, 16, 12, 48, 36]])
     assert found.multiply_adds == timing.multiply_adds(registry.record("slow_r50_4x16_ava22"), (3, 4, 48, 64)) > 1e9
 
@@ -122,7 +123,48 @@ def test_seconds_are_those_of_one_view(monkeypatch):
     assert found.product.median == pytest.approx(2048**3 / 0.05 / 1e9)
     assert found.share_of_product.median == pytest.approx(found.multiply_adds / 0.2 / (2048**3 / 0.05))
     assert score.times == [1, 1, 1, 1]  # a first one, and three turns
-    assert multiply.times == [1, 4, 4, 4]  # each turn takes 0.2 s
+    assert multiply.times == [1, 1, 4, 4, 4]  # each turn takes 0.2 s
+
+
+def test_a_first_product_does_not_say_how_many_make_a_turn():
+    given = iter([9.0, *[0.01] * 9])  # the first is slow
+    asked = []
+
+    def multiply(times=1):
+        asked.append(times)
+        return next(given)
+
+    with tqdm(disable=True) as bar:
+        timing._in_turns(lambda times=1: 0.05, multiply, 1e-9, bar)
+    assert asked == [1, 1, 20, 20, 20]
+
+
+def test_the_batch_is_the_one_that_an_evaluation_comes_to():
+    class Shrinking:
+        """Come from 8 views to 3 in the first batch that is full, as where a GPU's memory runs out."""
+
+        def __init__(self):
+            self.sizes, self.seen = {}, []
+
+        def scored(self, given):
+            ((_, views),) = given
+            self.seen.append(len(views))
+            self.sizes[views.shape[1:]] = 8 if len(views) == 1 else 3
+            yield None
+
+    batches = Shrinking()
+    views = timing._settled(batches, registry.record("slowfast_motions"), torch.device("cpu"))
+    assert (len(views), batches.seen) == (3, [1, 8, 3])
+
+
+@pytest.mark.parametrize(("bf16", "dtype"), [(2.0, torch.float32), (0.5, torch.bfloat16)])
+def test_the_limit_is_a_product_that_the_cpu_does_not_imitate(monkeypatch, bf16, dtype):
+    took = iter([1.0] * 3 + [bf16] * 3)
+    monkeypatch.setattr(timing, "_Timed", lambda action, device: lambda: next(took))
+    seen = []
+    monkeypatch.setattr(torch, "mm", lambda a, b, out: seen.append(a.dtype))
+    timing._product("bf16", torch.device("cpu"))(2)
+    assert seen == [dtype] * 2
 
 
 def test_nothing_is_fetched_or_kept(monkeypatch, tmp_path):
@@ -134,7 +176,8 @@ def test_nothing_is_fetched_or_kept(monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("settings", "error", "told"),
     [
-        ({"seconds": 0}, UsageError, "seconds: found 0, expected more than 0"),
+        ({"seconds": 0}, UsageError, "seconds: found 0, expected a number above 0"),
+        ({"seconds": float("inf")}, UsageError, "seconds: found inf"),
         ({"batch": 0}, UsageError, "batch: found 0"),
         ({"precision": "int8"}, UsageError, "precision: found 'int8'"),
         ({"precision": "fp16"}, DeviceError, "CPUs do not compute networks in fp16"),

@@ -6,11 +6,14 @@ import math
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any, Literal
 
 import msgspec
 import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
+from tqdm import tqdm
 
 from videohub import building, registry
 from videohub.benchmark.arithmetic import AUTO, Precision, arithmetic, possible
@@ -25,6 +28,7 @@ from videohub.registry.schema import Record
 _FEWEST_TURNS = 3
 _TURN_S = 0.2  # at least, so that what else happens in a turn weighs little
 _SIDE = {"cpu": 2048, "cuda": 8192}  # of the matrices: large enough that a larger product is no faster
+_SAMPLES: dict[str, Literal["video", "picture", "key frame"]] = {"image": "picture"}  # by a protocol's decoder
 _UNDER = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -53,8 +57,9 @@ class Speed(msgspec.Struct, frozen=True, kw_only=True):
     multiply_adds: int  # of a view
     seconds: Spread  # a view
     views_per_second: Spread
-    views_per_video: int
-    seconds_per_video: float
+    sample: Literal["video", "picture", "key frame"]  # what is scored at once
+    views_per_sample: int
+    seconds_per_sample: float
     product: Spread  # the limit, in 10^9 multiply-adds a second
     share_of_product: Spread
     memory: int | None  # that the network and a batch need of a GPU at most, in bytes
@@ -71,8 +76,8 @@ def speed(
 ) -> Speed:
     """Time a record's network as an evaluation runs it, on frames of noise and with random weights: nothing is fetched.
 
-    The network is in its inference form, views are cut out of frames and go through it in batches; decoding stands
-    apart, in processes of its own. A first batch does not count.
+    The network is in its inference form, views are cut out of frames and go through it in batches. Decoding and
+    preparing frames are not part of it. First batches do not count.
 
     Args:
         name: A record, its id or its upstream name.
@@ -83,19 +88,20 @@ def speed(
     Raises: UnknownNameError; UsageError if an argument is out of its range; DeviceError if the device cannot do it.
     """
     record = registry.record(name)
-    if seconds <= 0:
-        raise UsageError(f"seconds: found {seconds}, expected more than 0")
+    if not 0 < seconds < math.inf:
+        raise UsageError(f"seconds: found {seconds}, expected a number above 0")
     where = torch.device(usable(device))
     chosen = possible(("fp16" if where.type == "cuda" else "fp32") if precision == AUTO else precision, where)
     model = optimize(building.build(record).to(where))
     batches = Batches(model, record.protocol, chosen, size=batch)
     with kept_memory(where):
-        at_once = _settled(batches, _noise(record, 1, where))
-        views = _noise(record, at_once, where)
-        score = _Timed(lambda: _exhaust(batches.scored([(None, views)])), where)
+        views = _settled(batches, record, where)
+        at_once = len(views)
+        score = _Timed(lambda times: _exhaust(batches.scored([(None, views)] * times)), where)
         memory = _peak_memory(score, where)
         multiply = _Timed(_product(chosen, where), where)
-        took, products = _in_turns(score, multiply, seconds)
+        with tqdm(desc=record.name, unit="turn", leave=False, disable=None) as bar:
+            took, products = _in_turns(score, multiply, seconds, bar)
     shape = views.shape[1:]
     each = [one / at_once for one in took]
     work = multiply_adds(record, shape)
@@ -112,8 +118,9 @@ def speed(
         multiply_adds=work,
         seconds=_spread(each),
         views_per_second=_spread([1 / one for one in each]),
-        views_per_video=record.protocol.clips * record.protocol.crops,
-        seconds_per_video=statistics.median(each) * record.protocol.clips * record.protocol.crops,
+        sample=_SAMPLES.get(record.protocol.decoder, "video") if views.boxes is None else "key frame",
+        views_per_sample=record.protocol.clips * record.protocol.crops,
+        seconds_per_sample=statistics.median(each) * record.protocol.clips * record.protocol.crops,
         product=_spread([one / 1e9 for one in limit]),
         share_of_product=_spread([work / one / most for one, most in zip(each, limit, strict=True)]),
         memory=memory,
@@ -137,17 +144,16 @@ def multiply_adds(record: Record, view: Sequence[int]) -> int:
 
 
 class _Timed:
-    """An action on a device, and how long it takes until the device has done it."""
+    """An action that can be asked for several times over, and how long it takes until its device has done it."""
 
-    def __init__(self, action: Callable[[], object], device: torch.device) -> None:
+    def __init__(self, action: Callable[[int], object], device: torch.device) -> None:
         self._action, self._device = action, device
 
     def __call__(self, times: int = 1) -> float:
         """Return the seconds of one time out of several."""
         self._wait()
         start = time.perf_counter()
-        for _ in range(times):
-            self._action()
+        self._action(times)
         self._wait()
         return (time.perf_counter() - start) / times
 
@@ -156,15 +162,17 @@ class _Timed:
             torch.cuda.synchronize(self._device)
 
 
-def _in_turns(score: _Timed, multiply: _Timed, seconds: float) -> tuple[list[float], list[float]]:
+def _in_turns(score: _Timed, multiply: _Timed, seconds: float, bar: tqdm[Any]) -> tuple[list[float], list[float]]:
     """Return what a batch and a product took in each turn, until the time is up."""
-    times = [max(1, math.ceil(_TURN_S / each())) for each in (score, multiply)]  # a first time, which does not count
+    multiply()  # a first time is slower
+    times = [max(1, math.ceil(_TURN_S / each())) for each in (score, multiply)]
     took: list[float] = []
     products: list[float] = []
     end = time.perf_counter() + seconds
     while len(took) < _FEWEST_TURNS or time.perf_counter() < end:
         took.append(score(times[0]))
         products.append(multiply(times[1]))
+        bar.update()
     return took, products
 
 
@@ -177,10 +185,15 @@ def _peak_memory(score: _Timed, device: torch.device) -> int | None:
     return torch.cuda.max_memory_allocated(device)
 
 
-def _settled(batches: Batches, view: Views) -> int:
-    """Score a view, whereupon a GPU's batch size is known, and return the batch size."""
-    _exhaust(batches.scored([(None, view)]))
-    return batches.sizes[view.shape[1:]]
+def _settled(batches: Batches, record: Record, device: torch.device) -> Views:
+    """Return a batch of views of the size that an evaluation comes to, after they were scored once."""
+    views = _noise(record, 1, device)
+    while True:
+        _exhaust(batches.scored([(None, views)]))
+        size = batches.sizes[views.shape[1:]]
+        if size == len(views):
+            return views
+        views = _noise(record, size, device)
 
 
 def _exhaust(scored: Iterator[object]) -> None:
@@ -193,6 +206,8 @@ def _noise(record: Record, count: int, device: torch.device) -> Views:
     protocol, clip = record.protocol, record.clip
     size = (protocol.crop or protocol.short_side, protocol.crop or round(protocol.short_side * 4 / 3))
     frames = torch.randn(clip.frames, 3, *size, generator=torch.Generator().manual_seed(0)).to(device)
+    if device.type == "cuda":
+        frames = frames.contiguous(memory_format=torch.channels_last)  # as they are prepared there
     rows = torch.arange(clip.frames).expand(count, -1)
     boxes = None
     if protocol.metric == "ava_map":
@@ -201,17 +216,34 @@ def _noise(record: Record, count: int, device: torch.device) -> Views:
     return Views(frames, rows.to(device), [(0, 0)], size, pts=rows, decode_positions=rows, boxes=boxes)
 
 
-def _product(precision: Precision, device: torch.device) -> Callable[[], Tensor]:
-    """Return what multiplies two square matrices in a precision."""
-    side = _SIDE[device.type]
-    matrix = torch.randn(side, side, device=device, dtype=_UNDER.get(precision, torch.float32))
+def _product(precision: Precision, device: torch.device) -> Callable[[int], None]:
+    """Return what multiplies two square matrices in a precision, or in float32 where a CPU only imitates that."""
+    side, dtype = _SIDE[device.type], _UNDER.get(precision, torch.float32)
+    if device.type == "cpu" and dtype != torch.float32 and _imitated(dtype):
+        dtype = torch.float32
+    matrix = torch.randn(side, side, device=device, dtype=dtype)
     out = torch.empty_like(matrix)
 
-    def multiply() -> Tensor:
+    def multiply(times: int) -> None:
         with torch.inference_mode(), arithmetic("tf32" if precision == "tf32" else "fp32", device):
-            return torch.mm(matrix, matrix, out=out)
+            _multiply(matrix, out, times)
 
     return multiply
+
+
+def _multiply(matrix: Tensor, out: Tensor, times: int) -> None:
+    for _ in range(times):
+        torch.mm(matrix, matrix, out=out)
+
+
+def _imitated(dtype: torch.dtype) -> bool:
+    """Return whether this CPU takes longer for products in a type than in float32: a small one tells."""
+    took = {}
+    for each in (torch.float32, dtype):
+        matrix = torch.ones(256, 256, dtype=each)
+        multiply = _Timed(partial(_multiply, matrix, torch.empty_like(matrix)), matrix.device)
+        took[each] = min(multiply() for _ in range(3))
+    return took[dtype] > took[torch.float32]
 
 
 def _told(device: torch.device) -> str:

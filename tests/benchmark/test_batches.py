@@ -88,7 +88,9 @@ def test_scores_are_the_network_s_probabilities():
 # What torch says where a GPU's memory does not suffice: its allocator, cuBLAS, and cuDNN.
 LACKS = (
     torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB\nmore of it"),
+    RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported"),
     RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    RuntimeError("CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate(handle)`"),
     RuntimeError("GET was unable to find an engine to execute this computation"),
 )
 
@@ -146,7 +148,7 @@ def test_a_video_is_handed_out_as_soon_as_its_views_are_known():
         assert taken[-1] == name
 
 
-@pytest.mark.parametrize("lack", LACKS, ids=["torch", "cuBLAS", "cuDNN"])
+@pytest.mark.parametrize("lack", LACKS, ids=["torch", "CUDA", "cuBLAS", "cuBLAS at its start", "cuDNN"])
 def test_memory_that_runs_out_halves_the_batch_and_loses_nothing(lack):
     model = Counting(room=3, lack=lack)
     videos = {name: video(name, frames=2, clips=clips) for name, clips in [("a", 3), ("b", 1), ("c", 2)]}
@@ -164,7 +166,7 @@ def test_what_is_no_lack_of_memory_is_not_tried_again():
     assert model.batches == [4]
 
 
-@pytest.mark.parametrize("lack", LACKS, ids=["torch", "cuBLAS", "cuDNN"])
+@pytest.mark.parametrize("lack", LACKS, ids=["torch", "CUDA", "cuBLAS", "cuBLAS at its start", "cuDNN"])
 def test_the_views_of_one_video_halve_likewise(lack):
     model, views = Counting(room=3, lack=lack), video("a", frames=2, clips=4)
     parts = list(view_scores(model, views, protocol()))
@@ -172,6 +174,11 @@ def test_the_views_of_one_video_halve_likewise(lack):
     assert torch.equal(torch.cat(parts), next(view_scores(Counting(), views, protocol())))
     with pytest.raises(DeviceError, match="one view of 3 x 2 x 48 x 48 values does not fit"):
         list(view_scores(Counting(room=0, lack=lack), views, protocol()))
+
+
+def test_too_many_views_for_a_cpu_are_told_and_not_made_fewer():
+    with pytest.raises(DeviceError, match="cpu: 100000000000 views at once do not fit into the memory; take fewer"):
+        scores(Counting(), {"a": video("a", frames=2)}, size=100_000_000_000)
 
 
 def test_a_view_that_does_not_fit_alone_ends_the_run():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from contextlib import contextmanager
 from types import SimpleNamespace
 
@@ -97,11 +98,14 @@ def test_a_fault_in_the_thread_comes_out_in_its_turn(cuda):
 
 
 def test_what_finds_no_memory_beside_the_model_is_tried_again_in_its_turn(cuda):
-    tried = []
+    tried, held = [], []
 
     def prepare(item):
         tried.append((item, threading.current_thread() is threading.main_thread()))
+        assert not any(each() is not None for each in held)  # the first attempt holds no memory any more
         if item == 1 and tried.count((1, True)) == 0:
+            frames = torch.zeros(1)
+            held.append(weakref.ref(frames))
             raise torch.OutOfMemoryError("CUDA out of memory")
         return 10 * item
 
@@ -112,7 +116,7 @@ def test_what_finds_no_memory_beside_the_model_is_tried_again_in_its_turn(cuda):
 
 def test_a_sample_that_does_not_fit_alone_is_told(cuda):
     def prepare(item):
-        raise torch.OutOfMemoryError("CUDA out of memory")
+        raise RuntimeError("CUDA error: out of memory")
 
     with pytest.raises(DeviceError, match="cuda: the frames of one sample do not fit"):
         next(prepared([(0, 0)], prepare, GPU))

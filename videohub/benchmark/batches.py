@@ -46,7 +46,7 @@ def fitting(free: int, for_trial: int) -> int:
 
 def ran_out(error: RuntimeError) -> bool:
     """Return whether a GPU lacked memory, for which cuDNN and cuBLAS have words of their own."""
-    lacks = ("ALLOC_FAILED", "unable to find an engine")
+    lacks = ("CUDA error: out of memory", "ALLOC_FAILED", "CUBLAS_STATUS_NOT_INITIALIZED", "unable to find an engine")
     return isinstance(error, torch.OutOfMemoryError) or any(each in str(error) for each in lacks)
 
 
@@ -188,6 +188,10 @@ class Batches:
         except RuntimeError as error:
             if ran_out(error):
                 return str(error)  # the error itself would keep memory in use
+            if "can't allocate memory" in str(error):  # on a CPU, where the number of views decides the bits
+                raise DeviceError(
+                    f"{self._device}: {size} views at once do not fit into the memory; take fewer"
+                ) from error
             raise
 
     def _begin(self, rows: list[_Row], size: int) -> _Begun:

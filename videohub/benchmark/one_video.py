@@ -41,26 +41,28 @@ def view_scores(model: nn.Module, views: Views, protocol: Protocol) -> Iterator[
     with kept_memory(device):
         done = 0
         while done < len(views):
-            batch = _batch(views, range(done, min(done + some, len(views))))
-            try:
-                found = probabilities(model, batch, None, protocol, "fp32").cpu()
-            except RuntimeError as error:
-                if not ran_out(error):
-                    raise
-                some = halved(len(batch), views.shape[1:], device, str(error))
-                continue
-            yield found
-            done += len(found)
+            numbers = range(done, min(done + some, len(views)))
+            found = _attempt(model, views, numbers, protocol)
+            if isinstance(found, str):
+                some = halved(len(numbers), views.shape[1:], device, found)
+            else:
+                yield found
+                done += len(found)
 
 
-def _batch(views: Views, numbers: Sequence[int]) -> Tensor:
-    """Return some of a video's views, together and where its frames are."""
-    batch = torch.empty(
-        (len(numbers), *views.shape[1:]), device=views.frames.device, memory_format=torch.channels_last_3d
-    )
-    for row, number in zip(batch, numbers, strict=True):
-        views.write(number, row)
-    return batch
+def _attempt(model: nn.Module, views: Views, numbers: Sequence[int], protocol: Protocol) -> Tensor | str:
+    """Return the probabilities of some views; if they do not fit into a GPU's memory, what torch said."""
+    try:
+        batch = torch.empty(
+            (len(numbers), *views.shape[1:]), device=views.frames.device, memory_format=torch.channels_last_3d
+        )
+        for row, number in zip(batch, numbers, strict=True):
+            views.write(number, row)
+        return probabilities(model, batch, None, protocol, "fp32").cpu()
+    except RuntimeError as error:
+        if ran_out(error):
+            return str(error)
+        raise
 
 
 def score_video(model: nn.Module, views: Views, protocol: Protocol) -> Tensor:

@@ -11,6 +11,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from videohub.benchmark.batches import ran_out
 from videohub.data.views import Views
 from videohub.errors import DeviceError
 
@@ -39,21 +40,23 @@ def prepared(
     # its many small kernels go before what the model has waiting, else they would hardly get through
     beside = torch.cuda.Stream(device, priority=-1)  # type: ignore[no-untyped-call]
 
-    def make(item: _From) -> tuple[_To, torch.cuda.Event]:
+    def make(item: _From) -> tuple[_To, torch.cuda.Event] | None:
         with torch.cuda.device(device), torch.cuda.stream(beside):
-            return prepare(item), beside.record_event()
+            try:
+                return prepare(item), beside.record_event()
+            except RuntimeError as error:
+                if not ran_out(error):
+                    raise
+        return None  # and not the error, which would keep in use what memory was had
 
-    def taken(key: _Key, item: _From, made: Future[tuple[_To, torch.cuda.Event]]) -> tuple[_Key, _To]:
-        try:
-            return key, _taken_over(*made.result(), device)
-        except torch.OutOfMemoryError:
-            pass  # only there is the traceback gone, and what it holds
-        return key, _made_alone(item, prepare, device)
+    def taken(key: _Key, item: _From, made: Future[tuple[_To, torch.cuda.Event] | None]) -> tuple[_Key, _To]:
+        found = made.result()
+        return key, _made_alone(item, prepare, device) if found is None else _taken_over(*found, device)
 
     with ExitStack() as stack:
         thread = ThreadPoolExecutor(1, thread_name_prefix="videohub-preparing")
         stack.callback(thread.shutdown, wait=True, cancel_futures=True)
-        ahead: deque[tuple[_Key, _From, Future[tuple[_To, torch.cuda.Event]]]] = deque()
+        ahead: deque[tuple[_Key, _From, Future[tuple[_To, torch.cuda.Event] | None]]] = deque()
         for key, item in given:
             ahead.append((key, item, thread.submit(make, item)))
             if len(ahead) > _AHEAD:
@@ -76,7 +79,9 @@ def _made_alone(item: _From, prepare: Callable[[_From], _To], device: torch.devi
     torch.cuda.empty_cache()
     try:
         return prepare(item)
-    except torch.OutOfMemoryError as error:
+    except RuntimeError as error:
+        if not ran_out(error):
+            raise
         raise DeviceError(
             f"{device}: the frames of one sample do not fit into the memory that is free; end what else runs there, "
             "take smaller batches, or use the CPU"

@@ -32,8 +32,8 @@ def _facts(speed: Speed) -> Iterator[tuple[str, str]]:
     yield "work", f"{speed.multiply_adds / 1e9:.2f} G multiply-adds a view, as published tables count"
     yield "speed", f"{_told(speed.views_per_second)} views a second, {speed.batch} at once, {speed.turns} turns"
     yield "a view", f"{_told(speed.seconds)} s"
-    views = "1 view" if speed.views_per_video == 1 else f"{speed.views_per_video} views"
-    yield "a video", f"{speed.seconds_per_video:.3g} s, {views}, without decoding"
+    views = "1 view" if speed.views_per_sample == 1 else f"{speed.views_per_sample} views"
+    yield f"a {speed.sample}", f"{speed.seconds_per_sample:.3g} s, {views}, without decoding and preparing its frames"
     yield (
         "limit",
         f"{100 * speed.share_of_product.median:.0f} % of the speed of a matrix product, which does "
