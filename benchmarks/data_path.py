@@ -169,8 +169,8 @@ def _decode(path: Path, recipe: Recipe, decoder: Decoder) -> Decoded:
 def views_per_second(path: Path, recipe: Recipe, turns: int) -> dict[str, object]:
     """Return how many views a second of one video can be had from either decoder, and with one decode for each view.
 
-    Everything in one thread. Theirs has a process of its own, as any program has it, and then this one, where freed memory
-    is kept as in an evaluation. Raises: SystemExit if the two ways do not give the same views.
+    Everything in one thread. Theirs has a process of its own, as any program has it, and then this one, where freed
+    memory stays as in an evaluation. Raises: SystemExit if the two ways do not give the same views.
     """
     count = recipe.protocol.clips * recipe.protocol.crops
     lender = Lender()  # as a decoder process has one
