@@ -12,13 +12,12 @@ videohub is not installed: `PYTHONPATH=. python benchmarks/gpu.py`, in its folde
 from __future__ import annotations
 
 import argparse
-import faulthandler
 import itertools
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +27,7 @@ import making_videos
 import measuring
 import torch
 import watching
+from budgeting import Budget, Part, ended_after, run_parts
 from soak import decoders, resident, slopes
 from torch import Tensor, nn
 
@@ -60,26 +60,6 @@ class Scale:
     precisions: tuple[str, ...]
 
 
-class Budget:
-    """Seconds that everything together may take."""
-
-    def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock, self._end = clock, clock() + seconds
-
-    def left(self) -> float:
-        """Return the seconds that are left."""
-        return self._end - self._clock()
-
-
-@dataclass(frozen=True)
-class Part:
-    """A part of the benchmark: what is only begun if so many seconds are left."""
-
-    name: str
-    needs_s: float
-    run: Callable[[], Mapping[str, Any]]
-
-
 def main() -> None:
     """Run everything and write the results."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -104,36 +84,6 @@ def main() -> None:
         bench = Bench(scale, device, paths, arguments.out.with_name("gpu_profile.txt"), budget)
         run_parts(bench.parts(), budget, results, lambda: measuring.write(arguments.out, results))
     measuring.publish(arguments.out, results)
-
-
-def run_parts(
-    parts: Sequence[Part], budget: Budget, results: dict[str, Any], keep: Callable[[], None] = lambda: None
-) -> None:
-    """Run parts in turn into `results`, and call `keep` after each; one without time, or that fails, says so there."""
-    keep()
-    for part in parts:
-        left = budget.left()
-        if left < part.needs_s:
-            results[part.name] = {"skipped": f"{left:.0f} s of the budget were left, and it needs {part.needs_s:.0f}"}
-            keep()
-            continue
-        print(f"{part.name} ({left:.0f} s are left)", flush=True)
-        try:
-            found = dict(part.run())
-        except Exception as error:  # whatever one part meets, the others shall have their figures
-            found = {"failed": f"{type(error).__name__}: {error}"}
-        results[part.name] = {**found, "seconds taken": round(left - budget.left(), 1)}
-        keep()
-
-
-@contextmanager
-def ended_after(seconds: float) -> Iterator[None]:
-    """End this process if it is still here after so long: a GPU or its driver may hang, and no budget ends that."""
-    faulthandler.dump_traceback_later(seconds, exit=True)
-    try:
-        yield
-    finally:
-        faulthandler.cancel_dump_traceback_later()
 
 
 def device_facts(device: torch.device) -> dict[str, object]:

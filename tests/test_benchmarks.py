@@ -120,7 +120,7 @@ def test_forward_ratios_are_of_what_was_timed():
 
 
 def test_a_part_without_time_is_skipped_and_one_that_fails_costs_no_other():
-    from gpu import Budget, Part, run_parts
+    from budgeting import Budget, Part, run_parts
 
     now = [0.0]
 
@@ -156,7 +156,7 @@ def test_a_program_that_will_not_end_is_ended():
 
 def test_the_gpu_benchmark_ends_itself_where_it_hangs():
     paths = {**os.environ, "PYTHONPATH": str(BENCHMARKS.parent)}
-    script = "import time, gpu\nwith gpu.ended_after(0.5):\n    time.sleep(60)"
+    script = "import time, budgeting\nwith budgeting.ended_after(0.5):\n    time.sleep(60)"
     ended = subprocess.run([sys.executable, "-c", script], cwd=BENCHMARKS, env=paths, capture_output=True, text=True,
                            timeout=120)  # fmt: skip
     assert ended.returncode == 1
@@ -166,12 +166,12 @@ def test_the_gpu_benchmark_ends_itself_where_it_hangs():
 def test_a_run_that_ends_in_time_is_left_alone(monkeypatch):
     import faulthandler
 
-    import gpu
+    import budgeting
 
     told = []
     monkeypatch.setattr(faulthandler, "dump_traceback_later", lambda *given, **how: told.append("later"))
     monkeypatch.setattr(faulthandler, "cancel_dump_traceback_later", lambda: told.append("never mind"))
-    with pytest.raises(KeyError), gpu.ended_after(1):
+    with pytest.raises(KeyError), budgeting.ended_after(1):
         raise KeyError
     assert told == ["later", "never mind"]
 
