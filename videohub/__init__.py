@@ -14,16 +14,19 @@ if TYPE_CHECKING:
     from videohub.registry import list_models, record
     from videohub.reporting.report import Report
     from videohub.timing import Speed, speed
+    from videohub.verification.evaluating import Evaluated, evaluate
     from videohub.verification.verifying import verify, verify_together
     from videohub.weights import fetch
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Evaluated",
     "Prediction",
     "Report",
     "Speed",
     "build",
+    "evaluate",
     "fetch",
     "inflate",
     "list_models",
@@ -38,10 +41,12 @@ __all__ = [
 ]
 
 _HOME = {
+    "Evaluated": "videohub.verification.evaluating",
     "Prediction": "videohub.prediction",
     "Report": "videohub.reporting.report",
     "Speed": "videohub.timing",
     "build": "videohub.building",
+    "evaluate": "videohub.verification.evaluating",
     "fetch": "videohub.weights",
     "inflate": "videohub.loading",
     "list_models": "videohub.registry",

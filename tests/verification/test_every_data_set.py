@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -15,6 +16,7 @@ from videohub import metrics, runs
 from videohub.data import sets
 from videohub.data.decoded import decode
 from videohub.data.views import views_of
+from videohub.verification.evaluating import evaluate
 from videohub.verification.verifying import verify
 
 
@@ -23,6 +25,11 @@ def written(name, folder):
     extra = (videohub.record(name),) if name == "tiny_ava" else ()
     data, options = datasets.WRITE[name](folder / "data", *extra)
     return data, options
+
+
+def unpublished(name):
+    """A record like one of one's own: nobody has published a number for it."""
+    return msgspec.structs.replace(videohub.record(name), published=None)
 
 
 @torch.no_grad()
@@ -64,6 +71,10 @@ def test_an_accuracy_counts_the_videos_whose_class_has_the_largest_sum(zoo, tmp_
     ]
     assert report.comparisons[0].metric == "top-1"
     assert report.comparisons[0].recomputed == pytest.approx(100 * np.mean(right))
+    found = evaluate(unpublished(name), data, workers=0, **options)
+    assert [number.metric for number in found.numbers] == ["top-1", "top-5"]
+    assert found.numbers[0].value == pytest.approx(100 * np.mean(right))
+    assert found.numbers[0].interval == pytest.approx(metrics.wilson_interval(sum(right), len(right)))
 
 
 def test_charades_takes_the_maximum_over_views_and_averages_over_classes(zoo, tmp_path):
@@ -80,6 +91,9 @@ def test_charades_takes_the_maximum_over_views_and_averages_over_classes(zoo, tm
             precisions.append(sum(found) / sum(hits))
     assert len(precisions) == 5  # classes 0 to 3, one a video, and 5
     assert report.comparisons[0].recomputed == pytest.approx(100 * np.mean(precisions))
+    (number,) = evaluate(unpublished("tiny_charades"), data, workers=0, **options).numbers
+    assert (number.metric, number.value) == ("mAP", pytest.approx(100 * np.mean(precisions)))
+    assert number.interval[0] <= number.value <= number.interval[1]
 
 
 def test_ava_is_judged_as_its_csv_files_would_be(zoo, tmp_path):
@@ -98,6 +112,8 @@ def test_ava_is_judged_as_its_csv_files_would_be(zoo, tmp_path):
     expected = metrics.ava_map(lists / detection.ground_truth, tmp_path / "detections.csv",
                                label_map=lists / detection.label_map)  # fmt: skip
     assert report.comparisons[0].recomputed == pytest.approx(100 * expected.map)
+    (number,) = evaluate(unpublished("tiny_ava"), data, workers=0, **options).numbers
+    assert (number.metric, number.value) == ("mAP", pytest.approx(100 * expected.map))
     assert {entry.name for entry in report.classes} == {"sit", "stand", "watch (a person)"}
 
 

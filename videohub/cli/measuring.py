@@ -9,25 +9,34 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from videohub.cli.options import PRECISIONS, print_json, with_checkpoint, with_device, with_json
+from videohub.cli.options import (
+    PRECISIONS,
+    print_json,
+    with_checkpoint,
+    with_decoder,
+    with_device,
+    with_json,
+    with_root,
+    with_sample,
+    with_seed,
+    with_workers,
+)
 
 if TYPE_CHECKING:
     from videohub.reporting.report import Report
 
 _VERDICTS = {"consistent": 0, "inconsistent": 1, "insufficient data": 3}
 _WORST_FIRST = ("inconsistent", "insufficient data")
-_DECODERS = ("fast", "exact")  # those of videohub.data.decoded, which is not imported for a --help
 
 _with_data = click.option(
     "--data", required=True, type=click.Path(path_type=Path), help="The data set's list, or the folder of its lists."
 )
-_with_root = click.option("--root", type=click.Path(path_type=Path), help="Folder that the lists' paths start from.")
 
 
 @click.command()
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @_with_data
-@_with_root
+@with_root
 @with_checkpoint
 @with_device
 @click.option(
@@ -37,21 +46,13 @@ _with_root = click.option("--root", type=click.Path(path_type=Path), help="Folde
 )
 @click.option("--clips", type=int, help="Clips a video; another number than the protocol's gives no verdict.")
 @click.option("--crops", type=int, help="Crops a clip: 1 or 3; likewise.")
-@click.option("--sample", type=int, metavar="N", help="Evaluate N videos, drawn so that each class keeps its share.")
+@with_sample
 @click.option("--until-decided", type=float, metavar="LEVEL", help="Stop once the verdict is settled, such as 0.95.")
-@click.option("--seed", default=0, show_default=True, help="Of the sample, or of the order until decided.")
+@with_seed
 @click.option("--shard", metavar="I/N", help="Evaluate only this part; `videohub report` joins them.")
 @click.option("--precision", default="auto", show_default=True, type=click.Choice(PRECISIONS))
-@click.option(
-    "--decoder",
-    default="fast",
-    show_default=True,
-    type=click.Choice(_DECODERS),
-    help="Both give the same pixels; exact makes them in the plainest way.",
-)
-@click.option(
-    "--workers", type=click.IntRange(min=0), help="Processes that decode.  [default: what the device can use]"
-)
+@with_decoder
+@with_workers
 @click.option("--batch", type=click.IntRange(min=1), help="Views at once.  [default: what the memory holds]")
 @click.option("--retry-failed", is_flag=True, help="Try again what could not be decoded before.")
 @with_json
@@ -69,9 +70,9 @@ def verify(
     """
     from videohub import registry
     from videohub.verification import sharding
-    from videohub.verification.measuring import Target, measure
+    from videohub.verification.measuring import Target
     from videohub.verification.settings import Settings
-    from videohub.verification.verifying import targets
+    from videohub.verification.verifying import score, targets
 
     if len(names) == 1:
         record = registry.record(names[0])
@@ -86,7 +87,7 @@ def verify(
     if sharding.speaks():
         folders = ", ".join(str(each.out) for each in wanted)
         click.echo(f"keeping the scores in {folders}; after an interruption the same command goes on", err=True)
-    measure(wanted, data, Settings(**settings))
+    score(wanted, data, Settings(**settings))
     sharding.wait_for_all()
     if not sharding.speaks():
         return
@@ -142,7 +143,7 @@ def data() -> None:
 @data.command()
 @click.argument("name")
 @_with_data
-@_with_root
+@with_root
 @click.option("--deep", is_flag=True, help="Also decode every video to its end.")
 @with_json
 def check(name: str, data: Path, root: Path | None, deep: bool, as_json: bool) -> None:

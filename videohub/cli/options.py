@@ -17,6 +17,21 @@ with_checkpoint = click.option(
     "--checkpoint", type=click.Path(path_type=Path), help="A local copy of the published file, instead of its URL."
 )
 with_device = click.option("--device", default="cpu", show_default=True, help='Where the model runs, such as "cuda".')
+with_root = click.option("--root", type=click.Path(path_type=Path), help="Folder that the lists' paths start from.")
+with_sample = click.option(
+    "--sample", type=int, metavar="N", help="Evaluate N videos, drawn so that each class keeps its share."
+)
+with_decoder = click.option(
+    "--decoder",
+    default="fast",
+    show_default=True,
+    type=click.Choice(("fast", "exact")),  # of videohub.data, which is not imported for a --help either
+    help="Both give the same pixels; exact makes them in the plainest way.",
+)
+with_workers = click.option(
+    "--workers", type=click.IntRange(min=0), help="Processes that decode.  [default: what the device can use]"
+)
+with_seed = click.option("--seed", default=0, show_default=True, help="Of the sample, or of the order until decided.")
 with_ignore = click.option(
     "--ignore", multiple=True, metavar="PATTERN", help="Published keys to leave aside knowingly."
 )

@@ -1,39 +1,84 @@
-"""The verb that takes the time: benchmark."""
+"""The verb that measures without judging: benchmark."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
-from videohub.cli.options import PRECISIONS, print_json, with_device, with_json
+from videohub.cli.options import (
+    PRECISIONS,
+    print_json,
+    with_checkpoint,
+    with_decoder,
+    with_device,
+    with_json,
+    with_root,
+    with_sample,
+    with_seed,
+    with_workers,
+)
+
+_OF_NOISE = ("seconds",)
+_OF_DATA = ("root", "checkpoint", "out", "clips", "crops", "sample", "seed", "decoder", "workers")
 
 
 @click.command()
 @click.argument("name")
+@click.option("--data", type=click.Path(path_type=Path), help="A data set's list, or the folder of its lists.")
+@with_root
+@with_checkpoint
 @with_device
+@click.option("--out", type=click.Path(path_type=Path), help="Folder of the run on DATA.  [default: nothing is kept]")
+@click.option("--clips", type=int, help="Clips a video, instead of the protocol's.")
+@click.option("--crops", type=int, help="Crops a clip: 1 or 3; likewise.")
+@with_sample
+@with_seed
 @click.option("--precision", default="auto", show_default=True, type=click.Choice(PRECISIONS))
+@with_decoder
+@with_workers
 @click.option("--batch", type=click.IntRange(min=1), help="Views at once.  [default: as many as verify takes]")
 @click.option(
     "--seconds",
     default=10.0,
     show_default=True,
     type=click.FloatRange(min=0, min_open=True),
-    help="How long to go on; three turns are taken in any case.",
+    help="Without DATA: how long to go on; three turns are taken in any case.",
 )
 @with_json
-def benchmark(name: str, as_json: bool, **settings: Any) -> None:
-    """Time the network of a record on frames of noise, beside the fastest that this machine could be.
+@click.pass_context
+def benchmark(context: click.Context, /, name: str, data: Path | None, as_json: bool, **settings: Any) -> None:
+    """Measure a network and judge nothing.
 
-    Nothing is fetched: the weights are random. Decoding and preparing frames are not part of it. A record of AVA sees
-    frames of 4:3 with one box.
+    With --data: its numbers on a data set, also where none was published, and how long that takes.
+
+    Without: its speed on frames of noise, beside the fastest that this machine could be. Nothing is fetched then, the
+    weights are random; decoding and preparing frames are not part of it; AVA's see frames of 4:3 with one box.
     """
-    from videohub.timing import speed
+    others = _OF_DATA if data is None else _OF_NOISE
+    if given := [other for other in others if context.get_parameter_source(other) is ParameterSource.COMMANDLINE]:
+        raise click.UsageError(f"--{given[0]}: " + ("found no --data, which it is about" if data is None else
+                                                    "is about frames of noise; leave out --data"))  # fmt: skip
+    wanted = {setting: value for setting, value in settings.items() if setting not in others}
+    if data is None:
+        from videohub.timing import speed
 
-    found = speed(name, **settings)
+        found: Any = speed(name, **wanted)
+    else:
+        from videohub.verification import sharding
+        from videohub.verification.evaluating import evaluate
+
+        found = evaluate(name, data, **wanted)
+        if not sharding.speaks():
+            return
     if as_json:
         print_json(found)
-    else:
-        from videohub.terminal.timing import print_speed
+        return
+    from videohub.terminal import timing
 
-        print_speed(found)
+    if data is None:
+        timing.print_speed(found)
+    else:
+        timing.print_evaluated(found)

@@ -52,6 +52,14 @@ def findings(joined: Joined, record: Record, names: Sequence[str]) -> Findings:
     )
 
 
+def hits(joined: Joined) -> dict[str, np.ndarray]:
+    """Return by metric which of the scored videos count as right, (N,); of fewer than five classes, top-1 alone."""
+    indexes = scored(joined)
+    places, _ = _read(joined, indexes, _labels(joined, indexes))
+    known = joined.identity.num_classes
+    return {metric: places[:, -1] < k for metric, k in _KS.items() if k <= known}
+
+
 def _labels(joined: Joined, indexes: Sequence[int]) -> np.ndarray:
     """Return the right class of each scored video, (N,)."""
     right = [joined.truth.classes[index] for index in indexes]

@@ -7,10 +7,16 @@ from collections.abc import Callable, Sequence
 
 from videohub.data.forms import DECODERS
 from videohub.data.labels import class_names
-from videohub.errors import DataError, UsageError
+from videohub.errors import UsageError
 from videohub.registry.schema import Record
 from videohub.reporting import accuracies, precisions
-from videohub.reporting.refusals import objections, refuse_another_record, refuse_unverifiable, remarks
+from videohub.reporting.refusals import (
+    objections,
+    refuse_another_record,
+    refuse_unscored,
+    refuse_unverifiable,
+    remarks,
+)
 from videohub.reporting.report import (
     SCHEMA_VERSION,
     Counts,
@@ -40,10 +46,9 @@ def build(joined: Joined, record: Record) -> Report:
     refuse_unverifiable(record)
     refuse_another_record(joined, record)
     assert record.published is not None, "refused before"
+    refuse_unscored(joined, record)
     identity, entries = joined.identity, joined.entries.values()
     failures = [Failure(entry.name, entry.failure) for entry in entries if entry.failure is not None]
-    if len(failures) == len(entries):
-        raise DataError(_nothing_scored(record, failures, joined))
     found = _findings(joined, record)
     verdict, reasons = _verdict(joined, record, found)
     seconds = sum(one.seconds for one in joined.made_by)
@@ -165,13 +170,6 @@ def _command(identity: Identity, record: Record) -> str:
     if identity.decoder != DECODERS[0]:
         parts.append(f"--decoder {identity.decoder}")
     return " ".join([*parts, f"--precision {identity.precision}"])
-
-
-def _nothing_scored(record: Record, failures: Sequence[Failure], joined: Joined) -> str:
-    if not failures:
-        return f"{record.name}: none of {len(joined.truth.names)} videos was looked at yet"
-    first = failures[0]
-    return f"{record.name}: none of {len(failures)} videos could be scored; the first, {first.name}: {first.reason}"
 
 
 def _versions(libraries: dict[str, str]) -> str:

@@ -39,18 +39,16 @@ def multilabel_findings(joined: Joined, record: Record, names: Sequence[str]) ->
         names: Of the classes, in the order of the outputs.
     """
     indexes = scored(joined)
-    labels = multilabel_truth(joined, indexes)
+    labels = _some_truth(joined, record, indexes)
     each_clip = _read(joined, indexes)
     scores = each_clip[-1]
-    if not labels.any():
-        raise DataError(f"{record.name}: none of the {len(indexes)} scored videos has any class")
-    curves = multilabel_curves(scores, labels)
+    found = multilabel_curves(scores, labels)
     missing = sorted(set(range(len(joined.truth.names))) - set(indexes))
     extremes = multilabel_extremes(scores, labels, multilabel_truth(joined, missing)) if missing else None
-    counts, each = labels.sum(axis=0).tolist(), curves.classes().tolist()
+    counts, each = labels.sum(axis=0).tolist(), found.classes().tolist()
     return Findings(
-        comparisons=[_comparison(joined, record, curves, extremes)],
-        classes=[_of_class(name, count, found) for name, count, found in zip(names, counts, each, strict=True)],
+        comparisons=[_comparison(joined, record, found, extremes)],
+        classes=[_of_class(name, count, value) for name, count, value in zip(names, counts, each, strict=True)],
         by_clips=[
             AtClips(number, {"mAP": 100 * multilabel_map(scores, labels)})
             for number, scores in enumerate(each_clip, start=1)
@@ -61,19 +59,35 @@ def multilabel_findings(joined: Joined, record: Record, names: Sequence[str]) ->
 def ava_findings(joined: Joined, record: Record) -> Findings:
     """Return what the kept scores of AVA's boxes say; arguments as above."""
     truth, matches = ava_matches(joined, ava_moments(joined))
-    curves = matches.curves()
+    found = matches.curves()
     extremes = None
     if missing := _missing(joined):
         gone = [joined.truth.names[index] for index in missing]
         persons = [name for name, index in zip(gone, missing, strict=True) for _ in _boxes(joined)[index]]
         extremes = ava_extremes(matches, _rows(truth, frozenset(gone)), persons)
-    counts, each = matches.truths.sum(axis=1).tolist(), curves.classes().tolist()
+    counts, each = matches.truths.sum(axis=1).tolist(), found.classes().tolist()
     return Findings(
-        comparisons=[_comparison(joined, record, curves, extremes)],
+        comparisons=[_comparison(joined, record, found, extremes)],
         classes=[
-            _of_class(name, count, found) for name, count, found in zip(truth.names.values(), counts, each, strict=True)
+            _of_class(name, count, value) for name, count, value in zip(truth.names.values(), counts, each, strict=True)
         ],
     )
+
+
+def curves(joined: Joined, record: Record) -> MeanPrecision:
+    """Return precision over recall of each class, on the samples that were scored."""
+    if record.protocol.metric == "ava_map":
+        return ava_matches(joined, ava_moments(joined))[1].curves()
+    indexes = scored(joined)
+    return multilabel_curves(_read(joined, indexes)[-1], _some_truth(joined, record, indexes))
+
+
+def _some_truth(joined: Joined, record: Record, indexes: Sequence[int]) -> np.ndarray:
+    """Return the classes of samples, as `multilabel_truth`. Raises: DataError if none of them has any."""
+    labels = multilabel_truth(joined, indexes)
+    if not labels.any():
+        raise DataError(f"{record.name}: none of the {len(indexes)} scored videos has any class")
+    return labels
 
 
 def multilabel_truth(joined: Joined, indexes: Sequence[int] | np.ndarray) -> np.ndarray:
@@ -120,22 +134,22 @@ def ava_matches(joined: Joined, moments: frozenset[str]) -> tuple[AvaTruth, Matc
 
 
 def _comparison(
-    joined: Joined, record: Record, curves: MeanPrecision, extremes: tuple[MeanPrecision, MeanPrecision] | None
+    joined: Joined, record: Record, found: MeanPrecision, extremes: tuple[MeanPrecision, MeanPrecision] | None
 ) -> Comparison:
     published = record.published.map if record.published is not None else None
     assert published is not None, "refused before"
-    interval = bootstrap_interval(curves)
+    interval = bootstrap_interval(found)
     bounds = interval if extremes is None else bootstrap_bounds(*extremes)
     missing = len(_missing(joined))
     return compare_map(
         "mAP",
         published,
-        recomputed=100 * curves.mean(),
+        recomputed=100 * found.mean(),
         interval=(100 * interval[0], 100 * interval[1]),
         bounds=(100 * bounds[0], 100 * bounds[1]),
         scored=len(joined.truth.names) - missing,
         missing=missing,
-        videos=curves.videos,
+        videos=found.videos,
     )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from videohub.errors import UsageError
+from videohub.errors import DataError, UsageError
 from videohub.registry.schema import Record
 from videohub.runs import Joined
 
@@ -49,6 +49,20 @@ def refuse_another_record(joined: Joined, record: Record) -> None:
             f"{record.name} ({record.zoo_name}): the scores are those of {identity.record} ({identity.zoo_name}); "
             "name that record, or leave the name out"
         )
+
+
+def refuse_unscored(joined: Joined, record: Record) -> None:
+    """Refuse a run without a single score, and tell the first reason. Raises: DataError."""
+    entries = joined.entries.values()
+    failures = [entry for entry in entries if entry.failure is not None]
+    if len(failures) < len(entries):
+        return
+    if not failures:
+        raise DataError(f"{record.name}: none of {len(joined.truth.names)} videos was looked at yet")
+    first = failures[0]
+    raise DataError(
+        f"{record.name}: none of {len(failures)} videos could be scored; the first, {first.name}: {first.failure}"
+    )
 
 
 def objections(joined: Joined, record: Record) -> list[str]:

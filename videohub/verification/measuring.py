@@ -19,7 +19,6 @@ from videohub.data.samples import DataSet, Sample
 from videohub.loading import from_weights, usable
 from videohub.models.inference_form import optimize
 from videohub.registry.schema import Record
-from videohub.reporting.refusals import refuse_unverifiable
 from videohub.verification import sharding
 from videohub.verification.identifying import identity_of, made_by, truth_of
 from videohub.verification.parts import Part, part_of
@@ -94,10 +93,9 @@ class _Pass:
 
 
 def _recipes(targets: Sequence[Target], settings: Settings) -> list[Recipe]:
-    """Return how each record is tested, after refusing what cannot be verified, or not so, or not together."""
+    """Return how each record is tested, after refusing what cannot be tested so, or not together."""
     recipes = []
     for target in targets:
-        refuse_unverifiable(target.record)
         recipes.append(settings.recipe(target.record))
         settings.refuse_contradictions(target.record)
     refuse_unshared([target.record for target in targets], recipes)

@@ -14,6 +14,7 @@ from videohub.errors import UsageError
 from videohub.registry.schema import Record
 from videohub.reporting import writing
 from videohub.reporting.building import build
+from videohub.reporting.refusals import refuse_unverifiable
 from videohub.reporting.report import Report
 from videohub.verification import sharding
 from videohub.verification.measuring import Target, measure
@@ -72,7 +73,7 @@ def verify(
     settings = Settings(root=root, device=device, clips=clips, crops=crops, shard=shard, sample=sample,
                         until_decided=until_decided, seed=seed, precision=precision, decoder=decoder, workers=workers,
                         batch=batch, retry_failed=retry_failed)  # fmt: skip
-    with _folder(out) as folder:
+    with run_folder(out) as folder:
         return _verified([Target(registry.record(name), folder, checkpoint)], data, settings, keep=out is not None)[0]
 
 
@@ -92,7 +93,7 @@ def verify_together(
     Returns: a report for each record, in their order.
     Raises: UsageError if the records are not tested on the same frames of the same lists; and what `verify` raises.
     """
-    with _folder(out) as folder:
+    with run_folder(out) as folder:
         return _verified(targets(names, folder), data, Settings(**settings), keep=out is not None)
 
 
@@ -101,8 +102,15 @@ def targets(names: Sequence[str | Record], folder: Path) -> list[Target]:
     return [Target(record, folder / record.name) for record in map(registry.record, names)]
 
 
-def _verified(wanted: Sequence[Target], data: str | Path, settings: Settings, *, keep: bool) -> list[Report]:
+def score(wanted: Sequence[Target], data: str | Path, settings: Settings) -> None:
+    """Score what published numbers are to be compared with; see `measure`. Raises: UsageError if there is none."""
+    for target in wanted:
+        refuse_unverifiable(target.record)
     measure(wanted, data, settings)
+
+
+def _verified(wanted: Sequence[Target], data: str | Path, settings: Settings, *, keep: bool) -> list[Report]:
+    score(wanted, data, settings)
     sharding.wait_for_all()
     write = keep and sharding.speaks()
     return [report([each.out], out=each.out if write else None, record=each.record) for each in wanted]
@@ -127,7 +135,7 @@ def report(
 
 
 @contextmanager
-def _folder(out: str | Path | None) -> Iterator[Path]:
+def run_folder(out: str | Path | None) -> Iterator[Path]:
     """Yield a folder to keep runs in, or one that is gone afterwards."""
     if out is not None:
         yield Path(out)

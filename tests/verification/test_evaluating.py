@@ -1,0 +1,100 @@
+"""Numbers without a verdict: where none was published, on a part, in the terminal, and kept for a verdict later."""
+
+import json
+
+import msgspec
+import pytest
+
+import videohub
+from tests.verification import datasets
+from videohub.errors import DataError, UsageError
+
+
+@pytest.fixture
+def kinetics(zoo, tmp_path):
+    """Six videos, their list, and where they lie."""
+    data, options = datasets.kinetics(tmp_path / "data")
+    return data, options
+
+
+def test_what_has_no_published_number_can_be_measured_and_not_verified(kinetics):
+    data, options = kinetics
+    ours = msgspec.structs.replace(videohub.record("tiny_kinetics"), published=None)
+    with pytest.raises(UsageError, match="states no number, so there is nothing to verify"):
+        videohub.verify(ours, data, workers=0, **options)
+    found = videohub.evaluate(ours, data, workers=0, **options)
+    assert (found.record, found.listed, found.chosen, found.scored, found.pending) == ("tiny_kinetics", 6, 6, 6, 0)
+    own = ours.protocol
+    assert (found.clips, found.crops, found.precision, found.decoder) == (own.clips, own.crops, "fp32", "fast")
+    assert found.failures == []
+    assert found.per_second == pytest.approx(6 / found.seconds, rel=0.01)
+
+
+def test_a_run_can_be_judged_later_without_the_model(kinetics, tmp_path, run):
+    data, options = kinetics
+    found = videohub.evaluate("tiny_kinetics", data, out=tmp_path / "run", workers=0, **options)
+    assert not (tmp_path / "run" / "report.json").exists()
+    code, out, _ = run("report", tmp_path / "run", "--json")
+    assert code in (0, 1, 3)
+    assert json.loads(out)["comparisons"][0]["recomputed"] == found.numbers[0].value
+
+
+def test_other_views_and_a_part_of_the_videos_are_told(kinetics):
+    data, options = kinetics
+    found = videohub.evaluate("tiny_kinetics", data, workers=0, clips=2, crops=1, sample=3, **options)
+    assert (found.clips, found.crops, found.listed, found.chosen, found.scored) == (2, 1, 6, 3, 3)
+
+
+def test_what_cannot_be_decoded_is_named(kinetics):
+    data, options = kinetics
+    broken = sorted((data.parent).rglob("*.mp4"))[0]
+    broken.write_bytes(b"not a video")
+    found = videohub.evaluate("tiny_kinetics", data, workers=0, **options)
+    assert (found.scored, len(found.failures)) == (5, 1)
+    assert str(broken) in found.failures[0].reason
+    for path in data.parent.rglob("*.mp4"):
+        path.write_bytes(b"not a video")
+    with pytest.raises(DataError, match="tiny_kinetics: none of 6 videos could be scored; the first"):
+        videohub.evaluate("tiny_kinetics", data, workers=0, **options)
+
+
+def test_what_follows_a_published_number_is_refused(kinetics):
+    data, options = kinetics
+    with pytest.raises(UsageError, match="until_decided: follows a published number"):
+        videohub.evaluate("tiny_kinetics", data, until_decided=0.95, **options)
+
+
+def test_the_command_prints_numbers_and_no_verdict(kinetics, tmp_path, run):
+    data, options = kinetics
+    arguments = ["benchmark", "tiny_kinetics", "--data", data, "--workers", 0, "--clips", 2]
+    arguments += [word for name, value in options.items() for word in (f"--{name}", value)]
+    code, out, _ = run(*arguments)
+    assert code == 0
+    lines = out.splitlines()
+    assert lines[0].startswith("tiny_kinetics: kinetics400")
+    assert lines[1] == "6 listed, 6 scored, 0 failed"
+    assert [line.split()[0] for line in lines[3:5]] == ["top-1", "top-5"]
+    assert "2 x 3 views, fp32, fast decoding" in out
+    assert "verdict" not in out
+    code, out, _ = run(*arguments, "--json")
+    assert [number["metric"] for number in json.loads(out)["numbers"]] == ["top-1", "top-5"]
+
+
+def test_only_the_first_process_of_a_torchrun_prints(kinetics, tmp_path, run, monkeypatch):
+    data, _ = kinetics
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "ours")
+    for rank in (1, 0):
+        for name, value in (("RANK", rank), ("LOCAL_RANK", rank), ("WORLD_SIZE", 2), ("LOCAL_WORLD_SIZE", 2)):
+            monkeypatch.setenv(name, str(value))
+        monkeypatch.setattr("videohub.verification.sharding.wait_for_all", lambda: None)
+        code, out, _ = run("benchmark", "tiny_kinetics", "--data", data, "--workers", 0, "--out", tmp_path / "run")
+        assert (code, "top-1" in out) == (0, rank == 0)
+    assert "6 listed, 6 scored" in out
+
+
+def test_options_of_the_other_way_are_refused(kinetics, run):
+    data, _ = kinetics
+    code, _, said = run("benchmark", "tiny_kinetics", "--sample", 3)
+    assert (code, "--sample: found no --data" in said) == (2, True)
+    code, _, said = run("benchmark", "tiny_kinetics", "--data", data, "--seconds", 3)
+    assert (code, "--seconds: is about frames of noise" in said) == (2, True)
