@@ -31,7 +31,9 @@ with_decoder = click.option(
 with_workers = click.option(
     "--workers", type=click.IntRange(min=0), help="Processes that decode.  [default: what the device can use]"
 )
-with_seed = click.option("--seed", default=0, show_default=True, help="Of the sample, or of the order until decided.")
+with_seed = click.option(
+    "--seed", default=0, show_default=True, help="Of what is drawn at random: a sample, or an order."
+)
 with_ignore = click.option(
     "--ignore", multiple=True, metavar="PATTERN", help="Published keys to leave aside knowingly."
 )
