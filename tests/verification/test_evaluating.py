@@ -23,11 +23,12 @@ def test_what_has_no_published_number_can_be_measured_and_not_verified(kinetics)
     with pytest.raises(UsageError, match="states no number, so there is nothing to verify"):
         videohub.verify(ours, data, workers=0, **options)
     found = videohub.evaluate(ours, data, workers=0, **options)
-    assert (found.record, found.listed, found.chosen, found.scored, found.pending) == ("tiny_kinetics", 6, 6, 6, 0)
-    own = ours.protocol
-    assert (found.clips, found.crops, found.precision, found.decoder) == (own.clips, own.crops, "fp32", "fast")
+    assert found.record == "tiny_kinetics"
+    assert msgspec.structs.asdict(found.counts) == {"listed": 6, "chosen": 6, "scored": 6, "failed": 0, "pending": 0}
+    assert (found.protocol["clips"], found.protocol["crops"]) == (ours.protocol.clips, ours.protocol.crops)
+    assert (found.precision, found.decoder) == ("fp32", "fast")
     assert found.failures == []
-    assert found.per_second == pytest.approx(6 / found.seconds, rel=0.01)
+    assert found.videos_per_second == pytest.approx(6 / found.seconds, rel=0.01)
 
 
 def test_a_run_can_be_judged_later_without_the_model(kinetics, tmp_path, run):
@@ -42,7 +43,8 @@ def test_a_run_can_be_judged_later_without_the_model(kinetics, tmp_path, run):
 def test_other_views_and_a_part_of_the_videos_are_told(kinetics):
     data, options = kinetics
     found = videohub.evaluate("tiny_kinetics", data, workers=0, clips=2, crops=1, sample=3, **options)
-    assert (found.clips, found.crops, found.listed, found.chosen, found.scored) == (2, 1, 6, 3, 3)
+    assert (found.protocol["clips"], found.protocol["crops"]) == (2, 1)
+    assert (found.counts.listed, found.counts.chosen, found.counts.scored) == (6, 3, 3)
 
 
 def test_what_cannot_be_decoded_is_named(kinetics):
@@ -50,7 +52,7 @@ def test_what_cannot_be_decoded_is_named(kinetics):
     broken = sorted((data.parent).rglob("*.mp4"))[0]
     broken.write_bytes(b"not a video")
     found = videohub.evaluate("tiny_kinetics", data, workers=0, **options)
-    assert (found.scored, len(found.failures)) == (5, 1)
+    assert (found.counts.scored, found.counts.failed, len(found.failures)) == (5, 1, 1)
     assert str(broken) in found.failures[0].reason
     for path in data.parent.rglob("*.mp4"):
         path.write_bytes(b"not a video")
@@ -73,7 +75,7 @@ def test_the_command_prints_numbers_and_no_verdict(kinetics, tmp_path, run):
     lines = out.splitlines()
     assert lines[0].startswith("tiny_kinetics: kinetics400")
     assert lines[1] == "6 listed, 6 scored, 0 failed"
-    assert [line.split()[0] for line in lines[3:5]] == ["top-1", "top-5"]
+    assert [line.split()[0] for line in lines[4:6]] == ["top-1", "top-5"]
     assert "2 x 3 views, fp32, fast decoding" in out
     assert "verdict" not in out
     code, out, _ = run(*arguments, "--json")

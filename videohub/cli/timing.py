@@ -75,10 +75,11 @@ def benchmark(context: click.Context, /, name: str, data: Path | None, as_json: 
             return
     if as_json:
         print_json(found)
-        return
-    from videohub.terminal import timing
+    elif data is None:
+        from videohub.terminal.timing import print_speed
 
-    if data is None:
-        timing.print_speed(found)
+        print_speed(found)
     else:
-        timing.print_evaluated(found)
+        from videohub.terminal.measuring import print_evaluated
+
+        print_evaluated(found)

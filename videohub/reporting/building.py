@@ -47,8 +47,7 @@ def build(joined: Joined, record: Record) -> Report:
     refuse_another_record(joined, record)
     assert record.published is not None, "refused before"
     refuse_unscored(joined, record)
-    identity, entries = joined.identity, joined.entries.values()
-    failures = [Failure(entry.name, entry.failure) for entry in entries if entry.failure is not None]
+    identity = joined.identity
     found = _findings(joined, record)
     verdict, reasons = _verdict(joined, record, found)
     seconds = sum(one.seconds for one in joined.made_by)
@@ -65,14 +64,8 @@ def build(joined: Joined, record: Record) -> Report:
         comparisons=found.comparisons,
         verdict=verdict,
         reasons=reasons,
-        counts=Counts(
-            listed=identity.listed,
-            chosen=len(joined.truth.names),
-            scored=len(entries) - len(failures),
-            failed=len(failures),
-            pending=len(joined.pending),
-        ),
-        failures=failures,
+        counts=counts_of(joined),
+        failures=failures_of(joined),
         weights=Weights(identity.weights_sha256, record.checkpoint.url, record.checkpoint.license),
         protocol=identity.protocol,
         clip=identity.clip,
@@ -80,18 +73,35 @@ def build(joined: Joined, record: Record) -> Report:
         sampling=None if identity.sample is None else Sampling(identity.sample, identity.seed),
         stopping=None
         if identity.until_decided is None
-        else Stopping(identity.until_decided, identity.seed, len(entries)),
+        else Stopping(identity.until_decided, identity.seed, len(joined.entries)),
         precision=identity.precision,
         decoder=identity.decoder,
         made_by=joined.made_by,
         disagreements=_disagreements(joined),
         seconds=round(seconds, 3),
-        videos_per_second=len(entries) / seconds if seconds else None,
+        videos_per_second=len(joined.entries) / seconds if seconds else None,
         classes=found.classes,
         confusions=found.confusions,
         by_clips=found.by_clips,
         ranks=found.ranks,
         command=_command(identity, record),
+    )
+
+
+def failures_of(joined: Joined) -> list[Failure]:
+    """Return the videos that could not be scored."""
+    return [Failure(entry.name, entry.failure) for entry in joined.entries.values() if entry.failure is not None]
+
+
+def counts_of(joined: Joined) -> Counts:
+    """Return what became of the videos."""
+    failed = len(failures_of(joined))
+    return Counts(
+        listed=joined.identity.listed,
+        chosen=len(joined.truth.names),
+        scored=len(joined.entries) - failed,
+        failed=failed,
+        pending=len(joined.pending),
     )
 
 

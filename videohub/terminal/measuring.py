@@ -1,4 +1,4 @@
-"""Measurements in a terminal: one verdict or several side by side, two runs compared, a look at a data set."""
+"""Measurements in a terminal: verdicts, numbers without one, two runs compared, a look at a data set."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from videohub.preflight import Check, Spread
     from videohub.reporting.comparison import Paired, Side
     from videohub.reporting.report import Report
+    from videohub.verification.evaluating import Evaluated
 
 _SHOWN = 5  # of lists that may be long
 
@@ -64,24 +65,37 @@ def print_reports(reports: Sequence[Report], folders: Sequence[Path]) -> None:
     screen.print(rows)
 
 
-def _told_counts(screen: Console, report: Report) -> None:
+def print_evaluated(found: Evaluated) -> None:
+    """Print the numbers of a data set with their intervals, what was missing, and how long it took."""
+    screen, rows = console(), table()
+    screen.print(Text(plain(f"{found.record}: {found.dataset}, {found.split}"), style="bold"))
+    _told_counts(screen, found)
+    for heading in ("", "per cent", "95 % interval"):
+        rows.add_column(heading, justify="right" if heading else "left", no_wrap=True)
+    for number in found.numbers:
+        rows.add_row(number.metric, f"{number.value:.2f}", _range(number.interval))
+    screen.print(rows)
+    _told_failures(screen, [found], rest="--json")
+
+
+def _told_counts(screen: Console, found: Report | Evaluated) -> None:
     """Print how many videos were scored, how, and on what."""
-    counts, protocol = report.counts, report.protocol
+    counts, protocol = found.counts, found.protocol
     chosen = f"{counts.chosen} of {counts.listed}" if counts.chosen != counts.listed else str(counts.listed)
     pending = f", {counts.pending} not looked at" if counts.pending else ""
     screen.print(f"{chosen} listed, {counts.scored} scored, {counts.failed} failed{pending}")
-    devices = ", ".join(sorted({made.device for made in report.made_by}))
-    _dim(screen, f"{protocol['clips']} x {protocol['crops']} views, {report.precision}, {report.decoder} decoding, "
-                 f"{report.seconds:.1f} s on {devices}")  # fmt: skip
+    devices = ", ".join(sorted({made.device for made in found.made_by}))
+    _dim(screen, f"{protocol['clips']} x {protocol['crops']} views, {found.precision}, {found.decoder} decoding, "
+                 f"{found.seconds:.1f} s on {devices}")  # fmt: skip
 
 
-def _told_failures(screen: Console, reports: Sequence[Report]) -> None:
-    """Print the first videos that could not be scored, each once."""
-    failures = {failure.name: failure.reason for report in reports for failure in report.failures}
+def _told_failures(screen: Console, found: Sequence[Report | Evaluated], rest: str = "report.html") -> None:
+    """Print the first videos that could not be scored, each once, and where the rest is."""
+    failures = {failure.name: failure.reason for each in found for failure in each.failures}
     for name, reason in islice(failures.items(), _SHOWN):
         _yellow(screen, f"not scored: {name}: {reason}")
     if len(failures) > _SHOWN:
-        _yellow(screen, f"not scored: {len(failures) - _SHOWN} more, see report.html")
+        _yellow(screen, f"not scored: {len(failures) - _SHOWN} more, see {rest}")
 
 
 def _told_verdict(screen: Console, report: Report, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""What a network comes to, and how fast it is, in a terminal."""
+"""How fast a network is, in a terminal."""
 
 from __future__ import annotations
 
@@ -11,9 +11,6 @@ from videohub.terminal.layout import console, plain, table, with_unit
 
 if TYPE_CHECKING:
     from videohub.timing import Speed, Spread
-    from videohub.verification.evaluating import Evaluated
-
-_SHOWN = 5  # of the videos that could not be scored
 
 
 def print_speed(speed: Speed) -> None:
@@ -26,28 +23,6 @@ def print_speed(speed: Speed) -> None:
     for name, value in _facts(speed):
         rows.add_row(name, value)
     screen.print(rows)
-
-
-def print_evaluated(found: Evaluated) -> None:
-    """Print the numbers of a data set with their intervals, what was missing, and how long it took."""
-    screen, rows = console(), table()
-    screen.print(Text(plain(f"{found.record}: {found.dataset}, {found.split}"), style="bold"))
-    chosen = f"{found.chosen} of {found.listed}" if found.chosen != found.listed else str(found.listed)
-    pending = f", {found.pending} not looked at" if found.pending else ""
-    screen.print(f"{chosen} listed, {found.scored} scored, {len(found.failures)} failed{pending}")
-    for heading in ("", "per cent", "95 % interval"):
-        rows.add_column(heading, justify="right" if heading else "left", no_wrap=True)
-    for number in found.numbers:
-        low, high = number.interval
-        rows.add_row(number.metric, f"{number.value:.2f}", f"{low:.2f} to {high:.2f}")
-    screen.print(rows)
-    for failure in found.failures[:_SHOWN]:
-        screen.print(Text(plain(f"not scored: {failure.name}: {failure.reason}"), style="yellow"))
-    if len(found.failures) > _SHOWN:
-        screen.print(Text(f"not scored: {len(found.failures) - _SHOWN} more, see --json", style="yellow"))
-    speed = f", {found.per_second:.3g} a second" if found.per_second else ""
-    screen.print(Text(f"{found.clips} x {found.crops} views, {found.precision}, {found.decoder} decoding, "
-                      f"{found.seconds:.1f} s on {', '.join(found.devices)}{speed}", style="dim"))  # fmt: skip
 
 
 def _facts(speed: Speed) -> Iterator[tuple[str, str]]:

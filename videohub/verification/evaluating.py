@@ -10,8 +10,9 @@ import msgspec
 from videohub import registry, runs
 from videohub.errors import UsageError
 from videohub.registry.schema import Record
+from videohub.reporting.building import counts_of, failures_of
 from videohub.reporting.numbers import Number, numbers
-from videohub.reporting.report import Failure
+from videohub.reporting.report import Counts, Failure
 from videohub.verification import sharding
 from videohub.verification.measuring import Target, measure
 from videohub.verification.settings import Settings
@@ -19,24 +20,23 @@ from videohub.verification.verifying import run_folder
 
 
 class Evaluated(msgspec.Struct, frozen=True, kw_only=True):
-    """What a network came to on a data set, and how fast; counts are videos, images or key frames."""
+    """What a network came to on a data set, and how fast, in the words of a `Report`.
+
+    A mean average precision of a sample is another quantity than that of the whole list, a higher one.
+    """
 
     record: str
     dataset: str
     split: str
     numbers: list[Number]  # the first one is what the protocol is known by
-    listed: int
-    chosen: int
-    scored: int
-    pending: int  # chosen, but not looked at yet
+    counts: Counts
     failures: list[Failure]
-    clips: int
-    crops: int
+    protocol: dict[str, Any]  # as it was used: `clips` and `crops` may differ from the record's
     precision: str
     decoder: str
-    devices: list[str]
+    made_by: list[runs.MadeBy]
     seconds: float  # of all processes together
-    per_second: float | None
+    videos_per_second: float | None
 
 
 def evaluate(
@@ -70,25 +70,19 @@ def evaluate(
 
 
 def _evaluated(joined: runs.Joined, record: Record) -> Evaluated:
-    found = numbers(joined, record)
-    identity, entries = joined.identity, joined.entries.values()
-    failures = [Failure(entry.name, entry.failure) for entry in entries if entry.failure is not None]
+    found, identity = numbers(joined, record), joined.identity
     seconds = sum(one.seconds for one in joined.made_by)
     return Evaluated(
         record=record.name,
         dataset=identity.dataset,
         split=identity.split,
         numbers=found,
-        listed=identity.listed,
-        chosen=len(joined.truth.names),
-        scored=len(entries) - len(failures),
-        pending=len(joined.pending),
-        failures=failures,
-        clips=identity.protocol["clips"],
-        crops=identity.protocol["crops"],
+        counts=counts_of(joined),
+        failures=failures_of(joined),
+        protocol=identity.protocol,
         precision=identity.precision,
         decoder=identity.decoder,
-        devices=sorted({one.device for one in joined.made_by}),
+        made_by=joined.made_by,
         seconds=round(seconds, 3),
-        per_second=len(entries) / seconds if seconds else None,
+        videos_per_second=len(joined.entries) / seconds if seconds else None,
     )
