@@ -39,7 +39,7 @@ FLOORS = [
     {"runs"},
     {"verdict"},
     {"metrics"},
-    {"resources", "files"},
+    {"resources", "files", "digest"},
     {"errors"},
 ]
 HEIGHT = {room: -floor for floor, rooms in enumerate(FLOORS) for room in rooms}
@@ -53,12 +53,13 @@ KNOWN_TO = {
     "data": {"registry", "metrics", "resources", "files", "errors"},
     "models": set(),
     "convert": {"registry", "resources", "files", "errors"},
-    "hub": {"files", "errors"},
-    "registry": {"resources", "files", "errors"},
+    "hub": {"files", "digest", "errors"},
+    "registry": {"resources", "files", "digest", "errors"},
     "verdict": {"metrics", "errors"},
     "metrics": {"errors"},
     "resources": set(),
     "files": {"errors"},
+    "digest": set(),
     "errors": set(),
 }
 

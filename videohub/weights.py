@@ -149,14 +149,13 @@ def _converted(file: str, record: Record) -> Path | None:
     path = cache.find("converted", file)
     if path is None:
         return None
-    own = cache.place("converted", file)
     if not kept_weights.is_whole(path):
-        if path != own:
-            raise FormatError(f"{path}: cut short; it lies in VIDEOHUB_CACHE_RO: whoever keeps that has to remove it")
+        if not cache.is_ours(path):
+            raise FormatError(f"{path}: cut short.\n  {cache.whose(path)}")
         _log.warning("%s: %s was cut short; making it anew", record.name, path)
-        path.unlink(missing_ok=True)
+        cache.remove(path)
         return None
-    if path == own:
+    if cache.is_ours(path):
         with suppress(OSError):
             os.utime(path, ns=(time.time_ns(), path.stat().st_mtime_ns))
     return path

@@ -15,8 +15,9 @@ from urllib.parse import unquote
 import msgspec
 
 import videohub
+from videohub.digest import Sha256
 from videohub.errors import FormatError, UnsafeFileError
-from videohub.registry.schema import Count, Protocol, Record, Sha256
+from videohub.registry.schema import Count, Protocol, Record
 from videohub.registry.writing import is_local
 
 MANIFEST = "bundle.json"

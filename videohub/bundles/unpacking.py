@@ -131,9 +131,9 @@ def _checked(bundle: Bundle, packed: Packed, part: Path, progress: Callable[[int
     try:
         kept_weights.check(existing)
     except FormatError as error:
-        if existing == cache.place("converted", file):
+        if cache.is_ours(existing):
             return None  # what is damaged is replaced
-        raise CacheError(f"{error}\n  It lies in VIDEOHUB_CACHE_RO: whoever keeps that has to remove it.") from None
+        raise CacheError(f"{error}\n  {cache.whose(existing)}") from None
     if not proof.same(existing, part):
         raise ChecksumError(
             f"{bundle.source}: its weights of {packed.record.name} are others than {existing},\n"

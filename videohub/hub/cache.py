@@ -15,15 +15,32 @@ import functools
 import hashlib
 import logging
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
+
+import msgspec
 
 from videohub.errors import CacheError
 
 _log = logging.getLogger("videohub")
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_LARGEST_NOTE = 1 << 16  # bytes of a pin or of what is noted beside a download
+_Struct = TypeVar("_Struct", bound=msgspec.Struct)
+
+# What entries are called, by the folder they lie in. Most names are made of what a file says, a pin or a bundle: these
+# are all that a path in the cache is ever made of, so that nothing else is reached, read or removed.
+NAMES = {
+    "raw": re.compile(r"(?P<sha256>[0-9a-f]{64})"),
+    "converted": re.compile(r"(?P<sha256>[0-9a-f]{64})-[0-9a-f]{16}\.safetensors"),
+    "pins": re.compile(r"[0-9a-f]{64}\.json"),
+    "partial": re.compile(r"[0-9a-f]{32}-[0-9a-f]{16}\.(part|json)"),
+    "registries": re.compile(r"[0-9a-f]{16}\.yaml"),
+    "locks": re.compile(r"[0-9a-f]{32}\.lock"),
+}
 
 
 def home() -> Path:
@@ -40,10 +57,10 @@ def layers() -> list[Path]:
 
 
 def find(kind: str, name: str) -> Path | None:
-    """Return the first layer's entry of this kind and name, or None."""
+    """Return the first layer's entry of this kind and name, or None. Raises: CacheError if no entry has such a name."""
     for layer in layers():
         try:
-            if (path := layer / kind / name).is_file():
+            if (path := _entry(layer, kind, name)).is_file():
                 return path
         except PermissionError:
             if layer == home():
@@ -52,9 +69,50 @@ def find(kind: str, name: str) -> Path | None:
     return None
 
 
-def place(kind: str, name: str = "") -> Path:
-    """Return where an entry of our own is or belongs."""
-    return home() / kind / name
+def place(kind: str, name: str) -> Path:
+    """Return where an entry of our own is or belongs. Raises: CacheError if no entry has such a name."""
+    return _entry(home(), kind, name)
+
+
+def folder(kind: str) -> Path:
+    """Return where our own entries of a kind are."""
+    return home() / kind
+
+
+def is_ours(path: Path) -> bool:
+    """Tell whether an entry is ours to remove: in our own folder, which is no link and not named as read-only, too."""
+    within, kind = os.path.realpath(path.parent), path.parent.name
+    shared = {os.path.realpath(layer / kind) for layer in layers()[:-1]}
+    return within == os.path.join(os.path.realpath(home()), kind) and within not in shared
+
+
+def remove(path: Path) -> None:
+    """Remove an entry of our own, if it is still there; of a link nothing but the link.
+
+    Raises: CacheError if it is not ours; OSError.
+    """
+    if not is_ours(path):
+        raise CacheError(f"{path}: is not ours to remove.\n  {whose(path)}")
+    path.unlink(missing_ok=True)
+
+
+def whose(path: Path) -> str:
+    """Return who has to see to an entry that is not ours."""
+    if path.parent.parent in layers()[:-1]:
+        return "It lies in VIDEOHUB_CACHE_RO: whoever keeps that has to remove it, or unset the variable."
+    return f"Its folder leads out of the cache, to {os.path.realpath(path.parent)}: remove it there by hand."
+
+
+def read_note(path: Path, kind: type[_Struct]) -> _Struct:
+    """Return what a small JSON file of ours says. Raises: OSError; ValueError that tells what is wrong with it."""
+    with path.open("rb") as file:
+        content = file.read(_LARGEST_NOTE + 1)
+    if len(content) > _LARGEST_NOTE:
+        raise ValueError(f"cannot be read: more than {_LARGEST_NOTE} bytes")
+    try:
+        return msgspec.json.decode(content, type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(f"cannot be read: {error!s:.200}") from error
 
 
 def converted_name(source_sha256: str, recipe: str) -> str:
@@ -78,7 +136,7 @@ def sha256_of(path: Path) -> str:
 
 def check_room(needed: int) -> None:
     """Refuse to begin what the disk cannot hold. Raises: CacheError."""
-    free = shutil.disk_usage(place("partial")).free
+    free = shutil.disk_usage(folder("partial")).free
     if needed > free:
         raise CacheError(
             f"{home()}: {free} bytes are free, {needed} are needed.\n"
@@ -97,6 +155,13 @@ def at_work(doing: str) -> Iterator[None]:
             f"{doing}: {error.strerror or error} ({error.filename or home()})\n"
             f"  The cache is {home()}; {room}VIDEOHUB_HOME names another folder."
         ) from error
+
+
+def _entry(layer: Path, kind: str, name: str) -> Path:
+    """Return the path of an entry in a layer: this alone makes paths of names."""
+    if kind not in NAMES or not NAMES[kind].fullmatch(name):
+        raise CacheError(f"found {name!r:.100}, expected a name that an entry of {layer / kind} can have")
+    return layer / kind / name
 
 
 def _path(text: str) -> Path:

@@ -122,14 +122,10 @@ def _in_cache(wanted: Wanted) -> Fetched | None:
         return None
     if (found := cache.sha256_of(path)) == wanted.digest:
         return Fetched(path, wanted.digest)
-    own = cache.place("raw", wanted.digest)
-    if path != own:
-        raise CacheError(
-            f"{path}: damaged, its sha256 is {found}.\n"
-            "  It lies in VIDEOHUB_CACHE_RO: whoever keeps that has to remove it, or unset the variable."
-        )
+    if not cache.is_ours(path):
+        raise CacheError(f"{path}: damaged, its sha256 is {found}.\n  {cache.whose(path)}")
     _log.warning("%s: %s was damaged (its sha256 is %s); fetching it again", wanted.name, path, found)
-    path.unlink(missing_ok=True)
+    cache.remove(path)
     return None
 
 

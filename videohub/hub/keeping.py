@@ -10,31 +10,21 @@ import os
 import re
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-import msgspec
-
 from videohub.errors import CacheError
-from videohub.hub import cache
+from videohub.hub import cache, pins
 from videohub.hub.locking import QUIET_S
 from videohub.hub.parts import Note
 from videohub.hub.pins import Pin
 
-_NAMES = {
-    "raw": re.compile(r"(?P<sha256>[0-9a-f]{64})"),
-    "converted": re.compile(r"(?P<sha256>[0-9a-f]{64})-[0-9a-f]{16}\.safetensors"),
-    "pins": re.compile(r"[0-9a-f]{64}\.json"),
-    "partial": re.compile(r"[0-9a-f]{32}-[0-9a-f]{16}\.(part|json)"),
-    "registries": re.compile(r"[0-9a-f]{16}\.yaml"),
-    "locks": re.compile(r"[0-9a-f]{32}\.lock"),
-}
 _KINDS = {"pins": "pin", "registries": "registry", "locks": "lock"}  # the others are called as their folder is
+_Note = TypeVar("_Note")
 _STRAY = re.compile(r"\..*\.part")  # what a writer that was killed leaves beside its target
-_Struct = TypeVar("_Struct", bound=msgspec.Struct)
 
 
 @dataclass(frozen=True)
@@ -82,13 +72,13 @@ def remove(entry: Entry) -> bool:
 
     Raises: CacheError if the entry is not ours to remove, or the file system refuses.
     """
-    if entry.shared or entry.kind == "other":
+    if entry.shared or entry.kind == "other" or not cache.is_ours(entry.path):
         raise CacheError(f"{entry.path}: is not ours to remove")
     if entry.kind in ("partial", "lock") and _has_a_writer(entry.path, entry.layer):
         return False
     with cache.at_work(f"{entry.path}: cannot be removed"):
         for path in _files(entry.path, entry.kind):
-            path.unlink(missing_ok=True)
+            cache.remove(path)
     return True
 
 
@@ -99,7 +89,10 @@ def work_of(path: Path) -> str:
 
 @contextmanager
 def unnoticed(path: Path) -> Iterator[None]:
-    """Let a look at a file's content not count as a use of it, as far as the file system allows."""
+    """Let a look at a file's content not count as a use of it, as far as the file system allows; only of our own."""
+    if path.is_symlink() or not cache.is_ours(path):
+        yield
+        return
     before = path.stat()
     try:
         yield
@@ -112,7 +105,7 @@ def unnoticed(path: Path) -> Iterator[None]:
 def _walk(layer: Path) -> Iterator[Path]:
     """Yield what is in a layer's folders, and what else lies beside them; what is not ours is not looked into."""
     for path in _children(layer):
-        if path.name in _NAMES and path.is_dir():
+        if path.name in cache.NAMES and path.is_dir():
             yield from _children(path)
         else:
             yield path
@@ -128,6 +121,7 @@ def _children(folder: Path) -> list[Path]:
 def _entry(path: Path, layer: Path, shared: bool) -> Iterator[Entry]:
     """Yield the entry at a path, unless it is gone meanwhile or part of another one's."""
     kind = _kind(path, layer)
+    shared = shared or (kind != "other" and not cache.is_ours(path))  # a folder of ours may lead elsewhere
     files = _files(path, kind)
     if not files or files[0] != path:
         return
@@ -135,9 +129,9 @@ def _entry(path: Path, layer: Path, shared: bool) -> Iterator[Entry]:
         said = [file.lstat() if kind == "other" else file.stat() for file in files]
     except FileNotFoundError:
         return
-    name = _NAMES[kind].fullmatch(path.name) if kind in ("raw", "converted") else None
-    pin, problem = _read_pin(path) if kind == "pin" else (None, None)
-    note, _ = _read(path.with_suffix(".json"), Note) if kind == "partial" else (None, None)
+    name = cache.NAMES[kind].fullmatch(path.name) if kind in ("raw", "converted") else None
+    pin, problem = _read(path, pins.read) if kind == "pin" else (None, None)
+    note, _ = _read(path.with_suffix(".json"), _read_part) if kind == "partial" else (None, None)
     yield Entry(
         kind,
         path,
@@ -159,34 +153,29 @@ def _kind(path: Path, layer: Path) -> str:
         return "other"
     if folder != "locks" and _STRAY.fullmatch(path.name):
         return "partial"
-    return _KINDS.get(folder, folder) if _NAMES[folder].fullmatch(path.name) else "other"
+    return _KINDS.get(folder, folder) if cache.NAMES[folder].fullmatch(path.name) else "other"
 
 
 def _files(path: Path, kind: str) -> list[Path]:
     """Return the files that an entry consists of: a download has a note, and either may have been left alone."""
-    if kind != "partial" or not _NAMES["partial"].fullmatch(path.name):
+    if kind != "partial" or not cache.NAMES["partial"].fullmatch(path.name):
         return [path]
     return [file for file in (path.with_suffix(".part"), path.with_suffix(".json")) if file.is_file()]
 
 
-def _read_pin(path: Path) -> tuple[Pin | None, str | None]:
-    pin, problem = _read(path, Pin)
-    if pin and path.stem != cache.key_of(pin.url):
-        return None, "is under another URL's name"
-    if pin and not _NAMES["raw"].fullmatch(pin.sha256):
-        return None, "states no sha256"
-    return pin, problem
-
-
-def _read(path: Path, kind: type[_Struct]) -> tuple[_Struct | None, str | None]:
+def _read(path: Path, reader: Callable[[Path], _Note]) -> tuple[_Note | None, str | None]:
     """Return what a note of ours says, or why it says nothing."""
     try:
         with unnoticed(path):
-            return msgspec.json.decode(path.read_bytes(), type=kind), None
+            return reader(path), None
     except OSError as error:
         return None, f"cannot be read: {error.strerror}"
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        return None, f"cannot be read: {error}"
+    except ValueError as error:
+        return None, str(error)
+
+
+def _read_part(path: Path) -> Note:
+    return cache.read_note(path, Note)
 
 
 def _has_a_writer(path: Path, layer: Path) -> bool:
@@ -206,7 +195,7 @@ def _is_held(lock: Path) -> bool:
     import fcntl
 
     try:
-        handle = os.open(lock, os.O_RDWR)
+        handle = os.open(lock, os.O_RDWR | os.O_NOFOLLOW)
     except OSError:
         return False
     try:

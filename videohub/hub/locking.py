@@ -75,9 +75,13 @@ def _acquire(path: Path, what: str) -> int | None:
     noticed = False
     while True:
         try:
-            handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
         except PermissionError:  # another user's, in a cache that a group shares
             return None
+        except OSError as error:
+            if error.errno != errno.ELOOP:
+                raise
+            return None  # a link: it was not made here, and may lead anywhere
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if _is_still(path, handle):

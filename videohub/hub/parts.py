@@ -12,7 +12,7 @@ from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Annotated
 
 import msgspec
 
@@ -29,7 +29,7 @@ class Note(msgspec.Struct, frozen=True):
     file: str  # the record's URL, whatever mirror it comes from
     url: str
     validator: str | None  # a strong ETag or a date, for If-Range
-    total: int | None
+    total: Annotated[int, msgspec.Meta(ge=0)] | None
     encoded: bool = False  # compressed on its way: what is here is decoded, and no range of theirs fits it
     boot: str = ""  # of the machine that wrote it: what was not flushed before another start may be lost
 
@@ -38,7 +38,7 @@ class Part:
     """The beginning of a file, with the digest of what is there so far."""
 
     def __init__(self, note: Note) -> None:
-        folder = cache.place("partial")
+        folder = cache.folder("partial")
         folder.mkdir(parents=True, exist_ok=True)
         self.note = note
         self.path = folder / f"{_stem(note.file)}-{secrets.token_hex(8)}.part"
@@ -46,7 +46,8 @@ class Part:
         self.pieced = False  # received in more than one answer
         self._digest = _Digest()
         self._file = self.path.open("x+b", buffering=0)
-        _note_of(self.path).write_bytes(msgspec.json.encode(note))
+        with _note_of(self.path).open("xb") as file:
+            file.write(msgspec.json.encode(note))
 
     @property
     def sha256(self) -> str:
@@ -184,15 +185,15 @@ def sweep(file: str, *, keep: Part | None = None) -> None:
 
 def left(file: str) -> list[Path]:
     """Return the parts of a record's file, also those whose process ended between a part and its note."""
-    found = cache.place("partial").glob(f"{_stem(file)}-*")
+    found = cache.folder("partial").glob(f"{_stem(file)}-*")
     return sorted({path.with_suffix(".part") for path in found})
 
 
 def _read_note(path: Path) -> Note | None:
     """Return a part's note if it is whole; without one nobody can tell what the part is of."""
     try:
-        return msgspec.json.decode(_note_of(path).read_bytes(), type=Note)
-    except (FileNotFoundError, PermissionError, msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError):
+        return cache.read_note(_note_of(path), Note)
+    except (FileNotFoundError, PermissionError, ValueError):
         return None
 
 

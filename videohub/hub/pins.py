@@ -5,22 +5,22 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
+from videohub.digest import Sha256
 from videohub.errors import CacheError
 from videohub.files import part_of, sweep
 from videohub.hub import cache
-
-_DAMAGE = (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError)  # the last one inside a string
 
 
 class Pin(msgspec.Struct, frozen=True):
     """What a URL held when it was first seen here; fields that a newer version adds are passed over."""
 
     url: str
-    sha256: str
-    size: int
+    sha256: Sha256
+    size: Annotated[int, msgspec.Meta(ge=0)]
     first_seen: str
     source: str = ""  # where it came from, if that was a mirror, an alternate or a bundle
 
@@ -34,12 +34,20 @@ def pin_of(url: str) -> Pin | None:
     if path is None:
         return None
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Pin)
-    except _DAMAGE as error:
+        return read(path)
+    except ValueError as error:
         raise CacheError(
             f"{path}: damaged ({error}), expected the digest of {url}.\n"
             "  Without it a changed file would not be noticed. Remove this file to trust the URL anew."
         ) from error
+
+
+def read(path: Path) -> Pin:
+    """Return what a pin says, for the URL by which it is named. Raises: OSError; ValueError if it is damaged."""
+    pin = cache.read_note(path, Pin)
+    if path.name != _name(pin.url):
+        raise ValueError("is under another URL's name")
+    return pin
 
 
 def pin(url: str, sha256: str, size: int, *, source: str = "") -> Pin:
@@ -66,14 +74,14 @@ def forget(url: str) -> Pin | None:
     """Drop what is known of a URL, and the file that came from it; returns what was known."""
     known = pin_of(url)
     if known:
-        cache.place("raw", known.sha256).unlink(missing_ok=True)
+        cache.remove(cache.place("raw", known.sha256))
         unpin(url)
     return known
 
 
 def unpin(url: str) -> None:
     """Drop what is known of a URL, be it damaged; the file that came from it stays."""
-    cache.place("pins", _name(url)).unlink(missing_ok=True)
+    cache.remove(cache.place("pins", _name(url)))
 
 
 def _name(url: str) -> str:

@@ -114,8 +114,7 @@ def _mend(item: Item, problem: str, known: Known) -> Finding:
     """Make an entry anew or remove it, if it is ours."""
     entry, name = item.entry, next(iter(item.records), None)
     if entry.shared:
-        advice = "It lies in VIDEOHUB_CACHE_RO: whoever keeps that has to remove it, or unset the variable."
-        return _finding(item, problem, "left", advice)
+        return _finding(item, problem, "left", cache.whose(entry.path))
     if entry.kind == "pin":
         how = f"Run `videohub cache pins --forget {name}`" if name else "Remove the file"
         advice = f"Without it a changed file would not be noticed. {how} to trust its URL anew."

@@ -8,9 +8,10 @@ from typing import Annotated, Literal, TypeAlias
 
 import msgspec
 
+from videohub.digest import Sha256
+
 Count: TypeAlias = Annotated[int, msgspec.Meta(gt=0)]
 Percent: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=100)]
-Sha256: TypeAlias = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 Stage: TypeAlias = Literal["res2", "res3", "res4", "res5"]
 
 
