@@ -39,8 +39,8 @@ FLOORS = [
     {"runs"},
     {"verdict"},
     {"metrics"},
-    {"resources", "files", "digest"},
-    {"errors"},
+    {"resources", "files", "digest", "log"},
+    {"errors", "escaping"},
 ]
 HEIGHT = {room: -floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 
@@ -50,17 +50,19 @@ KNOWN_TO = {
     "reporting": {"data", "registry", "runs", "verdict", "metrics", "files", "errors"},
     "preflight": {"data", "registry", "metrics", "files", "errors"},
     "runs": {"files", "errors"},
-    "data": {"registry", "metrics", "resources", "files", "errors"},
+    "data": {"registry", "metrics", "resources", "files", "log", "errors"},
     "models": set(),
-    "convert": {"registry", "resources", "files", "errors"},
-    "hub": {"files", "digest", "errors"},
+    "convert": {"registry", "resources", "files", "errors", "escaping"},
+    "hub": {"files", "digest", "log", "errors"},
     "registry": {"resources", "files", "digest", "errors"},
     "verdict": {"metrics", "errors"},
     "metrics": {"errors"},
     "resources": set(),
     "files": {"errors"},
     "digest": set(),
+    "log": {"escaping"},
     "errors": set(),
+    "escaping": set(),
 }
 
 # Heavy or far-reaching libraries, and the only rooms that have a use for them.
@@ -199,6 +201,20 @@ def test_only_the_package_itself_and_the_data_sets_import_by_a_computed_name():
         calls = {node.func.id for node in ast.walk(MODULES[name])
                  if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}  # fmt: skip
         assert "__import__" not in calls, name
+
+
+def test_what_is_printed_or_logged_goes_through_the_one_escaping():
+    allowed = {
+        "terminal.layout": {"click.echo", "Console", "Text"},
+        "cli.options": {"click.echo"},  # JSON
+        "registry.json_schema": {"print"},
+        "log": {"logging.getLogger"},
+    }
+    doors = {"print", "click.echo", "click.secho", "sys.stdout.write", "sys.stderr.write", "Console", "Text",
+             "Text.from_markup", "logging.getLogger", "logging.warning"}  # fmt: skip
+    for name in BELOW_THE_ROOF:
+        called = {ast.unparse(node.func) for node in ast.walk(MODULES[name]) if isinstance(node, ast.Call)}
+        assert called & doors <= allowed.get(name, set()), name
 
 
 def test_no_module_grows_past_one_idea():

@@ -48,7 +48,7 @@ def test_list_prints_nobody_else_s_control_codes_and_cuts_nothing(run, tmp_path,
     assert "[red]" in protocol
     (tmp_path / "ours.yaml").write_text(f"schema_version: 1\nprotocols:\n{protocol}records:\n{ours}")
     _, out, _ = run("list", "our_*")
-    assert out.splitlines()[1].startswith(f"our_{long} [red]�[31m ")
+    assert out.splitlines()[1].startswith(f"our_{long} [red]\\x1b[31m ")
 
 
 def test_every_verb_is_there_and_a_misspelt_one_is_corrected(run):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,13 +10,12 @@ from videohub import registry
 from videohub.building import build, build_empty
 from videohub.convert import kept_weights
 from videohub.errors import DeviceError, UsageError
+from videohub.log import log
 from videohub.registry.schema import Record
 from videohub.weights import fetch
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
-
-_log = logging.getLogger("videohub")
 
 
 def load(
@@ -110,7 +108,7 @@ def _fill(model: nn.Module, state: Mapping[str, Tensor], record: Record) -> None
     own = model.state_dict()
     new = [f"{key} {tuple(tensor.shape)}" for key, tensor in own.items() if key not in state]
     model.load_state_dict({**own, **state}, strict=True)
-    _log.warning("%s: new, to be trained: %s", record.name, ", ".join(new) or "nothing")
+    log.warning("%s: new, to be trained: %s", record.name, ", ".join(new) or "nothing")
 
 
 def _of(model: nn.Module, record: Record) -> nn.Module:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import os
 import time
 from collections.abc import Sequence
@@ -24,12 +23,12 @@ from videohub.errors import ConversionError, FormatError, UnavailableError, Usag
 from videohub.files import sweep, written_whole
 from videohub.hub import cache, download, pins
 from videohub.hub.locking import only_one
+from videohub.log import log
 from videohub.registry.schema import Record
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-_log = logging.getLogger("videohub")
 _CONVERTER = 2  # raised when the same tables and the same file would give another converted file
 
 
@@ -152,7 +151,7 @@ def _converted(file: str, record: Record) -> Path | None:
     if not kept_weights.is_whole(path):
         if not cache.is_ours(path):
             raise FormatError(f"{path}: cut short.\n  {cache.whose(path)}")
-        _log.warning("%s: %s was cut short; making it anew", record.name, path)
+        log.warning("%s: %s was cut short; making it anew", record.name, path)
         cache.remove(path)
         return None
     if cache.is_ours(path):

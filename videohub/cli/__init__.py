@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
+import warnings
 from collections.abc import Iterator, Mapping
 
 import click
@@ -12,6 +13,7 @@ import click
 import videohub
 from videohub import registry
 from videohub.errors import VideohubError
+from videohub.terminal import layout
 
 gc.freeze()  # what is imported by now stays to the end: no collection has to look through it
 
@@ -92,23 +94,20 @@ def cli(registries: tuple[str, ...]) -> None:
 
 def main() -> None:
     """Run the command line; every expected error becomes one message and an exit code."""
-    try:
-        cli.main(standalone_mode=False)
-    except VideohubError as error:
-        _print(error)
-        sys.exit(error.exit_code)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted", err=True)
-        sys.exit(130)
-    except OSError as error:  # no space, no permission, no such folder: this machine cannot do it
-        _print(error)
-        sys.exit(5)
-
-
-def _print(error: Exception) -> None:
-    from videohub.terminal.layout import print_error  # it takes longer to import than `list` takes
-
-    print_error(error)
+    layout.write_anywhere()
+    with warnings.catch_warnings():
+        warnings.showwarning = layout.print_warning
+        try:
+            cli.main(standalone_mode=False)
+        except VideohubError as error:
+            layout.print_error(error)
+            sys.exit(error.exit_code)
+        except click.ClickException as error:
+            layout.print_misuse(error)
+            sys.exit(error.exit_code)
+        except (click.Abort, KeyboardInterrupt):
+            layout.say("interrupted", err=True)
+            sys.exit(130)
+        except OSError as error:  # no space, no permission, no such folder: this machine cannot do it
+            layout.print_error(error)
+            sys.exit(5)

@@ -10,6 +10,7 @@ import click
 
 from videohub import registry
 from videohub.cli.options import print_json, with_checkpoint, with_json
+from videohub.terminal.layout import say
 
 
 @click.command()
@@ -30,10 +31,10 @@ def bundle(names: tuple[str, ...], out: Path, checkpoint: Path | None, as_json: 
     if as_json:
         print_json(written)
         return
-    click.echo(f"{written.out}: {_bytes(written.size)}, sha256 {written.sha256}")
+    say(f"{written.out}: {_bytes(written.size)}, sha256 {written.sha256}")
     width = max(len(member.name) for member in written.members)
     for member in written.members:
-        click.echo(f"  {member.name:<{width}}  {_bytes(member.size):>17}  {member.sha256[:16]}…")
+        say(f"  {member.name:<{width}}  {_bytes(member.size):>17}  {member.sha256[:16]}…")
 
 
 @click.command()
@@ -50,16 +51,16 @@ def unbundle(file: Path, as_json: bool) -> None:
     if as_json:
         print_json(found)
         return
-    click.echo(f"{found.bundle}: sha256 {found.sha256}")
+    say(f"{found.bundle}: sha256 {found.sha256}")
     width = max(len(each.record) for each in found.records)
     for each in found.records:
-        click.echo(f"  {each.record:<{width}}  {each.state}: {each.weights}")
+        say(f"  {each.record:<{width}}  {each.state}: {each.weights}")
     if found.registry:
         paths = [path for path in os.environ.get(registry.VARIABLE, "").split(os.pathsep) if path]
         if found.registry not in paths:
             paths.append(found.registry)
-        click.echo("Some of its records are not known here yet. For `videohub` to find them, say")
-        click.echo(f"export {registry.VARIABLE}={shlex.quote(os.pathsep.join(paths))}")
+        say("Some of its records are not known here yet. For `videohub` to find them, say")
+        say(f"export {registry.VARIABLE}={shlex.quote(os.pathsep.join(paths))}")
 
 
 def _bytes(size: int) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 from collections.abc import Callable, Mapping
@@ -11,6 +10,7 @@ from typing import TypeAlias
 import click
 
 from videohub.cli.options import print_json, with_json
+from videohub.terminal.layout import hand_over, say
 
 _CONDITIONS = "--older 30d, --keep 10GB, --status stale"
 
@@ -56,7 +56,7 @@ def path(as_json: bool) -> None:
         layers = [{"path": str(layer), "read_only": shared} for layer, shared in keeping.layers()]
         print_json({"path": str(home()), "layers": layers})
     else:
-        click.echo(os.fsencode(home()))  # the very bytes, for a script
+        hand_over(home())
 
 
 @cache.command("list")
@@ -177,11 +177,11 @@ def _print_patch(*, as_json: bool) -> None:
     if as_json:
         print_json(made)
         return
-    click.echo(made.text, nl=False)
+    hand_over(made.text, end="")
     for name, why in made.left.items():
-        click.echo(f"{name}: {why}", err=True)
+        say(f"{name}: {why}", err=True)
     if not made.text and not made.left:
-        click.echo("nothing to fill: the registry states what was first seen here, or nothing was", err=True)
+        say("nothing to fill: the registry states what was first seen here, or nothing was", err=True)
 
 
 def _forget(names: tuple[str, ...], *, as_json: bool) -> None:
@@ -195,8 +195,8 @@ def _forget(names: tuple[str, ...], *, as_json: bool) -> None:
         return
     for one in forgotten:
         if not one.was_pinned:
-            click.echo(f"{one.name}: nothing was known of {one.url}")
+            say(f"{one.name}: nothing was known of {one.url}")
         elif one.sha256 is None:
-            click.echo(f"{one.name}: forgot {one.url}, whose pin was damaged")
+            say(f"{one.name}: forgot {one.url}, whose pin was damaged")
         else:
-            click.echo(f"{one.name}: forgot {one.url}\n  sha256 {one.sha256}, first seen {one.first_seen}")
+            say(f"{one.name}: forgot {one.url}", f"  sha256 {one.sha256}, first seen {one.first_seen}")

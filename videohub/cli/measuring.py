@@ -21,6 +21,7 @@ from videohub.cli.options import (
     with_seed,
     with_workers,
 )
+from videohub.terminal.layout import say
 
 if TYPE_CHECKING:
     from videohub.reporting.report import Report
@@ -86,7 +87,7 @@ def verify(
         wanted = targets(names, out or Path("runs"))
     if sharding.speaks():
         folders = ", ".join(str(each.out) for each in wanted)
-        click.echo(f"keeping the scores in {folders}; after an interruption the same command goes on", err=True)
+        say(f"keeping the scores in {folders}; after an interruption the same command goes on", err=True)
     score(wanted, data, Settings(**settings))
     sharding.wait_for_all()
     if not sharding.speaks():

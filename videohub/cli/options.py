@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +10,8 @@ from typing import Any
 
 import click
 import msgspec
+
+from videohub import escaping
 
 PRECISIONS = ("auto", "fp32", "tf32", "bf16", "fp16")  # of videohub.benchmark, which is not imported for a --help
 
@@ -49,7 +52,7 @@ def told_progress() -> Iterator[Callable[[str, int, int], None]]:
         def tell(what: str, done: int, of: int) -> None:
             bar.total = of
             bar.n = done
-            bar.set_description(what, refresh=False)
+            bar.set_description(escaping.visible(what), refresh=False)
             bar.update(0)
 
         yield tell
@@ -58,8 +61,10 @@ def told_progress() -> Iterator[Callable[[str, int, int], None]]:
 def print_json(value: Any) -> None:
     """Print a value to stdout as JSON that people can read, too."""
     try:
-        click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2))
-    except UnicodeEncodeError:  # a path that is no UTF-8; Python's json escapes it and reads it back
+        text = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:  # a path that is no UTF-8, or a terminal that is not; Python's json escapes and reads it
         import json
 
-        click.echo(json.dumps(msgspec.to_builtins(value), indent=2))
+        text = json.dumps(msgspec.to_builtins(value), indent=2)
+    click.echo(escaping.visible_json(text))

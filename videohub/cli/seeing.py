@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from videohub.cli.options import print_json, with_checkpoint, with_device, with_json
+from videohub.terminal.layout import hand_over
 
 
 @click.command()
@@ -41,4 +42,4 @@ def demo(folder: Path, clips: int, as_json: bool) -> None:
     if as_json:
         print_json({"list": listing, "clips": clips})
     else:
-        click.echo(listing)
+        hand_over(listing)

@@ -8,6 +8,7 @@ import click
 
 from videohub import registry
 from videohub.cli.options import print_json, with_checkpoint, with_ignore, with_json
+from videohub.terminal.layout import hand_over, say
 
 
 @click.command("list")
@@ -59,7 +60,7 @@ def fetch(names: tuple[str, ...], checkpoint: Path | None, ignore: tuple[str, ..
     for record in records:
         paths[record.name] = str(weights.fetch(record, checkpoint=checkpoint, ignore=ignore))
         if not as_json:
-            click.echo(paths[record.name])
+            hand_over(paths[record.name])
     if as_json:
         print_json(paths)
 
@@ -81,4 +82,4 @@ def convert(file: Path, model: str, out: Path, family: str, ignore: tuple[str, .
     if as_json:
         print_json(written)
     else:
-        click.echo(f"{written.out}: {written.tensors} tensors of {record.name}, from {written.described}")
+        say(f"{written.out}: {written.tensors} tensors of {record.name}, from {written.described}")

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+from videohub.escaping import visible as printable
 
-def printable(text: str) -> str:
-    """Return `text` with everything escaped that does not print: line ends, escape codes, halves of characters."""
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+__all__ = ["printable", "quote"]
 
 
 def quote(value: object) -> str:

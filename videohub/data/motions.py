@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import os
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
@@ -22,10 +21,9 @@ from videohub.data import encode
 from videohub.data.scenes import CLASSES, Frame, Scene, picture, scene_of
 from videohub.errors import UsageError
 from videohub.files import written_whole
+from videohub.log import log
 
 SPLITS = ("train", "val", "test")
-
-log = logging.getLogger(__name__)
 
 
 def generate(

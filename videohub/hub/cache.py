@@ -13,7 +13,6 @@ from __future__ import annotations
 import errno
 import functools
 import hashlib
-import logging
 import os
 import re
 import shutil
@@ -25,8 +24,8 @@ from typing import TypeVar
 import msgspec
 
 from videohub.errors import CacheError
+from videohub.log import log
 
-_log = logging.getLogger("videohub")
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _LARGEST_NOTE = 1 << 16  # bytes of a pin or of what is noted beside a download
 _Struct = TypeVar("_Struct", bound=msgspec.Struct)
@@ -173,4 +172,4 @@ def _path(text: str) -> Path:
 
 @functools.cache
 def _tell_once(layer: Path) -> None:
-    _log.warning("%s, in VIDEOHUB_CACHE_RO, may not be read by you; going on without it", layer)
+    log.warning("%s, in VIDEOHUB_CACHE_RO, may not be read by you; going on without it", layer)

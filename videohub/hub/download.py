@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,8 +14,7 @@ from videohub.errors import CacheError, ChecksumError, DownloadError, OfflineErr
 from videohub.hub import answers, cache, huggingface, locking, parts, pins, transfer
 from videohub.hub.locking import Turn
 from videohub.hub.sources import Source, check, offline, path_of, sources
-
-_log = logging.getLogger("videohub")
+from videohub.log import log
 
 
 @dataclass(frozen=True)
@@ -124,7 +122,7 @@ def _in_cache(wanted: Wanted) -> Fetched | None:
         return Fetched(path, wanted.digest)
     if not cache.is_ours(path):
         raise CacheError(f"{path}: damaged, its sha256 is {found}.\n  {cache.whose(path)}")
-    _log.warning("%s: %s was damaged (its sha256 is %s); fetching it again", wanted.name, path, found)
+    log.warning("%s: %s was damaged (its sha256 is %s); fetching it again", wanted.name, path, found)
     cache.remove(path)
     return None
 
@@ -145,7 +143,7 @@ def _from_first(candidates: Iterable[Source], wanted: Wanted, turn: Turn) -> Fet
             continue
         for failure in failures:
             if isinstance(failure, ChecksumError):  # a missing file is what mirrors are like; another file is not
-                _log.warning("%s\n  The right file came from %s.", failure, source.address)
+                log.warning("%s\n  The right file came from %s.", failure, source.address)
         return fetched
     if forbidden:
         raise _is_offline(wanted, forbidden, failures)
@@ -163,7 +161,7 @@ def _from(source: Source, wanted: Wanted, turn: Turn) -> Fetched:
         if wanted.digest in (None, found):
             return _keep(part, source, wanted)
     if part.pieced:
-        _log.warning("%s: the resumed download has sha256 %s; starting over", wanted.name, found)
+        log.warning("%s: the resumed download has sha256 %s; starting over", wanted.name, found)
         with _brought(source, wanted, turn, afresh=True) as part:
             found = part.sha256
             if wanted.digest == found:

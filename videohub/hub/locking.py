@@ -7,7 +7,6 @@ everybody, a holder may be stopped for ever: in all these cases the work is done
 from __future__ import annotations
 
 import errno
-import logging
 import os
 import sys
 import time
@@ -17,12 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from videohub.hub import cache
+from videohub.log import log
 
 QUIET_S = 120.0  # a holder without a sign of life for so long is not waited for
 _LOOK_S = 0.05
 _NOTICE_S = 2.0
 _BUSY = {errno.EAGAIN, errno.EACCES}
-_log = logging.getLogger("videohub")
 
 
 @dataclass
@@ -97,11 +96,11 @@ def _acquire(path: Path, what: str) -> int | None:
         if (sign := _sign_of(path)) != life:
             life, seen = sign, now
         if now - seen > QUIET_S:
-            _log.warning("%s: another process holds %s without a sign of life; not waiting for it", what, path)
+            log.warning("%s: another process holds %s without a sign of life; not waiting for it", what, path)
             return None
         if not noticed and now - begun > _NOTICE_S:
             noticed = True
-            _log.warning("%s: another process is at it; waiting", what)
+            log.warning("%s: another process is at it; waiting", what)
         time.sleep(_LOOK_S)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import random
 import re
 import time
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from videohub.errors import DownloadError
 from videohub.hub import answers, cache
 from videohub.hub.parts import Note, Part, boot
+from videohub.log import log
 
 if TYPE_CHECKING:
     import requests
@@ -26,7 +26,6 @@ LONGEST_PAUSE_S = 120.0  # a server that asks for more patience is left for anot
 LARGEST = 64 << 30  # a file of unknown size ends somewhere
 _BLOCK = 1 << 20
 _RETRIED = {408, 429, 500, 502, 503, 504}
-_log = logging.getLogger("videohub")
 
 
 class _Again(Exception):
@@ -93,7 +92,7 @@ class _Job:
         """Drop what there is, and say so once."""
         if self.part and self.part.size and not self.told_of_start_over:
             self.told_of_start_over = True
-            _log.warning("%s: %s %s; starting over", self.name, self.url, why)
+            log.warning("%s: %s %s; starting over", self.name, self.url, why)
         self.drop()
 
     def drop(self) -> None:

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 from rich.padding import Padding
 from rich.table import Table
-from rich.text import Text
 
-from videohub.terminal.layout import coloured, console, plain, table, with_unit
+from videohub.terminal.layout import coloured, console, styled, table, with_unit
 
 if TYPE_CHECKING:
     from videohub.inventory.checking import Checked
@@ -23,15 +22,15 @@ def print_cache(layers: Sequence[Layer]) -> None:
     """Print what each layer of the cache holds, within 80 columns, with sums."""
     screen = console()
     for layer in layers:
-        screen.print(Text(plain(layer.path), style="bold"), "(read-only)" if layer.read_only else "")
+        screen.print(styled(layer.path, style="bold"), "(read-only)" if layer.read_only else "")
         if layer.own:
             screen.print(_entries(layer.own))
         each = ", ".join(f"{kind} {with_unit(size)}" for kind, size in layer.sizes().items())
         screen.print(f"{_counted(layer.own)}, {with_unit(layer.size)}" + (f": {each}" if each else ""), style="dim")
         if layer.others:
-            names = ", ".join(plain(item.entry.path.name) for item in layer.others[:3])
+            names = ", ".join(item.entry.path.name for item in layer.others[:3])
             more = f" and {len(layer.others) - 3} more" if len(layer.others) > 3 else ""
-            screen.print(f"not ours, and never touched: {names}{more}", style="dim", markup=False)
+            screen.print(f"not ours, and never touched: {names}{more}", style="dim")
     if len(layers) > 1:
         screen.print(f"{with_unit(sum(layer.size for layer in layers))} in all layers", style="dim")
 
@@ -48,8 +47,8 @@ def print_pruned(pruned: Pruned) -> None:
         screen.print(f"would remove {_counted(pruned.chosen)}, {with_unit(pruned.freed)}, and leave {with_unit(after)}")
         screen.print("Nothing was removed; the same with --yes does it.")
     for item in pruned.busy:
-        path = plain(str(item.entry.path))
-        screen.print(f"left alone, perhaps still being written: {path}", style="yellow", markup=False)
+        path = str(item.entry.path)
+        screen.print(f"left alone, perhaps still being written: {path}", style="yellow")
 
 
 def print_checked(checked: Checked) -> None:
@@ -59,9 +58,9 @@ def print_checked(checked: Checked) -> None:
         for finding in findings:
             of = f" of {', '.join(finding.records)}" if finding.records else ""
             word = "damaged" if findings is checked.damaged else "not checked"
-            screen.print(Text(f"{word}: {finding.kind}{of}", style=style))
+            screen.print(styled(f"{word}: {finding.kind}{of}", style=style))
             for line in (finding.path, finding.problem, *f"{finding.done}. {finding.advice}".splitlines()):
-                screen.print(Padding(Text(plain(line), overflow="fold"), (0, 0, 0, 2)))
+                screen.print(Padding(styled(line, overflow="fold"), (0, 0, 0, 2)))
     sound = checked.checked - len(checked.damaged) - len(checked.unchecked)
     screen.print(f"{sound} sound, {len(checked.damaged)} damaged, {len(checked.unchecked)} not checked; "
                   f"read {with_unit(checked.size)}")  # fmt: skip
@@ -71,13 +70,13 @@ def print_pins(pins: Sequence[Pinned]) -> None:
     """Print each URL with what was first seen there."""
     screen = console()
     for pin in pins:
-        screen.print(Text(", ".join(pin.records) or "of no record known here", style="bold"), coloured(pin.status))
+        screen.print(styled(", ".join(pin.records) or "of no record known here", style="bold"), coloured(pin.status))
         source = f", from {pin.source}" if pin.source else ""
         lines = [pin.url or "", pin.path if pin.problem else f"sha256 {pin.sha256}",
                  pin.problem or f"{with_unit(pin.size or 0)}, first seen {pin.first_seen}{source}"]  # fmt: skip
         lines += [f"in the read-only layer: {pin.path}"] if pin.read_only else []
         for line in filter(None, lines):
-            screen.print(Padding(Text(plain(line), overflow="fold"), (0, 0, 0, 2)))
+            screen.print(Padding(styled(line, overflow="fold"), (0, 0, 0, 2)))
     if not pins:
         screen.print("Nothing was trusted on first use here.")
 
@@ -91,9 +90,9 @@ def _entries(items: Sequence[Item]) -> Table:
     rows.add_column("used", no_wrap=True, justify="right")
     rows.add_column("of", overflow="fold")
     for item in items:
-        of = plain(", ".join(item.records) or item.url or item.entry.path.name)
+        of = ", ".join(item.records) or item.url or item.entry.path.name
         size, age = with_unit(item.entry.size), _age(item.age_s)
-        rows.add_row(item.entry.kind, coloured(item.status), size, age, Text(of, "" if item.records else "dim"))
+        rows.add_row(item.entry.kind, coloured(item.status), size, age, styled(of, "" if item.records else "dim"))
     return rows
 
 

@@ -5,15 +5,21 @@ rich is imported where it is used: it takes longer than all that `videohub list`
 
 from __future__ import annotations
 
+import codecs
+import io
 import os
+import re
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
+from videohub import escaping
+from videohub.escaping import visible
+
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, OverflowMethod
     from rich.table import Table
     from rich.text import Text
 
@@ -21,32 +27,68 @@ _COLOURS = {"available": "green", "unreleased": "yellow", "broken": "red",
             "consistent": "green", "inconsistent": "red", "insufficient data": "yellow",
             "ready": "green", "usable, with remarks": "yellow", "not usable": "red",
             "current": "green", "damaged": "red", "stale": "yellow", "unfinished": "yellow"}  # fmt: skip
+_IN_ASCII = {"█": "#", "·": ".", "…": "...", "–": "-", "×": "x", "±": "+-", "≥": ">=", "≤": "<="}
+_BLANKS_AT_THE_END = re.compile(r" +((?:\x1b\[[0-9;]*m)*)$", re.MULTILINE)
+
+
+def say(*lines: str, err: bool = False) -> None:
+    """Print lines for people to stdout, or to stderr."""
+    for line in lines:
+        click.echo(visible(line), err=err)
+
+
+def hand_over(text: str | os.PathLike[str], *, end: str = "\n") -> None:
+    """Print what a script takes, a path or a patch: its very bytes, and on a screen only what can be shown of it."""
+    words = os.fspath(text)
+    if sys.stdout.isatty():
+        words = "\n".join(map(visible, words.split("\n")))
+    click.echo(os.fsencode(words + end), nl=False)
 
 
 def print_error(error: Exception) -> None:
     """Print an error to stderr as `Kind: message`."""
-    from rich.console import Console
+    click.echo(escaping.message(f"{type(error).__name__}: {error}"), err=True)
 
-    lines = f"{type(error).__name__}: {error}".split("\n")  # a server may have written part of it
-    said = "\n".join(map(plain, lines))
-    Console(stderr=True, highlight=False, soft_wrap=True).print(said, markup=False)
+
+def print_misuse(error: click.ClickException) -> None:
+    """Print to stderr what click says of a command line, whose words may be names of files."""
+    told = io.StringIO()
+    error.show(file=told)
+    usage, mark, said = told.getvalue().rstrip("\n").partition("Error: ")
+    shown = "\n".join(map(visible, usage.split("\n")))
+    click.echo(shown + (escaping.message(mark + said) if mark else ""), err=True)
+
+
+def print_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Print a library's warning to stderr; stands in for `warnings.showwarning`."""
+    click.echo(escaping.message(f"{filename}:{lineno}: {category.__name__}: {message}"), err=True)
+
+
+def write_anywhere() -> None:
+    """Let stdout and stderr take every letter: what their encoding lacks becomes the nearest of ASCII, or an escape."""
+    codecs.register_error("videohub", _nearest)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="videohub")
 
 
 def print_columns(header: Sequence[str], rows: Sequence[Sequence[str]], summary: str) -> None:
     """Print rows of short words, the last one of each in its colour, below a header and above a summary."""
-    rows = [[plain(word) for word in row] for row in rows]
+    rows = [[visible(word) for word in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-    lines = [click.style(_aligned(header, widths), dim=True)]
+    lines = [click.style(_aligned(header, widths).rstrip(), dim=True)]
     for row in rows:
         *others, last = row
         lines.append(f"{_aligned(others, widths)} {click.style(last, fg=_COLOURS.get(last))}")
     lines.append(click.style(summary, dim=True))
     click.echo("\n".join(lines), color=_wanted_colours())
-
-
-def plain(text: str) -> str:
-    """Return text that a file or a server gave, without anything that would steer the terminal."""
-    return "".join(letter if letter.isprintable() else "�" for letter in text)
 
 
 def with_unit(size: int) -> str:
@@ -57,11 +99,16 @@ def with_unit(size: int) -> str:
     return f"{number:.0f} B" if units[0] == "B" else f"{number:.3g} {units[0]}"
 
 
-def coloured(word: str) -> Text:
-    """Return a status or a verdict in its colour."""
+def styled(words: str, style: str = "", *, overflow: OverflowMethod | None = None) -> Text:
+    """Return words in a style, on one line."""
     from rich.text import Text
 
-    return Text(word, style=_COLOURS.get(word, ""))
+    return Text(visible(words), style=style, overflow=overflow)
+
+
+def coloured(word: str) -> Text:
+    """Return a status or a verdict in its colour."""
+    return styled(word, _COLOURS.get(word, ""))
 
 
 def table(*, header: bool = True) -> Table:
@@ -72,10 +119,25 @@ def table(*, header: bool = True) -> Table:
 
 
 def console() -> Console:
-    """Return the console that results go to."""
+    """Return the console that results go to: no word is taken for markup or obeyed, and no line ends with blanks."""
     from rich.console import Console
 
-    return Console(file=sys.stdout, highlight=False)
+    class Results(Console):
+        def render_str(self, text: str, **how: Any) -> Text:  # every str comes by here, in a table or alone
+            return super().render_str(visible(text), **how)
+
+        def print(self, *objects: Any, **how: Any) -> None:
+            with self.capture() as printed:
+                super().print(*objects, **how)
+            click.echo(_BLANKS_AT_THE_END.sub(r"\1", printed.get()), nl=False, color=True)
+
+    return Results(file=sys.stdout, highlight=False, markup=False, emoji=False)
+
+
+def _nearest(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeEncodeError)
+    lacking = error.object[error.start : error.end]
+    return "".join(_IN_ASCII.get(letter) or ascii(letter)[1:-1] for letter in lacking), error.end
 
 
 def _aligned(words: Sequence[str], widths: Sequence[int]) -> str:

@@ -7,13 +7,13 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.padding import Padding
-from rich.text import Text
 
-from videohub.terminal.layout import coloured, console, plain, table
+from videohub.terminal.layout import coloured, console, styled, table
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from videohub.preflight import Check, Spread
     from videohub.reporting.comparison import Paired, Side
     from videohub.reporting.report import Report
@@ -27,7 +27,7 @@ def print_report(report: Report, folder: Path) -> None:
     from videohub.reporting.words import interval_name
 
     screen = console()
-    screen.print(Text(f"{report.record}: {report.dataset}, {report.split}", style="bold"))
+    screen.print(styled(f"{report.record}: {report.dataset}, {report.split}", style="bold"))
     _told_counts(screen, report)
     rows = table()
     for heading in ("", "published", "recomputed", interval_name(report), "with the missing"):
@@ -46,9 +46,10 @@ def print_reports(reports: Sequence[Report], folders: Sequence[Path]) -> None:
 
     screen, rows = console(), table()
     first = reports[0]
-    screen.print(Text(f"{len(reports)} records: {first.dataset}, {first.split}", style="bold"))
+    screen.print(styled(f"{len(reports)} records: {first.dataset}, {first.split}", style="bold"))
     for report, folder in zip(reports, folders, strict=True):
-        screen.print(Text(f"\n{report.record}", style="bold"))
+        screen.print()
+        screen.print(styled(report.record, style="bold"))
         _told_counts(screen, report)
         _told_verdict(screen, report, folder)
     screen.print()
@@ -68,7 +69,7 @@ def print_reports(reports: Sequence[Report], folders: Sequence[Path]) -> None:
 def print_evaluated(found: Evaluated) -> None:
     """Print the numbers of a data set with their intervals, what was missing, and how long it took."""
     screen, rows = console(), table()
-    screen.print(Text(plain(f"{found.record}: {found.dataset}, {found.split}"), style="bold"))
+    screen.print(styled(f"{found.record}: {found.dataset}, {found.split}", style="bold"))
     _told_counts(screen, found)
     for heading in ("", "per cent", "95 % interval"):
         rows.add_column(heading, justify="right" if heading else "left", no_wrap=True)
@@ -104,14 +105,14 @@ def _told_verdict(screen: Console, report: Report, folder: Path) -> None:
         _yellow(screen, disagreement)
     screen.print("verdict:", coloured(report.verdict))
     for reason in report.reasons:
-        screen.print(Padding(Text(plain(reason)), (0, 0, 0, 2)))
+        screen.print(Padding(styled(reason), (0, 0, 0, 2)))
     _dim(screen, f"report.json, report.md and report.html are in {folder}")
 
 
 def print_paired(paired: Paired) -> None:
     """Print two runs on the same videos: their numbers, the difference, and whether it can be chance."""
     screen, rows = console(), table()
-    screen.print(Text(f"{paired.metric} on {paired.common} videos of {paired.dataset} that both have", style="bold"))
+    screen.print(styled(f"{paired.metric} on {paired.common} videos of {paired.dataset} that both have", style="bold"))
     for heading in ("", "model", "views", "precision", paired.metric):
         rows.add_column(heading, justify="right" if heading == paired.metric else "left", no_wrap=heading != "model")
     for letter, side in (("A", paired.first), ("B", paired.second)):
@@ -124,13 +125,13 @@ def print_paired(paired: Paired) -> None:
     for letter, side in (("A", paired.first), ("B", paired.second)):
         if side.alone:
             _yellow(screen, _left_out(letter, side))
-    screen.print(Text(plain(paired.answer), style="bold"))
+    screen.print(styled(paired.answer, style="bold"))
 
 
 def print_check(check: Check) -> None:
     """Print what a data set is, what is wrong with it, and whether it can be used."""
     screen, rows = console(), table(header=False)
-    screen.print(Text(f"{check.record}: {check.expected.dataset}, {check.expected.split}", style="bold"))
+    screen.print(styled(f"{check.record}: {check.expected.dataset}, {check.expected.split}", style="bold"))
     rows.add_column(no_wrap=True, style="bold")
     rows.add_column(overflow="fold")
     reference = f" of {check.expected.samples:,} in the reference" if check.expected.samples else ""
@@ -154,14 +155,14 @@ def print_check(check: Check) -> None:
                                    f"{check.moments.boxes:,} boxes")  # fmt: skip
     screen.print(rows)
     for finding in check.findings:
-        screen.print(Padding(Text(plain(finding.text), style="red" if finding.grave else "yellow"), (0, 0, 0, 2)))
+        screen.print(Padding(styled(finding.text, style="red" if finding.grave else "yellow"), (0, 0, 0, 2)))
         for name, detail in list(finding.samples.items())[:3]:
-            screen.print(Padding(Text(plain(f"{name}: {detail}" if detail else name), style="dim"), (0, 0, 0, 4)))
+            screen.print(Padding(styled(f"{name}: {detail}" if detail else name, style="dim"), (0, 0, 0, 4)))
     for note in check.notes:
         _dim(screen, note)
     screen.print("verdict:", coloured(check.verdict))
     if not check.findings:
-        screen.print(Padding(Text(plain("; ".join(check.reasons))), (0, 0, 0, 2)))
+        screen.print(Padding(styled("; ".join(check.reasons)), (0, 0, 0, 2)))
 
 
 def _left_out(letter: str, side: Side) -> str:
@@ -180,8 +181,8 @@ def _spread(values: Spread, unit: str) -> str:
 
 
 def _dim(screen: Console, text: str) -> None:
-    screen.print(Text(plain(text), style="dim"))
+    screen.print(styled(text, style="dim"))
 
 
 def _yellow(screen: Console, text: str) -> None:
-    screen.print(Text(plain(text), style="yellow"))
+    screen.print(styled(text, style="yellow"))

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from rich.text import Text
-
-from videohub.terminal.layout import console, plain, table, with_unit
+from videohub.terminal.layout import console, styled, table, with_unit
 
 if TYPE_CHECKING:
     from videohub.timing import Speed, Spread
@@ -17,7 +15,7 @@ def print_speed(speed: Speed) -> None:
     """Print what a view costs, what it takes, and how near that is to the limit."""
     cores = f", {speed.threads} threads" if speed.threads else ""
     screen, rows = console(), table(header=False)
-    screen.print(Text(f"{speed.record}: {plain(speed.device)}{cores}, {speed.precision}", style="bold"))
+    screen.print(styled(f"{speed.record}: {speed.device}{cores}, {speed.precision}", style="bold"))
     rows.add_column(no_wrap=True, style="bold")
     rows.add_column(overflow="fold")
     for name, value in _facts(speed):

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from videohub.registry.schema import Protocol, Published, Record
-from videohub.terminal.layout import coloured, console, print_columns, table
+from videohub.terminal.layout import coloured, console, print_columns, styled, table
 
 if TYPE_CHECKING:
     from videohub.prediction import Prediction
@@ -40,14 +40,12 @@ def print_records(records: Sequence[Record]) -> None:
 
 def print_record(record: Record) -> None:
     """Print everything that one record says."""
-    from rich.text import Text
-
     rows = table(header=False)
     rows.add_column(no_wrap=True, style="bold")
     rows.add_column(overflow="fold")
     for name, value in _facts(record):
         rows.add_row(name, value)
-    console().print(Text(record.name, style="bold"), coloured(record.status))
+    console().print(styled(record.name, style="bold"), coloured(record.status))
     console().print(rows)
 
 

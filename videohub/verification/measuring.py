@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ from videohub.data import sets
 from videohub.data.recipes import Recipe
 from videohub.data.samples import DataSet, Sample
 from videohub.loading import from_weights, usable
+from videohub.log import log
 from videohub.models.inference_form import optimize
 from videohub.registry.schema import Record
 from videohub.verification import sharding
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
     from videohub.benchmark import Contender
-
-_log = logging.getLogger("videohub")
 
 
 @dataclass(frozen=True)
@@ -105,7 +103,7 @@ def _recipes(targets: Sequence[Target], settings: Settings) -> list[Recipe]:
 def _read(data: str | Path, record: Record, settings: Settings) -> DataSet:
     found = sets.read(Path(data), root=Path(settings.root) if settings.root else None, record=record)
     for note in found.notes:
-        _log.warning("%s: %s", data, note)
+        log.warning("%s: %s", data, note)
     return found
 
 
