@@ -94,8 +94,9 @@ def test_every_video_decodes_to_the_frames_that_were_painted(made):
             stream = container.streams.video[0]
             assert stream.codec_context.name == "h264"
             assert stream.average_rate == scene.fps
+            assert stream.frames == scene.frames
             decoded = [frame.to_ndarray(format="rgb24") for frame in container.decode(stream)]
-        assert len(decoded) == scene.frames == stream.frames
+        assert len(decoded) == scene.frames
         assert decoded[0].shape == (scene.height, scene.width, 3)
         middle = scene.frames // 2
         error = np.abs(decoded[middle].astype(float) - scenes.picture(scene, middle)).mean()

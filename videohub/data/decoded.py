@@ -84,7 +84,7 @@ def decode_shared(
     try:
         return [*_together(source, recipes, decoder, room)]
     except VideoError as error:
-        together = error.with_traceback(None)  # that would keep the pictures, and this call itself
+        together = VideoError(str(error))  # anew: tracebacks, its cause's too, would keep the pictures and this call
     if len(recipes) == 1:
         return [together]
     alone = [decode_shared(source, [recipe], decoder=decoder, room=room)[0] for recipe in recipes]

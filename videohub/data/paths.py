@@ -1,11 +1,12 @@
-"""Check that a path given by a user leads to a file, before any decoder sees it."""
+"""Check that a path given by a user leads to a file, and open it, before any decoder sees it."""
 
 from __future__ import annotations
 
 import stat
 from pathlib import Path
+from typing import BinaryIO
 
-from videohub.errors import UsageError
+from videohub.errors import UsageError, VideoError
 
 
 def existing_file(path: str | Path, kind: str) -> Path:
@@ -30,3 +31,17 @@ def existing_file(path: str | Path, kind: str) -> Path:
     if not stat.S_ISREG(mode):
         raise UsageError(f"{file}: this is a pipe or a device; the name of a file was expected: {kind}")
     return file
+
+
+def open_file(path: str | Path, kind: str) -> BinaryIO:
+    """Open a file that a decoder is to read. Close it.
+
+    Raises: UsageError as `existing_file`, or if it may not be read; VideoError if it is empty.
+    """
+    file = existing_file(path, kind)
+    if file.stat().st_size == 0:
+        raise VideoError(f"{file}: the file is empty (0 bytes)")
+    try:
+        return file.open("rb")
+    except OSError as error:
+        raise UsageError(f"{file}: this {kind} file cannot be opened: {error.strerror}") from error

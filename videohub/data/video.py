@@ -13,7 +13,8 @@ import av
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from videohub.data.paths import existing_file
+from videohub.data.containers import open_container
+from videohub.data.paths import open_file
 from videohub.errors import VideoError
 
 # Headers round: the stated end of a whole file may lie this many frames after the end of its last packet.
@@ -82,6 +83,8 @@ class Video:
                     decoded += 1
         except av.FFmpegError as error:
             raise VideoError(f"{self.path}: damaged after {decoded} decoded frames: {error.strerror}") from error
+        except OSError as error:  # of the disk; FFmpeg hands it through
+            raise VideoError(f"{self.path}: cannot be read after {decoded} frames: {error.strerror}") from error
         if not decoded:
             raise VideoError(f"{self.path}: the video stream holds no pictures")
         self._check_end(float(reached * self.info.time_base))
@@ -99,18 +102,11 @@ class Video:
 def open_video(path: str | Path) -> Iterator[Video]:
     """Open a file for one pass of decoding and close it at the end of the `with` block, whatever happens.
 
-    Raises: UsageError if it is no file: absent, a folder, a pipe; VideoError if it is empty, not a video, has no video
-        stream, states no frame rate, or is an AVI that was cut short.
+    Raises: UsageError if it is no file: absent, a folder, a pipe, or may not be read; VideoError if it is empty, not a
+        video, has no video stream, states no frame rate, or is an AVI that was cut short.
     """
-    file = existing_file(path, "video")
-    if file.stat().st_size == 0:
-        raise VideoError(f"{file}: the file is empty (0 bytes)")
-    try:
-        # Absolute, for FFmpeg takes "12:30.mp4" for a protocol. Titles need not be UTF-8, and nobody reads them.
-        container = av.open(str(file.absolute()), metadata_errors="replace")
-    except av.FFmpegError as error:
-        raise VideoError(f"{file}: not a video, or cut short: {error.strerror}") from error
-    with container:
+    file = Path(path)
+    with open_file(file, "video") as opened, open_container(opened, file) as container:
         stream = _first_video_stream(container, file)
         stream.thread_count = 1  # more threads take a third more of the processor; others decode at the same time
         yield Video(path=file, info=_info(container, stream, file), container=container, stream=stream)
@@ -118,8 +114,6 @@ def open_video(path: str | Path) -> Iterator[Video]:
 
 def _first_video_stream(container: InputContainer, file: Path) -> VideoStream:
     """Return the stream to decode; audio and further video streams are ignored."""
-    if container.format.name == "tty":  # FFmpeg draws text files as pictures of text
-        raise VideoError(f"{file}: this is a text file, not a video")
     if not container.streams.video:
         kinds = ", ".join(sorted({stream.type for stream in container.streams})) or "none"
         raise VideoError(f"{file}: no video stream (streams found: {kinds})")
@@ -135,9 +129,9 @@ def _info(container: InputContainer, stream: VideoStream, file: Path) -> VideoIn
         raise VideoError(f"{file}: cut short: its header counts {stream.frames} frames, {stream.duration} are left")
     return VideoInfo(
         frames=stream.frames,
-        average_rate=stream.average_rate,
+        average_rate=Fraction(stream.average_rate),
         duration=stream.duration,
-        time_base=stream.time_base,
+        time_base=Fraction(stream.time_base),
         width=stream.width,
         height=stream.height,
     )

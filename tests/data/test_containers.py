@@ -1,0 +1,103 @@
+"""Content alone chooses how a file is read, and no file makes FFmpeg open another one."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.data.sample_videos import write_video
+from videohub.data.containers import DEMUXERS, open_container
+from videohub.data.video import open_video
+from videohub.errors import UsageError, VideoError
+
+
+def count(path: Path) -> int:
+    with open_video(path) as video:
+        return len(list(video.frames()))
+
+
+SCRIPTS = {
+    "a list for FFmpeg's concat": "ffconcat version 1.0\nfile '{other}'\n",
+    "a play list": "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{other}\n#EXT-X-ENDLIST\n",
+    "a session description": "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 5004 RTP/AVP 96\n"
+    "a=rtpmap:96 H264/90000\n",
+    "a DASH manifest": '<?xml version="1.0"?>\n<MPD xmlns="urn:mpeg:dash:schema:mpd:2011">{other}</MPD>',
+    "metadata as FFmpeg writes them": ";FFMETADATA1\ntitle={other}\n",
+    "words": "these are only words\n",
+}
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+@pytest.mark.parametrize("name", ["video.mp4", "video.ffconcat", "video.m3u8", "video.sdp", "video.txt", "video.mpd"])
+def test_a_text_is_no_video_whatever_its_name_and_what_it_names_is_not_opened(tmp_path, script, name):
+    os.mkfifo(tmp_path / "other.mp4")  # whoever opened it would wait for ever
+    (tmp_path / name).write_text(SCRIPTS[script].format(other=tmp_path / "other.mp4"))
+    with pytest.raises(VideoError, match=f"{name}: this is a text file, not a video"):
+        count(tmp_path / name)
+
+
+def test_a_list_of_sound_videos_is_not_read_from_them(thirty_frames, tmp_path):
+    (tmp_path / "list.mp4").write_text(f"ffconcat version 1.0\nfile {thirty_frames.name}\n")
+    with pytest.raises(VideoError, match=r"list\.mp4: this is a text file, not a video"):
+        count(tmp_path / "list.mp4")
+
+
+@pytest.mark.parametrize("name", ["frame%03d.png", "frame*.jpg", "frame.yuv", "frame.txt", "frame"])
+def test_a_video_is_read_for_what_it_holds_whatever_its_name(thirty_frames, name):
+    assert count(thirty_frames.rename(thirty_frames.parent / name)) == 30
+
+
+def test_a_link_to_a_video_is_one(thirty_frames, tmp_path):
+    (tmp_path / "link.mp4").symlink_to(thirty_frames)
+    assert count(tmp_path / "link.mp4") == 30
+
+
+def test_a_link_to_a_pipe_or_a_device_is_none(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for name, target in (("a.mp4", tmp_path / "pipe"), ("b.mp4", Path("/dev/zero"))):
+        (tmp_path / name).symlink_to(target)
+        with pytest.raises(UsageError, match="this is a pipe or a device"):
+            count(tmp_path / name)
+
+
+def test_a_format_that_nobody_keeps_videos_in_is_refused_by_name_of_those_that_are_read(tmp_path):
+    path = write_video(tmp_path / "game.roq", 4, codec="roqvideo", pix_fmt="yuvj444p")
+    with pytest.raises(VideoError, match=r"game\.roq: .*in no format that is read here \(MP4, MOV, .*convert it"):
+        count(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "pix_fmt"),
+    [
+        ("v.mp4", "mpeg4", "yuv420p"), ("v.mov", "png", "rgb24"), ("v.mkv", "ffv1", "bgr0"),
+        ("v.avi", "mjpeg", "yuvj420p"),
+        ("v.webm", "libvpx", "yuv420p"), ("v.ts", "mpeg2video", "yuv420p"), ("v.mpg", "mpeg1video", "yuv420p"),
+        ("v.flv", "flv", "yuv420p"), ("v.wmv", "wmv2", "yuv420p"), ("v.asf", "msmpeg4", "yuv420p"),
+        ("v.3gp", "mpeg4", "yuv420p"), ("v.m4v", "mpeg4", "yuv420p"), ("v.vob", "mpeg2video", "yuv420p"),
+        ("v.m2ts", "mpeg2video", "yuv420p"), ("v.gif", "gif", "rgb8"),
+        ("v.nut", "ffv1", "bgr0"), ("v.mxf", "mpeg2video", "yuv420p"), ("v.apng", "apng", "rgb24"),
+        ("v.y4m", "wrapped_avframe", "yuv420p"),
+    ],
+)  # fmt: skip
+def test_what_data_sets_and_cameras_write_is_read(tmp_path, name, codec, pix_fmt):
+    path = write_video(tmp_path / name, 12, codec=codec, pix_fmt=pix_fmt, rate=25)
+    assert count(path.rename(tmp_path / "anything")) == 12
+
+
+def test_no_container_that_is_read_can_name_another_file(tmp_path):
+    """Of FFmpeg's demuxers these open what a file names, or run it as a script."""
+    assert not {"concat", "hls", "dash", "sdp", "rtsp", "rtp", "image2", "image2pipe", "tty", "lavfi", "imf", "vobsub",
+                "webm_dash_manifest", "ffmetadata", "avisynth", "vapoursynth", "svg_pipe"} & set(DEMUXERS)  # fmt: skip
+
+
+def test_ffmpeg_may_open_nothing_itself(thirty_frames, monkeypatch):
+    """Even where it may choose any format: the second lock behind the first."""
+    from videohub.data import containers
+
+    listing = thirty_frames.parent / "list.mp4"
+    listing.write_text(f"ffconcat version 1.0\nfile {thirty_frames.name}\n")
+    monkeypatch.delitem(containers._NOTHING_ELSE, "format_whitelist")
+    with listing.open("rb") as file, pytest.raises(VideoError), open_container(file, listing) as container:
+        list(container.decode(video=0))
