@@ -33,7 +33,7 @@ FLOORS = [
     {"verification", "prediction", "timing"},
     {"benchmark", "loading", "inventory", "bundles", "preflight", "reporting"},
     {"weights"},
-    {"building"},
+    {"building", "provenance"},
     {"data", "models", "convert"},
     {"hub", "registry"},
     {"runs"},

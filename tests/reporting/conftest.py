@@ -58,7 +58,7 @@ def report_of(record: Record, classes: list[PerClass], comparisons: list[Compari
         "reasons": [one.reason for one in comparisons],
         "counts": Counts(19_761, 19_761, 19_761, 0, 0),
         "failures": [],
-        "weights": Weights("ab" * 32, record.checkpoint.url, record.checkpoint.license),
+        "weights": Weights("ab" * 32, record.checkpoint.url, record.checkpoint.license, "tensors"),
         "protocol": protocol,
         "clip": {"frames": 32, "sampling_rate": 2},
         "data_sha256": "cd" * 32,

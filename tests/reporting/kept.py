@@ -13,6 +13,7 @@ from videohub import registry, runs
 from videohub.registry.schema import Published, Record
 
 WEIGHTS, DATA = "ab" * 32, "cd" * 32
+PUBLISHED = runs.WeightsFile(name="SMALL.pkl", sha256="99" * 32, vouched_by="first use", first_seen="2026-01-01")
 SOURCE = "the table of a test"
 Sample = tuple[str, list[int], Any]  # name, right classes; scores of its views, a failure's words, or None: pending
 
@@ -89,6 +90,7 @@ def identity_of(of: Record, **changes: Any) -> runs.Identity:
         "until_decided": None,
         "precision": "fp32",
         "decoder": "fast",
+        "weights_identity": "tensors",
     }
     return runs.Identity(**{**told, **changes})
 
@@ -103,6 +105,7 @@ def process(**changes: Any) -> runs.MadeBy:
         "shard": "1/1",
         "batch": None,
         "started": "2026-01-02T03:04:05+00:00",
+        "weights": PUBLISHED,
     }
     return runs.MadeBy(**{**told, **changes})
 

@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from tests.reporting.kept import kept, process, record, ten, views
+from tests.reporting.kept import PUBLISHED, kept, process, record, ten, views
 from videohub import registry, runs
 from videohub.errors import DataError, UsageError
 from videohub.reporting.building import build
@@ -114,11 +114,31 @@ def test_another_protocol_gives_no_verdict(tmp_path):
 def test_another_file_s_weights_are_judged_like_any_copy_and_named(tmp_path):
     of = record()
     of = msgspec.structs.replace(of, checkpoint=msgspec.structs.replace(of.checkpoint, sha256="99" * 32))
-    report = build(kept(tmp_path, of, ten(200, of=400)), of)
+    report = build(kept(tmp_path, of, ten(200, of=400), weights_identity=None), of)
     assert report.verdict == "consistent"
     assert (
         "not the published file's weights: that has sha256 999999999999…, this run used one with" in report.reasons[-1]
     )
+
+
+def test_what_vouches_for_a_file_decides_what_is_said_of_it(tmp_path):
+    """By hand and without a digest: a doubt. First seen in a bundle: a doubt. Of the stated digest: none."""
+    by_hand = msgspec.structs.replace(PUBLISHED, name="mine.safetensors", vouched_by=None, first_seen="",
+                                      claimed_source="SMALL.pkl", claimed_sha256="98" * 32)  # fmt: skip
+    bundled = msgspec.structs.replace(PUBLISHED, first_seen="2026-01-01, in bundle small.tar")
+    of = record()
+    stated = msgspec.structs.replace(of, checkpoint=msgspec.structs.replace(of.checkpoint, sha256="99" * 32))
+    for case, (file, about, doubt) in enumerate((
+        (by_hand, of, "nothing vouches for mine.safetensors as the published file: it was given by hand; "
+         f"mine.safetensors says that it was made from SMALL.pkl with sha256 {'98' * 32}, which was not checked"),
+        (bundled, of, "it was first seen here 2026-01-01, in bundle small.tar"),
+        (PUBLISHED, of, None),
+        (msgspec.structs.replace(by_hand, vouched_by="registry", claimed_source=None, claimed_sha256=None), stated,
+         None),
+    )):  # fmt: skip
+        report = build(kept(tmp_path / f"{case}", about, ten(200, of=400), made_by=process(weights=file)), about)
+        numbers = len(report.comparisons)
+        assert [doubt in reason for reason in report.reasons[numbers:]] == ([True] if doubt else []), file
 
 
 def test_a_sample_may_agree_and_says_that_it_is_one(tmp_path):

@@ -161,7 +161,7 @@ def test_a_page_tells_what_was_run(kinetics):
         if found.get("class") == "facts"
         for row in cells(found)
     }
-    assert told["sha256 of the file"] == "ab" * 32
+    assert told["sha256 of the tensors"] == "ab" * 32
     assert told["sha256 of the list"] == "cd" * 32
     assert told["protocol"] == "kinetics_30view: 10 × 3 views (clips × crops)"
     assert told["clip"] == "frames 32, sampling rate 2"

@@ -6,7 +6,7 @@ import msgspec
 
 from tests.runs.made import IDENTITY, identity, truth
 from videohub.runs import Truth, difference
-from videohub.runs.identity import canonical, truth_difference
+from videohub.runs.identity import canonical, digest_of, truth_difference
 
 
 def test_equal_identities_have_no_difference():
@@ -17,6 +17,12 @@ def test_a_tuple_and_the_list_that_json_makes_of_it_are_the_same():
     read = msgspec.json.decode(msgspec.json.encode(IDENTITY), type=type(IDENTITY))
     assert difference(IDENTITY, read) == []
     assert canonical(IDENTITY) == canonical(read)
+
+
+def test_what_a_run_of_the_version_before_is_called_stays_the_same():
+    """0.1.0 gave these very bytes this digest, which stands at the head of each of its score files."""
+    called = digest_of(canonical([IDENTITY, "0" * 64]))
+    assert called == "b1333a52f63b7207f7804353a77aa77b8dcee764e9600af7c836c40e2ca34d1c"
 
 
 def test_a_difference_names_the_field_and_both_values():

@@ -27,6 +27,7 @@ from videohub.reporting.report import (
     Stopping,
     Weights,
 )
+from videohub.reporting.weights_origin import public_url
 from videohub.runs import Identity, Joined, MadeBy
 from videohub.verdict import Answer
 
@@ -66,7 +67,7 @@ def build(joined: Joined, record: Record) -> Report:
         reasons=reasons,
         counts=counts_of(joined),
         failures=failures_of(joined),
-        weights=Weights(identity.weights_sha256, record.checkpoint.url, record.checkpoint.license),
+        weights=weights_of(identity, record),
         protocol=identity.protocol,
         clip=identity.clip,
         data_sha256=identity.data_sha256,
@@ -86,6 +87,12 @@ def build(joined: Joined, record: Record) -> Report:
         ranks=found.ranks,
         command=_command(identity, record),
     )
+
+
+def weights_of(identity: Identity, record: Record) -> Weights:
+    """Return what a run's weights are known by, and the published file that they are measured against."""
+    published = record.checkpoint
+    return Weights(identity.weights_sha256, public_url(published), published.license, identity.weights_identity)
 
 
 def failures_of(joined: Joined) -> list[Failure]:

@@ -12,6 +12,7 @@ from videohub.errors import UsageError
 from videohub.reporting.escaping import in_markdown, visible
 from videohub.reporting.markdown import numbers_table, table
 from videohub.reporting.report import Report
+from videohub.reporting.weights_origin import files_of
 from videohub.reporting.words import counted, facts, how_to_cite, interval_name, one_line, sentence, summary, what
 from videohub.reporting.writing import write_into
 from videohub.verdict import Comparison
@@ -124,7 +125,8 @@ def notes(report: Report, found: Comparison) -> str:
     return visible(
         f"{found.metric} in per cent of {counted(report.counts.scored, what(report))}, "
         f"{interval_name(report)} {found.interval[0]:.2f} to {found.interval[1]:.2f}; {views}, {report.precision}; "
-        f"published {found.published:g}: {found.answer}; sha256 of the weights {report.weights.sha256}"
+        f"published {found.published:g}: {found.answer}"
+        + (f"; sha256 of the weights {report.weights.sha256}" if report.weights.identity else "")
     )
 
 
@@ -161,13 +163,20 @@ def _license(stated: str) -> tuple[str, str | None]:
     return "other", re.sub("[^a-z0-9.]+", "-", stated.casefold()).strip("-.")
 
 
+def _checked(report: Report) -> str:
+    """Return what was measured: the published file, or what nothing vouches for as that."""
+    files = files_of(report.made_by)
+    return "The published file" if files and all(file.vouched_by for file in files) else "A file given by hand"
+
+
 def _text(report: Report) -> str:
     reasons = " ".join(in_markdown(sentence(reason)) for reason in report.reasons)
     groups = facts(report)
     lines = (fact for heading in ("Weights", "Data", "Computation") for fact in groups[heading])
     return (
         f"# {in_markdown(report.zoo_name)}\n\n"
-        f"The published file, checked with videohub: **{report.verdict}**. {reasons} {in_markdown(summary(report))}\n\n"
+        f"{_checked(report)}, checked with videohub: **{report.verdict}**. {reasons} "
+        f"{in_markdown(summary(report))}\n\n"
         f"{numbers_table(report)}\n\n## What was run\n\n"
         + table(["", ""], ([fact.label, in_markdown(fact.value)] for fact in lines))
         + f"\n\nThe licence of the file, as its publisher states it: {in_markdown(report.weights.license)}.\n\n"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import msgspec
 import numpy as np
@@ -13,8 +13,9 @@ from videohub.errors import DataError, UsageError
 from videohub.metrics import MeanPrecision, multilabel_curves, paired_accuracies, paired_maps, ranks
 from videohub.reporting.precisions import ava_matches, ava_moments, multilabel_truth
 from videohub.reporting.report import Report
+from videohub.reporting.weights_origin import files_of
 from videohub.reporting.writing import read
-from videohub.runs import Joined, join
+from videohub.runs import Joined, WeightsFile, join
 from videohub.runs.folder import RUN
 
 Compared: TypeAlias = Report | Joined | str | Path  # a path: of a run's folder, or of a report.json
@@ -31,6 +32,8 @@ class Side(msgspec.Struct, frozen=True):
     precision: str
     value: float
     alone: int  # videos that it has and the other has not; they are left out
+    weights_identity: Literal["tensors"] | None  # as in a report's `Weights`
+    weights_files: list[WeightsFile]  # that its processes read the weights from
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -101,9 +104,12 @@ class _About:
     metric: str
     views: str
     precision: str
+    weights_identity: Literal["tensors"] | None
+    weights_files: list[WeightsFile]
 
     def side(self, value: float, alone: int) -> Side:
-        return Side(self.record, self.zoo_name, self.weights_sha256, self.views, self.precision, value, alone)
+        return Side(self.record, self.zoo_name, self.weights_sha256, self.views, self.precision, value, alone,
+                    self.weights_identity, self.weights_files)  # fmt: skip
 
 
 def _opened(given: Compared) -> Report | Joined:
@@ -127,6 +133,8 @@ def _about(side: Report | Joined) -> _About:
         metric=str(told.protocol["metric"]),
         views=f"{told.protocol['clips']} x {told.protocol['crops']}",
         precision=told.precision,
+        weights_identity=side.weights.identity if isinstance(side, Report) else side.identity.weights_identity,
+        weights_files=files_of(side.made_by),
     )
 
 

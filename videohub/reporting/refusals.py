@@ -8,6 +8,7 @@ import msgspec
 
 from videohub.errors import DataError, UsageError
 from videohub.registry.schema import Record
+from videohub.reporting.weights_origin import doubt_about, files_of
 from videohub.runs import Joined
 
 
@@ -91,13 +92,13 @@ def objections(joined: Joined, record: Record) -> list[str]:
 
 def remarks(joined: Joined, record: Record) -> list[str]:
     """Return what somebody who reads the verdict should know besides, though it decides nothing."""
-    expected, used = record.checkpoint.sha256, joined.identity.weights_sha256
-    if expected is None or expected == used:
-        return []
-    return [
-        f"these are not the published file's weights: that has sha256 {expected[:12]}…, this run used one with "
-        f"{used[:12]}…"
-    ]
+    expected, stated = record.checkpoint.sha256, joined.identity.weights_sha256
+    if joined.identity.weights_identity is None and expected not in (None, stated):
+        return [
+            f"these are not the published file's weights: that has sha256 {expected[:12]}…, this run used one with "
+            f"{stated[:12]}…"
+        ]
+    return [doubt for file in files_of(joined.made_by) if (doubt := doubt_about(file, expected))]
 
 
 def _notes(record: Record) -> str:

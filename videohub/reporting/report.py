@@ -51,11 +51,16 @@ class Stopping(_Part, frozen=True):
 
 
 class Weights(_Part, frozen=True):
-    """The published file that the scores come from."""
+    """The weights that the scores come from, and the published file that they are measured against.
+
+    `sha256` is the digest of the tensors that were used; which files they were read from, and who vouches for these,
+    `made_by` tells of each process. Without `identity` it is what a file's header said, as 0.1.0 took it.
+    """
 
     sha256: str
-    url: str | None
+    url: str | None  # where the published file can be had; null: nowhere in public
     license: str
+    identity: Literal["tensors"] | None = None
 
 
 class PerClass(_Part, frozen=True):

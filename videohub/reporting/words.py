@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from videohub.reporting.report import PerClass, Report
+from videohub.reporting.weights_origin import STATED_ONLY, claim_of, files_of, origin_of
 
 EXTREMES = 20  # classes shown at either end
 NAMED_FAILURES = 50  # further ones are in report.json only
@@ -132,10 +133,11 @@ def how_to_cite(report: Report) -> str:
     """Return one sentence that names the number, the data and this report."""
     first = report.comparisons[0]
     version = _distinct(one.software.get("videohub", "") for one in report.made_by)
+    weights = f", weights with sha256 {report.weights.sha256}" if report.weights.identity else ""
     return (
         f"{first.metric} of {first.recomputed:.2f} % for {report.zoo_name} ({report.paper}) on {report.dataset} "
         f"{report.split}, recomputed on {counted(report.counts.scored, what(report))} with videohub "
-        f"{version}; report.json with sha256 {report.digest()}."
+        f"{version}{weights}; report.json with sha256 {report.digest()}."
     )
 
 
@@ -143,12 +145,21 @@ def _weights(report: Report) -> list[Fact]:
     return [
         Fact("record", report.record, True),
         Fact("published file", report.zoo_name, True),
-        Fact("sha256 of the file", report.weights.sha256, True),
-        Fact("published at", report.weights.url or "not stated", report.weights.url is not None),
+        *_digest_of_weights(report),
+        *(Fact("read from", origin_of(file)) for file in files_of(report.made_by)),
+        *(Fact("not checked", claim) for file in files_of(report.made_by) if (claim := claim_of(file))),
+        Fact("published at", report.weights.url or "no public address", report.weights.url is not None),
         Fact("licence", report.weights.license),
         Fact("paper", report.paper),
         Fact("source of the number", report.published.source),
     ]
+
+
+def _digest_of_weights(report: Report) -> list[Fact]:
+    """Return what the weights are known by; what a header said is no such thing."""
+    if report.weights.identity is None:
+        return [Fact("sha256 of the file", report.weights.sha256, True), Fact("not checked", STATED_ONLY)]
+    return [Fact("sha256 of the tensors", report.weights.sha256, True)]
 
 
 def _data(report: Report) -> list[Fact]:

@@ -7,7 +7,7 @@ scores/*.scores    one file for each process that ever wrote here; it only grows
 
 from videohub.runs.ensemble import join_views
 from videohub.runs.folder import Progress, Run, open_run, read_run
-from videohub.runs.identity import Box, Identity, MadeBy, Truth, difference
+from videohub.runs.identity import Box, Identity, MadeBy, Truth, Voucher, WeightsFile, difference
 from videohub.runs.joining import Disagreement, Joined, join
 from videohub.runs.scores import Entry, read_scores
 from videohub.runs.writing import Writer
@@ -22,6 +22,8 @@ __all__ = [
     "Progress",
     "Run",
     "Truth",
+    "Voucher",
+    "WeightsFile",
     "Writer",
     "difference",
     "join",

@@ -13,6 +13,7 @@ import msgspec
 _DIGEST = re.compile("[0-9a-f]{64}")
 _LONGEST_SHOWN = 80
 
+Voucher: TypeAlias = Literal["registry", "first use", "registry path"]
 Box: TypeAlias = tuple[float, float, float, float]  # x1, y1, x2, y2 as fractions of the frame
 
 
@@ -34,7 +35,7 @@ class Scoring(msgspec.Struct, frozen=True):
         return None if self.metric == "ava_map" else self.clips * self.crops
 
 
-class Identity(_Value, frozen=True):
+class Identity(_Value, frozen=True, omit_defaults=True):
     """What must agree for scores to be joined. Where and when they were made is not part of it: see `MadeBy`."""
 
     record: str
@@ -43,7 +44,7 @@ class Identity(_Value, frozen=True):
     split: str
     num_classes: int
     labels: str
-    weights_sha256: str  # of the published file
+    weights_sha256: str  # of the tensors that were used, whatever file they came in
     protocol: dict[str, Any]  # as JSON values, with the clips and crops that were used
     clip: dict[str, int]
     data_sha256: str  # of the whole data set, before a sample was drawn
@@ -53,6 +54,7 @@ class Identity(_Value, frozen=True):
     until_decided: float | None  # level at which the run stops early; null: it does not
     precision: str
     decoder: str
+    weights_identity: Literal["tensors"] | None = None  # null: weights_sha256 is what a file's header said (0.1.0)
 
     @property
     def scoring(self) -> Scoring:
@@ -72,6 +74,22 @@ class Truth(_Value, frozen=True):
     ava: dict[str, Any] | None = None
 
 
+class WeightsFile(_Value, frozen=True):
+    """The file that a process read its weights from: what was found out about it, and what it says of itself.
+
+    `vouched_by` is who knows it as the published file: "registry" states its digest; "first use": its address, or what
+    stood for that, held it when it was first seen here; "registry path": the registry names the file itself by a path
+    and states no digest; null: nobody, it was given by hand.
+    """
+
+    name: str
+    sha256: str  # taken of the whole file when it was read
+    vouched_by: Voucher | None
+    first_seen: str = ""  # for "first use": when, and in what unless that was the address itself
+    claimed_source: str | None = None  # what its own header says that it was made from; not checked
+    claimed_sha256: str | None = None
+
+
 class MadeBy(_Value, frozen=True):
     """One process that made scores: what it ran on and with. `seconds` is known when its file is read."""
 
@@ -82,6 +100,7 @@ class MadeBy(_Value, frozen=True):
     shard: str  # "2/16": the second of sixteen
     batch: int | None  # views at once; null: it varied
     started: str  # ISO 8601
+    weights: WeightsFile | None = None  # null: an earlier version did not note it
     seconds: float = 0.0  # from its start to its last entry
 
 

@@ -24,6 +24,7 @@ _SHOWN = 5  # of lists that may be long
 
 def print_report(report: Report, folder: Path) -> None:
     """Print a verification: the numbers side by side, what was missing, the verdict and why, where the rest is."""
+    from videohub.reporting.weights_origin import files_of, origin_of
     from videohub.reporting.words import interval_name
 
     screen = console()
@@ -37,6 +38,8 @@ def print_report(report: Report, folder: Path) -> None:
                      _range(row.bounds))  # fmt: skip
     screen.print(rows)
     _told_failures(screen, [report])
+    for file in files_of(report.made_by):
+        _dim(screen, f"weights: {origin_of(file)}")
     _told_verdict(screen, report, folder)
 
 
@@ -111,18 +114,24 @@ def _told_verdict(screen: Console, report: Report, folder: Path) -> None:
 
 def print_paired(paired: Paired) -> None:
     """Print two runs on the same videos: their numbers, the difference, and whether it can be chance."""
+    from videohub.reporting.weights_origin import origin_of
+
     screen, rows = console(), table()
     screen.print(styled(f"{paired.metric} on {paired.common} videos of {paired.dataset} that both have", style="bold"))
     for heading in ("", "model", "views", "precision", paired.metric):
         rows.add_column(heading, justify="right" if heading == paired.metric else "left", no_wrap=heading != "model")
-    for letter, side in (("A", paired.first), ("B", paired.second)):
+    sides = (("A", paired.first), ("B", paired.second))
+    for letter, side in sides:
         rows.add_row(letter, side.record, side.views, side.precision, f"{side.value:.2f}")
     screen.print(rows)
+    for letter, side in sides:
+        for file in side.weights_files:
+            _dim(screen, f"{letter}: {origin_of(file)}")
     screen.print(f"A - B: {paired.difference:+.2f} points, 95 % interval {_range(paired.interval, signed=True)}")
     if (told := paired.discordance) is not None:
         screen.print(f"both right {told.both}, A alone {told.first_only}, B alone {told.second_only}, "
                      f"neither {told.neither}; McNemar's test: p = {told.p_value:.3g}")  # fmt: skip
-    for letter, side in (("A", paired.first), ("B", paired.second)):
+    for letter, side in sides:
         if side.alone:
             _yellow(screen, _left_out(letter, side))
     screen.print(styled(paired.answer, style="bold"))

@@ -10,9 +10,9 @@ import msgspec
 from videohub import registry, runs
 from videohub.errors import UsageError
 from videohub.registry.schema import Record
-from videohub.reporting.building import counts_of, failures_of
+from videohub.reporting.building import counts_of, failures_of, weights_of
 from videohub.reporting.numbers import Number, numbers
-from videohub.reporting.report import Counts, Failure
+from videohub.reporting.report import Counts, Failure, Weights
 from videohub.verification import sharding
 from videohub.verification.measuring import Target, measure
 from videohub.verification.settings import Settings
@@ -31,6 +31,7 @@ class Evaluated(msgspec.Struct, frozen=True, kw_only=True):
     numbers: list[Number]  # the first one is what the protocol is known by
     counts: Counts
     failures: list[Failure]
+    weights: Weights
     protocol: dict[str, Any]  # as it was used: `clips` and `crops` may differ from the record's
     precision: str
     decoder: str
@@ -79,6 +80,7 @@ def _evaluated(joined: runs.Joined, record: Record) -> Evaluated:
         numbers=found,
         counts=counts_of(joined),
         failures=failures_of(joined),
+        weights=weights_of(identity, record),
         protocol=identity.protocol,
         precision=identity.precision,
         decoder=identity.decoder,

@@ -20,7 +20,10 @@ from videohub.verification.settings import Settings
 def identity_of(
     record: Record, recipe: Recipe, data: DataSet, settings: Settings, *, weights_sha256: str, precision: str
 ) -> runs.Identity:
-    """Return what the scores of a run must share; `precision` is the one that was settled on."""
+    """Return what the scores of a run must share.
+
+    `weights_sha256` is the digest of the model's tensors; `precision` the one that was settled on.
+    """
     protocol = recipe.protocol
     return runs.Identity(
         record=record.name,
@@ -39,6 +42,7 @@ def identity_of(
         until_decided=settings.until_decided,
         precision=precision,
         decoder=settings.decoder,
+        weights_identity="tensors",
     )
 
 
@@ -52,7 +56,9 @@ def truth_of(samples: Sequence[Sample], data: DataSet) -> runs.Truth:
     )
 
 
-def made_by(*, device: str, precision: dict[str, str], shard: str, batch: int | None) -> runs.MadeBy:
+def made_by(
+    *, device: str, precision: dict[str, str], shard: str, batch: int | None, weights: runs.WeightsFile
+) -> runs.MadeBy:
     """Return what this process runs on and with."""
     import numpy as np
     import torch
@@ -66,6 +72,7 @@ def made_by(*, device: str, precision: dict[str, str], shard: str, batch: int | 
         shard=shard,
         batch=batch,
         started=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        weights=weights,
     )
 
 

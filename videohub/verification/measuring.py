@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from videohub import runs
-from videohub.convert import kept_weights
+from videohub.convert.weights_digest import weights_digest
 from videohub.data import sets
 from videohub.data.recipes import Recipe
 from videohub.data.samples import DataSet, Sample
 from videohub.loading import from_weights, usable
 from videohub.log import log
 from videohub.models.inference_form import optimize
+from videohub.provenance import weights_file
 from videohub.registry.schema import Record
 from videohub.verification import sharding
 from videohub.verification.identifying import identity_of, made_by, truth_of
@@ -58,14 +59,14 @@ def measure(targets: Sequence[Target], data: str | Path, settings: Settings) -> 
     files = [fetch(target.record, checkpoint=target.checkpoint) for target in targets]
     entering = (_entering(*each, common) for each in zip(targets, recipes, files, strict=True))
     entered = [each for each in entering if each is not None]
-    parts, contenders = [part for part, _ in entered], [contender for _, contender in entered]
+    parts, contenders = [each.part for each in entered], [each.contender for each in entered]
     ours = [(number, sample) for number, sample in enumerate(common.samples) if mine.has(number)]
     todo = [(number, sample) for number, sample in ours if any(part.wants(number) for part in parts)]
     if not todo:
         return
     scores = evaluate(contenders, todo, workers=workers, batch=settings.batch, decoder=settings.decoder)
-    makers = [made_by(device=device, precision={"why": settled.reason}, shard=str(mine), batch=settings.batch)
-              for settled in scores.settled]  # fmt: skip
+    makers = [made_by(device=device, precision={"why": settled.reason}, shard=str(mine), batch=settings.batch,
+                      weights=each.weights) for each, settled in zip(entered, scores.settled, strict=True)]  # fmt: skip
     with ExitStack() as files_open, closing(scores), _bar(parts, mine, len(ours), len(ours) - len(todo)) as bar:
         writers = [files_open.enter_context(part.run.writer(maker)) for part, maker in zip(parts, makers, strict=True)]
         for scored in scores:
@@ -90,6 +91,15 @@ class _Pass:
     samples: list[Sample]
 
 
+@dataclass(frozen=True, eq=False)
+class _Entering:
+    """A record that lacks scores: which, who makes them, and the file that its weights were read from."""
+
+    part: Part
+    contender: Contender
+    weights: runs.WeightsFile
+
+
 def _recipes(targets: Sequence[Target], settings: Settings) -> list[Recipe]:
     """Return how each record is tested, after refusing what cannot be tested so, or not together."""
     recipes = []
@@ -107,19 +117,24 @@ def _read(data: str | Path, record: Record, settings: Settings) -> DataSet:
     return found
 
 
-def _entering(target: Target, recipe: Recipe, weights: Path, common: _Pass) -> tuple[Part, Contender] | None:
+def _entering(target: Target, recipe: Recipe, weights: Path, common: _Pass) -> _Entering | None:
     """Open the run of a record, and return what it lacks and who makes that; None if it lacks nothing."""
     from videohub.benchmark import Contender, settle
 
     record, settings = target.record, common.settings
-    model = optimize(from_weights(record, weights).to(common.device))
+    loaded = from_weights(record, weights)
+    used = weights_digest(loaded.state_dict())  # as they were read: what is folded is another's arithmetic
+    model = optimize(loaded.to(common.device))
     settled = settle(settings.precision, model, recipe, common.samples, workers=common.workers,
                      decoder=settings.decoder)  # fmt: skip
     identity = identity_of(record, recipe, common.found, settings, precision=settled.name,
-                           weights_sha256=kept_weights.origin(weights)["source_sha256"])  # fmt: skip
+                           weights_sha256=used)  # fmt: skip
     run = runs.open_run(target.out, identity, truth_of(common.samples, common.found))
     part = part_of(run, record, settings)
-    return (part, Contender(model, recipe, settled, part.wants)) if part.missing else None
+    if not part.missing:
+        return None
+    file = weights_file(weights, record, checkpoint=target.checkpoint)
+    return _Entering(part, Contender(model, recipe, settled, part.wants), file)
 
 
 def _bar(parts: Sequence[Part], mine: Shard, total: int, before: int) -> tqdm[Any]:
