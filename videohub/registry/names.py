@@ -13,10 +13,11 @@ _SUFFIXES = (".pkl", ".pyth", ".pth", ".pt", ".safetensors", ".npz")
 def find(records: Mapping[str, Record], name: str) -> Record:
     """Return the record called `name`: its id, its upstream name, or that with the file's suffix, in any case.
 
-    An id goes before an upstream name. Where several records share an upstream name, the Kinetics one is meant.
+    An id goes before an upstream name. Where several records share an upstream name, the one with a published number
+    is meant, not its pretraining; of several such, the one of Kinetics-400.
 
     Raises:
-        AmbiguousNameError: several records share the name and none or several of them are of Kinetics.
+        AmbiguousNameError: several records share the name, and these rules do not leave one.
         UnknownNameError: no record has the name; the message offers the nearest three.
     """
     spelled = name.casefold()
@@ -33,11 +34,10 @@ def find(records: Mapping[str, Record], name: str) -> Record:
 
 
 def _the_one(name: str, found: list[Record]) -> Record:
-    of_kinetics = [record for record in found if record.protocol.dataset.startswith("kinetics")]
-    if len(found) == 1:
-        return found[0]
-    if len(of_kinetics) == 1:
-        return of_kinetics[0]
+    left = [record for record in found if record.published is not None] or found
+    left = [record for record in left if record.protocol.dataset == "kinetics400"] or left
+    if len(left) == 1:
+        return left[0]
     lines = "".join(
         f"\n  {record.name}: {record.protocol.dataset}, {record.published or 'no published number'}" for record in found
     )
