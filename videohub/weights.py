@@ -17,7 +17,7 @@ import msgspec
 import videohub
 from videohub import registry
 from videohub.convert import kept_weights, tables
-from videohub.convert.renaming import table_for, to_state_dict
+from videohub.convert.renaming import recognised, to_state_dict
 from videohub.convert.tables import shapes
 from videohub.errors import ConversionError, FormatError, UnavailableError, UsageError
 from videohub.files import sweep, written_whole
@@ -170,7 +170,7 @@ def _convert(source: download.Fetched, record: Record, out: Path, *, family: str
     prove(state, record)
     described = " in ".join([checkpoint.container, *reversed(checkpoint.wrapping)])
     if family == "videohub":
-        if checkpoint.family == "videohub":  # what it was made from stays known
+        if checkpoint.is_converted:  # what it was made from stays known
             origin = {
                 key: checkpoint.meta.get(key, "unknown") for key in ("source", "source_sha256", "source_kind", "table")
             }
@@ -179,7 +179,7 @@ def _convert(source: download.Fetched, record: Record, out: Path, *, family: str
                 "source": source.path.name.encode(errors="replace").decode(),
                 "source_sha256": source.sha256,
                 "source_kind": described,
-                "table": table_for(record, checkpoint.family).digest,
+                "table": recognised(checkpoint, record, ignore=ignore).table.digest,
             }
         if ignore:
             origin["ignore"] = json.dumps(sorted(ignore))  # belongs to the recipe, which the name holds

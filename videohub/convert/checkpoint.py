@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
+from videohub.convert.recognition import OURS, family_of
 
 
 @dataclass(frozen=True)
@@ -15,29 +15,22 @@ class Checkpoint:
     """A checkpoint as published: names and values are the file's own, nothing is renamed or dropped.
 
     `container` is `caffe2`, `torch`, `torch_legacy`, `safetensors` or `npz`; `wrapping` is what had to be taken off
-    first, outermost first: `("gzip", "tar")`.
-    `family` says whose names the keys are: `caffe2`, `pyslowfast`, `videohub` or `unknown`. Plain numbers of the file
-    (`model_iter`) are arrays of no dimension. `source` is the path, and `path::member` inside an archive.
+    first, outermost first: `("gzip", "tar")`. Plain numbers of the file (`model_iter`) are arrays of no dimension.
+    `source` is the path, and `path::member` inside an archive.
     """
 
     container: str
-    family: str
     wrapping: tuple[str, ...]
     tensors: dict[str, np.ndarray]
     meta: dict[str, Any]
     source: str
 
+    @property
+    def is_converted(self) -> bool:
+        """Whether we wrote this file, and it says of which record it holds the weights."""
+        return self.container == "safetensors" and "videohub" in self.meta
 
-def family_of(keys: Iterable[str]) -> str:
-    """Return whose names these are: `caffe2`, `pyslowfast` or `unknown`."""
-    keys = set(keys)
-    if any(_CAFFE2.match(key) for key in keys):
-        return "caffe2"
-    if any(_PYSLOWFAST.match(key) for key in keys) or keys >= _PYSLOWFAST_MVIT:
-        return "pyslowfast"
-    return "unknown"
-
-
-_CAFFE2 = re.compile(r"(t_)?(conv1(_xy)?_w|res_conv1_bn_\w+|res[2-5]_[0-9]+_branch[12]\w+)$|pred_[wb]$")
-_PYSLOWFAST = re.compile(r"s1\.pathway[0-9]_stem\.|s[2-5]\.pathway[0-9]_res[0-9]+\.branch[12][._]")
-_PYSLOWFAST_MVIT = {"patch_embed.proj.weight", "blocks.0.attn.proj.weight", "head.projection.weight"}
+    @property
+    def family(self) -> str:
+        """Whose names the keys are, behind any prefix: `caffe2`, `pyslowfast`, `videohub` (our own) or `unknown`."""
+        return OURS if self.is_converted else family_of(self.tensors)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from videohub.convert import caffe2_pickle, plain_files, torch_file, unwrapping
-from videohub.convert.checkpoint import Checkpoint, family_of
+from videohub.convert.checkpoint import Checkpoint
 from videohub.convert.quoting import printable
 from videohub.convert.sniffing import HEAD, refuse, sniff
 from videohub.convert.zip_directory import DAMAGED_MEMBER, open_zip
@@ -108,11 +108,10 @@ def _inner(room: _Room, kind: str, source: str, wrapping: tuple[str, ...]) -> Pa
 def _checkpoint(
     container: str, wrapping: tuple[str, ...], tensors: dict[str, np.ndarray], meta: dict[str, Any], source: str
 ) -> Checkpoint:
-    """Return the checkpoint, with its family."""
+    """Return the checkpoint, if there is anything in it."""
     if not tensors:
         raise FormatError(f"{source}: a {container} file without a tensor, expected a checkpoint.\n  Fetch it again.")
-    family = "videohub" if container == "safetensors" and "videohub" in meta else family_of(tensors)
-    return Checkpoint(container, family, wrapping, tensors, meta, source)
+    return Checkpoint(container, wrapping, tensors, meta, source)
 
 
 def _check_is_file(path: Path) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,9 @@ import numpy as np
 from videohub import registry
 from videohub.convert import tables
 from videohub.convert.checkpoint import Checkpoint
+from videohub.convert.quoting import printable
+from videohub.convert.recognition import OURS, Recognised, recognise
+from videohub.convert.split_norms import joined
 from videohub.convert.tables import Table, shapes
 from videohub.errors import ConversionError
 from videohub.registry.schema import Record
@@ -20,6 +24,7 @@ from videohub.registry.schema import Record
 if TYPE_CHECKING:
     from torch import Tensor
 
+_log = logging.getLogger("videohub")
 _KERNEL = re.compile(r"\.(conv\w*|theta|phi|g|out)\.weight$")
 
 
@@ -29,44 +34,53 @@ def table_for(record: Record, family: str) -> Table:
     return own if own.family == family else tables.find(own.layout, family)
 
 
-def to_state_dict(checkpoint: Checkpoint, record: str | Record, *, ignore: Sequence[str] = ()) -> dict[str, Tensor]:
-    """Return the checkpoint's tensors under our names.
+def recognised(checkpoint: Checkpoint, record: Record, *, ignore: Sequence[str] = ()) -> Recognised:
+    """Return whose names the keys of a checkpoint of a record's network are.
 
-    Every key is matched whole by exactly one rule, or named by the table's `ignore` or by a pattern of `ignore`.
-    Kernels get back the unit dimensions that the file left out, and batch norms the batch count (zero) where the table
-    says that such files may lack it; nothing else changes shape or value.
+    Raises: ConversionError if nothing that reads this layout of networks knows any key.
+    """
+    found = recognise(_kept(checkpoint.tensors, ignore), tables.load(record.checkpoint.table).layout)
+    if found is None:
+        raise ConversionError(
+            f"{record.name}: {checkpoint.source}: these keys belong to no family that videohub knows:\n"
+            + shapes(checkpoint.tensors, checkpoint.tensors)
+        )
+    return found
+
+
+def to_state_dict(checkpoint: Checkpoint, record: str | Record, *, ignore: Sequence[str] = ()) -> dict[str, Tensor]:
+    """Return the checkpoint's tensors under our names, which they may have already.
+
+    Every key is matched whole by exactly one rule, or named by the table's `ignore` or by a pattern of `ignore`. What
+    all the others begin with, such as `module.`, is taken off, and told. Kernels get back the unit dimensions that the
+    file left out, and batch norms the batch count (zero) where the table says that such files may lack it; split batch
+    norms become one; nothing else changes shape or value.
 
     Raises: ConversionError that lists the keys and shapes which no rule, two rules or one name twice claim.
     """
     import torch
 
     record = registry.record(record)
-    if checkpoint.family == "videohub":
+    if checkpoint.is_converted:
         _check_record(checkpoint, record)
-        return {key: torch.from_numpy(array) for key, array in checkpoint.tensors.items()}
-    where = f"{record.name}: {checkpoint.source}"
-    if checkpoint.family == "unknown":
-        raise ConversionError(
-            f"{where}: these keys belong to no family that videohub knows:\n"
-            + shapes(checkpoint.tensors, checkpoint.tensors)
-        )
-    table = table_for(record, checkpoint.family)
-    wanted = [
-        key
-        for key in checkpoint.tensors
-        if table.ignored(key) is None and not any(fnmatchcase(key, pattern) for pattern in ignore)
-    ]
-    names = _one_to_one(table.to_ours(wanted), checkpoint.tensors, f"{where}: {table.name}")
+    tensors = joined(checkpoint.tensors)
+    found = recognised(checkpoint, record, ignore=ignore)
+    where = f"{record.name}: {checkpoint.source}: {found.table.name if found.family != OURS else 'our own names'}"
+    wanted = [key for key in _kept(tensors, ignore) if found.ignored(key) is None]
+    names = _one_to_one(found.names(wanted), tensors, where, found)
+    if found.prefix:
+        _log.warning("%s: took %s off all keys of %s", record.name, printable(found.prefix)[:200], checkpoint.source)
     state = {}
     for key, name in names.items():
-        array = checkpoint.tensors[key]
-        array = array.reshape(_with_units(name, array.shape, table))
-        if name.endswith("num_batches_tracked"):
-            array = array.astype(np.int64)
+        array = tensors[key]
+        if found.family != OURS:
+            array = array.reshape(_with_units(name, array.shape, found.table))
+        if name.endswith("num_batches_tracked"):  # halved with all the rest, a count may have become infinite
+            array = np.asarray(np.nan_to_num(array, nan=0, posinf=0, neginf=0), np.int64)
         state[name] = torch.from_numpy(array)
     for name in [name for name in state if name.endswith(".running_mean")]:
         count = name.removesuffix("running_mean") + "num_batches_tracked"
-        if table.is_absent(count):
+        if found.table.is_absent(count):
             state.setdefault(count, torch.zeros((), dtype=torch.int64))
     return state
 
@@ -81,6 +95,11 @@ def to_published(state: Mapping[str, Tensor], table: Table) -> dict[str, Tensor]
     return {name: state[key] for key, name in _one_to_one(nameable, state, table.name).items()}
 
 
+def _kept(keys: Collection[str], ignore: Sequence[str]) -> list[str]:
+    """Return the keys that no pattern leaves aside."""
+    return [key for key in keys if not any(fnmatchcase(key, pattern) for pattern in ignore)]
+
+
 def _check_record(checkpoint: Checkpoint, record: Record) -> None:
     """Refuse converted weights that say that they are another record's, or do not say whose they are."""
     try:
@@ -91,14 +110,22 @@ def _check_record(checkpoint: Checkpoint, record: Record) -> None:
         raise ConversionError(f"{record.name}: {checkpoint.source} holds converted weights of {holds}")
 
 
-def _one_to_one(found: Mapping[str, Sequence[str]], tensors: Mapping[str, object], where: str) -> dict[str, str]:
+def _one_to_one(
+    found: Mapping[str, Sequence[str]], tensors: Mapping[str, object], where: str, file: Recognised | None = None
+) -> dict[str, str]:
     """Return key → name, or refuse with every key that has no name, several names, or a name already given."""
     problems = []
     if nameless := [key for key, names in found.items() if not names]:
+        behind = f"; the others begin with {printable(file.prefix)[:200]}" if file and file.prefix else ""
         problems.append(
-            f"  no rule knows {len(nameless)} of {len(found)} keys (accept one knowingly with --ignore PATTERN):\n"
-            + shapes(tensors, nameless)
+            f"  no rule knows {len(nameless)} of {len(found)} keys (accept one knowingly with --ignore PATTERN){behind}"
+            f":\n{shapes(tensors, nameless)}"
         )
+        if _is_folded(nameless, found):
+            problems.append(
+                "  This is a network of videohub.optimize: batch norms have become part of the convolutions, and "
+                "nothing\n  takes them apart again. Save the state dict of the model that was optimised."
+            )
     if doubled := [key for key, names in found.items() if len(names) > 1]:
         problems.append(f"  {len(doubled)} keys match two rules:\n" + shapes(tensors, doubled))
     owner: dict[str, str] = {}
@@ -110,6 +137,13 @@ def _one_to_one(found: Mapping[str, Sequence[str]], tensors: Mapping[str, object
     if problems:
         raise ConversionError(f"{where}: the keys do not fit:\n" + "\n".join(problems))
     return {key: names[0] for key, names in found.items()}
+
+
+def _is_folded(nameless: Collection[str], keys: Collection[str]) -> bool:
+    """Say whether the keys that no rule knows are the biases of convolutions that have a batch norm in them."""
+    return all(key.endswith(".bias") and f"{key.removesuffix('bias')}weight" in keys for key in nameless) and not any(
+        key.endswith(".running_mean") for key in keys
+    )
 
 
 def _with_units(name: str, shape: tuple[int, ...], table: Table) -> tuple[int, ...]:

@@ -17,7 +17,7 @@ from videohub.convert.torch_scan import TensorView, scan_legacy, scan_zip
 from videohub.errors import FormatError, UnsafeFileError
 
 Content = tuple[dict[str, np.ndarray], dict[str, Any]]
-STATE_KEYS = ("model_state", "state_dict", "model")
+STATE_KEYS = ("model_state", "state_dict", "model_state_dict", "model", "net", "network", "module", "weights")
 
 
 def torch_root(archive: zipfile.ZipFile, source: str) -> str | None:

@@ -1,0 +1,247 @@
+"""What somebody saved from a network of ours loads again, in whichever of the usual ways it was saved."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+import videohub
+from tests.golden import synth
+from videohub import convert, registry
+from videohub.convert import caffe2_pickle, recognition, tables
+from videohub.errors import ConversionError
+from videohub.weights import convert_file, fetch
+
+NAME = "slowfast_motions"
+
+
+@pytest.fixture(autouse=True)
+def cache_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.setenv("VIDEOHUB_HOME", str(tmp_path / "cache"))
+
+
+@pytest.fixture(scope="module")
+def state():
+    return synthetic(videohub.build(NAME))
+
+
+def synthetic(model):
+    """Golden values in the tensors of a network; batch counts that have counted."""
+    found = {
+        key: torch.from_numpy(synth.synth(key, tuple(tensor.shape))).to(tensor.dtype)
+        for key, tensor in model.state_dict().items()
+    }
+    return {key: tensor + 7 if key.endswith("tracked") else tensor for key, tensor in found.items()}
+
+
+def same(found, expected):
+    return found.keys() == expected.keys() and all(torch.equal(found[key], expected[key]) for key in expected)
+
+
+def in_pyslowfast(state):
+    published = tables.load("slowfast_pyslowfast").to_published(state)
+    return {published[key][0]: tensor for key, tensor in state.items()}
+
+
+def in_caffe2(state):
+    published = tables.load("slowfast_caffe2").to_published(state)
+    return {names[0]: state[key].numpy() for key, names in published.items() if names}
+
+
+# --- our own names ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("suffix", ["pth", "safetensors", "npz"])
+def test_a_network_s_own_state_dict_loads_again(tmp_path, state, suffix):
+    file = tmp_path / f"own.{suffix}"
+    if suffix == "pth":
+        torch.save(state, file)
+    elif suffix == "npz":
+        np.savez(file, **state)
+    else:
+        save_file(state, file)
+    assert convert.read(file).family == "videohub"
+    assert same(videohub.load(NAME, checkpoint=file).state_dict(), state)
+    assert same(load_file(fetch(NAME, checkpoint=file)), state)
+
+
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "_orig_mod.module.", "module._orig_mod.", "model.",
+                                    "backbone_x.", "a.b.c.d."])  # fmt: skip
+@pytest.mark.parametrize("names", ["ours", "pyslowfast"])
+def test_a_prefix_that_all_keys_share_is_taken_off_and_told(tmp_path, state, prefix, names, caplog):
+    spelt = state if names == "ours" else in_pyslowfast(state)
+    torch.save({"state_dict": {prefix + key: tensor for key, tensor in spelt.items()}}, tmp_path / "own.pth")
+    assert same(load_file(fetch(NAME, checkpoint=tmp_path / "own.pth")), state)
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{NAME}: took {prefix} off all keys of {tmp_path / 'own.pth'}"
+    ]
+
+
+def test_blobs_behind_a_prefix_are_known_too(tmp_path, state):
+    np.savez(tmp_path / "own.npz", **{f"gpu_0.{name}": array for name, array in in_caffe2(state).items()})
+    found = load_file(fetch(NAME, checkpoint=tmp_path / "own.npz"))
+    assert all(torch.equal(found[key], state[key]) for key in state if not key.endswith("tracked"))
+
+
+def test_a_network_whose_own_keys_begin_alike_loses_nothing(tmp_path):
+    file = tmp_path / "own.pth"
+    state = {"slow.slow.stem.conv.weight": torch.zeros(1)}
+    torch.save(state, file)
+    found = recognition.recognise(state, "slowfast")
+    assert (found.family, found.prefix) == ("videohub", "slow.")
+
+
+def test_keys_without_the_prefix_of_the_others_are_named(tmp_path, state):
+    averaged = {"n_averaged": torch.tensor(3), **{f"module.{key}": tensor for key, tensor in state.items()}}
+    torch.save(averaged, tmp_path / "average.pth")
+    with pytest.raises(ConversionError, match=r"(?s)no rule knows 1 of .*begin with module\.:\n    n_averaged \(\)"):
+        fetch(NAME, checkpoint=tmp_path / "average.pth")
+    assert same(load_file(fetch(NAME, checkpoint=tmp_path / "average.pth", ignore=["n_averaged"])), state)
+
+
+def test_one_of_two_networks_in_a_file_is_chosen_by_leaving_the_other_aside(tmp_path, state):
+    both = {f"{which}.{key}": tensor for which in ("student", "teacher") for key, tensor in state.items()}
+    save_file({key: tensor.clone() for key, tensor in both.items()}, tmp_path / "both.safetensors")
+    with pytest.raises(ConversionError, match="no rule knows"):
+        fetch(NAME, checkpoint=tmp_path / "both.safetensors")
+    assert same(load_file(fetch(NAME, checkpoint=tmp_path / "both.safetensors", ignore=["teacher.*"])), state)
+
+
+@pytest.mark.parametrize("under", ["state_dict", "model", "model_state", "model_state_dict", "net", "module"])
+def test_a_whole_training_checkpoint_is_read_for_its_network(tmp_path, state, under):
+    model = videohub.build(NAME)
+    model.load_state_dict(state)
+    optimizer = torch.optim.AdamW(model.parameters())
+    model.train()(torch.randn(2, 3, 16, 64, 64)).sum().backward()
+    optimizer.step()
+    trained = model.state_dict()
+    schedule = torch.optim.lr_scheduler.StepLR(optimizer, 3)
+    file = tmp_path / "checkpoint_best.pth"
+    torch.save({"epoch": 3, "optimizer": optimizer.state_dict(), under: trained, "best": torch.tensor(0.5),
+                "scheduler": schedule.state_dict(), "args": {"lr": 0.1, "names": ["a", "b"]}}, file)  # fmt: skip
+    assert same(load_file(fetch(NAME, checkpoint=file)), trained)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("suffix", ["pth", "safetensors"])
+@pytest.mark.parametrize("counts", [False, True])
+def test_other_precisions_become_float32(tmp_path, state, dtype, suffix, counts):
+    saved = {key: tensor.to(dtype) if counts or tensor.is_floating_point() else tensor for key, tensor in state.items()}
+    (torch.save if suffix == "pth" else save_file)(saved, tmp_path / f"own.{suffix}")
+    expected = {key: tensor.to(state[key].dtype) for key, tensor in saved.items()}
+    assert same(load_file(fetch(NAME, checkpoint=tmp_path / f"own.{suffix}")), expected)
+
+
+def test_a_count_that_half_precision_made_infinite_is_no_count(tmp_path, state):
+    saved = {key: (tensor + 99_999).half() if key.endswith("tracked") else tensor for key, tensor in state.items()}
+    torch.save(saved, tmp_path / "half.pth")
+    found = load_file(fetch(NAME, checkpoint=tmp_path / "half.pth"))
+    assert {int(tensor) for key, tensor in found.items() if key.endswith("tracked")} == {0}
+
+
+@pytest.mark.parametrize("prefix", ["", "module."])
+def test_an_optimised_network_is_told_as_what_it_is(tmp_path, state, prefix):
+    model = videohub.build(NAME)
+    model.load_state_dict(state)
+    folded = videohub.optimize(model).state_dict()
+    torch.save({prefix + key: tensor for key, tensor in folded.items()}, tmp_path / "fast.pth")
+    with pytest.raises(ConversionError, match=r"This is a network of .*optimize: batch norms have become part"):
+        fetch(NAME, checkpoint=tmp_path / "fast.pth")
+
+
+def test_an_own_file_is_converted_to_every_layout_and_back(tmp_path, state):
+    torch.save({f"module.{key}": tensor for key, tensor in state.items()}, tmp_path / "own.pth")
+    convert_file(tmp_path / "own.pth", NAME, tmp_path / "own.pyth", family="pyslowfast")
+    assert same(load_file(fetch(NAME, checkpoint=tmp_path / "own.pyth")), state)
+
+
+def test_another_network_of_ours_is_refused_with_its_keys(tmp_path):
+    slow = registry.record("slow_r50_8x8")
+    torch.save({key: torch.zeros(1) for key in videohub.build(slow).state_dict()}, tmp_path / "slow.pth")
+    with pytest.raises(ConversionError, match=r"no rule knows[^\0]*stem\.conv\.weight"):
+        fetch(NAME, checkpoint=tmp_path / "slow.pth")
+
+
+@pytest.mark.parametrize("family", ["caffe2", "pyslowfast", "videohub"])
+@pytest.mark.parametrize("name", ["slowfast_motions", "i3d_nln_r50_8x8", "slowfast_r101_8x8_ava22"])
+def test_every_family_is_known_by_its_keys_alone(name, family):
+    record = registry.record(name)
+    keys = {key: [key] for key in videohub.building.build_empty(record).state_dict()}
+    layout = tables.load(record.checkpoint.table).layout
+    if family != "videohub":
+        keys = tables.find(layout, family).to_published(keys)
+    spelt = [f"x.{names[0]}" for names in keys.values() if names]
+    found = recognition.recognise(spelt, layout)
+    assert (found.family, found.prefix, found.table.layout) == (family, "x.", layout)
+    assert found.knows(spelt) == len(spelt)
+    assert recognition.family_of(spelt) == family
+
+
+# --- PySlowFast's own training ---------------------------------------------------------------------------------------
+
+
+def test_the_statistics_of_a_split_norm_become_those_of_the_whole_batch(tmp_path, state):
+    """Two parts of two channels: means 1, 3 and 2, 2; variances 4, 6 and 1, 3. By hand: 2, 2 and 5 + 1, 2 + 0."""
+    published = in_pyslowfast(state)
+    split = {}
+    for key, tensor in published.items():
+        if found := re.fullmatch(r"(.*bn)\.(running_mean|running_var|num_batches_tracked)", key):
+            split[f"{found[1]}.bn.{found[2]}"] = tensor * 0  # of before training, as a state dict of its middle has it
+            split[f"{found[1]}.split_bn.{found[2]}"] = tensor.repeat(2) if tensor.ndim else tensor
+        else:
+            split[key] = tensor
+    channels = len(published["s1.pathway0_stem.bn.weight"])
+    even = torch.arange(channels) % 2 == 0
+    stem = "s1.pathway0_stem.bn.split_bn"
+    split[f"{stem}.running_mean"] = torch.cat([torch.where(even, 1.0, 2.0), torch.where(even, 3.0, 2.0)])
+    split[f"{stem}.running_var"] = torch.cat([torch.where(even, 4.0, 1.0), torch.where(even, 6.0, 3.0)])
+    split["s1.pathway0_stem.bn.weight"] = split["s1.pathway0_stem.bn.weight"].reshape(-1, 1, 1, 1)
+    torch.save({"epoch": 9, "model_state": split, "cfg": "BN:\n  NORM_TYPE: sub_batchnorm\n"}, tmp_path / "own.pyth")
+    found = load_file(fetch(NAME, checkpoint=tmp_path / "own.pyth"))
+    mean, variance = found.pop("slow.stem.norm.running_mean"), found.pop("slow.stem.norm.running_var")
+    assert torch.equal(mean, torch.full((channels,), 2.0))
+    assert torch.equal(variance, torch.where(even, 6.0, 2.0))
+    assert all(torch.allclose(found[key], state[key], rtol=1e-6) for key in found)
+    assert {key for key in state if key not in found} == {
+        "slow.stem.norm.running_mean", "slow.stem.norm.running_var"
+    }  # fmt: skip
+
+
+def test_a_split_norm_s_aggregate_alone_is_the_norm(tmp_path, state):
+    spelt = {re.sub(r"bn\.(running|num)", r"bn.bn.\1", key): value for key, value in in_pyslowfast(state).items()}
+    assert any(".bn.bn.running_mean" in key for key in spelt)
+    torch.save({"model_state": spelt}, tmp_path / "own.pyth")
+    assert same(load_file(fetch(NAME, checkpoint=tmp_path / "own.pyth")), state)
+
+
+@pytest.mark.parametrize("shape", [(3,), (7, 2), (0,)])
+def test_split_statistics_of_another_size_are_refused(tmp_path, state, shape):
+    """The stem of this network has 7 channels."""
+    spelt = in_pyslowfast(state)
+    for what in ("mean", "var"):
+        spelt[f"s1.pathway0_stem.bn.split_bn.running_{what}"] = torch.ones(shape)
+        del spelt[f"s1.pathway0_stem.bn.running_{what}"]
+    torch.save({"model_state": spelt}, tmp_path / "own.pyth")
+    with pytest.raises(ConversionError, match=r"pathway0_stem\.bn: a split batch norm of 7 channels with \([0-9, ]*\)"):
+        fetch(NAME, checkpoint=tmp_path / "own.pyth")
+
+
+def test_a_file_of_pyslowfast_s_trainer_is_read_for_its_network(tmp_path, state):
+    momentum = {index: {"momentum_buffer": torch.ones(3)} for index in range(4)}
+    file = tmp_path / "checkpoint_epoch_00196.pyth"
+    torch.save({"epoch": 195, "model_state": in_pyslowfast(state), "cfg": "MODEL:\n  NUM_CLASSES: 10\n",
+                "optimizer_state": {"state": momentum, "param_groups": [{"lr": 0.1, "params": [0, 1, 2, 3]}]},
+                "scaler_state": {"scale": 65536.0, "growth_factor": 2.0}}, file)  # fmt: skip
+    assert same(load_file(fetch(NAME, checkpoint=file)), state)
+
+
+def test_blobs_of_an_own_training_are_read_beside_their_momentum(tmp_path, state):
+    blobs = in_caffe2(state)
+    momentum = {f"{name}_momentum": array * 0 for name, array in blobs.items()}
+    caffe2_pickle.write(tmp_path / "own.pkl", {**blobs, **momentum, "lr": np.float32(0.1), "model_iter": np.array(7)})
+    found = load_file(fetch(NAME, checkpoint=tmp_path / "own.pkl"))
+    assert all(torch.equal(found[key], state[key]) for key in state if not key.endswith("tracked"))
