@@ -52,7 +52,7 @@ KNOWN_TO = {
     "runs": {"files", "errors"},
     "data": {"registry", "metrics", "resources", "files", "log", "errors"},
     "models": set(),
-    "convert": {"registry", "resources", "files", "errors", "escaping"},
+    "convert": {"registry", "resources", "files", "log", "errors", "escaping"},
     "hub": {"files", "digest", "log", "errors"},
     "registry": {"resources", "files", "digest", "errors"},
     "verdict": {"metrics", "errors"},

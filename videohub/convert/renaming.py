@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import re
 from collections.abc import Collection, Mapping, Sequence
 from fnmatch import fnmatchcase
@@ -19,12 +18,12 @@ from videohub.convert.recognition import OURS, Recognised, recognise
 from videohub.convert.split_norms import joined
 from videohub.convert.tables import Table, shapes
 from videohub.errors import ConversionError
+from videohub.log import log
 from videohub.registry.schema import Record
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-_log = logging.getLogger("videohub")
 _KERNEL = re.compile(r"\.(conv\w*|theta|phi|g|out)\.weight$")
 
 
@@ -69,7 +68,7 @@ def to_state_dict(checkpoint: Checkpoint, record: str | Record, *, ignore: Seque
     wanted = [key for key in _kept(tensors, ignore) if found.ignored(key) is None]
     names = _one_to_one(found.names(wanted), tensors, where, found)
     if found.prefix:
-        _log.warning("%s: took %s off all keys of %s", record.name, printable(found.prefix)[:200], checkpoint.source)
+        log.warning("%s: took %s off all keys of %s", record.name, found.prefix[:200], checkpoint.source)
     state = {}
     for key, name in names.items():
         array = tensors[key]
