@@ -54,7 +54,7 @@ KNOWN_TO = {
     "models": set(),
     "convert": {"registry", "resources", "files", "log", "errors", "escaping"},
     "hub": {"files", "digest", "log", "errors"},
-    "registry": {"resources", "files", "digest", "errors"},
+    "registry": {"resources", "files", "digest", "errors", "escaping"},
     "verdict": {"metrics", "errors"},
     "metrics": {"errors"},
     "resources": set(),

@@ -113,12 +113,8 @@ def test_a_digest_that_yaml_would_take_for_a_number_is_quoted(company, digest):
     [
         lambda text: text.replace("sha256: null", "sha256: &nothing null").replace("size: null", "size: *nothing"),
         lambda text: text.replace("checkpoint:", "checkpoint: &shared") + _twin(text, "    checkpoint: *shared\n"),
-        lambda text: (
-            text.replace("checkpoint:", "checkpoint: &shared")
-            + _twin(text, "    checkpoint:\n      <<: *shared\n      url: other.pth\n")
-        ),
     ],
-    ids=["value", "mapping", "merge"],
+    ids=["value", "mapping"],
 )
 def test_what_an_alias_shares_is_left_with_what_to_write_by_hand(company, change):
     text = change(company.read_text())

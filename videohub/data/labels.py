@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import yaml
-
 from videohub import resources
 from videohub.errors import UsageError
+from videohub.registry import strict_yaml
 
 _FROM_TORCHVISION = ("kinetics400", "imagenet1k")
 
@@ -20,7 +19,7 @@ def class_names(label_set: str) -> tuple[str, ...]:
     """
     if label_set in _FROM_TORCHVISION:
         return _torchvision_names(label_set)
-    sets = yaml.safe_load(resources.labels_file().read_text(encoding="utf-8"))
+    sets = strict_yaml.read(resources.labels_file()).value
     if label_set not in sets:
         known = ", ".join(sorted([*_FROM_TORCHVISION, *sets]))
         raise UsageError(f"no label set is called {label_set!r}; known: {known}")

@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import TypeAlias
 
 from videohub.errors import RegistryError
+from videohub.escaping import shortened
 
 Steps: TypeAlias = tuple["str | int", ...]  # from the top of a file to a value: ("records", "slow_r50_8x8", "rate")
 
 
 def complaint(file: Path, steps: Steps, what: str, *, line: int | None = None, advice: str = "") -> RegistryError:
     """Return the error that says `what` is wrong with the value that `steps` lead to."""
+    what = shortened(what, 1_000)
     hint = " ".join(part for part in (f"Line {line}." if line else "", advice) if part)
     return RegistryError(f"{place(file, steps)} {what}." + (f"\n  {hint}" if hint else ""))
 
@@ -22,7 +24,7 @@ def place(file: Path, steps: Steps) -> str:
     if section not in ("records", "protocols") or not rest:
         return f"{file}: {_dotted(steps) or 'the file'}"
     owner = str(rest[0]) if section == "records" else f"protocol {rest[0]}"
-    return f"{file}: {owner}" + (f": {_dotted(rest[1:])}" if rest[1:] else "")
+    return f"{file}: {shortened(owner, 100)}" + (f": {_dotted(rest[1:])}" if rest[1:] else "")
 
 
 def shown(value: object) -> str:
@@ -31,8 +33,9 @@ def shown(value: object) -> str:
         return "a mapping" if isinstance(value, dict) else "a list"
     import json  # most files have nothing to be shown
 
-    return json.dumps(value, ensure_ascii=False, default=str)
+    return shortened(json.dumps(value, ensure_ascii=False, default=str), 200)
 
 
 def _dotted(steps: Steps) -> str:
-    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps).lstrip(".")
+    dotted = "".join(f"[{step}]" if isinstance(step, int) else f".{shortened(step, 100)}" for step in steps)
+    return shortened(dotted.lstrip("."), 200)

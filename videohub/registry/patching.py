@@ -65,7 +65,7 @@ def fill(text: str, learnt: Learnt) -> tuple[str, dict[str, str]]:
         paths = [_follow(root, ["records", name, "checkpoint", field]) for field in fields]
         if any(len(path) < 5 or any(uses[id(node)] > 1 for node in path) for path in paths):
             said = ", ".join(f"{field}: {_written(value)}" for field, value in fields.items())
-            left[name] = f"its checkpoint is shared through an alias or `<<`. Write by hand: {said}"
+            left[name] = f"its checkpoint is shared through an alias. Write by hand: {said}"
             continue
         for path, value in zip(paths, fields.values(), strict=True):
             if path[-1].tag == _NULL:
@@ -91,7 +91,7 @@ def _references(node: Any, seen: set[int] | None = None) -> Iterator[int]:
 
 
 def _follow(root: Any, keys: list[str]) -> list[Any]:
-    """Return the nodes on the way along `keys`, as far as it goes without aliases for merged mappings."""
+    """Return the nodes on the way along `keys`, as far as it goes."""
     path = [root]
     for key in keys:
         pairs = path[-1].value if isinstance(path[-1], yaml.MappingNode) else []

@@ -7,10 +7,12 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import unquote, urlsplit
 
 import msgspec
 
 from videohub.errors import RegistryError
+from videohub.escaping import visible
 from videohub.registry import strict_yaml
 from videohub.registry.complaints import Steps, complaint, shown
 from videohub.registry.schema import Protocol, Record
@@ -119,7 +121,13 @@ def _contradictions(record: Record) -> Iterable[tuple[Steps, str, str]]:
             yield ("checkpoint", "url"), f"is {'null' if url is None else 'empty'}, and the status is {status}", ""
         if record.superseded_by:
             yield ("superseded_by",), f"is given, and the status is {status}", "Only unreleased records have it."
-    if odd := [alternate for alternate in record.checkpoint.alternates if not re.fullmatch(_ALTERNATE, alternate)]:
+    if url is not None and (flaw := _flaw(url)):
+        yield ("checkpoint", "url"), f"is {shown(url)}, which is no address: {flaw}", ""
+    if odd := [
+        alternate
+        for alternate in record.checkpoint.alternates
+        if _flaw(alternate) or not re.fullmatch(_ALTERNATE, alternate)
+    ]:
         yield ("checkpoint", "alternates"), f"has {shown(odd[0])}", "Expected https or hf://org/repo/file@revision."
     if published is not None:
         given = {name for name in ("top1", "top5", "map") if getattr(published, name) is not None}
@@ -128,6 +136,17 @@ def _contradictions(record: Record) -> Iterable[tuple[Steps, str, str]]:
             yield ("published",), "holds no number", "Give top1, top5 or map, or write null in its place."
         if given - wanted:
             yield ("published", *sorted(given - wanted)[:1]), f"does not fit the metric {record.protocol.metric}", ""
+
+
+def _flaw(url: str) -> str | None:
+    """Return why nothing can be fetched from a URL or lie at a path, None if that is not to be seen."""
+    if visible(unquote(url)) != unquote(url):
+        return "it holds a control character"
+    try:
+        urlsplit(url).port  # noqa: B018  # looks at the host, too
+    except ValueError as error:
+        return str(error)
+    return None
 
 
 def _convert(document: Document, steps: Steps, raw: Any, inner: dict[str, Any], kind: type[_Struct]) -> _Struct:

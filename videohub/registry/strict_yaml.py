@@ -1,23 +1,35 @@
-"""Read a YAML file as data and nothing more: no doubled keys, no guessed types, and each value with its line."""
+"""Read a YAML file as data and nothing more: no doubled keys, no guessed types, and each value with its line.
+
+Of YAML's devices only anchors and aliases are known, and what a file costs is bounded before it is spent: its size,
+how deep it is nested, and how many values it comes to once its aliases are followed.
+"""
 
 from __future__ import annotations
 
 import functools
+import math
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import yaml
+from yaml.events import AliasEvent, Event, MappingStartEvent, ScalarEvent, SequenceEndEvent
+from yaml.reader import Reader
 
 from videohub.errors import RegistryError
 from videohub.registry.complaints import Steps, complaint, shown
+
+SIZE, DEPTH, VALUES = 2_000_000, 30, 100_000  # bytes of a file, lists within lists, values; ours has 50 kB, 5 and 2,000
+_WHOLE, _DECIMAL = 18, 400  # letters of a number: what 64 bits hold
 
 _TAG = "tag:yaml.org,2002:"
 _TEXT, _MERGE = f"{_TAG}str", f"{_TAG}merge"
 
 # What YAML 1.1 guesses from unquoted text, and the only spellings of it that a reader would guess too.
 _WORDS = {("bool", "true"): True, ("bool", "false"): False, ("null", "null"): None, ("null", "~"): None}
+_DIRECTIVE = re.compile("^%", re.MULTILINE)
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(?P<fraction>\.[0-9]+)?")
 
 
@@ -46,103 +58,170 @@ class Document(msgspec.Struct, frozen=True):
 def read(file: Path) -> Document:
     """Return the data of a YAML file, made of dict, list, str, int, float, bool and None.
 
-    Raises: RegistryError if it cannot be read, is not YAML, says a key twice, or holds text that YAML would take for
-        something else, such as `no` (false), `010` (8), `1_6` (16) or `2020-06-09` (a date).
+    Raises: RegistryError if it cannot be read, is not YAML, is larger than `SIZE`, deeper than `DEPTH` or comes to more
+        than `VALUES`, says a key twice, has a tag or a merge (`<<`), or holds text that YAML would take for something
+        else, such as `no` (false), `010` (8), `1_6` (16) or `2020-06-09` (a date).
     """
     try:
-        node = yaml.compose(file.read_text(encoding="utf-8"), Loader=_Loader)
+        with file.open("rb") as opened:
+            content = opened.read(SIZE + 1)
+        text = content.decode("utf-8")
     except OSError as error:
         raise RegistryError(f"{file}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise RegistryError(f"{file}: is not UTF-8 text ({error.reason} at byte {error.start})") from error
+    if len(content) > SIZE:
+        raise complaint(file, (), f"is larger than {SIZE:,} bytes", advice="Divide it into several files.")
+    if control := Reader.NON_PRINTABLE.search(text):
+        line = text.count("\n", 0, control.start()) + 1
+        raise complaint(file, (), f"is not YAML: it has the letter U+{ord(control[0]):04X}", line=line)
+    if directive := _DIRECTIVE.search(text):
+        line = text.count("\n", 0, directive.start()) + 1
+        what = "has a directive, a line that begins with `%`"  # thousands of them take libyaml half a minute
+        raise complaint(file, (), what, line=line, advice="Remove it; set the line in if it is text.")
+    try:
+        return _Reading(file, text).document()
     except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else None
-        raise complaint(file, (), f"is not YAML: {error.problem}", line=line) from error
+        place = error.problem_mark.line + 1 if error.problem_mark else None
+        raise complaint(file, (), f"is not YAML: {error.problem}", line=place) from error
     except yaml.YAMLError as error:
         raise complaint(file, (), f"is not YAML: {error}") from error
-    if node is None:
-        raise complaint(file, (), "is empty")
-    walk = _Walk(file)
-    walk.lines[()] = node.start_mark.line + 1
-    return Document(file, walk.value(node, ()), walk.lines)
 
 
-class _Walk:
-    """One pass over the parsed nodes of a file."""
+class _Reading:
+    """One pass over a file, as its parser meets the values."""
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, text: str) -> None:
         self.file = file
+        self.loader = _Loader(text)
         self.lines: dict[Steps, int] = {}
-        self.done: dict[int, Any] = {}  # by node, so that an alias costs nothing; `...` while open
+        self.values = 0  # met so far, those of aliases among them
+        self.anchored: dict[str, tuple[Any, int] | None] = {}  # the value and what it comes to; None while it is open
 
-    def value(self, node: Any, steps: Steps) -> Any:
-        if isinstance(node, yaml.ScalarNode):
-            return self._scalar(node, steps)
-        if id(node) not in self.done:
-            self.done[id(node)] = ...
-            walk = self._mapping if isinstance(node, yaml.MappingNode) else self._sequence
-            self.done[id(node)] = walk(node, steps)
-        if self.done[id(node)] is ...:
-            raise self._complaint(node, steps, "contains itself")
-        return self.done[id(node)]
+    def document(self) -> Document:
+        self._next()  # the stream begins
+        if isinstance(self._next(), yaml.StreamEndEvent):
+            raise complaint(self.file, (), "is empty")
+        first = self._next()
+        self.lines[()] = _line(first)
+        value = self._value(first, ())
+        self._next()  # the document ends
+        if not isinstance(last := self._next(), yaml.StreamEndEvent):
+            raise self._complaint(last, (), "has a second document (`---`)", "Take one file for each.")
+        return Document(self.file, value, self.lines)
 
-    def _sequence(self, node: Any, steps: Steps) -> list[Any]:
-        found = []
-        for index, item in enumerate(node.value):
-            there = (*steps, index)
-            self.lines[there] = item.start_mark.line + 1
-            found.append(self.value(item, there))
-        return found
+    def _next(self) -> Any:
+        return self.loader.get_event()
 
-    def _mapping(self, node: Any, steps: Steps) -> dict[str, Any]:
-        merged: dict[str, Any] = {}
-        own: dict[str, Any] = {}
-        for key_node, value_node in node.value:
-            if key_node.tag not in (_TEXT, _MERGE):
-                what = f"`{key_node.value}`" if isinstance(key_node, yaml.ScalarNode) else "a list or mapping"
-                raise self._complaint(key_node, steps, f"has the key {what}, which is not text", "Quote it.")
-            there = (*steps, key_node.value)
-            line = key_node.start_mark.line + 1
+    def _value(self, event: Any, steps: Steps) -> Any:
+        self.values += 1
+        if self.values > VALUES:
+            raise self._complaint(event, steps, f"comes after {VALUES:,} values, and there must be no more", "")
+        if isinstance(event, AliasEvent):
+            return self._alias(event, steps)
+        if event.tag not in (None, "!"):
+            raise self._complaint(
+                event, steps, f"has the tag `{event.tag}`", "Remove it; quote the value if text is meant."
+            )
+        if len(steps) > DEPTH:
+            raise self._complaint(event, steps, f"is nested more than {DEPTH} deep")
+        before = self.values
+        if event.anchor is not None:
+            self.anchored[event.anchor] = None
+        value = self._scalar(event, steps) if isinstance(event, ScalarEvent) else self._collection(event, steps)
+        if event.anchor is not None:
+            self.anchored[event.anchor] = value, self.values - before
+        return value
+
+    def _alias(self, event: Any, steps: Steps) -> Any:
+        if event.anchor not in self.anchored:
+            raise self._complaint(event, steps, f"is `*{event.anchor}`, and nothing before it is `&{event.anchor}`")
+        found = self.anchored[event.anchor]
+        if found is None:
+            raise self._complaint(event, steps, "contains itself")
+        value, cost = found
+        self.values += cost
+        return value
+
+    def _collection(self, event: Any, steps: Steps) -> list[Any] | dict[str, Any]:
+        return dict(self._pairs(steps)) if isinstance(event, MappingStartEvent) else list(self._items(steps))
+
+    def _items(self, steps: Steps) -> Iterator[Any]:
+        index = 0
+        while not isinstance(event := self._next(), SequenceEndEvent):
+            self.lines[(*steps, index)] = _line(event)
+            yield self._value(event, (*steps, index))
+            index += 1
+
+    def _pairs(self, steps: Steps) -> Iterator[tuple[str, Any]]:
+        while not isinstance(event := self._next(), yaml.MappingEndEvent):
+            key = self._key(event, steps)
+            there = (*steps, key)
             if there in self.lines:
-                what = f"stands twice, in lines {self.lines[there]} and {line}"
+                what = f"stands twice, in lines {self.lines[there]} and {_line(event)}"
                 raise complaint(self.file, there, what, advice="YAML would keep the last one only. Remove one.")
-            self.lines[there] = line
-            if key_node.tag == _MERGE:
-                merged = self._merged(value_node, there)
-            else:
-                own[key_node.value] = self.value(value_node, there)
-        return {**merged, **own}
+            self.lines[there] = _line(event)
+            yield key, self._value(self._next(), there)
 
-    def _merged(self, node: Any, steps: Steps) -> dict[str, Any]:
-        """Return what `<<` brings in; of several mappings the first wins."""
-        sources = self.value(node, steps)
-        result: dict[str, Any] = {}
-        for source in sources if isinstance(sources, list) else [sources]:
-            if not isinstance(source, dict):
-                raise self._complaint(node, steps, "merges something that is not a mapping")
-            result = {**source, **result}
-        return result
+    def _key(self, event: Any, steps: Steps) -> str:
+        if isinstance(event, AliasEvent):
+            raise self._complaint(event, steps, f"has the key `*{event.anchor}`, an alias", "Write it out.")
+        if event.tag not in (None, "!"):
+            raise self._complaint(event, steps, f"has the tag `{event.tag}` before a key", "Remove it.")
+        if not isinstance(event, ScalarEvent):
+            raise self._complaint(event, steps, "has the key a list or mapping, which is not text", "Quote it.")
+        tag = self._tag(event)
+        if tag == _MERGE:
+            advice = "Write the fields out, or take an alias for the whole value."
+            raise self._complaint(event, steps, "has a merge (`<<`), which is not read", advice)
+        if tag != _TEXT:
+            raise self._complaint(event, steps, f"has the key `{event.value}`, which is not text", "Quote it.")
+        if event.anchor is not None:
+            self.anchored[event.anchor] = event.value, 0
+        return event.value
 
-    def _scalar(self, node: Any, steps: Steps) -> str | int | float | bool | None:
-        text: str = node.value
-        if node.tag == _TEXT:
+    def _tag(self, event: Any) -> str:
+        return self.loader.resolve(yaml.ScalarNode, event.value, event.implicit)
+
+    def _scalar(self, event: Any, steps: Steps) -> str | int | float | bool | None:
+        text: str = event.value
+        tag = _TEXT if event.tag == "!" else self._tag(event)
+        if tag == _TEXT:
             return text
-        kind = node.tag.removeprefix(_TAG)
+        kind = tag.removeprefix(_TAG)
         if (kind, text) in _WORDS:
             return _WORDS[kind, text]
-        if kind in ("int", "float") and (number := _NUMBER.fullmatch(text)):
-            if kind == "int" and not number["fraction"]:
-                return int(text)
-            if kind == "float" and number["fraction"]:
-                return float(text)
+        if kind in ("int", "float"):
+            limit = _WHOLE if "." not in text else _DECIMAL
+            if len(text) > limit:
+                what = f"is a number of {len(text):,} letters, expected at most {limit}"
+                raise self._complaint(event, steps, what, "Quote it if text is meant.")
+            if number := _NUMBER.fullmatch(text):
+                value = float(text) if number["fraction"] else int(text)
+                if value in (math.inf, -math.inf):
+                    raise self._complaint(event, steps, f"is a number of {len(text):,} letters, which is infinite")
+                return value
         if kind not in ("int", "float", "bool", "null"):
             what = f"is `{text}`, which YAML takes for a {kind}"
-            raise self._complaint(node, steps, what, "Quote it if text is meant.")
+            raise self._complaint(event, steps, what, "Quote it if text is meant.")
         if not text:
-            raise self._complaint(node, steps, "has no value", "Write null if there is none.")
-        what = f"is `{text}`, which YAML takes for {shown(yaml.safe_load(text))}"
+            raise self._complaint(event, steps, "has no value", "Write null if there is none.")
+        what = f"is `{text}`, which YAML takes for {_guess(text)}"
         advice = "Quote it if text is meant; write plain decimals, true, false or null otherwise."
-        raise self._complaint(node, steps, what, advice)
+        raise self._complaint(event, steps, what, advice)
 
-    def _complaint(self, node: Any, steps: Steps, what: str, advice: str = "") -> RegistryError:
-        return complaint(self.file, steps, what, line=node.start_mark.line + 1, advice=advice)
+    def _complaint(self, event: Event, steps: Steps, what: str, advice: str = "") -> RegistryError:
+        return complaint(self.file, steps, what, line=_line(event), advice=advice)
+
+
+def _guess(text: str) -> str:
+    """Return what a usual reader makes of unquoted text; some, such as `0x_`, it takes for a number and cannot read."""
+    try:
+        return shown(yaml.safe_load(text))
+    except (ValueError, yaml.YAMLError):
+        return "a number"
+
+
+def _line(event: Any) -> int:
+    line: int = event.start_mark.line
+    return line + 1
