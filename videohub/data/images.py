@@ -2,29 +2,111 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
-from videohub.data.paths import existing_file
+from videohub.data.paths import open_file
 from videohub.errors import VideoError
+
+FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "GIF", "TIFF")  # by content; of Pillow's others some start programs
+_EIGHT_BITS = {
+    "1",
+    "L",
+    "LA",
+    "P",
+    "PA",
+    "RGB",
+    "RGBA",
+    "RGBX",
+    "CMYK",
+    "YCbCr",
+}  # Pillow's modes that it brings to RGB
+_GREY_16 = {"I;16", "I;16L", "I;16B", "I;16N"}
+_BITS_PER_SAMPLE, _PHOTOMETRIC, _BLACK_IS_ZERO = 258, 262, 1  # of TIFF
+# What Pillow raises at a file that is damaged, or built to take much memory (text of a PNG, a giant picture).
+_REFUSED = (OSError, EOFError, SyntaxError, ValueError, ArithmeticError, LookupError, Image.DecompressionBombError)
+_BROKEN = (*_REFUSED, TypeError, RuntimeError, struct.error, zlib.error)  # past its header; that call has no arguments
 
 
 def read_image(path: str | Path) -> npt.NDArray[np.uint8]:
-    """Return an image file as RGB (H, W, 3). Grey, palette and transparent images become plain RGB.
+    """Return an image file as RGB (H, W, 3).
+
+    Grey, palette and CMYK images become RGB; transparency is dropped, and what it hid is seen. Of 16 bits the upper 8
+    are kept, as libpng and OpenCV do. Of several pictures in a file the first is taken; a tag that turns it is not
+    obeyed.
 
     Pillow decodes it, as in the original's image tests; it is there because torchvision needs it (torchvision's own
     decoders are to be removed).
 
-    Raises: UsageError if it is no file: absent, a folder, a pipe; VideoError if it is empty or no image.
+    Raises: UsageError if it is no file: absent, a folder, a pipe, or may not be read; VideoError if it is empty, no
+        JPEG, PNG, BMP, WebP, GIF or TIFF, damaged, or has pixels that do not say how bright they are.
     """
-    file = existing_file(path, "image")
-    if file.stat().st_size == 0:
-        raise VideoError(f"{file}: the file is empty (0 bytes)")
-    try:
-        with Image.open(file) as image:
+    with _opened(Path(path)) as image:
+        _load(image, path)
+        if image.mode in _EIGHT_BITS:
+            image.info.pop("transparency", None)  # else Pillow would look for a colour that stands for it
             return np.array(image.convert("RGB"))
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:  # SyntaxError: Pillow's word for a broken PNG
-        raise VideoError(f"{file}: not an image that can be read, or a damaged one: {error}") from error
+        grey = (np.asarray(image) >> 8).astype(np.uint8)
+        return np.repeat(grey[..., None], 3, axis=2)
+
+
+def image_size(path: str | Path, *, whole: bool) -> tuple[int, int]:
+    """Return an image's width and height, in pixels, from its header, or (`whole`) once all of it is decoded.
+
+    Raises: as `read_image`.
+    """
+    with _opened(Path(path)) as image:
+        if whole:
+            _load(image, path)
+        return image.size
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """Open an image whose pixels have a meaning here."""
+    with open_file(path, "image") as file:
+        try:
+            image = Image.open(file, formats=FORMATS)
+        except _REFUSED as error:
+            raise VideoError(_refusal(path, error)) from error
+        with image:
+            if image.mode not in _EIGHT_BITS and not _is_grey_16(image):
+                raise VideoError(
+                    f"{path}: its pixels ({image.format}, mode {image.mode}) do not say which value is white; expected "
+                    "8 bits a channel, or grey of 16; convert it"
+                )
+            yield image
+
+
+def _load(image: Image.Image, path: str | Path) -> None:
+    """Decode an image."""
+    try:
+        image.load()
+    except _BROKEN as error:
+        raise VideoError(_refusal(path, error)) from error
+
+
+def _is_grey_16(image: Image.Image) -> bool:
+    """Tell whether an image is grey from 0, black, to 65535, white."""
+    if image.format == "PNG":
+        return image.mode in {*_GREY_16, "I"}  # "I" before Pillow 10
+    tags = getattr(image, "tag_v2", {})
+    said = tags.get(_BITS_PER_SAMPLE), tags.get(_PHOTOMETRIC)
+    return image.mode in _GREY_16 and said == ((16,), _BLACK_IS_ZERO)
+
+
+def _refusal(path: str | Path, error: BaseException) -> str:
+    if isinstance(error, UnidentifiedImageError):
+        reason = f"it is none of {', '.join(FORMATS)}"
+    elif isinstance(error, OSError) and error.errno is not None:  # the disk's, not Pillow's
+        return f"{path}: cannot be read: {error.strerror}"
+    else:
+        reason = str(error) or type(error).__name__
+    return f"{path}: not an image that can be read, or a damaged one: {reason}"

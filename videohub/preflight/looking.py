@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from videohub.data.paths import existing_file
 from videohub.errors import VideoError, VideohubError
 
 if TYPE_CHECKING:
@@ -181,40 +180,27 @@ def _is_uneven(video: Video) -> bool:
 
 
 def _look_at_image(path: Path, deep: bool) -> Probe:
-    width, height = _image_size(path, deep)
+    from videohub.data.images import image_size
+
+    width, height = image_size(path, whole=deep)
     return Probe(width=width, height=height, frames=1, deep=deep)
-
-
-def _image_size(path: Path, deep: bool) -> tuple[int, int]:
-    """Return width and height of an image. Raises: UsageError, VideoError; OSError if it may not be opened."""
-    from PIL import Image
-
-    if existing_file(path, "image").stat().st_size == 0:
-        raise VideoError(f"{path}: the file is empty (0 bytes)")
-    with path.open("rb") as file:
-        try:
-            with Image.open(file) as image:
-                if deep:
-                    image.load()
-                return image.size
-        except (OSError, SyntaxError, Image.DecompressionBombError) as error:  # SyntaxError: a broken PNG
-            reason = str(error).split(" <")[0]  # Pillow would print the file object
-            raise VideoError(f"{path}: not an image that can be read, or a damaged one: {reason}") from error
 
 
 def _look_at_frames(folder: Path, names: list[str], *, deep: bool) -> Probe:
     """Ask folders which images are there; open the first, the middle and the last one, or all."""
+    from videohub.data.images import image_size
+
     there = _names_there(folder, {name.rpartition("/")[0] for name in names})
     present = [name for name in names if name in there]
     if not present:
         problem = f"none of its {len(names)} images is there; the first would be {folder / names[0]}"
         return Probe(problem=problem, deep=deep)
     chosen = present if deep else [present[0], present[len(present) // 2], present[-1]]
-    first = _image_size(folder / chosen[0], deep)
+    first = image_size(folder / chosen[0], whole=deep)
     unlike, damage = 0, None
     for name in chosen[1:]:
         try:
-            unlike += _image_size(folder / name, deep) != first
+            unlike += image_size(folder / name, whole=deep) != first
         except VideohubError as error:
             damage = damage or f"{name}: {_reason(error, folder / name)}"
     return Probe(
