@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import json
 import math
 import subprocess
 import sys
@@ -68,6 +69,44 @@ def test_a_clip_has_the_same_frames_each_time_and_in_another_process():
     again += "print(hashlib.sha256(f('train', 3)[0].tobytes()).hexdigest())"
     other = subprocess.run([sys.executable, "-c", again], capture_output=True, text=True, check=True).stdout.strip()
     assert digest("train", 3) == digest("train", 3) == other
+
+
+def test_the_pixels_of_the_videos_are_the_same_on_every_machine_with_every_version(made):
+    """Seen with PyAV 14, 18 and 19, numpy 1.26, 2.4 and 2.5, and with x264's assembly left out (`no-asm=1`)."""
+    videos = json.loads((made.parent / "test.json").read_text())["videos"]
+    pixels = "".join(video["pixels"] for video in videos.values())
+    assert hashlib.sha256(pixels.encode()).hexdigest() == (
+        "9fe70bc92bfd31f26fe75ce1d70f9266e023825f12244867c2c21d19a6bc1e76"
+    )
+
+
+@pytest.mark.parametrize(
+    ("colour", "expected"),  # BT.601 with luma 16..235 and chroma 16..240: black, white, grey, the primaries
+    [
+        ((0, 0, 0), (16, 128, 128)),
+        ((255, 255, 255), (235, 128, 128)),
+        ((128, 128, 128), (126, 128, 128)),
+        ((255, 0, 0), (81.5, 90.2, 240)),
+        ((0, 255, 0), (144.6, 53.8, 34.2)),
+        ((0, 0, 255), (41, 240, 109.8)),
+    ],
+)
+def test_colours_become_those_of_the_standard(colour, expected):
+    planes = encode.to_yuv420(np.full((4, 6, 3), colour, np.uint8))
+    assert planes.shape == (6, 6)
+    luma, u, v = planes.ravel()[:24], planes.ravel()[24:30], planes.ravel()[30:]
+    for plane, value in zip((luma, u, v), expected, strict=True):
+        assert np.ptp(plane) == 0
+        assert abs(int(plane[0]) - value) <= 1
+
+
+def test_each_chroma_sample_is_the_mean_of_its_four_pixels_and_luma_each_pixel_s_own():
+    picture = np.zeros((2, 4, 3), np.uint8)
+    picture[:, 2:] = 255  # the right half white: no colour anywhere, and a step in luma only
+    picture[1, 0] = (255, 0, 0)
+    planes = encode.to_yuv420(picture).ravel()
+    assert planes[:8].tolist() == [16, 16, 235, 235, 82, 16, 235, 235]
+    assert planes[8:].tolist() == [119, 128, 156, 128]  # 128 - 37.8 / 4 and 128 + 112 / 4
 
 
 def test_two_sets_have_the_same_bytes_whatever_the_number_of_workers(tmp_path):
@@ -192,6 +231,18 @@ def test_a_whole_set_is_kept_and_a_damaged_one_made_again(tmp_path):
     video.write_bytes(good[:-100])
     motions.generate(tmp_path, clips=3)
     assert video.read_bytes() == good
+
+
+def test_a_set_that_another_version_of_ffmpeg_wrote_is_kept(tmp_path):
+    """It has the same pixels; here, an atom at its end that says nothing makes other bytes."""
+    motions.generate(tmp_path, clips=3)
+    video, manifest = tmp_path / "videos/test_00001.mp4", tmp_path / "test.json"
+    before = hashlib.sha256(video.read_bytes()).hexdigest()
+    video.write_bytes(video.read_bytes() + b"\0\0\0\x10freeFFmpeg 9")
+    after = hashlib.sha256(video.read_bytes()).hexdigest()
+    manifest.write_text(manifest.read_text().replace(before, after))
+    motions.generate(tmp_path, clips=3)
+    assert hashlib.sha256(video.read_bytes()).hexdigest() == after
 
 
 def test_a_set_of_other_pictures_is_made_again(tmp_path, monkeypatch):

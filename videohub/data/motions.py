@@ -1,29 +1,45 @@
 """A small data set that is made, not downloaded: short H.264 videos of `scenes`, with a list as Kinetics has it.
 
 It gives a network something real to be measured on where nothing can be fetched. Videos differ in size, frame rate
-and length; the classes are equally frequent. The same split has the same pictures everywhere, and the same bytes for
-one version of PyAV.
+and length; the classes are equally frequent. The same split has the same pixels everywhere, before and after encoding;
+what a manifest compares across versions is therefore the decoded pixels, and bytes only within one folder.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import av
+import msgspec
 import numpy as np
 from tqdm import tqdm
 
 from videohub.data import encode
+from videohub.data.colour import view
 from videohub.data.scenes import CLASSES, Frame, Scene, picture, scene_of
 from videohub.errors import UsageError
 from videohub.files import written_whole
 from videohub.log import log
 
 SPLITS = ("train", "val", "test")
+
+
+class Digests(msgspec.Struct, frozen=True):
+    """What a video is known by, each a sha256."""
+
+    file: str  # its bytes, which another version of FFmpeg writes otherwise
+    pixels: str  # the planes of its decoded frames, the same everywhere
+
+
+class Manifest(msgspec.Struct, frozen=True):
+    """What a folder says that it holds; written last, so that a set without one is not whole."""
+
+    split: str
+    videos: dict[str, Digests]
 
 
 def generate(
@@ -57,7 +73,8 @@ def generate(
     with written_whole(listing) as part:
         part.write_text(_list_text(split, clips))
     with written_whole(manifest) as part:
-        part.write_text(_manifest_text(split, dict(zip(names, digests, strict=True))))
+        whole = Manifest(split, dict(zip(names, digests, strict=True)))
+        part.write_bytes(msgspec.json.format(msgspec.json.encode(whole), indent=1) + b"\n")
     return listing
 
 
@@ -92,31 +109,40 @@ def _list_text(split: str, clips: int) -> str:
     return "".join(f"{name} {index % len(CLASSES)}\n" for index, name in enumerate(_names(split, clips)))
 
 
-def _manifest_text(split: str, digests: dict[str, str]) -> str:
-    return json.dumps({"split": split, "clips": len(digests), "sha256": digests}, indent=1) + "\n"
-
-
-def _write(path: Path, split: str, index: int) -> str:
-    """Write one video and return the sha256 of its file."""
+def _write(path: Path, split: str, index: int) -> Digests:
+    """Write one video and return its digests."""
     scene = clip_scene(split, index)
     pictures = (picture(scene, frame) for frame in range(scene.frames))
     encode.write_mp4(path, pictures, width=scene.width, height=scene.height, fps=scene.fps, b_frames=scene.b_frames)
-    return _sha256(path)
+    return Digests(_sha256(path), pixels_sha256(path))
+
+
+def pixels_sha256(video: Path) -> str:
+    """Return a sha256 over the planes of a 4:2:0 video's frames, in the order in which they are shown."""
+    sums = hashlib.sha256()
+    with av.open(str(video)) as container:
+        for frame in container.decode(video=0):
+            for plane in range(3):
+                sums.update(view(frame, plane).tobytes())  # by hand: planes have padding, which is nobody's
+    return sums.hexdigest()
 
 
 def _is_whole(root: Path, split: str, clips: int) -> bool:
     """Whether `root` holds exactly this set; one video of each class is made again to see that it would be the same."""
     names = _names(split, clips)
     try:
-        digests = {name: _sha256(root / name) for name in names}
-        written = (root / f"{split}.csv").read_text(), (root / f"{split}.json").read_text()
-    except FileNotFoundError:
+        listing = (root / f"{split}.csv").read_text()
+        manifest = msgspec.json.decode((root / f"{split}.json").read_bytes(), type=Manifest)
+        files = [_sha256(root / name) for name in names]
+    except (FileNotFoundError, msgspec.DecodeError):
         return False
-    if written != (_list_text(split, clips), _manifest_text(split, digests)):
+    if (listing, manifest.split, list(manifest.videos)) != (_list_text(split, clips), split, names):
+        return False
+    if [made.file for made in manifest.videos.values()] != files:
         return False
     with tempfile.TemporaryDirectory() as scratch:
         again = [_write(Path(scratch) / "again.mp4", split, index) for index in range(min(clips, len(CLASSES)))]
-    return again == [digests[name] for name in names[: len(again)]]
+    return [made.pixels for made in again] == [manifest.videos[name].pixels for name in names[: len(again)]]
 
 
 def _sha256(path: Path) -> str:

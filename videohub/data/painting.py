@@ -60,8 +60,8 @@ def paint(canvas: Canvas, shape: Shape, pose: Pose) -> Canvas:
     coverage: Canvas = np.ones((side, side), np.float32)
     for corner, following in zip(shape.corners, (*shape.corners[1:], shape.corners[0] + 1), strict=True):
         across, down = _direction(pose.turn + (corner + following) / 2)
-        inside = pose.radius * _direction((following - corner) / 2)[0]  # from the centre to the edge
-        np.minimum(coverage, np.float32(inside + 0.5) - y * down - x * across, out=coverage)
+        inside = np.float32(pose.radius) * _direction((following - corner) / 2)[0]  # from the centre to the edge
+        np.minimum(coverage, inside + np.float32(0.5) - y * down - x * across, out=coverage)
     np.maximum(coverage, 0, out=coverage)
     across, down = _direction(pose.turn + shape.stripe_angle)
     per_pixel = np.float32(shape.stripes / pose.radius)
