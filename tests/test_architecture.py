@@ -318,3 +318,12 @@ def test_a_public_name_says_what_it_does(name):
     said = inspect.getdoc(getattr(videohub, name))
     assert said
     assert not said.startswith(f"{name}("), "a dataclass that only repeats its fields"
+
+
+def test_the_package_shows_its_public_names_once_and_nothing_else():
+    code = "import json, videohub; videohub.verify, videohub.models; print(json.dumps(dir(videohub)))"
+    shown = json.loads(python(code))
+    assert len(shown) == len(set(shown))
+    public = {name for name in shown if not name.startswith("_")}
+    assert public == {*videohub.__all__, "convert", "errors", "metrics", "models", "registry"}
+    assert all(inspect.ismodule(getattr(videohub, name)) or name in videohub.__all__ for name in public)

@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -69,6 +71,70 @@ def test_the_shell_completes_verbs_and_their_options(monkeypatch, capsys):
         with pytest.raises(SystemExit):
             cli.main(prog_name="videohub")
         assert capsys.readouterr().out == f"plain,{expected}\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "position", "expected"),
+    [
+        ("videohub show slowfast_r50_16x8_s", 2, ["slowfast_r50_16x8_ssv2", "slowfast_r50_16x8_ssv2_multigrid"]),
+        ("videohub verify slow_r50_8x8 I3D_8", 3, ["I3D_8x8_R50"]),
+        ("videohub fetch resnet", 2, ["resnet_r50_in1k"]),
+        ("videohub bundle RESNET", 2, ["resnet_r50_in1k"]),  # nothing begins so; in any case, that does
+        ("videohub benchmark resnet", 2, ["resnet_r50_in1k"]),
+        ("videohub predict clip.mp4 --model resnet", 4, ["resnet_r50_in1k"]),
+        ("videohub data check resnet", 3, ["resnet_r50_in1k"]),
+        ("videohub cache pins --forget resnet", 4, ["resnet_r50_in1k"]),
+        ("videohub list --dataset k", 3, ["kinetics400", "kinetics600", "k400", "k600", "kinetics"]),
+        ("videohub list --status un", 3, ["unreleased"]),
+        ("videohub convert x.pkl --to c", 4, ["caffe2"]),
+        ("videohub --registry OURS show our", 4, ["our_slow"]),
+        ("videohub --registry BROKEN show slow", 4, []),
+    ],
+)
+def test_the_shell_completes_names_of_records_and_data_sets(monkeypatch, capsys, tmp_path, words, position, expected):
+    text = registry.resources.registry_file().read_text()
+    record = text[text.index("  slow_r50_4x16:") : text.index("  slow_r50_8x8:")].replace("slow_r50_4x16", "our_slow")
+    (tmp_path / "ours.yaml").write_text(f"schema_version: 1\nprotocols: {{}}\nrecords:\n{record}")
+    (tmp_path / "broken.yaml").write_text("records: [")
+    words = words.replace("OURS", f"{tmp_path}/ours.yaml").replace("BROKEN", f"{tmp_path}/broken.yaml")
+    monkeypatch.setenv("_VIDEOHUB_COMPLETE", "bash_complete")
+    monkeypatch.setenv("COMP_WORDS", words)
+    monkeypatch.setenv("COMP_CWORD", str(position))
+    with pytest.raises(SystemExit):
+        cli.main(prog_name="videohub")
+    assert capsys.readouterr().out.split() == [f"plain,{name}" for name in expected]
+
+
+def test_completing_a_name_loads_nothing_heavy():
+    code = (
+        "import os, sys; os.environ.update(_VIDEOHUB_COMPLETE='bash_complete', COMP_CWORD='2', "
+        "COMP_WORDS='videohub verify resnet'); sys.argv = ['videohub']; from videohub.cli import main\n"
+        "try: main()\nexcept SystemExit: print([name for name in ('torch', 'av', 'requests') if name in sys.modules])"
+    )
+    told = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    assert told.splitlines() == ["plain,resnet_r50_in1k", "[]"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["zzz*"], "No name matches zzz*.\n  Did you mean "),
+        (["slowfst_r50_8x8"], "No name matches slowfst_r50_8x8.\n  Did you mean slowfast_r50_8x8,"),
+        (["i3d"], "No name matches i3d as a whole.\n  `videohub list '*i3d*'` shows i3d_r50_8x8, i3d_nln_r50_8x8.\n"),
+        (["i3d*", "--dataset", "ava"], "records match i3d*, and none of them fits --dataset ava.\n"
+                                       "  Without --dataset: i3d_r50_8x8, i3d_nln_r50_8x8.\n"),
+        (["--dataset", "charades", "--status", "broken"],
+         "none of them fits --dataset charades --status broken.\n"
+         "  Without --dataset: c2d_nopool_r50_8x8.\n"
+         "  Without --status: slowfast_r50_16x8_charades, slowfast_r50_16x8_charades_multigrid.\n"),
+    ],
+)  # fmt: skip
+def test_a_listing_of_nothing_says_what_to_ask_for_instead(run, monkeypatch, arguments, said):
+    monkeypatch.delenv("VIDEOHUB_REGISTRY", raising=False)
+    code, out, err = run("list", *arguments)
+    assert (code, out) == (0, "")
+    assert said in err
+    assert run("list", *arguments, "--json")[:2] == (0, "[]\n")
 
 
 def test_list_filters_and_gives_json(run):

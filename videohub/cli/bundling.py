@@ -9,12 +9,13 @@ from pathlib import Path
 import click
 
 from videohub import registry
+from videohub.cli import completion
 from videohub.cli.options import print_json, with_checkpoint, with_json
 from videohub.terminal.layout import say
 
 
 @click.command()
-@click.argument("names", nargs=-1, required=True)
+@click.argument("names", nargs=-1, required=True, shell_complete=completion.record)
 @click.option("-o", "--out", required=True, type=click.Path(path_type=Path, dir_okay=False), help="The .tar to write.")
 @with_checkpoint
 @with_json

@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 import click
 
+from videohub.cli import completion
 from videohub.cli.options import print_json, with_json
 from videohub.terminal.layout import hand_over, say
 
@@ -138,7 +139,14 @@ def prune(older_s: float | None, keep: float | None, statuses: tuple[str, ...], 
 
 @cache.command()
 @click.option("--patch", "as_patch", is_flag=True, help="Print what fills sha256 and size in registry files.")
-@click.option("--forget", "names", multiple=True, metavar="NAME", help="A record, or a URL, to be trusted anew.")
+@click.option(
+    "--forget",
+    "names",
+    multiple=True,
+    metavar="NAME",
+    shell_complete=completion.record,
+    help="A record, or a URL, to be trusted anew.",
+)
 @with_json
 def pins(as_patch: bool, names: tuple[str, ...], as_json: bool) -> None:
     """Show the digests that were first seen here, of files for which nobody has published one.

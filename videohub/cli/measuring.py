@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from videohub.cli import completion
 from videohub.cli.options import (
     PRECISIONS,
     print_json,
@@ -35,7 +36,7 @@ _with_data = click.option(
 
 
 @click.command()
-@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=completion.record)
 @_with_data
 @with_root
 @with_checkpoint
@@ -142,7 +143,7 @@ def data() -> None:
 
 
 @data.command()
-@click.argument("name")
+@click.argument("name", shell_complete=completion.record)
 @_with_data
 @with_root
 @click.option("--deep", is_flag=True, help="Also decode every video to its end.")

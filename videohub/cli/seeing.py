@@ -6,13 +6,14 @@ from pathlib import Path
 
 import click
 
+from videohub.cli import completion
 from videohub.cli.options import print_json, with_checkpoint, with_device, with_json
 from videohub.terminal.layout import hand_over
 
 
 @click.command()
 @click.argument("video", type=click.Path(path_type=Path))
-@click.option("--model", required=True, help="A record's id or upstream name.")
+@click.option("--model", required=True, shell_complete=completion.record, help="A record's id or upstream name.")
 @with_checkpoint
 @with_device
 @click.option("--topk", default=5, show_default=True, type=click.IntRange(min=1))

@@ -8,6 +8,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from videohub.cli import completion
 from videohub.cli.options import (
     PRECISIONS,
     print_json,
@@ -26,7 +27,7 @@ _OF_DATA = ("root", "checkpoint", "out", "clips", "crops", "sample", "seed", "de
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=completion.record)
 @click.option("--data", type=click.Path(path_type=Path), help="A data set's list, or the folder of its lists.")
 @with_root
 @with_checkpoint

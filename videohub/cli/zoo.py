@@ -7,16 +7,24 @@ from pathlib import Path
 import click
 
 from videohub import registry
+from videohub.cli import completion
 from videohub.cli.options import print_json, with_checkpoint, with_ignore, with_json
-from videohub.terminal.layout import hand_over, say
+from videohub.registry import selection
+from videohub.terminal.layout import hand_over, say, tell
 
 
 @click.command("list")
-@click.argument("pattern", default="*")
-@click.option("--dataset", help="kinetics400, ava (every version), kinetics (every one), ssv2, …")
-@click.option("--arch", help="c2d, i3d, i3d_nln, slow, slowfast, resnet; * and ? match.")
-@click.option("--depth", help="R50, R101.")
-@click.option("--status", help="available, unreleased, broken.")
+@click.argument("pattern", default="*", shell_complete=completion.record)
+@click.option(
+    "--dataset",
+    shell_complete=completion.dataset,
+    help="kinetics400, ava (every version), kinetics (every one), ssv2, …",
+)
+@click.option(
+    "--arch", shell_complete=completion.arch, help="c2d, i3d, i3d_nln, slow, slowfast, resnet; * and ? match."
+)
+@click.option("--depth", shell_complete=completion.depth, help="R50, R101.")
+@click.option("--status", shell_complete=completion.status, help="available, unreleased, broken.")
 @with_json
 def list_(pattern: str, as_json: bool, **filters: str | None) -> None:
     """List the records whose name matches PATTERN (* and ? match) and that fit the filters."""
@@ -24,6 +32,8 @@ def list_(pattern: str, as_json: bool, **filters: str | None) -> None:
     records = [known.records[name] for name in known.select(pattern, **filters)]
     if as_json:
         print_json(records)
+    elif not records:
+        tell(selection.why_none(known.records, pattern, **filters))
     else:
         from videohub.terminal import zoo as terminal
 
@@ -31,7 +41,7 @@ def list_(pattern: str, as_json: bool, **filters: str | None) -> None:
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=completion.record)
 @with_json
 def show(name: str, as_json: bool) -> None:
     """Show everything that is known of one record."""
@@ -45,7 +55,7 @@ def show(name: str, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("names", nargs=-1, required=True)
+@click.argument("names", nargs=-1, required=True, shell_complete=completion.record)
 @with_checkpoint
 @with_ignore
 @with_json
@@ -67,7 +77,9 @@ def fetch(names: tuple[str, ...], checkpoint: Path | None, ignore: tuple[str, ..
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--model", required=True, help="The record whose network the file holds.")
+@click.option(
+    "--model", required=True, shell_complete=completion.record, help="The record whose network the file holds."
+)
 @click.option("-o", "--out", required=True, type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--to", "family", type=click.Choice(["videohub", "caffe2", "pyslowfast"]), default="videohub",
               show_default=True, help="Whose names and file format to write.")  # fmt: skip

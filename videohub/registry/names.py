@@ -28,8 +28,8 @@ def find(records: Mapping[str, Record], name: str) -> Record:
         found = [record for record in records.values() if record.zoo_name.casefold() == wanted]
         if found:
             return _the_one(name, found)
-    near = _nearest(records.values(), _without_suffix(spelled))
-    hint = f"Did you mean {_listed(near)}?" if near else "The registry is empty."
+    near = nearest(records.values(), _without_suffix(spelled))
+    hint = f"Did you mean {listed(near)}?" if near else "The registry is empty."
     raise UnknownNameError(f"{name}: no record has this name. {hint}\n  `videohub list` shows all names.")
 
 
@@ -48,7 +48,7 @@ def _without_suffix(name: str) -> str:
     return next((name.removesuffix(suffix) for suffix in _SUFFIXES if name.endswith(suffix)), name)
 
 
-def _nearest(records: Iterable[Record], wanted: str) -> list[str]:
+def nearest(records: Iterable[Record], wanted: str) -> list[str]:
     """Return the ids or upstream names of the three records whose names look most like `wanted`."""
     from difflib import SequenceMatcher
 
@@ -64,5 +64,5 @@ def _nearest(records: Iterable[Record], wanted: str) -> list[str]:
     return list(dict.fromkeys(spelling for _, spelling in scored))[:3]
 
 
-def _listed(words: list[str]) -> str:
+def listed(words: list[str]) -> str:
     return " or ".join(filter(None, (", ".join(words[:-1]), words[-1])))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import get_args
 
 from videohub.errors import UsageError
+from videohub.registry import names
 from videohub.registry.schema import Record
 
 _SHORT = {"k400": "kinetics400", "k600": "kinetics600", "imagenet": "imagenet1k"}
@@ -48,14 +49,39 @@ def select(
     ]
 
 
-def _datasets(records: Iterable[Record], value: str | None) -> set[str]:
+def why_none(records: Mapping[str, Record], pattern: str = "*", **filters: str | None) -> str:
+    """Return what to tell where `select` finds nothing: which filter to leave out, or which names are near."""
+    given = {name: value for name, value in filters.items() if value is not None}
+    if named := select(records, pattern):
+        wanted = " ".join(f"--{name} {value}" for name, value in given.items())
+        lines = [f"{len(named)} of {len(records)} records match {pattern}, and none of them fits {wanted}."]
+        for name in given:
+            if fitting := select(records, pattern, **{other: given[other] for other in given if other != name}):
+                lines.append(f"Without --{name}: {_some(fitting)}.")
+        return "\n  ".join(lines)
+    if inside := select(records, f"*{pattern}*"):
+        return f"No name matches {pattern} as a whole.\n  `videohub list '*{pattern}*'` shows {_some(inside)}."
+    near = names.nearest(records.values(), pattern.strip("*?").casefold())
+    return f"No name matches {pattern}.\n  Did you mean {names.listed(near)}?" if near else "There is no record."
+
+
+def datasets(records: Iterable[Record]) -> list[str]:
+    """Return every name that `select` takes for a data set: as the records have them, short ones, and groups."""
+    return list(dict.fromkeys([*(record.protocol.dataset for record in records), *_SHORT, *_GROUPS]))
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def _datasets(records: Collection[Record], value: str | None) -> set[str]:
     known = dict.fromkeys(record.protocol.dataset for record in records)
     if value is None:
         return set(known)
     name = value.casefold()
     if name in _GROUPS:
         return {dataset for dataset in known if dataset.startswith(name)}
-    return _matching("dataset", _SHORT.get(name, name), known, shown=(*known, *_SHORT, *_GROUPS), typed=value)
+    return _matching("dataset", _SHORT.get(name, name), known, shown=datasets(records), typed=value)
 
 
 def _matching(

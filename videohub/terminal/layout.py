@@ -37,6 +37,11 @@ def say(*lines: str, err: bool = False) -> None:
         click.echo(visible(line), err=err)
 
 
+def tell(words: str) -> None:
+    """Print a message, of several lines perhaps, to stderr."""
+    click.echo(escaping.message(words), err=True)
+
+
 def hand_over(text: str | os.PathLike[str], *, end: str = "\n") -> None:
     """Print what a script takes, a path or a patch: its very bytes, and on a screen only what can be shown of it."""
     words = os.fspath(text)
@@ -47,7 +52,7 @@ def hand_over(text: str | os.PathLike[str], *, end: str = "\n") -> None:
 
 def print_error(error: Exception) -> None:
     """Print an error to stderr as `Kind: message`."""
-    click.echo(escaping.message(f"{type(error).__name__}: {error}"), err=True)
+    tell(f"{type(error).__name__}: {error}")
 
 
 def print_misuse(error: click.ClickException) -> None:
@@ -68,7 +73,7 @@ def print_warning(
     line: str | None = None,
 ) -> None:
     """Print a library's warning to stderr; stands in for `warnings.showwarning`."""
-    click.echo(escaping.message(f"{filename}:{lineno}: {category.__name__}: {message}"), err=True)
+    tell(f"{filename}:{lineno}: {category.__name__}: {message}")
 
 
 def write_anywhere() -> None:

@@ -1,0 +1,44 @@
+"""What the shell offers for a name that is begun: records, data sets, architectures. Nothing heavy is imported."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import TypeAlias, get_args
+
+import click
+
+from videohub import registry
+from videohub.errors import VideohubError
+from videohub.registry import selection
+from videohub.registry.schema import Record
+
+_Complete: TypeAlias = Callable[[click.Context, click.Parameter, str], list[str]]
+_Names: TypeAlias = Callable[[Mapping[str, Record]], Iterable[str]]
+_WORD = re.compile(r"[\w.-]+")  # what no shell takes for anything else
+
+
+def _of(names: _Names) -> _Complete:
+    """Return what completes a word to one of `names` of the registry's records: in the case as typed, else in any."""
+
+    def complete(context: click.Context, parameter: click.Parameter, begun: str) -> list[str]:
+        try:
+            records = registry.default(context.find_root().params.get("registries") or ()).records
+        except VideohubError:  # the verb itself will tell; here, nobody would read it
+            return []
+        known = [name for name in dict.fromkeys(names(records)) if _WORD.fullmatch(name)]
+        as_typed = [name for name in known if name.startswith(begun)]
+        return as_typed or [name for name in known if name.casefold().startswith(begun.casefold())]
+
+    return complete
+
+
+def _ids_and_upstream_names(records: Mapping[str, Record]) -> Iterable[str]:
+    return [*records, *(record.zoo_name for record in records.values())]
+
+
+record = _of(_ids_and_upstream_names)
+dataset = _of(lambda records: selection.datasets(records.values()))
+arch = _of(lambda records: get_args(Record.__annotations__["arch"]))
+depth = _of(lambda records: [record.depth for record in records.values()])
+status = _of(lambda records: get_args(Record.__annotations__["status"]))
