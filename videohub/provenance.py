@@ -61,5 +61,5 @@ def _origin(weights: Path) -> dict[str, str]:
 
 def _first_seen(pin: pins.Pin) -> str:
     """Return when an address was bound to a digest, and by what; a mirror's own address is nobody else's business."""
-    source = pin.source if pin.source.startswith("bundle ") else "a mirror or an alternate" if pin.source else ""
+    source = pin.bundle or ("a mirror or an alternate" if pin.source else "")
     return f"{pin.first_seen}, in {source}" if source else pin.first_seen

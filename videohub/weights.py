@@ -55,6 +55,8 @@ def fetch(name: str | Record, *, checkpoint: str | Path | None = None, ignore: S
     record = registry.record(name)
     making = recipe(record, ignore)
     known = known_sha256(record) if checkpoint is None else None
+    if known:
+        _tell_if_bundled(record)
     if known and (path := _converted(cache.converted_name(known, making), record)):
         return path  # the published file itself is not needed any more
     source = _source(record, checkpoint)
@@ -111,6 +113,16 @@ def convert_file(
     return _convert(source, record, Path(out), family=family, ignore=ignore)
 
 
+def published_file(record: Record) -> download.Fetched:
+    """Return a record's published file, brought here if need be, and its digest. Raises: as `fetch`."""
+    return _source(record, None)
+
+
+def convert_published(source: download.Fetched, record: Record, out: Path) -> Converted:
+    """Make the weights that `fetch` hands out from a published file. Raises: FormatError, ConversionError."""
+    return _convert(source, record, out, family="videohub", ignore=())
+
+
 def prove(state: dict[str, Tensor], record: Record) -> None:
     """Check that tensors under our names are the record's network, one to one.
 
@@ -141,6 +153,14 @@ def prove(state: dict[str, Tensor], record: Record) -> None:
         problems.append(f"  with values that are not finite:\n{shapes(state, infinite)}")
     if problems:
         raise ConversionError(f"{record.name}: the file does not hold this network:\n" + "\n".join(problems))
+
+
+def _tell_if_bundled(record: Record) -> None:
+    """Say so where nothing but a bundle says which file is the published one."""
+    pin = pins.pin_of(record.checkpoint.url or "")
+    if pin and pin.bundle and record.checkpoint.sha256 is None:
+        log.warning("%s: that its published file has sha256 %s… is known by %s alone; the registry states no digest",
+                    record.name, pin.sha256[:12], pin.bundle)  # fmt: skip
 
 
 def _converted(file: str, record: Record) -> Path | None:

@@ -20,11 +20,11 @@ from videohub.errors import FormatError, VideohubError
 from videohub.registry import writing
 
 NAME = "slowfast_motions"
-WEIGHTS = f"converted/{NAME}.safetensors"
 PUBLISHED = resources.path("demo") / "SLOWFAST_MOTIONS.pkl"
 URL = "https://company.example/tiny.pkl"
 UNPINNED = {"url": URL, "sha256": None, "size": None}
 SHA256 = hashlib.sha256(PUBLISHED.read_bytes()).hexdigest()
+FILE = f"raw/{SHA256}"
 
 
 @pytest.fixture

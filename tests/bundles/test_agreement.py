@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import shutil
 import tarfile
+from pathlib import Path
 
 import pytest
 from safetensors.torch import load_file
 
 import videohub
-from tests.bundles.conftest import NAME, PUBLISHED, SHA256, URL, WEIGHTS, Opened, kept
+from tests.bundles.conftest import FILE, NAME, PUBLISHED, SHA256, URL, Opened, kept, placed
 from videohub import weights
 from videohub.bundles import packing, unpacking
-from videohub.convert import kept_weights
+from videohub.convert import kept_weights, tables
 from videohub.errors import CacheError, ChecksumError, FormatError
 from videohub.hub import pins
 
@@ -26,21 +27,37 @@ def test_another_record_of_the_same_name_is_refused_with_the_fields_that_differ(
         unpacking.unbundle(tmp_path / "b.tar")
     assert "record tiny is another than the one here" in str(refusal.value)
     assert "they differ in labels, name." in str(refusal.value)
-    assert "--checkpoint converted/tiny.safetensors" in str(refusal.value)
+    assert f"--checkpoint {FILE}" in str(refusal.value)
     assert kept(home) == []
 
 
-def test_another_converter_is_refused_and_the_weights_alone_still_go_in(here, demo, tmp_path, monkeypatch):
+def test_another_converter_makes_weights_of_its_own_from_the_same_bundle(here, demo, monkeypatch):
     monkeypatch.setattr(weights, "_CONVERTER", weights._CONVERTER + 1)
-    with pytest.raises(FormatError) as no:
-        unpacking.unbundle(demo)
-    assert "the record is the same, the tables in converters/ or the converter differ" in str(no.value)
-    assert f"videohub '{videohub.__version__}'" in str(no.value)
-    assert f"`tar -xf {demo} {WEIGHTS}`" in str(no.value)
+    (found,) = unpacking.unbundle(demo).records
+    assert weights.fetch(NAME) == Path(found.weights)
+    assert kept(here) == [placed()]
+
+
+def test_a_table_that_is_not_here_is_named_and_the_file_alone_still_goes_in(machine, company, tmp_path, monkeypatch):
+    machine("here", company(tiny={}))
+    packing.bundle(["tiny"], tmp_path / "b.tar")
+    home = machine("there")
+    with monkeypatch.context() as patched:
+        patched.setattr(tables, "names", list)
+        with pytest.raises(FormatError, match=f"(?s)the table 'slowfast_caffe2', which is not here.*tar -xf .* {FILE}"):
+            unpacking.unbundle(tmp_path / "b.tar")
+    assert kept(home) == []
+    with tarfile.open(tmp_path / "b.tar") as tar:
+        tar.extract(FILE, tmp_path, filter="data")
+    assert videohub.load(NAME, checkpoint=tmp_path / FILE).record.name == NAME
+
+
+def test_a_bundle_of_converted_weights_as_0_1_0_made_them_is_refused_and_told_what_to_do(here, demo, tmp_path):
+    opened = Opened.read(demo)
+    opened.manifest.update(schema_version=1, videohub="0.1.0")
+    with pytest.raises(FormatError, match=r"(?s)a bundle of version 1, and this videohub reads 2.*bundle again"):
+        unpacking.unbundle(opened.write(tmp_path / "b.tar"))
     assert kept(here) == []
-    with tarfile.open(demo) as tar:
-        tar.extract(WEIGHTS, tmp_path, filter="data")
-    assert videohub.load(NAME, checkpoint=tmp_path / WEIGHTS).record.name == NAME
 
 
 def test_another_digest_first_seen_here_is_refused_with_both(machine, unpinned):
@@ -69,7 +86,7 @@ def test_the_same_weights_with_another_story_of_their_origin_stay(here, demo, tm
     path = weights.fetch(NAME, checkpoint=tmp_path / "renamed.pkl")
     before = path.read_bytes()
     assert unpacking.unbundle(demo).records[0].state == "already here"
-    assert path.read_bytes() == before != Opened.read(demo).content(WEIGHTS)
+    assert path.read_bytes() == before
 
 
 def test_other_weights_under_the_same_digest_are_refused(here, demo):
@@ -78,7 +95,7 @@ def test_other_weights_under_the_same_digest_are_refused(here, demo):
     tensors["head.projection.bias"] = tensors["head.projection.bias"] + 1
     kept_weights.write(path, tensors, {key: header[key] for key in header if key not in ("seal", "format")})
     before = path.read_bytes()
-    with pytest.raises(ChecksumError, match=r"(?s)are others than .*One of them is wrong"):
+    with pytest.raises(ChecksumError, match=r"(?s)makes other weights than .*They are wrong"):
         unpacking.unbundle(demo)
     assert path.read_bytes() == before
 
@@ -87,7 +104,8 @@ def test_damaged_weights_are_replaced(here, demo):
     path = weights.fetch(NAME)
     path.write_bytes(path.read_bytes()[:-1])
     assert unpacking.unbundle(demo).records[0].state == "installed"
-    assert path.read_bytes() == Opened.read(demo).content(WEIGHTS)
+    assert weights.fetch(NAME) == path
+    assert kept_weights.check(path)
 
 
 def test_damaged_weights_in_a_shared_layer_are_left_to_whoever_keeps_it(here, demo, machine, monkeypatch):

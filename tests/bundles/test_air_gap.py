@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.bundles.conftest import NAME, PUBLISHED, SHA256
+from tests.bundles.conftest import FILE, NAME, PUBLISHED, SHA256
 from tests.hub.publisher import running
 from videohub import weights
 from videohub.bundles import packing
@@ -35,6 +35,7 @@ if found.registry:
 torch.save(videohub.load("tiny").state_dict(), state)
 print(json.dumps({
     "states": [each.state for each in found.records],
+    "vouched_by": [each.vouched_by for each in sorted(found.records, key=lambda one: one.record != "tiny")],
     "registry": found.registry,
     "unbundled": [each.weights for each in found.records],
     "fetched": [str(videohub.fetch(each.record)) for each in found.records],
@@ -82,7 +83,8 @@ def test_what_was_published_here_loads_where_there_is_no_network(
     found = torch.load(tmp_path / "state.pt", weights_only=True)
     assert found.keys() == expected.keys()
     assert all(torch.equal(found[key], expected[key]) for key in expected)
-    assert not (home / "raw").exists()
+    assert (home / FILE).read_bytes() == PUBLISHED.read_bytes()
+    assert told["vouched_by"] == ["bundle", "registry"]
 
 
 def test_the_deaf_process_would_notice_a_connection():
@@ -100,7 +102,7 @@ def test_bundle_prints_the_file_and_what_is_in_it(here, run, tmp_path, demo):
     assert first.startswith(f"{tmp_path / 'b.tar'}: ")
     assert packing.cache.sha256_of(tmp_path / "b.tar") in first
     assert [line.split()[0] for line in rest] == [
-        f"converted/{NAME}.safetensors", "labels/motions.json", "registry.yaml",
+        "labels/motions.json", FILE, "registry.yaml",
     ]  # fmt: skip
     told = json.loads(run("bundle", NAME, "-o", tmp_path / "b.tar", "--json")[1])
     assert told["out"] == str(tmp_path / "b.tar")

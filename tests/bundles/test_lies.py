@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 
 import msgspec
+import numpy as np
 import pytest
-from safetensors.torch import load_file
 
-from tests.bundles.conftest import NAME, SHA256, WEIGHTS, Opened, kept
-from videohub.bundles import packing, proof, unpacking
-from videohub.convert import kept_weights
-from videohub.errors import ConversionError, FormatError
+from tests.bundles.conftest import FILE, NAME, PUBLISHED, SHA256, URL, Opened, kept
+from videohub import provenance, registry, weights
+from videohub.bundles import conversion, unpacking
+from videohub.convert import caffe2_pickle
+from videohub.errors import ChecksumError, ConversionError, FormatError, VideohubError
+from videohub.hub import pins
+from videohub.hub.download import Fetched
+from videohub.inventory.items import items
 from videohub.registry.schema import Record
 
 # --- the manifest ----------------------------------------------------------------------------------------------------
@@ -28,7 +33,7 @@ from videohub.registry.schema import Record
         b'{"\xff": 1}',
         b'{"videohub": "\xff"}',
         b"[" * 100_000,
-        b'{"schema_version": 1, "videohub": "0", "x": ' + b"[" * 10**5,
+        b'{"schema_version": 2, "videohub": "0", "x": ' + b"[" * 10**5,
     ],
 )
 def test_a_manifest_that_cannot_be_read_is_refused(refused, opened, content):
@@ -37,9 +42,9 @@ def test_a_manifest_that_cannot_be_read_is_refused(refused, opened, content):
 
 
 def test_a_bundle_of_a_future_version_says_what_to_do(refused, opened):
-    opened.manifest.update(schema_version=2, videohub="9.0", news={"from": "the future"})
+    opened.manifest.update(schema_version=3, videohub="9.0", news={"from": "the future"})
     said = refused(opened)
-    assert "a bundle of version 2, and this videohub reads 1" in said
+    assert "a bundle of version 3, and this videohub reads 2" in said
     assert "written by videohub '9.0'" in said
     assert "Update videohub here" in said
 
@@ -68,13 +73,12 @@ RECORD = ("records", 0, "record")
         (changed(["records", 0, "sha256"], "0" * 64), "and its record says"),
         (changed(["records", 0, "size"], 7), "gives slowfast_motions the size 7"),
         (changed(["records", 0, "size"], -1), "cannot be understood"),
-        (changed(["records", 0, "recipe"], "0" * 64), "were made by the recipe 000"),
         (changed(["members", 0, "size"], -1), "cannot be understood"),
         (changed(["members", 0, "size"], 10**30), "more than any bundle needs"),
         (changed(["members", 0, "name"], "../x"), "lists other members"),
         (changed([*RECORD, "name"], "../../evil"), "has a record called '../../evil'"),
         (changed([*RECORD, "name"], "no such\x1b[31m"), r"has a record called 'no such\x1b[31m'"),
-        (changed([*RECORD, "name"], "other"), "lists other members"),
+        (changed([*RECORD, "name"], "other"), "does not say what its"),
         (changed([*RECORD, "labels"], "../../evil"), "lists other members"),
         (changed([*RECORD, "notes"], ["changed"]), "does not say what its"),
         (changed([*RECORD, "status"], "broken"), "is broken"),
@@ -109,12 +113,6 @@ def test_two_digests_for_one_url_are_refused(refused, opened):
     assert "has two digests for 'https://one.example/x'" in refused(opened)
 
 
-def test_a_pin_without_a_size_is_refused(refused, opened):
-    opened.manifest["records"][0]["record"]["checkpoint"].update(url="https://one.example/x", sha256=None, size=None)
-    opened.manifest["records"][0]["size"] = None
-    assert "does not know the size of the published file" in refused(opened)
-
-
 @pytest.mark.filterwarnings("ignore:Initializing zero-element tensors")
 @pytest.mark.parametrize(
     "model",
@@ -131,53 +129,104 @@ def test_a_pin_without_a_size_is_refused(refused, opened):
 def test_a_network_that_nobody_could_build_is_refused_at_once(opened, tmp_path, model):
     opened.manifest["records"][0]["record"]["model"].update(model)
     record = msgspec.convert(opened.manifest["records"][0]["record"], Record)
-    (tmp_path / "w").write_bytes(opened.content(WEIGHTS))
     with pytest.raises((FormatError, ConversionError)):
-        proof.check(tmp_path / "w", record, SHA256, called="weights")
+        conversion.convert(Fetched(PUBLISHED, SHA256), record, tmp_path / "w", called="a file")
 
 
-# --- the weights -----------------------------------------------------------------------------------------------------
+# --- the published file ----------------------------------------------------------------------------------------------
 
 
-def rewritten(opened, tmp_path, tensors=lambda found: found, **header):
-    """Put other tensors or another header into the bundle, sealed and listed as they are."""
-    (tmp_path / "w").write_bytes(opened.content(WEIGHTS))
-    origin = {k: v for k, v in kept_weights.origin(tmp_path / "w").items() if k not in ("seal", "format")}
-    kept_weights.write(tmp_path / "w", tensors(load_file(tmp_path / "w")), {**origin, **header})
-    opened.put(WEIGHTS, (tmp_path / "w").read_bytes())
+def replaced(bundle, content):
+    """Put another file into a bundle in which everything agrees with it, as a skilled attacker would."""
+    opened = Opened.read(bundle)
+    digest = hashlib.sha256(content).hexdigest()
+    for packed in opened.manifest["records"]:
+        opened.members = [pair for pair in opened.members if pair[0].name != f"raw/{packed['sha256']}"]
+        packed.update(sha256=digest, size=len(content))
+    opened.put(f"raw/{digest}", content)
     opened.agree()
-    (tmp_path / "w").unlink()
     return opened
 
 
-@pytest.mark.parametrize(
-    ("header", "said"),
-    [
-        ({"record": '{"name":"slow_r50_8x8"}'}, "its header is of another state of 'slow_r50_8x8'"),
-        ({"record": "[]"}, "its header is of another state of '?'"),
-        ({"record": "\xff{"}, "its header is of another state of '?'"),
-        ({"labels": "kinetics400"}, "expected the record slowfast_motions"),
-        ({"source_sha256": "0" * 64}, "made from a file with sha256 '000"),
-    ],
-)
-def test_weights_whose_header_tells_of_something_else_are_refused(refused, opened, tmp_path, header, said):
-    assert said in refused(rewritten(opened, tmp_path, **header))
+@pytest.fixture
+def forged(tmp_path):
+    """A file as the publisher's, with other weights in it."""
+    arrays = caffe2_pickle.read(PUBLISHED, "published")[0]
+    arrays["pred_b"] = arrays["pred_b"][::-1].copy() + 1
+    caffe2_pickle.write(tmp_path / "forged.pkl", arrays)
+    return (tmp_path / "forged.pkl").read_bytes()
+
+
+def test_other_weights_do_not_install_under_a_digest_that_the_registry_states(refused, demo, forged):
+    opened = replaced(demo, forged)
+    digest = opened.manifest["records"][0]["sha256"]
+    assert f"gives {NAME} the sha256 {digest}, and its record says {SHA256}" in refused(opened)
+    opened.manifest["records"][0]["record"]["checkpoint"].update(sha256=digest, size=len(forged))
+    opened.put("registry.yaml", opened.content("registry.yaml").replace(SHA256.encode(), digest.encode()))
+    opened.agree()
+    assert f"has sha256 {digest},\n  the registry here says {SHA256}" in refused(opened, ChecksumError)
+
+
+def test_other_weights_under_the_name_of_the_published_file_are_noticed(refused, demo, forged):
+    opened = Opened.read(demo)
+    opened.put(FILE, forged)
+    assert "its bundle.json says" in refused(opened, VideohubError)
+    opened.agree()
+    assert f"lists '{FILE}' with another sha256 or size than that of {NAME}" in refused(opened)
+
+
+def test_other_weights_do_not_install_where_the_digest_was_seen_before(machine, unpinned, forged, tmp_path):
+    bundle, file = unpinned
+    home = machine("there", file)
+    pins.pin(URL, SHA256, PUBLISHED.stat().st_size)
+    before = kept(home)
+    with pytest.raises(ChecksumError, match=f"(?s)when {URL} was first seen here.*it had {SHA256}"):
+        unpacking.unbundle(replaced(bundle, forged).write(tmp_path / "forged.tar"))
+    assert kept(home) == before
+
+
+def test_where_only_the_bundle_says_what_the_published_file_is_everybody_is_told_so(
+    machine, unpinned, forged, tmp_path, caplog
+):
+    """Nothing else is known there, so nothing can refuse it: that is what is told, now and whenever it is used."""
+    bundle, file = unpinned
+    machine("there", file)
+    found = unpacking.unbundle(replaced(bundle, forged).write(tmp_path / "forged.tar"))
+    assert [each.vouched_by for each in found.records] == ["bundle"]
+    weights.fetch("tiny")
+    assert "is known by bundle forged.tar alone; the registry states no digest" in caplog.text
+    told = {item.entry.kind: item.bundle for item in items()}
+    assert (told["raw"], told["converted"], told["pin"]) == ("bundle forged.tar",) * 3
+    made = provenance.weights_file(weights.fetch("tiny"), registry.record("tiny"))
+    assert (made.sha256, made.vouched_by) == (hashlib.sha256(forged).hexdigest(), "first use")
+    assert made.first_seen.endswith(", in bundle forged.tar")
+
+
+def test_a_registry_here_that_states_the_digest_vouches_for_a_bundle(here, demo, caplog):
+    assert [each.vouched_by for each in unpacking.unbundle(demo).records] == ["registry"]
+    weights.fetch(NAME)
+    assert "alone" not in caplog.text
 
 
 @pytest.mark.parametrize(
     "change",
     [
-        lambda found: {**found, "more": found["head.projection.bias"].clone()},
-        lambda found: {key: found[key] for key in found if key != "head.projection.bias"},
-        lambda found: {**found, "head.projection.bias": found["head.projection.bias"] / 0},
-        lambda found: {**found, "head.projection.bias": found["head.projection.bias"][:5].clone()},
-        lambda found: {"other": found["head.projection.bias"].clone()},
+        lambda found: {**found, "res9_w": found["pred_b"]},
+        lambda found: {key: found[key] for key in found if key != "pred_b"},
+        lambda found: {**found, "pred_b": found["pred_b"] / np.float32(0)},
+        lambda found: {**found, "pred_b": found["pred_b"][:5]},
+        lambda found: {"other": found["pred_b"]},
     ],
 )
-def test_tensors_that_are_not_the_network_are_refused(here, opened, tmp_path, change):
-    with pytest.raises((ConversionError, FormatError)):
-        unpacking.unbundle(rewritten(opened, tmp_path, change).write(tmp_path / "b.tar"))
-    assert kept(here) == []
+@pytest.mark.filterwarnings("ignore:divide by zero", "ignore:invalid value")
+def test_a_file_that_is_not_the_network_is_refused(machine, unpinned, tmp_path, change):
+    bundle, file = unpinned
+    home = machine("there", file)
+    caffe2_pickle.write(tmp_path / "other.pkl", change(caffe2_pickle.read(PUBLISHED, "published")[0]))
+    opened = replaced(bundle, (tmp_path / "other.pkl").read_bytes())
+    with pytest.raises((ConversionError, FormatError), match=r"b\.tar: raw/"):
+        unpacking.unbundle(opened.write(tmp_path / "b.tar"))
+    assert kept(home) == []
 
 
 @pytest.mark.parametrize(
@@ -193,16 +242,9 @@ def test_tensors_that_are_not_the_network_are_refused(here, opened, tmp_path, ch
     ],
     ids=["empty", "pickle", "html", "endless header", "long header", "no tensors", "no text"],
 )
-def test_what_are_no_weights_is_refused(refused, opened, content):
-    opened.put(WEIGHTS, content)
-    opened.agree()
-    assert WEIGHTS in refused(opened)
-
-
-def test_weights_of_another_record_are_refused(refused, machine, company, tmp_path, opened):
-    machine("elsewhere", company(tiny={}))
-    packing.bundle(["tiny"], tmp_path / "tiny.tar")
-    opened.put(WEIGHTS, Opened.read(tmp_path / "tiny.tar").content("converted/tiny.safetensors"))
-    opened.agree()
-    machine("here")
-    assert "its header is of another state of 'tiny', expected the record slowfast_motions" in refused(opened)
+def test_what_is_no_checkpoint_is_refused(machine, unpinned, tmp_path, content):
+    bundle, file = unpinned
+    home = machine("there", file)
+    with pytest.raises(FormatError):
+        unpacking.unbundle(replaced(bundle, content).write(tmp_path / "b.tar"))
+    assert kept(home) == []

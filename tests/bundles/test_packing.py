@@ -10,7 +10,7 @@ import tarfile
 import pytest
 from safetensors.torch import load_file
 
-from tests.bundles.conftest import NAME, PUBLISHED, SHA256, WEIGHTS, Opened, kept
+from tests.bundles.conftest import FILE, NAME, PUBLISHED, SHA256, Opened, kept
 from videohub import registry, weights
 from videohub.bundles import packing, unpacking
 from videohub.data.labels import class_names
@@ -20,7 +20,7 @@ from videohub.errors import ChecksumError, FormatError, UnavailableError, UsageE
 def test_a_bundle_holds_weights_labels_and_records_and_says_so_first(here, tmp_path):
     written = packing.bundle([NAME], tmp_path / "b.tar")
     with tarfile.open(tmp_path / "b.tar") as tar:
-        assert tar.getnames() == ["bundle.json", WEIGHTS, "labels/motions.json", "registry.yaml"]
+        assert tar.getnames() == ["bundle.json", "labels/motions.json", FILE, "registry.yaml"]
         tar.extractall(tmp_path / "out", filter="data")
     about = json.loads((tmp_path / "out/bundle.json").read_bytes())
     for member in about["members"]:
@@ -28,7 +28,7 @@ def test_a_bundle_holds_weights_labels_and_records_and_says_so_first(here, tmp_p
         assert (len(content), hashlib.sha256(content).hexdigest()) == (member["size"], member["sha256"])
     (packed,) = about["records"]
     assert (packed["record"]["name"], packed["sha256"], packed["size"]) == (NAME, SHA256, PUBLISHED.stat().st_size)
-    assert (tmp_path / "out" / WEIGHTS).read_bytes() == weights.fetch(NAME).read_bytes()
+    assert (tmp_path / "out" / FILE).read_bytes() == PUBLISHED.read_bytes()
     assert json.loads((tmp_path / "out/labels/motions.json").read_bytes()) == list(class_names("motions"))
     (record,) = registry.load(tmp_path / "out/registry.yaml").records.values()
     assert weights.portable(record) == weights.portable(registry.record(NAME))
@@ -59,9 +59,7 @@ def test_the_records_that_others_started_from_come_along_without_weights(machine
     assert [record["name"] for record in opened.manifest["ancestors"]] == ["base", "middle"]
     (tmp_path / "registry.yaml").write_bytes(opened.content("registry.yaml"))
     assert sorted(registry.load(tmp_path / "registry.yaml").records) == ["base", "middle", "tiny"]
-    assert [info.name for info, _ in opened.members if info.name.startswith("converted")] == [
-        "converted/tiny.safetensors"
-    ]
+    assert [info.name for info, _ in opened.members if info.name.startswith("raw")] == [FILE]
 
 
 def test_two_files_of_one_name_in_different_folders_are_two_files(machine, company, tmp_path):
@@ -85,7 +83,7 @@ def test_labels_that_no_videohub_knows_are_left_out(machine, company, tmp_path):
     file = company(tiny={"labels": "ours"})
     machine("here", file)
     written = packing.bundle(["tiny"], tmp_path / "b.tar")
-    assert [member.name for member in written.members] == ["converted/tiny.safetensors", "registry.yaml"]
+    assert [member.name for member in written.members] == [FILE, "registry.yaml"]
     machine("there", file)
     assert unpacking.unbundle(tmp_path / "b.tar").records[0].state == "installed"
 

@@ -8,14 +8,12 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from safetensors.torch import load_file, save_file
 
 import videohub
-from tests.bundles.conftest import NAME, PUBLISHED, SHA256, UNPINNED, URL, WEIGHTS, Opened, kept, placed, stamps
+from tests.bundles.conftest import NAME, PUBLISHED, SHA256, UNPINNED, URL, Opened, kept, placed, stamps
 from videohub import registry, weights
 from videohub.bundles import packing, unpacking
-from videohub.convert import kept_weights
-from videohub.errors import CacheError, ChecksumError, FormatError, UsageError, VideohubError
+from videohub.errors import CacheError, ChecksumError, FormatError, UsageError
 from videohub.hub import pins
 
 # --- what is found afterwards ----------------------------------------------------------------------------------------
@@ -24,9 +22,8 @@ from videohub.hub import pins
 def test_weights_are_found_offline_afterwards_and_nothing_else_is_there(here, demo):
     found = unpacking.unbundle(demo)
     assert kept(here) == [placed()]
-    assert found.records == [unpacking.Installed(NAME, str(here / placed()), "installed")]
+    assert found.records == [unpacking.Installed(NAME, str(here / placed()), "installed", "registry")]
     assert found.registry is None
-    assert (here / placed()).read_bytes() == Opened.read(demo).content(WEIGHTS)
     assert weights.fetch(NAME) == here / placed()
     assert videohub.load(NAME).record.name == NAME
 
@@ -74,7 +71,9 @@ def test_weights_in_a_shared_layer_are_not_written_again(here, demo, machine, mo
     unpacking.unbundle(demo)
     monkeypatch.setenv("VIDEOHUB_CACHE_RO", str(here))
     home = machine("there")
-    assert unpacking.unbundle(demo).records == [unpacking.Installed(NAME, str(here / placed()), "already here")]
+    assert unpacking.unbundle(demo).records == [
+        unpacking.Installed(NAME, str(here / placed()), "already here", "registry")
+    ]
     assert kept(home) == []
 
 
@@ -180,7 +179,7 @@ def test_if_the_last_step_fails_those_before_it_are_undone(machine, company, tmp
         unpacking.unbundle(tmp_path / "b.tar")
     assert kept(home) == []
     assert unpacking.unbundle(tmp_path / "b.tar").registry
-    assert len(kept(home)) == 2 + 2 + 1
+    assert len(kept(home)) == 1 + 2 + 2 + 1  # the file, its weights, pins and registry
 
 
 def test_if_another_process_pins_another_file_meanwhile_nothing_is_installed(machine, unpinned, monkeypatch):
@@ -211,20 +210,3 @@ def test_a_bundle_that_is_not_there_is_misuse(here, tmp_path):
         unpacking.unbundle(tmp_path / "none.tar")
     with pytest.raises(UsageError, match="not a file"):
         unpacking.unbundle(tmp_path)
-
-
-def test_half_precision_is_not_taken_for_the_network_s_own(here, demo, tmp_path):
-    opened = Opened.read(demo)
-    (tmp_path / "w").write_bytes(opened.content(WEIGHTS))
-    header, tensors = kept_weights.origin(tmp_path / "w"), load_file(tmp_path / "w")
-    for dtype in ("half", "double", "bfloat16"):
-        changed = {k: getattr(v, dtype)() if v.is_floating_point() else v for k, v in tensors.items()}
-        if dtype == "bfloat16":
-            save_file(changed, tmp_path / dtype, metadata=header)
-        else:
-            kept_weights.write(tmp_path / dtype, changed, {k: header[k] for k in header if k not in ("seal", "format")})
-        opened.put(WEIGHTS, (tmp_path / dtype).read_bytes())
-        opened.agree()
-        with pytest.raises(VideohubError, match=r"another precision|unsupported ScalarType"):
-            unpacking.unbundle(opened.write(tmp_path / "b.tar"))
-    assert kept(here) == []

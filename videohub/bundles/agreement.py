@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
-import videohub
 from videohub import registry, weights
 from videohub.bundles import manifest
 from videohub.bundles.manifest import Manifest, Packed
@@ -19,6 +18,7 @@ from videohub.hub import cache, pins
 from videohub.registry import writing
 from videohub.registry.schema import Record
 
+Voucher: TypeAlias = Literal["registry", "first use", "bundle"]
 Known: TypeAlias = Mapping[str, Record]  # the records of this machine, by case-folded name
 
 
@@ -30,11 +30,11 @@ def here() -> Known:
 def check(bundle: Manifest, known: Known, source: str) -> None:
     """Check that what the bundle brings is what `load` would look for here.
 
-    Raises: FormatError if a record, a table or the converter differ; ChecksumError if another digest is known here.
+    Raises: FormatError if a record differs or has no table here; ChecksumError if another digest is known here.
     """
     for packed in bundle.records:
         _check_record(packed, known, source)
-        _check_recipe(packed, bundle, source)
+        _check_table(packed, source)
         _check_digest(packed, known, source)
 
 
@@ -101,6 +101,15 @@ def looked_for(packed: Packed, known: Known) -> Record:
     return _named(packed.record, known) or packed.record
 
 
+def voucher(packed: Packed, known: Known) -> Voucher:
+    """Return who says, besides the bundle, that its file is the published one."""
+    record = _named(packed.record, known)
+    if record is not None and record.checkpoint.sha256 is not None:
+        return "registry"
+    pin = pins.pin_of(looked_for(packed, known).checkpoint.url or "")
+    return "first use" if pin and not pin.bundle else "bundle"
+
+
 def _named(record: Record, known: Known) -> Record | None:
     """Return what is known here by a record's name, in any case."""
     return known.get(record.name.casefold())
@@ -116,21 +125,12 @@ def _check_record(packed: Packed, known: Known, source: str) -> None:
         )
 
 
-def _check_recipe(packed: Packed, bundle: Manifest, source: str) -> None:
-    table, record = packed.record.checkpoint.table, packed.record
-    if table not in tables.names():
-        found, differs = "no recipe", f"there is no table {table!r:.80} here"
-    else:
-        found = f"the recipe {weights.recipe(record)}"
-        differs = "the tables in converters/ or the converter differ"
-        if weights.recipe(record) == packed.recipe:
-            return
-    raise FormatError(
-        f"{source}: the weights of {record.name} were made by the recipe {packed.recipe}, and here is {found},\n"
-        f"  so that nothing would look for them: the record is the same, {differs}.\n"
-        f"  The bundle was made by videohub {bundle.videohub!r:.40}, here is {videohub.__version__}.\n"
-        f"  Bundle again with the same version on both machines{_by_hand(packed, source)}"
-    )
+def _check_table(packed: Packed, source: str) -> None:
+    if (table := packed.record.checkpoint.table) not in tables.names():
+        raise FormatError(
+            f"{source}: the file of {packed.record.name} is read by the table {table!r:.80}, which is not here.\n"
+            f"  Bundle again with the same registry on both machines{_by_hand(packed, source)}"
+        )
 
 
 def _check_digest(packed: Packed, known: Known, source: str) -> None:
@@ -139,22 +139,22 @@ def _check_digest(packed: Packed, known: Known, source: str) -> None:
     if published.sha256 is not None:
         if published.sha256 != packed.sha256:
             raise ChecksumError(
-                f"{source}: its weights of {name} come from a file with sha256 {packed.sha256},\n"
+                f"{source}: its published file of {name} has sha256 {packed.sha256},\n"
                 f"  the registry here says {published.sha256}. One of them is another file; nothing was installed."
             )
         return
     pin = pins.pin_of(url)
     if pin and pin.sha256 != packed.sha256:
         raise ChecksumError(
-            f"{source}: its weights of {name} come from a file with sha256 {packed.sha256};\n"
+            f"{source}: its published file of {name} has sha256 {packed.sha256};\n"
             f"  when {url} was first seen here, {pin.first_seen}, it had {pin.sha256}.\n"
             f"  If its publisher announced a change, `videohub cache pins --forget {name}` and unbundle again."
         )
 
 
 def _by_hand(packed: Packed, source: str) -> str:
-    member = manifest.weights_member(packed.record)
-    return f",\n  or take the weights alone: `tar -xf {source} {member}`, then pass --checkpoint {member}."
+    member = manifest.file_member(packed.sha256)
+    return f",\n  or take the file alone: `tar -xf {source} {member}`, then pass --checkpoint {member}."
 
 
 def _differences(ours: dict[str, Any], theirs: dict[str, Any], within: str = "") -> list[str]:

@@ -1,9 +1,9 @@
 """What a bundle is: a plain tar whose first member says what every other one is.
 
-bundle.json                      the manifest
-converted/<record>.safetensors   weights as videohub keeps them
-labels/<set>.json                class names, in the order of a network's outputs
-registry.yaml                    the records, as `videohub.registry.load` reads them
+bundle.json         the manifest
+raw/<sha256>        published files as they are: converted weights would prove nothing of what they were made from
+labels/<set>.json   class names, in the order of a network's outputs
+registry.yaml       the records, as `videohub.registry.load` reads them
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from videohub.registry.writing import is_local
 
 MANIFEST = "bundle.json"
 REGISTRY = "registry.yaml"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 LARGEST_TEXT = 4 << 20  # of the manifest, the registry and the labels each; the whole zoo takes a twentieth
-LARGEST_WEIGHTS = 16 << 30
+LARGEST_FILE = 16 << 30
 
 
 class _Value(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -40,16 +40,15 @@ class Member(_Value, frozen=True):
 
 
 class Packed(_Value, frozen=True):
-    """A record whose weights are in the bundle."""
+    """A record whose published file is in the bundle."""
 
     record: Record  # portable: a file on the packer's machine has its name only
     sha256: Sha256  # of the published file
-    size: Count | None  # of the published file
-    recipe: Sha256  # how the published file became these weights
+    size: Count
 
 
 class Manifest(_Value, frozen=True):
-    """Everything in a bundle. `ancestors` are records that the others started from; their weights are not here."""
+    """Everything in a bundle. `ancestors` are records that the others started from; their files are not here."""
 
     schema_version: int
     videohub: str
@@ -74,9 +73,9 @@ class _Head(msgspec.Struct):
     videohub: str
 
 
-def weights_member(record: Record) -> str:
-    """Return the name under which a bundle holds the weights of a record."""
-    return f"converted/{record.name}.safetensors"
+def file_member(sha256: str) -> str:
+    """Return the name under which a bundle holds a published file."""
+    return f"raw/{sha256}"
 
 
 def labels_member(label_set: str) -> str:
@@ -157,20 +156,21 @@ def _contradictions(manifest: Manifest) -> Iterable[str]:
             yield f"gives {name} the sha256 {packed.sha256}, and its record says {published.sha256}"
         if published.size is not None and packed.size != published.size:
             yield f"gives {name} the size {packed.size}, and its record says {published.size}"
-        unstated = published.sha256 is None  # so that the other machine has to remember it
-        if unstated and packed.size is None:
-            yield f"does not know the size of the published file of {name}"
-        if unstated and digests.setdefault(published.url, packed.sha256) != packed.sha256:
+        if published.sha256 is None and digests.setdefault(published.url, packed.sha256) != packed.sha256:
             yield f"has two digests for {published.url!r:.200}"
-    wanted = {REGISTRY, *map(weights_member, records)}
+    files = {file_member(packed.sha256): packed for packed in manifest.records}
+    wanted = {REGISTRY, *files}
     allowed = wanted | {labels_member(record.labels) for record in records}
     listed = [member.name for member in manifest.members]
     if len(set(listed)) < len(listed) or not wanted <= set(listed) <= allowed:
         odd = sorted(wanted - set(listed)) or sorted(set(listed) - allowed) or sorted(listed)
         yield f"lists other members than its records need, such as {odd[0]!r:.80}"
     for member in manifest.members:
-        if member.size > (LARGEST_WEIGHTS if member.name.startswith("converted/") else LARGEST_TEXT):
+        if member.size > (LARGEST_FILE if member.name in files else LARGEST_TEXT):
             yield f"has {member.name!r:.80} of {member.size} bytes, more than any bundle needs"
+        of = files.get(member.name)
+        if of is not None and (member.sha256, member.size) != (of.sha256, of.size):
+            yield f"lists {member.name!r:.80} with another sha256 or size than that of {of.record.name}"
 
 
 def _check_portable(record: Record, source: str) -> None:

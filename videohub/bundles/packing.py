@@ -1,4 +1,4 @@
-"""Packs weights, records and labels into one file, the same bytes for the same weights whoever does it and when."""
+"""Packs published files, records and labels into one, the same bytes for the same files whoever does it and when."""
 
 from __future__ import annotations
 
@@ -15,13 +15,15 @@ from tqdm import tqdm
 from tqdm.utils import CallbackIOWrapper
 
 import videohub
-from videohub import registry, weights
-from videohub.bundles import manifest, proof
+from videohub import provenance, registry, weights
+from videohub.bundles import manifest
 from videohub.bundles.manifest import MANIFEST, REGISTRY, Manifest, Member, Packed
+from videohub.convert import kept_weights
 from videohub.data.labels import class_names
-from videohub.errors import ChecksumError, DownloadError, UnavailableError, UsageError
+from videohub.errors import ChecksumError, FormatError, UnavailableError, UsageError
 from videohub.files import written_whole
-from videohub.hub import cache, download, pins
+from videohub.hub import cache, download
+from videohub.hub.download import Fetched
 from videohub.registry import writing
 from videohub.registry.schema import Record
 
@@ -54,7 +56,8 @@ def bundle(names: Sequence[str | Record], out: str | Path, *, checkpoint: str | 
     packed: list[Packed] = []
     contents: dict[str, _Content] = {}
     for record in records:
-        entry, contents[manifest.weights_member(record)] = _packed(record, checkpoint)
+        entry, file = _packed(record, checkpoint)
+        contents[manifest.file_member(entry.sha256)] = file
         packed.append(entry)
     ancestors = _ancestors(records)
     contents |= _labels(records)
@@ -89,40 +92,37 @@ def _check_question(records: Sequence[Record], out: Path, checkpoint: str | Path
 
 
 def _packed(record: Record, checkpoint: str | Path | None) -> tuple[Packed, Path]:
-    """Return a record's entry and its weights, which are checked."""
+    """Return a record's entry and its published file, which is proved to hold its network."""
     copy = _of_copy(record, Path(checkpoint)) if checkpoint is not None else None  # first: it says more than a reader
     path = weights.fetch(record, checkpoint=checkpoint)
-    source = copy or _known(record)
-    if source is None:
-        raise DownloadError(f"{record.name}: what {record.checkpoint.url} held was forgotten meanwhile; bundle again")
-    sha256, size = source
-    proof.check(path, record, sha256, called=str(path))
-    return Packed(record=_portable(record), sha256=sha256, size=size, recipe=weights.recipe(record)), path
+    kept_weights.check(path)
+    file = copy or weights.published_file(record)
+    made_from = provenance.weights_file(path, record, checkpoint=checkpoint)
+    if made_from.claimed_sha256 and record.checkpoint.container not in (
+        None,
+        "safetensors",
+    ):  # converted when published
+        raise FormatError(
+            f"{file.path}: says that it was made from a file with sha256 {made_from.claimed_sha256!r:.80}.\n"
+            "  `videohub bundle --checkpoint` takes the published file, not one that was made from it."
+        )
+    return Packed(record=_portable(record), sha256=file.sha256, size=file.path.stat().st_size), file.path
 
 
-def _known(record: Record) -> tuple[str, int | None] | None:
-    """Return digest and size of a record's published file: the registry's, else those first seen here, else None."""
-    published = record.checkpoint
-    if published.sha256:
-        return published.sha256, published.size
-    pin = pins.pin_of(published.url or "")
-    return (pin.sha256, pin.size) if pin else None
-
-
-def _of_copy(record: Record, file: Path) -> tuple[str, int | None]:
-    """Return digest and size of a local copy; if anything is known of the published file, it has to be that."""
+def _of_copy(record: Record, file: Path) -> Fetched:
+    """Return a local copy and its digest; if anything is known of the published file, it has to be that."""
     copy = download.local(file, name=record.name)
-    known = _known(record)
-    if known and copy.sha256 != known[0]:
+    known = weights.known_sha256(record)
+    if known and copy.sha256 != known:
         raise ChecksumError(
-            f"{record.name}: {file} has sha256 {copy.sha256}, and {record.checkpoint.url} has {known[0]}.\n"
+            f"{record.name}: {file} has sha256 {copy.sha256}, and {record.checkpoint.url} has {known}.\n"
             "  Another machine looks for the weights of the latter. Give the published file as it is, or take\n"
             "  this one there and pass it with --checkpoint."
         )
     size, stated = file.stat().st_size, record.checkpoint.size
     if stated not in (None, size):
         raise ChecksumError(f"{record.name}: {file} has {size} bytes, the registry says {stated}")
-    return known or (copy.sha256, size)
+    return copy
 
 
 def _portable(record: Record) -> Record:

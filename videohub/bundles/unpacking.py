@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,25 +11,34 @@ from typing import Literal
 import msgspec
 from tqdm import tqdm
 
-from videohub.bundles import agreement, manifest, opening, proof
+from videohub import weights
+from videohub.bundles import agreement, conversion, manifest, opening
+from videohub.bundles.agreement import Voucher
 from videohub.bundles.manifest import REGISTRY, Packed
 from videohub.bundles.opening import Bundle
 from videohub.convert import kept_weights
 from videohub.errors import CacheError, ChecksumError, FormatError, UsageError
 from videohub.files import part_of, publish, sweep
 from videohub.hub import cache, pins
-from videohub.hub.locking import only_one
+from videohub.hub.download import Fetched
+from videohub.hub.locking import Turn, only_one
 from videohub.registry import writing
 from videohub.registry.schema import Record
+from videohub.registry.writing import is_local
 
 
 @dataclass(frozen=True)
 class Installed:
-    """A record of a bundle, and where its weights are now."""
+    """A record of a bundle, where its weights are now, and who says that they are made from its published file.
+
+    `vouched_by`: "registry", which is on this machine and states the file's digest; "first use", for its address was
+    first seen here with that digest; "bundle": nothing but the bundle itself.
+    """
 
     record: str
     weights: str
     state: Literal["installed", "already here"]
+    vouched_by: Voucher
 
 
 @dataclass(frozen=True)
@@ -44,7 +53,7 @@ class Unbundled:
 
 @dataclass(frozen=True)
 class _Weights:
-    """Checked weights on their way into the cache; `existing`: where they already are."""
+    """Weights that were made from a bundle's file, on their way into the cache; `existing`: where they already are."""
 
     packed: Packed
     part: Path
@@ -53,25 +62,42 @@ class _Weights:
 
 
 def unbundle(path: str | Path) -> Unbundled:
-    """Install the weights of a bundle, so that `load` finds them without a connection; all of them, or none.
+    """Install the published files of a bundle, so that `load` needs no connection; all of them, or none.
+
+    Each is what its digest says, and its weights are made from it here. That this digest is the published file's is
+    known as after a download: the registry here states it, or it was seen before; else only the bundle says so, which
+    is returned, remembered with the digest, and told by `load` and by reports.
 
     Raises: UsageError; FormatError, UnsafeFileError, ChecksumError or ConversionError if the bundle is not what it
         says, or not what would be looked for here; CacheError if this machine cannot keep it.
     """
     if not Path(path).is_file():
         raise UsageError(f"{path}: not a file; expected what `videohub bundle` wrote")
-    with Path(path).open("rb") as file, cache.at_work(f"{path}: cannot be installed"), ExitStack() as working:
+    with (
+        Path(path).open("rb") as file,
+        cache.at_work(f"{path}: cannot be installed"),
+        ExitStack() as working,
+        ExitStack() as undo,
+    ):
         bundle = opening.opened(file, str(path))
         known = agreement.here()
         agreement.check(bundle.manifest, known, bundle.source)
         _check_texts(bundle)
         registry_text = agreement.registry_of_unknown(bundle.manifest, known, bundle.source)
-        ready = _ready(bundle, working)
-        registry_file = _put_in_place(ready, registry_text, known, bundle.source)
+        digests = sorted({packed.sha256 for packed in bundle.manifest.records})
+        turns = {digest: working.enter_context(only_one(digest, what=bundle.source)) for digest in digests}
+        files = _files(bundle, turns, working, undo)
+        ready = []
+        for packed in bundle.manifest.records:
+            alone = turns[packed.sha256].alone
+            ready.append(_made(bundle, packed, files[packed.sha256], known, working, alone=alone))
+        vouchers = [agreement.voucher(packed, known) for packed in bundle.manifest.records]
+        registry_file = _put_in_place(ready, registry_text, known, bundle.source, undo)
+        undo.pop_all()
         installed = [
             Installed(each.packed.record.name, str(each.existing or each.place),
-                      "already here" if each.existing else "installed")
-            for each in ready
+                      "already here" if each.existing else "installed", voucher)
+            for each, voucher in zip(ready, vouchers, strict=True)
         ]  # fmt: skip
         digest = cache.sha256_of(Path(path))
     return Unbundled(str(path), digest, installed, str(registry_file) if registry_file else None)
@@ -92,13 +118,15 @@ def _check_texts(bundle: Bundle) -> None:
         )
 
 
-def _ready(bundle: Bundle, working: ExitStack) -> list[_Weights]:
-    """Copy all weights to the disk of the cache and check them; they are gone when `working` ends."""
-    digests = sorted({packed.sha256 for packed in bundle.manifest.records})
-    turns = {digest: working.enter_context(only_one(digest, what=bundle.source)) for digest in digests}
-    total = sum(
-        bundle.manifest.member(manifest.weights_member(packed.record)).size for packed in bundle.manifest.records
-    )
+def _files(bundle: Bundle, turns: Mapping[str, Turn], working: ExitStack, undo: ExitStack) -> dict[str, Fetched]:
+    """Bring the published files of a bundle into the cache, by their digests; `undo` removes those that were not there.
+
+    One that a registry names beside itself is not looked for in the cache: it is gone when `working` ends.
+    """
+    looked_for = {
+        packed.sha256 for packed in bundle.manifest.records if not is_local(packed.record.checkpoint.url or "")
+    }
+    total = sum(bundle.manifest.member(manifest.file_member(digest)).size for digest in turns)
     bar = working.enter_context(
         tqdm(total=total, desc="unbundle", unit="B", unit_scale=True, unit_divisor=1024, disable=None)
     )
@@ -108,24 +136,39 @@ def _ready(bundle: Bundle, working: ExitStack) -> list[_Weights]:
         for turn in turns.values():
             turn.sign()
 
-    ready = []
-    for packed in bundle.manifest.records:
-        file = cache.converted_name(packed.sha256, packed.recipe)
-        place = cache.place("converted", file)
-        if turns[packed.sha256].alone:
+    found = {}
+    for digest, turn in turns.items():
+        place = cache.place("raw", digest)
+        if turn.alone:
             sweep(place)
-        part = working.enter_context(part_of(place))
-        ready.append(_Weights(packed, part, place, _checked(bundle, packed, part, progress)))
-    return ready
+        with part_of(place) as part:
+            bundle.copy(manifest.file_member(digest), part, progress)
+            existing = cache.find("raw", digest)
+            if existing is None or cache.sha256_of(existing) != digest:
+                (undo if digest in looked_for else working).callback(place.unlink, missing_ok=True)
+                publish(part, place)
+                existing = place
+        found[digest] = Fetched(existing, digest)
+    return found
 
 
-def _checked(bundle: Bundle, packed: Packed, part: Path, progress: Callable[[int], None]) -> Path | None:
-    """Bring one record's weights to `part`, right ones, and return where the cache has them already."""
-    name = manifest.weights_member(packed.record)
-    bundle.copy(name, part, progress)
-    proof.check(part, packed.record, packed.sha256, called=f"{bundle.source}: {name}")
-    file = cache.converted_name(packed.sha256, packed.recipe)
-    existing = cache.find("converted", file)
+def _made(
+    bundle: Bundle, packed: Packed, file: Fetched, known: agreement.Known, working: ExitStack, *, alone: bool
+) -> _Weights:
+    """Make the weights of a record from its file, and see whether the cache has them; gone when `working` ends."""
+    record = agreement.looked_for(packed, known)
+    name = cache.converted_name(packed.sha256, weights.recipe(record))
+    place = cache.place("converted", name)
+    if alone:
+        sweep(place)
+    part = working.enter_context(part_of(place))
+    conversion.convert(file, record, part, called=f"{bundle.source}: {manifest.file_member(packed.sha256)}")
+    return _Weights(packed, part, place, _existing(name, part, packed, bundle.source))
+
+
+def _existing(name: str, part: Path, packed: Packed, source: str) -> Path | None:
+    """Return where the cache has these weights already, None if it has none or only damaged ones of our own."""
+    existing = cache.find("converted", name)
     if existing is None:
         return None
     try:
@@ -134,31 +177,31 @@ def _checked(bundle: Bundle, packed: Packed, part: Path, progress: Callable[[int
         if cache.is_ours(existing):
             return None  # what is damaged is replaced
         raise CacheError(f"{error}\n  {cache.whose(existing)}") from None
-    if not proof.same(existing, part):
+    if not conversion.same(existing, part):
         raise ChecksumError(
-            f"{bundle.source}: its weights of {packed.record.name} are others than {existing},\n"
-            "  although both say that they were made from the same file in the same way. One of them is wrong.\n"
-            "  Nothing was changed. Fetch the published file on a third machine and compare, or remove the wrong one."
+            f"{source}: its file of {packed.record.name} makes other weights than {existing},\n"
+            "  although these say that they were made from the same file in the same way. They are wrong.\n"
+            "  Nothing was changed. Remove them, and unbundle again."
         )
     return existing
 
 
-def _put_in_place(ready: list[_Weights], registry_text: str | None, known: agreement.Known, source: str) -> Path | None:
-    """Give everything its final name; if one step fails, those before it are undone."""
+def _put_in_place(
+    ready: list[_Weights], registry_text: str | None, known: agreement.Known, source: str, undo: ExitStack
+) -> Path | None:
+    """Give everything its final name; `undo` takes it away again."""
     registry_file = agreement.registry_place(registry_text) if registry_text else None
-    with ExitStack() as undo:
-        for each in ready:
-            if each.existing is None:
-                undo.callback(each.place.unlink, missing_ok=True)
-                publish(each.part, each.place)
-        if registry_text and registry_file and not _holds(registry_file, registry_text):
-            undo.callback(registry_file.unlink, missing_ok=True)
-            with part_of(registry_file) as part:
-                part.write_text(registry_text, encoding="utf-8")
-                publish(part, registry_file)
-        for each in ready:
-            _pin(each.packed, agreement.looked_for(each.packed, known), source, undo)
-        undo.pop_all()
+    for each in ready:
+        if each.existing is None:
+            undo.callback(each.place.unlink, missing_ok=True)
+            publish(each.part, each.place)
+    if registry_text and registry_file and not _holds(registry_file, registry_text):
+        undo.callback(registry_file.unlink, missing_ok=True)
+        with part_of(registry_file) as part:
+            part.write_text(registry_text, encoding="utf-8")
+            publish(part, registry_file)
+    for each in ready:
+        _pin(each.packed, agreement.looked_for(each.packed, known), source, undo)
     return registry_file
 
 
@@ -171,7 +214,7 @@ def _pin(packed: Packed, record: Record, source: str, undo: ExitStack) -> None:
     url = record.checkpoint.url or ""
     if record.checkpoint.sha256 is not None or pins.pin_of(url):
         return
-    binding = pins.pin(url, packed.sha256, packed.size or 0, source=f"bundle {Path(source).name}")
+    binding = pins.pin(url, packed.sha256, packed.size, source=f"bundle {Path(source).name}")
     if binding.sha256 != packed.sha256:
         raise ChecksumError(
             f"{source}: another process has just bound {url} to {binding.sha256}; nothing was installed"

@@ -20,7 +20,7 @@ from videohub.terminal.layout import say
 @with_checkpoint
 @with_json
 def bundle(names: tuple[str, ...], out: Path, checkpoint: Path | None, as_json: bool) -> None:
-    """Pack weights, records and labels into one file for a machine without a connection.
+    """Pack published files, records and labels into one file for a machine without a connection.
 
     There, `videohub unbundle` installs it.
     """
@@ -56,6 +56,8 @@ def unbundle(file: Path, as_json: bool) -> None:
     width = max(len(each.record) for each in found.records)
     for each in found.records:
         say(f"  {each.record:<{width}}  {each.state}: {each.weights}")
+        if each.vouched_by == "bundle":
+            say(f"  {'':<{width}}  that it is from the published file, nothing here says but this bundle")
     if found.registry:
         paths = [path for path in os.environ.get(registry.VARIABLE, "").split(os.pathsep) if path]
         if found.registry not in paths:

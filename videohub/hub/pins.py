@@ -24,6 +24,11 @@ class Pin(msgspec.Struct, frozen=True):
     first_seen: str
     source: str = ""  # where it came from, if that was a mirror, an alternate or a bundle
 
+    @property
+    def bundle(self) -> str | None:
+        """The bundle that alone says what the URL held, such as "bundle x.tar"; None if it was seen otherwise."""
+        return self.source if self.source.startswith("bundle ") else None
+
 
 def pin_of(url: str) -> Pin | None:
     """Return what is known here of a URL's content, or None.

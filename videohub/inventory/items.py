@@ -40,6 +40,7 @@ class Item:
     records: Sequence[str] = ()
     url: str | None = None
     problem: str | None = None
+    bundle: str | None = None  # that alone says which published file this is, or was made from
 
     @property
     def age_s(self) -> float:
@@ -60,6 +61,7 @@ class Item:
             "sha256": self.entry.sha256,
             "url": self.url,
             "problem": self.problem,
+            "bundle": self.bundle,
         }
 
 
@@ -70,7 +72,7 @@ def items() -> list[Item]:
     """
     entries = keeping.entries()
     known = Known(entries)
-    return [known.item(entry) for entry in entries]
+    return [replace(known.item(entry), bundle=known.bundle(entry)) for entry in entries]
 
 
 class Known:
@@ -89,6 +91,13 @@ class Known:
         """Return the digest of a record's published file, as far as it is known here."""
         pin = self.pins.get(record.checkpoint.url or "")
         return record.checkpoint.sha256 or (pin.sha256 if pin else None)
+
+    def bundle(self, entry: Entry) -> str | None:
+        """Return the bundle that alone says what an entry's digest is of; None if a registry or a download does."""
+        if entry.sha256 in {record.checkpoint.sha256 for record in self.records.values()}:
+            return None
+        said = [pin.bundle for pin in self.pins.values() if pin.sha256 == entry.sha256]
+        return said[0] if said and all(said) else None
 
     def maker(self, entry: Entry) -> tuple[Record, list[str]] | None:
         """Return the record, and what it was told to ignore, that would make converted weights of this name today."""
