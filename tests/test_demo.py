@@ -134,6 +134,13 @@ def test_what_cannot_be_verified_is_refused_before_any_work(tmp_path, name, opti
         verify(name, tmp_path / "list.csv", **options)
 
 
+def test_predict_sees_a_video_upright_that_is_stored_turned_and_says_so(caplog):
+    video = Path(__file__).parent / "data" / "contradicted" / "turned.mp4"  # "moving right", turned by a quarter
+    (best,) = videohub.predict(video, NAME, topk=1)
+    assert (best.label, best.probability > 0.9) == ("moving right", True)
+    assert "turned picture: 270 degrees" in caplog.text
+
+
 def test_predict_names_the_motion_and_sums_to_one(listing):
     videos = read_list(listing, num_classes=10)[:30]
     model = videohub.load(NAME)

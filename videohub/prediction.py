@@ -12,8 +12,9 @@ from tqdm import tqdm
 from videohub import loading, registry
 from videohub.benchmark import join_views, view_scores
 from videohub.data.labels import class_names
-from videohub.data.views import read_views
+from videohub.data.views import read_content_views
 from videohub.errors import UsageError
+from videohub.log import log
 from videohub.models.inference_form import optimize
 from videohub.registry.schema import Record
 
@@ -37,6 +38,9 @@ def predict(
 ) -> list[Prediction]:
     """Return the most probable classes of a video, best first, tested with all the views of the record's protocol.
 
+    What counts is the content of the video: where its header contradicts that, one line says in what, and pictures that
+    are stored turned or mirrored are seen upright. (`verify` reads such videos as the original does.)
+
     Args:
         video: A video file (or an image, for an image record).
         name_or_model: A record, its id or upstream name, or a model from `videohub.load`.
@@ -54,7 +58,11 @@ def predict(
     else:
         model, record = None, registry.record(name_or_model)
     _refuse_detection(record)
-    views = read_views(Path(video), record.protocol, record.clip)  # before any download: most mistakes show here
+    # before any download: most mistakes show here
+    views = read_content_views(Path(video), record.protocol, record.clip)
+    if views.contradictions:
+        told = "; ".join(map(str, views.contradictions))
+        log.warning("%s: the header contradicts the content, which is followed: %s", video, told)
     if model is None:
         model = loading.load(record, checkpoint=checkpoint, device=device)
     model = optimize(model)

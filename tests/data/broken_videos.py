@@ -18,6 +18,7 @@ import os
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -212,12 +213,30 @@ def huge_header(folder: Path) -> Path:
     return _written(folder / "huge.avi", bytes(content))
 
 
+@kind("fails", "a duration and 0 frames")
+def transport_stream(folder: Path) -> Path:
+    """A broadcast: time stamps tell its length, and nothing its frames, by whose number the original divides."""
+    return small_video(folder / "broadcast.ts")
+
+
 @kind("fails", "changes", deep=True)
 def changing_size(folder: Path) -> Path:
     """A recording whose pictures become larger half-way, as broadcasts do."""
-    first = small_video(folder / "first.ts", count=FRAMES // 2)
-    then = small_video(folder / "then.ts", count=FRAMES // 2, width=128, height=96, start=FRAMES // 2)
-    return _written(folder / "changing.ts", first.read_bytes() + then.read_bytes())
+    path = folder / "changing.mov"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mjpeg", rate=30)
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuvj420p"
+        container.start_encoding()
+        for number in range(FRAMES):
+            width, height = (WIDTH, HEIGHT) if number < FRAMES // 2 else (128, 96)
+            encoder = av.CodecContext.create("mjpeg", "w")
+            encoder.width, encoder.height, encoder.pix_fmt = width, height, "yuvj420p"
+            encoder.time_base = Fraction(1, 30)
+            (packet,) = encoder.encode(av.VideoFrame.from_ndarray(moving(number, width, height), format="rgb24"))
+            packet.pts = packet.dts = number
+            packet.time_base, packet.stream, packet.duration = Fraction(1, 30), stream, 1
+            container.mux(packet)
+    return path
 
 
 # --- odd -------------------------------------------------------------------------------------------------------------

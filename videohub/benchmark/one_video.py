@@ -20,8 +20,9 @@ from videohub.registry.schema import Protocol, Record
 def views(video: str | Path, record_or_name: str | Record) -> Tensor:
     """Return every test view of a video, (V, 3, T, H, W) float32, exactly as the record's protocol says.
 
-    View v is clip v // crops under crop v % crops. The video is decoded once.
-    Raises: UsageError if there is no such file; VideoError if it holds no usable pictures.
+    View v is clip v // crops under crop v % crops. The video is decoded once. Where its header contradicts its content,
+    these are the views that the original makes of it, as in `verify`; `predict` follows the content.
+    Raises: UsageError if there is no such file; VideoError if it holds no usable pictures, or the original refuses it.
     """
     record = registry.record(record_or_name)
     return read_views(Path(video), record.protocol, record.clip).stack()

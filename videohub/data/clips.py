@@ -1,21 +1,32 @@
-"""Decode a video and hand out the frames of every clip of its tests, each clip as soon as its last frame has come."""
+"""Decode a video and hand out the frames of every clip of its tests, each clip as soon as its last frame has come.
+
+There are two readings. `read_clips` does what the original does with what the header states, `read_content` what the
+header should have stated. Where the two agree, so do the readings.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import bisect
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import TypeAlias
 
+from videohub.data.contradictions import contradictions, true_info
 from videohub.data.frame_store import MOST_BYTES
+from videohub.data.header import VideoInfo, refusal
 from videohub.data.recipes import Recipe
 from videohub.data.sampling import (
     clip_span,
     clip_starts,
+    frame_points,
     frame_positions,
     offset_clip_starts,
     pts_window,
     segment_indices,
     spread_indices,
 )
+from videohub.data.stamps import Stamps
 from videohub.data.video import DecodedFrame, Video, open_video
 from videohub.errors import VideoError
 from videohub.registry.schema import Clip, Protocol
@@ -34,29 +45,55 @@ class ClipFrames:
 
 
 def read_clips(video: Video, recipes: Sequence[Recipe]) -> Iterator[ClipFrames]:
-    """Yield the frames of every clip of one or more tests with the same decoder, clips in the order in which they end.
+    """Yield the frames of every clip of tests with the same decoder, as the original reads them; clips as they end.
 
     Kinetics (decoder `pts_window`): the window of each clip, in time stamps, follows from what the container states,
     so it is known before decoding. A window takes every decoded frame inside it and the first one beyond it; that one
     closes it, and a frame of the window that the decoder hands out later is lost. Then the frames are put in order of
     time, the clip's are chosen and the others dropped. One pass over the video is enough, and it stops when the last
     window has closed. This chooses the frames that the original finds by seeking to each clip. In memory are the
-    frames of open windows, and whatever the caller keeps.
+    frames of open windows, and whatever the caller keeps. What the header states is believed, a first time stamp other
+    than 0 is not subtracted, frames before time 0 are dropped, and of two frames with one time stamp the later stays.
 
     Something-Something and Charades (decoder `frame_list`): the original reads images that somebody has taken out of
     the video. Here all decoded frames in order of time are that list, at the video's own frame rate.
 
-    For those, and where the container does not state both frames and duration (Matroska, MPEG-TS), every frame is
-    decoded before the first is chosen. Meanwhile they are held in the video's own pixel format, about 1.5 bytes per
-    pixel; where they come to more than `HELD_BYTES` (5 seconds of 1080p) they are let go, and the video is decoded a
-    second time for the chosen ones.
+    For those, and where the container states no duration (Matroska), every frame is decoded before the first is chosen.
+    Meanwhile they are held in the video's own pixel format, about 1.5 bytes per pixel; where they come to more than
+    `HELD_BYTES` (5 seconds of 1080p) they are let go, and the video is decoded a second time for the chosen ones.
 
-    Raises: VideoError if the video is damaged before the last window has closed, a window holds no frame, or the
-        pictures of a window are too large for any machine's memory.
+    Raises: VideoError if the original refuses such a header, if the video is damaged before the last window has
+        closed, a window holds no frame, or the pictures of a window are too large for any machine's memory.
     """
-    if recipes[0].protocol.decoder == "frame_list" or video.info.duration is None or not video.info.frames:
-        return _from_all_frames(video, recipes)
-    return _from_windows(video, recipes, duration=video.info.duration)
+    if recipes[0].protocol.decoder == "frame_list":
+        return _from_all_frames(video, recipes, video.info, _by_time)
+    if reason := refusal(video.info):
+        raise VideoError(f"{video.path}: the original's reader refuses it: {reason}")
+    if video.info.duration is None:
+        return _from_all_frames(video, recipes, video.info, _by_time_once)
+    return _from_windows(video, recipes, video.info, first=0)
+
+
+def read_content(video: Video, recipes: Sequence[Recipe], stamps: Stamps) -> Iterator[ClipFrames]:
+    """Yield the frames of every clip of one or more tests as the content of a video has them, whatever its header says.
+
+    It is `read_clips` of a copy of the same frames whose header is true. Time begins with the first frame. Which frame
+    comes after which is the decoder's to say: stamps may go back, repeat, or be those of the order of storage. Where
+    frames come at uneven distances, clips are made of the frames that are shown at their times.
+
+    Args:
+        video: Opened at its first true stream.
+        recipes: The tests.
+        stamps: What all packets of the video say.
+    Raises: VideoError as `read_clips`, but for headers.
+    """
+    info = true_info(video.info, stamps)
+    uncounted = not info.frames or info.duration is None
+    listed = recipes[0].protocol.decoder == "frame_list"
+    if listed or uncounted or info.reordered or stamps.uneven or not stamps.ordered:
+        return _from_all_frames(video, recipes, info, _as_decoded, by_time=stamps.uneven)
+    late = any(one.kind == "first time stamp" for one in contradictions(video.info, stamps))
+    return _from_windows(video, recipes, info, first=stamps.first or 0 if late else 0)
 
 
 def indices_in_list(protocol: Protocol, clip: Clip, number: int, num_frames: int) -> list[int]:
@@ -77,20 +114,21 @@ class _Window:
     clips: int  # of its test
     length: int  # frames that the network is given
     span: float  # frames that they cover
-    first_pts: int
+    first_pts: int  # in ticks after the time that counts as 0
     last_pts: int
+    zero: int  # that time
     frames: dict[int, DecodedFrame] = field(default_factory=dict)
 
     def take(self, frame: DecodedFrame) -> bool:
         """Collect the frame unless it lies before the window, and return whether the window is now closed."""
-        if frame.pts >= self.first_pts:
+        if frame.pts - self.zero >= self.first_pts:
             self.frames[frame.pts] = frame
-        return frame.pts > self.last_pts
+        return frame.pts - self.zero > self.last_pts
 
 
-def _from_windows(video: Video, recipes: Sequence[Recipe], *, duration: int) -> Iterator[ClipFrames]:
+def _from_windows(video: Video, recipes: Sequence[Recipe], info: VideoInfo, *, first: int) -> Iterator[ClipFrames]:
     """Collect windows while decoding, and yield each clip as its window closes or the video ends."""
-    waiting = [window for place, recipe in enumerate(recipes) for window in _windows(video, place, recipe, duration)]
+    waiting = [window for place, recipe in enumerate(recipes) for window in _windows(info, place, recipe, first)]
     for frame in video.frames():
         for window in [window for window in waiting if window.take(frame)]:
             waiting.remove(window)
@@ -102,13 +140,14 @@ def _from_windows(video: Video, recipes: Sequence[Recipe], *, duration: int) -> 
         yield _choose(window, video)
 
 
-def _windows(video: Video, place: int, recipe: Recipe, duration: int) -> Iterator[_Window]:
+def _windows(info: VideoInfo, place: int, recipe: Recipe, zero: int) -> Iterator[_Window]:
     """Yield the window of each clip of a test, still empty."""
-    total, span = video.info.frames, _span(video, recipe)
-    starts = _starts(recipe.protocol, total, span)
+    assert info.duration is not None
+    span = _span(info, recipe)
+    starts = _starts(recipe.protocol, info.frames, span)
     for number, start in enumerate(starts):
-        first, last = pts_window(start, span, duration=duration, num_frames=total)
-        yield _Window(place, number, len(starts), recipe.clip.frames, span, first, last)
+        first, last = pts_window(start, span, duration=info.duration, num_frames=info.frames)
+        yield _Window(place, number, len(starts), recipe.clip.frames, span, first, last, zero)
 
 
 def _choose(window: _Window, video: Video) -> ClipFrames:
@@ -135,41 +174,82 @@ def _check_size(held: int, frame: DecodedFrame, video: Video) -> None:
         )
 
 
-def _from_all_frames(video: Video, recipes: Sequence[Recipe]) -> Iterator[ClipFrames]:
-    """Decode everything, count it, put it in order of time, and only then place the clips."""
-    stamps: list[tuple[int, int]] = []  # pts, position
+_Stamped: TypeAlias = "tuple[int | None, int]"  # time stamp and decoding position of a frame
+_Order: TypeAlias = Callable[
+    [Sequence[_Stamped]], list[int]
+]  # their decoding positions in the order in which they count
+
+
+def _by_time(stamps: Sequence[_Stamped]) -> list[int]:
+    """Put all frames in order of time; those with one time stamp as they were decoded."""
+    return [position for _, position in sorted(stamps, key=lambda frame: frame[0] or 0)]
+
+
+def _by_time_once(stamps: Sequence[_Stamped]) -> list[int]:
+    """Put frames in order of time as the original does: none before 0, and of one time stamp the later."""
+    last = {pts: position for pts, position in stamps if pts is not None and pts >= 0}
+    return [last[pts] for pts in sorted(last)]
+
+
+def _as_decoded(stamps: Sequence[_Stamped]) -> list[int]:
+    """Leave all frames as they came out of the decoder."""
+    return [position for _, position in stamps]
+
+
+def _from_all_frames(
+    video: Video, recipes: Sequence[Recipe], info: VideoInfo, order: _Order, *, by_time: bool = False
+) -> Iterator[ClipFrames]:
+    """Decode everything, count it, put it in order, and only then place the clips: by number, or `by_time`."""
+    stamps: list[_Stamped] = []
     held: list[DecodedFrame] | None = []
     held_bytes = 0
-    for frame in video.frames():
+    every = video.frames if order is not _as_decoded else lambda: _numbered(video)
+    for frame in every():
         stamps.append((frame.pts, frame.position))
         if held is not None:
             held.append(frame)
             held_bytes += frame.nbytes
             held = held if held_bytes <= HELD_BYTES else None
+    ordered = order(stamps)
+    if not ordered:
+        raise VideoError(f"{video.path}: all of its {len(stamps)} frames have time stamps before 0")
+    pts = {position: stamp for stamp, position in stamps}
+    times = sorted(pts[position] or 0 for position in ordered) if by_time else []
     chosen = [
-        _Chosen(place, number, positions)
+        _Chosen(place, number, [ordered[index] for index in of_clip])
         for place, recipe in enumerate(recipes)
-        for number, positions in enumerate(_placed(video, recipe, stamps))
+        for number, of_clip in enumerate(_placed(info, recipe, len(ordered), times))
     ]
     if held is not None:
         yield from _hand_out(chosen, held, video)
         return
     with open_video(video.path) as again:
-        yield from _hand_out(chosen, again.frames(), video)
+        yield from _hand_out(chosen, again.frames() if order is not _as_decoded else _numbered(again), video)
 
 
-def _placed(video: Video, recipe: Recipe, stamps: list[tuple[int, int]]) -> list[list[int]]:
-    """Return the decoding positions of each clip's frames, given the (pts, position) of every frame."""
+def _numbered(video: Video) -> Iterator[DecodedFrame]:
+    """Decode a video whose time stamps count for nothing; where they are missing, a frame's number stands in."""
+    for position, picture in enumerate(video.pictures()):
+        yield DecodedFrame(position, position if picture.pts is None else picture.pts, picture)
+
+
+def _placed(info: VideoInfo, recipe: Recipe, available: int, times: Sequence[int]) -> list[list[int]]:
+    """Return which of the ordered frames each clip takes."""
     protocol, clip = recipe.protocol, recipe.clip
     if protocol.decoder == "frame_list":
-        ordered = [position for _, position in sorted(stamps)]
-        indices = [indices_in_list(protocol, clip, number, len(ordered)) for number in range(protocol.clips)]
-    else:
-        ordered = [position for _, position in sorted(dict(stamps).items())]  # of one time stamp the later stays
-        span = _span(video, recipe)
-        starts = _starts(protocol, len(ordered), span)
-        indices = [frame_positions(start, span, clip.frames, len(ordered)) for start in starts]
-    return [[ordered[index] for index in of_clip] for of_clip in indices]
+        return [indices_in_list(protocol, clip, number, available) for number in range(protocol.clips)]
+    span = _span(info, recipe)
+    starts = _starts(protocol, available, span)
+    if len(times) < 2:
+        return [frame_positions(start, span, clip.frames, available) for start in starts]
+    step = Fraction(times[-1] - times[0], available - 1)
+    return [
+        [
+            bisect.bisect_right(times, times[0] + Fraction(point) * step + Fraction(1, 2)) - 1
+            for point in frame_points(start, span, clip.frames, available)
+        ]
+        for start in starts
+    ]
 
 
 @dataclass(frozen=True)
@@ -203,12 +283,12 @@ def _hand_out(chosen: list[_Chosen], frames: Iterable[DecodedFrame], video: Vide
     raise VideoError(f"{video.path}: fewer frames came out of it than when it was decoded before; did it change?")
 
 
-def _span(video: Video, recipe: Recipe) -> float:
-    """Return how many of this video's frames a clip covers."""
+def _span(info: VideoInfo, recipe: Recipe) -> float:
+    """Return how many of this video's frames a clip covers; a single frame has no rate, and none is needed."""
     return clip_span(
         frames=recipe.clip.frames,
         sampling_rate=recipe.clip.sampling_rate,
-        fps=video.info.average_rate,
+        fps=info.average_rate or recipe.protocol.target_fps or 1,
         target_fps=recipe.protocol.target_fps,
     )
 

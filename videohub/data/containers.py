@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 import av
 from av.container import InputContainer
 
+from videohub.data.unsupported import lacking_format
 from videohub.errors import VideoError
 
 # FFmpeg's demuxers that may be chosen, by content alone. None of them opens a second file or runs a script.
@@ -64,7 +65,10 @@ def _why(file: BinaryIO, error: OSError | av.FFmpegError) -> str:
     if not isinstance(error, av.FFmpegError):
         return f"cannot be read: {error.strerror}"
     file.seek(0)
-    if _is_text(file.read(_HEAD)):
+    head = file.read(_HEAD)
+    if name := lacking_format(head):
+        return f"this FFmpeg cannot read {name}; convert it"
+    if _is_text(head):
         return "this is a text file, not a video"
     if error.errno == errno.EINVAL:  # what it says of a format that is not allowed
         return f"not a video, or cut short: it is in no format that is read here ({_READ}); convert it"

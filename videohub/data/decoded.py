@@ -6,8 +6,8 @@ A process that only decodes imports this file; torch is imported where large fra
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,19 +17,21 @@ import numpy.typing as npt
 import PIL
 from av.video.reformatter import VideoReformatter
 
-from videohub.data.clips import indices_in_list, read_clips
+from videohub.data.clips import ClipFrames, indices_in_list, read_clips, read_content
 from videohub.data.colour import Planar
+from videohub.data.contradictions import Contradiction, contradictions
 from videohub.data.forms import DECODERS, Decoder, MatrixChangedError
 from videohub.data.frame_store import Frames, FrameStore, Room, own_memory
 from videohub.data.images import read_image
 from videohub.data.keyframes import boxes_in_pixels, shrink
 from videohub.data.listed_frames import read_listed
+from videohub.data.orientation import UPRIGHT, Orientation, orientation
 from videohub.data.pictures import Frame, Image
 from videohub.data.recipes import Recipe
 from videohub.data.rules import check_rule
-from videohub.data.samples import FrameList, ImageFile, KeyFrame, Source
+from videohub.data.samples import FrameList, ImageFile, KeyFrame, Source, VideoFile
 from videohub.data.sampling import keyframe_indices
-from videohub.data.video import open_video
+from videohub.data.video import Video, open_video, very_first
 from videohub.errors import VideoError
 from videohub.registry.schema import Clip, Protocol
 
@@ -49,6 +51,7 @@ class Decoded:
     decode_positions: npt.NDArray[np.int64]  # (clips, T): which frame out of the decoder it was, from 0
     boxes: npt.NDArray[np.float32] | None  # (K, 4): x1, y1, x2, y2 in pixels of the resized frame; AVA alone
     planar: Planar | None = None
+    contradictions: tuple[Contradiction, ...] = ()  # of the video's header and its content
 
 
 def decode(source: Source, protocol: Protocol, clip: Clip, *, decoder: Decoder = DECODERS[0]) -> Decoded:
@@ -59,11 +62,26 @@ def decode(source: Source, protocol: Protocol, clip: Clip, *, decoder: Decoder =
     return outcome
 
 
+def decode_content(source: Source, protocol: Protocol, clip: Clip) -> Decoded:
+    """Decode the frames that the clips of a test are made of, as the content of the source has them.
+
+    A video is read as `read_content` does, and its pictures are turned upright; other sources are as in `decode`.
+    Raises: VideoError, UsageError as `decode_shared`.
+    """
+    if not isinstance(source, VideoFile):
+        return decode(source, protocol, clip)
+    check_rule(source, protocol, clip)
+    with suppress(MatrixChangedError):
+        return _from_content(source.path, Recipe(protocol, clip), DECODERS[0])
+    return _from_content(source.path, Recipe(protocol, clip), "exact")
+
+
 def decode_shared(
     source: Source, recipes: Sequence[Recipe], *, decoder: Decoder = DECODERS[0], room: Room = own_memory
 ) -> list[Decoded | VideoError]:
     """Decode the frames that the clips of several tests are made of, and no more of a list than those.
 
+    A video whose header contradicts its content is read as the original reads it, and the frames say so.
     Each test comes to what it would come to alone: damage that its clips do not reach is no matter. All that are
     decoded have the same frames, in the memory that was asked for last. A key frame's pictures come resized already,
     for its protocol rounds them to 8 bits once more. The memory that this takes is that of the frames, of one picture,
@@ -115,24 +133,52 @@ def decoder_versions() -> dict[str, str]:
 
 
 def _from_video(path: Path, recipes: Sequence[Recipe], decoder: Decoder, room: Room) -> list[Decoded]:
+    """Read a video as the original does; its own reader takes the first video stream, also if that is a cover."""
+    with ExitStack() as stack:
+        video = stack.enter_context(open_video(path))
+        if video.info.cover_first and recipes[0].protocol.decoder == "pts_window":
+            video = stack.enter_context(open_video(path, very_first))
+        return _collected(video, read_clips(video, recipes), recipes, decoder, room)
+
+
+def _from_content(path: Path, recipe: Recipe, decoder: Decoder) -> Decoded:
+    """Read a video as its content has it, which the time stamps of all packets tell before one is decoded."""
+    with open_video(path) as video:
+        stamps = video.stamps()
+    with open_video(path) as video:
+        (content,) = _collected(video, read_content(video, [recipe], stamps), [recipe], decoder, own_memory, turn=True)
+        return content
+
+
+def _collected(
+    video: Video,
+    clips: Iterator[ClipFrames],
+    recipes: Sequence[Recipe],
+    decoder: Decoder,
+    room: Room,
+    *,
+    turn: bool = False,
+) -> list[Decoded]:
     """Keep each frame when the first clip asks for it, and note which frames each clip is made of."""
     rows: dict[int, int] = {}  # decoding position -> row of the store
     shapes = [(recipe.protocol.clips, recipe.clip.frames) for recipe in recipes]
-    store = FrameStore(path, recipes[0].protocol, sum(map(math.prod, shapes)), decoder=decoder, room=room)
+    store = FrameStore(video.path, recipes[0].protocol, sum(map(math.prod, shapes)), decoder=decoder, room=room)
     numbers = [(np.empty(shape, np.int64), np.empty(shape, np.int64), np.empty(shape, np.int64)) for shape in shapes]
     to_rgb = VideoReformatter()
-    with open_video(path) as video:
-        for chosen in read_clips(video, recipes):
-            for frame in chosen.frames:
-                if frame.position not in rows:
-                    rows[frame.position] = store.add(Frame(frame.picture, to_rgb, path))
-            positions, pts, decode_positions = numbers[chosen.recipe]
-            positions[chosen.number] = [rows[frame.position] for frame in chosen.frames]
-            pts[chosen.number] = [frame.pts for frame in chosen.frames]
-            decode_positions[chosen.number] = [frame.position for frame in chosen.frames]
+    turned: Orientation = UPRIGHT  # as most pictures say, and those between them that do not say
+    for chosen in clips:
+        for frame in chosen.frames:
+            if frame.position not in rows:
+                turned = orientation(frame.picture) or turned
+                picture = Frame(frame.picture, to_rgb, video.path, turned if turn else UPRIGHT)
+                rows[frame.position] = store.add(picture)
+        positions, pts, decode_positions = numbers[chosen.recipe]
+        positions[chosen.number] = [rows[frame.position] for frame in chosen.frames]
+        pts[chosen.number] = [frame.pts for frame in chosen.frames]
+        decode_positions[chosen.number] = [frame.position for frame in chosen.frames]
+    found = contradictions(video.info, video.stamps(), turned)
     return [
-        Decoded(store.frames(), positions, pts, decode_positions, boxes=None, planar=store.planar)
-        for positions, pts, decode_positions in numbers
+        Decoded(store.frames(), *arrays, boxes=None, planar=store.planar, contradictions=found) for arrays in numbers
     ]
 
 

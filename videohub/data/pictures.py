@@ -12,6 +12,7 @@ import numpy.typing as npt
 from av.video.reformatter import VideoReformatter
 
 from videohub.data.colour import Matrix, matrix_of, view
+from videohub.data.orientation import UPRIGHT, Orientation
 from videohub.errors import VideoError
 
 
@@ -61,22 +62,24 @@ class Frame:
     picture: av.VideoFrame
     to_rgb: VideoReformatter  # one for a video: setting one up takes longer than converting a frame
     path: Path
+    turned: Orientation = UPRIGHT  # what is done to it once it is RGB
 
     @property
     def size(self) -> tuple[int, int]:
         """Height and width, in pixels."""
-        return self.picture.height, self.picture.width
+        return self.turned.size(self.picture.height, self.picture.width)
 
     @property
     def matrix(self) -> Matrix | None:
-        """How its planes become RGB; None where swscale does something else with them."""
-        return matrix_of(self.picture)
+        """How its planes become RGB; None where swscale does something else with them, or they have to be turned."""
+        return None if self.turned else matrix_of(self.picture)
 
     def rgb(self) -> npt.NDArray[np.uint8]:
         """Return the pixels (H, W, 3), by swscale's defaults."""
         picture = self.picture
         try:
-            return np.asarray(self.to_rgb.reformat(picture, format="rgb24").to_ndarray(), np.uint8)
+            pixels = np.asarray(self.to_rgb.reformat(picture, format="rgb24").to_ndarray(), np.uint8)
+            return self.turned.upright(pixels)
         except av.FFmpegError as error:
             raise VideoError(
                 f"{self.path}: its pictures ({picture.format.name}, {picture.width}x{picture.height}) cannot be "

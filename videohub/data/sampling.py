@@ -84,10 +84,14 @@ def frame_positions(start: float, span: float, frames: int, available: int) -> l
     Source: the reference sampling, `trunc(clamp(linspace(start, start + span - 1, frames), 0, available - 1))` in
         float32. At 30 fps, 8 frames at rate 8 are 0, 9, ..., 63.
     """
+    return [int(point) for point in frame_points(start, span, frames, available)]
+
+
+def frame_points(start: float, span: float, frames: int, available: int) -> list[float]:
+    """Return where a clip's frames lie among the available ones, before `frame_positions` rounds them down."""
     if available < 1 or frames < 1:
         raise ValueError(f"cannot take {frames} frames from {available}")
-    points = np.clip(_linspace(start, start + span - 1, frames), 0, available - 1)
-    return [int(point) for point in points]
+    return [float(point) for point in np.clip(_linspace(start, start + span - 1, frames), 0, available - 1)]
 
 
 def segment_indices(num_frames: int, frames: int) -> list[int]:

@@ -1,11 +1,11 @@
-"""Open a video file with PyAV, say what its container states, and decode its first video stream once."""
+"""Open a video file with PyAV, say what its container states, and decode one of its video streams once."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,28 +13,17 @@ import av
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
+from videohub.data.container_end import ending
 from videohub.data.containers import open_container
+from videohub.data.header import END_TOLERANCE, VideoInfo
 from videohub.data.paths import open_file
+from videohub.data.stamps import StampReader, Stamps
+from videohub.data.unsupported import unsupported
 from videohub.errors import VideoError
 
-# Headers round: the stated end of a whole file may lie this many frames after the end of its last packet.
-END_TOLERANCE = 2
-
-
-@dataclass(frozen=True)
-class VideoInfo:
-    """What the container states about the first video stream; nothing here has been checked by decoding.
-
-    `frames` is 0 and `duration` None where the container does not say (Matroska states neither, MPEG-TS no count).
-    `duration` counts ticks of `time_base`; `average_rate` is in frames per second.
-    """
-
-    frames: int
-    average_rate: Fraction
-    duration: int | None
-    time_base: Fraction
-    width: int
-    height: int
+_SLOWEST = 10  # frames per second that count where no rate is stated
+_ATTACHED_PICTURE = 0x400  # FFmpeg's AV_DISPOSITION_ATTACHED_PIC
+_STILL_CODECS = ("mjpeg", "png", "bmp", "gif", "webp", "tiff")
 
 
 @dataclass(frozen=True)
@@ -59,82 +48,160 @@ class Video:
     info: VideoInfo
     container: InputContainer
     stream: VideoStream
+    read: StampReader = field(default_factory=StampReader)
 
     def frames(self) -> Iterator[DecodedFrame]:
-        """Decode from the start and yield each frame, in decoding order.
+        """Decode from the start and yield each frame, in decoding order; see `pictures`.
+
+        Raises: VideoError as `pictures` does, or if a frame has no time stamp.
+        """
+        for position, picture in enumerate(self.pictures()):
+            if picture.pts is None:
+                raise VideoError(f"{self.path}: frame {position} has no time stamp; put it in another container")
+            yield DecodedFrame(position, picture.pts, picture)
+
+    def pictures(self) -> Iterator[av.VideoFrame]:
+        """Decode from the start and yield each picture, in decoding order, with its time stamp if it has one.
 
         A reader that has what it needs stops asking. Damage before that point is an error, never a shorter video:
         the file may be cut in the middle and the part in front still decode. Rotation tags are not applied.
 
-        Raises: VideoError if a packet cannot be decoded, if a frame has no time stamp, if no frame comes out, or if
-            the reader asks for more and the packets end more than `END_TOLERANCE` frames before the end that the header
-            states for this stream. MPEG-TS, ASF and FLV state none, so there a missing end goes unseen.
+        Raises: VideoError if a packet cannot be decoded, if no picture comes out, or if the reader asks for more and
+            the packets end more than `END_TOLERANCE` frames before the end that the header states for this stream,
+            and the file is not known to be whole. MPEG-TS, ASF and FLV state none, so there a missing end goes unseen.
         """
-        decoded, reached = 0, 0
+        decoded = 0
         try:
             for packet in self.container.demux(self.stream):
-                begins = packet.pts if packet.pts is not None else packet.dts
-                if begins is not None:
-                    reached = max(reached, begins + (packet.duration or 0))
+                self.read.take(packet)
                 for picture in packet.decode():
-                    if picture.pts is None:
-                        raise VideoError(f"{self.path}: frame {decoded} has no time stamp; put it in another container")
-                    yield DecodedFrame(decoded, picture.pts, picture)
+                    self.read.show(picture.pts)
+                    yield picture
                     decoded += 1
         except av.FFmpegError as error:
+            if lack := unsupported(self.path, error, decoded):
+                raise VideoError(f"{self.path}: {lack}") from error
             raise VideoError(f"{self.path}: damaged after {decoded} decoded frames: {error.strerror}") from error
         except OSError as error:  # of the disk; FFmpeg hands it through
             raise VideoError(f"{self.path}: cannot be read after {decoded} frames: {error.strerror}") from error
         if not decoded:
             raise VideoError(f"{self.path}: the video stream holds no pictures")
-        self._check_end(float(reached * self.info.time_base))
+        self._check_end(float(self.read.end * self.info.time_base))
+
+    def stamps(self) -> Stamps:
+        """Return what the time stamps of all packets say; those that were not decoded are only looked at.
+
+        Damage is no error here. What the packets behind it would say is not known, so the stamps are not `complete`.
+        """
+        complete = True
+        try:
+            for packet in self.container.demux(self.stream):
+                self.read.take(packet)
+        except (av.FFmpegError, OSError):
+            complete = False
+        return replace(self.read.stamps(), complete=complete and ending(self.path) != "cut")
 
     def _check_end(self, reached: float) -> None:
-        """Refuse a file whose packets stop clearly before the end that its header states, in seconds."""
-        stated = _stated_end(self.stream)
-        if stated is not None and reached + END_TOLERANCE / float(self.info.average_rate) < stated:
-            raise VideoError(
-                f"{self.path}: cut short: the header states {stated:.2f} s, the pictures end at {reached:.2f} s"
-            )
+        """Refuse a file whose packets stop clearly before the end that its header states, in seconds.
+
+        Where the file is whole, or the length of all of it agrees, the header is wrong and nothing is missing.
+        """
+        stated, tolerance = _stated_end(self.stream), float(END_TOLERANCE / (self.info.rate or _SLOWEST))
+        if stated is None or reached + tolerance >= stated:
+            return
+        whole = self.info.file_seconds if not self.info.frames else None
+        if ending(self.path) == "whole" or (whole is not None and reached + tolerance >= whole):
+            return
+        raise VideoError(
+            f"{self.path}: cut short: the header states {stated:.2f} s, the pictures end at {reached:.2f} s"
+        )
+
+
+Chooser = Callable[[list[VideoStream]], "VideoStream | None"]
+
+
+def first_true(streams: list[VideoStream]) -> VideoStream | None:
+    """Choose the first video stream that is no cover picture."""
+    return next((stream for stream in streams if not is_cover(stream)), None)
+
+
+def very_first(streams: list[VideoStream]) -> VideoStream | None:
+    """Choose the first video stream, whatever it is."""
+    return streams[0] if streams else None
+
+
+def is_cover(stream: VideoStream) -> bool:
+    """Return whether a stream is a picture that belongs to the file and not to the video.
+
+    Before PyAV 15 nothing states that; such streams have neither a rate nor a count, and a still image's codec.
+    """
+    disposition = getattr(stream, "disposition", None)
+    if disposition is not None:
+        return bool(int(disposition) & _ATTACHED_PICTURE)
+    return not stream.average_rate and not stream.frames and stream.codec_context.name in _STILL_CODECS
 
 
 @contextmanager
-def open_video(path: str | Path) -> Iterator[Video]:
+def open_video(path: str | Path, choose: Chooser = first_true) -> Iterator[Video]:
     """Open a file for one pass of decoding and close it at the end of the `with` block, whatever happens.
 
+    Args:
+        path: The file.
+        choose: Which of its video streams.
     Raises: UsageError if it is no file: absent, a folder, a pipe, or may not be read; VideoError if it is empty, not a
-        video, has no video stream, states no frame rate, or is an AVI that was cut short.
+        video, has no video stream, holds what this FFmpeg cannot decode, or is an AVI that was cut short.
     """
     file = Path(path)
     with open_file(file, "video") as opened, open_container(opened, file) as container:
-        stream = _first_video_stream(container, file)
+        stream = _chosen_stream(container, file, choose)
         stream.thread_count = 1  # more threads take a third more of the processor; others decode at the same time
         yield Video(path=file, info=_info(container, stream, file), container=container, stream=stream)
 
 
-def _first_video_stream(container: InputContainer, file: Path) -> VideoStream:
+def _chosen_stream(container: InputContainer, file: Path, choose: Chooser) -> VideoStream:
     """Return the stream to decode; audio and further video streams are ignored."""
-    if not container.streams.video:
+    stream = choose(list(container.streams.video))
+    if stream is None:
         kinds = ", ".join(sorted({stream.type for stream in container.streams})) or "none"
-        raise VideoError(f"{file}: no video stream (streams found: {kinds})")
-    return container.streams.video[0]
+        covers = "; video is a cover picture alone" if container.streams.video else ""
+        raise VideoError(f"{file}: no video stream (streams found: {kinds}{covers})")
+    if stream.codec_context is None:
+        raise VideoError(f"{file}: this FFmpeg has no decoder for its pictures; convert it")
+    return stream
 
 
 def _info(container: InputContainer, stream: VideoStream, file: Path) -> VideoInfo:
     """Collect what the header states."""
-    if not stream.average_rate or not stream.time_base:
-        raise VideoError(f"{file}: the video stream holds no pictures, or its container states no frame rate")
+    if not stream.time_base:
+        raise VideoError(f"{file}: the video stream holds no pictures: its container states no unit of time")
     # FFmpeg measures a cut AVI by what is left of it but keeps the header's count: every window would be misplaced.
-    if container.format.name == "avi" and stream.duration and stream.frames > stream.duration + END_TOLERANCE:
+    if (
+        container.format.name == "avi"
+        and stream.duration
+        and stream.frames > stream.duration + END_TOLERANCE
+        and ending(file) != "whole"
+    ):
         raise VideoError(f"{file}: cut short: its header counts {stream.frames} frames, {stream.duration} are left")
     return VideoInfo(
         frames=stream.frames,
-        average_rate=Fraction(stream.average_rate),
+        average_rate=_fraction(stream.average_rate),
         duration=stream.duration,
         time_base=Fraction(stream.time_base),
         width=stream.width,
         height=stream.height,
+        guessed_rate=_fraction(stream.guessed_rate),
+        start=stream.start_time,
+        tag_seconds=_tagged_length(stream),
+        file_seconds=None if container.duration is None else container.duration / 1_000_000,
+        cover=is_cover(stream),
+        cover_first=is_cover(container.streams.video[0]),
+        reordered=container.format.name == "avi" and bool(stream.codec_context.has_b_frames),
     )
+
+
+def _fraction(rate: Fraction | None) -> Fraction | None:
+    """Return a rate as PyAV gives it; some versions say 0 where there is none."""
+    return Fraction(rate) if rate else None
 
 
 def _stated_end(stream: VideoStream) -> float | None:
@@ -145,6 +212,11 @@ def _stated_end(stream: VideoStream) -> float | None:
     """
     if stream.frames and stream.duration is not None and stream.time_base is not None:
         return float(stream.duration * stream.time_base)
+    return _tagged_length(stream)
+
+
+def _tagged_length(stream: VideoStream) -> float | None:
+    """Return the length that a tag states, in seconds."""
     tag = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", stream.metadata.get("DURATION", ""))
     if tag is None:
         return None

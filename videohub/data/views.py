@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from videohub.data.contradictions import Contradiction
 from videohub.data.crops import crop_offsets
-from videohub.data.decoded import Decoded, decode
+from videohub.data.decoded import Decoded, decode, decode_content
 from videohub.data.pixels import prepare
 from videohub.data.recipes import Recipe
 from videohub.data.samples import ImageFile, VideoFile
@@ -36,6 +37,7 @@ class Views:
     pts: Tensor  # (clips, T) int64: time stamps, in ticks of the stream
     decode_positions: Tensor  # (clips, T) int64: which frame out of the decoder it was, from 0
     boxes: Tensor | None = None  # (K, 4) float32: x1, y1, x2, y2 in pixels of the view; AVA alone
+    contradictions: tuple[Contradiction, ...] = ()  # of the video's header and its content
 
     def __len__(self) -> int:
         """Return the number of views, clips x crops."""
@@ -70,7 +72,10 @@ class Views:
 
 
 def read_views(video_path: str | Path, protocol: Protocol, clip: Clip) -> Views:
-    """Read a video (or an image, where the protocol says so) into the views of its test.
+    """Read a video (or an image, where the protocol says so) into the views of its test, as the original reads it.
+
+    Where the header of a video contradicts its content, the original believes it, and so does this: published numbers
+    were made so. `read_content_views` follows the content.
 
     Args:
         video_path: The file.
@@ -80,13 +85,24 @@ def read_views(video_path: str | Path, protocol: Protocol, clip: Clip) -> Views:
     `segments` sampling (Something-Something) that crop is the left or top one; elsewhere it is the centre.
 
     Raises: UsageError if the file is missing or the protocol needs more than one file, as AVA's does; VideoError if
-        the file is empty, damaged, cut short or without pictures. A view is never made from a part of its frames.
+        the file is empty, damaged, cut short or without pictures, or the original refuses its header. A view is never
+        made from a part of its frames.
     Source: the reference test protocols; the order is /255, mean, std, resize, crop, in float32 throughout. For
         images it is /255, resize, mean, std, crop.
     """
-    file = Path(video_path)
-    source = ImageFile(file) if protocol.decoder == "image" else VideoFile(file)
-    return views_of(decode(source, protocol, clip), protocol)
+    return views_of(decode(_source(Path(video_path), protocol), protocol, clip), protocol)
+
+
+def read_content_views(video_path: str | Path, protocol: Protocol, clip: Clip) -> Views:
+    """Read a video (or an image) into the views of a test, as its content has it; see `read_content`.
+
+    Args and Raises: as `read_views`; no header is refused.
+    """
+    return views_of(decode_content(_source(Path(video_path), protocol), protocol, clip), protocol)
+
+
+def _source(file: Path, protocol: Protocol) -> ImageFile | VideoFile:
+    return ImageFile(file) if protocol.decoder == "image" else VideoFile(file)
 
 
 def views_of(decoded: Decoded, protocol: Protocol, device: torch.device | str = "cpu") -> Views:
@@ -115,6 +131,7 @@ def _views(decoded: Decoded, frames: Tensor, protocol: Protocol) -> Views:
         pts=torch.from_numpy(decoded.pts),
         decode_positions=torch.from_numpy(decoded.decode_positions),
         boxes=None if decoded.boxes is None else torch.from_numpy(decoded.boxes).to(frames.device),
+        contradictions=decoded.contradictions,
     )
 
 

@@ -23,7 +23,7 @@ from videohub.preflight.findings import Check, Finding, counted, spread, verdict
 from videohub.preflight.index import Index
 from videohub.preflight.label_order import compare_folders, count_classes, judge_classes, judge_folders
 from videohub.preflight.moments import judge_moments, moments
-from videohub.preflight.remarks import judge_files
+from videohub.preflight.remarks import judge_files, refused
 from videohub.preflight.targets import Target, targets
 from videohub.preflight.telling import Seen
 from videohub.registry.schema import Record
@@ -113,7 +113,11 @@ def check_samples(
 
     classes, folders, ava = count_classes(data_set, wanted.classes), compare_folders(samples, names), moments(data_set)
     missing = _samples_of(one for one in seen if one.target.missing)
-    unreadable = _samples_of(one for one in seen if one.probe and (one.probe.problem or one.probe.damage))
+    unreadable = _samples_of(
+        one
+        for one in seen
+        if one.probe and (one.probe.problem or one.probe.damage or refused(one.probe, record.protocol))
+    )
     usable = len(samples) - missing - unreadable
     averaged = record.protocol.metric != "topk"
     findings = [

@@ -13,7 +13,7 @@ from videohub.files import written_whole
 from videohub.preflight.looking import Probe
 from videohub.preflight.targets import Stamp, Target
 
-_FORMAT = "videohub index 1"
+_FORMAT = "videohub index 2"
 
 
 class Entry(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):

@@ -5,19 +5,17 @@ This runs in a process of its own (`processes.py`), for a decoder may crash or n
 
 from __future__ import annotations
 
-import math
 import os
-import struct
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from videohub.data.contradictions import Contradiction, contradictions
+from videohub.data.header import END_TOLERANCE, refusal
 from videohub.errors import VideoError, VideohubError
 
 if TYPE_CHECKING:
-    from av import VideoFrame
-
     from videohub.data.video import Video
 
 _EVEN = 0.02  # the two frame rates that a container states may differ by this share in a video of even rate
@@ -44,7 +42,8 @@ class Probe(msgspec.Struct, frozen=True, omit_defaults=True):
     fps: float = 0.0
     seconds: float = 0.0
     uneven: bool = False  # the distance between frames varies
-    rotation: int = 0  # degrees, clockwise, that a player would turn the picture by
+    contradictions: tuple[Contradiction, ...] = ()  # of its header and its content; where not deep, those of the header
+    refusal: str | None = None  # why the original's reader of video files does not take it
     patched: int = 0  # frames, of those decoded, whose damage the decoder covered up
     absent: int = 0  # images of a list that are not there
     unlike: int = 0  # images of a list, of those opened, that have another size than the first
@@ -82,17 +81,18 @@ def _look_at_video(path: Path, deep: bool) -> Probe:
 
     Where a container states no length at all, counting is the only way to tell it.
     """
-    from videohub.data.video import open_video
+    from videohub.data.orientation import UPRIGHT, orientation
+    from videohub.data.video import open_video, very_first
 
     with open_video(path) as video:
         stated = _seconds(video)
         deep = deep or not (video.info.frames or stated)
-        count, patched, size, rotation, damage = 0, 0, (0, 0), 0, None
+        count, patched, size, turned, damage = 0, 0, (0, 0), UPRIGHT, None
         try:
             for frame in video.frames():
                 now = (frame.picture.width, frame.picture.height)
                 if not count:
-                    size, rotation = now, _rotation(frame.picture)
+                    size, turned = now, orientation(frame.picture)
                 elif now != size:
                     damage = f"its size changes from {size[0]} x {size[1]} to {now[0]} x {now[1]} at frame {count}"
                     break
@@ -104,32 +104,27 @@ def _look_at_video(path: Path, deep: bool) -> Probe:
             if not count:
                 raise
             damage = _reason(error, path)
+        found = contradictions(video.info, video.stamps() if deep else None, turned)
         if not deep:
             damage = _missing_end(video)
         whole = deep and damage is None
+        refused = refusal(video.info)
+        if video.info.cover_first:
+            with open_video(path, very_first) as cover:
+                refused = refusal(cover.info)
         return Probe(
             damage=damage,
             width=size[0],
             height=size[1],
             frames=count if whole else video.info.frames,
-            fps=float(video.info.average_rate),
-            seconds=stated or (count / float(video.info.average_rate) if whole else 0.0),
+            fps=float(video.info.rate or 0),
+            seconds=stated or (count / float(video.info.rate) if whole and video.info.rate else 0.0),
             uneven=_is_uneven(video),
-            rotation=rotation,
+            contradictions=found,
+            refusal=refused,
             patched=patched,
             deep=deep,
         )
-
-
-def _rotation(picture: VideoFrame) -> int:
-    """Return by how many degrees, clockwise, a player would turn a picture; the tag is a matrix of nine numbers."""
-    from av.sidedata.sidedata import SideData
-
-    matrix = picture.side_data.get("DISPLAYMATRIX")
-    if not isinstance(matrix, SideData):
-        return 0
-    cosine, sine = struct.unpack_from("=2i", bytes(matrix))
-    return round(math.degrees(math.atan2(sine, cosine)))
 
 
 def _seconds(video: Video) -> float:
@@ -146,7 +141,7 @@ def _missing_end(video: Video) -> str | None:
     """
     import av
 
-    from videohub.data.video import END_TOLERANCE
+    from videohub.data.container_end import ending
 
     info, reached, found = video.info, 0, False
     if not info.frames or info.duration is None:
@@ -162,15 +157,15 @@ def _missing_end(video: Video) -> str | None:
                 reached, found = max(reached, begins + (packet.duration or 0)), True
     except av.FFmpegError as error:
         return f"damaged near its end: {error.strerror}"
-    ticks = END_TOLERANCE / info.average_rate / info.time_base
-    if found and reached + ticks >= info.duration:
+    ticks = END_TOLERANCE / (info.rate or 10) / info.time_base
+    if (found and reached + ticks >= info.duration) or ending(video.path) == "whole":
         return None
     return f"cut short: the header states {float(info.duration * info.time_base):.2f} s, whose end is not in the file"
 
 
 def _is_uneven(video: Video) -> bool:
     """Tell whether frames come at a varying distance: then the average rate is not the one that most frames keep."""
-    average, base = float(video.info.average_rate), float(video.stream.base_rate or 0)
+    average, base = float(video.info.rate or 0), float(video.stream.base_rate or 0)
     if not base or abs(base - 2 * average) < _EVEN * average:  # twice: the two fields of interlaced frames
         return False
     return abs(base - average) > _EVEN * average

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 
+from videohub.data.contradictions import KINDS, Kind
 from videohub.data.samples import Sample
 from videohub.preflight.expected import Expected
 from videohub.preflight.findings import Finding, counted
@@ -13,6 +14,11 @@ from videohub.preflight.targets import Target
 from videohub.preflight.telling import Said, Seen, Telling
 from videohub.registry.schema import Protocol
 
+# Uneven and turned videos have words of their own.
+_HEADER_KINDS = [kind for kind in KINDS if kind not in ("turned picture", "uneven time stamps")]
+_CONTRADICTED = (
+    "have a header that contradicts their content; verify reads them as the original does, predict as they are"
+)
 _NEAR = 2  # pixels that a short side may be off: some tools round to even or to blocks
 _USUAL_RATES = (10, 61)  # frames per second of videos that people film; 60 and a little
 _SAME_RATE = 0.02  # share by which a rate may be off: 23.976 is 24, and averages of short videos waver
@@ -37,15 +43,31 @@ def judge_files(
     telling = Telling(samples)
     good = [one for one in seen if one.probe and not one.probe.problem]
     rules = [*_pictures(good, wanted, protocol), *_lengths(wanted, protocol), *_rates(wanted, protocol)]
+    read = [one for one in good if one.probe and not refused(one.probe, protocol)]
     findings = [
         telling.missing(seen),
-        telling.every("unreadable", seen, lambda probe: probe.problem, "cannot be read"),
+        telling.every("unreadable", seen, lambda probe: probe.problem or refused(probe, protocol), "cannot be read"),
         telling.every("damaged", good, lambda probe: probe.damage, "are damaged further on"),
         telling.every("frames missing", good, _absent, "lack images that their list names"),
+        *(telling.every(kind, read, _contradicted(kind), _CONTRADICTED) for kind in _HEADER_KINDS),
         *(telling.some(kind, good, said, text) for kind, said, text in rules),
         telling.copies(groups),
     ]
     return [finding for finding in findings if finding]
+
+
+def refused(probe: Probe, protocol: Protocol) -> str | None:
+    """Return why a video will count as failed although it decodes: the original's reader does not take its header."""
+    return f"the original's reader refuses it: {probe.refusal}" if probe.refusal and _reads_files(protocol) else None
+
+
+def _reads_files(protocol: Protocol) -> bool:
+    return protocol.decoder == "pts_window"
+
+
+def _contradicted(kind: Kind) -> Said:
+    """Return what tells in which figures a video's header contradicts its content in one kind."""
+    return lambda probe: next((one.detail for one in probe.contradictions if one.kind == kind), None)
 
 
 def too_short(probe: Probe, wanted: Expected, protocol: Protocol) -> str | None:
@@ -91,8 +113,8 @@ def _pictures(good: Sequence[Seen], wanted: Expected, protocol: Protocol) -> Ite
         )
     yield (
         "rotated",
-        lambda probe: f"{probe.rotation} degrees" if probe.rotation else None,
-        "carry a rotation tag, which is not applied here nor in the original: the network sees them lying",
+        _contradicted("turned picture"),
+        "carry a rotation tag, which verify does not apply, as the original does not: the network sees them lying",
     )
     yield (
         "covered up",
@@ -138,12 +160,12 @@ def _rates(wanted: Expected, protocol: Protocol) -> Iterator[_Rule]:
     else:
         yield (
             "unusual frame rate",
-            lambda probe: rate(probe, not low <= probe.fps <= high),
+            lambda probe: rate(probe, not low <= probe.fps <= high and not _contradicted("frame rate")(probe)),
             f"state fewer than {low} or more than {high - 1} frames a second",
         )
     yield (
         "uneven frame rate",
-        lambda probe: rate(probe, probe.uneven),
+        lambda probe: rate(probe, probe.uneven or _contradicted("uneven time stamps")(probe) is not None),
         "have frames at varying distances; clips are placed by the average",
     )
 

@@ -1,0 +1,143 @@
+"""Videos whose header and content disagree: two readings of each, and the kind by its name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import torch
+
+from tests.data.barcode import number, picture, write
+from tests.data.contradicted_videos import KEPT, VIDEOS, turned
+from tests.data.sample_videos import protocol
+from videohub.data.contradictions import contradictions
+from videohub.data.video import open_video
+from videohub.data.views import Views, read_content_views, read_views
+from videohub.errors import VideoError
+from videohub.registry.schema import Clip
+
+TEN_CLIPS, CLIP = protocol(clips=10), Clip(frames=32, sampling_rate=2)
+
+
+def clip_of(views: Views, clip: int) -> list[int]:
+    """Return the numbers in the pictures of a clip."""
+    return [number(views.frames[row].permute(1, 2, 0).numpy()) for row in views.positions[clip].tolist()]
+
+
+def ends(views: Views) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return the first and the last frame of the first and the last clip."""
+    first, last = clip_of(views, 0), clip_of(views, 9)
+    return (first[0], first[-1]), (last[0], last[-1])
+
+
+def as_the_original(path: Path, clip: int) -> list[int]:
+    """Return the frames of a clip as the reference decoder is described: seek, keep a window, sort it, sample it."""
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        span = 64 / 30 * float(stream.average_rate)
+        first, last = 0.0, float("inf")
+        if stream.duration is not None:
+            start = max(stream.frames - span, 0) * clip / 10
+            tick = stream.duration / stream.frames
+            first, last = int(start * tick), int((start + span - 1) * tick)
+        container.seek(max(int(first) - 1024, 0), stream=stream)
+        kept = {}
+        for frame in container.decode(stream):
+            if frame.pts >= first:
+                kept[frame.pts] = frame
+            if frame.pts > last:
+                break
+    frames = [kept[pts] for pts in sorted(kept)]
+    begin = max(len(frames) - span, 0) * clip / 10 if last == float("inf") else 0
+    points = torch.linspace(begin, begin + span - 1, 32).clamp(0, len(frames) - 1).long().tolist()
+    return [number(frames[point].to_ndarray(format="rgb24")) for point in points]
+
+
+@pytest.mark.parametrize("name", VIDEOS)
+def test_the_content_of_a_video_is_what_decodes_at_the_times_its_stamps_tell(tmp_path, name):
+    video = VIDEOS[name]
+    assert ends(read_content_views(video.write(tmp_path), TEN_CLIPS, CLIP)) == video.content
+
+
+@pytest.mark.parametrize("name", VIDEOS)
+def test_the_original_believes_the_header_or_refuses_it(tmp_path, name):
+    video = VIDEOS[name]
+    path = video.write(tmp_path)
+    if isinstance(video.original, str):
+        with pytest.raises(VideoError, match=video.original):
+            read_views(path, TEN_CLIPS, CLIP)
+    else:
+        assert ends(read_views(path, TEN_CLIPS, CLIP)) == video.original
+
+
+@pytest.mark.parametrize("name", [name for name, video in VIDEOS.items() if not isinstance(video.original, str)])
+def test_one_pass_chooses_the_frames_that_the_original_seeks(tmp_path, name):
+    path = VIDEOS[name].write(tmp_path)
+    views = read_views(path, TEN_CLIPS, CLIP)
+    assert [clip_of(views, clip) for clip in (0, 4, 9)] == [as_the_original(path, clip) for clip in (0, 4, 9)]
+
+
+def test_an_avi_whose_frames_are_stored_out_of_order_is_read_in_the_decoders_order(tmp_path):
+    path = write(tmp_path / "b_frames.avi", b_frames=2)
+    content, original = read_content_views(path, TEN_CLIPS, CLIP), read_views(path, TEN_CLIPS, CLIP)
+    assert clip_of(content, 0) == [*range(0, 62, 2), 63]
+    assert clip_of(original, 0) == as_the_original(path, 0) != sorted(clip_of(original, 0))
+    assert "frames out of order" in {one.kind for one in original.contradictions}
+
+
+@pytest.mark.parametrize("name", VIDEOS)
+def test_each_kind_is_named(tmp_path, name):
+    video = VIDEOS[name]
+    views = read_content_views(video.write(tmp_path), TEN_CLIPS, CLIP)
+    assert {one.kind for one in views.contradictions} == video.kinds
+
+
+@pytest.mark.parametrize("name", ["first fragment", "duration of 0", "late", "clock rate", "cover first",
+                                  "no average rate", "stale tag", "fragments alone"])  # fmt: skip
+def test_the_header_alone_tells_these_kinds(tmp_path, name):
+    with open_video(VIDEOS[name].write(tmp_path)) as video:
+        assert {one.kind for one in contradictions(video.info)} == VIDEOS[name].kinds
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mov", "mkv"])
+@pytest.mark.parametrize("b_frames", [0, 2])
+def test_a_video_without_contradictions_has_one_reading(tmp_path, suffix, b_frames):
+    path = write(tmp_path / f"plain.{suffix}", b_frames=b_frames)
+    original, content = read_views(path, TEN_CLIPS, CLIP), read_content_views(path, TEN_CLIPS, CLIP)
+    assert (original.contradictions, content.contradictions) == ((), ())
+    assert torch.equal(original.decode_positions, content.decode_positions)
+
+
+def test_real_videos_have_no_contradictions(media):
+    for name in ("demo.mp4", "nasa_13013.mp4"):
+        with open_video(media / name) as video:
+            assert contradictions(video.info, video.stamps()) == ()
+
+
+@pytest.mark.parametrize(
+    ("matrix", "words", "made"),
+    [
+        ((0, 1, -1, 0), "90 degrees", lambda pixels: np.rot90(pixels, -1)),
+        ((-1, 0, 0, -1), "180 degrees", lambda pixels: np.rot90(pixels, 2)),
+        ((0, -1, 1, 0), "270 degrees", lambda pixels: np.rot90(pixels)),
+        ((-1, 0, 0, 1), "mirrored, left and right", np.fliplr),
+        ((1, 0, 0, -1), "mirrored, top and bottom", np.flipud),
+        ((0, 1, 1, 0), "mirrored and 90 degrees", lambda pixels: pixels.transpose(1, 0, 2)),
+    ],
+)
+def test_pictures_are_turned_upright_in_the_content_and_not_in_the_original(tmp_path, matrix, words, made):
+    path, whole = turned(tmp_path, matrix), protocol(clips=2, crop=None, short_side=64)
+    content, original = (read(path, whole, CLIP) for read in (read_content_views, read_views))
+    assert [str(one) for one in content.contradictions] == [f"turned picture: {words}"] == [
+        str(one) for one in original.contradictions
+    ]  # fmt: skip
+    as_stored = original.frames[0].permute(1, 2, 0).numpy()
+    assert np.abs(as_stored - picture(0) / 255).max() < 0.15  # within what the codec loses
+    assert np.array_equal(content.frames[0].permute(1, 2, 0).numpy(), made(as_stored))
+
+
+def test_a_format_that_this_ffmpeg_lacks_is_not_called_damaged():
+    with pytest.raises(VideoError, match=r"animated\.webp: this FFmpeg cannot read animated WebP; convert it$"):
+        read_content_views(KEPT / "animated.webp", TEN_CLIPS, CLIP)

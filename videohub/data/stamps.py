@@ -1,0 +1,124 @@
+"""What the packets of a video stream say about it: how many pictures, when, and whether their stamps make sense."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Protocol
+
+EVEN_WITHIN = 2  # steps
+
+
+class Packet(Protocol):
+    """The part of a demuxed packet that tells about time."""
+
+    pts: int | None
+    dts: int | None
+    duration: int | None
+    size: int
+
+    @property
+    def is_discard(self) -> bool:
+        """Whether an edit list takes this picture away."""
+
+
+@dataclass(frozen=True)
+class Stamps:
+    """What a stream's own time stamps say; times are ticks of its time base, None where no packet has a stamp."""
+
+    count: int = 0  # pictures
+    cut_away: int = 0  # further pictures, which an edit list takes away
+    unstamped: int = 0  # pictures without any time stamp
+    repeated: int = 0  # pictures with the time stamp of another one
+    backward: int = 0  # places where time begins again
+    shuffled: int = 0  # pictures that came out of the decoder behind one with a later time stamp
+    first: int | None = None  # the earliest time stamp
+    last: int | None = None  # the latest one
+    end: int | None = None  # where the latest picture ends
+    step: Fraction | None = None  # mean distance of one picture to the next, in ticks; None for fewer than two
+    uneven: bool = False  # some picture lies more than `EVEN_WITHIN` steps from where even distances would have it
+    complete: bool = True  # all of the file was looked at, and nothing is missing
+
+    @property
+    def ordered(self) -> bool:
+        """Whether the stamps tell which picture comes after which."""
+        return not (self.unstamped or self.repeated or self.backward)
+
+
+class StampReader:
+    """Collects the stamps of a stream, packet by packet, as they come out of the container."""
+
+    def __init__(self) -> None:
+        self._seen: set[int] = set()
+        self._count = self._cut_away = self._unstamped = self._repeated = self._backward = 0
+        self._end: int | None = None
+        self._before: int | None = None  # the decoding stamp of the last packet
+        self._shown: int | None = None  # the stamp of the last picture
+        self._shuffled = 0
+        self._forward = self._steps = 0  # ticks that they went on by, and in how many steps
+
+    @property
+    def end(self) -> int:
+        """Return where the latest picture so far ends, in ticks; 0 before there is any."""
+        return self._end or 0
+
+    def take(self, packet: Packet) -> None:
+        """Look at one packet; those without content announce the end of the stream and say nothing."""
+        if not packet.size:
+            return
+        shown = packet.pts if packet.pts is not None else packet.dts
+        if shown is not None:
+            self._end = max(shown + (packet.duration or 0), shown if self._end is None else self._end)
+        if packet.is_discard:
+            self._cut_away += 1
+            return
+        self._count += 1
+        if shown is None:
+            self._unstamped += 1
+            return
+        self._repeated += shown in self._seen
+        self._seen.add(shown)
+        if (decoded := packet.dts) is None:
+            return
+        if self._before is not None:
+            if decoded < self._before:
+                self._backward += 1
+            else:
+                self._forward, self._steps = self._forward + decoded - self._before, self._steps + 1
+        self._before = decoded
+
+    def show(self, pts: int | None) -> None:
+        """Look at the stamp of a picture as it comes out of the decoder, which knows the order of pictures."""
+        if pts is not None:
+            self._shuffled += self._shown is not None and pts < self._shown
+            self._shown = pts
+
+    def stamps(self) -> Stamps:
+        """Return what all packets so far come to."""
+        first, last = (min(self._seen), max(self._seen)) if self._seen else (None, None)
+        step = None
+        if not self._backward and first is not None and last is not None and self._count > 1:
+            step = Fraction(last - first, self._count - 1)
+        elif self._steps:
+            step = Fraction(self._forward, self._steps)
+        return Stamps(
+            count=self._count,
+            cut_away=self._cut_away,
+            unstamped=self._unstamped,
+            repeated=self._repeated,
+            backward=self._backward,
+            shuffled=self._shuffled,
+            first=first,
+            last=last,
+            end=self._end,
+            step=step or None,
+            uneven=bool(step) and not (self._backward or self._repeated or self._unstamped) and self._is_uneven(),
+        )
+
+    def _is_uneven(self) -> bool:
+        """Return whether even distances between the first and the last picture would misplace some in between."""
+        times = sorted(self._seen)
+        length, steps = times[-1] - times[0], len(times) - 1
+        return any(
+            abs((time - times[0]) * steps - number * length) > EVEN_WITHIN * length for number, time in enumerate(times)
+        )
