@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from videohub.benchmark import views
     from videohub.building import build
     from videohub.loading import inflate, load
+    from videohub.models import VideoModel
     from videohub.models.inference_form import optimize
     from videohub.prediction import Prediction, predict
     from videohub.registry import list_models, record
@@ -25,6 +26,7 @@ __all__ = [
     "Prediction",
     "Report",
     "Speed",
+    "VideoModel",
     "build",
     "evaluate",
     "fetch",
@@ -45,6 +47,7 @@ _HOME = {
     "Prediction": "videohub.prediction",
     "Report": "videohub.reporting.report",
     "Speed": "videohub.timing",
+    "VideoModel": "videohub.models",
     "build": "videohub.building",
     "evaluate": "videohub.verification.evaluating",
     "fetch": "videohub.weights",

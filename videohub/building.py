@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import msgspec
 import torch
-from torch import nn
 
 from videohub import models, registry
 from videohub.errors import UsageError
+from videohub.models import VideoModel
 from videohub.registry.schema import Record
 
 
-def build(name: str | Record, *, num_classes: int | None = None) -> nn.Module:
-    """Return the network of a record with random weights, in evaluation mode.
+def build(name: str | Record, *, num_classes: int | None = None) -> VideoModel:
+    """Return the network of a record with random float32 weights, in evaluation mode.
 
     Args:
         name: A record, its id or its upstream name.
@@ -25,10 +25,11 @@ def build(name: str | Record, *, num_classes: int | None = None) -> nn.Module:
     arguments = msgspec.to_builtins(record.model)
     if num_classes is not None:
         arguments["num_classes"] = num_classes
-    return models.build(**arguments, frames=record.clip.frames, activation=record.protocol.activation)
+    model = models.build(**arguments, frames=record.clip.frames, activation=record.protocol.activation)
+    return model.float()  # whatever torch's default type is: published weights are
 
 
-def build_empty(record: Record) -> nn.Module:
+def build_empty(record: Record) -> VideoModel:
     """Return the network of a record without memory for its weights: on the meta device."""
     with torch.device("meta"):
         return build(record)

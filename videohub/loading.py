@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING
 from videohub import registry
 from videohub.building import build, build_empty
 from videohub.convert import kept_weights
-from videohub.errors import DeviceError, UsageError
+from videohub.devices import usable
 from videohub.log import log
 from videohub.registry.schema import Record
 from videohub.weights import fetch
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor, nn
+
+    from videohub.models import VideoModel
 
 
 def load(
@@ -23,33 +26,33 @@ def load(
     *,
     checkpoint: str | Path | None = None,
     num_classes: int | None = None,
-    device: str = "cpu",
-) -> nn.Module:
+    device: str | torch.device = "cpu",
+) -> VideoModel:
     """Return the network of a record with its published weights, in evaluation mode.
 
     Args:
         name: A record, its id or its upstream name.
         checkpoint: A local copy of the published file (or of converted weights), instead of the record's URL.
         num_classes: Replace the classifier by a new one of this size, to be trained; one line says which tensors.
-        device: Where to put it, such as "cpu" or "cuda:0".
+        device: Where to put it, such as "cpu", "cuda:0" or a torch.device.
     Raises: UnavailableError, DownloadError, FormatError, ConversionError, DeviceError.
     """
     record = registry.record(name)
-    device = usable(device)
+    where = usable(device)
     weights = fetch(record, checkpoint=checkpoint)
     if num_classes is None or num_classes == record.model.num_classes:
-        return from_weights(record, weights).to(device)
-    return with_new_classifier(record, weights, num_classes).to(device)
+        return from_weights(record, weights).to(where)
+    return with_new_classifier(record, weights, num_classes).to(where)
 
 
-def from_weights(record: Record, weights: Path) -> nn.Module:
+def from_weights(record: Record, weights: Path) -> VideoModel:
     """Return the network of a record with the converted weights that `fetch` returned."""
     model = build_empty(record)
     model.load_state_dict(kept_weights.tensors(weights), strict=True, assign=True)
     return _of(model, record)
 
 
-def with_new_classifier(record: Record, weights: Path, num_classes: int) -> nn.Module:
+def with_new_classifier(record: Record, weights: Path, num_classes: int) -> VideoModel:
     """Return the network of a record with converted weights and a new classifier; one line says what is new."""
     state = {
         key: tensor for key, tensor in kept_weights.tensors(weights).items() if not key.startswith("head.projection.")
@@ -65,7 +68,7 @@ def inflate(
     image: str | Record = "resnet_r50_in1k",
     checkpoint: str | Path | None = None,
     num_classes: int | None = None,
-) -> nn.Module:
+) -> VideoModel:
     """Return the video network of a record, started from the weights of an image network.
 
     Args:
@@ -85,24 +88,6 @@ def inflate(
     return _of(model, record)
 
 
-def usable(device: str) -> str:
-    """Return the name of a device that this machine has.
-
-    Raises: UsageError if nothing is called so; DeviceError if this machine has none.
-    """
-    import torch
-
-    try:
-        wanted = torch.device(device)
-    except RuntimeError as error:
-        raise UsageError(f"device: found {device!r}, expected a name such as cpu, cuda or cuda:1") from error
-    if wanted.type not in ("cpu", "cuda"):
-        raise DeviceError(f"device {device!r}: videohub runs on cpu and cuda")
-    if wanted.type == "cuda" and (wanted.index or 0) >= torch.cuda.device_count():
-        raise DeviceError(f"device {device!r}: this machine has {torch.cuda.device_count()} CUDA devices; use cpu")
-    return device
-
-
 def _fill(model: nn.Module, state: Mapping[str, Tensor], record: Record) -> None:
     """Load what `state` has and say in one line what stays new."""
     own = model.state_dict()
@@ -111,7 +96,7 @@ def _fill(model: nn.Module, state: Mapping[str, Tensor], record: Record) -> None
     log.warning("%s: new, to be trained: %s", record.name, ", ".join(new) or "nothing")
 
 
-def _of(model: nn.Module, record: Record) -> nn.Module:
+def _of(model: VideoModel, record: Record) -> VideoModel:
     """Let a model carry its record, which predict reads."""
-    model.record = record  # type: ignore[assignment]  # torch's stubs allow only tensors and modules
+    model.record = record
     return model

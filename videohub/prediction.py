@@ -34,7 +34,7 @@ def predict(
     *,
     topk: int = 5,
     checkpoint: str | Path | None = None,
-    device: str = "cpu",
+    device: str | torch.device = "cpu",
 ) -> list[Prediction]:
     """Return the most probable classes of a video, best first, tested with all the views of the record's protocol.
 

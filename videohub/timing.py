@@ -20,14 +20,14 @@ from videohub.benchmark.arithmetic import AUTO, Precision, arithmetic, possible
 from videohub.benchmark.batches import Batches
 from videohub.benchmark.kept_memory import kept_memory
 from videohub.data.views import Views
+from videohub.devices import usable
 from videohub.errors import UsageError
-from videohub.loading import usable
 from videohub.models.inference_form import optimize
 from videohub.registry.schema import Record
 
 _FEWEST_TURNS = 3
 _TURN_S = 0.2  # at least, so that what else happens in a turn weighs little
-_SIDE = {"cpu": 2048, "cuda": 8192}  # of the matrices: large enough that a larger product is no faster
+_SIDE = {"cpu": 2048, "cuda": 8192, "mps": 4096}  # of the matrices: large enough that a larger product is no faster
 _SAMPLES: dict[str, Literal["video", "picture", "key frame"]] = {"image": "picture"}  # by a protocol's decoder
 _UNDER = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -69,7 +69,7 @@ class Speed(msgspec.Struct, frozen=True, kw_only=True):
 def speed(
     name: str | Record,
     *,
-    device: str = "cpu",
+    device: str | torch.device = "cpu",
     precision: str = AUTO,
     batch: int | None = None,
     seconds: float = 10,
@@ -90,7 +90,7 @@ def speed(
     record = registry.record(name)
     if not 0 < seconds < math.inf:
         raise UsageError(f"seconds: found {seconds}, expected a number above 0")
-    where = torch.device(usable(device))
+    where = usable(device)
     chosen = possible(("fp16" if where.type == "cuda" else "fp32") if precision == AUTO else precision, where)
     model = optimize(building.build(record).to(where))
     batches = Batches(model, record.protocol, chosen, size=batch)
@@ -135,9 +135,9 @@ def multiply_adds(record: Record, view: Sequence[int]) -> int:
     """
     model = building.build_empty(record)
     with torch.device("meta"), FlopCounterMode(display=False) as counter, torch.inference_mode():
-        clip = torch.empty(1, *view)
+        clip = torch.empty(1, *view, dtype=torch.float32)
         if record.protocol.metric == "ava_map":
-            model(clip, torch.empty(1, 5))
+            model(clip, torch.empty(1, 5, dtype=torch.float32))
         else:
             model(clip)
     return int(counter.get_total_flops()) // 2
@@ -160,6 +160,8 @@ class _Timed:
     def _wait(self) -> None:
         if self._device.type == "cuda":
             torch.cuda.synchronize(self._device)
+        elif self._device.type == "mps":
+            torch.mps.synchronize()
 
 
 def _in_turns(score: _Timed, multiply: _Timed, seconds: float, bar: tqdm[Any]) -> tuple[list[float], list[float]]:
@@ -205,15 +207,17 @@ def _noise(record: Record, count: int, device: torch.device) -> Views:
     """Return so many views of a protocol's size, all of the same clip; people stand in the middle of it."""
     protocol, clip = record.protocol, record.clip
     size = (protocol.crop or protocol.short_side, protocol.crop or round(protocol.short_side * 4 / 3))
-    frames = torch.randn(clip.frames, 3, *size, generator=torch.Generator().manual_seed(0)).to(device)
-    if device.type == "cuda":
-        frames = frames.contiguous(memory_format=torch.channels_last)  # as they are prepared there
+    frames = torch.randn(clip.frames, 3, *size, dtype=torch.float32, generator=torch.Generator().manual_seed(0))
+    if device.type == "cuda":  # as they are prepared there
+        frames = frames.to(device, memory_format=torch.channels_last)
     rows = torch.arange(clip.frames).expand(count, -1)
     boxes = None
     if protocol.metric == "ava_map":
-        boxes = torch.tensor([[0.25, 0.25, 0.75, 0.75]]) * torch.tensor([size[1], size[0]]).repeat(2)
-        boxes = boxes.to(device)
-    return Views(frames, rows.to(device), [(0, 0)], size, pts=rows, decode_positions=rows, boxes=boxes)
+        boxes = torch.tensor([[0.25, 0.25, 0.75, 0.75]], dtype=torch.float32) * torch.tensor([size[1], size[0]]).repeat(
+            2
+        )
+        boxes = boxes.to(frames.device)
+    return Views(frames, rows.to(frames.device), [(0, 0)], size, pts=rows, decode_positions=rows, boxes=boxes)
 
 
 def _product(precision: Precision, device: torch.device) -> Callable[[int], None]:
@@ -247,7 +251,7 @@ def _imitated(dtype: torch.dtype) -> bool:
 
 
 def _told(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
 def _spread(values: Sequence[float]) -> Spread:

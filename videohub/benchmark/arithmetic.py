@@ -33,6 +33,8 @@ def possible(wanted: str, device: torch.device) -> Precision:
     if device.type == "cpu" and wanted == "fp16":
         # torch imitates it: 70 times as slow as fp32 where that was tried, without one more bit of use
         raise DeviceError("precision fp16: CPUs do not compute networks in fp16; on a CPU choose fp32 or bf16")
+    if device.type == "mps" and wanted != "fp32":
+        raise DeviceError(f"precision {wanted}: on MPS only fp32 has been compared with the CPU; choose fp32")
     if device.type == "cuda" and wanted in ("tf32", "bf16"):
         found = torch.cuda.get_device_capability(device)
         if found < _AMPERE:

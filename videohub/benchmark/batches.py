@@ -34,7 +34,7 @@ _Key = TypeVar("_Key")
 
 def at_once(shape: Sequence[int], device: torch.device) -> int:
     """Return how many views of a shape (3, T, H, W) go through a model together, by their number of values."""
-    if device.type == "cpu":
+    if device.type != "cuda":
         return min(_MOST_ON_A_CPU, max(1, _VALUES_AT_ONCE // math.prod(shape)))
     return max(1, _VALUES_AT_ONCE_ELSEWHERE // math.prod(shape))
 
@@ -72,9 +72,10 @@ def probabilities(
 
     Whatever the network computes in, the activation computes in float32.
     """
-    device = device_of(model)
+    weights = next(model.parameters())
+    device = weights.device
     with torch.inference_mode():
-        batch = batch.to(device, memory_format=torch.channels_last_3d)
+        batch = batch.to(device, weights.dtype, memory_format=torch.channels_last_3d)
         with arithmetic(precision, device):
             logits = model(batch) if boxes is None else model(batch, boxes.to(device))
         logits = logits.float()
@@ -84,6 +85,11 @@ def probabilities(
 def device_of(model: nn.Module) -> torch.device:
     """Return where a model's weights are."""
     return next(model.parameters()).device
+
+
+def prepares_on(device: torch.device) -> torch.device:
+    """Return where frames are prepared for a model on `device`: GPUs of NVIDIA do it as a CPU does, to the last bit."""
+    return device if device.type == "cuda" else torch.device("cpu")
 
 
 class Batches:
@@ -158,7 +164,7 @@ class Batches:
             del self._rows[:size]
             self._fetch()
             self._begun = begun
-            if self._device.type == "cpu":
+            if self._device.type != "cuda":
                 self._fetch()
 
     def _fetch(self) -> None:
@@ -171,7 +177,7 @@ class Batches:
         if row.shape not in self.sizes:
             if self._size is not None:
                 size = self._size
-            elif self._device.type == "cpu":
+            elif self._device.type != "cuda":
                 size = 1 if row.views.boxes is not None else at_once(row.shape, self._device)
             else:
                 size = _TRIAL
@@ -195,7 +201,12 @@ class Batches:
             raise
 
     def _begin(self, rows: list[_Row], size: int) -> _Begun:
-        batch = torch.empty((size, *rows[0].shape), device=self._device, memory_format=torch.channels_last_3d)
+        batch = torch.empty(
+            (size, *rows[0].shape),
+            dtype=torch.float32,
+            device=rows[0].views.frames.device,
+            memory_format=torch.channels_last_3d,
+        )
         for place in range(size):
             row = rows[min(place, len(rows) - 1)]  # the last one also fills what is left of a batch
             row.views.write(row.number, batch[place])

@@ -7,9 +7,7 @@ stderr; the pool hands that on and starts another.
 
 from __future__ import annotations
 
-import fcntl
 import os
-import resource
 import select
 import signal
 import socket
@@ -60,7 +58,7 @@ def own_memory() -> int:
         numbers = Path("/proc/self/statm").read_bytes().split()
     except FileNotFoundError:
         return 0  # only Linux tells; a peak, which all do, says nothing about growth
-    return (int(numbers[1]) - int(numbers[2])) * resource.getpagesize()  # resident, less what is shared
+    return (int(numbers[1]) - int(numbers[2])) * os.sysconf("SC_PAGE_SIZE")  # resident, less what is shared
 
 
 def _end_with_the_parent() -> None:
@@ -69,6 +67,8 @@ def _end_with_the_parent() -> None:
     Closed it is when the parent dies, of SIGKILL too. The signal comes from the system, so that it also ends a decoder
     that hangs in a system call or in native code.
     """
+    import fcntl  # a system without it has no decoder processes, see `processes.available`
+
     signal.signal(signal.SIGIO, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGIO])
     fcntl.fcntl(0, fcntl.F_SETOWN, os.getpid())

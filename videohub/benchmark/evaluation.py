@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from videohub.benchmark.batches import Batches, Scores, device_of
+from videohub.benchmark.batches import Batches, Scores, device_of, prepares_on
 from videohub.benchmark.decoders import Outcomes, decode_all
 from videohub.benchmark.kept_memory import kept_memory
 from videohub.benchmark.messages import Failure
@@ -159,7 +159,7 @@ def _into_views(recipes: Sequence[Recipe], device: torch.device) -> Callable[[Ou
 
     def views(outcomes: Outcomes) -> list[_Viewed | Failure]:
         own = [recipe for each, recipe in zip(outcomes, recipes, strict=True) if isinstance(each, Decoded)]
-        made = iter(views_of_shared([each for each in outcomes if isinstance(each, Decoded)], own, device))
+        made = iter(views_of_shared([each for each in outcomes if isinstance(each, Decoded)], own, prepares_on(device)))
         return [each if isinstance(each, Failure) else (_identity(each), next(made)) for each in outcomes]
 
     return views

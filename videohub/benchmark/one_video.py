@@ -55,7 +55,10 @@ def _attempt(model: nn.Module, views: Views, numbers: Sequence[int], protocol: P
     """Return the probabilities of some views; if they do not fit into a GPU's memory, what torch said."""
     try:
         batch = torch.empty(
-            (len(numbers), *views.shape[1:]), device=views.frames.device, memory_format=torch.channels_last_3d
+            (len(numbers), *views.shape[1:]),
+            dtype=torch.float32,
+            device=views.frames.device,
+            memory_format=torch.channels_last_3d,
         )
         for row, number in zip(batch, numbers, strict=True):
             views.write(number, row)

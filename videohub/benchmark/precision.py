@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from videohub.benchmark.arithmetic import AUTO, Precision, possible
-from videohub.benchmark.batches import Batches, Scores, device_of
+from videohub.benchmark.batches import Batches, Scores, device_of, prepares_on
 from videohub.benchmark.decoders import decode_all
 from videohub.benchmark.messages import Failure
 from videohub.data.forms import DECODERS, Decoder
@@ -84,8 +84,8 @@ def settle(
         too much from fp32; DataError if no sample can be decoded to try it on.
     """
     device = device_of(model)
-    if wanted == AUTO and device.type == "cpu":
-        return Settled("fp32", "auto: fp32 is what CPUs are fast in")
+    if wanted == AUTO and device.type != "cuda":
+        return Settled("fp32", "auto: fp32 is what CPUs are fast in" if device.type == "cpu" else "auto: fp32")
     precision = possible("fp16" if wanted == AUTO else wanted, device)
     if precision == "fp32":
         return Settled(precision, "asked for")
@@ -136,7 +136,7 @@ def _a_few(
             if isinstance(outcome, Failure):
                 reasons.append(f"{name}: {outcome.reason}")
             else:
-                found.append(views_of(outcome, recipe.protocol, device))
+                found.append(views_of(outcome, recipe.protocol, prepares_on(device)))
             if len(found) == SAMPLES:
                 break
     if not found:

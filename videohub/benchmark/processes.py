@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import signal
 import socket
@@ -25,6 +26,15 @@ _GRACE_S = 5.0  # for the system to take an ended process away; one that waits f
 _LAST_WORDS = 4096  # bytes of stderr
 
 
+def available() -> bool:
+    """Tell whether this system can keep decoders apart from us: it passes descriptors and ends orphans, as Linux does.
+
+    Windows and macOS have neither nameless memory to share nor, tried, a signal for a parent that is gone.
+    """
+    has_all = hasattr(socket, "send_fds") and hasattr(signal, "SIGIO") and hasattr(os, "memfd_create")
+    return has_all and importlib.util.find_spec("fcntl") is not None and bool(sys.executable)
+
+
 class DecoderProcess:
     """A running `decoder_process`. It ends with this process, whichever way this one ends, and leaves nothing behind.
 
@@ -33,8 +43,8 @@ class DecoderProcess:
 
     def __init__(self, command: Sequence[str], setup: Setup) -> None:
         """Start the process. Raises: DeviceError if this machine cannot do so."""
-        if not hasattr(socket, "send_fds") or not command[0]:
-            raise DeviceError("decoder processes need a Unix system and a Python to start; workers=0 does without them")
+        if not available():
+            raise DeviceError("decoder processes need Linux and a Python to start; workers=0 does without them")
         self.ready = False  # to take tasks
         self.retiring = False  # takes no more of them
         self.began = time.monotonic()  # the start, or what it is doing now

@@ -8,7 +8,6 @@ from __future__ import annotations
 import errno
 import os
 import re
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -190,9 +189,10 @@ def _has_a_writer(path: Path, layer: Path) -> bool:
 
 def _is_held(lock: Path) -> bool:
     """Tell whether a process holds a lock, without taking it from anybody."""
-    if sys.platform == "win32":
+    try:
+        import fcntl
+    except ImportError:  # Windows has no such locks
         return False
-    import fcntl
 
     try:
         handle = os.open(lock, os.O_RDWR | os.O_NOFOLLOW)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import os
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,6 +16,13 @@ from pathlib import Path
 
 from videohub.hub import cache
 from videohub.log import log
+
+try:
+    import fcntl
+except ImportError:  # Windows has no such locks
+    _HAS_LOCKS = False
+else:
+    _HAS_LOCKS = True
 
 QUIET_S = 120.0  # a holder without a sign of life for so long is not waited for
 _LOOK_S = 0.05
@@ -65,9 +71,8 @@ def _path(key: str) -> Path:
 
 def _acquire(path: Path, what: str) -> int | None:
     """Return an open file that holds the lock, or None where there is no getting it."""
-    if sys.platform == "win32":  # has no such locks
+    if not _HAS_LOCKS:
         return None
-    import fcntl
 
     begun = seen = time.monotonic()
     life = -1

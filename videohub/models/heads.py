@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.ops import roi_align
 
+from videohub.models.video_model import Boxes
+
 Activation = Literal["softmax", "sigmoid"]
 
 
@@ -82,13 +84,13 @@ class ClassificationHead(nn.Module):
         self.dropout = nn.Dropout(0.5)
         self.projection = nn.Linear(sum(widths), num_classes)
 
-    def forward(self, maps: Sequence[Tensor], boxes: Tensor | None = None) -> Tensor:
+    def forward(self, maps: Sequence[Tensor], boxes: Boxes | None = None) -> Tensor:
         """Return logits (B, classes) for feature maps (B, C, T, H, W), one per pathway."""
         _no_boxes(boxes)
         logits = self.projection(self.dropout(self.positions(maps)))
         return average_activations(logits.flatten(1, 3), self.activation)
 
-    def features(self, maps: Sequence[Tensor], boxes: Tensor | None = None) -> Tensor:
+    def features(self, maps: Sequence[Tensor], boxes: Boxes | None = None) -> Tensor:
         """Return what the projection sees, averaged over positions, (B, D)."""
         _no_boxes(boxes)
         return self.positions(maps).mean(dim=(1, 2, 3))
@@ -100,7 +102,8 @@ class ClassificationHead(nn.Module):
             size = features.shape[2:]
             wanted = (self.frames or size[0], self.window or size[1], self.window or size[2])
             kernel = [min(want, have) for want, have in zip(wanted, size, strict=True)]
-            pooled.append(F.avg_pool3d(features, kernel, stride=1))
+            average = F.avg_pool3d(_at_least_float32(features), kernel, stride=1)  # a CPU has it for no narrower type
+            pooled.append(average.to(features.dtype))
         return torch.cat(pooled, dim=1).permute(0, 2, 3, 4, 1)
 
 
@@ -125,26 +128,25 @@ class DetectionHead(nn.Module):
         self.dropout = nn.Dropout(0.5)
         self.projection = nn.Linear(sum(widths), num_classes)
 
-    def forward(self, maps: Sequence[Tensor], boxes: Tensor | None = None) -> Tensor:
-        """Return logits (K, classes) for boxes (K, 5): index in the batch, x1, y1, x2, y2 in input pixels."""
+    def forward(self, maps: Sequence[Tensor], boxes: Boxes | None = None) -> Tensor:
+        """Return logits (K, classes) for the boxes of feature maps (B, C, T, H, W), one per pathway."""
         return self.projection(self.dropout(self.features(maps, boxes)))
 
-    def features(self, maps: Sequence[Tensor], boxes: Tensor | None = None) -> Tensor:
-        """Return the features of each box before the projection, (K, D)."""
-        if boxes is None or boxes.ndim != 2 or boxes.shape[1] != 5:
-            found = "none" if boxes is None else f"a tensor of shape {tuple(boxes.shape)}"
-            raise ValueError(f"boxes: found {found}, expected (K, 5): batch index, x1, y1, x2, y2 in input pixels")
-        regions = [
-            roi_align(
-                features.mean(dim=2).float(),  # under autocast too: half precision would round boxes to 2 pixels
-                boxes.float(),
+    def features(self, maps: Sequence[Tensor], boxes: Boxes | None = None) -> Tensor:
+        """Return the features of each box before the projection, (K, D), of the type that the maps have."""
+        rows = _rows_of_boxes(boxes, len(maps[0]))
+        regions = []
+        for features in maps:
+            average = _at_least_float32(features.mean(dim=2))  # half precision would round boxes to 2 pixels
+            region = roi_align(
+                average,
+                rows.to(average.dtype),
                 self.resolution,
                 spatial_scale=1 / self.stride,
                 sampling_ratio=0,  # as many samples as a bin is wide
                 aligned=self.aligned,
-            ).amax(dim=(2, 3))
-            for features in maps
-        ]
+            )
+            regions.append(region.amax(dim=(2, 3)).to(features.dtype))
         return torch.cat(regions, dim=1)
 
 
@@ -157,12 +159,37 @@ def average_activations(logits: Tensor, activation: Activation) -> Tensor:
     positions = logits.shape[1]
     if positions == 1:
         return logits[:, 0]
-    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))  # under autocast it is half precision
+    wide = _at_least_float32(logits)
     if activation == "softmax":
-        return torch.logsumexp(F.log_softmax(logits, dim=2), dim=1) - math.log(positions)
-    return torch.logsumexp(F.logsigmoid(logits), dim=1) - torch.logsumexp(F.logsigmoid(-logits), dim=1)
+        averaged = torch.logsumexp(F.log_softmax(wide, dim=2), dim=1) - math.log(positions)
+    else:
+        averaged = torch.logsumexp(F.logsigmoid(wide), dim=1) - torch.logsumexp(F.logsigmoid(-wide), dim=1)
+    # autocast leaves logarithms in float32, and so does this; a network that is narrow itself gives its own type
+    return averaged if torch.is_autocast_enabled(logits.device.type) else averaged.to(logits.dtype)
 
 
-def _no_boxes(boxes: Tensor | None) -> None:
+def _at_least_float32(values: Tensor) -> Tensor:
+    return values.to(torch.promote_types(values.dtype, torch.float32))
+
+
+def _rows_of_boxes(boxes: Boxes | None, clips: int) -> Tensor:
+    """Return boxes as (K, 5), whichever of the two forms they come in. Raises: ValueError if it is neither."""
+    if isinstance(boxes, Tensor) and boxes.ndim == 2 and boxes.shape[1] == 5:
+        return boxes
+    if isinstance(boxes, Sequence) and len(boxes) == clips and all(each.shape[1:] == (4,) for each in boxes):
+        return torch.cat([F.pad(each, (1, 0), value=float(clip)) for clip, each in enumerate(boxes)])
+    if boxes is None:
+        found = "none"
+    elif isinstance(boxes, Tensor):
+        found = f"a tensor of shape {tuple(boxes.shape)}"
+    else:
+        found = f"{len(boxes)} of shapes {[tuple(each.shape) for each in boxes]} for {clips} clips"
+    raise ValueError(
+        f"boxes: found {found}, expected (K, 5): batch index, x1, y1, x2, y2 in input pixels; "
+        "or a list with (L, 4) for each clip: x1, y1, x2, y2"
+    )
+
+
+def _no_boxes(boxes: Boxes | None) -> None:
     if boxes is not None:
         raise ValueError("boxes: found a tensor, expected none: this network classifies whole clips")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
-from typing import cast
+from typing import TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from videohub.models.non_local import NonLocal
 from videohub.models.slowfast import Lateral
 from videohub.models.stages import Bottleneck, Stem
+
+Model = TypeVar("Model", bound=nn.Module)
 
 # Which batch norm our parts compute right after which convolution. In other modules, names would only be a guess.
 _FOLLOWED_BY: Mapping[type[nn.Module], Mapping[str, str]] = {
@@ -27,7 +29,7 @@ _TIME, _WIDTH = 1, 3
 
 
 @torch.inference_mode(False)  # weights made in it could not be used outside
-def optimize(model: nn.Module, *, compile: bool = False) -> nn.Module:
+def optimize(model: Model, *, compile: bool = False) -> Model:
     """Return a network that computes the same and faster, to evaluate with; the one given stays as it is.
 
     Batch norms become part of the convolutions before them, convolutions over space or time alone run as 2-D ones, and

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import Tensor, nn
 
 from videohub.models.heads import WINDOW_7, Activation, Head, build_head
 from videohub.models.non_local import NonLocalBlocks
 from videohub.models.stages import HALVE, Blocks, LastStage, TemporalKernels, initialise, stages
+from videohub.models.video_model import Boxes, VideoModel
 
 
-class ResNet3d(nn.Module):
+class ResNet3d(VideoModel):
     """A ResNet over clips; what its blocks see of time is a matter of their temporal kernels."""
 
     def __init__(
@@ -29,6 +32,7 @@ class ResNet3d(nn.Module):
         super().__init__()
         parts = stages(blocks, width=width, temporal_kernels=temporal_kernels, res5=res5, non_local=non_local)
         self.stem, self.res2 = parts["stem"], parts["res2"]
+        self.fewest_frames = 2 if temporal_pool else 1
         self.temporal_pool = nn.MaxPool3d((2, 1, 1)) if temporal_pool else nn.Identity()
         self.res3, self.res4, self.res5 = parts["res3"], parts["res4"], parts["res5"]
         self.head = build_head(
@@ -41,18 +45,21 @@ class ResNet3d(nn.Module):
         )
         initialise(self)
 
-    def forward(self, clip: Tensor, boxes: Tensor | None = None) -> Tensor:
-        """Return logits: (B, classes) for a clip (B, 3, T, H, W); (K, classes) with boxes (K, 5) where it detects."""
+    def forward(self, clip: Tensor | Sequence[Tensor], boxes: Boxes | None = None) -> Tensor:
+        """Return logits: (B, classes) for a clip (B, 3, T, H, W); (K, classes) with boxes where it detects."""
         return self.head([self.feature_map(clip)], boxes)
 
-    def features(self, clip: Tensor, boxes: Tensor | None = None) -> Tensor:
+    def features(self, clip: Tensor | Sequence[Tensor], boxes: Boxes | None = None) -> Tensor:
         """Return pooled features before the projection, (B, D), or (K, D) per box where it detects."""
         return self.head.features([self.feature_map(clip)], boxes)
 
-    def feature_map(self, clip: Tensor) -> Tensor:
+    def feature_map(self, clip: Tensor | Sequence[Tensor]) -> Tensor:
         """Return the output of res5, (B, 32 width, T', H', W')."""
-        if clip.ndim != 5 or clip.shape[1] != 3:
-            raise ValueError(f"clip: found shape {tuple(clip.shape)}, expected (B, 3, T, H, W)")
+        if not isinstance(clip, Tensor):
+            raise ValueError(f"clip: found a {type(clip).__name__}, expected one tensor (B, 3, T, H, W)")
+        self.check_clip(clip)
+        if clip.shape[2] < self.fewest_frames:
+            raise ValueError(f"clip: found {clip.shape[2]} frames, expected at least {self.fewest_frames}")
         x = self.temporal_pool(self.res2(self.stem(clip)))
         return self.res5(self.res4(self.res3(x)))
 

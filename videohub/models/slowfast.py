@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from videohub.models.heads import WINDOW_7, Activation, Head, build_head
 from videohub.models.non_local import NonLocalBlocks
 from videohub.models.stages import HALVE, Blocks, LastStage, initialise, stages
+from videohub.models.video_model import Boxes, VideoModel
 
 
 class Lateral(nn.Module):
@@ -25,7 +26,7 @@ class Lateral(nn.Module):
         return self.relu(self.norm(self.conv(fast)))
 
 
-class SlowFast(nn.Module):
+class SlowFast(VideoModel):
     """Two pathways watch one clip; lateral connections carry fast features into the slow one."""
 
     def __init__(
@@ -81,14 +82,14 @@ class SlowFast(nn.Module):
         )
         initialise(self)
 
-    def forward(self, clip: Tensor | Sequence[Tensor], boxes: Tensor | None = None) -> Tensor:
-        """Return logits: (B, classes) for a clip (B, 3, T, H, W); (K, classes) with boxes (K, 5) where it detects.
+    def forward(self, clip: Tensor | Sequence[Tensor], boxes: Boxes | None = None) -> Tensor:
+        """Return logits: (B, classes) for a clip (B, 3, T, H, W); (K, classes) with boxes where it detects.
 
         The clip may also be the two pathways' frames, [slow (B, 3, T / alpha, H, W), fast (B, 3, T, H, W)].
         """
         return self.head(self.feature_maps(clip), boxes)
 
-    def features(self, clip: Tensor | Sequence[Tensor], boxes: Tensor | None = None) -> Tensor:
+    def features(self, clip: Tensor | Sequence[Tensor], boxes: Boxes | None = None) -> Tensor:
         """Return pooled features before the projection, (B, D), or (K, D) per box where it detects: slow, then fast."""
         return self.head.features(self.feature_maps(clip), boxes)
 
@@ -103,28 +104,41 @@ class SlowFast(nn.Module):
 
     def _pathways(self, clip: Tensor | Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         if isinstance(clip, Tensor):
-            if clip.ndim != 5 or clip.shape[1] != 3:
-                raise ValueError(f"clip: found shape {tuple(clip.shape)}, expected (B, 3, T, H, W)")
+            self.check_clip(clip)
             return slow_frames(clip, self.alpha), clip
         if len(clip) != 2 or clip[1].shape[2] != self.alpha * clip[0].shape[2]:
             raise ValueError(
                 f"clip: found a list of shapes {[tuple(pathway.shape) for pathway in clip]}, expected [slow, fast] "
                 f"where fast has {self.alpha} times as many frames"
             )
+        for pathway in clip:
+            self.check_clip(pathway)
         return clip[0], clip[1]
 
 
 def slow_frames(clip: Tensor, alpha: int) -> Tensor:
-    """Return the slow pathway's frames of a clip (B, 3, T, H, W): T // alpha of them, both ends included.
+    """Return the slow pathway's frames of a clip (B, 3, T, H, W): T / alpha of them, both ends included.
 
-    Source: the original's truncated `linspace`; for 32 frames and alpha 4 these are 0, 4, 8, 13, 17, 22, 26, 31.
-    Raises: ValueError if the clip is shorter than `alpha`.
+    Raises: ValueError if T is no multiple of `alpha`, which the lateral connections need.
     """
     frames = clip.shape[2]
-    if frames < alpha:
-        raise ValueError(f"clip: found {frames} frames, expected at least alpha = {alpha}")
-    positions = torch.linspace(0, frames - 1, frames // alpha).long()
-    return clip.index_select(2, positions.to(clip.device))
+    if frames < alpha or frames % alpha:
+        raise ValueError(f"clip: found {frames} frames, expected a multiple of alpha = {alpha}")
+    return clip.index_select(2, slow_positions(frames, frames // alpha).to(clip.device))
+
+
+def slow_positions(frames: int, slow: int) -> Tensor:
+    """Return which of `frames` frames the slow pathway sees, (slow,) int64; for 8 of 32: 0, 4, 8, 13, 17, 22, 26, 31.
+
+    Source: the original's `linspace(0, frames - 1, slow)` in float32, truncated. Half of its values are counted from
+        the end, and the rounding of both halves shows: 47 of 95 frames comes out as 46. Exporters have a linspace of
+        their own, with 30 for 31, so its arithmetic is written out here. A product of two float32 is exact in float64.
+    """
+    order = torch.arange(slow, dtype=torch.float64)
+    from_nearer_end = torch.minimum(order, slow - 1 - order)
+    step = torch.full_like(order, (frames - 1) / (slow - 1 or 1), dtype=torch.float32)
+    covered = (from_nearer_end * step).to(torch.float32)
+    return torch.where(order < (slow // 2 or 1), covered, frames - 1 - covered).to(torch.int64)
 
 
 def slowfast(

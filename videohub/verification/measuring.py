@@ -15,7 +15,8 @@ from videohub.convert.weights_digest import weights_digest
 from videohub.data import sets
 from videohub.data.recipes import Recipe
 from videohub.data.samples import DataSet, Sample
-from videohub.loading import from_weights, usable
+from videohub.devices import usable
+from videohub.loading import from_weights
 from videohub.log import log
 from videohub.models.inference_form import optimize
 from videohub.provenance import weights_file
@@ -52,8 +53,8 @@ def measure(targets: Sequence[Target], data: str | Path, settings: Settings) -> 
     from videohub.benchmark import evaluate
 
     recipes, mine = _recipes(targets, settings), settings.own_shard()
-    device = usable(sharding.own_device(settings.device))
-    workers = _decoders(device) if settings.workers is None else settings.workers
+    device = str(usable(sharding.own_device(str(settings.device))))
+    workers = _decoders(device, settings.workers)
     found = _read(data, targets[0].record, settings)
     common = _Pass(settings, device, workers, found, settings.chosen(found))
     files = [fetch(target.record, checkpoint=target.checkpoint) for target in targets]
@@ -149,8 +150,20 @@ def _bar(parts: Sequence[Part], mine: Shard, total: int, before: int) -> tqdm[An
     return tqdm(desc=told, total=total, initial=before, unit="video", smoothing=0, mininterval=often, disable=hidden)
 
 
-def _decoders(device: str) -> int:
+def _decoders(device: str, requested: int | None) -> int:
     """Return how many processes decode for a device: on a CPU the model wants the cores, a GPU wants them all busy."""
+    from videohub.benchmark.processes import available
+
+    if requested == 0:
+        return 0
+    if not available():
+        log.warning(
+            "this system cannot keep decoders in processes of their own: videos are decoded in this one, "
+            "and one that crashes its decoder ends the run; --workers 0 says that you know"
+        )
+        return 0
+    if requested is not None:
+        return requested
     if device.startswith("cpu"):
         return 1
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -14,12 +15,15 @@ from videohub.registry.schema import Record
 from videohub.verification import selection, sharding
 from videohub.verification.sharding import Shard
 
+if TYPE_CHECKING:
+    import torch
+
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """What holds for every record of a call: keyword arguments of `verify`, which explains them."""
 
     root: str | Path | None = None
-    device: str = "cpu"
+    device: str | torch.device = "cpu"
     clips: int | None = None
     crops: int | None = None
     shard: str | None = None

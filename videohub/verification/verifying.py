@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from videohub import registry, runs
 from videohub.data.forms import Decoder
@@ -20,6 +20,9 @@ from videohub.verification import sharding
 from videohub.verification.measuring import Target, measure
 from videohub.verification.settings import Settings
 
+if TYPE_CHECKING:
+    import torch
+
 
 def verify(
     name: str | Record,
@@ -27,7 +30,7 @@ def verify(
     *,
     root: str | Path | None = None,
     checkpoint: str | Path | None = None,
-    device: str = "cpu",
+    device: str | torch.device = "cpu",
     clips: int | None = None,
     crops: int | None = None,
     out: str | Path | None = None,

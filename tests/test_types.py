@@ -1,0 +1,54 @@
+"""What a user's own type checker makes of the public names: a program as people write them passes `mypy --strict`."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import videohub
+
+PACKAGE = Path(videohub.__file__).parent
+
+PROGRAM = """
+import torch
+
+import videohub
+
+
+def logits_of(clip: torch.Tensor) -> torch.Tensor:
+    model = videohub.load("slowfast_r50_8x8", device=torch.device("cpu"), num_classes=6)
+    {line}
+    return model(clip)
+
+
+def boxes_of(clip: torch.Tensor, boxes: list[torch.Tensor]) -> torch.Tensor:
+    model: videohub.VideoModel = videohub.build("slowfast_r101_8x8_ava22")
+    return videohub.optimize(model.eval()).features(clip, boxes)
+"""
+
+
+def checked(tmp_path: Path, line: str) -> tuple[int, str]:
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM.format(line=line))
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", f"--cache-dir={tmp_path / 'cache'}", str(program)],
+        cwd=PACKAGE.parent, capture_output=True, text=True,
+    )  # fmt: skip
+    return done.returncode, done.stdout
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        ("name: str = model.record.name; features: torch.Tensor = model.features(clip); model.to('cpu').train()", ""),
+        ("model.record.nome", 'has no attribute "nome"'),
+        ("width: int = model.features(clip)", "Incompatible types in assignment"),
+        ("model('clip.mp4')", "incompatible type"),
+    ],
+)
+def test_a_type_checker_knows_what_load_returns(tmp_path, line, complaint):
+    pytest.importorskip("mypy")
+    code, said = checked(tmp_path, line)
+    assert (code == 0) == (not complaint), said
+    assert complaint in said

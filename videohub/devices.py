@@ -1,0 +1,69 @@
+"""Which devices a model may run on: those of this machine whose arithmetic can be trusted."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import torch
+
+from videohub import models
+from videohub.errors import DeviceError, UsageError
+from videohub.models.inference_form import optimize
+
+_TOLERANCE = 1e-3  # of the largest logit; float32 in another order of sums stays below 1e-5
+
+
+def usable(device: str | torch.device) -> torch.device:
+    """Return a device that this machine has and that computes our networks rightly.
+
+    A GPU of Apple's ("mps") may run them if a small network gives there what it gives on the CPU; it is asked once a
+    process.
+
+    Raises: UsageError if nothing is called so; DeviceError if this machine has none, or one that computes wrongly.
+    """
+    try:
+        found = torch.device(device)
+    except (RuntimeError, TypeError) as error:
+        raise UsageError(f"device: found {device!r}, expected a name such as cpu, cuda or cuda:1") from error
+    if found.type not in ("cpu", "cuda", "mps"):
+        raise DeviceError(f"device {str(device)!r}: videohub runs on cpu, cuda and mps")
+    if found.type == "cuda" and (found.index or 0) >= torch.cuda.device_count():
+        raise DeviceError(f"device {str(device)!r}: this machine has {torch.cuda.device_count()} CUDA devices; use cpu")
+    if found.type == "mps":
+        if not torch.backends.mps.is_available():
+            raise DeviceError(f"device {str(device)!r}: this machine, or its torch, has no MPS; use cpu")
+        if problem := disagreement(found):
+            raise DeviceError(f"device {str(device)!r}: {problem}; use cpu, or another version of torch")
+    return found
+
+
+@cache
+def disagreement(device: torch.device) -> str | None:
+    """Return how a small network on a device differs from the same on the CPU, or None if it does not.
+
+    It has every kind of layer that ours have, in the form that an evaluation runs.
+    """
+    with torch.random.fork_rng(devices=[]), torch.inference_mode():
+        torch.manual_seed(0)
+        network = models.build(
+            "slowfast",
+            blocks=(1, 1, 1, 1),
+            width=16,
+            num_classes=7,
+            frames=8,
+            non_local={"after": {"res3": [0]}, "affinity": "softmax", "pool": (1, 2, 2)},
+            head={"kind": "average_window", "window": 2},
+        ).float()
+        for name, parameter in network.named_parameters():
+            if "norm" in name:  # blocks start as the identity, and would show nothing
+                torch.nn.init.uniform_(parameter, 0.2, 1.0)
+        clip = torch.randn(1, 3, 8, 96, 96, dtype=torch.float32)
+        expected = network(clip)
+        try:
+            logits = optimize(network).to(device)(clip.to(device, memory_format=torch.channels_last_3d)).cpu()
+        except (RuntimeError, NotImplementedError) as error:
+            return f"torch cannot run a small network there ({str(error).splitlines()[0]:.200})"
+        share = float((logits - expected).abs().max() / expected.abs().max())
+    if share <= _TOLERANCE:  # False for what is no number
+        return None
+    return f"a small network's logits differ by {share:.1%} from the CPU's, allowed are {_TOLERANCE:.1%} of the largest"

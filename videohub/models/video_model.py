@@ -1,0 +1,57 @@
+"""What every network of ours is: a module that takes a clip and returns logits, or the features behind them."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from videohub.registry.schema import Record
+
+Boxes: TypeAlias = Tensor | Sequence[Tensor]
+
+
+class VideoModel(nn.Module):
+    """A network over clips. `videohub.load` returns one; `record` is what it was loaded from."""
+
+    if TYPE_CHECKING:
+        record: Record
+
+        def __call__(self, clip: Tensor | Sequence[Tensor], boxes: Boxes | None = None) -> Tensor:
+            """Return logits; see `forward`."""
+
+    @abstractmethod
+    def forward(self, clip: Tensor | Sequence[Tensor], boxes: Boxes | None = None) -> Tensor:
+        """Return logits: (B, classes) for a clip (B, 3, T, H, W); (K, classes) with boxes where it detects.
+
+        Boxes are (K, 5), rows of batch index, x1, y1, x2, y2 in input pixels, or, as torchvision has them, a list with
+        (L, 4) of x1, y1, x2, y2 for each clip of the batch, which may be empty.
+        Raises: ValueError if the clip or the boxes are of another shape, or of another type than the weights.
+        """
+
+    @abstractmethod
+    def features(self, clip: Tensor | Sequence[Tensor], boxes: Boxes | None = None) -> Tensor:
+        """Return pooled features before the projection, (B, D), or (K, D) per box where it detects."""
+
+    def check_clip(self, clip: Tensor) -> None:
+        """Refuse what is no clip (B, 3, T, H, W) of the type that the weights have.
+
+        Raises: ValueError that says what to do.
+        """
+        if clip.ndim != 5 or clip.shape[1] != 3:
+            raise ValueError(f"clip: found shape {tuple(clip.shape)}, expected (B, 3, T, H, W)")
+        if not clip.is_floating_point():
+            raise ValueError(
+                f"clip: found {clip.dtype}, expected normalised pixels as floating-point numbers; "
+                "`videohub.views` makes them as the record's test does"
+            )
+        weight = next(self.parameters(), None)
+        if weight is not None and weight.dtype != clip.dtype and not torch.is_autocast_enabled(clip.device.type):
+            raise ValueError(
+                f"clip: found {clip.dtype}, expected {weight.dtype} as the weights are; "
+                f"call the model with clip.to({weight.dtype}), or bring the model to {clip.dtype}"
+            )
