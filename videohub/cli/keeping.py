@@ -38,7 +38,7 @@ _size = _amount(
                        for end, base in (("", 1000), ("b", 1000), ("ib", 1024))}},
     "500MB, 10GB or 10GiB",
 )  # fmt: skip
-_STATUSES = ["stale", "spent", "unfinished", "damaged", "local", "unknown", "current"]
+_STATUSES = ["stale", "spent", "unfinished", "damaged", "unreadable", "local", "unknown", "current"]
 
 
 @click.group()
@@ -74,6 +74,7 @@ def list_(as_json: bool) -> None:
     unfinished  a download or a conversion that was cut off
     at work     a process may be writing it
     damaged     `videohub cache verify` mends or removes it
+    unreadable  another user's, who has not allowed you to read it
     """
     from videohub.inventory.listing import listing
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from videohub.errors import FormatError
 
 if TYPE_CHECKING:
+    import numpy as np
     from torch import Tensor
 
 _SEAL = "seal"
@@ -21,19 +20,26 @@ _SEAL = "seal"
 def write(path: Path, tensors: dict[str, Tensor], origin: Mapping[str, str]) -> None:
     """Write tensors with what is known of their origin, such as `record`, `source` and `source_sha256`.
 
+    Written here, one after the other: the library lays out the same bytes in memory first, then in a file of its own
+    beside this one, which nobody but its owner may read and a kill leaves behind.
     Raises: OSError if the disk refuses.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import save_file
-
-    header = {"format": "pt", **origin}
-    try:
-        save_file(tensors, path, metadata={**header, _SEAL: _seal(header, tensors)})
-    except SafetensorError as error:
-        if number := re.search(r"os error (\d+)", str(error)):  # the system's own, in other words
-            raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from error
-        raise
-    _put_in_order(path)
+    stated = {"format": "pt", **origin}
+    sealed = {**stated, _SEAL: _seal(stated, tensors)}
+    header: dict[str, Any] = {"__metadata__": dict(sorted(sealed.items()))}  # same weights, same bytes
+    arrays = sorted(_arrays(tensors).items(), key=lambda named: (-named[1].itemsize, named[0]))  # each at its alignment
+    end = 0
+    for name, array in arrays:
+        begin, end = end, end + array.nbytes
+        dtype = "BOOL" if array.dtype.kind == "b" else f"{array.dtype.kind.upper()}{8 * array.itemsize}"
+        header[name] = {"dtype": dtype, "shape": array.shape, "data_offsets": [begin, end]}
+    encoded = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    encoded += b" " * (-len(encoded) % 8)
+    path.unlink(missing_ok=True)  # the tensors may be mapped from the very file that is there
+    with path.open("xb") as file:
+        file.write(len(encoded).to_bytes(8, "little") + encoded)
+        for _, array in arrays:
+            file.write(array.reshape(-1).data)
 
 
 def tensors(path: Path) -> dict[str, Tensor]:
@@ -44,6 +50,7 @@ def tensors(path: Path) -> dict[str, Tensor]:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
+    _may_be_read(path)
     try:
         return load_file(path)
     except SafetensorError as error:
@@ -57,6 +64,7 @@ def origin(path: Path) -> dict[str, str]:
     """
     from safetensors import SafetensorError, safe_open
 
+    _may_be_read(path)
     try:
         with safe_open(path, "np") as file:
             header = dict(file.metadata() or {})
@@ -95,25 +103,22 @@ def check(path: Path) -> str:
     return found
 
 
-def _put_in_order(path: Path) -> None:
-    """Sort the origin in the file's header, where safetensors leaves it as it comes: same weights, same bytes."""
-    with path.open("rb+") as file:
-        length = int.from_bytes(file.read(8), "little")
-        header = json.loads(file.read(length))
-        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
-        ordered = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
-        if len(ordered) <= length:  # else this version of safetensors writes JSON in another way
-            file.seek(8)
-            file.write(ordered.ljust(length))
-
-
 def _seal(header: Mapping[str, str], tensors: Mapping[str, Tensor]) -> str:
     digest = hashlib.sha256(repr(sorted(header.items())).encode())
-    for name in sorted(tensors):
-        array = tensors[name].detach().contiguous().numpy()
+    for name, array in sorted(_arrays(tensors).items()):
         digest.update(repr((name, str(array.dtype), array.shape)).encode())
         digest.update(array.reshape(-1).data)
     return digest.hexdigest()
+
+
+def _arrays(tensors: Mapping[str, Tensor]) -> dict[str, np.ndarray[Any, Any]]:
+    """Return tensors as arrays over the same memory. Raises: TypeError for a type that numpy does not know."""
+    return {name: tensor.detach().contiguous().numpy() for name, tensor in tensors.items()}
+
+
+def _may_be_read(path: Path) -> None:
+    """Raise what the system says of a file that may not be read; the library calls such a file missing."""
+    path.open("rb").close()
 
 
 def _damaged(path: Path, what: str) -> FormatError:

@@ -56,16 +56,42 @@ def layers() -> list[Path]:
 
 
 def find(kind: str, name: str) -> Path | None:
-    """Return the first layer's entry of this kind and name, or None. Raises: CacheError if no entry has such a name."""
+    """Return the first layer's entry of this kind and name, or None.
+
+    Raises: CacheError if it may not be read, or if no entry has such a name.
+    """
     for layer in layers():
+        path = _entry(layer, kind, name)
         try:
-            if (path := _entry(layer, kind, name)).is_file():
-                return path
+            is_there = path.is_file()
         except PermissionError:
             if layer == home():
                 raise
-            _tell_once(layer)
+            tell_once(layer)
+            continue
+        if is_there:
+            if problem := unreadable(path):
+                raise CacheError(f"{path}: {problem}.\n  {readable_by_all(layer)}")
+            return path
     return None
+
+
+def unreadable(path: Path) -> str | None:
+    """Return whose file it is and how it is kept from us, None if we may read it."""
+    try:
+        path.open("rb").close()
+    except PermissionError:
+        found = path.stat()
+        return (
+            f"may not be read by you: it belongs to the user {found.st_uid}, with the mode {found.st_mode & 0o7777:o}"
+        )
+    return None
+
+
+def readable_by_all(layer: Path) -> str:
+    """Return what lets others read a folder of the cache."""
+    otherwise = "" if layer == home() else ", or unset VIDEOHUB_CACHE_RO"
+    return f"Its owner lets you with `chmod -R a+rX {layer}`{otherwise}."
 
 
 def place(kind: str, name: str) -> Path:
@@ -171,5 +197,6 @@ def _path(text: str) -> Path:
 
 
 @functools.cache
-def _tell_once(layer: Path) -> None:
+def tell_once(layer: Path) -> None:
+    """Say that a layer of others is passed over."""
     log.warning("%s, in VIDEOHUB_CACHE_RO, may not be read by you; going on without it", layer)

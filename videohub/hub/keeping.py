@@ -31,7 +31,8 @@ class Entry:
     """One thing in the cache.
 
     `shared` is true in a read-only layer, `at_work` if a process may be writing it. `sha256` is what the name
-    or the pin states. `pin` is what a pin says, `url` what a download is of, `problem` why a pin cannot be read.
+    or the pin states. `pin` is what a pin says, `url` what a download is of, `problem` why a pin cannot be read,
+    `unreadable` why nothing of it can, for its content may be sound.
     """
 
     kind: str  # raw, converted, partial, pin, registry, lock; other: not ours
@@ -45,6 +46,7 @@ class Entry:
     pin: Pin | None = None
     url: str | None = None
     problem: str | None = None
+    unreadable: str | None = None
 
 
 def entries() -> list[Entry]:
@@ -53,7 +55,12 @@ def entries() -> list[Entry]:
     Raises: CacheError if a folder cannot be read.
     """
     with cache.at_work("the cache cannot be listed"):
-        return [entry for layer, shared in layers() for path in _walk(layer) for entry in _entry(path, layer, shared)]
+        return [
+            entry
+            for layer, shared in layers()
+            for path in _walk(layer, shared)
+            for entry in _entry(path, layer, shared)
+        ]
 
 
 def layers() -> list[tuple[Path, bool]]:
@@ -101,13 +108,18 @@ def unnoticed(path: Path) -> Iterator[None]:
                 os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
-def _walk(layer: Path) -> Iterator[Path]:
+def _walk(layer: Path, shared: bool) -> Iterator[Path]:
     """Yield what is in a layer's folders, and what else lies beside them; what is not ours is not looked into."""
-    for path in _children(layer):
-        if path.name in cache.NAMES and path.is_dir():
-            yield from _children(path)
-        else:
-            yield path
+    try:
+        for path in _children(layer):
+            if path.name in cache.NAMES and path.is_dir():
+                yield from _children(path)
+            else:
+                yield path
+    except PermissionError:
+        if not shared:
+            raise
+        cache.tell_once(layer)
 
 
 def _children(folder: Path) -> list[Path]:
@@ -126,6 +138,7 @@ def _entry(path: Path, layer: Path, shared: bool) -> Iterator[Entry]:
         return
     try:
         said = [file.lstat() if kind == "other" else file.stat() for file in files]
+        unreadable = None if kind == "other" else cache.unreadable(path)
     except FileNotFoundError:
         return
     name = cache.NAMES[kind].fullmatch(path.name) if kind in ("raw", "converted") else None
@@ -143,6 +156,7 @@ def _entry(path: Path, layer: Path, shared: bool) -> Iterator[Entry]:
         pin=pin,
         url=pin.url if pin else note.file if note else None,
         problem=problem,
+        unreadable=unreadable,
     )
 
 

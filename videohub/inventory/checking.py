@@ -55,7 +55,10 @@ def check() -> Checked:
     total = sum(item.entry.size for item in items)
     with tqdm(total=total, desc="verify", unit="B", unit_scale=True, disable=None) as bar:
         for item in items:
-            if item.status in ("stale", "unknown") and known.is_unsealed(item.entry):
+            if item.entry.unreadable:
+                advice = cache.readable_by_all(item.entry.layer)
+                checked.unchecked.append(_finding(item, item.entry.unreadable, "left", advice))
+            elif item.status in ("stale", "unknown") and known.is_unsealed(item.entry):
                 what = "has no seal to check it by; an older version wrote it, and nothing known here uses it"
                 advice = f"`videohub cache prune --status {item.status}` lists what is of its kind."
                 checked.unchecked.append(_finding(item, what, "left", advice))

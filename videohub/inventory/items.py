@@ -26,6 +26,7 @@ Status: TypeAlias = Literal[
     "unknown",  # no record known here names it
     "unfinished",  # a download or a conversion that was cut off
     "damaged",
+    "unreadable",  # another user's, who has not allowed us to look
     "at work",  # a process may be writing it
     "not ours",
 ]
@@ -118,6 +119,10 @@ class Known:
 
     def item(self, entry: Entry) -> Item:
         """Return an entry with what it is to the records."""
+        item = self._item(entry)
+        return replace(item, status="unreadable", problem=entry.unreadable) if entry.unreadable else item
+
+    def _item(self, entry: Entry) -> Item:
         if entry.kind == "other":
             return Item(entry, "not ours")
         if entry.kind == "raw":

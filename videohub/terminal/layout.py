@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 _COLOURS = {"available": "green", "unreleased": "yellow", "broken": "red",
             "consistent": "green", "inconsistent": "red", "insufficient data": "yellow",
             "ready": "green", "usable, with remarks": "yellow", "not usable": "red",
-            "current": "green", "damaged": "red", "stale": "yellow", "unfinished": "yellow"}  # fmt: skip
+            "current": "green", "damaged": "red", "unreadable": "red", "stale": "yellow",
+            "unfinished": "yellow"}  # fmt: skip
 _IN_ASCII = {"█": "#", "·": ".", "…": "...", "–": "-", "×": "x", "±": "+-", "≥": ">=", "≤": "<="}
 _BLANKS_AT_THE_END = re.compile(r" +((?:\x1b\[[0-9;]*m)*)$", re.MULTILINE)
 
