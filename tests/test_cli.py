@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from videohub import registry
+from videohub import registry, resources
 from videohub.cli import cli
 
 
@@ -200,3 +200,20 @@ def test_an_interruption_ends_with_130(run, monkeypatch):
     code, out, err = run("list")
     assert (code, out) == (130, "")
     assert "interrupted" in err
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["convert", "FILE", "--model", "slowfast_motions", "-o"],
+        ["convert", "FILE", "--model", "slowfast_motions", "--to", "caffe2", "-o"],
+        ["bundle", "slowfast_motions", "-o"],
+    ],
+)
+def test_a_file_is_written_into_no_folder_that_does_not_exist(run, tmp_path, command):
+    published = resources.path("demo") / "SLOWFAST_MOTIONS.pkl"
+    target = tmp_path / "mistyped" / "out"
+    code, _, err = run(*(str(published) if word == "FILE" else word for word in command), target)
+    assert code == 2
+    assert f"{target}: found no folder {tmp_path / 'mistyped'}, expected one to write into" in err
+    assert not (tmp_path / "mistyped").exists()

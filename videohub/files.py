@@ -26,6 +26,17 @@ def written_whole(path: Path) -> Iterator[Path]:
         publish(part, path)
 
 
+def check_target(path: Path) -> None:
+    """Refuse, before any work, to write a file that a user named into a folder that does not exist.
+
+    Raises: UsageError.
+    """
+    if not path.parent.is_dir():
+        raise UsageError(
+            f"{path}: found no folder {path.parent}, expected one to write into.\n  Make it, or check the path."
+        )
+
+
 @contextmanager
 def part_of(path: Path) -> Iterator[Path]:
     """Yield an empty file of its own beside `path`, on the same disk; it is gone afterwards unless it was published."""

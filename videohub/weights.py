@@ -20,7 +20,7 @@ from videohub.convert import kept_weights, tables
 from videohub.convert.renaming import recognised, to_state_dict
 from videohub.convert.tables import shapes
 from videohub.errors import ConversionError, FormatError, UnavailableError, UsageError
-from videohub.files import sweep, written_whole
+from videohub.files import check_target, sweep, written_whole
 from videohub.hub import cache, download, pins
 from videohub.hub.locking import only_one
 from videohub.log import log
@@ -107,6 +107,7 @@ def convert_file(
     Raises: UsageError, FormatError, ConversionError.
     """
     record = registry.record(name)
+    check_target(Path(out))
     source = download.local(Path(file), name=record.name)
     if Path(out).exists() and Path(out).samefile(source.path):
         raise UsageError(f"{out}: this is the file to read; give the result another name")

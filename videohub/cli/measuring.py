@@ -86,10 +86,13 @@ def verify(
         )
     else:
         wanted = targets(names, out or Path("runs"))
-    if sharding.speaks():
-        folders = ", ".join(str(each.out) for each in wanted)
-        say(f"keeping the scores in {folders}; after an interruption the same command goes on", err=True)
-    score(wanted, data, Settings(**settings))
+    folders = ", ".join(str(each.out) for each in wanted)
+
+    def tell() -> None:
+        if sharding.speaks():
+            say(f"keeping the scores in {folders}; after an interruption the same command goes on", err=True)
+
+    score(wanted, data, Settings(**settings), on_start=tell)
     sharding.wait_for_all()
     if not sharding.speaks():
         return
@@ -169,33 +172,44 @@ def check(name: str, data: Path, root: Path | None, deep: bool, as_json: bool) -
 def _report(
     folders: Any, out: Path, as_json: bool, *, card: Path | None = None, benchmark: tuple[str, str] | None = None
 ) -> str:
-    """Make, write and print the report of a run, and return its verdict."""
+    """Make, print and write the report of a run, and return its verdict; what is printed needs no room on the disk."""
+    from videohub.reporting import writing
     from videohub.verification.verifying import report as run
 
-    made: Report = run(folders, out=out)
-    if card is not None:
-        from videohub.reporting import cards
-
-        cards.write(made, card, benchmark=benchmark)
+    made: Report = run(folders)
     if as_json:
         print_json(made)
     else:
         from videohub.terminal.measuring import print_report
 
-        print_report(made, out)
+        print_report(made)
+    writing.write(made, out)
+    if not as_json:
+        from videohub.terminal.measuring import print_written
+
+        print_written([out])
+    if card is not None:
+        from videohub.reporting import cards
+
+        cards.write(made, card, benchmark=benchmark)
     return made.verdict
 
 
 def _reports(folders: Sequence[Path], as_json: bool) -> list[str]:
-    """Make, write and print the reports of runs that were made together, and return their verdicts."""
+    """Make, print and write the reports of runs that were made together, and return their verdicts."""
     if len(folders) == 1:
         return [_report(folders, folders[0], as_json)]
-    from videohub.terminal.measuring import print_reports
+    from videohub.reporting import writing
+    from videohub.terminal.measuring import print_reports, print_written
     from videohub.verification.verifying import report as run
 
-    made = [run([folder], out=folder) for folder in folders]
+    made = [run([folder]) for folder in folders]
     if as_json:
         print_json(made)
     else:
-        print_reports(made, folders)
+        print_reports(made)
+    for report, folder in zip(made, folders, strict=True):
+        writing.write(report, folder)
+    if not as_json:
+        print_written(folders)
     return [each.verdict for each in made]

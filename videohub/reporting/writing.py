@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from videohub.errors import DataError, UsageError
+from videohub.errors import CacheError, DataError, UsageError
 from videohub.files import written_whole
 from videohub.reporting import markdown, pages
 from videohub.reporting.report import SCHEMA_VERSION, Report
@@ -23,7 +23,7 @@ class _Head(msgspec.Struct):
 def write(report: Report, folder: str | Path) -> list[Path]:
     """Write `report.json`, `report.md` and `report.html` into a folder, each whole or not at all.
 
-    Raises: UsageError if there is a file in the folder's place; OSError if the disk refuses.
+    Raises: UsageError if there is a file in the folder's place; CacheError if the disk refuses.
     """
     return write_into(
         folder,
@@ -44,6 +44,12 @@ def write_into(folder: str | Path, contents: dict[str, bytes]) -> list[Path]:
                 part.write_bytes(content)
     except (FileExistsError, NotADirectoryError):
         raise UsageError(f"{folder}: found a file, expected a folder to write into") from None
+    except OSError as error:
+        raise CacheError(
+            f"{folder}: {path.name} cannot be written ({error.strerror or error}).\n"
+            "  What was scored is kept. Make room, or name another folder, and run the same command again: it scores "
+            "nothing twice."
+        ) from error
     return written
 
 

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 _SHOWN = 5  # of lists that may be long
 
 
-def print_report(report: Report, folder: Path) -> None:
-    """Print a verification: the numbers side by side, what was missing, the verdict and why, where the rest is."""
+def print_report(report: Report) -> None:
+    """Print a verification: the numbers side by side, what was missing, the verdict and why."""
     from videohub.reporting.weights_origin import files_of, origin_of
     from videohub.reporting.words import interval_name
 
@@ -40,21 +40,26 @@ def print_report(report: Report, folder: Path) -> None:
     _told_failures(screen, [report])
     for file in files_of(report.made_by):
         _dim(screen, f"weights: {origin_of(file)}")
-    _told_verdict(screen, report, folder)
+    _told_verdict(screen, report)
 
 
-def print_reports(reports: Sequence[Report], folders: Sequence[Path]) -> None:
+def print_written(folders: Sequence[Path]) -> None:
+    """Print where the pages are, once they are there."""
+    _dim(console(), f"report.json, report.md and report.html are in {', '.join(map(str, folders))}")
+
+
+def print_reports(reports: Sequence[Report]) -> None:
     """Print verifications of several records on the same videos: each one's verdict and why, then all side by side."""
     from videohub.reporting.words import interval_name
 
     screen, rows = console(), table()
     first = reports[0]
     screen.print(styled(f"{len(reports)} records: {first.dataset}, {first.split}", style="bold"))
-    for report, folder in zip(reports, folders, strict=True):
+    for report in reports:
         screen.print()
         screen.print(styled(report.record, style="bold"))
         _told_counts(screen, report)
-        _told_verdict(screen, report, folder)
+        _told_verdict(screen, report)
     screen.print()
     _told_failures(screen, reports)
     named = {interval_name(report) for report in reports}
@@ -102,14 +107,13 @@ def _told_failures(screen: Console, found: Sequence[Report | Evaluated], rest: s
         _yellow(screen, f"not scored: {len(failures) - _SHOWN} more, see {rest}")
 
 
-def _told_verdict(screen: Console, report: Report, folder: Path) -> None:
-    """Print the verdict, what it follows from, and where the rest is."""
+def _told_verdict(screen: Console, report: Report) -> None:
+    """Print the verdict, and what it follows from."""
     for disagreement in report.disagreements:
         _yellow(screen, disagreement)
     screen.print("verdict:", coloured(report.verdict))
     for reason in report.reasons:
         screen.print(Padding(styled(reason), (0, 0, 0, 2)))
-    _dim(screen, f"report.json, report.md and report.html are in {folder}")
 
 
 def print_paired(paired: Paired) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,11 +44,14 @@ class Target:
     checkpoint: str | Path | None = None  # a local copy of its published file
 
 
-def measure(targets: Sequence[Target], data: str | Path, settings: Settings) -> None:
+def measure(
+    targets: Sequence[Target], data: str | Path, settings: Settings, *, on_start: Callable[[], None] = lambda: None
+) -> None:
     """Score the samples of a data set that belong to this process and that the runs do not have yet.
 
     One pass over the videos serves all records; one whose part is complete stays out of it. Scores are kept as they
     are made: whatever interrupts, the same call goes on from there, and so does a call for only some of the records.
+    `on_start` is called once scores are about to be kept: everything that could be refused was not.
     """
     from videohub.benchmark import evaluate
 
@@ -70,6 +73,7 @@ def measure(targets: Sequence[Target], data: str | Path, settings: Settings) -> 
                       weights=each.weights) for each, settled in zip(entered, scores.settled, strict=True)]  # fmt: skip
     with ExitStack() as files_open, closing(scores), _bar(parts, mine, len(ours), len(ours) - len(todo)) as bar:
         writers = [files_open.enter_context(part.run.writer(maker)) for part, maker in zip(parts, makers, strict=True)]
+        on_start()
         for scored in scores:
             part = parts[scored.contender]
             if not part.wants(scored.index):  # it shared a batch with what settled the verdict
