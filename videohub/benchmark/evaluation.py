@@ -19,6 +19,7 @@ from videohub.benchmark.kept_memory import kept_memory
 from videohub.benchmark.messages import Failure
 from videohub.benchmark.precision import TRIED, Settled, settle
 from videohub.benchmark.preparing import prepared
+from videohub.data.contradictions import Contradiction
 from videohub.data.decoded import Decoded
 from videohub.data.forms import DECODERS, Decoder
 from videohub.data.recipes import Recipe, check_shared
@@ -60,6 +61,7 @@ class Scored:
     scores: Scores | None  # (V, classes) float32 probabilities of every view, in order; AVA: (K, 80), one row a box
     views: str | None  # sha256 over the time stamps and decoding positions of all frames: the identity of the views
     failure: str | None
+    contradictions: tuple[Contradiction, ...] = ()  # of the video's header and its content
 
 
 class Evaluation(Iterator[Scored]):
@@ -170,7 +172,8 @@ def _entry(place: int, index: int, sample: Sample, outcome: _Viewed | Failure) -
     if isinstance(outcome, Failure):
         return Scored(place, index, sample, scores=None, views=None, failure=outcome.reason), None
     identity, views = outcome
-    return Scored(place, index, sample, scores=None, views=identity, failure=None), views
+    known = Scored(place, index, sample, None, views=identity, failure=None, contradictions=views.contradictions)
+    return known, views
 
 
 def _checked(batches: Batches, done: Iterator[tuple[Scored, Scores | None]]) -> Iterator[Scored]:

@@ -22,6 +22,7 @@ import numpy.typing as npt
 
 from videohub.benchmark.lending import Borrower, Lender, anonymous_file
 from videohub.data.colour import Planar
+from videohub.data.contradictions import Contradiction
 from videohub.data.decoded import Decoded
 from videohub.data.forms import Decoder
 from videohub.data.recipes import Recipe
@@ -59,6 +60,7 @@ class Clips(msgspec.Struct, frozen=True):
     positions: Array
     pts: Array
     decode_positions: Array
+    contradictions: tuple[Contradiction, ...] = ()
 
 
 class Lent(msgspec.Struct, frozen=True):
@@ -149,14 +151,22 @@ def outcomes(answer: Answer, borrower: Borrower, descriptor: int | None) -> list
         Failure(test)
         if isinstance(test, str)
         else Decoded(
-            frames, _array(test.positions), _array(test.pts), _array(test.decode_positions), boxes, lent.planar
+            frames,
+            _array(test.positions),
+            _array(test.pts),
+            _array(test.decode_positions),
+            boxes,
+            lent.planar,
+            test.contradictions,
         )
         for test in answer.tests
     ]
 
 
 def _clips(decoded: Decoded) -> Clips:
-    return Clips(_whole(decoded.positions), _whole(decoded.pts), _whole(decoded.decode_positions))
+    return Clips(
+        _whole(decoded.positions), _whole(decoded.pts), _whole(decoded.decode_positions), decoded.contradictions
+    )
 
 
 def _whole(array: npt.NDArray[Any]) -> Array:

@@ -10,6 +10,7 @@ from videohub.data.labels import class_names
 from videohub.errors import UsageError
 from videohub.registry.schema import Record
 from videohub.reporting import accuracies, precisions
+from videohub.reporting.contradicted import contradicted, remark, without
 from videohub.reporting.refusals import (
     objections,
     refuse_another_record,
@@ -19,6 +20,7 @@ from videohub.reporting.refusals import (
 )
 from videohub.reporting.report import (
     SCHEMA_VERSION,
+    Contradicted,
     Counts,
     Failure,
     Findings,
@@ -29,7 +31,7 @@ from videohub.reporting.report import (
 )
 from videohub.reporting.weights_origin import public_url
 from videohub.runs import Identity, Joined, MadeBy
-from videohub.verdict import Answer
+from videohub.verdict import Answer, Comparison
 
 
 def build(joined: Joined, record: Record) -> Report:
@@ -51,6 +53,8 @@ def build(joined: Joined, record: Record) -> Report:
     identity = joined.identity
     found = _findings(joined, record)
     verdict, reasons = _verdict(joined, record, found)
+    odd = contradicted(joined)
+    comparisons, told = _without(joined, record, odd, verdict) if odd else ([], [])
     seconds = sum(one.seconds for one in joined.made_by)
     return Report(
         schema_version=SCHEMA_VERSION,
@@ -64,9 +68,11 @@ def build(joined: Joined, record: Record) -> Report:
         published=record.published,
         comparisons=found.comparisons,
         verdict=verdict,
-        reasons=reasons,
+        reasons=reasons + told,
         counts=counts_of(joined),
         failures=failures_of(joined),
+        contradicted=odd,
+        without_contradicted=comparisons,
         weights=weights_of(identity, record),
         protocol=identity.protocol,
         clip=identity.clip,
@@ -87,6 +93,18 @@ def build(joined: Joined, record: Record) -> Report:
         ranks=found.ranks,
         command=_command(identity, record),
     )
+
+
+def _without(
+    joined: Joined, record: Record, odd: list[Contradicted], verdict: Answer
+) -> tuple[list[Comparison], list[str]]:
+    """Return the comparisons without videos whose header contradicts their content, and what to tell of them."""
+    rest = without(joined, odd)
+    if rest is None:
+        return [], [remark(odd, verdict, {}, None)]
+    found = _findings(rest, record)
+    answer, _ = _verdict(rest, record, found)
+    return found.comparisons, [remark(odd, verdict, {one.metric: one.recomputed for one in found.comparisons}, answer)]
 
 
 def weights_of(identity: Identity, record: Record) -> Weights:

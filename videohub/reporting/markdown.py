@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from videohub.reporting.contradicted import details
 from videohub.reporting.escaping import in_markdown
 from videohub.reporting.report import PerClass, Report
 from videohub.reporting.words import (
@@ -17,6 +18,7 @@ from videohub.reporting.words import (
     kinds_of_failure,
     measured_classes,
     numbers,
+    of_contradicted,
     one_line,
     sentence,
     summary,
@@ -29,7 +31,7 @@ _BAR = 20  # letters of a full bar
 
 def page(report: Report) -> str:
     """Return the report as Markdown (with GitHub's tables); names of videos are escaped, never obeyed."""
-    sections = (_head, _numbers, _views, _classes, _confusions, _failures, _what_was_run, _how_to_cite)
+    sections = (_head, _numbers, _views, _classes, _confusions, _failures, _contradicted, _what_was_run, _how_to_cite)
     return "\n\n".join(filter(None, (section(report) for section in sections))) + "\n"
 
 
@@ -135,6 +137,18 @@ def _failures(report: Report) -> str:
     return (
         f"## Without a score\n\n{counted(len(report.failures), what(report))} could not be scored. They were not "
         f"replaced; the bounds above say what they could change.\n\n{by_reason}{table([what(report), 'reason'], named)}"
+        + (f"\n\nAnd {left:,} more, in report.json." if left > 0 else "")
+    )
+
+
+def _contradicted(report: Report) -> str:
+    if not report.contradicted:
+        return ""
+    named = ([in_markdown(video.name), in_markdown(details(video))] for video in report.contradicted[:NAMED_FAILURES])
+    left = len(report.contradicted) - NAMED_FAILURES
+    return (
+        f"## Headers that contradict the content\n\n{in_markdown(of_contradicted(report))}\n\n"
+        + table([what(report), "contradiction"], named)
         + (f"\n\nAnd {left:,} more, in report.json." if left > 0 else "")
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from videohub.reporting import pictures
+from videohub.reporting.contradicted import details
 from videohub.reporting.escaping import in_html
 from videohub.reporting.report import PerClass, Report
 from videohub.reporting.style import CSS
@@ -22,6 +23,7 @@ from videohub.reporting.words import (
     listed,
     measured_classes,
     numbers,
+    of_contradicted,
     one_line,
     sentence,
     summary,
@@ -32,7 +34,7 @@ from videohub.verdict import Comparison
 
 def page(report: Report) -> str:
     """Return the report as HTML; all that it shows is in the report itself."""
-    sections = (_head, _numbers, _curve, _classes, _confusions, _failures, _what_was_run, _how_to_cite)
+    sections = (_head, _numbers, _curve, _classes, _confusions, _failures, _contradicted, _what_was_run, _how_to_cite)
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8"/>\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1"/>\n'
@@ -188,6 +190,23 @@ def _failures(report: Report) -> str:
         f"were not replaced; the bounds above say what they could change.</p>{several}<table><caption>One by "
         f"one.</caption><thead>{_header((what(report), ''), ('reason', ''))}</thead>"
         f"<tbody>{named}</tbody></table>{rest}</section>"
+    )
+
+
+def _contradicted(report: Report) -> str:
+    if not report.contradicted:
+        return ""
+    named = "".join(
+        f'<tr><td class="name mono"><bdi>{in_html(video.name)}</bdi></td>'
+        f'<td class="name">{in_html(details(video))}</td></tr>'
+        for video in report.contradicted[:NAMED_FAILURES]
+    )
+    left = len(report.contradicted) - NAMED_FAILURES
+    rest = f'<p class="quiet">And {left:,} more, in report.json.</p>' if left > 0 else ""
+    return (
+        f"<section><h2>Headers that contradict the content</h2><p>{in_html(of_contradicted(report))}</p>"
+        f"<table><thead>{_header((what(report), ''), ('contradiction', ''))}</thead><tbody>{named}</tbody></table>"
+        f"{rest}</section>"
     )
 
 

@@ -25,6 +25,13 @@ class Failure(_Part, frozen=True):
     reason: str
 
 
+class Contradicted(_Part, frozen=True):
+    """A scored video whose header contradicts its content, by kind with the figures; read as the original reads it."""
+
+    name: str
+    kinds: dict[str, str]
+
+
 class Counts(_Part, frozen=True):
     """What became of the videos: `listed` in all, of those `chosen` (all, or a sample), and what each came to."""
 
@@ -118,6 +125,8 @@ class Report(_Part, frozen=True, kw_only=True):
     reasons: list[str]
     counts: Counts
     failures: list[Failure]
+    contradicted: list[Contradicted] = []
+    without_contradicted: list[Comparison] = []  # the comparisons without those; empty where there are none
     weights: Weights
     protocol: dict[str, Any]  # as it was used: `clips` and `crops` may differ from the record's
     clip: dict[str, int]

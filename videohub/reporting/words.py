@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+from videohub.reporting.contradicted import kinds_in_words
 from videohub.reporting.report import PerClass, Report
 from videohub.reporting.weights_origin import STATED_ONLY, claim_of, files_of, origin_of
 
@@ -112,6 +113,20 @@ def measured_classes(report: Report) -> list[PerClass]:
 def kinds_of_failure(report: Report) -> list[tuple[str, int]]:
     """Return how often each reason was given, the most frequent first."""
     return Counter(one_line(failure.reason) for failure in report.failures).most_common()
+
+
+def of_contradicted(report: Report) -> str:
+    """Return what videos whose header contradicts their content are, and what the numbers are without them."""
+    told = (
+        f"The headers of {counted(len(report.contradicted), what(report))} contradict the content "
+        f"({kinds_in_words(report.contradicted)}). They are read as the original reads them, for its number was "
+        "measured so."
+    )
+    if not report.without_contradicted:
+        return f"{told} No other {what(report)} was scored."
+    return (
+        f"{told} Without them: {listed([f'{one.metric} {one.recomputed:.2f}' for one in report.without_contradicted])}."
+    )
 
 
 def one_line(words: str) -> str:

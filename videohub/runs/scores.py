@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from io import RawIOBase
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple, TypeAlias
 from zlib import crc32
 
 import msgspec
@@ -31,6 +31,10 @@ MARK = b"vhscore1"
 _HEAD = struct.Struct("<IIIII")  # bytes of note and of scores; crc32 of note, of scores, and of these four
 _PAGE = 4096  # read at once: a note is small, and the scores behind it may not be wanted
 _PIECE = 1 << 20
+
+
+# Kind and detail of each way in which the header of a video contradicts its content.
+Contradictions: TypeAlias = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,7 @@ class Entry:
     seconds: float  # from the start of its process
     path: Path
     at: int  # offset of the scores in the file
+    contradictions: Contradictions = ()
 
     @property
     def scores(self) -> NDArray[np.float32] | None:
@@ -90,13 +95,14 @@ class _Header(msgspec.Struct, frozen=True):
     made_by: MadeBy
 
 
-class _Note(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _Note(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     index: int
     name: str
     views: str | None
     failure: str | None
     shape: tuple[int, int] | None
     seconds: float
+    contradictions: Contradictions = ()  # left out where there are none, so that older versions read such entries
 
 
 class _Block(NamedTuple):
@@ -111,9 +117,16 @@ def header(run: str, made_by: MadeBy) -> bytes:
     return MARK + _block(msgspec.msgpack.encode(_Header(run, made_by)), b"")
 
 
-def scored(index: int, name: str, views: str | None, scores: NDArray[np.float32], seconds: float) -> bytes:
+def scored(
+    index: int,
+    name: str,
+    views: str | None,
+    scores: NDArray[np.float32],
+    seconds: float,
+    contradictions: Contradictions = (),
+) -> bytes:
     """Return the block of a sample with scores."""
-    note = _Note(index, name, views, None, (scores.shape[0], scores.shape[1]), seconds)
+    note = _Note(index, name, views, None, (scores.shape[0], scores.shape[1]), seconds, contradictions)
     return _block(msgspec.msgpack.encode(note), scores.astype("<f4", copy=False).tobytes())
 
 
@@ -228,7 +241,7 @@ def _entries(path: Path, blocks: Iterable[_Block], terms: Terms) -> list[Entry]:
             raise _damaged(path, block.at)
         name = terms.names[note.index]  # the one string for all
         entries.append(Entry(note.index, name, note.views, note.failure, note.shape, note.seconds, path,
-                             block.scores_at))  # fmt: skip
+                             block.scores_at, note.contradictions))  # fmt: skip
     return entries
 
 

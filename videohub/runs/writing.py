@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from videohub.errors import CacheError, DataError, UsageError
 from videohub.runs import scores as blocks
 from videohub.runs.identity import MadeBy
-from videohub.runs.scores import Terms
+from videohub.runs.scores import Contradictions, Terms
 
 FLUSH_S = 5.0  # what a power cut may take; a kill takes nothing that was written
 _SHARD = re.compile("([1-9][0-9]*)/([1-9][0-9]*)")
@@ -46,7 +46,15 @@ class Writer:
             self._fail(error.strerror or str(error), error)
         self._write(blocks.header(terms.run, made_by))
 
-    def append(self, index: int, name: str, views: str | None, scores: NDArray[np.float32]) -> None:
+    def append(
+        self,
+        index: int,
+        name: str,
+        views: str | None,
+        scores: NDArray[np.float32],
+        *,
+        contradictions: Contradictions = (),
+    ) -> None:
         """Keep the scores of a sample: float32 (views, classes), for AVA (boxes, 80).
 
         Args:
@@ -54,6 +62,7 @@ class Writer:
             name: Its name there.
             views: Digest of the view set that was scored.
             scores: Probabilities of every view in order.
+            contradictions: In which kinds, and how, its header contradicts its content.
         Raises: DataError if they are not finite; UsageError if they are not this run's; CacheError if they cannot be
             written.
         """
@@ -66,7 +75,7 @@ class Writer:
                 f"{name}: {int((~np.isfinite(scores)).sum())} of {scores.size} scores are not finite; they are not "
                 "kept.\n  A reduced precision may have overflowed (try fp32), or the weights are damaged."
             )
-        self._write(blocks.scored(index, name, views, scores, self._seconds()))
+        self._write(blocks.scored(index, name, views, scores, self._seconds(), contradictions))
 
     def fail(self, index: int, name: str, reason: str) -> None:
         """Keep why a sample has no scores. Raises: UsageError if it is not this run's; CacheError if it cannot be."""

@@ -38,6 +38,7 @@ def print_report(report: Report) -> None:
                      _range(row.bounds))  # fmt: skip
     screen.print(rows)
     _told_failures(screen, [report])
+    _told_contradicted(screen, [report])
     for file in files_of(report.made_by):
         _dim(screen, f"weights: {origin_of(file)}")
     _told_verdict(screen, report)
@@ -62,6 +63,7 @@ def print_reports(reports: Sequence[Report]) -> None:
         _told_verdict(screen, report)
     screen.print()
     _told_failures(screen, reports)
+    _told_contradicted(screen, reports)
     named = {interval_name(report) for report in reports}
     for heading in ("", "", "published", "recomputed", named.pop() if len(named) == 1 else "interval", "verdict"):
         numeric = heading not in ("", "verdict")
@@ -85,6 +87,10 @@ def print_evaluated(found: Evaluated) -> None:
         rows.add_row(number.metric, f"{number.value:.2f}", _range(number.interval))
     screen.print(rows)
     _told_failures(screen, [found], rest="--json")
+    _told_contradicted(screen, [found], rest="--json")
+    if found.contradicted:
+        rest = ", ".join(f"{number.metric} {number.value:.2f}" for number in found.without_contradicted)
+        _yellow(screen, f"without the {len(found.contradicted):,} so read: {rest or 'nothing was scored'}")
 
 
 def _told_counts(screen: Console, found: Report | Evaluated) -> None:
@@ -105,6 +111,17 @@ def _told_failures(screen: Console, found: Sequence[Report | Evaluated], rest: s
         _yellow(screen, f"not scored: {name}: {reason}")
     if len(failures) > _SHOWN:
         _yellow(screen, f"not scored: {len(failures) - _SHOWN} more, see {rest}")
+
+
+def _told_contradicted(screen: Console, found: Sequence[Report | Evaluated], rest: str = "report.html") -> None:
+    """Print the first videos whose header contradicts their content, each once, and where the rest is."""
+    from videohub.reporting.contradicted import details
+
+    videos = {video.name: details(video) for each in found for video in each.contradicted}
+    for name, told in islice(videos.items(), _SHOWN):
+        _yellow(screen, f"read as the original does: {name}: {told}")
+    if len(videos) > _SHOWN:
+        _yellow(screen, f"read as the original does: {len(videos) - _SHOWN} more, see {rest}")
 
 
 def _told_verdict(screen: Console, report: Report) -> None:

@@ -11,8 +11,9 @@ from videohub import registry, runs
 from videohub.errors import UsageError
 from videohub.registry.schema import Record
 from videohub.reporting.building import counts_of, failures_of, weights_of
+from videohub.reporting.contradicted import contradicted, without
 from videohub.reporting.numbers import Number, numbers
-from videohub.reporting.report import Counts, Failure, Weights
+from videohub.reporting.report import Contradicted, Counts, Failure, Weights
 from videohub.verification import sharding
 from videohub.verification.measuring import Target, measure
 from videohub.verification.settings import Settings
@@ -31,6 +32,8 @@ class Evaluated(msgspec.Struct, frozen=True, kw_only=True):
     numbers: list[Number]  # the first one is what the protocol is known by
     counts: Counts
     failures: list[Failure]
+    contradicted: list[Contradicted]  # scored videos whose header contradicts their content
+    without_contradicted: list[Number]  # the numbers without those; empty where there are none
     weights: Weights
     protocol: dict[str, Any]  # as it was used: `clips` and `crops` may differ from the record's
     precision: str
@@ -71,7 +74,8 @@ def evaluate(
 
 
 def _evaluated(joined: runs.Joined, record: Record) -> Evaluated:
-    found, identity = numbers(joined, record), joined.identity
+    found, identity, odd = numbers(joined, record), joined.identity, contradicted(joined)
+    rest = without(joined, odd) if odd else None
     seconds = sum(one.seconds for one in joined.made_by)
     return Evaluated(
         record=record.name,
@@ -80,6 +84,8 @@ def _evaluated(joined: runs.Joined, record: Record) -> Evaluated:
         numbers=found,
         counts=counts_of(joined),
         failures=failures_of(joined),
+        contradicted=odd,
+        without_contradicted=[] if rest is None else numbers(rest, record),
         weights=weights_of(identity, record),
         protocol=identity.protocol,
         precision=identity.precision,

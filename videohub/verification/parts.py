@@ -31,7 +31,8 @@ class Part:
         if scored.scores is None:
             writer.fail(scored.index, scored.sample.name, scored.failure or "no reason was given")
         else:
-            writer.append(scored.index, scored.sample.name, scored.views, scored.scores)
+            told = tuple((one.kind, one.detail) for one in scored.contradictions)
+            writer.append(scored.index, scored.sample.name, scored.views, scored.scores, contradictions=told)
         self.missing.discard(scored.index)
         if self.decision is not None:
             _take(self.decision, self.run, scored)
