@@ -57,7 +57,7 @@ def path(as_json: bool) -> None:
         layers = [{"path": str(layer), "read_only": shared} for layer, shared in keeping.layers()]
         print_json({"path": str(home()), "layers": layers})
     else:
-        hand_over(home())
+        hand_over(str(home()))
 
 
 @cache.command("list")
@@ -186,7 +186,7 @@ def _print_patch(*, as_json: bool) -> None:
     if as_json:
         print_json(made)
         return
-    hand_over(made.text, end="")
+    hand_over(*made.text.split("\n")[:-1])
     for name, why in made.left.items():
         say(f"{name}: {why}", err=True)
     if not made.text and not made.left:

@@ -12,6 +12,7 @@ import click
 import msgspec
 
 from videohub import escaping
+from videohub.terminal.layout import write
 
 PRECISIONS = ("auto", "fp32", "tf32", "bf16", "fp16")  # of videohub.benchmark, which is not imported for a --help
 
@@ -67,4 +68,4 @@ def print_json(value: Any) -> None:
         import json
 
         text = json.dumps(msgspec.to_builtins(value), indent=2)
-    click.echo(escaping.visible_json(text))
+    write(escaping.visible_json(text))

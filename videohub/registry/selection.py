@@ -89,7 +89,8 @@ def _matching(
 ) -> set[str]:
     if value is None:
         return set(known)
-    found = {name for name in known if fnmatchcase(name.casefold(), value.casefold())}
+    wanted = value.casefold()
+    found = {name for name in known if name.casefold() == wanted or fnmatchcase(name.casefold(), wanted)}
     if not found:
         raise UsageError(f"{field} {typed or value!r} is not known. Known: {', '.join(shown or known)}.")
     return found

@@ -32,23 +32,30 @@ _IN_ASCII = {"█": "#", "·": ".", "…": "...", "–": "-", "×": "x", "±": "
 _BLANKS_AT_THE_END = re.compile(r" +((?:\x1b\[[0-9;]*m)*)$", re.MULTILINE)
 
 
+def write(text: str | bytes, *, err: bool = False, nl: bool = True, colours: bool | None = None) -> None:
+    """Write what is escaped already, in the encoding of the stream; click by itself takes UTF-8 for ASCII.
+
+    Args:
+        colours: Whether they stay; None: at a terminal.
+    """
+    click.echo(text, file=sys.stderr if err else sys.stdout, nl=nl, color=colours)
+
+
 def say(*lines: str, err: bool = False) -> None:
     """Print lines for people to stdout, or to stderr."""
     for line in lines:
-        click.echo(visible(line), err=err)
+        write(visible(line), err=err)
 
 
 def tell(words: str) -> None:
     """Print a message, of several lines perhaps, to stderr."""
-    click.echo(escaping.message(words), err=True)
+    write(escaping.message(words), err=True)
 
 
-def hand_over(text: str | os.PathLike[str], *, end: str = "\n") -> None:
-    """Print what a script takes, a path or a patch: its very bytes, and on a screen only what can be shown of it."""
-    words = os.fspath(text)
-    if sys.stdout.isatty():
-        words = "\n".join(map(visible, words.split("\n")))
-    click.echo(os.fsencode(words + end), nl=False)
+def hand_over(*lines: str) -> None:
+    """Print lines that a script takes, such as a path: their very bytes, and on a screen only what can be shown."""
+    shown = map(visible, lines) if sys.stdout.isatty() else lines
+    write(b"".join(os.fsencode(line) + b"\n" for line in shown), nl=False)
 
 
 def print_error(error: Exception) -> None:
@@ -62,7 +69,7 @@ def print_misuse(error: click.ClickException) -> None:
     error.show(file=told)
     usage, mark, said = told.getvalue().rstrip("\n").partition("Error: ")
     shown = "\n".join(map(visible, usage.split("\n")))
-    click.echo(shown + (escaping.message(mark + said) if mark else ""), err=True)
+    write(shown + (escaping.message(mark + said) if mark else ""), err=True)
 
 
 def print_warning(
@@ -94,7 +101,7 @@ def print_columns(header: Sequence[str], rows: Sequence[Sequence[str]], summary:
         *others, last = row
         lines.append(f"{_aligned(others, widths)} {click.style(last, fg=_COLOURS.get(last))}")
     lines.append(click.style(summary, dim=True))
-    click.echo("\n".join(lines), color=_wanted_colours())
+    write("\n".join(lines), colours=_wanted_colours())
 
 
 def with_unit(size: int) -> str:
@@ -135,7 +142,7 @@ def console() -> Console:
         def print(self, *objects: Any, **how: Any) -> None:
             with self.capture() as printed:
                 super().print(*objects, **how)
-            click.echo(_BLANKS_AT_THE_END.sub(r"\1", printed.get()), nl=False, color=True)
+            write(_BLANKS_AT_THE_END.sub(r"\1", printed.get()), nl=False, colours=True)
 
     return Results(file=sys.stdout, highlight=False, markup=False, emoji=False)
 

@@ -1,0 +1,110 @@
+"""Output for people, wherever it goes: an old terminal, a pipe, a script."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import pytest
+
+from videohub.prediction import Prediction
+from videohub.terminal import layout, zoo
+
+
+class Pipe(io.TextIOWrapper):
+    """A stream of another encoding than UTF-8, which keeps what it was given."""
+
+    def __init__(self, encoding: str) -> None:
+        super().__init__(io.BytesIO(), encoding=encoding)
+
+    def text(self) -> str:
+        self.flush()
+        return self.buffer.getvalue().decode(self.encoding)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "latin-1"])
+def test_bars_are_of_ascii_where_the_encoding_has_no_blocks(monkeypatch, encoding):
+    monkeypatch.setattr(sys, "stdout", out := Pipe(encoding))
+    monkeypatch.setattr(sys, "stderr", err := Pipe(encoding))
+    layout.write_anywhere()
+    zoo.print_predictions([Prediction("日本 – naïve", 0.5, 0)])
+    layout.print_error(ValueError("10 × 3 …"))
+    dot, dash, naive, times, more = {
+        "ascii": (".", "-", "na\\xefve", "x", "..."),
+        "cp1252": ("·", "–", "naïve", "×", "…"),
+        "latin-1": ("·", "-", "naïve", "×", "..."),
+    }[encoding]
+    assert out.text() == f"0.5000  {'#' * 10}{dot * 10}  \\u65e5\\u672c {dash} {naive}\n"
+    assert err.text() == f"ValueError: 10 {times} 3 {more}\n"
+
+
+def test_a_terminal_that_knows_all_letters_gets_them(monkeypatch):
+    monkeypatch.setattr(sys, "stdout", out := Pipe("utf-8"))
+    layout.write_anywhere()
+    zoo.print_predictions([Prediction("日本", 0.5, 0), Prediction("b", 0.25, 1)])
+    assert out.text() == f"0.5000  {'█' * 10}{'·' * 10}  日本\n0.2500  {'█' * 5}{'·' * 15}  b\n"
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [{"PYTHONIOENCODING": "cp1252"}, {"PYTHONIOENCODING": "ascii"},
+     {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}],
+    ids=["cp1252", "ascii", "C"],
+)  # fmt: skip
+def test_every_letter_of_a_registry_can_be_written_into_a_pipe(tmp_path, environment):
+    from videohub import resources
+
+    text = resources.registry_file().read_text(encoding="utf-8")
+    record = text[text.index("  slow_r50_4x16:") : text.index("  slow_r50_8x8:")].replace("slow_r50_4x16", "ours")
+    note = "Größe × 3 – 日本 👍"
+    ours = f"schema_version: 1\nprotocols: {{}}\nrecords:\n{record.rstrip()}\n"
+    assert "training: standard" in ours
+    (tmp_path / "ours.yaml").write_text(ours.replace("training: standard", f'training: "{note}"'), encoding="utf-8")
+    command = [sys.executable, "-m", "videohub.cli", "show", "ours"]
+    told = {}
+    for json_too in ([], ["--json"]):
+        done = subprocess.run(
+            [*command, *json_too],
+            env={**os.environ, **environment, "VIDEOHUB_REGISTRY": str(tmp_path / "ours.yaml"), "COLUMNS": "80"},
+            capture_output=True,
+        )
+        assert (done.returncode, done.stderr) == (0, b"")
+        told[bool(json_too)] = done.stdout
+    assert json.loads(told[True].decode("latin-1"))["training"] == note
+    assert b"\\u65e5\\u672c \\U0001f44d" in told[False]
+
+
+def test_a_script_gets_the_bytes_of_a_path_and_a_screen_what_can_be_shown(run, monkeypatch, tmp_path, capsys):
+    odd = os.fsdecode(b"\xff\x1b[31m\n")
+    monkeypatch.setenv("VIDEOHUB_HOME", str(tmp_path / odd))
+    done = subprocess.run([sys.executable, "-m", "videohub.cli", "cache", "path"], check=True, capture_output=True)
+    assert done.stdout == os.fsencode(tmp_path) + b"/\xff\x1b[31m\n\n"
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert run("cache", "path")[1] == f"{tmp_path}/\\udcff\\x1b[31m\\n\n"
+
+
+def test_a_warning_of_a_library_is_shown_and_not_obeyed(run, monkeypatch, capsys):
+    from videohub import registry
+
+    def warned(*arguments: object) -> registry.Record:
+        warnings.warn("\x1b[31mold\nand odd", UserWarning, stacklevel=1)
+        return found
+
+    found = registry.record("slow_r50_8x8")
+    monkeypatch.setattr(registry, "record", warned)
+    code, _, err = run("show", "slow_r50_8x8")
+    assert code == 0
+    assert err.startswith(f"{Path(__file__)}:")
+    assert err.endswith(": UserWarning: \\x1b[31mold\n  and odd\n")
+
+
+def test_an_error_is_cut_to_what_can_be_read(run, monkeypatch):
+    code, _, err = run("show", "x" * 1_000_000)
+    assert (code, len(err) < 2_000) == (2, True)
+    assert "more letters) …" in err
+    assert err.endswith("`videohub list` shows all names.\n")
