@@ -33,7 +33,23 @@ def misbehave(path: Path) -> None:
     }
     if path.stem in actions:
         path.write_text(str(os.getpid()))
+        with path.with_suffix(".tries").open("a") as tries:
+            tries.write(".")
         actions[path.stem]()
+    if path.stem.startswith("waits_once"):  # a video that decodes when it is tried again
+        wait_once(path)
+
+
+def wait_once(path: Path) -> None:
+    """Wait to be ended from outside; the next time note who else is tried again meanwhile, and return."""
+    busy, again = path.with_suffix(".busy"), path.with_suffix(".again")
+    if not busy.exists():
+        busy.write_text(str(os.getpid()))
+        time.sleep(600)
+    again.touch()
+    time.sleep(0.5)
+    path.with_suffix(".company").write_text(" ".join(sorted(other.stem for other in path.parent.glob("*.again"))))
+    again.unlink()
 
 
 def main() -> None:

@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -123,7 +124,8 @@ def test_processes_that_hang_crash_or_stumble_cost_their_own_video_alone(videos,
     assert reasons["hangs"] == reasons["hangs_in_native_code"] == "decoding took longer than 2.5 s"
     assert reasons["is_killed"] == "the decoder process was ended by signal SIGKILL, without a word"
     assert reasons["crashes"] == "the decoder process was ended by signal SIGSEGV, without a word"
-    assert reasons["raises"].startswith("the decoder process ended with exit code 1, saying:\n")
+    fault = "a fault of videohub's or its libraries', not of the video's: the decoder process ended with exit code 1"
+    assert reasons["raises"].startswith(f"{fault}, saying:\n")
     assert reasons["raises"].endswith("IndexError: list index out of range")
 
 
@@ -160,6 +162,67 @@ def test_a_command_that_is_not_there_is_named(videos):
 def test_a_pool_without_workers_or_patience_is_refused(wrong):
     with pytest.raises(UsageError, match="both must be above 0"):
         pool(**wrong)
+
+
+def endings(paths, number):
+    """Send a signal to each process that waits, as soon as it does."""
+
+    def end():
+        for path in paths:
+            in_time(lambda path=path: path.exists() and path.read_text())
+            os.kill(int(path.read_text()), number)
+
+    thread = threading.Thread(target=end)
+    thread.start()
+    return thread
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGSEGV])
+def test_a_process_that_is_ended_from_outside_costs_no_video(videos, tmp_path, number):
+    waits = VideoFile(tmp_path / "waits_once.mov")
+    waits.path.write_bytes(videos["video00"].path.read_bytes())
+    with pool(2, command=awkward_decoder.COMMAND) as decoders:
+        ending = endings([waits.path.with_suffix(".busy")], number)
+        found = outcomes(decoders, {"waits": waits, **videos})
+        ending.join()
+    assert list(found) == ["waits", *videos]
+    assert failures(found) == {}
+    assert np.array_equal(found["waits"][0].frames, found["video00"][0].frames)
+
+
+def test_a_video_that_is_tried_again_has_the_machine_for_itself(videos, tmp_path):
+    """Two at once have taken the memory, and the system has ended both decoders: together they would do it again."""
+    sources = {}
+    for name in ("waits_once_1", "waits_once_2"):
+        sources[name] = VideoFile(tmp_path / f"{name}.mov")
+        sources[name].path.write_bytes(videos["video00"].path.read_bytes())
+    with pool(2, command=awkward_decoder.COMMAND) as decoders:
+        ending = endings([source.path.with_suffix(".busy") for source in sources.values()], signal.SIGKILL)
+        assert failures(outcomes(decoders, {**sources, **videos})) == {}
+        ending.join()
+    company = [source.path.with_suffix(".company").read_text() for source in sources.values()]
+    assert company == ["waits_once_1", "waits_once_2"]
+
+
+@pytest.mark.parametrize("behaviour", ["is_killed", "crashes", "raises"])
+def test_a_video_that_ends_its_process_every_time_is_tried_twice_and_no_more(videos, awkward, behaviour):
+    bad = awkward(behaviour)
+    with pool(command=awkward_decoder.COMMAND) as decoders:
+        found = outcomes(decoders, {"good": videos["video00"], "bad": bad, "better": videos["video01"]})
+    assert list(failures(found)) == ["bad"]
+    assert bad.path.with_suffix(".tries").read_text() == ".."
+
+
+def test_faults_of_ours_at_the_first_three_videos_are_no_videos_fault(awkward, tmp_path):
+    sources = {}
+    for number in range(5):
+        (tmp_path / f"{number}").mkdir()
+        sources[number] = VideoFile(tmp_path / f"{number}" / "raises.mov")
+    expected = pytest.raises(
+        DeviceError, match=r"3 in a row met a fault of videohub(.|\n)*IndexError(.|\n)*no video is to"
+    )
+    with expected, pool(2, command=awkward_decoder.COMMAND) as decoders:
+        outcomes(decoders, sources)
 
 
 # --- how much is under way -------------------------------------------------------------------------------------------
@@ -220,7 +283,7 @@ def test_nothing_is_open_running_or_named_afterwards(videos, awkward, tmp_path, 
     assert all(outcome[0].frames[0, 0, 0, 0] == 0 for outcome in held)  # frames outlive the pool
     del held, running
     assert len(os.listdir("/proc/self/fd")) == before
-    assert {path.name for path in tmp_path.iterdir()} == {"hangs.fifo", "hangs.mov"}
+    assert {path.name for path in tmp_path.iterdir()} == {"hangs.fifo", "hangs.mov", "hangs.tries"}
 
 
 PARENT = """

@@ -27,6 +27,11 @@ def look(job):
         os.kill(os.getpid(), signal.SIGSEGV)
     if b"leave" in job.path:
         os._exit(3)
+    if b"once" in job.path and not os.path.exists(job.path):
+        open(job.path, "w").close()
+        os.kill(os.getpid(), signal.SIGKILL)
+    if b"fault" in job.path:
+        raise TypeError("open() got an unexpected keyword argument")
     if b"talk" in job.path:
         os.write(1, b"frame dropped")
     return Probe(frames=len(job.path))
@@ -51,6 +56,32 @@ def test_answers_come_in_order_and_a_crash_costs_one_file(monkeypatch):
         "the decoder crashed (exit code 3)",
     ]
     assert [answer.passing for answer in answers] == [False, True, False, True, False, False]
+
+
+def test_a_process_that_is_ended_from_outside_costs_no_file(monkeypatch, tmp_path):
+    monkeypatch.setattr(processes, "_CODE", CODE)
+    ended = [os.fsencode(tmp_path / f"once {number}") for number in range(3)]
+    answers = look([b"1", *ended, b"22"])
+    assert [answer.frames for answer in answers] == [1, *map(len, ended), 2]
+    assert not any(answer.problem or answer.passing for answer in answers)
+
+
+def test_an_exception_of_ours_is_told_as_that_and_the_next_file_is_looked_at(monkeypatch):
+    monkeypatch.setattr(processes, "_CODE", CODE)
+    answers = look([b"1", b"fault", b"333"], workers=1)
+    assert [answer.frames for answer in answers] == [1, 0, 3]
+    assert answers[1].problem.startswith("TypeError: open() got an unexpected keyword argument (<string>, line ")
+    assert [(answer.fault, answer.passing) for answer in answers] == [(False, False), (True, True), (False, False)]
+
+
+def test_a_check_does_not_call_a_video_damaged_for_an_exception_of_ours(monkeypatch, copy):
+    code = processes._CODE.replace("serve(sys.argv[1])", "import av; av.open = lambda file: None; serve(sys.argv[1])")
+    monkeypatch.setattr(processes, "_CODE", code)  # a PyAV whose arguments have changed
+    answer = check({copy("one.mp4"): 0, copy("two.mp4"): 0})
+    (finding,) = [one for one in answer.findings if one.kind in ("unreadable", "damaged", "fault")]
+    assert finding.kind == "fault"
+    assert "2 of 2 videos could not be looked at for a fault of videohub's" in finding.text
+    assert "TypeError" in finding.samples["one.mp4"]
 
 
 def test_a_decoder_that_hangs_is_ended_when_patience_is_over(monkeypatch):

@@ -11,16 +11,16 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Generic, TypeAlias, TypeVar
 
+from videohub.benchmark.installation import Installation
 from videohub.benchmark.messages import Answer, Failure, Received, Setup
 from videohub.benchmark.processes import COMMAND, DecoderProcess
 from videohub.data.decoded import Decoded, decode_shared
 from videohub.data.forms import DECODERS, Decoder
 from videohub.data.recipes import Recipe
 from videohub.data.samples import Source
-from videohub.errors import DeviceError, UsageError, VideoError
+from videohub.errors import UsageError, VideoError
 
 _TASKS_EACH = 2  # at a process: the one it is at, and the next, so that it need not wait while a model computes
-_FAILED_STARTS = 3  # in a row
 _MOST_WAITING = 4 << 30  # bytes of decoded frames; at Kinetics' size, 40 MB a video, 2 x 50 processes stay below it
 _LONGEST_WAIT_S = 3600.0  # selectors cannot wait much longer at once
 _MOST_RESIDENT = 1 << 30  # bytes of memory of a process
@@ -63,6 +63,9 @@ def decode_all(
 class DecoderPool:
     """Processes that decode ahead of those who use the frames. Use it in a `with`: leaving that ends the processes.
 
+    A process may end for reasons that are none of its video's: the system wants memory back, an operator ends it. So
+    that video is tried once more, in a new process, while no other one decodes; only then is it given up.
+
     A process that has kept more than 1 GiB for itself after a video is replaced, so that a leak in a decoder cannot
     take the machine down. One has 23 MB without torch and 300 MB with it, which it loads where large frames are made
     smaller at once; a soak of 5,600 videos found 0.2 MB more after each thousand
@@ -100,7 +103,7 @@ class DecoderPool:
         self._patience_s, self._start_s = patience_s, start_s
         self._command, self._most_waiting, self._most_resident = command, most_waiting, most_resident
         self._processes: dict[DecoderProcess, deque[_Job]] = {}  # what each has been given, in order
-        self._failed_starts = 0
+        self._installation = Installation(command)
         self._selector = selectors.DefaultSelector()
 
     def __enter__(self) -> DecoderPool:
@@ -151,6 +154,11 @@ class DecoderPool:
     def _assign(self, unassigned: deque[_Job]) -> None:
         """Hand jobs to idle processes, start those that are missing, and give the others their next job."""
         while unassigned:
+            if any(job.alone for jobs in self._processes.values() for job in jobs):
+                return
+            if unassigned[0].alone:
+                self._assign_alone(unassigned)
+                return
             active = [process for process in self._processes if not process.retiring]
             free = [process for process in active if process.ready and len(self._processes[process]) < _TASKS_EACH]
             process = min(free, key=lambda each: len(self._processes[each]), default=None)
@@ -163,11 +171,24 @@ class DecoderPool:
             else:
                 self._give(process, unassigned.popleft())
 
+    def _assign_alone(self, unassigned: deque[_Job]) -> None:
+        """Give the first job to a new process, once all others have nothing to do; they end, and so free memory."""
+        if any(self._processes.values()):
+            return
+        new = next((process for process in self._processes if process.unused), None)
+        for process in [each for each in self._processes if each is not new]:
+            self._end(process)
+        if new is None:
+            self._start()
+        elif new.ready:
+            self._give(new, unassigned.popleft())
+
     def _give(self, process: DecoderProcess, job: _Job) -> None:
         jobs = self._processes[process]
         if not jobs:
             process.began = time.monotonic()
         jobs.append(job)
+        process.unused = False
         process.give(job.source)
 
     def _start(self) -> None:
@@ -201,8 +222,10 @@ class DecoderPool:
         answer = message.read(Answer)
         process.began = time.monotonic()
         if not process.ready:
-            process.ready, self._failed_starts = True, 0
+            process.ready = True
+            self._installation.started()
             return []
+        self._installation.answered()
         job = self._processes[process].popleft()
         job.outcomes = process.outcomes(message, answer)
         if answer.resident > self._most_resident:
@@ -212,18 +235,24 @@ class DecoderPool:
         return []
 
     def _dead(self, process: DecoderProcess) -> list[_Job]:
-        """Blame the job that it was at; one that was never ready counts as a failed start."""
-        how = process.death()
+        """Return its jobs, the one that it was at to be tried again, or given up if this was the second time.
+
+        One that was never ready counts as a failed start.
+        """
+        death = process.death()
         if not process.ready:
-            self._count_failed_start(how)
+            self._installation.start_failed(death.how)
         jobs = self._end(process)
-        if jobs:
-            jobs.popleft().outcomes = self._failure(f"the decoder process {how}")
+        if jobs and jobs[0].alone:
+            self._installation.given_up(death)
+            jobs.popleft().outcomes = self._failure(death.reason)
+        elif jobs:
+            jobs[0].alone = True
         return list(jobs)
 
     def _late(self, process: DecoderProcess) -> list[_Job]:
         if not process.ready:
-            self._count_failed_start(f"was not ready after {self._start_s:g} s")
+            self._installation.start_failed(f"was not ready after {self._start_s:g} s")
         jobs = self._end(process)
         if jobs:
             jobs.popleft().outcomes = self._failure(f"decoding took longer than {self._patience_s:g} s")
@@ -231,15 +260,6 @@ class DecoderPool:
 
     def _failure(self, reason: str) -> Outcomes:
         return [Failure(reason) for _ in self._setup.recipes]
-
-    def _count_failed_start(self, how: str) -> None:
-        self._failed_starts += 1
-        if self._failed_starts >= _FAILED_STARTS:
-            raise DeviceError(
-                f"{_FAILED_STARTS} decoder processes in a row failed to start; the last one {how}\n"
-                f"  They are started as: {' '.join(self._command)}\n"
-                "  Mend this installation, or decode without them (workers=0)."
-            )
 
     def _end(self, process: DecoderProcess) -> deque[_Job]:
         """Take a process out of the pool and return the jobs that it still had."""
@@ -259,6 +279,7 @@ class _Job:
 
     source: Source
     outcomes: Outcomes | None = None
+    alone: bool = False  # the process that was at it ended; the next one is to have nothing beside it
 
 
 @dataclass(frozen=True, eq=False)

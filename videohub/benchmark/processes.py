@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from videohub.benchmark import messages
@@ -35,6 +36,20 @@ def available() -> bool:
     return has_all and importlib.util.find_spec("fcntl") is not None and bool(sys.executable)
 
 
+@dataclass(frozen=True)
+class Death:
+    """How a process ended by itself, or was ended by others."""
+
+    how: str  # "was ended by …"
+    is_fault: bool = False  # an exception that nobody caught: of ours, or of a library's, whatever the video was
+
+    @property
+    def reason(self) -> str:
+        """Say why its video has no frames."""
+        told = f"the decoder process {self.how}"
+        return f"a fault of videohub's or its libraries', not of the video's: {told}" if self.is_fault else told
+
+
 class DecoderProcess:
     """A running `decoder_process`. It ends with this process, whichever way this one ends, and leaves nothing behind.
 
@@ -47,6 +62,7 @@ class DecoderProcess:
             raise DeviceError("decoder processes need Linux and a Python to start; workers=0 does without them")
         self.ready = False  # to take tasks
         self.retiring = False  # takes no more of them
+        self.unused = True  # has not been given any
         self.began = time.monotonic()  # the start, or what it is doing now
         self._stderr = anonymous_file()
         self._borrower = Borrower()
@@ -93,16 +109,15 @@ class DecoderProcess:
                 stack.callback(os.close, message.descriptor)
             return messages.outcomes(answer, self._borrower, message.descriptor)
 
-    def death(self) -> str:
+    def death(self) -> Death:
         """Say how it ended and what it last wrote to stderr; for a process that `receive` found dead."""
         try:
             code = self._process.wait(_GRACE_S)
         except subprocess.TimeoutExpired:
-            how = "closed its connection"
-        else:
-            how = f"was ended by signal {_signal_name(-code)}" if code < 0 else f"ended with exit code {code}"
-        words = self._last_words()
-        return f"{how}, saying:\n{words}" if words else f"{how}, without a word"
+            return Death(f"closed its connection, {self._last_words()}")
+        if code < 0:
+            return Death(f"was ended by signal {_signal_name(-code)}, {self._last_words()}")
+        return Death(f"ended with exit code {code}, {self._last_words()}", is_fault=True)
 
     def end(self) -> None:
         """End it, whatever it is at; one that cannot die because it waits for a dead disk is left to the system."""
@@ -118,7 +133,7 @@ class DecoderProcess:
         size = os.fstat(self._stderr.fileno()).st_size
         tail = os.pread(self._stderr.fileno(), _LAST_WORDS, max(0, size - _LAST_WORDS))
         lines = tail.decode(errors="replace").strip().splitlines()
-        return "\n".join(line[:200] for line in lines[-6:])
+        return "\n".join(["saying:", *(line[:200] for line in lines[-6:])]) if lines else "without a word"
 
 
 def _environment() -> dict[str, str]:

@@ -36,6 +36,7 @@ class Probe(msgspec.Struct, frozen=True, omit_defaults=True):
     problem: str | None = None  # why no picture can be had
     damage: str | None = None  # why not all of them can be had, where all were asked for
     passing: bool = False  # the problem is one of this moment: it was not allowed, took too long, crashed
+    fault: bool = False  # the problem is videohub's own: an exception that nobody expected
     width: int = 0  # pixels, as decoded
     height: int = 0
     frames: int = 0

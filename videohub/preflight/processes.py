@@ -9,9 +9,12 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
 
 import msgspec
 
@@ -49,6 +52,14 @@ def serve(patience_s: str) -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (1, 2):  # what a decoder says is not for the user's terminal
         os.dup2(nowhere, stream)
+
+    def tell(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        where = traceback.extract_tb(trace)[-1]
+        problem = f"{kind.__name__}: {error} ({Path(where.filename).name}, line {where.lineno})"
+        answers.write(msgspec.json.encode(Probe(problem=problem, passing=True, fault=True)) + b"\n")
+        answers.flush()
+
+    sys.excepthook = tell  # what nobody expected ends this process, but is an answer, too
     alarm = getattr(signal, "alarm", None)  # ends a process that hangs after its parent has been killed; not on Windows
     for line in sys.stdin.buffer:
         if alarm:
@@ -67,8 +78,17 @@ class _Company:
     closed: bool = False
     processes: dict[int, subprocess.Popen[bytes]] = field(default_factory=dict)  # by thread
     lock: threading.Lock = field(default_factory=threading.Lock)
+    alone: threading.Lock = field(default_factory=threading.Lock)  # held by who looks a second time
 
     def look(self, job: Job) -> Probe:
+        """Have one job done by this thread's process; if that is ended or crashes, by another one, once."""
+        probe = self._ask(job)
+        if probe.crashed:
+            with self.alone:
+                probe = self._ask(job)
+        return probe.probe
+
+    def _ask(self, job: Job) -> _Asked:
         """Have one job done by this thread's process."""
         process = self._process()
         assert process.stdin is not None  # for mypy: asked for in _process
@@ -84,11 +104,13 @@ class _Company:
             answer = b""
         finally:
             watch.cancel()
-        if answer.endswith(b"\n"):
-            return msgspec.json.decode(answer, type=Probe)
+        probe = msgspec.json.decode(answer, type=Probe) if answer.endswith(b"\n") else None
+        if probe is not None and not probe.fault:
+            return _Asked(probe)
         with self.lock:
             self.processes.pop(threading.get_ident(), None)
-        return Probe(problem=self._how_it_ended(process, time.monotonic() - began), passing=True)
+        how, crashed = self._how_it_ended(process, time.monotonic() - began)
+        return _Asked(probe) if probe else _Asked(Probe(problem=how, passing=True), crashed)
 
     def close(self) -> None:
         """Kill all processes, and let none be started any more; threads that wait for an answer then go on."""
@@ -131,13 +153,21 @@ class _Company:
             )
         return process
 
-    def _how_it_ended(self, process: subprocess.Popen[bytes], after_s: float) -> str:
-        """Say why a process gave no answer."""
+    def _how_it_ended(self, process: subprocess.Popen[bytes], after_s: float) -> tuple[str, bool]:
+        """Say why a process gave no answer, and whether it ended by itself, or was ended by others."""
         code = _end(process)
         if after_s >= self.patience_s:
-            return f"the decoder gave no answer within {self.patience_s:g} s, and was ended"
+            return f"the decoder gave no answer within {self.patience_s:g} s, and was ended", False
         how = _signal_name(-code) if code < 0 else f"exit code {code}"
-        return f"the decoder crashed ({how})"
+        return f"the decoder crashed ({how})", not self.closed
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What a process answered, or how it ended."""
+
+    probe: Probe
+    crashed: bool = False
 
 
 def _end(process: subprocess.Popen[bytes]) -> int:

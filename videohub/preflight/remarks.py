@@ -21,6 +21,7 @@ _CONTRADICTED = (
 )
 _NEAR = 2  # pixels that a short side may be off: some tools round to even or to blocks
 _USUAL_RATES = (10, 61)  # frames per second of videos that people film; 60 and a little
+_FAULT = "could not be looked at for a fault of videohub's or its libraries', not of theirs; please report it"
 _SAME_RATE = 0.02  # share by which a rate may be off: 23.976 is 24, and averages of short videos waver
 
 
@@ -46,7 +47,8 @@ def judge_files(
     read = [one for one in good if one.probe and not refused(one.probe, protocol)]
     findings = [
         telling.missing(seen),
-        telling.every("unreadable", seen, lambda probe: probe.problem or refused(probe, protocol), "cannot be read"),
+        telling.every("unreadable", seen, lambda probe: _unreadable(probe, protocol), "cannot be read"),
+        telling.every("fault", seen, lambda probe: probe.problem if probe.fault else None, _FAULT),
         telling.every("damaged", good, lambda probe: probe.damage, "are damaged further on"),
         telling.every("frames missing", good, _absent, "lack images that their list names"),
         *(telling.every(kind, read, _contradicted(kind), _CONTRADICTED) for kind in _HEADER_KINDS),
@@ -54,6 +56,11 @@ def judge_files(
         telling.copies(groups),
     ]
     return [finding for finding in findings if finding]
+
+
+def _unreadable(probe: Probe, protocol: Protocol) -> str | None:
+    """Return why a sample cannot be read, if that is its own doing."""
+    return None if probe.fault else probe.problem or refused(probe, protocol)
 
 
 def refused(probe: Probe, protocol: Protocol) -> str | None:
