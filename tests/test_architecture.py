@@ -48,15 +48,15 @@ HEIGHT = {room: -floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 KNOWN_TO = {
     "inventory": {"weights", "convert", "hub", "registry", "errors"},
     "reporting": {"data", "registry", "runs", "verdict", "metrics", "files", "errors"},
-    "preflight": {"data", "registry", "metrics", "files", "errors"},
+    "preflight": {"data", "registry", "metrics", "files", "errors", "escaping"},
     "runs": {"files", "errors"},
-    "data": {"registry", "metrics", "resources", "files", "log", "errors"},
+    "data": {"registry", "metrics", "resources", "files", "log", "errors", "escaping"},
     "models": {"registry"},  # the type of the record that a model was loaded from
     "convert": {"registry", "resources", "files", "log", "errors", "escaping"},
     "hub": {"files", "digest", "log", "errors"},
     "registry": {"resources", "files", "digest", "errors", "escaping"},
     "verdict": {"metrics", "errors"},
-    "metrics": {"errors"},
+    "metrics": {"errors", "escaping"},
     "resources": set(),
     "files": {"errors"},
     "digest": set(),

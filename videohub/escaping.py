@@ -32,6 +32,11 @@ def message(text: str) -> str:
     return "\n".join(map(visible, [first, *(line if line[:1] in ("", " ") else f"  {line}" for line in rest)]))
 
 
+def encodable(text: str) -> str:
+    r"""Return a text that any file in UTF-8 takes: bytes of a file's name that are no text become such as `\udce9`."""
+    return text if text.isascii() else text.encode(errors="backslashreplace").decode()
+
+
 def shortened(text: str, most: int) -> str:
     """Return text of about `most` letters: the beginning, how many were left out, and the end, where advice stands."""
     if len(text) <= most:

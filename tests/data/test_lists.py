@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,16 @@ def test_blank_lines_windows_line_ends_and_a_byte_order_mark_are_fine(write):
     assert [(item.name, item.label) for item in read_list(path, num_classes=400)] == [("a.mp4", 1), ("b.mp4", 2)]
 
 
+def test_names_that_are_no_utf_8_are_the_bytes_that_the_disk_has(write):
+    path = write(b"caf\xe9.mp4 1\n")
+    [item] = read_list(path, num_classes=400)
+    assert os.fsencode(item.path) == os.fsencode(path.parent) + b"/caf\xe9.mp4"
+
+
+def test_the_line_ends_of_old_macs_are_fine(write):
+    assert [item.label for item in read_list(write(b"a.mp4 1\rb.mp4 2\r"), num_classes=400)] == [1, 2]
+
+
 def test_relative_paths_start_at_the_root_and_absolute_ones_stay(write, tmp_path):
     (tmp_path / "videos").mkdir()
     items = read_list(write("a.mp4 1\n/data/b.mp4 2\n"), root=tmp_path / "videos", num_classes=400)
@@ -66,6 +77,11 @@ def test_relative_paths_start_at_the_root_and_absolute_ones_stay(write, tmp_path
         ("a.mp4 1\nb.mp4 2\na.mp4 1\n", r"line 3: 'a\.mp4' already stands on line 1"),
         ("a.mp4 1\n./a.mp4 2\n", r"line 2: '\./a\.mp4' already stands on line 1"),
         ("\n\n", r"val\.csv: the list holds no videos"),
+        ("a.mp4;3\n", r"line 1: expected a path and a label, .* Here ';' seems to stand between them: a space, a tab"),
+        ("my a.mp4|3\n", r"line 1: the label 'a\.mp4\|3' is not an integer; .* Here '\|' seems to stand between"),
+        ("3 a.mp4\n", r"line 1: the label 'a\.mp4' is not an integer; .* Here the label seems to stand first"),
+        ("path,label\na.mp4,3\n", r"line 1: the label 'label' is not an integer; .*, without a header$"),
+        ("a.mp4 3\n".encode("utf-16"), r"val\.csv: not a text file in UTF-8: .* text in UTF-16, .* save it as UTF-8"),
         (b"\xff\xfe\x00", r"val\.csv: not a text file in UTF-8"),
     ],
 )

@@ -39,7 +39,7 @@ def main() -> None:
 def _work(connection: socket.socket, task: Task, setup: Setup, lender: Lender) -> None:
     lender.take_back(task.returned)
     try:
-        outcomes = decode_shared(task.source, setup.recipes, decoder=setup.decoder, room=lender.room)
+        outcomes = decode_shared(messages.source_of(task), setup.recipes, decoder=setup.decoder, room=lender.room)
     except UsageError as error:
         outcomes = [VideoError(str(error)) for _ in setup.recipes]
     answer, descriptors = messages.answer(outcomes, own_memory(), lender)

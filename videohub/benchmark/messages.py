@@ -26,8 +26,9 @@ from videohub.data.contradictions import Contradiction
 from videohub.data.decoded import Decoded
 from videohub.data.forms import Decoder
 from videohub.data.recipes import Recipe
-from videohub.data.samples import Source
+from videohub.data.samples import FrameList, KeyFrame, Source
 from videohub.errors import DeviceError, VideoError
+from videohub.escaping import encodable
 
 _T = TypeVar("_T")
 
@@ -42,8 +43,9 @@ class Setup(msgspec.Struct, frozen=True):
 class Task(msgspec.Struct, frozen=True):
     """A source to decode, and the lent memory that is no longer in use."""
 
-    source: Source
-    returned: tuple[int, ...] = ()
+    source: Source  # of frames without their names
+    names: bytes
+    returned: tuple[int, ...]
 
 
 class Array(msgspec.Struct, frozen=True):
@@ -101,6 +103,25 @@ class Received:
         return msgspec.msgpack.decode(self.text, type=kind, dec_hook=_from_plain)
 
 
+def task(source: Source, returned: tuple[int, ...] = ()) -> Task:
+    """Return what to send for a source. Names of frames travel as paths do, as the system's own bytes."""
+    frames = source.frames if isinstance(source, KeyFrame) else source
+    if not isinstance(frames, FrameList):
+        return Task(source, b"", returned)
+    return Task(_with_names(source, ""), os.fsencode(frames.names), returned)
+
+
+def source_of(task: Task) -> Source:
+    """Return the source of a task as it was."""
+    return _with_names(task.source, os.fsdecode(task.names)) if task.names else task.source
+
+
+def _with_names(source: Source, names: str) -> Source:
+    if isinstance(source, KeyFrame):
+        return msgspec.structs.replace(source, frames=msgspec.structs.replace(source.frames, names=names))
+    return msgspec.structs.replace(source, names=names) if isinstance(source, FrameList) else source
+
+
 def send(connection: socket.socket, value: msgspec.Struct, descriptors: Sequence[int] = ()) -> None:
     """Send a value, and a descriptor with it. Raises: OSError if nobody is there to receive it."""
     with anonymous_file() as file:
@@ -128,7 +149,7 @@ def answer(outcomes: Sequence[Decoded | VideoError], resident: int, lender: Lend
 
     The frames, which all of them share, lie in the memory that the lender gave last.
     """
-    tests = tuple(str(each) if isinstance(each, VideoError) else _clips(each) for each in outcomes)
+    tests = tuple(encodable(str(each)) if isinstance(each, VideoError) else _clips(each) for each in outcomes)
     first = next((each for each in outcomes if isinstance(each, Decoded)), None)
     if first is None:
         lender.keep()

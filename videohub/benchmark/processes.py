@@ -16,7 +16,7 @@ from pathlib import Path
 
 from videohub.benchmark import messages
 from videohub.benchmark.lending import Borrower, anonymous_file
-from videohub.benchmark.messages import Answer, Failure, Received, Setup, Task
+from videohub.benchmark.messages import Answer, Failure, Received, Setup
 from videohub.data.decoded import Decoded
 from videohub.data.samples import Source
 from videohub.errors import DeviceError
@@ -93,7 +93,7 @@ class DecoderProcess:
     def give(self, source: Source) -> None:
         """Hand a task over; a process that is dead does not mind, it shows when it is listened to."""
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            messages.send(self._connection, Task(source, returned=self._borrower.unused()))
+            messages.send(self._connection, messages.task(source, self._borrower.unused()))
 
     def receive(self) -> Received | None:
         """Return its next message; None if it has died."""

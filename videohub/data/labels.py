@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import unicodedata
+
 from videohub import resources
 from videohub.errors import UsageError
+from videohub.escaping import encodable
 from videohub.registry import strict_yaml
 
 _FROM_TORCHVISION = ("kinetics400", "imagenet1k")
@@ -27,8 +31,13 @@ def class_names(label_set: str) -> tuple[str, ...]:
 
 
 def squeezed(name: str) -> str:
-    """Return a class's name as it survives any way to make it a folder's: letters and digits, in any script."""
-    return "".join(filter(str.isalnum, name.casefold()))
+    """Return a class's name as it survives any way to make it a folder's: letters and digits, in any script.
+
+    Accents may be letters of their own or marks (macOS); a name of a folder that is no UTF-8 is read as Latin-1.
+    """
+    if encodable(name) != name:
+        name = os.fsencode(name).decode("latin-1")
+    return "".join(filter(str.isalnum, unicodedata.normalize("NFC", name).casefold()))
 
 
 def _torchvision_names(label_set: str) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from videohub.data.paths import existing_file
+from videohub.data.text_files import text_lines
 from videohub.errors import DataError, UsageError
 
 _DIGITS = 9  # of a label; Python refuses to read thousands
@@ -30,7 +31,7 @@ def read_list(path: str | Path, *, root: str | Path | None = None, num_classes: 
     looked at: missing ones are for the report to count.
 
     Args:
-        path: The list, a text file in UTF-8.
+        path: The list, a text file in UTF-8; names of files that are none are fine.
         root: Folder that relative paths start from; the list's own folder if not given.
         num_classes: Labels run from 0 to `num_classes - 1`.
     Returns: the videos, in the order of the list.
@@ -44,7 +45,7 @@ def read_list(path: str | Path, *, root: str | Path | None = None, num_classes: 
         raise UsageError(f"{folder}: no such folder; the videos of {file} were to be found there")
     items: list[Item] = []
     first_lines: dict[str, int] = {}
-    for number, line in enumerate(_lines(file), start=1):
+    for number, line in enumerate(text_lines(file), start=1):
         if not line.strip():
             continue
         where = f"{file}, line {number}"
@@ -58,28 +59,31 @@ def read_list(path: str | Path, *, root: str | Path | None = None, num_classes: 
     return items
 
 
-def _lines(file: Path) -> list[str]:
-    """Return the lines of a text file; `utf-8-sig` drops a byte order mark."""
-    try:
-        return file.read_text(encoding="utf-8-sig").split("\n")  # splitlines would also split at rarer characters
-    except UnicodeDecodeError as error:
-        raise DataError(f"{file}: not a text file in UTF-8: {error.reason} at byte {error.start}") from error
-
-
 def _item(line: str, where: str, folder: Path, num_classes: int) -> Item:
     """Read one line."""
     found = re.fullmatch(r"(?P<name>.*?)\s*[\s,]\s*(?P<label>[^\s,]+)", line)
     if found is None or not found["name"]:
-        raise DataError(f"{where}: expected a path and a label, found {line!r}")
+        raise DataError(f"{where}: expected a path and a label, found {line!r}{_likely(line)}")
     name, label = _unquoted(found["name"]), _unquoted(found["label"])
     if not re.fullmatch(r"-?[0-9]+", label):
-        raise DataError(f"{where}: the label {label!r} is not an integer; a line is `path label`, without a header")
+        raise DataError(
+            f"{where}: the label {label!r} is not an integer; a line is `path label`, without a header{_likely(line)}"
+        )
     if len(label) > _DIGITS or not 0 <= int(label) < num_classes:
         shown = label if len(label) <= _DIGITS else f"{label[:8]}…"
         raise DataError(
             f"{where}: label {shown} is out of range; {num_classes} classes have labels 0 to {num_classes - 1}"
         )
     return Item(path=folder / name, label=int(label), name=name)
+
+
+def _likely(line: str) -> str:
+    """Return what other tools do that would make such a line, if it looks like it."""
+    if other := re.fullmatch(r".*?\s*([;|:])\s*-?[0-9]+", line):
+        return f". Here {other[1]!r} seems to stand between them: a space, a tab or a comma is expected"
+    if re.match(r"[0-9]+[\s,;|]+\S", line):
+        return ". Here the label seems to stand first: it is expected last"
+    return ""
 
 
 def _unquoted(field: str) -> str:

@@ -8,6 +8,8 @@ from typing import TypeAlias
 
 import msgspec
 
+from videohub.escaping import encodable
+
 
 class VideoFile(msgspec.Struct, frozen=True, tag=True):
     """One video file."""
@@ -53,9 +55,14 @@ Source: TypeAlias = VideoFile | ImageFile | FrameList | KeyFrame
 class Sample(msgspec.Struct, frozen=True):
     """One thing that is scored once: a video, an image, or a key frame."""
 
-    name: str  # its identity within the data set, as the lists write it
+    name: str  # its identity within the data set, as the lists write it; where that is no text, with escapes
     source: Source
     truth: tuple[int, ...]  # classes that are right: one; several or none (Charades); empty where boxes decide (AVA)
+
+    def __post_init__(self) -> None:
+        """Make a text of a name whose bytes are none: digests, runs and reports take no others; `source` keeps them."""
+        if (text := encodable(self.name)) != self.name:
+            msgspec.structs.force_setattr(self, "name", text)
 
 
 class AvaTruth(msgspec.Struct, frozen=True):

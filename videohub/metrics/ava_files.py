@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from videohub.errors import DataError, UsageError
+from videohub.escaping import encodable
 
 
 class _PathLike(Protocol):
@@ -178,7 +179,7 @@ def _unquoted(value: str) -> str:
 @contextmanager
 def _csv(path: FilePath) -> Iterator[_Reader]:
     """Open a csv."""
-    with _opened(path), open(path, encoding="utf-8-sig", newline="") as file:
+    with _opened(path), open(path, encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
         yield csv.reader(file, strict=True)
 
 
@@ -209,7 +210,7 @@ def _key(video: str, second: str) -> str:
     """Return a moment's key; seconds may be padded with zeros or not."""
     if not video:
         raise ValueError("the video has no name")
-    return f"{video},{int(second):04d}"
+    return f"{encodable(video)},{int(second):04d}"
 
 
 def _label_id(text: str) -> int:

@@ -14,6 +14,7 @@ import msgspec
 from videohub.data.contradictions import Contradiction, contradictions
 from videohub.data.header import END_TOLERANCE, refusal
 from videohub.errors import VideoError, VideohubError
+from videohub.escaping import encodable
 
 if TYPE_CHECKING:
     from videohub.data.video import Video
@@ -71,7 +72,7 @@ def look(job: Job) -> Probe:
 
 def _reason(error: VideohubError, path: Path) -> str:
     """Return a message without the path that it begins with; the finding names the sample already."""
-    return str(error).removeprefix(f"{path}: ")
+    return encodable(str(error).removeprefix(f"{path}: "))
 
 
 # --- videos ----------------------------------------------------------------------------------------------------------
@@ -189,7 +190,7 @@ def _look_at_frames(folder: Path, names: list[str], *, deep: bool) -> Probe:
     there = _names_there(folder, {name.rpartition("/")[0] for name in names})
     present = [name for name in names if name in there]
     if not present:
-        problem = f"none of its {len(names)} images is there; the first would be {folder / names[0]}"
+        problem = f"none of its {len(names)} images is there; the first would be {encodable(str(folder / names[0]))}"
         return Probe(problem=problem, deep=deep)
     chosen = present if deep else [present[0], present[len(present) // 2], present[-1]]
     first = image_size(folder / chosen[0], whole=deep)
@@ -198,7 +199,7 @@ def _look_at_frames(folder: Path, names: list[str], *, deep: bool) -> Probe:
         try:
             unlike += image_size(folder / name, whole=deep) != first
         except VideohubError as error:
-            damage = damage or f"{name}: {_reason(error, folder / name)}"
+            damage = damage or f"{encodable(name)}: {_reason(error, folder / name)}"
     return Probe(
         damage=damage,
         width=first[0],

@@ -66,6 +66,13 @@ def test_a_list_that_is_named_is_the_one_that_is_read(put, read):
     assert table.digest() == frames.digest()
 
 
+@pytest.mark.parametrize("header", ['"id","actions"', "subject,id,actions", "id, actions"])
+def test_an_official_table_is_known_by_its_columns(put, read, header):
+    columns = len(header.split(","))
+    folder = put({"mine.txt": f"{header}\n{'S,' * (columns - 2)}N11GT,c001 0 1\n"})
+    assert [(sample.name, sample.truth) for sample in read(RECORD, folder / "mine.txt").samples] == [("N11GT", (1,))]
+
+
 def test_the_root_is_where_videos_are_looked_for(put, read):
     folder = put({TABLE: OFFICIAL, "films/Charades_v1_480/YSKX3.mp4": ""})
     assert read(RECORD, root=folder / "films").samples[0].source == VideoFile(
@@ -86,7 +93,8 @@ def test_the_root_is_where_videos_are_looked_for(put, read):
         ("id,actions\nA,92\n", r"line 2: the action '92'"),
         ("id,actions\nA,\nA,\n", r"line 3: video A stands a second time"),
         ("id,actions\n", r"Charades_v1_test\.csv: the table holds no videos"),
-        (b"id,actions\nA,\xff\n", r"not a text file in UTF-8"),
+        (b"id,actions\nA,\xff\n", r"line 2: the action '\\udcff'"),
+        ("id,actions\nA,\n".encode("utf-16"), r"not a text file in UTF-8: .* in UTF-16"),
     ],
 )
 def test_a_bad_table_is_refused_with_its_line(put, read, text, message):

@@ -13,6 +13,7 @@ from videohub.data.sets.layouts import folder_of_frames
 from videohub.data.sets.notes import counted, left_out
 from videohub.data.sets.opening import first_file, folder_of, lines
 from videohub.errors import DataError, UsageError
+from videohub.escaping import encodable
 from videohub.metrics.ava_files import read_boxes, read_exclusions, read_label_map
 from videohub.registry.schema import Detection, Record
 
@@ -46,7 +47,7 @@ def read(data: Path, *, root: Path | None, record: Record) -> DataSet:
         source = FrameList(frames, rows.names)
         length = len(source)
         for second, boxes in sorted(found.get(video, {}).items()):
-            if (name := f"{video},{second:04}") in excluded:
+            if (name := encodable(f"{video},{second:04}")) in excluded:
                 continue
             centre = (second - _BEGIN) * _FPS
             if centre >= length:

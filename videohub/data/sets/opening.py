@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TypeVar
 
 import msgspec
 
+from videohub.data.text_files import text_lines
 from videohub.errors import DataError, UsageError
 
 T = TypeVar("T")
@@ -44,13 +46,23 @@ def needed_file(what: str, places: Iterable[Path], names: Iterable[str]) -> Path
 
 
 def lines(file: Path) -> Iterator[tuple[int, str]]:
-    """Yield the lines of a text file in UTF-8 with their numbers from 1; a byte order mark and line ends are left out.
+    """Yield the lines of a text file with their numbers from 1; a byte order mark and line ends are left out.
 
     Raises: DataError if it is not text.
     """
-    with _refusals(file), file.open(encoding="utf-8-sig") as text:
-        for number, line in enumerate(text, start=1):
-            yield number, line.rstrip("\n")
+    for number, line in enumerate(text_lines(file), start=1):
+        yield number, line.rstrip("\n")
+
+
+def header_of(file: Path) -> list[str]:
+    """Return the fields of the first line of a comma-separated table; of another file, whatever they are."""
+    with _refusals(file):
+        return next(csv.reader([line for _, line in itertools.islice(lines(file), 1)], skipinitialspace=True), [])
+
+
+def first_character(file: Path) -> str:
+    """Return the first character of a text file that is no space; it tells JSON's lists and objects from a table."""
+    return next((line.lstrip()[0] for _, line in lines(file) if line.strip()), "")
 
 
 def table(file: Path, columns: Iterable[str]) -> Iterator[tuple[int, dict[str, str]]]:
@@ -58,8 +70,8 @@ def table(file: Path, columns: Iterable[str]) -> Iterator[tuple[int, dict[str, s
 
     Raises: DataError if it is no such table, lacks one of `columns`, or a row has too many or too few fields.
     """
-    with _refusals(file), file.open(encoding="utf-8-sig", newline="") as text:
-        rows = csv.DictReader(text)
+    with _refusals(file):
+        rows = csv.DictReader(text_lines(file, newline=""), skipinitialspace=True)
         missing = [column for column in columns if column not in (rows.fieldnames or ())]
         if missing:
             raise DataError(
