@@ -47,6 +47,15 @@ def test_of_two_lists_that_of_the_split_is_read_and_the_other_is_told(put, read)
     assert [sample.name for sample in read("slowfast_motions").samples] == ["a.mp4"]  # tested on its split `test`
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["by_youtube_id/a1.mp4", "youtube_id.mp4", "label,youtube_id_x/a.mp4", "time_start/label.mp4", "youtube_id"],
+)
+def test_words_of_the_official_header_in_a_path_make_no_official_list(put, read, name):
+    put({"val.csv": f"{name} 3\n"})
+    assert [(sample.name, sample.truth) for sample in read(RECORD).samples] == [(name, (3,))]
+
+
 def test_a_list_is_refused_as_ever(put, read):
     put({"val.csv": "a.mp4 3\na.mp4 3\n"})
     with pytest.raises(DataError, match=r"val\.csv, line 2: 'a\.mp4' already stands on line 1"):

@@ -110,6 +110,30 @@ def test_videos_that_only_one_of_the_lists_has_are_left_out_and_told(put, read):
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("mine.txt", " " + json.dumps(VIDEOS)),
+        ("mine.csv", json.dumps(VIDEOS)),
+        ("frames.json", FRAMES),
+        ("frames", FRAMES),
+        ("validation.JSON", json.dumps(VIDEOS)),
+        ("my labels.json", json.dumps(LABELS)),
+    ],
+)
+def test_a_list_that_is_named_is_known_by_what_it_holds(put, read, name, content):
+    """A list of JSON has the annotations, an object the classes, anything else the frames: whatever it is called."""
+    folder = put({**LISTS, name: content})
+    found = read(RECORD, folder / name)
+    assert [(sample.name, sample.truth) for sample in found.samples] == [
+        ("74225", (140,)),
+        ("116154", (1,)),
+        ("9", (0,)),
+    ]
+    kind = FrameList if content == FRAMES else VideoFile
+    assert all(isinstance(sample.source, kind) for sample in found.samples)
+
+
 VALIDATION = "something-something-v2-validation.json"
 
 

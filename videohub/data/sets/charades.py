@@ -7,8 +7,16 @@ from pathlib import Path
 
 from videohub.data.samples import DataSet, Sample
 from videohub.data.sets.frame_lists import frame_list_file, read_frame_list
-from videohub.data.sets.layouts import folder_of_frames, instead_of_list, listed_frames, place_of_videos, videos_at
-from videohub.data.sets.opening import first_file, folder_of, lines, needed_file, table
+from videohub.data.sets.layouts import (
+    Videos,
+    folder_of_frames,
+    instead_of_list,
+    listed_frames,
+    place_of_videos,
+    videos_at,
+)
+from videohub.data.sets.listing import VIDEOS
+from videohub.data.sets.opening import first_file, folder_of, header_of, needed_file, table
 from videohub.errors import DataError
 from videohub.registry.schema import Record
 
@@ -32,21 +40,19 @@ def read(data: Path, *, root: Path | None, record: Record) -> DataSet:
     listed, notes = read_frame_list(list_file, num_classes=num_classes) if list_file else ({}, ())
     frames = folder_of_frames(listed.values(), starts)
     classes = _classes_of_videos(official, num_classes) if official and not frames else {}
-    found = place_of_videos(classes, starts, (".mp4",))
+    found = place_of_videos(classes, starts, VIDEOS, frames=True)
     if list_file and not found:
         sources = listed_frames(listed, frames or starts[0])
         return DataSet([Sample(name, sources[name], video.classes) for name, video in listed.items()], notes=notes)
-    place, suffix = found or (starts[0], ".mp4")
-    note = instead_of_list(list_file, place, suffix, "given out at 24 a second")
-    sources = videos_at(classes, place, suffix)
-    return DataSet([Sample(name, sources[name], those) for name, those in classes.items()], notes=(note,))
+    found = found or Videos(starts[0], {}, frozenset(), ".mp4")
+    notes, sources = instead_of_list(list_file, found, "given out at 24 a second"), videos_at(classes, found)
+    return DataSet([Sample(name, sources[name], those) for name, those in classes.items()], notes=notes)
 
 
 def _lists(data: Path, folder: Path, split: str) -> tuple[Path | None, Path | None]:
     """Return the official table and the frame list: the one that was named, or both if they are there, at least one."""
     if data.is_file():
-        is_official = next((line for _, line in lines(data)), "").replace('"', "").startswith("id,")
-        return (data, None) if is_official else (None, data)
+        return (data, None) if {"id", "actions"} <= set(header_of(data)) else (None, data)
     places, name = (folder, folder / "Charades"), f"Charades_v1_{_NAMES_OF_SPLITS.get(split, split)}.csv"
     list_file = frame_list_file(folder, split)
     if list_file is None:

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from videohub.data.samples import ImageFile, Sample, VideoFile
+from videohub.data.sets.listing import listing_of
 from videohub.data.sets.notes import left_out
 from videohub.errors import DataError
-
-IMAGES = (".jpeg", ".jpg", ".png", ".bmp", ".webp")
 
 
 def folders_in(place: Path) -> list[Path]:
     """Return the folders in a folder, sorted by name, but hidden ones; none where there is no such folder."""
-    if not place.is_dir():
-        return []
-    with os.scandir(place) as entries:
-        names = [entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir()]
-    return [place / name for name in sorted(names)]
+    return [place / name for name in listing_of(place).folders]
 
 
 def samples_in(
@@ -36,11 +30,13 @@ def samples_in(
     samples: list[Sample] = []
     others: list[str] = []
     for folder, index in folders.items():
-        for name in sorted(name for name in os.listdir(folder) if not name.startswith(".")):
+        found = listing_of(folder)
+        for name in found.files:
             if name.lower().endswith(tuple(suffixes)):
                 samples.append(Sample(f"{folder.name}/{name}", kind(folder / name), (index,)))
             else:
                 others.append(f"{folder.name}/{name}")
+        others += [f"{folder.name}/{name}/" for name in found.folders]
     if not samples:
         first = next(iter(folders))
         raise DataError(

@@ -5,23 +5,24 @@ Data sets that no other module claims are read here too, so a company's own need
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from videohub.data.labels import class_names, squeezed
 from videohub.data.lists import read_list
 from videohub.data.samples import DataSet, ImageFile, Sample, VideoFile
-from videohub.data.sets.class_folders import IMAGES, folders_in, samples_in
-from videohub.data.sets.layouts import place_of_videos
+from videohub.data.sets.class_folders import folders_in, samples_in
+from videohub.data.sets.layouts import Videos, place_of_videos
+from videohub.data.sets.listing import IMAGES, VIDEOS, files_by_stem, listing_of
 from videohub.data.sets.notes import left_out
-from videohub.data.sets.opening import first_file, folder_of, lines, table
+from videohub.data.sets.opening import first_file, folder_of, header_of, table
 from videohub.errors import DataError, UsageError
 from videohub.registry.schema import Record
 
 DATASETS = ("kinetics400", "kinetics600")
 
 _SPELLINGS = ("val", "validate", "validation")  # of the split, as several releases have it
-_VIDEOS = (".mp4", ".webm", ".mkv", ".avi", ".mov", ".m4v", ".mpg", ".mpeg", ".flv", ".wmv", ".3gp", ".ts")
 _COLUMNS = ("label", "youtube_id", "time_start", "time_end")
 
 
@@ -35,7 +36,7 @@ def read(data: Path, *, root: Path | None, record: Record) -> DataSet:
     file, notes = _the_list(data, record.protocol.split)
     if file is None:
         return _of_class_folders(data if root is None else root, record)
-    if "youtube_id" in next((line for _, line in lines(file)), ""):
+    if len(set(_COLUMNS) & set(header_of(file))) > 1:  # of a list, the first line may hold one of the words
         return _official(file, root, record, notes)
     items = read_list(file, root=root or (data if data.is_dir() else None), num_classes=record.model.num_classes)
     kind = ImageFile if record.protocol.decoder == "image" else VideoFile
@@ -64,14 +65,30 @@ def _official(file: Path, root: Path | None, record: Record, notes: tuple[str, .
     places = [root] if root else [folder, *(folder / name for name in _SPELLINGS)]
     for place in places:
         if folders := _folders_of_classes(place, record.labels):
-            of_class = {index: folder for folder, index in folders.items()}
-            paths = {video: of_class.get(label, place / names[label]) / video for video, label in labels.items()}
+            paths = _in_folders(labels, {index: folder for folder, index in folders.items()}, place, names)
             break
     else:
-        stems = {Path(video).stem for video in labels}
-        place, suffix = place_of_videos(stems, places, _VIDEOS) or (places[0], ".mp4")
-        paths = {video: (place / video).with_suffix(suffix) for video in labels}
+        stems = {os.path.splitext(video)[0]: video for video in labels}
+        found = place_of_videos(stems, places, VIDEOS, frames=False) or Videos(places[0], {}, frozenset(), ".mp4")
+        paths = {video: found.path(stem) for stem, video in stems.items()}
     return DataSet([Sample(video, VideoFile(paths[video]), (labels[video],)) for video in labels], notes=notes)
+
+
+def _in_folders(
+    labels: Mapping[str, int], folders: Mapping[int, Path], place: Path, names: Sequence[str]
+) -> dict[str, Path]:
+    """Return the file of each video `STEM.mp4`, whatever its suffix is, in the folder of its class."""
+    there = {index: listing_of(folder).files for index, folder in folders.items()}
+    stems = {os.path.splitext(video)[0]: video for video in labels}
+    found = {
+        (index, stems[stem]): folders[index] / file
+        for index, files in there.items()
+        for stem, file in files_by_stem(files, stems, VIDEOS).items()
+    }
+    return {
+        video: found.get((label, video)) or folders.get(label, place / names[label]) / video
+        for video, label in labels.items()
+    }
 
 
 def _rows(file: Path, names: Sequence[str], splits: Sequence[str]) -> tuple[dict[str, int], list[str]]:
@@ -107,7 +124,7 @@ def _of_class_folders(data: Path, record: Record) -> DataSet:
     places = [data, *(data / name for name in dict.fromkeys((record.protocol.split, *_SPELLINGS)))]
     for place in places:
         if folders := _folders_of_classes(place, record.labels):
-            kind, suffixes = (ImageFile, IMAGES) if record.protocol.decoder == "image" else (VideoFile, _VIDEOS)
+            kind, suffixes = (ImageFile, IMAGES) if record.protocol.decoder == "image" else (VideoFile, VIDEOS)
             samples, notes = samples_in(folders, kind, suffixes)
             strange = [folder.name for folder in folders_in(place) if folder not in folders]
             return DataSet(samples, notes=(*left_out(f"folders in {place} that are no class", strange), *notes))

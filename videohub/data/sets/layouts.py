@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from videohub.data.samples import FrameList, Source, VideoFile
 from videohub.data.sets.frame_lists import ListedVideo
+from videohub.data.sets.listing import IMAGES, files_by_stem, listing_of
 
 _TRIED = 100  # videos whose first frame is looked for: a data set may lack some
-_IMAGES = (".jpg", ".jpeg", ".png")
 
 
 def folder_of_frames(videos: Iterable[ListedVideo], places: Iterable[Path]) -> Path | None:
@@ -25,46 +27,77 @@ def listed_frames(videos: Mapping[str, ListedVideo], folder: Path) -> dict[str, 
     return {name: FrameList(folder, video.names) for name, video in videos.items()}
 
 
-def place_of_videos(names: Collection[str], places: Iterable[Path], suffixes: Sequence[str]) -> tuple[Path, str] | None:
-    """Return the first of `places` that holds a file `NAME.suffix`, or a folder `NAME`, of any video, and its suffix.
+@dataclass(frozen=True)
+class Videos:
+    """Where the videos of a data set lie: which have a file, and which a folder of frames, by their names."""
 
-    A folder, of frames, has the suffix "". None where nothing is found.
+    place: Path
+    files: dict[str, str]  # name of a video -> of its file
+    folders: frozenset[str]
+    suffix: str  # of a file that is not there: what most have, "" where most are folders
+
+    def path(self, name: str) -> Path:
+        """Return the file of a video, or what it would be called."""
+        return self.place / self.files.get(name, f"{name}{self.suffix}")
+
+    def forms(self) -> list[str]:
+        """Return how the files are called, `ID.mp4`, the most frequent first; of folders alone, `ID`."""
+        counts = Counter(os.path.splitext(file)[1] for file in self.files.values())
+        return [f"ID{suffix}" for suffix, _ in counts.most_common()] or ["ID"]
+
+
+def place_of_videos(
+    names: Collection[str], places: Iterable[Path], suffixes: Sequence[str], *, frames: bool
+) -> Videos | None:
+    """Return where most of the videos lie, of equal places the first; None where no place has any.
+
+    Each place is listed once. Every video is looked for by itself: tools leave several containers side by side.
+
+    Args:
+        names: What the videos are called, without a suffix.
+        places: Folders.
+        suffixes: Of videos, in lower case; of two files of one name, the one whose suffix stands first is read.
+        frames: Whether a folder with a video's name stands for it.
     """
-    for place in filter(Path.is_dir, places if names else ()):
-        with os.scandir(place) as entries:
-            for entry in entries:
-                if entry.name in names and entry.is_dir():
-                    return place, ""
-                name, suffix = os.path.splitext(entry.name)
-                if name in names and suffix in suffixes:
-                    return place, suffix
-    return None
+    found = [_videos_in(place, frozenset(names), suffixes, frames) for place in dict.fromkeys(places)] if names else []
+    most = max(found, key=lambda videos: len(videos.files.keys() | videos.folders), default=None)
+    return most if most and (most.files or most.folders) else None
 
 
-def videos_at(names: Iterable[str], place: Path, suffix: str) -> dict[str, Source]:
-    """Return the source of each video at a place that `place_of_videos` found.
+def _videos_in(place: Path, names: Collection[str], suffixes: Sequence[str], frames: bool) -> Videos:
+    listing = listing_of(place)
+    files = files_by_stem(listing.files, names, suffixes)
+    folders = frozenset(folder for folder in listing.folders if frames and folder in names)
+    counts = Counter(os.path.splitext(file)[1] for file in files.values())
+    usual = counts.most_common(1)[0][0] if counts else suffixes[0]
+    return Videos(place, files, folders, "" if len(folders) > len(files) else usual)
 
-    Frames are ordered by the length of their names and then by the name, so that 9 goes before 10. A video without
-    frames is given as the file that it is not: like any missing video, it is for the evaluation to count.
+
+def videos_at(names: Iterable[str], videos: Videos) -> dict[str, Source]:
+    """Return the source of each video at a place that `place_of_videos` found: its frames, else its file.
+
+    Frames are ordered by the length of their names and then by the name, so that 9 goes before 10. A video that has
+    neither is given as the file that it is not: like any missing video, it is for the evaluation to count.
     """
-    if suffix:
-        return {name: VideoFile(place / f"{name}{suffix}") for name in names}
-    return {name: _frames_in(place / name) or VideoFile(place / name) for name in names}
+
+    def source(name: str) -> Source:
+        frames = _frames_in(videos.place / name) if name in videos.folders else None
+        return frames or VideoFile(videos.path(name))
+
+    return {name: source(name) for name in names}
 
 
-def instead_of_list(list_file: Path | None, place: Path, suffix: str, frames: str) -> str:
-    """Return a note that tells what is read where there are no listed frames; `frames` says what those would be."""
+def instead_of_list(list_file: Path | None, videos: Videos, frames: str) -> tuple[str, ...]:
+    """Return notes that tell what is read where there are no listed frames; `frames` says what those would be."""
     why = f"none of the frames that {list_file} names is there" if list_file else "there is no frame list"
-    if not suffix:
-        return f"{why}: all images in each folder {place / 'ID'} are read"
-    return (
-        f"{why}: the video files {place / f'ID{suffix}'} are read; the published number was measured on frames {frames}"
-    )
+    notes = [f"{why}: all images in each folder {videos.place / 'ID'} are read"] if videos.folders else []
+    if videos.files or not videos.folders:
+        forms = " or ".join(str(videos.place / form) for form in videos.forms())
+        notes.append(f"{why}: the video files {forms} are read; the published number was measured on frames {frames}")
+    return tuple(notes)
 
 
 def _frames_in(folder: Path) -> FrameList | None:
     """Return the images in a folder."""
-    if not folder.is_dir():
-        return None
-    names = [name for name in os.listdir(folder) if name.lower().endswith(_IMAGES)]
+    names = [name for name in listing_of(folder).files if name.lower().endswith(IMAGES)]
     return FrameList(folder, "\n".join(sorted(names, key=lambda name: (len(name), name)))) if names else None

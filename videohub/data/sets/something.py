@@ -10,9 +10,17 @@ import msgspec
 
 from videohub.data.samples import DataSet, Sample, Source
 from videohub.data.sets.frame_lists import frame_list_file, read_frame_list
-from videohub.data.sets.layouts import folder_of_frames, instead_of_list, listed_frames, place_of_videos, videos_at
+from videohub.data.sets.layouts import (
+    Videos,
+    folder_of_frames,
+    instead_of_list,
+    listed_frames,
+    place_of_videos,
+    videos_at,
+)
+from videohub.data.sets.listing import VIDEOS
 from videohub.data.sets.notes import left_out
-from videohub.data.sets.opening import folder_of, json_of, needed_file
+from videohub.data.sets.opening import first_character, folder_of, json_of, needed_file
 from videohub.errors import DataError
 from videohub.registry.schema import Record
 
@@ -40,14 +48,20 @@ def read(data: Path, *, root: Path | None, record: Record) -> DataSet:
     folder, split = folder_of(data), record.protocol.split
     places = (folder, folder / "labels", folder / "annotations")
     stem = _NAMES_OF_SPLITS.get(split, split)
-    labels = needed_file("list of classes", places, ("something-something-v2-labels.json", "labels.json"))
+    given = first_character(data) if data.is_file() else None  # JSON's "[" and "{", or a frame list's first letter
+    labels = (
+        data
+        if given == "{"
+        else needed_file("list of classes", places, ("something-something-v2-labels.json", "labels.json"))
+    )
     listing = (
         data
-        if data.suffix == ".json" and data != labels
+        if given == "["
         else needed_file(f"list of the {split} videos", places, (f"something-something-v2-{stem}.json", f"{stem}.json"))
     )
     classes = _classes_of_videos(listing, _classes(labels, record.model.num_classes), labels)
-    sources, notes = _sources(data, folder, root, split, classes)
+    frame_list = data if given and given not in "[{" else None
+    sources, notes = _sources(frame_list, folder, root, split, classes)
     samples = [Sample(video, sources[video], (index,)) for video, index in classes.items() if video in sources]
     if not samples:
         raise DataError(f"{listing}: no video of it is in the frame list; its first one is {next(iter(classes))}")
@@ -79,21 +93,25 @@ def _classes_of_videos(file: Path, classes: dict[str, int], labels: Path) -> dic
 
 
 def _sources(
-    data: Path, folder: Path, root: Path | None, split: str, videos: dict[str, int]
+    named: Path | None, folder: Path, root: Path | None, split: str, videos: dict[str, int]
 ) -> tuple[dict[str, Source], tuple[str, ...]]:
-    """Return what each video is read from, by the layout that is there, and what that means for the samples."""
+    """Return what each video is read from, by the layout that is there, and what that means for the samples.
+
+    `named` is the frame list, if it was given by name.
+    """
     starts = [root] if root else [folder, folder / "frames", folder / "videos"]
-    list_file = data if data.suffix == ".csv" else frame_list_file(folder, split)
+    list_file = named or frame_list_file(folder, split)
     listed, notes = read_frame_list(list_file) if list_file else ({}, ())
     frames = folder_of_frames(listed.values(), starts)
-    if frames or list_file == data:  # who names the list means its frames
+    if frames or named:  # who names the list means its frames
         found = None
     else:
-        found = place_of_videos(videos, [*starts, *(start / _UNPACKED for start in starts)], (".webm", ".mp4"))
+        places = [*starts, *(start / _UNPACKED for start in starts)]
+        found = place_of_videos(videos, places, (".webm", *VIDEOS), frames=True)
     if list_file and not found:
         return listed_frames(listed, frames or starts[0]), (*notes, *_differences(list_file, listed, videos))
-    place, suffix = found or (starts[0], ".webm")
-    return videos_at(videos, place, suffix), (instead_of_list(list_file, place, suffix, "extracted at 30 a second"),)
+    found = found or Videos(starts[0], {}, frozenset(), ".webm")
+    return videos_at(videos, found), instead_of_list(list_file, found, "extracted at 30 a second")
 
 
 def _differences(list_file: Path, listed: Collection[str], videos: Collection[str]) -> list[str]:
