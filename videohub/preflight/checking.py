@@ -15,6 +15,8 @@ import msgspec
 
 from videohub import registry
 from videohub.data.samples import DataSet
+from videohub.data.sets.missing import missing_files
+from videohub.data.sets.opening import folder_of
 from videohub.errors import UsageError
 from videohub.preflight import processes
 from videohub.preflight.copies import copies
@@ -112,7 +114,9 @@ def check_samples(
             return ()
 
     classes, folders, ava = count_classes(data_set, wanted.classes), compare_folders(samples, names), moments(data_set)
-    missing = _samples_of(one for one in seen if one.target.missing)
+    absent = [samples[number] for one in seen if one.target.missing for number in one.target.samples]
+    start = Path(root) if root else folder_of(Path(data))
+    missing = len(absent)
     unreadable = _samples_of(
         one
         for one in seen
@@ -151,7 +155,7 @@ def check_samples(
         findings=findings,
         verdict=answer,
         reasons=reasons,
-        notes=[*data_set.notes, *([known.trouble] if known.trouble else [])],
+        notes=[*data_set.notes, *missing_files(absent, start), *([known.trouble] if known.trouble else [])],
         deep=deep,
         looked_at=looked_at,
         remembered=sum(one.probe is not None for one in seen) - looked_at,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -36,8 +37,10 @@ class Telling:
 
     def missing(self, seen: Sequence[Seen]) -> Finding | None:
         """Return the finding that some samples are not there."""
-        touched = {number: one.target.missing for one in seen if one.target.missing for number in one.target.samples}
-        return self._finding("missing", touched, f"are not here: {_summed_up(touched.values())}", most=len(touched))
+        absent = [(number, one.target) for one in seen if one.target.missing for number in one.target.samples]
+        why = _summed_up([target.missing or "" for _, target in absent])
+        paths = {number: f"{os.fsdecode(target.job.path)}: {target.missing}" for number, target in absent}
+        return self._finding("missing", paths, f"are not here: {why}", most=len(paths))
 
     def every(self, kind: str, seen: Sequence[Seen], said: Said, text: str) -> Finding | None:
         """Return a finding that names every sample and sums up the details, or None if there is no such sample."""

@@ -15,6 +15,8 @@ from videohub.convert.weights_digest import weights_digest
 from videohub.data import sets
 from videohub.data.recipes import Recipe
 from videohub.data.samples import DataSet, Sample
+from videohub.data.sets.missing import missing_files
+from videohub.data.sets.opening import folder_of
 from videohub.devices import usable
 from videohub.loading import from_weights
 from videohub.log import log
@@ -117,7 +119,8 @@ def _recipes(targets: Sequence[Target], settings: Settings) -> list[Recipe]:
 
 def _read(data: str | Path, record: Record, settings: Settings) -> DataSet:
     found = sets.read(Path(data), root=Path(settings.root) if settings.root else None, record=record)
-    for note in found.notes:
+    start = Path(settings.root) if settings.root else folder_of(Path(data))
+    for note in (*found.notes, *missing_files(found.samples, start)):
         log.warning("%s: %s", data, note)
     return found
 
