@@ -22,8 +22,8 @@ class Comparison(msgspec.Struct, frozen=True):
     """One published number beside the recomputed one; all in per cent.
 
     `interval` is what chance allows at 95 %, on the videos that could be scored; `bounds` add what the missing videos
-    could do if they were all wrong or all right. `tolerance` is what the conversion of weights may have changed, in
-    points; it is allowed on top of both.
+    could do if they were all wrong or all right. `tolerance` is what the number's source allows its own files, in
+    points, on top of both; 0 where it states nothing of that kind.
     """
 
     metric: str
@@ -36,7 +36,9 @@ class Comparison(msgspec.Struct, frozen=True):
     reason: str
 
 
-def compare(metric: str, published: float, *, hits: int, scored: int, missing: int) -> Comparison:
+def compare(
+    metric: str, published: float, *, hits: int, scored: int, missing: int, tolerance: float = TOLERANCE
+) -> Comparison:
     """Compare an accuracy with the published one.
 
     Args:
@@ -45,10 +47,11 @@ def compare(metric: str, published: float, *, hits: int, scored: int, missing: i
         hits: Videos that count as right.
         scored: Videos that were scored.
         missing: Videos that are listed but could not be scored.
+        tolerance: Points that the source allows on top of both.
     Raises: ValueError if nothing was scored.
     """
     interval, bounds = _intervals(hits, scored, missing)
-    return _comparison(metric, published, 100 * hits / scored, interval, bounds, scored, missing)
+    return _comparison(metric, published, 100 * hits / scored, interval, bounds, scored, missing, tolerance)
 
 
 def compare_map(
@@ -61,6 +64,7 @@ def compare_map(
     scored: int,
     missing: int,
     videos: int,
+    tolerance: float = TOLERANCE,
 ) -> Comparison:
     """Compare a mean average precision with the published one.
 
@@ -74,13 +78,14 @@ def compare_map(
         missing: Videos that are listed but could not be scored, or were left out of a sample: a mean average
             precision of fewer videos is another quantity, a higher one, so these are never to be passed over.
         videos: Videos that the bootstrap drew from; in AVA a video is many samples. Fewer than `FEWEST` say nothing.
+        tolerance: As for `compare`.
     Raises: ValueError if nothing was scored.
     """
     if scored < 1:
         raise ValueError(f"found {scored} scored videos, expected a count above 0")
     # the two ends are bootstraps of their own; what needs no missing video is possible with them too
     wider = min(interval[0], bounds[0]), max(interval[1], bounds[1])
-    found = _comparison(metric, published, recomputed, interval, wider, scored, missing)
+    found = _comparison(metric, published, recomputed, interval, wider, scored, missing, tolerance)
     if videos >= FEWEST:
         return found
     reason = f"{gap(metric, published, recomputed)}; the chance in {videos} videos cannot be told, it takes {FEWEST}"
@@ -95,7 +100,16 @@ def gap(metric: str, published: float, recomputed: float) -> str:
     return f"{metric} is {points} points {'below' if recomputed < published else 'above'} the published {published:.2f}"
 
 
-def settled(published: float, *, hits: int, failed: int, seen: int, total: int, level: float = 0.95) -> Answer | None:
+def settled(
+    published: float,
+    *,
+    hits: int,
+    failed: int,
+    seen: int,
+    total: int,
+    level: float = 0.95,
+    tolerance: float = TOLERANCE,
+) -> Answer | None:
     """Return the answer that `compare` will give for the whole list, if it can no longer change, else None.
 
     With probability `level` no answer that is returned at any moment of a run differs from the final one, provided
@@ -108,6 +122,7 @@ def settled(published: float, *, hits: int, failed: int, seen: int, total: int, 
         seen: Videos tried so far.
         total: Videos on the list.
         level: Confidence, half of the error for the hits and half for the failures.
+        tolerance: As for `compare`.
     Returns: None also while it is possible that no video at all can be scored.
     Raises: ValueError unless hits + failed <= seen <= total, none below 0, and 0 < level < 1.
     """
@@ -123,7 +138,7 @@ def settled(published: float, *, hits: int, failed: int, seen: int, total: int, 
     for hit, fail in _rim(final_hits, final_failed, room, published, total):
         if fail == total:
             return None
-        answers.add(_answer(published, *_intervals(hit, total - fail, fail)))
+        answers.add(_answer(published, *_intervals(hit, total - fail, fail), tolerance))
         if len(answers) > 1:
             return None
     return answers.pop() if answers else None
@@ -164,13 +179,13 @@ def _intervals(hits: int, scored: int, missing: int) -> tuple[tuple[float, float
     )
 
 
-def _answer(published: float, interval: tuple[float, float], bounds: tuple[float, float]) -> Answer:
+def _answer(published: float, interval: tuple[float, float], bounds: tuple[float, float], tolerance: float) -> Answer:
     """Decide."""
-    if not bounds[0] - TOLERANCE <= published <= bounds[1] + TOLERANCE:
+    if not bounds[0] - tolerance <= published <= bounds[1] + tolerance:
         return "inconsistent"
     if bounds[1] - bounds[0] > 2 * RESOLUTION:
         return "insufficient data"
-    if not interval[0] - TOLERANCE <= published <= interval[1] + TOLERANCE:
+    if not interval[0] - tolerance <= published <= interval[1] + tolerance:
         return "insufficient data"
     return "consistent"
 
@@ -183,9 +198,10 @@ def _comparison(
     bounds: tuple[float, float],
     scored: int,
     missing: int,
+    tolerance: float,
 ) -> Comparison:
     """Put the answer into words."""
-    answer, half = _answer(published, interval, bounds), (bounds[1] - bounds[0]) / 2
+    answer, half = _answer(published, interval, bounds, tolerance), (bounds[1] - bounds[0]) / 2
     found = gap(metric, published, recomputed)
     if answer == "inconsistent":
         told = f"neither chance nor the {missing} missing explain" if missing else "chance does not explain"
@@ -202,7 +218,7 @@ def _comparison(
         recomputed=recomputed,
         interval=interval,
         bounds=bounds,
-        tolerance=TOLERANCE,
+        tolerance=tolerance,
         answer=answer,
         reason=reason,
     )

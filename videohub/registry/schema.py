@@ -175,13 +175,17 @@ class Checkpoint(_Value, frozen=True, omit_defaults=True):
 
 
 class Published(_Value, frozen=True, omit_defaults=True):
-    """What the source states, as accuracy or mAP in per cent; `as_printed` where it prints something else."""
+    """What the source states, as accuracy or mAP in per cent; `as_printed` where it prints something else.
+
+    `tolerance` are the points, up and down, that the source allows its own files; most sources state none.
+    """
 
     source: str
     top1: Percent | None = None
     top5: Percent | None = None
     map: Percent | None = None
     as_printed: dict[str, Percent] | None = None
+    tolerance: Percent = 0.0
 
     def numbers(self) -> dict[str, float]:
         """Return the metrics that are given, by the names people use for them."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from videohub.errors import DataError
 from videohub.metrics import hits_sequence, ranks
-from videohub.registry.schema import Record
+from videohub.registry.schema import Published, Record
 from videohub.reporting.clipwise import by_clips, scored
 from videohub.reporting.report import AtClips, Confusion, Findings, PerClass
 from videohub.runs import Joined
@@ -32,10 +32,11 @@ def findings(joined: Joined, record: Record, names: Sequence[str]) -> Findings:
     labels = _labels(joined, indexes)
     places, predicted = _read(joined, indexes, labels)
     rank = places[:, -1]
-    published = record.published.numbers() if record.published is not None else {}
+    assert record.published is not None, "refused before"
+    published = record.published.numbers()
     return Findings(
         comparisons=[
-            _comparison(joined, metric, published[metric], dict(zip(indexes, (rank < k).tolist(), strict=True)))
+            _comparison(joined, metric, record.published, dict(zip(indexes, (rank < k).tolist(), strict=True)))
             for metric, k in _KS.items()
             if metric in published
         ],
@@ -84,28 +85,31 @@ def _read(joined: Joined, indexes: Sequence[int], labels: np.ndarray) -> tuple[n
     return places, predicted
 
 
-def _comparison(joined: Joined, metric: str, published: float, hits: dict[int, bool]) -> Comparison:
+def _comparison(joined: Joined, metric: str, stated: Published, hits: dict[int, bool]) -> Comparison:
     """Compare one accuracy with the published one; `hits` says of each scored video whether it counts as right."""
     level, total = joined.identity.until_decided, len(joined.truth.names)
+    published, tolerance = stated.numbers()[metric], stated.tolerance
     if level is None or not joined.pending:
-        return compare(metric, published, hits=sum(hits.values()), scored=len(hits), missing=total - len(hits))
+        return compare(metric, published, hits=sum(hits.values()), scored=len(hits), missing=total - len(hits),
+                       tolerance=tolerance)  # fmt: skip
     # Results that came early, because their videos are short, would bend the answer: only those without gaps count.
     seen = joined.pending[0]
     right = [hits[index] for index in range(seen) if index in hits]
     if not right:
         raise DataError(f"{joined.identity.record}: none of the first {seen} videos could be scored")
-    return _stopped(metric, published, level, hits=sum(right), scored=len(right), seen=seen, total=total)
+    return _stopped(metric, published, level, hits=sum(right), scored=len(right), seen=seen, total=total,
+                    tolerance=tolerance)  # fmt: skip
 
 
 def _stopped(
-    metric: str, published: float, level: float, *, hits: int, scored: int, seen: int, total: int
+    metric: str, published: float, level: float, *, hits: int, scored: int, seen: int, total: int, tolerance: float
 ) -> Comparison:
     """Compare an accuracy of a run that may stop when it likes: its interval is of the whole list, at any moment."""
     failed, each = seen - scored, (1 + level) / 2  # half of the error for the hits, half for the failures
     few, many = hits_sequence(hits, seen, total, each)
     fewest, most = hits_sequence(failed, seen, total, each)
-    measured = compare(metric, published, hits=hits, scored=scored, missing=failed)
-    answer = settled(published, hits=hits, failed=failed, seen=seen, total=total, level=level)
+    measured = compare(metric, published, hits=hits, scored=scored, missing=failed, tolerance=tolerance)
+    answer = settled(published, hits=hits, failed=failed, seen=seen, total=total, level=level, tolerance=tolerance)
     found = f"{gap(metric, published, measured.recomputed)} on the first {seen} of {total} videos in random order"
     return msgspec.structs.replace(
         measured,

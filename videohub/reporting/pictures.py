@@ -47,7 +47,7 @@ def interval(comparison: Comparison, name: str = "95 % interval") -> str:
         f"{found.metric}: published against recomputed, in per cent",
         said,
         ticks
-        + _span("tolerance", across, (near, far), y=22, height=50)
+        + (_span("tolerance", across, (near, far), y=22, height=50) if found.tolerance else "")
         + _span("bounds", across, found.bounds, y=55, height=10)
         + _span("chance", across, found.interval, y=52, height=16)
         + _mark("published", across(found.published), 34, f'<path d="{_DIAMOND}"/>')

@@ -136,7 +136,8 @@ def ava_matches(joined: Joined, moments: frozenset[str]) -> tuple[AvaTruth, Matc
 def _comparison(
     joined: Joined, record: Record, found: MeanPrecision, extremes: tuple[MeanPrecision, MeanPrecision] | None
 ) -> Comparison:
-    published = record.published.map if record.published is not None else None
+    assert record.published is not None, "refused before"
+    published = record.published.map
     assert published is not None, "refused before"
     interval = bootstrap_interval(found)
     bounds = interval if extremes is None else bootstrap_bounds(*extremes)
@@ -150,6 +151,7 @@ def _comparison(
         scored=len(joined.truth.names) - missing,
         missing=missing,
         videos=found.videos,
+        tolerance=record.published.tolerance,
     )
 
 

@@ -81,7 +81,7 @@ def numbers(report: Report) -> list[list[str]]:
         ["difference", *(f"{one.recomputed - one.published:+.2f}".replace("-", "−") for one in found)],
         [interval_name(report), *(_range(one.interval) for one in found)],
         ["bounds", *(_range(one.bounds) for one in found)],
-        ["tolerance", *(f"± {one.tolerance:g}" for one in found)],
+        *([["tolerance", *(f"± {one.tolerance:g}" for one in found)]] if any(one.tolerance for one in found) else []),
         ["answer", *(one.answer for one in found)],
     ]
 

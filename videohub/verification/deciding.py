@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from videohub.metrics import topk_hits
-from videohub.verdict import Answer, settled
+from videohub.verdict import TOLERANCE, Answer, settled
 
 
 class Decision:
@@ -16,8 +16,8 @@ class Decision:
     would bend the answer.
     """
 
-    def __init__(self, published: float, *, total: int, level: float) -> None:
-        self.published, self.total, self.level = published, total, level
+    def __init__(self, published: float, *, total: int, level: float, tolerance: float = TOLERANCE) -> None:
+        self.published, self.total, self.level, self.tolerance = published, total, level, tolerance
         self.seen = self.hits = self.failed = 0
         self._early: dict[int, bool | None] = {}  # beyond a gap: whether they are hits, None if they failed
 
@@ -35,4 +35,4 @@ class Decision:
     def answer(self) -> Answer | None:
         """Return the verdict that the whole list will give, or None while it is open."""
         return settled(self.published, hits=self.hits, failed=self.failed, seen=self.seen, total=self.total,
-                       level=self.level)  # fmt: skip
+                       level=self.level, tolerance=self.tolerance)  # fmt: skip

@@ -53,8 +53,9 @@ def part_of(run: runs.Run, record: Record, settings: Settings) -> Part:
 def _so_far(run: runs.Run, record: Record, level: float) -> Decision:
     """Return what earlier calls have found out."""
     assert record.published is not None, "refused before"
-    assert record.published.top1 is not None, "refused before"
-    decision = Decision(record.published.top1, total=len(run.truth.names), level=level)
+    published, tolerance = record.published.top1, record.published.tolerance
+    assert published is not None, "refused before"
+    decision = Decision(published, total=len(run.truth.names), level=level, tolerance=tolerance)
     for entry in runs.join([run.folder]).entries.values():
         _take(decision, run, entry)
     return decision
