@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import types
 
@@ -10,8 +11,12 @@ import msgspec
 import pytest
 import yaml
 
+from tests.reporting.kept import kept, record, ten
+from videohub import runs
 from videohub.errors import UsageError
-from videohub.reporting import cards
+from videohub.reporting import cards, markdown
+from videohub.reporting.building import build
+from videohub.reporting.pages import page
 from videohub.reporting.report import Weights
 
 newer = pytest.mark.skipif(
@@ -136,3 +141,47 @@ def test_an_older_huggingface_hub_is_told_what_to_become(kinetics, monkeypatch):
     monkeypatch.setitem(sys.modules, "huggingface_hub", types.SimpleNamespace(__version__="0.24.0"))
     with pytest.raises(UsageError, match=r"need huggingface_hub 1\.4\.0 or later; found 0\.24\.0"):
         cards.evaluation_results(kinetics, dataset_id="a/b", task_id="c")
+
+
+def snippet(card: str) -> str:
+    (found,) = re.findall(r"```python\n(.*?)```", card, flags=re.DOTALL)
+    compile(found, "card", "exec")
+    return found
+
+
+def test_a_card_shows_how_to_use_the_record(kinetics, ava):
+    used = snippet(cards.model_card(kinetics))
+    assert 'model = videohub.load("slowfast_r50_8x8")\nprint(videohub.predict("clip.mp4", model))' in used
+    assert "VIDEOHUB_REGISTRY" not in cards.model_card(kinetics)
+    assert "model(clip, boxes)" in snippet(cards.model_card(ava))  # predict names no boxes
+
+
+@pytest.mark.parametrize(
+    ("url", "alternates", "shown"),
+    [
+        ("file:///home/me/secret/net.pkl", [], None),
+        ("file:///home/me/secret/net.pkl", ["https://me:word@example.org/net.pkl"], "https://example.org/net.pkl"),
+        ("hf://org/repo/sub/net.pkl@v1", [], "https://huggingface.co/org/repo/blob/v1/sub/net.pkl"),
+        ("http://example.org/net.pkl", [], "http://example.org/net.pkl"),
+        (None, [], None),
+    ],
+)
+def test_nothing_that_is_made_of_a_report_names_a_place_on_somebody_s_machine(tmp_path, url, alternates, shown):
+    of = record()
+    of = msgspec.structs.replace(of, checkpoint=msgspec.structs.replace(of.checkpoint, url=url, alternates=alternates))
+    report = build(kept(tmp_path, of, ten(5)), of)
+    card = cards.model_card(report)
+    assert report.weights.url == shown
+    for made in (card, page(report), markdown.page(report), report.encoded().decode()):
+        assert "file:" not in made
+        assert "secret" not in made
+        assert "word@" not in made
+    assert ('checkpoint="FILE"' in snippet(card)) == (shown is None)
+    assert "`VIDEOHUB_REGISTRY` has to name" in card
+
+
+def test_weights_that_nothing_vouches_for_are_not_called_the_published_file(kinetics):
+    by_hand = runs.WeightsFile(name="mine.pkl", sha256="98" * 32, vouched_by=None)
+    made_by = [msgspec.structs.replace(one, weights=by_hand) for one in kinetics.made_by]
+    assert "The published file, checked" in cards.model_card(kinetics)
+    assert "A file given by hand, checked" in cards.model_card(msgspec.structs.replace(kinetics, made_by=made_by))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from videohub import registry
 from videohub.errors import UsageError
 from videohub.reporting.escaping import in_markdown, visible
 from videohub.reporting.markdown import numbers_table, table
@@ -163,6 +165,20 @@ def _license(stated: str) -> tuple[str, str | None]:
     return "other", re.sub("[^a-z0-9.]+", "-", stated.casefold()).strip("-.")
 
 
+def _use(report: Report) -> str:
+    """Return how a stranger uses these weights: what to install, what to name, and three lines of Python."""
+    of_the_zoo = report.record in registry.load(registry.files()[0]).records
+    file = "" if of_the_zoo or report.weights.url else ', checkpoint="FILE"'
+    call = "model(clip, boxes)" if report.metric == "ava_map" else 'videohub.predict("clip.mp4", model)'
+    needs = "`pip install videohub-zoo`"
+    if not of_the_zoo:
+        needs += f"; the record {in_markdown(report.record)} is in a registry file that `VIDEOHUB_REGISTRY` has to name"
+    return (
+        f"## Use\n\n{needs}.\n\n```python\nimport videohub\n\n"
+        f"model = videohub.load({json.dumps(report.record)}{file})\nprint({call})\n```"
+    )
+
+
 def _checked(report: Report) -> str:
     """Return what was measured: the published file, or what nothing vouches for as that."""
     files = files_of(report.made_by)
@@ -177,8 +193,8 @@ def _text(report: Report) -> str:
         f"# {in_markdown(report.zoo_name)}\n\n"
         f"{_checked(report)}, checked with videohub: **{report.verdict}**. {reasons} "
         f"{in_markdown(summary(report))}\n\n"
-        f"{numbers_table(report)}\n\n## What was run\n\n"
-        + table(["", ""], ([fact.label, in_markdown(fact.value)] for fact in lines))
+        f"{numbers_table(report)}\n\n{_use(report)}\n\n## What was run\n\n"
+        + table(["", ""], ([in_markdown(fact.label), in_markdown(fact.value)] for fact in lines))
         + f"\n\nThe licence of the file, as its publisher states it: {in_markdown(report.weights.license)}.\n\n"
         f"    {one_line(report.command)}\n\n{in_markdown(how_to_cite(report))}\n"
     )

@@ -156,7 +156,7 @@ def _contradicted(report: Report) -> str:
 def _what_was_run(report: Report) -> str:
     groups = (
         f"### {heading}\n\n"
-        + table(["", ""], ([fact.label, in_markdown(fact.value)] for fact in lines))
+        + table(["", ""], ([in_markdown(fact.label), in_markdown(fact.value)] for fact in lines))
         for heading, lines in facts(report).items()
     )  # fmt: skip
     return "## What was run\n\n" + "\n\n".join(groups)
