@@ -10,7 +10,7 @@ import threading
 import pytest
 
 from tests.hub import publisher as publishers
-from tests.hub.outcomes import CONTENT, SHA256, assert_fetched
+from tests.hub.outcomes import CONTENT, SHA256, assert_fetched, kept
 from videohub.errors import DownloadError
 from videohub.hub import download
 
@@ -58,4 +58,40 @@ def test_a_way_that_leaves_https_needs_a_digest(secured, publisher, home, monkey
     safe.moved["/MODEL.pkl"] = publisher.publish("/plain.pkl", CONTENT)
     with pytest.raises(DownloadError, match="leads from https to http"):
         download.fetch(https(safe, "/MODEL.pkl"), name="model")
+    assert publisher.requests == []  # nobody in between is as much as asked
     assert_fetched(home, https(safe, "/MODEL.pkl"), sha256=SHA256)
+
+
+@pytest.mark.parametrize("begin", ["https", "http"])
+def test_a_way_that_leaves_https_and_comes_back_needs_a_digest(secured, publisher, home, monkeypatch, begin):
+    """Who sits at the hop in between may send on to any https address."""
+    safe, certificate = secured
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    safe.moved["/a"], publisher.moved["/b"] = publisher.url("/b"), https(safe, "/c")
+    publisher.moved["/start"] = https(safe, "/a")
+    safe.publish("/c", CONTENT)
+    url = https(safe, "/a") if begin == "https" else publisher.url("/start")
+    with pytest.raises(DownloadError, match=f"leads from https to {publisher.url('/b')}"):
+        download.fetch(url, name="model")
+    assert "/b" not in publisher.requests
+    assert kept(home) == []
+    assert_fetched(home, url, sha256=SHA256)
+
+
+@pytest.mark.parametrize("scheme", ["http:", "HTTP:", "hTTp:\t"])
+def test_a_way_that_leaves_https_is_known_however_it_is_spelt(secured, publisher, home, monkeypatch, scheme):
+    safe, certificate = secured
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    publisher.publish("/b", CONTENT)
+    safe.moved["/a"] = publisher.url("/b").replace("http:", scheme)
+    with pytest.raises(DownloadError):
+        download.fetch(https(safe, "/a"), name="model")
+    assert kept(home) == []
+
+
+def test_a_way_that_comes_to_https_is_taken(secured, publisher, home, monkeypatch):
+    safe, certificate = secured
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    publisher.moved["/start"], safe.moved["/a"] = https(safe, "/a"), "/c"
+    safe.publish("/c", CONTENT)
+    assert_fetched(home, publisher.url("/start"))

@@ -71,27 +71,65 @@ def test_progress_gives_new_patience(publisher, home):
     assert len(publisher.log) == 32 > transfer.ATTEMPTS
 
 
-@pytest.mark.parametrize("marks", [{"ETag": None}, {"ETag": f"W/{ETAG}"}], ids=["no ETag", "a weak ETag"])
-def test_a_date_serves_where_there_is_no_strong_etag(publisher, home, marks):
-    assert_fetched(home, publisher.publish("/MODEL.pkl", CONTENT, headed(marks), cut([100_000])))
-    assert publisher.asked("range") == [None, "bytes=100000-"]
-    assert publisher.asked("if-range") == [None, MODIFIED]
+WEAK = {"none": None, "a weak ETag": f"W/{ETAG}", "a small w": f"w/{ETAG}", "an empty one": '""', "no quotes": "abc",
+        "more than one": f"{ETAG}, {ETAG}"}  # fmt: skip
 
 
-@pytest.mark.parametrize("etag", [None, f"W/{ETAG}"], ids=["none", "a weak ETag"])
-def test_without_a_mark_only_a_known_digest_allows_to_go_on(publisher, home, etag):
-    marks = headed({"ETag": etag, "Last-Modified": None})
+@pytest.mark.parametrize("modified", [None, MODIFIED], ids=["no date", "a date"])
+@pytest.mark.parametrize("etag", WEAK.values(), ids=WEAK)
+def test_without_a_strong_etag_only_a_known_digest_allows_to_go_on(publisher, home, etag, modified):
+    marks = headed({"ETag": etag, "Last-Modified": modified})
     publisher.publish("/MODEL.pkl", CONTENT, marks, cut([100_000]))
     assert_fetched(home, publisher.url("/MODEL.pkl"), sha256=SHA256)
     assert publisher.asked("range") == [None, "bytes=100000-"]
     assert publisher.asked("if-range") == [None, None]
 
 
-@pytest.mark.parametrize("etag", [None, f"W/{ETAG}"], ids=["none", "a weak ETag"])
-def test_without_a_mark_and_a_digest_it_starts_over(publisher, home, etag):
-    marks = headed({"ETag": etag, "Last-Modified": None})
+@pytest.mark.parametrize("modified", [None, MODIFIED], ids=["no date", "a date"])
+@pytest.mark.parametrize("etag", WEAK.values(), ids=WEAK)
+def test_without_a_strong_etag_and_a_digest_it_starts_over(publisher, home, etag, modified):
+    """A date has a second's grain, and a weak ETag stays where bytes differ: both may be of another file by now."""
+    marks = headed({"ETag": etag, "Last-Modified": modified})
     assert_fetched(home, publisher.publish("/MODEL.pkl", CONTENT, marks, cut([100_000])))
     assert publisher.asked("range") == [None, None]
+
+
+@pytest.mark.parametrize(
+    "marks", [{"ETag": None}, {"ETag": None, "Last-Modified": None}, {"ETag": f"W/{ETAG}"}, {"ETag": '"another"'},
+              {"ETag": ETAG.upper()}, {"ETag": ETAG.strip('"')}],
+    ids=["a date alone", "nothing", "a weak ETag", "another one", "other case", "no quotes"],
+)  # fmt: skip
+def test_a_part_that_does_not_vouch_for_its_file_does_not_get_into_one(publisher, home, marks):
+    """A server that passes over If-Range, after its file changed: half of the old one and half of the new."""
+
+    def careless(asked: Asked, serve: Serve) -> Answer:
+        answer = serve(replace(asked, headers={k: v for k, v in asked.headers.items() if k != "if-range"}))
+        return replace(answer, headers={**answer.headers, **marks}) if answer.status == 206 else answer
+
+    url = publisher.publish("/MODEL.pkl", OTHER, careless, later(1, serving(CONTENT)), cut([100_000]))
+    assert_fetched(home, url)
+    assert publisher.asked("range") == [None, "bytes=100000-", None]
+    assert pins.pin_of(url).sha256 == SHA256
+
+
+def test_a_part_that_vouches_for_nothing_is_compared_where_the_digest_is_known(publisher, home):
+    silent = misranging(lambda start, content: (f"bytes {start}-{SIZE - 1}/{SIZE}", content[start:]))
+
+    def unmarked(asked: Asked, serve: Serve) -> Answer:
+        answer = serve(asked)
+        gone = {"ETag": None, "Last-Modified": None} if answer.status == 206 else {}
+        return replace(answer, headers={**answer.headers, **gone})
+
+    assert_fetched(home, publisher.publish("/MODEL.pkl", CONTENT, unmarked, silent, cut([100_000])), sha256=SHA256)
+    assert publisher.asked("range") == [None, "bytes=100000-"]
+
+
+@pytest.mark.parametrize("marks", [{"ETag": None}, {"ETag": f"W/{ETAG}"}], ids=["a date", "a weak ETag"])
+def test_what_cannot_be_gone_on_with_is_not_kept(publisher, home, monkeypatch, marks):
+    monkeypatch.setattr(transfer, "ATTEMPTS", 1)
+    url = publisher.publish("/MODEL.pkl", CONTENT, headed(marks), cut([100_000]))
+    assert "Nothing was kept" in failure(home, url)
+    assert kept(home) == []
 
 
 # --- servers that do not play along ----------------------------------------------------------------------------------

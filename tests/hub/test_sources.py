@@ -11,8 +11,8 @@ import pytest
 
 from tests.hub.outcomes import CONTENT, SHA256, assert_fetched, kept
 from videohub.errors import ChecksumError, DownloadError, UsageError
-from videohub.hub import download, huggingface, pins
-from videohub.hub.sources import Source, sources
+from videohub.hub import download, huggingface, pins, sources
+from videohub.hub.sources import Source
 
 pytestmark = pytest.mark.usefixtures("impatient")
 
@@ -36,7 +36,7 @@ def mirror(tmp_path, monkeypatch):
 
 def test_the_order_is_mirrors_publisher_alternates(tmp_path, monkeypatch):
     monkeypatch.setenv("VIDEOHUB_MIRRORS", f"{tmp_path}, https://mirror.invalid/zoo/ ,")
-    found = list(sources(URL, ["hf://org/repo/MODEL.pkl@v1", "https://other.invalid/M.pkl"]))
+    found = list(sources.sources(URL, ["hf://org/repo/MODEL.pkl@v1", "https://other.invalid/M.pkl"]))
     assert found == [
         Source((tmp_path / "publisher.invalid/zoo/a/MODEL.pkl").as_uri(), "mirror"),
         Source("https://mirror.invalid/zoo/publisher.invalid/zoo/a/MODEL.pkl", "mirror"),
@@ -48,7 +48,7 @@ def test_the_order_is_mirrors_publisher_alternates(tmp_path, monkeypatch):
 
 def test_a_mirror_keeps_files_of_hugging_face_as_its_hub_names_them(monkeypatch):
     monkeypatch.setenv("VIDEOHUB_MIRRORS", "https://mirror.invalid")
-    first = next(iter(sources("hf://org/repo/weights/MODEL.pkl@v1.0")))
+    first = next(iter(sources.sources("hf://org/repo/weights/MODEL.pkl@v1.0")))
     assert first.address == "https://mirror.invalid/huggingface.co/org/repo/resolve/v1.0/weights/MODEL.pkl"
 
 
@@ -226,3 +226,103 @@ def test_a_proxy_that_is_not_there_is_named_with_where_to_look(home, monkeypatch
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     with pytest.raises(DownloadError, match="HTTPS_PROXY"):
         download.fetch("http://publisher.invalid/MODEL.pkl", name="model")
+
+
+# --- addresses that mislead ------------------------------------------------------------------------------------------
+
+MISLEADING = [
+    "hf://a/b/../../x@main", "hf://a/b/../x@main", "hf://a/b/./x@main", "hf://a/b//x@main", "hf://a/b//etc/passwd@main",
+    "hf://../b/x@main", "hf://a/../x@main", "hf://./b/x@main", "hf:///b/x@main", "hf://a/b/x/@main",
+    "hf://a/b/c\\x@main", "hf://a/b/..\\..\\x@main", "hf://a/b/%2e%2e/x@main", "hf://a/b/%2E%2E%2Fx@main",
+    "hf://a/b/c%5Cx@main", "hf://a/b/x@..", "hf://a/b/x@../../main", "hf://a/b/x@refs//1", "hf://a/b/x@%2e%2e",
+    "hf://a/b/x@ma\\in", "hf://a/b/x@/main",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("address", MISLEADING)
+def test_an_address_of_hugging_face_whose_parts_lead_elsewhere_is_refused(home, address):
+    with pytest.raises(DownloadError, match="expected hf://org/repo/file@revision"):
+        huggingface.parts(address)
+    with pytest.raises(DownloadError, match=r"(?s)model.*expected hf://org/repo/file@revision|expected hf://org"):
+        download.fetch(address, name="model")
+
+
+@pytest.mark.parametrize(
+    "address", ["hf://org/repo/weights/MODEL v1.0.pkl@refs/pr/1", "hf://org/repo/100% sure.pkl@main",
+                "hf://o.r-g/re_po/..a/b../.c@v1.0", "hf://org/repo/a@b.pkl@1" + "0" * 39],
+)  # fmt: skip
+def test_an_address_of_hugging_face_may_have_dots_blanks_and_branches(address):
+    repository, file, revision = huggingface.parts(address)
+    assert f"hf://{repository}/{file}@{revision}" == address
+
+
+@pytest.mark.parametrize("character", ["\0", "\n", "\t", "\x1b", "\x7f", "\x85", "\u202e", "\ud800"], ids=ascii)
+@pytest.mark.parametrize("url", ["https://publisher.invalid/a{}b", "https://publi{}sher.invalid/a", "hf://a/b/x{}@main",
+                                 "hf://a/b/x@ma{}in", "file:///tmp/a{}b", "htt{}ps://publisher.invalid/a"])  # fmt: skip
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_a_url_with_what_cannot_be_seen_is_refused(home, tmp_path, monkeypatch, url, character, mirrored):
+    if mirrored:
+        monkeypatch.setenv("VIDEOHUB_MIRRORS", str(tmp_path))
+    with pytest.raises(DownloadError, match="cannot be seen") as refusal:
+        download.fetch(url.format(character), name="model")
+    assert str(refusal.value).isprintable() or str(refusal.value).replace("\n", "").isprintable()
+
+
+@pytest.mark.parametrize("url", ["file:///tmp/a%00b", "https://[::1/MODEL.pkl", "https://[nonsense]/MODEL.pkl"])
+def test_a_url_that_makes_no_sense_is_refused(home, url):
+    with pytest.raises(DownloadError):
+        download.fetch(url, name="model")
+
+
+@pytest.mark.parametrize(
+    "url", ["https://../secret", "https://./secret", "https://user@../secret", "https://..%2f/secret/%2e%2e/x",
+            "https://host/a/./b", "https://host/a%5c..%5cb", "https://host/a\\..\\b", "https://host/a%00b",
+            "https://host/..;/../x", "https://host/%2e", "https:///x", "hf://a/b/../../../x@main", "hf://../b/x@m"],
+)  # fmt: skip
+@pytest.mark.parametrize("where", ["folder", "url"])
+def test_no_part_of_a_url_leads_out_of_a_mirror(home, tmp_path, monkeypatch, url, where):
+    folder = tmp_path / "mirror"
+    for place in (folder, tmp_path):
+        (place / "x").parent.mkdir(exist_ok=True)
+        (place / "secret").write_bytes(CONTENT)
+    monkeypatch.setenv("VIDEOHUB_MIRRORS", str(folder) if where == "folder" else "https://mirror.invalid/base")
+    with pytest.raises(DownloadError, match="no place in a mirror"):
+        next(sources.sources(url))
+
+
+def test_a_query_stays_inside_a_mirror(home, tmp_path, monkeypatch):
+    """It names a file there, and slashes in it make no folders of it."""
+    folder = tmp_path / "mirror"
+    (folder / "host" / "f?").mkdir(parents=True)
+    (tmp_path / "secret").write_bytes(CONTENT)
+    monkeypatch.setenv("VIDEOHUB_MIRRORS", str(folder))
+    first = next(sources.sources("https://host/f?/../../../secret"))
+    assert first.path.parent == folder / "host"
+    assert not first.path.exists()
+
+
+# --- offline or not --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", ["ture", "2", "y", "none", "offline", "-1", "1 0", "01"])
+def test_what_says_neither_yes_nor_no_is_misuse(home, publisher, monkeypatch, value):
+    """Somebody who means to forbid connections must not get one for a slip of the finger."""
+    monkeypatch.setenv("VIDEOHUB_OFFLINE", value)
+    with pytest.raises(UsageError, match=f"VIDEOHUB_OFFLINE: found '{value}', expected 1, on, yes or true"):
+        download.fetch(publisher.publish("/MODEL.pkl", CONTENT), name="model")
+    assert publisher.log == []
+
+
+@pytest.mark.parametrize(
+    "value", ["1", "on", "ON", "Yes", "TRUE", "true", "0", "off", "No", "FALSE", "", "2", "y", " 1"]
+)
+@pytest.mark.parametrize("variable", ["HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"])
+def test_hugging_face_s_own_variables_are_read_as_it_reads_them(monkeypatch, variable, value):
+    from huggingface_hub import constants
+
+    monkeypatch.setenv(variable, value)
+    assert sources.offline() == (variable if constants._is_true(value) else None)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+    assert sources.offline() is None
+    monkeypatch.setenv("VIDEOHUB_OFFLINE", "yes")
+    assert sources.offline() == "VIDEOHUB_OFFLINE"

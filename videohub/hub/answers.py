@@ -8,9 +8,9 @@ import time
 import zlib
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
-from videohub.hub.parts import Part
+from videohub.hub.parts import ETAG, Part
 
 if TYPE_CHECKING:
     import requests
@@ -24,8 +24,11 @@ def unread(answer: requests.Response, **_: Any) -> None:
         answer.close()
 
 
-def is_the_rest(part: Part, answer: requests.Response) -> bool:
-    """Tell whether an answer of 206 is what was asked for: the same file, from where the part ends to its end."""
+def is_the_rest(part: Part, answer: requests.Response, *, digest_known: bool) -> bool:
+    """Tell whether an answer of 206 is what was asked for: the same file, from where the part ends to its end.
+
+    Unless a digest will be compared, the answer has to vouch that it is the same: with the part's own strong ETag.
+    """
     found = re.fullmatch(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", answer.headers.get("content-range", "").strip())
     if found is None or is_encoded(answer) or int(found[1]) != part.size:
         return False
@@ -34,7 +37,8 @@ def is_the_rest(part: Part, answer: requests.Response) -> bool:
         return False  # without a total, nobody could tell that the rest is all of the rest
     if answer.headers.get("content-length", str(total - part.size)) != str(total - part.size):
         return False
-    return not has_changed(part, answer)
+    vouched = part.note.validator is not None and validator(answer) == part.note.validator
+    return vouched or (digest_known and not has_changed(part, answer))
 
 
 def has_changed(part: Part, answer: requests.Response) -> bool:
@@ -44,9 +48,12 @@ def has_changed(part: Part, answer: requests.Response) -> bool:
 
 
 def validator(answer: requests.Response) -> str | None:
-    """Return what `If-Range` may go by: a strong ETag, else a date."""
-    etag = answer.headers.get("etag", "")
-    return etag if etag.startswith('"') else answer.headers.get("last-modified")
+    """Return a strong ETag, by which alone two answers are known to be of the same bytes, or None.
+
+    A weak one, or a date in seconds, stays as it is while a file changes (RFC 9110, sections 8.8.1 and 13.1.5).
+    """
+    etag = answer.headers.get("etag", "").strip()
+    return etag if re.fullmatch(ETAG, etag) else None
 
 
 def is_encoded(answer: requests.Response) -> bool:
@@ -93,10 +100,20 @@ def is_unreachable(error: requests.ConnectionError) -> bool:
     return isinstance(getattr(cause, "reason", None), NewConnectionError)
 
 
-def left_https(answer: requests.Response) -> bool:
-    """Tell whether redirects led from https to where anybody on the way can change the file."""
-    schemes = [urlsplit(step.url).scheme for step in (*answer.history, answer)]
-    return "https" in schemes and schemes[-1] != "https"
+def leaves_https(answer: requests.Response) -> str | None:
+    """Return where a redirect leads if anybody on the way there can change the file, and nobody on the way here."""
+    if not answer.is_redirect or urlsplit(answer.url).scheme != "https":
+        return None
+    target = urljoin(answer.url, answer.headers["location"])
+    return None if urlsplit(target).scheme == "https" else target
+
+
+def left_https(answer: requests.Response) -> str | None:
+    """Return the first step after https, of those that led to an answer, that was none; whatever came after it."""
+    steps = [step.url for step in (*answer.history, answer)]
+    secure = [urlsplit(step).scheme == "https" for step in steps]
+    first = secure.index(True) if True in secure else len(steps)
+    return next((step for step, is_secure in zip(steps[first:], secure[first:], strict=True) if not is_secure), None)
 
 
 def gathered(blocks: Iterable[bytes]) -> Iterator[bytes]:

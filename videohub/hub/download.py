@@ -8,12 +8,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from videohub.errors import CacheError, ChecksumError, DownloadError, OfflineError, UsageError
 from videohub.hub import answers, cache, huggingface, locking, parts, pins, transfer
+from videohub.hub.job import Request
 from videohub.hub.locking import Turn
-from videohub.hub.sources import Source, check, offline, path_of, sources
+from videohub.hub.sources import Source, check, offline, path_of, sources, split
 from videohub.log import log
 
 
@@ -62,7 +62,8 @@ def fetch(
     Raises: DownloadError if no source has it; ChecksumError if one has another file and no other has the right one;
         OfflineError; CacheError if this machine cannot keep it.
     """
-    if urlsplit(url).scheme == "file":
+    offline()  # refuses what makes no sense, also where all is here
+    if split(url).scheme == "file":
         return _published_here(path_of(url), name=name, sha256=sha256, size=size)
     if not alternates and "VIDEOHUB_MIRRORS" not in os.environ:
         check(Source(url, "publisher"), name=name)
@@ -176,9 +177,7 @@ def _brought(source: Source, wanted: Wanted, turn: Turn, *, afresh: bool) -> Ite
         part = _copied(source, wanted)
     else:
         part = transfer.receive(
-            transfer.Request(
-                wanted.url, source.address, source.headers, wanted.name, wanted.size, wanted.digest is not None
-            ),
+            Request(wanted.url, source.address, source.headers, wanted.name, wanted.size, wanted.digest is not None),
             begun=None if afresh else parts.adopt(wanted.url, source.address, alone=turn.alone),
             sign=turn.sign,
         )
@@ -197,6 +196,7 @@ def _copied(source: Source, wanted: Wanted) -> parts.Part:
                 found = "a web page" if answers.is_page(head) else f"{size} bytes"
                 expected = f"{wanted.size} bytes" if wanted.size else "a checkpoint"
                 raise DownloadError(f"{wanted.name}: {source.path} holds {found}, expected {expected}")
+            cache.check_room(size)
             file.seek(0)
             return parts.copy(file, parts.Note(wanted.url, source.address, None, None))
     except OSError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from videohub.errors import DownloadError
-from videohub.hub.sources import Source
+from videohub.hub.sources import Source, misleading
 
 
 def resolve(source: Source) -> Source:
@@ -32,10 +32,14 @@ def resolve(source: Source) -> Source:
 def parts(address: str) -> tuple[str, str, str]:
     """Return repository, file and revision of hf://org/repo/path/to/file@revision.
 
-    Raises: DownloadError if one of them is missing; without a revision the file could change at any time.
+    Raises: DownloadError if one of them is missing, for without a revision the file could change at any time; or if
+        one leads elsewhere.
     """
     path, _, revision = address.removeprefix("hf://").rpartition("@")
     pieces = path.split("/", 2)
-    if len(pieces) != 3 or not all(pieces) or not revision:
-        raise DownloadError(f"found {address}, expected hf://org/repo/file@revision")
+    if len(pieces) != 3 or not revision:
+        raise DownloadError(f"found {address!r:.200}, expected hf://org/repo/file@revision")
+    for name in (path, revision):
+        if problem := misleading(name):
+            raise DownloadError(f"found {address!r:.200}, which has {problem}; expected hf://org/repo/file@revision")
     return f"{pieces[0]}/{pieces[1]}", pieces[2], revision

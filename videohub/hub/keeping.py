@@ -193,7 +193,7 @@ def _read_part(path: Path) -> Note:
 
 def _has_a_writer(path: Path, layer: Path) -> bool:
     """Tell whether a process may be at work on what is no whole file; where locks do nothing, the date has to tell."""
-    if _is_held(layer / "locks" / f"{work_of(path)}.lock"):
+    if _is_held(layer / "locks" / f"{work_of(path)}.lock") or _is_held(path):
         return True
     try:
         return abs(time.time() - path.stat().st_mtime) < QUIET_S

@@ -60,6 +60,17 @@ def only_one(key: str, *, what: str) -> Iterator[Turn]:
             os.close(handle)
 
 
+def hold(handle: int) -> bool:
+    """Lock an open file for as long as it stays open; False if another process holds it, or locks do not work."""
+    if not _HAS_LOCKS:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
 def is_taken(key: str) -> bool:
     """Tell whether somebody is at work on `key`, or was killed at it."""
     return _path(key).exists()

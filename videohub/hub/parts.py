@@ -1,13 +1,16 @@
 """Unfinished downloads: each is written by one process only; any other may copy what is there and go on from it.
 
-Copying costs one pass over the bytes, which their digest needs anyway. In return two writers never meet in one file,
-whatever the file system makes of locks.
+What nobody can be writing to, as its lock tells, is gone on with where it lies: there may be no room for a copy. Else
+it is copied, which costs one pass over the bytes, and their digest needs that anyway. So two writers never meet in one
+file; where locks do nothing they might, and what was gone on with is therefore read again before it is published.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
 import secrets
+import time
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -16,9 +19,12 @@ from typing import IO, Annotated
 
 import msgspec
 
+from videohub.errors import CacheError
 from videohub.files import reveal
 from videohub.hub import cache
+from videohub.hub.locking import QUIET_S, hold
 
+ETAG = r'\A"[\x21\x23-\x7e\x80-\xff]+"\Z'  # a strong one that is not empty; nothing in it breaks a header
 _BLOCK = 1 << 20
 _BATCH, _BEHIND = 4 << 20, 3  # bytes that the digest's thread takes at once, and how many such it may be behind
 
@@ -28,26 +34,42 @@ class Note(msgspec.Struct, frozen=True):
 
     file: str  # the record's URL, whatever mirror it comes from
     url: str
-    validator: str | None  # a strong ETag or a date, for If-Range
+    validator: Annotated[str, msgspec.Meta(pattern=ETAG)] | None  # a strong ETag, for If-Range
     total: Annotated[int, msgspec.Meta(ge=0)] | None
     encoded: bool = False  # compressed on its way: what is here is decoded, and no range of theirs fits it
     boot: str = ""  # of the machine that wrote it: what was not flushed before another start may be lost
 
 
 class Part:
-    """The beginning of a file, with the digest of what is there so far."""
+    """The beginning of a file, with the digest of what is there so far.
 
-    def __init__(self, note: Note) -> None:
+    Its writer holds a lock on it as long as it lives, where locks work.
+    """
+
+    def __init__(self, note: Note, left: IO[bytes] | None = None) -> None:
+        """Begin a part, or go on with the open file `left`, whose lock is held, and which lies where its name says."""
+        self.note = note
+        self.size = 0
+        self.pieced = left is not None  # received in more than one answer
+        self._exposed = left is not None  # another process may have written to it: not where locks work
+        self._digest = _Digest()
+        if left is not None:
+            self.path, self._file = Path(left.name), left
+            while block := left.read(_BLOCK):
+                self._digest.update(block)
+                self.size += len(block)
+            return
         folder = cache.folder("partial")
         folder.mkdir(parents=True, exist_ok=True)
-        self.note = note
         self.path = folder / f"{_stem(note.file)}-{secrets.token_hex(8)}.part"
-        self.size = 0
-        self.pieced = False  # received in more than one answer
-        self._digest = _Digest()
         self._file = self.path.open("x+b", buffering=0)
-        with _note_of(self.path).open("xb") as file:
-            file.write(msgspec.json.encode(note))
+        hold(self._file.fileno())
+        try:
+            with _note_of(self.path).open("xb") as file:
+                file.write(msgspec.json.encode(note))
+        except OSError:
+            self.drop()
+            raise
 
     @property
     def sha256(self) -> str:
@@ -75,6 +97,8 @@ class Part:
         """
         while True:
             try:
+                if self._exposed and cache.sha256_of(self.path) != self.sha256:
+                    raise CacheError(f"{self.path}: another process has written to it as well; fetch again")
                 return reveal(self.path, place)
             except FileNotFoundError:
                 if place.is_file():
@@ -82,16 +106,20 @@ class Part:
             self._file.seek(0)
             other = copy(self._file, self.note)
             self.drop()
-            self.path, self._file = other.path, other._file
+            self.path, self._file, self._exposed = other.path, other._file, True
 
     def close(self) -> None:
-        """Let go of the file; it stays for whoever comes next."""
+        """Let go of the file; it stays for whoever comes next, and is not taken for one that is being written."""
         self._digest.close()
         self._file.close()
+        then = time.time() - QUIET_S
+        with suppress(OSError):  # it has been published, or is gone
+            os.utime(self.path, (then, then))
 
     def drop(self) -> None:
         """Remove what there is."""
-        self.close()
+        self._digest.close()
+        self._file.close()
         _remove(self.path)
 
 
@@ -147,9 +175,8 @@ def adopt(file: str, url: str, *, alone: bool) -> Part | None:
     part = None
     if longest is not None and _size(longest):
         # its writer may finish in this moment, or be another user who does not share
-        with suppress(FileNotFoundError, PermissionError), longest.open("rb") as beginning:
-            part = copy(beginning, ours[longest])
-            part.pieced = True
+        with suppress(FileNotFoundError, PermissionError):
+            part = _taken_over(longest, ours[longest]) or _copied(longest, ours[longest])
     if alone:
         sweep(file, keep=part)
     return part
@@ -172,6 +199,26 @@ def copy(file: IO[bytes], note: Note) -> Part:
     except BaseException:
         part.drop()
         raise
+    return part
+
+
+def _taken_over(path: Path, note: Note) -> Part | None:
+    """Return the very part that an earlier call left, which takes no more room; None where its writer may be alive."""
+    if note.boot != boot():  # perhaps another machine's, whose locks are not seen here
+        return None
+    left = path.open("r+b", buffering=0)
+    if not hold(left.fileno()):
+        left.close()
+        return None
+    return Part(note, left)
+
+
+def _copied(path: Path, note: Note) -> Part:
+    """Return a part with the content of another one."""
+    with path.open("rb") as beginning:
+        cache.check_room(os.fstat(beginning.fileno()).st_size)
+        part = copy(beginning, note)
+    part.pieced = True
     return part
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 from urllib.request import url2pathname
 
 from videohub.errors import DownloadError, UsageError
 
 _TRUE = {"1", "ON", "YES", "TRUE"}  # as huggingface_hub reads its own
+_FALSE = {"0", "OFF", "NO", "FALSE", ""}
 _BY_HAND = {"drive.google.com", "docs.google.com"}
 
 
@@ -25,7 +27,7 @@ class Source:
 
     @property
     def scheme(self) -> str:
-        return urlsplit(self.address).scheme
+        return split(self.address).scheme
 
     @property
     def path(self) -> Path:
@@ -33,10 +35,32 @@ class Source:
         return path_of(self.address)
 
 
+def split(url: str) -> SplitResult:
+    """Return the parts of a URL. Raises: DownloadError if it is none, or holds what cannot be seen."""
+    if not url.isprintable():  # one library leaves out such characters in silence, another one sends them
+        raise DownloadError(f"found the URL {url!r:.200}, which has characters in it that cannot be seen")
+    try:
+        return urlsplit(url)
+    except ValueError as error:
+        raise DownloadError(f"found {url!r:.200}, expected a URL: {error}") from error
+
+
 def offline() -> str | None:
-    """Return the name of the variable that forbids connections, None if they are allowed."""
-    names = ("VIDEOHUB_OFFLINE", "HF_HUB_OFFLINE")
-    return next((name for name in names if os.environ.get(name, "").strip().upper() in _TRUE), None)
+    """Return the name of the variable that forbids connections, None if they are allowed.
+
+    The second and the third are huggingface_hub's, and read as it does: the third if the second is empty, and whatever
+    it does not know allows.
+    Raises: UsageError if `VIDEOHUB_OFFLINE` says neither yes nor no.
+    """
+    said = os.environ.get("VIDEOHUB_OFFLINE", "").strip()
+    if said.upper() not in _TRUE | _FALSE:
+        raise UsageError(
+            f"VIDEOHUB_OFFLINE: found {said[:40]!r}, expected 1, on, yes or true; or 0, off, no, false or nothing"
+        )
+    if said.upper() in _TRUE:
+        return "VIDEOHUB_OFFLINE"
+    theirs = next((name for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE") if os.environ.get(name)), None)
+    return theirs if theirs and os.environ[theirs].upper() in _TRUE else None
 
 
 def sources(url: str, alternates: Sequence[str] = ()) -> Iterator[Source]:
@@ -55,8 +79,23 @@ def sources(url: str, alternates: Sequence[str] = ()) -> Iterator[Source]:
 
 
 def path_of(url: str) -> Path:
-    """Return the path of a file URL."""
-    return Path(url2pathname(urlsplit(url).path))
+    """Return the path of a file URL. Raises: DownloadError if no file can have it."""
+    path = url2pathname(split(url).path)
+    if "\0" in path:
+        raise DownloadError(f"found the URL {url!r:.200}, which has a NUL in it; expected the path of a file")
+    return Path(path)
+
+
+def misleading(path: str) -> str | None:
+    """Return what in a path of names, separated by slashes, could lead elsewhere than it seems to; None if nothing."""
+    if not path.isprintable():
+        return "a character in it that cannot be seen"
+    if "\\" in path:
+        return "a backslash in it"
+    if re.search("%[0-9A-Fa-f]{2}", path):
+        return "a percent-encoded character in it, where the character itself belongs"
+    odd = next((name for name in path.split("/") if name in ("", ".", "..")), None)
+    return None if odd is None else f"a part {odd!r}, which names nothing"
 
 
 def check(source: Source, *, name: str) -> None:
@@ -68,7 +107,7 @@ def check(source: Source, *, name: str) -> None:
         raise DownloadError(
             f"{name}: found the URL {source.address}, expected http, https or file, or hf://org/repo/file@revision"
         )
-    if urlsplit(source.address).hostname in _BY_HAND:
+    if split(source.address).hostname in _BY_HAND:
         raise DownloadError(
             f"{name}: {source.address} is a page of Google Drive for people, which gives programs no file.\n"
             "  Open it in a browser, download the file, and pass it with --checkpoint FILE."
@@ -77,15 +116,17 @@ def check(source: Source, *, name: str) -> None:
 
 def _in_mirror(mirror: str, url: str) -> str:
     """Return where a mirror keeps the file of a URL."""
-    parts = urlsplit(url)
+    parts = split(url)
     host, path = parts.netloc.rpartition("@")[2], parts.path
     query = f"?{parts.query}" if parts.query else ""  # it may be all that tells two files apart
+    query = query.replace("/", "%2F")  # as wget does
     if parts.scheme == "hf":  # hf://org/repo/file@revision
         path, _, revision = url.removeprefix("hf://").rpartition("@")
         org, repository, file = [*path.split("/", 2), "", ""][:3]
         host, path = "huggingface.co", f"/{org}/{repository}/resolve/{revision}/{file}"
-    if ".." in unquote(path).split("/") or not host:
-        raise DownloadError(f"{url}: has no place in a mirror, expected https://host/path")
+    names = [host, *unquote(path).split("/")]
+    if not host or any(name in (".", "..") or "\\" in name or not name.isprintable() for name in names):
+        raise DownloadError(f"{url!r:.200}: has no place in a mirror, expected https://host/path")
     if "://" in mirror:
         return f"{mirror.rstrip('/')}/{host}{path}" + (quote(query) if mirror.startswith("file:") else query)
     folder = Path(os.path.expandvars(mirror)).expanduser()
