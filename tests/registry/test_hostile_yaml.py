@@ -8,7 +8,7 @@ import pytest
 
 from videohub import registry, resources
 from videohub.convert import tables
-from videohub.errors import RegistryError
+from videohub.errors import ConversionError, RegistryError
 from videohub.registry import strict_yaml
 
 SECONDS = 20.0  # a usual reader takes 49 and 86 for two of them, on an idle machine; ours takes less than one
@@ -97,6 +97,32 @@ def test_a_key_table_is_read_with_the_same_care(tmp_path):
         (tmp_path / "ours.yaml").write_text(text)
         with pytest.raises(RegistryError, match=r"ours\.yaml: .*\n  Line \d"):
             tables.read_table(tmp_path / "ours.yaml")
+
+
+@pytest.mark.parametrize(
+    ("field", "said"),
+    [
+        ('"[a"', "fields.stage is no regular expression: unterminated character set at position 0.\n  Line "),
+        ('"([2-5])"', "fields.stage has a group, expected a regular expression without.\n  Line "),
+        ('{"{last9}": "x"}', 'fields.stage has the value "{last9}", expected text, and {last2} to {last5} in it.'),
+        ('{"{last2.real}": "x"}', 'fields.stage has the value "{last2.real}", expected text'),
+        ('{"{": "x"}', 'fields.stage has the value "{", expected text'),
+        ("5", "fields.* breaks the schema of tables: Expected `str | object`, got `int`.\n  Line "),
+    ],
+)
+def test_a_field_of_a_key_table_that_no_key_can_have_is_refused(tmp_path, field, said):
+    text = (resources.tables_folder() / "slowfast_caffe2.yaml").read_text(encoding="utf-8")
+    line = next(line for line in text.splitlines() if line.startswith("  stage: "))
+    (tmp_path / "ours.yaml").write_text(text.replace(line, f"  stage: {field}"), encoding="utf-8")
+    with pytest.raises(RegistryError) as caught:
+        tables.read_table(tmp_path / "ours.yaml")
+    assert str(caught.value).startswith(f"{tmp_path / 'ours.yaml'}: {said}")
+
+
+@pytest.mark.parametrize("name", ["../converters/slowfast_caffe2", "/etc/passwd", "a\0b", "slowfast_caffe2\n", ""])
+def test_a_key_table_is_taken_from_its_folder_only(name):
+    with pytest.raises(ConversionError, match="no key table"):
+        tables.load(name)
 
 
 def test_the_class_names_are_read_with_the_same_care(tmp_path, monkeypatch):

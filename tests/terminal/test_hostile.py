@@ -126,8 +126,9 @@ def test_looking_at_a_zoo(screen):
 
 
 def test_misuse(screen, place):
-    for verb in ([SAID], [f"--{SAID}"], ["--registry", f"{place}/{SAID}", "list"], ["show", "hostile", f"--{SAID}"],
-                 ["cache", "prune", "--status", SAID], ["cache", "prune", "--older", SAID], ["data", SAID],
+    for verb in ([f"no {SAID}"], [f"--{SAID}"], ["--registry", f"{place}/{SAID}", "list"],
+                 ["show", "hostile", f"--{SAID}"],
+                 ["cache", "prune", "--status", SAID], ["cache", "prune", "--older", SAID], ["data", f"no {SAID}"],
                  ["verify", "hostile", "--data", "x", "--shard", SAID], ["verify", "hostile", "--data", f"no {FILE}"],
                  ["predict", f"no {FILE}", "--model", SAID], ["benchmark", "hostile", "--device", SAID],
                  ["convert", f"no {FILE}", "--model", "hostile", "-o", "x"],

@@ -103,6 +103,19 @@ def test_a_warning_of_a_library_is_shown_and_not_obeyed(run, monkeypatch, capsys
     assert err.endswith(": UserWarning: \\x1b[31mold\n  and odd\n")
 
 
+def test_an_unforeseen_error_is_shown_and_not_obeyed():
+    code = (
+        "import sys; from videohub import registry; from videohub.cli import main; sys.argv = ['videohub', 'list']\n"
+        "def broken(): raise RuntimeError('\\x1b[31ma\\nb\\u202e' + 'x' * 9_999_999)\n"
+        "registry.default = broken\nmain()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, encoding="utf-8")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("Traceback (most recent call last):\n")
+    assert "\n  RuntimeError: \\x1b[31ma\n  b\\u202exxx" in done.stderr
+    assert len(done.stderr) < 5_000
+
+
 def test_an_error_is_cut_to_what_can_be_read(run, monkeypatch):
     code, _, err = run("show", "x" * 1_000_000)
     assert (code, len(err) < 2_000) == (2, True)

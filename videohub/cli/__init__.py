@@ -80,7 +80,24 @@ _FILES = {
 }
 
 
-@click.group(commands=_Verbs(), context_settings={"help_option_names": ["-h", "--help"]})
+class _Nearest(click.Group):
+    """Offers the nearest verb for a misspelt one, which click does by itself from 8.4 on."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            from difflib import get_close_matches
+
+            said, near = error.format_message(), get_close_matches(args[0], self.list_commands(ctx), n=1)
+            if not near or "Did you mean" in said:
+                raise
+            raise click.UsageError(f"{said} Did you mean {near[0]!r}?", ctx) from error
+
+
+@click.group(cls=_Nearest, commands=_Verbs(), context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(videohub.__version__, prog_name="videohub")
 @click.option("--registry", "registries", multiple=True, type=click.Path(exists=True), help="Add a registry file.")
 def cli(registries: tuple[str, ...]) -> None:
@@ -95,6 +112,7 @@ def cli(registries: tuple[str, ...]) -> None:
 def main() -> None:
     """Run the command line; every expected error becomes one message and an exit code."""
     layout.write_anywhere()
+    sys.excepthook = layout.print_crash
     with warnings.catch_warnings():
         warnings.showwarning = layout.print_warning
         try:

@@ -15,7 +15,8 @@ import msgspec
 
 from videohub import resources
 from videohub.errors import ConversionError, RegistryError
-from videohub.registry import strict_yaml
+from videohub.registry import explaining, strict_yaml
+from videohub.registry.complaints import complaint, shown
 
 Field = str | dict[str, str]
 Kernels = Literal["trailing", "image", "exact"]
@@ -87,19 +88,24 @@ def load(name: str) -> Table:
 
     Raises: ConversionError for an unknown name; RegistryError if the file breaks the rules of tables.
     """
-    path = resources.tables_folder() / f"{name}.yaml"
-    if not path.is_file():
+    if name not in names():  # which is no path to elsewhere, whatever a registry says
         raise ConversionError(f"no key table {name!r} in converters/; there are {', '.join(names())}")
-    return read_table(path)
+    return read_table(resources.tables_folder() / f"{name}.yaml")
 
 
 def read_table(path: Path) -> Table:
     """Return the table of any file; see `load`."""
     name = path.stem
+    document = strict_yaml.read(path)
     try:
-        file = msgspec.convert(strict_yaml.read(path).value, TableFile)
+        file = msgspec.convert(document.value, TableFile)
     except msgspec.ValidationError as error:
-        raise RegistryError(f"{path}: {error}") from error
+        steps, message, _ = explaining.place_of(error)
+        what = f"breaks the schema of tables: {message}"
+        raise complaint(path, steps, what, line=document.line(steps)) from error
+    for field, values in file.fields.items():
+        if flaw := _flaw(values):
+            raise complaint(path, ("fields", field), flaw, line=document.line(("fields", field)))
     rules = []
     for line in file.rules:
         sides = [side.strip() for side in line.split("<->")]
@@ -123,6 +129,17 @@ def read_table(path: Path) -> Table:
         kernels=file.kernels,
         digest=digest,
     )
+
+
+def _flaw(values: Field) -> str | None:
+    """Return why a field's values cannot be looked for in keys, None if they can."""
+    if isinstance(values, dict):
+        odd = [value for value in values if not re.fullmatch(r"(?:[^{}]|{last[2-5]})*", value)]
+        return f"has the value {shown(odd[0])}, expected text, and {{last2}} to {{last5}} in it" if odd else None
+    try:
+        return "has a group, expected a regular expression without" if re.compile(values).groups else None
+    except re.error as error:
+        return f"is no regular expression: {error}"
 
 
 def names() -> list[str]:

@@ -30,18 +30,13 @@ def explain(error: msgspec.ValidationError, raw: object, section: str) -> tuple[
     Args:
         section: "records" or "protocols".
     """
-    text = str(error)
-    at = _AT.search(text)
-    steps = _steps(at["path"]) if at else ()
-    message = text[: at.start()] if at else text
-
+    steps, message, is_key = place_of(error)
     if field := re.fullmatch(r"Object contains unknown field `(.*)`", message):
         known = list(_schema_at(section, raw, steps).get("properties", ()))
         return (*steps, field[1]), "is not a field of the schema", _nearest(field[1], known)
     if field := re.fullmatch(r"Object missing required field `(.*)`", message):
         return (*steps, field[1]), "is missing", "There are no silent defaults: write null where the schema allows it."
     if value := re.fullmatch(r"Invalid (?:enum )?value '?(.*?)'?", message):
-        is_key = bool(at and at["key"])
         allowed = ", ".join(_allowed(_schema_at(section, raw, steps), keys=is_key)) or "another value"
         found = f"has the key {value[1]}" if is_key else f"is {_found(raw, steps)}"
         return steps, f"{found}, expected one of {allowed}", ""
@@ -53,6 +48,13 @@ def explain(error: msgspec.ValidationError, raw: object, section: str) -> tuple[
             return steps, f"has {expected['got']} items, expected {wanted}", ""
         return steps, f"is {_found(raw, steps, expected['got'])}, expected {wanted}", ""
     return steps, f"breaks the schema: {message}", ""
+
+
+def place_of(error: msgspec.ValidationError) -> tuple[Steps, str, bool]:
+    """Return where msgspec found something wrong, what it says of it, and whether a key is meant and not a value."""
+    text = str(error)
+    at = _AT.search(text)
+    return (_steps(at["path"]), text[: at.start()], bool(at["key"])) if at else ((), text, False)
 
 
 def _steps(path: str) -> Steps:

@@ -19,6 +19,8 @@ from videohub import escaping
 from videohub.escaping import visible
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from rich.console import Console, OverflowMethod
     from rich.table import Table
     from rich.text import Text
@@ -70,6 +72,13 @@ def print_misuse(error: click.ClickException) -> None:
     usage, mark, said = told.getvalue().rstrip("\n").partition("Error: ")
     shown = "\n".join(map(visible, usage.split("\n")))
     write(shown + (escaping.message(mark + said) if mark else ""), err=True)
+
+
+def print_crash(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Print where an unforeseen error arose, which may quote a stranger; stands in for `sys.excepthook`."""
+    import traceback
+
+    tell("".join(traceback.format_exception(kind, error, trace)).rstrip("\n"))
 
 
 def print_warning(
