@@ -6,9 +6,12 @@ import re
 import shutil
 import subprocess
 
+import msgspec
 import pytest
 
+from videohub.data.labels import class_names
 from videohub.reporting.pages import page
+from videohub.reporting.report import Confusion
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
@@ -21,7 +24,18 @@ TELLING = """<script>window.onload = () => {
     const box = text.getBoundingClientRect(); return box.left < 0 || box.right > innerWidth; }).length;
   const fetched = performance.getEntriesByType("resource").length;
   const drawn = [...document.querySelectorAll("svg[role=img]")].filter(svg => svg.getBoundingClientRect().width > 200);
-  parent.postMessage([innerWidth, wide, cut, fetched, drawn.length].join(" "), "*");
+  document.querySelectorAll("details").forEach(one => one.open = true);
+  const torn = [], texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (texts.nextNode()) {
+    const text = texts.currentNode;
+    if (text.parentElement.closest("svg, script, .mono, code")) continue;
+    for (const word of text.data.matchAll(/(?<![A-Za-z0-9])[A-Za-z]{2,20}(?![A-Za-z0-9])/g)) {
+      const range = document.createRange();
+      range.setStart(text, word.index); range.setEnd(text, word.index + word[0].length);
+      if (new Set([...range.getClientRects()].map(box => Math.round(box.top))).size > 1) torn.push(word[0]);
+    }
+  }
+  parent.postMessage([innerWidth, wide, cut, fetched, drawn.length, ...torn].join(" "), "*");
 }</script></body>"""
 FRAME = """<!DOCTYPE html><script>onmessage = told => document.body.setAttribute("data-told", told.data)</script>
 <body><iframe src="page.html" width="{width}" height="900" style="border: 0"></iframe></body>"""
@@ -30,17 +44,33 @@ FRAME = """<!DOCTYPE html><script>onmessage = told => document.body.setAttribute
 @pytest.mark.skipif(BROWSER is None, reason="no chromium on this machine")
 @pytest.mark.parametrize(("width", "kind"), [(1000, "kinetics"), (420, "kinetics"), (420, "charades")])
 def test_a_browser_shows_the_page_whole_and_fetches_nothing(tmp_path, request, width, kind):
-    report = request.getfixturevalue(kind)
+    told = shown(tmp_path, request.getfixturevalue(kind), width)
+    inner, wide, cut, fetched, drawn = map(int, told[:5])
+    assert (inner, wide, cut, fetched) == (width, 0, 0, 0)
+    assert (
+        drawn == {"kinetics": 4, "charades": 2}[kind]
+    )  # two intervals, the curve and the classes; one and the classes
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no chromium on this machine")
+@pytest.mark.parametrize("labels", ["kinetics400", "charades", "imagenet1k"])
+def test_no_word_is_torn_on_a_telephone(tmp_path, kinetics, labels):
+    """The classes with the longest words, in every table that names classes."""
+    names = sorted(class_names(labels), key=lambda name: -max(map(len, name.split())))
+    classes = [msgspec.structs.replace(one, name=name) for one, name in zip(kinetics.classes, names)]  # noqa: B905
+    confusions = [Confusion(a, b, 9, 50) for a, b in zip(names[:20:2], names[1:20:2], strict=True)]
+    report = msgspec.structs.replace(kinetics, classes=classes, confusions=confusions, failures=[])
+    assert shown(tmp_path, report, 420)[5:] == []
+
+
+def shown(tmp_path, report, width):
+    """What a browser tells of a page in a frame of this width, as `TELLING` puts it."""
     (tmp_path / "page.html").write_text(page(report).replace("</body>", TELLING), encoding="utf-8")
     frame = tmp_path / "frame.html"
     frame.write_text(FRAME.format(width=width), encoding="utf-8")
     command = [BROWSER, *FLAGS, f"--user-data-dir={tmp_path / 'profile'}", "--window-size=1200,1000", "--dump-dom",
                frame.as_uri()]  # fmt: skip
-    shown = subprocess.run(command, check=True, capture_output=True, text=True, encoding="utf-8", timeout=60).stdout
-    told = re.search(r'data-told="([^"]*)"', shown)
+    dom = subprocess.run(command, check=True, capture_output=True, text=True, encoding="utf-8", timeout=60).stdout
+    told = re.search(r'data-told="([^"]*)"', dom)
     assert told is not None
-    inner, wide, cut, fetched, drawn = map(int, told[1].split())
-    assert (inner, wide, cut, fetched) == (width, 0, 0, 0)
-    assert (
-        drawn == {"kinetics": 4, "charades": 2}[kind]
-    )  # two intervals, the curve and the classes; one and the classes
+    return told[1].split()

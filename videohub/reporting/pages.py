@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from videohub.reporting import pictures
 from videohub.reporting.contradicted import details
-from videohub.reporting.escaping import in_html
+from videohub.reporting.escaping import in_html, in_narrow_html
 from videohub.reporting.report import PerClass, Report
 from videohub.reporting.style import CSS
 from videohub.reporting.words import (
@@ -142,7 +142,7 @@ def _class_table(report: Report, classes: Sequence[PerClass], caption: str, *, c
         numbers += [f"{found.right or 0:,}"] if counts and report.metric == "topk" else []
         numbers.append("–" if found.value is None else f"{found.value:.1f}")
         drawn = "" if found.value is None else pictures.bar(found.value, chance=pictures.chance_of(found))
-        rows.append(f'<tr><td class="name">{in_html(found.name)}</td>{"".join(map(_number, numbers))}'
+        rows.append(f'<tr><td class="name">{in_narrow_html(found.name)}</td>{"".join(map(_number, numbers))}'
                     f'<td class="drawn">{drawn}</td></tr>')  # fmt: skip
     return (
         f"<table><caption>{in_html(caption)}</caption><thead>{_header(*columns)}</thead>"
@@ -154,7 +154,7 @@ def _confusions(report: Report) -> str:
     if not report.confusions:
         return ""
     rows = "".join(
-        f'<tr><td class="name">{in_html(pair.true)}</td><td class="name">{in_html(pair.predicted)}</td>'
+        f'<tr><td class="name">{in_narrow_html(pair.true)}</td><td class="name">{in_narrow_html(pair.predicted)}</td>'
         f"{_number(f'{pair.count:,}')}{_number(f'{share:.0f}')}"
         f'<td class="drawn">{pictures.bar(share)}</td></tr>'
         for pair in report.confusions
@@ -163,7 +163,7 @@ def _confusions(report: Report) -> str:
     head = _header(("is", ""), ("taken for", ""), (f"{what(report)}s", "number"), ("% of class", "number"),
                    ("", "drawn"))  # fmt: skip
     return (
-        "<section><h2>What is taken for what</h2><table><caption>The most frequent confusions.</caption>"
+        '<section><h2>What is taken for what</h2><table class="pairs"><caption>The most frequent confusions.</caption>'
         f"<thead>{head}</thead><tbody>{rows}</tbody></table></section>"
     )
 
@@ -174,13 +174,13 @@ def _failures(report: Report) -> str:
     kinds = kinds_of_failure(report)
     several = ""
     if 1 < len(kinds) < len(report.failures):
-        rows = "".join(f'<tr>{_number(f"{number:,}")}<td class="name">{in_html(reason)}</td></tr>'
+        rows = "".join(f'<tr>{_number(f"{number:,}")}<td class="name">{in_narrow_html(reason)}</td></tr>'
                        for reason, number in kinds[:EXTREMES])  # fmt: skip
         more = f", the {EXTREMES} most frequent" if len(kinds) > EXTREMES else ""
         several = f"<table><caption>By reason{more}.</caption><tbody>{rows}</tbody></table>"
     named = "".join(
-        f'<tr><td class="name mono"><bdi>{in_html(failure.name)}</bdi></td>'
-        f'<td class="name">{in_html(one_line(failure.reason))}</td></tr>'
+        f'<tr><td class="name mono"><bdi>{in_narrow_html(failure.name)}</bdi></td>'
+        f'<td class="name">{in_narrow_html(one_line(failure.reason))}</td></tr>'
         for failure in report.failures[:NAMED_FAILURES]
     )
     left = len(report.failures) - NAMED_FAILURES
@@ -197,8 +197,8 @@ def _contradicted(report: Report) -> str:
     if not report.contradicted:
         return ""
     named = "".join(
-        f'<tr><td class="name mono"><bdi>{in_html(video.name)}</bdi></td>'
-        f'<td class="name">{in_html(details(video))}</td></tr>'
+        f'<tr><td class="name mono"><bdi>{in_narrow_html(video.name)}</bdi></td>'
+        f'<td class="name">{in_narrow_html(details(video))}</td></tr>'
         for video in report.contradicted[:NAMED_FAILURES]
     )
     left = len(report.contradicted) - NAMED_FAILURES

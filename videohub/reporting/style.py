@@ -63,7 +63,8 @@ thead .number { white-space: normal; }
 .numbers { width: auto; } .numbers th { font-weight: 400; } .numbers .number { padding: .3rem 0 .3rem 2.5rem; }
 .facts th { width: 11.5rem; font-weight: 400; color: var(--quiet); }
 .facts td { overflow-wrap: anywhere; }
-td.name { overflow-wrap: anywhere; min-width: 7rem; }
+td.name { overflow-wrap: anywhere; min-width: 9.5rem; }
+.pairs td.name { min-width: 8.2rem; }
 
 svg { display: block; overflow: visible; }
 .sign { display: inline-block; }
@@ -99,6 +100,9 @@ footer { margin-top: 3.5rem; padding-top: .9rem; border-top: 1px solid var(--rul
   .facts th, .facts td { display: block; width: auto; border-bottom: 0; padding: 0; }
   .facts tr { display: block; border-bottom: 1px solid var(--grid); padding: .35rem 0; }
   th, td { padding-right: .6rem; }
+  .numbers .number { padding-left: .8rem; }
+  .pairs .drawn { display: none; }
+  .drawn { min-width: 3rem; width: 20%; }
 }
 @media print {
   :root {
