@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import av
@@ -10,7 +11,7 @@ import pytest
 import torch
 
 from tests.data.barcode import number, picture, write
-from tests.data.contradicted_videos import KEPT, VIDEOS, turned
+from tests.data.contradicted_videos import KEPT, UNCOUNTED, VIDEOS, turned
 from tests.data.sample_videos import protocol
 from videohub.data.contradictions import contradictions
 from videohub.data.video import open_video
@@ -139,5 +140,30 @@ def test_pictures_are_turned_upright_in_the_content_and_not_in_the_original(tmp_
 
 
 def test_a_format_that_this_ffmpeg_lacks_is_not_called_damaged():
+    if "webp_anim" in av.formats_available:  # FFmpeg 9, which reads all of its 40 frames
+        assert read_content_views(KEPT / "animated.webp", TEN_CLIPS, CLIP).decode_positions.max() == 39
+        return
     with pytest.raises(VideoError, match=r"animated\.webp: this FFmpeg cannot read animated WebP; convert it$"):
         read_content_views(KEPT / "animated.webp", TEN_CLIPS, CLIP)
+
+
+def test_a_codec_that_nobody_knows_is_not_called_damaged(tmp_path):
+    path = write(tmp_path / "v.mp4", 10)
+    content = path.read_bytes()
+    place = content.index(b"avc1", content.index(b"stsd"))  # the description of the samples, not the file's brands
+    path.write_bytes(content[:place] + b"zzzz" + content[place + 4 :])
+    with pytest.raises(VideoError, match=r"v\.mp4: this FFmpeg has no decoder for its pictures; convert it$"):
+        read_views(path, TEN_CLIPS, CLIP)
+
+
+def test_a_whole_file_is_not_called_cut_whatever_its_headers_state(tmp_path):
+    path = write(tmp_path / "v.mkv")
+    content = bytearray(path.read_bytes().replace(b"00:00:05.000000000", b"00:00:12.500000000"))
+    place = content.index(b"\x44\x89\x88") + 3  # the segment's own length, in milliseconds
+    assert struct.unpack_from(">d", content, place) == (5000,)
+    struct.pack_into(">d", content, place, 12500)
+    path.write_bytes(content)
+    assert ends(read_content_views(path, TEN_CLIPS, CLIP)) == UNCOUNTED
+    path.write_bytes(content[: len(content) * 4 // 5])
+    with pytest.raises(VideoError, match=r"v\.mkv: (cut short|damaged)"):
+        read_content_views(path, TEN_CLIPS, CLIP)

@@ -44,6 +44,10 @@ def test_each_such_video_is_named_with_its_kinds_or_failed_with_the_originals_re
     assert [one.recomputed for one in told.without_contradicted] == [
         one.recomputed for one in verify(NAME, plain_list(listing), workers=0).comparisons
     ]
+    by_header = [name for name in refused if name != "raw"]  # whose frames, not its header, lack something
+    assert told.reasons[-1] == (
+        f"{len(by_header)} videos count as failed because their headers are such that the original's reader refuses"
+    )
     again = videohub.evaluate(NAME, listing, out=tmp_path / "run")
     assert again.contradicted == told.contradicted
 

@@ -1,7 +1,6 @@
 """Decode a video and hand out the frames of every clip of its tests, each clip as soon as its last frame has come.
 
-There are two readings. `read_clips` does what the original does with what the header states, `read_content` what the
-header should have stated. Where the two agree, so do the readings.
+`read_clips` does what the original does with what the header states, `read_content` with what it should have stated.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from typing import TypeAlias
 
 from videohub.data.contradictions import contradictions, true_info
 from videohub.data.frame_store import MOST_BYTES
-from videohub.data.header import VideoInfo, refusal
+from videohub.data.header import REFUSED, VideoInfo, refusal
 from videohub.data.recipes import Recipe
 from videohub.data.sampling import (
     clip_span,
@@ -66,11 +65,11 @@ def read_clips(video: Video, recipes: Sequence[Recipe]) -> Iterator[ClipFrames]:
         closed, a window holds no frame, or the pictures of a window are too large for any machine's memory.
     """
     if recipes[0].protocol.decoder == "frame_list":
-        return _from_all_frames(video, recipes, video.info, _by_time)
+        return _from_all_frames(video, recipes, _by_time)
     if reason := refusal(video.info):
-        raise VideoError(f"{video.path}: the original's reader refuses it: {reason}")
+        raise VideoError(f"{video.path}: {REFUSED}: {reason}")
     if video.info.duration is None:
-        return _from_all_frames(video, recipes, video.info, _by_time_once)
+        return _from_all_frames(video, recipes, _by_time_once)
     return _from_windows(video, recipes, video.info, first=0)
 
 
@@ -79,19 +78,14 @@ def read_content(video: Video, recipes: Sequence[Recipe], stamps: Stamps) -> Ite
 
     It is `read_clips` of a copy of the same frames whose header is true. Time begins with the first frame. Which frame
     comes after which is the decoder's to say: stamps may go back, repeat, or be those of the order of storage. Where
-    frames come at uneven distances, clips are made of the frames that are shown at their times.
-
-    Args:
-        video: Opened at its first true stream.
-        recipes: The tests.
-        stamps: What all packets of the video say.
-    Raises: VideoError as `read_clips`, but for headers.
+    frames come at uneven distances, clips are made of the frames that are shown at their times. `stamps` are those of
+    all packets. Raises: VideoError as `read_clips`, but for headers.
     """
     info = true_info(video.info, stamps)
     uncounted = not info.frames or info.duration is None
-    listed = recipes[0].protocol.decoder == "frame_list"
-    if listed or uncounted or info.reordered or stamps.uneven or not stamps.ordered:
-        return _from_all_frames(video, recipes, info, _as_decoded, by_time=stamps.uneven)
+    unwindowed = recipes[0].protocol.decoder == "frame_list" or info.reordered or not stamps.ordered or stamps.uneven
+    if uncounted or unwindowed:
+        return _from_all_frames(video, recipes, _as_decoded, header=lambda all_of: true_info(video.info, all_of))
     late = any(one.kind == "first time stamp" for one in contradictions(video.info, stamps))
     return _from_windows(video, recipes, info, first=stamps.first or 0 if late else 0)
 
@@ -197,14 +191,17 @@ def _as_decoded(stamps: Sequence[_Stamped]) -> list[int]:
 
 
 def _from_all_frames(
-    video: Video, recipes: Sequence[Recipe], info: VideoInfo, order: _Order, *, by_time: bool = False
+    video: Video, recipes: Sequence[Recipe], order: _Order, header: Callable[[Stamps], VideoInfo] | None = None
 ) -> Iterator[ClipFrames]:
-    """Decode everything, count it, put it in order, and only then place the clips: by number, or `by_time`."""
+    """Decode everything, count it, put it in order, and only then place the clips.
+
+    Without a `header`, which says by the stamps what should have been stated, what is stated counts, and clips are
+    placed by the numbers of frames; else by their times where these are uneven.
+    """
     stamps: list[_Stamped] = []
     held: list[DecodedFrame] | None = []
     held_bytes = 0
-    every = video.frames if order is not _as_decoded else lambda: _numbered(video)
-    for frame in every():
+    for frame in _numbered(video) if order is _as_decoded else video.frames():
         stamps.append((frame.pts, frame.position))
         if held is not None:
             held.append(frame)
@@ -214,7 +211,9 @@ def _from_all_frames(
     if not ordered:
         raise VideoError(f"{video.path}: all of its {len(stamps)} frames have time stamps before 0")
     pts = {position: stamp for stamp, position in stamps}
-    times = sorted(pts[position] or 0 for position in ordered) if by_time else []
+    told = video.read.stamps()
+    info = header(told) if header else video.info
+    times = sorted(pts[position] or 0 for position in ordered) if header and told.uneven else []
     chosen = [
         _Chosen(place, number, [ordered[index] for index in of_clip])
         for place, recipe in enumerate(recipes)
@@ -224,11 +223,11 @@ def _from_all_frames(
         yield from _hand_out(chosen, held, video)
         return
     with open_video(video.path) as again:
-        yield from _hand_out(chosen, again.frames() if order is not _as_decoded else _numbered(again), video)
+        yield from _hand_out(chosen, _numbered(again) if order is _as_decoded else again.frames(), video)
 
 
 def _numbered(video: Video) -> Iterator[DecodedFrame]:
-    """Decode a video whose time stamps count for nothing; where they are missing, a frame's number stands in."""
+    """Decode a video whose time stamps may be missing; a frame's number stands in for its stamp."""
     for position, picture in enumerate(video.pictures()):
         yield DecodedFrame(position, position if picture.pts is None else picture.pts, picture)
 

@@ -183,4 +183,4 @@ def _first(first: int, info: VideoInfo) -> str:
 
 
 def _rate(rate: Fraction | None) -> str:
-    return f"{float(rate or 0):.4g} frames a second"
+    return f"{round(float(rate or 0), 2):g} frames a second"

@@ -8,6 +8,8 @@ from fractions import Fraction
 # Headers round: the stated end of a whole file may lie this many frames after the end of its last packet.
 END_TOLERANCE = 2
 
+REFUSED = "the original's reader refuses it"  # how the reason begins that such a video fails with
+
 
 @dataclass(frozen=True)
 class VideoInfo:

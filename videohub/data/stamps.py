@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from typing import Protocol
 
 EVEN_WITHIN = 2  # steps
@@ -46,15 +48,19 @@ class Stamps:
 
 
 class StampReader:
-    """Collects the stamps of a stream, packet by packet, as they come out of the container."""
+    """Collects the stamps of a stream: of packets as they come out of the container, of pictures out of the decoder.
+
+    Packets tell about pictures that nobody decodes. Where all are decoded the pictures count, for a packet may hold a
+    field of one, or a picture that is never shown.
+    """
 
     def __init__(self) -> None:
-        self._seen: set[int] = set()
-        self._count = self._cut_away = self._unstamped = self._repeated = self._backward = 0
+        self._packets: list[int | None] = []
+        self._pictures: list[int | None] = []
+        self._all_decoded = False
+        self._cut_away = self._backward = 0
         self._end: int | None = None
         self._before: int | None = None  # the decoding stamp of the last packet
-        self._shown: int | None = None  # the stamp of the last picture
-        self._shuffled = 0
         self._forward = self._steps = 0  # ticks that they went on by, and in how many steps
 
     @property
@@ -72,12 +78,7 @@ class StampReader:
         if packet.is_discard:
             self._cut_away += 1
             return
-        self._count += 1
-        if shown is None:
-            self._unstamped += 1
-            return
-        self._repeated += shown in self._seen
-        self._seen.add(shown)
+        self._packets.append(shown)
         if (decoded := packet.dts) is None:
             return
         if self._before is not None:
@@ -89,36 +90,42 @@ class StampReader:
 
     def show(self, pts: int | None) -> None:
         """Look at the stamp of a picture as it comes out of the decoder, which knows the order of pictures."""
-        if pts is not None:
-            self._shuffled += self._shown is not None and pts < self._shown
-            self._shown = pts
+        self._pictures.append(pts)
+
+    def close(self) -> None:
+        """Take note that all packets have been decoded."""
+        self._all_decoded = True
 
     def stamps(self) -> Stamps:
-        """Return what all packets so far come to."""
-        first, last = (min(self._seen), max(self._seen)) if self._seen else (None, None)
+        """Return what all so far comes to."""
+        every = self._pictures if self._all_decoded else self._packets
+        times = sorted(time for time in every if time is not None)
+        unstamped, repeated = len(every) - len(times), len(times) - len(set(times))
+        first, last = (times[0], times[-1]) if times else (None, None)
         step = None
-        if not self._backward and first is not None and last is not None and self._count > 1:
-            step = Fraction(last - first, self._count - 1)
+        if not self._backward and len(times) > 1:
+            step = Fraction(times[-1] - times[0], len(times) - 1)
         elif self._steps:
             step = Fraction(self._forward, self._steps)
+        shown = [time for time in self._pictures if time is not None]
         return Stamps(
-            count=self._count,
+            count=len(every),
             cut_away=self._cut_away,
-            unstamped=self._unstamped,
-            repeated=self._repeated,
+            unstamped=unstamped,
+            repeated=repeated,
             backward=self._backward,
-            shuffled=self._shuffled,
+            shuffled=sum(later < earlier for earlier, later in pairwise(shown)),
             first=first,
             last=last,
             end=self._end,
             step=step or None,
-            uneven=bool(step) and not (self._backward or self._repeated or self._unstamped) and self._is_uneven(),
+            uneven=bool(step) and not (self._backward or repeated or unstamped) and _is_uneven(times),
         )
 
-    def _is_uneven(self) -> bool:
-        """Return whether even distances between the first and the last picture would misplace some in between."""
-        times = sorted(self._seen)
-        length, steps = times[-1] - times[0], len(times) - 1
-        return any(
-            abs((time - times[0]) * steps - number * length) > EVEN_WITHIN * length for number, time in enumerate(times)
-        )
+
+def _is_uneven(times: Sequence[int]) -> bool:
+    """Return whether even distances between the first and the last picture would misplace some in between."""
+    length, steps = times[-1] - times[0], len(times) - 1
+    return any(
+        abs((time - times[0]) * steps - number * length) > EVEN_WITHIN * length for number, time in enumerate(times)
+    )

@@ -23,6 +23,7 @@ from videohub.errors import VideoError
 
 _SLOWEST = 10  # frames per second that count where no rate is stated
 _ATTACHED_PICTURE = 0x400  # FFmpeg's AV_DISPOSITION_ATTACHED_PIC
+_NO_CLOCK = Fraction(1, 90_000)  # the unit of time of a stream that has none
 _STILL_CODECS = ("mjpeg", "png", "bmp", "gif", "webp", "tiff")
 
 
@@ -84,6 +85,7 @@ class Video:
             raise VideoError(f"{self.path}: damaged after {decoded} decoded frames: {error.strerror}") from error
         except OSError as error:  # of the disk; FFmpeg hands it through
             raise VideoError(f"{self.path}: cannot be read after {decoded} frames: {error.strerror}") from error
+        self.read.close()
         if not decoded:
             raise VideoError(f"{self.path}: the video stream holds no pictures")
         self._check_end(float(self.read.end * self.info.time_base))
@@ -133,12 +135,13 @@ def very_first(streams: list[VideoStream]) -> VideoStream | None:
 def is_cover(stream: VideoStream) -> bool:
     """Return whether a stream is a picture that belongs to the file and not to the video.
 
-    Before PyAV 15 nothing states that; such streams have neither a rate nor a count, and a still image's codec.
+    Older versions of PyAV state nothing; such streams have neither a clock nor a rate, and a still image's codec.
     """
     disposition = getattr(stream, "disposition", None)
     if disposition is not None:
         return bool(int(disposition) & _ATTACHED_PICTURE)
-    return not stream.average_rate and not stream.frames and stream.codec_context.name in _STILL_CODECS
+    unclocked = stream.time_base == _NO_CLOCK and not stream.average_rate and not stream.frames
+    return unclocked and stream.codec_context.name in _STILL_CODECS
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 
 from videohub.data.contradictions import KINDS, Kind
+from videohub.data.header import REFUSED
 from videohub.data.samples import Sample
 from videohub.preflight.expected import Expected
 from videohub.preflight.findings import Finding, counted
@@ -65,7 +66,7 @@ def _unreadable(probe: Probe, protocol: Protocol) -> str | None:
 
 def refused(probe: Probe, protocol: Protocol) -> str | None:
     """Return why a video will count as failed although it decodes: the original's reader does not take its header."""
-    return f"the original's reader refuses it: {probe.refusal}" if probe.refusal and _reads_files(protocol) else None
+    return f"{REFUSED}: {probe.refusal}" if probe.refusal and _reads_files(protocol) else None
 
 
 def _reads_files(protocol: Protocol) -> bool:

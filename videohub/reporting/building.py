@@ -10,7 +10,7 @@ from videohub.data.labels import class_names
 from videohub.errors import UsageError
 from videohub.registry.schema import Record
 from videohub.reporting import accuracies, precisions
-from videohub.reporting.contradicted import contradicted, remark, without
+from videohub.reporting.contradicted import contradicted, remark, remark_on_refused, without
 from videohub.reporting.refusals import (
     objections,
     refuse_another_record,
@@ -68,7 +68,7 @@ def build(joined: Joined, record: Record) -> Report:
         published=record.published,
         comparisons=found.comparisons,
         verdict=verdict,
-        reasons=reasons + told,
+        reasons=[*reasons, *told, *remark_on_refused(failures_of(joined))],
         counts=counts_of(joined),
         failures=failures_of(joined),
         contradicted=odd,

@@ -8,7 +8,8 @@ from dataclasses import replace
 
 import msgspec
 
-from videohub.reporting.report import Contradicted
+from videohub.data.header import REFUSED
+from videohub.reporting.report import Contradicted, Failure
 from videohub.runs import Joined
 
 
@@ -65,6 +66,19 @@ def remark(
     if verdict_without == verdict:
         return f"{told} and the verdict is the same"
     return f"{told} and the verdict would be {verdict_without}: it hangs on {them}"
+
+
+def remark_on_refused(failures: Iterable[Failure]) -> list[str]:
+    """Return in a sentence how many videos failed because the original refuses their headers; nothing if none did."""
+    refused = sum(f": {REFUSED}: " in failure.reason for failure in failures)
+    if not refused:
+        return []
+    noun = (
+        "video counts as failed because its header is one that"
+        if refused == 1
+        else ("videos count as failed because their headers are such that")
+    )
+    return [f"{refused:,} {noun} the original's reader refuses"]
 
 
 def kinds_in_words(videos: Iterable[Contradicted]) -> str:
