@@ -105,6 +105,7 @@ def test_a_check_names_each_video_whose_header_contradicts_its_content(contradic
         elif name != "uneven":  # whose stamps alone tell
             assert set(KINDS) & found[name]
     assert answer.usable == len(VIDEOS) - len(refused)
+    assert found["clock rate"] & {"uneven frame rate", "unusual frame rate"} == set()  # that is said once
 
 
 def test_a_mirrored_picture_is_told_as_that(tmp_path):

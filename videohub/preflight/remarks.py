@@ -17,9 +17,6 @@ from videohub.registry.schema import Protocol
 
 # Uneven and turned videos have words of their own.
 _HEADER_KINDS = [kind for kind in KINDS if kind not in ("turned picture", "uneven time stamps")]
-_CONTRADICTED = (
-    "have a header that contradicts their content; verify reads them as the original does, predict as they are"
-)
 _NEAR = 2  # pixels that a short side may be off: some tools round to even or to blocks
 _USUAL_RATES = (10, 61)  # frames per second of videos that people film; 60 and a little
 _FAULT = "could not be looked at for a fault of videohub's or its libraries', not of theirs; please report it"
@@ -52,7 +49,7 @@ def judge_files(
         telling.every("fault", seen, lambda probe: probe.problem if probe.fault else None, _FAULT),
         telling.every("damaged", good, lambda probe: probe.damage, "are damaged further on"),
         telling.every("frames missing", good, _absent, "lack images that their list names"),
-        *(telling.every(kind, read, _contradicted(kind), _CONTRADICTED) for kind in _HEADER_KINDS),
+        *(telling.every(kind, read, _contradicted(kind), _in_words(kind)) for kind in _HEADER_KINDS),
         *(telling.some(kind, good, said, text) for kind, said, text in rules),
         telling.copies(groups),
     ]
@@ -76,6 +73,19 @@ def _reads_files(protocol: Protocol) -> bool:
 def _contradicted(kind: Kind) -> Said:
     """Return what tells in which figures a video's header contradicts its content in one kind."""
     return lambda probe: next((one.detail for one in probe.contradictions if one.kind == kind), None)
+
+
+def _in_words(kind: Kind) -> str:
+    return (
+        f"have a header that contradicts their content ({kind}); verify reads them as the original does, predict as "
+        "they are"
+    )
+
+
+def _is_uneven(probe: Probe) -> bool:
+    """Tell whether frames come at varying distances; a stated rate that is wrong says nothing about that."""
+    kinds = {one.kind for one in probe.contradictions}
+    return "uneven time stamps" in kinds or (probe.uneven and "frame rate" not in kinds)
 
 
 def too_short(probe: Probe, wanted: Expected, protocol: Protocol) -> str | None:
@@ -173,7 +183,7 @@ def _rates(wanted: Expected, protocol: Protocol) -> Iterator[_Rule]:
         )
     yield (
         "uneven frame rate",
-        lambda probe: rate(probe, probe.uneven or _contradicted("uneven time stamps")(probe) is not None),
+        lambda probe: rate(probe, _is_uneven(probe)),
         "have frames at varying distances; clips are placed by the average",
     )
 
