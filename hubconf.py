@@ -36,12 +36,14 @@ def _refuse_another_videohub():
 
 
 def _entry(name, record):
-    def entry(pretrained=False, progress=True, *, checkpoint=None, num_classes=None, device="cpu"):
+    def entry(pretrained=False, progress=True, *, checkpoint=None, num_classes=None, labels=None, device="cpu"):
         _refuse_another_videohub()
         import videohub
 
         if pretrained or checkpoint is not None:
-            return videohub.load(record.name, checkpoint=checkpoint, num_classes=num_classes, device=device)
+            return videohub.load(
+                record.name, checkpoint=checkpoint, num_classes=num_classes, labels=labels, device=device
+            )
         return videohub.build(record.name, num_classes=num_classes).to(device)
 
     entry.__name__ = entry.__qualname__ = name
@@ -50,8 +52,9 @@ def _entry(name, record):
     Args:
         pretrained: Load the published weights; otherwise the network starts at random.
         progress: Kept for torch.hub's sake; a bar shows on a terminal only.
-        checkpoint: A local copy of the published file, instead of its URL.
-        num_classes: Replace the classifier by a new one of this size.
+        checkpoint: A file of one's own, such as a copy of the published one, instead of its URL.
+        num_classes: Replace a classifier of another size by a new one.
+        labels: What the outputs of loaded weights are called: names, or a file of them.
         device: Where to put the model.
     Returns: a module that takes a clip (B, 3, {record.clip.frames}, H, W) and gives logits.
     """

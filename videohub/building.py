@@ -8,11 +8,12 @@ import torch
 from videohub import models, registry
 from videohub.errors import UsageError
 from videohub.models import VideoModel
+from videohub.registry.labels import with_classes
 from videohub.registry.schema import Record
 
 
 def build(name: str | Record, *, num_classes: int | None = None) -> VideoModel:
-    """Return the network of a record with random float32 weights, in evaluation mode.
+    """Return the network of a record with random float32 weights, in evaluation mode; its `record` has its classes.
 
     Args:
         name: A record, its id or its upstream name.
@@ -22,10 +23,11 @@ def build(name: str | Record, *, num_classes: int | None = None) -> VideoModel:
     record = registry.record(name)
     if num_classes is not None and num_classes < 1:
         raise UsageError(f"num_classes: found {num_classes}, expected at least 1")
-    arguments = msgspec.to_builtins(record.model)
     if num_classes is not None:
-        arguments["num_classes"] = num_classes
+        record = with_classes(record, num_classes)
+    arguments = msgspec.to_builtins(record.model)
     model = models.build(**arguments, frames=record.clip.frames, activation=record.protocol.activation)
+    model.record = record  # which predict reads
     return model.float()  # whatever torch's default type is: published weights are
 
 

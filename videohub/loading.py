@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 from videohub import registry
 from videohub.building import build, build_empty
+from videohub.classes import CLASSIFIER, classes_of, held
 from videohub.convert import kept_weights
 from videohub.devices import usable
 from videohub.log import log
+from videohub.registry.labels import Given, resolve, with_labels
 from videohub.registry.schema import Record
 from videohub.weights import fetch
 
@@ -26,40 +28,47 @@ def load(
     *,
     checkpoint: str | Path | None = None,
     num_classes: int | None = None,
+    labels: Given | None = None,
     device: str | torch.device = "cpu",
 ) -> VideoModel:
     """Return the network of a record with its published weights, in evaluation mode.
 
     Args:
         name: A record, its id or its upstream name.
-        checkpoint: A local copy of the published file (or of converted weights), instead of the record's URL.
-        num_classes: Replace the classifier by a new one of this size, to be trained; one line says which tensors.
+        checkpoint: A file of one's own instead of the record's URL: a copy of the published one, converted weights, or
+            what was saved from such a network, which has the classes that are in the file; one line tells them.
+        num_classes: Replace a classifier of another size by a new one, to be trained; one line says which tensors.
+        labels: What the outputs are called: the classes' names, a file of them, or a label set that is known; None: as
+            the file or the record says.
         device: Where to put it, such as "cpu", "cuda:0" or a torch.device.
-    Raises: UnavailableError, DownloadError, FormatError, ConversionError, DeviceError.
+    Raises: UnavailableError, DownloadError, FormatError, ConversionError, DeviceError; UsageError if there are as many
+        labels as outputs not.
     """
     record = registry.record(name)
     where = usable(device)
+    names = None if labels is None else resolve(labels)  # before a download: most mistakes show here
     weights = fetch(record, checkpoint=checkpoint)
-    if num_classes is None or num_classes == record.model.num_classes:
-        return from_weights(record, weights).to(where)
-    return with_new_classifier(record, weights, num_classes).to(where)
+    if num_classes is not None and num_classes != classes_of(weights):
+        model = with_new_classifier(record, weights, num_classes)
+        model.record = with_labels(model.record, names)
+    else:
+        model = from_weights(held(record, weights, labels=names), weights)
+    return model.to(where)
 
 
 def from_weights(record: Record, weights: Path) -> VideoModel:
     """Return the network of a record with the converted weights that `fetch` returned."""
     model = build_empty(record)
     model.load_state_dict(kept_weights.tensors(weights), strict=True, assign=True)
-    return _of(model, record)
+    return model
 
 
 def with_new_classifier(record: Record, weights: Path, num_classes: int) -> VideoModel:
     """Return the network of a record with converted weights and a new classifier; one line says what is new."""
-    state = {
-        key: tensor for key, tensor in kept_weights.tensors(weights).items() if not key.startswith("head.projection.")
-    }
+    state = {key: tensor for key, tensor in kept_weights.tensors(weights).items() if key not in CLASSIFIER}
     model = build(record, num_classes=num_classes)
     _fill(model, state, record)
-    return _of(model, record)
+    return model
 
 
 def inflate(
@@ -85,7 +94,7 @@ def inflate(
     _fill(
         model, inflation.inflate(kept_weights.tensors(fetch(image, checkpoint=checkpoint)), model.state_dict()), record
     )
-    return _of(model, record)
+    return model
 
 
 def _fill(model: nn.Module, state: Mapping[str, Tensor], record: Record) -> None:
@@ -94,9 +103,3 @@ def _fill(model: nn.Module, state: Mapping[str, Tensor], record: Record) -> None
     new = [f"{key} {tuple(tensor.shape)}" for key, tensor in own.items() if key not in state]
     model.load_state_dict({**own, **state}, strict=True)
     log.warning("%s: new, to be trained: %s", record.name, ", ".join(new) or "nothing")
-
-
-def _of(model: VideoModel, record: Record) -> VideoModel:
-    """Let a model carry its record, which predict reads."""
-    model.record = record
-    return model

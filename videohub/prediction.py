@@ -11,11 +11,13 @@ from tqdm import tqdm
 
 from videohub import loading, registry
 from videohub.benchmark import join_views, view_scores
-from videohub.data.labels import class_names
+from videohub.classes import CLASSIFIER
+from videohub.data.labels import names_of
 from videohub.data.views import read_content_views
 from videohub.errors import UsageError
 from videohub.log import log
 from videohub.models.inference_form import optimize
+from videohub.registry.labels import Given, resolve, with_classes, with_labels
 from videohub.registry.schema import Record
 
 
@@ -34,6 +36,7 @@ def predict(
     *,
     topk: int = 5,
     checkpoint: str | Path | None = None,
+    labels: Given | None = None,
     device: str | torch.device = "cpu",
 ) -> list[Prediction]:
     """Return the most probable classes of a video, best first, tested with all the views of the record's protocol.
@@ -43,28 +46,28 @@ def predict(
 
     Args:
         video: A video file (or an image, for an image record).
-        name_or_model: A record, its id or upstream name, or a model from `videohub.load`.
+        name_or_model: A record, its id or upstream name, or a model from `videohub.load` or `videohub.build`.
         topk: How many classes to return.
-        checkpoint: A local copy of the published file, instead of the record's URL.
+        checkpoint: A file of one's own instead of the record's URL; see `load`.
+        labels: What the outputs are called; None: as the model's record says, or `class 0` and so on.
         device: Where to run a model that is loaded here.
     Raises: UsageError, VideoError, and what `load` raises.
     """
     if isinstance(name_or_model, nn.Module):
-        model, record = name_or_model, getattr(name_or_model, "record", None)
-        if not isinstance(record, Record):
-            raise UsageError("predict: this model does not come from videohub.load; pass a record's name instead")
-        if model.training:
-            raise UsageError("predict: found a model in training mode, expected evaluation mode; call model.eval()")
+        model, record = name_or_model, with_labels(_record_of(name_or_model), labels)
     else:
         model, record = None, registry.record(name_or_model)
+        labels = None if labels is None else resolve(labels)
     _refuse_detection(record)
+    names_of(record)  # before any frame: most mistakes show here
     # before any download: most mistakes show here
     views = read_content_views(Path(video), record.protocol, record.clip)
     if views.contradictions:
         told = "; ".join(map(str, views.contradictions))
         log.warning("%s: the header contradicts the content, which is followed: %s", video, told)
     if model is None:
-        model = loading.load(record, checkpoint=checkpoint, device=device)
+        model = loading.load(record, checkpoint=checkpoint, labels=labels, device=device)
+        record = _record_of(model)
     model = optimize(model)
     parts = []
     with tqdm(total=len(views), desc=record.name, unit="view", leave=False, disable=None) as bar:
@@ -74,14 +77,26 @@ def predict(
     scores = join_views(torch.cat(parts), record.protocol.ensemble)
     if record.protocol.ensemble == "sum":
         scores = scores / len(views)
-    names = class_names(record.labels)
-    if len(scores) != record.model.num_classes:  # a new classifier, see load(num_classes=…)
-        names = tuple(f"class {index}" for index in range(len(scores)))
+    names = names_of(with_classes(record, len(scores)))
     best = scores.topk(min(topk, len(scores)))
     return [
         Prediction(names[index], float(probability), index)
         for probability, index in zip(best.values.tolist(), best.indices.tolist(), strict=True)
     ]
+
+
+def _record_of(model: nn.Module) -> Record:
+    """Return the record of a model, with as many classes as it has. Raises: UsageError if nothing tells it."""
+    record = getattr(model, "record", None)
+    if not isinstance(record, Record):
+        raise UsageError(
+            "predict: this model comes neither from videohub.load nor from videohub.build, so nothing tells how it "
+            "wants its clips; pass a record's name, or let `model.record` be the record that does"
+        )
+    if model.training:
+        raise UsageError("predict: found a model in training mode, expected evaluation mode; call model.eval()")
+    classifier = dict(model.named_parameters()).get(CLASSIFIER[0])  # perhaps a new one, put in by hand
+    return record if classifier is None else with_classes(record, len(classifier))
 
 
 def _refuse_detection(record: Record) -> None:

@@ -16,6 +16,7 @@ import msgspec
 
 import videohub
 from videohub import registry
+from videohub.classes import classes_of, held, with_classes_of
 from videohub.convert import kept_weights, tables
 from videohub.convert.renaming import recognised, to_state_dict
 from videohub.convert.tables import shapes
@@ -24,6 +25,7 @@ from videohub.files import check_target, sweep, written_whole
 from videohub.hub import cache, download, pins
 from videohub.hub.locking import only_one
 from videohub.log import log
+from videohub.registry.labels import Given, as_text, resolve, with_labels
 from videohub.registry.schema import Record
 
 if TYPE_CHECKING:
@@ -48,12 +50,23 @@ def fetch(name: str | Record, *, checkpoint: str | Path | None = None, ignore: S
 
     Args:
         name: A record, its id or its upstream name.
-        checkpoint: A local copy of the published file, instead of the record's URL.
+        checkpoint: A file of one's own instead of the record's URL, which may have another number of classes.
         ignore: Patterns of published keys to leave aside knowingly.
     Raises: UnavailableError, DownloadError, FormatError, ConversionError.
     """
     record = registry.record(name)
-    making = recipe(record, ignore)
+    path = _fetched(record, checkpoint, ignore)
+    if checkpoint is None and classes_of(path) != record.model.num_classes:  # converted once as a file of one's own
+        raise ConversionError(
+            f"{record.name}: the published file has {classes_of(path)} classes, expected {record.model.num_classes}.\n"
+            "  Correct the record; or give the file as a checkpoint, which may have its own."
+        )
+    return path
+
+
+def _fetched(record: Record, checkpoint: str | Path | None, ignore: Sequence[str]) -> Path:
+    """Return the weights in the cache, made if they are not there."""
+    own, making = checkpoint is not None, recipe(record, ignore)
     known = known_sha256(record) if checkpoint is None else None
     if known:
         _tell_if_bundled(record)
@@ -68,14 +81,14 @@ def fetch(name: str | Record, *, checkpoint: str | Path | None = None, ignore: S
         if turn.alone:
             sweep(path)
         try:
-            _convert(source, record, path, family="videohub", ignore=ignore)
+            _convert(source, record, path, family="videohub", ignore=ignore, own=own)
         except FormatError:
             if checkpoint is None and known is None and record.checkpoint.url:
                 pins.forget(record.checkpoint.url)  # a log-in page must not bind the next download
             raise
         except FileNotFoundError:  # where locks do nothing, another process took ours for a left-over
             if not path.is_file():
-                _convert(source, record, path, family="videohub", ignore=ignore)
+                _convert(source, record, path, family="videohub", ignore=ignore, own=own)
     return path
 
 
@@ -94,7 +107,13 @@ def recipe(record: Record, ignore: Sequence[str] = ()) -> str:
 
 
 def convert_file(
-    file: str | Path, name: str | Record, out: str | Path, *, family: str = "videohub", ignore: Sequence[str] = ()
+    file: str | Path,
+    name: str | Record,
+    out: str | Path,
+    *,
+    family: str = "videohub",
+    ignore: Sequence[str] = (),
+    labels: Given | None = None,
 ) -> Converted:
     """Read a checkpoint file of any known kind, prove that it is the record's network, write it as another kind.
 
@@ -104,14 +123,21 @@ def convert_file(
         out: The file to write, whole or not at all.
         family: "videohub" for .safetensors under our names, "caffe2" or "pyslowfast" for theirs.
         ignore: Patterns of published keys to leave aside knowingly.
+        labels: What the outputs are called, which "videohub" files carry; None: as the file or the record says.
     Raises: UsageError, FormatError, ConversionError.
     """
     record = registry.record(name)
+    names = None if labels is None else resolve(labels)
+    if names is not None and family != "videohub":
+        raise UsageError(f"labels: files of {family} carry no names; leave them out, or write a file of videohub's")
     check_target(Path(out))
     source = download.local(Path(file), name=record.name)
     if Path(out).exists() and Path(out).samefile(source.path):
         raise UsageError(f"{out}: this is the file to read; give the result another name")
-    return _convert(source, record, Path(out), family=family, ignore=ignore)
+    written = _convert(source, record, Path(out), family=family, ignore=ignore, own=True, labels=names)
+    if family == "videohub":
+        held(record, Path(out))  # tells what is not the record's
+    return written
 
 
 def published_file(record: Record) -> download.Fetched:
@@ -121,7 +147,7 @@ def published_file(record: Record) -> download.Fetched:
 
 def convert_published(source: download.Fetched, record: Record, out: Path) -> Converted:
     """Make the weights that `fetch` hands out from a published file. Raises: FormatError, ConversionError."""
-    return _convert(source, record, out, family="videohub", ignore=())
+    return _convert(source, record, out, family="videohub", ignore=(), own=False)
 
 
 def prove(state: dict[str, Tensor], record: Record) -> None:
@@ -181,13 +207,27 @@ def _converted(file: str, record: Record) -> Path | None:
     return path
 
 
-def _convert(source: download.Fetched, record: Record, out: Path, *, family: str, ignore: Sequence[str]) -> Converted:
-    """Read, prove and write; the checkpoint's arrays are the state's, so that nothing is held twice."""
+def _convert(
+    source: download.Fetched,
+    record: Record,
+    out: Path,
+    *,
+    family: str,
+    ignore: Sequence[str],
+    own: bool,
+    labels: Given | None = None,
+) -> Converted:
+    """Read, prove and write; the checkpoint's arrays are the state's, so that nothing is held twice.
+
+    `own`: the file may have other classes than the record.
+    """
     from videohub.convert.exporting import export
     from videohub.convert.reading import read
 
     checkpoint = read(source.path)
     state = to_state_dict(checkpoint, record, ignore=ignore)
+    if own:
+        record = with_labels(with_classes_of(state, checkpoint, record), labels)
     prove(state, record)
     described = " in ".join([checkpoint.container, *reversed(checkpoint.wrapping)])
     if family == "videohub":
@@ -204,7 +244,8 @@ def _convert(source: download.Fetched, record: Record, out: Path, *, family: str
             }
         if ignore:
             origin["ignore"] = json.dumps(sorted(ignore))  # belongs to the recipe, which the name holds
-        whole = {"videohub": videohub.__version__, "record": portable(record), "labels": record.labels, **origin}
+        whole = {"videohub": videohub.__version__, "record": portable(record), "labels": as_text(record.labels),
+                 **origin}  # fmt: skip
         with written_whole(out) as part:
             kept_weights.write(part, state, whole)
     else:

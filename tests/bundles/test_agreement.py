@@ -22,7 +22,7 @@ from videohub.hub import pins
 def test_another_record_of_the_same_name_is_refused_with_the_fields_that_differ(machine, company, tmp_path):
     machine("here", company(tiny={}))
     packing.bundle(["tiny"], tmp_path / "b.tar")
-    home = machine("there", company(TINY={"notes": ["ours"], "labels": "kinetics400"}))
+    home = machine("there", company(TINY={"notes": ["ours"], "labels": tuple("abcdefghij")}))
     with pytest.raises(FormatError) as refusal:
         unpacking.unbundle(tmp_path / "b.tar")
     assert "record tiny is another than the one here" in str(refusal.value)

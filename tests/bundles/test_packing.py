@@ -79,11 +79,21 @@ def test_two_files_of_one_name_in_different_folders_are_two_files(machine, compa
     assert [each.state for each in unpacking.unbundle(tmp_path / "b.tar").records] == ["installed", "installed"]
 
 
-def test_labels_that_no_videohub_knows_are_left_out(machine, company, tmp_path):
-    file = company(tiny={"labels": "ours"})
-    machine("here", file)
+def test_names_of_one_s_own_classes_travel_in_their_record(machine, company, tmp_path, monkeypatch):
+    names = tuple("abcdefghij")
+    machine("here", company(tiny={"labels": names}))
     written = packing.bundle(["tiny"], tmp_path / "b.tar")
     assert [member.name for member in written.members] == [FILE, "registry.yaml"]
+    machine("there")
+    installed = unpacking.unbundle(tmp_path / "b.tar")
+    monkeypatch.setenv("VIDEOHUB_REGISTRY", installed.registry)
+    assert registry.record("tiny").labels == names
+
+
+def test_a_record_without_names_travels_without_any(machine, company, tmp_path):
+    file = company(tiny={"labels": None})
+    machine("here", file)
+    packing.bundle(["tiny"], tmp_path / "b.tar")
     machine("there", file)
     assert unpacking.unbundle(tmp_path / "b.tar").records[0].state == "installed"
 

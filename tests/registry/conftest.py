@@ -48,7 +48,7 @@ records:
       license: proprietary
     pretrain: null
     training: standard
-    labels: company
+    labels: [walk, run, sit, stand, lift, carry, push, pull, turn, halt, wave, rest]
     published: {top1: 91, source: "our report"}
     config: null
     status: available

@@ -169,7 +169,7 @@ def test_records_that_cannot_share_a_pass_are_refused_before_any_download(zoo, l
 def test_records_that_read_the_lists_otherwise_are_refused(zoo, listing):
     first = videohub.record("tiny_kinetics")
     for change, said in (
-        ({"labels": "others"}, "labels: kinetics400 of tiny_kinetics, others of theirs"),
+        ({"labels": "others"}, r"labels: kinetics400 \(400 names\) of tiny_kinetics, others of theirs"),
         ({"model": msgspec.structs.replace(first.model, num_classes=7)}, "classes: 400 of tiny_kinetics, 7 of theirs"),
     ):
         with pytest.raises(UsageError, match=said):

@@ -62,7 +62,7 @@ class Manifest(_Value, frozen=True):
 
     def label_sets(self) -> dict[str, str]:
         """Return the label sets that the bundle holds, by the name of their member."""
-        sets = {labels_member(packed.record.labels): packed.record.labels for packed in self.records}
+        sets = {labels_member(name): name for packed in self.records if isinstance(name := packed.record.labels, str)}
         return {member.name: sets[member.name] for member in self.members if member.name in sets}
 
 
@@ -160,7 +160,7 @@ def _contradictions(manifest: Manifest) -> Iterable[str]:
             yield f"has two digests for {published.url!r:.200}"
     files = {file_member(packed.sha256): packed for packed in manifest.records}
     wanted = {REGISTRY, *files}
-    allowed = wanted | {labels_member(record.labels) for record in records}
+    allowed = wanted | {labels_member(record.labels) for record in records if isinstance(record.labels, str)}
     listed = [member.name for member in manifest.members]
     if len(set(listed)) < len(listed) or not wanted <= set(listed) <= allowed:
         odd = sorted(wanted - set(listed)) or sorted(set(listed) - allowed) or sorted(listed)

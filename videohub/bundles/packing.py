@@ -142,9 +142,9 @@ def _ancestors(records: Sequence[Record]) -> list[Record]:
 
 
 def _labels(records: Sequence[Record]) -> dict[str, _Content]:
-    """Return the members with class names; a set that is known to nobody here is left out."""
+    """Return the members with class names; one's own stand in their record, a set known to nobody is left out."""
     found: dict[str, _Content] = {}
-    for label_set in {record.labels for record in records}:
+    for label_set in {record.labels for record in records if isinstance(record.labels, str)}:
         try:
             names = class_names(label_set)
         except UsageError:

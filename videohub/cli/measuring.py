@@ -17,6 +17,7 @@ from videohub.cli.options import (
     with_decoder,
     with_device,
     with_json,
+    with_labels,
     with_root,
     with_sample,
     with_seed,
@@ -40,6 +41,7 @@ _with_data = click.option(
 @_with_data
 @with_root
 @with_checkpoint
+@with_labels
 @with_device
 @click.option(
     "--out",
@@ -59,7 +61,13 @@ _with_data = click.option(
 @click.option("--retry-failed", is_flag=True, help="Try again what could not be decoded before.")
 @with_json
 def verify(
-    names: tuple[str, ...], data: Path, checkpoint: Path | None, out: Path | None, as_json: bool, **settings: Any
+    names: tuple[str, ...],
+    data: Path,
+    checkpoint: Path | None,
+    labels: str | None,
+    out: Path | None,
+    as_json: bool,
+    **settings: Any,
 ) -> None:
     """Recompute the published number of a record on one's own data, and say whether it holds.
 
@@ -72,20 +80,19 @@ def verify(
     """
     from videohub import registry
     from videohub.verification import sharding
-    from videohub.verification.measuring import Target
     from videohub.verification.settings import Settings
-    from videohub.verification.verifying import score, targets
+    from videohub.verification.verifying import score, target, targets
 
     if len(names) == 1:
         record = registry.record(names[0])
-        wanted = [Target(record, out or Path("runs") / record.name, checkpoint)]
+        wanted = [target(record, out or Path("runs") / record.name, checkpoint=checkpoint, labels=labels)]
     elif checkpoint is not None:
         raise click.UsageError(
             f"--checkpoint is one file, and {len(names)} records were named; verify its record alone, or let "
             "VIDEOHUB_MIRRORS name a folder that holds the files of all"
         )
     else:
-        wanted = targets(names, out or Path("runs"))
+        wanted = targets(names, out or Path("runs"), labels=labels)
     folders = ", ".join(str(each.out) for each in wanted)
 
     def tell() -> None:
@@ -149,9 +156,10 @@ def data() -> None:
 @click.argument("name", shell_complete=completion.record)
 @_with_data
 @with_root
+@with_labels
 @click.option("--deep", is_flag=True, help="Also decode every video to its end.")
 @with_json
-def check(name: str, data: Path, root: Path | None, deep: bool, as_json: bool) -> None:
+def check(name: str, data: Path, root: Path | None, labels: str | None, deep: bool, as_json: bool) -> None:
     """Compare DATA with what the protocol of a record expects: missing, broken, short, oddly sized, misnumbered videos.
 
     Exit code: 0 usable, 3 not usable.
@@ -161,7 +169,8 @@ def check(name: str, data: Path, root: Path | None, deep: bool, as_json: bool) -
     from videohub.terminal.measuring import print_check
 
     with told_progress() as progress:
-        found = preflight.check(name, data, root=root, deep=deep, index=preflight.index_beside(data), progress=progress)
+        found = preflight.check(name, data, root=root, labels=labels, deep=deep, index=preflight.index_beside(data),
+                                progress=progress)  # fmt: skip
     if as_json:
         print_json(found)
     else:

@@ -18,7 +18,12 @@ PRECISIONS = ("auto", "fp32", "tf32", "bf16", "fp16")  # of videohub.benchmark, 
 
 with_json = click.option("--json", "as_json", is_flag=True, help="Print the same values for a program.")
 with_checkpoint = click.option(
-    "--checkpoint", type=click.Path(path_type=Path), help="A local copy of the published file, instead of its URL."
+    "--checkpoint",
+    type=click.Path(path_type=Path),
+    help="A file of your own, such as a copy of the published one, instead of its URL.",
+)
+with_labels = click.option(
+    "--labels", metavar="FILE", help="What the outputs are called: a file of names, or a label set that is known."
 )
 with_device = click.option("--device", default="cpu", show_default=True, help='Where the model runs, such as "cuda".')
 with_root = click.option("--root", type=click.Path(path_type=Path), help="Folder that the lists' paths start from.")

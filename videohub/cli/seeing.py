@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from videohub.cli import completion
-from videohub.cli.options import print_json, with_checkpoint, with_device, with_json
+from videohub.cli.options import print_json, with_checkpoint, with_device, with_json, with_labels
 from videohub.terminal.layout import hand_over
 
 
@@ -15,14 +15,17 @@ from videohub.terminal.layout import hand_over
 @click.argument("video", type=click.Path(path_type=Path))
 @click.option("--model", required=True, shell_complete=completion.record, help="A record's id or upstream name.")
 @with_checkpoint
+@with_labels
 @with_device
 @click.option("--topk", default=5, show_default=True, type=click.IntRange(min=1))
 @with_json
-def predict(video: Path, model: str, checkpoint: Path | None, device: str, topk: int, as_json: bool) -> None:
+def predict(
+    video: Path, model: str, checkpoint: Path | None, labels: str | None, device: str, topk: int, as_json: bool
+) -> None:
     """Name what a model sees in VIDEO."""
     from videohub.prediction import predict as run
 
-    predictions = run(video, model, topk=topk, checkpoint=checkpoint, device=device)
+    predictions = run(video, model, topk=topk, checkpoint=checkpoint, labels=labels, device=device)
     if as_json:
         print_json(predictions)
     else:

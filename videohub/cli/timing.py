@@ -16,6 +16,7 @@ from videohub.cli.options import (
     with_decoder,
     with_device,
     with_json,
+    with_labels,
     with_root,
     with_sample,
     with_seed,
@@ -23,7 +24,7 @@ from videohub.cli.options import (
 )
 
 _OF_NOISE = ("seconds",)
-_OF_DATA = ("root", "checkpoint", "out", "clips", "crops", "sample", "seed", "decoder", "workers")
+_OF_DATA = ("root", "checkpoint", "labels", "out", "clips", "crops", "sample", "seed", "decoder", "workers")
 
 
 @click.command()
@@ -31,6 +32,7 @@ _OF_DATA = ("root", "checkpoint", "out", "clips", "crops", "sample", "seed", "de
 @click.option("--data", type=click.Path(path_type=Path), help="A data set's list, or the folder of its lists.")
 @with_root
 @with_checkpoint
+@with_labels
 @with_device
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the run on DATA.  [default: nothing is kept]")
 @click.option("--clips", type=int, help="Clips a video, instead of the protocol's.")

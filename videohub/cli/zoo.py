@@ -8,7 +8,7 @@ import click
 
 from videohub import registry
 from videohub.cli import completion
-from videohub.cli.options import print_json, with_checkpoint, with_ignore, with_json
+from videohub.cli.options import print_json, with_checkpoint, with_ignore, with_json, with_labels
 from videohub.registry import selection
 from videohub.terminal.layout import hand_over, say, tell
 
@@ -83,14 +83,17 @@ def fetch(names: tuple[str, ...], checkpoint: Path | None, ignore: tuple[str, ..
 @click.option("-o", "--out", required=True, type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--to", "family", type=click.Choice(["videohub", "caffe2", "pyslowfast"]), default="videohub",
               show_default=True, help="Whose names and file format to write.")  # fmt: skip
+@with_labels
 @with_ignore
 @with_json
-def convert(file: Path, model: str, out: Path, family: str, ignore: tuple[str, ...], as_json: bool) -> None:
+def convert(
+    file: Path, model: str, out: Path, family: str, labels: str | None, ignore: tuple[str, ...], as_json: bool
+) -> None:
     """Read a checkpoint FILE of any known kind, prove that it is the model, and write it as another kind."""
     from videohub import weights
 
     record = registry.record(model)
-    written = weights.convert_file(file, record, out, family=family, ignore=ignore)
+    written = weights.convert_file(file, record, out, family=family, ignore=ignore, labels=labels)
     if as_json:
         print_json(written)
     else:

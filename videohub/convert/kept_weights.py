@@ -57,6 +57,17 @@ def tensors(path: Path) -> dict[str, Tensor]:
         raise _damaged(path, str(error)) from error
 
 
+def shape(path: Path, name: str) -> tuple[int, ...]:
+    """Return the shape of one tensor, from the header alone. Raises: FormatError if the file is damaged or has none."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "np") as file:
+            return tuple(file.get_slice(name).get_shape())
+    except (SafetensorError, ValueError) as error:
+        raise _damaged(path, str(error)) from error
+
+
 def origin(path: Path) -> dict[str, str]:
     """Return what the file says of itself: `videohub`, `record`, `labels`, `source`, `source_sha256`, `seal`, …
 

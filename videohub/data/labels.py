@@ -5,29 +5,46 @@ from __future__ import annotations
 import os
 import unicodedata
 
-from videohub import resources
 from videohub.errors import UsageError
 from videohub.escaping import encodable
-from videohub.registry import strict_yaml
+from videohub.registry.labels import IN_TORCHVISION, known, shipped, told
+from videohub.registry.schema import Labels, Record
 
-_FROM_TORCHVISION = ("kinetics400", "imagenet1k")
 
-
-def class_names(label_set: str) -> tuple[str, ...]:
-    """Return the names of a label set; output k of a network has name k.
+def class_names(labels: Labels) -> tuple[str, ...]:
+    """Return the names that labels stand for; output k of a network has name k.
 
     Kinetics-400 and ImageNet come from torchvision (which is imported only then), the others from `labels.yaml`,
     whose head says how each set is ordered. AVA has its 80 actions, of which output k is id k + 1.
 
-    Raises: UsageError if there is no such set.
+    Raises: UsageError if there is no such set, or there are no names.
     """
-    if label_set in _FROM_TORCHVISION:
-        return _torchvision_names(label_set)
-    sets = strict_yaml.read(resources.labels_file()).value
-    if label_set not in sets:
-        known = ", ".join(sorted([*_FROM_TORCHVISION, *sets]))
-        raise UsageError(f"no label set is called {label_set!r}; known: {known}")
-    return tuple(entry["name"] if isinstance(entry, dict) else entry for entry in sets[label_set])
+    if labels is None:
+        raise UsageError("labels: the names of the classes are needed here, and none are stated; give --labels FILE")
+    if not isinstance(labels, str):
+        return labels
+    if labels in IN_TORCHVISION:
+        return _torchvision_names(labels)
+    if labels not in shipped():
+        raise UsageError(f"no label set is called {labels!r}; known: {', '.join(known())}")
+    return shipped()[labels]
+
+
+def names_of(record: Record) -> tuple[str, ...]:
+    """Return a name for each output of a record's network; where the record states none, `class 0` and so on.
+
+    Raises: UsageError if it states more or fewer names than there are outputs, or a set that nobody knows.
+    """
+    outputs = record.model.num_classes
+    if record.labels is None:
+        return tuple(f"class {output}" for output in range(outputs))
+    names = class_names(record.labels)
+    if len(names) != outputs:
+        raise UsageError(
+            f"{record.name}: its labels are {told(record.labels)}, and its network has {outputs} outputs; "
+            "expected a name for each"
+        )
+    return names
 
 
 def squeezed(name: str) -> str:

@@ -28,6 +28,7 @@ from videohub.preflight.moments import judge_moments, moments
 from videohub.preflight.remarks import judge_files, refused
 from videohub.preflight.targets import Target, targets
 from videohub.preflight.telling import Seen
+from videohub.registry.labels import Given, with_labels
 from videohub.registry.schema import Record
 
 Progress: TypeAlias = Callable[[str, int, int], None]  # what is being done, how much of it is done, of how much
@@ -42,6 +43,7 @@ def check(
     data: str | Path,
     *,
     root: str | Path | None = None,
+    labels: Given | None = None,
     deep: bool = False,
     workers: int | None = None,
     index: str | Path | None = None,
@@ -54,6 +56,7 @@ def check(
         record: A record, its id or its upstream name.
         data: Folder of the data set, or one of its lists.
         root: Folder that the paths of the lists start from; None: where that data set's releases have them.
+        labels: What the network's outputs are called; None: as the record says.
         deep: Decode everything, which takes as long as a test without a model, instead of headers and first pictures.
         workers: Processes that look at files; None: one for each core, at least 2.
         index: File to remember looks in, and to take earlier ones from; None: nothing is remembered.
@@ -64,7 +67,7 @@ def check(
     """
     from videohub.data import sets
 
-    found = registry.record(record)
+    found = with_labels(registry.record(record), labels)
     began = time.monotonic()
     samples = sets.read(Path(data), root=Path(root) if root else None, record=found)
     answer = check_samples(

@@ -11,9 +11,9 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
-from videohub.errors import RegistryError
+from videohub.errors import RegistryError, UsageError
 from videohub.escaping import visible
-from videohub.registry import strict_yaml
+from videohub.registry import labels, strict_yaml
 from videohub.registry.complaints import Steps, complaint, shown
 from videohub.registry.schema import Protocol, Record
 from videohub.registry.strict_yaml import Document
@@ -98,11 +98,26 @@ def _record(document: Document, name: str, raw: Any, protocols: dict[str, Protoc
     record = _convert(document, steps, raw, inner, Record)
     for field, what, advice in _contradictions(record):
         raise _complaint(document, (*steps, *field), what, advice)
+    if record.labels is not None:
+        record = _labelled(document, steps, record)
     url = record.checkpoint.url
     if url is not None and "://" not in url:  # relative to the file that names it
         absolute = (document.file.resolve().parent / url).resolve().as_uri()
         record = msgspec.structs.replace(record, checkpoint=msgspec.structs.replace(record.checkpoint, url=absolute))
     return record
+
+
+def _labelled(document: Document, steps: Steps, record: Record) -> Record:
+    """Return a record with the names of its outputs, which may lie in a file beside the registry."""
+    given = record.labels if isinstance(record.labels, tuple) else str(record.labels)
+    try:
+        found = labels.resolve(given, document.file.resolve().parent)
+    except UsageError as error:
+        raise _complaint(document, (*steps, "labels"), f"cannot be used: {error}", "") from error
+    if labels.count(found) != record.model.num_classes:
+        what = f"is {labels.told(found)}, and the network has {record.model.num_classes} outputs"
+        raise _complaint(document, (*steps, "labels"), what, "Name each output, or write null for none of them.")
+    return msgspec.structs.replace(record, labels=found)
 
 
 _ALTERNATE = r"https?://[^/]+/.+|hf://[^/@]+/[^/@]+/[^@]+@[^@/]+"

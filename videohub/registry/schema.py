@@ -12,6 +12,8 @@ from videohub.digest import Sha256
 
 Count: TypeAlias = Annotated[int, msgspec.Meta(gt=0)]
 Percent: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=100)]
+Name: TypeAlias = Annotated[str, msgspec.Meta(min_length=1)]
+Labels: TypeAlias = str | tuple[Name, ...] | None  # a label set that is known, names of one's own, or none
 Stage: TypeAlias = Literal["res2", "res3", "res4", "res5"]
 
 
@@ -212,7 +214,7 @@ class Record(_Value, frozen=True, omit_defaults=True):
     checkpoint: Checkpoint
     pretrain: str | None
     training: str
-    labels: str
+    labels: Labels
     published: Published | None
     config: str | None
     status: Literal["available", "unreleased", "broken"]

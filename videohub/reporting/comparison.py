@@ -100,7 +100,7 @@ class _About:
     dataset: str
     data_sha256: str
     listed: int
-    labels: str
+    labels: str | tuple[str, ...] | None
     metric: str
     views: str
     precision: str

@@ -50,6 +50,11 @@ def refuse_another_record(joined: Joined, record: Record) -> None:
             f"{record.name} ({record.zoo_name}): the scores are those of {identity.record} ({identity.zoo_name}); "
             "name that record, or leave the name out"
         )
+    if identity.num_classes != record.model.num_classes:  # of `benchmark --data`, with a file of somebody's own
+        raise UsageError(
+            f"{record.name}: these are scores of {identity.num_classes} classes, and {record.published} was published "
+            f"of {record.model.num_classes}, so there is nothing to compare; `videohub benchmark` gives the numbers"
+        )
 
 
 def refuse_unscored(joined: Joined, record: Record) -> None:

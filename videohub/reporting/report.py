@@ -118,7 +118,7 @@ class Report(_Part, frozen=True, kw_only=True):
     dataset: str
     split: str
     metric: Literal["topk", "multilabel_map", "ava_map"]
-    labels: str
+    labels: str | tuple[str, ...] | None
     published: Published
     comparisons: list[Comparison]
     verdict: Answer

@@ -43,7 +43,7 @@ class Identity(_Value, frozen=True, omit_defaults=True):
     dataset: str
     split: str
     num_classes: int
-    labels: str
+    labels: str | tuple[str, ...] | None  # a known set, names of one's own, or none
     weights_sha256: str  # of the tensors that were used, whatever file they came in
     protocol: dict[str, Any]  # as JSON values, with the clips and crops that were used
     clip: dict[str, int]

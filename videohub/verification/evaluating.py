@@ -9,13 +9,14 @@ import msgspec
 
 from videohub import registry, runs
 from videohub.errors import UsageError
+from videohub.registry.labels import Given
 from videohub.registry.schema import Record
 from videohub.reporting.building import counts_of, failures_of, weights_of
 from videohub.reporting.contradicted import contradicted, without
 from videohub.reporting.numbers import Number, numbers
 from videohub.reporting.report import Contradicted, Counts, Failure, Weights
 from videohub.verification import sharding
-from videohub.verification.measuring import Target, measure
+from videohub.verification.measuring import measure, target_of
 from videohub.verification.settings import Settings
 from videohub.verification.verifying import run_folder
 
@@ -48,6 +49,7 @@ def evaluate(
     data: str | Path,
     *,
     checkpoint: str | Path | None = None,
+    labels: Given | None = None,
     out: str | Path | None = None,
     **settings: Any,
 ) -> Evaluated:
@@ -59,7 +61,8 @@ def evaluate(
     Args:
         name: A record, its id or its upstream name.
         data: The data set's list, or the folder of its lists.
-        checkpoint: A local copy of the published file, instead of the record's URL.
+        checkpoint: A file of one's own instead of the record's URL, whose number of classes it may have; see `load`.
+        labels: What the outputs are called; None: as the file or the record says.
         out: Folder of the run; None: nothing is kept.
         settings: The other arguments of `verify`, but `until_decided`, which follows a published number.
     Raises: what `verify` raises, but for a record without a published number.
@@ -68,9 +71,10 @@ def evaluate(
     if settings.get("until_decided") is not None:
         raise UsageError("until_decided: follows a published number; call verify, or leave it out")
     with run_folder(out) as folder:
-        measure([Target(record, folder, checkpoint)], data, Settings(**settings))
+        target = target_of(record, folder, checkpoint=checkpoint, labels=labels)
+        measure([target], data, Settings(**settings))
         sharding.wait_for_all()
-        return _evaluated(runs.join([folder]), record)
+        return _evaluated(runs.join([folder]), target.record)
 
 
 def _evaluated(joined: runs.Joined, record: Record) -> Evaluated:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from videohub import runs
+from videohub.classes import held
 from videohub.convert.weights_digest import weights_digest
 from videohub.data import sets
 from videohub.data.recipes import Recipe
@@ -22,6 +23,7 @@ from videohub.loading import from_weights
 from videohub.log import log
 from videohub.models.inference_form import optimize
 from videohub.provenance import weights_file
+from videohub.registry.labels import Given, resolve
 from videohub.registry.schema import Record
 from videohub.verification import sharding
 from videohub.verification.identifying import identity_of, made_by, truth_of
@@ -43,7 +45,20 @@ class Target:
 
     record: Record
     out: Path
-    checkpoint: str | Path | None = None  # a local copy of its published file
+    checkpoint: str | Path | None = None  # a local copy of its published file, or a file of one's own
+    weights: Path | None = None  # what `fetch` returned, where it was asked already
+
+
+def target_of(record: Record, out: Path, *, checkpoint: str | Path | None, labels: Given | None) -> Target:
+    """Return a record to verify, with the classes of a file of one's own, called as `labels` says.
+
+    Raises: UsageError if there are as many labels as classes not; and what `fetch` raises for the file.
+    """
+    names = None if labels is None else resolve(labels)
+    if checkpoint is None and names is None:
+        return Target(record, out)
+    weights = fetch(record, checkpoint=checkpoint)
+    return Target(held(record, weights, labels=names), out, checkpoint, weights)
 
 
 def measure(
@@ -62,7 +77,7 @@ def measure(
     workers = _decoders(device, settings.workers)
     found = _read(data, targets[0].record, settings)
     common = _Pass(settings, device, workers, found, settings.chosen(found))
-    files = [fetch(target.record, checkpoint=target.checkpoint) for target in targets]
+    files = [target.weights or fetch(target.record, checkpoint=target.checkpoint) for target in targets]
     entering = (_entering(*each, common) for each in zip(targets, recipes, files, strict=True))
     entered = [each for each in entering if each is not None]
     parts, contenders = [each.part for each in entered], [each.contender for each in entered]

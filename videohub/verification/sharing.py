@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from videohub.data.recipes import Recipe, check_shared
 from videohub.errors import UsageError
+from videohub.registry.labels import told
 from videohub.registry.schema import Record
 
 
@@ -30,7 +31,7 @@ def _refuse_other_lists(first: Record, other: Record) -> None:
     """Refuse a record for which the lists would mean something else: other classes, other boxes."""
     for what, here, there in (
         ("classes", first.model.num_classes, other.model.num_classes),
-        ("labels", first.labels, other.labels),
+        ("labels", told(first.labels), told(other.labels)),
         ("boxes and ground truth", first.protocol.detection, other.protocol.detection),
     ):
         if here != there:

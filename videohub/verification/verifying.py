@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 from videohub import registry, runs
 from videohub.data.forms import Decoder
 from videohub.errors import UsageError
+from videohub.registry.labels import Given
 from videohub.registry.schema import Record
 from videohub.reporting import writing
 from videohub.reporting.building import build
 from videohub.reporting.refusals import refuse_unverifiable
 from videohub.reporting.report import Report
 from videohub.verification import sharding
-from videohub.verification.measuring import Target, measure
+from videohub.verification.measuring import Target, measure, target_of
 from videohub.verification.settings import Settings
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ def verify(
     *,
     root: str | Path | None = None,
     checkpoint: str | Path | None = None,
+    labels: Given | None = None,
     device: str | torch.device = "cpu",
     clips: int | None = None,
     crops: int | None = None,
@@ -55,6 +57,7 @@ def verify(
         data: The data set's list, or the folder of its lists; see `videohub.data.sets`.
         root: Folder that the lists' paths start from; None: where that data set's releases have them.
         checkpoint: A local copy of the published file, instead of the record's URL.
+        labels: What the outputs are called, for lists and folders that name classes; None: as the record says.
         device: Where the model runs; under torchrun "cuda" is each process's own GPU.
         clips: Clips a video; None: the protocol's. Another number than the protocol's gives no verdict.
         crops: Crops a clip, likewise.
@@ -77,11 +80,17 @@ def verify(
                         until_decided=until_decided, seed=seed, precision=precision, decoder=decoder, workers=workers,
                         batch=batch, retry_failed=retry_failed)  # fmt: skip
     with run_folder(out) as folder:
-        return _verified([Target(registry.record(name), folder, checkpoint)], data, settings, keep=out is not None)[0]
+        wanted = target(registry.record(name), folder, checkpoint=checkpoint, labels=labels)
+        return _verified([wanted], data, settings, keep=out is not None)[0]
 
 
 def verify_together(
-    names: Sequence[str | Record], data: str | Path, *, out: str | Path | None = None, **settings: Any
+    names: Sequence[str | Record],
+    data: str | Path,
+    *,
+    out: str | Path | None = None,
+    labels: Given | None = None,
+    **settings: Any,
 ) -> list[Report]:
     """Verify several records that are tested on the same frames, with one pass over the videos; see `verify`.
 
@@ -92,17 +101,35 @@ def verify_together(
         names: Records, their ids or upstream names.
         data: As for `verify`.
         out: Folder of the runs, each in a folder with the record's name. None: nothing is kept.
+        labels: What the outputs of all of them are called; None: as the records say.
         settings: The other arguments of `verify`, for all records alike; but no `checkpoint`, which is one record's.
     Returns: a report for each record, in their order.
     Raises: UsageError if the records are not tested on the same frames of the same lists; and what `verify` raises.
     """
     with run_folder(out) as folder:
-        return _verified(targets(names, folder), data, Settings(**settings), keep=out is not None)
+        return _verified(targets(names, folder, labels=labels), data, Settings(**settings), keep=out is not None)
 
 
-def targets(names: Sequence[str | Record], folder: Path) -> list[Target]:
+def target(record: Record, out: Path, *, checkpoint: str | Path | None, labels: Given | None) -> Target:
+    """Return a record whose published number is to be compared; refuse a file with other classes than it was of.
+
+    Raises: UsageError; and what `target_of` raises.
+    """
+    refuse_unverifiable(record)  # before anything is fetched
+    found = target_of(record, out, checkpoint=checkpoint, labels=labels)
+    if found.record.model.num_classes != record.model.num_classes:
+        raise UsageError(
+            f"{record.name}: {checkpoint} has {found.record.model.num_classes} classes, and {record.published} was "
+            f"published of {record.model.num_classes}, so there is nothing to verify.\n"
+            f"  `videohub benchmark {record.name} --data … --checkpoint …` gives its numbers without a verdict."
+        )
+    return found
+
+
+def targets(names: Sequence[str | Record], folder: Path, *, labels: Given | None = None) -> list[Target]:
     """Return records that are verified together, each with a folder of its own below `folder`."""
-    return [Target(record, folder / record.name) for record in map(registry.record, names)]
+    records = [registry.record(name) for name in names]
+    return [target(record, folder / record.name, checkpoint=None, labels=labels) for record in records]
 
 
 def score(

@@ -18,7 +18,8 @@ from videohub.data.sets.listing import IMAGES, VIDEOS, files_by_stem, listing_of
 from videohub.data.sets.notes import left_out
 from videohub.data.sets.opening import first_file, folder_of, header_of, table
 from videohub.errors import DataError, UsageError
-from videohub.registry.schema import Record
+from videohub.registry.labels import told
+from videohub.registry.schema import Labels, Record
 
 DATASETS = ("kinetics400", "kinetics600")
 
@@ -130,11 +131,11 @@ def _of_class_folders(data: Path, record: Record) -> DataSet:
             return DataSet(samples, notes=(*left_out(f"folders in {place} that are no class", strange), *notes))
     raise UsageError(
         f"{data}: neither a list (val.csv, test.csv or validate.csv, here or in annotations) nor a folder for each "
-        f"class of {record.labels}, here or in {', '.join(place.name for place in places[1:])}"
+        f"class of {told(record.labels)}, here or in {', '.join(place.name for place in places[1:])}"
     )
 
 
-def _folders_of_classes(place: Path, labels: str) -> dict[Path, int]:
+def _folders_of_classes(place: Path, labels: Labels) -> dict[Path, int]:
     """Return the folders that are named for classes, sorted, with their classes; only letters and digits count."""
     found = folders_in(place)
     if not found:  # the names of Kinetics-400 come with torchvision, which takes seconds to import

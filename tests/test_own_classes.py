@@ -1,0 +1,260 @@
+"""Networks of somebody's own classes: as many outputs as their file has, called as somebody says."""
+
+from __future__ import annotations
+
+import json
+
+import msgspec
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import videohub
+from tests.data.small_videos import small_video
+from videohub import convert, registry
+from videohub.errors import ConversionError, UsageError
+from videohub.registry.labels import as_text, from_text, resolve
+from videohub.weights import convert_file, fetch
+
+NAME = "slowfast_motions"  # ten classes
+SIX = ("run", "jump", "fall", "sit", "wave", "rest")
+
+
+@pytest.fixture(autouse=True)
+def cache_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.setenv("VIDEOHUB_HOME", str(tmp_path / "cache"))
+
+
+@pytest.fixture(scope="module")
+def trained():
+    """A network of six classes that somebody trained; class 4 is always the most probable by far."""
+    torch.manual_seed(0)
+    model = videohub.build(NAME, num_classes=6)
+    with torch.no_grad():
+        model.head.projection.bias.copy_(torch.tensor([0, 1, 0, 0, 40, 2.0]))
+        model.head.projection.weight.mul_(0.01)
+    return model
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory):
+    return small_video(tmp_path_factory.mktemp("videos") / "clip.mp4", count=8)
+
+
+@pytest.fixture(params=["videohub", "bare", "pyslowfast", "caffe2"])
+def own(request, tmp_path, trained):
+    """That network's file, in each layout; the first with our header and no names."""
+    file = tmp_path / "own.bin"
+    if request.param in ("pyslowfast", "caffe2"):
+        return convert.export(trained.state_dict(), NAME, request.param, file)
+    torch.save({"model": trained.state_dict()}, file)
+    if request.param == "videohub":
+        convert_file(file, NAME, tmp_path / "own.safetensors")
+        return tmp_path / "own.safetensors"
+    return file
+
+
+@pytest.fixture
+def names_file(tmp_path):
+    (tmp_path / "names.txt").write_text("\n".join(SIX) + "\n")
+    return tmp_path / "names.txt"
+
+
+def said(caplog):
+    return [record.getMessage() for record in caplog.records if record.name == "videohub"]
+
+
+# --- how many --------------------------------------------------------------------------------------------------------
+
+
+def test_a_file_of_six_classes_gives_six_outputs_and_one_line(own, trained, caplog):
+    model = videohub.load(NAME, checkpoint=own)
+    assert [line for line in said(caplog) if "classes" in line][-1:] == said(caplog)[-1:]
+    assert said(caplog)[-1].startswith(f"{NAME}: 6 classes in own.bin (the record: 10), without names")
+    expected = {key: value for key, value in trained.state_dict().items() if not key.endswith("tracked")}
+    found = model.state_dict()
+    assert all(torch.equal(found[key], value) for key, value in expected.items())
+    assert model(torch.zeros(1, 3, 16, 64, 64)).shape == (1, 6)
+    assert (model.record.model.num_classes, model.record.labels) == (6, None)
+
+
+def test_a_file_of_six_keeps_its_head_where_six_are_asked_for(own, trained):
+    model = videohub.load(NAME, checkpoint=own, num_classes=6)
+    assert torch.equal(model.head.projection.weight, trained.head.projection.weight)
+
+
+def test_a_file_of_six_loses_its_head_where_others_are_asked_for(own, trained, caplog):
+    model = videohub.load(NAME, checkpoint=own, num_classes=10)
+    assert model.head.projection.weight.shape == (10, 448)
+    assert not torch.equal(model.head.projection.weight[:6], trained.head.projection.weight)
+    assert torch.equal(model.fast.stem.conv.weight, trained.fast.stem.conv.weight)
+    assert "new, to be trained: head.projection.weight (10, 448), head.projection.bias (10,)" in said(caplog)[-1]
+
+
+def test_the_published_file_with_six_asked_for_has_a_new_head(caplog):
+    model = videohub.load(NAME, num_classes=6)
+    assert (model.record.model.num_classes, model.record.labels) == (6, None)
+    assert "new, to be trained: head.projection.weight (6, 448)" in said(caplog)[-1]
+
+
+def test_a_file_is_converted_once_and_found_again(own):
+    first = fetch(NAME, checkpoint=own)
+    stamp = first.stat().st_mtime_ns
+    assert fetch(NAME, checkpoint=own) == first
+    assert first.stat().st_mtime_ns == stamp
+    assert load_file(first)["head.projection.weight"].shape == (6, 448)
+
+
+def test_a_record_s_own_url_must_have_its_classes(tmp_path, trained, monkeypatch):
+    file = convert.export(trained.state_dict(), NAME, "caffe2", tmp_path / "own.pkl")
+    record = registry.record(NAME)
+    published = msgspec.structs.replace(record.checkpoint, url=file.as_uri(), sha256=None, size=None)
+    record = msgspec.structs.replace(record, checkpoint=published)
+    with pytest.raises(ConversionError, match=r"another shape in the file"):
+        videohub.load(record)
+    videohub.load(record, checkpoint=file)  # which keeps the converted weights
+    with pytest.raises(ConversionError, match="the published file has 6 classes, expected 10"):
+        videohub.load(record)
+
+
+@pytest.mark.parametrize(("part", "shape"), [("bias", (7,)), ("weight", (6, 5)), ("weight", (6, 448, 1, 1, 1))])
+def test_a_head_that_contradicts_itself_is_refused(tmp_path, trained, part, shape):
+    torch.save({**trained.state_dict(), f"head.projection.{part}": torch.zeros(shape)}, tmp_path / "own.pth")
+    with pytest.raises(ConversionError, match=r"of another shape in the file:\n    head\.projection"):
+        videohub.load(NAME, checkpoint=tmp_path / "own.pth")
+
+
+# --- what they are called --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("names.txt", "run\njump\nfall\nsit\nwave\nrest\n\n"),
+        ("names.txt", "\ufeffrun\r\njump\r\nfall\r\nsit\r\nwave\r\nrest"),
+        ("names.json", '["run", "jump", "fall", "sit", "wave", "rest"]'),
+        ("names.json", '{"rest": 5, "run": 0, "jump": 1, "fall": 2, "sit": 3, "wave": 4}'),
+        ("names.json", '{"0": "run", "1": "jump", "2": "fall", "5": "rest", "3": "sit", "4": "wave"}'),
+        ("names.yaml", "[run, jump, fall, sit, wave, rest]"),
+    ],
+)
+def test_names_are_read_from_a_file(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content.encode())
+    assert resolve(tmp_path / name) == SIX
+    assert resolve(str(tmp_path / name)) == SIX
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("names.txt", b"run\n\njump\n", "class 1 is called ''"),
+        ("names.txt", b"", "class 0 is called ''"),
+        ("names.txt", b"r\xffn\n", "expected names in UTF-8"),
+        ("names.json", b'{"run": 0, "jump": 2}', "does not number its names from 0, without a gap"),
+        ("names.json", b"[1, 2]", "class 0 is called 1, expected a name"),
+        ("names.json", b"[" * 100_000, "cannot be read"),
+        ("names.json", b'"run"', "found str without names"),
+        ("names.yaml", b"[run, no]", "YAML takes for false"),
+        ("names.txt", b"a\n" * (3 << 20), "more than 4194304 bytes"),
+    ],
+)
+def test_what_holds_no_names_is_refused(tmp_path, name, content, message):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(UsageError, match=message):
+        resolve(tmp_path / name)
+
+
+@pytest.mark.parametrize("given", ["nowhere.txt", "kinetics4000", ".", "a\0b"])
+def test_neither_a_set_nor_a_file_lists_the_sets(given):
+    with pytest.raises(UsageError, match=r"neither a label set nor a file.*known sets: ava, charades, imagenet1k"):
+        videohub.load(NAME, labels=given)
+
+
+@pytest.mark.parametrize("labels", ["kinetics400", None, SIX, ("[a",), ("null",), ('"', "ü\n")])
+def test_a_header_gives_labels_back(labels):
+    assert from_text(as_text(labels)) == labels
+
+
+def test_predictions_have_the_names_that_were_given(video, own, names_file, trained):
+    found = videohub.predict(video, NAME, checkpoint=own, labels=names_file)
+    assert (found[0].label, found[0].index) == ("wave", 4)
+    found = videohub.predict(video, videohub.load(NAME, checkpoint=own, labels=SIX))
+    assert (found[0].label, found[0].index) == ("wave", 4)
+    assert videohub.predict(video, trained, labels=list(SIX))[0].label == "wave"
+    assert videohub.predict(video, NAME, checkpoint=own)[0].label == "class 4"
+
+
+def test_a_network_that_was_built_predicts_too(video, trained):
+    assert videohub.predict(video, trained)[0].label == "class 4"
+    assert videohub.predict(video, videohub.optimize(trained))[0].label == "class 4"
+    ten = videohub.predict(video, videohub.build(NAME), topk=10)
+    assert {each.label for each in ten} == set(resolve_names("motions"))
+    assert len(videohub.predict(video, videohub.load(NAME, num_classes=3))) == 3
+
+
+def resolve_names(name):
+    from videohub.data.labels import class_names
+
+    return class_names(name)
+
+
+def test_a_head_put_in_by_hand_has_numbers_for_names(video):
+    model = videohub.load(NAME)
+    model.head.projection = torch.nn.Linear(448, 6).eval()
+    assert {each.label for each in videohub.predict(video, model, topk=6)} == {f"class {k}" for k in range(6)}
+    assert {each.label for each in videohub.predict(video, model, topk=6, labels=SIX)} == set(SIX)
+
+
+def test_names_and_outputs_must_be_as_many_before_anything_is_read(trained, names_file, own, tmp_path):
+    ten = msgspec.structs.replace(registry.record(NAME), model=trained.record.model)  # ten names, six outputs
+    with pytest.raises(UsageError, match=r"motions \(10 names\), and its network has 6 outputs"):
+        videohub.predict("nowhere.mp4", ten)
+    for call in (lambda: videohub.predict("nowhere.mp4", trained, labels="motions"),
+                 lambda: videohub.load(NAME, labels=names_file),
+                 lambda: videohub.load(NAME, num_classes=3, labels=names_file),
+                 lambda: videohub.load(NAME, checkpoint=own, labels="motions"),
+                 lambda: convert_file(own, NAME, tmp_path / "x.safetensors", labels="motions")):  # fmt: skip
+        with pytest.raises(UsageError, match=r"labels: found .* outputs; expected a name for each"):
+            call()
+
+
+def test_converted_weights_carry_their_names(tmp_path, trained, video, names_file, caplog):
+    torch.save(trained.state_dict(), tmp_path / "own.pth")
+    convert_file(tmp_path / "own.pth", NAME, tmp_path / "a.safetensors", labels=names_file)
+    convert_file(tmp_path / "a.safetensors", NAME, tmp_path / "b.safetensors")
+    caplog.clear()
+    model = videohub.load(NAME, checkpoint=tmp_path / "b.safetensors")
+    assert model.record.labels == SIX
+    assert said(caplog) == [f"{NAME}: 6 classes in own.pth (the record: 10), 6 names (run, jump, fall, …)"]
+    assert videohub.predict(video, NAME, checkpoint=tmp_path / "b.safetensors")[0].label == "wave"
+    with pytest.raises(UsageError, match="files of caffe2 carry no names"):
+        convert_file(tmp_path / "own.pth", NAME, tmp_path / "c.pkl", family="caffe2", labels=names_file)
+
+
+def test_ten_names_in_a_file_go_before_the_record_s_ten(tmp_path, video):
+    own = tuple("abcdefghij")
+    torch.save(videohub.load(NAME).state_dict(), tmp_path / "own.pth")
+    convert_file(tmp_path / "own.pth", NAME, tmp_path / "a.safetensors", labels=own)
+    assert videohub.load(NAME, checkpoint=tmp_path / "a.safetensors").record.labels == own
+    assert videohub.load(NAME, checkpoint=tmp_path / "own.pth").record.labels == "motions"
+
+
+# --- on the command line ---------------------------------------------------------------------------------------------
+
+
+def test_the_command_takes_labels_where_classes_have_names(run, own, names_file, video, tmp_path):
+    code, out, err = run("predict", video, "--model", NAME, "--checkpoint", own, "--labels", names_file, "--json")
+    assert (code, json.loads(out)[0]["label"]) == (0, "wave")
+    code, out, err = run("predict", video, "--model", NAME, "--labels", names_file)
+    assert (code, out) == (2, "")
+    assert "found 6 names (run, jump, fall, …), and slowfast_motions has 10 outputs" in err
+    code, _, err = run("convert", own, "--model", NAME, "-o", tmp_path / "x.safetensors", "--labels", names_file)
+    assert code == 0
+    assert videohub.load(NAME, checkpoint=tmp_path / "x.safetensors").record.labels == SIX
+
+
+def test_a_copy_in_double_precision_of_numpy_has_its_classes_too(tmp_path, trained):
+    arrays = {f"module.{key}": tensor.double().numpy() for key, tensor in trained.state_dict().items()}
+    np.savez(tmp_path / "own.npz", **arrays)
+    assert videohub.load(NAME, checkpoint=tmp_path / "own.npz").head.projection.out_features == 6

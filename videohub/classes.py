@@ -1,0 +1,59 @@
+"""How many classes weights tell apart and what these are called, where that is not as their record says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from videohub.convert import Checkpoint, kept_weights
+from videohub.log import log
+from videohub.registry.labels import Given, count, from_text, told, with_classes, with_labels
+from videohub.registry.schema import Record
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+CLASSIFIER = ("head.projection.weight", "head.projection.bias")  # of every network: (classes, D) and (classes,)
+
+
+def with_classes_of(state: Mapping[str, Tensor], checkpoint: Checkpoint, record: Record) -> Record:
+    """Return a record with the classes of a file that was read.
+
+    They are called as the header of a file of ours says where these are its own names, else as the record says, if
+    that has as many.
+
+    Args:
+        state: The tensors of the file under our names; only their shapes are looked at.
+        checkpoint: The file.
+        record: Whose network it is.
+    """
+    weight, bias = (tuple(state[key].shape) if key in state else () for key in CLASSIFIER)
+    classes = weight[0] if len(weight) == 2 and bias == weight[:1] else record.model.num_classes
+    stated = from_text(checkpoint.meta.get("labels", "null")) if checkpoint.is_converted else None
+    order = (stated, record.labels) if isinstance(stated, tuple) else (record.labels, stated)
+    return with_classes(record, classes, next((labels for labels in order if count(labels) == classes), None))
+
+
+def classes_of(weights: Path) -> int:
+    """Return how many classes the network has whose converted weights these are. Raises: FormatError."""
+    return kept_weights.shape(weights, CLASSIFIER[0])[0]
+
+
+def held(record: Record, weights: Path, *, labels: Given | None = None) -> Record:
+    """Return a record with the classes of its converted weights, and tell them in one line if they are others.
+
+    Args:
+        record: Whose network it is.
+        weights: Its weights, from a file of somebody's own perhaps.
+        labels: What the outputs are called; None: as the weights' header says.
+    Raises: FormatError if the file is damaged; UsageError if there are as many labels as outputs not.
+    """
+    header = kept_weights.origin(weights)
+    found = with_labels(with_classes(record, classes_of(weights), from_text(header.get("labels", "null"))), labels)
+    if (found.model.num_classes, found.labels) != (record.model.num_classes, record.labels):
+        called = told(found.labels) if found.labels else "without names, which --labels FILE or labels= gives"
+        outputs, source = found.model.num_classes, header.get("source", "its file")
+        log.warning("%s: %d classes in %s (the record: %d), %s",
+                    record.name, outputs, source, record.model.num_classes, called)  # fmt: skip
+    return found

@@ -1,0 +1,163 @@
+"""What the outputs of a network are called: a label set that videohub knows, one's own names, or a file of them."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import msgspec
+
+from videohub import resources
+from videohub.errors import RegistryError, UsageError
+from videohub.registry import strict_yaml
+from videohub.registry.schema import Labels, Record
+
+Given: TypeAlias = "str | os.PathLike[str] | Sequence[str]"  # by a user: a known set, a file, or names
+
+IN_TORCHVISION = {"kinetics400": 400, "imagenet1k": 1000}  # so that nothing is imported to count them
+_NAMES = tuple[str, ...] | None
+LARGEST_FILE = 4 << 20  # bytes; ten thousand long names take a quarter of it
+
+
+def shipped() -> Mapping[str, tuple[str, ...]]:
+    """Return the label sets of `labels.yaml`; its head says how each is ordered."""
+    return _sets(resources.labels_file())
+
+
+def known() -> list[str]:
+    """Return the names of all label sets."""
+    return sorted([*IN_TORCHVISION, *shipped()])
+
+
+def count(labels: Labels) -> int | None:
+    """Return how many names there are; None where there are none, or nobody here knows the set."""
+    if labels is None or isinstance(labels, tuple):
+        return None if labels is None else len(labels)
+    return IN_TORCHVISION.get(labels) or (len(shipped()[labels]) if labels in shipped() else None)
+
+
+def resolve(given: Given, folder: Path | None = None) -> str | tuple[str, ...]:
+    """Return the name of a known label set, or the names of one's own.
+
+    Args:
+        given: A known set's name, names, or a file: `.json` and `.yaml` hold a list, `.json` also a mapping between
+            names and numbers from 0; any other has a name on each line, in UTF-8.
+        folder: Where a relative path starts; None: here.
+    Raises: UsageError if there is neither such a set nor such a file, or if it does not hold names.
+    """
+    if isinstance(given, str) and (given in IN_TORCHVISION or given in shipped()):
+        return given
+    if isinstance(given, (str, os.PathLike)):
+        file = (folder or Path()) / Path(given).expanduser()
+        try:
+            return _read(file)
+        except (OSError, ValueError) as error:  # the latter for a path that holds a NUL
+            why = getattr(error, "strerror", None) or error
+            raise UsageError(
+                f"labels: {str(given)[:200]!r} is neither a label set nor a file that can be read ({why}); known sets: "
+                + ", ".join(known())
+            ) from error
+    return _names(list(given), "labels")
+
+
+def with_labels(record: Record, labels: Given | None) -> Record:
+    """Return a record whose outputs are called as `labels` says; None: as it says itself.
+
+    Raises: UsageError if there are as many names as outputs not, or what `resolve` raises.
+    """
+    if labels is None:
+        return record
+    found = resolve(labels)
+    if count(found) != record.model.num_classes:
+        raise UsageError(
+            f"labels: found {told(found)}, and {record.name} has {record.model.num_classes} outputs; "
+            "expected a name for each"
+        )
+    return msgspec.structs.replace(record, labels=found)
+
+
+def with_classes(record: Record, num_classes: int, labels: Labels = None) -> Record:
+    """Return a record with another number of outputs, which lose their names unless `labels` are theirs."""
+    if num_classes == record.model.num_classes and labels in (None, record.labels):
+        return record
+    model = msgspec.structs.replace(record.model, num_classes=num_classes)
+    return msgspec.structs.replace(record, model=model, labels=labels if count(labels) == num_classes else None)
+
+
+def told(labels: Labels) -> str:
+    """Return labels for a message: a set's name, or how many names there are and the first."""
+    if isinstance(labels, str):
+        size = count(labels)
+        return labels if size is None else f"{labels} ({size} names)"
+    if labels is None:
+        return "no names"
+    return f"{len(labels)} names ({', '.join(name[:40] for name in labels[:3])}{', …' if len(labels) > 3 else ''})"
+
+
+def as_text(labels: Labels) -> str:
+    """Return labels as the header of a file of weights has them: a set's name, or names as JSON."""
+    return labels if isinstance(labels, str) else json.dumps(labels, ensure_ascii=False)
+
+
+def from_text(text: str) -> Labels:
+    """Return the labels in the header of a file of weights; what cannot be read is no names."""
+    if text.startswith("[") or text == "null":
+        try:
+            return msgspec.json.decode(text, type=_NAMES)
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            return None
+    return text
+
+
+@functools.cache
+def _sets(file: Path) -> Mapping[str, tuple[str, ...]]:
+    """Return the names of each set in a file of several."""
+    return {
+        name: tuple(entry["name"] if isinstance(entry, dict) else entry for entry in entries)
+        for name, entries in strict_yaml.read(file).value.items()
+    }
+
+
+def _read(file: Path) -> tuple[str, ...]:
+    """Return the names in a file."""
+    with file.open("rb") as opened:
+        raw = opened.read(LARGEST_FILE + 1)
+    if len(raw) > LARGEST_FILE:
+        raise UsageError(f"{file}: more than {LARGEST_FILE} bytes, expected the names of classes")
+    if file.suffix.casefold() in (".yaml", ".yml"):
+        try:
+            return _names(strict_yaml.read(file).value, file)
+        except RegistryError as error:
+            raise UsageError(str(error)) from error
+    try:
+        text = raw.decode("utf-8-sig")
+        if file.suffix.casefold() == ".json":
+            return _names(_in_order(json.loads(text)), file)
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{file}: cannot be read: {error!s:.200}; expected names in UTF-8") from error
+    return _names([line.strip() for line in text.rstrip().split("\n")], file)
+
+
+def _in_order(value: Any) -> Any:
+    """Return the names of a mapping from names to numbers, or back, in the order of the numbers; others as they are."""
+    if not isinstance(value, dict):
+        return value
+    pairs = [(str(number), name) if isinstance(number, int) else (name, number) for name, number in value.items()]
+    by_number = dict(pairs)
+    if by_number.keys() != {str(number) for number in range(len(value))}:
+        raise ValueError("a mapping that does not number its names from 0, without a gap")
+    return [by_number[str(number)] for number in range(len(value))]
+
+
+def _names(value: Any, where: str | Path) -> tuple[str, ...]:
+    """Check that a value is a list of names."""
+    if not isinstance(value, list) or not value:
+        raise UsageError(f"{where}: found {type(value).__name__} without names, expected a list of the classes' names")
+    for number, name in enumerate(value):
+        if not isinstance(name, str) or not name.strip():
+            raise UsageError(f"{where}: class {number} is called {name!r:.80}, expected a name")
+    return tuple(value)
