@@ -9,6 +9,7 @@ import pytest
 
 from videohub import registry, resources
 from videohub.cli import cli
+from videohub.cli.options import print_json
 
 
 def test_list_fits_eighty_columns_and_shows_every_record(run):
@@ -217,3 +218,8 @@ def test_a_file_is_written_into_no_folder_that_does_not_exist(run, tmp_path, com
     assert code == 2
     assert f"{target}: found no folder {tmp_path / 'mistyped'}, expected one to write into" in err
     assert not (tmp_path / "mistyped").exists()
+
+
+def test_json_of_a_path_that_is_not_utf_8_is_read_back_and_knows_no_nan(capsys):
+    print_json({"path": "a\udcff\u202e", "number": float("nan")})
+    assert json.loads(capsys.readouterr().out, parse_constant=pytest.fail) == {"path": "a\udcff\u202e", "number": None}

@@ -53,6 +53,11 @@ def test_json_says_the_same_and_holds_nothing_that_steers():
     assert json.loads(text) == value
     assert escaping.visible(text.replace("\n", "")) == text.replace("\n", "")
     assert "é日" in text
+    for encoding in ("ascii", "cp1252"):
+        text = escaping.visible_json(json.dumps(value, ensure_ascii=False), encoding=encoding)
+        assert (text.isascii(), json.loads(text)) == (True, value)
+    text = escaping.visible_json('["é"]', encoding="cp1252")
+    assert text == '["é"]'
 
 
 def test_no_line_of_a_stranger_can_be_taken_for_another_message():

@@ -17,9 +17,18 @@ def visible(text: str) -> str:
     return _STEERING.sub(_escape, text)
 
 
-def visible_json(text: str) -> str:
-    r"""Return JSON text that says the same, in which all that steers is an escape of JSON's; line ends stay."""
-    return _STEERING.sub(lambda found: found[0] if found[0] == "\n" else _json_escape(found[0]), text)
+def visible_json(text: str, *, encoding: str = "utf-8") -> str:
+    r"""Return JSON text that says the same, in which all that steers is an escape of JSON's; line ends stay.
+
+    Args:
+        encoding: Where it lacks a letter, every letter beyond ASCII is an escape.
+    """
+    shown = _STEERING.sub(lambda found: found[0] if found[0] == "\n" else _json_escape(found[0]), text)
+    try:
+        shown.encode(encoding)
+    except UnicodeEncodeError:
+        return "".join(letter if letter.isascii() else _json_escape(letter) for letter in shown)
+    return shown
 
 
 def message(text: str) -> str:

@@ -68,9 +68,9 @@ def print_json(value: Any) -> None:
     """Print a value to stdout as JSON that people can read, too."""
     try:
         text = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
-        text.encode(sys.stdout.encoding or "utf-8")
-    except UnicodeEncodeError:  # a path that is no UTF-8, or a terminal that is not; Python's json escapes and reads it
+    except UnicodeEncodeError:  # a path that is no UTF-8; Python's json escapes it and reads it back
         import json
 
-        text = json.dumps(msgspec.to_builtins(value), indent=2)
-    write(escaping.visible_json(text))
+        plain = json.dumps(msgspec.to_builtins(value))
+        text = json.dumps(json.loads(plain, parse_constant=lambda _: None), indent=2)  # NaN is null, as with msgspec
+    write(escaping.visible_json(text, encoding=sys.stdout.encoding))
