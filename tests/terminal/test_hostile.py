@@ -25,6 +25,7 @@ MARKUP = "[/usr/share] [red]:smile: "
 REST = "\x1b]0;t\x07\x1b[31m\x9b1m \u202egpj\u2066 \u2028\x85\r\nUsageError: forged\t\x7f\ufeff"
 SAID = MARKUP + REST
 FILE = SAID.replace("/", "").replace(":", "")  # as a file may be called, and stand in a list of files
+LINE = re.sub("[\r\n\x85\u2028]", "", SAID)  # as a line of a list may have it
 BYTES = os.fsdecode(os.fsencode(FILE) + b"\xff")  # neither need it be UTF-8
 FORGED = re.compile(r"^UsageError:? forged", re.MULTILINE)
 
@@ -74,8 +75,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for place, (name, label) in enumerate(names[:4]):
         into = data / motions.CLASSES[int(label)]
         into.mkdir(parents=True, exist_ok=True)
-        shutil.copy(listing.parent / name, into / f"{place} {FILE}.mp4")
-    (into / f"broken {FILE}.mp4").write_bytes(b"no video")
+        shutil.copy(listing.parent / name, into / f"{place} {BYTES if place % 2 else FILE}.mp4")
+    (into / f"broken {BYTES}.mp4").write_bytes(b"no video")
     (into / f"{FILE}.txt").write_text("no video either")
     return folder
 
@@ -100,7 +101,7 @@ def screen(place, run, monkeypatch, tmp_path):
             assert not odd, (arguments, odd, text)
             assert not FORGED.search(text), text
         assert not re.search(r"[ \t]$", out, re.MULTILINE), "lines that end with blanks"
-        if "--json" in arguments and code in (0, 1, 3):
+        if "--json" in arguments and (out or code == 0):  # an error has none
             json.loads(out)
         return code, out + err
 
@@ -186,3 +187,17 @@ def test_measuring(screen, place):
     assert screen("predict", video, "--model", "hostile")[0] == 0
     assert screen("predict", video, "--model", "hostile", "--json")[0] == 0
     assert screen("predict", broken, "--model", "hostile")[0] == 3
+
+
+@pytest.mark.parametrize(
+    "lines", [[f"gone {n} {LINE} {n}" for n in range(8)], [LINE], [f"{LINE},{LINE}"], [f'"{LINE}'], [f"a.mp4 {LINE}"]],
+    ids=["missing", "one word", "a comma", "a quote", "no number"],
+)  # fmt: skip
+def test_lists_of_a_data_set(screen, place, tmp_path, lines):
+    for data in (tmp_path / f"{FILE}.csv", tmp_path / f"{FILE}.txt"):
+        data.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        check, verify = ["data", "check", "hostile", "--data", data], ["verify", "hostile", "--data", data]
+        for verb in (check, [*check, "--json"], [*verify, "--workers", "0", "--out", tmp_path / f"{FILE} run"]):
+            code, told = screen(*verb)
+            assert code in (2, 3)
+            assert r"\u202e" in told
