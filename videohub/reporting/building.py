@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Callable, Sequence
 
@@ -193,7 +194,7 @@ def _often(time: tuple[str, int]) -> tuple[int, str]:
 
 
 def _command(identity: Identity, record: Record) -> str:
-    """Return the command that computes the same number from one's own copy of the list."""
+    """Return the command that computes the same number from one's own copy of the list; a folder's words are quoted."""
     parts = [f"videohub verify {record.name} --data LIST"]
     for option in ("clips", "crops"):
         if identity.protocol[option] != getattr(record.protocol, option):
@@ -203,8 +204,8 @@ def _command(identity: Identity, record: Record) -> str:
     if identity.until_decided is not None:
         parts.append(f"--until-decided {identity.until_decided} --seed {identity.seed}")
     if identity.decoder != DECODERS[0]:
-        parts.append(f"--decoder {identity.decoder}")
-    return " ".join([*parts, f"--precision {identity.precision}"])
+        parts.append(f"--decoder {shlex.quote(identity.decoder)}")
+    return " ".join([*parts, f"--precision {shlex.quote(identity.precision)}"])
 
 
 def _versions(libraries: dict[str, str]) -> str:

@@ -196,5 +196,5 @@ def _text(report: Report) -> str:
         f"{numbers_table(report)}\n\n{_use(report)}\n\n## What was run\n\n"
         + table(["", ""], ([in_markdown(fact.label), in_markdown(fact.value)] for fact in lines))
         + f"\n\nThe licence of the file, as its publisher states it: {in_markdown(report.weights.license)}.\n\n"
-        f"    {one_line(report.command)}\n\n{in_markdown(how_to_cite(report))}\n"
+        f"    {visible(one_line(report.command))}\n\n{in_markdown(how_to_cite(report))}\n"
     )

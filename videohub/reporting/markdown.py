@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from videohub.reporting.contradicted import details
-from videohub.reporting.escaping import in_markdown
+from videohub.reporting.escaping import in_markdown, visible
 from videohub.reporting.report import PerClass, Report
 from videohub.reporting.words import (
     EXTREMES,
@@ -165,5 +165,5 @@ def _what_was_run(report: Report) -> str:
 def _how_to_cite(report: Report) -> str:
     return (
         "## To repeat and to cite\n\nThe same number, from one's own copy of the list:\n\n"
-        f"    {one_line(report.command)}\n\n{in_markdown(how_to_cite(report))}"
+        f"    {visible(one_line(report.command))}\n\n{in_markdown(how_to_cite(report))}"
     )

@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator
-from typing import Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
 
@@ -14,6 +14,7 @@ _DIGEST = re.compile("[0-9a-f]{64}")
 _LONGEST_SHOWN = 80
 
 Voucher: TypeAlias = Literal["registry", "first use", "registry path"]
+Seconds: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=1e10)]  # a number, and less than centuries
 Box: TypeAlias = tuple[float, float, float, float]  # x1, y1, x2, y2 as fractions of the frame
 
 
@@ -101,7 +102,7 @@ class MadeBy(_Value, frozen=True):
     batch: int | None  # views at once; null: it varied
     started: str  # ISO 8601
     weights: WeightsFile | None = None  # null: an earlier version did not note it
-    seconds: float = 0.0  # from its start to its last entry
+    seconds: Seconds = 0.0  # from its start to its last entry
 
 
 def difference(a: Identity, b: Identity, where: tuple[str, str] = ("here", "there")) -> list[str]:

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from videohub.errors import DataError
-from videohub.runs.identity import MadeBy
+from videohub.runs.identity import MadeBy, Seconds
 
 MARK = b"vhscore1"
 _HEAD = struct.Struct("<IIIII")  # bytes of note and of scores; crc32 of note, of scores, and of these four
@@ -101,7 +101,7 @@ class _Note(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     views: str | None
     failure: str | None
     shape: tuple[int, int] | None
-    seconds: float
+    seconds: Seconds
     contradictions: Contradictions = ()  # left out where there are none, so that older versions read such entries
 
 

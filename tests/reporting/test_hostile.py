@@ -1,0 +1,89 @@
+"""Whatever stands in a run's folder or a registry, pages and cards show it: no tag, link, picture or control of it."""
+
+from __future__ import annotations
+
+import shlex
+from html.parser import HTMLParser
+
+import msgspec
+import pytest
+from markdown_it import MarkdownIt
+
+from tests.reporting.kept import kept, process, record, ten
+from videohub.errors import DataError
+from videohub.reporting import cards, markdown
+from videohub.reporting.building import build
+from videohub.reporting.pages import page
+from videohub.reporting.report import Report
+
+MARKS = (
+    "</td></code></pre><img src=x onerror=alert(1)>|*b*[l](http://e.example)`c`@me\n\n# h ```\n- [x](javascript:1)"
+    "\x1b[31m\u202e www.e.example http://e.example ![i](http://e.example/i.png) $$x$$ <!-- \"q\" 's'"
+)
+OURS = {"answer", "verdict", "identity", "vouched_by"}  # words that the schema allows alone
+OUR_TAGS = {"p", "h1", "h2", "h3", "table", "thead", "tbody", "tr", "th", "td", "strong", "pre", "code", "details",
+            "summary"}  # fmt: skip
+
+
+@pytest.fixture
+def hostile(kinetics):
+    """A report in which every word that comes from elsewhere is preceded by marks that somebody could obey."""
+    told = msgspec.to_builtins(kinetics)
+    for key in ("metric", "comparisons", "by_clips"):  # of a run's own arithmetic
+        told[f"our {key}"] = told.pop(key)
+    told = {key: value if key.startswith("our ") else spoiled(value, key) for key, value in told.items()}
+    told = {key.removeprefix("our "): value for key, value in told.items()}
+    for where in (told["protocol"], told["made_by"][0]["software"], told["published"].setdefault("as_printed", {})):
+        where[MARKS] = 1.0 if where is told["published"]["as_printed"] else MARKS
+    told["clip"][MARKS] = 1
+    told["disagreements"] = [MARKS]
+    told["made_by"][0]["weights"].update(claimed_source=MARKS, claimed_sha256=MARKS, vouched_by=None)
+    return msgspec.convert(told, Report)
+
+
+def spoiled(value, key=""):
+    if isinstance(value, str):
+        return value if key in OURS else MARKS + value
+    if isinstance(value, dict):
+        return {inner: spoiled(of, inner) for inner, of in value.items()}
+    return [spoiled(of, key) for of in value] if isinstance(value, list) else value
+
+
+class Tags(HTMLParser):
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.attributes = set(), set()
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.add(tag)
+        self.attributes |= {name for name, _ in attributes}
+
+
+def test_a_page_has_no_tag_of_a_stranger(kinetics, hostile):
+    ours, theirs = Tags(page(kinetics)), Tags(page(hostile))
+    assert theirs.tags <= ours.tags | {"wbr"}
+    assert theirs.attributes <= ours.attributes
+    assert not {"\x1b", "\u202e"} & set(page(hostile))
+
+
+@pytest.mark.parametrize("made", [markdown.page, lambda report: cards.model_card(report).split("\n---\n", 1)[1]])
+@pytest.mark.parametrize("flavour", ["commonmark", "gfm-like"])
+def test_markdown_has_no_tag_link_or_picture_of_a_stranger(hostile, made, flavour):
+    reader = MarkdownIt(flavour, {"html": True, "linkify": False}).enable("table")
+    found = Tags(reader.render(made(hostile)))
+    assert found.tags <= OUR_TAGS
+    assert not found.attributes & {"href", "src", "onerror"}
+    assert not {"\x1b", "\u202e"} & set(made(hostile))
+
+
+def test_a_command_to_be_copied_runs_nothing_that_a_folder_says(tmp_path):
+    found = build(kept(tmp_path, record(), ten(5), decoder="exact; rm -rf ~", precision="$(rm -rf ~)\n"), record())
+    assert shlex.split(found.command)[-4:] == ["--decoder", "exact; rm -rf ~", "--precision", "$(rm -rf ~)\n"]
+
+
+@pytest.mark.parametrize("seconds", [float("nan"), float("inf"), -1.0, 1e300])
+def test_a_process_that_claims_no_time_at_all_is_refused(tmp_path, seconds):
+    """Its note cannot be what a clock gave: the page would divide by it, or never come to an end of it."""
+    with pytest.raises(DataError, match="cannot be understood"):
+        kept(tmp_path, record(), ten(5), made_by=process(seconds=seconds))
