@@ -246,6 +246,8 @@ def _convert(
             origin["ignore"] = json.dumps(sorted(ignore))  # belongs to the recipe, which the name holds
         whole = {"videohub": videohub.__version__, "record": portable(record), "labels": as_text(record.labels),
                  **origin}  # fmt: skip
+        if out.parent == cache.folder("converted"):
+            cache.check_room(sum(tensor.nbytes for tensor in state.values()))
         with written_whole(out) as part:
             kept_weights.write(part, state, whole)
     else:

@@ -127,6 +127,7 @@ def _files(bundle: Bundle, turns: Mapping[str, Turn], working: ExitStack, undo: 
         packed.sha256 for packed in bundle.manifest.records if not is_local(packed.record.checkpoint.url or "")
     }
     total = sum(bundle.manifest.member(manifest.file_member(digest)).size for digest in turns)
+    cache.check_room(total)
     bar = working.enter_context(
         tqdm(total=total, desc="unbundle", unit="B", unit_scale=True, unit_divisor=1024, disable=None)
     )

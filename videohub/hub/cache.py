@@ -161,7 +161,7 @@ def sha256_of(path: Path) -> str:
 
 def check_room(needed: int) -> None:
     """Refuse to begin what the disk cannot hold. Raises: CacheError."""
-    free = _disk().free
+    _, free = _disk()
     if needed > free:
         raise CacheError(
             f"{home()}: {free} bytes are free, {needed} are needed.\n"
@@ -169,16 +169,16 @@ def check_room(needed: int) -> None:
         )
 
 
-def check_reserve(name: str, came: int) -> None:
-    """Refuse to go on with a file of unknown length, of which so many bytes came, when it would fill the disk.
+def check_reserve(name: str, came: int, coming: int) -> None:
+    """Refuse the next bytes of a file of unknown length, of which so many came, where they would fill the disk.
 
     Raises: CacheError.
     """
-    disk = _disk()
-    reserve = min(disk.total // 20, 1 << 30)
-    if disk.free < reserve:
+    total, free = _disk()
+    reserve = min(total // 20, 1 << 30)
+    if free - coming < reserve:
         raise CacheError(
-            f"{name}: {home()}: {disk.free} bytes are free, {reserve} of the disk's {disk.total} are left to others.\n"
+            f"{name}: {home()}: {free} bytes are free, {reserve} of the disk's {total} are left to others.\n"
             f"  {came} bytes came of a file whose length its server does not tell; they were removed.\n"
             "  `videohub cache prune` makes room; VIDEOHUB_HOME names another folder."
         )
@@ -196,17 +196,17 @@ def at_work(doing: str, *, needed: int | None = None) -> Iterator[None]:
         room = figures = ""
         if error.errno in _FULL:
             room = "`videohub cache prune` makes room there; "
-            figures = f"; {_disk().free} bytes are free, {needed or 'more'} are needed"
+            figures = f"; {_disk()[1]} bytes are free, {needed or 'more'} are needed"
         raise CacheError(
             f"{doing}: {error.strerror or error} ({error.filename or home()}){figures}\n"
             f"  The cache is {home()}; {room}VIDEOHUB_HOME names another folder."
         ) from error
 
 
-def _disk() -> shutil._ntuple_diskusage:
-    """Return the size and the free bytes of the disk that the cache is on, or will be on."""
-    place = next(place for place in (folder("partial"), home(), *home().parents) if place.exists())
-    return shutil.disk_usage(place)
+def _disk() -> tuple[int, int]:
+    """Return the bytes of the disk that the cache is on, or will be on: all of them, and the free ones."""
+    usage = shutil.disk_usage(next(place for place in (home(), *home().parents) if place.exists()))
+    return usage.total, usage.free
 
 
 def _entry(layer: Path, kind: str, name: str) -> Path:

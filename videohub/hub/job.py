@@ -135,7 +135,7 @@ def _write(job: Job, part: Part, block: bytes, wanted: int | None) -> None:
     try:
         with cache.at_work(f"{job.name}: the file cannot be kept", needed=wanted and wanted - part.size):
             if wanted is None:
-                cache.check_reserve(job.name, part.size)
+                cache.check_reserve(job.name, part.size, len(block))
             part.write(block)
     except CacheError:
         if wanted is None:

@@ -24,6 +24,7 @@ from videohub.hub.pins import Pin
 _KINDS = {"pins": "pin", "registries": "registry", "locks": "lock"}  # the others are called as their folder is
 _Note = TypeVar("_Note")
 _STRAY = re.compile(r"\..*\.part")  # what a writer that was killed leaves beside its target
+_OLD_STRAY = re.compile(r"\.tmp[0-9A-Za-z]{6}")  # likewise safetensors, which wrote weights for older versions
 
 
 @dataclass(frozen=True)
@@ -165,6 +166,8 @@ def _kind(path: Path, layer: Path) -> str:
     if path.parent == layer or not path.is_file():
         return "other"
     if folder != "locks" and _STRAY.fullmatch(path.name):
+        return "partial"
+    if folder == "converted" and _OLD_STRAY.fullmatch(path.name):
         return "partial"
     return _KINDS.get(folder, folder) if cache.NAMES[folder].fullmatch(path.name) else "other"
 
