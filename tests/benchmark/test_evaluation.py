@@ -5,6 +5,7 @@ import gc
 import hashlib
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from tests.data.sample_videos import FOUR_FRAMES, numbered, protocol
 from tests.data.small_videos import small_video
 from videohub import benchmark
 from videohub.benchmark import Contender, evaluate, score_video
+from videohub.data import views as views_file
 from videohub.data.recipes import Recipe
 from videohub.data.samples import FrameList, KeyFrame, Sample, VideoFile
 from videohub.data.views import read_views
@@ -194,6 +196,21 @@ def test_a_fault_of_the_network_is_ours_and_stops_the_run(samples):
     with pytest.raises(RuntimeError):
         next(run)
     assert children() == []
+
+
+def test_a_video_whose_prepared_frames_find_no_memory_fails_alone(model, samples, monkeypatch):
+    empty, asked = np.empty, []
+
+    def short(shape, *given, **settings):
+        asked.append(shape)
+        if len(asked) == 2:
+            raise MemoryError("Unable to allocate 52.5 GiB")
+        return empty(shape, *given, **settings)
+
+    monkeypatch.setattr(views_file, "np", SimpleNamespace(empty=short, float32=np.float32))
+    found = scored(model, list(enumerate(samples[:3])))
+    assert [one.scores is not None for one in found] == [True, False, True]
+    assert "once resized, take 0.0 GiB; there is not enough memory for them" in found[1].failure
 
 
 def test_probabilities_that_are_no_numbers_stop_the_run_and_name_the_sample(samples):

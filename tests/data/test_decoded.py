@@ -18,7 +18,7 @@ from tests.data.sample_videos import FOUR_FRAMES, numbered, protocol, write_vide
 from tests.data.taken_apart import write_frames
 from videohub.data import clips as clips_file
 from videohub.data import decoded as decoded_file
-from videohub.data import frame_store
+from videohub.data import frame_store, memory
 from videohub.data.colour import matrix
 from videohub.data.decoded import decode, decode_shared, decoder_versions
 from videohub.data.pictures import Frame
@@ -172,7 +172,8 @@ def test_frames_that_no_machine_could_hold_are_refused_with_numbers(thirty_frame
 
 
 def test_a_window_that_no_machine_could_hold_is_refused_with_numbers(thirty_frames, monkeypatch):
-    monkeypatch.setattr(clips_file, "MOST_BYTES", 60_000)  # a window holds 8 frames of 9216 bytes, and one more
+    # a window holds 8 frames of 9216 bytes, and one more
+    monkeypatch.setattr(memory, "for_one_video", lambda share: 60_000)
     with pytest.raises(VideoError, match=r"thirty\.mov: a clip holds 7 frames and more of 64x48 while it is decoded"):
         decode(VideoFile(thirty_frames), protocol(clips=2), FOUR_FRAMES)
 

@@ -39,7 +39,8 @@ def main() -> None:
 def _work(connection: socket.socket, task: Task, setup: Setup, lender: Lender) -> None:
     lender.take_back(task.returned)
     try:
-        outcomes = decode_shared(messages.source_of(task), setup.recipes, decoder=setup.decoder, room=lender.room)
+        source = messages.source_of(task)
+        outcomes = decode_shared(source, setup.recipes, decoder=setup.decoder, room=lender.room, share=setup.share)
     except UsageError as error:
         outcomes = [VideoError(str(error)) for _ in setup.recipes]
     answer, descriptors = messages.answer(outcomes, own_memory(), lender)

@@ -99,7 +99,7 @@ class DecoderPool:
         """
         if workers < 1 or patience_s <= 0:
             raise UsageError(f"decoders: workers={workers}, patience_s={patience_s:g}: both must be above 0")
-        self._setup, self._workers = Setup(tuple(recipes), decoder), workers
+        self._setup, self._workers = Setup(tuple(recipes), decoder, workers), workers
         self._patience_s, self._start_s = patience_s, start_s
         self._command, self._most_waiting, self._most_resident = command, most_waiting, most_resident
         self._processes: dict[DecoderProcess, deque[_Job]] = {}  # what each has been given, in order

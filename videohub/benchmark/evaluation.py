@@ -25,7 +25,7 @@ from videohub.data.forms import DECODERS, Decoder
 from videohub.data.recipes import Recipe, check_shared
 from videohub.data.samples import Sample
 from videohub.data.views import Views, views_of_shared
-from videohub.errors import UsageError, VideohubError
+from videohub.errors import UsageError, VideoError, VideohubError
 
 Numbered: TypeAlias = tuple[int, Sample]
 
@@ -161,7 +161,11 @@ def _into_views(recipes: Sequence[Recipe], device: torch.device) -> Callable[[Ou
 
     def views(outcomes: Outcomes) -> list[_Viewed | Failure]:
         own = [recipe for each, recipe in zip(outcomes, recipes, strict=True) if isinstance(each, Decoded)]
-        made = iter(views_of_shared([each for each in outcomes if isinstance(each, Decoded)], own, prepares_on(device)))
+        decoded = [each for each in outcomes if isinstance(each, Decoded)]
+        try:
+            made = iter(views_of_shared(decoded, own, prepares_on(device)))
+        except VideoError as error:  # too large for the memory, or the device
+            return [each if isinstance(each, Failure) else Failure(str(error)) for each in outcomes]
         return [each if isinstance(each, Failure) else (_identity(each), next(made)) for each in outcomes]
 
     return views

@@ -38,6 +38,7 @@ class Setup(msgspec.Struct, frozen=True):
 
     recipes: tuple[Recipe, ...]
     decoder: Decoder
+    share: int = 1  # how many processes decode at the same time
 
 
 class Task(msgspec.Struct, frozen=True):

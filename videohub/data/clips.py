@@ -12,7 +12,6 @@ from fractions import Fraction
 from typing import TypeAlias
 
 from videohub.data.contradictions import contradictions, true_info
-from videohub.data.frame_store import MOST_BYTES
 from videohub.data.header import REFUSED, VideoInfo, refusal
 from videohub.data.recipes import Recipe
 from videohub.data.sampling import (
@@ -158,14 +157,11 @@ def _choose(window: _Window, video: Video) -> ClipFrames:
 
 
 def _check_size(held: int, frame: DecodedFrame, video: Video) -> None:
-    """Refuse a window that would fill the machine's memory; an open one holds all that later ones share with it."""
-    if held * frame.picture.width * frame.picture.height * _MOST_A_PIXEL <= MOST_BYTES:
-        return  # asking a picture for its planes, frame after frame, takes 2 % of what decoding takes
-    if held * frame.nbytes > MOST_BYTES:
-        raise VideoError(
-            f"{video.path}: a clip holds {held} frames and more of {frame.picture.width}x{frame.picture.height} while "
-            f"it is decoded, above the {MOST_BYTES / 2**30:.0f} GiB that one video may take; resize it"
-        )
+    """Refuse pictures that would fill the memory; an open window holds all that later ones share with it."""
+    width, height, budget = frame.picture.width, frame.picture.height, video.budget
+    if held * width * height * _MOST_A_PIXEL + budget.kept > budget.most:  # asking for planes takes 2 % of decoding
+        what = f"a clip holds {held} frames and more of {width}x{height} while it is decoded, which"
+        budget.check(video.path, held * frame.nbytes, what)
 
 
 _Stamped: TypeAlias = "tuple[int | None, int]"  # time stamp and decoding position of a frame
@@ -272,6 +268,7 @@ def _hand_out(chosen: list[_Chosen], frames: Iterable[DecodedFrame], video: Vide
     for frame in frames:
         if frame.position in needed:
             held[frame.position] = frame
+            _check_size(len(held), frame, video)
         while waiting and waiting[0].end <= frame.position:
             clip = waiting.pop(0)
             yield ClipFrames(clip.recipe, clip.number, [held[position] for position in clip.positions])

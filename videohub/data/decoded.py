@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import av
@@ -20,11 +20,13 @@ from av.video.reformatter import VideoReformatter
 from videohub.data.clips import ClipFrames, indices_in_list, read_clips, read_content
 from videohub.data.colour import Planar
 from videohub.data.contradictions import Contradiction, contradictions
+from videohub.data.crops import resized_size
 from videohub.data.forms import DECODERS, Decoder, MatrixChangedError
 from videohub.data.frame_store import Frames, FrameStore, Room, own_memory
 from videohub.data.images import read_image
-from videohub.data.keyframes import boxes_in_pixels, shrink
+from videohub.data.keyframes import SHRINKING, boxes_in_pixels, shrink
 from videohub.data.listed_frames import read_listed
+from videohub.data.memory import Budget
 from videohub.data.orientation import UPRIGHT, Orientation, orientation
 from videohub.data.pictures import Frame, Image
 from videohub.data.recipes import Recipe
@@ -71,13 +73,19 @@ def decode_content(source: Source, protocol: Protocol, clip: Clip) -> Decoded:
     if not isinstance(source, VideoFile):
         return decode(source, protocol, clip)
     check_rule(source, protocol, clip)
-    with suppress(MatrixChangedError):
-        return _from_content(source.path, Recipe(protocol, clip), DECODERS[0])
-    return _from_content(source.path, Recipe(protocol, clip), "exact")
+    with _memory_told(source):
+        with suppress(MatrixChangedError):
+            return _from_content(source.path, Recipe(protocol, clip), DECODERS[0])
+        return _from_content(source.path, Recipe(protocol, clip), "exact")
 
 
 def decode_shared(
-    source: Source, recipes: Sequence[Recipe], *, decoder: Decoder = DECODERS[0], room: Room = own_memory
+    source: Source,
+    recipes: Sequence[Recipe],
+    *,
+    decoder: Decoder = DECODERS[0],
+    room: Room = own_memory,
+    share: int = 1,
 ) -> list[Decoded | VideoError]:
     """Decode the frames that the clips of several tests are made of, and no more of a list than those.
 
@@ -93,36 +101,49 @@ def decode_shared(
         decoder: "exact": RGB by swscale, as the original has it. "fast": planes, which the device converts into the
             same pixels, where that takes fewer bytes and a probe shows that swscale does just that here.
         room: Gives memory for the frames.
+        share: How many sources this machine decodes at the same time; each may take so much of its free memory.
     Returns: for each recipe its frames, or why there are none: the source is empty, damaged, cut short, too large for
-        any machine's memory, or misses a frame.
+        the memory, or misses a frame.
     Raises: UsageError if a protocol cannot be applied to such a source, or a video or image file is missing.
     """
     for recipe in recipes:
         check_rule(source, recipe.protocol, recipe.clip)
     try:
-        return [*_together(source, recipes, decoder, room)]
+        with _memory_told(source):
+            return [*_together(source, recipes, decoder, room, share)]
     except VideoError as error:
         together = VideoError(str(error))  # anew: tracebacks, its cause's too, would keep the pictures and this call
     if len(recipes) == 1:
         return [together]
-    alone = [decode_shared(source, [recipe], decoder=decoder, room=room)[0] for recipe in recipes]
+    alone = [decode_shared(source, [recipe], decoder=decoder, room=room, share=share)[0] for recipe in recipes]
     whole = [recipe for recipe, outcome in zip(recipes, alone, strict=True) if isinstance(outcome, Decoded)]
     if len(whole) == len(recipes):
         return [together for _ in recipes]  # only together do they take too much memory
-    decoded = iter(decode_shared(source, whole, decoder=decoder, room=room) if whole else [])
+    decoded = iter(decode_shared(source, whole, decoder=decoder, room=room, share=share) if whole else [])
     return [outcome if isinstance(outcome, VideoError) else next(decoded) for outcome in alone]
 
 
-def _together(source: Source, recipes: Sequence[Recipe], decoder: Decoder, room: Room) -> list[Decoded]:
+def _together(source: Source, recipes: Sequence[Recipe], decoder: Decoder, room: Room, share: int) -> list[Decoded]:
     if isinstance(source, ImageFile):
-        return _from_image(source.path, recipes, room)
+        return _from_image(source.path, recipes, room, Budget(share))
     if isinstance(source, FrameList):
-        return _from_frame_list(source, recipes, room)
+        return _from_frame_list(source, recipes, room, Budget(share))
     if isinstance(source, KeyFrame):
-        return _from_key_frame(source, recipes, room)
+        return _from_key_frame(source, recipes, room, Budget(share))
     with suppress(MatrixChangedError):  # its colours are tagged anew on the way
-        return _from_video(source.path, recipes, decoder, room)
-    return _from_video(source.path, recipes, "exact", room)
+        return _from_video(source.path, recipes, decoder, room, Budget(share))
+    return _from_video(source.path, recipes, "exact", room, Budget(share))
+
+
+@contextmanager
+def _memory_told(source: Source) -> Iterator[None]:
+    """Say of a source whose frames do not fit into the memory that they do not."""
+    try:
+        yield
+    except MemoryError as error:
+        within = source.frames if isinstance(source, KeyFrame) else source
+        path = within.folder if isinstance(within, FrameList) else within.path
+        raise VideoError(f"{path}: there is not enough memory for its frames; resize or crop it") from error
 
 
 def decoder_versions() -> dict[str, str]:
@@ -132,12 +153,13 @@ def decoder_versions() -> dict[str, str]:
     return {"av": av.__version__, **ffmpeg, "pillow": PIL.__version__}
 
 
-def _from_video(path: Path, recipes: Sequence[Recipe], decoder: Decoder, room: Room) -> list[Decoded]:
+def _from_video(path: Path, recipes: Sequence[Recipe], decoder: Decoder, room: Room, budget: Budget) -> list[Decoded]:
     """Read a video as the original does; its own reader takes the first video stream, also if that is a cover."""
     with ExitStack() as stack:
         video = stack.enter_context(open_video(path))
         if video.info.cover_first and recipes[0].protocol.decoder == "pts_window":
             video = stack.enter_context(open_video(path, very_first))
+        video = replace(video, budget=budget)
         return _collected(video, read_clips(video, recipes), recipes, decoder, room)
 
 
@@ -162,7 +184,9 @@ def _collected(
     """Keep each frame when the first clip asks for it, and note which frames each clip is made of."""
     rows: dict[int, int] = {}  # decoding position -> row of the store
     shapes = [(recipe.protocol.clips, recipe.clip.frames) for recipe in recipes]
-    store = FrameStore(video.path, recipes[0].protocol, sum(map(math.prod, shapes)), decoder=decoder, room=room)
+    store = FrameStore(
+        video.path, recipes[0].protocol, sum(map(math.prod, shapes)), decoder=decoder, room=room, budget=video.budget
+    )
     numbers = [(np.empty(shape, np.int64), np.empty(shape, np.int64), np.empty(shape, np.int64)) for shape in shapes]
     to_rgb = VideoReformatter()
     turned: Orientation | None = None  # what the first picture says, for all: asking each takes a twentieth of the time
@@ -182,20 +206,20 @@ def _collected(
     ]
 
 
-def _from_frame_list(source: FrameList, recipes: Sequence[Recipe], room: Room) -> list[Decoded]:
+def _from_frame_list(source: FrameList, recipes: Sequence[Recipe], room: Room, budget: Budget) -> list[Decoded]:
     """Read the images that the rules choose."""
     tests = [
         [indices_in_list(recipe.protocol, recipe.clip, number, len(source)) for number in range(recipe.protocol.clips)]
         for recipe in recipes
     ]
     rows = _rows(tests)
-    store = FrameStore(source.folder, recipes[0].protocol, most=len(rows), room=room)
+    store = FrameStore(source.folder, recipes[0].protocol, most=len(rows), room=room, budget=budget)
     for picture in read_listed(source, rows):
         store.add(Image(picture))
     return [_listed(store, clips, rows, boxes=None) for clips in tests]
 
 
-def _from_key_frame(source: KeyFrame, recipes: Sequence[Recipe], room: Room) -> list[Decoded]:
+def _from_key_frame(source: KeyFrame, recipes: Sequence[Recipe], room: Room, budget: Budget) -> list[Decoded]:
     """Read the images around the key frame, and bring them and the boxes to the protocols' size."""
     total, short_side = len(source.frames), recipes[0].protocol.short_side
     tests = [
@@ -203,9 +227,12 @@ def _from_key_frame(source: KeyFrame, recipes: Sequence[Recipe], room: Room) -> 
         for clip in (recipe.clip for recipe in recipes)
     ]
     rows = _rows(tests)
-    store = FrameStore(source.frames.folder, recipes[0].protocol, most=len(rows), room=room)
+    store = FrameStore(source.frames.folder, recipes[0].protocol, most=len(rows), room=room, budget=budget)
     for picture in read_listed(source.frames, rows):
         height, width = picture.shape[:2]
+        high, wide = resized_size(height, width, short_side)
+        what = f"bringing a picture of {width}x{height} to {wide}x{high}"
+        budget.check(source.frames.folder, high * wide * SHRINKING, what)
         store.add(Image(shrink(picture, short_side)))
     boxes = boxes_in_pixels(source.boxes, height, width, short_side)
     return [_listed(store, clips, rows, boxes=boxes) for clips in tests]
@@ -226,9 +253,9 @@ def _listed(
     return Decoded(store.frames(), positions, pts=numbers, decode_positions=numbers, boxes=boxes)
 
 
-def _from_image(path: Path, recipes: Sequence[Recipe], room: Room) -> list[Decoded]:
+def _from_image(path: Path, recipes: Sequence[Recipe], room: Room, budget: Budget) -> list[Decoded]:
     """Make a clip of one frame from an image."""
-    store = FrameStore(path, recipes[0].protocol, most=1, room=room)
+    store = FrameStore(path, recipes[0].protocol, most=1, room=room, budget=budget)
     store.add(Image(read_image(path)))
     only = np.zeros((1, 1), np.int64)
     return [Decoded(store.frames(), positions=only, pts=only, decode_positions=only, boxes=None) for _ in recipes]

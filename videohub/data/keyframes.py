@@ -11,6 +11,8 @@ import numpy.typing as npt
 from videohub.data.bilinear import resize_linear
 from videohub.data.crops import resized_size
 
+SHRINKING = 48  # bytes that `shrink` takes for a pixel of what comes out: sums of whole numbers, several at a time
+
 Box: TypeAlias = tuple[float, float, float, float]
 
 

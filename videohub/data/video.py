@@ -16,6 +16,7 @@ from av.video.stream import VideoStream
 from videohub.data.container_end import ending
 from videohub.data.containers import open_container
 from videohub.data.header import END_TOLERANCE, VideoInfo
+from videohub.data.memory import Budget
 from videohub.data.paths import open_file
 from videohub.data.stamps import StampReader, Stamps
 from videohub.data.unsupported import unsupported
@@ -50,6 +51,7 @@ class Video:
     container: InputContainer
     stream: VideoStream
     read: StampReader = field(default_factory=StampReader)
+    budget: Budget = field(default_factory=Budget)  # of memory, for whoever keeps its pictures
 
     def frames(self) -> Iterator[DecodedFrame]:
         """Decode from the start and yield each frame, in decoding order; see `pictures`.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from videohub.data.decoded import Decoded, decode, decode_content
 from videohub.data.pixels import prepare
 from videohub.data.recipes import Recipe
 from videohub.data.samples import ImageFile, VideoFile
+from videohub.errors import VideoError
 from videohub.registry.schema import Clip, Protocol
 
 # Frames that are prepared together: on a CPU one stays in its cache, and is done exactly as in `decode`.
@@ -159,8 +161,21 @@ def _room(shape: tuple[int, ...], device: torch.device) -> Tensor:
     on a CPU, turning them so takes longer here than in `Views.write`.
     """
     if device.type == "cpu":
-        return torch.from_numpy(np.empty(shape, np.float32))
+        try:
+            return torch.from_numpy(np.empty(shape, np.float32))
+        except MemoryError as error:
+            raise VideoError(_too_large(shape, "there is not enough memory for them")) from error
+    if device.type == "cuda":
+        whole = torch.cuda.get_device_properties(device).total_memory
+        if 4 * math.prod(shape) > whole // 2:  # what the model needs comes on top
+            raise VideoError(_too_large(shape, f"{device} has {whole / 2**30:.1f} GiB in all"))
     return torch.empty(shape, device=device, memory_format=torch.channels_last)
+
+
+def _too_large(shape: tuple[int, ...], why: str) -> str:
+    frames, _, height, width = shape
+    size = 4 * math.prod(shape) / 2**30
+    return f"its {frames} frames, {width}x{height} once resized, take {size:.1f} GiB; {why}; resize or crop it"
 
 
 def _crops(frames: Tensor, protocol: Protocol) -> tuple[list[tuple[int, int]], tuple[int, int]]:
