@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+import videohub
 from tests.data.barcode import number, picture, write
 from tests.data.contradicted_videos import KEPT, UNCOUNTED, VIDEOS, turned
 from tests.data.sample_videos import protocol
@@ -86,6 +87,15 @@ def test_an_avi_whose_frames_are_stored_out_of_order_is_read_in_the_decoders_ord
     assert clip_of(content, 0) == [*range(0, 62, 2), 63]
     assert clip_of(original, 0) == as_the_original(path, 0) != sorted(clip_of(original, 0))
     assert "frames out of order" in {one.kind for one in original.contradictions}
+
+
+def test_a_list_of_frames_is_in_the_order_of_stamps_in_the_original_and_of_decoding_in_the_content(tmp_path):
+    path = VIDEOS["two streams"].write(tmp_path)
+    # segments of 119 / 4 frames: borders 0, 30, 60, 89, 119, so frames 15, 45, 74 and 104 of the list. By their stamps
+    # it is 0, 60, 1, 61, …
+    rule, four = protocol(clips=1, sampling="segments", decoder="frame_list", target_fps=None), Clip(4, 1)
+    assert clip_of(read_content_views(path, rule, four), 0) == [15, 45, 74, 104]
+    assert clip_of(read_views(path, rule, four), 0) == [67, 82, 37, 52]
 
 
 @pytest.mark.parametrize("name", VIDEOS)
@@ -167,3 +177,10 @@ def test_a_whole_file_is_not_called_cut_whatever_its_headers_state(tmp_path):
     path.write_bytes(content[: len(content) * 4 // 5])
     with pytest.raises(VideoError, match=r"v\.mkv: (cut short|damaged)"):
         read_content_views(path, TEN_CLIPS, CLIP)
+
+
+def test_views_are_the_originals_and_say_so_where_the_content_has_others(tmp_path, caplog):
+    path = VIDEOS["late"].write(tmp_path)
+    views = videohub.views(path, "slow_r50_4x16")
+    assert (views == views[:, :, :1]).all()  # one frame throughout
+    assert "first time stamp: the first frame is shown at 5.00 s" in caplog.text

@@ -14,6 +14,7 @@ from videohub.benchmark.batches import at_once, device_of, halved, probabilities
 from videohub.benchmark.kept_memory import kept_memory
 from videohub.data.views import Views, read_views
 from videohub.errors import UsageError
+from videohub.log import log
 from videohub.registry.schema import Protocol, Record
 
 
@@ -21,11 +22,18 @@ def views(video: str | Path, record_or_name: str | Record) -> Tensor:
     """Return every test view of a video, (V, 3, T, H, W) float32, exactly as the record's protocol says.
 
     View v is clip v // crops under crop v % crops. The video is decoded once. Where its header contradicts its content,
-    these are the views that the original makes of it, as in `verify`; `predict` follows the content.
+    these are the views that the original makes of it, as in `verify`, and one line says so; `predict` follows the
+    content.
     Raises: UsageError if there is no such file; VideoError if it holds no usable pictures, or the original refuses it.
     """
     record = registry.record(record_or_name)
-    return read_views(Path(video), record.protocol, record.clip).stack()
+    made = read_views(Path(video), record.protocol, record.clip)
+    if made.contradictions:
+        told = "; ".join(map(str, made.contradictions))
+        log.warning(
+            "%s: the header contradicts the content; the original, which is followed, believes it: %s", video, told
+        )
+    return made.stack()
 
 
 def view_scores(model: nn.Module, views: Views, protocol: Protocol) -> Iterator[Tensor]:

@@ -143,7 +143,7 @@ def is_cover(stream: VideoStream) -> bool:
     if disposition is not None:
         return bool(int(disposition) & _ATTACHED_PICTURE)
     unclocked = stream.time_base == _NO_CLOCK and not stream.average_rate and not stream.frames
-    return unclocked and stream.codec_context.name in _STILL_CODECS
+    return unclocked and stream.codec_context is not None and stream.codec_context.name in _STILL_CODECS
 
 
 @contextmanager
@@ -222,7 +222,7 @@ def _stated_end(stream: VideoStream) -> float | None:
 
 def _tagged_length(stream: VideoStream) -> float | None:
     """Return the length that a tag states, in seconds."""
-    tag = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", stream.metadata.get("DURATION", ""))
+    tag = re.fullmatch(r"(\d{1,6}):(\d{1,6}):(\d{1,6}(?:\.\d{1,12})?)", stream.metadata.get("DURATION", ""))
     if tag is None:
         return None
     hours, minutes, seconds = tag.groups()
