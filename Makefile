@@ -1,16 +1,21 @@
 # `make test` and `make demo` set up all they need, once: a virtual environment in .venv, the dependencies, videohub.
 PYTHON ?= python3
+PYTHONS ?= $(PYTHON)
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint clean
+.PHONY: demo test test-matrix lint clean
 
 demo: $(READY)
 	BIN=$(BIN) sh tools/demo.sh
 
 test: $(READY)
 	$(BIN)/python -m pytest
+
+# By hand, before a release: make test-matrix PYTHONS="python3.10 python3.13"
+test-matrix: $(READY)
+	$(BIN)/python tools/test_matrix.py $(PYTHONS)
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -23,4 +28,4 @@ $(READY): pyproject.toml
 	touch $(READY)
 
 clean:
-	rm -rf $(VENV) demo-run dist
+	rm -rf $(VENV) .matrix demo-run dist
