@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.ops import roi_align
 
-from videohub.models.video_model import Boxes
+from videohub.models.video_model import Boxes, under_autocast
 
 Activation = Literal["softmax", "sigmoid"]
 
@@ -165,7 +165,7 @@ def average_activations(logits: Tensor, activation: Activation) -> Tensor:
     else:
         averaged = torch.logsumexp(F.logsigmoid(wide), dim=1) - torch.logsumexp(F.logsigmoid(-wide), dim=1)
     # autocast leaves logarithms in float32, and so does this; a network that is narrow itself gives its own type
-    return averaged if torch.is_autocast_enabled(logits.device.type) else averaged.to(logits.dtype)
+    return averaged if under_autocast(logits.device) else averaged.to(logits.dtype)
 
 
 def _at_least_float32(values: Tensor) -> Tensor:

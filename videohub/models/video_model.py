@@ -50,8 +50,13 @@ class VideoModel(nn.Module):
                 "`videohub.views` makes them as the record's test does"
             )
         weight = next(self.parameters(), None)
-        if weight is not None and weight.dtype != clip.dtype and not torch.is_autocast_enabled(clip.device.type):
+        if weight is not None and weight.dtype != clip.dtype and not under_autocast(clip.device):
             raise ValueError(
                 f"clip: found {clip.dtype}, expected {weight.dtype} as the weights are; "
                 f"call the model with clip.to({weight.dtype}), or bring the model to {clip.dtype}"
             )
+
+
+def under_autocast(device: torch.device) -> bool:
+    """Say whether autocast chooses types on a device; on one that has none (`meta`), torch refuses to be asked."""
+    return torch.amp.is_autocast_available(device.type) and torch.is_autocast_enabled(device.type)
