@@ -84,11 +84,13 @@ def test_the_driver_s_percentages_are_read(tmp_path, monkeypatch):
     import watching
 
     driver = tmp_path / "nvidia-smi"
-    driver.write_text("#!/bin/sh\necho 90; echo '[N/A]'; echo 96; exec sleep 10\n")
+    driver.write_text(f"#!/bin/sh\necho 90; echo '[N/A]'; echo 96; : > {tmp_path / 'said'}; exec sleep 60\n")
     driver.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     with watching.nvidia_smi() as percentages:
-        time.sleep(0.3)  # for it to say so
+        until = time.monotonic() + 30
+        while not (tmp_path / "said").exists() and time.monotonic() < until:
+            time.sleep(0.01)
     assert watching.mean(percentages) == 93.0
 
 

@@ -39,7 +39,7 @@ def failures(found):
 
 def in_time(condition):
     """Wait until something is so, though not for ever."""
-    until = time.monotonic() + 20
+    until = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < until
         time.sleep(0.02)
@@ -116,12 +116,12 @@ def test_processes_that_hang_crash_or_stumble_cost_their_own_video_alone(videos,
     sources = {}
     for behaviour in bad:
         sources |= {behaviour: awkward(behaviour), **dict([next(good), next(good)])}
-    with pool(2, patience_s=2.5, command=awkward_decoder.COMMAND) as decoders:
+    with pool(2, patience_s=5, command=awkward_decoder.COMMAND) as decoders:
         found = outcomes(decoders, sources)
     assert list(found) == list(sources)
     reasons = failures(found)
     assert sorted(reasons) == sorted(bad)
-    assert reasons["hangs"] == reasons["hangs_in_native_code"] == "decoding took longer than 2.5 s"
+    assert reasons["hangs"] == reasons["hangs_in_native_code"] == "decoding took longer than 5 s"
     assert reasons["is_killed"] == "the decoder process was ended by signal SIGKILL, without a word"
     assert reasons["crashes"] == "the decoder process was ended by signal SIGSEGV, without a word"
     fault = "a fault of videohub's or its libraries', not of the video's: the decoder process ended with exit code 1"
@@ -317,7 +317,7 @@ def test_no_process_outlives_its_parent(awkward, last):
         os.killpg(parent.pid, last)  # as the terminal does
     else:
         parent.send_signal(last)
-    _, stderr = parent.communicate(timeout=10)
+    _, stderr = parent.communicate(timeout=60)
     in_time(lambda: all(map(ended, sources)))
     if last == signal.SIGINT:
         assert len(re.findall("Traceback", stderr)) == 1, stderr  # the parent's own

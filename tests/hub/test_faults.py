@@ -47,12 +47,12 @@ def test_a_server_that_never_answers_is_left_with_its_name_and_what_happened(pub
 
 
 def test_a_connection_that_is_refused_is_not_tried_again(home, monkeypatch):
-    monkeypatch.setattr(transfer, "PAUSE_S", 10)
+    monkeypatch.setattr(transfer, "PAUSE_S", 60)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         begun = time.monotonic()
         refusal(home, f"http://127.0.0.1:{taken.getsockname()[1]}/MODEL.pkl")
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < 30
 
 
 @pytest.mark.parametrize(

@@ -152,7 +152,7 @@ def test_a_reset_is_no_orderly_end(publisher, place):
 def test_a_stall_lasts_longer_than_the_readers_patience(publisher, place):
     publisher.publish("/MODEL.pkl", CONTENT, sent(stall=place))
     with pytest.raises(TimeoutError):
-        get(publisher, timeout=0.1)
+        get(publisher, timeout=1)
     assert publisher.log[0].sent == max(place, 0)
 
 

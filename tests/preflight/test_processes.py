@@ -87,10 +87,10 @@ def test_a_check_does_not_call_a_video_damaged_for_an_exception_of_ours(monkeypa
 def test_a_decoder_that_hangs_is_ended_when_patience_is_over(monkeypatch):
     monkeypatch.setattr(processes, "_CODE", CODE)
     began = time.monotonic()
-    answers = look([b"hang", b"22", b"333"], workers=1, patience_s=1)
-    assert answers[0].problem == "the decoder gave no answer within 1 s, and was ended"
+    answers = look([b"hang", b"22", b"333"], workers=1, patience_s=3)
+    assert answers[0].problem == "the decoder gave no answer within 3 s, and was ended"
     assert [answer.frames for answer in answers] == [0, 2, 3]
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 60
 
 
 def test_who_stops_asking_ends_the_processes(monkeypatch):
@@ -102,7 +102,7 @@ def test_who_stops_asking_ends_the_processes(monkeypatch):
     jobs = [Job("video", name) for name in (b"1", b"hang", b"hang", b"hang")]
     with closing(processes.probes(jobs, workers=2, patience_s=600)) as answers:
         assert next(answers).frames == 1
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 60
     assert made
     assert all(process.poll() is not None for process in made)
 
@@ -117,7 +117,7 @@ def test_a_pipe_does_not_hold_the_check_up(tmp_path, copy):
     os.mkfifo(tmp_path / "pipe.mp4")
     began = time.monotonic()
     answer = check({tmp_path / "pipe.mp4": 0, copy("one.mp4"): 0})
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 60
     assert answer.findings[1].samples == {
         "pipe.mp4": "this is a pipe or a device; the name of a file was expected: video"
     }

@@ -67,10 +67,10 @@ def aliases(levels: int) -> str:
 def test_it_is_refused_at_once_with_what_was_found_and_the_line(tmp_path, text, said):
     file = tmp_path / "zoo.yaml"
     file.write_text(text)
-    begin = time.perf_counter()
+    begin = time.process_time()
     with pytest.raises(RegistryError) as caught:
         strict_yaml.read(file)
-    assert time.perf_counter() - begin < SECONDS
+    assert time.process_time() - begin < SECONDS
     assert str(caught.value).startswith(f"{file}: ")
     assert said in str(caught.value)
     assert len(str(caught.value)) < 3_000
@@ -87,9 +87,9 @@ def test_it_is_refused_at_once_with_what_was_found_and_the_line(tmp_path, text, 
 )
 def test_what_is_within_the_bounds_is_read(tmp_path, text):
     (tmp_path / "zoo.yaml").write_text(text)
-    begin = time.perf_counter()
+    begin = time.process_time()
     assert strict_yaml.read(tmp_path / "zoo.yaml").value
-    assert time.perf_counter() - begin < SECONDS
+    assert time.process_time() - begin < SECONDS
 
 
 def test_a_key_table_is_read_with_the_same_care(tmp_path):
