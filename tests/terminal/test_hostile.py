@@ -48,8 +48,8 @@ def test_no_field_of_a_record_that_may_hold_any_text_is_left_out():
     free = set()
     for struct in (registry.Record, registry.Protocol, registry.Checkpoint, registry.Published):
         free |= {field.name for field in msgspec.structs.fields(struct) if field.type in (str, str | None)}
-    # the rest are names of records, tables and label sets, which have to be known, and addresses, which are checked
-    assert free - _FREE == {"name", "table", "labels", "pretrain", "url"}
+    # the rest are names of records and tables, which have to be known, and addresses, which are checked
+    assert free - _FREE == {"name", "table", "pretrain", "url"}
 
 
 @pytest.fixture(scope="module")
@@ -66,8 +66,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         zoo_name="GONE", status="unreleased", superseded_by=[SAID],
         checkpoint=msgspec.structs.replace(record.checkpoint, url=None),
     )  # fmt: skip
+    names = tuple(f"{SAID} {number}" for number in range(10))
+    named = msgspec.structs.replace(record, name="named", zoo_name="NAMED", labels=names)
     shutil.copy(ours.checkpoint.url.removeprefix("file://"), folder)
-    (folder / f"{FILE}.yaml").write_text(writing.text([record, gone]), encoding="utf-8")
+    (folder / f"{FILE}.yaml").write_text(writing.text([record, gone, named]), encoding="utf-8")
 
     listing = motions.generate(folder / "good", clips=10)
     names = [line.split() for line in listing.read_text().splitlines()]
@@ -103,7 +105,7 @@ def screen(place, run, monkeypatch, tmp_path):
         assert not re.search(r"[ \t]$", out, re.MULTILINE), "lines that end with blanks"
         if "--json" in arguments and (out or code == 0):  # an error has none
             json.loads(out)
-        return code, out + err
+        return code, out if "--json" in arguments and code == 0 else out + err
 
     return see
 
@@ -112,7 +114,8 @@ def test_looking_at_a_zoo(screen):
     shown = REST.encode("unicode_escape").decode()
     assert shown in screen("list")[1]
     for verb in (["list", "--json"], ["list", "--dataset", SAID], ["list", "--dataset", SAID, "--status", "broken"],
-                 ["show", "hostile"], ["show", "gone"], ["show", "hostile", "--json"], ["show", SAID]):  # fmt: skip
+                 ["show", "hostile"], ["show", "gone"], ["show", "named"],
+                 ["show", "hostile", "--json"], ["show", SAID]):  # fmt: skip
         assert screen(*verb)[0] == 0, verb
     told = "".join(screen("show", "hostile")[1].split())
     assert r"[/usr/share][red]:smile:\x1b]0;t\x07\x1b[31m\x9b1m\u202egpj\u2066" in told
@@ -186,6 +189,9 @@ def test_measuring(screen, place):
     *_, video, broken = sorted(data.rglob("*.mp4"), key=lambda path: path.name)
     assert screen("predict", video, "--model", "hostile")[0] == 0
     assert screen("predict", video, "--model", "hostile", "--json")[0] == 0
+    code, told = screen("predict", video, "--model", "named")
+    assert (code, r"\u202e" in told) == (0, True)
+    assert SAID in json.loads(screen("predict", video, "--model", "named", "--json")[1])[0]["label"]
     assert screen("predict", broken, "--model", "hostile")[0] == 3
 
 
