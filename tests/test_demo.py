@@ -155,7 +155,7 @@ def test_predict_names_the_motion_and_sums_to_one(listing):
 
 
 def test_a_model_that_is_not_ours_cannot_predict(listing):
-    with pytest.raises(UsageError, match=r"does not come from videohub\.load"):
+    with pytest.raises(UsageError, match=r"comes neither from videohub\.load nor from"):
         videohub.predict(read_list(listing, num_classes=10)[0].path, torch.nn.Linear(1, 1))
 
 
