@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from videohub.convert import Checkpoint, kept_weights
+import numpy as np
+
+from videohub.convert import kept_weights
+from videohub.convert.checkpoint import Listing
+from videohub.convert.stored_tensor import StoredTensor
 from videohub.log import log
 from videohub.registry.labels import Given, count, from_text, told, with_classes, with_labels
 from videohub.registry.schema import Record
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
 CLASSIFIER = ("head.projection.weight", "head.projection.bias")  # of every network: (classes, D) and (classes,)
 
 
-def with_classes_of(state: Mapping[str, Tensor], checkpoint: Checkpoint, record: Record) -> Record:
+MOST_CLASSES = 30_000  # of all ImageNet, 21 841; a file that claims more is made to fill the memory
+
+
+def with_classes_of(state: Mapping[str, StoredTensor | np.ndarray], checkpoint: Listing, record: Record) -> Record:
     """Return a record with the classes of a file that was read.
 
     They are called as the header of a file of ours says where these are its own names, else as the record says, if
@@ -29,7 +32,8 @@ def with_classes_of(state: Mapping[str, Tensor], checkpoint: Checkpoint, record:
         record: Whose network it is.
     """
     weight, bias = (tuple(state[key].shape) if key in state else () for key in CLASSIFIER)
-    classes = weight[0] if len(weight) == 2 and bias == weight[:1] else record.model.num_classes
+    has_own = len(weight) == 2 and bias == weight[:1] and weight[0] <= MOST_CLASSES
+    classes = weight[0] if has_own else record.model.num_classes
     stated = from_text(checkpoint.meta.get("labels", "null")) if checkpoint.is_converted else None
     order = (stated, record.labels) if isinstance(stated, tuple) else (record.labels, stated)
     return with_classes(record, classes, next((labels for labels in order if count(labels) == classes), None))

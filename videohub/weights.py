@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ import videohub
 from videohub import registry
 from videohub.classes import classes_of, held, with_classes_of
 from videohub.convert import kept_weights, tables
-from videohub.convert.renaming import recognised, to_state_dict
+from videohub.convert.renaming import recognised, renamed
 from videohub.convert.tables import shapes
 from videohub.errors import ConversionError, FormatError, UnavailableError, UsageError
 from videohub.files import check_target, sweep, written_whole
@@ -156,30 +156,60 @@ def prove(state: dict[str, Tensor], record: Record) -> None:
     Half and double precision become the network's own.
     Raises: ConversionError that lists missing and unknown keys, every shape that differs, values that are no number.
     """
+    state.update(proved(state, record))
+
+
+def proved(arrays: Mapping[str, Any], record: Record) -> dict[str, Tensor]:
+    """Return the record's network from arrays under our names: names, shapes and types are compared before any is read.
+
+    Args:
+        arrays: Tensors, arrays, or what still lies in an open file; each is read, widened and looked at by itself, so
+            that no more is in memory than the network and one of its tensors.
+    Raises: ConversionError, as `prove`.
+    """
+    import numpy as np
     import torch
 
     from videohub.building import build_empty
 
     expected = build_empty(record).state_dict()
     problems = []
-    if missing := [key for key in expected if key not in state]:
+    if missing := [key for key in expected if key not in arrays]:
         problems.append(f"  missing from the file, {len(missing)} of {len(expected)}:\n{shapes(expected, missing)}")
-    if unknown := [key for key in state if key not in expected]:
-        problems.append(f"  in the file, not in the network:\n{shapes(state, unknown)}")
-    shared = [key for key in expected if key in state]
-    different = [key for key in shared if expected[key].shape != state[key].shape]
+    if unknown := [key for key in arrays if key not in expected]:
+        problems.append(f"  in the file, not in the network:\n{shapes(arrays, unknown)}")
+    shared = [key for key in expected if key in arrays]
+    different = [key for key in shared if expected[key].shape != arrays[key].shape]
     if different:
         problems.append(
-            f"  of another shape in the file:\n{shapes(state, different)}\n  expected:\n{shapes(expected, different)}"
+            f"  of another shape in the file:\n{shapes(arrays, different)}\n  expected:\n{shapes(expected, different)}"
         )
-    if mixed := [key for key in shared if expected[key].is_floating_point() != state[key].is_floating_point()]:
-        problems.append(f"  whole numbers where the network has fractions, or the reverse:\n{shapes(state, mixed)}")
-    for key in shared:
-        state[key] = state[key].to(expected[key].dtype)
-    if infinite := [key for key in shared if not bool(torch.isfinite(state[key]).all())]:
-        problems.append(f"  with values that are not finite:\n{shapes(state, infinite)}")
+    if mixed := [key for key in shared if expected[key].is_floating_point() != _is_fraction(arrays[key])]:
+        problems.append(f"  whole numbers where the network has fractions, or the reverse:\n{shapes(arrays, mixed)}")
     if problems:
-        raise ConversionError(f"{record.name}: the file does not hold this network:\n" + "\n".join(problems))
+        raise _another_network(record, problems)
+    state: dict[str, Tensor] = {}
+    infinite = []
+    for key, wanted in expected.items():
+        array = arrays[key]
+        if not isinstance(array, torch.Tensor):
+            array = torch.from_numpy(np.asarray(array, dtype=torch.empty(0, dtype=wanted.dtype).numpy().dtype))
+        state[key] = array.to(wanted.dtype)
+        ends = torch.aminmax(state[key]) if array.numel() else ()  # nan if there is one; isfinite takes a copy
+        if not all(bool(torch.isfinite(end)) for end in ends):
+            infinite.append(key)
+    if infinite:
+        raise _another_network(record, [f"  with values that are not finite:\n{shapes(state, infinite)}"])
+    return state
+
+
+def _is_fraction(array: Any) -> bool:
+    """Tell whether a tensor of torch, or an array, holds floating-point numbers."""
+    return bool(array.is_floating_point()) if hasattr(array, "is_floating_point") else array.dtype.kind == "f"
+
+
+def _another_network(record: Record, problems: list[str]) -> ConversionError:
+    return ConversionError(f"{record.name}: the file does not hold this network:\n" + "\n".join(problems))
 
 
 def _tell_if_bundled(record: Record) -> None:
@@ -217,18 +247,18 @@ def _convert(
     own: bool,
     labels: Given | None = None,
 ) -> Converted:
-    """Read, prove and write; the checkpoint's arrays are the state's, so that nothing is held twice.
+    """Look into the file, prove what it holds while it is read, and write it.
 
     `own`: the file may have other classes than the record.
     """
     from videohub.convert.exporting import export
-    from videohub.convert.reading import read
+    from videohub.convert.reading import opened
 
-    checkpoint = read(source.path)
-    state = to_state_dict(checkpoint, record, ignore=ignore)
-    if own:
-        record = with_labels(with_classes_of(state, checkpoint, record), labels)
-    prove(state, record)
+    with opened(source.path) as checkpoint:
+        arrays = renamed(checkpoint, record, ignore=ignore)
+        if own:
+            record = with_labels(with_classes_of(arrays, checkpoint, record), labels)
+        state = proved(arrays, record)
     described = " in ".join([checkpoint.container, *reversed(checkpoint.wrapping)])
     if family == "videohub":
         if checkpoint.is_converted:  # what it was made from stays known

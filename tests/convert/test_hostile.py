@@ -137,7 +137,7 @@ def test_reading_a_caffe2_pickle_takes_no_more_than_twice_its_size(reader):
     data = pickle.dumps({"blobs": blobs}, 4)
     answer = reader.ask(data, SECONDS)
     assert answer["outcome"] == "read"
-    assert len(data) < answer["memory"] < 2.2 * len(data)  # less than its size, and the measurement would see nothing
+    assert 0.5 * len(data) < answer["memory"] < 2.2 * len(data)  # else the measurement would see nothing
 
 
 def test_every_refusal_is_one_of_ours_and_names_the_file(write, canary):

@@ -12,20 +12,19 @@ import numpy as np
 
 from videohub.convert import restricted
 from videohub.convert.quoting import quote
+from videohub.convert.stored_tensor import StoredTensor
 from videohub.errors import FormatError, UnsafeFileError, UsageError
 
 
-def read(path: Path, source: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def read(file: IO[bytes], end: int, source: str) -> tuple[dict[str, StoredTensor | np.ndarray], dict[str, Any]]:
     """Return the blobs of a Caffe2 pickle, or of a flat dict of arrays, and what else it held.
 
-    Plain numbers (`model_iter`) become arrays of no dimension.
+    Plain numbers (`model_iter`) become arrays of no dimension. The others are read while `file` (of `end` bytes) is
+    open.
     Raises: FormatError, and UnsafeFileError naming the global.
     """
-    end = path.stat().st_size
-    with path.open("rb") as file:
-        content = restricted.load(file, end, source)
-        behind = end - file.tell()
-    if behind:
+    content = restricted.load(file, end, source)
+    if behind := end - file.tell():
         raise UnsafeFileError(
             f"{source}: {behind} bytes follow the pickle, expected none.\n"
             "  Only its first part would be seen by other readers. Do not use this file."
@@ -59,11 +58,11 @@ _EXPECTED = "A Caffe2 checkpoint is {'blobs': {name: array}}, or the inner dict 
 def _name(name: Any, source: str) -> str:
     """Return a blob's name."""
     if not isinstance(name, str):
-        raise FormatError(f"{source}: a blob named {quote(name)}, expected a string.\n  {_EXPECTED}")
+        raise FormatError(f"{source}: a blob named {quote(name)}, expected a short string.\n  {_EXPECTED}")
     return name
 
 
-def _value(name: str, value: Any, source: str) -> np.ndarray:
+def _value(name: str, value: Any, source: str) -> StoredTensor | np.ndarray:
     """Return a blob as an array."""
     if isinstance(value, restricted.Array) and value.value is not None:
         return value.value

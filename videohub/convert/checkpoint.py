@@ -1,18 +1,20 @@
-"""What was found in a file of weights: its tensors by name, and what kind of file they came from."""
+"""What is in a file of weights: its tensors by name, and what kind of file they came from."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from videohub.convert.recognition import OURS, family_of
+from videohub.convert.stored_tensor import StoredTensor
 
 
 @dataclass(frozen=True)
-class Checkpoint:
-    """A checkpoint as published: names and values are the file's own, nothing is renamed or dropped.
+class Listing:
+    """A checkpoint as published, of which only names, shapes and types were read; its file is open.
 
     `container` is `caffe2`, `torch`, `torch_legacy`, `safetensors` or `npz`; `wrapping` is what had to be taken off
     first, outermost first: `("gzip", "tar")`. Plain numbers of the file (`model_iter`) are arrays of no dimension.
@@ -21,7 +23,7 @@ class Checkpoint:
 
     container: str
     wrapping: tuple[str, ...]
-    tensors: dict[str, np.ndarray]
+    tensors: Mapping[str, StoredTensor | np.ndarray]
     meta: dict[str, Any]
     source: str
 
@@ -34,3 +36,10 @@ class Checkpoint:
     def family(self) -> str:
         """Whose names the keys are, behind any prefix: `caffe2`, `pyslowfast`, `videohub` (our own) or `unknown`."""
         return OURS if self.is_converted else family_of(self.tensors)
+
+
+@dataclass(frozen=True)
+class Checkpoint(Listing):
+    """A checkpoint as published: names and values are the file's own, nothing is renamed or dropped."""
+
+    tensors: dict[str, np.ndarray]

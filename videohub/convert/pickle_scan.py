@@ -1,12 +1,18 @@
-"""Looks a pickle through, opcode by opcode, before anything is built from it; needs no memory and runs nothing."""
+"""Looks a pickle through, opcode by opcode, before anything is built from it; runs nothing.
+
+What it gives back is the same pickle without its long strings, the bytes of arrays above all: they stay in the file.
+"""
 
 from __future__ import annotations
 
 import pickletools
+import struct
 from collections.abc import Collection
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
+from videohub.convert.long_strings import LongString
 from videohub.convert.quoting import printable
+from videohub.convert.stored_tensor import CHUNK
 from videohub.errors import FormatError, UnsafeFileError
 
 # A two-pathway network of 101 layers with its momentum takes some 100 000 opcodes, a torch file with optimizer no more.
@@ -17,10 +23,19 @@ MAX_LINE = 4096
 MAX_NAME = 256  # longer strings are not kept, for they name no global
 MAX_NUMBER = 256  # bytes of a whole number
 MAX_INT_KEYS = 5_000  # an optimizer counts its tensors; more are chosen to collide in the dict
+MAX_TEXT = 8192  # longer strings stay in the file
+MAX_BYTES = 32 << 20  # of a pickle without its long strings; the networks of MAX_OPCODES take a tenth
 
 
-def scan(file: IO[bytes], end: int, source: str, allowed: Collection[str], *, persistent: bool = False) -> set[str]:
-    """Read one pickle from where `file` stands, leave `file` behind it, and return the globals that it names.
+class Scanned(NamedTuple):
+    """A pickle that may be built: it refers to each of `texts` as an object outside of itself, by its number."""
+
+    pickle: bytearray
+    texts: list[LongString]
+
+
+def scan(file: IO[bytes], end: int, source: str, allowed: Collection[str], *, persistent: bool = False) -> Scanned:
+    """Read one pickle from where `file` stands, leave `file` behind it, and return it without its long strings.
 
     Args:
         end: Where the pickle has to end at the latest, in bytes from the beginning of the file.
@@ -64,14 +79,14 @@ class _Scan:
         self.position = file.tell()
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
-        self.globals: set[str] = set()
+        self.scanned = Scanned(bytearray(), [])
         self.marks = self.int_keys = 0
 
-    def run(self) -> set[str]:
+    def run(self) -> Scanned:
         """Step through the pickle up to its STOP."""
         for _ in range(MAX_OPCODES):
             if self.step() == "STOP":
-                return self.globals
+                return self.scanned
         raise UnsafeFileError(
             f"{self.source}: a pickle of more than {MAX_OPCODES} opcodes, which no checkpoint needs.\n"
             "  Nothing was built from it. Do not use this file."
@@ -79,6 +94,7 @@ class _Scan:
 
     def step(self) -> str:
         """Read one opcode and do to the stack what it would do."""
+        begin = len(self.scanned.pickle)
         op = _OPCODES.get(self.read(1))
         if op is None:
             raise self.damaged("an unknown opcode")
@@ -92,7 +108,14 @@ class _Scan:
             argument = None
         else:
             argument = self.argument(op)
+        if isinstance(argument, LongString) or op.name == "FRAME":  # which counts the bytes that were there
+            del self.scanned.pickle[begin:]
+        if isinstance(argument, LongString):
+            self.scanned.pickle.extend(b"J" + struct.pack("<i", len(self.scanned.texts)) + b"Q")
+            self.scanned.texts.append(argument)
         taken = self.pop(op)
+        if op.name == "BINPERSID" and taken != [pickletools.pytuple]:
+            raise self.damaged("the id of an object outside of the file is no tuple")
         if op.name == "STACK_GLOBAL":
             self.check(*taken)
         elif op.name == "SETITEM":
@@ -103,15 +126,15 @@ class _Scan:
         return op.name
 
     def argument(self, op: Any) -> Any:
-        """Read past the opcode's argument; return a number, or a string if it is short."""
+        """Read past the opcode's argument; return a number, a string if it is short, a `LongString` if it is long."""
         if op.arg is None:
             return None
         size = op.arg.n
         if size == pickletools.UP_TO_NEWLINE:
             if op.name in _STRINGS:
-                return self.long_line()
-            text = self.line()
-            return text if op.name in ("PUT", "GET") else None
+                return self.long_line(op.name)
+            line = self.line()
+            return line if op.name in ("PUT", "GET") else None
         if size >= 0:
             data = self.read(size)
             if op.name == "FRAME" and int.from_bytes(data, "little") > self.end - self.position:
@@ -122,11 +145,13 @@ class _Scan:
             raise self.cut_short(f"{op.name} of {length} bytes")
         if op.name.startswith("LONG") and length > MAX_NUMBER:
             raise self.unsafe(f"a whole number of {length} bytes")
-        if op.name in _STRINGS and length <= MAX_NAME:
-            return self.read(length).decode("utf-8", "replace")
-        self.position += length
-        self.file.seek(self.position)
-        return None
+        if length > MAX_TEXT:
+            text = LongString(op.name, self.position, length)
+            self.position += length
+            self.file.seek(self.position)
+            return text
+        data = self.read(length)
+        return data.decode("utf-8", "replace") if op.name in _STRINGS and length <= MAX_NAME else None
 
     def pop(self, op: Any) -> list[Any]:
         """Take from the stack what the opcode takes."""
@@ -186,7 +211,6 @@ class _Scan:
             raise self.unsafe("a global whose name is not written in it")
         if f"{module}.{name}" not in self.allowed or "\n" in module + name:
             raise self.unsafe(printable(f"{module}.{name}"[:200]))
-        self.globals.add(f"{module}.{name}")
 
     def check_keys(self, keys: list[Any]) -> None:
         """Refuse keys that are slow to hash or to tell apart; tensors have strings, optimizer slots numbers."""
@@ -220,27 +244,37 @@ class _Scan:
         """Read exactly `size` bytes."""
         if size > self.end - self.position:
             raise self.cut_short(f"{size} bytes")
-        self.position += size
-        return self.file.read(size)
+        return self.keep(self.file.read(size))
+
+    def keep(self, data: bytes) -> bytes:
+        """Let short values stay in the pickle."""
+        self.position += len(data)
+        self.scanned.pickle.extend(data)
+        if len(self.scanned.pickle) > MAX_BYTES:
+            raise self.unsafe(f"more than {MAX_BYTES} bytes of short values")
+        return data
 
     def line(self) -> str:
         """Read one short line, without its end."""
-        data = self.file.readline(min(MAX_LINE, self.end - self.position))
-        self.position += len(data)
+        data = self.keep(self.file.readline(min(MAX_LINE, self.end - self.position)))
         if not data.endswith(b"\n"):
             raise self.unsafe(f"a line of {MAX_LINE} bytes") if len(data) == MAX_LINE else self.cut_short("a line")
         return data[:-1].decode("utf-8", "replace")
 
-    def long_line(self) -> str | None:
-        """Read past one line of any length; return what it quotes if it is short."""
-        first = data = self.file.readline(min(MAX_LINE, self.end - self.position))
-        self.position += len(data)
-        while data and not data.endswith(b"\n"):
-            data = self.file.readline(min(1 << 20, self.end - self.position))
+    def long_line(self, opcode: str) -> str | LongString | None:
+        """Read past one line of any length; return what it quotes if it is short, a `LongString` if it is long."""
+        begin, kept, data = self.position, b"", b""
+        while not data.endswith(b"\n"):
+            data = self.file.readline(min(CHUNK, self.end - self.position))
             self.position += len(data)
-        if not data:
-            raise self.cut_short("a line")
-        return first[:-1].strip(b"'\"").decode("utf-8", "replace") if data is first and len(data) <= MAX_NAME else None
+            kept += data if len(kept) <= MAX_TEXT else b""
+            if not data:
+                raise self.cut_short("a line")
+        if len(kept) > MAX_TEXT:
+            return LongString(opcode, begin, self.position - begin - 1)
+        self.position -= len(kept)
+        self.keep(kept)
+        return kept[:-1].strip(b"'\"").decode("utf-8", "replace") if len(kept) <= MAX_NAME else None
 
     def cut_short(self, what: str) -> FormatError:
         """Return the error for a pickle that ends too early."""

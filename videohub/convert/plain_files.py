@@ -2,38 +2,87 @@
 
 from __future__ import annotations
 
+import io
 import json
+import math
 import tokenize
 import zipfile
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
+from typing import IO, Any
 
 import numpy as np
 
+from videohub.convert.quoting import brief
+from videohub.convert.stored_tensor import (
+    CHUNK,
+    DTYPES,
+    StoredTensor,
+    bytes_at,
+    checked_shape,
+    claims_too_much,
+)
 from videohub.convert.zip_directory import DAMAGED_MEMBER
 from videohub.errors import FormatError, UnsafeFileError
 
 MAX_HEADER = 2 << 20  # a hundred bytes for each tensor; read as JSON, a header takes twenty times its length
+_MAX_NPY_HEADER = 12 + 10_000  # numpy parses no longer one, but reads whatever length it claims
+_TYPES = {
+    "F16": "<f2", "F32": "<f4", "F64": "<f8", "BF16": "<u2", "BOOL": "|b1", "C64": "<c8",
+    "I8": "|i1", "I16": "<i2", "I32": "<i4", "I64": "<i8", "U8": "|u1", "U16": "<u2", "U32": "<u4", "U64": "<u8",
+}  # fmt: skip
 
 
-def read_safetensors(path: Path, source: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Return the tensors of a safetensors file, bfloat16 as float32, and the metadata of its header."""
-    from safetensors import SafetensorError, safe_open
+def read_safetensors(file: IO[bytes], source: str) -> tuple[dict[str, StoredTensor], dict[str, str]]:
+    """Return the tensors of a safetensors file, bfloat16 as float32, and the metadata of its header.
 
-    _check_header(path, source)
+    The file is not mapped: one that becomes shorter while it is used is an error, and no signal that ends the process.
+    Raises: FormatError if it is cut short or damaged, if its tensors overlap or leave a gap, or if one occurs twice.
+    """
+    size = file.seek(0, 2)
+    file.seek(0)
+    length = int.from_bytes(file.read(8), "little")
+    if length > MAX_HEADER:
+        raise UnsafeFileError(f"{source}: a safetensors header of {length} bytes.\n  Do not use this file.")
+    if length > size - 8:
+        raise _damaged_safetensors(source, f"its header takes {length} bytes, {size - 8} are there")
+    start, end = 8 + length, 0
     tensors = {}
     try:
-        with safe_open(path, framework="numpy") as file:
-            meta = dict(file.metadata() or {})
-            narrow = [name for name in file.keys() if file.get_slice(name).get_dtype() == "BF16"]  # noqa: SIM118
-            for name in file.keys():  # noqa: SIM118 - it is no dict
-                tensors[name] = np.empty(0) if name in narrow else file.get_tensor(name)
-        if narrow:  # numpy has no bfloat16
-            with safe_open(path, framework="pt") as file:
-                tensors.update({name: file.get_tensor(name).float().numpy() for name in narrow})
-    except (SafetensorError, OSError, LookupError, TypeError, ValueError, AttributeError) as error:
-        raise _damaged_safetensors(source, str(error)) from None
+        header = json.loads(file.read(length), object_pairs_hook=_once)
+        meta = header.pop("__metadata__", {})
+        if not all(isinstance(value, str) for value in meta.values()):
+            raise ValueError("metadata that is no text")
+        places = sorted((_place(entry), name) for name, entry in header.items())
+        for (begin, stop), name in places:
+            dtype = header[name]["dtype"]
+            if dtype not in _TYPES:
+                raise ValueError(f"{brief(name)} is of type {dtype!r:.40}, expected one of {', '.join(_TYPES)}")
+            shape, raw = checked_shape(header[name]["shape"], source), np.dtype(_TYPES[dtype])
+            if begin != end or stop - begin != math.prod(shape) * raw.itemsize:
+                raise ValueError(f"{brief(name)} of shape {shape!r:.100} takes the bytes from {begin} to {stop}")
+            end = stop
+            tensors[name] = _at(file, start + begin, shape, raw, source, bfloat16=dtype == "BF16")
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise _damaged_safetensors(source, f"its header is unreadable, {error!s:.300}") from None
+    if end != size - start:
+        raise _damaged_safetensors(source, f"its tensors take {end} bytes, {size - start} are there")
     return tensors, meta
+
+
+def _place(entry: dict[str, Any]) -> tuple[int, int]:
+    """Return where a tensor begins and ends, behind the header."""
+    begin, stop = entry["data_offsets"]
+    if type(begin) is not int or type(stop) is not int:
+        raise ValueError("a place that is no number")
+    return begin, stop
+
+
+def _at(
+    file: IO[bytes], position: int, shape: tuple[int, ...], raw: np.dtype[Any], source: str, *, bfloat16: bool
+) -> StoredTensor:
+    """Return the tensor whose bytes lie at `position`."""
+    length = math.prod(shape) * raw.itemsize
+    return StoredTensor(shape, raw, lambda: bytes_at(file, position, length, source), source, bfloat16)
 
 
 def is_npz(archive: zipfile.ZipFile) -> bool:
@@ -41,71 +90,61 @@ def is_npz(archive: zipfile.ZipFile) -> bool:
     return bool(archive.namelist()) and all(name.endswith(".npy") for name in archive.namelist())
 
 
-def read_npz(archive: zipfile.ZipFile, source: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def read_npz(archive: zipfile.ZipFile, source: str) -> tuple[dict[str, StoredTensor], dict[str, Any]]:
     """Return the arrays of an npz file; those of Python objects are refused."""
     tensors = {}
     for info in archive.infolist():
         try:
             tensors[info.filename.removesuffix(".npy")] = _npy(archive, info, source)
-        except (*DAMAGED_MEMBER, SyntaxError, tokenize.TokenError, RecursionError) as error:
-            raise FormatError(
-                f"{source}: a damaged npz file ({info.filename!r:.100}: {error!s:.200}).\n  Fetch it again."
-            ) from None
+        except _DAMAGED_NPY as error:
+            raise _damaged_npz(info, source, error) from None
     return tensors, {}
 
 
-def _npy(archive: zipfile.ZipFile, info: zipfile.ZipInfo, source: str) -> np.ndarray:
+_DAMAGED_NPY = (*DAMAGED_MEMBER, SyntaxError, tokenize.TokenError, RecursionError)
+
+
+def _npy(archive: zipfile.ZipFile, info: zipfile.ZipInfo, source: str) -> StoredTensor:
     """Return one array, after comparing the shape in its header with its length."""
-    with archive.open(info) as file:
-        version = np.lib.format.read_magic(file)
-        header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        try:
-            shape, fortran, dtype = header(file)
-        except MemoryError:  # what the parser says of a deeply nested text
-            raise ValueError("an unreadable header") from None
-        if dtype.kind not in "fiubc":
-            raise UnsafeFileError(
-                f"{source}: {info.filename!r:.100} has dtype {dtype!s:.100}, expected numbers.\n"
-                "  Python objects can run code when they are built, so none was."
-            )
-        needed, left = dtype.itemsize, info.file_size - file.tell()
-        for length in shape:
-            needed *= int(length)
-        if needed != left or min(shape, default=0) < 0:
-            raise UnsafeFileError(
-                f"{source}: {info.filename!r:.100} of shape {shape!r:.80} needs {needed!s:.40} bytes, "
-                f"{left} are there.\n"
-                "  Nothing was allocated. The file is damaged, or made to fill the memory: do not use it."
-            )
-        flat = np.empty(needed, np.uint8)
-        done = 0
-        while done < needed:
-            chunk = file.read(min(1 << 20, needed - done))
-            if not chunk:
-                raise EOFError(f"{needed - done} bytes are missing")
-            flat[done : done + len(chunk)] = np.frombuffer(chunk, np.uint8)
-            done += len(chunk)
-    array = flat.view(dtype).reshape(shape, order="F" if fortran else "C")
-    return np.ascontiguousarray(array, dtype.newbyteorder("<")).reshape(shape)
-
-
-def _check_header(path: Path, source: str) -> None:
-    """Refuse a safetensors file that is cut short, or whose header is too long or names a tensor twice."""
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        size = path.stat().st_size
-        if length > MAX_HEADER:
-            raise UnsafeFileError(f"{source}: a safetensors header of {length} bytes.\n  Do not use this file.")
-        if length > size - 8:
-            raise _damaged_safetensors(source, f"its header takes {length} bytes, {size - 8} are there")
-        raw = file.read(length)
+    with archive.open(info) as member:
+        file = io.BytesIO(member.read(_MAX_NPY_HEADER))
+    version = np.lib.format.read_magic(file)
+    header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     try:
-        header = json.loads(raw, object_pairs_hook=_once)
-        end = max((entry["data_offsets"][1] for key, entry in header.items() if key != "__metadata__"), default=0)
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-        raise _damaged_safetensors(source, f"its header is unreadable, {error!s:.100}") from None
-    if type(end) is not int or end > size - 8 - length:
-        raise _damaged_safetensors(source, f"its tensors take {end} bytes, {size - 8 - length} are there")
+        shape, fortran, dtype = header(file)
+    except MemoryError:  # what the parser says of a deeply nested text
+        raise ValueError("an unreadable header") from None
+    start = file.tell()
+    if dtype.kind not in "fiubc":
+        raise UnsafeFileError(
+            f"{source}: {info.filename!r:.100} has dtype {dtype!s:.100}, expected numbers.\n"
+            "  Python objects can run code when they are built, so none was."
+        )
+    if f"{dtype.kind}{dtype.itemsize}" not in DTYPES:
+        raise FormatError(
+            f"{source}: {info.filename!r:.100} has dtype {dtype!s:.100}, expected one of {', '.join(DTYPES)}.\n"
+            "  Convert it where it was made, and save it again."
+        )
+    shape = checked_shape(shape, source)
+    if (needed := math.prod(shape) * dtype.itemsize) != info.file_size - start:
+        raise claims_too_much(shape, needed, info.file_size - start, f"{source}: {info.filename!r:.100}")
+
+    def chunks() -> Iterator[bytes]:
+        try:
+            with archive.open(info) as member:
+                member.read(start)
+                while chunk := member.read(CHUNK):  # to its end, where its checksum is compared
+                    yield chunk
+        except _DAMAGED_NPY as error:
+            raise _damaged_npz(info, source, error) from None
+
+    axes = tuple(reversed(range(len(shape)))) if fortran else None
+    return StoredTensor(shape, dtype, chunks, source, axes=axes)
+
+
+def _damaged_npz(info: zipfile.ZipInfo, source: str, error: BaseException) -> FormatError:
+    """Return the error for an npz file that cannot be read."""
+    return FormatError(f"{source}: a damaged npz file ({info.filename!r:.100}: {error!s:.200}).\n  Fetch it again.")
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

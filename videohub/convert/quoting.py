@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import encodings.unicode_escape  # noqa: F401 - else the first odd letter of a file would import it
+
+from videohub.escaping import shortened
 from videohub.escaping import visible as printable
 
-__all__ = ["printable", "quote"]
+__all__ = ["brief", "printable", "quote"]
 
 
 def quote(value: object) -> str:
@@ -17,3 +20,8 @@ def quote(value: object) -> str:
     if isinstance(value, int):
         return str(value) if abs(value) < 2**63 else "a huge number"
     return type(value).__name__
+
+
+def brief(name: str) -> str:
+    """Return a name that a file gives as a message shows it: on one line, and of bounded length."""
+    return printable(shortened(name, 200))

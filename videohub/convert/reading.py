@@ -5,15 +5,19 @@ from __future__ import annotations
 import os
 import stat
 import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any
 
 import numpy as np
 
-from videohub.convert import caffe2_pickle, plain_files, torch_file, unwrapping
-from videohub.convert.checkpoint import Checkpoint
+from videohub.convert import caffe2_pickle, kept_weights, plain_files, torch_file, unwrapping
+from videohub.convert.checkpoint import Checkpoint, Listing
 from videohub.convert.quoting import printable
 from videohub.convert.sniffing import HEAD, refuse, sniff
+from videohub.convert.stored_tensor import StoredTensor
 from videohub.convert.zip_directory import DAMAGED_MEMBER, open_zip
 from videohub.errors import FormatError, UnsafeFileError, UsageError
 
@@ -23,72 +27,102 @@ MAX_WRAPPINGS = 3
 def read(path: str | os.PathLike[str]) -> Checkpoint:
     """Read a Caffe2 pickle, a torch file (zip or legacy), safetensors or npz, plain or inside gzip, tar and zip.
 
+    Checksums that a file holds are compared: of gzip and zip (torch and npz among them), and our own weights' seal.
+
     Args:
         path: A local file; its suffix is not looked at.
     Returns: all tensors by the file's own names, as contiguous little-endian arrays; bfloat16 becomes float32.
     Raises: UsageError for a missing path or a folder; FormatError that says what else the file is;
         UnsafeFileError (a FormatError) naming the global that it asks to run, or the memory that it asks for.
     """
+    with opened(path) as listing:
+        arrays: dict[StoredTensor, np.ndarray] = {}  # two names of one tensor share it
+        tensors = {}
+        for name, stored in listing.tensors.items():
+            if isinstance(stored, StoredTensor):
+                if stored not in arrays:
+                    arrays[stored] = np.asarray(stored)
+                stored = arrays[stored]
+            tensors[name] = stored
+        return Checkpoint(listing.container, listing.wrapping, tensors, listing.meta, listing.source)
+
+
+@contextmanager
+def opened(path: str | os.PathLike[str]) -> Iterator[Listing]:
+    """Yield what a file holds before any tensor is read: `numpy.asarray` of one reads it, as long as the block lasts.
+
+    Whoever knows which tensors, shapes and types are expected looks at them first, and reads them one at a time.
+    Raises: as `read` does, here and where a tensor is read.
+    """
     file = Path(path)
     _check_is_file(file)
     try:
-        with tempfile.TemporaryDirectory(prefix="videohub-") as folder:
-            room = _Room(Path(folder), unwrapping.cap(file.stat().st_size))
-            return _read(file, str(path), (), room)
+        with ExitStack() as stack:
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="videohub-"))
+            room = _Room(Path(folder), unwrapping.cap(file.stat().st_size), stack)
+            yield _read(file, str(path), (), room)
     except FormatError as error:
         error.args = ("\n".join(printable(line) for line in str(error).split("\n")),)
         raise
 
 
-class _Room(NamedTuple):
-    """Where to unpack, and how many bytes each layer may have: wrappings inside wrappings multiply, this does not."""
+@dataclass(frozen=True)
+class _Room:
+    """Where to unpack, how many bytes each layer may have (wrappings inside wrappings multiply, this does not), and
+    which files are open.
+    """
 
     folder: Path
     limit: int
+    stack: ExitStack
 
 
-def _read(path: Path, source: str, wrapping: tuple[str, ...], room: _Room) -> Checkpoint:
-    """Read a file that lies inside `wrapping`; what is unpacked goes to the room's folder, which the caller removes."""
-    with path.open("rb") as file:
-        head = file.read(HEAD)
+def _read(path: Path, source: str, wrapping: tuple[str, ...], room: _Room) -> Listing:
+    """Look into a file that lies inside `wrapping`; what is unpacked goes to the room's folder."""
+    file = room.stack.enter_context(path.open("rb"))
+    head = file.read(HEAD)
     kind = sniff(head)
     if kind is None:
         raise refuse(path, head, source)
     if kind == "zip":
-        return _read_zip(path, source, wrapping, room)
+        return _read_zip(path, file, source, wrapping, room)
     if kind in ("gzip", "tar"):
         inner = _inner(room, kind, source, wrapping)
         if kind == "gzip":
             unwrapping.gunzip(path, inner, source, room.limit)
         else:
             source = f"{source}::{printable(unwrapping.untar(path, inner, source))}"
+        file.close()
         return _read_inner(path, inner, source, (*wrapping, kind), room)
+    end = file.seek(0, 2)
+    file.seek(0)
     if kind == "torch_legacy":
-        tensors, meta = torch_file.read_legacy(path, source)
-    elif kind == "safetensors":
-        tensors, meta = plain_files.read_safetensors(path, source)
-    else:
-        kind = "caffe2"
-        tensors, meta = caffe2_pickle.read(path, source)
-    return _checkpoint(kind, wrapping, tensors, meta, source)
+        return _listing(kind, wrapping, *torch_file.read_legacy(file, end, source), source)
+    if kind == "safetensors":
+        tensors, meta = plain_files.read_safetensors(file, source)
+        if "videohub" in meta:
+            kept_weights.check_seal(meta, tensors, source)
+        return _listing(kind, wrapping, tensors, meta, source)
+    return _listing("caffe2", wrapping, *caffe2_pickle.read(file, end, source), source)
 
 
-def _read_zip(path: Path, source: str, wrapping: tuple[str, ...], room: _Room) -> Checkpoint:
-    """Read a zip file: torch's, numpy's, or one around another checkpoint."""
-    with open_zip(path, source, room.limit) as archive:
-        if root := torch_file.torch_root(archive, source):
-            return _checkpoint("torch", wrapping, *torch_file.read_zip(path, archive, root, source), source)
-        if plain_files.is_npz(archive):
-            return _checkpoint("npz", wrapping, *plain_files.read_npz(archive, source), source)
-        inner = _inner(room, "zip", source, wrapping)
-        try:
-            name = unwrapping.unzip(archive, inner, source)
-        except DAMAGED_MEMBER as error:
-            raise FormatError(f"{source}: a damaged zip file ({error!s:.200}).\n  Fetch it again.") from None
+def _read_zip(path: Path, file: IO[bytes], source: str, wrapping: tuple[str, ...], room: _Room) -> Listing:
+    """Look into a zip file: torch's, numpy's, or one around another checkpoint."""
+    archive = open_zip(file, source, room.limit)
+    if root := torch_file.torch_root(archive, source):
+        return _listing("torch", wrapping, *torch_file.read_zip(file, archive, root, source), source)
+    if plain_files.is_npz(archive):
+        return _listing("npz", wrapping, *plain_files.read_npz(archive, source), source)
+    inner = _inner(room, "zip", source, wrapping)
+    try:
+        name = unwrapping.unzip(archive, inner, source)
+    except DAMAGED_MEMBER as error:
+        raise FormatError(f"{source}: a damaged zip file ({error!s:.200}).\n  Fetch it again.") from None
+    file.close()
     return _read_inner(path, inner, f"{source}::{printable(name)}", (*wrapping, "zip"), room)
 
 
-def _read_inner(path: Path, inner: Path, source: str, wrapping: tuple[str, ...], room: _Room) -> Checkpoint:
+def _read_inner(path: Path, inner: Path, source: str, wrapping: tuple[str, ...], room: _Room) -> Listing:
     """Read what was unpacked from `path`, which is removed first if it was itself unpacked."""
     if wrapping[:-1]:
         path.unlink()
@@ -105,13 +139,17 @@ def _inner(room: _Room, kind: str, source: str, wrapping: tuple[str, ...]) -> Pa
     return room.folder / f"layer{len(wrapping)}"
 
 
-def _checkpoint(
-    container: str, wrapping: tuple[str, ...], tensors: dict[str, np.ndarray], meta: dict[str, Any], source: str
-) -> Checkpoint:
-    """Return the checkpoint, if there is anything in it."""
+def _listing(
+    container: str,
+    wrapping: tuple[str, ...],
+    tensors: Mapping[str, StoredTensor | np.ndarray],
+    meta: dict[str, Any],
+    source: str,
+) -> Listing:
+    """Return what was found, if there is anything."""
     if not tensors:
         raise FormatError(f"{source}: a {container} file without a tensor, expected a checkpoint.\n  Fetch it again.")
-    return Checkpoint(container, wrapping, tensors, meta, source)
+    return Listing(container, wrapping, tensors, meta, source)
 
 
 def _check_is_file(path: Path) -> None:

@@ -12,11 +12,12 @@ import numpy as np
 
 from videohub import registry
 from videohub.convert import tables
-from videohub.convert.checkpoint import Checkpoint
-from videohub.convert.quoting import printable
+from videohub.convert.checkpoint import Listing
+from videohub.convert.quoting import brief, printable
 from videohub.convert.recognition import OURS, Recognised, recognise
 from videohub.convert.split_norms import joined
-from videohub.convert.tables import Table, shapes
+from videohub.convert.stored_tensor import StoredTensor
+from videohub.convert.tables import MOST, Table, shapes
 from videohub.errors import ConversionError
 from videohub.log import log
 from videohub.registry.schema import Record
@@ -33,7 +34,7 @@ def table_for(record: Record, family: str) -> Table:
     return own if own.family == family else tables.find(own.layout, family)
 
 
-def recognised(checkpoint: Checkpoint, record: Record, *, ignore: Sequence[str] = ()) -> Recognised:
+def recognised(checkpoint: Listing, record: Record, *, ignore: Sequence[str] = ()) -> Recognised:
     """Return whose names the keys of a checkpoint of a record's network are.
 
     Raises: ConversionError if nothing that reads this layout of networks knows any key.
@@ -47,8 +48,21 @@ def recognised(checkpoint: Checkpoint, record: Record, *, ignore: Sequence[str] 
     return found
 
 
-def to_state_dict(checkpoint: Checkpoint, record: str | Record, *, ignore: Sequence[str] = ()) -> dict[str, Tensor]:
-    """Return the checkpoint's tensors under our names, which they may have already.
+def to_state_dict(checkpoint: Listing, record: str | Record, *, ignore: Sequence[str] = ()) -> dict[str, Tensor]:
+    """Return the checkpoint's tensors under our names; `renamed` says how they are named.
+
+    Raises: ConversionError, as `renamed`.
+    """
+    import torch
+
+    arrays = renamed(checkpoint, record, ignore=ignore)
+    return {name: torch.from_numpy(np.asarray(array)) for name, array in arrays.items()}
+
+
+def renamed(
+    checkpoint: Listing, record: str | Record, *, ignore: Sequence[str] = ()
+) -> dict[str, StoredTensor | np.ndarray]:
+    """Return the checkpoint's arrays under our names, which they may have already; what lies in a file still does.
 
     Every key is matched whole by exactly one rule, or named by the table's `ignore` or by a pattern of `ignore`. What
     all the others begin with, such as `module.`, is taken off, and told. Kernels get back the unit dimensions that the
@@ -57,8 +71,6 @@ def to_state_dict(checkpoint: Checkpoint, record: str | Record, *, ignore: Seque
 
     Raises: ConversionError that lists the keys and shapes which no rule, two rules or one name twice claim.
     """
-    import torch
-
     record = registry.record(record)
     if checkpoint.is_converted:
         _check_record(checkpoint, record)
@@ -69,18 +81,18 @@ def to_state_dict(checkpoint: Checkpoint, record: str | Record, *, ignore: Seque
     names = _one_to_one(found.names(wanted), tensors, where, found)
     if found.prefix:
         log.warning("%s: took %s off all keys of %s", record.name, found.prefix[:200], checkpoint.source)
-    state = {}
+    state: dict[str, StoredTensor | np.ndarray] = {}
     for key, name in names.items():
         array = tensors[key]
         if found.family != OURS:
             array = array.reshape(_with_units(name, array.shape, found.table))
-        if name.endswith("num_batches_tracked"):  # halved with all the rest, a count may have become infinite
-            array = np.asarray(np.nan_to_num(array, nan=0, posinf=0, neginf=0), np.int64)
-        state[name] = torch.from_numpy(array)
+        if name.endswith("num_batches_tracked") and not array.shape:  # halved with all the rest, it may be infinite
+            array = np.asarray(np.nan_to_num(np.asarray(array), nan=0, posinf=0, neginf=0), np.int64)
+        state[name] = array
     for name in [name for name in state if name.endswith(".running_mean")]:
         count = name.removesuffix("running_mean") + "num_batches_tracked"
         if found.table.is_absent(count):
-            state.setdefault(count, torch.zeros((), dtype=torch.int64))
+            state.setdefault(count, np.zeros((), np.int64))
     return state
 
 
@@ -99,14 +111,15 @@ def _kept(keys: Collection[str], ignore: Sequence[str]) -> list[str]:
     return [key for key in keys if not any(fnmatchcase(key, pattern) for pattern in ignore)]
 
 
-def _check_record(checkpoint: Checkpoint, record: Record) -> None:
+def _check_record(checkpoint: Listing, record: Record) -> None:
     """Refuse converted weights that say that they are another record's, or do not say whose they are."""
     try:
         holds = json.loads(checkpoint.meta.get("record", "")).get("name")
-    except (ValueError, AttributeError):
-        holds = "an unknown record"
+    except (ValueError, AttributeError, RecursionError):
+        holds = None
     if holds != record.name:
-        raise ConversionError(f"{record.name}: {checkpoint.source} holds converted weights of {holds}")
+        whose = brief(holds) if isinstance(holds, str) else "an unknown record"
+        raise ConversionError(f"{record.name}: {checkpoint.source} holds converted weights of {whose}")
 
 
 def _one_to_one(
@@ -128,11 +141,13 @@ def _one_to_one(
     if doubled := [key for key, names in found.items() if len(names) > 1]:
         problems.append(f"  {len(doubled)} keys match two rules:\n" + shapes(tensors, doubled))
     owner: dict[str, str] = {}
+    both = []
     for key, names in found.items():
         for name in names[:1]:
             if name in owner:
-                problems.append(f"  {owner[name]} and {key} would both become {name}")
+                both.append(f"  {brief(owner[name])} and {brief(key)} would both become {brief(name)}")
             owner[name] = key
+    problems += both[:MOST] + [f"  … and {len(both) - MOST} more pairs"] * (len(both) > MOST)
     if problems:
         raise ConversionError(f"{where}: the keys do not fit:\n" + "\n".join(problems))
     return {key: names[0] for key, names in found.items()}

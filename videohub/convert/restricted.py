@@ -1,4 +1,4 @@
-"""Builds dicts and arrays from a pickle that was scanned; whatever it names is an inert stand-in of our own.
+"""Builds dicts and stored tensors from a pickle that was scanned; whatever it names is an inert stand-in of our own.
 
 The first wall is `pickle_scan`. Here is the second: no import ever happens, because `find_class` looks in a dict.
 Every stand-in has a `__setstate__`, so that no BUILD opcode can reach the attributes of one.
@@ -6,16 +6,20 @@ Every stand-in has a `__setstate__`, so that no BUILD opcode can reach the attri
 
 from __future__ import annotations
 
+import io
 import math
 import pickle
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import IO, Any
 
 import numpy as np
 
+from videohub.convert import long_strings
+from videohub.convert.long_strings import LongString
 from videohub.convert.pickle_scan import MAX_INT_KEYS, scan
 from videohub.convert.quoting import quote
+from videohub.convert.stored_tensor import DTYPES, StoredTensor, checked_shape, claims_too_much
 from videohub.errors import FormatError, UnsafeFileError
 
 MAX_ITEMS = 100_000  # that dicts are made of by a call; a state dict has some thousand
@@ -35,7 +39,7 @@ class Array:
 
     def __init__(self, memory: Memory) -> None:
         self._memory = memory
-        self.value: np.ndarray | None = None
+        self.value: StoredTensor | None = None
 
     def __setstate__(self, state: Any) -> None:
         """Take the state that numpy pickles: version, shape, dtype, whether columns come first, data."""
@@ -44,31 +48,37 @@ class Array:
 
 
 class Memory:
-    """What one file may have built: no more than it holds, however often it refers to its own bytes and lists."""
+    """What one file may ask for: no more than it holds, however often it refers to its own bytes and lists."""
 
-    def __init__(self, size: int, source: str) -> None:
+    def __init__(self, file: IO[bytes], size: int, source: str) -> None:
+        self.file = file
         self.left, self.size, self.source = size, size, source
         self.text_left, self.items_left, self.int_keys_left = size, MAX_ITEMS, MAX_INT_KEYS
 
-    def array(self, dtype: Any, shape: Any, data: Any, order: Any = "C") -> np.ndarray:
-        """Return a contiguous little-endian array; its length is compared with `data` before room is made."""
+    def array(self, dtype: Any, shape: Any, data: Any, order: Any = "C") -> StoredTensor:
+        """Return an array that is still in the file; its length is compared with `data`."""
         if not isinstance(dtype, _Dtype) or dtype.name is None:
             raise FormatError(f"{self.source}: a damaged array (no dtype).\n  Fetch the file again.")
         if not isinstance(shape, tuple) or len(shape) > 32 or not all(type(n) is int and 0 <= n < 2**62 for n in shape):
             raise FormatError(f"{self.source}: a damaged array (no shape).\n  Fetch the file again.")
         data = data.text if isinstance(data, _Encoded) else data
         needed = math.prod(shape) * dtype.itemsize
-        found = len(data) if isinstance(data, str | bytes | bytearray) else None
-        if needed != found:
-            raise UnsafeFileError(
-                f"{self.source}: an array of shape {shape!r:.100} needs {needed} bytes, {found} are there.\n"
-                "  Nothing was allocated. The file is damaged, or made to fill the memory: do not use it."
-            )
+        if isinstance(data, str):
+            data = data.encode("latin1")
+        found = len(data) if isinstance(data, bytes | bytearray | LongString) else None
+        escaped = isinstance(data, LongString) and not data.is_plain  # it is counted when it is read
+        if needed != found and not (escaped and needed <= len(data) <= 6 * needed + 2):
+            raise claims_too_much(shape, needed, found, self.source)
+        shape = checked_shape(shape, self.source)
         self.left -= needed
         if self.left < 0:
             raise self.spent("arrays")
-        flat = _bytes_of(data, needed).view(dtype.byteorder + dtype.name)
-        return np.ascontiguousarray(flat.reshape(shape, order=order), "<" + dtype.name).reshape(shape)
+        axes = tuple(reversed(range(len(shape)))) if order == "F" else None
+        raw = np.dtype(dtype.byteorder + dtype.name)
+        if isinstance(data, LongString):
+            file, source = self.file, self.source
+            return StoredTensor(shape, raw, lambda: long_strings.as_bytes(file, data, source), source, axes=axes)
+        return StoredTensor(shape, raw, lambda: iter((bytes(data),)), self.source, axes=axes)
 
     def encoded(self, text: Any = "", encoding: Any = "latin1") -> _Encoded:
         """Return what stands for bytes written as text; another reader encodes them again each time."""
@@ -119,16 +129,16 @@ def load(
         end: Where the pickle has to end at the latest, in bytes from the beginning of the file.
         stand_ins: What to build for further globals, `module.name` → callable.
         persistent: What to build for objects outside of the pickle, from their id.
-    Returns: dicts, lists, strings, numbers, `Record` for OrderedDict, `Array` for arrays; `file` stands behind it.
+    Returns: dicts, lists, strings, numbers, `Record` for OrderedDict, `Array` for arrays, `LongString` for what is
+        long; `file` stands behind it, and has to stay open while the arrays are read.
     Raises: UnsafeFileError naming the global that is not on the list; FormatError for a damaged file.
     """
     start = file.tell()
-    table = {**_numpy_stand_ins(Memory(end - start, source)), **(stand_ins or {})}
-    scan(file, end, source, table.keys(), persistent=persistent is not None)
+    table = {**_numpy_stand_ins(Memory(file, end - start, source)), **(stand_ins or {})}
+    scanned = scan(file, end, source, table.keys(), persistent=persistent is not None)
     stop = file.tell()
-    file.seek(start)
     try:
-        value = _Unpickler(file, table, persistent, source).load()
+        value = _Unpickler(io.BytesIO(scanned.pickle), table, scanned.texts, persistent, source).load()
     except DAMAGE as error:
         raise FormatError(
             f"{source}: a damaged pickle ({type(error).__name__}: {error!s:.200}).\n"
@@ -151,14 +161,15 @@ DAMAGE = (
     struct.error,
 )
 
-_DTYPES = ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1", "c8", "c16")
-
 
 class _Unpickler(pickle.Unpickler):
     """A pickle machine without imports."""
 
-    def __init__(self, file: IO[bytes], table: Mapping[str, Any], persistent: Any, source: str) -> None:
+    def __init__(
+        self, file: IO[bytes], table: Mapping[str, Any], texts: Sequence[LongString], persistent: Any, source: str
+    ) -> None:
         super().__init__(file, fix_imports=False, encoding="latin1")
+        self._texts = texts
         self._table = {name: StandIn(name, build) for name, build in table.items()}
         self._persistent, self._source = persistent, source
 
@@ -173,7 +184,9 @@ class _Unpickler(pickle.Unpickler):
             ) from None
 
     def persistent_load(self, pid: Any) -> Any:
-        """Return the stand-in of an object outside of the pickle."""
+        """Return the stand-in of an object outside of the pickle: a long string by its number, or one of torch's."""
+        if type(pid) is int:
+            return self._texts[pid]
         if self._persistent is None:
             raise UnsafeFileError(
                 f"{self._source}: the pickle refers to objects outside of it.\n  Nothing from it was run."
@@ -208,9 +221,9 @@ class _Dtype:
                 f"{source}: an array of Python objects (dtype {code!r:.20}), expected numbers.\n"
                 "  Objects can run code when they are built, so none was. Do not use this file."
             )
-        if code not in _DTYPES:
+        if code not in DTYPES:
             raise FormatError(
-                f"{source}: an array of dtype {quote(code)}, expected plain numbers ({', '.join(_DTYPES)}).\n"
+                f"{source}: an array of dtype {quote(code)}, expected plain numbers ({', '.join(DTYPES)}).\n"
                 "  Convert it where it was made, and save it again."
             )
         self.name, self.itemsize, self.byteorder = str(code), int(code[1:]), "<"
@@ -229,7 +242,7 @@ class _Encoded:
     __slots__ = ("text",)
 
     def __init__(self, text: Any = "", encoding: Any = "latin1") -> None:
-        if not isinstance(text, str) or encoding not in ("latin1", "latin-1"):
+        if not isinstance(text, str | LongString) or encoding not in ("latin1", "latin-1"):
             raise ValueError(f"bytes encoded as {quote(encoding)}")
         self.text = text
 
@@ -270,15 +283,3 @@ def _numpy_stand_ins(memory: Memory) -> dict[str, Callable[..., Any]]:
         table[f"{core}.multiarray.scalar"] = scalar
         table[f"{core}.numeric._frombuffer"] = from_buffer
     return table
-
-
-def _bytes_of(data: str | bytes | bytearray, length: int) -> np.ndarray:
-    """Return a copy of the bytes, piece by piece where they came as text."""
-    copy = np.empty(length, np.uint8)
-    step = 1 << 20
-    for start in range(0, length, step):
-        piece = data[start : start + step]
-        copy[start : start + step] = np.frombuffer(
-            piece.encode("latin1") if isinstance(piece, str) else piece, np.uint8
-        )
-    return copy

@@ -8,12 +8,17 @@ from typing import Any
 
 import numpy as np
 
+from videohub.convert.stored_tensor import StoredTensor
 from videohub.errors import ConversionError
 
 _PART = re.compile(r"(?P<norm>.*bn)\.(?P<part>bn|split_bn)\.(?P<value>\w+)")
 
 
-def joined(tensors: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+Arrays = Mapping[str, StoredTensor | np.ndarray]
+_MOST_PARTS = 1024
+
+
+def joined(tensors: Arrays) -> Arrays:
     """Return a state dict in which every split batch norm is a plain one; others come back as they are.
 
     Such a norm holds its weights itself, and two norms without any: `split_bn`, which training updates with the
@@ -40,22 +45,30 @@ def joined(tensors: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
         for value in ("weight", "bias"):
             array = found.get(f"{norm}.{value}")
             if array is not None and array.ndim == 4 and array.shape[1:] == (1, 1, 1):  # of the original's first year
-                found[f"{norm}.{value}"] = array.reshape(-1)
+                found[f"{norm}.{value}"] = array.reshape((array.shape[0],))
     return found
 
 
-def _aggregate(norm: str, tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _aggregate(norm: str, tensors: Arrays) -> dict[str, np.ndarray]:
     """Return the statistics of a whole batch from those of its parts."""
     names = (f"{norm}.weight", f"{norm}.split_bn.running_mean", f"{norm}.split_bn.running_var")
     if missing := [name for name in names if name not in tensors]:
         raise ConversionError(f"{norm[:200]}: a split batch norm without {missing[0][:200]}")
     weight, means, variances = (tensors[name] for name in names)
     channels = weight.shape[0] if weight.ndim else 0
-    if not channels or means.ndim != 1 or means.shape != variances.shape or not means.size or means.size % channels:
+    count = means.shape[0] if means.ndim == 1 else 0
+    if (
+        not count
+        or means.shape != variances.shape
+        or not channels
+        or count % channels
+        or count // channels > _MOST_PARTS
+    ):
         raise ConversionError(
             f"{norm[:200]}: a split batch norm of {channels} channels with {means.shape} means and {variances.shape} "
-            f"variances; expected as many of both, and a multiple of {channels}"
+            f"variances; expected as many of both, and a multiple of {channels}, of at most {_MOST_PARTS} parts"
         )
+    means, variances = np.asarray(means), np.asarray(variances)
     of_parts = means.reshape(-1, channels).astype(np.float64)
     mean = of_parts.mean(axis=0)
     variance = variances.reshape(-1, channels).mean(axis=0, dtype=np.float64) + of_parts.var(axis=0)

@@ -14,6 +14,7 @@ from typing import Any, Literal
 import msgspec
 
 from videohub import resources
+from videohub.convert.quoting import brief
 from videohub.errors import ConversionError, RegistryError
 from videohub.registry import explaining, strict_yaml
 from videohub.registry.complaints import complaint, shown
@@ -212,10 +213,13 @@ def _bind(fields: Mapping[str, Field], variables: Mapping[str, str]) -> dict[str
     return bound
 
 
-def shapes(tensors: Mapping[str, Any], keys: Iterable[str], *, most: int = 40) -> str:
-    """Return an indented list of keys and their shapes for a message, `most` lines at the most."""
+MOST = 40  # lines of a list in a message
+
+
+def shapes(tensors: Mapping[str, Any], keys: Iterable[str], *, most: int = MOST) -> str:
+    """Return an indented list of keys and their shapes for a message, `most` lines of bounded length at the most."""
     keys = list(keys)
-    lines = [f"    {key} {tuple(tensors[key].shape)}" for key in keys[:most]]
+    lines = [f"    {brief(key)} {tuple(tensors[key].shape)!s:.200}" for key in keys[:most]]
     if len(keys) > most:
         lines.append(f"    … and {len(keys) - most} more")
     return "\n".join(lines)

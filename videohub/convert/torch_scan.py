@@ -1,22 +1,25 @@
-"""Looks a torch checkpoint through before torch does: which globals, which storages, how many bytes each tensor claims.
+"""Looks a torch checkpoint through without torch: which globals, which storages, which bytes each tensor is made of.
 
-torch's `weights_only` runs no code, but it makes room for whatever a file claims, grows storages to fit the tensors,
-and lets a file call `bytearray(10**12)`. A file that passes here claims no more than it holds.
+torch's own safe reader runs no code either, but it makes room for whatever a file claims, grows storages to fit the
+tensors, lets a file call `bytearray(10**12)`, and compares no checksum. A file that passes here claims no more than it
+holds.
 """
 
 from __future__ import annotations
 
-import io
+import math
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO, Any
+
+import numpy as np
 
 from videohub.convert import restricted
 from videohub.convert.quoting import quote
 from videohub.convert.sniffing import HEAD, is_tar
-from videohub.convert.zip_directory import DAMAGED_MEMBER
+from videohub.convert.stored_tensor import StoredTensor, by_stride, bytes_at, checked_shape, strided
+from videohub.convert.zip_directory import Member, members_of
 from videohub.errors import FormatError, UnsafeFileError
 
 MAX_PICKLE = 64 << 20  # tensors lie outside of the pickle, which so has some hundred bytes for each
@@ -24,11 +27,17 @@ MAX_PICKLE = 64 << 20  # tensors lie outside of the pickle, which so has some hu
 
 @dataclass(frozen=True)
 class Storage:
-    """Stands for a storage: its key and length, in elements."""
+    """Stands for a storage, or a part of one: its key, its numbers' type, and the part's place, in elements."""
 
     key: str
-    itemsize: int
+    kind: str
+    offset: int
     numel: int
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of one element."""
+        return int(_STORAGES[self.kind][1:])
 
     def __setstate__(self, state: Any) -> None:
         raise TypeError("a storage cannot be changed")
@@ -38,87 +47,125 @@ class Storage:
 class TensorView:
     """Stands for a tensor: it was checked to lie within its storage."""
 
+    storage: Storage
+    offset: int
     shape: tuple[int, ...]
+    strides: tuple[int, ...]
 
     def __setstate__(self, state: Any) -> None:
         raise TypeError("a tensor cannot be changed")
 
 
-def scan_zip(archive: zipfile.ZipFile, root: str, source: str) -> Any:
-    """Check the torch archive whose pickle is `root/data.pkl`; return its content with `TensorView` for tensors."""
-    members = {info.filename: info for info in archive.infolist()}
-    if stray := next((name for name in members if not name.startswith(f"{root}/")), None):
+@dataclass(frozen=True)
+class Outline:
+    """What a torch file holds: its content with `TensorView` for tensors, and where its storages lie."""
+
+    content: Any
+    file: IO[bytes]
+    places: dict[str, int]
+    members: dict[str, Member]
+    source: str
+    byteorder: str = "<"
+
+    def stored(self, view: TensorView) -> StoredTensor:
+        """Return a tensor that can be read while the file is open."""
+        storage, file, source = view.storage, self.file, self.source
+        bfloat16 = storage.kind == "BFloat16Storage"
+        raw = np.dtype(self.byteorder + _STORAGES[storage.kind])
+        position = self.places[storage.key] + (storage.offset + view.offset) * raw.itemsize
+        axes, dense = by_stride(view.shape, view.strides)
+        shape, strides = [view.shape[axis] for axis in axes], [view.strides[axis] for axis in axes]
+        length = math.prod(shape) * raw.itemsize
+
+        def chunks() -> Any:
+            if storage.key in self.members:
+                self.members[storage.key].check()
+            if dense or not length:
+                return bytes_at(file, position, length, source)
+            return strided(file, position, shape, strides, raw, source)
+
+        in_order = None if axes == tuple(range(len(axes))) else axes
+        return StoredTensor(view.shape, raw, chunks, source, bfloat16, in_order)
+
+
+def scan_zip(file: IO[bytes], archive: zipfile.ZipFile, root: str, source: str) -> Outline:
+    """Check the torch archive in `file` whose pickle is `root/data.pkl`, and return what it holds."""
+    infos = {info.filename: info for info in archive.infolist()}
+    if stray := next((name for name in infos if not name.startswith(f"{root}/")), None):
         raise UnsafeFileError(
             f"{source}: its member {stray!r:.100} lies outside of {root!r:.100}, and torch looks for it elsewhere.\n"
             "  Load it where it was made and save it again."
         )
-    for info in members.values():
+    for info in infos.values():
         if info.compress_type != zipfile.ZIP_STORED or info.file_size != info.compress_size:
             raise UnsafeFileError(
                 f"{source}: its member {info.filename!r:.100} is compressed, and torch.save never compresses.\n"
                 "  Load it where it was made and save it again."
             )
+    members = members_of(file, archive, source)
     pickled = members[f"{root}/data.pkl"]
-    if pickled.file_size > MAX_PICKLE:
-        raise UnsafeFileError(f"{source}: a pickle of {pickled.file_size} bytes.\n  Do not use this file.")
+    if pickled.size > MAX_PICKLE:
+        raise UnsafeFileError(f"{source}: a pickle of {pickled.size} bytes.\n  Do not use this file.")
+    pickled.check()
+    file.seek(pickled.offset)
     scan = _Tensors(source)
-    try:
-        content = scan.load(io.BytesIO(archive.read(pickled)), pickled.file_size)
-    except DAMAGED_MEMBER as error:
-        raise FormatError(f"{source}: a damaged torch file ({error!s:.200}).\n  Fetch it again.") from None
+    content = scan.load(file, pickled.offset + pickled.size)
+    places, used = {}, {}
     for storage in scan.storages.values():
-        info_or_none = members.get(f"{root}/data/{storage.key}")
-        found = info_or_none.file_size if info_or_none else None
-        if found != storage.numel * storage.itemsize:
-            raise _false_claim(storage, found, source)
-    return content
+        member = members.get(f"{root}/data/{storage.key}")
+        if member is None or member.size != storage.numel * storage.itemsize:
+            raise _false_claim(storage, member.size if member else None, source)
+        places[storage.key], used[storage.key] = member.offset, member
+    order = members.get(f"{root}/byteorder")
+    is_big = order is not None and b"".join(bytes_at(file, order.offset, min(order.size, 8), source)) == b"big"
+    return Outline(content, file, places, used, source, ">" if is_big else "<")
 
 
-def scan_legacy(path: Path, source: str) -> Any:
+def scan_legacy(file: IO[bytes], end: int, source: str) -> Outline:
     """Check a torch file from before 1.6: five pickles, then the storages; as `scan_zip` does."""
-    end = path.stat().st_size
-    with path.open("rb") as file:
-        if is_tar(file.read(HEAD)):
-            raise UnsafeFileError(
-                f"{source}: a torch file and a tar at once; what is found in it depends on the reader.\n"
-                "  Do not use this file."
+    if is_tar(file.read(HEAD)):
+        raise UnsafeFileError(
+            f"{source}: a torch file and a tar at once; what is found in it depends on the reader.\n"
+            "  Do not use this file."
+        )
+    file.seek(0)
+    scan = _Tensors(source)
+    for _ in range(3):  # the magic number, the version and the sizes of C types
+        restricted.load(file, min(end, file.tell() + 4096), source)
+    content = scan.load(file, min(end, file.tell() + MAX_PICKLE))
+    keys = restricted.load(file, min(end, file.tell() + MAX_PICKLE), source)
+    keys = keys if isinstance(keys, list) and all(isinstance(key, str | int) for key in keys) else []
+    if sorted(map(str, keys)) != sorted(scan.storages):
+        raise FormatError(f"{source}: a damaged torch file (its storages are not listed).\n  Fetch it again.")
+    places = {}
+    for key in keys:
+        storage = scan.storages[str(key)]
+        found = int.from_bytes(file.read(8), "little")
+        left = end - file.tell()
+        if found != storage.numel:
+            raise _false_claim(storage, found * storage.itemsize, source)
+        if storage.numel * storage.itemsize > left:
+            raise FormatError(
+                f"{source}: a torch file that is cut short: a storage of {storage.numel * storage.itemsize} bytes "
+                f"begins where {max(left, 0)} are left.\n"
+                "  Compare its size and hash with its publisher's, or fetch it again."
             )
-        file.seek(0)
-        scan = _Tensors(source)
-        for _ in range(3):  # the magic number, the version and the sizes of C types
-            restricted.load(file, min(end, file.tell() + 4096), source)
-        content = scan.load(file, min(end, file.tell() + MAX_PICKLE))
-        keys = restricted.load(file, min(end, file.tell() + MAX_PICKLE), source)
-        keys = keys if isinstance(keys, list) and all(isinstance(key, str | int) for key in keys) else []
-        if sorted(map(str, keys)) != sorted(scan.storages):
-            raise FormatError(f"{source}: a damaged torch file (its storages are not listed).\n  Fetch it again.")
-        for key in keys:
-            storage = scan.storages[str(key)]
-            found = int.from_bytes(file.read(8), "little")
-            left = end - file.tell()
-            if found != storage.numel:
-                raise _false_claim(storage, found * storage.itemsize, source)
-            if storage.numel * storage.itemsize > left:
-                raise FormatError(
-                    f"{source}: a torch file that is cut short: a storage of {storage.numel * storage.itemsize} bytes "
-                    f"begins where {max(left, 0)} are left.\n"
-                    "  Compare its size and hash with its publisher's, or fetch it again."
-                )
-            file.seek(storage.numel * storage.itemsize, 1)
-    return content
+        places[storage.key] = file.tell()
+        file.seek(storage.numel * storage.itemsize, 1)
+    return Outline(content, file, places, {}, source)
 
 
 _STORAGES = {
-    "FloatStorage": 4,
-    "DoubleStorage": 8,
-    "HalfStorage": 2,
-    "BFloat16Storage": 2,
-    "LongStorage": 8,
-    "IntStorage": 4,
-    "ShortStorage": 2,
-    "CharStorage": 1,
-    "ByteStorage": 1,
-    "BoolStorage": 1,
+    "FloatStorage": "f4",
+    "DoubleStorage": "f8",
+    "HalfStorage": "f2",
+    "BFloat16Storage": "u2",  # the upper half of a float32
+    "LongStorage": "i8",
+    "IntStorage": "i4",
+    "ShortStorage": "i2",
+    "CharStorage": "i1",
+    "ByteStorage": "u1",
+    "BoolStorage": "b1",
 }
 
 
@@ -146,16 +193,16 @@ class _Tensors:
         """Return the storage of a persistent id: ("storage", type, key, place, length[, view])."""
         word, kind, key, _, numel, *rest = pid
         view = rest[0] if rest else None
-        itemsize = _STORAGES.get(getattr(kind, "name", "").removeprefix("torch."))
+        kind = getattr(kind, "name", "").removeprefix("torch.")
         if (
             word != "storage"
-            or itemsize is None
+            or kind not in _STORAGES
             or not isinstance(key, str | int)
             or type(numel) is not int
             or not 0 <= numel < 2**60
         ):
             raise ValueError("not the id of a storage")
-        storage = Storage(str(key), itemsize, numel)
+        storage = Storage(str(key), kind, 0, numel)
         if self.storages.setdefault(storage.key, storage) != storage:
             raise ValueError(f"storage {quote(key)} has two lengths")
         if storage.key in self.views:
@@ -168,7 +215,7 @@ class _Tensors:
         place = (storage.key, offset, length)
         if not isinstance(name, str) or name in self.storages or self.views.setdefault(name, place) != place:
             raise ValueError(f"a view of storage {quote(key)} has the name of another")
-        return Storage(storage.key, itemsize, length)
+        return Storage(storage.key, kind, offset, length)
 
     def tensor(
         self, storage: Any, offset: Any, shape: Any, stride: Any, _: Any = None, hooks: Any = None, bits: Any = None
@@ -176,10 +223,11 @@ class _Tensors:
         """Return a tensor that lies within its storage, as it lies there: with no hook, not negated or conjugated."""
         if not isinstance(storage, Storage) or not isinstance(shape, tuple) or not isinstance(stride, tuple):
             raise ValueError("not a tensor")
-        if len(shape) != len(stride) or len(shape) > 32 or hooks or bits:
+        if len(shape) != len(stride) or hooks or bits:
             raise ValueError("not a plain tensor")
-        if not all(type(n) is int and 0 <= n < 2**62 for n in (offset, *shape, *stride)):
+        if not all(type(n) is int and 0 <= n < 2**62 for n in (offset, *stride)):
             raise ValueError("a tensor with a negative size or stride")
+        shape = checked_shape(shape, self.source)
         numel, last = 1, offset
         for length, step in zip(shape, stride, strict=True):
             numel, last = numel * length, last + (length - 1) * step
@@ -188,7 +236,7 @@ class _Tensors:
                 f"{self.source}: a tensor of shape {shape!r:.80} claims more than {storage.numel} stored elements.\n"
                 "  Nothing was allocated. The file is damaged, or made to fill the memory: do not use it."
             )
-        return TensorView(shape)
+        return TensorView(storage, offset, shape, stride)
 
     def parameter(self, data: Any, _: Any = None, hooks: Any = None) -> TensorView:
         """Return the tensor of a parameter."""

@@ -65,6 +65,7 @@ def unzip(archive: zipfile.ZipFile, target: Path, source: str) -> str:
     info = archive.getinfo(name)
     with archive.open(info) as member:
         _copy(member, target, info.file_size, info.file_size, source)
+        member.read(1)  # its end, where its checksum is compared
     return name
 
 

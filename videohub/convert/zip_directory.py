@@ -10,33 +10,73 @@ import lzma
 import struct
 import zipfile
 import zlib
-from pathlib import Path
+from dataclasses import dataclass
 from typing import IO
 
+from videohub.convert.stored_tensor import bytes_at
 from videohub.convert.unwrapping import MAX_MEMBERS
 from videohub.errors import FormatError, UnsafeFileError
 
 MAX_DIRECTORY = 16 << 20  # 46 bytes and a name for each member
 
 
-def open_zip(path: Path, source: str, limit: int) -> zipfile.ZipFile:
-    """Open a zip file that unpacks to no more than `limit` bytes.
+def open_zip(file: IO[bytes], source: str, limit: int) -> zipfile.ZipFile:
+    """Open a zip file that unpacks to no more than `limit` bytes; it reads from `file`, which the caller closes.
 
     Raises: FormatError if it is cut short or damaged; UnsafeFileError for bombs, and for a file with two meanings.
     """
-    with path.open("rb") as file:
-        begin = _check_directory(file, source)
-        try:
-            archive = zipfile.ZipFile(path)
-        except (zipfile.BadZipFile, ValueError, NotImplementedError, struct.error) as error:
-            raise _cut_short(source, str(error)) from None
-        try:
-            _check_members(archive.infolist(), path.stat().st_size, limit, source)
-            _check_places(file, archive.infolist(), begin, source)
-        except FormatError:
-            archive.close()
-            raise
+    begin = _check_directory(file, source)
+    try:
+        archive = zipfile.ZipFile(file)
+    except (zipfile.BadZipFile, ValueError, NotImplementedError, struct.error) as error:
+        raise _cut_short(source, str(error)) from None
+    _check_members(archive.infolist(), file.seek(0, 2), limit, source)
+    _check_places(file, archive.infolist(), begin, source)
     return archive
+
+
+@dataclass
+class Member:
+    """A member that is not compressed: where its bytes lie, and the checksum that the directory states for them."""
+
+    name: str
+    file: IO[bytes]
+    offset: int
+    size: int
+    crc: int | None  # None: whoever wrote the archive states none
+    source: str
+    checked: bool = False
+
+    def check(self) -> None:
+        """Compare its bytes with its checksum, once.
+
+        Raises: FormatError.
+        """
+        if self.checked or self.crc is None:
+            return
+        found = 0
+        for piece in bytes_at(self.file, self.offset, self.size, self.source):
+            found = zlib.crc32(piece, found)
+        if found != self.crc:
+            raise FormatError(
+                f"{self.source}: damaged (Bad CRC-32 of {self.name!r:.100}: {found:08x}, expected {self.crc:08x}).\n"
+                "  Compare its size and hash with its publisher's, or fetch it again."
+            )
+        self.checked = True
+
+
+def members_of(file: IO[bytes], archive: zipfile.ZipFile, source: str) -> dict[str, Member]:
+    """Return the members of an archive without compression, by name; torch can be told to write no checksums: all 0."""
+    stated = any(info.CRC for info in archive.infolist())
+    members = {}
+    for info in archive.infolist():
+        file.seek(info.header_offset)
+        *_, name, extra = _LOCAL.unpack(file.read(_LOCAL.size))
+        offset = info.header_offset + _LOCAL.size + name + extra
+        members[info.filename] = Member(
+            info.filename, file, offset, info.file_size, info.CRC if stated else None, source
+        )
+    return members
 
 
 # What reading a member of a damaged zip file raises.
