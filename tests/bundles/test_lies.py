@@ -12,7 +12,7 @@ import pytest
 from tests.bundles.conftest import FILE, NAME, PUBLISHED, SHA256, URL, Opened, kept
 from videohub import provenance, registry, weights
 from videohub.bundles import conversion, unpacking
-from videohub.convert import caffe2_pickle
+from videohub.convert import caffe2_pickle, read
 from videohub.errors import ChecksumError, ConversionError, FormatError, VideohubError
 from videohub.hub import pins
 from videohub.hub.download import Fetched
@@ -151,7 +151,7 @@ def replaced(bundle, content):
 @pytest.fixture
 def forged(tmp_path):
     """A file as the publisher's, with other weights in it."""
-    arrays = caffe2_pickle.read(PUBLISHED, "published")[0]
+    arrays = read(PUBLISHED).tensors
     arrays["pred_b"] = arrays["pred_b"][::-1].copy() + 1
     caffe2_pickle.write(tmp_path / "forged.pkl", arrays)
     return (tmp_path / "forged.pkl").read_bytes()
@@ -222,7 +222,7 @@ def test_a_registry_here_that_states_the_digest_vouches_for_a_bundle(here, demo,
 def test_a_file_that_is_not_the_network_is_refused(machine, unpinned, tmp_path, change):
     bundle, file = unpinned
     home = machine("there", file)
-    caffe2_pickle.write(tmp_path / "other.pkl", change(caffe2_pickle.read(PUBLISHED, "published")[0]))
+    caffe2_pickle.write(tmp_path / "other.pkl", change(read(PUBLISHED).tensors))
     opened = replaced(bundle, (tmp_path / "other.pkl").read_bytes())
     with pytest.raises((ConversionError, FormatError), match=r"b\.tar: raw/"):
         unpacking.unbundle(opened.write(tmp_path / "b.tar"))
