@@ -19,7 +19,7 @@ from videohub import registry
 from videohub.classes import classes_of, held, with_classes_of
 from videohub.convert import kept_weights, tables
 from videohub.convert.renaming import recognised, renamed
-from videohub.convert.tables import shapes
+from videohub.convert.tensor_match import matched
 from videohub.errors import ConversionError, FormatError, UnavailableError, UsageError
 from videohub.files import check_target, sweep, written_whole
 from videohub.hub import cache, download, pins
@@ -160,56 +160,13 @@ def prove(state: dict[str, Tensor], record: Record) -> None:
 
 
 def proved(arrays: Mapping[str, Any], record: Record) -> dict[str, Tensor]:
-    """Return the record's network from arrays under our names: names, shapes and types are compared before any is read.
+    """Return the record's network from arrays under our names, tensors or what still lies in an open file.
 
-    Args:
-        arrays: Tensors, arrays, or what still lies in an open file; each is read, widened and looked at by itself, so
-            that no more is in memory than the network and one of its tensors.
     Raises: ConversionError, as `prove`.
     """
-    import numpy as np
-    import torch
-
     from videohub.building import build_empty
 
-    expected = build_empty(record).state_dict()
-    problems = []
-    if missing := [key for key in expected if key not in arrays]:
-        problems.append(f"  missing from the file, {len(missing)} of {len(expected)}:\n{shapes(expected, missing)}")
-    if unknown := [key for key in arrays if key not in expected]:
-        problems.append(f"  in the file, not in the network:\n{shapes(arrays, unknown)}")
-    shared = [key for key in expected if key in arrays]
-    different = [key for key in shared if expected[key].shape != arrays[key].shape]
-    if different:
-        problems.append(
-            f"  of another shape in the file:\n{shapes(arrays, different)}\n  expected:\n{shapes(expected, different)}"
-        )
-    if mixed := [key for key in shared if expected[key].is_floating_point() != _is_fraction(arrays[key])]:
-        problems.append(f"  whole numbers where the network has fractions, or the reverse:\n{shapes(arrays, mixed)}")
-    if problems:
-        raise _another_network(record, problems)
-    state: dict[str, Tensor] = {}
-    infinite = []
-    for key, wanted in expected.items():
-        array = arrays[key]
-        if not isinstance(array, torch.Tensor):
-            array = torch.from_numpy(np.asarray(array, dtype=torch.empty(0, dtype=wanted.dtype).numpy().dtype))
-        state[key] = array.to(wanted.dtype)
-        ends = torch.aminmax(state[key]) if array.numel() else ()  # nan if there is one; isfinite takes a copy
-        if not all(bool(torch.isfinite(end)) for end in ends):
-            infinite.append(key)
-    if infinite:
-        raise _another_network(record, [f"  with values that are not finite:\n{shapes(state, infinite)}"])
-    return state
-
-
-def _is_fraction(array: Any) -> bool:
-    """Tell whether a tensor of torch, or an array, holds floating-point numbers."""
-    return bool(array.is_floating_point()) if hasattr(array, "is_floating_point") else array.dtype.kind == "f"
-
-
-def _another_network(record: Record, problems: list[str]) -> ConversionError:
-    return ConversionError(f"{record.name}: the file does not hold this network:\n" + "\n".join(problems))
+    return matched(arrays, build_empty(record).state_dict(), record.name)
 
 
 def _tell_if_bundled(record: Record) -> None:
