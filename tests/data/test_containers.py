@@ -86,6 +86,45 @@ def test_what_data_sets_and_cameras_write_is_read(tmp_path, name, codec, pix_fmt
     assert count(path.rename(tmp_path / "anything")) == 12
 
 
+class Sent:
+    """A file that FFmpeg is sent to an impossible place of, as by a damaged index, when it asks for a certain one."""
+
+    def __init__(self, file, place):
+        self.file, self.place = file, place
+        self.read, self.tell, self.sent = file.read, file.tell, 0
+
+    def seek(self, offset, whence):
+        if offset == self.place:
+            self.sent += 1
+            return self.file.seek(-1)
+        return self.file.seek(offset, whence)
+
+
+def test_a_place_that_cannot_be_is_ffmpegs_to_mind(thirty_frames):
+    """It measures a file by going to its last byte, -1 from the end, and can do without; Python raises an exception."""
+    with thirty_frames.open("rb") as file:
+        sent = Sent(file, -1)
+        with open_container(sent, thirty_frames) as container:
+            assert len(list(container.decode(video=0))) == 30
+        assert sent.sent
+
+
+def test_a_disk_that_fails_is_told_as_that(thirty_frames):
+    class Failing(Sent):
+        def __init__(self, file, place):
+            super().__init__(file, place)
+            self.read = self.fail
+
+        def fail(self, size):
+            if self.tell() >= 1000:
+                raise OSError(5, "Input/output error")
+            return self.file.read(min(size, 1000))
+
+    expected = pytest.raises(VideoError, match=r"mov: cannot be read: Input/output error")
+    with thirty_frames.open("rb") as file, expected, open_container(Failing(file, None), thirty_frames):
+        pass
+
+
 def test_no_container_that_is_read_can_name_another_file(tmp_path):
     """Of FFmpeg's demuxers these open what a file names, or run it as a script."""
     assert not {"concat", "hls", "dash", "sdp", "rtsp", "rtp", "image2", "image2pipe", "tty", "lavfi", "imf", "vobsub",

@@ -45,14 +45,30 @@ def open_container(file: BinaryIO, path: Path) -> Iterator[InputContainer]:
         path: Its name, for messages.
     Raises: VideoError if it is none of those that are read, or damaged where it begins.
     """
-    # Without a name, for one that looks like a pattern or an image's would count for more than the content.
-    with open(file.fileno(), "rb", buffering=0, closefd=False) as nameless:
+    try:
+        container = _opened(_Nameless(file), container_options=_NOTHING_ELSE, **_ANY_TITLE)
+    except (av.FFmpegError, OSError) as error:
+        raise VideoError(f"{path}: {_why(file, error)}") from error
+    with container:
+        yield container
+
+
+class _Nameless:
+    """A file as FFmpeg reads it.
+
+    It has no name, for one that looks like a pattern or an image's would count for more than the content. Where a
+    damaged file sends FFmpeg to a place that cannot be, FFmpeg is told so and goes on; PyAV would raise an exception.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.read, self.tell = file.read, file.tell
+
+    def seek(self, offset: int, whence: int) -> int:
         try:
-            container = _opened(nameless, container_options=_NOTHING_ELSE, **_ANY_TITLE)
-        except (av.FFmpegError, OSError) as error:
-            raise VideoError(f"{path}: {_why(file, error)}") from error
-        with container:
-            yield container
+            return self._file.seek(offset, whence)
+        except (OSError, ValueError, OverflowError):
+            return -errno.EINVAL
 
 
 def _opened(file: Any, **options: Any) -> InputContainer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -84,6 +85,9 @@ class Video:
         except av.FFmpegError as error:
             if lack := unsupported(self.path, error, decoded):
                 raise VideoError(f"{self.path}: {lack}") from error
+            if error.errno == errno.ENOMEM:
+                told = f"damaged after {decoded} decoded frames, or its pictures do not fit into the memory"
+                raise VideoError(f"{self.path}: {told}") from error
             raise VideoError(f"{self.path}: damaged after {decoded} decoded frames: {error.strerror}") from error
         except OSError as error:  # of the disk; FFmpeg hands it through
             raise VideoError(f"{self.path}: cannot be read after {decoded} frames: {error.strerror}") from error
