@@ -188,7 +188,7 @@ def _converted(file: str, record: Record) -> Path | None:
         log.warning("%s: %s was cut short; making it anew", record.name, path)
         cache.remove(path)
         return None
-    if cache.is_ours(path):
+    if cache.is_ours(path) and not path.is_symlink():
         with suppress(OSError):
             os.utime(path, ns=(time.time_ns(), path.stat().st_mtime_ns))
     return path

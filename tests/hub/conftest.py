@@ -21,7 +21,8 @@ def publisher() -> Iterator[Publisher]:
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The cache folder of one test, which nothing has made yet."""
-    for name in ("VIDEOHUB_CACHE_RO", "VIDEOHUB_MIRRORS", "VIDEOHUB_OFFLINE", "HF_HUB_OFFLINE"):
+    for name in ("VIDEOHUB_CACHE_RO", "VIDEOHUB_MIRRORS", "VIDEOHUB_OFFLINE", "VIDEOHUB_MIN_RATE", "HF_HUB_OFFLINE",
+                 "TRANSFORMERS_OFFLINE"):  # fmt: skip
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("VIDEOHUB_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")

@@ -9,9 +9,10 @@ import msgspec
 import pytest
 
 from tests.hub.outcomes import CONTENT, SHA256
+from tests.hub.publisher import validators
 from videohub.digest import Sha256
 from videohub.errors import CacheError, VideohubError
-from videohub.hub import cache, download, keeping, pins
+from videohub.hub import cache, download, keeping, parts, pins
 
 URL = "https://publisher.invalid/zoo/MODEL.pkl"
 THESIS = b"three years of work"
@@ -159,6 +160,42 @@ def test_a_lock_that_is_a_link_reaches_no_file(publisher, home, thesis):
     (home / "locks" / f"{cache.key_of(url)[:32]}.lock").symlink_to(thesis)
     assert download.fetch(url, name="model").path.read_bytes() == CONTENT
     assert thesis.stat().st_mtime_ns == then
+
+
+@pytest.mark.parametrize("how", ["a link", "another name", "a pipe"])
+def test_a_beginning_that_is_another_file_is_not_written_to(publisher, home, thesis, how):
+    """In a folder that a group writes to, somebody may put anything in a part's place."""
+    url = publisher.publish("/MODEL.pkl", CONTENT)
+    part = parts.Part(parts.Note(url, url, validators(CONTENT)["ETag"], len(CONTENT), boot=parts.boot()))
+    part.write(CONTENT[:7])
+    part.close()
+    part.path.unlink()
+    if how == "a link":
+        part.path.symlink_to(thesis)
+    elif how == "another name":
+        part.path.hardlink_to(thesis)
+    else:
+        os.mkfifo(part.path)
+    assert download.fetch(url, name="model", sha256=SHA256).path.read_bytes() == CONTENT
+    assert thesis.read_bytes() == THESIS
+
+
+def test_a_beginning_that_is_published_in_this_moment_is_not_written_to(publisher, home, monkeypatch):
+    """Its writer gives it its name and lets go between our look at it and our lock."""
+    url = publisher.publish("/MODEL.pkl", CONTENT + b"more")
+    part = parts.Part(parts.Note(url, url, validators(CONTENT + b"more")["ETag"], None, boot=parts.boot()))
+    part.write(CONTENT)
+
+    def late(handle):
+        if part.path.exists():
+            part.path.rename(home / "published")
+            part.close()
+        return hold(handle)
+
+    hold = parts.hold
+    monkeypatch.setattr(parts, "hold", late)
+    assert download.fetch(url, name="model").path.read_bytes() == CONTENT + b"more"
+    assert (home / "published").read_bytes() == CONTENT
 
 
 def test_looking_at_a_link_leaves_the_times_of_what_it_leads_to(home, thesis):

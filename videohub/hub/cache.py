@@ -64,9 +64,11 @@ def find(kind: str, name: str) -> Path | None:
         path = _entry(layer, kind, name)
         try:
             is_there = path.is_file()
-        except PermissionError:
+        except PermissionError as error:
             if layer == home():
-                raise
+                raise CacheError(
+                    f"{path.parent}: may not be read by you; VIDEOHUB_HOME names another folder"
+                ) from error
             tell_once(layer)
             continue
         if is_there:
@@ -147,7 +149,7 @@ def converted_name(source_sha256: str, recipe: str) -> str:
 
 def key_of(url: str) -> str:
     """Return a name for what belongs to a URL; hexadecimal, so that letters' case never matters."""
-    return hashlib.sha256(url.encode()).hexdigest()
+    return hashlib.sha256(url.encode(errors="surrogatepass")).hexdigest()
 
 
 def sha256_of(path: Path) -> str:

@@ -71,6 +71,14 @@ def hold(handle: int) -> bool:
     return True
 
 
+def is_still(path: Path, handle: int) -> bool:
+    """Tell whether the name still leads to the open file."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(handle))
+    except FileNotFoundError:
+        return False
+
+
 def is_taken(key: str) -> bool:
     """Tell whether somebody is at work on `key`, or was killed at it."""
     return _path(key).exists()
@@ -99,7 +107,7 @@ def _acquire(path: Path, what: str) -> int | None:
             return None  # a link: it was not made here, and may lead anywhere
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if _is_still(path, handle):
+            if is_still(path, handle):
                 return handle
             os.close(handle)  # its last holder removed it in between
             continue
@@ -118,14 +126,6 @@ def _acquire(path: Path, what: str) -> int | None:
             noticed = True
             log.warning("%s: another process is at it; waiting", what)
         time.sleep(_LOOK_S)
-
-
-def _is_still(path: Path, handle: int) -> bool:
-    """Tell whether the name still leads to the open file."""
-    try:
-        return os.path.samestat(path.stat(), os.fstat(handle))
-    except FileNotFoundError:
-        return False
 
 
 def _sign_of(path: Path) -> int:

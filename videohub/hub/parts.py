@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
+import stat
 import time
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -22,7 +23,7 @@ import msgspec
 from videohub.errors import CacheError
 from videohub.files import reveal
 from videohub.hub import cache
-from videohub.hub.locking import QUIET_S, hold
+from videohub.hub.locking import QUIET_S, hold, is_still
 
 ETAG = r'\A"[\x21\x23-\x7e\x80-\xff]+"\Z'  # a strong one that is not empty; nothing in it breaks a header
 _BLOCK = 1 << 20
@@ -203,19 +204,24 @@ def copy(file: IO[bytes], note: Note) -> Part:
 
 
 def _taken_over(path: Path, note: Note) -> Part | None:
-    """Return the very part that an earlier call left, which takes no more room; None where its writer may be alive."""
+    """Return the very part that an earlier call left, which takes no more room; None where its writer may be alive.
+
+    Nor is a part taken over that may be written by others in another way: another user's, or one with a second name.
+    """
     if note.boot != boot():  # perhaps another machine's, whose locks are not seen here
         return None
-    left = path.open("r+b", buffering=0)
-    if not hold(left.fileno()):
-        left.close()
-        return None
-    return Part(note, left)
+    left = open(path, "r+b", buffering=0, opener=_no_link)  # noqa: SIM115 (the part closes it)
+    found = os.fstat(left.fileno())
+    is_mine = found.st_nlink == 1 and hasattr(os, "geteuid") and found.st_uid == os.geteuid()
+    if is_mine and hold(left.fileno()) and is_still(path, left.fileno()):
+        return Part(note, left)
+    left.close()  # it was published in this moment, if it is not what its name leads to any more
+    return None
 
 
 def _copied(path: Path, note: Note) -> Part:
     """Return a part with the content of another one."""
-    with path.open("rb") as beginning:
+    with open(path, "rb", opener=_no_link) as beginning:
         cache.check_room(os.fstat(beginning.fileno()).st_size)
         part = copy(beginning, note)
     part.pieced = True
@@ -245,10 +251,16 @@ def _read_note(path: Path) -> Note | None:
 
 
 def _size(path: Path) -> int:
+    """Return the size of a part, 0 for what is none: a link may lead to any file, a pipe nowhere."""
     try:
-        return path.stat().st_size
+        found = path.lstat()
     except FileNotFoundError:
         return 0
+    return found.st_size if stat.S_ISREG(found.st_mode) else 0
+
+
+def _no_link(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0))
 
 
 def _remove(path: Path) -> None:
