@@ -54,6 +54,9 @@ def said(put, read, tmp_path, monkeypatch):
         ("a1 70", "v/a1.mp4", "the list has a number between path and label, as lists of frame folders do"),
         ("x/A1.mp4", "v/x/a1.MP4", "the names differ in capital letters"),
         (MARKED, f"v/{LETTER}", "the names differ in capital letters or accents"),
+        ("a1.mp4", "v/part_0/a1.mkv", "the files lie in folders below {folder}/v; the files have another suffix"),
+        ("x\\a1.mp4 70", "v/x/a1.mp4", "the list has backslashes, as Windows writes paths; the list has a number betw"),
+        ("my_class/a_1.mp4", "v/my_class/a_1.webm", "the files have another suffix"),
         ("v/a1.mp4", "v/a1.mkv", "v stands both at the end of the root and in the paths; give --root"),
     ],
 )  # fmt: skip
@@ -78,6 +81,11 @@ def test_what_only_looks_wrong_is_told_without_proof(said, tmp_path, name, reaso
     assert f"{tmp_path / 'v' / name}; likely, the list has" in note
     assert reason in note
     assert "is there" not in note
+
+
+@pytest.mark.parametrize("name", ["my_class/a_1.mp4", "a 1.mp4", "a%201.mp4", "one, two.mp4", "~/a.mp4"])
+def test_what_is_usual_in_names_is_no_reason_without_proof(said, name):
+    assert "likely" not in said(name, [])
 
 
 def test_without_a_reason_the_full_path_is_told_where_all_are_missing(said, tmp_path):

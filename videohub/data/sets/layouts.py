@@ -41,9 +41,9 @@ class Videos:
         return self.place / self.files.get(name, f"{name}{self.suffix}")
 
     def forms(self) -> list[str]:
-        """Return how the files are called, `ID.mp4`, the most frequent first; of folders alone, `ID`."""
+        """Return how the files are called, `ID.mp4`, the most frequent first."""
         counts = Counter(os.path.splitext(file)[1] for file in self.files.values())
-        return [f"ID{suffix}" for suffix, _ in counts.most_common()] or ["ID"]
+        return [f"ID{suffix}" for suffix, _ in counts.most_common()] or [f"ID{self.suffix}"]
 
 
 def place_of_videos(

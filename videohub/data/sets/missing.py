@@ -8,6 +8,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 from urllib.parse import unquote
@@ -20,7 +21,18 @@ _TRIED = 20  # of those that are not there, reasons are tried on so many
 _FOLDERS = 50  # below a list's folder that are looked into
 _PARENTS = 3  # above it
 
-_Look: TypeAlias = Callable[[Path], Listing]
+
+@dataclass(frozen=True)
+class _Seen:
+    """What lies in a folder: names are asked for by the thousand."""
+
+    folders: list[str]
+    names: frozenset[str]
+    folded: dict[str, str]  # file -> as it is, by what capital letters and accents leave
+    stems: dict[str, str]  # by its name without the suffix
+
+
+_Look: TypeAlias = Callable[[Path], _Seen]
 
 
 def missing_files(samples: Sequence[Sample], start: Path) -> tuple[str, ...]:
@@ -36,7 +48,7 @@ def missing_files(samples: Sequence[Sample], start: Path) -> tuple[str, ...]:
     gone = [place for place in (_place(sample, start) for sample in asked) if not os.path.isfile(place[0] / place[1])]
     if not gone:
         return ()
-    tried, look = gone[:: max(1, len(gone) // _TRIED)], functools.cache(_listing)
+    tried, look = gone[:: max(1, len(gone) // _TRIED)], functools.cache(_seen)
     found = [reason for reason in (_reason(folder, name, look) for folder, name in tried) if reason]
     often = Counter(words for words, _ in found).most_common(1)
     likely = often and 2 * often[0][1] >= len(tried)
@@ -65,38 +77,51 @@ def _place(sample: Sample, start: Path) -> tuple[Path, str]:
 
 def _reason(folder: Path, name: str, look: _Look) -> tuple[str, Path | None] | None:
     """Return why a name leads nowhere, in words that fit others like it, and what it leads to if that is so."""
-    meant = list(_readings(name))
+    if os.path.isdir(folder / name):
+        return "these are folders, and files were expected", folder / name
+    meant = [("", name), *_readings(name)]
     for words, reading in meant:
-        for where, path in (*_places(folder, reading), *_elsewhere(folder, reading, look)):
-            if os.path.isfile(path):
+        for where, path in (*_places(folder, reading), *_below(folder, reading, look), *_above(folder, reading)):
+            if path.name in look(path.parent).names and os.path.isfile(path):
                 return "; ".join(filter(None, (words, where))), path
     for words, reading in meant:  # no file of exactly this name, but perhaps one that resembles it
-        for where, path in _places(folder, reading):
+        for where, path in (*_places(folder, reading), *_below(folder, reading, look)):
             if found := _resembling(path, look):
                 return "; ".join(filter(None, (words, where, found[0]))), found[1]
-    return next(((words, None) for words, _ in meant if words), None)  # it looks so, and nothing proves it
+    return next(((words, None) for words, _ in _columns_and_slashes(name)), None)  # it looks so; nothing proves it
 
 
 def _readings(name: str) -> Iterator[tuple[str, str]]:
-    """Yield what a name may stand for, with what would be odd about its list; as it is written, with nothing."""
-    slashed = re.sub("^[A-Za-z]:", "", name).replace("\\", "/")
-    for words, text in [("", name), ("the list has backslashes, as Windows writes paths", slashed)][
-        : 1 + ("\\" in name)
-    ]:
-        yield words, text
+    """Yield what a name may stand for if its list is odd, and in which way."""
+    odd = list(_columns_and_slashes(name))
+    yield from odd
+    for words, text in (("", name), *odd):
         for more, reading in (
-            ("the list has a number between path and label, as lists of frame folders do (path, frames, label)",
-             re.sub(r"([\s,;|]+[0-9.]+)+$", "", text)),
-            ("the list has a number before the path, as tables with an index do", re.sub(r"^[0-9]+[\s,;|]+", "", text)),
             ("the list has another column between path and label", re.sub(r"[,;|\t][^/]*$", "", text)),
             ("the list has other quotation marks than double ones", text.strip("'`“”‘’ ")),
             ("the list has escapes such as %20, as addresses do", unquote(text)),
             ("the list has ~ or a variable for a folder", os.path.expandvars(os.path.expanduser(text))),
             ("the list has spaces where the files have underscores", text.replace(" ", "_")),
             ("the list has underscores where the files have spaces", text.replace("_", " ")),
-        ):  # fmt: skip
+        ):
             if reading not in ("", text):
                 yield "; ".join(filter(None, (words, more))), reading
+
+
+def _columns_and_slashes(name: str) -> Iterator[tuple[str, str]]:
+    """Yield the readings that a name speaks for by itself: no file is called like that."""
+    slashed = re.sub("^[A-Za-z]:", "", name).replace("\\", "/")
+    windows = "the list has backslashes, as Windows writes paths"
+    if "\\" in name:
+        yield windows, slashed
+    for words, reading in (
+        ("the list has a number between path and label, as lists of frame folders do (path, frames, label)",
+         re.sub(r"([\s,;|]+[0-9.]+)+$", "", slashed)),
+        ("the list has a number before the path, as tables with an index do",
+         re.sub(r"^[0-9]+\s*[,;|\t]\s*", "", slashed)),
+    ):  # fmt: skip
+        if reading not in ("", slashed):
+            yield (f"{windows}; {words}" if "\\" in name else words), reading
 
 
 def _places(folder: Path, name: str) -> Iterator[tuple[str, Path]]:
@@ -114,26 +139,27 @@ def _places(folder: Path, name: str) -> Iterator[tuple[str, Path]]:
             yield f"the files lie in {full} itself, not in the folders that the list names", rest
 
 
-def _elsewhere(folder: Path, name: str, look: _Look) -> Iterator[tuple[str, Path]]:
-    """Yield where else a name may lie, and what would be odd about that."""
-    full = Path(os.path.abspath(folder))
-    yield f"the paths start from the current folder, not from {folder}; give --root {os.getcwd()}", Path(name)
-    for above in full.parents[:_PARENTS]:
-        yield f"the paths start from {above}; give it as --root", above / name
+def _below(folder: Path, name: str, look: _Look) -> Iterator[tuple[str, Path]]:
+    """Yield what a name may be in the folders of its folder."""
     for below in look(folder).folders[:_FOLDERS]:
-        yield f"the files lie in folders below {full}", folder / below / name
+        if "/" not in name or name.split("/")[0] in look(folder / below).names:
+            yield f"the files lie in folders below {os.path.abspath(folder)}", folder / below / name
+
+
+def _above(folder: Path, name: str) -> Iterator[tuple[str, Path]]:
+    """Yield what a name may be from folders above, or from the current one, and what to do then."""
+    yield f"the paths start from the current folder, not from {folder}; give --root {os.getcwd()}", Path(name)
+    for above in Path(os.path.abspath(folder)).parents[:_PARENTS]:
+        yield f"the paths start from {above}; give it as --root", above / name
 
 
 def _resembling(path: Path, look: _Look) -> tuple[str, Path] | None:
-    """Return how what lies at the place of a path differs from it, and its own path."""
-    if os.path.isdir(path):
-        return "these are folders, and files were expected", path
-    wanted, stem = _folded(path.name), os.path.splitext(path.name)[0]
-    for file in look(path.parent).files:
-        if _folded(file) == wanted:
-            return "the names differ in capital letters or accents", path.parent / file
-        if stem in (file, os.path.splitext(file)[0]) or os.path.splitext(file)[0] == path.name:
-            return "the files have another suffix", path.parent / file
+    """Return in what a file beside a path differs from what the path names, and that file."""
+    beside, stem = look(path.parent), os.path.splitext(path.name)[0]
+    if file := beside.folded.get(_folded(path.name)):
+        return "the names differ in capital letters or accents", path.parent / file
+    if file := beside.stems.get(stem) or beside.stems.get(path.name):
+        return "the files have another suffix", path.parent / file
     return None
 
 
@@ -141,9 +167,14 @@ def _folded(name: str) -> str:
     return unicodedata.normalize("NFC", name).casefold()
 
 
-def _listing(place: Path) -> Listing:
+def _seen(place: Path) -> _Seen:
     """Return what lies in a folder; nothing where that may not be asked."""
     try:
-        return listing_of(place)
+        listing = listing_of(place)
     except OSError:
-        return Listing()
+        listing = Listing()
+    names = frozenset((*listing.files, *listing.folders))
+    folded, stems = (
+        {of(file): file for file in listing.files} for of in (_folded, lambda file: os.path.splitext(file)[0])
+    )
+    return _Seen(listing.folders, names, folded, stems)
