@@ -28,7 +28,7 @@ class Contradicted:
     write: Callable[[Path], Path]
     kinds: set[str]
     content: tuple[First, First]
-    original: tuple[First, First] | str  # words of the refusal
+    original: tuple[First, First] | str | None  # words of the refusal; None: only a reader that seeks tells
 
 
 def _patched(path: Path, name: bytes, offset: int, value: bytes) -> Path:
@@ -116,6 +116,11 @@ VIDEOS = {
     # 140 frames are left of 150, 4.666 s: (140 - 64) * 9 / 10 = 68.4, the first one being 10
     "edit list": Contradicted(lambda folder: write(folder / "v.mp4", start=-10), {"edit list"}, ((10, 73), (79, 142)),
                               ((10, 69), (83, 142))),
+    # … and of these 140 the first 3 s, 90 frames: (90 - 64) * 9 / 10 = 23.4 frames after frame 10
+    "edit list at both ends": Contradicted(
+        lambda folder: _patched(write(folder / "v.mp4", start=-10), b"elst", 12, struct.pack(">I", 3000)),
+        {"edit list"}, ((10, 73), (34, 97)), None,
+    ),
     # 12.87 a second on average: a clip covers 2.1 s, 27.5 frames; 0 … 2.06 s, and 9 / 10 of the rest on, 8.5 … 10.5 s
     "uneven": Contradicted(lambda folder: write(folder / "v.mkv", stamps=_SLOWER), {"uneven time stamps", "frame rate"},
                            ((0, 53), (118, 139)), UNCOUNTED),

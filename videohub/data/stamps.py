@@ -55,29 +55,27 @@ class StampReader:
     """
 
     def __init__(self) -> None:
+        self.reached = 0  # where the latest picture so far ends, in ticks
         self._packets: list[int | None] = []
         self._pictures: list[int | None] = []
         self._all_decoded = False
         self._cut_away = self._backward = 0
-        self._end: int | None = None
+        self._end: int | None = None  # of the pictures that are shown
         self._before: int | None = None  # the decoding stamp of the last packet
         self._forward = self._steps = 0  # ticks that they went on by, and in how many steps
-
-    @property
-    def end(self) -> int:
-        """Return where the latest picture so far ends, in ticks; 0 before there is any."""
-        return self._end or 0
 
     def take(self, packet: Packet) -> None:
         """Look at one packet; those without content announce the end of the stream and say nothing."""
         if not packet.size:
             return
         shown = packet.pts if packet.pts is not None else packet.dts
-        if shown is not None:
-            self._end = max(shown + (packet.duration or 0), shown if self._end is None else self._end)
+        end = None if shown is None else shown + (packet.duration or 0)
+        self.reached = max(self.reached, end or 0)
         if packet.is_discard:
             self._cut_away += 1
             return
+        if end is not None:
+            self._end = end if self._end is None else max(self._end, end)
         self._packets.append(shown)
         if (decoded := packet.dts) is None:
             return

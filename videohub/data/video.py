@@ -94,7 +94,7 @@ class Video:
         self.read.close()
         if not decoded:
             raise VideoError(f"{self.path}: the video stream holds no pictures")
-        self._check_end(float(self.read.end * self.info.time_base))
+        self._check_end(float(self.read.reached * self.info.time_base))
 
     def stamps(self) -> Stamps:
         """Return what the time stamps of all packets say; those that were not decoded are only looked at.
