@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import msgspec
 import numpy as np
 import pytest
@@ -308,6 +310,17 @@ def test_a_video_of_two_classes_or_of_an_unknown_one_has_no_accuracy(tmp_path):
         build(kept(tmp_path / "two", record(), [("v0", [0, 1], SIX[0][2])]), record())
     with pytest.raises(DataError, match="v0: found class 4, expected 0 to 3"):
         build(kept(tmp_path / "unknown", record(), [("v0", [4], SIX[0][2])]), record())
+
+
+def test_a_copy_whose_tensors_are_those_of_the_published_file_needs_no_voucher_of_its_own(tmp_path):
+    """All processes of a run used the same tensors, so whoever read the published file vouches for all."""
+    copy = msgspec.structs.replace(PUBLISHED, name="copy.safetensors", sha256="98" * 32, vouched_by=None, first_seen="")
+    joined = kept(tmp_path, record(), ten(200, of=400), made_by=process(weights=copy))
+    assert "given by hand" in build(joined, record()).reasons[-1]
+    both = dataclasses.replace(joined, made_by=[*joined.made_by, process()])
+    report = build(both, record())
+    assert not any("given by hand" in reason for reason in report.reasons)
+    assert "given by hand" in page(report)  # where it is told which files were read
 
 
 def test_a_tolerance_is_the_one_that_the_source_states_and_none_where_it_states_none(tmp_path):

@@ -182,7 +182,7 @@ def _use(report: Report) -> str:
 def _checked(report: Report) -> str:
     """Return what was measured: the published file, or what nothing vouches for as that."""
     files = files_of(report.made_by)
-    return "The published file" if files and all(file.vouched_by for file in files) else "A file given by hand"
+    return "The published file" if any(file.vouched_by for file in files) else "A file given by hand"
 
 
 def _text(report: Report) -> str:

@@ -159,7 +159,7 @@ def how_to_cite(report: Report) -> str:
 def _weights(report: Report) -> list[Fact]:
     return [
         Fact("record", report.record, True),
-        Fact("published file", report.zoo_name, True),
+        Fact("upstream name", report.zoo_name, True),
         *_digest_of_weights(report),
         *(Fact("read from", origin_of(file)) for file in files_of(report.made_by)),
         *(Fact("not checked", claim) for file in files_of(report.made_by) if (claim := claim_of(file))),

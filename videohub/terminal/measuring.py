@@ -24,7 +24,6 @@ _SHOWN = 5  # of lists that may be long
 
 def print_report(report: Report) -> None:
     """Print a verification: the numbers side by side, what was missing, the verdict and why."""
-    from videohub.reporting.weights_origin import files_of, origin_of
     from videohub.reporting.words import interval_name
 
     screen = console()
@@ -39,8 +38,7 @@ def print_report(report: Report) -> None:
     screen.print(rows)
     _told_failures(screen, [report])
     _told_contradicted(screen, [report])
-    for file in files_of(report.made_by):
-        _dim(screen, f"weights: {origin_of(file)}")
+    _told_weights(screen, report)
     _told_verdict(screen, report)
 
 
@@ -60,6 +58,7 @@ def print_reports(reports: Sequence[Report]) -> None:
         screen.print()
         screen.print(styled(report.record, style="bold"))
         _told_counts(screen, report)
+        _told_weights(screen, report)
         _told_verdict(screen, report)
     screen.print()
     _told_failures(screen, reports)
@@ -86,11 +85,22 @@ def print_evaluated(found: Evaluated) -> None:
     for number in found.numbers:
         rows.add_row(number.metric, f"{number.value:.2f}", _range(number.interval))
     screen.print(rows)
+    _told_weights(screen, found)
     _told_failures(screen, [found], rest="--json")
     _told_contradicted(screen, [found], rest="--json")
     if found.contradicted:
         rest = ", ".join(f"{number.metric} {number.value:.2f}" for number in found.without_contradicted)
         _yellow(screen, f"without the {len(found.contradicted):,} so read: {rest or 'nothing was scored'}")
+
+
+def _told_weights(screen: Console, found: Report | Evaluated) -> None:
+    """Print the files that weights were read from, and what these say of themselves as their claim."""
+    from videohub.reporting.weights_origin import claim_of, files_of, origin_of
+
+    for file in files_of(found.made_by):
+        _dim(screen, f"weights: {origin_of(file)}")
+        if claim := claim_of(file):
+            _dim(screen, f"not checked: {claim}")
 
 
 def _told_counts(screen: Console, found: Report | Evaluated) -> None:
