@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
+import torch
 
 from tests.data.sample_videos import FOUR_FRAMES, numbered, protocol, write_video
 from videohub.benchmark.decoders import Failure, decode_all
@@ -182,3 +185,19 @@ def test_what_the_system_does_not_give_is_a_failed_video(thirty_frames, monkeypa
         for read in (decode, decode_content):
             with pytest.raises(VideoError, match=r"thirty\.mov: there is n"):
                 read(VideoFile(thirty_frames), protocol(clips=2), FOUR_FRAMES)
+
+
+@pytest.mark.parametrize(("short_side", "takes"), [(96, 1_179_648), (12, 18_432)])  # kept as decoded; as prepared
+def test_frames_that_would_fill_a_gpu_are_a_failed_video(thirty_frames, monkeypatch, short_side, takes):
+    """Eight frames of 3 x 96 x 128 floats take 1,179,648 bytes, of 3 x 12 x 16 18,432; half of a GPU is theirs."""
+    rule = protocol(clips=2, short_side=short_side)
+    decoded = decode(VideoFile(thirty_frames), rule, FOUR_FRAMES)
+    assert decoded.frames.dtype == (np.float32 if short_side == 12 else np.uint8)
+    for whole, fits in ((2 * takes, True), (2 * takes - 2, False)):
+        device = SimpleNamespace(total_memory=whole)
+        monkeypatch.setattr(views.torch.cuda, "get_device_properties", lambda _, device=device: device)
+        if fits:
+            views._check_fits(decoded, rule, torch.device("cuda"))
+        else:
+            with pytest.raises(VideoError, match=r"its 8 frames, .* once resized, take .*; cuda has"):
+                views._check_fits(decoded, rule, torch.device("cuda"))

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from videohub.data.contradictions import Contradiction
-from videohub.data.crops import crop_offsets
+from videohub.data.crops import crop_offsets, resized_size
 from videohub.data.decoded import Decoded, decode, decode_content
 from videohub.data.pixels import prepare
 from videohub.data.recipes import Recipe
@@ -139,6 +139,8 @@ def _views(decoded: Decoded, frames: Tensor, protocol: Protocol) -> Views:
 
 def _prepared(decoded: Decoded, protocol: Protocol, device: torch.device) -> Tensor:
     """Bring frames to the device, once and in the form that takes the fewest bytes, and prepare them there."""
+    if device.type == "cuda":
+        _check_fits(decoded, protocol, device)
     given = torch.from_numpy(decoded.frames).to(device)
     if given.dtype == torch.float32:
         return given
@@ -165,11 +167,19 @@ def _room(shape: tuple[int, ...], device: torch.device) -> Tensor:
             return torch.from_numpy(np.empty(shape, np.float32))
         except MemoryError as error:
             raise VideoError(_too_large(shape, "there is not enough memory for them")) from error
-    if device.type == "cuda":
-        whole = torch.cuda.get_device_properties(device).total_memory
-        if 4 * math.prod(shape) > whole // 2:  # what the model needs comes on top
-            raise VideoError(_too_large(shape, f"{device} has {whole / 2**30:.1f} GiB in all"))
     return torch.empty(shape, device=device, memory_format=torch.channels_last)
+
+
+def _check_fits(decoded: Decoded, protocol: Protocol, device: torch.device) -> None:
+    """Refuse frames that would take more than half of a GPU; the model needs the rest. Raises: VideoError."""
+    shape = decoded.frames.shape
+    if decoded.frames.dtype == np.uint8:
+        planar = decoded.planar
+        height, width = (planar.height, planar.width) if planar else shape[1:3]
+        shape = (len(decoded.frames), 3, *resized_size(height, width, protocol.short_side))
+    whole = torch.cuda.get_device_properties(device).total_memory
+    if 4 * math.prod(shape) > whole // 2:
+        raise VideoError(_too_large(shape, f"{device} has {whole / 2**30:.1f} GiB in all"))
 
 
 def _too_large(shape: tuple[int, ...], why: str) -> str:
