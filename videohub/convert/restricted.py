@@ -261,9 +261,11 @@ def _numpy_stand_ins(memory: Memory) -> dict[str, Callable[..., Any]]:
         array.value = memory.array(dtype, (), data)
         return array
 
-    def from_buffer(data: Any, dtype: Any, shape: Any, order: Any = "C", *_: Any) -> Array:
+    def from_buffer(data: Any, dtype: Any, shape: Any, order: Any = "C", turn: Any = None) -> Array:
         array = Array(memory)
         array.value = memory.array(dtype, shape, data, order="F" if order == "F" else "C")
+        if order == "K" and turn is not None:  # in the order of its bytes, then with its axes turned
+            array.value = array.value.transpose(turn)
         return array
 
     def dtype(code: Any, *_: Any) -> _Dtype:

@@ -57,6 +57,13 @@ class StoredTensor:
         """Return it with another shape of as many elements."""
         return dataclasses.replace(self, shape=tuple(shape), filed=self.filed or self.shape)
 
+    def transpose(self, turn: Any) -> StoredTensor:
+        """Return it, as it lies in the file, with its axes in another order. Raises: ValueError if it is none."""
+        if not isinstance(turn, tuple) or self.axes or sorted(turn) != list(range(self.ndim)):
+            raise ValueError("an array whose axes are in no order")
+        axes = tuple(turn.index(axis) for axis in range(self.ndim))
+        return dataclasses.replace(self, shape=tuple(self.shape[axis] for axis in turn), axes=axes)
+
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         """Read it into an array of its own, contiguous.
 
