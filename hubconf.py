@@ -44,7 +44,7 @@ def _entry(name, record):
             return videohub.load(
                 record.name, checkpoint=checkpoint, num_classes=num_classes, labels=labels, device=device
             )
-        return videohub.build(record.name, num_classes=num_classes).to(device)
+        return videohub.build(record.name, num_classes=num_classes, labels=labels).to(device)
 
     entry.__name__ = entry.__qualname__ = name
     entry.__doc__ = f"""{record.zoo_name} ({record.protocol.dataset}): {record.published or "no published number"}.
@@ -54,7 +54,7 @@ def _entry(name, record):
         progress: Kept for torch.hub's sake; a bar shows on a terminal only.
         checkpoint: A file of one's own, such as a copy of the published one, instead of its URL.
         num_classes: Replace a classifier of another size by a new one.
-        labels: What the outputs of loaded weights are called: names, or a file of them.
+        labels: What the outputs are called: names, or a file of them.
         device: Where to put the model.
     Returns: a module that takes a clip (B, 3, {record.clip.frames}, H, W) and gives logits.
     """

@@ -316,6 +316,11 @@ def test_a_record_has_a_torch_hub_entry_exactly_if_it_can_be_had(name, hubconf):
     assert callable(getattr(hubconf, name, None)) == (RECORDS[name].status == "available")
 
 
+def test_an_upstream_name_that_pretraining_shares_is_the_published_one_s_entry(hubconf):
+    for name, number in (("SLOWFAST_32x2_R101_50_50", "29.1"), ("SLOWFAST_64x2_R101_50_50", "29.4")):
+        assert f"(ava_v2.2): mAP {number}." in getattr(hubconf, name).__doc__
+
+
 @pytest.mark.parametrize("name", videohub.__all__)
 def test_a_public_name_says_what_it_does(name):
     said = inspect.getdoc(getattr(videohub, name))

@@ -199,6 +199,12 @@ def resolve_names(name):
     return class_names(name)
 
 
+def test_new_heads_are_called_as_is_said(video):
+    assert videohub.build(NAME, num_classes=6, labels=SIX).record.labels == SIX
+    assert videohub.load(NAME, num_classes=6, labels=SIX).record.labels == SIX
+    assert videohub.build(NAME).record.labels == "motions"
+
+
 def test_a_head_put_in_by_hand_has_numbers_for_names(video):
     model = videohub.load(NAME)
     model.head.projection = torch.nn.Linear(448, 6).eval()

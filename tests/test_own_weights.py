@@ -13,7 +13,7 @@ import videohub
 from tests.golden import synth
 from videohub import convert, registry
 from videohub.convert import caffe2_pickle, recognition, tables
-from videohub.errors import ConversionError
+from videohub.errors import ConversionError, FormatError
 from videohub.weights import convert_file, fetch
 
 NAME = "slowfast_motions"
@@ -126,6 +126,17 @@ def test_a_whole_training_checkpoint_is_read_for_its_network(tmp_path, state, un
     assert same(load_file(fetch(NAME, checkpoint=file)), trained)
 
 
+@pytest.mark.parametrize(
+    "beside", [{}, {"model": {"depth": 50, "classes": ["a"]}}, {"net": "slowfast"}, {"optimizer": {"state": {0: {}}}}]
+)
+def test_a_network_under_a_name_of_somebody_s_own_is_found_if_nothing_else_could_be_meant(tmp_path, state, beside):
+    torch.save({"epoch": 3, "my_network": state, **beside}, tmp_path / "own.pth")
+    assert same(load_file(fetch(NAME, checkpoint=tmp_path / "own.pth")), state)
+    torch.save({"mine": state, "yours": state, **beside}, tmp_path / "two.pth")
+    with pytest.raises(FormatError, match=r"expected a (state dict|tensor)"):
+        fetch(NAME, checkpoint=tmp_path / "two.pth")
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
 @pytest.mark.parametrize("suffix", ["pth", "safetensors"])
 @pytest.mark.parametrize("counts", [False, True])
@@ -216,6 +227,18 @@ def test_a_split_norm_s_aggregate_alone_is_the_norm(tmp_path, state):
     assert any(".bn.bn.running_mean" in key for key in spelt)
     torch.save({"model_state": spelt}, tmp_path / "own.pyth")
     assert same(load_file(fetch(NAME, checkpoint=tmp_path / "own.pyth")), state)
+
+
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.module."])
+def test_split_norms_behind_a_prefix_are_joined_too(tmp_path, state, prefix):
+    split = {}
+    for key, tensor in in_pyslowfast(state).items():
+        found = re.fullmatch(r"(.*bn)\.(running_mean|running_var)", key)
+        split[prefix + (f"{found[1]}.split_bn.{found[2]}" if found else key)] = tensor.repeat(4) if found else tensor
+    torch.save({"model_state": split}, tmp_path / "own.pyth")
+    found = load_file(fetch(NAME, checkpoint=tmp_path / "own.pyth"))
+    assert found.keys() == state.keys()
+    assert all(torch.allclose(found[key], state[key], rtol=1e-6) for key in state)
 
 
 @pytest.mark.parametrize("shape", [(3,), (7, 2), (0,)])

@@ -15,8 +15,6 @@ from videohub.registry.labels import Given, count, from_text, told, with_classes
 from videohub.registry.schema import Record
 
 CLASSIFIER = ("head.projection.weight", "head.projection.bias")  # of every network: (classes, D) and (classes,)
-
-
 MOST_CLASSES = 30_000  # of all ImageNet, 21 841; a file that claims more is made to fill the memory
 
 

@@ -12,7 +12,7 @@ from videohub.classes import CLASSIFIER, classes_of, held
 from videohub.convert import kept_weights
 from videohub.devices import usable
 from videohub.log import log
-from videohub.registry.labels import Given, resolve, with_labels
+from videohub.registry.labels import Given, resolve
 from videohub.registry.schema import Record
 from videohub.weights import fetch
 
@@ -49,8 +49,7 @@ def load(
     names = None if labels is None else resolve(labels)  # before a download: most mistakes show here
     weights = fetch(record, checkpoint=checkpoint)
     if num_classes is not None and num_classes != classes_of(weights):
-        model = with_new_classifier(record, weights, num_classes)
-        model.record = with_labels(model.record, names)
+        model = with_new_classifier(record, weights, num_classes, labels=names)
     else:
         model = from_weights(held(record, weights, labels=names), weights)
     return model.to(where)
@@ -63,10 +62,10 @@ def from_weights(record: Record, weights: Path) -> VideoModel:
     return model
 
 
-def with_new_classifier(record: Record, weights: Path, num_classes: int) -> VideoModel:
+def with_new_classifier(record: Record, weights: Path, num_classes: int, *, labels: Given | None = None) -> VideoModel:
     """Return the network of a record with converted weights and a new classifier; one line says what is new."""
     state = {key: tensor for key, tensor in kept_weights.tensors(weights).items() if key not in CLASSIFIER}
-    model = build(record, num_classes=num_classes)
+    model = build(record, num_classes=num_classes, labels=labels)
     _fill(model, state, record)
     return model
 

@@ -47,6 +47,13 @@ def test_of_several_published_ones_the_record_of_kinetics_400_wins(zoo):
     assert names.find(records, "SLOWFAST_16x8_R50") is of_kinetics
 
 
+def test_show_tells_which_records_share_an_upstream_name(run):
+    code, out, _ = run("show", "SLOWFAST_32x2_R101_50_50")
+    assert code == 0
+    assert "slowfast_r101_8x8_k600_nl_ava22_pretrain" in out.split("also called so")[1].split("network")[0]
+    assert "also called so" not in run("show", "SLOWFAST_8x8_R50")[1]
+
+
 def test_a_name_that_the_readme_prints_beside_a_number_leads_to_that_number(zoo):
     for record in zoo.values():
         if record.published is not None and "16x8_R50" not in record.zoo_name:  # that one is an error; see below

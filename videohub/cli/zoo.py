@@ -51,7 +51,7 @@ def show(name: str, as_json: bool) -> None:
     else:
         from videohub.terminal import zoo as terminal
 
-        terminal.print_record(record)
+        terminal.print_record(record, registry.default().namesakes(record))
 
 
 @click.command()

@@ -83,11 +83,18 @@ def _content(outline: Outline) -> Content:
 def _state_dict(outline: Any, source: str) -> tuple[str | None, Mapping[Any, Any]]:
     """Return the key under which the state dict lies, None if it is the file's whole content, and the state dict."""
     if isinstance(outline, dict):
-        for key in STATE_KEYS:
-            if isinstance(outline.get(key), dict) and outline[key]:
-                return key, outline[key]
-        if any(isinstance(value, TensorView) for value in outline.values()):
+        found = [key for key in STATE_KEYS if isinstance(outline.get(key), dict) and outline[key]]
+        found.sort(key=lambda key: not _tensors_in(outline[key]))  # "model" may hold what the network was made from
+        if found and _tensors_in(outline[found[0]]):
+            return found[0], outline[found[0]]
+        if _tensors_in(outline):
             return None, outline
+        others = [key for key, value in outline.items() if isinstance(value, dict)
+                  and 0 < len(value) == _tensors_in(value)]  # fmt: skip
+        if len(others) == 1:  # under a name of its own, and nothing else could be meant
+            return others[0], outline[others[0]]
+        if found:
+            return found[0], outline[found[0]]
         keys = [printable(key[:40]) if isinstance(key, str) else quote(key) for key in list(outline)[:10]]
         what = f"a dict with the keys {', '.join(keys) or 'none'}"
     else:
@@ -96,6 +103,11 @@ def _state_dict(outline: Any, source: str) -> tuple[str | None, Mapping[Any, Any
         f"{source}: a torch file of {what}, expected a state dict, bare or under {', '.join(STATE_KEYS)}.\n"
         "  Load it where it was made and save model.state_dict()."
     )
+
+
+def _tensors_in(content: Mapping[Any, Any]) -> int:
+    """Return how many values are tensors."""
+    return sum(isinstance(value, TensorView) for value in content.values())
 
 
 def _kind(value: Any) -> str:

@@ -44,6 +44,10 @@ class Registry(msgspec.Struct, frozen=True):
         """Return the record called `name`, by its id or upstream name; see `names.find`."""
         return names.find(self.records, name)
 
+    def namesakes(self, record: Record) -> list[str]:
+        """Return the ids of the other records with a record's upstream name."""
+        return names.namesakes(self.records, record)
+
     def select(
         self,
         pattern: str = "*",

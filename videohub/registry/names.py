@@ -33,6 +33,12 @@ def find(records: Mapping[str, Record], name: str) -> Record:
     raise UnknownNameError(f"{name}: no record has this name. {hint}\n  `videohub list` shows all names.")
 
 
+def namesakes(records: Mapping[str, Record], record: Record) -> list[str]:
+    """Return the ids of the other records with the same upstream name."""
+    name = record.zoo_name.casefold()
+    return [other.name for other in records.values() if other.zoo_name.casefold() == name and other.name != record.name]
+
+
 def _the_one(name: str, found: list[Record]) -> Record:
     left = [record for record in found if record.published is not None] or found
     left = [record for record in left if record.protocol.dataset == "kinetics400"] or left

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from videohub.registry.labels import told
 from videohub.registry.schema import Protocol, Published, Record
 from videohub.terminal.layout import coloured, console, print_columns, styled, table
 
@@ -38,12 +39,12 @@ def print_records(records: Sequence[Record]) -> None:
     print_columns(("name", "data", "clip", "published", "status"), rows, summary)
 
 
-def print_record(record: Record) -> None:
-    """Print everything that one record says."""
+def print_record(record: Record, namesakes: Sequence[str] = ()) -> None:
+    """Print everything that one record says, and which others have its upstream name."""
     rows = table(header=False)
     rows.add_column(no_wrap=True, style="bold")
     rows.add_column(overflow="fold")
-    for name, value in _facts(record):
+    for name, value in _facts(record, namesakes):
         rows.add_row(name, value)
     console().print(styled(record.name, style="bold"), coloured(record.status))
     console().print(rows)
@@ -61,11 +62,13 @@ def print_predictions(predictions: Iterable[Prediction]) -> None:
     console().print(rows)
 
 
-def _facts(record: Record) -> list[tuple[str, str]]:
+def _facts(record: Record, namesakes: Sequence[str]) -> list[tuple[str, str]]:
     protocol, checkpoint = record.protocol, record.checkpoint
     facts = [
         ("upstream name", record.zoo_name),
+        ("also called so", ", ".join(namesakes)),
         ("network", f"{record.arch} {record.depth}, {record.model.num_classes} classes"),
+        ("labels", told(record.labels)),
         ("network input", f"{record.clip.frames} frames, every {record.clip.sampling_rate}"),
         ("protocol", _protocol(protocol)),
         ("published", str(record.published or "") + _as_printed(record.published)),
