@@ -11,7 +11,7 @@ from videohub.convert import tables
 from videohub.errors import ConversionError, RegistryError
 from videohub.registry import strict_yaml
 
-SECONDS = 20.0  # a usual reader takes 49 and 86 for two of them, on an idle machine; ours takes less than one
+SECONDS = 20.0  # of the processor: a usual reader takes 49 and 86 for two of them, ours less than two for any
 
 
 def nested(begin: str, end: str, times: int) -> str:
