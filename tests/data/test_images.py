@@ -109,7 +109,7 @@ def test_what_transparency_hides_is_seen_and_nothing_is_warned_of(tmp_path):
         "rgba.png": (Image.fromarray(np.dstack([COLOUR, hidden])), COLOUR),
     }
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", UserWarning)  # which Pillow gives
         for name, (image, pixels) in images.items():
             assert np.array_equal(read_image(saved(image, tmp_path / name)), pixels), name
         for transparency in (bytes(range(256)), 3):
