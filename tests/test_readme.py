@@ -21,7 +21,7 @@ def test_the_zoo_table_is_that_of_the_records():
 
 def test_the_two_commands_stand_at_the_top_and_ci_runs_one_of_them():
     assert README.index("make demo") < README.index("make test") < README.index("## ")
-    assert (ROOT / ".ci" / "run").read_text().rstrip().endswith("\nmake test")
+    assert "\nmake test\n" in (ROOT / ".ci" / "run").read_text()
 
 
 def test_every_command_line_of_the_readme_parses():
