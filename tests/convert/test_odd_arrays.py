@@ -14,7 +14,7 @@ from tests.convert.attacks.models import NO_HOOKS, STORAGE, state, torch_legacy,
 from tests.convert.attacks.sample import Call, opcodes
 from tests.convert.files import WEIGHT, torch_bytes, zip_bytes
 from videohub import registry
-from videohub.convert import read, to_state_dict
+from videohub.convert import kept_weights, read, to_state_dict
 from videohub.convert.checkpoint import Checkpoint
 from videohub.errors import ConversionError, FormatError
 from videohub.weights import prove
@@ -171,6 +171,14 @@ def test_a_record_that_cannot_be_read_is_another_record(record):
     with pytest.raises(ConversionError, match="holds converted weights of") as caught:
         to_state_dict(weights, "slowfast_r50_8x8")
     assert len(str(caught.value)) < 2000
+
+
+def test_a_header_nested_without_end_is_no_whole_file(write):
+    header = b'{"w":' + b"[" * 100_000
+    path = write(struct.pack("<Q", len(header)) + header)
+    assert not kept_weights.is_whole(path)
+    with pytest.raises(FormatError, match="unreadable"):
+        read(path)
 
 
 def test_messages_stay_short_whatever_the_names_are(write):

@@ -87,7 +87,7 @@ def is_whole(path: Path) -> bool:
             header = json.loads(file.read(min(length, path.stat().st_size)))
         end = max(entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__")
         return bool(8 + length + end == path.stat().st_size)
-    except (ValueError, KeyError, TypeError, AttributeError, LookupError):
+    except (ValueError, TypeError, AttributeError, LookupError, RecursionError):
         return False
 
 

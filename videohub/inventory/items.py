@@ -226,7 +226,7 @@ def _name_in(header: dict[str, str]) -> str:
     """Return the name of the record that converted weights were made for, or nothing."""
     try:
         return str(json.loads(header.get("record", "{}"))["name"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return ""
 
 
@@ -234,5 +234,5 @@ def _ignored_in(header: dict[str, str]) -> list[str]:
     """Return the patterns of published keys that were left aside when weights were made."""
     try:
         return msgspec.json.decode(header.get("ignore", "[]"), type=list[str])
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return []
