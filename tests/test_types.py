@@ -28,11 +28,17 @@ def boxes_of(clip: torch.Tensor, boxes: list[torch.Tensor]) -> torch.Tensor:
 """
 
 
-def checked(tmp_path: Path, line: str) -> tuple[int, str]:
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What mypy learns of torch, which it needs to learn once."""
+    return tmp_path_factory.mktemp("mypy")
+
+
+def checked(tmp_path: Path, cache: Path, line: str) -> tuple[int, str]:
     program = tmp_path / "program.py"
     program.write_text(PROGRAM.format(line=line))
     done = subprocess.run(
-        [sys.executable, "-m", "mypy", "--strict", f"--cache-dir={tmp_path / 'cache'}", str(program)],
+        [sys.executable, "-m", "mypy", "--strict", f"--cache-dir={cache}", str(program)],
         cwd=PACKAGE.parent, capture_output=True, text=True,
     )  # fmt: skip
     return done.returncode, done.stdout
@@ -47,8 +53,8 @@ def checked(tmp_path: Path, line: str) -> tuple[int, str]:
         ("model('clip.mp4')", "incompatible type"),
     ],
 )
-def test_a_type_checker_knows_what_load_returns(tmp_path, line, complaint):
+def test_a_type_checker_knows_what_load_returns(tmp_path, cache, line, complaint):
     pytest.importorskip("mypy")
-    code, said = checked(tmp_path, line)
+    code, said = checked(tmp_path, cache, line)
     assert (code == 0) == (not complaint), said
     assert complaint in said
