@@ -30,6 +30,14 @@ def test_a_verdict_follows_from_counts(published, hits, scored, missing, expecte
     assert answer(published, hits, scored, missing).answer == expected
 
 
+def test_a_published_hundred_is_met_by_a_hundred_whatever_the_number_of_videos():
+    """Without a tolerance: the interval's end is the published number, not a rounding below it."""
+    for videos in (10, 30, 400, 1000, 1999):
+        for published, hits in ((100.0, videos), (0.0, 0)):
+            found = compare("top-5", published, hits=hits, scored=videos, missing=0, tolerance=0.0)
+            assert found.answer == ("consistent" if videos > 35 else "insufficient data"), (videos, published)
+
+
 def test_a_comparison_gives_its_numbers_and_reasons():
     found = answer(77.0, 7392, 9600, 400)
     assert found.recomputed == pytest.approx(77.0)

@@ -88,9 +88,10 @@ def measure(
     scores = evaluate(contenders, todo, workers=workers, batch=settings.batch, decoder=settings.decoder)
     makers = [made_by(device=device, precision={"why": settled.reason}, shard=str(mine), batch=settings.batch,
                       weights=each.weights) for each, settled in zip(entered, scores.settled, strict=True)]  # fmt: skip
-    with ExitStack() as files_open, closing(scores), _bar(parts, mine, len(ours), len(ours) - len(todo)) as bar:
-        writers = [files_open.enter_context(part.run.writer(maker)) for part, maker in zip(parts, makers, strict=True)]
+    with ExitStack() as opened, closing(scores):
+        writers = [opened.enter_context(part.run.writer(maker)) for part, maker in zip(parts, makers, strict=True)]
         on_start()
+        bar = opened.enter_context(_bar(parts, mine, len(ours), len(ours) - len(todo)))
         for scored in scores:
             part = parts[scored.contender]
             if not part.wants(scored.index):  # it shared a batch with what settled the verdict
