@@ -49,7 +49,7 @@ def held(record: Record, weights: Path, *, labels: Given | None = None) -> Recor
         record: Whose network it is.
         weights: Its weights, from a file of somebody's own perhaps.
         labels: What the outputs are called; None: as the weights' header says.
-    Raises: FormatError if the file is damaged; UsageError if there are as many labels as outputs not.
+    Raises: FormatError if the file is damaged; UsageError if there are not as many labels as outputs.
     """
     header = kept_weights.origin(weights)
     found = with_labels(with_classes(record, classes_of(weights), from_text(header.get("labels", "null"))), labels)

@@ -41,8 +41,8 @@ def load(
         labels: What the outputs are called: the classes' names, a file of them, or a label set that is known; None: as
             the file or the record says.
         device: Where to put it, such as "cpu", "cuda:0" or a torch.device.
-    Raises: UnavailableError, DownloadError, FormatError, ConversionError, DeviceError; UsageError if there are as many
-        labels as outputs not.
+    Raises: UnavailableError, DownloadError, FormatError, ConversionError, DeviceError; UsageError if there are not as
+        many labels as outputs.
     """
     record = registry.record(name)
     where = usable(device)
