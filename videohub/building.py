@@ -19,7 +19,7 @@ def build(name: str | Record, *, num_classes: int | None = None, labels: Given |
         name: A record, its id or its upstream name.
         num_classes: Size of the classifier; None: the record's.
         labels: What the outputs are called; None: as the record says, where it has as many.
-    Raises: UnknownNameError; UsageError if `num_classes` is below 1, or there are as many labels as outputs not.
+    Raises: UnknownNameError; UsageError if `num_classes` is below 1, or there are not as many labels as outputs.
     """
     record = registry.record(name)
     if num_classes is not None and num_classes < 1:

@@ -67,7 +67,7 @@ def resolve(given: Given, folder: Path | None = None) -> str | tuple[str, ...]:
 def with_labels(record: Record, labels: Given | None) -> Record:
     """Return a record whose outputs are called as `labels` says; None: as it says itself.
 
-    Raises: UsageError if there are as many names as outputs not, or what `resolve` raises.
+    Raises: UsageError if there are not as many names as outputs, or what `resolve` raises.
     """
     if labels is None:
         return record
