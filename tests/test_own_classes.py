@@ -71,7 +71,7 @@ def said(caplog):
 def test_a_file_of_six_classes_gives_six_outputs_and_one_line(own, trained, caplog):
     model = videohub.load(NAME, checkpoint=own)
     assert [line for line in said(caplog) if "classes" in line][-1:] == said(caplog)[-1:]
-    assert said(caplog)[-1].startswith(f"{NAME}: 6 classes in own.bin (the record: 10), without names")
+    assert said(caplog)[-1].startswith(f"{NAME}: 6 classes in {own.name} (the record: 10), without names")
     expected = {key: value for key, value in trained.state_dict().items() if not key.endswith("tracked")}
     found = model.state_dict()
     assert all(torch.equal(found[key], value) for key, value in expected.items())
@@ -96,6 +96,12 @@ def test_the_published_file_with_six_asked_for_has_a_new_head(caplog):
     model = videohub.load(NAME, num_classes=6)
     assert (model.record.model.num_classes, model.record.labels) == (6, None)
     assert "new, to be trained: head.projection.weight (6, 448)" in said(caplog)[-1]
+
+
+def test_a_copy_is_told_under_its_own_name(own, caplog):
+    videohub.load(NAME, checkpoint=own)
+    videohub.load(NAME, checkpoint=own.rename(own.with_name("best.bin")))
+    assert "6 classes in best.bin" in said(caplog)[-1]
 
 
 def test_a_file_is_converted_once_and_found_again(own):
@@ -165,6 +171,13 @@ def test_what_holds_no_names_is_refused(tmp_path, name, content, message):
         resolve(tmp_path / name)
 
 
+def test_a_file_that_is_there_is_not_called_missing(tmp_path):
+    (tmp_path / "names.txt").write_text("run\n\nwalk\n")
+    with pytest.raises(UsageError) as refused:
+        resolve(tmp_path / "names.txt")
+    assert str(refused.value) == f"{tmp_path / 'names.txt'}: class 1 is called '', expected a name"
+
+
 @pytest.mark.parametrize("given", ["nowhere.txt", "kinetics4000", ".", "a\0b"])
 def test_neither_a_set_nor_a_file_lists_the_sets(given):
     with pytest.raises(UsageError, match=r"neither a label set nor a file.*known sets: ava, charades, imagenet1k"):
@@ -191,6 +204,11 @@ def test_a_network_that_was_built_predicts_too(video, trained):
     ten = videohub.predict(video, videohub.build(NAME), topk=10)
     assert {each.label for each in ten} == set(resolve_names("motions"))
     assert len(videohub.predict(video, videohub.load(NAME, num_classes=3))) == 3
+
+
+@pytest.mark.parametrize("wrapper", [torch.nn.DataParallel, torch.optim.swa_utils.AveragedModel])
+def test_a_network_within_a_wrapper_predicts_too(video, trained, wrapper):
+    assert videohub.predict(video, wrapper(trained).eval())[0].label == "class 4"
 
 
 def resolve_names(name):
@@ -232,8 +250,10 @@ def test_converted_weights_carry_their_names(tmp_path, trained, video, names_fil
     caplog.clear()
     model = videohub.load(NAME, checkpoint=tmp_path / "b.safetensors")
     assert model.record.labels == SIX
-    assert said(caplog) == [f"{NAME}: 6 classes in own.pth (the record: 10), 6 names (run, jump, fall, …)"]
+    assert said(caplog) == [f"{NAME}: 6 classes in b.safetensors (the record: 10), 6 names (run, jump, fall, …)"]
     assert videohub.predict(video, NAME, checkpoint=tmp_path / "b.safetensors")[0].label == "wave"
+    convert_file(tmp_path / "b.safetensors", NAME, tmp_path / "b.pkl", family="caffe2")
+    assert said(caplog)[-1].startswith(f"{NAME}: files of caffe2 carry no names of classes; whoever reads b.pkl gives")
     with pytest.raises(UsageError, match="files of caffe2 carry no names"):
         convert_file(tmp_path / "own.pth", NAME, tmp_path / "c.pkl", family="caffe2", labels=names_file)
 

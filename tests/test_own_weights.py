@@ -13,7 +13,7 @@ import videohub
 from tests.golden import synth
 from videohub import convert, registry
 from videohub.convert import caffe2_pickle, recognition, tables
-from videohub.errors import ConversionError, FormatError
+from videohub.errors import ConversionError, FormatError, UnsafeFileError
 from videohub.weights import convert_file, fetch
 
 NAME = "slowfast_motions"
@@ -96,11 +96,35 @@ def test_a_network_whose_own_keys_begin_alike_loses_nothing(tmp_path):
 
 
 def test_keys_without_the_prefix_of_the_others_are_named(tmp_path, state):
-    averaged = {"n_averaged": torch.tensor(3), **{f"module.{key}": tensor for key, tensor in state.items()}}
-    torch.save(averaged, tmp_path / "average.pth")
-    with pytest.raises(ConversionError, match=r"(?s)no rule knows 1 of .*begin with module\.:\n    n_averaged \(\)"):
-        fetch(NAME, checkpoint=tmp_path / "average.pth")
-    assert same(load_file(fetch(NAME, checkpoint=tmp_path / "average.pth", ignore=["n_averaged"])), state)
+    trained = {"weight": torch.ones(6), **{f"module.{key}": tensor for key, tensor in state.items()}}
+    torch.save(trained, tmp_path / "loss.pth")
+    with pytest.raises(ConversionError, match=r"(?s)no rule knows 1 of .*begin with module\. .*:\n    weight \(6,\)"):
+        fetch(NAME, checkpoint=tmp_path / "loss.pth")
+    assert same(load_file(fetch(NAME, checkpoint=tmp_path / "loss.pth", ignore=["weight"])), state)
+
+
+def test_torch_s_average_of_networks_is_read_without_its_count(tmp_path, state):
+    model = videohub.build(NAME)
+    model.load_state_dict(state)
+    averaged = torch.optim.swa_utils.AveragedModel(model)
+    averaged.update_parameters(model)
+    torch.save(averaged.state_dict(), tmp_path / "average.pth")
+    assert same(load_file(fetch(NAME, checkpoint=tmp_path / "average.pth")), state)
+
+
+def test_that_another_network_is_in_the_file_is_told(tmp_path, state, caplog):
+    other = {key: tensor + 1 for key, tensor in state.items()}
+    optimizer = {"state": {0: {"momentum_buffer": torch.zeros(3)}}, "param_groups": []}
+    torch.save({"state_dict_ema": other, "state_dict": state, "optimizer": optimizer, "epoch": 3}, tmp_path / "two.pth")
+    assert same(load_file(fetch(NAME, checkpoint=tmp_path / "two.pth")), state)
+    assert "two.pth, which also holds state_dict_ema: " in caplog.text
+    assert "optimizer" not in caplog.text
+
+
+def test_a_network_saved_whole_is_told_what_to_save(tmp_path):
+    torch.save(videohub.build(NAME), tmp_path / "whole.pth")
+    with pytest.raises(UnsafeFileError, match=r"Nothing from it was run\. .* save its state_dict\(\) instead"):
+        fetch(NAME, checkpoint=tmp_path / "whole.pth")
 
 
 def test_one_of_two_networks_in_a_file_is_chosen_by_leaving_the_other_aside(tmp_path, state):

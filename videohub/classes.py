@@ -42,20 +42,21 @@ def classes_of(weights: Path) -> int:
     return kept_weights.shape(weights, CLASSIFIER[0])[0]
 
 
-def held(record: Record, weights: Path, *, labels: Given | None = None) -> Record:
+def held(record: Record, weights: Path, *, labels: Given | None = None, source: str | Path | None = None) -> Record:
     """Return a record with the classes of its converted weights, and tell them in one line if they are others.
 
     Args:
         record: Whose network it is.
         weights: Its weights, from a file of somebody's own perhaps.
         labels: What the outputs are called; None: as the weights' header says.
+        source: The file that was given; None: that of the same bytes which is named in the header.
     Raises: FormatError if the file is damaged; UsageError if there are not as many labels as outputs.
     """
     header = kept_weights.origin(weights)
     found = with_labels(with_classes(record, classes_of(weights), from_text(header.get("labels", "null"))), labels)
     if (found.model.num_classes, found.labels) != (record.model.num_classes, record.labels):
         called = told(found.labels) if found.labels else "without names, which --labels FILE or labels= gives"
-        outputs, source = found.model.num_classes, header.get("source", "its file")
+        file = Path(source).name if source is not None else header.get("source", "its file")
         log.warning("%s: %d classes in %s (the record: %d), %s",
-                    record.name, outputs, source, record.model.num_classes, called)  # fmt: skip
+                    record.name, found.model.num_classes, file, record.model.num_classes, called)  # fmt: skip
     return found

@@ -51,7 +51,7 @@ def load(
     if num_classes is not None and num_classes != classes_of(weights):
         model = with_new_classifier(record, weights, num_classes, labels=names)
     else:
-        model = from_weights(held(record, weights, labels=names), weights)
+        model = from_weights(held(record, weights, labels=names, source=checkpoint), weights)
     return model.to(where)
 
 

@@ -46,7 +46,8 @@ def predict(
 
     Args:
         video: A video file (or an image, for an image record).
-        name_or_model: A record, its id or upstream name, or a model from `videohub.load` or `videohub.build`.
+        name_or_model: A record, its id or upstream name, or a model from `videohub.load` or `videohub.build`, also in
+            a wrapper that has it as `module`, as DataParallel and AveragedModel do.
         topk: How many classes to return.
         checkpoint: A file of one's own instead of the record's URL; see `load`.
         labels: What the outputs are called; None: as the model's record says, or `class 0` and so on.
@@ -54,7 +55,8 @@ def predict(
     Raises: UsageError, VideoError, and what `load` raises.
     """
     if isinstance(name_or_model, nn.Module):
-        model, record = name_or_model, with_labels(_record_of(name_or_model), labels)
+        model = _unwrapped(name_or_model)
+        record = with_labels(_record_of(model), labels)
     else:
         model, record = None, registry.record(name_or_model)
         labels = None if labels is None else resolve(labels)
@@ -83,6 +85,12 @@ def predict(
         Prediction(names[index], float(probability), index)
         for probability, index in zip(best.values.tolist(), best.indices.tolist(), strict=True)
     ]
+
+
+def _unwrapped(model: nn.Module) -> nn.Module:
+    """Return the model within a wrapper, or the model itself."""
+    inner = getattr(model, "module", None)
+    return model if hasattr(model, "record") or not isinstance(inner, nn.Module) else _unwrapped(inner)
 
 
 def _record_of(model: nn.Module) -> Record:

@@ -136,7 +136,7 @@ def convert_file(
         raise UsageError(f"{out}: this is the file to read; give the result another name")
     written = _convert(source, record, Path(out), family=family, ignore=ignore, own=True, labels=names)
     if family == "videohub":
-        held(record, Path(out))  # tells what is not the record's
+        held(record, Path(out), source=file)  # tells what is not the record's
     return written
 
 
@@ -239,6 +239,9 @@ def _convert(
             kept_weights.write(part, state, whole)
     else:
         export(state, record, family, out)
+        if isinstance(record.labels, tuple):
+            log.warning("%s: files of %s carry no names of classes; whoever reads %s gives them again, with --labels",
+                        record.name, family, out.name)  # fmt: skip
     return Converted(str(out), record.name, len(state), described, source.sha256)
 
 

@@ -295,5 +295,6 @@ class _Scan:
         """Return the error for a pickle that asks for something which tensors do not need."""
         return UnsafeFileError(
             f"{self.source}: the pickle asks for {what} (near byte {self.position}), which weights do not need.\n"
-            "  Nothing from it was run. Do not open it with other tools unless you trust whoever made it."
+            "  Nothing from it was run. If it is a whole network of your own, save its state_dict() instead.\n"
+            "  Do not open it with other tools unless you trust whoever made it."
         )

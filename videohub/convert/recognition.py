@@ -12,6 +12,7 @@ from videohub.convert.tables import Table
 OURS = "videohub"
 UNKNOWN = "unknown"
 _SAMPLE = 200  # keys that are tried with every prefix and every family; a file may have a million
+_AVERAGED = "n_averaged"  # of torch's AveragedModel, beside the `module.` of the network: how often it was averaged
 _DEEPEST = 8  # parts of a prefix: `module._orig_mod.` has two
 
 
@@ -34,7 +35,9 @@ class Recognised:
         return {key: found[inner[key]] if key in inner else [] for key in keys}
 
     def ignored(self, key: str) -> str | None:
-        """Return why the table leaves a key of the file aside, or None if it does not."""
+        """Return why a key of the file is left aside, or None if it is not."""
+        if key == _AVERAGED and self.prefix.startswith("module."):
+            return "counts how often the network was averaged"
         if self.family == OURS or not key.startswith(self.prefix):
             return None
         return self.table.ignored(key.removeprefix(self.prefix))

@@ -79,6 +79,9 @@ def renamed(
     where = f"{record.name}: {checkpoint.source}: {found.table.name if found.family != OURS else 'our own names'}"
     wanted = [key for key in _kept(tensors, ignore) if found.ignored(key) is None]
     names = _one_to_one(found.names(wanted), tensors, where, found)
+    if others := checkpoint.meta.get("other_networks"):
+        log.warning("%s: took %s of %s, which also holds %s: to have that, save it alone", record.name,
+                    checkpoint.meta["found_under"], checkpoint.source, ", ".join(others))  # fmt: skip
     if found.prefix:
         log.warning("%s: took %s off all keys of %s", record.name, found.prefix[:200], checkpoint.source)
     state: dict[str, StoredTensor | np.ndarray] = {}
@@ -130,8 +133,8 @@ def _one_to_one(
     if nameless := [key for key, names in found.items() if not names]:
         behind = f"; the others begin with {printable(file.prefix)[:200]}" if file and file.prefix else ""
         problems.append(
-            f"  no rule knows {len(nameless)} of {len(found)} keys (accept one knowingly with --ignore PATTERN){behind}"
-            f":\n{shapes(tensors, nameless)}"
+            f"  no rule knows {len(nameless)} of {len(found)} keys{behind} (`videohub convert --ignore PATTERN` leaves "
+            f"keys aside):\n{shapes(tensors, nameless)}"
         )
         if _is_folded(nameless, found):
             problems.append(

@@ -77,6 +77,9 @@ def _content(outline: Outline) -> Content:
                 meta[key] = value
         others = [key for key in outline.content if key != found_under and key not in meta]
         meta["other_keys"] = [key if isinstance(key, str) else quote(key) for key in others]
+        networks = [key for key in others if isinstance(value := outline.content[key], dict)
+                    and _tensors_in(value) >= len(state)]  # fmt: skip
+        meta["other_networks"] = [printable(key[:40]) if isinstance(key, str) else quote(key) for key in networks]
     return tensors, meta
 
 

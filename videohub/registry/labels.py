@@ -55,6 +55,8 @@ def resolve(given: Given, folder: Path | None = None) -> str | tuple[str, ...]:
         file = (folder or Path()) / Path(given).expanduser()
         try:
             return _read(file)
+        except UsageError:
+            raise
         except (OSError, ValueError) as error:  # the latter for a path that holds a NUL
             why = getattr(error, "strerror", None) or error
             raise UsageError(

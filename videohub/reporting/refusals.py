@@ -19,7 +19,10 @@ def refuse_unverifiable(record: Record) -> None:
     """
     published = record.published
     if published is None or not published.numbers():
-        raise UsageError(f"{record.name}: its source states no number, so there is nothing to verify{_notes(record)}")
+        raise UsageError(
+            f"{record.name}: its source states no number, so there is nothing to verify{_notes(record)}\n"
+            f"  `videohub benchmark {record.name} --data …` gives its numbers without a verdict."
+        )
     metrics = ("top-1", "top-5") if record.protocol.metric == "topk" else ("mAP",)
     if metrics[0] not in published.numbers():
         raise UsageError(

@@ -35,7 +35,7 @@ def print_records(records: Sequence[Record]) -> None:
         )
         for record in records
     ]
-    summary = f"{len(records)} records; published: top-1 / top-5 in per cent, or mAP"
+    summary = f"{len(records)} record{'s' * (len(records) != 1)}; published: top-1 / top-5 in per cent, or mAP"
     print_columns(("name", "data", "clip", "published", "status"), rows, summary)
 
 

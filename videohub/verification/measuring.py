@@ -58,7 +58,7 @@ def target_of(record: Record, out: Path, *, checkpoint: str | Path | None, label
     if checkpoint is None and names is None:
         return Target(record, out)
     weights = fetch(record, checkpoint=checkpoint)
-    return Target(held(record, weights, labels=names), out, checkpoint, weights)
+    return Target(held(record, weights, labels=names, source=checkpoint), out, checkpoint, weights)
 
 
 def measure(
