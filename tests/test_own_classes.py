@@ -211,6 +211,13 @@ def test_a_network_within_a_wrapper_predicts_too(video, trained, wrapper):
     assert videohub.predict(video, wrapper(trained).eval())[0].label == "class 4"
 
 
+def test_what_predict_could_not_use_is_refused(video, trained):
+    with pytest.raises(UsageError, match=r"a model and the checkpoint own\.pth, expected one of them"):
+        videohub.predict(video, trained, checkpoint="own.pth")
+    with pytest.raises(UsageError, match="topk: found 0, expected at least 1"):
+        videohub.predict(video, trained, topk=0)
+
+
 def resolve_names(name):
     from videohub.data.labels import class_names
 

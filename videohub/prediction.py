@@ -49,12 +49,19 @@ def predict(
         name_or_model: A record, its id or upstream name, or a model from `videohub.load` or `videohub.build`, also in
             a wrapper that has it as `module`, as DataParallel and AveragedModel do.
         topk: How many classes to return.
-        checkpoint: A file of one's own instead of the record's URL; see `load`.
+        checkpoint: A file of one's own instead of the record's URL; see `load`. Not beside a model.
         labels: What the outputs are called; None: as the model's record says, or `class 0` and so on.
         device: Where to run a model that is loaded here.
     Raises: UsageError, VideoError, and what `load` raises.
     """
+    if topk < 1:
+        raise UsageError(f"topk: found {topk}, expected at least 1")
     if isinstance(name_or_model, nn.Module):
+        if checkpoint is not None:
+            raise UsageError(
+                f"predict: found a model and the checkpoint {checkpoint}, expected one of them; "
+                "pass a record's name with a checkpoint, or what videohub.load(name, checkpoint=…) returns"
+            )
         model = _unwrapped(name_or_model)
         record = with_labels(_record_of(model), labels)
     else:

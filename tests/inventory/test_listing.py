@@ -79,6 +79,8 @@ def test_weights_of_a_file_of_one_s_own_are_local(run, tmp_path, contents):
     run("fetch", NAME, "--checkpoint", tmp_path / "own.pkl")
     run("fetch", NAME)
     assert sorted(entry["status"] for entry in entries(run)) == ["current", "local"]
+    assert [entry["source"] for entry in entries(run) if entry["status"] == "local"] == ["own.pkl"]
+    assert run("cache", "list")[1].count(f"{NAME}, from own.pkl") == 1
 
 
 def test_weights_made_with_ignore_are_current(run, tmp_path):

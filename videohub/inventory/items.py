@@ -12,6 +12,7 @@ import msgspec
 
 from videohub import registry, weights
 from videohub.convert import kept_weights
+from videohub.convert.quoting import brief
 from videohub.errors import FormatError, VideohubError
 from videohub.hub import cache, keeping, sources
 from videohub.hub.keeping import Entry
@@ -42,6 +43,7 @@ class Item:
     url: str | None = None
     problem: str | None = None
     bundle: str | None = None  # that alone says which published file this is, or was made from
+    source: str | None = None  # name of the file that local weights were made from, as their header says
 
     @property
     def age_s(self) -> float:
@@ -63,6 +65,7 @@ class Item:
             "url": self.url,
             "problem": self.problem,
             "bundle": self.bundle,
+            "source": self.source,
         }
 
 
@@ -173,8 +176,12 @@ class Known:
             return item
         published, url = self.digest(made[0]), made[0].checkpoint.url or ""
         if published is None and url.startswith("file:"):  # hashing it would make a listing slow; its name will do
-            return replace(item, status="current" if header.get("source") == sources.path_of(url).name else "local")
-        return replace(item, status="current" if published == entry.sha256 else "local")
+            is_current = header.get("source") == sources.path_of(url).name
+        else:
+            is_current = published == entry.sha256
+        if is_current:
+            return replace(item, status="current")
+        return replace(item, status="local", source=brief(header.get("source", "")) or None)
 
     def _of_pin(self, entry: Entry) -> Item:
         named = [

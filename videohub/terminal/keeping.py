@@ -91,6 +91,7 @@ def _entries(items: Sequence[Item]) -> Table:
     rows.add_column("of", overflow="fold")
     for item in items:
         of = ", ".join(item.records) or item.url or item.entry.path.name
+        of += f", from {item.source}" if item.source else ""
         of += f" (known by {item.bundle} alone)" if item.bundle else ""
         size, age = with_unit(item.entry.size), _age(item.age_s)
         rows.add_row(item.entry.kind, coloured(item.status), size, age, styled(of, "" if item.records else "dim"))
