@@ -129,6 +129,21 @@ def test_other_boxes_are_refused_with_both_forms(boxes, found):
         network("slow", **DETECTS)(clip_for("slow"), boxes)
 
 
+@pytest.mark.parametrize(
+    "row", [[2, 1, 1, 50, 50], [-1, 1, 1, 50, 50], [0.5, 1, 1, 50, 50], [float("nan"), 1, 1, 50, 50],
+            [1, float("nan"), 1, 50, 50], [0, 1, 1, float("inf"), 50]]
+)  # fmt: skip
+def test_a_box_of_a_clip_that_is_not_there_or_of_no_numbers_is_refused(row):
+    boxes = torch.tensor([[0, 1.0, 1.0, 50.0, 50.0], row])
+    with pytest.raises(ValueError, match=r"boxes: found row 1 with \[.*a batch index from 0 to 1"):
+        network("slow", **DETECTS)(clip_for("slow"), boxes)
+
+
+def test_a_box_of_no_numbers_in_a_list_is_refused():
+    with pytest.raises(ValueError, match="boxes: found row 0"):
+        network("slow", **DETECTS)(clip_for("slow"), [torch.full((1, 4), float("nan")), torch.empty(0, 4)])
+
+
 def test_a_list_of_clips_is_refused_by_a_network_of_one_pathway():
     with pytest.raises(ValueError, match="clip: found a list, expected one tensor"):
         network("slow")([torch.zeros(1, 3, 8, 32, 32)])

@@ -175,9 +175,9 @@ def _at_least_float32(values: Tensor) -> Tensor:
 def _rows_of_boxes(boxes: Boxes | None, clips: int) -> Tensor:
     """Return boxes as (K, 5), whichever of the two forms they come in. Raises: ValueError if it is neither."""
     if isinstance(boxes, Tensor) and boxes.ndim == 2 and boxes.shape[1] == 5:
-        return boxes
+        return _checked(boxes, clips)
     if isinstance(boxes, Sequence) and len(boxes) == clips and all(each.shape[1:] == (4,) for each in boxes):
-        return torch.cat([F.pad(each, (1, 0), value=float(clip)) for clip, each in enumerate(boxes)])
+        return _checked(torch.cat([F.pad(each, (1, 0), value=float(clip)) for clip, each in enumerate(boxes)]), clips)
     if boxes is None:
         found = "none"
     elif isinstance(boxes, Tensor):
@@ -188,6 +188,24 @@ def _rows_of_boxes(boxes: Boxes | None, clips: int) -> Tensor:
         f"boxes: found {found}, expected (K, 5): batch index, x1, y1, x2, y2 in input pixels; "
         "or a list with (L, 4) for each clip: x1, y1, x2, y2"
     )
+
+
+def _checked(rows: Tensor, clips: int) -> Tensor:
+    """Return boxes (K, 5). Raises: ValueError for a clip that is not there: torchvision would read foreign memory.
+
+    While a network is exported or compiled, rows have no values yet.
+    """
+    if torch.compiler.is_compiling():
+        return rows
+    clip = rows[:, 0]
+    sound = (clip >= 0) & (clip < clips) & (clip == clip.floor()) & rows.isfinite().all(dim=1)
+    if not sound.all():
+        row = int(sound.int().argmin())
+        raise ValueError(
+            f"boxes: found row {row} with {rows[row].tolist()}, expected finite numbers, of which the first is a batch "
+            f"index from 0 to {clips - 1}"
+        )
+    return rows
 
 
 def _no_boxes(boxes: Boxes | None) -> None:
