@@ -97,6 +97,16 @@ def of(folder, *names):
     return [Sample(name, VideoFile(folder / name), (0,)) for name in names]
 
 
+def test_links_that_lead_nowhere_and_pipes_are_told_as_such(put):
+    folder = put(["a.mp4"])
+    (folder / "b.mp4").symlink_to("removed.mp4")
+    [note] = missing_files(of(folder, "b.mp4"), folder)
+    assert note.endswith(f"the first {folder / 'b.mp4'}; likely, these are links that lead nowhere")
+    os.mkfifo(folder / "c.mp4")
+    [note] = missing_files(of(folder, "c.mp4"), folder)
+    assert note.endswith(f"; likely, these are pipes or devices, and files were expected: {folder / 'c.mp4'} is there")
+
+
 def test_where_some_are_missing_only_a_reason_is_worth_a_note(put):
     folder = put([f"{number}.mp4" for number in range(9)])
     present = [f"{number}.mp4" for number in range(9)]

@@ -79,6 +79,10 @@ def _reason(folder: Path, name: str, look: _Look) -> tuple[str, Path | None] | N
     """Return why a name leads nowhere, in words that fit others like it, and what it leads to if that is so."""
     if os.path.isdir(folder / name):
         return "these are folders, and files were expected", folder / name
+    if os.path.exists(folder / name):
+        return "these are pipes or devices, and files were expected", folder / name
+    if os.path.islink(folder / name):
+        return "these are links that lead nowhere", None
     meant = [("", name), *_readings(name)]
     for words, reading in meant:
         for where, path in (*_places(folder, reading), *_below(folder, reading, look), *_above(folder, reading)):
