@@ -14,7 +14,9 @@ from fractions import Fraction
 from pathlib import Path
 from shutil import copyfile
 
-from tests.data.barcode import HEIGHT, WIDTH, write
+import av
+
+from tests.data.barcode import HEIGHT, WIDTH, picture, write
 
 KEPT = Path(__file__).parent / "contradicted"
 
@@ -57,6 +59,23 @@ def _kept(name: str) -> Callable[[Path], Path]:
     return lambda folder: Path(copyfile(KEPT / name, folder / name))
 
 
+def _after_a_cover(folder: Path) -> Path:
+    """Write Matroska whose first track is a single JPEG, a frame at 25 a second."""
+    path = folder / "v.mkv"
+    with av.open(str(path), "w") as file:
+        cover, video = file.add_stream("mjpeg", rate=25), file.add_stream("libx264", rate=30, options={"bf": "0"})
+        cover.width, cover.height, cover.pix_fmt = WIDTH, HEIGHT, "yuvj420p"
+        video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        for stream, numbers in ((cover, [COVER]), (video, range(150))):
+            for place, number in enumerate(numbers):
+                frame = av.VideoFrame.from_ndarray(picture(number), format="rgb24")
+                frame.pts, frame.time_base = place, 1 / Fraction(stream.codec_context.rate)
+                file.mux(stream.encode(frame))
+            file.mux(stream.encode(None))
+    return path
+
+
+COVER = 4094  # the number in a cover's picture
 PLAIN = ((0, 63), (78, 141))
 UNCOUNTED = ((0, 63), (77, 140))
 _EVERY_24TH = [round(k * 1000 / 24) for k in range(150)]
@@ -107,6 +126,11 @@ VIDEOS = {
     ),
     "cover first": Contradicted(_kept("cover_first.mp4"), {"cover picture first"}, PLAIN,
                                 "a cover picture, states no frame rate"),
+    # Matroska does not mark the cover: a track of one image, which the original takes for the video
+    "cover in Matroska": Contradicted(_kept("cover_first.mkv"), {"cover picture first"}, UNCOUNTED,
+                                      "states no frame rate on average"),
+    "cover of a frame": Contradicted(_after_a_cover, {"cover picture first"}, UNCOUNTED,
+                                     ((COVER, COVER), (COVER, COVER))),
     "no average rate": Contradicted(_kept("no_average_rate.ogv"), {"no frame rate", "no frame count"}, UNCOUNTED,
                                     "states no frame rate on average"),
     "stale tag": Contradicted(

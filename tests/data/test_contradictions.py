@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import struct
+from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
 import torch
+from PIL import Image, ImageOps
 
 import videohub
-from tests.data.barcode import number, picture, write
+from tests.data.barcode import HEIGHT, WIDTH, number, picture, write
 from tests.data.contradicted_videos import KEPT, UNCOUNTED, VIDEOS, turned
 from tests.data.sample_videos import protocol
 from videohub.data.contradictions import contradictions
@@ -106,7 +108,7 @@ def test_each_kind_is_named(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", ["first fragment", "duration of 0", "late", "clock rate", "cover first",
-                                  "no average rate", "stale tag", "fragments alone"])  # fmt: skip
+                                  "cover in Matroska", "no average rate", "stale tag", "fragments alone"])  # fmt: skip
 def test_the_header_alone_tells_these_kinds(tmp_path, name):
     with open_video(VIDEOS[name].write(tmp_path)) as video:
         assert {one.kind for one in contradictions(video.info)} == VIDEOS[name].kinds
@@ -147,6 +149,61 @@ def test_pictures_are_turned_upright_in_the_content_and_not_in_the_original(tmp_
     as_stored = original.frames[0].permute(1, 2, 0).numpy()
     assert np.abs(as_stored - picture(0) / 255).max() < 0.15  # within what the codec loses
     assert np.array_equal(content.frames[0].permute(1, 2, 0).numpy(), made(as_stored))
+
+
+@pytest.mark.parametrize("tag", [1, 3, 6, 8])
+def test_pictures_of_cameras_with_what_they_note_beside_them_are_read_and_turned(tmp_path, tag):
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F] = tag, "a camera"
+    path, whole = tmp_path / "camera.jpg", protocol(clips=1, crop=None, short_side=64)
+    Image.fromarray(picture(7)).save(path, exif=exif, quality=95)
+    views = read_content_views(path, whole, CLIP)
+    seen = np.asarray(ImageOps.exif_transpose(Image.open(path))) / 255
+    assert np.abs(views.frames[0].permute(1, 2, 0).numpy() - seen).mean() < 0.05
+    assert [one.kind for one in views.contradictions] == ["turned picture"] * (tag > 1)
+    assert read_views(path, whole, CLIP).frames.shape == (1, 3, 64, 96)
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv"])
+def test_slides_are_seen_at_their_times_also_where_a_clip_is_shorter_than_one(tmp_path, suffix):
+    # a slide lasts 4 s, a clip 64/30 s or 0.53 slides: clips begin at (3 - 0.53) i / 10, on slides 0 … 0, 1 …, 2
+    path = write(tmp_path / f"slides.{suffix}", 3, rate=Fraction(1, 4))
+    views = read_content_views(path, TEN_CLIPS, CLIP)
+    assert [set(clip_of(views, clip)) for clip in range(10)] == [{int((3 - 8 / 15) * clip / 10)} for clip in range(10)]
+
+
+def test_a_rate_that_is_but_the_clock_s_is_none(tmp_path):
+    path = _with_much_sound_first(tmp_path / "v.ts")
+    with open_video(path) as video:
+        assert (video.info.average_rate, video.info.guessed_rate) == (None, None)
+    assert ends(read_content_views(path, TEN_CLIPS, CLIP)) == UNCOUNTED
+
+
+def _with_much_sound_first(path: Path) -> Path:
+    """Write 20 s of sound and behind it the video, which FFmpeg does not come to when it looks for rates."""
+    with av.open(str(path), "w") as file:
+        sound, video = file.add_stream("aac", rate=48000), file.add_stream("libx264", rate=30, options={"bf": "0"})
+        video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        for second in range(20):
+            heard = av.AudioFrame.from_ndarray(np.zeros((1, 48000), np.float32), format="fltp", layout="mono")
+            heard.sample_rate, heard.pts, heard.time_base = 48000, 48000 * second, Fraction(1, 48000)
+            file.mux(sound.encode(heard))
+        file.mux(sound.encode(None))
+        for place in range(150):
+            frame = av.VideoFrame.from_ndarray(picture(place), format="rgb24")
+            frame.pts, frame.time_base = place, Fraction(1, 30)
+            file.mux(video.encode(frame))
+        file.mux(video.encode(None))
+    return path
+
+
+def test_an_edit_list_that_leaves_nothing_is_told_as_one(tmp_path):
+    path = write(tmp_path / "v.mp4", 30)
+    content = bytearray(path.read_bytes())
+    struct.pack_into(">I", content, content.index(b"elst") + 12, 0)
+    path.write_bytes(content)
+    with pytest.raises(VideoError, match=r"holds no pictures: its edit list cuts all of them away"):
+        read_content_views(path, TEN_CLIPS, CLIP)
 
 
 def test_a_format_that_this_ffmpeg_lacks_is_not_called_damaged():

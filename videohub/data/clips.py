@@ -83,6 +83,7 @@ def read_content(video: Video, recipes: Sequence[Recipe], stamps: Stamps) -> Ite
     info = true_info(video.info, stamps)
     uncounted = not info.frames or info.duration is None
     unwindowed = recipes[0].protocol.decoder == "frame_list" or info.reordered or not stamps.ordered or stamps.uneven
+    unwindowed |= any(_span(info, recipe) < 1 for recipe in recipes)  # the frame that is shown began before its window
     if uncounted or unwindowed:
         return _from_all_frames(video, recipes, _as_decoded, header=lambda all_of: true_info(video.info, all_of))
     late = any(one.kind == "first time stamp" for one in contradictions(video.info, stamps))
@@ -213,7 +214,7 @@ def _from_all_frames(
     chosen = [
         _Chosen(place, number, [ordered[index] for index in of_clip])
         for place, recipe in enumerate(recipes)
-        for number, of_clip in enumerate(_placed(info, recipe, len(ordered), times))
+        for number, of_clip in enumerate(_placed(info, recipe, len(ordered), times, least=1 if header else 0))
     ]
     if held is not None:
         yield from _hand_out(chosen, held, video)
@@ -228,13 +229,15 @@ def _numbered(video: Video) -> Iterator[DecodedFrame]:
         yield DecodedFrame(position, position if picture.pts is None else picture.pts, picture)
 
 
-def _placed(info: VideoInfo, recipe: Recipe, available: int, times: Sequence[int]) -> list[list[int]]:
-    """Return which of the ordered frames each clip takes."""
+def _placed(info: VideoInfo, recipe: Recipe, available: int, times: Sequence[int], *, least: float) -> list[list[int]]:
+    """Return which of the ordered frames each clip takes, from a span of `least` frames or more; the original's rule
+    steps back in time where it is below 1."""
     protocol, clip = recipe.protocol, recipe.clip
     if protocol.decoder == "frame_list":
         return [indices_in_list(protocol, clip, number, available) for number in range(protocol.clips)]
     span = _span(info, recipe)
     starts = _starts(protocol, available, span)
+    span = max(span, least)
     if len(times) < 2:
         return [frame_positions(start, span, clip.frames, available) for start in starts]
     step = Fraction(times[-1] - times[0], available - 1)

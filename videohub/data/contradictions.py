@@ -134,7 +134,7 @@ def _of_stamps(info: VideoInfo, stamps: Stamps | None) -> Found:
     if not stamps.complete:
         return  # what is missing is damage, and no contradiction
     if stamps.cut_away and info.frames and abs(info.frames - stamps.count) > END_TOLERANCE:
-        yield "edit list", f"{stamps.cut_away} of {info.frames} frames are cut away"
+        yield "edit list", f"{info.frames} frames stated, {stamps.count} are shown"
     elif info.frames and abs(info.frames - stamps.count) > END_TOLERANCE:
         yield "frame count", f"{info.frames} frames stated, {stamps.count} are there"
     if stamps.backward or stamps.first is None or stamps.end is None:

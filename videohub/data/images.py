@@ -104,7 +104,7 @@ def _is_grey_16(image: Image.Image) -> bool:
 
 def _refusal(path: str | Path, error: BaseException) -> str:
     if isinstance(error, UnidentifiedImageError):
-        reason = f"it is none of {', '.join(FORMATS)}"
+        reason = f"it is none of {', '.join(FORMATS)}, or in a form of them that Pillow does not know; convert it"
     elif isinstance(error, OSError) and error.errno is not None:  # the disk's, not Pillow's
         return f"{path}: cannot be read: {error.strerror}"
     else:

@@ -55,6 +55,12 @@ _IN_WORDS = {
     (True, False, False): "mirrored and 90 degrees",
     (True, True, True): "mirrored and 270 degrees",
 }
+_QUARTERS = (  # anticlockwise
+    UPRIGHT,
+    Orientation(transposed=True, mirrored_y=True),
+    Orientation(mirrored_x=True, mirrored_y=True),
+    Orientation(transposed=True, mirrored_x=True),
+)
 
 
 def orientation(picture: av.VideoFrame) -> Orientation:
@@ -62,7 +68,12 @@ def orientation(picture: av.VideoFrame) -> Orientation:
 
     The matrix is QuickTime's: a point (x, y) is shown at (a x + c y, b x + d y), moved into the picture.
     """
-    matrix: Any = picture.side_data.get("DISPLAYMATRIX")
+    try:
+        matrix: Any = picture.side_data.get("DISPLAYMATRIX")
+    except (
+        ValueError
+    ):  # PyAV 18 lists no data beside a picture if it does not know all of it, as that of cameras (EXIF)
+        return _QUARTERS[round(picture.rotation / 90) % 4]  # of one that is mirrored, too, this tells a half
     if matrix is None:
         return UPRIGHT
     a, b, _, c, d = struct.unpack_from("=5i", bytes(matrix))

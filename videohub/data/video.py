@@ -26,6 +26,7 @@ from videohub.errors import VideoError
 _SLOWEST = 10  # frames per second that count where no rate is stated
 _ATTACHED_PICTURE = 0x400  # FFmpeg's AV_DISPOSITION_ATTACHED_PIC
 _NO_CLOCK = Fraction(1, 90_000)  # the unit of time of a stream that has none
+_TICKS = 1000  # a second; a clock that ticks so often counts no frames
 _STILL_CODECS = ("mjpeg", "png", "bmp", "gif", "webp", "tiff")
 
 
@@ -93,7 +94,8 @@ class Video:
             raise VideoError(f"{self.path}: cannot be read after {decoded} frames: {error.strerror}") from error
         self.read.close()
         if not decoded:
-            raise VideoError(f"{self.path}: the video stream holds no pictures")
+            why = ": its edit list cuts all of them away" if self.read.stamps().cut_away else ""
+            raise VideoError(f"{self.path}: the video stream holds no pictures{why}")
         self._check_end(float(self.read.reached * self.info.time_base))
 
     def stamps(self) -> Stamps:
@@ -129,8 +131,12 @@ Chooser = Callable[[list[VideoStream]], "VideoStream | None"]
 
 
 def first_true(streams: list[VideoStream]) -> VideoStream | None:
-    """Choose the first video stream that is no cover picture."""
-    return next((stream for stream in streams if not is_cover(stream)), None)
+    """Choose the first video stream that is no cover picture, nor, if there are others, a single still image.
+
+    Containers other than mp4 do not mark covers: copied into Matroska, one is a track of one image.
+    """
+    unmarked = [stream for stream in streams if not is_cover(stream)]
+    return next((stream for stream in unmarked if not _is_one_image(stream)), unmarked[0] if unmarked else None)
 
 
 def very_first(streams: list[VideoStream]) -> VideoStream | None:
@@ -148,6 +154,16 @@ def is_cover(stream: VideoStream) -> bool:
         return bool(int(disposition) & _ATTACHED_PICTURE)
     unclocked = stream.time_base == _NO_CLOCK and not stream.average_rate and not stream.frames
     return unclocked and stream.codec_context is not None and stream.codec_context.name in _STILL_CODECS
+
+
+def _is_one_image(stream: VideoStream) -> bool:
+    """Return whether a stream is a single still image, as far as its header tells."""
+    if stream.codec_context is None or stream.codec_context.name not in _STILL_CODECS:
+        return False
+    length, rate = _tagged_length(stream), stream.average_rate
+    if length is None:
+        return stream.frames == 1
+    return not rate or length * rate < END_TOLERANCE
 
 
 @contextmanager
@@ -198,12 +214,12 @@ def _info(container: InputContainer, stream: VideoStream, file: Path) -> VideoIn
         time_base=Fraction(stream.time_base),
         width=stream.width,
         height=stream.height,
-        guessed_rate=_fraction(stream.guessed_rate),
+        guessed_rate=_guessed_rate(stream),
         start=stream.start_time,
         tag_seconds=_tagged_length(stream),
         file_seconds=None if container.duration is None else container.duration / 1_000_000,
         cover=is_cover(stream),
-        cover_first=is_cover(container.streams.video[0]),
+        cover_first=very_first(streams := list(container.streams.video)) is not first_true(streams),
         reordered=container.format.name == "avi" and bool(stream.codec_context.has_b_frames),
     )
 
@@ -211,6 +227,12 @@ def _info(container: InputContainer, stream: VideoStream, file: Path) -> VideoIn
 def _fraction(rate: Fraction | None) -> Fraction | None:
     """Return a rate as PyAV gives it; some versions say 0 where there is none."""
     return Fraction(rate) if rate else None
+
+
+def _guessed_rate(stream: VideoStream) -> Fraction | None:
+    """Return the rate that FFmpeg makes of the codec's and the first stamps; where it can't, it gives the clock's."""
+    rate = _fraction(stream.guessed_rate)
+    return None if rate and rate >= _TICKS and stream.time_base == 1 / rate else rate
 
 
 def _stated_end(stream: VideoStream) -> float | None:
