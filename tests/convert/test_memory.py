@@ -201,6 +201,20 @@ REFUSED = {
         lambda blobs, _: pickle.dumps({"blobs": blobs | {"k" * LARGE: np.zeros(3)}}, 2),
         "expected a short string",
     ),
+    **{
+        f"caffe2 with short {kind}": (
+            lambda blobs, _, texts=texts: pickle.dumps({"blobs": blobs, "notes": texts}, 4),
+            "bytes of short values",
+        )
+        for kind, texts in {
+            "strings": [f"{place} \N{MICROSCOPE}{'a' * 8000}" for place in range(3900)],
+            "bytes": [b"%d" % place + b"a" * 2000 for place in range(15_000)],
+        }.items()
+    },
+    "torch with short strings": (
+        lambda _, published: torch_bytes({"model_state": published} | {f"k{k}": f"{k}é" * 250 for k in range(15_000)}),
+        "bytes of short values",
+    ),
     "torch of u1": (lambda _, published: torch_bytes(published | torch_bias(LARGE, torch.uint8)), "of another shape"),
     "torch_legacy of bfloat16": (
         lambda _, published: torch_bytes(published | torch_bias(LARGE, torch.bfloat16), legacy=True),

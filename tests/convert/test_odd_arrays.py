@@ -181,6 +181,11 @@ def test_a_header_nested_without_end_is_no_whole_file(write):
         read(path)
 
 
+def test_a_header_that_no_reader_takes_is_not_read_to_see_whether_its_file_is_whole(write):
+    header = b'{"w":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}' + b" " * (4 << 20) + b"}"
+    assert not kept_weights.is_whole(write(struct.pack("<Q", len(header)) + header))
+
+
 def test_messages_stay_short_whatever_the_names_are(write):
     long = {f"{place}{'k' * 7000}.weight": WEIGHT for place in range(300)}
     path = write(pickle.dumps({"pred_b": WEIGHT, **long}, 2))

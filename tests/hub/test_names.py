@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 
 import msgspec
 import pytest
@@ -83,6 +84,24 @@ def test_a_pin_that_is_nested_deeply_is_damaged(home):
     with pytest.raises(CacheError, match="damaged"):
         pins.pin_of(URL)
     assert keeping.entries()[0].problem
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+def test_a_pipe_in_the_place_of_a_note_keeps_nobody_waiting(home):
+    part = home / "partial" / f"{cache.key_of(URL)[:32]}-{'0' * 16}.part"
+    part.parent.mkdir(parents=True)
+    part.write_bytes(b"half")
+    os.mkfifo(part.with_suffix(".json"))
+    seen = []
+
+    def look():
+        seen.extend(entry.url for entry in keeping.entries() if entry.kind == "partial")
+        seen.append(parts.adopt(URL, URL, alone=True))
+
+    looking = threading.Thread(target=look, daemon=True)
+    looking.start()
+    looking.join(30)
+    assert seen == [None, None]
 
 
 @pytest.mark.parametrize("digest", ELSEWHERE[1:])

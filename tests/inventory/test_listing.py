@@ -182,6 +182,9 @@ def test_an_unbundled_registry_is_current_where_it_is_loaded(run, home, zoo, mon
     [
         {"videohub": "9.9", "record": "no JSON"},
         {"videohub": "9.9", "record": "[]"},
+        {"videohub": "9.9", "record": "[" * 100_000},
+        {"videohub": "9.9", "record": '{"name": ' + "9" * 5000 + "}"},
+        {"videohub": "9.9", "record": json.dumps({"name": NAME}), "ignore": "no JSON" + "[" * 100_000},
         {"videohub": "9.9", "record": json.dumps({"name": NAME}), "ignore": "no JSON"},
         {"videohub": "9.9", "record": json.dumps({"name": "\x1b[31m" + "long" * 40})},
         {"videohub": "9.9"},

@@ -56,7 +56,12 @@ def test_an_index_moves_with_its_folder(copy, index, tmp_path):
     assert (answer.looked_at, answer.remembered) == (0, 1)
 
 
-@pytest.mark.parametrize("content", [b"", b"{}", b'{"format": "of old", "entries": {"one.mp4": [1, 2]}}', b"\xff"])
+DEEP = b'{"x":' * 100_000
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{}", b'{"format": "of old", "entries": {"one.mp4": [1, 2]}}', b"\xff", DEEP]
+)
 def test_an_index_that_says_nothing_is_written_anew(copy, index, content):
     index.write_bytes(content)
     paths = {copy("one.mp4"): 0}

@@ -70,6 +70,8 @@ def test_a_file_in_the_folder_s_place_is_told_as_such(tmp_path, charades):
 
 def test_half_a_report_is_refused(tmp_path, charades):
     (path, *_) = write(charades, tmp_path)
-    path.write_bytes(path.read_bytes()[:500])
-    with pytest.raises(DataError, match="is not a report, or a damaged one"):
-        read(path)
+    whole = path.read_bytes()
+    for content in (whole[:500], b'{"surprise":' * 100_000):
+        path.write_bytes(content)
+        with pytest.raises(DataError, match="is not a report, or a damaged one"):
+            read(path)

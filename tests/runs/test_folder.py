@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import time
@@ -149,6 +150,16 @@ def test_a_data_json_that_is_lost_is_refused_by_readers_and_mended_by_the_run_it
         join([tmp_path / "run"])
     assert open_run(tmp_path / "run", IDENTITY, truth(3)).done() == {0, 1}
     assert data.read_bytes() == before
+
+
+@pytest.mark.parametrize("content", [b"{}", b'{"surprise":' * 100_000, b"\xff", b'{"names": [3]}'])
+def test_a_data_json_that_is_vouched_for_and_says_nothing_is_refused(tmp_path, content):
+    place = kept(tmp_path / "run", 3, [0]).folder
+    card = json.loads((place / "run.json").read_text())
+    (place / "run.json").write_text(json.dumps(card | {"truth_sha256": hashlib.sha256(content).hexdigest()}))
+    (place / "data.json").write_bytes(content)
+    with pytest.raises(DataError, match=r"data.json: cannot be understood"):
+        read_run(place)
 
 
 def test_an_empty_place_keeps_no_run(tmp_path):

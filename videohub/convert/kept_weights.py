@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from videohub.convert.plain_files import read_safetensors
+from videohub.convert.plain_files import MAX_HEADER, read_safetensors
 from videohub.convert.stored_tensor import StoredTensor
 from videohub.errors import FormatError
 
@@ -84,7 +84,9 @@ def is_whole(path: Path) -> bool:
     try:
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
-            header = json.loads(file.read(min(length, path.stat().st_size)))
+            if length > MAX_HEADER:
+                return False
+            header = json.loads(file.read(length))
         end = max(entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__")
         return bool(8 + length + end == path.stat().st_size)
     except (ValueError, TypeError, AttributeError, LookupError, RecursionError):

@@ -24,7 +24,7 @@ MAX_NAME = 256  # longer strings are not kept, for they name no global
 MAX_NUMBER = 256  # bytes of a whole number
 MAX_INT_KEYS = 5_000  # an optimizer counts its tensors; more are chosen to collide in the dict
 MAX_TEXT = 8192  # longer strings stay in the file
-MAX_BYTES = 32 << 20  # of a pickle without its long strings; the networks of MAX_OPCODES take a tenth
+MAX_BYTES = 8 << 20  # of a pickle without its long strings, built to six times as much; a network of MAX_OPCODES has 3
 
 
 class Scanned(NamedTuple):

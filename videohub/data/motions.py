@@ -134,7 +134,7 @@ def _is_whole(root: Path, split: str, clips: int) -> bool:
         listing = (root / f"{split}.csv").read_text()
         manifest = msgspec.json.decode((root / f"{split}.json").read_bytes(), type=Manifest)
         files = [_sha256(root / name) for name in names]
-    except (FileNotFoundError, msgspec.DecodeError):
+    except (FileNotFoundError, UnicodeDecodeError, RecursionError, msgspec.DecodeError):
         return False
     if (listing, manifest.split, list(manifest.videos)) != (_list_text(split, clips), split, names):
         return False

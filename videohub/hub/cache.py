@@ -16,6 +16,7 @@ import hashlib
 import os
 import re
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -132,6 +133,8 @@ def whose(path: Path) -> str:
 
 def read_note(path: Path, kind: type[_Struct]) -> _Struct:
     """Return what a small JSON file of ours says. Raises: OSError; ValueError that tells what is wrong with it."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise ValueError("cannot be read: a pipe, a folder or a device, expected a file")  # a pipe may keep us waiting
     with path.open("rb") as file:
         content = file.read(_LARGEST_NOTE + 1)
     if len(content) > _LARGEST_NOTE:

@@ -241,5 +241,5 @@ def _ignored_in(header: dict[str, str]) -> list[str]:
     """Return the patterns of published keys that were left aside when weights were made."""
     try:
         return msgspec.json.decode(header.get("ignore", "[]"), type=list[str])
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    except (msgspec.MsgspecError, ValueError, RecursionError):  # the first is not always a ValueError
         return []

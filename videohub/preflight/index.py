@@ -56,7 +56,7 @@ class Index:
         except OSError as error:
             self.trouble = f"{path} cannot be read: {error.strerror}"
             return
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return
         if content.format == self._format:
             self._entries = content.entries

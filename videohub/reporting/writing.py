@@ -71,8 +71,8 @@ def read(path: str | Path) -> Report:
                 "  Make it again from the kept scores: `videohub report FOLDER`."
             )
         return msgspec.json.decode(content, type=Report)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise DataError(
-            f"{file}: is not a report, or a damaged one: {error}.\n"
+            f"{file}: is not a report, or a damaged one: {error!s:.200}.\n"
             "  Make it again from the kept scores: `videohub report FOLDER`."
         ) from None

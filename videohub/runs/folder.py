@@ -165,7 +165,14 @@ def read_run(folder: str | Path) -> Run:
             f"{card.truth_sha256[:12]}….\n"
             "  The run was killed as it began, or the file was changed: the command that made the run mends it."
         )
-    return Run(folder, card.identity, msgspec.json.decode(data, type=Truth), card.truth_sha256)
+    try:
+        truth = msgspec.json.decode(data, type=Truth)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:  # the first is not always a ValueError
+        raise DataError(
+            f"{folder / DATA}: cannot be understood ({error!s:.200}), and {RUN} vouches for it.\n"
+            "  No videohub wrote that: bring both back from a copy, or remove the folder."
+        ) from None
+    return Run(folder, card.identity, truth, card.truth_sha256)
 
 
 def differences(a: Run, b: Run, where: tuple[str, str]) -> list[str]:

@@ -99,6 +99,13 @@ def test_the_annotations_may_be_named_and_may_have_a_byte_order_mark_and_other_f
     assert [(sample.name, sample.truth) for sample in read(RECORD, folder / "some.json").samples] == [("9", (0,))]
 
 
+def test_annotations_that_are_nested_without_end_are_refused(put, read):
+    deep = '[{"surprise":' * 100_000
+    put({"labels/labels.json": json.dumps(LABELS), "labels/validation.json": deep})
+    with pytest.raises(DataError, match=r"validation\.json"):
+        read(RECORD)
+
+
 def test_videos_that_only_one_of_the_lists_has_are_left_out_and_told(put, read):
     folder = put({**LISTS, "frame_lists/val.csv": FRAMES.replace("74225", "74226")})
     found = read(RECORD)

@@ -103,5 +103,5 @@ def _refusals(file: Path) -> Iterator[None]:
         raise DataError(f"{file}: not a text file in UTF-8: {error.reason}") from error
     except csv.Error as error:
         raise DataError(f"{file}: not a comma-separated table: {error}") from error
-    except msgspec.DecodeError as error:  # a wrong type is one of them, and tells where
-        raise DataError(f"{file}: {error}") from error
+    except (msgspec.DecodeError, RecursionError) as error:  # a wrong type is one of the first, and tells where
+        raise DataError(f"{file}: {error!s:.200}") from error
