@@ -184,7 +184,7 @@ def test_images_are_looked_at_as_images(tmp_path):
     assert findings(short)["unreadable"] == (
         1,
         "1 of 5 images cannot be read: not an image that can be read, or a damaged one: it is none of JPEG, PNG, BMP, "
-        "WEBP, GIF, TIFF",
+        "WEBP, GIF, TIFF, or in a form of them that Pillow does not know; convert it",
     )
     assert (short.missing, short.unreadable, deep.unreadable) == (1, 1, 2)
     assert short.short_sides.median == 375
