@@ -17,7 +17,9 @@ from videohub.errors import DeviceError, UsageError
 
 # What Python for Windows has no module or name for; of these, macOS lacks memfd_create, O_DIRECT and /proc.
 WITHOUT = """
-import os, signal, socket, sys
+import os, shutil, signal, socket, sys
+usage = shutil.disk_usage(os.curdir)
+shutil.disk_usage = lambda path: usage  # Windows has it, by a call of its own
 for module in ("fcntl", "resource", "pwd", "grp", "termios", "pty"):
     sys.modules[module] = None  # importing it now is an ImportError
 for owner, names in {
