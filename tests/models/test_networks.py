@@ -148,7 +148,7 @@ def test_slow_frames_are_a_truncated_linspace_with_both_ends():
     [
         (torch.zeros(3, 8, 64, 64), r"expected \(B, 3, T, H, W\)"),
         (torch.zeros(1, 1, 8, 64, 64), r"expected \(B, 3, T, H, W\)"),
-        (torch.zeros(1, 3, 2, 64, 64), "at least alpha = 4"),
+        (torch.zeros(1, 3, 2, 64, 64), "a multiple of alpha = 4"),
         ([torch.zeros(1, 3, 3, 64, 64), torch.zeros(1, 3, 8, 64, 64)], "4 times as many frames"),
     ],
 )
