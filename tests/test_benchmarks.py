@@ -284,7 +284,7 @@ def test_profiling_names_what_takes_the_time(monkeypatch, tmp_path):
     assert "aten::native_batch_norm" in network
     assert "aten::native_batch_norm" not in form
     assert "mkldnn_convolution" in form
-    assert "(frames)" in out.read_text()
+    assert "(pictures)" in out.read_text()
     assert str(tmp_path) not in out.read_text()
 
 
