@@ -2,6 +2,7 @@
 
 import io
 
+import onnxruntime
 import pytest
 import torch
 
@@ -31,8 +32,6 @@ def test_slow_positions_are_not_what_exact_arithmetic_gives():
 
 @pytest.mark.parametrize(("frames", "alpha"), [(32, 4), (64, 4), (32, 8), (160, 4), (4, 4)])
 def test_the_older_onnx_exporter_keeps_the_slow_frames(frames, alpha):
-    onnxruntime = pytest.importorskip("onnxruntime")
-
     class Slow(torch.nn.Module):
         def forward(self, clip):
             return slow_frames(clip, alpha)

@@ -171,7 +171,7 @@ def closed(body: bytes, entries: list[bytes]) -> bytes:
 
 
 ZEROS = bytes(100_000)
-KERNEL = zlib.compress(ZEROS, wbits=-15)
+KERNEL = zlib.compress(ZEROS)[2:-4]  # deflate alone, which Python 3.10 has no argument for
 
 
 def sharing(canary: str) -> bytes:
