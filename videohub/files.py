@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import glob
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,6 +37,22 @@ def check_target(path: Path) -> None:
         raise UsageError(
             f"{path}: found no folder {path.parent}, expected one to write into.\n  Make it, or check the path."
         )
+
+
+def read_file(path: Path) -> bytes:
+    """Return a file's content. Raises: OSError, as `check_is_no_pipe` and `Path.read_bytes`."""
+    check_is_no_pipe(path)
+    return path.read_bytes()
+
+
+def check_is_no_pipe(path: Path) -> None:
+    """Refuse what keeps its reader waiting, or has no end; a folder that came from elsewhere may hold it.
+
+    Raises: OSError.
+    """
+    mode = path.stat().st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise OSError(errno.EINVAL, "a pipe or a device, expected a file", str(path))
 
 
 @contextmanager

@@ -68,6 +68,13 @@ def test_an_index_that_says_nothing_is_written_anew(copy, index, content):
     assert [check(paths, index=index).looked_at for _ in range(2)] == [1, 0]
 
 
+@pytest.mark.skipif(not Path("/dev/null").is_char_device(), reason="no devices here")
+def test_a_device_in_the_place_of_an_index_is_not_read_and_told(copy, index):
+    index.symlink_to("/dev/null")
+    (note,) = check({copy("one.mp4"): 0}, index=index).notes
+    assert "a pipe or a device, expected a file" in note
+
+
 def test_a_folder_that_may_not_be_written_to_is_a_note(copy, tmp_path, monkeypatch):
     def refuse(path):
         raise PermissionError(13, "Permission denied", str(path))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from pathlib import Path
 
 import pytest
 
@@ -66,6 +67,13 @@ def test_a_file_in_the_folder_s_place_is_told_as_such(tmp_path, charades):
         with pytest.raises(UsageError, match="found a file, expected a folder"):
             write_to(charades, tmp_path / "file")
     assert (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.mark.skipif(not Path("/dev/null").is_char_device(), reason="no devices here")
+def test_a_device_in_a_report_s_place_is_not_read(tmp_path):
+    (tmp_path / "report.json").symlink_to("/dev/null")
+    with pytest.raises(UsageError, match="a pipe or a device, expected a file"):
+        read(tmp_path)
 
 
 def test_half_a_report_is_refused(tmp_path, charades):

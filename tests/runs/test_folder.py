@@ -162,6 +162,16 @@ def test_a_data_json_that_is_vouched_for_and_says_nothing_is_refused(tmp_path, c
         read_run(place)
 
 
+@pytest.mark.skipif(not Path("/dev/null").is_char_device(), reason="no devices here")
+@pytest.mark.parametrize("name", ["data.json", "scores/mine.scores"])
+def test_a_device_in_the_place_of_a_run_s_data_is_not_read(tmp_path, name):
+    place = kept(tmp_path / "run", 3, [0]).folder / name
+    place.unlink(missing_ok=True)
+    place.symlink_to("/dev/null")
+    with pytest.raises(DataError, match="a pipe or a device, expected a file"):
+        join([tmp_path / "run"])
+
+
 def test_an_empty_place_keeps_no_run(tmp_path):
     with pytest.raises(UsageError, match=r"found no run.json, expected the folder of a run"):
         read_run(tmp_path)

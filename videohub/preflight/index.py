@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from videohub.errors import UsageError
-from videohub.files import written_whole
+from videohub.files import read_file, written_whole
 from videohub.preflight.looking import Probe
 from videohub.preflight.targets import Stamp, Target
 
@@ -48,7 +48,7 @@ class Index:
         if path is None:
             return
         try:
-            content = msgspec.json.decode(path.read_bytes(), type=_Content)
+            content = msgspec.json.decode(read_file(path), type=_Content)
         except FileNotFoundError:
             return
         except IsADirectoryError as error:

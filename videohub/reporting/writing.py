@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from videohub.errors import CacheError, DataError, UsageError
-from videohub.files import written_whole
+from videohub.files import read_file, written_whole
 from videohub.reporting import markdown, pages
 from videohub.reporting.report import SCHEMA_VERSION, Report
 
@@ -60,7 +60,7 @@ def read(path: str | Path) -> Report:
     """
     file = Path(path) / NAME if Path(path).is_dir() else Path(path)
     try:
-        content = file.read_bytes()
+        content = read_file(file)
     except OSError as error:
         raise UsageError(f"{file}: cannot be read ({error.strerror or error}); expected the report of a run") from error
     try:

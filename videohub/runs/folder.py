@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from videohub.errors import CacheError, DataError, UsageError
-from videohub.files import part_of, reveal, written_whole
+from videohub.files import part_of, read_file, reveal, written_whole
 from videohub.runs import scores
 from videohub.runs.identity import Identity, MadeBy, Truth, canonical, difference, digest_of, truth_difference
 from videohub.runs.scores import ScoreFile, Terms
@@ -156,7 +156,7 @@ def read_run(folder: str | Path) -> Run:
         raise UsageError(f"{folder}: found no {RUN}, expected the folder of a run, as `videohub verify --out` makes it")
     try:
         card = _read_card(folder)
-        data = (folder / DATA).read_bytes() if (folder / DATA).exists() else b""
+        data = read_file(folder / DATA) if (folder / DATA).exists() else b""
     except OSError as error:
         raise DataError(f"{folder}: cannot be read ({error.strerror or error})") from error
     if digest_of(data) != card.truth_sha256:
@@ -249,6 +249,6 @@ def _refuse_another(ours: Run, card: _Card) -> None:
 
 def _digest_at(place: Path) -> str | None:
     try:
-        return digest_of(place.read_bytes())
+        return digest_of(read_file(place))
     except FileNotFoundError:
         return None

@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from videohub.errors import DataError
+from videohub.files import check_is_no_pipe
 from videohub.runs.identity import MadeBy, Seconds
 
 MARK = b"vhscore1"
@@ -145,6 +146,7 @@ def read(path: Path, terms: Terms, *, whole: bool) -> ScoreFile:
     Raises: DataError, with file, offset and what to do, for anything that a kill cannot have left.
     """
     try:
+        check_is_no_pipe(path)
         with path.open("rb", buffering=_PAGE) as file:
             size = os.fstat(file.fileno()).st_size  # what others append from here on is not looked at
             mark = file.read(len(MARK))
