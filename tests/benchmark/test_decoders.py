@@ -287,6 +287,7 @@ def test_nothing_is_open_running_or_named_afterwards(videos, awkward, tmp_path, 
 
 
 PARENT = """
+import signal
 import sys
 from pathlib import Path
 from tests.benchmark import awkward_decoder
@@ -295,6 +296,7 @@ from videohub.benchmark.decoders import DecoderPool
 from videohub.data.recipes import Recipe
 from videohub.data.samples import VideoFile
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs inherit that it is ignored
 sources = [(name, VideoFile(Path(name))) for name in sys.argv[1:]]
 with DecoderPool([Recipe(protocol(), FOUR_FRAMES)], workers=2, command=awkward_decoder.COMMAND) as decoders:
     print("begun", flush=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import json
 from typing import Any, get_args
 
@@ -46,11 +47,13 @@ def text() -> str:
 
 
 def _in_order(value: Any) -> Any:
-    """Return a schema whose alternatives stand in one order, whichever order the version of msgspec gives them."""
+    """Return a schema that every version of Python and msgspec makes: alternatives in one order, docstrings flush."""
     if isinstance(value, list):
         return [_in_order(item) for item in value]
     if not isinstance(value, dict):
         return value
+    if isinstance(said := value.get("description"), str):
+        value = {**value, "description": inspect.cleandoc(said)}
     ordered = {key: _in_order(item) for key, item in value.items()}
     return {key: sorted(item, key=json.dumps) if key == "anyOf" else item for key, item in ordered.items()}
 
