@@ -170,7 +170,7 @@ def _use(report: Report) -> str:
     of_the_zoo = report.record in registry.load(registry.files()[0]).records
     file = "" if of_the_zoo or report.weights.url else ', checkpoint="FILE"'
     call = "model(clip, boxes)" if report.metric == "ava_map" else 'videohub.predict("clip.mp4", model)'
-    needs = "`pip install videohub-zoo`"
+    needs = "Needs videohub, installed from its repository; the package of that name in the index is another's"
     if not of_the_zoo:
         needs += f"; the record {in_markdown(report.record)} is in a registry file that `VIDEOHUB_REGISTRY` has to name"
     return (
