@@ -18,6 +18,7 @@ from videohub.errors import DeviceError, UsageError
 # What Python for Windows has no module or name for; of these, macOS lacks memfd_create, O_DIRECT and /proc.
 WITHOUT = """
 import os, shutil, signal, socket, sys
+import torch, torchvision  # Linux's have a use for them when they are imported
 usage = shutil.disk_usage(os.curdir)
 shutil.disk_usage = lambda path: usage  # Windows has it, by a call of its own
 for module in ("fcntl", "resource", "pwd", "grp", "termios", "pty"):
