@@ -43,14 +43,20 @@ def open_container(file: BinaryIO, path: Path) -> Iterator[InputContainer]:
     Args:
         file: Opened for reading, at its beginning.
         path: Its name, for messages.
-    Raises: VideoError if it is none of those that are read, or damaged where it begins.
+    Raises: VideoError if it is none of those that are read, or damaged where it begins, or if its disk fails at any
+        time, whatever FFmpeg made of that.
     """
+    nameless = _Nameless(file)
     try:
-        container = _opened(_Nameless(file), container_options=_NOTHING_ELSE, **_ANY_TITLE)
-    except (av.FFmpegError, OSError) as error:
-        raise VideoError(f"{path}: {_why(file, error)}") from error
-    with container:
-        yield container
+        try:
+            container = _opened(nameless, container_options=_NOTHING_ELSE, **_ANY_TITLE)
+        except av.FFmpegError as error:
+            raise VideoError(f"{path}: {_why(file, error)}") from error
+        with container:
+            yield container
+    finally:
+        if nameless.failure is not None:
+            raise VideoError(f"{path}: cannot be read: {nameless.failure.strerror}") from nameless.failure
 
 
 class _Nameless:
@@ -58,11 +64,20 @@ class _Nameless:
 
     It has no name, for one that looks like a pattern or an image's would count for more than the content. Where a
     damaged file sends FFmpeg to a place that cannot be, FFmpeg is told so and goes on; PyAV would raise an exception.
+    Where the disk fails, the file ends for FFmpeg, which with PyAV 14 would ask again for ever.
     """
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
-        self.read, self.tell = file.read, file.tell
+        self.tell = file.tell
+        self.failure: OSError | None = None  # of the disk
+
+    def read(self, size: int) -> bytes:
+        try:
+            return b"" if self.failure else self._file.read(size)
+        except OSError as error:
+            self.failure = error
+            return b""
 
     def seek(self, offset: int, whence: int) -> int:
         try:
@@ -76,10 +91,8 @@ def _opened(file: Any, **options: Any) -> InputContainer:
     return av.open(file, mode="r", **options)
 
 
-def _why(file: BinaryIO, error: OSError | av.FFmpegError) -> str:
+def _why(file: BinaryIO, error: av.FFmpegError) -> str:
     """Say why a file could not be opened as a container."""
-    if not isinstance(error, av.FFmpegError):
-        return f"cannot be read: {error.strerror}"
     file.seek(0)
     head = file.read(_HEAD)
     if name := lacking_format(head):

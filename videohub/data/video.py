@@ -90,8 +90,6 @@ class Video:
                 told = f"damaged after {decoded} decoded frames, or its pictures do not fit into the memory"
                 raise VideoError(f"{self.path}: {told}") from error
             raise VideoError(f"{self.path}: damaged after {decoded} decoded frames: {error.strerror}") from error
-        except OSError as error:  # of the disk; FFmpeg hands it through
-            raise VideoError(f"{self.path}: cannot be read after {decoded} frames: {error.strerror}") from error
         self.read.close()
         if not decoded:
             why = ": its edit list cuts all of them away" if self.read.stamps().cut_away else ""
@@ -107,7 +105,7 @@ class Video:
         try:
             for packet in self.container.demux(self.stream):
                 self.read.take(packet)
-        except (av.FFmpegError, OSError):
+        except av.FFmpegError:
             complete = False
         return replace(self.read.stamps(), complete=complete and ending(self.path) != "cut")
 
