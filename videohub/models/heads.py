@@ -193,9 +193,9 @@ def _rows_of_boxes(boxes: Boxes | None, clips: int) -> Tensor:
 def _checked(rows: Tensor, clips: int) -> Tensor:
     """Return boxes (K, 5). Raises: ValueError for a clip that is not there: torchvision would read foreign memory.
 
-    While a network is exported or compiled, rows have no values yet.
+    While a network is exported, compiled or only counted (on the meta device), rows have no values.
     """
-    if torch.compiler.is_compiling():
+    if torch.compiler.is_compiling() or rows.is_meta:
         return rows
     clip = rows[:, 0]
     sound = (clip >= 0) & (clip < clips) & (clip == clip.floor()) & rows.isfinite().all(dim=1)
