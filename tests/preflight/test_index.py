@@ -60,7 +60,8 @@ DEEP = b'{"x":' * 100_000
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"{}", b'{"format": "of old", "entries": {"one.mp4": [1, 2]}}', b"\xff", DEEP]
+    "content",
+    [b"", b"{}", b'{"format": "of old", "entries": {"one.mp4": [1, 2]}}', b"\xff", pytest.param(DEEP, id="deep")],
 )
 def test_an_index_that_says_nothing_is_written_anew(copy, index, content):
     index.write_bytes(content)
