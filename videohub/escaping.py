@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import encodings.unicode_escape  # noqa: F401 - else the first odd letter of a file would import it
 import re
 
 # What steers whoever shows it: controls (C0, DEL, C1), line and paragraph ends, directions, halves of characters, and

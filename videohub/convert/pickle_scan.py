@@ -11,9 +11,9 @@ from collections.abc import Collection
 from typing import IO, Any, NamedTuple
 
 from videohub.convert.long_strings import LongString
-from videohub.convert.quoting import printable
 from videohub.convert.stored_tensor import CHUNK
 from videohub.errors import FormatError, UnsafeFileError
+from videohub.escaping import visible
 
 # A two-pathway network of 101 layers with its momentum takes some 100 000 opcodes, a torch file with optimizer no more.
 MAX_OPCODES = 500_000
@@ -210,7 +210,7 @@ class _Scan:
         if not isinstance(module, str) or not isinstance(name, str):
             raise self.unsafe("a global whose name is not written in it")
         if f"{module}.{name}" not in self.allowed or "\n" in module + name:
-            raise self.unsafe(printable(f"{module}.{name}"[:200]))
+            raise self.unsafe(visible(f"{module}.{name}"[:200]))
 
     def check_keys(self, keys: list[Any]) -> None:
         """Refuse keys that are slow to hash or to tell apart; tensors have strings, optimizer slots numbers."""

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import encodings.unicode_escape  # noqa: F401 - else the first odd letter of a file would import it
-
-from videohub.escaping import shortened
-from videohub.escaping import visible as printable
-
-__all__ = ["brief", "printable", "quote"]
+from videohub.escaping import shortened, visible
 
 
 def quote(value: object) -> str:
@@ -24,4 +19,4 @@ def quote(value: object) -> str:
 
 def brief(name: str) -> str:
     """Return a name that a file gives as a message shows it: on one line, and of bounded length."""
-    return printable(shortened(name, 200))
+    return visible(shortened(name, 200))

@@ -15,11 +15,11 @@ import numpy as np
 
 from videohub.convert import caffe2_pickle, kept_weights, plain_files, torch_file, unwrapping
 from videohub.convert.checkpoint import Checkpoint, Listing
-from videohub.convert.quoting import printable
 from videohub.convert.sniffing import HEAD, refuse, sniff
 from videohub.convert.stored_tensor import StoredTensor
 from videohub.convert.zip_directory import DAMAGED_MEMBER, open_zip
 from videohub.errors import FormatError, UnsafeFileError, UsageError
+from videohub.escaping import visible
 
 MAX_WRAPPINGS = 3
 
@@ -62,7 +62,7 @@ def opened(path: str | os.PathLike[str]) -> Iterator[Listing]:
             room = _Room(Path(folder), unwrapping.cap(file.stat().st_size), stack)
             yield _read(file, str(path), (), room)
     except FormatError as error:
-        error.args = ("\n".join(printable(line) for line in str(error).split("\n")),)
+        error.args = ("\n".join(visible(line) for line in str(error).split("\n")),)
         raise
 
 
@@ -91,7 +91,7 @@ def _read(path: Path, source: str, wrapping: tuple[str, ...], room: _Room) -> Li
         if kind == "gzip":
             unwrapping.gunzip(path, inner, source, room.limit)
         else:
-            source = f"{source}::{printable(unwrapping.untar(path, inner, source))}"
+            source = f"{source}::{visible(unwrapping.untar(path, inner, source))}"
         file.close()
         return _read_inner(path, inner, source, (*wrapping, kind), room)
     end = file.seek(0, 2)
@@ -119,7 +119,7 @@ def _read_zip(path: Path, file: IO[bytes], source: str, wrapping: tuple[str, ...
     except DAMAGED_MEMBER as error:
         raise FormatError(f"{source}: a damaged zip file ({error!s:.200}).\n  Fetch it again.") from None
     file.close()
-    return _read_inner(path, inner, f"{source}::{printable(name)}", (*wrapping, "zip"), room)
+    return _read_inner(path, inner, f"{source}::{visible(name)}", (*wrapping, "zip"), room)
 
 
 def _read_inner(path: Path, inner: Path, source: str, wrapping: tuple[str, ...], room: _Room) -> Listing:

@@ -13,12 +13,13 @@ import numpy as np
 from videohub import registry
 from videohub.convert import tables
 from videohub.convert.checkpoint import Listing
-from videohub.convert.quoting import brief, printable
+from videohub.convert.quoting import brief
 from videohub.convert.recognition import OURS, Recognised, recognise
 from videohub.convert.split_norms import joined
 from videohub.convert.stored_tensor import StoredTensor
 from videohub.convert.tables import MOST, Table, shapes
 from videohub.errors import ConversionError
+from videohub.escaping import visible
 from videohub.log import log
 from videohub.registry.schema import Record
 
@@ -131,7 +132,7 @@ def _one_to_one(
     """Return key → name, or refuse with every key that has no name, several names, or a name already given."""
     problems = []
     if nameless := [key for key, names in found.items() if not names]:
-        behind = f"; the others begin with {printable(file.prefix)[:200]}" if file and file.prefix else ""
+        behind = f"; the others begin with {visible(file.prefix)[:200]}" if file and file.prefix else ""
         problems.append(
             f"  no rule knows {len(nameless)} of {len(found)} keys{behind} (`videohub convert --ignore PATTERN` leaves "
             f"keys aside):\n{shapes(tensors, nameless)}"

@@ -9,11 +9,12 @@ from typing import IO, Any
 
 from videohub.convert import long_strings
 from videohub.convert.long_strings import LongString
-from videohub.convert.quoting import printable, quote
+from videohub.convert.quoting import quote
 from videohub.convert.restricted import Record
 from videohub.convert.stored_tensor import StoredTensor
 from videohub.convert.torch_scan import Outline, TensorView, scan_legacy, scan_zip
 from videohub.errors import FormatError, UnsafeFileError
+from videohub.escaping import visible
 
 Content = tuple[dict[str, StoredTensor], dict[str, Any]]
 STATE_KEYS = ("model_state", "state_dict", "model_state_dict", "model", "net", "network", "module", "weights")
@@ -79,7 +80,7 @@ def _content(outline: Outline) -> Content:
         meta["other_keys"] = [key if isinstance(key, str) else quote(key) for key in others]
         networks = [key for key in others if isinstance(value := outline.content[key], dict)
                     and _tensors_in(value) >= len(state)]  # fmt: skip
-        meta["other_networks"] = [printable(key[:40]) if isinstance(key, str) else quote(key) for key in networks]
+        meta["other_networks"] = [visible(key[:40]) if isinstance(key, str) else quote(key) for key in networks]
     return tensors, meta
 
 
@@ -98,7 +99,7 @@ def _state_dict(outline: Any, source: str) -> tuple[str | None, Mapping[Any, Any
             return others[0], outline[others[0]]
         if found:
             return found[0], outline[found[0]]
-        keys = [printable(key[:40]) if isinstance(key, str) else quote(key) for key in list(outline)[:10]]
+        keys = [visible(key[:40]) if isinstance(key, str) else quote(key) for key in list(outline)[:10]]
         what = f"a dict with the keys {', '.join(keys) or 'none'}"
     else:
         what = f"a {_kind(outline)}"

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO, NamedTuple
 
-from videohub.convert.quoting import printable
 from videohub.convert.sniffing import HEAD, sniff
 from videohub.errors import FormatError, UnsafeFileError
+from videohub.escaping import visible
 
 # Float weights shrink by a tenth. Momentum that is all zeros shrinks a thousandfold, but it comes with as many weights.
 # So a checkpoint stays near twofold, and the largest published one is below 1 GiB.
@@ -160,7 +160,7 @@ def _head(file: IO[bytes], member: Member) -> bytes:
 def _only_checkpoint(heads: list[tuple[str, bytes]], archive: str, source: str) -> str:
     """Return the name of the one member that looks like a checkpoint."""
     candidates = [name for name, head in heads if sniff(head) and not PurePosixPath(name).name.startswith("._")]
-    listing = "".join(f"\n    {printable(name):.100}" for name in (candidates or [name for name, _ in heads])[:20])
+    listing = "".join(f"\n    {visible(name):.100}" for name in (candidates or [name for name, _ in heads])[:20])
     if len(candidates) > 1:
         raise FormatError(
             f"{source}: a {archive} file that holds {len(candidates)} checkpoints, expected one:{listing}\n"

@@ -178,35 +178,36 @@ def _failures(report: Report) -> str:
                        for reason, number in kinds[:EXTREMES])  # fmt: skip
         more = f", the {EXTREMES} most frequent" if len(kinds) > EXTREMES else ""
         several = f"<table><caption>By reason{more}.</caption><tbody>{rows}</tbody></table>"
-    named = "".join(
-        f'<tr><td class="name mono"><bdi>{in_narrow_html(failure.name)}</bdi></td>'
-        f'<td class="name">{in_narrow_html(one_line(failure.reason))}</td></tr>'
-        for failure in report.failures[:NAMED_FAILURES]
-    )
-    left = len(report.failures) - NAMED_FAILURES
-    rest = f'<p class="quiet">And {left:,} more, in report.json.</p>' if left > 0 else ""
     return (
         f"<section><h2>Without a score</h2><p>{counted(len(report.failures), what(report))} could not be scored. They "
-        f"were not replaced; the bounds above say what they could change.</p>{several}<table><caption>One by "
-        f"one.</caption><thead>{_header((what(report), ''), ('reason', ''))}</thead>"
-        f"<tbody>{named}</tbody></table>{rest}</section>"
+        f"were not replaced; the bounds above say what they could change.</p>{several}"
+        f"{_one_by_one(report, 'reason', [(failure.name, one_line(failure.reason)) for failure in report.failures])}"
+        "</section>"
     )
 
 
 def _contradicted(report: Report) -> str:
     if not report.contradicted:
         return ""
-    named = "".join(
-        f'<tr><td class="name mono"><bdi>{in_narrow_html(video.name)}</bdi></td>'
-        f'<td class="name">{in_narrow_html(details(video))}</td></tr>'
-        for video in report.contradicted[:NAMED_FAILURES]
-    )
-    left = len(report.contradicted) - NAMED_FAILURES
-    rest = f'<p class="quiet">And {left:,} more, in report.json.</p>' if left > 0 else ""
     return (
         f"<section><h2>Headers that contradict the content</h2><p>{in_html(of_contradicted(report))}</p>"
-        f"<table><thead>{_header((what(report), ''), ('contradiction', ''))}</thead><tbody>{named}</tbody></table>"
-        f"{rest}</section>"
+        f"{_one_by_one(report, 'contradiction', [(video.name, details(video)) for video in report.contradicted])}"
+        "</section>"
+    )
+
+
+def _one_by_one(report: Report, heading: str, told: Sequence[tuple[str, str]]) -> str:
+    """Return a table of names, each with what is told of it, as far as a page has room for them."""
+    rows = "".join(
+        f'<tr><td class="name mono"><bdi>{in_narrow_html(name)}</bdi></td><td class="name">{in_narrow_html(words)}</td>'
+        "</tr>"
+        for name, words in told[:NAMED_FAILURES]
+    )
+    left = len(told) - NAMED_FAILURES
+    rest = f'<p class="quiet">And {left:,} more, in report.json.</p>' if left > 0 else ""
+    return (
+        f"<table><caption>One by one.</caption><thead>{_header((what(report), ''), (heading, ''))}</thead>"
+        f"<tbody>{rows}</tbody></table>{rest}"
     )
 
 
