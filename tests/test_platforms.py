@@ -106,19 +106,21 @@ def test_apples_gpu_is_used_if_it_agrees_with_the_cpu(monkeypatch, problem, allo
 
 
 class Scaled(torch.nn.Module):
-    """A network on a device that computes wrongly."""
+    """A network on a device that classifies, or `detects`, wrongly."""
 
-    def __init__(self, network: torch.nn.Module, factor: float) -> None:
+    def __init__(self, network: torch.nn.Module, factor: float, *, detects: bool) -> None:
         super().__init__()
-        self.network, self.factor = network, factor
+        self.network, self.factor, self.detects = network, factor, detects
 
-    def forward(self, clip: torch.Tensor) -> torch.Tensor:
-        return self.network(clip) * self.factor
+    def forward(self, clip: torch.Tensor, boxes: torch.Tensor | None) -> torch.Tensor:
+        wrong = self.detects == (boxes is not None)
+        return self.network(clip, boxes) * (self.factor if wrong else 1)
 
 
+@pytest.mark.parametrize("detects", [False, True])
 @pytest.mark.parametrize(("factor", "problem"), [(1.01, "differ by 1.0% from the CPU's"), (float("nan"), "nan%")])
-def test_a_device_that_computes_wrongly_is_told_by_how_much(monkeypatch, factor, problem):
-    monkeypatch.setattr(devices, "optimize", lambda network: Scaled(network, factor))
+def test_a_device_that_computes_wrongly_is_told_by_how_much(monkeypatch, factor, problem, detects):
+    monkeypatch.setattr(devices, "optimize", lambda network: Scaled(network, factor, detects=detects))
     assert problem in devices.disagreement.__wrapped__(torch.device("cpu"))
 
 
@@ -130,5 +132,5 @@ def test_a_device_that_lacks_an_operation_is_told_by_its_name(monkeypatch):
     assert "The operator 'aten::pool' is not" in devices.disagreement.__wrapped__(torch.device("cpu"))
 
 
-def test_the_small_network_agrees_with_itself_in_the_form_that_is_evaluated():
+def test_the_small_networks_agree_with_themselves_in_the_form_that_is_evaluated():
     assert devices.disagreement.__wrapped__(torch.device("cpu")) is None

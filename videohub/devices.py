@@ -8,6 +8,7 @@ import torch
 
 from videohub import models
 from videohub.errors import DeviceError, UsageError
+from videohub.models.heads import Head
 from videohub.models.inference_form import optimize
 
 _TOLERANCE = 1e-3  # of the largest logit; float32 in another order of sums stays below 1e-5
@@ -39,31 +40,43 @@ def usable(device: str | torch.device) -> torch.device:
 
 @cache
 def disagreement(device: torch.device) -> str | None:
-    """Return how a small network on a device differs from the same on the CPU, or None if it does not.
+    """Return how small networks on a device differ from the same on the CPU, or None if they do not.
 
-    It has every kind of layer that ours have, in the form that an evaluation runs.
+    One classifies and one detects: they have every kind of layer that ours have, in the form that an evaluation runs.
     """
+    box = torch.tensor([[0, 10, 20, 70, 90]], dtype=torch.float32)
     with torch.random.fork_rng(devices=[]), torch.inference_mode():
         torch.manual_seed(0)
-        network = models.build(
-            "slowfast",
-            blocks=(1, 1, 1, 1),
-            width=16,
-            num_classes=7,
-            frames=8,
-            non_local={"after": {"res3": [0]}, "affinity": "softmax", "pool": (1, 2, 2)},
-            head={"kind": "average_window", "window": 2},
-        ).float()
-        for name, parameter in network.named_parameters():
-            if "norm" in name:  # blocks start as the identity, and would show nothing
-                torch.nn.init.uniform_(parameter, 0.2, 1.0)
         clip = torch.randn(1, 3, 8, 96, 96, dtype=torch.float32)
-        expected = network(clip)
-        try:
-            logits = optimize(network).to(device)(clip.to(device, memory_format=torch.channels_last_3d)).cpu()
-        except RuntimeError as error:  # an operation that is lacking is one, too
-            return f"torch cannot run a small network there ({str(error).splitlines()[0]:.200})"
-        share = float((logits - expected).abs().max() / expected.abs().max())
-    if share <= _TOLERANCE:  # False for what is no number
-        return None
-    return f"a small network's logits differ by {share:.1%} from the CPU's, allowed are {_TOLERANCE:.1%} of the largest"
+        there = clip.to(device, memory_format=torch.channels_last_3d)
+        for network, boxes in ((_small({"kind": "average_window", "window": 2}), None),
+                               (_small({"kind": "roi_max", "resolution": 7, "aligned": True}), box)):  # fmt: skip
+            expected = network(clip, boxes)
+            try:
+                logits = optimize(network).to(device)(there, None if boxes is None else boxes.to(device)).cpu()
+            except RuntimeError as error:  # an operation that is lacking is one, too
+                return f"torch cannot run a small network there ({str(error).splitlines()[0]:.200})"
+            share = float((logits - expected).abs().max() / expected.abs().max())
+            if not share <= _TOLERANCE:  # as what is no number is not, either
+                return (
+                    f"a small network's logits differ by {share:.1%} from the CPU's, "
+                    f"allowed are {_TOLERANCE:.1%} of the largest"
+                )
+    return None
+
+
+def _small(head: Head) -> models.VideoModel:
+    """Return a small network, none of whose blocks is the identity, as they are when training begins."""
+    network = models.build(
+        "slowfast",
+        blocks=(1, 1, 1, 1),
+        width=16,
+        num_classes=7,
+        frames=8,
+        non_local={"after": {"res3": [0]}, "affinity": "softmax", "pool": (1, 2, 2)},
+        head=head,
+    ).float()
+    for name, parameter in network.named_parameters():
+        if "norm" in name:
+            torch.nn.init.uniform_(parameter, 0.2, 1.0)
+    return network

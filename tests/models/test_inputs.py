@@ -146,3 +146,9 @@ def test_a_box_of_no_numbers_in_a_list_is_refused():
 def test_a_list_of_clips_is_refused_by_a_network_of_one_pathway():
     with pytest.raises(ValueError, match="clip: found a list, expected one tensor"):
         network("slow")([torch.zeros(1, 3, 8, 32, 32)])
+
+
+@pytest.mark.parametrize("shapes", [[(3, 8)], [(1, 3, 2, 32, 32), (8,)], [(1, 3, 3, 32, 32), (1, 3, 8, 32, 32)], []])
+def test_pathways_that_do_not_belong_together_are_refused(shapes):
+    with pytest.raises(ValueError, match="clip: found"):
+        network("slowfast")([torch.zeros(shape) for shape in shapes])

@@ -30,7 +30,7 @@ _LAST_WORDS = 4096  # bytes of stderr
 def available() -> bool:
     """Tell whether this system can keep decoders apart from us: it passes descriptors and ends orphans, as Linux does.
 
-    Windows and macOS have neither nameless memory to share nor, tried, a signal for a parent that is gone.
+    Windows has nothing of that, and macOS no nameless memory to share.
     """
     has_all = hasattr(socket, "send_fds") and hasattr(signal, "SIGIO") and hasattr(os, "memfd_create")
     return has_all and importlib.util.find_spec("fcntl") is not None and bool(sys.executable)

@@ -106,13 +106,13 @@ class SlowFast(VideoModel):
         if isinstance(clip, Tensor):
             self.check_clip(clip)
             return slow_frames(clip, self.alpha), clip
+        for pathway in clip:
+            self.check_clip(pathway)
         if len(clip) != 2 or clip[1].shape[2] != self.alpha * clip[0].shape[2]:
             raise ValueError(
                 f"clip: found a list of shapes {[tuple(pathway.shape) for pathway in clip]}, expected [slow, fast] "
                 f"where fast has {self.alpha} times as many frames"
             )
-        for pathway in clip:
-            self.check_clip(pathway)
         return clip[0], clip[1]
 
 
