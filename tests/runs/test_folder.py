@@ -172,6 +172,16 @@ def test_a_device_in_the_place_of_a_run_s_data_is_not_read(tmp_path, name):
         join([tmp_path / "run"])
 
 
+@pytest.mark.skipif(not Path("/dev/null").is_char_device(), reason="no devices here")
+def test_a_device_in_the_place_of_a_run_is_not_read(tmp_path):
+    """A pipe there would keep us waiting."""
+    card = kept(tmp_path / "run", 3, [0]).folder / "run.json"
+    card.unlink()
+    card.symlink_to("/dev/null")
+    with pytest.raises(CacheError, match="a pipe or a device, expected a file"):
+        open_run(tmp_path / "run", IDENTITY, truth(3))
+
+
 def test_an_empty_place_keeps_no_run(tmp_path):
     with pytest.raises(UsageError, match=r"found no run.json, expected the folder of a run"):
         read_run(tmp_path)

@@ -159,6 +159,15 @@ def test_an_entry_of_a_later_version_is_told(tmp_path):
         run.done()
 
 
+def test_a_header_that_is_nested_deeply_is_told(tmp_path):
+    run = kept(tmp_path / "run", 5, [])
+    (run.folder / "scores").mkdir(exist_ok=True)
+    nested = b"\x81\xa1x" + b"\x91" * 100_000 + b"\xc0"  # {"x": [[[… null …]]]}
+    (run.folder / "scores" / "1-of-1-x.scores").write_bytes(scores.MARK + scores._block(nested, b""))
+    with pytest.raises(DataError, match="cannot be understood"):
+        run.done()
+
+
 def test_a_file_that_shrinks_after_it_was_joined_gives_an_error_and_no_scores(tmp_path):
     run = kept(tmp_path / "run", 5, [0, 1])
     joined = join([run.folder])

@@ -215,7 +215,7 @@ def _claim(place: Path, content: bytes) -> None:
 
 def _read_card(folder: Path) -> _Card:
     """Return what run.json says. Raises: DataError if it cannot be understood."""
-    raw = (folder / RUN).read_bytes()
+    raw = read_file(folder / RUN)
     try:
         version = msgspec.json.decode(raw, type=_Head).schema_version
         if version != SCHEMA_VERSION:

@@ -220,7 +220,7 @@ def _crc_of(file: BinaryIO, length: int) -> int:
 def _made_by(path: Path, block: _Block, terms: Terms) -> MadeBy:
     try:
         head = msgspec.msgpack.decode(block.note, type=_Header)
-    except (msgspec.MsgspecError, ValueError) as error:
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise DataError(f"{path}: {_of_another_version(error)}") from None
     if head.run != terms.run:
         raise DataError(
