@@ -162,6 +162,12 @@ def test_a_card_shows_how_to_use_the_record(kinetics, ava):
         ("file:///home/me/secret/net.pkl", [], None),
         ("file:///home/me/secret/net.pkl", ["https://me:word@example.org/net.pkl"], "https://example.org/net.pkl"),
         ("hf://org/repo/sub/net.pkl@v1", [], "https://huggingface.co/org/repo/blob/v1/sub/net.pkl"),
+        (
+            "hf://org/repo/a#b 100%?.pkl@refs/pr/1",
+            [],
+            "https://huggingface.co/org/repo/blob/refs%2Fpr%2F1/a%23b%20100%25%3F.pkl",
+        ),
+        ("hf://org/repo", ["http://example.org/net.pkl"], "http://example.org/net.pkl"),
         ("http://example.org/net.pkl", [], "http://example.org/net.pkl"),
         (None, [], None),
     ],

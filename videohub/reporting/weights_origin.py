@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from videohub.registry.schema import Checkpoint
 from videohub.runs import MadeBy, WeightsFile
 
+_HF = re.compile("hf://([^/@]+/[^/@]+)/(.+)@([^@]+)")
 STATED_ONLY = "that sha256: videohub 0.1 took it from what the weights' file says of itself"
 
 
@@ -62,11 +64,9 @@ def public_url(published: Checkpoint) -> str | None:
     A path on somebody's machine is none, and who may log in with which password is not told.
     """
     for url in filter(None, (published.url, *published.alternates)):
+        if of_hub := _HF.fullmatch(url):  # whose names may hold the marks of a URL
+            return f"https://huggingface.co/{of_hub[1]}/blob/{quote(of_hub[3], safe='')}/{quote(of_hub[2])}"
         parts = urlsplit(url)
-        if parts.scheme == "hf":
-            repository, _, file = f"{parts.netloc}{parts.path}".partition("/")[2].partition("/")
-            name, _, revision = file.rpartition("@")
-            return f"https://huggingface.co/{parts.netloc}/{repository}/blob/{revision}/{name}"
         if parts.scheme in ("http", "https") and parts.hostname:
             return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
     return None
