@@ -191,3 +191,10 @@ def test_weights_that_nothing_vouches_for_are_not_called_the_published_file(kine
     made_by = [msgspec.structs.replace(one, weights=by_hand) for one in kinetics.made_by]
     assert "The published file, checked" in cards.model_card(kinetics)
     assert "A file given by hand, checked" in cards.model_card(msgspec.structs.replace(kinetics, made_by=made_by))
+
+
+def test_weights_of_which_nobody_noted_the_file_are_called_neither(kinetics):
+    """As 0.1.0 kept its runs: nothing says that the file was given by hand."""
+    made_by = [msgspec.structs.replace(one, weights=None) for one in kinetics.made_by]
+    card = cards.model_card(msgspec.structs.replace(kinetics, made_by=made_by))
+    assert "A file that videohub 0.1 did not note, checked" in card

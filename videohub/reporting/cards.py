@@ -182,6 +182,8 @@ def _use(report: Report) -> str:
 def _checked(report: Report) -> str:
     """Return what was measured: the published file, or what nothing vouches for as that."""
     files = files_of(report.made_by)
+    if not files:
+        return "A file that videohub 0.1 did not note"
     return "The published file" if any(file.vouched_by for file in files) else "A file given by hand"
 
 
