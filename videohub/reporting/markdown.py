@@ -131,26 +131,26 @@ def _failures(report: Report) -> str:
     if 1 < len(kinds) < len(report.failures):
         rows = ([f"{number:,}", in_markdown(reason)] for reason, number in kinds[:EXTREMES])
         by_reason = table([f"{what(report)}s", "reason"], rows, right=(0,)) + "\n\n"
-    named = ([in_markdown(failure.name), in_markdown(one_line(failure.reason))]
-             for failure in report.failures[:NAMED_FAILURES])  # fmt: skip
-    left = len(report.failures) - NAMED_FAILURES
     return (
         f"## Without a score\n\n{counted(len(report.failures), what(report))} could not be scored. They were not "
-        f"replaced; the bounds above say what they could change.\n\n{by_reason}{table([what(report), 'reason'], named)}"
-        + (f"\n\nAnd {left:,} more, in report.json." if left > 0 else "")
+        f"replaced; the bounds above say what they could change.\n\n{by_reason}"
+        + _one_by_one(report, "reason", [(failure.name, one_line(failure.reason)) for failure in report.failures])
     )
 
 
 def _contradicted(report: Report) -> str:
     if not report.contradicted:
         return ""
-    named = ([in_markdown(video.name), in_markdown(details(video))] for video in report.contradicted[:NAMED_FAILURES])
-    left = len(report.contradicted) - NAMED_FAILURES
-    return (
-        f"## Headers that contradict the content\n\n{in_markdown(of_contradicted(report))}\n\n"
-        + table([what(report), "contradiction"], named)
-        + (f"\n\nAnd {left:,} more, in report.json." if left > 0 else "")
-    )
+    named = _one_by_one(report, "contradiction", [(video.name, details(video)) for video in report.contradicted])
+    return f"## Headers that contradict the content\n\n{in_markdown(of_contradicted(report))}\n\n{named}"
+
+
+def _one_by_one(report: Report, heading: str, told: Sequence[tuple[str, str]]) -> str:
+    """Return a table of names, each with what is told of it, as far as a page has room for them."""
+    rows = ([in_markdown(name), in_markdown(words)] for name, words in told[:NAMED_FAILURES])
+    left = len(told) - NAMED_FAILURES
+    rest = f"\n\nAnd {left:,} more, in report.json." if left > 0 else ""
+    return table([what(report), heading], rows) + rest
 
 
 def _what_was_run(report: Report) -> str:

@@ -75,10 +75,10 @@ def _numbers(report: Report) -> str:
 
 
 def _legend(comparisons: Sequence[Comparison], interval: str) -> str:
-    allowed = listed(sorted({f"± {found.tolerance:g}" for found in comparisons if found.tolerance}) or [""])
+    allowed = sorted({f"± {found.tolerance:g}" for found in comparisons if found.tolerance})
     entries = (
         ("published", "published"),
-        *([("tolerance", f"the source's tolerance, {allowed}")] if allowed else []),
+        *([("tolerance", f"the source's tolerance, {listed(allowed)}")] if allowed else []),
         ("measured", "recomputed"),
         ("chance", interval),
         *([("bounds", "bounds with the missing")] if any(one.bounds != one.interval for one in comparisons) else []),
