@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -28,11 +29,12 @@ def write(path: Path, tensors: dict[str, Tensor], origin: Mapping[str, str]) -> 
     Raises: OSError if the disk refuses.
     """
     stated = {"format": "pt", **origin}
-    sealed = {**stated, _SEAL: _seal(stated, map(_of_array, _arrays(tensors).items()))}
+    arrays = {name: tensor.detach().contiguous().numpy() for name, tensor in tensors.items()}
+    sealed = {**stated, _SEAL: _seal(stated, map(_of_array, arrays.items()))}
     header: dict[str, Any] = {"__metadata__": dict(sorted(sealed.items()))}  # same weights, same bytes
-    arrays = sorted(_arrays(tensors).items(), key=lambda named: (-named[1].itemsize, named[0]))  # each at its alignment
+    in_order = sorted(arrays.items(), key=lambda named: (-named[1].itemsize, named[0]))  # each at its alignment
     end = 0
-    for name, array in arrays:
+    for name, array in in_order:
         begin, end = end, end + array.nbytes
         dtype = "BOOL" if array.dtype.kind == "b" else f"{array.dtype.kind.upper()}{8 * array.itemsize}"
         header[name] = {"dtype": dtype, "shape": array.shape, "data_offsets": [begin, end]}
@@ -41,7 +43,7 @@ def write(path: Path, tensors: dict[str, Tensor], origin: Mapping[str, str]) -> 
     path.unlink(missing_ok=True)
     with path.open("xb") as file:
         file.write(len(encoded).to_bytes(8, "little") + encoded)
-        for _, array in arrays:
+        for _, array in in_order:
             file.write(array.reshape(-1).data)
 
 
@@ -52,22 +54,16 @@ def tensors(path: Path) -> dict[str, Tensor]:
     """
     import torch
 
-    try:
-        with path.open("rb") as file:
-            return {name: torch.from_numpy(np.asarray(stored)) for name, stored in _stored(file, path).items()}
-    except FormatError as error:
-        raise _damaged(path, str(error)) from error
+    with _opened(path) as (stored, _):
+        return {name: torch.from_numpy(np.asarray(tensor)) for name, tensor in stored.items()}
 
 
 def shape(path: Path, name: str) -> tuple[int, ...]:
     """Return the shape of one tensor, from the header alone. Raises: FormatError if the file is damaged or has none."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, "np") as file:
-            return tuple(file.get_slice(name).get_shape())
-    except (SafetensorError, ValueError) as error:
-        raise _damaged(path, str(error)) from error
+    with _opened(path) as (stored, _):
+        if name not in stored:
+            raise FormatError(f"it has no {name}")
+        return stored[name].shape
 
 
 def origin(path: Path) -> dict[str, str]:
@@ -75,8 +71,9 @@ def origin(path: Path) -> dict[str, str]:
 
     Raises: FormatError if it is damaged, or no file of ours.
     """
-    with path.open("rb") as file:
-        return _header(file, path)
+    with _opened(path) as (_, header):
+        _check_is_ours(header)
+        return header
 
 
 def is_whole(path: Path) -> bool:
@@ -98,16 +95,13 @@ def check(path: Path) -> str:
 
     Raises: FormatError if the file is not what was written.
     """
-    with path.open("rb") as file:
-        header = _header(file, path)
+    with _opened(path) as (stored, header):
+        _check_is_ours(header)
         stated = header.pop(_SEAL, None)
-        try:
-            found = _seal(header, map(_of_file, _stored(file, path).items()))
-        except FormatError as error:
-            raise _damaged(path, str(error)) from error
-    if stated != found:
-        raise _damaged(path, f"its seal is {found}, its header says {stated}")
-    return found
+        found = _seal(header, map(_of_file, stored.items()))
+        if stated != found:
+            raise FormatError(f"its seal is {found}, its header says {stated}")
+        return found
 
 
 def check_seal(header: Mapping[str, str], tensors: Mapping[str, StoredTensor], source: str) -> None:
@@ -125,24 +119,26 @@ def check_seal(header: Mapping[str, str], tensors: Mapping[str, StoredTensor], s
         )
 
 
-def _stored(file: IO[bytes], path: Path) -> dict[str, StoredTensor]:
-    """Return the tensors of an open file."""
-    tensors, _ = read_safetensors(file, str(path))
-    for name, stored in tensors.items():
-        if stored.bfloat16:
-            raise FormatError(f"{name!r:.100} has another precision than any that we write")
-    return tensors
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[dict[str, StoredTensor], dict[str, str]]]:
+    """Yield the tensors of a file, to be read within the block, and its header.
 
-
-def _header(file: IO[bytes], path: Path) -> dict[str, str]:
-    """Return the origin that an open file states."""
+    Raises: FormatError that names the file, for what is found in the block, too.
+    """
     try:
-        _, header = read_safetensors(file, str(path))
+        with path.open("rb") as file:
+            stored, header = read_safetensors(file, str(path))
+            if other := next((name for name, tensor in stored.items() if tensor.bfloat16), None):
+                raise FormatError(f"{other!r:.100} has another precision than any that we write")
+            yield stored, header
     except FormatError as error:
-        raise _damaged(path, str(error)) from error
+        what = str(error).partition("\n")[0].removeprefix(f"{path}: ")
+        raise FormatError(f"{path}: damaged ({what}), expected converted weights; remove it and fetch again") from error
+
+
+def _check_is_ours(header: Mapping[str, str]) -> None:
     if "videohub" not in header:
-        raise _damaged(path, "its header does not name videohub")
-    return header
+        raise FormatError("its header does not name videohub")
 
 
 _Sealed = tuple[str, str, tuple[int, ...], Iterable[Any]]  # name, type, shape, bytes in pieces
@@ -165,13 +161,3 @@ def _of_array(item: tuple[str, np.ndarray[Any, Any]]) -> _Sealed:
 def _of_file(item: tuple[str, StoredTensor]) -> _Sealed:
     name, stored = item
     return name, str(stored.dtype), stored.shape, stored.chunks()
-
-
-def _arrays(tensors: Mapping[str, Tensor]) -> dict[str, np.ndarray[Any, Any]]:
-    """Return tensors as arrays over the same memory. Raises: TypeError for a type that numpy does not know."""
-    return {name: tensor.detach().contiguous().numpy() for name, tensor in tensors.items()}
-
-
-def _damaged(path: Path, what: str) -> FormatError:
-    what = what.partition("\n")[0].removeprefix(f"{path}: ")
-    return FormatError(f"{path}: damaged ({what}), expected converted weights; remove it and fetch again")
