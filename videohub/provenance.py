@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from videohub.convert import kept_weights
-from videohub.errors import FormatError
 from videohub.hub import cache, pins
 from videohub.registry.schema import Record
 from videohub.runs import Voucher, WeightsFile
-
-_KEPT = re.compile(r"([0-9a-f]{64})-[0-9a-f]{16}\.safetensors")
 
 
 def weights_file(weights: Path, record: Record, *, checkpoint: str | Path | None = None) -> WeightsFile:
@@ -21,12 +17,13 @@ def weights_file(weights: Path, record: Record, *, checkpoint: str | Path | None
         weights: What `videohub.weights.fetch` returned.
         record: Whose weights they are.
         checkpoint: The file that was given by hand, if one was.
-    Raises: CacheError if what is known of the record's address is damaged.
+    Raises: CacheError if what is known of the record's address is damaged; FormatError if the weights are.
     """
-    in_cache = _KEPT.fullmatch(weights.name)  # the name that our own conversion gave: the digest of what it had read
-    sha256 = in_cache[1] if in_cache else cache.sha256_of(weights)
-    said = _origin(weights)
-    converted_here = in_cache is not None and said.get("source_sha256") == sha256
+    kept = cache.NAMES["converted"].fullmatch(weights.name)
+    assert kept is not None, "fetch returns what lies in the cache"
+    sha256 = kept["sha256"]  # of what our own conversion had read
+    said = kept_weights.origin(weights)
+    converted_here = said.get("source_sha256") == sha256
     vouched_by, first_seen = _voucher(sha256, record, by_hand=checkpoint is not None)
     name = Path(checkpoint).name if checkpoint is not None else (record.checkpoint.url or "").rpartition("/")[2]
     return WeightsFile(
@@ -49,14 +46,6 @@ def _voucher(sha256: str, record: Record, *, by_hand: bool) -> tuple[Voucher | N
         return (None, "") if by_hand else ("registry path", "")
     pin = pins.pin_of(url)
     return ("first use", _first_seen(pin)) if pin and pin.sha256 == sha256 else (None, "")
-
-
-def _origin(weights: Path) -> dict[str, str]:
-    """Return what a file of weights says of itself; one that says nothing has nothing to claim."""
-    try:
-        return kept_weights.origin(weights)
-    except FormatError:
-        return {}
 
 
 def _first_seen(pin: pins.Pin) -> str:

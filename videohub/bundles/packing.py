@@ -15,7 +15,7 @@ from tqdm import tqdm
 from tqdm.utils import CallbackIOWrapper
 
 import videohub
-from videohub import provenance, registry, weights
+from videohub import registry, weights
 from videohub.bundles import manifest
 from videohub.bundles.manifest import MANIFEST, REGISTRY, Manifest, Member, Packed
 from videohub.convert import kept_weights
@@ -96,15 +96,13 @@ def _packed(record: Record, checkpoint: str | Path | None) -> tuple[Packed, Path
     """Return a record's entry and its published file, which is proved to hold its network."""
     copy = _of_copy(record, Path(checkpoint)) if checkpoint is not None else None  # first: it says more than a reader
     path = weights.fetch(record, checkpoint=checkpoint)
-    kept_weights.check(path)
     file = copy or weights.published_file(record)
-    made_from = provenance.weights_file(path, record, checkpoint=checkpoint)
-    if made_from.claimed_sha256 and record.checkpoint.container not in (
-        None,
-        "safetensors",
-    ):  # converted when published
+    kept_weights.check(path)
+    made_from = kept_weights.origin(path).get("source_sha256")
+    converted_when_published = record.checkpoint.container in (None, "safetensors")
+    if made_from != file.sha256 and not converted_when_published:
         raise FormatError(
-            f"{file.path}: says that it was made from a file with sha256 {made_from.claimed_sha256!r:.80}.\n"
+            f"{file.path}: says that it was made from a file with sha256 {made_from!r:.80}.\n"
             "  `videohub bundle --checkpoint` takes the published file, not one that was made from it."
         )
     return Packed(record=_portable(record), sha256=file.sha256, size=file.path.stat().st_size), file.path
