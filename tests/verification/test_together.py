@@ -233,7 +233,7 @@ def test_the_command_line_reports_each_and_compares_all(zoo, listing, tmp_path, 
 )
 def test_the_exit_code_is_that_of_the_worst_verdict(zoo, listing, tmp_path, run, monkeypatch, verdicts, code):
     monkeypatch.setattr(cli.measuring, "_reports", lambda *_: verdicts)
-    monkeypatch.setattr(measuring, "measure", lambda *_: None)
+    monkeypatch.setattr(measuring, "measure", lambda *_, on_start: on_start())
     monkeypatch.chdir(tmp_path)
     found, _, err = run("verify", *NAMES[:2], "--data", listing)
     assert found == code

@@ -80,8 +80,9 @@ def verify(
     """
     from videohub import registry
     from videohub.verification import sharding
+    from videohub.verification.measuring import measure
     from videohub.verification.settings import Settings
-    from videohub.verification.verifying import score, target, targets
+    from videohub.verification.verifying import target, targets
 
     if len(names) == 1:
         record = registry.record(names[0])
@@ -99,7 +100,7 @@ def verify(
         if sharding.speaks():
             say(f"keeping the scores in {folders}; after an interruption the same command goes on", err=True)
 
-    score(wanted, data, Settings(**settings), on_start=tell)
+    measure(wanted, data, Settings(**settings), on_start=tell)
     sharding.wait_for_all()
     if not sharding.speaks():
         return

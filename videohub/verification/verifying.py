@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -132,17 +132,8 @@ def targets(names: Sequence[str | Record], folder: Path, *, labels: Given | None
     return [target(record, folder / record.name, checkpoint=None, labels=labels) for record in records]
 
 
-def score(
-    wanted: Sequence[Target], data: str | Path, settings: Settings, *, on_start: Callable[[], None] = lambda: None
-) -> None:
-    """Score what published numbers are to be compared with; see `measure`. Raises: UsageError if there is none."""
-    for target in wanted:
-        refuse_unverifiable(target.record)
-    measure(wanted, data, settings, on_start=on_start)
-
-
 def _verified(wanted: Sequence[Target], data: str | Path, settings: Settings, *, keep: bool) -> list[Report]:
-    score(wanted, data, settings)
+    measure(wanted, data, settings)
     sharding.wait_for_all()
     write = keep and sharding.speaks()
     return [report([each.out], out=each.out if write else None, record=each.record) for each in wanted]
