@@ -15,5 +15,10 @@ class _Visible(logging.Filter):
         return True
 
 
+def silence_last_resort(name: str) -> None:
+    """Leave what another library logs to whoever listens; Python prints it where nobody does."""
+    logging.getLogger(name).addHandler(logging.NullHandler())
+
+
 log = logging.getLogger("videohub")
 log.addFilter(_Visible())

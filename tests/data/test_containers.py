@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -123,6 +125,28 @@ def test_a_disk_that_fails_is_told_as_that(thirty_frames):
     expected = pytest.raises(VideoError, match=r"mov: cannot be read: Input/output error")
     with thirty_frames.open("rb") as file, expected, open_container(Failing(file, None), thirty_frames):
         pass
+
+
+@pytest.mark.parametrize(("listens", "said"), [("", 1), ("import logging; logging.basicConfig()", 2)])
+def test_what_ffmpeg_says_of_a_file_is_printed_only_where_somebody_listens(thirty_frames, listens, said):
+    data = thirty_frames.read_bytes()
+    thirty_frames.write_bytes(data[: len(data) // 2])  # the index, at its end, is gone
+    script = f"""
+import av, sys
+{listens}
+av.logging.set_level(av.logging.ERROR)  # as importing torchvision 0.21 does
+from videohub.data.video import open_video
+from videohub.errors import VideoError
+try:
+    with open_video({str(thirty_frames)!r}):
+        pass
+except VideoError as error:
+    print(error, file=sys.stderr)
+"""
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    lines = ran.stderr.splitlines()
+    assert len(lines) == said, lines
+    assert "thirty.mov: not a video, or cut short" in lines[-1]
 
 
 def test_no_container_that_is_read_can_name_another_file(tmp_path):

@@ -16,6 +16,7 @@ from av.container import InputContainer
 
 from videohub.data.unsupported import lacking_format
 from videohub.errors import VideoError
+from videohub.log import silence_last_resort
 
 # FFmpeg's demuxers that may be chosen, by content alone. None of them opens a second file or runs a script.
 DEMUXERS = (
@@ -34,6 +35,9 @@ _NOTHING_ELSE = {"format_whitelist": ",".join(DEMUXERS), "protocol_whitelist": "
 # Titles need not be UTF-8, and nobody reads them. PyAV 19 minds none, and has no such argument any more.
 _ANY_TITLE = {"metadata_errors": "surrogateescape"} if int(av.__version__.split(".")[0]) < 19 else {}
 _HEAD = 4096  # bytes
+
+# Some versions of torchvision make PyAV hand on what FFmpeg says of a file, which would stand beside our own error.
+silence_last_resort("libav")
 
 
 @contextmanager
