@@ -12,7 +12,6 @@ dependencies = [  # what building and loading import; a test compares
     "msgspec",
     "numpy",
     "requests",
-    "safetensors",
     "torch",
     "torchvision",
     "tqdm",

@@ -188,7 +188,6 @@ import sys, torch, videohub
 from videohub.loading import load, from_weights
 from videohub.convert import kept_weights, renaming, tables
 from videohub import weights, registry
-import safetensors.torch
 def status(key):
     return next(int(line.split()[1]) << 10 for line in open("/proc/self/status") if line.startswith(key))
 name = "company_slowfast"
