@@ -61,7 +61,7 @@ def _entry(name, record):
 
 
 def _entries():
-    """Return the entries by name; an upstream name that several records share leads to none of them."""
+    """Return the entries by name; an upstream name leads to the record that it means, or to none if that is open."""
     from videohub import registry
     from videohub.errors import AmbiguousNameError
 

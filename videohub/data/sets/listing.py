@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -46,9 +46,7 @@ def is_leftover(name: str) -> bool:
     return name.startswith(".") or name.casefold() in _LEFTOVERS
 
 
-def files_by_stem(
-    files: Sequence[str], stems: Collection[str] | Mapping[str, object], suffixes: Sequence[str]
-) -> dict[str, str]:
+def files_by_stem(files: Sequence[str], stems: Collection[str], suffixes: Sequence[str]) -> dict[str, str]:
     """Return the file of each of `stems` that has one: any of `suffixes`, in lower or upper case, the earlier first."""
     found: dict[str, str] = {}
     ranks: dict[str, int] = {}
