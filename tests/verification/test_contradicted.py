@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import pytest
 
 import videohub
@@ -104,8 +102,9 @@ def test_where_all_scored_videos_are_such_that_is_told(tmp_path):
 
 def test_a_run_without_such_videos_is_kept_and_told_as_before(tmp_path):
     of = record()
-    run, same = kept_run(tmp_path / "run", of, ten(5)), marked(tmp_path / "other", of, ten(5), set())
-    assert dataclasses.asdict(run)["entries"].keys() == same.entries.keys()
+    run = marked(tmp_path, of, ten(5), set())
+    for file in tmp_path.rglob("*.scores"):
+        assert b"contradict" not in file.read_bytes()  # older versions refuse a note with a field they do not know
     told = build(run, of)
     assert (told.contradicted, told.without_contradicted) == ([], [])
     assert "contradict" not in pages.page(told) + markdown.page(told)
