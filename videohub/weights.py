@@ -150,19 +150,11 @@ def convert_published(source: download.Fetched, record: Record, out: Path) -> Co
     return _convert(source, record, out, family="videohub", ignore=(), own=False)
 
 
-def prove(state: dict[str, Tensor], record: Record) -> None:
-    """Check that tensors under our names are the record's network, one to one.
+def proved(arrays: Mapping[str, Any], record: Record) -> dict[str, Tensor]:
+    """Return the record's network from arrays under our names, tensors or what still lies in an open file, one to one.
 
     Half and double precision become the network's own.
     Raises: ConversionError that lists missing and unknown keys, every shape that differs, values that are no number.
-    """
-    state.update(proved(state, record))
-
-
-def proved(arrays: Mapping[str, Any], record: Record) -> dict[str, Tensor]:
-    """Return the record's network from arrays under our names, tensors or what still lies in an open file.
-
-    Raises: ConversionError, as `prove`.
     """
     from videohub.building import build_empty
 

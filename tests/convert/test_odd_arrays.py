@@ -17,7 +17,7 @@ from videohub import registry
 from videohub.convert import kept_weights, read, to_state_dict
 from videohub.convert.checkpoint import Checkpoint
 from videohub.errors import ConversionError, FormatError
-from videohub.weights import prove
+from videohub.weights import proved
 
 
 def numbers(*values: int) -> bytes:
@@ -193,7 +193,7 @@ def test_messages_stay_short_whatever_the_names_are(write):
         to_state_dict(read(path), "slowfast_r50_8x8")
     assert len(str(caught.value)) < 20_000
     with pytest.raises(ConversionError) as caught:
-        prove({name: torch.zeros(2) for name in long}, registry.record("slowfast_r50_8x8"))
+        proved({name: torch.zeros(2) for name in long}, registry.record("slowfast_r50_8x8"))
     assert len(str(caught.value)) < 30_000
 
 
