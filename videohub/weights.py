@@ -6,11 +6,11 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
@@ -27,9 +27,6 @@ from videohub.hub.locking import only_one
 from videohub.log import log
 from videohub.registry.labels import Given, as_text, resolve, with_labels
 from videohub.registry.schema import Record
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 _CONVERTER = 2  # raised when the same tables and the same file would give another converted file
 
@@ -150,17 +147,6 @@ def convert_published(source: download.Fetched, record: Record, out: Path) -> Co
     return _convert(source, record, out, family="videohub", ignore=(), own=False)
 
 
-def proved(arrays: Mapping[str, Any], record: Record) -> dict[str, Tensor]:
-    """Return the record's network from arrays under our names, tensors or what still lies in an open file, one to one.
-
-    Half and double precision become the network's own.
-    Raises: ConversionError that lists missing and unknown keys, every shape that differs, values that are no number.
-    """
-    from videohub.building import build_empty
-
-    return matched(arrays, build_empty(record).state_dict(), record.name)
-
-
 def _tell_if_bundled(record: Record) -> None:
     """Say so where nothing but a bundle says which file is the published one."""
     pin = pins.pin_of(record.checkpoint.url or "")
@@ -200,6 +186,7 @@ def _convert(
 
     `own`: the file may have other classes than the record.
     """
+    from videohub.building import build_empty
     from videohub.convert.exporting import export
     from videohub.convert.reading import opened
 
@@ -207,7 +194,7 @@ def _convert(
         arrays = renamed(checkpoint, record, ignore=ignore)
         if own:
             record = with_labels(with_classes_of(arrays, checkpoint, record), labels)
-        state = proved(arrays, record)
+        state = matched(arrays, build_empty(record).state_dict(), record.name)
     described = " in ".join([checkpoint.container, *reversed(checkpoint.wrapping)])
     if family == "videohub":
         if checkpoint.is_converted:  # what it was made from stays known

@@ -8,8 +8,9 @@ import pytest
 
 from tests.convert.files import BIAS, caffe2_bytes, tar_bytes, torch_bytes, torch_state, zip_bytes
 from videohub.convert import read
-from videohub.convert.quoting import printable, quote
+from videohub.convert.quoting import quote
 from videohub.errors import FormatError
+from videohub.escaping import visible
 
 CLEAR = "\x1b[2J"  # a terminal would clear its screen
 
@@ -54,7 +55,7 @@ def test_a_value_is_shown_by_its_kind_where_it_could_be_endless():
     assert quote(-3) == "-3"
     assert quote("a\nb") == r"'a\nb'"
     assert len(quote("a" * 10**6)) == 82
-    assert printable("é\t\x1b\ud800") == r"é\t\x1b\ud800"
+    assert visible("é\t\x1b\ud800") == r"é\t\x1b\ud800"
 
 
 @pytest.mark.parametrize("pack", [tar_bytes, zip_bytes])

@@ -22,7 +22,7 @@ FAMILIES = ("caffe2", "pyslowfast")
 def export(state_dict: Mapping[str, Tensor], record: str | Record, family: str, path: str | Path) -> Path:
     """Write tensors under our names as a published file of `family`, whole or not at all, and return its path.
 
-    What is given is written: whether it is the whole network is for `videohub.weights.proved` to say.
+    What is given is written: whether it is the whole network is for `videohub.convert.tensor_match.matched` to say.
 
     "caffe2" is a pickle of blobs as Python 2 wrote it; "pyslowfast" a torch file with `model_state`.
     Raises: UsageError for another family; ConversionError for tensors that the family has no names for.

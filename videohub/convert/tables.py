@@ -216,10 +216,10 @@ def _bind(fields: Mapping[str, Field], variables: Mapping[str, str]) -> dict[str
 MOST = 40  # lines of a list in a message
 
 
-def shapes(tensors: Mapping[str, Any], keys: Iterable[str], *, most: int = MOST) -> str:
-    """Return an indented list of keys and their shapes for a message, `most` lines of bounded length at the most."""
+def shapes(tensors: Mapping[str, Any], keys: Iterable[str]) -> str:
+    """Return an indented list of keys and their shapes for a message, `MOST` lines of bounded length at the most."""
     keys = list(keys)
-    lines = [f"    {brief(key)} {tuple(tensors[key].shape)!s:.200}" for key in keys[:most]]
-    if len(keys) > most:
-        lines.append(f"    … and {len(keys) - most} more")
+    lines = [f"    {brief(key)} {tuple(tensors[key].shape)!s:.200}" for key in keys[:MOST]]
+    if len(keys) > MOST:
+        lines.append(f"    … and {len(keys) - MOST} more")
     return "\n".join(lines)
