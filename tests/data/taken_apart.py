@@ -7,19 +7,22 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.video.reformatter import VideoReformatter
 from PIL import Image
 
 from tests.data.sample_videos import numbered
+from videohub.data.colour import converted
 from videohub.data.samples import FrameList
 
 
 def take_apart(video: Path, folder: Path, indices: Iterable[int]) -> FrameList:
     """Write some frames of a video, losslessly, and return the list of all its frames in order of time."""
     folder.mkdir(parents=True, exist_ok=True)
+    reformatter = VideoReformatter()
     with av.open(str(video)) as container:
         pictures = sorted(container.decode(video=0), key=lambda frame: frame.pts)
         for index in set(indices):
-            pictures[index].to_image().save(folder / name(index), compress_level=1)
+            Image.fromarray(converted(pictures[index], reformatter)).save(folder / name(index), compress_level=1)
     return FrameList(folder, "\n".join(map(name, range(len(pictures)))))
 
 

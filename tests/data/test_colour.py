@@ -12,7 +12,7 @@ from av.video.reformatter import VideoReformatter
 
 from tests.data.sample_videos import FOUR_FRAMES, protocol, write_video
 from videohub.data import colour, pixels
-from videohub.data.colour import Matrix, Planar, matrix, matrix_of, to_rgb
+from videohub.data.colour import Matrix, Planar, converted, matrix, matrix_of, to_rgb
 from videohub.data.decoded import decode
 from videohub.data.frame_store import FrameStore
 from videohub.data.pictures import Frame
@@ -45,7 +45,7 @@ def noise(height, width, seed=0):
 
 
 def swscale(frame):
-    return VideoReformatter().reformat(frame, format="rgb24").to_ndarray()
+    return converted(frame, VideoReformatter())
 
 
 def on_the_device(planes, factors):
@@ -72,6 +72,22 @@ def test_every_level_of_luma_meets_every_pair_of_chromas_as_in_swscale(span):
         frame = picture(planes, name="yuvj420p") if span == "full" else picture(planes, color_range=LIMITED)
         expected = swscale(frame)
         assert np.array_equal(on_the_device(planes, matrix("BT.601", span)), expected)
+
+
+@pytest.mark.parametrize(
+    ("colorspace", "standard"),
+    [(1, "BT.709"), (2, "BT.601"), (4, "FCC"), (5, "BT.601"), (6, "BT.601"), (7, "SMPTE 240M"), (9, "BT.2020")],
+)
+@pytest.mark.parametrize(
+    ("name", "color_range", "span"),
+    [("yuv420p", 0, "limited"), ("yuv420p", LIMITED, "limited"), ("yuv420p", FULL, "full"), ("yuvj420p", 0, "full")],
+)
+def test_colours_are_those_of_the_standard_that_the_tags_name(colorspace, standard, name, color_range, span):
+    """PyAV before 17 heeds no tag by itself. One of swscale's factors for FCC in full range is not the nearest."""
+    planes = noise(48, 64)
+    frame = picture(planes, colorspace=colorspace, color_range=color_range, name=name)
+    difference = np.abs(swscale(frame).astype(int) - to_rgb(planes, matrix(standard, span)))
+    assert difference.max() <= int((standard, span) == ("FCC", "full"))
 
 
 @pytest.mark.parametrize("size", [(48, 64), (48, 65), (256, 341), (2, 2), (10, 3), (240, 426)])

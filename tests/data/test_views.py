@@ -159,7 +159,7 @@ def test_a_sampling_rule_of_another_decoder_is_refused():
 
 def test_pictures_that_cannot_be_converted_are_refused(thirty_frames, monkeypatch):
     class Unable:
-        def reformat(self, picture, format):
+        def reformat(self, picture, **kwargs):
             raise av.error.NotImplementedError(38, "Function not implemented")  # what swscale says
 
     monkeypatch.setattr(decoded_file, "VideoReformatter", Unable)

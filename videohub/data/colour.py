@@ -27,6 +27,9 @@ _WEIGHTS = {  # of red and blue in luma
     "FCC": (0.30, 0.11),
 }
 _PROBE_ROWS = 16
+_HEEDS_TAGS = int(av.__version__.split(".")[0]) >= 17
+_BT_601 = 5
+_FULL_RANGE = 2
 
 
 class Matrix(msgspec.Struct, frozen=True):
@@ -69,6 +72,30 @@ def matrix(standard: str, span: Literal["limited", "full"]) -> Matrix:
     )
 
 
+def converted(picture: av.VideoFrame, reformatter: VideoReformatter) -> npt.NDArray[np.uint8]:
+    """Return a picture as RGB (H, W, 3), converted by swscale with its defaults as the picture's tags say.
+
+    Raises: av.FFmpegError if swscale cannot convert it.
+    """
+    return np.asarray(reformatter.reformat(picture, format="rgb24", **_told(picture)).to_ndarray(), np.uint8)
+
+
+def _told(picture: av.VideoFrame) -> dict[str, str]:
+    """Return what PyAV before 17 has to be told, which hands tags on to swscale only where those of the target differ.
+
+    Those of the target mean nothing for RGB.
+    """
+    if _HEEDS_TAGS:
+        return {}
+    full = picture.color_range == _FULL_RANGE or picture.format.name.startswith("yuvj")
+    source, target = ("JPEG", "MPEG") if full else ("MPEG", "JPEG")
+    return {
+        "dst_colorspace": "ITU709" if picture.colorspace == _BT_601 else "ITU601",
+        "src_color_range": source,
+        "dst_color_range": target,
+    }
+
+
 def tags(picture: av.VideoFrame) -> tuple[Any, ...]:
     """Return all that swscale's choice of arithmetic depends on."""
     return picture.format.name, picture.width, picture.height % 2, picture.colorspace, picture.color_range
@@ -91,7 +118,7 @@ def _found_out(name: str, width: int, _: int, colorspace: int, color_range: int)
     for plane in probe.planes:
         plane.update(noise.integers(0, 256, plane.buffer_size, np.uint8).tobytes())
     try:
-        expected = VideoReformatter().reformat(probe, format="rgb24").to_ndarray()
+        expected = converted(probe, VideoReformatter())
     except av.FFmpegError:  # such colours cannot be converted at all, as whoever asks for RGB will be told
         return None
     planes = [view(probe, number) for number in range(3)]

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from av.video.reformatter import VideoReformatter
 
-from videohub.data.colour import Matrix, matrix_of, view
+from videohub.data.colour import Matrix, converted, matrix_of, view
 from videohub.data.orientation import UPRIGHT, Orientation
 from videohub.errors import VideoError
 
@@ -78,8 +78,7 @@ class Frame:
         """Return the pixels (H, W, 3), by swscale's defaults."""
         picture = self.picture
         try:
-            pixels = np.asarray(self.to_rgb.reformat(picture, format="rgb24").to_ndarray(), np.uint8)
-            return self.turned.upright(pixels)
+            return self.turned.upright(converted(picture, self.to_rgb))
         except av.FFmpegError as error:
             raise VideoError(
                 f"{self.path}: its pictures ({picture.format.name}, {picture.width}x{picture.height}) cannot be "
