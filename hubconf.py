@@ -46,7 +46,7 @@ def _entry(name, record):
         return videohub.build(record.name, num_classes=num_classes, labels=labels).to(device)
 
     entry.__name__ = entry.__qualname__ = name
-    entry.__doc__ = f"""{record.zoo_name} ({record.protocol.dataset}): {record.published or "no published number"}.
+    entry.__doc__ = f"""{record.upstream_name} ({record.protocol.dataset}): {record.published or "no published number"}.
 
     Args:
         pretrained: Load the published weights; otherwise the network starts at random.
@@ -70,13 +70,13 @@ def _entries():
     for record in records.records.values():
         if record.status == "available":
             entries[record.name] = _entry(record.name, record)
-    for zoo_name in {record.zoo_name for record in records.records.values()}:
+    for upstream_name in {record.upstream_name for record in records.records.values()}:
         try:
-            record = records.find(zoo_name)
+            record = records.find(upstream_name)
         except AmbiguousNameError:
             continue
         if record.status == "available":
-            entries[zoo_name] = _entry(zoo_name, record)
+            entries[upstream_name] = _entry(upstream_name, record)
     return entries
 
 

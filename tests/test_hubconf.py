@@ -134,7 +134,7 @@ def test_the_entries_are_the_ids_and_upstream_names_that_lead_to_a_file_and_noth
     ids = {record.name for record in available}
     listed = set(answers["list"])
     assert ids <= listed
-    assert listed - ids <= {record.zoo_name for record in available}
+    assert listed - ids <= {record.upstream_name for record in available}
 
 
 @pytest.mark.parametrize("name", ["slowfast_r50_8x8", "SLOWFAST_8x8_R50", "SLOWFAST_4x16_R50", "resnet_r50_in1k"])

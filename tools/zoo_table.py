@@ -25,7 +25,7 @@ def row(record: Record) -> str:
     clip = f"{record.frames} x {record.rate}" if record.frames else "image"
     cells = (
         f"`{record.name}`",
-        record.zoo_name,
+        record.upstream_name,
         record.protocol.dataset,
         clip,
         str(record.published or "no number"),

@@ -230,7 +230,7 @@ def _source(record: Record, checkpoint: str | Path | None) -> download.Fetched:
     published = record.checkpoint
     if published.url is None:
         raise UnavailableError(
-            f"{record.name}: {record.zoo_name} was never released; what replaces it upstream: "
+            f"{record.name}: {record.upstream_name} was never released; what replaces it upstream: "
             f"{', '.join(record.superseded_by)}. A copy of your own goes in with --checkpoint."
         )
     if record.status == "broken":

@@ -72,7 +72,9 @@ def company(tmp_path: Path) -> Callable[..., Path]:
             inner = {field: changes[field] for field in changes if field in demo_record.checkpoint.__struct_fields__}
             outer = {field: changes[field] for field in changes if field not in inner}
             checkpoint = msgspec.structs.replace(demo_record.checkpoint, **{"url": "company net.pkl", **inner})
-            made.append(msgspec.structs.replace(demo_record, name=key, zoo_name=key, checkpoint=checkpoint, **outer))
+            made.append(
+                msgspec.structs.replace(demo_record, name=key, upstream_name=key, checkpoint=checkpoint, **outer)
+            )
         (tmp_path / "company net.pkl").write_bytes(PUBLISHED.read_bytes())
         known = {record.protocol.name for record in registry.load(resources.registry_file()).records.values()}
         (tmp_path / name).write_text(writing.text(made, known=known), encoding="utf-8")

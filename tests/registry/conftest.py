@@ -29,7 +29,7 @@ protocols:
     detection: null
 records:
   company_slow:
-    zoo_name: COMPANY_SLOW
+    upstream_name: COMPANY_SLOW
     arch: slow
     depth: R50
     frames: 8

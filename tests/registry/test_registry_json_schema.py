@@ -37,7 +37,7 @@ def test_our_registry_is_valid(validator):
         ("factory: slow,", "factory: fast,"),
         ("protocol: company_video", "protocol: {clips: 1}"),
         ("company_slow:", "company-slow:"),
-        ("zoo_name:", "name: x\n    zoo_name:"),
+        ("upstream_name:", "name: x\n    upstream_name:"),
         ("non_local: null", "non_local: {after: {res9: [1]}, affinity: softmax, pool: [1, 2, 2]}"),
         ("schema_version: 1", "schema_version: 2"),
     ],

@@ -56,8 +56,8 @@ def test_show_tells_which_records_share_an_upstream_name(run):
 
 def test_a_name_that_the_readme_prints_beside_a_number_leads_to_that_number(zoo):
     for record in zoo.values():
-        if record.published is not None and "16x8_R50" not in record.zoo_name:  # that one is an error; see below
-            assert registry.record(record.zoo_name).published == record.published
+        if record.published is not None and "16x8_R50" not in record.upstream_name:  # that one is an error; see below
+            assert registry.record(record.upstream_name).published == record.published
 
 
 def test_a_shared_name_of_several_published_numbers_lists_the_candidates():

@@ -16,7 +16,7 @@ def test_a_registry_in_the_environment_is_added_to_ours(company, monkeypatch):
     monkeypatch.setenv("VIDEOHUB_REGISTRY", f"{company}{os.pathsep}")
     assert registry.record("company_SLOW").labels[:2] == ("walk", "run")
     assert registry.list_models(dataset="company_actions") == ["company_slow"]
-    assert registry.record("slowfast_r50_8x8").zoo_name == "SLOWFAST_8x8_R50"
+    assert registry.record("slowfast_r50_8x8").upstream_name == "SLOWFAST_8x8_R50"
     monkeypatch.delenv("VIDEOHUB_REGISTRY")
     assert "company_slow" not in registry.list_models()
 

@@ -45,7 +45,7 @@ def test_a_relative_url_is_taken_from_the_registrys_folder(company):
         (", window: 7", "", "company_slow: model.head.window is missing.\n"),
         ("    protocol: company_video\n", "", "company_slow: protocol is missing.\n"),
         ("    clips: 10\n", "", "protocol company_video: clips is missing.\n"),
-        ("zoo_name:", "name: x\n    zoo_name:", "company_slow: name is not a field of the schema.\n"),
+        ("upstream_name:", "name: x\n    upstream_name:", "company_slow: name is not a field of the schema.\n"),
     ],
 )
 def test_an_unknown_or_missing_field_is_named(company, old, new, expected):

@@ -111,4 +111,4 @@ def test_every_link_of_the_document_is_a_record_and_every_record_a_link(zoo):
 
 @pytest.mark.parametrize("row", [row for row in ROWS if row["model"] != "coming_soon"], ids=row_name)
 def test_the_upstream_name_is_the_files_name(row):
-    assert record_of(row).zoo_name == row["model"].rsplit("/", 1)[1].rsplit(".", 1)[0]
+    assert record_of(row).upstream_name == row["model"].rsplit("/", 1)[1].rsplit(".", 1)[0]

@@ -46,7 +46,7 @@ def report_of(record: Record, classes: list[PerClass], comparisons: list[Compari
     told = {
         "schema_version": 1,
         "record": record.name,
-        "zoo_name": record.zoo_name,
+        "upstream_name": record.upstream_name,
         "paper": record.paper,
         "dataset": record.protocol.dataset,
         "split": record.protocol.split,

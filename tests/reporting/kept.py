@@ -31,7 +31,7 @@ def record(
         base,
         **{
             "name": "small",
-            "zoo_name": "SMALL",
+            "upstream_name": "SMALL",
             "labels": "of nobody",
             "model": msgspec.structs.replace(base.model, num_classes=classes),
             "protocol": msgspec.structs.replace(base.protocol, clips=clips, crops=crops),
@@ -76,7 +76,7 @@ def identity_of(of: Record, **changes: Any) -> runs.Identity:
     """What a run of a record is."""
     told: dict[str, Any] = {
         "record": of.name,
-        "zoo_name": of.zoo_name,
+        "upstream_name": of.upstream_name,
         "dataset": of.protocol.dataset,
         "split": of.protocol.split,
         "num_classes": of.model.num_classes,

@@ -13,7 +13,7 @@ from videohub.runs import Entry, Identity, MadeBy, Run, Truth, open_run, scores
 CLASSES = 5
 IDENTITY = Identity(
     record="slowfast_motions",
-    zoo_name="SLOWFAST_MOTIONS",
+    upstream_name="SLOWFAST_MOTIONS",
     dataset="motions",
     split="val",
     num_classes=CLASSES,

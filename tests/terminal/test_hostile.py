@@ -29,7 +29,7 @@ LINE = re.sub("[\r\n\x85\u2028]", "", SAID)  # as a line of a list may have it
 BYTES = os.fsdecode(os.fsencode(FILE) + b"\xff")  # neither need it be UTF-8
 FORGED = re.compile(r"^UsageError:? forged", re.MULTILINE)
 
-_FREE = {"zoo_name", "depth", "paper", "dataset", "split", "license", "training", "source", "config"}
+_FREE = {"upstream_name", "depth", "paper", "dataset", "split", "license", "training", "source", "config"}
 
 
 def written(value: Any) -> Any:
@@ -63,11 +63,11 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     record = msgspec.structs.replace(record, name="hostile", protocol=protocol, published=published, notes=[SAID, SAID])
     gone = msgspec.structs.replace(
         record, name="gone",
-        zoo_name="GONE", status="unreleased", superseded_by=[SAID],
+        upstream_name="GONE", status="unreleased", superseded_by=[SAID],
         checkpoint=msgspec.structs.replace(record.checkpoint, url=None),
     )  # fmt: skip
     names = tuple(f"{SAID} {number}" for number in range(10))
-    named = msgspec.structs.replace(record, name="named", zoo_name="NAMED", labels=names)
+    named = msgspec.structs.replace(record, name="named", upstream_name="NAMED", labels=names)
     shutil.copy(ours.checkpoint.url.removeprefix("file://"), folder)
     (folder / f"{FILE}.yaml").write_text(writing.text([record, gone, named]), encoding="utf-8")
 

@@ -47,7 +47,7 @@ def tiny(name: str, of: Record) -> Record:
         clip, protocol = Clip(frames=4, sampling_rate=4), msgspec.structs.replace(protocol, clips=2, crops=1)
     number = {"topk": {"top1": 50.0, "top5": 80.0}}.get(of.protocol.metric, {"map": 30.0})
     return msgspec.structs.replace(
-        of, name=name, zoo_name=name.upper(), model=model, protocol=protocol, checkpoint=checkpoint, clip=clip,
+        of, name=name, upstream_name=name.upper(), model=model, protocol=protocol, checkpoint=checkpoint, clip=clip,
         published=Published(source="invented for tests", **number), pretrain=None, superseded_by=[], notes=[],
     )  # fmt: skip
 

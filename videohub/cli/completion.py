@@ -34,7 +34,7 @@ def _of(names: _Names) -> _Complete:
 
 
 def _ids_and_upstream_names(records: Mapping[str, Record]) -> Iterable[str]:
-    return [*records, *(record.zoo_name for record in records.values())]
+    return [*records, *(record.upstream_name for record in records.values())]
 
 
 record = _of(_ids_and_upstream_names)

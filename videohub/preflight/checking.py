@@ -138,7 +138,7 @@ def check_samples(
     good = [one.probe for one in seen if one.probe and not one.probe.problem]
     return Check(
         record=record.name,
-        zoo_name=record.zoo_name,
+        upstream_name=record.upstream_name,
         data=data,
         root=root,
         data_sha256=data_set.digest(),

@@ -74,7 +74,7 @@ class Check(msgspec.Struct, frozen=True):
     """Everything found about one data set for one record."""
 
     record: str
-    zoo_name: str
+    upstream_name: str
     data: str
     root: str | None
     data_sha256: str  # of what is asked and what is right

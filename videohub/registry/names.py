@@ -25,7 +25,7 @@ def find(records: Mapping[str, Record], name: str) -> Record:
         for id_, record in records.items():
             if id_.casefold() == wanted:
                 return record
-        found = [record for record in records.values() if record.zoo_name.casefold() == wanted]
+        found = [record for record in records.values() if record.upstream_name.casefold() == wanted]
         if found:
             return _the_one(name, found)
     near = nearest(records.values(), _without_suffix(spelled))
@@ -35,8 +35,10 @@ def find(records: Mapping[str, Record], name: str) -> Record:
 
 def namesakes(records: Mapping[str, Record], record: Record) -> list[str]:
     """Return the ids of the other records with the same upstream name."""
-    name = record.zoo_name.casefold()
-    return [other.name for other in records.values() if other.zoo_name.casefold() == name and other.name != record.name]
+    name = record.upstream_name.casefold()
+    return [
+        other.name for other in records.values() if other.upstream_name.casefold() == name and other.name != record.name
+    ]
 
 
 def _the_one(name: str, found: list[Record]) -> Record:
@@ -62,7 +64,7 @@ def nearest(records: Iterable[Record], wanted: str) -> list[str]:
     scored = []
     for record in records:
         alike = []
-        for spelling in (record.name, record.zoo_name):
+        for spelling in (record.name, record.upstream_name):
             matcher.set_seq1(spelling.casefold())
             alike.append((matcher.ratio(), spelling))
         scored.append(max(alike, key=lambda pair: pair[0]))

@@ -202,7 +202,7 @@ class Record(_Value, frozen=True, omit_defaults=True):
     """Everything about one published checkpoint."""
 
     name: str
-    zoo_name: str
+    upstream_name: str
     arch: Literal["c2d", "i3d", "i3d_nln", "slow", "slowfast", "resnet"]
     depth: str
     frames: Count | None  # as the table prints them: the slow pathway's

@@ -41,7 +41,7 @@ def select(
     return [
         record.name
         for record in records.values()
-        if (fnmatchcase(record.name.casefold(), wanted) or fnmatchcase(record.zoo_name.casefold(), wanted))
+        if (fnmatchcase(record.name.casefold(), wanted) or fnmatchcase(record.upstream_name.casefold(), wanted))
         and record.protocol.dataset in datasets
         and record.arch in archs
         and record.depth in depths

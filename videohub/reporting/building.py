@@ -60,7 +60,7 @@ def build(joined: Joined, record: Record) -> Report:
     return Report(
         schema_version=SCHEMA_VERSION,
         record=record.name,
-        zoo_name=record.zoo_name,
+        upstream_name=record.upstream_name,
         paper=record.paper,
         dataset=identity.dataset,
         split=identity.split,

@@ -192,7 +192,7 @@ def _text(report: Report) -> str:
     groups = facts(report)
     lines = (fact for heading in ("Weights", "Data", "Computation") for fact in groups[heading])
     return (
-        f"# {in_markdown(report.zoo_name)}\n\n"
+        f"# {in_markdown(report.upstream_name)}\n\n"
         f"{_checked(report)}, checked with videohub: **{report.verdict}**. {reasons} "
         f"{in_markdown(summary(report))}\n\n"
         f"{numbers_table(report)}\n\n{_use(report)}\n\n## What was run\n\n"

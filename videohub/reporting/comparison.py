@@ -26,7 +26,7 @@ class Side(msgspec.Struct, frozen=True):
     """One of the two: what it was, and its number on the videos that both have, in per cent."""
 
     record: str
-    zoo_name: str
+    upstream_name: str
     weights_sha256: str
     views: str
     precision: str
@@ -95,7 +95,7 @@ class _About:
     """What two sides must share, and what they are called."""
 
     record: str
-    zoo_name: str
+    upstream_name: str
     weights_sha256: str
     dataset: str
     data_sha256: str
@@ -108,7 +108,7 @@ class _About:
     weights_files: list[WeightsFile]
 
     def side(self, value: float, alone: int) -> Side:
-        return Side(self.record, self.zoo_name, self.weights_sha256, self.views, self.precision, value, alone,
+        return Side(self.record, self.upstream_name, self.weights_sha256, self.views, self.precision, value, alone,
                     self.weights_identity, self.weights_files)  # fmt: skip
 
 
@@ -124,7 +124,7 @@ def _about(side: Report | Joined) -> _About:
     told = side if isinstance(side, Report) else side.identity
     return _About(
         record=told.record,
-        zoo_name=told.zoo_name,
+        upstream_name=told.upstream_name,
         weights_sha256=side.weights.sha256 if isinstance(side, Report) else side.identity.weights_sha256,
         dataset=f"{told.dataset}, {told.split}",
         data_sha256=told.data_sha256,

@@ -48,7 +48,7 @@ def _head(report: Report) -> str:
     tone = report.verdict.split()[0]
     reasons = "".join(f"<p>{in_html(sentence(reason))}</p>" for reason in report.reasons)
     return (
-        f'<header><p class="quiet">Verification report</p><h1>{in_html(report.zoo_name)}</h1>'
+        f'<header><p class="quiet">Verification report</p><h1>{in_html(report.upstream_name)}</h1>'
         f"<p>Its published {listed([found.metric for found in report.comparisons])} on "
         f"{in_html(report.dataset)}, {in_html(report.split)}, recomputed. {in_html(summary(report))}</p>"
         f'<div class="verdict {tone}"><strong>{pictures.sign(report.verdict)}{in_html(report.verdict.capitalize())}'

@@ -48,10 +48,10 @@ def refuse_another_record(joined: Joined, record: Record) -> None:
     Raises: UsageError.
     """
     identity = joined.identity
-    if (identity.record, identity.zoo_name) != (record.name, record.zoo_name):
+    if (identity.record, identity.upstream_name) != (record.name, record.upstream_name):
         raise UsageError(
-            f"{record.name} ({record.zoo_name}): the scores are those of {identity.record} ({identity.zoo_name}); "
-            "name that record, or leave the name out"
+            f"{record.name} ({record.upstream_name}): the scores are those of {identity.record} "
+            f"({identity.upstream_name}); name that record, or leave the name out"
         )
     if identity.num_classes != record.model.num_classes:  # of `benchmark --data`, with a file of somebody's own
         raise UsageError(

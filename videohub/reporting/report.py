@@ -113,7 +113,7 @@ class Report(_Part, frozen=True, kw_only=True):
 
     schema_version: Literal[1]
     record: str
-    zoo_name: str
+    upstream_name: str
     paper: str
     dataset: str
     split: str
@@ -155,4 +155,4 @@ class Report(_Part, frozen=True, kw_only=True):
 
     def title(self) -> str:
         """Return the file and the data in one line."""
-        return f"{self.zoo_name} on {self.dataset}, {self.split}"
+        return f"{self.upstream_name} on {self.dataset}, {self.split}"

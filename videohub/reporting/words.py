@@ -150,7 +150,7 @@ def how_to_cite(report: Report) -> str:
     version = _distinct(one.software.get("videohub", "") for one in report.made_by)
     weights = f", weights with sha256 {report.weights.sha256}" if report.weights.identity else ""
     return (
-        f"{first.metric} of {first.recomputed:.2f} % for {report.zoo_name} ({report.paper}) on {report.dataset} "
+        f"{first.metric} of {first.recomputed:.2f} % for {report.upstream_name} ({report.paper}) on {report.dataset} "
         f"{report.split}, recomputed on {counted(report.counts.scored, what(report))} with videohub "
         f"{version}{weights}; report.json with sha256 {report.digest()}."
     )
@@ -159,7 +159,7 @@ def how_to_cite(report: Report) -> str:
 def _weights(report: Report) -> list[Fact]:
     return [
         Fact("record", report.record, True),
-        Fact("upstream name", report.zoo_name, True),
+        Fact("upstream name", report.upstream_name, True),
         *_digest_of_weights(report),
         *(Fact("read from", origin_of(file)) for file in files_of(report.made_by)),
         *(Fact("not checked", claim) for file in files_of(report.made_by) if (claim := claim_of(file))),

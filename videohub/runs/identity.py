@@ -40,7 +40,7 @@ class Identity(_Value, frozen=True, omit_defaults=True):
     """What must agree for scores to be joined. Where and when they were made is not part of it: see `MadeBy`."""
 
     record: str
-    zoo_name: str
+    upstream_name: str
     dataset: str
     split: str
     num_classes: int

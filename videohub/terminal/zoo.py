@@ -65,7 +65,7 @@ def print_predictions(predictions: Iterable[Prediction]) -> None:
 def _facts(record: Record, namesakes: Sequence[str]) -> list[tuple[str, str]]:
     protocol, checkpoint = record.protocol, record.checkpoint
     facts = [
-        ("upstream name", record.zoo_name),
+        ("upstream name", record.upstream_name),
         ("also called so", ", ".join(namesakes)),
         ("network", f"{record.arch} {record.depth}, {record.model.num_classes} classes"),
         ("labels", told(record.labels)),

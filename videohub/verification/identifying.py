@@ -27,7 +27,7 @@ def identity_of(
     protocol = recipe.protocol
     return runs.Identity(
         record=record.name,
-        zoo_name=record.zoo_name,
+        upstream_name=record.upstream_name,
         dataset=protocol.dataset,
         split=protocol.split,
         num_classes=record.model.num_classes,
