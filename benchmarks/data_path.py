@@ -31,16 +31,16 @@ from soak import decoders
 
 import videohub
 from videohub import registry
-from videohub.benchmark.decoders import DecoderPool
-from videohub.benchmark.kept_memory import kept_memory
-from videohub.benchmark.lending import Lender
-from videohub.benchmark.messages import Failure
 from videohub.data import motions
 from videohub.data.decoded import DECODERS, Decoded, decode, decode_shared
 from videohub.data.forms import Decoder
 from videohub.data.recipes import Recipe
 from videohub.data.samples import VideoFile
 from videohub.data.views import views_of
+from videohub.evaluation.decoders import DecoderPool
+from videohub.evaluation.kept_memory import kept_memory
+from videohub.evaluation.lending import Lender
+from videohub.evaluation.messages import Failure
 
 RESULTS = measuring.RESULTS / "data_path.json"
 _SAME = 1e-5  # of a normalised pixel: the same arithmetic, rounded in another order

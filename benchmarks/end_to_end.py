@@ -28,9 +28,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import videohub
 from videohub import registry
-from videohub.benchmark import Contender, evaluate
 from videohub.data.recipes import Recipe
 from videohub.data.samples import Sample, VideoFile
+from videohub.evaluation import Contender, evaluate
 
 RESULTS = measuring.RESULTS / "end_to_end.json"
 KNOWN = 0.50  # views a second of the original itself, on 2 cores with AVX2

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 import videohub
-from videohub.benchmark.kept_memory import kept_memory
+from videohub.evaluation.kept_memory import kept_memory
 
 RESULTS = measuring.RESULTS / "forward.json"
 NAMES = (

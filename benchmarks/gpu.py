@@ -33,12 +33,12 @@ from torch import Tensor, nn
 
 import videohub
 from videohub import registry
-from videohub.benchmark import Contender, Evaluation, Settled, evaluate
-from videohub.benchmark.decoders import decode_all
-from videohub.benchmark.messages import Failure
 from videohub.data.decoded import DECODERS
 from videohub.data.recipes import Recipe
 from videohub.data.samples import Sample, VideoFile
+from videohub.evaluation import Contender, Evaluation, Settled, evaluate
+from videohub.evaluation.decoders import decode_all
+from videohub.evaluation.messages import Failure
 
 RESULTS = measuring.RESULTS / "gpu.json"
 _LOOK_EVERY = 20  # videos

@@ -22,10 +22,10 @@ import torch
 
 import videohub
 from videohub import models
-from videohub.benchmark import Contender, evaluate
 from videohub.data.encode import write_mp4
 from videohub.data.recipes import Recipe
 from videohub.data.samples import Sample, VideoFile
+from videohub.evaluation import Contender, evaluate
 from videohub.registry.schema import Clip, Protocol
 
 RESULTS = Path(__file__).resolve().parent / "results" / "soak.json"

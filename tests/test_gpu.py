@@ -7,8 +7,8 @@ import torch
 import videohub
 from tests.golden import synth
 from tests.models.test_golden import GOLDEN, facts, golden_network
-from videohub.benchmark import score_video
 from videohub.data.views import Views
+from videohub.evaluation import score_video
 from videohub.registry import record
 
 pytestmark = [

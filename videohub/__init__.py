@@ -6,8 +6,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from videohub.benchmark import views
     from videohub.building import build
+    from videohub.evaluation import views
     from videohub.loading import inflate, load
     from videohub.models import VideoModel
     from videohub.models.inference_form import optimize
@@ -60,7 +60,7 @@ _HOME = {
     "speed": "videohub.timing",
     "verify": "videohub.verification.verifying",
     "verify_together": "videohub.verification.verifying",
-    "views": "videohub.benchmark",
+    "views": "videohub.evaluation",
 }
 _MODULES = ("convert", "errors", "metrics", "models", "registry")
 

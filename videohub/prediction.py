@@ -10,11 +10,11 @@ from torch import nn
 from tqdm import tqdm
 
 from videohub import loading, registry
-from videohub.benchmark import join_views, view_scores
 from videohub.classes import CLASSIFIER
 from videohub.data.labels import names_of
 from videohub.data.views import read_content_views
 from videohub.errors import UsageError
+from videohub.evaluation import join_views, view_scores
 from videohub.log import log
 from videohub.models.inference_form import optimize
 from videohub.registry.labels import Given, resolve, with_classes, with_labels

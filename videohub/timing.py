@@ -16,12 +16,12 @@ from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
 from videohub import building, registry
-from videohub.benchmark.arithmetic import AUTO, Precision, arithmetic, possible
-from videohub.benchmark.batches import Batches
-from videohub.benchmark.kept_memory import kept_memory
 from videohub.data.views import Views
 from videohub.devices import usable
 from videohub.errors import UsageError
+from videohub.evaluation.arithmetic import AUTO, Precision, arithmetic, possible
+from videohub.evaluation.batches import Batches
+from videohub.evaluation.kept_memory import kept_memory
 from videohub.models.inference_form import optimize
 from videohub.registry.schema import Record
 

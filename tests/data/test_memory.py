@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from tests.data.sample_videos import FOUR_FRAMES, numbered, protocol, write_video
-from videohub.benchmark.decoders import Failure, decode_all
 from videohub.data import clips as clips_file
 from videohub.data import memory, views
 from videohub.data.decoded import decode, decode_content
@@ -17,6 +16,7 @@ from videohub.data.recipes import Recipe
 from videohub.data.samples import FrameList, ImageFile, KeyFrame, VideoFile
 from videohub.data.views import views_of
 from videohub.errors import VideoError
+from videohub.evaluation.decoders import Failure, decode_all
 from videohub.registry.schema import Clip
 
 GIB = 1 << 30

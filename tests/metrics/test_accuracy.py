@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from videohub.benchmark import join_views
+from videohub.evaluation import join_views
 from videohub.metrics import ranks, topk_accuracy, topk_hits
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "metrics"

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from tests.benchmark.networks import DETECTION, network
+from tests.evaluation.networks import DETECTION, network
 from tests.golden import synth
 from tests.models.test_golden import GOLDEN, facts, golden_network
 from videohub import optimize, registry

@@ -14,7 +14,7 @@ import msgspec
 from videohub import escaping
 from videohub.terminal.layout import write
 
-PRECISIONS = ("auto", "fp32", "tf32", "bf16", "fp16")  # of videohub.benchmark, which is not imported for a --help
+PRECISIONS = ("auto", "fp32", "tf32", "bf16", "fp16")  # of videohub.evaluation, which is not imported for a --help
 
 with_json = click.option("--json", "as_json", is_flag=True, help="Print the same values for a program.")
 with_checkpoint = click.option(

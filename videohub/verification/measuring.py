@@ -36,7 +36,7 @@ from videohub.weights import fetch
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-    from videohub.benchmark import Contender
+    from videohub.evaluation import Contender
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def measure(
     are made: whatever interrupts, the same call goes on from there, and so does a call for only some of the records.
     `on_start` is called once scores are about to be kept: everything that could be refused was not.
     """
-    from videohub.benchmark import evaluate
+    from videohub.evaluation import evaluate
 
     recipes, mine = _recipes(targets, settings), settings.own_shard()
     device = str(usable(sharding.own_device(str(settings.device))))
@@ -143,7 +143,7 @@ def _read(data: str | Path, record: Record, settings: Settings) -> DataSet:
 
 def _entering(target: Target, recipe: Recipe, weights: Path, common: _Pass) -> _Entering | None:
     """Open the run of a record, and return what it lacks and who makes that; None if it lacks nothing."""
-    from videohub.benchmark import Contender, settle
+    from videohub.evaluation import Contender, settle
 
     record, settings = target.record, common.settings
     loaded = from_weights(record, weights)
@@ -175,7 +175,7 @@ def _bar(parts: Sequence[Part], mine: Shard, total: int, before: int) -> tqdm[An
 
 def _decoders(device: str, requested: int | None) -> int:
     """Return how many processes decode for a device: on a CPU the model wants the cores, a GPU wants them all busy."""
-    from videohub.benchmark.processes import available
+    from videohub.evaluation.processes import available
 
     if requested == 0:
         return 0

@@ -11,7 +11,7 @@ from videohub.verification.deciding import Decision
 from videohub.verification.settings import Settings
 
 if TYPE_CHECKING:
-    from videohub.benchmark import Scored
+    from videohub.evaluation import Scored
 
 
 @dataclass(frozen=True, eq=False)

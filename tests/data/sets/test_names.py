@@ -10,9 +10,9 @@ import msgspec
 import pytest
 
 from videohub import registry
-from videohub.benchmark import messages
 from videohub.data import sets
 from videohub.data.samples import DataSet, FrameList, KeyFrame, Sample, VideoFile
+from videohub.evaluation import messages
 
 LATIN = b"caf\xe9"  # "café" in Latin-1
 ODD = os.fsdecode(LATIN)

@@ -13,12 +13,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from videohub.benchmark.batches import Batches, Scores, device_of, prepares_on
-from videohub.benchmark.decoders import Outcomes, decode_all
-from videohub.benchmark.kept_memory import kept_memory
-from videohub.benchmark.messages import Failure
-from videohub.benchmark.precision import TRIED, Settled, settle
-from videohub.benchmark.preparing import prepared
 from videohub.data.contradictions import Contradiction
 from videohub.data.decoded import Decoded
 from videohub.data.forms import DECODERS, Decoder
@@ -26,6 +20,12 @@ from videohub.data.recipes import Recipe, check_shared
 from videohub.data.samples import Sample
 from videohub.data.views import Views, views_of_shared
 from videohub.errors import UsageError, VideoError, VideohubError
+from videohub.evaluation.batches import Batches, Scores, device_of, prepares_on
+from videohub.evaluation.decoders import Outcomes, decode_all
+from videohub.evaluation.kept_memory import kept_memory
+from videohub.evaluation.messages import Failure
+from videohub.evaluation.precision import TRIED, Settled, settle
+from videohub.evaluation.preparing import prepared
 
 Numbered: TypeAlias = tuple[int, Sample]
 

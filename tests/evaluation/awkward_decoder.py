@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from videohub.benchmark import decoder_process
+from videohub.evaluation import decoder_process
 
 COMMAND = (sys.executable, str(Path(__file__).resolve()))
 

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from videohub import registry, runs
-from videohub.benchmark.batches import at_once, device_of, halved, probabilities, ran_out
-from videohub.benchmark.kept_memory import kept_memory
 from videohub.data.views import Views, read_views
 from videohub.errors import UsageError
+from videohub.evaluation.batches import at_once, device_of, halved, probabilities, ran_out
+from videohub.evaluation.kept_memory import kept_memory
 from videohub.log import log
 from videohub.registry.schema import Protocol, Record
 

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from tests.benchmark.networks import network, video
 from tests.data.sample_videos import FOUR_FRAMES, protocol
-from videohub.benchmark import precision
-from videohub.benchmark.arithmetic import arithmetic, possible
-from videohub.benchmark.precision import Trial, compare, settle, try_out
+from tests.evaluation.networks import network, video
 from videohub.data.recipes import Recipe
 from videohub.data.samples import Sample, VideoFile
 from videohub.errors import DataError, DeviceError, UsageError
+from videohub.evaluation import precision
+from videohub.evaluation.arithmetic import arithmetic, possible
+from videohub.evaluation.precision import Trial, compare, settle, try_out
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from tests.benchmark.networks import DETECTION, FAMILIES, network, video
 from tests.data.sample_videos import protocol
-from videohub.benchmark import view_scores
-from videohub.benchmark.batches import Batches, at_once, fitting
+from tests.evaluation.networks import DETECTION, FAMILIES, network, video
 from videohub.errors import DeviceError, UsageError
+from videohub.evaluation import view_scores
+from videohub.evaluation.batches import Batches, at_once, fitting
 
 CPU = torch.device("cpu")
 

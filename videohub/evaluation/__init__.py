@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from videohub.benchmark.evaluation import Contender, Evaluation, Scored, evaluate
-    from videohub.benchmark.one_video import join_views, score_video, view_scores, views
-    from videohub.benchmark.precision import Settled, settle
+    from videohub.evaluation.evaluation import Contender, Evaluation, Scored, evaluate
+    from videohub.evaluation.one_video import join_views, score_video, view_scores, views
+    from videohub.evaluation.precision import Settled, settle
 
 __all__ = [
     "Contender",
@@ -28,15 +28,15 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in ("join_views", "score_video", "view_scores", "views"):
-        from videohub.benchmark import one_video
+        from videohub.evaluation import one_video
 
         return getattr(one_video, name)
     if name in ("Contender", "Evaluation", "Scored", "evaluate"):
-        from videohub.benchmark import evaluation
+        from videohub.evaluation import evaluation
 
         return getattr(evaluation, name)
     if name in ("Settled", "settle"):
-        from videohub.benchmark import precision
+        from videohub.evaluation import precision
 
         return getattr(precision, name)
-    raise AttributeError(f"module 'videohub.benchmark' has no attribute {name!r}")
+    raise AttributeError(f"module 'videohub.evaluation' has no attribute {name!r}")

@@ -11,15 +11,15 @@ import numpy as np
 import torch
 from torch import nn
 
-from videohub.benchmark.arithmetic import AUTO, Precision, possible
-from videohub.benchmark.batches import Batches, Scores, device_of, prepares_on
-from videohub.benchmark.decoders import decode_all
-from videohub.benchmark.messages import Failure
 from videohub.data.forms import DECODERS, Decoder
 from videohub.data.recipes import Recipe
 from videohub.data.samples import Sample
 from videohub.data.views import Views, views_of
 from videohub.errors import DataError, DeviceError
+from videohub.evaluation.arithmetic import AUTO, Precision, possible
+from videohub.evaluation.batches import Batches, Scores, device_of, prepares_on
+from videohub.evaluation.decoders import decode_all
+from videohub.evaluation.messages import Failure
 from videohub.registry.schema import Protocol
 
 SAMPLES = 4  # that are compared

@@ -11,9 +11,9 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from videohub.benchmark.batches import ran_out
 from videohub.data.views import Views
 from videohub.errors import DeviceError
+from videohub.evaluation.batches import ran_out
 
 _AHEAD = 2  # samples; at Kinetics' size one takes 320 MB of the GPU's memory
 

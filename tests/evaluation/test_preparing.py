@@ -10,9 +10,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from videohub.benchmark import preparing
-from videohub.benchmark.preparing import prepared
 from videohub.errors import DeviceError
+from videohub.evaluation import preparing
+from videohub.evaluation.preparing import prepared
 
 GPU = torch.device("cuda")
 

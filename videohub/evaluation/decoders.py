@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Generic, TypeAlias, TypeVar
 
-from videohub.benchmark.installation import Installation
-from videohub.benchmark.messages import Answer, Failure, Received, Setup
-from videohub.benchmark.processes import COMMAND, DecoderProcess
 from videohub.data.decoded import Decoded, decode_shared
 from videohub.data.forms import DECODERS, Decoder
 from videohub.data.recipes import Recipe
 from videohub.data.samples import Source
 from videohub.errors import UsageError, VideoError
+from videohub.evaluation.installation import Installation
+from videohub.evaluation.messages import Answer, Failure, Received, Setup
+from videohub.evaluation.processes import COMMAND, DecoderProcess
 
 _TASKS_EACH = 2  # at a process: the one it is at, and the next, so that it need not wait while a model computes
 _MOST_WAITING = 4 << 30  # bytes of decoded frames; at Kinetics' size, 40 MB a video, 2 x 50 processes stay below it

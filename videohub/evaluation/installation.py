@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from videohub.benchmark.processes import Death
 from videohub.errors import DeviceError
+from videohub.evaluation.processes import Death
 
 _FAILED_STARTS = 3  # in a row
 _FAULTS = 3  # exceptions that nobody caught, at as many sources, before any other was answered for

@@ -16,7 +16,7 @@ import json, os, resource, threading
 os.environ["NUMPY_MADVISE_HUGEPAGE"] = "0"  # ordinary pages, as torch asks for
 from types import SimpleNamespace
 import numpy as np
-from videohub.benchmark.kept_memory import kept_memory
+from videohub.evaluation.kept_memory import kept_memory
 
 CPU, GPU = SimpleNamespace(type="cpu"), SimpleNamespace(type="cuda")
 PAGE = os.sysconf("SC_PAGE_SIZE")

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 import torch
 
-from videohub.benchmark import lending, messages
-from videohub.benchmark.lending import Borrower, Lender
-from videohub.benchmark.messages import Answer
 from videohub.errors import DeviceError
+from videohub.evaluation import lending, messages
+from videohub.evaluation.lending import Borrower, Lender
+from videohub.evaluation.messages import Answer
 
 MAPS = Path("/proc/self/maps")
 

@@ -14,14 +14,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from videohub.benchmark import messages
-from videohub.benchmark.lending import Borrower, anonymous_file
-from videohub.benchmark.messages import Answer, Failure, Received, Setup
 from videohub.data.decoded import Decoded
 from videohub.data.samples import Source
 from videohub.errors import DeviceError
+from videohub.evaluation import messages
+from videohub.evaluation.lending import Borrower, anonymous_file
+from videohub.evaluation.messages import Answer, Failure, Received, Setup
 
-COMMAND = (sys.executable, "-m", "videohub.benchmark.decoder_process")
+COMMAND = (sys.executable, "-m", "videohub.evaluation.decoder_process")
 
 _GRACE_S = 5.0  # for the system to take an ended process away; one that waits for a dead disk may stay longer
 _LAST_WORDS = 4096  # bytes of stderr

@@ -20,7 +20,6 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from videohub.benchmark.lending import Borrower, Lender, anonymous_file
 from videohub.data.colour import Planar
 from videohub.data.contradictions import Contradiction
 from videohub.data.decoded import Decoded
@@ -29,6 +28,7 @@ from videohub.data.recipes import Recipe
 from videohub.data.samples import FrameList, KeyFrame, Source
 from videohub.errors import DeviceError, VideoError
 from videohub.escaping import encodable
+from videohub.evaluation.lending import Borrower, Lender, anonymous_file
 
 _T = TypeVar("_T")
 

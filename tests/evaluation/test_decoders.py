@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.benchmark import awkward_decoder
 from tests.data.sample_videos import FOUR_FRAMES, numbered, protocol, write_video
-from videohub.benchmark.decoders import DecoderPool, Failure, decode_all
+from tests.evaluation import awkward_decoder
 from videohub.data.decoded import decode
 from videohub.data.recipes import Recipe
 from videohub.data.samples import VideoFile
 from videohub.errors import DeviceError, UsageError
+from videohub.evaluation.decoders import DecoderPool, Failure, decode_all
 
 RECIPE = Recipe(protocol(), FOUR_FRAMES)
 ROOT = Path(__file__).resolve().parents[2]
@@ -290,9 +290,9 @@ PARENT = """
 import signal
 import sys
 from pathlib import Path
-from tests.benchmark import awkward_decoder
+from tests.evaluation import awkward_decoder
 from tests.data.sample_videos import FOUR_FRAMES, protocol
-from videohub.benchmark.decoders import DecoderPool
+from videohub.evaluation.decoders import DecoderPool
 from videohub.data.recipes import Recipe
 from videohub.data.samples import VideoFile
 
@@ -330,7 +330,7 @@ def test_no_process_outlives_its_parent(awkward, last):
 
 
 def test_a_decoder_process_does_not_load_torch():
-    code = "import sys, videohub.benchmark.decoder_process; print('torch' in sys.modules)"
+    code = "import sys, videohub.evaluation.decoder_process; print('torch' in sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert run.stdout == "False\n"
 

@@ -1,4 +1,4 @@
-"""The program of a decoder process: `python -m videohub.benchmark.decoder_process DESCRIPTOR`, started by `processes`.
+"""The program of a decoder process: `python -m videohub.evaluation.decoder_process DESCRIPTOR`, started by `processes`.
 
 It decodes one source after the other until nobody is left to ask. It imports torch only where large frames are made
 smaller at once, and so is ready in the time that numpy and PyAV take. A fault of ours ends it with a traceback on
@@ -14,11 +14,11 @@ import socket
 import sys
 from pathlib import Path
 
-from videohub.benchmark import messages
-from videohub.benchmark.lending import Lender
-from videohub.benchmark.messages import Answer, Setup, Task
 from videohub.data.decoded import decode_shared
 from videohub.errors import UsageError, VideoError
+from videohub.evaluation import messages
+from videohub.evaluation.lending import Lender
+from videohub.evaluation.messages import Answer, Setup, Task
 
 
 def main() -> None:

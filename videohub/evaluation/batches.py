@@ -13,9 +13,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from videohub.benchmark.arithmetic import Precision, arithmetic
 from videohub.data.views import Views
 from videohub.errors import DeviceError, UsageError
+from videohub.evaluation.arithmetic import Precision, arithmetic
 from videohub.registry.schema import Protocol
 
 Scores = npt.NDArray[np.float32]
