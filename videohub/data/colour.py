@@ -80,7 +80,7 @@ def converted(picture: av.VideoFrame, reformatter: VideoReformatter) -> npt.NDAr
     return np.asarray(reformatter.reformat(picture, format="rgb24", **_told(picture)).to_ndarray(), np.uint8)
 
 
-def _told(picture: av.VideoFrame) -> dict[str, str]:
+def _told(picture: av.VideoFrame) -> dict[str, Any]:
     """Return what PyAV before 17 has to be told, which hands tags on to swscale only where those of the target differ.
 
     Those of the target mean nothing for RGB.
