@@ -15,7 +15,7 @@ from videohub.errors import UsageError
 
 
 @contextmanager
-def written_whole(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """Yield a temporary name beside `path` that becomes `path` when the block ends well.
 
     If the block fails, nothing is left of it and `path` is what it was before.
@@ -23,12 +23,12 @@ def written_whole(path: Path) -> Iterator[Path]:
     """
     if path.exists() and not path.is_file():
         raise UsageError(f"{path}: found a folder or a device, expected a file to write")
-    with part_of(path) as part:
-        yield part
-        publish(part, path)
+    with temp_path_beside(path) as temp:
+        yield temp
+        fsync_and_replace(temp, path)
 
 
-def check_target(path: Path) -> None:
+def check_parent_exists(path: Path) -> None:
     """Refuse, before any work, to write a file that a user named into a folder that does not exist.
 
     Raises: UsageError.
@@ -56,30 +56,30 @@ def check_is_no_pipe(path: Path) -> None:
 
 
 @contextmanager
-def part_of(path: Path) -> Iterator[Path]:
+def temp_path_beside(path: Path) -> Iterator[Path]:
     """Yield an empty file of its own beside `path`, on the same disk; it is gone afterwards unless it was published."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.parent / f".{path.name}-{secrets.token_hex(8)}.part"
-    part.open("xb").close()
+    temp = path.parent / f".{path.name}-{secrets.token_hex(8)}.part"
+    temp.open("xb").close()
     try:
-        yield part
+        yield temp
     finally:
-        part.unlink(missing_ok=True)
+        temp.unlink(missing_ok=True)
 
 
-def sweep(path: Path) -> None:
+def remove_stale_temps(path: Path) -> None:
     """Remove what killed writers of `path` left beside it; for those who know that nobody else writes it now."""
-    for part in path.parent.glob(f".{glob.escape(path.name)}-*.part"):
-        part.unlink(missing_ok=True)
+    for temp in path.parent.glob(f".{glob.escape(path.name)}-*.part"):
+        temp.unlink(missing_ok=True)
 
 
-def publish(part: Path, path: Path) -> None:
-    """Flush `part` to disk and give it its final name in one step."""
-    with part.open("rb+") as file:
+def fsync_and_replace(temp: Path, path: Path) -> None:
+    """Flush `temp` to disk and give it its final name in one step."""
+    with temp.open("rb+") as file:
         os.fsync(file.fileno())
-    reveal(part, path)
+    replace(temp, path)
 
 
-def reveal(part: Path, path: Path) -> None:
-    """Give `part` its final name in one step; a power cut may take the content, so whoever reads it has to check it."""
-    part.replace(path)
+def replace(temp: Path, path: Path) -> None:
+    """Give `temp` its final name in one step; a power cut may take the content, so whoever reads it has to check it."""
+    temp.replace(path)

@@ -21,7 +21,7 @@ from videohub.convert import kept_weights, tables
 from videohub.convert.renaming import recognised, renamed
 from videohub.convert.tensor_match import matched
 from videohub.errors import ConversionError, FormatError, UnavailableError, UsageError
-from videohub.files import check_target, sweep, written_whole
+from videohub.files import atomic_write, check_parent_exists, remove_stale_temps
 from videohub.hub import cache, download, pins
 from videohub.hub.locking import only_one
 from videohub.log import log
@@ -76,7 +76,7 @@ def _fetched(record: Record, checkpoint: str | Path | None, ignore: Sequence[str
             return path
         path = cache.place("converted", file)
         if turn.alone:
-            sweep(path)
+            remove_stale_temps(path)
         try:
             _convert(source, record, path, family="videohub", ignore=ignore, own=own)
         except FormatError:
@@ -127,7 +127,7 @@ def convert_file(
     names = None if labels is None else resolve(labels)
     if names is not None and family != "videohub":
         raise UsageError(f"labels: files of {family} carry no names; leave them out, or write a file of videohub's")
-    check_target(Path(out))
+    check_parent_exists(Path(out))
     source = download.local(Path(file), name=record.name)
     if Path(out).exists() and Path(out).samefile(source.path):
         raise UsageError(f"{out}: this is the file to read; give the result another name")
@@ -214,7 +214,7 @@ def _convert(
                  **origin}  # fmt: skip
         if out.parent == cache.folder("converted"):
             cache.check_room(sum(tensor.nbytes for tensor in state.values()))
-        with written_whole(out) as part:
+        with atomic_write(out) as part:
             kept_weights.write(part, state, whole)
     else:
         export(state, record, family, out)

@@ -80,7 +80,7 @@ def test_a_folder_that_may_not_be_written_to_is_a_note(copy, tmp_path, monkeypat
     def refuse(path):
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr("videohub.preflight.index.written_whole", refuse)  # a real one would not stop root
+    monkeypatch.setattr("videohub.preflight.index.atomic_write", refuse)  # a real one would not stop root
     answer = check({copy("one.mp4"): 0}, index=tmp_path / "index.json")
     assert answer.index is None
     assert answer.notes == [f"{tmp_path / 'index.json'} cannot be written: Permission denied"]

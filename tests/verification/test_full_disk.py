@@ -40,7 +40,7 @@ def full(monkeypatch):
         yield
 
     with monkeypatch.context() as patched:
-        patched.setattr(writing, "written_whole", refuse)
+        patched.setattr(writing, "atomic_write", refuse)
         yield
 
 
@@ -67,7 +67,7 @@ def test_the_verdict_is_printed_before_the_error(zoo, listing, full, tmp_path, o
 
 def test_the_same_command_writes_the_report_and_scores_nothing_again(zoo, listing, tmp_path, monkeypatch, request):
     with monkeypatch.context() as patched:
-        patched.setattr(writing, "written_whole", lambda _: pytest.fail("not reached"))
+        patched.setattr(writing, "atomic_write", lambda _: pytest.fail("not reached"))
         patched.setattr(writing, "write", lambda *_: (_ for _ in ()).throw(CacheError("full")))
         with pytest.raises(CacheError):
             verify(NAME, listing, out=tmp_path / "run", workers=0)

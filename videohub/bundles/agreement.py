@@ -13,7 +13,7 @@ from videohub.bundles.manifest import Manifest, Packed
 from videohub.convert import tables
 from videohub.data.labels import class_names
 from videohub.errors import ChecksumError, FormatError, RegistryError, UsageError
-from videohub.files import part_of
+from videohub.files import temp_path_beside
 from videohub.hub import cache, pins
 from videohub.registry import writing
 from videohub.registry.schema import Record
@@ -74,7 +74,7 @@ def registry_of_unknown(bundle: Manifest, known: Known, source: str) -> str | No
     text = writing.text(unknown, known=protocols)
     if os.pathsep in str(registry_place(text)):
         raise UsageError(f"{cache.home()}: a path with {os.pathsep!r} in it, which {registry.VARIABLE} cannot name")
-    with part_of(registry_place(text)) as part:
+    with temp_path_beside(registry_place(text)) as part:
         part.write_text(text, encoding="utf-8")
         try:
             back = registry.default([part]).records

@@ -21,7 +21,7 @@ from videohub.bundles.manifest import MANIFEST, REGISTRY, Manifest, Member, Pack
 from videohub.convert import kept_weights
 from videohub.data.labels import class_names
 from videohub.errors import ChecksumError, FormatError, UnavailableError, UsageError
-from videohub.files import check_target, written_whole
+from videohub.files import atomic_write, check_parent_exists
 from videohub.hub import cache, download
 from videohub.hub.download import Fetched
 from videohub.registry import writing
@@ -73,7 +73,7 @@ def bundle(names: Sequence[str | Record], out: str | Path, *, checkpoint: str | 
         )
     )
     manifest.decode(about, str(out))  # what unbundle would refuse is not written
-    with written_whole(Path(out)) as part:
+    with atomic_write(Path(out)) as part:
         _write(part, {MANIFEST: about, **{member.name: contents[member.name] for member in members}})
         size, sha256 = part.stat().st_size, cache.sha256_of(part)
     return Written(str(out), size, sha256, [record.name for record in records], members)
@@ -82,7 +82,7 @@ def bundle(names: Sequence[str | Record], out: str | Path, *, checkpoint: str | 
 def _check_question(records: Sequence[Record], out: Path, checkpoint: str | Path | None) -> None:
     if not records:
         raise UsageError("bundle: no record was named")
-    check_target(out)
+    check_parent_exists(out)
     if checkpoint is not None and len(records) > 1:
         raise UsageError(f"bundle: --checkpoint is one file, and {len(records)} records were named")
     if checkpoint is not None and out.exists() and Path(checkpoint).exists() and out.samefile(checkpoint):

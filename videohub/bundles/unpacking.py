@@ -18,7 +18,7 @@ from videohub.bundles.manifest import REGISTRY, Packed
 from videohub.bundles.opening import Bundle
 from videohub.convert import kept_weights
 from videohub.errors import CacheError, ChecksumError, FormatError, UsageError
-from videohub.files import part_of, publish, sweep
+from videohub.files import fsync_and_replace, remove_stale_temps, temp_path_beside
 from videohub.hub import cache, pins
 from videohub.hub.download import Fetched
 from videohub.hub.locking import Turn, only_one
@@ -141,13 +141,13 @@ def _files(bundle: Bundle, turns: Mapping[str, Turn], working: ExitStack, undo: 
     for digest, turn in turns.items():
         place = cache.place("raw", digest)
         if turn.alone:
-            sweep(place)
-        with part_of(place) as part:
+            remove_stale_temps(place)
+        with temp_path_beside(place) as part:
             bundle.copy(manifest.file_member(digest), part, progress)
             existing = cache.find("raw", digest)
             if existing is None or cache.sha256_of(existing) != digest:
                 (undo if digest in looked_for else working).callback(place.unlink, missing_ok=True)
-                publish(part, place)
+                fsync_and_replace(part, place)
                 existing = place
         found[digest] = Fetched(existing, digest)
     return found
@@ -161,8 +161,8 @@ def _made(
     name = cache.converted_name(packed.sha256, weights.recipe(record))
     place = cache.place("converted", name)
     if alone:
-        sweep(place)
-    part = working.enter_context(part_of(place))
+        remove_stale_temps(place)
+    part = working.enter_context(temp_path_beside(place))
     conversion.convert(file, record, part, called=f"{bundle.source}: {manifest.file_member(packed.sha256)}")
     return _Weights(packed, part, place, _existing(name, part, packed, bundle.source))
 
@@ -195,12 +195,12 @@ def _put_in_place(
     for each in ready:
         if each.existing is None:
             undo.callback(each.place.unlink, missing_ok=True)
-            publish(each.part, each.place)
+            fsync_and_replace(each.part, each.place)
     if registry_text and registry_file and not _holds(registry_file, registry_text):
         undo.callback(registry_file.unlink, missing_ok=True)
-        with part_of(registry_file) as part:
+        with temp_path_beside(registry_file) as part:
             part.write_text(registry_text, encoding="utf-8")
-            publish(part, registry_file)
+            fsync_and_replace(part, registry_file)
     for each in ready:
         _pin(each.packed, agreement.looked_for(each.packed, known), source, undo)
     return registry_file

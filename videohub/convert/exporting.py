@@ -10,7 +10,7 @@ from videohub import registry
 from videohub.convert import caffe2_pickle
 from videohub.convert.renaming import table_for, to_published
 from videohub.errors import UsageError
-from videohub.files import check_target, written_whole
+from videohub.files import atomic_write, check_parent_exists
 from videohub.registry.schema import Record
 
 if TYPE_CHECKING:
@@ -29,9 +29,9 @@ def export(state_dict: Mapping[str, Tensor], record: str | Record, family: str, 
     """
     if family not in FAMILIES:
         raise UsageError(f"family: found {family!r}, expected one of {', '.join(FAMILIES)}")
-    check_target(Path(path))
+    check_parent_exists(Path(path))
     tensors = to_published(state_dict, table_for(registry.record(record), family))
-    with written_whole(Path(path)) as part:
+    with atomic_write(Path(path)) as part:
         if family == "caffe2":
             caffe2_pickle.write(part, {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()})
         else:

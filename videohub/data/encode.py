@@ -15,7 +15,7 @@ import av
 import numpy as np
 import numpy.typing as npt
 
-from videohub.files import written_whole
+from videohub.files import atomic_write
 
 _ALIKE = "cpu-independent=1:weightp=0:scenecut=0:b-adapt=0:threads=1:lookahead_threads=1"
 
@@ -50,7 +50,7 @@ def write_mp4(
         "bf": str(b_frames),
         "x264-params": _ALIKE,
     }
-    with written_whole(path) as part, av.open(str(part), "w", format="mp4") as container:
+    with atomic_write(path) as part, av.open(str(part), "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=fps, options=options)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         for picture in pictures:

@@ -22,7 +22,7 @@ from videohub.data import encode
 from videohub.data.colour import view
 from videohub.data.scenes import CLASSES, Frame, Scene, picture, scene_of
 from videohub.errors import UsageError
-from videohub.files import written_whole
+from videohub.files import atomic_write
 from videohub.log import log
 
 SPLITS = ("train", "val", "test")
@@ -70,9 +70,9 @@ def generate(
     with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
         made = pool.map(lambda index: _write(root / names[index], split, index), range(clips))
         digests = list(tqdm(made, desc=f"motions, {split}", total=clips, unit="clip", disable=None))
-    with written_whole(listing) as part:
+    with atomic_write(listing) as part:
         part.write_text(_list_text(split, clips))
-    with written_whole(manifest) as part:
+    with atomic_write(manifest) as part:
         whole = Manifest(split, dict(zip(names, digests, strict=True)))
         part.write_bytes(msgspec.json.format(msgspec.json.encode(whole), indent=1) + b"\n")
     return listing

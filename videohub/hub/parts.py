@@ -21,7 +21,7 @@ from typing import IO, Annotated
 import msgspec
 
 from videohub.errors import CacheError
-from videohub.files import reveal
+from videohub.files import replace
 from videohub.hub import cache
 from videohub.hub.locking import QUIET_S, hold, is_still
 
@@ -100,7 +100,7 @@ class Part:
             try:
                 if self._exposed and cache.sha256_of(self.path) != self.sha256:
                     raise CacheError(f"{self.path}: another process has written to it as well; fetch again")
-                return reveal(self.path, place)
+                return replace(self.path, place)
             except FileNotFoundError:
                 if place.is_file():
                     return None

@@ -11,7 +11,7 @@ import msgspec
 
 from videohub.digest import Sha256
 from videohub.errors import CacheError
-from videohub.files import part_of, sweep
+from videohub.files import remove_stale_temps, temp_path_beside
 from videohub.hub import cache
 
 
@@ -62,7 +62,7 @@ def pin(url: str, sha256: str, size: int, *, source: str = "") -> Pin:
     fresh = Pin(url, sha256, size, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), source)
     target = cache.place("pins", _name(url))
     while True:
-        with part_of(target) as part:
+        with temp_path_beside(target) as part:
             part.write_bytes(msgspec.json.format(msgspec.json.encode(fresh), indent=2) + b"\n")
             if _placed(part, target):
                 return fresh
@@ -72,7 +72,7 @@ def pin(url: str, sha256: str, size: int, *, source: str = "") -> Pin:
 
 def tidy(url: str) -> None:
     """Remove what a process left that was killed while it pinned this URL; for those who hold its lock."""
-    sweep(cache.place("pins", _name(url)))
+    remove_stale_temps(cache.place("pins", _name(url)))
 
 
 def forget(url: str) -> Pin | None:

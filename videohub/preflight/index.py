@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from videohub.errors import UsageError
-from videohub.files import read_file, written_whole
+from videohub.files import atomic_write, read_file
 from videohub.preflight.looking import Probe
 from videohub.preflight.targets import Stamp, Target
 
@@ -88,7 +88,7 @@ class Index:
         if self.path is None or self.trouble or not self._changed:
             return
         try:
-            with written_whole(self.path) as part:
+            with atomic_write(self.path) as part:
                 part.write_bytes(msgspec.json.encode(_Content(self._format, self._entries)))
             self._changed = False
         except OSError as error:

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from videohub.errors import CacheError, DataError, UsageError
-from videohub.files import read_file, written_whole
+from videohub.files import atomic_write, read_file
 from videohub.reporting import markdown, pages
 from videohub.reporting.report import SCHEMA_VERSION, Report
 
@@ -40,7 +40,7 @@ def write_into(folder: str | Path, contents: dict[str, bytes]) -> list[Path]:
     written = [Path(folder) / name for name in contents]
     try:
         for path, content in zip(written, contents.values(), strict=True):
-            with written_whole(path) as part:
+            with atomic_write(path) as part:
                 part.write_bytes(content)
     except (FileExistsError, NotADirectoryError):
         raise UsageError(f"{folder}: found a file, expected a folder to write into") from None

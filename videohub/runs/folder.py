@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from videohub.errors import CacheError, DataError, UsageError
-from videohub.files import part_of, read_file, reveal, written_whole
+from videohub.files import atomic_write, read_file, replace, temp_path_beside
 from videohub.runs import scores
 from videohub.runs.identity import Identity, MadeBy, Truth, canonical, difference, digest_of, truth_difference
 from videohub.runs.scores import ScoreFile, Terms
@@ -137,7 +137,7 @@ def open_run(folder: str | Path, identity: Identity, truth: Truth) -> Run:
             _claim(folder / RUN, _card(ours))
         _refuse_another(ours, _read_card(folder))
         if _digest_at(folder / DATA) != ours.truth_sha256:  # not yet there, or no longer what run.json vouches for
-            with written_whole(folder / DATA) as part:
+            with atomic_write(folder / DATA) as part:
                 part.write_bytes(data)
     except (FileExistsError, NotADirectoryError):
         raise UsageError(f"{folder}: found a file, expected a folder to keep the scores in") from None
@@ -200,7 +200,7 @@ def _card(run: Run) -> bytes:
 
 def _claim(place: Path, content: bytes) -> None:
     """Make a file with this content unless there is one already; nobody ever sees half of it."""
-    with part_of(place) as part:
+    with temp_path_beside(place) as part:
         with part.open("wb") as file:
             file.write(content)
             file.flush()
@@ -210,7 +210,7 @@ def _claim(place: Path, content: bytes) -> None:
         except FileExistsError:
             return
         except OSError:  # a file system without links: there the last one wins, and all compare with what is left
-            reveal(part, place)
+            replace(part, place)
 
 
 def _read_card(folder: Path) -> _Card:
