@@ -39,15 +39,15 @@ FLOORS = [
     {"verdict"},
     {"metrics"},
     {"resources", "files", "digest", "log"},
-    {"errors", "escaping"},
+    {"errors", "escaping", "formatting"},
 ]
 HEIGHT = {room: -floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 
 # What a wing may know of the house; the rooms above the wings bring them together.
 KNOWN_TO = {
-    "inventory": {"weights", "convert", "hub", "registry", "errors"},
-    "reporting": {"data", "registry", "runs", "verdict", "metrics", "files", "errors"},
-    "preflight": {"data", "registry", "metrics", "files", "errors", "escaping"},
+    "inventory": {"weights", "convert", "hub", "registry", "errors", "escaping"},
+    "reporting": {"data", "registry", "runs", "verdict", "metrics", "files", "errors", "escaping", "formatting"},
+    "preflight": {"data", "registry", "metrics", "files", "errors", "escaping", "formatting"},
     "runs": {"files", "errors"},
     "data": {"registry", "metrics", "resources", "files", "log", "errors", "escaping"},
     "models": {"registry"},  # the type of the record that a model was loaded from
@@ -62,6 +62,7 @@ KNOWN_TO = {
     "log": {"escaping"},
     "errors": set(),
     "escaping": set(),
+    "formatting": set(),
 }
 
 # Heavy or far-reaching libraries, and the only rooms that have a use for them.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import logging
 
@@ -22,6 +23,7 @@ from videohub.log import log
         ("\u202egpj.exe\u2066\u2069\u200f\u061c", r"\u202egpj.exe\u2066\u2069\u200f\u061c"),
         ("\udcff", r"\udcff"),
         ("\U000e0041", r"\U000e0041"),
+        ("\ufffe\uffff\ufdd0", r"\ufffe\uffff\ufdd0"),  # no letters at all, and none that XML takes
     ],
 )
 def test_what_steers_becomes_an_escape(text, shown):
@@ -45,6 +47,7 @@ def test_what_steers_becomes_an_escape(text, shown):
 def test_ordinary_text_of_any_language_stays(text):
     assert escaping.visible(text) == text
     assert escaping.visible_json(text) == text
+    assert html.unescape(escaping.in_html(text)) == text
 
 
 def test_json_says_the_same_and_holds_nothing_that_steers():
@@ -79,3 +82,36 @@ def test_what_is_logged_is_escaped_before_any_handler_has_it(caplog):
     with caplog.at_level(logging.WARNING, logger="videohub"):
         log.warning("%s: %s\n  Look at it.", "a\x1b[31m", "b\u202e\nc")
     assert caplog.messages == ["a\\x1b[31m: b\\u202e\n  c\n  Look at it."]
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("a_b*c", r"a\_b\*c"),
+        ("x|y", r"x\|y"),
+        ("www.example", r"www\.example"),
+        ("v1.mp4", "v1.mp4"),
+        ("two\nlines", r"two\\nlines"),
+        ("-7.mp4", "-7.mp4"),
+    ],
+)
+def test_marks_of_markdown_are_taken_for_themselves(given, expected):
+    assert escaping.in_markdown(given) == expected
+
+
+def test_a_name_of_words_joined_by_marks_may_be_broken_between_them_only():
+    told = escaping.in_narrow_html('Watching/Reading_a <b> </script> 1/2 "x"/y')
+    assert told == "Watching/<wbr/>Reading_<wbr/>a &lt;b&gt; &lt;/script&gt; 1/<wbr/>2 &quot;x&quot;/y"
+
+
+def test_a_value_is_shown_by_its_kind_where_it_could_be_endless():
+    endless = [[]]
+    for _ in range(100):
+        endless = [endless, endless]
+    assert escaping.quote(endless) == "list"
+    assert escaping.quote(10**5000) == "a huge number"
+    assert escaping.quote(True) == "True"
+    assert escaping.quote(-3) == "-3"
+    assert escaping.quote("a\nb") == r"'a\nb'"
+    assert len(escaping.quote("a" * 10**6)) == 82
+    assert escaping.visible("é\t\x1b\ud800") == r"é\t\x1b\ud800"

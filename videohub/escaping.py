@@ -1,4 +1,4 @@
-"""Words of strangers on a screen or in a log: what a file, its name or a server says is shown, and never obeyed."""
+"""Words of strangers, on a screen, in a log or on a page: what a file or a server says is shown, and never obeyed."""
 
 from __future__ import annotations
 
@@ -8,9 +8,14 @@ import re
 # What steers whoever shows it: controls (C0, DEL, C1), line and paragraph ends, directions, halves of characters, and
 # letters without a look. Joiners and spaces of every width stay: Persian, Hindi, French and emoji need them.
 _STEERING = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
+    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u206f\ufdd0-\ufdef\ufeff\ufff9-\ufffb\ufffe\uffff"
+    "\ud800-\udfff\U000e0000-\U000e007f]"
 )
 _LINE, _MESSAGE = 1_000, 20_000  # letters
+
+# Every mark that Markdown or a reader of it could take for more than itself: emphasis, tables, links, tags, mentions.
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#|~!&$@:])|(?<=www)\.")
+_JOINT = re.compile(r"(?<=[\w)])([/_])(?=\w)")  # where browsers do not break by themselves, as they do after a hyphen
 
 
 def visible(text: str) -> str:
@@ -40,6 +45,40 @@ def message(text: str) -> str:
     bounded = shortened("\n".join(shortened(line, _LINE) for line in text.split("\n")), _MESSAGE)
     first, *rest = bounded.split("\n")
     return "\n".join(map(visible, [first, *(line if line[:1] in ("", " ") else f"  {line}" for line in rest)]))
+
+
+def in_html(text: object) -> str:
+    """Return text for HTML, between tags or inside of quotes."""
+    import html  # pages alone need it
+
+    return html.escape(visible(str(text)), quote=True)
+
+
+def in_narrow_html(text: object) -> str:
+    """Return text for a narrow column of HTML: `something/someone` may be broken between its words, not within them."""
+    return _JOINT.sub(r"\1<wbr/>", in_html(text))
+
+
+def in_markdown(text: object) -> str:
+    """Return text for a paragraph or a table's cell of Markdown."""
+    return _MARKDOWN.sub(lambda mark: f"\\{mark[0]}", visible(str(text)))
+
+
+def quote(value: object) -> str:
+    """Return a string of a file in quotes, a whole number in digits, and of anything else no more than its kind.
+
+    A list that holds one list twice, which holds another one twice, is short in the file and endless when shown.
+    """
+    if isinstance(value, str | bytes):
+        return repr(value[:80])
+    if isinstance(value, int):
+        return str(value) if abs(value) < 2**63 else "a huge number"
+    return type(value).__name__
+
+
+def brief(name: str) -> str:
+    """Return a name that a file gives as a message shows it: on one line, and of bounded length."""
+    return visible(shortened(name, 200))
 
 
 def encodable(text: str) -> str:

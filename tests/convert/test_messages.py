@@ -8,9 +8,7 @@ import pytest
 
 from tests.convert.files import BIAS, caffe2_bytes, tar_bytes, torch_bytes, torch_state, zip_bytes
 from videohub.convert import read
-from videohub.convert.quoting import quote
 from videohub.errors import FormatError
-from videohub.escaping import visible
 
 CLEAR = "\x1b[2J"  # a terminal would clear its screen
 
@@ -43,19 +41,6 @@ def test_nothing_in_a_file_is_told_to_the_terminal(write, kind):
 def test_the_source_of_a_checkpoint_can_be_printed(write):
     source = read(write(tar_bytes({f"\udcff{CLEAR}\n.pkl": caffe2_bytes()}))).source
     assert source.endswith(r"::\udcff\x1b[2J\n.pkl")
-
-
-def test_a_value_is_shown_by_its_kind_where_it_could_be_endless():
-    endless = [[]]
-    for _ in range(100):
-        endless = [endless, endless]
-    assert quote(endless) == "list"
-    assert quote(10**5000) == "a huge number"
-    assert quote(True) == "True"
-    assert quote(-3) == "-3"
-    assert quote("a\nb") == r"'a\nb'"
-    assert len(quote("a" * 10**6)) == 82
-    assert visible("é\t\x1b\ud800") == r"é\t\x1b\ud800"
 
 
 @pytest.mark.parametrize("pack", [tar_bytes, zip_bytes])

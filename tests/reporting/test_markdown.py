@@ -6,7 +6,6 @@ from xml.etree import ElementTree
 
 import pytest
 
-from videohub.reporting.escaping import in_markdown
 from videohub.reporting.markdown import bar, page
 
 
@@ -40,21 +39,6 @@ def test_a_strangers_words_stay_words(kinetics):
         "<script>alert(1)</script>|*b*[l](http://e.example)`c`@me\\n# h\\x1b[31m\\u202egpj.exe & \"q\" 's'"
     )
     assert not {"script", "a", "img"} & {element.tag for element in parsed.iter()}
-
-
-@pytest.mark.parametrize(
-    ("given", "expected"),
-    [
-        ("a_b*c", r"a\_b\*c"),
-        ("x|y", r"x\|y"),
-        ("www.example", r"www\.example"),
-        ("v1.mp4", "v1.mp4"),
-        ("two\nlines", r"two\\nlines"),
-        ("-7.mp4", "-7.mp4"),
-    ],
-)
-def test_marks_are_taken_for_themselves(given, expected):
-    assert in_markdown(given) == expected
 
 
 def test_a_bar_is_exact_to_an_eighth_of_a_letter():

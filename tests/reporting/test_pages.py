@@ -9,7 +9,6 @@ from xml.etree import ElementTree
 import pytest
 
 from tests.reporting.conftest import HOSTILE
-from videohub.reporting.escaping import in_narrow_html
 from videohub.reporting.pages import page
 
 
@@ -191,8 +190,3 @@ def test_a_run_that_stops_when_it_likes_has_an_interval_of_its_own_level(ava):
     assert "settled at 99 %; it looked at 1 key frame." in words(parsed)
     (numbers,) = [found for found in parsed.iter("table") if found.get("class") == "numbers"]
     assert cells(numbers)[4][0] == "99 % interval"
-
-
-def test_a_name_of_words_joined_by_marks_may_be_broken_between_them_only():
-    told = in_narrow_html('Watching/Reading_a <b> </script> 1/2 "x"/y')
-    assert told == "Watching/<wbr/>Reading_<wbr/>a &lt;b&gt; &lt;/script&gt; 1/<wbr/>2 &quot;x&quot;/y"

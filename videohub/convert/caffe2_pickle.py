@@ -11,9 +11,9 @@ from typing import IO, Any
 import numpy as np
 
 from videohub.convert import restricted
-from videohub.convert.quoting import quote
 from videohub.convert.stored_tensor import StoredTensor
 from videohub.errors import FormatError, UnsafeFileError, UsageError
+from videohub.escaping import quote
 
 
 def read(file: IO[bytes], end: int, source: str) -> tuple[dict[str, StoredTensor | np.ndarray], dict[str, Any]]:

@@ -12,7 +12,6 @@ from typing import IO, Any
 
 import numpy as np
 
-from videohub.convert.quoting import brief
 from videohub.convert.stored_tensor import (
     CHUNK,
     DTYPES,
@@ -23,6 +22,7 @@ from videohub.convert.stored_tensor import (
 )
 from videohub.convert.zip_directory import DAMAGED_MEMBER
 from videohub.errors import FormatError, UnsafeFileError
+from videohub.escaping import brief
 
 MAX_HEADER = 2 << 20  # a hundred bytes for each tensor; read as JSON, a header takes twenty times its length
 _MAX_NPY_HEADER = 12 + 10_000  # numpy parses no longer one, but reads whatever length it claims

@@ -13,13 +13,12 @@ import numpy as np
 from videohub import registry
 from videohub.convert import tables
 from videohub.convert.checkpoint import Listing
-from videohub.convert.quoting import brief
 from videohub.convert.recognition import OURS, Recognised, recognise
 from videohub.convert.split_norms import joined
 from videohub.convert.stored_tensor import StoredTensor
 from videohub.convert.tables import MOST, Table, shapes
 from videohub.errors import ConversionError
-from videohub.escaping import visible
+from videohub.escaping import brief, visible
 from videohub.log import log
 from videohub.registry.schema import Record
 

@@ -18,9 +18,9 @@ import numpy as np
 from videohub.convert import long_strings
 from videohub.convert.long_strings import LongString
 from videohub.convert.pickle_scan import MAX_INT_KEYS, scan
-from videohub.convert.quoting import quote
 from videohub.convert.stored_tensor import DTYPES, StoredTensor, checked_shape, claims_too_much
 from videohub.errors import FormatError, UnsafeFileError
+from videohub.escaping import quote
 
 MAX_ITEMS = 100_000  # that dicts are made of by a call; a state dict has some thousand
 

@@ -14,8 +14,8 @@ from typing import Any, Literal
 import msgspec
 
 from videohub import resources
-from videohub.convert.quoting import brief
 from videohub.errors import ConversionError, RegistryError
+from videohub.escaping import brief
 from videohub.registry import explaining, strict_yaml
 from videohub.registry.complaints import complaint, shown
 

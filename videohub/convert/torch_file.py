@@ -9,12 +9,11 @@ from typing import IO, Any
 
 from videohub.convert import long_strings
 from videohub.convert.long_strings import LongString
-from videohub.convert.quoting import quote
 from videohub.convert.restricted import Record
 from videohub.convert.stored_tensor import StoredTensor
 from videohub.convert.torch_scan import Outline, TensorView, scan_legacy, scan_zip
 from videohub.errors import FormatError, UnsafeFileError
-from videohub.escaping import visible
+from videohub.escaping import quote, visible
 
 Content = tuple[dict[str, StoredTensor], dict[str, Any]]
 STATE_KEYS = ("model_state", "state_dict", "model_state_dict", "model", "net", "network", "module", "weights")

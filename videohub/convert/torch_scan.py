@@ -16,11 +16,11 @@ from typing import IO, Any
 import numpy as np
 
 from videohub.convert import restricted
-from videohub.convert.quoting import quote
 from videohub.convert.sniffing import HEAD, is_tar
 from videohub.convert.stored_tensor import StoredTensor, by_stride, bytes_at, checked_shape, strided
 from videohub.convert.zip_directory import Member, members_of
 from videohub.errors import FormatError, UnsafeFileError
+from videohub.escaping import quote
 
 MAX_PICKLE = 64 << 20  # tensors lie outside of the pickle, which so has some hundred bytes for each
 

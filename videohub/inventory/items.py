@@ -12,8 +12,8 @@ import msgspec
 
 from videohub import registry, weights
 from videohub.convert import kept_weights
-from videohub.convert.quoting import brief
 from videohub.errors import FormatError, VideohubError
+from videohub.escaping import brief
 from videohub.hub import cache, keeping, sources
 from videohub.hub.keeping import Entry
 from videohub.hub.pins import Pin

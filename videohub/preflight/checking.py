@@ -18,10 +18,11 @@ from videohub.data.samples import DataSet
 from videohub.data.sets.missing import missing_files
 from videohub.data.sets.opening import folder_of
 from videohub.errors import UsageError
+from videohub.formatting import counted
 from videohub.preflight import processes
 from videohub.preflight.copies import copies
 from videohub.preflight.expected import Expected, expected
-from videohub.preflight.findings import Check, Finding, counted, spread, verdict
+from videohub.preflight.findings import Check, Finding, spread, verdict
 from videohub.preflight.index import Index
 from videohub.preflight.label_order import compare_folders, count_classes, judge_classes, judge_folders
 from videohub.preflight.moments import judge_moments, moments

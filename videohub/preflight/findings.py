@@ -116,8 +116,3 @@ def verdict(findings: Sequence[Finding], listed: int) -> tuple[Verdict, list[str
     if others:
         return "usable, with remarks", others
     return "ready", [f"all {listed:,} listed samples are here and what the protocol expects"]
-
-
-def counted(count: int, noun: str) -> str:
-    """Return a count with its noun: 1 video, 1,204 videos."""
-    return f"{count:,} {noun if count == 1 else noun + 's'}"

@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 
 from videohub.data.labels import squeezed
 from videohub.data.samples import DataSet, ImageFile, Sample, VideoFile
-from videohub.preflight.findings import EXAMPLES, Classes, Finding, Folders, counted
+from videohub.formatting import counted
+from videohub.preflight.findings import EXAMPLES, Classes, Finding, Folders
 
 _ENOUGH = 5  # samples in folders called as classes are, before they say anything
 _PER_CLASS = 5  # samples for each class, before it is odd that a class has none

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from videohub.data.samples import DataSet, KeyFrame, Sample
+from videohub.formatting import counted
 from videohub.preflight.expected import Expected
-from videohub.preflight.findings import EXAMPLES, Finding, Moments, counted
+from videohub.preflight.findings import EXAMPLES, Finding, Moments
 
 
 def moments(data: DataSet) -> Moments | None:

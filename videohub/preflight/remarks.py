@@ -8,8 +8,9 @@ from typing import TypeAlias
 from videohub.data.contradictions import KINDS, Kind
 from videohub.data.header import REFUSED
 from videohub.data.samples import Sample
+from videohub.formatting import counted
 from videohub.preflight.expected import Expected
-from videohub.preflight.findings import Finding, counted
+from videohub.preflight.findings import Finding
 from videohub.preflight.looking import Probe
 from videohub.preflight.targets import Target
 from videohub.preflight.telling import Said, Seen, Telling

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from videohub.data.samples import ImageFile, KeyFrame, Sample
-from videohub.preflight.findings import EXAMPLES, Finding, counted
+from videohub.formatting import counted
+from videohub.preflight.findings import EXAMPLES, Finding
 from videohub.preflight.looking import Probe
 from videohub.preflight.targets import Target
 

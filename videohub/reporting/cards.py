@@ -11,11 +11,12 @@ import yaml
 
 from videohub import registry
 from videohub.errors import UsageError
-from videohub.reporting.escaping import in_markdown, visible
+from videohub.escaping import in_markdown, visible
+from videohub.formatting import counted
 from videohub.reporting.markdown import numbers_table, table
 from videohub.reporting.report import Report
 from videohub.reporting.weights_origin import files_of
-from videohub.reporting.words import counted, facts, how_to_cite, interval_name, one_line, sentence, summary, what
+from videohub.reporting.words import facts, how_to_cite, interval_name, one_line, sentence, summary, what
 from videohub.reporting.writing import write_into
 from videohub.verdict import Comparison
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from videohub.escaping import in_markdown, visible
+from videohub.formatting import counted
 from videohub.reporting.contradicted import details
-from videohub.reporting.escaping import in_markdown, visible
 from videohub.reporting.report import PerClass, Report
 from videohub.reporting.words import (
     EXTREMES,
     NAMED_FAILURES,
     class_count,
     class_measure,
-    counted,
     facts,
     how_to_cite,
     kinds_of_failure,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from videohub.escaping import in_html, in_narrow_html
+from videohub.formatting import counted, listed
 from videohub.reporting import pictures
 from videohub.reporting.contradicted import details
-from videohub.reporting.escaping import in_html, in_narrow_html
 from videohub.reporting.report import PerClass, Report
 from videohub.reporting.style import CSS
 from videohub.reporting.words import (
@@ -15,12 +16,10 @@ from videohub.reporting.words import (
     Fact,
     class_count,
     class_measure,
-    counted,
     facts,
     how_to_cite,
     interval_name,
     kinds_of_failure,
-    listed,
     measured_classes,
     numbers,
     of_contradicted,

@@ -10,8 +10,8 @@ import itertools
 import math
 from collections.abc import Sequence
 
+from videohub.escaping import in_html
 from videohub.metrics import wilson_interval
-from videohub.reporting.escaping import in_html
 from videohub.reporting.report import AtClips, PerClass
 from videohub.verdict import Comparison
 

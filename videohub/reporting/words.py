@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+from videohub.formatting import counted, duration, listed
 from videohub.reporting.contradicted import kinds_in_words
 from videohub.reporting.report import PerClass, Report
 from videohub.reporting.weights_origin import STATED_ONLY, claim_of, files_of, origin_of
@@ -25,22 +26,6 @@ class Fact(NamedTuple):
 def what(report: Report) -> str:
     """Return what is scored once in this data set: a video, a key frame or an image."""
     return {"keyframe": "key frame", "image": "image"}.get(str(report.protocol.get("sampling")), "video")
-
-
-def counted(number: int, thing: str) -> str:
-    """Return a number with its thing: `1 video`, `19,761 videos`."""
-    plural = f"{thing}es" if thing.endswith("ss") else f"{thing}s"
-    return f"{number:,} {thing if number == 1 else plural}"
-
-
-def duration(seconds: float) -> str:
-    """Return a duration in the two largest units that it fills."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes = round(seconds / 60)
-    if minutes < 60:
-        return f"{int(seconds) // 60} min {int(seconds) % 60} s"
-    return f"{minutes // 60:,} h {minutes % 60} min"
 
 
 def summary(report: Report) -> str:
@@ -64,12 +49,6 @@ def sentence(words: str) -> str:
     """Return words with a capital and a full stop, unless the first word has a spelling of its own (mAP)."""
     first = words if words[1:2].isupper() else words[:1].upper() + words[1:]
     return first if first.endswith((".", "…", "!", "?")) else f"{first}."
-
-
-def listed(words: Iterable[str]) -> str:
-    """Return `a`, `a and b`, `a, b and c`."""
-    *most, last = words
-    return f"{', '.join(most)} and {last}" if most else last
 
 
 def numbers(report: Report) -> list[list[str]]:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from rich.padding import Padding
 from rich.table import Table
 
-from videohub.terminal.layout import coloured, console, styled, table, with_unit
+from videohub.formatting import counted, with_unit
+from videohub.terminal.layout import coloured, console, styled, table
 
 if TYPE_CHECKING:
     from videohub.inventory.checking import Checked
@@ -26,7 +27,9 @@ def print_cache(layers: Sequence[Layer]) -> None:
         if layer.own:
             screen.print(_entries(layer.own))
         each = ", ".join(f"{kind} {with_unit(size)}" for kind, size in layer.sizes().items())
-        screen.print(f"{_counted(layer.own)}, {with_unit(layer.size)}" + (f": {each}" if each else ""), style="dim")
+        screen.print(
+            f"{counted(len(layer.own), 'entry')}, {with_unit(layer.size)}" + (f": {each}" if each else ""), style="dim"
+        )
         if layer.others:
             names = ", ".join(item.entry.path.name for item in layer.others[:3])
             more = f" and {len(layer.others) - 3} more" if len(layer.others) > 3 else ""
@@ -40,11 +43,12 @@ def print_pruned(pruned: Pruned) -> None:
     screen = console()
     if pruned.chosen:
         screen.print(_entries(pruned.chosen))
-    after = pruned.size_before - pruned.freed
+    left, freed = with_unit(pruned.size_before - pruned.freed), with_unit(pruned.freed)
+    entries = counted(len(pruned.chosen), "entry")
     if pruned.removed:
-        screen.print(f"removed {_counted(pruned.chosen)}, {with_unit(pruned.freed)}; {with_unit(after)} are left")
+        screen.print(f"removed {entries}, {freed}; {left} are left")
     else:
-        screen.print(f"would remove {_counted(pruned.chosen)}, {with_unit(pruned.freed)}, and leave {with_unit(after)}")
+        screen.print(f"would remove {entries}, {freed}, and leave {left}")
         screen.print("Nothing was removed; the same with --yes does it.")
     for item in pruned.busy:
         path = str(item.entry.path)
@@ -96,10 +100,6 @@ def _entries(items: Sequence[Item]) -> Table:
         size, age = with_unit(item.entry.size), _age(item.age_s)
         rows.add_row(item.entry.kind, coloured(item.status), size, age, styled(of, "" if item.records else "dim"))
     return rows
-
-
-def _counted(items: Sequence[Item]) -> str:
-    return "1 entry" if len(items) == 1 else f"{len(items)} entries"
 
 
 def _age(seconds: float) -> str:

@@ -113,14 +113,6 @@ def print_columns(header: Sequence[str], rows: Sequence[Sequence[str]], summary:
     write("\n".join(lines), colours=_wanted_colours())
 
 
-def with_unit(size: int) -> str:
-    """Return a size with three digits, in powers of 1000."""
-    number, units = float(size), ["B", "kB", "MB", "GB", "TB"]
-    while number >= 999.5 and len(units) > 1:
-        number, units = number / 1000, units[1:]
-    return f"{number:.0f} B" if units[0] == "B" else f"{number:.3g} {units[0]}"
-
-
 def styled(words: str, style: str = "", *, overflow: OverflowMethod | None = None) -> Text:
     """Return words in a style, on one line."""
     from rich.text import Text

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from rich.padding import Padding
 
+from videohub.formatting import counted
 from videohub.terminal.layout import coloured, console, styled, table
 
 if TYPE_CHECKING:
@@ -206,7 +207,7 @@ def print_check(check: Check) -> None:
 
 
 def _left_out(letter: str, side: Side) -> str:
-    return f"left out: {side.alone} {'video that' if side.alone == 1 else 'videos that'} {letter} alone has scored"
+    return f"left out: {counted(side.alone, 'video')} that {letter} alone has scored"
 
 
 def _range(pair: tuple[float, float], *, signed: bool = False) -> str:

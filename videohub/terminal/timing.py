@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from videohub.terminal.layout import console, styled, table, with_unit
+from videohub.formatting import counted, with_unit
+from videohub.terminal.layout import console, styled, table
 
 if TYPE_CHECKING:
     from videohub.timing import Speed, Spread
@@ -30,7 +31,7 @@ def _facts(speed: Speed) -> Iterator[tuple[str, str]]:
     yield "work", f"{speed.multiply_adds / 1e9:.2f} G multiply-adds a view, as published tables count"
     yield "speed", f"{_told(speed.views_per_second)} views a second, {speed.batch} at once, {speed.turns} turns"
     yield "a view", f"{_told(speed.seconds)} s"
-    views = "1 view" if speed.views_per_sample == 1 else f"{speed.views_per_sample} views"
+    views = counted(speed.views_per_sample, "view")
     yield f"a {speed.sample}", f"{speed.seconds_per_sample:.3g} s, {views}, without decoding and preparing its frames"
     yield (
         "limit",

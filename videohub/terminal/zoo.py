@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from videohub.formatting import counted
 from videohub.registry.labels import told
 from videohub.registry.schema import Protocol, Published, Record
 from videohub.terminal.layout import coloured, console, print_columns, styled, table
@@ -35,7 +36,7 @@ def print_records(records: Sequence[Record]) -> None:
         )
         for record in records
     ]
-    summary = f"{len(records)} record{'s' * (len(records) != 1)}; published: top-1 / top-5 in per cent, or mAP"
+    summary = f"{counted(len(records), 'record')}; published: top-1 / top-5 in per cent, or mAP"
     print_columns(("name", "data", "clip", "published", "status"), rows, summary)
 
 

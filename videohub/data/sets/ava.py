@@ -10,7 +10,7 @@ import numpy as np
 from videohub.data.samples import AvaTruth, DataSet, FrameList, KeyFrame, Sample
 from videohub.data.sets.frame_lists import frame_list_file, read_frame_list
 from videohub.data.sets.layouts import folder_of_frames
-from videohub.data.sets.notes import counted, left_out
+from videohub.data.sets.notes import left_out, note
 from videohub.data.sets.opening import first_file, folder_of, lines
 from videohub.errors import DataError, UsageError
 from videohub.escaping import encodable
@@ -60,8 +60,8 @@ def read(data: Path, *, root: Path | None, record: Record) -> DataSet:
         f"videos with boxes that {files['frame_list']} does not name, though their ground truth counts",
         [video for video in found if video not in listed],
     )
-    notes += counted(f"videos without a box of {threshold} or more", [video for video in listed if video not in found])
-    notes += counted("key frames beyond the end of their frame list", beyond)
+    notes += note(f"videos without a box of {threshold} or more", [video for video in listed if video not in found])
+    notes += note("key frames beyond the end of their frame list", beyond)
     return DataSet(samples, _truth(files, excluded, record.model.num_classes), notes)
 
 

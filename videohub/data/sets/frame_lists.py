@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from videohub.data.sets.notes import counted
+from videohub.data.sets.notes import note
 from videohub.data.sets.opening import first_file, lines
 from videohub.errors import DataError
 
@@ -67,7 +67,7 @@ def read_frame_list(file: Path, *, num_classes: int | None = None) -> tuple[dict
     videos = {
         video: ListedVideo("\n".join(parts), tuple(sorted(classes.get(video, ())))) for video, parts in chunks.items()
     }
-    return videos, counted(f"videos whose rows in {file} do not stand together, but in order", list(torn))
+    return videos, note(f"videos whose rows in {file} do not stand together, but in order", list(torn))
 
 
 def _rows(file: Path) -> Iterator[_Row]:

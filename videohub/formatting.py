@@ -1,0 +1,38 @@
+"""Numbers and lists as people read them: with their noun, in a unit that fits, joined by commas and an `and`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun: `1 video`, `19,761 videos`, `2 classes`, `3 entries`."""
+    if number == 1:
+        return f"1 {noun}"
+    if noun.endswith("y") and noun[-2:-1] not in "aeiou":
+        return f"{number:,} {noun[:-1]}ies"
+    return f"{number:,} {noun}{'es' if noun.endswith(('s', 'x', 'ch', 'sh')) else 's'}"
+
+
+def listed(words: Iterable[str]) -> str:
+    """Return `a`, `a and b`, `a, b and c`."""
+    *most, last = words
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def duration(seconds: float) -> str:
+    """Return a duration in the two largest units that it fills."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{int(seconds) // 60} min {int(seconds) % 60} s"
+    return f"{minutes // 60:,} h {minutes % 60} min"
+
+
+def with_unit(size: int) -> str:
+    """Return a size in bytes with three digits, in powers of 1000."""
+    number, units = float(size), ["B", "kB", "MB", "GB", "TB"]
+    while number >= 999.5 and len(units) > 1:
+        number, units = number / 1000, units[1:]
+    return f"{number:.0f} B" if units[0] == "B" else f"{number:.3g} {units[0]}"
