@@ -309,7 +309,7 @@ def test_a_record_has_a_factory_that_builds_its_network(name):
 
 @pytest.mark.parametrize("name", sorted(RECORDS))
 def test_a_record_has_a_table_that_exists(name):
-    assert RECORDS[name].checkpoint.table in tables.names()
+    assert RECORDS[name].checkpoint.layout in tables.layouts(RECORDS[name].family)
 
 
 @pytest.mark.parametrize("name", sorted(RECORDS))

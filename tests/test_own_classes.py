@@ -260,10 +260,10 @@ def test_converted_weights_carry_their_names(tmp_path, trained, video, names_fil
     assert model.record.labels == SIX
     assert said(caplog) == [f"{NAME}: 6 classes in b.safetensors (the record: 10), 6 names (run, jump, fall, …)"]
     assert videohub.predict(video, NAME, checkpoint=tmp_path / "b.safetensors")[0].label == "wave"
-    convert_file(tmp_path / "b.safetensors", NAME, tmp_path / "b.pkl", family="caffe2")
+    convert_file(tmp_path / "b.safetensors", NAME, tmp_path / "b.pkl", layout="caffe2")
     assert said(caplog)[-1].startswith(f"{NAME}: files of caffe2 carry no names of classes; whoever reads b.pkl gives")
     with pytest.raises(UsageError, match="files of caffe2 carry no names"):
-        convert_file(tmp_path / "own.pth", NAME, tmp_path / "c.pkl", family="caffe2", labels=names_file)
+        convert_file(tmp_path / "own.pth", NAME, tmp_path / "c.pkl", layout="caffe2", labels=names_file)
 
 
 def test_ten_names_in_a_file_go_before_the_record_s_ten(tmp_path, video):

@@ -43,12 +43,12 @@ def same(found, expected):
 
 
 def in_pyslowfast(state):
-    published = tables.load("slowfast_pyslowfast").to_published(state)
+    published = tables.find("slowfast", "pyslowfast").to_published(state)
     return {published[key][0]: tensor for key, tensor in state.items()}
 
 
 def in_caffe2(state):
-    published = tables.load("slowfast_caffe2").to_published(state)
+    published = tables.find("slowfast", "caffe2").to_published(state)
     return {names[0]: state[key].numpy() for key, names in published.items() if names}
 
 
@@ -64,7 +64,7 @@ def test_a_network_s_own_state_dict_loads_again(tmp_path, state, suffix):
         np.savez(file, **state)
     else:
         save_file(state, file)
-    assert convert.read(file).family == "videohub"
+    assert convert.read(file).layout == "videohub"
     assert same(videohub.load(NAME, checkpoint=file).state_dict(), state)
     assert same(load_file(fetch(NAME, checkpoint=file)), state)
 
@@ -90,7 +90,7 @@ def test_blobs_behind_a_prefix_are_known_too(tmp_path, state):
 def test_a_network_whose_own_keys_begin_alike_loses_nothing():
     for prefix in ("", "slow."):
         found = recognition.recognise([f"{prefix}slow.stem.conv.weight", f"{prefix}slow.stem.norm.weight"], "slowfast")
-        assert (found.family, found.prefix) == ("videohub", prefix)
+        assert (found.layout, found.prefix) == ("videohub", prefix)
 
 
 def test_keys_without_the_prefix_of_the_others_are_named(tmp_path, state):
@@ -188,7 +188,7 @@ def test_an_optimised_network_is_told_as_what_it_is(tmp_path, state, prefix):
 
 def test_an_own_file_is_converted_to_every_layout_and_back(tmp_path, state):
     torch.save({f"module.{key}": tensor for key, tensor in state.items()}, tmp_path / "own.pth")
-    convert_file(tmp_path / "own.pth", NAME, tmp_path / "own.pyth", family="pyslowfast")
+    convert_file(tmp_path / "own.pth", NAME, tmp_path / "own.pyth", layout="pyslowfast")
     assert same(load_file(fetch(NAME, checkpoint=tmp_path / "own.pyth")), state)
 
 
@@ -199,19 +199,18 @@ def test_another_network_of_ours_is_refused_with_its_keys(tmp_path):
         fetch(NAME, checkpoint=tmp_path / "slow.pth")
 
 
-@pytest.mark.parametrize("family", ["caffe2", "pyslowfast", "videohub"])
+@pytest.mark.parametrize("layout", ["caffe2", "pyslowfast", "videohub"])
 @pytest.mark.parametrize("name", ["slowfast_motions", "i3d_nln_r50_8x8", "slowfast_r101_8x8_ava22"])
-def test_every_family_is_known_by_its_keys_alone(name, family):
+def test_every_layout_is_known_by_its_keys_alone(name, layout):
     record = registry.record(name)
     keys = {key: [key] for key in videohub.building.build_empty(record).state_dict()}
-    layout = tables.load(record.checkpoint.table).layout
-    if family != "videohub":
-        keys = tables.find(layout, family).to_published(keys)
+    if layout != "videohub":
+        keys = tables.find(record.family, layout).to_published(keys)
     spelt = [f"x.{names[0]}" for names in keys.values() if names]
-    found = recognition.recognise(spelt, layout)
-    assert (found.family, found.prefix, found.table.layout) == (family, "x.", layout)
+    found = recognition.recognise(spelt, record.family)
+    assert (found.layout, found.prefix, found.table.family) == (layout, "x.", record.family)
     assert found.knows(spelt) == len(spelt)
-    assert recognition.family_of(spelt) == family
+    assert recognition.layout_of(spelt) == layout
 
 
 # --- PySlowFast's own training ---------------------------------------------------------------------------------------

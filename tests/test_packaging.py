@@ -100,7 +100,7 @@ def python(code: str, path: Path, cwd: Path) -> str:
 
 def test_the_wheel_holds_every_module_and_all_data(in_wheel):
     modules = {file.relative_to(ROOT).as_posix() for file in (ROOT / "videohub").rglob("*.py")}
-    tables = {f"videohub/converters/{file.name}" for file in (ROOT / "converters").glob("*.yaml")}
+    tables = {f"videohub/{file.relative_to(ROOT)}" for file in (ROOT / "converters").glob("*/*.yaml")}
     demo = {f"videohub/{DEMO}"}
     data = {f"videohub/{name}" for name in DATA}
     assert tables
@@ -134,11 +134,12 @@ def test_the_wheel_finds_its_data_beside_its_code(unzipped, tmp_path):
     code = """
 from videohub import resources
 from videohub.convert import tables
-print(resources.registry_file(), resources.labels_file(), resources.tables_folder(), *map(tables.load, tables.names()))
+print(resources.registry_file(), resources.labels_file(), *resources.tables_folders())
+print(*(tables.find(family, layout) for family in tables.families() for layout in tables.layouts(family)))
 """
     printed = python(code, unzipped, tmp_path)
     package = unzipped / "videohub"
-    assert printed.startswith(f"{package / 'registry.yaml'} {package / 'labels.yaml'} {package / 'converters'} ")
+    assert printed.startswith(f"{package / 'registry.yaml'} {package / 'labels.yaml'} {package / 'converters'}\n")
 
 
 # --- what the wheel asks for -----------------------------------------------------------------------------------------

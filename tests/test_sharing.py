@@ -127,9 +127,8 @@ def test_weights_are_made_anew_when_what_decides_them_changes_and_only_then(home
         later.setattr(weights, "_CONVERTER", weights._CONVERTER + 1)
         assert weights.fetch(record) != first
     with monkeypatch.context() as later:
-        table = tables.load("slowfast_caffe2")
-        later.setattr(tables, "load", lambda name: replace(table, digest="0" * 64))
-        later.setattr(tables, "names", lambda: ["slowfast_caffe2"])
+        table = tables.find("slowfast", "caffe2")
+        later.setattr(tables, "find", lambda family, layout: replace(table, digest="0" * 64))
         assert weights.recipe(record) not in first.name
     labelled = msgspec.structs.replace(record, labels="kinetics400")
     assert weights.recipe(labelled) != weights.recipe(record)

@@ -38,7 +38,7 @@ def state():
 @pytest.fixture
 def blobs(state):
     """The same tensors as a Caffe2 file holds them: by blob name, without batch counts."""
-    table = tables.load("slowfast_caffe2")
+    table = tables.find("slowfast", "caffe2")
     names = table.to_published([key for key in state if not key.endswith("num_batches_tracked")])
     return {blob: state[key].numpy() for key, (blob,) in names.items()}
 
@@ -61,18 +61,18 @@ def test_a_caffe2_file_becomes_exactly_the_network_s_tensors(pkl, state):
     assert same(load_file(fetch(NAME, checkpoint=pkl())), state)
 
 
-@pytest.mark.parametrize("family", ["caffe2", "pyslowfast"])
-def test_export_and_import_are_the_identity(tmp_path, state, family):
-    path = convert.export(state, registry.record(NAME), family, tmp_path / "out.bin")
+@pytest.mark.parametrize("layout", ["caffe2", "pyslowfast"])
+def test_export_and_import_are_the_identity(tmp_path, state, layout):
+    path = convert.export(state, registry.record(NAME), layout, tmp_path / "out.bin")
     checkpoint = convert.read(path)
-    assert checkpoint.family == family
+    assert checkpoint.layout == layout
     assert same(load_file(fetch(NAME, checkpoint=path)), state)
 
 
 def test_the_command_s_three_kinds_lead_into_each_other(tmp_path, pkl, blobs, state):
     convert_file(pkl(), NAME, tmp_path / "a.safetensors")
-    convert_file(tmp_path / "a.safetensors", NAME, tmp_path / "b.pyth", family="pyslowfast")
-    convert_file(tmp_path / "b.pyth", NAME, tmp_path / "c.pkl", family="caffe2")
+    convert_file(tmp_path / "a.safetensors", NAME, tmp_path / "b.pyth", layout="pyslowfast")
+    convert_file(tmp_path / "b.pyth", NAME, tmp_path / "c.pkl", layout="caffe2")
     found = convert.read(tmp_path / "c.pkl").tensors
     assert found.keys() == blobs.keys()
     assert all(np.array_equal(found[key], blobs[key]) for key in blobs)
@@ -87,7 +87,7 @@ def test_the_header_says_where_the_weights_come_from(pkl):
     assert header["source_kind"] == "caffe2"
     assert header["labels"] == "motions"
     assert json.loads(header["record"])["name"] == NAME
-    assert header["table"] == tables.load("slowfast_caffe2").digest
+    assert header["table"] == tables.find("slowfast", "caffe2").digest
 
 
 def test_matrices_may_stand_for_kernels_of_one(pkl, blobs, state):
@@ -128,14 +128,14 @@ def test_optimizer_state_is_left_aside_by_name(pkl, state):
     assert same(load_file(fetch(NAME, checkpoint=path)), state)
 
 
-@pytest.mark.parametrize("family", ["caffe2", "pyslowfast"])
-def test_a_state_dict_made_by_hand_loads_strictly(tmp_path, state, family):
-    path = convert.export(state, NAME, family, tmp_path / "out.bin")
+@pytest.mark.parametrize("layout", ["caffe2", "pyslowfast"])
+def test_a_state_dict_made_by_hand_loads_strictly(tmp_path, state, layout):
+    path = convert.export(state, NAME, layout, tmp_path / "out.bin")
     videohub.build(NAME).load_state_dict(convert.to_state_dict(convert.read(path), NAME), strict=True)
 
 
 def test_batch_counts_may_be_missing_from_a_torch_file_and_nothing_else(tmp_path, state):
-    published = tables.load("slowfast_pyslowfast").to_published(state)
+    published = tables.find("slowfast", "pyslowfast").to_published(state)
     file = {published[key][0]: tensor for key, tensor in state.items() if not key.endswith("num_batches_tracked")}
     torch.save({"model_state": file}, tmp_path / "old.pyth")
     assert same(load_file(fetch(NAME, checkpoint=tmp_path / "old.pyth")), state)  # the golden counts are zero
@@ -158,7 +158,7 @@ def test_values_that_are_no_weights_are_refused(pkl, blobs, change, message):
 
 
 def test_other_precisions_become_the_network_s_own(tmp_path, state):
-    published = tables.load("slowfast_pyslowfast").to_published(state)
+    published = tables.find("slowfast", "pyslowfast").to_published(state)
     file = {
         published[key][0]: tensor.double() if tensor.is_floating_point() else tensor for key, tensor in state.items()
     }
@@ -237,14 +237,14 @@ def test_records_without_a_file_say_what_to_do():
         fetch(NAME, checkpoint="no/such/file.pkl")
 
 
-def test_a_family_that_cannot_be_written_is_refused(tmp_path, state):
+def test_a_layout_that_cannot_be_written_is_refused(tmp_path, state):
     with pytest.raises(UsageError, match="caffe2, pyslowfast"):
         convert.export(state, registry.record(NAME), "onnx", tmp_path / "x")
 
 
 def test_image_kernels_of_four_dimensions_are_read_as_clips_of_one_frame(tmp_path, monkeypatch):
     small, state = _small_image_network(tmp_path, monkeypatch)
-    names = tables.load("resnet_pyslowfast").to_published(state)
+    names = tables.find("resnet", "pyslowfast").to_published(state)
     flat = {names[key][0]: tensor[:, :, 0].clone() if tensor.ndim == 5 else tensor for key, tensor in state.items()}
     torch.save({"model_state": flat}, tmp_path / "image.pyth")
     assert same(load_file(fetch(small, checkpoint=tmp_path / "image.pyth")), state)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 _HERE = Path(__file__).resolve().parent
@@ -28,6 +29,7 @@ def labels_file() -> Path:
     return path("labels.yaml")
 
 
-def tables_folder() -> Path:
-    """Return the folder of key tables, `converters`."""
-    return path("converters")
+def tables_folders(registries: Iterable[Path] = ()) -> list[Path]:
+    """Return the folders of key tables: our own, `converters`, and those so called beside registries of a user's."""
+    beside = [file.parent / "converters" for file in registries if file != registry_file()]
+    return list(dict.fromkeys([path("converters"), *(folder.resolve() for folder in beside if folder.is_dir())]))

@@ -78,14 +78,14 @@ def _fetched(record: Record, checkpoint: str | Path | None, ignore: Sequence[str
         if turn.alone:
             remove_stale_temps(path)
         try:
-            _convert(source, record, path, family="videohub", ignore=ignore, own=own)
+            _convert(source, record, path, layout="videohub", ignore=ignore, own=own)
         except FormatError:
             if checkpoint is None and known is None and record.checkpoint.url:
                 pins.forget(record.checkpoint.url)  # a log-in page must not bind the next download
             raise
         except FileNotFoundError:  # where locks do nothing, another process took ours for a left-over
             if not path.is_file():
-                _convert(source, record, path, family="videohub", ignore=ignore, own=own)
+                _convert(source, record, path, layout="videohub", ignore=ignore, own=own)
     return path
 
 
@@ -97,8 +97,8 @@ def known_sha256(record: Record) -> str | None:
 
 def recipe(record: Record, ignore: Sequence[str] = ()) -> str:
     """Return a digest of all that decides how a file becomes weights: network, tables, converter."""
-    layout = tables.load(record.checkpoint.table).layout
-    digests = [tables.load(name).digest for name in tables.names() if tables.load(name).layout == layout]
+    tables.find(record.family, record.checkpoint.layout)
+    digests = [tables.find(record.family, layout).digest for layout in tables.layouts(record.family)]
     parts = [_CONVERTER, decisive(record), digests, sorted(ignore)]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
@@ -108,7 +108,7 @@ def convert_file(
     name: str | Record,
     out: str | Path,
     *,
-    family: str = "videohub",
+    layout: str = "videohub",
     ignore: Sequence[str] = (),
     labels: Given | None = None,
 ) -> Converted:
@@ -118,21 +118,21 @@ def convert_file(
         file: Published, converted or exported weights.
         name: The record whose network the file holds.
         out: The file to write, whole or not at all.
-        family: "videohub" for .safetensors under our names, "caffe2" or "pyslowfast" for theirs.
+        layout: "videohub" for .safetensors under our names, or one that has a table for the network.
         ignore: Patterns of published keys to leave aside knowingly.
         labels: What the outputs are called, which "videohub" files carry; None: as the file or the record says.
     Raises: UsageError, FormatError, ConversionError.
     """
     record = registry.record(name)
     names = None if labels is None else resolve(labels)
-    if names is not None and family != "videohub":
-        raise UsageError(f"labels: files of {family} carry no names; leave them out, or write a file of videohub's")
+    if names is not None and layout != "videohub":
+        raise UsageError(f"labels: files of {layout} carry no names; leave them out, or write a file of videohub's")
     check_parent_exists(Path(out))
     source = download.local(Path(file), name=record.name)
     if Path(out).exists() and Path(out).samefile(source.path):
         raise UsageError(f"{out}: this is the file to read; give the result another name")
-    written = _convert(source, record, Path(out), family=family, ignore=ignore, own=True, labels=names)
-    if family == "videohub":
+    written = _convert(source, record, Path(out), layout=layout, ignore=ignore, own=True, labels=names)
+    if layout == "videohub":
         held(record, Path(out), source=file)  # tells what is not the record's
     return written
 
@@ -144,7 +144,7 @@ def published_file(record: Record) -> download.Fetched:
 
 def convert_published(source: download.Fetched, record: Record, out: Path) -> Converted:
     """Make the weights that `fetch` hands out from a published file. Raises: FormatError, ConversionError."""
-    return _convert(source, record, out, family="videohub", ignore=(), own=False)
+    return _convert(source, record, out, layout="videohub", ignore=(), own=False)
 
 
 def _tell_if_bundled(record: Record) -> None:
@@ -177,7 +177,7 @@ def _convert(
     record: Record,
     out: Path,
     *,
-    family: str,
+    layout: str,
     ignore: Sequence[str],
     own: bool,
     labels: Given | None = None,
@@ -196,7 +196,7 @@ def _convert(
             record = with_labels(with_classes_of(arrays, checkpoint, record), labels)
         state = matched(arrays, build_empty(record).state_dict(), record.name)
     described = " in ".join([checkpoint.container, *reversed(checkpoint.wrapping)])
-    if family == "videohub":
+    if layout == "videohub":
         if checkpoint.is_converted:  # what it was made from stays known
             origin = {
                 key: checkpoint.meta.get(key, "unknown") for key in ("source", "source_sha256", "source_kind", "table")
@@ -217,10 +217,10 @@ def _convert(
         with atomic_write(out) as part:
             kept_weights.write(part, state, whole)
     else:
-        export(state, record, family, out)
+        export(state, record, layout, out)
         if isinstance(record.labels, tuple):
             log.warning("%s: files of %s carry no names of classes; whoever reads %s gives them again, with --labels",
-                        record.name, family, out.name)  # fmt: skip
+                        record.name, layout, out.name)  # fmt: skip
     return Converted(str(out), record.name, len(state), described, source.sha256)
 
 
@@ -251,7 +251,7 @@ def _source(record: Record, checkpoint: str | Path | None) -> download.Fetched:
 def decisive(record: Record) -> dict[str, Any]:
     """Return what of a record decides its weights: a digest that is filled in, or a new note, does not."""
     network = {"model": msgspec.to_builtins(record.model), "clip": msgspec.to_builtins(record.clip)}
-    return {"name": record.name, **network, "labels": record.labels, "table": record.checkpoint.table}
+    return {"name": record.name, **network, "labels": record.labels, "layout": record.checkpoint.layout}
 
 
 def portable(record: Record) -> str:

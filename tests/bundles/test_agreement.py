@@ -43,8 +43,8 @@ def test_a_table_that_is_not_here_is_named_and_the_file_alone_still_goes_in(mach
     packing.bundle(["tiny"], tmp_path / "b.tar")
     home = machine("there")
     with monkeypatch.context() as patched:
-        patched.setattr(tables, "names", list)
-        with pytest.raises(FormatError, match=f"(?s)the table 'slowfast_caffe2', which is not here.*tar -xf .* {FILE}"):
+        patched.setattr(tables, "layouts", lambda family: [])
+        with pytest.raises(FormatError, match=f"(?s)the table 'slowfast/caffe2', which is not here.*tar -xf .* {FILE}"):
             unpacking.unbundle(tmp_path / "b.tar")
     assert kept(home) == []
     with tarfile.open(tmp_path / "b.tar") as tar:

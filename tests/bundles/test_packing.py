@@ -64,9 +64,9 @@ def test_the_records_that_others_started_from_come_along_without_weights(machine
 
 def test_two_files_of_one_name_in_different_folders_are_two_files(machine, company, tmp_path):
     machine("here", company(tiny={}))
-    weights.convert_file(PUBLISHED, "tiny", tmp_path / "other.pyth", family="pyslowfast")
+    weights.convert_file(PUBLISHED, "tiny", tmp_path / "other.pyth", layout="pyslowfast")
     digest = hashlib.sha256((tmp_path / "other.pyth").read_bytes()).hexdigest()
-    other = {"url": "net.pkl", "sha256": digest, "size": None, "table": "slowfast_pyslowfast", "container": "torch"}
+    other = {"url": "net.pkl", "sha256": digest, "size": None, "layout": "pyslowfast", "container": "torch"}
     for folder, name, fields in ("a", "tiny", {"url": "net.pkl"}), ("b", "other", other):
         (tmp_path / folder).mkdir()
         company(f"{folder}/company.yaml", **{name: fields})

@@ -104,7 +104,7 @@ def damaged(sealed, tmp_path, monkeypatch):
 
 WAYS_IN = {
     "read": lambda path: convert.read(path),
-    "convert": lambda path: convert_file(path, NAME, path.with_suffix(".pkl"), family="caffe2"),
+    "convert": lambda path: convert_file(path, NAME, path.with_suffix(".pkl"), layout="caffe2"),
     "fetch": lambda path: fetch(NAME, checkpoint=path),
     "load": lambda path: videohub.load(NAME, checkpoint=path),
 }

@@ -17,7 +17,7 @@ import torch
 import videohub
 from tests.convert.files import torch_bytes, zip_bytes
 from tests.fuzz.watched import MEASURED
-from videohub import registry, resources
+from videohub import resources
 from videohub.convert import tables
 
 pytestmark = pytest.mark.skipif(not MEASURED, reason="memory is measured through /proc")
@@ -59,7 +59,7 @@ def need(state):
 @pytest.fixture(scope="module")
 def blobs(state):
     """The tensors as a Caffe2 file names them."""
-    table = tables.load(registry.record(RECORD).checkpoint.table)
+    table = tables.find("resnet", "caffe2")
     names = table.to_published([key for key in state if not key.endswith("num_batches_tracked")])
     return {blob: state[key].numpy() for key, (blob,) in names.items()}
 

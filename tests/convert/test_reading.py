@@ -48,9 +48,9 @@ def assert_holds(checkpoint: Checkpoint, expected: dict[str, np.ndarray]) -> Non
 @pytest.mark.parametrize("wrapping", WRAPPINGS, ids="-".join)
 @pytest.mark.parametrize("container", CONTAINERS)
 def test_each_container_is_read_in_each_wrapping(write, container, wrapping):
-    make, expected, family = CONTAINERS[container]
+    make, expected, layout = CONTAINERS[container]
     checkpoint = read(write(WRAPPINGS[wrapping](make())))
-    assert (checkpoint.container, checkpoint.wrapping, checkpoint.family) == (container, wrapping, family)
+    assert (checkpoint.container, checkpoint.wrapping, checkpoint.layout) == (container, wrapping, layout)
     assert_holds(checkpoint, expected)
 
 
@@ -66,7 +66,7 @@ def test_a_name_that_lies_changes_nothing(write, container, name):
 @pytest.mark.parametrize(("module", "protocol"), FULL)
 def test_pickles_of_a_real_python_2_are_read_in_every_protocol(write, module, protocol):
     checkpoint = read(write(FULL[module, protocol]))
-    assert (checkpoint.container, checkpoint.family) == ("caffe2", "caffe2")
+    assert (checkpoint.container, checkpoint.layout) == ("caffe2", "caffe2")
     weight = np.array([[-3, -2, -1], [0, 1, 2]], np.float32)
     expected = {
         "conv1_w": weight,
@@ -247,7 +247,7 @@ def test_bfloat16_of_safetensors_becomes_float32_exactly(tmp_path):
 
 def test_a_file_of_our_own_is_known_by_its_header(write):
     checkpoint = read(write(safetensors_bytes({"videohub": "1", "record": "slowfast_r50_8x8"})))
-    assert checkpoint.family == "videohub"
+    assert checkpoint.layout == "videohub"
     assert checkpoint.meta == {"videohub": "1", "record": "slowfast_r50_8x8"}
 
 

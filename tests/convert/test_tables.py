@@ -15,7 +15,7 @@ def entries(case):
 
 @pytest.mark.parametrize("case", CASES)
 def test_every_published_key_has_one_name_and_finds_its_way_back(case):
-    pyslowfast, caffe2 = (tables.find(LAYOUTS[factory(case)], family) for family in ("pyslowfast", "caffe2"))
+    pyslowfast, caffe2 = (tables.find(LAYOUTS[factory(case)], layout) for layout in ("pyslowfast", "caffe2"))
     keys = [key for key, _, _ in entries(case)]
     ours = pyslowfast.to_ours(keys)
     assert all(len(names) == 1 for names in ours.values())
@@ -32,25 +32,25 @@ def test_every_published_key_has_one_name_and_finds_its_way_back(case):
 @pytest.mark.parametrize(
     ("table", "key"),
     [
-        ("slowfast_caffe2", "conv1_w_momentum"),
-        ("slowfast_caffe2", "xconv1_w"),
-        ("slowfast_caffe2", "res2_0_branch2a_w_"),
-        ("slowfast_caffe2", "t_res4_3_branch2c_bn_subsample_w"),  # the stage ends at another block
-        ("slowfast_caffe2", "t_pred_w"),
-        ("resnet_caffe2", "t_conv1_w"),
-        ("resnet_pyslowfast", "s2.pathway1_res0.branch1.weight"),
-        ("slowfast_pyslowfast", "s5_fuse.conv_f2s.weight"),
-        ("slowfast_pyslowfast", "head.projection.weight.extra"),
+        ("slowfast/caffe2", "conv1_w_momentum"),
+        ("slowfast/caffe2", "xconv1_w"),
+        ("slowfast/caffe2", "res2_0_branch2a_w_"),
+        ("slowfast/caffe2", "t_res4_3_branch2c_bn_subsample_w"),  # the stage ends at another block
+        ("slowfast/caffe2", "t_pred_w"),
+        ("resnet/caffe2", "t_conv1_w"),
+        ("resnet/pyslowfast", "s2.pathway1_res0.branch1.weight"),
+        ("slowfast/pyslowfast", "s5_fuse.conv_f2s.weight"),
+        ("slowfast/pyslowfast", "head.projection.weight.extra"),
     ],
 )
 def test_keys_are_matched_whole(table, key):
     beside = "res4_5_branch2a_w"
-    assert tables.load(table).to_ours([key, beside])[key] == []
+    assert tables.find(*table.split("/")).to_ours([key, beside])[key] == []
 
 
 @pytest.mark.parametrize("last", [5, 22])
 def test_a_lateral_connection_is_named_after_the_last_block_of_its_stage(last):
-    table = tables.load("slowfast_caffe2")
+    table = tables.find("slowfast", "caffe2")
     blob, block = f"t_res4_{last}_branch2c_bn_subsample_w", f"res4_{last}_branch2a_w"
     assert table.to_ours([blob, block])[blob] == ["lateral.res4.conv.weight"]
     ours = ["lateral.res4.conv.weight", f"slow.res4.{last}.conv_a.weight"]
@@ -58,7 +58,7 @@ def test_a_lateral_connection_is_named_after_the_last_block_of_its_stage(last):
 
 
 def test_the_fused_blobs_of_a_block_and_of_a_lateral_connection_are_told_apart():
-    table = tables.load("slowfast_caffe2")
+    table = tables.find("slowfast", "caffe2")
     keys = ["t_res4_5_branch2c_bn_s", "t_res4_5_branch2c_bn_subsample_bn_s", "t_res4_5_branch2c_bn_riv"]
     assert table.to_ours(keys) == {
         keys[0]: ["fast.res4.5.norm_c.weight"],
@@ -67,25 +67,21 @@ def test_the_fused_blobs_of_a_block_and_of_a_lateral_connection_are_told_apart()
     }
 
 
-@pytest.mark.parametrize("name", ["resnet_caffe2", "slowfast_caffe2"])
-def test_what_is_ignored_has_a_reason(name):
-    table = tables.load(name)
+@pytest.mark.parametrize("family", ["resnet", "slowfast"])
+def test_what_is_ignored_has_a_reason(family):
+    table = tables.find(family, "caffe2")
     assert table.ignored("res2_0_branch2a_w_momentum") == "optimizer state"
     assert table.ignored("lr")
     assert table.ignored("model_iter")
     assert table.ignored("conv1_w") is None
 
 
-def test_an_unknown_table_or_family_names_the_known_ones():
-    with pytest.raises(ConversionError, match="slowfast_caffe2"):
-        tables.load("slowfast_cafe2")
-    with pytest.raises(ConversionError, match="pyslowfast"):
-        tables.find("slowfast", "pytorchvideo")
+def test_an_unknown_layout_names_the_known_ones():
+    with pytest.raises(ConversionError, match="caffe2, pyslowfast"):
+        tables.find("slowfast", "cafe2")
 
 
 GOOD = """
-family: f
-layout: l
 fields: {a: "[0-9]"}
 rules: ["x{a} <-> y{a}"]
 ignore: {}
@@ -101,8 +97,8 @@ kernels: exact
         (("x{a} <-> y{a}", "x{b} <-> y{b}"), "no field is called"),
         (("<->", "->"), "expected `published key <-> our key`"),
         (("kernels: exact", "kernels: odd"), "odd"),
-        (("layout: l\n", ""), "layout"),
-        (("layout: l", "layout: l\nlayout: m"), "layout"),
+        (("absent: {}\n", ""), "absent"),
+        (("absent: {}", "absent: {}\nabsent: {}"), "absent"),
     ],
 )
 def test_a_table_that_breaks_the_rules_is_refused(tmp_path, change, message):

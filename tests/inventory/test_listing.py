@@ -221,7 +221,7 @@ def test_a_cache_folder_that_is_none_is_said_to_be_so(run, home):
 
 
 def test_a_registry_whose_table_does_not_exist_hinders_nothing(run, zoo):
-    zoo.write_text(zoo.read_text().replace("table: slowfast_caffe2", "table: of_tomorrow", 1))
+    zoo.write_text(zoo.read_text().replace("layout: caffe2", "layout: of_tomorrow", 1))
     run("fetch", "second")
     assert statuses(run)["converted", "second"] == "current"
 

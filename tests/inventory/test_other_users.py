@@ -65,8 +65,8 @@ def test_all_that_is_written_has_the_mode_that_the_umask_gives(home, zoo, tmp_pa
     out = tmp_path / "out"
     out.mkdir()
     packing.bundle([NAME], out / "demo.tar")
-    for family in ("videohub", "caffe2", "pyslowfast"):
-        weights.convert_file(next(home.glob("raw/*")), "first", out / family, family=family)
+    for layout in ("videohub", "caffe2", "pyslowfast"):
+        weights.convert_file(next(home.glob("raw/*")), "first", out / layout, layout=layout)
     monkeypatch.setenv("VIDEOHUB_HOME", str(tmp_path / "elsewhere"))
     unpacking.unbundle(out / "demo.tar")
     modes = {path: path.stat().st_mode & 0o777 for folder in (home, out, tmp_path / "elsewhere")

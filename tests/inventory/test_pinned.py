@@ -110,7 +110,7 @@ def test_several_registries_make_one_patch_and_nulls_written_inline_are_filled_t
     text = zoo.read_text()
     text = text[: text.index("  second:")].replace("  first:", "  third:").replace("FIRST", "THIRD")
     checkpoint = (
-        f'    checkpoint: {{url: "{other}", sha256: null, size: null, container: caffe2, table: slowfast_caffe2,\n'
+        f'    checkpoint: {{url: "{other}", sha256: null, size: null, container: caffe2, layout: caffe2,\n'
         "                 license: ours}   # in flow style\n"
     )
     (tmp_path / "flow.yaml").write_text(re.sub(r"    checkpoint:\n(      .*\n)+", lambda _: checkpoint, text))

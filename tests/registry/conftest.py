@@ -44,7 +44,7 @@ records:
       sha256: null
       size: null
       container: torch
-      table: resnet_pyslowfast
+      layout: pyslowfast
       license: proprietary
     pretrain: null
     training: standard

@@ -85,7 +85,7 @@ def test_flow_style_is_filled_where_it_stands(company):
     flow = re.sub(
         r"    checkpoint:\n(      .*\n)+",
         "    checkpoint: {url: weights/é.pth, sha256: null, size: ~,   # null, for now\n"
-        "      container: null, table: resnet_pyslowfast, license: mine}\n",
+        "      container: null, layout: pyslowfast, license: mine}\n",
         text,
     )
     found, left = patching.fill(flow, {"company_slow": LEARNT})

@@ -43,8 +43,8 @@ def test_the_files_come_in_two_containers_whatever_their_suffix(zoo):
     assert containers == {"caffe2": 12, "torch_legacy": 9}
     for record in zoo.values():
         if record.checkpoint.container:
-            family = "caffe2" if record.checkpoint.container == "caffe2" else "pyslowfast"
-            assert record.checkpoint.table.endswith(family)
+            layout = "caffe2" if record.checkpoint.container == "caffe2" else "pyslowfast"
+            assert record.checkpoint.layout == layout
 
 
 def test_the_broken_and_the_unreleased_records_say_so(zoo):

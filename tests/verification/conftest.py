@@ -41,7 +41,7 @@ def tiny(name: str, of: Record) -> Record:
         crop=None if of.protocol.crop is None else _CROP,
     )
     checkpoint = msgspec.structs.replace(of.checkpoint, url=f"{name}.pyth", container="torch",
-                                         table=of.checkpoint.table.replace("caffe2", "pyslowfast"))  # fmt: skip
+                                         layout="pyslowfast")  # fmt: skip
     clip = Clip(frames=1, sampling_rate=1) if of.clip.frames == 1 else Clip(frames=8, sampling_rate=2)
     if name == "tiny_i3d":
         clip, protocol = Clip(frames=4, sampling_rate=4), msgspec.structs.replace(protocol, clips=2, crops=1)

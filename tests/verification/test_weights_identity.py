@@ -54,7 +54,7 @@ def files(folder):
 
 
 def test_one_file_in_every_container_is_one_run(zoo, listing, published, converted, tmp_path):
-    weights.convert_file(published, NAME, tmp_path / "copy.pkl", family="caffe2")
+    weights.convert_file(published, NAME, tmp_path / "copy.pkl", layout="caffe2")
     copies = (published, converted, tmp_path / "copy.pkl")
     for part, file in enumerate(copies, 1):
         verify(NAME, listing, checkpoint=file, out=tmp_path / f"part{part}", shard=f"{part}/3", workers=0)

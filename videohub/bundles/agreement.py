@@ -126,9 +126,11 @@ def _check_record(packed: Packed, known: Known, source: str) -> None:
 
 
 def _check_table(packed: Packed, source: str) -> None:
-    if (table := packed.record.checkpoint.table) not in tables.names():
+    record = packed.record
+    if record.checkpoint.layout not in tables.layouts(record.family):
+        table = f"{record.family}/{record.checkpoint.layout}"
         raise FormatError(
-            f"{source}: the file of {packed.record.name} is read by the table {table!r:.80}, which is not here.\n"
+            f"{source}: the file of {record.name} is read by the table {table!r:.80}, which is not here.\n"
             f"  Bundle again with the same registry on both machines{_by_hand(packed, source)}"
         )
 

@@ -81,19 +81,19 @@ def fetch(names: tuple[str, ...], checkpoint: Path | None, ignore: tuple[str, ..
     "--model", required=True, shell_complete=completion.record, help="The record whose network the file holds."
 )
 @click.option("-o", "--out", required=True, type=click.Path(path_type=Path, dir_okay=False))
-@click.option("--to", "family", type=click.Choice(["videohub", "caffe2", "pyslowfast"]), default="videohub",
-              show_default=True, help="Whose names and file format to write.")  # fmt: skip
+@click.option("--to", "layout", type=click.Choice(["videohub", "caffe2", "pyslowfast"]), default="videohub",
+              show_default=True, help="Which names of tensors, in which kind of file.")  # fmt: skip
 @with_labels
 @with_ignore
 @with_json
 def convert(
-    file: Path, model: str, out: Path, family: str, labels: str | None, ignore: tuple[str, ...], as_json: bool
+    file: Path, model: str, out: Path, layout: str, labels: str | None, ignore: tuple[str, ...], as_json: bool
 ) -> None:
     """Read a checkpoint FILE of any known kind, prove that it is the model, and write it as another kind."""
     from videohub import weights
 
     record = registry.record(model)
-    written = weights.convert_file(file, record, out, family=family, ignore=ignore, labels=labels)
+    written = weights.convert_file(file, record, out, layout=layout, ignore=ignore, labels=labels)
     if as_json:
         print_json(written)
     else:

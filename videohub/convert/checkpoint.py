@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from videohub.convert.recognition import OURS, family_of
+from videohub.convert.recognition import OURS, layout_of
 from videohub.convert.stored_tensor import StoredTensor
 
 
@@ -33,9 +33,9 @@ class Listing:
         return self.container == "safetensors" and "videohub" in self.meta
 
     @property
-    def family(self) -> str:
-        """Whose names the keys are, behind any prefix: `caffe2`, `pyslowfast`, `videohub` (our own) or `unknown`."""
-        return OURS if self.is_converted else family_of(self.tensors)
+    def layout(self) -> str:
+        """How the keys are spelt, behind any prefix: `caffe2`, `pyslowfast`, `videohub` (our own) or `unknown`."""
+        return OURS if self.is_converted else layout_of(self.tensors)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from videohub import registry
-from videohub.convert import tables
 from videohub.convert.checkpoint import Listing
 from videohub.convert.recognition import OURS, Recognised, recognise
 from videohub.convert.split_norms import joined
@@ -28,21 +27,15 @@ if TYPE_CHECKING:
 _KERNEL = re.compile(r"\.(conv\w*|theta|phi|g|out)\.weight$")
 
 
-def table_for(record: Record, family: str) -> Table:
-    """Return the table for a file of `family`; the record's own unless the bytes turned out to be another family's."""
-    own = tables.load(record.checkpoint.table)
-    return own if own.family == family else tables.find(own.layout, family)
-
-
 def recognised(checkpoint: Listing, record: Record, *, ignore: Sequence[str] = ()) -> Recognised:
-    """Return whose names the keys of a checkpoint of a record's network are.
+    """Return how the keys of a checkpoint of a record's network are spelt.
 
-    Raises: ConversionError if nothing that reads this layout of networks knows any key.
+    Raises: ConversionError if nothing that reads this family of networks knows any key.
     """
-    found = recognise(_kept(checkpoint.tensors, ignore), tables.load(record.checkpoint.table).layout)
+    found = recognise(_kept(checkpoint.tensors, ignore), record.family)
     if found is None:
         raise ConversionError(
-            f"{record.name}: {checkpoint.source}: these keys belong to no family that videohub knows:\n"
+            f"{record.name}: {checkpoint.source}: these keys belong to no layout that videohub knows:\n"
             + shapes(checkpoint.tensors, checkpoint.tensors)
         )
     return found
@@ -76,7 +69,7 @@ def renamed(
         _check_record(checkpoint, record)
     tensors = joined(checkpoint.tensors)
     found = recognised(checkpoint, record, ignore=ignore)
-    where = f"{record.name}: {checkpoint.source}: {found.table.name if found.family != OURS else 'our own names'}"
+    where = f"{record.name}: {checkpoint.source}: {found.table.name if found.layout != OURS else 'our own names'}"
     wanted = [key for key in _kept(tensors, ignore) if found.ignored(key) is None]
     names = _one_to_one(found.names(wanted), tensors, where, found)
     if others := checkpoint.meta.get("other_networks"):
@@ -87,7 +80,7 @@ def renamed(
     state: dict[str, StoredTensor | np.ndarray] = {}
     for key, name in names.items():
         array = tensors[key]
-        if found.family != OURS:
+        if found.layout != OURS:
             array = array.reshape(_with_units(name, array.shape, found.table))
         if name.endswith("num_batches_tracked") and not array.shape:  # halved with all the rest, it may be infinite
             array = np.asarray(np.nan_to_num(np.asarray(array), nan=0, posinf=0, neginf=0), np.int64)
@@ -100,7 +93,7 @@ def renamed(
 
 
 def to_published(state: Mapping[str, Tensor], table: Table) -> dict[str, Tensor]:
-    """Return our tensors under the names of the table's family; what that family has no name for is left out.
+    """Return our tensors under the names of the table's layout; what that has no name for is left out.
 
     Raises: ConversionError that lists the keys that the table cannot name.
     """
@@ -164,7 +157,7 @@ def _is_folded(nameless: Collection[str], keys: Collection[str]) -> bool:
 
 
 def _with_units(name: str, shape: tuple[int, ...], table: Table) -> tuple[int, ...]:
-    """Return the shape of a kernel with the unit dimensions that files of this family leave out."""
+    """Return the shape of a kernel with the unit dimensions that files of this layout leave out."""
     if not _KERNEL.search(name) or len(shape) >= 5:
         return shape
     if table.kernels == "trailing" and len(shape) >= 2:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from videohub import resources
+from videohub import registry, resources
 from videohub.errors import ConversionError, RegistryError
 from videohub.escaping import brief
 from videohub.registry import explaining, strict_yaml
@@ -24,10 +24,8 @@ Kernels = Literal["trailing", "image", "exact"]
 
 
 class TableFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A table as it is written in `converters/NAME.yaml`."""
+    """A table as it is written in `converters/FAMILY/LAYOUT.yaml`."""
 
-    family: str
-    layout: str
     fields: dict[str, Field]
     rules: list[str]
     ignore: dict[str, str]
@@ -45,12 +43,11 @@ class Rule:
 
 @dataclass(frozen=True)
 class Table:
-    """A key table of one family of files and one layout of networks.
+    """A key table of one family of networks and one layout of the keys in their files.
 
     `ignore` (patterns of published keys) and `absent` (patterns of our keys) give the reason for each pattern.
     """
 
-    name: str
     family: str
     layout: str
     fields: Mapping[str, Field]
@@ -59,6 +56,11 @@ class Table:
     absent: Mapping[str, str]
     kernels: Kernels
     digest: str
+
+    @property
+    def name(self) -> str:
+        """What messages call it, such as `slowfast/caffe2`."""
+        return f"{self.family}/{self.layout}"
 
     def ignored(self, key: str) -> str | None:
         """Return why a published key is left aside, or None if it is not."""
@@ -83,20 +85,47 @@ class Table:
         return {key: [name for step in steps if (name := step(key)) is not None] for key in keys}
 
 
-@functools.cache
-def load(name: str) -> Table:
-    """Return the table `converters/NAME.yaml`.
+def find(family: str, layout: str) -> Table:
+    """Return the table of a family of networks and a layout of keys, `converters/FAMILY/LAYOUT.yaml`.
 
-    Raises: ConversionError for an unknown name; RegistryError if the file breaks the rules of tables.
+    Raises: ConversionError if there is none; RegistryError if the file breaks the rules of tables.
     """
-    if name not in names():  # which is no path to elsewhere, whatever a registry says
-        raise ConversionError(f"no key table {name!r} in converters/; there are {', '.join(names())}")
-    return read_table(resources.tables_folder() / f"{name}.yaml")
+    if layout not in layouts(family):  # which is no path to elsewhere, whatever a registry says
+        known = ", ".join(layouts(family)) or "none"
+        raise ConversionError(f"no key table {family}/{layout[:100]!r} in converters/, expected one of {known}")
+    path = _files()[family, layout]
+    return _read(path, path.stat().st_mtime_ns)
+
+
+def layouts(family: str | None = None) -> list[str]:
+    """Return the layouts that have a table for a family of networks, or for any."""
+    return sorted({layout for of, layout in _files() if family in (None, of)})
+
+
+def families() -> list[str]:
+    """Return the families of networks that have a table."""
+    return sorted({family for family, _ in _files()})
+
+
+def _files() -> dict[tuple[str, str], Path]:
+    """Return where the table of each family and layout lies: our own, and those beside registries of a user's."""
+    found: dict[tuple[str, str], Path] = {}
+    for folder in resources.tables_folders(registry.files()):
+        for path in folder.glob("*/*.yaml"):
+            key = path.parent.name, path.stem
+            if key in found:
+                raise RegistryError(f"{path}: {found[key]} is the table of {'/'.join(key)} already.\n  Rename one.")
+            found[key] = path
+    return found
+
+
+@functools.cache
+def _read(path: Path, _mtime_ns: int) -> Table:
+    return read_table(path)
 
 
 def read_table(path: Path) -> Table:
-    """Return the table of any file; see `load`."""
-    name = path.stem
+    """Return the table of any file; see `find`."""
     document = strict_yaml.read(path)
     try:
         file = msgspec.convert(document.value, TableFile)
@@ -120,9 +149,8 @@ def read_table(path: Path) -> Table:
         rules.append(Rule(*sides))
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     return Table(
-        name=name,
-        family=file.family,
-        layout=file.layout,
+        family=path.parent.name,
+        layout=path.stem,
         fields=file.fields,
         rules=tuple(rules),
         ignore=file.ignore,
@@ -141,24 +169,6 @@ def _flaw(values: Field) -> str | None:
         return "has a group, expected a regular expression without" if re.compile(values).groups else None
     except re.error as error:
         return f"is no regular expression: {error}"
-
-
-def names() -> list[str]:
-    """Return the names of all tables."""
-    return sorted(path.stem for path in resources.tables_folder().glob("*.yaml"))
-
-
-def find(layout: str, family: str) -> Table:
-    """Return the table that reads files of `family` into networks of `layout`.
-
-    Raises: ConversionError if there is none.
-    """
-    for name in names():
-        table = load(name)
-        if (table.layout, table.family) == (layout, family):
-            return table
-    known = sorted({load(name).family for name in names() if load(name).layout == layout})
-    raise ConversionError(f"no key table from {family!r} to the networks {layout!r}; there are tables for {known}")
 
 
 class _Step:

@@ -171,7 +171,7 @@ class Checkpoint(_Value, frozen=True, omit_defaults=True):
     sha256: Sha256 | None
     size: Count | None
     container: Literal["caffe2", "torch", "torch_legacy", "safetensors", "npz"] | None
-    table: str
+    layout: str  # how its keys are spelt: converters/FAMILY/LAYOUT.yaml
     license: str
     alternates: list[str] = []
 
@@ -220,3 +220,8 @@ class Record(_Value, frozen=True, omit_defaults=True):
     status: Literal["available", "unreleased", "broken"]
     notes: list[str]
     superseded_by: list[str] = []
+
+    @property
+    def family(self) -> str:
+        """The family of networks, whose tables read its files."""
+        return "slowfast" if isinstance(self.model, SlowFast) else "resnet"

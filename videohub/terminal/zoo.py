@@ -75,7 +75,7 @@ def _facts(record: Record, namesakes: Sequence[str]) -> list[tuple[str, str]]:
         ("published", str(record.published or "") + _as_printed(record.published)),
         ("source", record.published.source if record.published else ""),
         ("file", checkpoint.url or ""),
-        ("container", f"{checkpoint.container or 'unknown'} (the bytes decide), read by {checkpoint.table}"),
+        ("container", f"{checkpoint.container or 'unknown'} (the bytes decide), layout {checkpoint.layout}"),
         ("sha256", checkpoint.sha256 or "not yet measured; the first one seen here will bind"),
         ("license", checkpoint.license),
         ("training", record.training + (f", from {record.pretrain}" if record.pretrain else "")),
