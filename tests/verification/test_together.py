@@ -13,7 +13,8 @@ from tests.data.broken_videos import flipped
 from tests.data.small_videos import small_video
 from tests.verification import datasets
 from tests.verification.conftest import use
-from videohub import cli, runs
+from videohub import runs
+from videohub.cli import verify as verify_verb
 from videohub.data import decoded
 from videohub.errors import UsageError
 from videohub.verification import measuring, sharding
@@ -232,7 +233,7 @@ def test_the_command_line_reports_each_and_compares_all(zoo, listing, tmp_path, 
     ],
 )
 def test_the_exit_code_is_that_of_the_worst_verdict(zoo, listing, tmp_path, run, monkeypatch, verdicts, code):
-    monkeypatch.setattr(cli.measuring, "_reports", lambda *_: verdicts)
+    monkeypatch.setattr(verify_verb, "print_and_write_each", lambda *_: verdicts)
     monkeypatch.setattr(measuring, "measure", lambda *_, on_start: on_start())
     monkeypatch.chdir(tmp_path)
     found, _, err = run("verify", *NAMES[:2], "--data", listing)

@@ -1,9 +1,11 @@
-"""The command line: one verb, one function. Results go to stdout, progress and errors to stderr."""
+"""The command line: one verb, one file, which no other place names. Results go to stdout, all else to stderr."""
 
 from __future__ import annotations
 
 import gc
+import importlib
 import os
+import pkgutil
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
@@ -19,65 +21,26 @@ gc.freeze()  # what is imported by now stays to the end: no collection has to lo
 
 
 class _Verbs(Mapping[str, click.Command]):
-    """The verbs by their names. The file of one is imported when it is asked for: `list` waits for no other's."""
+    """The verbs by their names: each file here is one, imported when it is asked for. `list` waits for no other's."""
 
     def __getitem__(self, name: str) -> click.Command:
-        for names, commands in _FILES.items():
-            if name in names:
-                return dict(zip(names, commands(), strict=True))[name]
-        raise KeyError(name)
+        if name not in self:
+            raise KeyError(name)
+        return importlib.import_module(f"{__name__}.{name}").command
+
+    def __contains__(self, name: object) -> bool:
+        return name in _names()
 
     def __iter__(self) -> Iterator[str]:
-        return (name for names in _FILES for name in names)
+        return iter(_names())
 
     def __len__(self) -> int:
-        return sum(map(len, _FILES))
+        return len(_names())
 
 
-def _zoo() -> tuple[click.Command, ...]:
-    from videohub.cli import zoo
-
-    return zoo.list_, zoo.show, zoo.fetch, zoo.convert
-
-
-def _seeing() -> tuple[click.Command, ...]:
-    from videohub.cli import seeing
-
-    return seeing.predict, seeing.demo
-
-
-def _measuring() -> tuple[click.Command, ...]:
-    from videohub.cli import measuring
-
-    return measuring.verify, measuring.report, measuring.compare, measuring.data
-
-
-def _timing() -> tuple[click.Command, ...]:
-    from videohub.cli import timing
-
-    return (timing.benchmark,)
-
-
-def _bundling() -> tuple[click.Command, ...]:
-    from videohub.cli import bundling
-
-    return bundling.bundle, bundling.unbundle
-
-
-def _keeping() -> tuple[click.Command, ...]:
-    from videohub.cli import keeping
-
-    return (keeping.cache,)
-
-
-_FILES = {
-    ("list", "show", "fetch", "convert"): _zoo,
-    ("predict", "demo"): _seeing,
-    ("verify", "report", "compare", "data"): _measuring,
-    ("benchmark",): _timing,
-    ("bundle", "unbundle"): _bundling,
-    ("cache",): _keeping,
-}
+def _names() -> list[str]:
+    """Return the names of the files beside this one, and of those in folders that were added to the package's path."""
+    return sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_"))
 
 
 class _Nearest(click.Group):

@@ -1,4 +1,4 @@
-"""The cache's verbs: path, list, verify, prune, pins."""
+"""The verb cache: path, list, verify, prune, pins."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import TypeAlias
 
 import click
 
-from videohub.cli import completion
-from videohub.cli.options import print_json, with_json
+from videohub.terminal import completion
 from videohub.terminal.layout import hand_over, say
+from videohub.terminal.options import print_json, with_json
 
 _CONDITIONS = "--older 30d, --keep 10GB, --status stale"
 
@@ -41,12 +41,12 @@ _size = _amount(
 _STATUSES = ["stale", "spent", "unfinished", "damaged", "unreadable", "local", "unknown", "current"]
 
 
-@click.group()
-def cache() -> None:
+@click.group("cache")
+def command() -> None:
     """See what is kept on this machine, check it, and make room."""
 
 
-@cache.command()
+@command.command()
 @with_json
 def path(as_json: bool) -> None:
     """Print the folder that downloads and weights are kept in."""
@@ -60,7 +60,7 @@ def path(as_json: bool) -> None:
         hand_over(str(home()))
 
 
-@cache.command("list")
+@command.command("list")
 @with_json
 def list_(as_json: bool) -> None:
     """List everything in the cache: its size, its last use, and the records it belongs to.
@@ -87,7 +87,7 @@ def list_(as_json: bool) -> None:
         terminal.print_cache(layers)
 
 
-@cache.command()
+@command.command()
 @with_json
 def verify(as_json: bool) -> None:
     """Read everything again; what is damaged is made anew from what is here, or removed. Exit code 1: some was."""
@@ -103,7 +103,7 @@ def verify(as_json: bool) -> None:
     sys.exit(1 if checked.damaged else 0)
 
 
-@cache.command()
+@command.command()
 @click.option(
     "--older", "older_s", callback=_age, metavar="AGE", help="What was not used for so long, such as 30d, 12h or 8w."
 )
@@ -138,7 +138,7 @@ def prune(older_s: float | None, keep: float | None, statuses: tuple[str, ...], 
         terminal.print_pruned(pruned)
 
 
-@cache.command()
+@command.command()
 @click.option("--patch", "as_patch", is_flag=True, help="Print what fills sha256 and size in registry files.")
 @click.option(
     "--forget",

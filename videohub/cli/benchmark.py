@@ -1,4 +1,4 @@
-"""The verb that measures without judging: benchmark."""
+"""The verb benchmark: speed, and numbers without a verdict."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from videohub.cli import completion
-from videohub.cli.options import (
+from videohub.terminal import completion
+from videohub.terminal.options import (
     PRECISIONS,
     print_json,
     with_checkpoint,
@@ -27,7 +27,7 @@ _OF_NOISE = ("seconds",)
 _OF_DATA = ("root", "checkpoint", "labels", "out", "clips", "crops", "sample", "seed", "decoder", "workers")
 
 
-@click.command()
+@click.command("benchmark")
 @click.argument("name", shell_complete=completion.record)
 @click.option("--data", type=click.Path(path_type=Path), help="A data set's list, or the folder of its lists.")
 @with_root
@@ -52,7 +52,7 @@ _OF_DATA = ("root", "checkpoint", "labels", "out", "clips", "crops", "sample", "
 )
 @with_json
 @click.pass_context
-def benchmark(context: click.Context, /, name: str, data: Path | None, as_json: bool, **settings: Any) -> None:
+def command(context: click.Context, /, name: str, data: Path | None, as_json: bool, **settings: Any) -> None:
     """Measure a network and judge nothing.
 
     With --data: its numbers on a data set, also where none was published, and how long that takes.

@@ -26,6 +26,9 @@ with_labels = click.option(
     "--labels", metavar="FILE", help="What the outputs are called: a file of names, or a label set that is known."
 )
 with_device = click.option("--device", default="cpu", show_default=True, help='Where the model runs, such as "cuda".')
+with_data = click.option(
+    "--data", required=True, type=click.Path(path_type=Path), help="The data set's list, or the folder of its lists."
+)
 with_root = click.option("--root", type=click.Path(path_type=Path), help="Folder that the lists' paths start from.")
 with_sample = click.option(
     "--sample", type=int, metavar="N", help="Evaluate N videos, drawn so that each class keeps its share."

@@ -1,0 +1,37 @@
+"""The verb convert: one kind of checkpoint file into another."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from videohub import registry
+from videohub.terminal import completion
+from videohub.terminal.layout import say
+from videohub.terminal.options import print_json, with_ignore, with_json, with_labels
+
+
+@click.command("convert")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--model", required=True, shell_complete=completion.record, help="The record whose network the file holds."
+)
+@click.option("-o", "--out", required=True, type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--to", "layout", type=click.Choice(["videohub", "caffe2", "pyslowfast"]), default="videohub",
+              show_default=True, help="Which names of tensors, in which kind of file.")  # fmt: skip
+@with_labels
+@with_ignore
+@with_json
+def command(
+    file: Path, model: str, out: Path, layout: str, labels: str | None, ignore: tuple[str, ...], as_json: bool
+) -> None:
+    """Read a checkpoint FILE of any known kind, prove that it is the model, and write it as another kind."""
+    from videohub import weights
+
+    record = registry.record(model)
+    written = weights.convert_file(file, record, out, layout=layout, ignore=ignore, labels=labels)
+    if as_json:
+        print_json(written)
+    else:
+        say(f"{written.out}: {written.tensors} tensors of {record.name}, from {written.described}")

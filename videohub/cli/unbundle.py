@@ -1,0 +1,41 @@
+"""The verb unbundle: what a bundle holds into the cache of this machine."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from pathlib import Path
+
+import click
+
+from videohub import registry
+from videohub.terminal.layout import say
+from videohub.terminal.options import print_json, with_json
+
+
+@click.command("unbundle")
+@click.argument("file", type=click.Path(path_type=Path))
+@with_json
+def command(file: Path, as_json: bool) -> None:
+    """Install what `videohub bundle` packed into FILE; all of it or, if anything is wrong, nothing.
+
+    Afterwards the records of the bundle load without a connection.
+    """
+    from videohub.bundles import unpacking
+
+    found = unpacking.unbundle(file)
+    if as_json:
+        print_json(found)
+        return
+    say(f"{found.bundle}: sha256 {found.sha256}")
+    width = max(len(each.record) for each in found.records)
+    for each in found.records:
+        say(f"  {each.record:<{width}}  {each.state}: {each.weights}")
+        if each.vouched_by == "bundle":
+            say(f"  {'':<{width}}  that it is from the published file, nothing here says but this bundle")
+    if found.registry:
+        paths = [path for path in os.environ.get(registry.VARIABLE, "").split(os.pathsep) if path]
+        if found.registry not in paths:
+            paths.append(found.registry)
+        say("Some of its records are not known here yet. For `videohub` to find them, say")
+        say(f"export {registry.VARIABLE}={shlex.quote(os.pathsep.join(paths))}")
