@@ -6,10 +6,10 @@ import subprocess
 import sys
 
 import pytest
-from videohub.terminal.options import print_json
 
 from videohub import registry, resources
 from videohub.cli import cli
+from videohub.terminal.options import print_json
 
 
 def test_list_fits_eighty_columns_and_shows_every_record(run):
