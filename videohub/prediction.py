@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from videohub import loading, registry
+from videohub import loading, metrics, registry
 from videohub.classes import CLASSIFIER
 from videohub.data.labels import names_of
 from videohub.data.views import read_content_views
@@ -115,7 +115,7 @@ def _record_of(model: nn.Module) -> Record:
 
 
 def _refuse_detection(record: Record) -> None:
-    if record.protocol.metric == "ava_map":
+    if metrics.of(record.protocol.metric).by_box:
         raise UsageError(
             f"{record.name}: this network names what people in given boxes do; predict needs a classifier. "
             "Call the loaded model with (clip, boxes) instead."

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
-from videohub import building, registry
+from videohub import building, metrics, registry
 from videohub.data.views import Views
 from videohub.devices import usable
 from videohub.errors import UsageError
@@ -136,7 +136,7 @@ def multiply_adds(record: Record, view: Sequence[int]) -> int:
     model = building.build_empty(record)
     with torch.device("meta"), FlopCounterMode(display=False) as counter, torch.inference_mode():
         clip = torch.empty(1, *view, dtype=torch.float32)
-        if record.protocol.metric == "ava_map":
+        if metrics.of(record.protocol.metric).by_box:
             model(clip, torch.empty(1, 5, dtype=torch.float32))
         else:
             model(clip)
@@ -212,7 +212,7 @@ def _noise(record: Record, count: int, device: torch.device) -> Views:
         frames = frames.to(device, memory_format=torch.channels_last)
     rows = torch.arange(clip.frames).expand(count, -1)
     boxes = None
-    if protocol.metric == "ava_map":
+    if metrics.of(protocol.metric).by_box:
         boxes = torch.tensor([[0.25, 0.25, 0.75, 0.75]], dtype=torch.float32) * torch.tensor([size[1], size[0]]).repeat(
             2
         )

@@ -5,7 +5,7 @@ import pytest
 
 from tests.metrics import generated
 from videohub.metrics import bootstrap_bounds, bootstrap_interval, match, multilabel_curves, wilson_interval
-from videohub.metrics.intervals import drawn_weights, percentiles_around
+from videohub.metrics.mean_average_precision import drawn_weights, percentiles_around
 
 
 @pytest.mark.parametrize(

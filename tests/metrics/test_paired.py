@@ -15,7 +15,7 @@ from videohub.metrics import (
     paired_maps,
     wilson_interval,
 )
-from videohub.metrics.paired import newcombe_interval
+from videohub.metrics.binomial import newcombe_interval
 
 
 def hits(both, first_only, second_only, neither):

@@ -6,18 +6,10 @@ import pytest
 
 from tests.reporting.kept import process
 from videohub import registry
+from videohub.metrics.metric import AtClips, Confusion, PerClass
+from videohub.metrics.verdict import Comparison
 from videohub.registry.schema import Record
-from videohub.reporting.report import (
-    AtClips,
-    Confusion,
-    Counts,
-    Failure,
-    PerClass,
-    Report,
-    Stopping,
-    Weights,
-)
-from videohub.verdict import Comparison
+from videohub.reporting.report import Counts, Failure, Report, Stopping, Weights
 
 # what a stranger may call a video: markup, a table's bar, a new line, a colour of the terminal, letters that run back
 HOSTILE = "<script>alert(1)</script>|*b*[l](http://e.example)`c`@me\n# h\x1b[31m\u202egpj.exe & \"q\" 's'"

@@ -10,8 +10,8 @@ import msgspec
 import pytest
 
 from videohub.data.labels import class_names
+from videohub.metrics.metric import Confusion
 from videohub.reporting.pages import page
-from videohub.reporting.report import Confusion
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",

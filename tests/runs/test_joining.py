@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import shutil
 
+import msgspec
 import numpy as np
 import pytest
 
+from tests.reporting import kept as reporting
 from tests.runs.made import CLASSES, IDENTITY, MADE_BY, identity, is_right, kept, scores_of, shard, truth
 from videohub.errors import DataError, UsageError
 from videohub.runs import Truth, join, open_run
@@ -169,7 +171,9 @@ def test_a_run_without_scores_has_an_empty_table(tmp_path):
 
 
 def test_boxes_are_as_many_as_there_are_people(tmp_path):
-    run = open_run(tmp_path, identity(protocol={"metric": "ava_map"}), truth(3))
+    somebody, nobody = (0.1, 0.1, 0.5, 0.9), []
+    people = msgspec.structs.replace(truth(3), boxes=[[somebody] * 7, nobody, [somebody]])
+    run = open_run(tmp_path, identity(protocol={"metric": "ava_map"}), people)
     with run.writer(MADE_BY) as writer:
         for index, boxes in ((2, 1), (0, 7)):
             writer.append(index, f"{index}.mp4", None, scores_of(index, rows=boxes))
@@ -196,3 +200,17 @@ def test_a_folder_that_is_no_run_any_more_is_told(tmp_path):
     (run.folder / "run.json").write_text("[]")
     with pytest.raises(DataError, match=r"run.json: cannot be understood"):
         join([run.folder])
+
+
+@pytest.mark.parametrize("metric", ["topk", "multilabel_map"])  # sums, and maxima
+def test_scores_by_clips_are_the_same_bit_for_bit(tmp_path, metric):
+    random = np.random.default_rng(3)
+    of = reporting.record(metric, clips=5, crops=3, classes=7)
+    samples = [(f"v{number}", [0], random.random((15, 7), np.float32)) for number in range(4)]
+    joined = reporting.kept(tmp_path, of, [samples[0], ("gone", [0], "no such file"), *samples[1:]])
+    found = dict(joined.by_clips())
+    assert joined.scored == sorted(found) == [0, 2, 3, 4]
+    assert joined.missing == [1]
+    for clips in range(1, 6):
+        indexes, scores = joined.scores_by_clips(clips)
+        assert np.array_equal(np.stack([found[index][clips - 1] for index in indexes]), scores)

@@ -7,27 +7,25 @@ import itertools
 from videohub.metrics import hits_sequence
 from videohub.verification.deciding import Decision
 
-RIGHT, WRONG = [0.9, 0.1], [0.1, 0.9]  # of a video of class 0
-
 
 def test_videos_beyond_a_gap_wait_for_those_before_them():
-    kept = {0: RIGHT, 1: None, 2: WRONG, 3: RIGHT}
+    kept = {0: True, 1: None, 2: False, 3: True}
     for order in itertools.permutations(kept):
         decision = Decision(50.0, total=10, level=0.95)
         for number in order:
-            decision.take(number, kept[number], 0)
+            decision.take(number, kept[number])
         assert (decision.seen, decision.hits, decision.failed) == (4, 2, 1)
     decision = Decision(50.0, total=10, level=0.95)
     for number in (0, 2, 3):
-        decision.take(number, kept[number], 0)
+        decision.take(number, kept[number])
     assert (decision.seen, decision.hits, decision.failed) == (1, 1, 0)
 
 
-def test_an_answer_comes_once_no_final_number_can_change_it():
+def test_a_verdict_comes_once_no_final_number_can_change_it():
     decision = Decision(99.0, total=400, level=0.95)
-    assert decision.answer is None
-    while decision.answer is None:
-        decision.take(decision.seen, WRONG, 0)
-    assert decision.answer == "inconsistent"
+    assert decision.verdict is None
+    while decision.verdict is None:
+        decision.take(decision.seen, False)
+    assert decision.verdict == "inconsistent"
     assert hits_sequence(0, decision.seen, 400, 0.975)[1] / 400 < 0.99
     assert decision.seen < 40

@@ -9,6 +9,7 @@ from typing import TypeAlias
 import msgspec
 
 from videohub.escaping import encodable
+from videohub.metrics.ava_files import AvaTruth
 
 
 class VideoFile(msgspec.Struct, frozen=True, tag=True):
@@ -63,15 +64,6 @@ class Sample(msgspec.Struct, frozen=True):
         """Make a text of a name whose bytes are none: digests, runs and reports take no others; `source` keeps them."""
         if (text := encodable(self.name)) != self.name:
             msgspec.structs.force_setattr(self, "name", text)
-
-
-class AvaTruth(msgspec.Struct, frozen=True):
-    """What AVA's boxes are judged by: rows of the ground truth within the label map, excluded moments left out."""
-
-    names: dict[int, str]  # label id -> name; output k of a network is id k + 1
-    keys: list[str]  # `video,%04d` of each row
-    boxes: list[tuple[float, float, float, float]]  # of each row, fractions as the file gives them
-    labels: list[int]  # of each row
 
 
 class DataSet(msgspec.Struct, frozen=True):

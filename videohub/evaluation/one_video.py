@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from videohub import registry, runs
+from videohub import metrics, registry, runs
 from videohub.data.views import Views, read_views
 from videohub.errors import UsageError
 from videohub.evaluation.batches import at_once, device_of, halved, probabilities, ran_out
@@ -41,7 +41,7 @@ def view_scores(model: nn.Module, views: Views, protocol: Protocol) -> Iterator[
 
     Where a GPU's memory does not hold them, it is fewer at a time. Raises: DeviceError if it does not hold one.
     """
-    if protocol.metric == "ava_map":
+    if metrics.of(protocol.metric).by_box:
         raise UsageError(
             f"protocol {protocol.name}: boxes are needed to score people; expected a classifier's protocol"
         )

@@ -2,10 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
+import msgspec
 import numpy as np
 from numpy.typing import ArrayLike
+
+from videohub.errors import DataError
+from videohub.metrics.binomial import hits_sequence, mcnemar, newcombe_interval, wilson_interval
+from videohub.metrics.metric import (
+    AtClips,
+    Change,
+    Confusion,
+    Discordance,
+    Findings,
+    Number,
+    Pair,
+    PerClass,
+    Ranks,
+)
+from videohub.metrics.verdict import Comparison, compare_accuracy, gap, settled
+from videohub.runs import Joined
+
+_KS = {"top-1": 1, "top-5": 5}
+_WORST_PAIRS = 20
+_CHANGES_KEPT = 100
 
 
 def topk_accuracy(scores: ArrayLike, labels: ArrayLike, ks: Sequence[int] = (1, 5)) -> dict[int, float]:
@@ -50,3 +72,191 @@ def ranks(scores: ArrayLike, labels: ArrayLike) -> np.ndarray:
     earlier = np.arange(score.shape[1]) < label[:, None]
     rank: np.ndarray = (score > own).sum(axis=1) + ((score == own) & earlier).sum(axis=1)
     return rank
+
+
+class PairedAccuracies(msgspec.Struct, frozen=True):
+    """Which of two models was right on how many videos, and what follows; `difference` is the first's accuracy minus
+    the second's in points, with its 95 % interval; `p_value` is McNemar's.
+    """
+
+    both: int
+    first_only: int
+    second_only: int
+    neither: int
+    difference: float
+    interval: tuple[float, float]
+    p_value: float
+
+
+def paired_accuracies(first: ArrayLike, second: ArrayLike) -> PairedAccuracies:
+    """Compare two models by their hits on the same videos in the same order, (N,) bool each, as `topk_hits` gives them.
+
+    Raises: ValueError unless both are (N,) bool with N > 0.
+    """
+    one, other = np.asarray(first), np.asarray(second)
+    if one.shape != other.shape or one.ndim != 1 or not len(one) or one.dtype != bool or other.dtype != bool:
+        raise ValueError(
+            f"found hits {one.shape} {one.dtype} and {other.shape} {other.dtype}, expected (N,) bool twice, N > 0"
+        )
+    both, first_only, second_only = int((one & other).sum()), int((one & ~other).sum()), int((~one & other).sum())
+    neither = len(one) - both - first_only - second_only
+    return PairedAccuracies(
+        both=both,
+        first_only=first_only,
+        second_only=second_only,
+        neither=neither,
+        difference=100 * (first_only - second_only) / len(one),
+        interval=newcombe_interval(both, first_only, second_only, neither),
+        p_value=mcnemar(first_only, second_only),
+    )
+
+
+def measure(run: Joined) -> list[Number]:
+    """Return the accuracies; of fewer than five classes, top-1 alone."""
+    places, _ = _read(run, _labels(run))
+    hits = {metric: places[:, -1] < k for metric, k in _KS.items() if k <= run.identity.num_classes}
+    return [
+        Number(metric, 100 * float(right.mean()), wilson_interval(int(right.sum()), len(right)))
+        for metric, right in hits.items()
+    ]
+
+
+def compare(run: Joined, published: Mapping[str, float], names: Sequence[str], *, tolerance: float) -> Findings:
+    """Return what the scores say, class by class, and what is taken for what."""
+    labels = _labels(run)
+    places, predicted = _read(run, labels)
+    rank = places[:, -1]
+    ks = {metric: k for metric, k in _KS.items() if metric in published}
+    return Findings(
+        comparisons=[
+            _comparison(run, metric, published[metric], dict(zip(run.scored, (rank < k).tolist(), strict=True)),
+                        tolerance)
+            for metric, k in ks.items()
+        ],
+        classes=_classes(labels, rank == 0, names),
+        confusions=_confusions(labels, predicted, names),
+        by_clips=[
+            AtClips(number + 1, {metric: _per_cent(places[:, number] < k) for metric, k in ks.items()})
+            for number in range(places.shape[1])
+        ],
+        ranks=[(run.truth.names[index], place) for index, place in zip(run.scored, rank.tolist(), strict=True)],
+    )  # fmt: skip
+
+
+def pair(first: Joined | Ranks, second: Joined | Ranks) -> Pair | None:
+    """Compare by what either was right on, which reports tell, too."""
+    places, others = _ranks(first), _ranks(second)
+    common = [name for name in places if name in others]
+    if not common:
+        return None
+    one, other = np.array([places[name] for name in common]), np.array([others[name] for name in common])
+    found = paired_accuracies(one == 0, other == 0)
+    moved = [Change(name, a, b) for name, a, b in zip(common, one.tolist(), other.tolist(), strict=True)
+             if (a == 0) != (b == 0)]  # fmt: skip
+    moved.sort(key=lambda change: -abs(change.first - change.second))  # stable: in the order of the list
+    return Pair(
+        metric="top-1",
+        common=len(common),
+        alone=(len(places) - len(common), len(others) - len(common)),
+        values=(_per_cent(one == 0), _per_cent(other == 0)),
+        difference=found.difference,
+        interval=found.interval,
+        discordance=Discordance(found.both, found.first_only, found.second_only, found.neither, found.p_value,
+                                moved[:_CHANGES_KEPT]),
+    )  # fmt: skip
+
+
+def is_right(scores: ArrayLike, classes: Sequence[int]) -> bool:
+    """Return whether the best class is the right one."""
+    return bool(topk_hits(np.asarray(scores)[None], [classes[0]], (1,))[1][0])
+
+
+def _labels(run: Joined) -> np.ndarray:
+    """Return the right class of each scored video, (N,)."""
+    right = [run.truth.classes[index] for index in run.scored]
+    for index, classes in zip(run.scored, right, strict=True):
+        name, last = run.truth.names[index], run.identity.num_classes - 1
+        if len(classes) != 1:
+            raise DataError(f"{name}: found {len(classes)} right classes, expected one for a top-k accuracy")
+        if not 0 <= classes[0] <= last:
+            raise DataError(f"{name}: found class {classes[0]}, expected 0 to {last}")
+    return np.array(right, dtype=np.int64)[:, 0]
+
+
+def _read(run: Joined, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return where each right class stands by number of clips, (N, clips), and what is predicted with all, (N,)."""
+    row_of = {index: row for row, index in enumerate(run.scored)}
+    clips = run.identity.scoring.clips
+    places, predicted = np.empty((len(labels), clips), np.int64), np.empty(len(labels), np.int64)
+    for index, scores in run.by_clips():
+        row = row_of[index]
+        places[row] = ranks(scores, np.repeat(labels[row], clips))
+        predicted[row] = scores[-1].argmax()  # of equal scores the first, as in ranks
+    return places, predicted
+
+
+def _comparison(run: Joined, metric: str, published: float, hits: dict[int, bool], tolerance: float) -> Comparison:
+    """Compare one accuracy with the published one; `hits` says of each scored video whether it counts as right."""
+    level, total = run.identity.until_decided, len(run.truth.names)
+    if level is None or not run.pending:
+        return compare_accuracy(metric, published, hits=sum(hits.values()), scored=len(hits), missing=total - len(hits),
+                       tolerance=tolerance)  # fmt: skip
+    # Results that came early, because their videos are short, would bend the answer: only those without gaps count.
+    seen = run.pending[0]
+    right = [hits[index] for index in range(seen) if index in hits]
+    if not right:
+        raise DataError(f"{run.identity.record}: none of the first {seen} videos could be scored")
+    return _stopped(metric, published, level, hits=sum(right), scored=len(right), seen=seen, total=total,
+                    tolerance=tolerance)  # fmt: skip
+
+
+def _stopped(
+    metric: str, published: float, level: float, *, hits: int, scored: int, seen: int, total: int, tolerance: float
+) -> Comparison:
+    """Compare an accuracy of a run that may stop when it likes: its interval is of the whole list, at any moment."""
+    failed, each = seen - scored, (1 + level) / 2  # half of the error for the hits, half for the failures
+    few, many = hits_sequence(hits, seen, total, each)
+    fewest, most = hits_sequence(failed, seen, total, each)
+    measured = compare_accuracy(metric, published, hits=hits, scored=scored, missing=failed, tolerance=tolerance)
+    answer = settled(published, hits=hits, failed=failed, seen=seen, total=total, level=level, tolerance=tolerance)
+    found = f"{gap(metric, published, measured.recomputed)} on the first {seen} of {total} videos in random order"
+    return msgspec.structs.replace(
+        measured,
+        interval=(100 * few / (total - fewest), min(100.0, 100 * many / max(1, total - most))),
+        bounds=(100 * few / total, min(100.0, 100 * (many + most) / total)),
+        answer=answer or "insufficient data",
+        reason=f"{found}; at a level of {100 * level:g} % "
+        + (f"the whole list will give the answer: {answer}" if answer else "the others can still change the answer"),
+    )  # fmt: skip
+
+
+def _ranks(side: Joined | Ranks) -> Ranks:
+    """Return where the right class of each scored video stands."""
+    if not isinstance(side, Joined):
+        return side
+    indexes, scores = side.video_scores()
+    if not len(indexes):
+        return {}
+    found = ranks(scores, [side.truth.classes[index][0] for index in indexes])
+    return {side.truth.names[index]: int(place) for index, place in zip(indexes, found, strict=True)}
+
+
+def _classes(labels: np.ndarray, right: np.ndarray, names: Sequence[str]) -> list[PerClass]:
+    counts = np.bincount(labels, minlength=len(names)).tolist()
+    rights = np.bincount(labels[right], minlength=len(names)).tolist()
+    return [
+        PerClass(name, count, hits, 100 * hits / count if count else None)
+        for name, count, hits in zip(names, counts, rights, strict=True)
+    ]
+
+
+def _confusions(labels: np.ndarray, predicted: np.ndarray, names: Sequence[str]) -> list[Confusion]:
+    """Return the most frequent pairs of a class and what it was taken for, more than once; equal ones by class."""
+    of = Counter(labels.tolist())
+    pairs = Counter((a, b) for a, b in zip(labels.tolist(), predicted.tolist(), strict=True) if a != b)
+    worst = sorted(pairs, key=lambda pair: (-pairs[pair], pair))[:_WORST_PAIRS]
+    return [Confusion(names[a], names[b], pairs[a, b], of[a]) for a, b in worst if pairs[a, b] > 1]
+
+
+def _per_cent(hits: np.ndarray) -> float:
+    return 100 * float(hits.mean())

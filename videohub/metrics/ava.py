@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import msgspec
 import numpy as np
 from numpy.typing import ArrayLike
 
 from videohub.errors import DataError
-from videohub.metrics.ava_files import Boxes, FilePath, read_boxes, read_exclusions, read_label_map
-from videohub.metrics.matching import Matches, match
+from videohub.metrics.ava_files import AvaTruth, Boxes, FilePath, read_boxes, read_exclusions, read_label_map
+from videohub.metrics.matching import Matches, known_rows, match, video_of
+from videohub.metrics.mean_average_precision import MeanPrecision, compared, measured, of_class, paired
+from videohub.metrics.metric import Findings, Number, Pair, Ranks
+from videohub.runs import Box, Joined
+from videohub.runs.scores import read_scores
 
 
 class AvaResult(msgspec.Struct, frozen=True):
@@ -101,4 +106,152 @@ def scored_boxes(keys: Sequence[str], boxes: ArrayLike, scores: ArrayLike) -> Bo
         np.repeat(corners, classes, axis=0),
         np.tile(np.arange(1, classes + 1), count),
         score.reshape(-1),
+    )
+
+
+def ava_extremes(matches: Matches, truth: Boxes, persons: Sequence[str]) -> tuple[MeanPrecision, MeanPrecision]:
+    """Return the curves of all moments if the missing ones were all wrong, and if they were all right.
+
+    Right: each ground truth box of a missing moment is found before everything else. Wrong: none is, and every person
+    that the detector found at a missing moment is a false detection of each class before everything else; a network
+    cannot do worse, since it gives a box one score a class. How many persons there are decides how low that is, and
+    the detector's file tells it without the frames. Where it is not known, no bound above 0 holds.
+
+    Args:
+        matches: Those of the moments that were scored, with the ground truth of these moments alone.
+        truth: Ground truth of the missing moments.
+        persons: The key, `video,%04d`, of each of the detector's boxes at missing moments.
+    Returns: (worst, best), over the videos of `matches` and those that are missing whole.
+    Raises: ValueError for ground truth that `match` does not take.
+    """
+    found = known_rows(truth, matches.names)
+    of_truth, of_persons = [video_of(key) for key in found.keys], [video_of(key) for key in persons]
+    known = set(matches.videos)
+    videos = (*matches.videos, *sorted({*of_truth, *of_persons} - known))
+    positions = {video: position for position, video in enumerate(videos)}
+    truth_videos = np.array([positions[video] for video in of_truth], np.int64)
+    truths = np.pad(matches.truths, ((0, 0), (0, len(videos) - len(known))))
+    np.add.at(truths, (found.classes, truth_videos), 1)
+    whole = replace(matches, videos=videos, truths=truths)
+    classes = len(matches.names)
+    best = _with_first(whole, found.classes, truth_videos, right=True)
+    worst = _with_first(
+        whole,
+        np.tile(np.arange(classes), len(of_persons)),
+        np.repeat(np.array([positions[video] for video in of_persons], np.int64), classes),
+        right=False,
+    )
+    return worst.curves(), best.curves()
+
+
+def measure(run: Joined) -> list[Number]:
+    """Return the mean average precision of a run; see `Metric.measure`."""
+    return measured(curves(run))
+
+
+def pair(first: Joined | Ranks, second: Joined | Ranks) -> Pair | None:
+    """Compare two runs; see `Metric.pair`."""
+    return paired(first, second, curves_of_both)
+
+
+def curves(run: Joined) -> MeanPrecision:
+    """Rank the detections at the moments that count."""
+    return _matches(run, _moments(run))[1].curves()
+
+
+def curves_of_both(first: Joined, second: Joined) -> tuple[MeanPrecision, MeanPrecision]:
+    """Rank the detections at the moments that count for both."""
+    moments = _moments(first) & _moments(second)
+    return _matches(first, moments)[1].curves(), _matches(second, moments)[1].curves()
+
+
+def compare(run: Joined, published: Mapping[str, float], names: Sequence[str], *, tolerance: float) -> Findings:
+    """Return what the scores say; AVA's own label map names the classes."""
+    truth, matches = _matches(run, _moments(run))
+    found = matches.curves()
+    extremes = None
+    if run.missing:
+        gone = [run.truth.names[index] for index in run.missing]
+        persons = [name for name, index in zip(gone, run.missing, strict=True) for _ in _boxes(run)[index]]
+        extremes = ava_extremes(matches, _rows(truth, frozenset(gone)), persons)
+    counts, each = matches.truths.sum(axis=1).tolist(), found.classes().tolist()
+    return Findings(
+        comparisons=[compared(run, published, found, extremes, tolerance=tolerance)],
+        classes=[
+            of_class(name, count, value) for name, count, value in zip(truth.names.values(), counts, each, strict=True)
+        ],
+    )
+
+
+def _moments(run: Joined) -> frozenset[str]:
+    """Return the moments that count: the scored ones, and those of the ground truth at which nobody was detected.
+
+    Moments that are missing do not: all that is there would count as not found. Of a sample, nor does what is not in
+    it, since nobody can tell whether somebody was detected there.
+    """
+    truth = _ava_truth(run)
+    scored = frozenset(run.truth.names[index] for index in run.scored)
+    if run.identity.sample is not None:
+        return scored
+    return scored | (frozenset(truth.keys) - frozenset(run.truth.names))
+
+
+def _matches(run: Joined, moments: frozenset[str]) -> tuple[AvaTruth, Matches]:
+    """Return AVA's truth, and which detections are right at some moments; every video of these counts.
+
+    Raises: DataError if nothing is there to find.
+    """
+    truth, persons = _ava_truth(run), _boxes(run)
+    keys: list[str] = []
+    boxes: list[Box] = []
+    scores = []
+    entries = [entry for entry in run.entries.values() if entry.name in moments]
+    for entry, found in sorted(read_scores(entries), key=lambda pair: pair[0].index):
+        if len(persons[entry.index]) != len(found):
+            raise DataError(f"{entry.name}: found scores of {len(found)} boxes, expected {len(persons[entry.index])}")
+        keys += [entry.name] * len(found)
+        boxes += persons[entry.index]
+        scores.append(found)
+    rows = _rows(truth, moments)
+    if not scores or not len(rows.labels):
+        raise DataError(f"{run.identity.record}: no scored moment has a box to find")
+    videos = sorted({video_of(moment) for moment in moments})
+    return truth, match(rows, scored_boxes(keys, boxes, np.concatenate(scores)), truth.names, videos=videos)
+
+
+def _ava_truth(run: Joined) -> AvaTruth:
+    if run.truth.ava is None:
+        raise DataError(f"{run.identity.record}: its data.json has no boxes to find; the run cannot be judged")
+    return msgspec.convert(run.truth.ava, AvaTruth, str_keys=True)
+
+
+def _boxes(run: Joined) -> list[list[Box]]:
+    """Return the boxes that each sample is scored at."""
+    boxes = run.truth.boxes
+    if boxes is None or len(boxes) != len(run.truth.names):
+        raise DataError(
+            f"{run.identity.record}: its data.json does not tell which boxes were scored, so the run cannot be "
+            "judged.\n  Run `videohub verify` again, into another folder."
+        )
+    return boxes
+
+
+def _rows(truth: AvaTruth, moments: frozenset[str]) -> Boxes:
+    """Return the ground truth at some moments."""
+    rows = [row for row, key in enumerate(truth.keys) if key in moments]
+    return Boxes(
+        [truth.keys[row] for row in rows],
+        np.array([truth.boxes[row] for row in rows], dtype=np.float64).reshape(-1, 4),
+        [truth.labels[row] for row in rows],
+    )
+
+
+def _with_first(matches: Matches, classes: np.ndarray, videos: np.ndarray, *, right: bool) -> Matches:
+    """Add detections that come before all others."""
+    return replace(
+        matches,
+        classes=np.concatenate([matches.classes, classes]),
+        video_of=np.concatenate([matches.video_of, videos]),
+        scores=np.concatenate([matches.scores, np.full(len(classes), np.inf)]),
+        hits=np.concatenate([matches.hits, np.full(len(classes), right)]),
     )

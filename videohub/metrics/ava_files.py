@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
+import msgspec
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -42,6 +43,15 @@ class Boxes:
     boxes: ArrayLike  # (N, 4) x1, y1, x2, y2 as fractions of the frame
     labels: Sequence[int] | np.ndarray  # (N,) label ids
     scores: ArrayLike | None = None  # (N,) of detections
+
+
+class AvaTruth(msgspec.Struct, frozen=True):
+    """What AVA's boxes are judged by: rows of the ground truth within the label map, excluded moments left out."""
+
+    names: dict[int, str]  # label id -> name; output k of a network is id k + 1
+    keys: list[str]  # `video,%04d` of each row
+    boxes: list[tuple[float, float, float, float]]  # of each row, fractions as the file gives them
+    labels: list[int]  # of each row
 
 
 def read_boxes(

@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 from numpy.typing import ArrayLike
 
-from videohub.metrics.curves import MeanPrecision, Ranking, plain
+from videohub.errors import DataError
+from videohub.metrics.mean_average_precision import (
+    MeanPrecision,
+    Ranking,
+    compared,
+    measured,
+    of_class,
+    paired,
+    plain,
+)
+from videohub.metrics.metric import AtClips, Findings, Number, Pair, Ranks
+from videohub.runs import Joined
 
 
 def multilabel_map(scores: ArrayLike, labels: ArrayLike) -> float:
@@ -47,6 +60,110 @@ def multilabel_curves(scores: ArrayLike, labels: ArrayLike) -> MeanPrecision:
     return MeanPrecision(
         tuple(_ranking(one, right.astype(bool)) for one, right in zip(score.T, label.T, strict=True)), plain
     )
+
+
+def multilabel_extremes(
+    scores: ArrayLike, labels: ArrayLike, missing: ArrayLike
+) -> tuple[MeanPrecision, MeanPrecision]:
+    """Return the curves of the whole list if all missing videos were wrong, and if all were right.
+
+    Right: in each class that a missing video has it comes before every scored one, in the others after. Wrong: the
+    other way round, one by one, since equal scores would share the precision of the last. No scores of the missing
+    videos give a lower or a higher mean.
+
+    Args:
+        scores: Scores of the videos that were scored (N, classes).
+        labels: Which classes they have (N, classes), 0 or 1.
+        missing: Which classes the missing videos have (M, classes); M may be 0.
+    Returns: (worst, best); their videos are the scored ones, then the missing ones.
+    Raises: ValueError for what `multilabel_map` does not take.
+    """
+    score, label, absent = np.asarray(scores), np.asarray(labels), np.asarray(missing)
+    multilabel_curves(score, label)  # its checks
+    if absent.ndim != 2 or absent.shape[1] != score.shape[1] or not np.isin(absent, (0, 1)).all():
+        raise ValueError(f"found missing labels {absent.shape}, expected (M, {score.shape[1]}) of 0 and 1")
+    # ranks instead of scores, so that there is always room above and below
+    ranks = np.stack([np.unique(one, return_inverse=True)[1] for one in score.T], axis=1)
+    has = absent.astype(bool)
+    best = np.where(has, len(score), -1)
+    worst = np.where(has, -np.cumsum(has, axis=0), len(score))
+    every = np.concatenate([label, absent])
+    return (
+        multilabel_curves(np.concatenate([ranks, worst]), every),
+        multilabel_curves(np.concatenate([ranks, best]), every),
+    )
+
+
+def measure(run: Joined) -> list[Number]:
+    """Return the mean average precision of a run; see `Metric.measure`."""
+    return measured(curves(run))
+
+
+def pair(first: Joined | Ranks, second: Joined | Ranks) -> Pair | None:
+    """Compare two runs; see `Metric.pair`."""
+    return paired(first, second, curves_of_both)
+
+
+def curves(run: Joined) -> MeanPrecision:
+    """Rank the scored videos for each class."""
+    return multilabel_curves(_read(run)[-1], _some_truth(run))
+
+
+def curves_of_both(first: Joined, second: Joined) -> tuple[MeanPrecision, MeanPrecision]:
+    """Rank the videos that both have, by name."""
+    names, others = ({side.truth.names[index] for index in side.scored} for side in (first, second))
+    return _curves_among(first, names & others), _curves_among(second, names & others)
+
+
+def compare(run: Joined, published: Mapping[str, float], names: Sequence[str], *, tolerance: float) -> Findings:
+    """Return what the scores say, and with fewer clips."""
+    labels = _some_truth(run)
+    each_clip = _read(run)
+    scores = each_clip[-1]
+    found = multilabel_curves(scores, labels)
+    extremes = multilabel_extremes(scores, labels, _truth(run, run.missing)) if run.missing else None
+    counts, each = labels.sum(axis=0).tolist(), found.classes().tolist()
+    return Findings(
+        comparisons=[compared(run, published, found, extremes, tolerance=tolerance)],
+        classes=[of_class(name, count, value) for name, count, value in zip(names, counts, each, strict=True)],
+        by_clips=[
+            AtClips(number, {"mAP": 100 * multilabel_map(scores, labels)})
+            for number, scores in enumerate(each_clip, start=1)
+        ],
+    )
+
+
+def _read(run: Joined) -> np.ndarray:
+    """Return the scores by number of clips, (clips, N, classes) float32."""
+    row_of = {index: row for row, index in enumerate(run.scored)}
+    scores = np.empty((run.identity.scoring.clips, len(row_of), run.identity.num_classes), np.float32)
+    for index, found in run.by_clips():
+        scores[:, row_of[index]] = found
+    return scores
+
+
+def _some_truth(run: Joined) -> np.ndarray:
+    """Return the classes of the scored videos, as `_truth`. Raises: DataError if none of them has any."""
+    labels = _truth(run, run.scored)
+    if not labels.any():
+        raise DataError(f"{run.identity.record}: none of the {len(labels)} scored videos has any class")
+    return labels
+
+
+def _truth(run: Joined, indexes: Sequence[int] | np.ndarray) -> np.ndarray:
+    """Return which classes samples have, (N, classes), 0 or 1."""
+    labels = np.zeros((len(indexes), run.identity.num_classes), dtype=np.int64)
+    for row, index in enumerate(indexes):
+        labels[row, run.truth.classes[index]] = 1
+    return labels
+
+
+def _curves_among(run: Joined, common: set[str]) -> MeanPrecision:
+    """Return the curves over some videos, ordered by name."""
+    indexes, scores = run.video_scores()
+    names = [run.truth.names[index] for index in indexes]
+    rows = sorted((row for row, name in enumerate(names) if name in common), key=lambda row: names[row])
+    return multilabel_curves(scores[rows], _truth(run, indexes[rows]))
 
 
 def _ranking(scores: np.ndarray, right: np.ndarray) -> Ranking:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from videohub.metrics.ava_files import Boxes
-from videohub.metrics.curves import MeanPrecision, Ranking, envelope
+from videohub.metrics.mean_average_precision import MeanPrecision, Ranking, envelope
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from videohub import registry
+from videohub import metrics, registry
 from videohub.data.samples import DataSet
 from videohub.data.sets.missing import missing_files
 from videohub.data.sets.opening import folder_of
@@ -127,7 +127,7 @@ def check_samples(
         if one.probe and (one.probe.problem or one.probe.damage or refused(one.probe, record.protocol))
     )
     usable = len(samples) - missing - unreadable
-    averaged = record.protocol.metric != "topk"
+    averaged = metrics.of(record.protocol.metric).over_classes
     findings = [
         *_judge_counts(len(samples), usable, wanted),
         *judge_folders(folders, samples, names),

@@ -9,6 +9,7 @@ from typing import Any, get_args
 
 import msgspec
 
+from videohub import metrics
 from videohub.registry.schema import Protocol, Record, Stage
 
 
@@ -21,6 +22,7 @@ def file_schema() -> dict[str, Any]:
         del definition["properties"]["name"]
         definition["required"].remove("name")
     defs["Record"]["properties"]["protocol"] = {"type": "string", "description": "A name in `protocols`."}
+    defs["Protocol"]["properties"]["metric"] = {"enum": metrics.names()}
     defs["NonLocal"]["properties"]["after"]["propertyNames"] = {"enum": list(get_args(Stage))}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

@@ -11,11 +11,12 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
+from videohub import metrics
 from videohub.errors import RegistryError, UsageError
 from videohub.escaping import visible
 from videohub.registry import labels, strict_yaml
 from videohub.registry.complaints import Steps, complaint, shown
-from videohub.registry.schema import Protocol, Record
+from videohub.registry.schema import FIELDS, Protocol, Record
 from videohub.registry.strict_yaml import Document
 
 SCHEMA_VERSION = 1
@@ -77,7 +78,10 @@ def _protocols(document: Document) -> dict[str, Protocol]:
     for name, raw in document.value["protocols"].items():
         steps = ("protocols", name)
         found[name] = protocol = _convert(document, steps, raw, {}, Protocol)
-        if (protocol.metric == "ava_map") != (protocol.detection is not None):
+        if protocol.metric not in metrics.names():
+            what = f"is {shown(protocol.metric)}, expected one of {', '.join(metrics.names())}"
+            raise _complaint(document, (*steps, "metric"), what, "")
+        if metrics.of(protocol.metric).by_box != (protocol.detection is not None):
             what = f"is {'null' if protocol.detection is None else 'given'}, and the metric is {protocol.metric}"
             raise _complaint(document, (*steps, "detection"), what, "AVA's metric needs it, no other one has it.")
     return found
@@ -145,8 +149,9 @@ def _contradictions(record: Record) -> Iterable[tuple[Steps, str, str]]:
     ]:
         yield ("checkpoint", "alternates"), f"has {shown(odd[0])}", "Expected https or hf://org/repo/file@revision."
     if published is not None:
-        given = {name for name in ("top1", "top5", "map") if getattr(published, name) is not None}
-        wanted = {"top1", "top5"} if record.protocol.metric == "topk" else {"map"}
+        fields = {name: field for field, name in FIELDS.items()}
+        given = {fields.get(name, "others") for name in published.numbers()}
+        wanted = {fields.get(name, "others") for name in metrics.of(record.protocol.metric).numbers}
         if not given:
             yield ("published",), "holds no number", "Give top1, top5 or map, or write null in its place."
         if given - wanted:

@@ -157,7 +157,7 @@ class Protocol(_Value, frozen=True):
     std: tuple[float, float, float]
     activation: Literal["softmax", "sigmoid"]
     ensemble: Literal["sum", "max"]
-    metric: Literal["topk", "multilabel_map", "ava_map"]
+    metric: str  # one of `metrics.names()`
     detection: Detection | None
 
 
@@ -176,23 +176,28 @@ class Checkpoint(_Value, frozen=True, omit_defaults=True):
     alternates: list[str] = []
 
 
+FIELDS = {"top1": "top-1", "top5": "top-5", "map": "mAP"}  # of `Published`, and what people call them
+
+
 class Published(_Value, frozen=True, omit_defaults=True):
     """What the source states, as accuracy or mAP in per cent; `as_printed` where it prints something else.
 
-    `tolerance` are the points, up and down, that the source allows its own files; most sources state none.
+    `tolerance` are the points, up and down, that the source allows its own files; most sources state none. `others` are
+    the numbers of a metric that has no field here, by what it calls them.
     """
 
     source: str
     top1: Percent | None = None
     top5: Percent | None = None
     map: Percent | None = None
+    others: dict[str, Percent] = {}
     as_printed: dict[str, Percent] | None = None
     tolerance: Percent = 0.0
 
     def numbers(self) -> dict[str, float]:
-        """Return the metrics that are given, by the names people use for them."""
-        named = {"top-1": self.top1, "top-5": self.top5, "mAP": self.map}
-        return {name: value for name, value in named.items() if value is not None}
+        """Return the numbers that are given, by the names people use for them."""
+        named = {name: getattr(self, field) for field, name in FIELDS.items()}
+        return {name: value for name, value in named.items() if value is not None} | self.others
 
     def __str__(self) -> str:
         return " / ".join(f"{name} {value}" for name, value in self.numbers().items())

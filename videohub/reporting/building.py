@@ -6,11 +6,13 @@ import shlex
 from collections import Counter
 from collections.abc import Callable, Sequence
 
+from videohub import metrics
 from videohub.data.forms import DECODERS
 from videohub.data.labels import class_names
 from videohub.errors import UsageError
+from videohub.metrics.metric import Findings
+from videohub.metrics.verdict import Comparison, Verdict
 from videohub.registry.schema import Record
-from videohub.reporting import accuracies, precisions
 from videohub.reporting.contradicted import contradicted, remark, remark_on_refused, without
 from videohub.reporting.refusals import (
     objections,
@@ -24,7 +26,6 @@ from videohub.reporting.report import (
     Contradicted,
     Counts,
     Failure,
-    Findings,
     Report,
     Sampling,
     Stopping,
@@ -32,7 +33,6 @@ from videohub.reporting.report import (
 )
 from videohub.reporting.weights_origin import public_url
 from videohub.runs import Identity, Joined, MadeBy
-from videohub.verdict import Answer, Comparison
 
 
 def build(joined: Joined, record: Record) -> Report:
@@ -97,7 +97,7 @@ def build(joined: Joined, record: Record) -> Report:
 
 
 def _without(
-    joined: Joined, record: Record, odd: list[Contradicted], verdict: Answer
+    joined: Joined, record: Record, odd: list[Contradicted], verdict: Verdict
 ) -> tuple[list[Comparison], list[str]]:
     """Return the comparisons without videos whose header contradicts their content, and what to tell of them."""
     rest = without(joined, odd)
@@ -132,12 +132,9 @@ def counts_of(joined: Joined) -> Counts:
 
 
 def _findings(joined: Joined, record: Record) -> Findings:
-    if record.protocol.metric == "ava_map":
-        return precisions.ava_findings(joined, record)
-    names = _names(joined.identity)
-    if record.protocol.metric == "multilabel_map":
-        return precisions.multilabel_findings(joined, record, names)
-    return accuracies.findings(joined, record, names)
+    assert record.published is not None, "refused before"
+    metric, published = metrics.of(record.protocol.metric), record.published
+    return metric.compare(joined, published.numbers(), _names(joined.identity), tolerance=published.tolerance)
 
 
 def _names(identity: Identity) -> Sequence[str]:
@@ -149,7 +146,7 @@ def _names(identity: Identity) -> Sequence[str]:
     return names if len(names) == identity.num_classes else [f"class {k}" for k in range(identity.num_classes)]
 
 
-def _verdict(joined: Joined, record: Record, found: Findings) -> tuple[Answer, list[str]]:
+def _verdict(joined: Joined, record: Record, found: Findings) -> tuple[Verdict, list[str]]:
     """Return the verdict and its reasons: what the first comparison says, unless something speaks against it."""
     answer = found.comparisons[0].answer
     against = objections(joined, record)

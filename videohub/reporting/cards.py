@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from videohub import registry
+from videohub import metrics, registry
 from videohub.errors import UsageError
 from videohub.escaping import in_markdown, visible
 from videohub.formatting import counted
+from videohub.metrics.verdict import Comparison
 from videohub.reporting.markdown import numbers_table, table
 from videohub.reporting.report import Report
 from videohub.reporting.weights_origin import files_of
 from videohub.reporting.words import facts, how_to_cite, interval_name, one_line, sentence, summary, what
 from videohub.reporting.writing import write_into
-from videohub.verdict import Comparison
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult
@@ -34,7 +34,6 @@ _NAMES = {
     "ava_v2.2": "AVA v2.2",
     "imagenet1k": "ImageNet-1k",
 }
-_TAGS = {"ava_map": ["action-detection"], "topk": ["action-recognition"], "multilabel_map": ["action-recognition"]}
 # The hub's own words for licences; a file that states another, or none, gets "other" and the statement itself.
 _LICENSES = ("apache-2.0", "mit", "bsd-2-clause", "bsd-3-clause", "cc0-1.0", "cc-by-4.0", "cc-by-sa-4.0",
              "cc-by-nc-4.0", "cc-by-nc-sa-4.0", "gpl-3.0", "lgpl-3.0", "agpl-3.0", "mpl-2.0")  # fmt: skip
@@ -47,15 +46,15 @@ def model_card(report: Report) -> str:
     """
     from huggingface_hub import ModelCardData
 
-    task = _task(report)
+    metric, task = metrics.of(report.metric), _task(report)
     license, license_name = _license(report.weights.license)
     data = ModelCardData(
         model_name=report.record,
         library_name="videohub",
         pipeline_tag=task,
         datasets=[report.dataset],
-        metrics=["accuracy" if report.metric == "topk" else "mean_average_precision"],
-        tags=["videohub", *([] if task == "image-classification" else _TAGS[report.metric])],
+        metrics=[metric.hub_name],
+        tags=["videohub", *([] if task == "image-classification" else metric.hub_tags)],
         eval_results=[_result(report, found) for found in report.comparisons],
         license=license,
         license_name=license_name,
@@ -140,14 +139,14 @@ def _task(report: Report) -> str:
 def _result(report: Report, found: Comparison) -> EvalResult:
     from huggingface_hub import EvalResult
 
-    mean_precision = report.metric != "topk"
+    metric = metrics.of(report.metric)
     return EvalResult(
         task_type=_task(report),
         dataset_type=report.dataset,
         dataset_name=_NAMES.get(report.dataset, report.dataset),
         dataset_split=report.split,
-        metric_type="mean_average_precision" if mean_precision else "accuracy",
-        metric_name=f"{found.metric}{' at IoU 0.5' if report.metric == 'ava_map' else ''} (%)",
+        metric_type=metric.hub_name,
+        metric_name=f"{found.metric}{metric.hub_condition} (%)",
         metric_value=round(found.recomputed, 2),
         metric_args={
             f"{what(report)}s".replace(" ", "_"): report.counts.scored,
@@ -170,7 +169,7 @@ def _use(report: Report) -> str:
     """Return how a stranger uses these weights: what to install, what to name, and three lines of Python."""
     of_the_zoo = report.record in registry.load(registry.files()[0]).records
     file = "" if of_the_zoo or report.weights.url else ', checkpoint="FILE"'
-    call = "model(clip, boxes)" if report.metric == "ava_map" else 'videohub.predict("clip.mp4", model)'
+    call = "model(clip, boxes)" if metrics.of(report.metric).by_box else 'videohub.predict("clip.mp4", model)'
     needs = "Needs videohub, installed from its repository; the package of that name in the index is another's"
     if not of_the_zoo:
         needs += f"; the record {in_markdown(report.record)} is in a registry file that `VIDEOHUB_REGISTRY` has to name"

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 
 from videohub.escaping import in_markdown, visible
 from videohub.formatting import counted
+from videohub.metrics.metric import PerClass
 from videohub.reporting.contradicted import details
-from videohub.reporting.report import PerClass, Report
+from videohub.reporting.report import Report
 from videohub.reporting.words import (
     EXTREMES,
     NAMED_FAILURES,

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from videohub import metrics
 from videohub.escaping import in_html, in_narrow_html
 from videohub.formatting import counted, listed
+from videohub.metrics.metric import PerClass
+from videohub.metrics.verdict import Comparison
 from videohub.reporting import pictures
 from videohub.reporting.contradicted import details
-from videohub.reporting.report import PerClass, Report
+from videohub.reporting.report import Report
 from videohub.reporting.style import CSS
 from videohub.reporting.words import (
     EXTREMES,
@@ -28,7 +31,6 @@ from videohub.reporting.words import (
     summary,
     what,
 )
-from videohub.verdict import Comparison
 
 
 def page(report: Report) -> str:
@@ -112,7 +114,7 @@ def _classes(report: Report) -> str:
         return ""
     missing = len(report.classes) - len(measured)
     left_out = f" {counted(missing, 'class')} had nothing to be measured on." if missing else ""
-    interval = ", the thin line its 95 % interval" if report.metric == "topk" else ""
+    interval = ", the thin line its 95 % interval" if metrics.of(report.metric).is_counted else ""
     intro = (
         f"<section><h2>Classes</h2><figure>{pictures.skyline(measured)}<figcaption>The {class_measure(report)} of "
         f"{counted(len(measured), 'class')} in per cent, in order.{left_out}</figcaption></figure>"
@@ -133,12 +135,12 @@ def _classes(report: Report) -> str:
 def _class_table(report: Report, classes: Sequence[PerClass], caption: str, *, counts: bool = False) -> str:
     """Return the classes with their bars; `counts` adds what each was measured on, where there is room."""
     columns = [("class", ""), *([(class_count(report), "number")] if counts else []),
-               *([("right", "number")] if counts and report.metric == "topk" else []),
+               *([("right", "number")] if counts and metrics.of(report.metric).is_counted else []),
                (class_measure(report, short=True), "number"), ("", "drawn")]  # fmt: skip
     rows = []
     for found in classes:
         numbers = [f"{found.count:,}"] if counts else []
-        numbers += [f"{found.right or 0:,}"] if counts and report.metric == "topk" else []
+        numbers += [f"{found.right or 0:,}"] if counts and metrics.of(report.metric).is_counted else []
         numbers.append("–" if found.value is None else f"{found.value:.1f}")
         drawn = "" if found.value is None else pictures.bar(found.value, chance=pictures.chance_of(found))
         rows.append(f'<tr><td class="name">{in_narrow_html(found.name)}</td>{"".join(map(_number, numbers))}'

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 
 from videohub.escaping import in_html
 from videohub.metrics import wilson_interval
-from videohub.reporting.report import AtClips, PerClass
-from videohub.verdict import Comparison
+from videohub.metrics.metric import AtClips, PerClass
+from videohub.metrics.verdict import Comparison
 
 _DIAMOND = "M0-7 6 0 0 7-6 0Z"
 _FORMS = {

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from videohub import metrics
 from videohub.errors import DataError, UsageError
 from videohub.registry.schema import Record
 from videohub.reporting.weights_origin import doubt_about, files_of
@@ -23,11 +24,11 @@ def refuse_unverifiable(record: Record) -> None:
             f"{record.name}: its source states no number, so there is nothing to verify{_notes(record)}\n"
             f"  `videohub benchmark {record.name} --data …` gives its numbers without a verdict."
         )
-    metrics = ("top-1", "top-5") if record.protocol.metric == "topk" else ("mAP",)
-    if metrics[0] not in published.numbers():
+    expected = metrics.of(record.protocol.metric).numbers
+    if expected[0] not in published.numbers():
         raise UsageError(
             f"{record.name}: its source states {published}, and protocol {record.protocol.name} measures "
-            f"{' and '.join(metrics)}; the record contradicts itself"
+            f"{' and '.join(expected)}; the record contradicts itself"
         )
     if record.status == "available":
         return
@@ -90,11 +91,9 @@ def objections(joined: Joined, record: Record) -> list[str]:
         for key in dict.fromkeys((*others[1], *others[0]))
         if key not in ("name", "clips", "crops") and others[0].get(key) != others[1].get(key)
     ]
-    if identity.sample is not None and record.protocol.metric != "topk":
-        found.append(
-            "a mean average precision of fewer videos is another quantity, a higher one, so a sample cannot stand "
-            "for the whole list"
-        )
+    objection = metrics.of(record.protocol.metric).sample_objection
+    if identity.sample is not None and objection is not None:
+        found.append(objection)
     return found
 
 

@@ -7,9 +7,10 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from videohub.metrics.metric import AtClips, Confusion, PerClass
+from videohub.metrics.verdict import Comparison, Verdict
 from videohub.registry.schema import Published
 from videohub.runs import MadeBy
-from videohub.verdict import Answer, Comparison
 
 SCHEMA_VERSION: Final = 1
 
@@ -70,44 +71,6 @@ class Weights(_Part, frozen=True):
     identity: Literal["tensors"] | None = None
 
 
-class PerClass(_Part, frozen=True):
-    """How one class did. `value`: accuracy, or average precision, in per cent; None where nothing could be measured.
-
-    `count` is what the class was measured on: scored videos whose right class it is, boxes of the ground truth in AVA.
-    """
-
-    name: str
-    count: int
-    right: int | None  # top-k alone
-    value: float | None
-
-
-class Confusion(_Part, frozen=True):
-    """How often videos of one class were taken for another: `count` of the `of` that were scored."""
-
-    true: str
-    predicted: str
-    count: int
-    of: int
-
-
-class AtClips(_Part, frozen=True):
-    """What the metrics would be with the first `clips` clips of each video alone; in per cent."""
-
-    clips: int
-    values: dict[str, float]
-
-
-class Findings(_Part, frozen=True):
-    """What the scores alone say; a report tells besides what was run, and what follows."""
-
-    comparisons: list[Comparison]  # the first one decides
-    classes: list[PerClass]
-    confusions: list[Confusion] = []
-    by_clips: list[AtClips] = []
-    ranks: list[tuple[str, int]] = []
-
-
 class Report(_Part, frozen=True, kw_only=True):
     """What was measured, on what, with what, and what follows. The first comparison decides the verdict."""
 
@@ -117,11 +80,11 @@ class Report(_Part, frozen=True, kw_only=True):
     paper: str
     dataset: str
     split: str
-    metric: Literal["topk", "multilabel_map", "ava_map"]
+    metric: str
     labels: str | tuple[str, ...] | None
     published: Published
     comparisons: list[Comparison]
-    verdict: Answer
+    verdict: Verdict
     reasons: list[str]
     counts: Counts
     failures: list[Failure]

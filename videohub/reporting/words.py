@@ -6,9 +6,11 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+from videohub import metrics
 from videohub.formatting import counted, duration, listed
+from videohub.metrics.metric import PerClass
 from videohub.reporting.contradicted import kinds_in_words
-from videohub.reporting.report import PerClass, Report
+from videohub.reporting.report import Report
 from videohub.reporting.weights_origin import STATED_ONLY, claim_of, files_of, origin_of
 
 EXTREMES = 20  # classes shown at either end
@@ -74,14 +76,13 @@ def interval_name(report: Report) -> str:
 
 def class_measure(report: Report, *, short: bool = False) -> str:
     """Return what is measured of each class."""
-    if report.metric == "topk":
-        return "accuracy"
-    return "AP" if short else "average precision (AP)"
+    metric = metrics.of(report.metric)
+    return metric.class_column if short else metric.class_measure
 
 
 def class_count(report: Report) -> str:
     """Return what each class is measured on."""
-    return {"topk": "videos", "multilabel_map": "videos with it", "ava_map": "boxes with it"}[report.metric]
+    return metrics.of(report.metric).class_count
 
 
 def measured_classes(report: Report) -> list[PerClass]:

@@ -50,11 +50,12 @@ class Run:
     @property
     def terms(self) -> Terms:
         """What every entry in this folder has to agree with."""
+        scoring = self.identity.scoring
         return Terms(
             run=digest_of(canonical([self.identity, self.truth_sha256])),
             names=self.truth.names,
             classes=self.identity.num_classes,
-            rows=self.identity.scoring.rows,
+            rows=None if self.truth.by_box else scoring.clips * scoring.crops,
         )
 
     def done(self, *, retry_failed: bool = False) -> set[int]:

@@ -23,17 +23,12 @@ class _Value(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
 
 class Scoring(msgspec.Struct, frozen=True):
-    """The part of a protocol that says how many scores a sample has and how they become one."""
+    """The part of a protocol that says how many views a sample has, how their scores become one, and what of them."""
 
     clips: int
     crops: int
     ensemble: Literal["sum", "max"]
     metric: str
-
-    @property
-    def rows(self) -> int | None:
-        """Rows of scores that each sample has: its views; None where it has one row a box."""
-        return None if self.metric == "ava_map" else self.clips * self.crops
 
 
 class Identity(_Value, frozen=True, omit_defaults=True):
@@ -73,6 +68,11 @@ class Truth(_Value, frozen=True):
     classes: list[list[int]]
     boxes: list[list[Box]] | None = None  # that each sample is scored at, in the order of its scores; AVA alone
     ava: dict[str, Any] | None = None
+
+    @property
+    def by_box(self) -> bool:
+        """Whether a sample has a row of scores for each of its boxes, instead of one for each view."""
+        return self.boxes is not None or self.ava is not None
 
 
 class WeightsFile(_Value, frozen=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,6 +40,28 @@ class Joined:
     disagreeing: list[Disagreement]  # those of them whose scores differ
     torn: int  # files that end in an entry which a kill cut short
 
+    @property
+    def scored(self) -> list[int]:
+        """The samples that have scores, ascending."""
+        return [index for index, entry in self.entries.items() if entry.shape is not None]
+
+    @property
+    def missing(self) -> list[int]:
+        """The samples without scores, ascending: failed, or not looked at."""
+        scored = set(self.scored)
+        return [index for index in range(len(self.truth.names)) if index not in scored]
+
+    def by_clips(self) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        """Yield of each scored sample, in any order, its index and its scores by number of clips, (clips, classes).
+
+        Row k - 1 is what `scores_by_clips(k)` gives, to the last bit: a running sum adds view to view, too. All come
+        from one reading: a full run's scores fill a gigabyte.
+        """
+        scoring = self.identity.scoring
+        running = np.maximum if scoring.ensemble == "max" else np.add
+        for entry, views in read_scores(self.entries.values()):
+            yield entry.index, running.accumulate(views, axis=0)[scoring.crops - 1 :: scoring.crops]
+
     def video_scores(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Return which samples have scores, (N,) ascending, and their scores joined over views, (N, classes).
 
@@ -50,11 +72,11 @@ class Joined:
     def scores_by_clips(self, k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Return the same from the first k clips of each sample alone; view v is clip v // crops."""
         scoring = self.identity.scoring
-        if scoring.rows is None:
+        if self.truth.by_box:
             raise UsageError(f"{self.identity.record}: was scored box by box, so there are no scores of whole videos")
         if not 1 <= k <= scoring.clips:
             raise UsageError(f"clips: found {k}, expected 1 to {scoring.clips}")
-        indexes = [index for index, entry in self.entries.items() if entry.shape is not None]
+        indexes = self.scored
         row_of = {index: row for row, index in enumerate(indexes)}
         joined = np.empty((len(indexes), self.identity.num_classes), dtype=np.float32)
         for entry, views in read_scores(self.entries.values(), k * scoring.crops):

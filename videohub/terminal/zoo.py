@@ -99,7 +99,10 @@ def _numbers(published: Published | None) -> str:
     """Return the numbers, rounded; the table's last line tells what they are."""
     if published is None:
         return "–"
-    return ("mAP " if published.map is not None else "") + " / ".join(f"{n:.1f}" for n in published.numbers().values())
+    numbers = published.numbers()
+    return ("" if published.top1 is not None or not numbers else f"{next(iter(numbers))} ") + " / ".join(
+        f"{number:.1f}" for number in numbers.values()
+    )
 
 
 def _as_printed(published: Published | None) -> str:

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
-import numpy.typing as npt
-
-from videohub.metrics import topk_hits
-from videohub.verdict import TOLERANCE, Answer, settled
+from videohub.metrics.verdict import TOLERANCE, Verdict, settled
 
 
 class Decision:
@@ -21,9 +17,8 @@ class Decision:
         self.seen = self.hits = self.failed = 0
         self._early: dict[int, bool | None] = {}  # beyond a gap: whether they are hits, None if they failed
 
-    def take(self, number: int, scores: npt.ArrayLike | None, right: int) -> None:
-        """Take a video by its number in that order: its joined scores (classes,), or None if it could not be scored."""
-        hit = None if scores is None else bool(topk_hits(np.asarray(scores)[None], [right], (1,))[1][0])
+    def take(self, number: int, hit: bool | None) -> None:
+        """Take a video by its number in that order: whether it is right, or None if it could not be scored."""
         self._early[number] = hit
         while self.seen in self._early:
             hit = self._early.pop(self.seen)
@@ -32,7 +27,7 @@ class Decision:
             self.failed += hit is None
 
     @property
-    def answer(self) -> Answer | None:
+    def verdict(self) -> Verdict | None:
         """Return the verdict that the whole list will give, or None while it is open."""
         return settled(self.published, hits=self.hits, failed=self.failed, seen=self.seen, total=self.total,
                        level=self.level, tolerance=self.tolerance)  # fmt: skip

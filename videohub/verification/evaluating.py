@@ -7,13 +7,14 @@ from typing import Any
 
 import msgspec
 
-from videohub import registry, runs
+from videohub import metrics, registry, runs
 from videohub.errors import UsageError
+from videohub.metrics.metric import Number
 from videohub.registry.labels import Given
 from videohub.registry.schema import Record
 from videohub.reporting.building import counts_of, failures_of, weights_of
 from videohub.reporting.contradicted import contradicted, without
-from videohub.reporting.numbers import Number, numbers
+from videohub.reporting.refusals import refuse_another_record, refuse_unscored
 from videohub.reporting.report import Contradicted, Counts, Failure, Weights
 from videohub.verification import sharding
 from videohub.verification.measuring import measure, target_of
@@ -78,18 +79,20 @@ def evaluate(
 
 
 def _evaluated(joined: runs.Joined, record: Record) -> Evaluated:
-    found, identity, odd = numbers(joined, record), joined.identity, contradicted(joined)
+    refuse_another_record(joined, record)
+    refuse_unscored(joined, record)
+    metric, identity, odd = metrics.of(record.protocol.metric), joined.identity, contradicted(joined)
     rest = without(joined, odd) if odd else None
     seconds = sum(one.seconds for one in joined.made_by)
     return Evaluated(
         record=record.name,
         dataset=identity.dataset,
         split=identity.split,
-        numbers=found,
+        numbers=metric.measure(joined),
         counts=counts_of(joined),
         failures=failures_of(joined),
         contradicted=odd,
-        without_contradicted=[] if rest is None else numbers(rest, record),
+        without_contradicted=[] if rest is None else metric.measure(rest),
         weights=weights_of(identity, record),
         protocol=identity.protocol,
         precision=identity.precision,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from videohub import runs
+from videohub import metrics, runs
 from videohub.registry.schema import Record
 from videohub.verification.deciding import Decision
 from videohub.verification.settings import Settings
@@ -36,14 +36,14 @@ class Part:
         self.missing.discard(scored.index)
         if self.decision is not None:
             _take(self.decision, self.run, scored)
-            if self.decision.answer is not None:
+            if self.decision.verdict is not None:
                 self.missing.clear()
 
 
 def part_of(run: runs.Run, record: Record, settings: Settings) -> Part:
     """Return what this process still has to score for a run, after whatever was kept there before."""
     decision = None if settings.until_decided is None else _so_far(run, record, settings.until_decided)
-    if decision is not None and decision.answer is not None:
+    if decision is not None and decision.verdict is not None:
         return Part(run, set(), decision)
     mine, done = settings.own_shard(), run.done(retry_failed=settings.retry_failed)
     missing = {number for number in range(len(run.truth.names)) if mine.has(number) and number not in done}
@@ -53,14 +53,16 @@ def part_of(run: runs.Run, record: Record, settings: Settings) -> Part:
 def _so_far(run: runs.Run, record: Record, level: float) -> Decision:
     """Return what earlier calls have found out."""
     assert record.published is not None, "refused before"
-    published, tolerance = record.published.top1, record.published.tolerance
-    assert published is not None, "refused before"
-    decision = Decision(published, total=len(run.truth.names), level=level, tolerance=tolerance)
+    published, deciding = record.published, metrics.of(record.protocol.metric).numbers[0]
+    decision = Decision(published.numbers()[deciding], total=len(run.truth.names), level=level,
+                        tolerance=published.tolerance)  # fmt: skip
     for entry in runs.join([run.folder]).entries.values():
         _take(decision, run, entry)
     return decision
 
 
 def _take(decision: Decision, run: runs.Run, made: Scored | runs.Entry) -> None:
-    scores = None if made.scores is None else runs.join_views(made.scores, run.identity.scoring.ensemble)
-    decision.take(made.index, scores, run.truth.classes[made.index][0])
+    scoring = run.identity.scoring
+    scores = None if made.scores is None else runs.join_views(made.scores, scoring.ensemble)
+    right = None if scores is None else metrics.of(scoring.metric).is_right(scores, run.truth.classes[made.index])
+    decision.take(made.index, right)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from videohub import metrics
 from videohub.data.forms import DECODERS, Decoder
 from videohub.data.recipes import Recipe
 from videohub.data.samples import DataSet, Sample
@@ -72,7 +73,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             return
         if not 0.5 <= self.until_decided < 1:
             raise UsageError(f"until_decided: found {self.until_decided}, expected a level such as 0.95")
-        if record.protocol.metric != "topk":
+        if not metrics.of(record.protocol.metric).is_counted:
             raise UsageError(
                 f"{record.name}: until_decided follows an accuracy, and this number is a mean over classes"
             )

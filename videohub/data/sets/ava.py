@@ -7,14 +7,14 @@ from typing import TypeAlias
 
 import numpy as np
 
-from videohub.data.samples import AvaTruth, DataSet, FrameList, KeyFrame, Sample
+from videohub.data.samples import DataSet, FrameList, KeyFrame, Sample
 from videohub.data.sets.frame_lists import frame_list_file, read_frame_list
 from videohub.data.sets.layouts import folder_of_frames
 from videohub.data.sets.notes import left_out, note
 from videohub.data.sets.opening import first_file, folder_of, lines
 from videohub.errors import DataError, UsageError
 from videohub.escaping import encodable
-from videohub.metrics.ava_files import read_boxes, read_exclusions, read_label_map
+from videohub.metrics.ava_files import AvaTruth, read_boxes, read_exclusions, read_label_map
 from videohub.registry.schema import Detection, Record
 
 DATASETS = ("ava_v2.1", "ava_v2.2")

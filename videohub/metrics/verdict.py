@@ -8,14 +8,13 @@ from typing import Literal
 
 import msgspec
 
-from videohub.metrics.intervals import wilson_interval
-from videohub.metrics.sequences import hits_sequence
+from videohub.metrics.binomial import hits_sequence, wilson_interval
 
 TOLERANCE = 0.3  # points; what the zoo's maintainers put down to the conversion of weights (their issue 28)
 FEWEST = 30  # videos; drawn again and again, fewer than that show less chance than there is
 RESOLUTION = 5.0  # points; an interval wider than ± this agrees with too much to mean anything
 
-Answer = Literal["consistent", "inconsistent", "insufficient data"]
+Verdict = Literal["consistent", "inconsistent", "insufficient data"]
 
 
 class Comparison(msgspec.Struct, frozen=True):
@@ -32,11 +31,11 @@ class Comparison(msgspec.Struct, frozen=True):
     interval: tuple[float, float]
     bounds: tuple[float, float]
     tolerance: float
-    answer: Answer
+    answer: Verdict
     reason: str
 
 
-def compare(
+def compare_accuracy(
     metric: str, published: float, *, hits: int, scored: int, missing: int, tolerance: float = TOLERANCE
 ) -> Comparison:
     """Compare an accuracy with the published one.
@@ -78,7 +77,7 @@ def compare_map(
         missing: Videos that are listed but could not be scored, or were left out of a sample: a mean average
             precision of fewer videos is another quantity, a higher one, so these are never to be passed over.
         videos: Videos that the bootstrap drew from; in AVA a video is many samples. Fewer than `FEWEST` say nothing.
-        tolerance: As for `compare`.
+        tolerance: As for `compare_accuracy`.
     Raises: ValueError if nothing was scored.
     """
     if scored < 1:
@@ -109,10 +108,10 @@ def settled(
     total: int,
     level: float = 0.95,
     tolerance: float = TOLERANCE,
-) -> Answer | None:
-    """Return the answer that `compare` will give for the whole list, if it can no longer change, else None.
+) -> Verdict | None:
+    """Return the verdict that `compare_accuracy` will give for the whole list, if it can no longer change, else None.
 
-    With probability `level` no answer that is returned at any moment of a run differs from the final one, provided
+    With probability `level` no verdict that is returned at any moment of a run differs from the final one, provided
     that the list is gone through in random order. When all videos are seen, it is the final one.
 
     Args:
@@ -122,7 +121,7 @@ def settled(
         seen: Videos tried so far.
         total: Videos on the list.
         level: Confidence, half of the error for the hits and half for the failures.
-        tolerance: As for `compare`.
+        tolerance: As for `compare_accuracy`.
     Returns: None also while it is possible that no video at all can be scored.
     Raises: ValueError unless hits + failed <= seen <= total, none below 0, and 0 < level < 1.
     """
@@ -134,14 +133,14 @@ def settled(
     each = (1 + level) / 2
     final_hits, final_failed = hits_sequence(hits, seen, total, each), hits_sequence(failed, seen, total, each)
     room = total - (seen - hits - failed)  # what is wrong already is neither a hit nor a failure
-    answers: set[Answer] = set()
+    possible: set[Verdict] = set()
     for hit, fail in _rim(final_hits, final_failed, room, published, total):
         if fail == total:
             return None
-        answers.add(_answer(published, *_intervals(hit, total - fail, fail), tolerance))
-        if len(answers) > 1:
+        possible.add(_verdict(published, *_intervals(hit, total - fail, fail), tolerance))
+        if len(possible) > 1:
             return None
-    return answers.pop() if answers else None
+    return possible.pop() if possible else None
 
 
 def _rim(
@@ -149,7 +148,7 @@ def _rim(
 ) -> Iterator[tuple[int, int]]:
     """Yield the outermost of the pairs within two ranges whose sum is at most `room`.
 
-    They decide for the pairs inside. At a given number of failures, the answer runs with more hits from inconsistent
+    They decide for the pairs inside. At a given number of failures, the verdict runs with more hits from inconsistent
     over consistent to inconsistent again, insufficient data between; so the two inconsistent ends reach the rim, and
     what is consistent runs through from few failures on. More failures only widen the bounds and narrow what is
     consistent, so where the rim is consistent with the most failures, the inside is too.
@@ -179,7 +178,7 @@ def _intervals(hits: int, scored: int, missing: int) -> tuple[tuple[float, float
     )
 
 
-def _answer(published: float, interval: tuple[float, float], bounds: tuple[float, float], tolerance: float) -> Answer:
+def _verdict(published: float, interval: tuple[float, float], bounds: tuple[float, float], tolerance: float) -> Verdict:
     """Decide."""
     if not bounds[0] - tolerance <= published <= bounds[1] + tolerance:
         return "inconsistent"
@@ -200,13 +199,13 @@ def _comparison(
     missing: int,
     tolerance: float,
 ) -> Comparison:
-    """Put the answer into words."""
-    answer, half = _answer(published, interval, bounds, tolerance), (bounds[1] - bounds[0]) / 2
+    """Put the verdict into words."""
+    verdict, half = _verdict(published, interval, bounds, tolerance), (bounds[1] - bounds[0]) / 2
     found = gap(metric, published, recomputed)
-    if answer == "inconsistent":
+    if verdict == "inconsistent":
         told = f"neither chance nor the {missing} missing explain" if missing else "chance does not explain"
         reason = f"{found}, and {told} that"
-    elif answer == "consistent":
+    elif verdict == "consistent":
         reason = f"{found}; chance allows {interval[0]:.2f} to {interval[1]:.2f}"
     elif half > RESOLUTION:
         reason = f"{found}, but {scored} scored and {missing} missing leave it open by ± {half:.1f} points"
@@ -219,6 +218,6 @@ def _comparison(
         interval=interval,
         bounds=bounds,
         tolerance=tolerance,
-        answer=answer,
+        answer=verdict,
         reason=reason,
     )

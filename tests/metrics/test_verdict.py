@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from videohub.metrics import hits_sequence
-from videohub.verdict import compare, compare_map, settled
+from videohub.metrics.verdict import compare_accuracy, compare_map, settled
 
 
 def answer(published, hits, scored, missing=0):
-    return compare("top1", published, hits=hits, scored=scored, missing=missing)
+    return compare_accuracy("top1", published, hits=hits, scored=scored, missing=missing)
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ def test_a_published_hundred_is_met_by_a_hundred_whatever_the_number_of_videos()
     """Without a tolerance: the interval's end is the published number, not a rounding below it."""
     for videos in (10, 30, 400, 1000, 1999):
         for published, hits in ((100.0, videos), (0.0, 0)):
-            found = compare("top-5", published, hits=hits, scored=videos, missing=0, tolerance=0.0)
+            found = compare_accuracy("top-5", published, hits=hits, scored=videos, missing=0, tolerance=0.0)
             assert found.answer == ("consistent" if videos > 35 else "insufficient data"), (videos, published)
 
 
@@ -135,7 +135,9 @@ def settled_by_looking_at_all(published, hits, failed, seen, total, level):
     for fail in range(few, many + 1):
         for hit in range(low, min(high, total - (seen - hits - failed) - fail) + 1):
             scored = total - fail
-            answers.add(compare("top1", published, hits=hit, scored=scored, missing=fail).answer if scored else None)
+            answers.add(
+                compare_accuracy("top1", published, hits=hit, scored=scored, missing=fail).answer if scored else None
+            )
             if len(answers) > 1:
                 return None
     return answers.pop() if answers else None
