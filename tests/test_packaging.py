@@ -108,7 +108,7 @@ def test_the_wheel_holds_every_module_and_all_data(in_wheel):
 
 
 def test_the_wheel_holds_nothing_but_the_package_and_its_papers(in_wheel):
-    assert {re.sub(r"^videohub-[^/]+\.dist-info$", "dist-info", name.split("/")[0]) for name in in_wheel} == {
+    assert {re.sub(r"^videohub_zoo-[^/]+\.dist-info$", "dist-info", name.split("/")[0]) for name in in_wheel} == {
         "videohub",
         "dist-info",
     }

@@ -1,0 +1,223 @@
+"""Can this machine do what videohub needs? Versions, devices, decoding, cache, registries, the way to the network."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal, TypeAlias
+from urllib.parse import urlsplit
+
+import msgspec
+
+import videohub
+from videohub.errors import VideohubError
+
+State: TypeAlias = Literal["ok", "note", "missing"]
+
+DISTRIBUTION = "videohub-zoo"
+_SWITCHES = ("VIDEOHUB_OFFLINE", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "VIDEOHUB_MIRRORS", "HF_ENDPOINT",
+             "VIDEOHUB_MIN_RATE")  # fmt: skip
+_PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY")
+_ROOM = 1 << 30  # bytes that a large checkpoint, its conversion and a download in progress take together
+_FRAMES, _SIZE = 8, 32
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that was looked at; `advice` says what to do where it is not "ok"."""
+
+    about: str  # "versions", "devices", "decoder", "cache", "registries" or "network"
+    name: str
+    state: State
+    detail: str
+    advice: str = ""
+
+
+class Diagnosis(msgspec.Struct, frozen=True):
+    """What was found, in the order of a checkpoint's way, and whether all that is needed is there."""
+
+    findings: tuple[Finding, ...]
+
+    @property
+    def is_able(self) -> bool:
+        """Whether nothing that is needed is missing."""
+        return all(finding.state != "missing" for finding in self.findings)
+
+
+def diagnose() -> Diagnosis:
+    """Look at this machine. Nothing is downloaded, and nothing is left behind."""
+    found: list[Finding] = []
+    for look in (versions, devices, decoder, cache, registries, network):
+        found += look()
+    return Diagnosis(tuple(found))
+
+
+def versions() -> Iterator[Finding]:
+    """Yield Python, videohub, what it depends on, and any other package that is called videohub, too."""
+    system = f"{platform.system()} {platform.machine()}"
+    yield Finding(about="versions", name="Python", state="ok", detail=f"{platform.python_version()} on {system}")
+    here = Path(videohub.__file__).resolve().parent
+    yield Finding(about="versions", name="videohub", state="ok", detail=f"{videohub.__version__} in {here}")
+    for name, floor in _floors().items():
+        yield _version(name, floor)
+    for where in foreign_copies():
+        yield Finding(
+            about="versions", name="another videohub", state="note", detail=str(where),
+            advice="Where it comes first on Python's path, `import videohub` gives that one. "
+                   "Uninstall it (`pip uninstall videohub`, which is somebody else's), or take its folder off the path.",
+        )  # fmt: skip
+
+
+def devices() -> Iterator[Finding]:
+    """Yield the devices that torch sees, and whether each computes a small network as the CPU does."""
+    import torch
+
+    from videohub.devices import disagreement
+
+    threads = f"{torch.get_num_threads()} threads"
+    yield Finding(about="devices", name="cpu", state="ok", detail=threads)
+    names = [f"cuda:{index}" for index in range(torch.cuda.device_count())]
+    names += ["mps"] * torch.backends.mps.is_available()
+    for name in names:
+        what = torch.cuda.get_device_name(name) if name != "mps" else "Apple's GPU"
+        problem = disagreement(torch.device(name))
+        yield Finding(about="devices", name=name, state="note" if problem else "ok",
+                      detail=f"{what}: {problem}" if problem else f"{what}, computes as the CPU does",
+                      advice="Use cpu, or another version of torch." if problem else "")  # fmt: skip
+
+
+def decoder() -> Iterator[Finding]:
+    """Yield whether a clip that is made here decodes to the very pixels that were put in."""
+    import av
+
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            problem = _decoded_otherwise(Path(folder) / "clip.mp4")
+    except (av.FFmpegError, VideohubError, OSError) as error:
+        problem = f"{type(error).__name__}: {error}"
+    libraries = ", ".join(f"{name} {'.'.join(map(str, number))}" for name, number in sorted(av.library_versions.items())
+                          if name in ("libavcodec", "libavformat", "libswscale"))  # fmt: skip
+    if problem:
+        yield Finding(about="decoder", name="H.264", state="missing", detail=f"{problem} ({libraries})",
+                      advice="Install another version of av (PyAV); its wheels bring FFmpeg along.")  # fmt: skip
+    else:
+        yield Finding(about="decoder", name="H.264", state="ok", detail=f"{_FRAMES} frames exact ({libraries})")
+
+
+def cache() -> Iterator[Finding]:
+    """Yield where downloads and weights are kept, whether they can be, and how much room there is."""
+    from videohub.hub.cache import home
+
+    folder = home()
+    above = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    if not (above.is_dir() and os.access(above, os.W_OK | os.X_OK)):
+        yield Finding(about="cache", name=str(folder), state="missing", detail=f"{above} cannot be written to",
+                      advice="Let VIDEOHUB_HOME name a folder that can.")  # fmt: skip
+        return
+    free = shutil.disk_usage(above).free
+    kept = sum(file.lstat().st_size for file in folder.rglob("*") if file.is_file() and not file.is_symlink())
+    detail = f"{kept / 1e9:.1f} GB kept, {free / 1e9:.1f} GB free"
+    if free < _ROOM:
+        yield Finding(about="cache", name=str(folder), state="note", detail=detail,
+                      advice="`videohub cache prune` makes room; VIDEOHUB_HOME names another folder.")  # fmt: skip
+    else:
+        yield Finding(about="cache", name=str(folder), state="ok", detail=detail)
+
+
+def registries() -> Iterator[Finding]:
+    """Yield each registry file that is read, or what is wrong with them."""
+    from videohub import registry
+
+    files = registry.files()
+    try:
+        records = registry.default().records
+    except VideohubError as error:
+        yield Finding(about="registries", name=", ".join(map(str, files)), state="missing", detail=str(error),
+                      advice=f"Look at ${registry.VARIABLE} and --registry.")  # fmt: skip
+        return
+    for file in files:
+        yield Finding(about="registries", name=str(file), state="ok", detail="read")
+    available = sum(record.status == "available" for record in records.values())
+    yield Finding(about="registries", name="records", state="ok", detail=f"{len(records)}, {available} available")
+
+
+def network() -> Iterator[Finding]:
+    """Yield what the environment says of the way to the network; nothing is asked of it."""
+    for name in _SWITCHES:
+        if value := os.environ.get(name):
+            yield Finding(about="network", name=name, state="note", detail=value)
+    for name in _PROXIES:
+        if value := os.environ.get(name) or os.environ.get(name.lower()):
+            yield Finding(about="network", name=name, state="note", detail=without_password(value))
+
+
+def foreign_copies() -> list[Path]:
+    """Return the folders of other packages on Python's path that are imported as `videohub`."""
+    ours = Path(videohub.__file__).resolve().parent
+    found = [Path(entry or ".").absolute() / "videohub" for entry in sys.path]
+    return [
+        folder for folder in dict.fromkeys(found) if (folder / "__init__.py").is_file() and folder.resolve() != ours
+    ]
+
+
+def without_password(address: str) -> str:
+    """Return an address of a proxy without the name and password that stand before its host."""
+    try:
+        user = urlsplit(address if "://" in address else f"//{address}").username
+    except ValueError:
+        return "not an address"
+    return re.sub(r"[^/@]*@", "…@", address) if user is not None else address
+
+
+def _floors() -> dict[str, str]:
+    """Return what we depend on, and the least version of each; nothing where we are not installed but on the path."""
+    try:
+        required = importlib.metadata.requires(DISTRIBUTION) or []
+    except importlib.metadata.PackageNotFoundError:
+        required = [f"{name}>=0" for name in ("av", "msgspec", "numpy", "torch", "torchvision")]
+    stated = (re.fullmatch(r"([\w.-]+)\s*>=\s*([\w.]+)", requirement) for requirement in required)
+    return {match[1]: match[2] for match in stated if match}  # those of extras have a condition
+
+
+def _version(name: str, floor: str) -> Finding:
+    try:
+        version = importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return Finding(about="versions", name=name, state="missing", detail="is not installed",
+                       advice=f"pip install '{name}>={floor}'")  # fmt: skip
+    if _numbers(version) < _numbers(floor):
+        return Finding(about="versions", name=name, state="missing", detail=f"{version}, expected {floor} or later",
+                       advice=f"pip install --upgrade '{name}>={floor}'")  # fmt: skip
+    return Finding(about="versions", name=name, state="ok", detail=version)
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in re.findall(r"\d+", re.split(r"[+a-z]", version)[0]))
+
+
+def _decoded_otherwise(path: Path) -> str | None:
+    """Return how frames of known levels come out of a lossless H.264 file otherwise, None if they do not."""
+    import av
+    import numpy as np
+
+    levels = [16 + 24 * number for number in range(_FRAMES)]
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("libx264", rate=25, options={"qp": "0"})
+        stream.width = stream.height = _SIZE
+        stream.pix_fmt = "yuv420p"
+        for level in levels:
+            planes = np.full((_SIZE * 3 // 2, _SIZE), level, np.uint8)
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(planes, format="yuv420p")))
+        out.mux(stream.encode(None))
+    with av.open(str(path)) as container:
+        frames = [frame.to_ndarray(format="yuv420p") for frame in container.decode(video=0)]
+    if len(frames) != _FRAMES:
+        return f"{len(frames)} of {_FRAMES} frames came back"
+    wrong = [number for number, (frame, level) in enumerate(zip(frames, levels, strict=True)) if (frame != level).any()]
+    return f"frame {wrong[0]} has other pixels than were written" if wrong else None
