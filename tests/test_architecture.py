@@ -29,7 +29,7 @@ ROOT = PACKAGE.parent
 FLOORS = [
     {"cli"},
     {"terminal"},
-    {"verification", "prediction", "timing"},
+    {"verification", "prediction", "timing", "diagnosis"},
     {"evaluation", "loading", "inventory", "bundles", "preflight", "reporting"},
     {"weights"},
     {"building", "provenance", "devices", "classes"},
@@ -71,7 +71,7 @@ USERS_OF = {
     "click": {"cli", "terminal"},
     "rich": {"cli", "terminal"},
     "PIL": {"data", "preflight"},
-    "av": {"data", "preflight"},
+    "av": {"data", "preflight", "diagnosis"},
     "torch": {
         "data",
         "models",
@@ -84,6 +84,7 @@ USERS_OF = {
         "evaluation",
         "prediction",
         "timing",
+        "diagnosis",
         "verification",
     },
 }

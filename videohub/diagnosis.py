@@ -70,7 +70,7 @@ def versions() -> Iterator[Finding]:
         yield Finding(
             about="versions", name="another videohub", state="note", detail=str(where),
             advice="Where it comes first on Python's path, `import videohub` gives that one. "
-                   "Uninstall it (`pip uninstall videohub`, which is somebody else's), or take its folder off the path.",
+                   "Uninstall it (`pip uninstall videohub`, which is somebody's), or take its folder off the path.",
         )  # fmt: skip
 
 
