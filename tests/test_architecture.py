@@ -68,6 +68,7 @@ USERS_OF = {
     "requests": {"hub"},
     "huggingface_hub": {"hub", "reporting"},
     "torchvision": {"models", "data"},
+    "jinja2": {"reporting"},
     "click": {"cli", "terminal"},
     "rich": {"cli", "terminal"},
     "PIL": {"data", "preflight"},

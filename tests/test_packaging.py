@@ -100,11 +100,13 @@ def python(code: str, path: Path, cwd: Path) -> str:
 
 def test_the_wheel_holds_every_module_and_all_data(in_wheel):
     modules = {file.relative_to(ROOT).as_posix() for file in (ROOT / "videohub").rglob("*.py")}
+    templates = {file.relative_to(ROOT).as_posix() for file in (ROOT / "videohub").glob("*/templates/*")}
+    assert {"report.html", "report.md", "report.css", "card.md"} <= {name.rpartition("/")[2] for name in templates}
     tables = {f"videohub/{file.relative_to(ROOT)}" for file in (ROOT / "converters").glob("*/*.yaml")}
     demo = {f"videohub/{DEMO}"}
     data = {f"videohub/{name}" for name in DATA}
     assert tables
-    assert modules | tables | demo | data | {"videohub/py.typed"} <= in_wheel
+    assert modules | templates | tables | demo | data | {"videohub/py.typed"} <= in_wheel
 
 
 def test_the_wheel_holds_nothing_but_the_package_and_its_papers(in_wheel):
@@ -154,7 +156,7 @@ def requirements(metadata: Message) -> dict[str, str]:
 
 def test_every_dependency_has_a_floor_and_none_a_ceiling(metadata):
     asked = requirements(metadata)
-    assert {"torch", "numpy", "av", "click"} <= set(asked)
+    assert {"torch", "numpy", "av", "click", "jinja2"} <= set(asked)
     assert {name: versions for name, versions in asked.items() if not re.fullmatch(r">=\d+(\.\d+)*", versions)} == {}
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from videohub.data.labels import class_names
 from videohub.metrics.metric import Confusion
-from videohub.reporting.pages import page
+from videohub.reporting import pages
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
@@ -65,7 +65,7 @@ def test_no_word_is_torn_on_a_telephone(tmp_path, kinetics, labels):
 
 def shown(tmp_path, report, width):
     """What a browser tells of a page in a frame of this width, as `TELLING` puts it."""
-    (tmp_path / "page.html").write_text(page(report).replace("</body>", TELLING), encoding="utf-8")
+    (tmp_path / "page.html").write_text(pages.html(report).replace("</body>", TELLING), encoding="utf-8")
     frame = tmp_path / "frame.html"
     frame.write_text(FRAME.format(width=width), encoding="utf-8")
     command = [BROWSER, *FLAGS, f"--user-data-dir={tmp_path / 'profile'}", "--window-size=1200,1000", "--dump-dom",

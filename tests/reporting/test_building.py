@@ -12,9 +12,8 @@ from tests.reporting.kept import PUBLISHED, kept, process, record, ten, views
 from videohub import registry, runs
 from videohub.errors import DataError, UsageError
 from videohub.metrics.metric import Confusion, PerClass
-from videohub.reporting import markdown
+from videohub.reporting import pages
 from videohub.reporting.building import build
-from videohub.reporting.pages import page
 
 # sums of v3: class 1 has 0.3 + 0.4, class 2 has 0.4 + 0.2, class 0 has 0.2 + 0.3; by its first clip it is class 2
 SIX = [
@@ -320,7 +319,7 @@ def test_a_copy_whose_tensors_are_those_of_the_published_file_needs_no_voucher_o
     both = dataclasses.replace(joined, made_by=[*joined.made_by, process()])
     report = build(both, record())
     assert not any("given by hand" in reason for reason in report.reasons)
-    assert "given by hand" in page(report)  # where it is told which files were read
+    assert "given by hand" in pages.html(report)  # where it is told which files were read
 
 
 def test_a_tolerance_is_the_one_that_the_source_states_and_none_where_it_states_none(tmp_path):
@@ -330,9 +329,9 @@ def test_a_tolerance_is_the_one_that_the_source_states_and_none_where_it_states_
     assert (own.verdict, own.comparisons[0].tolerance) == ("inconsistent", 0.0)
     zoo = build(joined, record(published={"top1": 55.1, "tolerance": 0.3}))
     assert (zoo.verdict, zoo.comparisons[0].tolerance) == ("consistent", 0.3)
-    assert "tolerance" in page(zoo)
-    assert "tolerance" not in page(own).partition("</style>")[2]
-    assert "tolerance" not in markdown.page(own)
+    assert "tolerance" in pages.html(zoo)
+    assert "tolerance" not in pages.html(own).partition("</style>")[2]
+    assert "tolerance" not in pages.markdown(own)
 
 
 def test_the_records_of_the_zoo_alone_have_the_maintainers_tolerance():

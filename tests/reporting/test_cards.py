@@ -14,9 +14,8 @@ import yaml
 from tests.reporting.kept import kept, record, ten
 from videohub import runs
 from videohub.errors import UsageError
-from videohub.reporting import cards, markdown
+from videohub.reporting import cards, pages
 from videohub.reporting.building import build
-from videohub.reporting.pages import page
 from videohub.reporting.report import Weights
 
 newer = pytest.mark.skipif(
@@ -178,7 +177,7 @@ def test_nothing_that_is_made_of_a_report_names_a_place_on_somebody_s_machine(tm
     report = build(kept(tmp_path, of, ten(5)), of)
     card = cards.model_card(report)
     assert report.weights.url == shown
-    for made in (card, page(report), markdown.page(report), report.encoded().decode()):
+    for made in (card, pages.html(report), pages.markdown(report), report.encoded().decode()):
         assert "file:" not in made
         assert "secret" not in made
         assert "word@" not in made

@@ -11,7 +11,7 @@ from tests.reporting.test_building import ava_run
 from videohub.errors import DataError, UsageError
 from videohub.reporting.building import build
 from videohub.reporting.comparison import compare
-from videohub.reporting.writing import write
+from videohub.reporting.pages import write
 
 FIRST, SECOND = views((0, 1, 2, 3), (0, 1, 2, 3)), views((1, 2, 0, 3), (1, 2, 0, 3))
 

@@ -10,9 +10,8 @@ import pytest
 
 from tests.reporting.kept import kept, process, record, ten
 from videohub.errors import DataError
-from videohub.reporting import cards, markdown
+from videohub.reporting import cards, pages
 from videohub.reporting.building import build
-from videohub.reporting.pages import page
 from videohub.reporting.report import Report
 
 MARKS = (
@@ -60,13 +59,13 @@ class Tags(HTMLParser):
 
 
 def test_a_page_has_no_tag_of_a_stranger(kinetics, hostile):
-    ours, theirs = Tags(page(kinetics)), Tags(page(hostile))
+    ours, theirs = Tags(pages.html(kinetics)), Tags(pages.html(hostile))
     assert theirs.tags <= ours.tags | {"wbr"}
     assert theirs.attributes <= ours.attributes
-    assert not {"\x1b", "\u202e"} & set(page(hostile))
+    assert not {"\x1b", "\u202e"} & set(pages.html(hostile))
 
 
-@pytest.mark.parametrize("made", [markdown.page, lambda report: cards.model_card(report).split("\n---\n", 1)[1]])
+@pytest.mark.parametrize("made", [pages.markdown, lambda report: cards.model_card(report).split("\n---\n", 1)[1]])
 @pytest.mark.parametrize("flavour", ["commonmark", "gfm-like"])
 def test_markdown_has_no_tag_link_or_picture_of_a_stranger(hostile, made, flavour):
     reader = pytest.importorskip("markdown_it").MarkdownIt(flavour, {"html": True, "linkify": False}).enable("table")

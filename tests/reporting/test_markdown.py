@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from videohub.reporting.markdown import bar, page
+from videohub.reporting.pages import bar, markdown
 
 
 def rendered(text):
@@ -21,7 +21,7 @@ def cells(found):
 
 
 def test_published_and_recomputed_stand_side_by_side(kinetics):
-    first = next(rendered(page(kinetics)).iter("table"))
+    first = next(rendered(markdown(kinetics)).iter("table"))
     assert cells(first)[:4] == [
         ["per cent", "top-1", "top-5"],
         ["published", "77.00", "92.60"],
@@ -31,7 +31,7 @@ def test_published_and_recomputed_stand_side_by_side(kinetics):
 
 
 def test_a_strangers_words_stay_words(kinetics):
-    parsed = rendered(page(kinetics))
+    parsed = rendered(markdown(kinetics))
     hostile = [cell for cell in parsed.iter("td") if "alert(1)" in "".join(cell.itertext())]
     assert len(hostile) == 4
     assert all(not list(cell) for cell in hostile)  # no emphasis, link, code or markup within
@@ -47,13 +47,13 @@ def test_a_bar_is_exact_to_an_eighth_of_a_letter():
 
 
 def test_everything_has_its_section(kinetics, charades):
-    headings = [found.text for found in rendered(page(kinetics)).iter("h2")]
+    headings = [found.text for found in rendered(markdown(kinetics)).iter("h2")]
     assert headings == ["Published against recomputed", "With fewer clips", "Classes", "What is taken for what",
                         "Without a score", "What was run", "To repeat and to cite"]  # fmt: skip
-    assert [found.text for found in rendered(page(charades)).iter("h2")] == [
+    assert [found.text for found in rendered(markdown(charades)).iter("h2")] == [
         "Published against recomputed", "Classes", "What was run", "To repeat and to cite"
     ]  # fmt: skip
 
 
 def test_the_command_can_be_copied_as_it_stands(kinetics):
-    assert [found.text.strip() for found in rendered(page(kinetics)).iter("code")] == [kinetics.command]
+    assert [found.text.strip() for found in rendered(markdown(kinetics)).iter("code")] == [kinetics.command]

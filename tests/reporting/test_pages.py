@@ -9,11 +9,11 @@ from xml.etree import ElementTree
 import pytest
 
 from tests.reporting.conftest import HOSTILE
-from videohub.reporting.pages import page
+from videohub.reporting import pages
 
 
 def tree(report):
-    return ElementTree.fromstring(page(report))
+    return ElementTree.fromstring(pages.html(report))
 
 
 def words(element):
@@ -151,7 +151,7 @@ def test_a_strangers_words_are_shown_and_never_obeyed(kinetics):
     assert len(shown) == 4  # taken for, by reason, and one by one with its reason
     escaped = "<script>alert(1)</script>|*b*[l](http://e.example)`c`@me\\n# h\\x1b[31m\\u202egpj.exe & \"q\" 's'"
     assert shown[0] == escaped
-    assert HOSTILE not in page(kinetics)
+    assert HOSTILE not in pages.html(kinetics)
 
 
 def test_a_page_tells_what_was_run(kinetics):

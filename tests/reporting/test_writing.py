@@ -10,7 +10,8 @@ import pytest
 
 from videohub.errors import DataError, UsageError
 from videohub.reporting import cards
-from videohub.reporting.writing import read, write
+from videohub.reporting.pages import write
+from videohub.reporting.report import read
 
 
 def test_a_report_comes_back_as_it_was(tmp_path, kinetics, charades, ava):

@@ -9,7 +9,7 @@ from tests.data.contradicted_videos import VIDEOS, write
 from tests.reporting.kept import kept as kept_run
 from tests.reporting.kept import record, ten
 from videohub import runs
-from videohub.reporting import markdown, pages
+from videohub.reporting import pages
 from videohub.reporting.building import build
 from videohub.verification.verifying import verify
 
@@ -79,7 +79,7 @@ def test_a_verdict_that_hangs_on_such_videos_says_so(tmp_path):
         "100 scored videos with a header that contradicts the content (first time stamp: 100), read as the original "
         "reads them; without them top-1 is 66.67 and the verdict would be inconsistent: it hangs on them"
     )
-    for page in (pages.page(told), markdown.page(told)):
+    for page in (pages.html(told), pages.markdown(told)):
         assert "v300" in page
         assert "at 5.00 s" in page
         assert "66.67" in page
@@ -107,4 +107,4 @@ def test_a_run_without_such_videos_is_kept_and_told_as_before(tmp_path):
         assert b"contradict" not in file.read_bytes()  # older versions refuse a note with a field they do not know
     told = build(run, of)
     assert (told.contradicted, told.without_contradicted) == ([], [])
-    assert "contradict" not in pages.page(told) + markdown.page(told)
+    assert "contradict" not in pages.html(told) + pages.markdown(told)

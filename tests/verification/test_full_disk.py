@@ -15,7 +15,7 @@ from tests.verification import datasets
 from videohub import runs
 from videohub.cli import cli
 from videohub.errors import CacheError
-from videohub.reporting import writing
+from videohub.reporting import pages
 from videohub.verification.parts import Part
 from videohub.verification.verifying import report, verify
 
@@ -40,7 +40,7 @@ def full(monkeypatch):
         yield
 
     with monkeypatch.context() as patched:
-        patched.setattr(writing, "atomic_write", refuse)
+        patched.setattr(pages, "atomic_write", refuse)
         yield
 
 
@@ -67,8 +67,8 @@ def test_the_verdict_is_printed_before_the_error(zoo, listing, full, tmp_path, o
 
 def test_the_same_command_writes_the_report_and_scores_nothing_again(zoo, listing, tmp_path, monkeypatch, request):
     with monkeypatch.context() as patched:
-        patched.setattr(writing, "atomic_write", lambda _: pytest.fail("not reached"))
-        patched.setattr(writing, "write", lambda *_: (_ for _ in ()).throw(CacheError("full")))
+        patched.setattr(pages, "atomic_write", lambda _: pytest.fail("not reached"))
+        patched.setattr(pages, "write", lambda *_: (_ for _ in ()).throw(CacheError("full")))
         with pytest.raises(CacheError):
             verify(NAME, listing, out=tmp_path / "run", workers=0)
     monkeypatch.setattr(Part, "keep", lambda *_: pytest.fail("this was scored before"))

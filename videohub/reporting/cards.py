@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,14 +10,13 @@ import yaml
 
 from videohub import metrics, registry
 from videohub.errors import UsageError
-from videohub.escaping import in_markdown, visible
+from videohub.escaping import visible
 from videohub.formatting import counted
 from videohub.metrics.verdict import Comparison
-from videohub.reporting.markdown import numbers_table, table
+from videohub.reporting import words
+from videohub.reporting.pages import render, write_files
 from videohub.reporting.report import Report
 from videohub.reporting.weights_origin import files_of
-from videohub.reporting.words import facts, how_to_cite, interval_name, one_line, sentence, summary, what
-from videohub.reporting.writing import write_into
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult
@@ -117,16 +115,17 @@ def write(report: Report, folder: str | Path, *, benchmark: tuple[str, str] | No
         dataset, task = benchmark
         results = evaluation_results(report, dataset_id=dataset, task_id=task)
         contents[f".eval_results/{dataset.rpartition('/')[2]}.yaml"] = results.encode()
-    write_into(folder, contents)
+    write_files(folder, contents)
     return path
 
 
 def notes(report: Report, found: Comparison) -> str:
     """Return one line with what a number needs beside it: interval, how many, how tested, what was published."""
     views = f"{report.protocol['clips']} x {report.protocol['crops']} views"
+    interval = words.interval_name(report)
     return visible(
-        f"{found.metric} in per cent of {counted(report.counts.scored, what(report))}, "
-        f"{interval_name(report)} {found.interval[0]:.2f} to {found.interval[1]:.2f}; {views}, {report.precision}; "
+        f"{found.metric} in per cent of {counted(report.counts.scored, words.what(report))}, "
+        f"{interval} {found.interval[0]:.2f} to {found.interval[1]:.2f}; {views}, {report.precision}; "
         f"published {found.published:g}: {found.answer}"
         + (f"; sha256 of the weights {report.weights.sha256}" if report.weights.identity else "")
     )
@@ -149,8 +148,8 @@ def _result(report: Report, found: Comparison) -> EvalResult:
         metric_name=f"{found.metric}{metric.hub_condition} (%)",
         metric_value=round(found.recomputed, 2),
         metric_args={
-            f"{what(report)}s".replace(" ", "_"): report.counts.scored,
-            f"interval_{interval_name(report).partition(' ')[0]}": [round(end, 2) for end in found.interval],
+            f"{words.what(report)}s".replace(" ", "_"): report.counts.scored,
+            f"interval_{words.interval_name(report).partition(' ')[0]}": [round(end, 2) for end in found.interval],
             "bounds": [round(end, 2) for end in found.bounds],
             "published": found.published,
             "verdict": found.answer,
@@ -165,20 +164,6 @@ def _license(stated: str) -> tuple[str, str | None]:
     return "other", re.sub("[^a-z0-9.]+", "-", stated.casefold()).strip("-.")
 
 
-def _use(report: Report) -> str:
-    """Return how a stranger uses these weights: what to install, what to name, and three lines of Python."""
-    of_the_zoo = report.record in registry.load(registry.files()[0]).records
-    file = "" if of_the_zoo or report.weights.url else ', checkpoint="FILE"'
-    call = "model(clip, boxes)" if metrics.of(report.metric).by_box else 'videohub.predict("clip.mp4", model)'
-    needs = "Needs videohub, installed from its repository; the package of that name in the index is another's"
-    if not of_the_zoo:
-        needs += f"; the record {in_markdown(report.record)} is in a registry file that `VIDEOHUB_REGISTRY` has to name"
-    return (
-        f"## Use\n\n{needs}.\n\n```python\nimport videohub\n\n"
-        f"model = videohub.load({json.dumps(report.record)}{file})\nprint({call})\n```"
-    )
-
-
 def _checked(report: Report) -> str:
     """Return what was measured: the published file, or what nothing vouches for as that."""
     files = files_of(report.made_by)
@@ -188,15 +173,18 @@ def _checked(report: Report) -> str:
 
 
 def _text(report: Report) -> str:
-    reasons = " ".join(in_markdown(sentence(reason)) for reason in report.reasons)
-    groups = facts(report)
-    lines = (fact for heading in ("Weights", "Data", "Computation") for fact in groups[heading])
-    return (
-        f"# {in_markdown(report.upstream_name)}\n\n"
-        f"{_checked(report)}, checked with videohub: **{report.verdict}**. {reasons} "
-        f"{in_markdown(summary(report))}\n\n"
-        f"{numbers_table(report)}\n\n{_use(report)}\n\n## What was run\n\n"
-        + table(["", ""], ([in_markdown(fact.label), in_markdown(fact.value)] for fact in lines))
-        + f"\n\nThe licence of the file, as its publisher states it: {in_markdown(report.weights.license)}.\n\n"
-        f"    {visible(one_line(report.command))}\n\n{in_markdown(how_to_cite(report))}\n"
+    of_the_zoo = report.record in registry.load(registry.files()[0]).records
+    return render(
+        "card.md",
+        report=report,
+        checked=_checked(report),
+        reasons=[words.sentence(reason) for reason in report.reasons],
+        summary=words.summary(report),
+        metrics=[comparison.metric for comparison in report.comparisons],
+        numbers=words.numbers(report),
+        of_the_zoo=of_the_zoo,
+        needs_file=not (of_the_zoo or report.weights.url),
+        by_box=metrics.of(report.metric).by_box,
+        facts=words.facts(report),
+        citation=words.how_to_cite(report),
     )

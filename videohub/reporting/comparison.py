@@ -11,9 +11,8 @@ import msgspec
 from videohub import metrics
 from videohub.errors import DataError, UsageError
 from videohub.metrics.metric import Discordance, Ranks
-from videohub.reporting.report import Report
+from videohub.reporting.report import Report, read
 from videohub.reporting.weights_origin import files_of
-from videohub.reporting.writing import read
 from videohub.runs import Joined, WeightsFile, join
 from videohub.runs.folder import RUN
 

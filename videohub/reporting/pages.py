@@ -1,244 +1,155 @@
-"""A report as one HTML page that stands alone: no script, nothing fetched, readable by day, by night and on paper."""
+"""A report as pages that stand alone: HTML (no script, nothing fetched, by day, by night and on paper) and Markdown.
+
+The pages stand in `templates/`. Whatever a template inserts is escaped for its medium, unless it is a template's own.
+"""
 
 from __future__ import annotations
 
+import functools
+import json
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
-from videohub import metrics
-from videohub.escaping import in_html, in_narrow_html
+import jinja2
+from markupsafe import Markup
+
+from videohub.errors import CacheError, UsageError
+from videohub.escaping import in_html, in_markdown, in_narrow_html, visible
+from videohub.files import atomic_write
 from videohub.formatting import counted, listed
-from videohub.metrics.metric import PerClass
-from videohub.metrics.verdict import Comparison
-from videohub.reporting import pictures
+from videohub.reporting import charts, words
 from videohub.reporting.contradicted import details
-from videohub.reporting.report import Report
-from videohub.reporting.style import CSS
-from videohub.reporting.words import (
-    EXTREMES,
-    NAMED_FAILURES,
-    Fact,
-    class_count,
-    class_measure,
-    facts,
-    how_to_cite,
-    interval_name,
-    kinds_of_failure,
-    measured_classes,
-    numbers,
-    of_contradicted,
-    one_line,
-    sentence,
-    summary,
-    what,
-)
+from videohub.reporting.report import NAME, Report
+
+_EIGHTHS = ("", "▏", "▎", "▍", "▌", "▋", "▊", "▉")
+_BAR = 20  # letters of a full bar
 
 
-def page(report: Report) -> str:
+def write(report: Report, folder: str | Path) -> list[Path]:
+    """Write `report.json`, `report.md` and `report.html` into a folder, each whole or not at all.
+
+    Raises: UsageError if there is a file in the folder's place; CacheError if the disk refuses.
+    """
+    pages = {NAME: report.encoded(), "report.md": markdown(report).encode(), "report.html": html(report).encode()}
+    return write_files(folder, pages)
+
+
+def write_files(folder: str | Path, contents: dict[str, bytes]) -> list[Path]:
+    """Write files into a folder, which is made if need be; each whole or not at all. Raises: as `write`."""
+    paths = [Path(folder) / name for name in contents]
+    try:
+        for path, content in zip(paths, contents.values(), strict=True):
+            with atomic_write(path) as temp:
+                temp.write_bytes(content)
+    except (FileExistsError, NotADirectoryError):
+        raise UsageError(f"{folder}: found a file, expected a folder to write into") from None
+    except OSError as error:
+        raise CacheError(
+            f"{folder}: {path.name} cannot be written ({error.strerror or error}).\n"
+            "  What was scored is kept. Make room, or name another folder, and run the same command again: it scores "
+            "nothing twice."
+        ) from error
+    return paths
+
+
+def html(report: Report) -> str:
     """Return the report as HTML; all that it shows is in the report itself."""
-    sections = (_head, _numbers, _curve, _classes, _confusions, _failures, _contradicted, _what_was_run, _how_to_cite)
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8"/>\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1"/>\n'
-        f"<title>Verification of {in_html(report.title())}</title>\n<style>{CSS}</style>\n</head>\n<body>\n"
-        + "\n".join(filter(None, (section(report) for section in sections)))
-        + "\n</body>\n</html>\n"
+    measured = words.measured_classes(report)
+    first, interval = report.comparisons[0], words.interval_name(report)
+    return render(
+        "report.html",
+        **_content(report),
+        intervals=[charts.interval(one, interval) for one in report.comparisons],
+        legend=_legend(report, interval),
+        curve=charts.curve(report.by_clips, first.metric, first.published) if len(report.by_clips) > 1 else None,
+        skyline=charts.skyline(measured) if measured else None,
+        unmeasured=len(report.classes) - len(measured),
+        class_column=words.class_measure(report, short=True),
+        is_counted=words.is_counted(report),
+        chance_words=", the thin line its 95 % interval" if words.is_counted(report) else "",
     )
 
 
-def _head(report: Report) -> str:
-    tone = report.verdict.split()[0]
-    reasons = "".join(f"<p>{in_html(sentence(reason))}</p>" for reason in report.reasons)
-    return (
-        f'<header><p class="quiet">Verification report</p><h1>{in_html(report.upstream_name)}</h1>'
-        f"<p>Its published {listed([found.metric for found in report.comparisons])} on "
-        f"{in_html(report.dataset)}, {in_html(report.split)}, recomputed. {in_html(summary(report))}</p>"
-        f'<div class="verdict {tone}"><strong>{pictures.sign(report.verdict)}{in_html(report.verdict.capitalize())}'
-        f"</strong>{reasons}</div></header>"
-    )
+def markdown(report: Report) -> str:
+    """Return the report as Markdown (with GitHub's tables) for a repository or an issue, with bars of letters."""
+    return render("report.md", **_content(report), curve=len(report.by_clips) > 1)
 
 
-def _numbers(report: Report) -> str:
-    rows = "".join(
-        f'<tr><th scope="row">{line}</th>{"".join(map(_number, cells))}</tr>' for line, *cells in numbers(report)
-    )
-    head = _header(("", ""), *((found.metric, "number") for found in report.comparisons))
-    drawn = "".join(
-        f"<h3>{in_html(found.metric)}, per cent</h3><figure>{pictures.interval(found, interval_name(report))}</figure>"
-        for found in report.comparisons
-    )
-    return (
-        '<section><h2>Published against recomputed</h2><p class="quiet">All in per cent. The interval is what chance '
-        "allows; the bounds add what the missing could do if all were wrong or all right.</p>"
-        f'<table class="numbers"><thead>{head}</thead><tbody>{rows}</tbody></table>{drawn}'
-        f"{_legend(report.comparisons, interval_name(report))}"
-        f"{_as_printed(report)}</section>"
-    )
+def render(template: str, **values: Any) -> str:
+    """Return a template of `templates/` filled in; its ending says how values are escaped, `html` or `md`."""
+    return _environment(template.rpartition(".")[2]).get_template(template).render(values)
 
 
-def _legend(comparisons: Sequence[Comparison], interval: str) -> str:
-    allowed = sorted({f"± {found.tolerance:g}" for found in comparisons if found.tolerance})
-    entries = (
+def bar(share: float) -> str:
+    """Return a bar of letters for a share of 100, exact to an eighth of a letter."""
+    eighths = round(share * _BAR * 8 / 100)
+    return "█" * (eighths // 8) + _EIGHTHS[eighths % 8]
+
+
+def _content(report: Report) -> dict[str, Any]:
+    """Return what both pages show."""
+    measured, kinds = words.measured_classes(report), words.kinds_of_failure(report)
+    many = len(measured) > 2 * words.EXTREMES
+    return {
+        "report": report,
+        "thing": words.what(report),
+        "summary": words.summary(report),
+        "reasons": [words.sentence(reason) for reason in report.reasons],
+        "metrics": [comparison.metric for comparison in report.comparisons],
+        "numbers": words.numbers(report),
+        "as_printed": words.as_printed(report),
+        "class_measure": words.class_measure(report),
+        "class_count": words.class_count(report),
+        "extremes": words.EXTREMES,
+        "measured": measured,
+        "weakest": measured[: words.EXTREMES],
+        "strongest": measured[: -words.EXTREMES - 1 : -1] if many else None,
+        "most_named": words.MOST_NAMED,
+        "failures": [(failure.name, words.one_line(failure.reason)) for failure in report.failures],
+        "kinds": kinds if 1 < len(kinds) < len(report.failures) else None,
+        "contradicted": words.of_contradicted(report) if report.contradicted else None,
+        "contradictions": [(video.name, details(video)) for video in report.contradicted],
+        "facts": words.facts(report),
+        "citation": words.how_to_cite(report),
+    }
+
+
+def _legend(report: Report, interval: str) -> Sequence[tuple[str, str]]:
+    """Return what the marks of the interval charts are."""
+    tolerances = sorted({f"± {one.tolerance:g}" for one in report.comparisons if one.tolerance})
+    has_bounds = any(one.bounds != one.interval for one in report.comparisons)
+    return [
         ("published", "published"),
-        *([("tolerance", f"the source's tolerance, {listed(allowed)}")] if allowed else []),
+        *([("tolerance", f"the source's tolerance, {listed(tolerances)}")] if tolerances else []),
         ("measured", "recomputed"),
         ("chance", interval),
-        *([("bounds", "bounds with the missing")] if any(one.bounds != one.interval for one in comparisons) else []),
+        *([("bounds", "bounds with the missing")] if has_bounds else []),
+    ]
+
+
+@functools.cache
+def _environment(medium: str) -> jinja2.Environment:
+    escape = {"html": in_html, "md": in_markdown}[medium]
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("videohub.reporting"),
+        autoescape=True,  # for the marks of HTML that `finalize` leaves: none
+        finalize=lambda value: value if isinstance(value, Markup) else Markup(escape(value)),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
     )
-    return '<ul class="legend">' + "".join(f"<li>{pictures.swatch(kind)}{in_html(words)}</li>"
-                                           for kind, words in entries) + "</ul>"  # fmt: skip
-
-
-def _as_printed(report: Report) -> str:
-    """Say what the source prints where that is not an accuracy."""
-    if not report.published.as_printed:
-        return ""
-    printed = ", ".join(f"{name} {value:g}" for name, value in report.published.as_printed.items())
-    return f'<p class="quiet">The source prints {in_html(printed)}.</p>'
-
-
-def _curve(report: Report) -> str:
-    if len(report.by_clips) < 2:
-        return ""
-    first = report.comparisons[0]
-    return (
-        f"<section><h2>With fewer clips</h2><figure>"
-        f"{pictures.views_curve(report.by_clips, first.metric, first.published)}<figcaption>{in_html(first.metric)} in "
-        "per cent against the number of clips. The same scores, of the first clips of each video only: they lie at "
-        "its beginning, where a test with that many clips would spread them.</figcaption></figure></section>"
-    )
-
-
-def _classes(report: Report) -> str:
-    measured = measured_classes(report)
-    if not measured:
-        return ""
-    missing = len(report.classes) - len(measured)
-    left_out = f" {counted(missing, 'class')} had nothing to be measured on." if missing else ""
-    interval = ", the thin line its 95 % interval" if metrics.of(report.metric).is_counted else ""
-    intro = (
-        f"<section><h2>Classes</h2><figure>{pictures.skyline(measured)}<figcaption>The {class_measure(report)} of "
-        f"{counted(len(measured), 'class')} in per cent, in order.{left_out}</figcaption></figure>"
-    )
-    if len(measured) <= 2 * EXTREMES:
-        return f"{intro}{_class_table(report, measured, f'Weakest first{interval}.', counts=True)}</section>"
-    said = f"The bar is the {class_measure(report)}{interval}."
-    weakest = _class_table(report, measured[:EXTREMES], said)
-    strongest = _class_table(report, measured[: -EXTREMES - 1 : -1], said)
-    return (
-        f'{intro}<div class="pair"><div><h3>The {EXTREMES} weakest</h3>{weakest}</div>'
-        f"<div><h3>The {EXTREMES} strongest</h3>{strongest}</div></div>"
-        f"<details><summary>All {len(report.classes)} classes</summary>"
-        f"{_class_table(report, report.classes, 'In the order of the outputs.', counts=True)}</details></section>"
-    )
-
-
-def _class_table(report: Report, classes: Sequence[PerClass], caption: str, *, counts: bool = False) -> str:
-    """Return the classes with their bars; `counts` adds what each was measured on, where there is room."""
-    columns = [("class", ""), *([(class_count(report), "number")] if counts else []),
-               *([("right", "number")] if counts and metrics.of(report.metric).is_counted else []),
-               (class_measure(report, short=True), "number"), ("", "drawn")]  # fmt: skip
-    rows = []
-    for found in classes:
-        numbers = [f"{found.count:,}"] if counts else []
-        numbers += [f"{found.right or 0:,}"] if counts and metrics.of(report.metric).is_counted else []
-        numbers.append("–" if found.value is None else f"{found.value:.1f}")
-        drawn = "" if found.value is None else pictures.bar(found.value, chance=pictures.chance_of(found))
-        rows.append(f'<tr><td class="name">{in_narrow_html(found.name)}</td>{"".join(map(_number, numbers))}'
-                    f'<td class="drawn">{drawn}</td></tr>')  # fmt: skip
-    return (
-        f"<table><caption>{in_html(caption)}</caption><thead>{_header(*columns)}</thead>"
-        f"<tbody>{''.join(rows)}</tbody></table>"
-    )
-
-
-def _confusions(report: Report) -> str:
-    if not report.confusions:
-        return ""
-    rows = "".join(
-        f'<tr><td class="name">{in_narrow_html(pair.true)}</td><td class="name">{in_narrow_html(pair.predicted)}</td>'
-        f"{_number(f'{pair.count:,}')}{_number(f'{share:.0f}')}"
-        f'<td class="drawn">{pictures.bar(share)}</td></tr>'
-        for pair in report.confusions
-        for share in (100 * pair.count / pair.of,)
-    )
-    head = _header(("is", ""), ("taken for", ""), (f"{what(report)}s", "number"), ("% of class", "number"),
-                   ("", "drawn"))  # fmt: skip
-    return (
-        '<section><h2>What is taken for what</h2><table class="pairs"><caption>The most frequent confusions.</caption>'
-        f"<thead>{head}</thead><tbody>{rows}</tbody></table></section>"
-    )
-
-
-def _failures(report: Report) -> str:
-    if not report.failures:
-        return ""
-    kinds = kinds_of_failure(report)
-    several = ""
-    if 1 < len(kinds) < len(report.failures):
-        rows = "".join(f'<tr>{_number(f"{number:,}")}<td class="name">{in_narrow_html(reason)}</td></tr>'
-                       for reason, number in kinds[:EXTREMES])  # fmt: skip
-        more = f", the {EXTREMES} most frequent" if len(kinds) > EXTREMES else ""
-        several = f"<table><caption>By reason{more}.</caption><tbody>{rows}</tbody></table>"
-    return (
-        f"<section><h2>Without a score</h2><p>{counted(len(report.failures), what(report))} could not be scored. They "
-        f"were not replaced; the bounds above say what they could change.</p>{several}"
-        f"{_one_by_one(report, 'reason', [(failure.name, one_line(failure.reason)) for failure in report.failures])}"
-        "</section>"
-    )
-
-
-def _contradicted(report: Report) -> str:
-    if not report.contradicted:
-        return ""
-    return (
-        f"<section><h2>Headers that contradict the content</h2><p>{in_html(of_contradicted(report))}</p>"
-        f"{_one_by_one(report, 'contradiction', [(video.name, details(video)) for video in report.contradicted])}"
-        "</section>"
-    )
-
-
-def _one_by_one(report: Report, heading: str, told: Sequence[tuple[str, str]]) -> str:
-    """Return a table of names, each with what is told of it, as far as a page has room for them."""
-    rows = "".join(
-        f'<tr><td class="name mono"><bdi>{in_narrow_html(name)}</bdi></td><td class="name">{in_narrow_html(words)}</td>'
-        "</tr>"
-        for name, words in told[:NAMED_FAILURES]
-    )
-    left = len(told) - NAMED_FAILURES
-    rest = f'<p class="quiet">And {left:,} more, in report.json.</p>' if left > 0 else ""
-    return (
-        f"<table><caption>One by one.</caption><thead>{_header((what(report), ''), (heading, ''))}</thead>"
-        f"<tbody>{rows}</tbody></table>{rest}"
-    )
-
-
-def _what_was_run(report: Report) -> str:
-    groups = "".join(
-        f'<h3>{heading}</h3><table class="facts"><tbody>{"".join(map(_fact, lines))}</tbody></table>'
-        for heading, lines in facts(report).items()
-    )
-    return f"<section><h2>What was run</h2>{groups}</section>"
-
-
-def _how_to_cite(report: Report) -> str:
-    return (
-        "<section><h2>To repeat and to cite</h2><p>The same number, from one’s own copy of the list:</p>"
-        f"<pre><code>{in_html(report.command)}</code></pre><p>{in_html(how_to_cite(report))}</p>"
-        '<p class="quiet">All failures, all classes and every number of this page stand in report.json.</p>'
-        "</section>"
-    )
-
-
-def _fact(fact: Fact) -> str:
-    mono = ' class="mono"' if fact.literal else ""
-    return f'<tr><th scope="row">{in_html(fact.label)}</th><td{mono}>{in_html(fact.value)}</td></tr>'
-
-
-def _header(*columns: tuple[str, str]) -> str:
-    cells = (f'<th scope="col"{f" class={chr(34)}{kind}{chr(34)}" if kind else ""}>{in_html(name)}</th>'
-             for name, kind in columns)  # fmt: skip
-    return f"<tr>{''.join(cells)}</tr>"
-
-
-def _number(written: str) -> str:
-    return f'<td class="number">{written}</td>'
+    environment.filters |= {
+        "thousands": "{:,}".format,
+        "counted": counted,
+        "listed": listed,
+        "sentence": words.sentence,
+        "percent": charts.percent,
+        "chance": charts.chance_of,
+        "letters": bar,
+        "narrow": lambda text: Markup(in_narrow_html(text)),
+        "verbatim": lambda text: Markup(visible(words.one_line(text))),  # of Markdown, where nothing is a mark
+        "python": lambda text: Markup(json.dumps(text)),
+    }
+    return environment

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 from typing import Any, Final, Literal
 
 import msgspec
 
+from videohub.errors import DataError, UsageError
+from videohub.files import read_file
 from videohub.metrics.metric import AtClips, Confusion, PerClass
 from videohub.metrics.verdict import Comparison, Verdict
 from videohub.registry.schema import Published
 from videohub.runs import MadeBy
 
 SCHEMA_VERSION: Final = 1
+NAME = "report.json"
 
 
 class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -119,3 +123,34 @@ class Report(_Part, frozen=True, kw_only=True):
     def title(self) -> str:
         """Return the file and the data in one line."""
         return f"{self.upstream_name} on {self.dataset}, {self.split}"
+
+
+def read(path: str | Path) -> Report:
+    """Return the report of a `report.json`, or of the folder it lies in.
+
+    Raises: UsageError if there is none, or it is another version's; DataError if it is no report or a damaged one.
+    """
+    file = Path(path) / NAME if Path(path).is_dir() else Path(path)
+    try:
+        content = read_file(file)
+    except OSError as error:
+        raise UsageError(f"{file}: cannot be read ({error.strerror or error}); expected the report of a run") from error
+    try:
+        version = msgspec.json.decode(content, type=_Head).schema_version
+        if version != SCHEMA_VERSION:
+            raise UsageError(
+                f"{file}: is a report of version {version}, and this videohub reads version {SCHEMA_VERSION}.\n"
+                "  Make it again from the kept scores: `videohub report FOLDER`."
+            )
+        return msgspec.json.decode(content, type=Report)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise DataError(
+            f"{file}: is not a report, or a damaged one: {error!s:.200}.\n"
+            "  Make it again from the kept scores: `videohub report FOLDER`."
+        ) from None
+
+
+class _Head(msgspec.Struct):
+    """What report.json of any version holds."""
+
+    schema_version: int

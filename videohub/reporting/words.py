@@ -14,7 +14,7 @@ from videohub.reporting.report import Report
 from videohub.reporting.weights_origin import STATED_ONLY, claim_of, files_of, origin_of
 
 EXTREMES = 20  # classes shown at either end
-NAMED_FAILURES = 50  # further ones are in report.json only
+MOST_NAMED = 50  # further ones are in report.json only
 
 
 class Fact(NamedTuple):
@@ -67,11 +67,21 @@ def numbers(report: Report) -> list[list[str]]:
     ]
 
 
+def as_printed(report: Report) -> str:
+    """Return what the source prints where that is not an accuracy."""
+    return ", ".join(f"{name} {value:g}" for name, value in (report.published.as_printed or {}).items())
+
+
 def interval_name(report: Report) -> str:
     """Return what to call the interval: a run that stopped when it was decided has one of its own level."""
     if report.stopping is None or not report.counts.pending:
         return "95 % interval"
     return f"{100 * report.stopping.level:g} % interval"
+
+
+def is_counted(report: Report) -> bool:
+    """Tell whether a video is right or wrong, so that classes have numbers of right ones."""
+    return metrics.of(report.metric).is_counted
 
 
 def class_measure(report: Report, *, short: bool = False) -> str:

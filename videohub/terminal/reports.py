@@ -23,7 +23,7 @@ def print_and_write(
     benchmark: tuple[str, str] | None = None,
 ) -> str:
     """Make, print and write the report of a run, and return its verdict; what is printed needs no room on the disk."""
-    from videohub.reporting import writing
+    from videohub.reporting import pages
     from videohub.verification.verifying import report as run
 
     made: Report = run(folders)
@@ -33,7 +33,7 @@ def print_and_write(
         from videohub.terminal.measuring import print_report
 
         print_report(made)
-    writing.write(made, out)
+    pages.write(made, out)
     if not as_json:
         from videohub.terminal.measuring import print_written
 
@@ -49,7 +49,7 @@ def print_and_write_each(folders: Sequence[Path], as_json: bool) -> list[str]:
     """Make, print and write the reports of runs that were made together, and return their verdicts."""
     if len(folders) == 1:
         return [print_and_write(folders, folders[0], as_json)]
-    from videohub.reporting import writing
+    from videohub.reporting import pages
     from videohub.terminal.measuring import print_reports, print_written
     from videohub.verification.verifying import report as run
 
@@ -59,7 +59,7 @@ def print_and_write_each(folders: Sequence[Path], as_json: bool) -> list[str]:
     else:
         print_reports(made)
     for report, folder in zip(made, folders, strict=True):
-        writing.write(report, folder)
+        pages.write(report, folder)
     if not as_json:
         print_written(folders)
     return [each.verdict for each in made]

@@ -13,7 +13,7 @@ from videohub.data.forms import Decoder
 from videohub.errors import UsageError
 from videohub.registry.labels import Given
 from videohub.registry.schema import Record
-from videohub.reporting import writing
+from videohub.reporting import pages
 from videohub.reporting.building import build
 from videohub.reporting.refusals import refuse_unverifiable
 from videohub.reporting.report import Report
@@ -153,7 +153,7 @@ def report(
     joined = runs.join(folders)
     made = build(joined, registry.record(record if record is not None else joined.identity.record))
     if out is not None:
-        writing.write(made, Path(out))
+        pages.write(made, Path(out))
     return made
 
 
