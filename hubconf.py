@@ -1,4 +1,4 @@
-"""torch.hub entries, one for each record that can be had, under its id and under its upstream name.
+"""torch.hub entries, one for each record that can be had, under its id, its aliases and its upstream name.
 
 torch.hub.load("org/videohub", "slowfast_r50_8x8", pretrained=True, trust_repo=True)
 """
@@ -63,23 +63,21 @@ def _entry(name, record):
 
 
 def _entries():
-    """Return the entries by name; an upstream name leads to the record that it means, or to none if that is open."""
+    """Return the entries by name: ids, aliases, and upstream names, unless it is open which record one means."""
     from videohub import registry
     from videohub.errors import AmbiguousNameError
 
+    known = registry.default()
+    available = [record for record in known.records.values() if record.status == "available"]
     entries = {}
-    records = registry.default()
-    for record in records.records.values():
-        if record.status == "available":
-            entries[record.name] = _entry(record.name, record)
-    for upstream_name in {record.upstream_name for record in records.records.values()}:
+    for upstream_name in dict.fromkeys(record.upstream_name for record in available):
         try:
-            record = records.find(upstream_name)
+            record = known.find(upstream_name)
         except AmbiguousNameError:
             continue
         if record.status == "available":
             entries[upstream_name] = _entry(upstream_name, record)
-    return entries
+    return entries | {name: _entry(name, record) for record in available for name in (record.name, *record.aliases)}
 
 
 # Without these libraries there are no entries, and torch.hub's own check then names what is missing.

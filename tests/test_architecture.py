@@ -270,7 +270,7 @@ def test_a_listing_loads_nothing_that_only_other_verbs_and_broken_files_need():
     ending = "import json, sys; print(); print(json.dumps(sorted(sys.modules)))"
     loaded = set(json.loads(python(f"{RUN.format(arguments=['list'])}\n{ending}").splitlines()[-1]))
     others = {f"videohub.cli.{verb}" for verb in cli.cli.commands if verb != "list"}
-    assert not loaded & {"rich.console", "rich.table", "difflib", "videohub.registry.explaining", *others}
+    assert not loaded & {"rich.console", "rich.table", "difflib", "videohub.registry.json_schema", *others}
     assert "videohub.cli.list" in loaded
 
 

@@ -26,6 +26,7 @@ from videohub.hub import cache, download, pins
 from videohub.hub.locking import only_one
 from videohub.log import log
 from videohub.registry.labels import Given, as_text, resolve, with_labels
+from videohub.registry.lookup import listed
 from videohub.registry.schema import Record
 
 _CONVERTER = 2  # raised when the same tables and the same file would give another converted file
@@ -229,9 +230,10 @@ def _source(record: Record, checkpoint: str | Path | None) -> download.Fetched:
         return download.local(Path(checkpoint), name=record.name)
     published = record.checkpoint
     if published.url is None:
+        instead = f"Take {listed(record.superseded_by)}." if record.superseded_by else "\n  ".join(record.notes)
         raise UnavailableError(
-            f"{record.name}: {record.upstream_name} was never released; what replaces it upstream: "
-            f"{', '.join(record.superseded_by)}. A copy of your own goes in with --checkpoint."
+            f"{record.name}: {record.upstream_name} was never released. {instead}\n"
+            "  A copy of your own goes in with --checkpoint."
         )
     if record.status == "broken":
         notes = "\n  ".join(record.notes)

@@ -6,6 +6,7 @@ import pytest
 
 from videohub import registry
 from videohub.errors import RegistryError
+from videohub.registry.messages import BrokenRegistryError
 
 
 def refusal(file, old, new):
@@ -169,11 +170,13 @@ def test_an_unreleased_record_says_what_supersedes_it(company):
     company.write_text(company.read_text().replace('url: "weights/company slow.pth"', "url: null"))
     message = refusal(company, "status: available", "status: unreleased")
     assert message.startswith("company_slow: superseded_by is missing.")
-    with_successor = company.read_text().replace(
-        "status: unreleased", "status: unreleased\n    superseded_by: [elsewhere]"
-    )
-    company.write_text(with_successor)
-    assert registry.load(company).records["company_slow"].superseded_by == ["elsewhere"]
+    text = company.read_text()
+    company.write_text(text.replace("notes: []", 'notes: ["Take the one of last year."]'))
+    assert registry.load(company).records["company_slow"].superseded_by == []
+    company.write_text(text.replace("status: unreleased", "status: unreleased\n    superseded_by: [slow_r50_8x8]"))
+    assert registry.default([company]).records["company_slow"].superseded_by == ["slow_r50_8x8"]
+    with pytest.raises(RegistryError, match=r'company_slow: superseded_by names "slow_r50_8x8", which is no record'):
+        registry.load(company)  # alone
 
 
 def test_ava_needs_its_lists(company):
@@ -184,8 +187,9 @@ def test_ava_needs_its_lists(company):
     ("text", "expected"),
     [
         ("", "the file is empty."),
-        ("- 1\n", "the file has no mapping, expected the sections schema_version, protocols, records."),
-        ("schema_version: 1\nrecords: {}\n", "the file has schema_version, records, expected the sections "),
+        ("- 1\n", "the file has no mapping, expected the sections schema_version, records.\n  There may be include, "),
+        ("schema_version: 1\nprotocols: {}\n", "the file has schema_version, protocols, expected the sections "),
+        ("schema_version: 1\nrecords: {}\nmore: 1\n", "the file has schema_version, records, more, expected the sect"),
         ("schema_version: 2\nprotocols: {}\nrecords: {}\n", "schema_version is 2, and this videohub reads 1."),
         ("schema_version: true\nprotocols: {}\nrecords: {}\n", "schema_version is true, and this videohub reads 1."),
         ("schema_version: 1\nprotocols: {}\nrecords: []\n", "records is not a mapping of names."),
@@ -210,3 +214,43 @@ def test_a_file_that_is_not_there_or_not_text_is_refused(company, tmp_path):
     company.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(RegistryError, match="not UTF-8"):
         registry.load(company)
+
+
+def test_all_that_is_wrong_is_told_at_once(company):
+    """The 17 tries of a trial become one: twelve errors of every kind in one file, each with its line."""
+    text = company.read_text()
+    for old, new in (
+        ("    clips: 10\n", "    clip: 10\n"),
+        ("rate: 8\n", 'rate: "8"\n'),
+        ("depth: R50", "depth: 010"),
+        ("width: 64", "widht: 64"),
+        ("protocol: company_video", "protocol: kinetics"),
+        ("pretrain: null", "pretrain: nobody"),
+        ("size: null", "size: -1"),
+        ("status: available", "status: ok"),
+        ("notes: []", "notes: [1, 2]"),
+    ):
+        assert old in text
+        text = text.replace(old, new, 1)
+    company.write_text(text)
+    with pytest.raises(BrokenRegistryError) as caught:
+        registry.load(company)
+    places = [message.place for message in caught.value.messages]
+    assert sorted(places) == sorted([
+        "company_slow: depth", "protocol company_video: clip", "protocol company_video: clips", "company_slow: rate",
+        "company_slow: model.widht", "company_slow: model.width", "company_slow: protocol",
+        "company_slow: checkpoint.size", "company_slow: status", "company_slow: notes[0]", "company_slow: notes[1]",
+        "company_slow: pretrain",
+    ])  # fmt: skip
+    assert str(caught.value).endswith("\nThese are 12 errors.")
+    lines = text.splitlines()
+    for message in caught.value.messages:
+        assert message.place.split(".")[-1].split(" ")[-1].split("[")[0] in lines[message.line - 1] + "clips width"
+
+
+def test_a_file_that_breaks_everywhere_is_told_by_its_first_errors(company):
+    company.write_text(company.read_text().replace("notes: []", f"notes: [{', '.join('1' * 900)}]"))
+    with pytest.raises(BrokenRegistryError) as caught:
+        registry.load(company)
+    assert (len(caught.value.messages), caught.value.total) == (50, 900)
+    assert str(caught.value).endswith("\n850 more are not listed.")

@@ -63,7 +63,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     record = msgspec.structs.replace(record, name="hostile", protocol=protocol, published=published, notes=[SAID, SAID])
     gone = msgspec.structs.replace(
         record, name="gone",
-        upstream_name="GONE", status="unreleased", superseded_by=[SAID],
+        upstream_name="GONE", status="unreleased",
         checkpoint=msgspec.structs.replace(record.checkpoint, url=None),
     )  # fmt: skip
     names = tuple(f"{SAID} {number}" for number in range(10))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import click
 
 from videohub import registry
-from videohub.registry import selection
 from videohub.terminal import completion
 from videohub.terminal.layout import tell
 from videohub.terminal.options import print_json, with_json
@@ -23,6 +22,7 @@ from videohub.terminal.options import print_json, with_json
 )
 @click.option("--depth", shell_complete=completion.depth, help="R50, R101.")
 @click.option("--status", shell_complete=completion.status, help="available, unreleased, broken.")
+@click.option("--publisher", shell_complete=completion.publisher, help="Who published it: pyslowfast; * and ? match.")
 @with_json
 def command(pattern: str, as_json: bool, **filters: str | None) -> None:
     """List the records whose name matches PATTERN (* and ? match) and that fit the filters."""
@@ -31,7 +31,7 @@ def command(pattern: str, as_json: bool, **filters: str | None) -> None:
     if as_json:
         print_json(records)
     elif not records:
-        tell(selection.why_none(known.records, pattern, **filters))
+        tell(known.why_none(pattern, **filters))
     else:
         from videohub.terminal import zoo as terminal
 

@@ -16,8 +16,8 @@ import msgspec
 from videohub import registry, resources
 from videohub.errors import ConversionError, RegistryError
 from videohub.escaping import brief
-from videohub.registry import explaining, strict_yaml
-from videohub.registry.complaints import complaint, shown
+from videohub.registry import strict_yaml
+from videohub.registry.messages import file_error, place_of, shown
 
 Field = str | dict[str, str]
 Kernels = Literal["trailing", "image", "exact"]
@@ -130,12 +130,12 @@ def read_table(path: Path) -> Table:
     try:
         file = msgspec.convert(document.value, TableFile)
     except msgspec.ValidationError as error:
-        steps, message, _ = explaining.place_of(error)
+        steps, message, _ = place_of(error)
         what = f"breaks the schema of tables: {message}"
-        raise complaint(path, steps, what, line=document.line(steps)) from error
+        raise file_error(path, steps, what, line=document.line(steps)) from error
     for field, values in file.fields.items():
         if flaw := _flaw(values):
-            raise complaint(path, ("fields", field), flaw, line=document.line(("fields", field)))
+            raise file_error(path, ("fields", field), flaw, line=document.line(("fields", field)))
     rules = []
     for line in file.rules:
         sides = [side.strip() for side in line.split("<->")]

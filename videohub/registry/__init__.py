@@ -7,22 +7,22 @@ registry.load("company.yaml").records
 
 from __future__ import annotations
 
-import functools
 import os
 from collections.abc import Iterable
 from pathlib import Path
-
-import msgspec
+from typing import TypeAlias
 
 from videohub import resources
 from videohub.errors import RegistryError
-from videohub.registry import names, reading, selection
-from videohub.registry.schema import Checkpoint, Protocol, Published, Record
+from videohub.registry import reading
+from videohub.registry.lookup import Registry
+from videohub.registry.schema import Checkpoint, Protocol, Published, Publisher, Record
 
 __all__ = [
     "Checkpoint",
     "Protocol",
     "Published",
+    "Publisher",
     "Record",
     "Registry",
     "default",
@@ -35,38 +35,12 @@ __all__ = [
 VARIABLE = "VIDEOHUB_REGISTRY"
 
 
-class Registry(msgspec.Struct, frozen=True):
-    """Records by id, in the order of their files."""
-
-    records: dict[str, Record]
-
-    def find(self, name: str) -> Record:
-        """Return the record called `name`, by its id or upstream name; see `names.find`."""
-        return names.find(self.records, name)
-
-    def namesakes(self, record: Record) -> list[str]:
-        """Return the ids of the other records with a record's upstream name."""
-        return names.namesakes(self.records, record)
-
-    def select(
-        self,
-        pattern: str = "*",
-        *,
-        dataset: str | None = None,
-        arch: str | None = None,
-        depth: str | None = None,
-        status: str | None = None,
-    ) -> list[str]:
-        """Return the ids that fit all that is given; see `selection.select`."""
-        return selection.select(self.records, pattern, dataset=dataset, arch=arch, depth=depth, status=status)
-
-
 def load(path: str | os.PathLike[str]) -> Registry:
     """Return the registry of one file, which has to stand alone.
 
     Raises: RegistryError naming the file, the record and the field that break the schema.
     """
-    return Registry(reading.read([Path(path).expanduser()]))
+    return reading.read([Path(path).expanduser()])
 
 
 def default(extra: Iterable[str | os.PathLike[str]] = ()) -> Registry:
@@ -76,11 +50,18 @@ def default(extra: Iterable[str | os.PathLike[str]] = ()) -> Registry:
 
     Raises: RegistryError if a file is missing or breaks the schema, or if two files use one name.
     """
+    roots = tuple(files(extra))
     try:
-        return _read(tuple((file, file.stat().st_mtime_ns) for file in files(extra)))
+        for root in roots:
+            root.stat()
     except OSError as error:
         advice = f"Look at ${VARIABLE} and --registry."
         raise RegistryError(f"{error.filename}: the registry cannot be read: {error.strerror}. {advice}") from error
+    kept = _kept.get(roots)
+    if kept is None or kept[1] != _stamps(kept[0].files):
+        found = reading.read(roots)
+        _kept[roots] = kept = found, _stamps(found.files)
+    return kept[0]
 
 
 def files(extra: Iterable[str | os.PathLike[str]] = ()) -> list[Path]:
@@ -105,11 +86,24 @@ def list_models(
     arch: str | None = None,
     depth: str | None = None,
     status: str | None = None,
+    publisher: str | None = None,
 ) -> list[str]:
-    """Return the ids of the records that fit all that is given; see `selection.select`."""
-    return default().select(pattern, dataset=dataset, arch=arch, depth=depth, status=status)
+    """Return the ids of the records that fit all that is given; see `Registry.select`."""
+    return default().select(pattern, dataset=dataset, arch=arch, depth=depth, status=status, publisher=publisher)
 
 
-@functools.cache
-def _read(files: tuple[tuple[Path, int], ...]) -> Registry:
-    return Registry(reading.read(file for file, _ in files))
+_Stamps: TypeAlias = list[tuple[int, int] | None]
+_kept: dict[tuple[Path, ...], tuple[Registry, _Stamps]] = {}  # by the files that were asked for
+
+
+def _stamps(paths: Iterable[Path]) -> _Stamps:
+    """Return the time and size of each file or folder, None for one that is not there."""
+    found: _Stamps = []
+    for path in paths:
+        try:
+            status = path.stat()
+        except OSError:
+            found.append(None)
+        else:
+            found.append((status.st_mtime_ns, status.st_size))
+    return found

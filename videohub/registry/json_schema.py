@@ -10,37 +10,61 @@ from typing import Any, get_args
 import msgspec
 
 from videohub import metrics
-from videohub.registry.schema import Protocol, Record, Stage
+from videohub.registry import labels
+from videohub.registry.schema import Protocol, Publisher, Record, Stage
+
+ID = "urn:videohub:registry"  # a name, not an address: nothing is published yet
+_OF_ONE = ("name", "upstream_name", "aliases", "publisher")  # what no two records share
 
 
 @functools.cache
 def file_schema() -> dict[str, Any]:
-    """Return the schema of the whole file: names are keys there, and a record's protocol is the name of one."""
-    defs: dict[str, Any] = msgspec.json.schema(Record)["$defs"]
+    """Return the schema of the whole file: names are keys there, and a record's protocol is the name of one.
+
+    Where the head of a file states what its records share, a record need not repeat it, so nothing is required there.
+    """
+    _, defs = msgspec.json.schema_components([Record, Publisher], ref_template="#/$defs/{name}")
     for struct in (Record, Protocol):
-        definition = defs[struct.__name__]
-        del definition["properties"]["name"]
-        definition["required"].remove("name")
-    defs["Record"]["properties"]["protocol"] = {"type": "string", "description": "A name in `protocols`."}
+        del defs[struct.__name__]["properties"]["name"]
+        defs[struct.__name__]["required"].remove("name")
+    record = defs["Record"]["properties"]
+    record["protocol"] = {"type": "string", "description": "A name in `protocols`."}
+    record["labels"]["anyOf"].append({"enum": labels.known()})  # what an editor offers; a file's name is text, too
     defs["Protocol"]["properties"]["metric"] = {"enum": metrics.names()}
     defs["NonLocal"]["properties"]["after"]["propertyNames"] = {"enum": list(get_args(Stage))}
+    shareable = {name: value for name, value in record.items() if name not in _OF_ONE}
+    defs["Shared"] = {"type": "object", "properties": shareable, "additionalProperties": False,
+                      "description": "What the records of this file have unless they say otherwise."}  # fmt: skip
+    whole = {"required": defs["Record"].pop("required"), "properties": {
+        part.casefold(): {"required": defs[part].pop("required")} for part in ("Clip", "Checkpoint")}}  # fmt: skip
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": ID,
         "title": "A videohub registry",
         "type": "object",
         "additionalProperties": False,
-        "required": ["schema_version", "protocols", "records"],
+        "required": ["schema_version", "records"],
         "properties": {
             "schema_version": {"const": 1},
+            "include": {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}],
+                        "description": "Patterns of further files beside this one."},
+            "publisher_order": {"type": "array", "items": {"type": "string"},
+                                "description": "Of two publishers with one upstream name, the first one's is meant."},
+            "publisher": {"$ref": "#/$defs/Publisher"},
+            "shared": {"$ref": "#/$defs/Shared"},
             "protocols": {"type": "object", "additionalProperties": {"$ref": "#/$defs/Protocol"}},
+            "datasets": {"anyOf": [{"type": "string"}, {"type": "object"}],
+                         "description": "Data sets of one's own, or the file of them."},
             "records": {
                 "type": "object",
                 "propertyNames": {"pattern": "^[^\\W\\d_]\\w*$"},
                 "additionalProperties": {"$ref": "#/$defs/Record"},
             },
         },
+        "if": {"not": {"required": ["shared"]}},
+        "then": {"properties": {"records": {"additionalProperties": whole}}},
         "$defs": _in_order(dict(sorted(defs.items()))),
-    }
+    }  # fmt: skip
 
 
 def text() -> str:

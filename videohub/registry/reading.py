@@ -1,4 +1,14 @@
-"""Registry files become records: strictly typed, checked against each other, and merged."""
+"""Registry files become records: strictly typed, checked against each other, and merged; all errors are told at once.
+
+A file has the sections `schema_version`, `records`, and where it needs them
+  publisher, shared     who made its checkpoints public, and the fields that its records have unless they say otherwise;
+                        a field that is a mapping in both is merged, one level deep
+  protocols             by name; records here and in files that are read later refer to them
+  datasets              data sets of one's own: as in `datasets.yaml`, or the name of such a file beside this one
+  include               patterns of further files beside it, which are read after it
+  publisher_order       of two publishers with one upstream name, the first one's is meant
+Key tables of one's own lie in a folder `converters` beside the file, laid out as ours.
+"""
 
 from __future__ import annotations
 
@@ -6,125 +16,333 @@ import keyword
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import msgspec
 
-from videohub import metrics
-from videohub.errors import RegistryError, UsageError
+from videohub import metrics, resources
+from videohub.errors import UsageError
 from videohub.escaping import visible
 from videohub.registry import labels, strict_yaml
-from videohub.registry.complaints import Steps, complaint, shown
-from videohub.registry.schema import FIELDS, Protocol, Record
+from videohub.registry.lookup import Registry
+from videohub.registry.messages import BrokenRegistryError, Messages, Steps, schema_errors, shown
+from videohub.registry.schema import FIELDS, Protocol, Publisher, Record
 from videohub.registry.strict_yaml import Document
 
 SCHEMA_VERSION = 1
-_SECTIONS = ("schema_version", "protocols", "records")
-_Struct = TypeVar("_Struct", bound=msgspec.Struct)
+REQUIRED = ("schema_version", "records")
+SECTIONS: dict[str, Any] = {
+    "schema_version": int,
+    "include": (str, list),
+    "publisher_order": list,
+    "publisher": dict,
+    "shared": dict,
+    "protocols": dict,
+    "datasets": (str, dict),
+    "records": dict,
+}
+_OF_ONE = ("name", "upstream_name", "aliases", "protocol", "publisher")  # no two records share these; or said elsewhere
+_ALTERNATE = r"https?://[^/]+/.+|hf://[^/@]+/[^/@]+/[^@]+@[^@/]+"
 
 
-def read(files: Iterable[Path]) -> dict[str, Record]:
-    """Return the records of all `files`, in their order.
+def read(files: Iterable[Path]) -> Registry:
+    """Return all that `files` hold, in their order.
 
-    A later file may refer to the protocols and records of an earlier one, but not repeat their names.
+    A later file may refer to what an earlier one holds, but not repeat its names.
 
-    Raises: RegistryError naming the file, the record and the field.
+    Raises: RegistryError naming each file, record and field that is wrong.
     """
-    protocols: dict[str, Protocol] = {}
-    homes: dict[str, Path] = {}  # of the protocols
-    records: dict[str, Record] = {}
-    origins: dict[str, tuple[str, Document]] = {}  # by case-folded name
+    reader = _Reader()
     for file in files:
-        document = strict_yaml.read(file)
-        _check_sections(document)
-        for name, protocol in _protocols(document).items():
-            if name in protocols:
-                what = f"is also in {homes[name]}"
-                raise complaint(file, ("protocols", name), what, advice="Give one another name.")
-            protocols[name], homes[name] = protocol, file
-        for name, raw in document.value["records"].items():
-            steps = ("records", name)
-            if name.casefold() in origins:
-                other, where = origins[name.casefold()][0], origins[name.casefold()][1].file
-                what = f"repeats the name {other} of {where if where != file else 'this file'}"
-                raise _complaint(document, steps, what, "Names must differ in more than case; choose another.")
-            records[name] = _record(document, name, raw, protocols)
-            origins[name.casefold()] = (name, document)
-    for name, record in records.items():
-        if record.pretrain is not None and record.pretrain not in records:
-            what = f"is {shown(record.pretrain)}, which is no record"
-            advice = "Name a record of this file or of one read before it, or write null."
-            raise _complaint(origins[name.casefold()][1], ("records", name, "pretrain"), what, advice)
-    return records
+        reader.read(file)
+    return reader.registry()
 
 
-def _check_sections(document: Document) -> None:
-    value = document.value
-    if not isinstance(value, dict) or set(value) != set(_SECTIONS):
-        found = ", ".join(value) if isinstance(value, dict) else "no mapping"
-        raise complaint(document.file, (), f"has {found or 'nothing'}, expected the sections {', '.join(_SECTIONS)}")
-    version = value["schema_version"]
-    if version is True or version != SCHEMA_VERSION:
-        what = f"is {shown(version)}, and this videohub reads {SCHEMA_VERSION}"
-        raise _complaint(document, ("schema_version",), what, "If the file is newer, update videohub.")
-    for section in ("protocols", "records"):
-        if not isinstance(value[section], dict):
-            raise _complaint(document, (section,), "is not a mapping of names", "Write {} where there are none.")
+class _Reader:
+    """What was read so far, and what was wrong with it."""
 
+    def __init__(self) -> None:
+        self.messages = Messages()
+        self.files: list[Path] = []
+        self.publishers: dict[str, Publisher] = {}
+        self.publisher_order: list[str] = []
+        self.protocols: dict[str, Protocol | None] = {}  # None for a broken one
+        self.datasets: dict[str, Any] = {}
+        self.records: dict[str, Record] = {}
+        self.references: list[tuple[Document, Steps, dict[str, Any]]] = []  # records, as the files have them
+        self.homes: dict[tuple[str, str], Path] = {}  # (section, name) -> its file
+        self.names: dict[str, tuple[str, Document]] = {}  # case-folded id or alias -> the id, and where it stands
 
-def _protocols(document: Document) -> dict[str, Protocol]:
-    found: dict[str, Protocol] = {}
-    for name, raw in document.value["protocols"].items():
+    def registry(self) -> Registry:
+        """Return what was read, after looking at what refers to other records."""
+        for document, steps, whole in self.references:
+            self._check_references(document, steps, whole)
+        self.messages.check()
+        order = [name for name in self.publisher_order if name in self.publishers]
+        order += [name for name in self.publishers if name not in order]
+        return Registry(
+            records=self.records,
+            publishers={name: self.publishers[name] for name in order},
+            protocols={name: protocol for name, protocol in self.protocols.items() if protocol is not None},
+            datasets=self.datasets,
+            files=tuple(self.files),
+        )
+
+    def read(self, file: Path, *, included: bool = False) -> None:
+        """Read a file, and those that it includes."""
+        self.files.append(file)
+        try:
+            document = strict_yaml.read(file, self.messages)
+        except BrokenRegistryError as error:
+            self.messages.extend(file, error.messages)
+            return
+        if not self._check_sections(document):
+            return
+        sections: dict[str, Any] = document.value
+        publisher = self._publisher(document, sections.get("publisher"))
+        shared = self._shared(document, sections.get("shared", {}))
+        self.publisher_order += sections.get("publisher_order", ())
+        for name, raw in sections.get("protocols", {}).items():
+            self._add_protocol(document, name, raw)
+        self._add_datasets(document, sections.get("datasets", {}))
+        for name, raw in sections["records"].items():
+            self._add_record(document, name, raw, shared, publisher)
+        if "include" in sections and included:
+            self._error(document, ("include",), "is given in a file that is itself included", "Name it there.")
+        elif "include" in sections:
+            self._include(document, sections["include"])
+
+    def _check_sections(self, document: Document) -> bool:
+        """Tell whether a file has the sections of a registry, in their types."""
+        value, file = document.value, document.file
+        if not isinstance(value, dict) or not set(REQUIRED) <= set(value) <= set(SECTIONS):
+            there = ", ".join(map(str, value)) if isinstance(value, dict) else "no mapping"
+            others = ", ".join(name for name in SECTIONS if name not in REQUIRED)
+            what = f"has {there or 'nothing'}, expected the sections {', '.join(REQUIRED)}"
+            self.messages.add(file, (), what, advice=f"There may be {others}, too.")
+            return False
+        version = value["schema_version"]
+        if version is True or version != SCHEMA_VERSION:
+            what = f"is {shown(version)}, and this videohub reads {SCHEMA_VERSION}"
+            self._error(document, ("schema_version",), what, "If the file is newer, update videohub.")
+            return False
+        good = True
+        for name, kinds in SECTIONS.items():
+            if name in value and not isinstance(value[name], kinds):
+                good = False
+                what = "is not a mapping of names" if kinds is dict else f"is {shown(value[name])}"
+                self._error(document, (name,), what, "Write {} where there are none." if kinds is dict else "")
+        return good
+
+    def _include(self, document: Document, patterns: str | list[str]) -> None:
+        folder = document.file.resolve().parent
+        for pattern in [patterns] if isinstance(patterns, str) else patterns:
+            if not _is_relative(pattern):
+                self._error(document, ("include",), f"names {shown(pattern)}, expected a file or a pattern beside it")
+                continue
+            self.files.append((folder / pattern).parent)  # where another file may come
+            files = sorted(folder.glob(pattern))
+            if not files and "*" not in pattern:
+                self._error(document, ("include",), f"names {shown(pattern)}, and there is no such file beside it")
+            for file in files:
+                self.read(file, included=True)
+
+    # --- what stands once at the head ---
+
+    def _publisher(self, document: Document, raw: Any) -> Publisher | None:
+        if raw is None:
+            return None
+        publisher: Publisher | None = self._converted(document, ("publisher",), raw, raw, Publisher)
+        if publisher is None:
+            return None
+        if self.publishers.setdefault(publisher.name, publisher) != publisher:
+            what = f"{publisher.name} is described otherwise in {self.homes['publisher', publisher.name]}"
+            self._error(document, ("publisher",), what, "Say the same in both files, or take another name.")
+        self.homes.setdefault(("publisher", publisher.name), document.file)
+        return publisher
+
+    def _shared(self, document: Document, raw: dict[str, Any]) -> dict[str, Any]:
+        fields = set(Record.__struct_fields__) - set(_OF_ONE) | {"protocol"}
+        for name in set(raw) - fields:
+            what = "is not a field that records can share"
+            self._error(document, ("shared", name), what, f"Known here: {', '.join(sorted(fields))}.")
+        return {name: value for name, value in raw.items() if name in fields}
+
+    def _add_protocol(self, document: Document, name: str, raw: Any) -> None:
         steps = ("protocols", name)
-        found[name] = protocol = _convert(document, steps, raw, {}, Protocol)
+        if home := self.homes.get(steps):
+            self._error(document, steps, f"is also in {home}", "Give one another name.")
+            return
+        self.homes[steps], self.protocols[name] = document.file, None
+        protocol = self._converted(document, steps, raw, raw, Protocol)
+        if protocol is None:
+            return
         if protocol.metric not in metrics.names():
             what = f"is {shown(protocol.metric)}, expected one of {', '.join(metrics.names())}"
-            raise _complaint(document, (*steps, "metric"), what, "")
+            self._error(document, (*steps, "metric"), what)
+            return
+        self.protocols[name] = protocol
         if metrics.of(protocol.metric).by_box != (protocol.detection is not None):
             what = f"is {'null' if protocol.detection is None else 'given'}, and the metric is {protocol.metric}"
-            raise _complaint(document, (*steps, "detection"), what, "AVA's metric needs it, no other one has it.")
-    return found
+            self._error(document, (*steps, "detection"), what, "AVA's metric needs it, no other one has it.")
+
+    def _add_datasets(self, document: Document, given: str | dict[str, Any]) -> None:
+        """Take data sets of one's own as they are; whoever reads a data set's entry checks it."""
+        if isinstance(given, str):
+            file = document.file.resolve().parent / given
+            if not file.is_file():
+                self._error(document, ("datasets",), f"is {shown(given)}, and there is no such file beside it")
+                return
+            self.files.append(file)
+            given = strict_yaml.read(file).value
+            if not isinstance(given, dict):
+                self._error(document, ("datasets",), f"is {shown(file.name)}, which holds no mapping of names")
+                return
+        entries: dict[str, Any] = given
+        for name, entry in entries.items():
+            if home := self.homes.get(("datasets", name)):
+                self._error(document, ("datasets", name), f"is also in {home}", "Give one another name.")
+            self.homes["datasets", name] = document.file
+            self.datasets[name] = entry
+
+    # --- records ---
+
+    def _add_record(
+        self, document: Document, name: str, raw: Any, shared: dict[str, Any], publisher: Publisher | None
+    ) -> None:
+        steps = ("records", name)
+        self._claim(document, steps, name, name)
+        if not isinstance(raw, dict):
+            self._error(document, steps, "is not a mapping of fields")
+            return
+        whole = _merged(shared, raw)
+        if publisher is not None:
+            whole.setdefault("publisher", publisher.name)
+        self.references.append((document, steps, whole))
+        protocol = whole.get("protocol")
+        if "protocol" in whole and (not isinstance(protocol, str) or protocol not in self.protocols):
+            known = ", ".join(self.protocols) or "none"
+            what = f"is {shown(protocol)}, which is no known protocol"
+            self._error(document, (*steps, "protocol"), what, f"Known: {known}.")
+        inner = self.protocols.get(protocol) if isinstance(protocol, str) else None
+        record = self._converted(document, steps, raw, whole, Record, {"protocol": inner})
+        if record is None:
+            return
+        record = self._labelled(document, steps, record)
+        for alias in record.aliases:
+            self._claim(document, (*steps, "aliases"), alias, name)
+        for field, what, advice in _contradictions(record):
+            self._error(document, (*steps, *field), what, advice)
+        if not self._has_table(record):
+            what = f"is {shown(record.checkpoint.layout)}, and no table reads that into {record.family}"
+            advice = f"A table lies in converters/{record.family}/, ours or the one beside a registry."
+            self._error(document, (*steps, "checkpoint", "layout"), what, advice)
+        url = record.checkpoint.url
+        if url is not None and "://" not in url and not _flaw(url):  # relative to the file that names it
+            absolute = (document.file.resolve().parent / url).resolve().as_uri()
+            record = msgspec.structs.replace(
+                record, checkpoint=msgspec.structs.replace(record.checkpoint, url=absolute)
+            )
+        self.records.setdefault(name, record)
+
+    def _claim(self, document: Document, steps: Steps, name: str, owner: str) -> None:
+        """Take a name for a record, as its id or an alias."""
+        what = f"has the alias {shown(name)}, which " if steps[-1] == "aliases" else ""
+        if not name.isidentifier() or keyword.iskeyword(name) or name.startswith("_"):
+            advice = "Take letters, digits and underscores, starting with a letter, and no keyword."
+            self._error(document, steps, f"{what}is not a name that Python and torch.hub can use", advice)
+        elif name.casefold() in self.names:
+            other, where = self.names[name.casefold()]
+            home = where.file if where.file != document.file else "this file"
+            advice = "Names must differ in more than case; choose another."
+            self._error(document, steps, f"{what}repeats the name {other} of {home}", advice)
+        else:
+            self.names[name.casefold()] = (owner, document)
+
+    def _labelled(self, document: Document, steps: Steps, record: Record) -> Record:
+        """Return a record with the names of its outputs, which may lie in a file beside the registry."""
+        if record.labels is None:
+            return record
+        folder = document.file.resolve().parent
+        try:
+            names = labels.resolve(record.labels, folder)
+        except UsageError as error:
+            self._error(document, (*steps, "labels"), f"cannot be used: {error}")
+            return record
+        if isinstance(record.labels, str) and not isinstance(names, str):
+            self.files.append(folder / record.labels)
+        if labels.count(names) != record.model.num_classes:
+            what = f"is {labels.told(names)}, and the network has {record.model.num_classes} outputs"
+            self._error(document, (*steps, "labels"), what, "Name each output, or write null for none of them.")
+        return msgspec.structs.replace(record, labels=names)
+
+    def _has_table(self, record: Record) -> bool:
+        folders = resources.tables_folders(self.files)
+        return f"{record.checkpoint.layout}.yaml" in {
+            file.name for folder in folders for file in (folder / record.family).glob("*.yaml")
+        }
+
+    def _check_references(self, document: Document, steps: Steps, whole: dict[str, Any]) -> None:
+        """Look at what names other records, now that all are known, also where something else is wrong."""
+        pretrain, superseded_by = whole.get("pretrain"), whole.get("superseded_by", ())
+        if isinstance(pretrain, str) and pretrain.casefold() not in self.names:
+            what = f"is {shown(pretrain)}, which is no record"
+            advice = "Name a record of this file or of one read before it, or write null."
+            self._error(document, (*steps, "pretrain"), what, advice)
+        for name in superseded_by if isinstance(superseded_by, list) else ():
+            if isinstance(name, str) and name.casefold() not in self.names:
+                what = f"names {shown(name)}, which is no record"
+                self._error(
+                    document, (*steps, "superseded_by"), what, "Say in `notes` what is known and has no record."
+                )
+        # Data sets: `self.datasets` and `datasets.yaml` together hold the keys that a protocol may name.
+
+    # --- one value ---
+
+    def _converted(
+        self, document: Document, steps: Steps, raw: Any, whole: Any, kind: Any, inner: dict[str, Any] | None = None
+    ) -> Any:
+        """Return a section, or a named value of one, as `kind`; None if it is broken.
+
+        Args:
+            raw: The value as the file has it.
+            whole: The same with what records share.
+            inner: Fields that take the place of those in the file; None for a broken one.
+        """
+        inner = {**(inner or {}), **({"name": steps[1]} if len(steps) > 1 else {})}
+        if not isinstance(raw, dict):
+            self._error(document, steps, "is not a mapping of fields")
+            return None
+        if "name" in raw and "name" in inner:
+            self._error(document, (*steps, "name"), "is not a field of the schema", "The key is the name.")
+        try:
+            return msgspec.convert({**whole, **inner}, kind)
+        except msgspec.ValidationError as error:
+            left = tuple(name for name in inner if name in whole or name == "name")
+            broken = list(schema_errors(whole, kind, str(steps[0]), leave=left))
+            for inside, what, advice in broken:
+                of_shared = len(steps) > 1 and inside and inside[0] not in raw and inside[0] in whole
+                self._error(document, ("shared", *inside) if of_shared else (*steps, *inside), what, advice)
+            if not broken and None not in inner.values():
+                self._error(document, steps, f"breaks the schema: {error}")
+            return None
+
+    def _error(self, document: Document, steps: Steps, what: str, advice: str = "") -> None:
+        self.messages.add(document.file, steps, what, line=document.line(steps), advice=advice)
 
 
-def _record(document: Document, name: str, raw: Any, protocols: dict[str, Protocol]) -> Record:
-    steps = ("records", name)
-    if not name.isidentifier() or keyword.iskeyword(name) or name.startswith("_"):
-        what = "is not a name that Python and torch.hub can use"
-        advice = "Take letters, digits and underscores, starting with a letter, and no keyword."
-        raise _complaint(document, steps, what, advice)
-    inner: dict[str, Any] = {}
-    if isinstance(raw, dict) and "protocol" in raw:
-        if not isinstance(raw["protocol"], str) or raw["protocol"] not in protocols:
-            what = f"is {shown(raw['protocol'])}, which is no known protocol"
-            raise _complaint(document, (*steps, "protocol"), what, f"Known: {', '.join(protocols) or 'none'}.")
-        inner["protocol"] = protocols[raw["protocol"]]
-    record = _convert(document, steps, raw, inner, Record)
-    for field, what, advice in _contradictions(record):
-        raise _complaint(document, (*steps, *field), what, advice)
-    if record.labels is not None:
-        record = _labelled(document, steps, record)
-    url = record.checkpoint.url
-    if url is not None and "://" not in url:  # relative to the file that names it
-        absolute = (document.file.resolve().parent / url).resolve().as_uri()
-        record = msgspec.structs.replace(record, checkpoint=msgspec.structs.replace(record.checkpoint, url=absolute))
-    return record
+def _merged(shared: dict[str, Any], raw: dict[str, Any]) -> dict[str, Any]:
+    """Return a record's fields with those that it shares; of two mappings, the fields of both."""
+    whole = {**shared, **raw}
+    for name in shared.keys() & raw.keys():
+        if isinstance(shared[name], dict) and isinstance(raw[name], dict):
+            whole[name] = {**shared[name], **raw[name]}
+    return whole
 
 
-def _labelled(document: Document, steps: Steps, record: Record) -> Record:
-    """Return a record with the names of its outputs, which may lie in a file beside the registry."""
-    given = record.labels if isinstance(record.labels, tuple) else str(record.labels)
-    try:
-        found = labels.resolve(given, document.file.resolve().parent)
-    except UsageError as error:
-        raise _complaint(document, (*steps, "labels"), f"cannot be used: {error}", "") from error
-    if labels.count(found) != record.model.num_classes:
-        what = f"is {labels.told(found)}, and the network has {record.model.num_classes} outputs"
-        raise _complaint(document, (*steps, "labels"), what, "Name each output, or write null for none of them.")
-    return msgspec.structs.replace(record, labels=found)
-
-
-_ALTERNATE = r"https?://[^/]+/.+|hf://[^/@]+/[^/@]+/[^@]+@[^@/]+"
+def _is_relative(pattern: str) -> bool:
+    return isinstance(pattern, str) and bool(pattern) and not Path(pattern).is_absolute()
 
 
 def _contradictions(record: Record) -> Iterable[tuple[Steps, str, str]]:
@@ -133,8 +351,12 @@ def _contradictions(record: Record) -> Iterable[tuple[Steps, str, str]]:
     if status == "unreleased":
         if url is not None:
             yield ("checkpoint", "url"), "is given, and the status is unreleased", "Write null, or correct the status."
-        if not record.superseded_by:
-            yield ("superseded_by",), "is missing", "An unreleased record names what to use in its place."
+        if not record.superseded_by and not record.notes:
+            yield (
+                ("superseded_by",),
+                "is missing",
+                "An unreleased record names what to use in its place, or tells in `notes`.",
+            )
     else:
         if not url:
             yield ("checkpoint", "url"), f"is {'null' if url is None else 'empty'}, and the status is {status}", ""
@@ -167,21 +389,3 @@ def _flaw(url: str) -> str | None:
     except ValueError as error:
         return str(error)
     return None
-
-
-def _convert(document: Document, steps: Steps, raw: Any, inner: dict[str, Any], kind: type[_Struct]) -> _Struct:
-    if not isinstance(raw, dict):
-        raise _complaint(document, steps, "is not a mapping of fields", "")
-    if "name" in raw:
-        raise _complaint(document, (*steps, "name"), "is not a field of the schema", "The key is the name.")
-    try:
-        return msgspec.convert({**raw, **inner, "name": steps[1]}, kind)
-    except msgspec.ValidationError as error:
-        from videohub.registry.explaining import explain  # its words are for broken files only
-
-        inside, what, advice = explain(error, raw, str(steps[0]))
-        raise _complaint(document, (*steps, *inside), what, advice) from error
-
-
-def _complaint(document: Document, steps: Steps, what: str, advice: str) -> RegistryError:
-    return complaint(document.file, steps, what, line=document.line(steps), advice=advice)

@@ -17,6 +17,9 @@ Labels: TypeAlias = str | tuple[Name, ...] | None  # a label set that is known, 
 Stage: TypeAlias = Literal["res2", "res3", "res4", "res5"]
 
 
+ShortName: TypeAlias = Annotated[str, msgspec.Meta(pattern="^[a-z][a-z0-9_-]*$", max_length=40)]
+
+
 class _Value(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A part of a record: immutable, and nothing in it is unknown to the schema."""
 
@@ -161,6 +164,17 @@ class Protocol(_Value, frozen=True):
     detection: Detection | None
 
 
+class Publisher(_Value, frozen=True, omit_defaults=True):
+    """Who made checkpoints public; stated at the head of the file that holds their records."""
+
+    name: ShortName  # `publisher/NAME` begins so
+    title: Name
+    url: str | None = None  # of the repository or the documentation that lists the checkpoints
+    commit: str | None = None  # at which its tables were read
+    license: str | None = None  # as it states it for all of its files
+    citation: str | None = None  # how it asks to be cited
+
+
 class Checkpoint(_Value, frozen=True, omit_defaults=True):
     """The published file. `sha256` and `size` stay null until someone has measured them.
 
@@ -225,6 +239,8 @@ class Record(_Value, frozen=True, omit_defaults=True):
     status: Literal["available", "unreleased", "broken"]
     notes: list[str]
     superseded_by: list[str] = []
+    aliases: tuple[Name, ...] = ()  # other ids that lead here
+    publisher: ShortName | None = None  # which the head of the file states
 
     @property
     def family(self) -> str:

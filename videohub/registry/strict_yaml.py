@@ -19,7 +19,7 @@ from yaml.events import AliasEvent, Event, MappingStartEvent, ScalarEvent, Seque
 from yaml.reader import Reader
 
 from videohub.errors import RegistryError
-from videohub.registry.complaints import Steps, complaint, shown
+from videohub.registry.messages import Messages, Steps, file_error, shown
 
 SIZE, DEPTH, VALUES = 2_000_000, 30, 100_000  # bytes of a file, lists within lists, values; ours has 50 kB, 5 and 2,000
 _WHOLE, _DECIMAL = 18, 400  # letters of a number: what 64 bits hold
@@ -55,9 +55,12 @@ class Document(msgspec.Struct, frozen=True):
         return self.lines.get(steps)
 
 
-def read(file: Path) -> Document:
+def read(file: Path, messages: Messages | None = None) -> Document:
     """Return the data of a YAML file, made of dict, list, str, int, float, bool and None.
 
+    Args:
+        file: The file.
+        messages: Takes what is wrong with single values, so that the rest is read, too; None: it is raised at once.
     Raises: RegistryError if it cannot be read, is not YAML, is larger than `SIZE`, deeper than `DEPTH` or comes to more
         than `VALUES`, says a key twice, has a tag or a merge (`<<`), or holds text that YAML would take for something
         else, such as `no` (false), `010` (8), `1_6` (16) or `2020-06-09` (a date).
@@ -71,28 +74,29 @@ def read(file: Path) -> Document:
     except UnicodeDecodeError as error:
         raise RegistryError(f"{file}: is not UTF-8 text ({error.reason} at byte {error.start})") from error
     if len(content) > SIZE:
-        raise complaint(file, (), f"is larger than {SIZE:,} bytes", advice="Divide it into several files.")
+        raise file_error(file, (), f"is larger than {SIZE:,} bytes", advice="Divide it into several files.")
     if control := Reader.NON_PRINTABLE.search(text):
         line = text.count("\n", 0, control.start()) + 1
-        raise complaint(file, (), f"is not YAML: it has the letter U+{ord(control[0]):04X}", line=line)
+        raise file_error(file, (), f"is not YAML: it has the letter U+{ord(control[0]):04X}", line=line)
     if directive := _DIRECTIVE.search(text):
         line = text.count("\n", 0, directive.start()) + 1
         what = "has a directive, a line that begins with `%`"  # thousands of them take libyaml half a minute
-        raise complaint(file, (), what, line=line, advice="Remove it; set the line in if it is text.")
+        raise file_error(file, (), what, line=line, advice="Remove it; set the line in if it is text.")
     try:
-        return _Reading(file, text).document()
+        return _Reading(file, text, messages).document()
     except yaml.MarkedYAMLError as error:
         place = error.problem_mark.line + 1 if error.problem_mark else None
-        raise complaint(file, (), f"is not YAML: {error.problem}", line=place) from error
+        raise file_error(file, (), f"is not YAML: {error.problem}", line=place) from error
     except yaml.YAMLError as error:
-        raise complaint(file, (), f"is not YAML: {error}") from error
+        raise file_error(file, (), f"is not YAML: {error}") from error
 
 
 class _Reading:
     """One pass over a file, as its parser meets the values."""
 
-    def __init__(self, file: Path, text: str) -> None:
+    def __init__(self, file: Path, text: str, messages: Messages | None) -> None:
         self.file = file
+        self.messages = messages
         self.loader = _Loader(text)
         self.lines: dict[Steps, int] = {}
         self.values = 0  # met so far, those of aliases among them
@@ -101,13 +105,13 @@ class _Reading:
     def document(self) -> Document:
         self._next()  # the stream begins
         if isinstance(self._next(), yaml.StreamEndEvent):
-            raise complaint(self.file, (), "is empty")
+            raise file_error(self.file, (), "is empty")
         first = self._next()
         self.lines[()] = _line(first)
         value = self._value(first, ())
         self._next()  # the document ends
         if not isinstance(last := self._next(), yaml.StreamEndEvent):
-            raise self._complaint(last, (), "has a second document (`---`)", "Take one file for each.")
+            raise self._error(last, (), "has a second document (`---`)", "Take one file for each.")
         return Document(self.file, value, self.lines)
 
     def _next(self) -> Any:
@@ -116,15 +120,15 @@ class _Reading:
     def _value(self, event: Any, steps: Steps) -> Any:
         self.values += 1
         if self.values > VALUES:
-            raise self._complaint(event, steps, f"comes after {VALUES:,} values, and there must be no more", "")
+            raise self._error(event, steps, f"comes after {VALUES:,} values, and there must be no more", "")
         if isinstance(event, AliasEvent):
             return self._alias(event, steps)
         if event.tag not in (None, "!"):
-            raise self._complaint(
+            raise self._error(
                 event, steps, f"has the tag `{event.tag}`", "Remove it; quote the value if text is meant."
             )
         if len(steps) > DEPTH:
-            raise self._complaint(event, steps, f"is nested more than {DEPTH} deep")
+            raise self._error(event, steps, f"is nested more than {DEPTH} deep")
         before = self.values
         if event.anchor is not None:
             self.anchored[event.anchor] = None
@@ -135,11 +139,11 @@ class _Reading:
 
     def _alias(self, event: Any, steps: Steps) -> Any:
         if event.anchor not in self.anchored:
-            raise self._complaint(event, steps, f"is `*{event.anchor}`, and nothing before it is `&{event.anchor}`")
-        found = self.anchored[event.anchor]
-        if found is None:
-            raise self._complaint(event, steps, "contains itself")
-        value, cost = found
+            raise self._error(event, steps, f"is `*{event.anchor}`, and nothing before it is `&{event.anchor}`")
+        anchored = self.anchored[event.anchor]
+        if anchored is None:
+            raise self._error(event, steps, "contains itself")
+        value, cost = anchored
         self.values += cost
         return value
 
@@ -159,23 +163,23 @@ class _Reading:
             there = (*steps, key)
             if there in self.lines:
                 what = f"stands twice, in lines {self.lines[there]} and {_line(event)}"
-                raise complaint(self.file, there, what, advice="YAML would keep the last one only. Remove one.")
+                self._note(None, there, what, "YAML would keep the last one only. Remove one.")
             self.lines[there] = _line(event)
             yield key, self._value(self._next(), there)
 
     def _key(self, event: Any, steps: Steps) -> str:
         if isinstance(event, AliasEvent):
-            raise self._complaint(event, steps, f"has the key `*{event.anchor}`, an alias", "Write it out.")
+            raise self._error(event, steps, f"has the key `*{event.anchor}`, an alias", "Write it out.")
         if event.tag not in (None, "!"):
-            raise self._complaint(event, steps, f"has the tag `{event.tag}` before a key", "Remove it.")
+            raise self._error(event, steps, f"has the tag `{event.tag}` before a key", "Remove it.")
         if not isinstance(event, ScalarEvent):
-            raise self._complaint(event, steps, "has the key a list or mapping, which is not text", "Quote it.")
+            raise self._error(event, steps, "has the key a list or mapping, which is not text", "Quote it.")
         tag = self._tag(event)
         if tag == _MERGE:
             advice = "Write the fields out, or take an alias for the whole value."
-            raise self._complaint(event, steps, "has a merge (`<<`), which is not read", advice)
+            raise self._error(event, steps, "has a merge (`<<`), which is not read", advice)
         if tag != _TEXT:
-            raise self._complaint(event, steps, f"has the key `{event.value}`, which is not text", "Quote it.")
+            raise self._error(event, steps, f"has the key `{event.value}`, which is not text", "Quote it.")
         if event.anchor is not None:
             self.anchored[event.anchor] = event.value, 0
         return event.value
@@ -184,6 +188,7 @@ class _Reading:
         return self.loader.resolve(yaml.ScalarNode, event.value, event.implicit)
 
     def _scalar(self, event: Any, steps: Steps) -> str | int | float | bool | None:
+        """Return a value; one that is noted as wrong is text from then on."""
         text: str = event.value
         tag = _TEXT if event.tag == "!" else self._tag(event)
         if tag == _TEXT:
@@ -195,23 +200,31 @@ class _Reading:
             limit = _WHOLE if "." not in text else _DECIMAL
             if len(text) > limit:
                 what = f"is a number of {len(text):,} letters, expected at most {limit}"
-                raise self._complaint(event, steps, what, "Quote it if text is meant.")
+                return self._note(event, steps, what, "Quote it if text is meant.")
             if number := _NUMBER.fullmatch(text):
                 value = float(text) if number["fraction"] else int(text)
                 if value in (math.inf, -math.inf):
-                    raise self._complaint(event, steps, f"is a number of {len(text):,} letters, which is infinite")
+                    return self._note(event, steps, f"is a number of {len(text):,} letters, which is infinite")
                 return value
         if kind not in ("int", "float", "bool", "null"):
             what = f"is `{text}`, which YAML takes for a {kind}"
-            raise self._complaint(event, steps, what, "Quote it if text is meant.")
+            return self._note(event, steps, what, "Quote it if text is meant.")
         if not text:
-            raise self._complaint(event, steps, "has no value", "Write null if there is none.")
+            return self._note(event, steps, "has no value", "Write null if there is none.")
         what = f"is `{text}`, which YAML takes for {_guess(text)}"
         advice = "Quote it if text is meant; write plain decimals, true, false or null otherwise."
-        raise self._complaint(event, steps, what, advice)
+        return self._note(event, steps, what, advice)
 
-    def _complaint(self, event: Event, steps: Steps, what: str, advice: str = "") -> RegistryError:
-        return complaint(self.file, steps, what, line=_line(event), advice=advice)
+    def _note(self, event: Any, steps: Steps, what: str, advice: str = "") -> str:
+        """Note what is wrong with one value, after which the others can still be read; return its text."""
+        line = _line(event) if event else None
+        if self.messages is None:
+            raise file_error(self.file, steps, what, line=line, advice=advice)
+        self.messages.add(self.file, steps, what, line=line, advice=advice)
+        return event.value if event else ""
+
+    def _error(self, event: Event, steps: Steps, what: str, advice: str = "") -> RegistryError:
+        return file_error(self.file, steps, what, line=_line(event), advice=advice)
 
 
 def _guess(text: str) -> str:

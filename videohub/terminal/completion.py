@@ -10,7 +10,7 @@ import click
 
 from videohub import registry
 from videohub.errors import VideohubError
-from videohub.registry import selection
+from videohub.registry import lookup
 from videohub.registry.schema import Record
 
 _Complete: TypeAlias = Callable[[click.Context, click.Parameter, str], list[str]]
@@ -33,12 +33,14 @@ def _of(names: _Names) -> _Complete:
     return complete
 
 
-def _ids_and_upstream_names(records: Mapping[str, Record]) -> Iterable[str]:
-    return [*records, *(record.upstream_name for record in records.values())]
+def _all_names(records: Mapping[str, Record]) -> Iterable[str]:
+    aliases = (alias for record in records.values() for alias in record.aliases)
+    return [*records, *aliases, *(record.upstream_name for record in records.values())]
 
 
-record = _of(_ids_and_upstream_names)
-dataset = _of(lambda records: selection.datasets(records.values()))
+record = _of(_all_names)
+dataset = _of(lambda records: lookup.dataset_names(records.values()))
 arch = _of(lambda records: get_args(Record.__annotations__["arch"]))
 depth = _of(lambda records: [record.depth for record in records.values()])
 status = _of(lambda records: get_args(Record.__annotations__["status"]))
+publisher = _of(lambda records: lookup.publisher_names(records.values()))

@@ -1,0 +1,178 @@
+"""A publisher's file: what its records share, whose name is meant where several have one, and `publisher/NAME`."""
+
+from __future__ import annotations
+
+import pytest
+
+from videohub import registry, resources
+from videohub.errors import AmbiguousNameError, RegistryError
+
+HEAD = """\
+schema_version: 1
+publisher:
+  name: {publisher}
+  title: Somebody
+  url: "https://example.org/{publisher}"
+  commit: "0123abc"
+  license: "MIT for everything"
+shared:
+  depth: R50
+  frames: 8
+  rate: 8
+  paper: arXiv:1812.03982
+  clip: {{frames: 8, sampling_rate: 8}}
+  model: {{factory: slow, blocks: R50, width: 64, non_local: null, res5: {{stride: 2, dilation: 1}},
+          head: {{kind: average_window, window: 7}}, num_classes: 400}}
+  arch: slow
+  protocol: kinetics_30view
+  checkpoint: {{sha256: null, size: null, container: torch, layout: pyslowfast, license: MIT}}
+  pretrain: null
+  training: standard
+  labels: kinetics400
+  config: null
+  status: available
+  notes: []
+records:
+"""
+RECORD = """\
+  {id}:
+    upstream_name: {upstream}
+    checkpoint: {{url: "https://example.org/{id}.pth"}}
+    published: {published}
+"""
+NUMBER = '{top1: 70.5, source: "its README"}'
+
+
+def written(folder, publisher, *records, head=HEAD):
+    """Write a publisher's file of records, each an id, an upstream name, a published number and more lines."""
+    text = head.format(publisher=publisher)
+    for id_, upstream, published, *more in records:
+        text += RECORD.format(id=id_, upstream=upstream, published=published) + "".join(
+            f"    {line}\n" for line in more
+        )
+    file = folder / f"{publisher}.yaml"
+    file.write_text(text)
+    return file
+
+
+def test_a_record_has_what_its_file_s_head_says_unless_it_says_otherwise(tmp_path):
+    file = written(
+        tmp_path, "somebody", ("sb_slow", "SLOW_X", NUMBER), ("sb_slow_2", "SLOW_Y", NUMBER, "training: long")
+    )
+    known = registry.default([file])
+    first, second = known.records["sb_slow"], known.records["sb_slow_2"]
+    assert (first.publisher, first.training, second.training) == ("somebody", "standard", "long")
+    assert first.checkpoint.url == "https://example.org/sb_slow.pth"
+    assert (first.checkpoint.license, first.checkpoint.container) == ("MIT", "torch")
+    assert (first.model.num_classes, first.protocol.dataset) == (400, "kinetics400")
+    assert (known.publishers["somebody"].title, known.publishers["somebody"].commit) == ("Somebody", "0123abc")
+
+
+def test_a_listing_can_be_of_one_publisher(tmp_path, monkeypatch, run):
+    file = written(tmp_path, "somebody", ("sb_slow", "SLOW_X", NUMBER))
+    monkeypatch.setenv("VIDEOHUB_REGISTRY", str(file))
+    assert registry.list_models(publisher="Somebody") == ["sb_slow"]
+    assert registry.list_models("sb*", publisher="pyslowfast") == []
+    code, out, _ = run("list", "--publisher", "somebody")
+    assert code == 0
+    assert "sb_slow" in out
+    assert "slow_r50_8x8" not in out
+    code, _, err = run("list", "--publisher", "nobody")
+    assert code == 2
+    assert "publisher 'nobody' is not known. Known: pyslowfast, " in err
+
+
+def test_the_first_publisher_that_has_a_name_is_meant_and_the_others_are_named_with_a_slash(tmp_path, run, monkeypatch):
+    """The design's order: PySlowFast before PyTorchVideo before torchvision, whatever the order of the files."""
+    files = [
+        written(tmp_path, "zz_other", ("zz_slow", "SLOW_X", NUMBER)),
+        written(tmp_path, "torchvision", ("tv_8x8", "SLOWFAST_8x8_R50", NUMBER), ("tv_slow", "SLOW_X", NUMBER)),
+        written(tmp_path, "pytorchvideo", ("ptv_8x8", "SLOWFAST_8x8_R50", NUMBER), ("ptv_slow", "SLOW_X", NUMBER)),
+    ]
+    known = registry.default(files)
+    assert known.find("SLOWFAST_8x8_R50").name == "slowfast_r50_8x8"
+    assert known.find("SLOW_X").name == "ptv_slow"
+    assert known.find("torchvision/SLOW_X").name == "tv_slow"
+    assert known.find("PyTorchVideo/slowfast_8x8_r50.pth").name == "ptv_8x8"
+    assert known.find("zz_other/slow_x").name == "zz_slow"
+    assert known.find("pyslowfast/slowfast_r50_8x8").name == "slowfast_r50_8x8"
+    assert known.namesakes(known.find("SLOW_X")) == ["zz_slow", "tv_slow"]
+    monkeypatch.setenv("VIDEOHUB_REGISTRY", ":".join(map(str, files)))
+    assert "zz_slow" in run("show", "SLOW_X")[1].split("also called so")[1].split("network")[0]
+
+
+def test_inside_one_publisher_a_published_number_wins_then_kinetics_400_and_else_it_is_open(tmp_path):
+    somebody = (
+        ("sb_pretraining", "BOTH", "null"),
+        ("sb_tested", "BOTH", NUMBER),
+        ("sb_ssv2", "SETS", NUMBER, "protocol: ssv2_3view", "labels: null"),
+        ("sb_k400", "SETS", NUMBER),
+        ("sb_one", "OPEN", NUMBER),
+        ("sb_two", "OPEN", NUMBER),
+    )
+    later = written(tmp_path, "later", ("la_open", "OPEN", NUMBER))
+    known = registry.default([written(tmp_path, "somebody", *somebody), later])
+    assert known.find("BOTH").name == "sb_tested"
+    assert known.find("SETS").name == "sb_k400"
+    with pytest.raises(AmbiguousNameError, match=r"(?s)2 records share this upstream name.*sb_one.*sb_two") as caught:
+        known.find("OPEN")
+    assert "la_open" not in str(caught.value)
+    assert known.find("later/OPEN").name == "la_open"
+
+
+def test_an_alias_finds_its_record_and_is_nobody_else_s_name(tmp_path):
+    file = written(tmp_path, "somebody", ("sb_slow", "SLOW_X", NUMBER, "aliases: [sb_old, sb_older]"))
+    known = registry.default([file])
+    assert known.find("SB_Older").name == "sb_slow"
+    assert known.select("sb_old*") == ["sb_slow"]
+    more = ("aliases: [slow_r50_8x8]",), ("aliases: [sb_slow]",), ('aliases: ["a b"]',)
+    for lines, said in zip(more, ("repeats the name slow_r50_8x8 of", "repeats the name", "not a name"), strict=True):
+        with pytest.raises(RegistryError, match=f"has the alias .* {said}"):
+            registry.default([written(tmp_path, "somebody", ("sb_slow", "SLOW_X", NUMBER, *lines))])
+
+
+def test_ids_and_aliases_of_our_registry_are_unique_in_any_case():
+    records = registry.load(resources.registry_file()).records.values()
+    names = [name.casefold() for record in records for name in (record.name, *record.aliases)]
+    assert len(names) == len(set(names)) >= 25
+    assert all(record.publisher for record in records)
+
+
+def test_what_is_wrong_in_the_head_is_told_once_and_there(tmp_path):
+    records = [(f"sb_{number}", f"X_{number}", NUMBER) for number in range(9)]
+    head = HEAD.replace("rate: 8\n", 'rate: "8"\n').replace("training: standard", "trainig: standard")
+    with pytest.raises(RegistryError) as caught:
+        registry.default([written(tmp_path, "somebody", *records, head=head)])
+    said = str(caught.value)
+    assert said.count('shared.rate is "8", expected a whole number or null.\n  Line 11.') == 1
+    assert "shared.trainig is not a field that records can share" in said
+    assert said.count("training is missing") == 9
+    with pytest.raises(RegistryError, match=r"publisher\.titel is not a field of the schema"):
+        registry.default([written(tmp_path, "somebody", *records, head=HEAD.replace("title", "titel"))])
+
+
+def test_two_files_of_one_publisher_say_the_same_of_it(tmp_path):
+    first = written(tmp_path, "somebody", ("sb_slow", "SLOW_X", NUMBER))
+    (tmp_path / "more").mkdir()
+    second = written(tmp_path / "more", "somebody", ("sb_fast", "SLOW_X2", NUMBER))
+    assert set(registry.default([first, second]).select(publisher="somebody")) == {"sb_slow", "sb_fast"}
+    second.write_text(second.read_text().replace("0123abc", "999"))
+    with pytest.raises(RegistryError, match="somebody is described otherwise in"):
+        registry.default([first, second])
+
+
+def test_a_file_includes_others_beside_it_and_sees_when_one_comes_or_changes(tmp_path):
+    top = tmp_path / "top.yaml"
+    top.write_text("schema_version: 1\ninclude: more/*.yaml\nrecords: {}\n")
+    assert "sb_slow" not in registry.default([top]).records
+    (tmp_path / "more").mkdir()
+    file = written(tmp_path / "more", "somebody", ("sb_slow", "SLOW_X", NUMBER))
+    assert registry.default([top]).records["sb_slow"].training == "standard"
+    file.write_text(file.read_text().replace("training: standard", "training: long"))
+    assert registry.default([top]).records["sb_slow"].training == "long"
+    file.write_text("include: x.yaml\n" + file.read_text())
+    with pytest.raises(RegistryError, match="include is given in a file that is itself included"):
+        registry.default([top])
+    top.write_text("schema_version: 1\ninclude: [gone.yaml]\nrecords: {}\n")
+    with pytest.raises(RegistryError, match=r'include names "gone.yaml", and there is no such file beside it'):
+        registry.default([top])
