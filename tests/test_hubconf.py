@@ -100,7 +100,7 @@ def copies(archive, home) -> dict[str, Path]:
     found = {which: home / which for which in ("older", "equal", "installed")}
     for folder in found.values():
         shutil.copytree(archive / "videohub", folder / "videohub")
-    front = found["older"] / "videohub" / "__init__.py"
+    front = found["older"] / "videohub" / "version.py"
     front.write_text(re.sub(r'__version__ = ".*"', '__version__ = "0.0.9"', front.read_text()))
     (found["installed"] / "videohub" / "__init__.py").write_text('raise AssertionError("the installed copy ran")')
     return found

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from videohub.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from videohub.building import build
     from videohub.evaluation import views
@@ -18,8 +20,6 @@ if TYPE_CHECKING:
     from videohub.verification.evaluating import Evaluated, evaluate
     from videohub.verification.verifying import verify, verify_together
     from videohub.weights import fetch
-
-__version__ = "0.1.0"
 
 __all__ = [
     "Evaluated",

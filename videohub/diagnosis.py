@@ -18,6 +18,7 @@ import msgspec
 
 import videohub
 from videohub.errors import VideohubError
+from videohub.version import __version__
 
 State: TypeAlias = Literal["ok", "note", "missing"]
 
@@ -63,7 +64,7 @@ def versions() -> Iterator[Finding]:
     system = f"{platform.system()} {platform.machine()}"
     yield Finding(about="versions", name="Python", state="ok", detail=f"{platform.python_version()} on {system}")
     here = Path(videohub.__file__).resolve().parent
-    yield Finding(about="versions", name="videohub", state="ok", detail=f"{videohub.__version__} in {here}")
+    yield Finding(about="versions", name="videohub", state="ok", detail=f"{__version__} in {here}")
     for name, floor in _floors().items():
         yield _version(name, floor)
     for where in foreign_copies():

@@ -14,7 +14,6 @@ from typing import Any
 
 import msgspec
 
-import videohub
 from videohub import registry
 from videohub.classes import classes_of, held, with_classes_of
 from videohub.convert import kept_weights, tables
@@ -28,6 +27,7 @@ from videohub.log import log
 from videohub.registry.labels import Given, as_text, resolve, with_labels
 from videohub.registry.lookup import listed
 from videohub.registry.schema import Record
+from videohub.version import __version__
 
 _CONVERTER = 2  # raised when the same tables and the same file would give another converted file
 
@@ -211,7 +211,7 @@ def _convert(
             }
         if ignore:
             origin["ignore"] = json.dumps(sorted(ignore))  # belongs to the recipe, which the name holds
-        whole = {"videohub": videohub.__version__, "record": portable(record), "labels": as_text(record.labels),
+        whole = {"videohub": __version__, "record": portable(record), "labels": as_text(record.labels),
                  **origin}  # fmt: skip
         if out.parent == cache.folder("converted"):
             cache.check_room(sum(tensor.nbytes for tensor in state.values()))

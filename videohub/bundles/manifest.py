@@ -14,11 +14,11 @@ from urllib.parse import unquote
 
 import msgspec
 
-import videohub
 from videohub.digest import Sha256
 from videohub.errors import FormatError, UnsafeFileError
 from videohub.registry.schema import Count, Protocol, Record
 from videohub.registry.writing import is_local
+from videohub.version import __version__
 
 MANIFEST = "bundle.json"
 REGISTRY = "registry.yaml"
@@ -97,7 +97,7 @@ def decode(raw: bytes, source: str) -> Manifest:
     made_by = ""
     try:
         head = msgspec.json.decode(raw, type=_Head)
-        made_by = f"It was written by videohub {head.videohub!r:.40}, this is {videohub.__version__}. "
+        made_by = f"It was written by videohub {head.videohub!r:.40}, this is {__version__}. "
         if head.schema_version != SCHEMA_VERSION:
             raise FormatError(
                 f"{source}: a bundle of version {head.schema_version}, and this videohub reads {SCHEMA_VERSION}.\n"

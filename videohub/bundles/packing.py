@@ -14,7 +14,6 @@ import msgspec
 from tqdm import tqdm
 from tqdm.utils import CallbackIOWrapper
 
-import videohub
 from videohub import registry, weights
 from videohub.bundles import manifest
 from videohub.bundles.manifest import MANIFEST, REGISTRY, Manifest, Member, Packed
@@ -26,6 +25,7 @@ from videohub.hub import cache, download
 from videohub.hub.download import Fetched
 from videohub.registry import writing
 from videohub.registry.schema import Record
+from videohub.version import __version__
 
 _Content = Path | bytes
 
@@ -66,7 +66,7 @@ def bundle(names: Sequence[str | Record], out: str | Path, *, checkpoint: str | 
     about = manifest.as_json(
         Manifest(
             schema_version=manifest.SCHEMA_VERSION,
-            videohub=videohub.__version__,
+            videohub=__version__,
             records=packed,
             ancestors=[_portable(record) for record in ancestors],
             members=members,

@@ -12,10 +12,10 @@ from collections.abc import Iterator, Mapping
 
 import click
 
-import videohub
 from videohub import registry
 from videohub.errors import VideohubError
 from videohub.terminal import layout
+from videohub.version import __version__
 
 gc.freeze()  # what is imported by now stays to the end: no collection has to look through it
 
@@ -61,7 +61,7 @@ class _Nearest(click.Group):
 
 
 @click.group(cls=_Nearest, commands=_Verbs(), context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(videohub.__version__, prog_name="videohub")
+@click.version_option(__version__, prog_name="videohub")
 @click.option("--registry", "registries", multiple=True, type=click.Path(exists=True), help="Add a registry file.")
 def cli(registries: tuple[str, ...]) -> None:
     """Get, trust and re-measure published video-recognition checkpoints."""

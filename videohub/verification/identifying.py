@@ -8,13 +8,13 @@ from typing import Any
 
 import msgspec
 
-import videohub
 from videohub import runs
 from videohub.data.decoded import decoder_versions
 from videohub.data.recipes import Recipe
 from videohub.data.samples import DataSet, KeyFrame, Sample
 from videohub.registry.schema import Record
 from videohub.verification.settings import Settings
+from videohub.version import __version__
 
 
 def identity_of(
@@ -63,7 +63,7 @@ def made_by(
     import numpy as np
     import torch
 
-    software = {"videohub": videohub.__version__, "torch": str(torch.__version__), "numpy": np.__version__}
+    software = {"videohub": __version__, "torch": str(torch.__version__), "numpy": np.__version__}
     return runs.MadeBy(
         software=software,
         decoder=decoder_versions(),

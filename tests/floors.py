@@ -1,0 +1,29 @@
+"""The floors of the house, which the architecture test holds and CONTRIBUTING shows: `python -m tests.floors`."""
+
+from __future__ import annotations
+
+# From the roof to the ground. A room is a module or a folder of videohub; rooms of one floor do not see each other.
+FLOORS = [
+    {"cli"},
+    {"terminal"},
+    {"verification", "prediction", "timing", "diagnosis"},
+    {"evaluation", "loading", "inventory", "bundles", "preflight", "reporting"},
+    {"weights"},
+    {"building", "provenance", "devices", "classes"},
+    {"data", "models", "convert"},
+    {"hub", "registry"},
+    {"metrics"},
+    {"runs"},
+    {"resources", "files", "digest", "log"},
+    {"errors", "escaping", "formatting"},
+    {"version"},
+]
+
+
+def plan() -> str:
+    """Return the floors as CONTRIBUTING has them, one a line, from the roof down."""
+    return "".join(f"    {' · '.join(sorted(rooms))}\n" for rooms in FLOORS)
+
+
+if __name__ == "__main__":
+    print(plan(), end="")
