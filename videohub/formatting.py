@@ -36,3 +36,9 @@ def with_unit(size: int) -> str:
     while number >= 999.5 and len(units) > 1:
         number, units = number / 1000, units[1:]
     return f"{number:.0f} B" if units[0] == "B" else f"{number:.3g} {units[0]}"
+
+
+def interval(ends: tuple[float, float], *, signed: bool = False) -> str:
+    """Return both ends of an interval with two decimals."""
+    sign = "+" if signed else ""
+    return f"{ends[0]:{sign}.2f} – {ends[1]:{sign}.2f}"

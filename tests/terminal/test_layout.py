@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from videohub.cli.predict import print_predictions
 from videohub.prediction import Prediction
-from videohub.terminal import layout, zoo
+from videohub.terminal import layout
 
 
 class Pipe(io.TextIOWrapper):
@@ -32,7 +33,7 @@ def test_bars_are_of_ascii_where_the_encoding_has_no_blocks(monkeypatch, encodin
     monkeypatch.setattr(sys, "stdout", out := Pipe(encoding))
     monkeypatch.setattr(sys, "stderr", err := Pipe(encoding))
     layout.write_anywhere()
-    zoo.print_predictions([Prediction("日本 – naïve", 0.5, 0)])
+    print_predictions([Prediction("日本 – naïve", 0.5, 0)])
     layout.print_error(ValueError("10 × 3 …"))
     dot, dash, naive, times, more = {
         "ascii": (".", "-", "na\\xefve", "x", "..."),
@@ -46,7 +47,7 @@ def test_bars_are_of_ascii_where_the_encoding_has_no_blocks(monkeypatch, encodin
 def test_a_terminal_that_knows_all_letters_gets_them(monkeypatch):
     monkeypatch.setattr(sys, "stdout", out := Pipe("utf-8"))
     layout.write_anywhere()
-    zoo.print_predictions([Prediction("日本", 0.5, 0), Prediction("b", 0.25, 1)])
+    print_predictions([Prediction("日本", 0.5, 0), Prediction("b", 0.25, 1)])
     assert out.text() == f"0.5000  {'█' * 10}{'·' * 10}  日本\n0.2500  {'█' * 5}{'·' * 15}  b\n"
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
+from videohub.formatting import counted, with_unit
 from videohub.terminal import completion
+from videohub.terminal.layout import console, styled, table
 from videohub.terminal.options import (
     PRECISIONS,
     print_json,
@@ -22,6 +25,9 @@ from videohub.terminal.options import (
     with_seed,
     with_workers,
 )
+
+if TYPE_CHECKING:
+    from videohub.timing import Speed, Spread
 
 _OF_NOISE = ("seconds",)
 _OF_DATA = ("root", "checkpoint", "labels", "out", "clips", "crops", "sample", "seed", "decoder", "workers")
@@ -79,10 +85,42 @@ def command(context: click.Context, /, name: str, data: Path | None, as_json: bo
     if as_json:
         print_json(found)
     elif data is None:
-        from videohub.terminal.timing import print_speed
-
         print_speed(found)
     else:
-        from videohub.terminal.measuring import print_evaluated
+        from videohub.terminal.reports import print_evaluated
 
         print_evaluated(found)
+
+
+def print_speed(speed: Speed) -> None:
+    """Print what a view costs, what it takes, and how near that is to the limit."""
+    cores = f", {speed.threads} threads" if speed.threads else ""
+    screen, rows = console(), table(header=False)
+    screen.print(styled(f"{speed.record}: {speed.device}{cores}, {speed.precision}", style="bold"))
+    rows.add_column(no_wrap=True, style="bold")
+    rows.add_column(overflow="fold")
+    for name, value in _facts(speed):
+        rows.add_row(name, value)
+    screen.print(rows)
+
+
+def _facts(speed: Speed) -> Iterator[tuple[str, str]]:
+    people = f", {speed.boxes} box" if speed.boxes else ""
+    yield "view", " x ".join(map(str, speed.view)) + people
+    yield "parameters", f"{speed.parameters / 1e6:.1f} million"
+    yield "work", f"{speed.multiply_adds / 1e9:.2f} G multiply-adds a view, as published tables count"
+    yield "speed", f"{_spread(speed.views_per_second)} views a second, {speed.batch} at once, {speed.turns} turns"
+    yield "a view", f"{_spread(speed.seconds)} s"
+    views = counted(speed.views_per_sample, "view")
+    yield f"a {speed.sample}", f"{speed.seconds_per_sample:.3g} s, {views}, without decoding and preparing its frames"
+    yield (
+        "limit",
+        f"{100 * speed.share_of_product.median:.0f} % of the speed of a matrix product, which does "
+        f"{_spread(speed.product)} G multiply-adds a second",
+    )
+    if speed.memory is not None:
+        yield "memory", f"{with_unit(speed.memory)} on the GPU"
+
+
+def _spread(spread: Spread) -> str:
+    return f"{spread.median:.3g} ({spread.least:.3g} to {spread.most:.3g})"

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Mapping
-from typing import TypeAlias
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, TypeAlias
 
 import click
 
+from videohub.formatting import counted, with_unit
 from videohub.terminal import completion
-from videohub.terminal.layout import hand_over, say
+from videohub.terminal.layout import coloured, console, hand_over, indented, say, styled, table
 from videohub.terminal.options import print_json, with_json
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from videohub.inventory.checking import Checked
+    from videohub.inventory.items import Item
+    from videohub.inventory.listing import Layer
+    from videohub.inventory.pinned import Pinned
+    from videohub.inventory.pruning import Pruned
 
 _CONDITIONS = "--older 30d, --keep 10GB, --status stale"
 
@@ -82,9 +92,7 @@ def list_(as_json: bool) -> None:
     if as_json:
         print_json({"size": sum(layer.size for layer in layers), "layers": [layer.facts() for layer in layers]})
     else:
-        from videohub.terminal import keeping as terminal
-
-        terminal.print_cache(layers)
+        print_cache(layers)
 
 
 @command.command()
@@ -97,9 +105,7 @@ def verify(as_json: bool) -> None:
     if as_json:
         print_json(checked)
     else:
-        from videohub.terminal import keeping as terminal
-
-        terminal.print_checked(checked)
+        print_checked(checked)
     sys.exit(1 if checked.damaged else 0)
 
 
@@ -133,9 +139,7 @@ def prune(older_s: float | None, keep: float | None, statuses: tuple[str, ...], 
     if as_json:
         print_json(pruned.facts())
     else:
-        from videohub.terminal import keeping as terminal
-
-        terminal.print_pruned(pruned)
+        print_pruned(pruned)
 
 
 @command.command()
@@ -173,9 +177,7 @@ def _print_pins(*, as_json: bool) -> None:
     if as_json:
         print_json(found)
     else:
-        from videohub.terminal import keeping as terminal
-
-        terminal.print_pins(found)
+        print_pins(found)
 
 
 def _print_patch(*, as_json: bool) -> None:
@@ -209,3 +211,93 @@ def _forget(names: tuple[str, ...], *, as_json: bool) -> None:
             say(f"{one.name}: forgot {one.url}, whose pin was damaged")
         else:
             say(f"{one.name}: forgot {one.url}", f"  sha256 {one.sha256}, first seen {one.first_seen}")
+
+
+def print_cache(layers: Sequence[Layer]) -> None:
+    """Print what each layer of the cache holds, within 80 columns, with sums."""
+    screen = console()
+    for layer in layers:
+        screen.print(styled(layer.path, style="bold"), "(read-only)" if layer.read_only else "")
+        if layer.own:
+            screen.print(_entries(layer.own))
+        each = ", ".join(f"{kind} {with_unit(size)}" for kind, size in layer.sizes().items())
+        screen.print(
+            f"{counted(len(layer.own), 'entry')}, {with_unit(layer.size)}" + (f": {each}" if each else ""), style="dim"
+        )
+        if layer.others:
+            names = ", ".join(item.entry.path.name for item in layer.others[:3])
+            more = f" and {len(layer.others) - 3} more" if len(layer.others) > 3 else ""
+            screen.print(f"not ours, and never touched: {names}{more}", style="dim")
+    if len(layers) > 1:
+        screen.print(f"{with_unit(sum(layer.size for layer in layers))} in all layers", style="dim")
+
+
+def print_pruned(pruned: Pruned) -> None:
+    """Print what was removed, or what would be."""
+    screen = console()
+    if pruned.chosen:
+        screen.print(_entries(pruned.chosen))
+    left, freed = with_unit(pruned.size_before - pruned.freed), with_unit(pruned.freed)
+    entries = counted(len(pruned.chosen), "entry")
+    if pruned.removed:
+        screen.print(f"removed {entries}, {freed}; {left} are left")
+    else:
+        screen.print(f"would remove {entries}, {freed}, and leave {left}")
+        screen.print("Nothing was removed; the same with --yes does it.")
+    for item in pruned.busy:
+        path = str(item.entry.path)
+        screen.print(f"left alone, perhaps still being written: {path}", style="yellow")
+
+
+def print_checked(checked: Checked) -> None:
+    """Print what is damaged and what was done about it, then how much was looked at."""
+    screen = console()
+    for findings, style in ((checked.damaged, "red"), (checked.unchecked, "yellow")):
+        for finding in findings:
+            of = f" of {', '.join(finding.records)}" if finding.records else ""
+            word = "damaged" if findings is checked.damaged else "not checked"
+            screen.print(styled(f"{word}: {finding.kind}{of}", style=style))
+            for line in (finding.path, finding.problem, *f"{finding.done}. {finding.advice}".splitlines()):
+                screen.print(indented(line, overflow="fold"))
+    sound = checked.checked - len(checked.damaged) - len(checked.unchecked)
+    screen.print(f"{sound} sound, {len(checked.damaged)} damaged, {len(checked.unchecked)} not checked; "
+                  f"read {with_unit(checked.size)}")  # fmt: skip
+
+
+def print_pins(pins: Sequence[Pinned]) -> None:
+    """Print each URL with what was first seen there."""
+    screen = console()
+    for pin in pins:
+        screen.print(styled(", ".join(pin.records) or "of no record known here", style="bold"), coloured(pin.status))
+        source = f", from {pin.source}" if pin.source else ""
+        lines = [pin.url or "", pin.path if pin.problem else f"sha256 {pin.sha256}",
+                 pin.problem or f"{with_unit(pin.size or 0)}, first seen {pin.first_seen}{source}"]  # fmt: skip
+        lines += [f"in the read-only layer: {pin.path}"] if pin.read_only else []
+        for line in filter(None, lines):
+            screen.print(indented(line, overflow="fold"))
+    if not pins:
+        screen.print("Nothing was trusted on first use here.")
+
+
+def _entries(items: Sequence[Item]) -> Table:
+    """Return one line for each entry of the cache: what it is, how large, when last used, and of which records."""
+    rows = table()
+    rows.add_column("kind", no_wrap=True)
+    rows.add_column("status", no_wrap=True)
+    rows.add_column("size", no_wrap=True, justify="right")
+    rows.add_column("used", no_wrap=True, justify="right")
+    rows.add_column("of", overflow="fold")
+    for item in items:
+        of = ", ".join(item.records) or item.url or item.entry.path.name
+        of += f", from {item.source}" if item.source else ""
+        of += f" (known by {item.bundle} alone)" if item.bundle else ""
+        size, age = with_unit(item.entry.size), _unused_for(item.age_s)
+        rows.add_row(item.entry.kind, coloured(item.status), size, age, styled(of, "" if item.records else "dim"))
+    return rows
+
+
+def _unused_for(seconds: float) -> str:
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds // length:.0f} {unit}"
+    return "now"

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from videohub.formatting import counted, interval
+from videohub.terminal.layout import console, styled, table
 from videohub.terminal.options import print_json, with_json
+
+if TYPE_CHECKING:
+    from videohub.reporting.comparison import Paired, Side
 
 
 @click.command("compare")
@@ -15,11 +21,39 @@ from videohub.terminal.options import print_json, with_json
 @with_json
 def command(a: Path, b: Path, as_json: bool) -> None:
     """Compare two runs on the same videos, A and B: the difference, its interval, and a McNemar test."""
-    from videohub.reporting.comparison import compare as run
-    from videohub.terminal.measuring import print_paired
+    from videohub.reporting import comparison
 
-    paired = run(a, b)
+    paired = comparison.compare(a, b)
     if as_json:
         print_json(paired)
     else:
         print_paired(paired)
+
+
+def print_paired(paired: Paired) -> None:
+    """Print two runs on the same videos: their numbers, the difference, and whether it can be chance."""
+    from videohub.reporting.weights_origin import origin_of
+
+    screen, rows = console(), table()
+    screen.print(styled(f"{paired.metric} on {paired.common} videos of {paired.dataset} that both have", style="bold"))
+    for heading in ("", "model", "views", "precision", paired.metric):
+        rows.add_column(heading, justify="right" if heading == paired.metric else "left", no_wrap=heading != "model")
+    sides = (("A", paired.first), ("B", paired.second))
+    for letter, side in sides:
+        rows.add_row(letter, side.record, side.views, side.precision, f"{side.value:.2f}")
+    screen.print(rows)
+    for letter, side in sides:
+        for file in side.weights_files:
+            screen.print(styled(f"{letter}: {origin_of(file)}", "dim"))
+    screen.print(f"A - B: {paired.difference:+.2f} points, 95 % interval {interval(paired.interval, signed=True)}")
+    if (pairs := paired.discordance) is not None:
+        screen.print(f"both right {pairs.both}, A alone {pairs.first_only}, B alone {pairs.second_only}, "
+                     f"neither {pairs.neither}; McNemar's test: p = {pairs.p_value:.3g}")  # fmt: skip
+    for letter, side in sides:
+        if side.alone:
+            screen.print(styled(_left_out(letter, side), "yellow"))
+    screen.print(styled(paired.answer, style="bold"))
+
+
+def _left_out(letter: str, side: Side) -> str:
+    return f"left out: {counted(side.alone, 'video')} that {letter} alone has scored"

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from videohub.terminal import completion
-from videohub.terminal.options import print_json, with_data, with_json, with_labels, with_root
+from videohub.terminal.layout import coloured, console, indented, styled, table
+from videohub.terminal.options import print_json, told_progress, with_data, with_json, with_labels, with_root
+
+if TYPE_CHECKING:
+    from videohub.preflight import Check, Spread
+
+_SHOWN = 5  # frame rates
 
 
 @click.group("data")
@@ -29,14 +36,55 @@ def check(name: str, data: Path, root: Path | None, labels: str | None, deep: bo
     Exit code: 0 usable, 3 not usable.
     """
     from videohub import preflight
-    from videohub.cli.options import told_progress
-    from videohub.terminal.measuring import print_check
 
     with told_progress() as progress:
-        found = preflight.check(name, data, root=root, labels=labels, deep=deep, index=preflight.index_beside(data),
+        result = preflight.check(name, data, root=root, labels=labels, deep=deep, index=preflight.index_beside(data),
                                 progress=progress)  # fmt: skip
     if as_json:
-        print_json(found)
+        print_json(result)
     else:
-        print_check(found)
-    sys.exit(3 if found.verdict == "not usable" else 0)
+        print_check(result)
+    sys.exit(3 if result.verdict == "not usable" else 0)
+
+
+def print_check(check: Check) -> None:
+    """Print what a data set is, what is wrong with it, and whether it can be used."""
+    screen, rows = console(), table(header=False)
+    screen.print(styled(f"{check.record}: {check.expected.dataset}, {check.expected.split}", style="bold"))
+    rows.add_column(no_wrap=True, style="bold")
+    rows.add_column(overflow="fold")
+    reference = f" of {check.expected.samples:,} in the reference" if check.expected.samples else ""
+    rows.add_row("listed", f"{check.listed:,}{reference}")
+    rows.add_row("found", f"{check.found:,}, of which {check.usable:,} usable")
+    rows.add_row("missing", f"{check.missing:,}")
+    rows.add_row(
+        "unreadable", f"{check.unreadable:,}" + ("" if check.deep else " (headers; --deep decodes everything)")
+    )
+    for name, values, unit in (("short side", check.short_sides, "px"), ("length", check.seconds, "s")):
+        if values is not None:
+            rows.add_row(name, _spread(values, unit))
+    rates = sorted(check.frame_rates.items(), key=lambda rate: -rate[1])
+    if rates:
+        most = ", ".join(f"{rate} ({count:,})" for rate, count in rates[:_SHOWN])
+        rows.add_row("frame rates", most + (", …" if len(rates) > _SHOWN else ""))
+    present = sum(count > 0 for count in check.classes.counts)
+    rows.add_row("classes", f"{present} of {check.expected.classes} occur")
+    if check.moments is not None:
+        rows.add_row("key frames", f"{check.moments.key_frames:,} in {check.moments.videos} videos, "
+                                   f"{check.moments.boxes:,} boxes")  # fmt: skip
+    screen.print(rows)
+    for finding in check.findings:
+        screen.print(indented(finding.text, "red" if finding.grave else "yellow"))
+        for name, detail in list(finding.samples.items())[:3]:
+            screen.print(indented(f"{name}: {detail}" if detail else name, "dim", left=4))
+    for note in check.notes:
+        screen.print(styled(note, "dim"))
+    screen.print("verdict:", coloured(check.verdict))
+    if not check.findings:
+        screen.print(indented("; ".join(check.reasons)))
+
+
+def _spread(values: Spread, unit: str) -> str:
+    if values.least == values.most:
+        return f"{values.median:.4g} {unit}"
+    return f"{values.least:.4g} to {values.most:.4g} {unit}, median {values.median:.4g}"

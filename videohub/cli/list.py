@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import click
 
 from videohub import registry
+from videohub.formatting import counted
+from videohub.registry.schema import Published, Record
 from videohub.terminal import completion
-from videohub.terminal.layout import tell
+from videohub.terminal.layout import print_columns, tell
 from videohub.terminal.options import print_json, with_json
+
+_SHORT = {
+    "kinetics400": "K400",
+    "kinetics600": "K600",
+    "ava_v2.1": "AVA 2.1",
+    "ava_v2.2": "AVA 2.2",
+    "ssv2": "SSv2",
+    "charades": "Charades",
+    "imagenet1k": "ImageNet",
+}
 
 
 @click.command("list")
@@ -33,6 +47,30 @@ def command(pattern: str, as_json: bool, **filters: str | None) -> None:
     elif not records:
         tell(known.why_none(pattern, **filters))
     else:
-        from videohub.terminal import zoo as terminal
+        print_records(records)
 
-        terminal.print_records(records)
+
+def print_records(records: Sequence[Record]) -> None:
+    """Print one line a record, within 80 columns."""
+    rows = [
+        (
+            record.name,
+            _SHORT.get(record.protocol.dataset, record.protocol.dataset),
+            f"{record.frames}x{record.rate}" if record.frames else "image",
+            _numbers(record.published),
+            record.status,
+        )
+        for record in records
+    ]
+    summary = f"{counted(len(records), 'record')}; published: top-1 / top-5 in per cent, or mAP"
+    print_columns(("name", "data", "clip", "published", "status"), rows, summary)
+
+
+def _numbers(published: Published | None) -> str:
+    """Return the numbers, rounded; the table's last line tells what they are."""
+    if published is None:
+        return "–"
+    numbers = published.numbers()
+    return ("" if published.top1 is not None or not numbers else f"{next(iter(numbers))} ") + " / ".join(
+        f"{number:.1f}" for number in numbers.values()
+    )

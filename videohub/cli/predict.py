@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from videohub.terminal import completion
+from videohub.terminal.layout import console, table
 from videohub.terminal.options import print_json, with_checkpoint, with_device, with_json, with_labels
+
+if TYPE_CHECKING:
+    from videohub.prediction import Prediction
 
 
 @click.command("predict")
@@ -28,6 +34,16 @@ def command(
     if as_json:
         print_json(predictions)
     else:
-        from videohub.terminal.zoo import print_predictions
-
         print_predictions(predictions)
+
+
+def print_predictions(predictions: Iterable[Prediction]) -> None:
+    """Print classes with their probability, best first, with a bar."""
+    rows = table(header=False)
+    rows.add_column(justify="right")
+    rows.add_column(no_wrap=True, style="cyan")
+    rows.add_column(overflow="fold")
+    for prediction in predictions:
+        bar = "█" * round(20 * prediction.probability)
+        rows.add_row(f"{prediction.probability:.4f}", bar.ljust(20, "·"), prediction.label)
+    console().print(rows)

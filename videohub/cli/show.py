@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import click
 
 from videohub import registry
+from videohub.registry.labels import told
+from videohub.registry.schema import Protocol, Published, Record
 from videohub.terminal import completion
+from videohub.terminal.layout import coloured, console, styled, table
 from videohub.terminal.options import print_json, with_json
 
 
@@ -18,6 +23,53 @@ def command(name: str, as_json: bool) -> None:
     if as_json:
         print_json(record)
     else:
-        from videohub.terminal import zoo as terminal
+        print_record(record, registry.default().namesakes(record))
 
-        terminal.print_record(record, registry.default().namesakes(record))
+
+def print_record(record: Record, namesakes: Sequence[str] = ()) -> None:
+    """Print everything that one record says, and which others have its upstream name."""
+    rows = table(header=False)
+    rows.add_column(no_wrap=True, style="bold")
+    rows.add_column(overflow="fold")
+    for name, value in _facts(record, namesakes):
+        rows.add_row(name, value)
+    console().print(styled(record.name, style="bold"), coloured(record.status))
+    console().print(rows)
+
+
+def _facts(record: Record, namesakes: Sequence[str]) -> list[tuple[str, str]]:
+    protocol, checkpoint = record.protocol, record.checkpoint
+    facts = [
+        ("upstream name", record.upstream_name),
+        ("also called so", ", ".join(namesakes)),
+        ("network", f"{record.arch} {record.depth}, {record.model.num_classes} classes"),
+        ("labels", told(record.labels)),
+        ("network input", f"{record.clip.frames} frames, every {record.clip.sampling_rate}"),
+        ("protocol", _protocol(protocol)),
+        ("published", str(record.published or "") + _as_printed(record.published)),
+        ("source", record.published.source if record.published else ""),
+        ("file", checkpoint.url or ""),
+        ("container", f"{checkpoint.container or 'unknown'} (the bytes decide), layout {checkpoint.layout}"),
+        ("sha256", checkpoint.sha256 or "not yet measured; the first one seen here will bind"),
+        ("license", checkpoint.license),
+        ("training", record.training + (f", from {record.pretrain}" if record.pretrain else "")),
+        ("config", record.config or ""),
+        ("paper", record.paper),
+        ("superseded by", ", ".join(record.superseded_by)),
+        *(("note", note) for note in record.notes),
+    ]
+    return [(name, value) for name, value in facts if value]
+
+
+def _protocol(protocol: Protocol) -> str:
+    crop = f"crop {protocol.crop}" if protocol.crop else "whole frame"
+    return (
+        f"{protocol.dataset} {protocol.split}, {protocol.clips} x {protocol.crops} views, "
+        f"short side {protocol.short_side}, {crop}, {protocol.activation}, {protocol.ensemble} over views"
+    )
+
+
+def _as_printed(published: Published | None) -> str:
+    if published is None or published.as_printed is None:
+        return ""
+    return f" (printed as {', '.join(f'{name} {value}' for name, value in published.as_printed.items())})"

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from videohub import metrics
-from videohub.formatting import counted, duration, listed
+from videohub.formatting import counted, duration, interval, listed
 from videohub.metrics.metric import PerClass
 from videohub.reporting.contradicted import kinds_in_words
 from videohub.reporting.report import Report
@@ -60,8 +60,8 @@ def numbers(report: Report) -> list[list[str]]:
         ["published", *(f"{one.published:.2f}" for one in found)],
         ["recomputed", *(f"{one.recomputed:.2f}" for one in found)],
         ["difference", *(f"{one.recomputed - one.published:+.2f}".replace("-", "−") for one in found)],
-        [interval_name(report), *(_range(one.interval) for one in found)],
-        ["bounds", *(_range(one.bounds) for one in found)],
+        [interval_name(report), *(interval(one.interval) for one in found)],
+        ["bounds", *(interval(one.bounds) for one in found)],
         *([["tolerance", *(f"± {one.tolerance:g}" for one in found)]] if any(one.tolerance for one in found) else []),
         ["answer", *(one.answer for one in found)],
     ]
@@ -212,10 +212,6 @@ def _computation(report: Report) -> list[Fact]:
         Fact("time of all processes", f"{duration(report.seconds)}{rate}"),
         *(Fact("disagreement", disagreement) for disagreement in report.disagreements),
     ]
-
-
-def _range(ends: tuple[float, float]) -> str:
-    return f"{ends[0]:.2f} – {ends[1]:.2f}"
 
 
 def _versions(libraries: dict[str, str]) -> str:

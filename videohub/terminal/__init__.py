@@ -1,1 +1,1 @@
-"""What people see in a terminal: one file for each group of verbs, and how everything looks."""
+"""What verbs share at a terminal: how everything looks, their options, and a report as verify and report print it."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from rich.console import Console, OverflowMethod
+    from rich.padding import Padding
     from rich.table import Table
     from rich.text import Text
 
@@ -118,6 +119,13 @@ def styled(words: str, style: str = "", *, overflow: OverflowMethod | None = Non
     from rich.text import Text
 
     return Text(visible(words), style=style, overflow=overflow)
+
+
+def indented(words: str, style: str = "", *, left: int = 2, overflow: OverflowMethod | None = None) -> Padding:
+    """Return words in a style, all of their lines set in."""
+    from rich.padding import Padding
+
+    return Padding(styled(words, style, overflow=overflow), (0, 0, 0, left))
 
 
 def coloured(word: str) -> Text:

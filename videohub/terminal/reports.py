@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from videohub.formatting import interval
+from videohub.terminal.layout import coloured, console, indented, styled, table
 from videohub.terminal.options import print_json
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from videohub.reporting.report import Report
+    from videohub.verification.evaluating import Evaluated
 
 VERDICTS = {"consistent": 0, "inconsistent": 1, "insufficient data": 3}  # exit codes
+_SHOWN = 5  # of lists that may be long
 
 
 def print_and_write(
@@ -24,25 +31,21 @@ def print_and_write(
 ) -> str:
     """Make, print and write the report of a run, and return its verdict; what is printed needs no room on the disk."""
     from videohub.reporting import pages
-    from videohub.verification.verifying import report as run
+    from videohub.verification import verifying
 
-    made: Report = run(folders)
+    report = verifying.report(folders)
     if as_json:
-        print_json(made)
+        print_json(report)
     else:
-        from videohub.terminal.measuring import print_report
-
-        print_report(made)
-    pages.write(made, out)
+        print_report(report)
+    pages.write(report, out)
     if not as_json:
-        from videohub.terminal.measuring import print_written
-
         print_written([out])
     if card is not None:
         from videohub.reporting import cards
 
-        cards.write(made, card, benchmark=benchmark)
-    return made.verdict
+        cards.write(report, card, benchmark=benchmark)
+    return report.verdict
 
 
 def print_and_write_each(folders: Sequence[Path], as_json: bool) -> list[str]:
@@ -50,16 +53,144 @@ def print_and_write_each(folders: Sequence[Path], as_json: bool) -> list[str]:
     if len(folders) == 1:
         return [print_and_write(folders, folders[0], as_json)]
     from videohub.reporting import pages
-    from videohub.terminal.measuring import print_reports, print_written
-    from videohub.verification.verifying import report as run
+    from videohub.verification import verifying
 
-    made = [run([folder]) for folder in folders]
+    reports = [verifying.report([folder]) for folder in folders]
     if as_json:
-        print_json(made)
+        print_json(reports)
     else:
-        print_reports(made)
-    for report, folder in zip(made, folders, strict=True):
+        print_reports(reports)
+    for report, folder in zip(reports, folders, strict=True):
         pages.write(report, folder)
     if not as_json:
         print_written(folders)
-    return [each.verdict for each in made]
+    return [report.verdict for report in reports]
+
+
+def print_report(report: Report) -> None:
+    """Print a verification: the numbers side by side, what was missing, the verdict and why."""
+    from videohub.reporting.words import interval_name
+
+    screen = console()
+    screen.print(styled(f"{report.record}: {report.dataset}, {report.split}", style="bold"))
+    _print_counts(screen, report)
+    rows = table()
+    for heading in ("", "published", "recomputed", interval_name(report), "with the missing"):
+        rows.add_column(heading, justify="left" if not heading else "right", no_wrap=True)
+    for row in report.comparisons:
+        rows.add_row(row.metric, f"{row.published:.2f}", f"{row.recomputed:.2f}", interval(row.interval),
+                     interval(row.bounds))  # fmt: skip
+    screen.print(rows)
+    _print_failures(screen, [report])
+    _print_contradicted(screen, [report])
+    _print_weights(screen, report)
+    _print_verdict(screen, report)
+
+
+def print_written(folders: Sequence[Path]) -> None:
+    """Print where the pages are, once they are there."""
+    _dim(console(), f"report.json, report.md and report.html are in {', '.join(map(str, folders))}")
+
+
+def print_reports(reports: Sequence[Report]) -> None:
+    """Print verifications of several records on the same videos: each one's verdict and why, then all side by side."""
+    from videohub.reporting.words import interval_name
+
+    screen, rows = console(), table()
+    first = reports[0]
+    screen.print(styled(f"{len(reports)} records: {first.dataset}, {first.split}", style="bold"))
+    for report in reports:
+        screen.print()
+        screen.print(styled(report.record, style="bold"))
+        _print_counts(screen, report)
+        _print_weights(screen, report)
+        _print_verdict(screen, report)
+    screen.print()
+    _print_failures(screen, reports)
+    _print_contradicted(screen, reports)
+    named = {interval_name(report) for report in reports}
+    for heading in ("", "", "published", "recomputed", named.pop() if len(named) == 1 else "interval", "verdict"):
+        numeric = heading not in ("", "verdict")
+        rows.add_column(heading, justify="right" if numeric else "left", no_wrap=numeric, overflow="fold")
+    for report in reports:
+        for place, row in enumerate(report.comparisons):
+            name, verdict = ("", "") if place else (report.record, coloured(report.verdict))
+            rows.add_row(name, row.metric, f"{row.published:.2f}", f"{row.recomputed:.2f}", interval(row.interval),
+                         verdict)  # fmt: skip
+    screen.print(rows)
+
+
+def print_evaluated(result: Evaluated) -> None:
+    """Print the numbers of a data set with their intervals, what was missing, and how long it took."""
+    screen, rows = console(), table()
+    screen.print(styled(f"{result.record}: {result.dataset}, {result.split}", style="bold"))
+    _print_counts(screen, result)
+    for heading in ("", "per cent", "95 % interval"):
+        rows.add_column(heading, justify="right" if heading else "left", no_wrap=True)
+    for number in result.numbers:
+        rows.add_row(number.metric, f"{number.value:.2f}", interval(number.interval))
+    screen.print(rows)
+    _print_weights(screen, result)
+    _print_failures(screen, [result], rest="--json")
+    _print_contradicted(screen, [result], rest="--json")
+    if result.contradicted:
+        rest = ", ".join(f"{number.metric} {number.value:.2f}" for number in result.without_contradicted)
+        _yellow(screen, f"without the {len(result.contradicted):,} so read: {rest or 'nothing was scored'}")
+
+
+def _print_weights(screen: Console, result: Report | Evaluated) -> None:
+    """Print the files that weights were read from, and what these say of themselves as their claim."""
+    from videohub.reporting.weights_origin import claim_of, files_of, origin_of
+
+    for file in files_of(result.made_by):
+        _dim(screen, f"weights: {origin_of(file)}")
+        if claim := claim_of(file):
+            _dim(screen, f"not checked: {claim}")
+
+
+def _print_counts(screen: Console, result: Report | Evaluated) -> None:
+    """Print how many videos were scored, how, and on what."""
+    counts, protocol = result.counts, result.protocol
+    chosen = f"{counts.chosen} of {counts.listed}" if counts.chosen != counts.listed else str(counts.listed)
+    pending = f", {counts.pending} not looked at" if counts.pending else ""
+    screen.print(f"{chosen} listed, {counts.scored} scored, {counts.failed} failed{pending}")
+    devices = ", ".join(sorted({process.device for process in result.made_by}))
+    _dim(screen, f"{protocol['clips']} x {protocol['crops']} views, {result.precision}, {result.decoder} decoding, "
+                 f"{result.seconds:.1f} s on {devices}")  # fmt: skip
+
+
+def _print_failures(screen: Console, results: Sequence[Report | Evaluated], rest: str = "report.html") -> None:
+    """Print the first videos that could not be scored, each once, and where the rest is."""
+    failures = {failure.name: failure.reason for result in results for failure in result.failures}
+    for name, reason in islice(failures.items(), _SHOWN):
+        _yellow(screen, f"not scored: {name}: {reason}")
+    if len(failures) > _SHOWN:
+        _yellow(screen, f"not scored: {len(failures) - _SHOWN} more, see {rest}")
+
+
+def _print_contradicted(screen: Console, results: Sequence[Report | Evaluated], rest: str = "report.html") -> None:
+    """Print the first videos whose header contradicts their content, each once, and where the rest is."""
+    from videohub.reporting.contradicted import details
+
+    videos = {video.name: details(video) for result in results for video in result.contradicted}
+    for name, contradictions in islice(videos.items(), _SHOWN):
+        _yellow(screen, f"read as the original does: {name}: {contradictions}")
+    if len(videos) > _SHOWN:
+        _yellow(screen, f"read as the original does: {len(videos) - _SHOWN} more, see {rest}")
+
+
+def _print_verdict(screen: Console, report: Report) -> None:
+    """Print the verdict, and what it follows from."""
+    for disagreement in report.disagreements:
+        _yellow(screen, disagreement)
+    screen.print("verdict:", coloured(report.verdict))
+    for reason in report.reasons:
+        screen.print(indented(reason))
+
+
+def _dim(screen: Console, text: str) -> None:
+    screen.print(styled(text, style="dim"))
+
+
+def _yellow(screen: Console, text: str) -> None:
+    screen.print(styled(text, style="yellow"))
