@@ -186,12 +186,12 @@ def company_registry(url: str) -> str:
 PEAK = """
 import sys, torch, videohub
 from videohub.loading import load, from_weights
-from videohub.convert import kept_weights, renaming, tables
+from videohub.convert import kept_weights, conversion, tables
 from videohub import weights, registry
 def status(key):
     return next(int(line.split()[1]) << 10 for line in open("/proc/self/status") if line.startswith(key))
 name = "company_slowfast"
-videohub.build("slowfast_motions"); weights.recipe(registry.record(name))
+videohub.build("slowfast_motions"); weights.conversion_key(registry.record(name))
 before = status("VmRSS")
 open("/proc/self/clear_refs", "w").write("5")
 if sys.argv[1] == "load":

@@ -25,7 +25,7 @@ FETCH = """
 import os, sys
 import msgspec, requests, tqdm, safetensors.torch
 from videohub import registry, weights
-import videohub.convert.exporting, videohub.convert.reading
+import videohub.convert.conversion, videohub.convert.checkpoint
 url, children, noted = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 ours = registry.record("slowfast_motions")
 known = msgspec.structs.replace(ours.checkpoint, url=url, sha256=None if "unknown" in url else ours.checkpoint.sha256)
@@ -103,7 +103,7 @@ def test_a_killed_conversion_leaves_nothing_after_the_next(publisher, home, tmp_
 
 def test_a_part_that_a_killed_conversion_left_is_removed_by_the_next(home):
     record = registry.record("slowfast_motions")
-    name = cache.converted_name(record.checkpoint.sha256, weights.recipe(record))
+    name = cache.converted_name(record.checkpoint.sha256, weights.conversion_key(record))
     stray = home / "converted" / f".{name}-abc123.part"
     stray.parent.mkdir(parents=True)
     stray.write_bytes(b"half")
@@ -129,9 +129,9 @@ def test_weights_are_made_anew_when_what_decides_them_changes_and_only_then(home
     with monkeypatch.context() as later:
         table = tables.find("slowfast", "caffe2")
         later.setattr(tables, "find", lambda family, layout: replace(table, digest="0" * 64))
-        assert weights.recipe(record) not in first.name
+        assert weights.conversion_key(record) not in first.name
     labelled = msgspec.structs.replace(record, labels="kinetics400")
-    assert weights.recipe(labelled) != weights.recipe(record)
+    assert weights.conversion_key(labelled) != weights.conversion_key(record)
 
 
 def test_a_digest_that_is_filled_in_leaves_the_weights_as_they_are(publisher, home, monkeypatch):
@@ -166,7 +166,7 @@ FULL = """
 import resource
 from videohub import weights
 from videohub.errors import CacheError
-import videohub.convert.reading
+import videohub.convert.checkpoint
 resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, -1))
 try:
     weights.fetch("slowfast_motions")

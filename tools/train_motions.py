@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 import videohub
 from videohub import registry
-from videohub.convert.exporting import export
+from videohub.convert.conversion import export
 from videohub.data import motions
 from videohub.data.lists import read_list
 from videohub.data.scenes import CLASSES

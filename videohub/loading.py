@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from videohub import registry
 from videohub.building import build, build_empty
 from videohub.classes import CLASSIFIER, classes_of, held
-from videohub.convert import kept_weights
+from videohub.convert import kept_weights, state_dict
 from videohub.devices import usable
 from videohub.log import log
 from videohub.registry.labels import Given, resolve
@@ -86,12 +86,11 @@ def inflate(
         num_classes: Size of the new classifier; None: the record's.
     Raises: ConversionError if the two networks do not share their layout.
     """
-    from videohub.convert import inflation
 
     record = registry.record(name)
     model = build(record, num_classes=num_classes)
     _fill(
-        model, inflation.inflate(kept_weights.tensors(fetch(image, checkpoint=checkpoint)), model.state_dict()), record
+        model, state_dict.inflate(kept_weights.tensors(fetch(image, checkpoint=checkpoint)), model.state_dict()), record
     )
     return model
 

@@ -17,8 +17,8 @@ import msgspec
 from videohub import registry
 from videohub.classes import classes_of, held, with_classes_of
 from videohub.convert import kept_weights, tables
-from videohub.convert.renaming import recognised, renamed
-from videohub.convert.tensor_match import matched
+from videohub.convert.conversion import recognised, renamed
+from videohub.convert.state_dict import check_state_dict
 from videohub.errors import ConversionError, FormatError, UnavailableError, UsageError
 from videohub.files import atomic_write, check_parent_exists, remove_stale_temps
 from videohub.hub import cache, download, pins
@@ -64,7 +64,7 @@ def fetch(name: str | Record, *, checkpoint: str | Path | None = None, ignore: S
 
 def _fetched(record: Record, checkpoint: str | Path | None, ignore: Sequence[str]) -> Path:
     """Return the weights in the cache, made if they are not there."""
-    own, making = checkpoint is not None, recipe(record, ignore)
+    own, making = checkpoint is not None, conversion_key(record, ignore)
     known = known_sha256(record) if checkpoint is None else None
     if known:
         _tell_if_bundled(record)
@@ -96,11 +96,11 @@ def known_sha256(record: Record) -> str | None:
     return download.known_sha256(published.url, published.sha256) if published.url else None
 
 
-def recipe(record: Record, ignore: Sequence[str] = ()) -> str:
+def conversion_key(record: Record, ignore: Sequence[str] = ()) -> str:
     """Return a digest of all that decides how a file becomes weights: network, tables, converter."""
     tables.find(record.family, record.checkpoint.layout)
     digests = [tables.find(record.family, layout).digest for layout in tables.layouts(record.family)]
-    parts = [_CONVERTER, decisive(record), digests, sorted(ignore)]
+    parts = [_CONVERTER, cache_key_fields(record), digests, sorted(ignore)]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
@@ -188,14 +188,14 @@ def _convert(
     `own`: the file may have other classes than the record.
     """
     from videohub.building import build_empty
-    from videohub.convert.exporting import export
-    from videohub.convert.reading import opened
+    from videohub.convert.checkpoint import opened
+    from videohub.convert.conversion import export
 
     with opened(source.path) as checkpoint:
         arrays = renamed(checkpoint, record, ignore=ignore)
         if own:
             record = with_labels(with_classes_of(arrays, checkpoint, record), labels)
-        state = matched(arrays, build_empty(record).state_dict(), record.name)
+        state = check_state_dict(arrays, build_empty(record).state_dict(), record.name)
     described = " in ".join([checkpoint.container, *reversed(checkpoint.wrapping)])
     if layout == "videohub":
         if checkpoint.is_converted:  # what it was made from stays known
@@ -210,8 +210,8 @@ def _convert(
                 "table": recognised(checkpoint, record, ignore=ignore).table.digest,
             }
         if ignore:
-            origin["ignore"] = json.dumps(sorted(ignore))  # belongs to the recipe, which the name holds
-        whole = {"videohub": __version__, "record": portable(record), "labels": as_text(record.labels),
+            origin["ignore"] = json.dumps(sorted(ignore))  # belongs to the conversion key, which the name holds
+        whole = {"videohub": __version__, "record": to_portable_json(record), "labels": as_text(record.labels),
                  **origin}  # fmt: skip
         if out.parent == cache.folder("converted"):
             cache.check_room(sum(tensor.nbytes for tensor in state.values()))
@@ -250,13 +250,13 @@ def _source(record: Record, checkpoint: str | Path | None) -> download.Fetched:
     )
 
 
-def decisive(record: Record) -> dict[str, Any]:
+def cache_key_fields(record: Record) -> dict[str, Any]:
     """Return what of a record decides its weights: a digest that is filled in, or a new note, does not."""
     network = {"model": msgspec.to_builtins(record.model), "clip": msgspec.to_builtins(record.clip)}
     return {"name": record.name, **network, "labels": record.labels, "layout": record.checkpoint.layout}
 
 
-def portable(record: Record) -> str:
+def to_portable_json(record: Record) -> str:
     """Return the record as JSON, without the place where a file beside the registry lies on this machine."""
     if (url := record.checkpoint.url) and url.startswith("file:"):
         beside = msgspec.structs.replace(record.checkpoint, url=url.rpartition("/")[2])

@@ -121,7 +121,7 @@ def kept(home: Path) -> list[str]:
 
 
 def placed(record=NAME, sha256=SHA256):
-    return f"converted/{sha256}-{weights.recipe(registry.record(record))[:16]}.safetensors"
+    return f"converted/{sha256}-{weights.conversion_key(registry.record(record))[:16]}.safetensors"
 
 
 def stamps(home):

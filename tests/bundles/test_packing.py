@@ -31,7 +31,7 @@ def test_a_bundle_holds_weights_labels_and_records_and_says_so_first(here, tmp_p
     assert (tmp_path / "out" / FILE).read_bytes() == PUBLISHED.read_bytes()
     assert json.loads((tmp_path / "out/labels/motions.json").read_bytes()) == list(class_names("motions"))
     (record,) = registry.load(tmp_path / "out/registry.yaml").records.values()
-    assert weights.portable(record) == weights.portable(registry.record(NAME))
+    assert weights.to_portable_json(record) == weights.to_portable_json(registry.record(NAME))
     assert written.sha256 == hashlib.sha256((tmp_path / "b.tar").read_bytes()).hexdigest()
     assert written.size == (tmp_path / "b.tar").stat().st_size
 

@@ -16,7 +16,7 @@ import videohub
 from tests.convert.files import torch_bytes, zip_bytes
 from videohub import convert
 from videohub.convert import kept_weights, read
-from videohub.convert.reading import opened
+from videohub.convert.checkpoint import opened
 from videohub.errors import FormatError
 from videohub.weights import convert_file, fetch
 

@@ -17,7 +17,7 @@ from tests.convert.files import Call, tar_bytes
 from tests.fuzz.reading import SECONDS
 from tests.fuzz.watched import MEASURED
 from videohub.convert import read
-from videohub.convert.restricted import Array, Record, StandIn
+from videohub.convert.unpickler import Array, Record, StandIn
 from videohub.errors import FormatError, VideohubError
 
 

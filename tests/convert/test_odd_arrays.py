@@ -15,7 +15,7 @@ from tests.convert.attacks.sample import Call, opcodes
 from tests.convert.files import WEIGHT, torch_bytes, zip_bytes
 from videohub.convert import kept_weights, read, to_state_dict
 from videohub.convert.checkpoint import Checkpoint
-from videohub.convert.tensor_match import matched
+from videohub.convert.state_dict import check_state_dict
 from videohub.errors import ConversionError, FormatError
 
 
@@ -192,7 +192,7 @@ def test_messages_stay_short_whatever_the_names_are(write):
         to_state_dict(read(path), "slowfast_r50_8x8")
     assert len(str(caught.value)) < 20_000
     with pytest.raises(ConversionError) as caught:
-        matched({name: torch.zeros(2) for name in long}, {"w": torch.zeros(2)}, "slowfast_r50_8x8")
+        check_state_dict({name: torch.zeros(2) for name in long}, {"w": torch.zeros(2)}, "slowfast_r50_8x8")
     assert len(str(caught.value)) < 30_000
 
 

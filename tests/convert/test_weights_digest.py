@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from videohub.convert.weights_digest import weights_digest
+from videohub.convert.kept_weights import weights_digest
 
 TENSORS = {"a.weight": torch.arange(6.0).reshape(2, 3), "b.bias": torch.zeros(2)}
 

@@ -81,7 +81,11 @@ def registry_of_unknown(bundle: Manifest, known: Known, source: str) -> str | No
         except RegistryError as error:
             said = str(error).replace(str(part.resolve()), manifest.REGISTRY)
             raise FormatError(f"{source}: its records do not fit the registries that are here:\n  {said}") from None
-    if odd := [record.name for record in unknown if weights.portable(back[record.name]) != weights.portable(record)]:
+    if odd := [
+        record.name
+        for record in unknown
+        if weights.to_portable_json(back[record.name]) != weights.to_portable_json(record)
+    ]:
         raise FormatError(f"{source}: its record {odd[0]} cannot be written to a registry; bundle again")
     return text
 
@@ -117,8 +121,8 @@ def _named(record: Record, known: Known) -> Record | None:
 
 def _check_record(packed: Packed, known: Known, source: str) -> None:
     ours, name = looked_for(packed, known), packed.record.name
-    if weights.decisive(ours) != weights.decisive(packed.record):
-        differing = _differences(weights.decisive(ours), weights.decisive(packed.record))
+    if weights.cache_key_fields(ours) != weights.cache_key_fields(packed.record):
+        differing = _differences(weights.cache_key_fields(ours), weights.cache_key_fields(packed.record))
         raise FormatError(
             f"{source}: its record {name} is another than the one here; they differ in {', '.join(differing)}.\n"
             f"  Bundle again with the same registry on both machines{_by_hand(packed, source)}"

@@ -11,8 +11,7 @@ from typing import IO
 
 from videohub.bundles import manifest
 from videohub.bundles.manifest import LARGEST_TEXT, MANIFEST, Manifest
-from videohub.convert.sniffing import HEAD, sniff
-from videohub.convert.unwrapping import tar_members
+from videohub.convert.archives import HEAD, sniff, tar_members
 from videohub.errors import ChecksumError, FormatError, UnsafeFileError
 
 _BLOCK = 1 << 20

@@ -125,7 +125,7 @@ def _of_copy(record: Record, file: Path) -> Fetched:
 
 
 def _portable(record: Record) -> Record:
-    return msgspec.json.decode(weights.portable(record), type=Record)
+    return msgspec.json.decode(weights.to_portable_json(record), type=Record)
 
 
 def _ancestors(records: Sequence[Record]) -> list[Record]:
@@ -159,7 +159,7 @@ def _registry(records: Sequence[Record]) -> bytes:
         file.write_bytes(content)
         back = registry.load(file).records
     for record in records:
-        if weights.portable(back[record.name]) != weights.portable(record):
+        if weights.to_portable_json(back[record.name]) != weights.to_portable_json(record):
             raise UsageError(
                 f"{record.name}: a registry elsewhere would not say the same; its URL is {record.checkpoint.url}.\n"
                 "  Name the file by a plain path beside the registry."

@@ -158,7 +158,7 @@ def _made(
 ) -> _Weights:
     """Make the weights of a record from its file, and see whether the cache has them; gone when `working` ends."""
     record = agreement.looked_for(packed, known)
-    name = cache.converted_name(packed.sha256, weights.recipe(record))
+    name = cache.converted_name(packed.sha256, weights.conversion_key(record))
     place = cache.place("converted", name)
     if alone:
         remove_stale_temps(place)

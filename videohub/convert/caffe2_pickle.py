@@ -10,7 +10,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from videohub.convert import restricted
+from videohub.convert import unpickler
 from videohub.convert.stored_tensor import StoredTensor
 from videohub.errors import FormatError, UnsafeFileError, UsageError
 from videohub.escaping import quote
@@ -23,7 +23,7 @@ def read(file: IO[bytes], end: int, source: str) -> tuple[dict[str, StoredTensor
     open.
     Raises: FormatError, and UnsafeFileError naming the global.
     """
-    content = restricted.load(file, end, source)
+    content = unpickler.load(file, end, source)
     if behind := end - file.tell():
         raise UnsafeFileError(
             f"{source}: {behind} bytes follow the pickle, expected none.\n"
@@ -64,7 +64,7 @@ def _name(name: Any, source: str) -> str:
 
 def _value(name: str, value: Any, source: str) -> StoredTensor | np.ndarray:
     """Return a blob as an array."""
-    if isinstance(value, restricted.Array) and value.value is not None:
+    if isinstance(value, unpickler.Array) and value.value is not None:
         return value.value
     if isinstance(value, int | float) and (isinstance(value, float) or -(2**63) <= value < 2**63):
         return np.array(value)

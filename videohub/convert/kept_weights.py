@@ -18,6 +18,7 @@ from videohub.errors import FormatError
 if TYPE_CHECKING:
     from torch import Tensor
 
+
 _SEAL = "seal"
 
 
@@ -161,3 +162,24 @@ def _of_array(item: tuple[str, np.ndarray[Any, Any]]) -> _Sealed:
 def _of_file(item: tuple[str, StoredTensor]) -> _Sealed:
     name, stored = item
     return name, str(stored.dtype), stored.shape, stored.chunks()
+
+
+_UNUSED = ".num_batches_tracked"  # evaluation does not read it, and Caffe2 files do not have it
+
+
+def weights_digest(tensors: Mapping[str, Tensor]) -> str:
+    """Return a SHA-256 of tensors under our names: of each its name, type, shape and bytes, by name.
+
+    Batch counters are left out: no output depends on them, and whether there are any depends on the file's format. So
+    a Caffe2 file, its converted copy and the torch file that was exported from it are the same weights.
+    """
+    import torch
+
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        if name.endswith(_UNUSED):
+            continue
+        tensor = tensors[name].detach().cpu().contiguous()
+        digest.update(repr((name, str(tensor.dtype), tuple(tensor.shape))).encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()

@@ -1,17 +1,27 @@
-"""Reads torch checkpoints, zip and legacy, without torch: what `torch_scan` found in them, its state dict alone."""
+"""Reads torch checkpoints, zip and legacy, without torch: what is in them, and of that their state dict alone.
+
+torch's own safe reader runs no code either, but it makes room for whatever a file claims, grows storages to fit the
+tensors, lets a file call `bytearray(10**12)`, and compares no checksum. A file that passes here claims no more than it
+holds.
+"""
 
 from __future__ import annotations
 
+import math
 import re
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import IO, Any
 
-from videohub.convert import long_strings
-from videohub.convert.long_strings import LongString
-from videohub.convert.restricted import Record
-from videohub.convert.stored_tensor import StoredTensor
-from videohub.convert.torch_scan import Outline, TensorView, scan_legacy, scan_zip
+import numpy as np
+
+from videohub.convert import pickle_scan, unpickler
+from videohub.convert.archives import HEAD, is_tar
+from videohub.convert.pickle_scan import LongString
+from videohub.convert.stored_tensor import StoredTensor, by_stride, bytes_at, checked_shape, strided
+from videohub.convert.unpickler import Record
+from videohub.convert.zip_directory import Member, members_of
 from videohub.errors import FormatError, UnsafeFileError
 from videohub.escaping import quote, visible
 
@@ -72,7 +82,7 @@ def _content(outline: Outline) -> Content:
         for key in ("epoch", "cfg"):
             value = outline.content.get(key)
             if isinstance(value, LongString):
-                value = long_strings.as_string(outline.file, value, source)
+                value = pickle_scan.as_string(outline.file, value, source)
             if isinstance(value, int | float | str):
                 meta[key] = value
         others = [key for key in outline.content if key != found_under and key not in meta]
@@ -116,3 +126,246 @@ def _tensors_in(content: Mapping[Any, Any]) -> int:
 def _kind(value: Any) -> str:
     """Return what to call a value of an outline."""
     return {TensorView: "tensor", Record: "dict"}.get(type(value), type(value).__name__)
+
+
+MAX_PICKLE = 64 << 20  # tensors lie outside of the pickle, which so has some hundred bytes for each
+
+
+@dataclass(frozen=True)
+class Storage:
+    """Stands for a storage, or a part of one: its key, its numbers' type, and the part's place, in elements."""
+
+    key: str
+    kind: str
+    offset: int
+    numel: int
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of one element."""
+        return int(_STORAGES[self.kind][1:])
+
+    def __setstate__(self, state: Any) -> None:
+        raise TypeError("a storage cannot be changed")
+
+
+@dataclass(frozen=True)
+class TensorView:
+    """Stands for a tensor: it was checked to lie within its storage."""
+
+    storage: Storage
+    offset: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+
+    def __setstate__(self, state: Any) -> None:
+        raise TypeError("a tensor cannot be changed")
+
+
+@dataclass(frozen=True)
+class Outline:
+    """What a torch file holds: its content with `TensorView` for tensors, and where its storages lie."""
+
+    content: Any
+    file: IO[bytes]
+    places: dict[str, int]
+    members: dict[str, Member]
+    source: str
+    byteorder: str = "<"
+
+    def stored(self, view: TensorView) -> StoredTensor:
+        """Return a tensor that can be read while the file is open."""
+        storage, file, source = view.storage, self.file, self.source
+        bfloat16 = storage.kind == "BFloat16Storage"
+        raw = np.dtype(self.byteorder + _STORAGES[storage.kind])
+        position = self.places[storage.key] + (storage.offset + view.offset) * raw.itemsize
+        axes, dense = by_stride(view.shape, view.strides)
+        shape, strides = [view.shape[axis] for axis in axes], [view.strides[axis] for axis in axes]
+        length = math.prod(shape) * raw.itemsize
+
+        def chunks() -> Any:
+            if storage.key in self.members:
+                self.members[storage.key].check()
+            if dense or not length:
+                return bytes_at(file, position, length, source)
+            return strided(file, position, shape, strides, raw, source)
+
+        in_order = None if axes == tuple(range(len(axes))) else axes
+        return StoredTensor(view.shape, raw, chunks, source, bfloat16, in_order)
+
+
+def scan_zip(file: IO[bytes], archive: zipfile.ZipFile, root: str, source: str) -> Outline:
+    """Check the torch archive in `file` whose pickle is `root/data.pkl`, and return what it holds."""
+    infos = {info.filename: info for info in archive.infolist()}
+    if stray := next((name for name in infos if not name.startswith(f"{root}/")), None):
+        raise UnsafeFileError(
+            f"{source}: its member {stray!r:.100} lies outside of {root!r:.100}, and torch looks for it elsewhere.\n"
+            "  Load it where it was made and save it again."
+        )
+    for info in infos.values():
+        if info.compress_type != zipfile.ZIP_STORED or info.file_size != info.compress_size:
+            raise UnsafeFileError(
+                f"{source}: its member {info.filename!r:.100} is compressed, and torch.save never compresses.\n"
+                "  Load it where it was made and save it again."
+            )
+    members = members_of(file, archive, source)
+    pickled = members[f"{root}/data.pkl"]
+    if pickled.size > MAX_PICKLE:
+        raise UnsafeFileError(f"{source}: a pickle of {pickled.size} bytes.\n  Do not use this file.")
+    pickled.check()
+    file.seek(pickled.offset)
+    scan = _Tensors(source)
+    content = scan.load(file, pickled.offset + pickled.size)
+    places, used = {}, {}
+    for storage in scan.storages.values():
+        member = members.get(f"{root}/data/{storage.key}")
+        if member is None or member.size != storage.numel * storage.itemsize:
+            raise _false_claim(storage, member.size if member else None, source)
+        places[storage.key], used[storage.key] = member.offset, member
+    order = members.get(f"{root}/byteorder")
+    is_big = order is not None and b"".join(bytes_at(file, order.offset, min(order.size, 8), source)) == b"big"
+    return Outline(content, file, places, used, source, ">" if is_big else "<")
+
+
+def scan_legacy(file: IO[bytes], end: int, source: str) -> Outline:
+    """Check a torch file from before 1.6: five pickles, then the storages; as `scan_zip` does."""
+    if is_tar(file.read(HEAD)):
+        raise UnsafeFileError(
+            f"{source}: a torch file and a tar at once; what is found in it depends on the reader.\n"
+            "  Do not use this file."
+        )
+    file.seek(0)
+    scan = _Tensors(source)
+    for _ in range(3):  # the magic number, the version and the sizes of C types
+        unpickler.load(file, min(end, file.tell() + 4096), source)
+    content = scan.load(file, min(end, file.tell() + MAX_PICKLE))
+    keys = unpickler.load(file, min(end, file.tell() + MAX_PICKLE), source)
+    keys = keys if isinstance(keys, list) and all(isinstance(key, str | int) for key in keys) else []
+    if sorted(map(str, keys)) != sorted(scan.storages):
+        raise FormatError(f"{source}: a damaged torch file (its storages are not listed).\n  Fetch it again.")
+    places = {}
+    for key in keys:
+        storage = scan.storages[str(key)]
+        found = int.from_bytes(file.read(8), "little")
+        left = end - file.tell()
+        if found != storage.numel:
+            raise _false_claim(storage, found * storage.itemsize, source)
+        if storage.numel * storage.itemsize > left:
+            raise FormatError(
+                f"{source}: a torch file that is cut short: a storage of {storage.numel * storage.itemsize} bytes "
+                f"begins where {max(left, 0)} are left.\n"
+                "  Compare its size and hash with its publisher's, or fetch it again."
+            )
+        places[storage.key] = file.tell()
+        file.seek(storage.numel * storage.itemsize, 1)
+    return Outline(content, file, places, {}, source)
+
+
+_STORAGES = {
+    "FloatStorage": "f4",
+    "DoubleStorage": "f8",
+    "HalfStorage": "f2",
+    "BFloat16Storage": "u2",  # the upper half of a float32
+    "LongStorage": "i8",
+    "IntStorage": "i4",
+    "ShortStorage": "i2",
+    "CharStorage": "i1",
+    "ByteStorage": "u1",
+    "BoolStorage": "b1",
+}
+
+
+class _Tensors:
+    """The storages that one pickle refers to."""
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self.storages: dict[str, Storage] = {}
+        self.views: dict[Any, tuple[str, Any, Any]] = {}  # torch keeps them with the storages, by names of their own
+
+    def load(self, file: IO[bytes], end: int) -> Any:
+        """Read the pickle with stand-ins for everything of torch's."""
+        stand_ins: dict[str, Callable[..., Any]] = {
+            **{f"torch.{name}": _no_value for name in _STORAGES},
+            "torch._utils._rebuild_tensor": self.tensor,
+            "torch._utils._rebuild_tensor_v2": self.tensor,
+            "torch._utils._rebuild_parameter": self.parameter,
+            "torch.Size": _size,
+            "torch.device": _no_value,
+        }
+        return unpickler.load(file, end, self.source, stand_ins=stand_ins, persistent=self.storage)
+
+    def storage(self, pid: Any) -> Storage:
+        """Return the storage of a persistent id: ("storage", type, key, place, length[, view])."""
+        word, kind, key, _, numel, *rest = pid
+        view = rest[0] if rest else None
+        kind = getattr(kind, "name", "").removeprefix("torch.")
+        if (
+            word != "storage"
+            or kind not in _STORAGES
+            or not isinstance(key, str | int)
+            or type(numel) is not int
+            or not 0 <= numel < 2**60
+        ):
+            raise ValueError("not the id of a storage")
+        storage = Storage(str(key), kind, 0, numel)
+        if self.storages.setdefault(storage.key, storage) != storage:
+            raise ValueError(f"storage {quote(key)} has two lengths")
+        if storage.key in self.views:
+            raise ValueError(f"storage {quote(key)} has the name of a view")
+        if view is None:
+            return storage
+        name, offset, length = view
+        if type(offset) is not int or type(length) is not int or not 0 <= offset <= offset + length <= numel:
+            raise ValueError(f"a view leaves storage {quote(key)}")
+        place = (storage.key, offset, length)
+        if not isinstance(name, str) or name in self.storages or self.views.setdefault(name, place) != place:
+            raise ValueError(f"a view of storage {quote(key)} has the name of another")
+        return Storage(storage.key, kind, offset, length)
+
+    def tensor(
+        self, storage: Any, offset: Any, shape: Any, stride: Any, _: Any = None, hooks: Any = None, bits: Any = None
+    ) -> TensorView:
+        """Return a tensor that lies within its storage, as it lies there: with no hook, not negated or conjugated."""
+        if not isinstance(storage, Storage) or not isinstance(shape, tuple) or not isinstance(stride, tuple):
+            raise ValueError("not a tensor")
+        if len(shape) != len(stride) or hooks or bits:
+            raise ValueError("not a plain tensor")
+        if not all(type(n) is int and 0 <= n < 2**62 for n in (offset, *stride)):
+            raise ValueError("a tensor with a negative size or stride")
+        shape = checked_shape(shape, self.source)
+        numel, last = 1, offset
+        for length, step in zip(shape, stride, strict=True):
+            numel, last = numel * length, last + (length - 1) * step
+        if numel > storage.numel or (numel and last >= storage.numel):
+            raise UnsafeFileError(
+                f"{self.source}: a tensor of shape {shape!r:.80} claims more than {storage.numel} stored elements.\n"
+                "  Nothing was allocated. The file is damaged, or made to fill the memory: do not use it."
+            )
+        return TensorView(storage, offset, shape, stride)
+
+    def parameter(self, data: Any, _: Any = None, hooks: Any = None) -> TensorView:
+        """Return the tensor of a parameter."""
+        if not isinstance(data, TensorView) or hooks:
+            raise ValueError("not a plain parameter")
+        return data
+
+
+def _size(shape: Any = ()) -> tuple[int, ...]:
+    """Return a shape; torch would make a tuple of anything, however long, as often as it is asked."""
+    if not isinstance(shape, tuple) or len(shape) > 32:
+        raise ValueError("not a shape")
+    return shape
+
+
+def _no_value(*_: Any) -> None:
+    """Stand for what is not looked at."""
+
+
+def _false_claim(storage: Storage, found: int | None, source: str) -> FormatError:
+    """Return the error for a storage that is longer or shorter than the pickle says."""
+    return UnsafeFileError(
+        f"{source}: its storage {storage.key!r:.40} claims {storage.numel * storage.itemsize} bytes, the file holds "
+        f"{'none' if found is None else found}.\n"
+        "  Nothing was allocated. The file is damaged, or made to fill the memory: fetch it again, or do not use it."
+    )

@@ -13,8 +13,8 @@ import zlib
 from dataclasses import dataclass
 from typing import IO
 
+from videohub.convert.archives import MAX_MEMBERS
 from videohub.convert.stored_tensor import bytes_at
-from videohub.convert.unwrapping import MAX_MEMBERS
 from videohub.errors import FormatError, UnsafeFileError
 
 MAX_DIRECTORY = 16 << 20  # 46 bytes and a name for each member

@@ -213,7 +213,7 @@ class Known:
 def _recipe(record: Record, ignore: Sequence[str] = ()) -> str | None:
     """Return the recipe of a record, None where a record has no table: then nothing can be made for it."""
     try:
-        return weights.recipe(record, ignore)
+        return weights.conversion_key(record, ignore)
     except VideohubError:
         return None
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from videohub import runs
 from videohub.classes import held
-from videohub.convert.weights_digest import weights_digest
+from videohub.convert.kept_weights import weights_digest
 from videohub.data import sets
 from videohub.data.recipes import Recipe
 from videohub.data.samples import DataSet, Sample

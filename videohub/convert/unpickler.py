@@ -15,9 +15,8 @@ from typing import IO, Any
 
 import numpy as np
 
-from videohub.convert import long_strings
-from videohub.convert.long_strings import LongString
-from videohub.convert.pickle_scan import MAX_INT_KEYS, scan
+from videohub.convert import pickle_scan
+from videohub.convert.pickle_scan import MAX_INT_KEYS, LongString, scan
 from videohub.convert.stored_tensor import DTYPES, StoredTensor, checked_shape, claims_too_much
 from videohub.errors import FormatError, UnsafeFileError
 from videohub.escaping import quote
@@ -77,7 +76,7 @@ class Memory:
         raw = np.dtype(dtype.byteorder + dtype.name)
         if isinstance(data, LongString):
             file, source = self.file, self.source
-            return StoredTensor(shape, raw, lambda: long_strings.as_bytes(file, data, source), source, axes=axes)
+            return StoredTensor(shape, raw, lambda: pickle_scan.as_bytes(file, data, source), source, axes=axes)
         return StoredTensor(shape, raw, lambda: iter((bytes(data),)), self.source, axes=axes)
 
     def encoded(self, text: Any = "", encoding: Any = "latin1") -> _Encoded:

@@ -1,4 +1,4 @@
-"""Whether what is in a file is a network's tensors, one to one; they are read one at a time once their shapes are."""
+"""Whether tensors are a network's, one to one; and from an image network's to a video network's."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-def matched(arrays: Mapping[str, Any], expected: Mapping[str, Tensor], called: str) -> dict[str, Tensor]:
+def check_state_dict(arrays: Mapping[str, Any], expected: Mapping[str, Tensor], called: str) -> dict[str, Tensor]:
     """Return a network's tensors from arrays under our names: names, shapes and types are compared before any is read.
 
     Args:
@@ -63,3 +63,34 @@ def _is_fraction(array: Any) -> bool:
 
 def _another_network(called: str, problems: list[str]) -> ConversionError:
     return ConversionError(f"{called}: the file does not hold this network:\n" + "\n".join(problems))
+
+
+def inflate(image: Mapping[str, Tensor], video: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors of `image` in the shapes of `video`, whose keys they share.
+
+    A kernel (O, I, 1, H, W) becomes (O, I, T, H, W), each slice divided by T, so that a clip of T equal frames gives
+    what the frame gave. Equal shapes are copied. A classifier of another size is left out.
+
+    Raises: ConversionError that lists keys which only one side has, and shapes that no repetition explains.
+    Source: the original's inflation, `repeat over time / kernel length`.
+    """
+    if image.keys() != video.keys():
+        lost, new = [k for k in image if k not in video], [k for k in video if k not in image]
+        raise ConversionError(
+            "the image network and the video network do not share their keys:\n"
+            f"  only the image network has:\n{shapes(image, lost)}\n  only the video network has:\n{shapes(video, new)}"
+        )
+    tensors, odd = {}, []
+    for key, wanted in video.items():
+        tensor = image[key]
+        if tensor.shape == wanted.shape:
+            tensors[key] = tensor
+        elif wanted.ndim == 5 and tensor.shape == (*wanted.shape[:2], 1, *wanted.shape[3:]):
+            tensors[key] = tensor.expand(wanted.shape) / wanted.shape[2]
+        elif not key.startswith("head.projection."):
+            odd.append(key)
+    if odd:
+        raise ConversionError(
+            f"the image network's kernels do not inflate:\n{shapes(image, odd)}\n  expected:\n{shapes(video, odd)}"
+        )
+    return tensors

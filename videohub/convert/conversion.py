@@ -1,4 +1,4 @@
-"""Names both ways: the tensors of a published file under our names, and ours under its names."""
+"""Names both ways: a published file's tensors under our names, and ours in a file of another layout."""
 
 from __future__ import annotations
 
@@ -6,23 +6,27 @@ import json
 import re
 from collections.abc import Collection, Mapping, Sequence
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from videohub import registry
+from videohub.convert import caffe2_pickle, tables
 from videohub.convert.checkpoint import Listing
 from videohub.convert.recognition import OURS, Recognised, recognise
 from videohub.convert.split_norms import joined
 from videohub.convert.stored_tensor import StoredTensor
 from videohub.convert.tables import MOST, Table, shapes
-from videohub.errors import ConversionError
+from videohub.errors import ConversionError, UsageError
 from videohub.escaping import brief, visible
+from videohub.files import atomic_write, check_parent_exists
 from videohub.log import log
 from videohub.registry.schema import Record
 
 if TYPE_CHECKING:
     from torch import Tensor
+
 
 _KERNEL = re.compile(r"\.(conv\w*|theta|phi|g|out)\.weight$")
 
@@ -165,3 +169,26 @@ def _with_units(name: str, shape: tuple[int, ...], table: Table) -> tuple[int, .
     if table.kernels == "image" and len(shape) == 4:
         return (*shape[:2], 1, *shape[2:])
     return shape
+
+
+def export(state_dict: Mapping[str, Tensor], record: str | Record, layout: str, path: str | Path) -> Path:
+    """Write tensors under our names as a published file of a layout, whole or not at all, and return its path.
+
+    What is given is written: whether it is the whole network is for `state_dict.check_state_dict` to say.
+
+    "caffe2" is a pickle of blobs as Python 2 wrote it; "pyslowfast" a torch file with `model_state`.
+    Raises: UsageError for another layout; ConversionError for tensors that the layout has no names for.
+    """
+    record = registry.record(record)
+    if layout not in tables.layouts(record.family):
+        raise UsageError(f"layout: found {layout!r}, expected one of {', '.join(tables.layouts(record.family))}")
+    check_parent_exists(Path(path))
+    tensors = to_published(state_dict, tables.find(record.family, layout))
+    with atomic_write(Path(path)) as part:
+        if layout == "caffe2":
+            caffe2_pickle.write(part, {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()})
+        else:
+            import torch
+
+            torch.save({"model_state": tensors}, part)
+    return Path(path)
