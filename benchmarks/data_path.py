@@ -35,12 +35,12 @@ from videohub.data import motions
 from videohub.data.decoded import DECODERS, Decoded, decode, decode_shared
 from videohub.data.forms import Decoder
 from videohub.data.recipes import Recipe
-from videohub.data.samples import VideoFile
+from videohub.data.samples import Source, VideoFile
 from videohub.data.views import views_of
-from videohub.evaluation.decoders import DecoderPool
+from videohub.evaluation.decoding import Failure, Outcomes, decoding_pool
 from videohub.evaluation.kept_memory import kept_memory
-from videohub.evaluation.lending import Lender
-from videohub.evaluation.messages import Failure
+from videohub.worker_pool import WorkerPool
+from videohub.worker_pool.shared_memory import SharedMemoryPool
 
 RESULTS = measuring.RESULTS / "data_path.json"
 _SAME = 1e-5  # of a normalised pixel: the same arithmetic, rounded in another order
@@ -96,7 +96,7 @@ def processor_time(paths: Sequence[Path], recipe: Recipe, turns: int) -> dict[st
         contenders[f"colours, normalising and resizing on this CPU, {name}"] = partial(_prepare_all, of_all, recipe)
     with ExitStack() as stack:
         for name in DECODERS:
-            pool = stack.enter_context(DecoderPool([recipe], workers=1, decoder=name))
+            pool = stack.enter_context(decoding_pool([recipe], workers=1, decoder=name))
             contenders[_ours(name)] = partial(through_a_process, pool, paths)
         seconds = measuring.in_turns(contenders, turns, clock=processor_seconds)
     beside = {name: measuring.ratios(seconds[_ours(name)], seconds[alone]) for name in DECODERS}
@@ -124,9 +124,9 @@ def decode_alone(path: Path, frames: int | None = None) -> int:
     return count
 
 
-def through_a_process(pool: DecoderPool, paths: Sequence[Path]) -> None:
+def through_a_process(pool: WorkerPool[Source, Outcomes], paths: Sequence[Path]) -> None:
     """Decode videos in the pool's process, and copy the frames of each into one tensor, as they go to a device."""
-    for _, (outcome,) in pool.decoded((path, VideoFile(path)) for path in paths):
+    for _, (outcome,) in pool.map((path, VideoFile(path)) for path in paths):
         if isinstance(outcome, Failure):
             raise SystemExit(outcome.reason)
         frames = torch.from_numpy(outcome.frames)
@@ -134,7 +134,7 @@ def through_a_process(pool: DecoderPool, paths: Sequence[Path]) -> None:
 
 
 def processor_seconds() -> float:
-    """Return the processor time that this process and its decoder processes have had so far, in seconds."""
+    """Return the processor time that this process and its worker processes have had so far, in seconds."""
     return time.process_time() + sum(map(_had, decoders().values()))
 
 
@@ -173,10 +173,10 @@ def views_per_second(path: Path, recipe: Recipe, turns: int) -> dict[str, object
     memory stays as in an evaluation. Raises: SystemExit if the two ways do not give the same views.
     """
     count = recipe.protocol.clips * recipe.protocol.crops
-    lender = Lender()  # as a decoder process has one
+    memory = SharedMemoryPool()  # as a worker process has one
 
     def all_of(decoder: Decoder) -> None:
-        (decoded,) = decode_shared(VideoFile(path), [recipe], decoder=decoder, room=lender.room)
+        (decoded,) = decode_shared(VideoFile(path), [recipe], decoder=decoder, room=memory.allocate)
         views = views_of(decoded, recipe.protocol)
         for number in range(len(views)):
             views.write(number, torch.empty((1, *views.shape[1:]), memory_format=torch.channels_last_3d)[0])

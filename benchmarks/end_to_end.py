@@ -1,7 +1,7 @@
 """Videos to scores on a CPU, beside the original's way and the processor's limit: `python benchmarks/end_to_end.py`.
 
 SlowFast 4x16 R50 with random weights in float32, 4 clips x 3 crops of generated videos. Ours is `evaluate` with a
-decoder process and the network's inference form, as verify runs it; theirs decodes every view anew in a loader's
+worker process and the network's inference form, as verify runs it; theirs decodes every view anew in a loader's
 process and runs the network as it is written. Each turn has both and, as the limit, a float32 matrix product on all
 cores; ratios are the turns' own. The results go to benchmarks/results/end_to_end.json. --small runs all of it on tiny
 videos and the demo's network, for tests.
@@ -43,7 +43,7 @@ def main() -> None:
     options.add_argument("--videos", type=int, default=3, help="that ours scores in a turn")
     options.add_argument("--their-videos", type=int, default=1, help="that theirs scores in a turn")
     options.add_argument("--turns", type=int, default=5)
-    options.add_argument("--workers", type=int, default=1, help="decoder processes, ours and theirs")
+    options.add_argument("--workers", type=int, default=1, help="worker processes, ours and theirs")
     options.add_argument("--small", action="store_true")
     options.add_argument("--out", type=Path, default=RESULTS)
     arguments = options.parse_args()

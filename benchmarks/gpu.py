@@ -37,8 +37,7 @@ from videohub.data.decoded import DECODERS
 from videohub.data.recipes import Recipe
 from videohub.data.samples import Sample, VideoFile
 from videohub.evaluation import Contender, Evaluation, Settled, evaluate
-from videohub.evaluation.decoders import decode_all
-from videohub.evaluation.messages import Failure
+from videohub.evaluation.decoding import Failure, decode_all
 
 RESULTS = measuring.RESULTS / "gpu.json"
 _LOOK_EVERY = 20  # videos

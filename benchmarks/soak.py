@@ -1,7 +1,7 @@
-"""Whether memory stays flat while thousands of videos go through decoder processes: `python benchmarks/soak.py`.
+"""Whether memory stays flat while thousands of videos go through worker processes: `python benchmarks/soak.py`.
 
 Small videos of varying size and length are made, two in a hundred of them cut short, and evaluated several times with a
-tiny network. The resident memory of this process and of each decoder process is noted every 100 videos; what counts is
+tiny network. The resident memory of this process and of each worker process is noted every 100 videos; what counts is
 its slope, by least squares, after the first quarter. The results go to benchmarks/results/soak.json.
 """
 
@@ -116,14 +116,14 @@ def resident(process: int) -> int:
 
 
 def decoders() -> dict[str, int]:
-    """Return the decoder processes of this one, by a name for each."""
+    """Return the worker processes of this one, by a name for each."""
     found = {}
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             status, command = (folder / "stat").read_text(), (folder / "cmdline").read_bytes()
         except OSError:
             continue  # it has just ended
-        if int(status.rpartition(")")[2].split()[1]) == os.getpid() and b"decoder_process" in command:
+        if int(status.rpartition(")")[2].split()[1]) == os.getpid() and b"videohub.worker_pool.worker" in command:
             found[f"decoder {folder.name}"] = int(folder.name)
     return found
 

@@ -57,10 +57,10 @@ def nvidia_smi() -> Iterator[list[float]]:
     percentages += [float(line) for line in said.split() if line.replace(".", "", 1).isdigit()]
 
 
-def last_words(process: subprocess.Popen[str], *, patience_s: float = 5) -> str:
+def last_words(process: subprocess.Popen[str], *, timeout_s: float = 5) -> str:
     """Return what a process that is to end has said; one that does not end is killed."""
     try:
-        return process.communicate(timeout=patience_s)[0]
+        return process.communicate(timeout=timeout_s)[0]
     except subprocess.TimeoutExpired:
         process.kill()
         return process.communicate()[0]

@@ -14,7 +14,7 @@ FLOORS = [
     {"hub", "registry"},
     {"metrics"},
     {"runs"},
-    {"resources", "files", "digest", "log"},
+    {"resources", "files", "digest", "log", "worker_pool"},
     {"errors", "escaping", "formatting"},
     {"version"},
 ]

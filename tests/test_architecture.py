@@ -188,7 +188,7 @@ def test_contributing_shows_the_floors_that_are_held():
 
 def test_only_homes_of_a_kind_import_by_a_computed_name():
     # one more verb, data set or metric is one more file there, and nothing else
-    homes = {"cli", "data.sets", "metrics", "metrics.published"}
+    homes = {"cli", "data.sets", "metrics", "metrics.published", "worker_pool.worker"}  # the last one: by its handler
     for name in BELOW_THE_ROOF:
         if name not in homes:
             assert not {"importlib", "importlib.import_module", "runpy"} & set(imported(MODULES[name])), name

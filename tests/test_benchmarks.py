@@ -152,7 +152,7 @@ def test_a_program_that_will_not_end_is_ended():
     with subprocess.Popen([sys.executable, "-c", stubborn], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline() == "7\n"
         process.terminate()
-        assert watching.last_words(process, patience_s=0.2) == ""
+        assert watching.last_words(process, timeout_s=0.2) == ""
     assert process.returncode == -9
 
 

@@ -21,6 +21,8 @@ import os, shutil, signal, socket, sys
 import torch, torchvision  # Linux's have a use for them when they are imported
 usage = shutil.disk_usage(os.curdir)
 shutil.disk_usage = lambda path: usage  # Windows has it, by a call of its own
+import subprocess
+subprocess.Popen.kill = lambda process: process.poll() is None and os.kill(process.pid, 9)  # likewise
 for module in ("fcntl", "resource", "pwd", "grp", "termios", "pty"):
     sys.modules[module] = None  # importing it now is an ImportError
 # not O_NONBLOCK, which the standard library of Linux needs to remove a folder
@@ -77,6 +79,16 @@ def test_verify_goes_on_in_one_process_and_says_so_once(tmp_path, videos, worker
     assert done.returncode == 3, done.stderr  # four videos decide nothing
     assert done.stderr.count("videos are decoded in this one") == told
     assert '"scored": 4' in (out / "report.json").read_text()
+
+
+def test_a_data_set_is_looked_at_in_processes_of_their_own_there_too(tmp_path, videos):
+    with videos.open("a") as listing:
+        listing.write("text.mp4 0\n")
+    (videos.parent / "text.mp4").write_text("not a video")
+    done = elsewhere(tmp_path, "data", "check", "slowfast_motions", "--data", str(videos), "--json")
+    assert done.returncode in (0, 3), done.stderr
+    assert '"found": 5' in done.stdout
+    assert '"unreadable": 1' in done.stdout
 
 
 def test_a_device_may_be_torchs_own(monkeypatch):

@@ -16,7 +16,7 @@ from videohub.data.recipes import Recipe
 from videohub.data.samples import FrameList, ImageFile, KeyFrame, VideoFile
 from videohub.data.views import views_of
 from videohub.errors import VideoError
-from videohub.evaluation.decoders import Failure, decode_all
+from videohub.evaluation.decoding import Failure, decode_all
 from videohub.registry.schema import Clip
 
 GIB = 1 << 30

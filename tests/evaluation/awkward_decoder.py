@@ -1,4 +1,4 @@
-"""A decoder process that misbehaves as the name of the file says, and decodes all others; it notes its id in the file.
+"""A worker process that misbehaves as the name of the file says, and decodes all others; it notes its id in the file.
 
 Started by tests with the command `python awkward_decoder.py` instead of the true one.
 """
@@ -12,7 +12,8 @@ import sys
 import time
 from pathlib import Path
 
-from videohub.evaluation import decoder_process
+from videohub.evaluation import decoding
+from videohub.worker_pool import worker
 
 COMMAND = (sys.executable, str(Path(__file__).resolve()))
 
@@ -53,15 +54,15 @@ def wait_once(path: Path) -> None:
 
 
 def main() -> None:
-    """Be a decoder process that looks at the name first."""
-    decode = decoder_process.decode_shared
+    """Be a worker process that looks at the name first."""
+    decode = decoding.decode_shared
 
     def looking(source, *given, **settings):
         misbehave(source.path)
         return decode(source, *given, **settings)
 
-    decoder_process.decode_shared = looking
-    decoder_process.main()
+    decoding.decode_shared = looking
+    worker.main()
 
 
 if __name__ == "__main__":

@@ -57,7 +57,7 @@ def run_of(model, samples, *, rule=THREE_CROPS, clip=FOUR_FRAMES, precision="fp3
 
 
 def children():
-    """Return the decoder processes of this one that are alive."""
+    """Return the worker processes of this one that are alive."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
@@ -65,7 +65,7 @@ def children():
         except OSError:
             continue  # it has just ended
         state, parent = status.rpartition(")")[2].split()[:2]
-        if int(parent) == os.getpid() and state != "Z" and b"decoder_process" in command:
+        if int(parent) == os.getpid() and state != "Z" and b"videohub.worker_pool.worker" in command:
             found.append(folder.name)
     return found
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import os
+import sys
 import time
 from contextlib import closing
 
@@ -12,13 +14,14 @@ from tests.preflight.conftest import check
 from videohub.errors import DeviceError
 from videohub.preflight import processes
 from videohub.preflight.looking import Job, Probe
+from videohub.worker_pool import process
 
 # Stands in for a decoder: does what the file's name says.
 CODE = """
-import os, signal, sys, time
-sys.path[:] = sys.argv[2:]
+import os, signal, time
 from videohub.preflight import processes
 from videohub.preflight.looking import Probe
+from videohub.worker_pool import worker
 
 def look(job):
     if b"hang" in job.path:
@@ -37,18 +40,24 @@ def look(job):
     return Probe(frames=len(job.path))
 
 processes.look = look
-processes.serve(sys.argv[1])
+worker.main()
 """
 
 
-def look(names: list[bytes], *, workers: int = 2, patience_s: float = 20) -> list[Probe]:
+def stand_in(monkeypatch, code: str) -> None:
+    """Let worker processes run some code instead of their program."""
+    pool = functools.partial(processes.WorkerPool, command=(sys.executable, "-c", code))
+    monkeypatch.setattr(processes, "WorkerPool", pool)
+
+
+def look(names: list[bytes], *, workers: int = 2, timeout_s: float = 20) -> list[Probe]:
     jobs = [Job("video", name) for name in names]
-    with closing(processes.probes(jobs, workers=workers, patience_s=patience_s)) as answers:
+    with closing(processes.probes(jobs, workers=workers, timeout_s=timeout_s)) as answers:
         return list(answers)
 
 
 def test_answers_come_in_order_and_a_crash_costs_one_file(monkeypatch):
-    monkeypatch.setattr(processes, "_CODE", CODE)
+    stand_in(monkeypatch, CODE)
     answers = look([b"1", b"crash", b"333", b"leave", b"talk", b"666666"])
     assert [answer.frames for answer in answers] == [1, 0, 3, 0, 4, 6]
     assert [answer.problem for answer in answers if answer.problem] == [
@@ -59,7 +68,7 @@ def test_answers_come_in_order_and_a_crash_costs_one_file(monkeypatch):
 
 
 def test_a_process_that_is_ended_from_outside_costs_no_file(monkeypatch, tmp_path):
-    monkeypatch.setattr(processes, "_CODE", CODE)
+    stand_in(monkeypatch, CODE)
     ended = [os.fsencode(tmp_path / f"once {number}") for number in range(3)]
     answers = look([b"1", *ended, b"22"])
     assert [answer.frames for answer in answers] == [1, *map(len, ended), 2]
@@ -67,7 +76,7 @@ def test_a_process_that_is_ended_from_outside_costs_no_file(monkeypatch, tmp_pat
 
 
 def test_an_exception_of_ours_is_told_as_that_and_the_next_file_is_looked_at(monkeypatch):
-    monkeypatch.setattr(processes, "_CODE", CODE)
+    stand_in(monkeypatch, CODE)
     answers = look([b"1", b"fault", b"333"], workers=1)
     assert [answer.frames for answer in answers] == [1, 0, 3]
     assert answers[1].problem.startswith("TypeError: open() got an unexpected keyword argument (<string>, line ")
@@ -75,8 +84,8 @@ def test_an_exception_of_ours_is_told_as_that_and_the_next_file_is_looked_at(mon
 
 
 def test_a_check_does_not_call_a_video_damaged_for_an_exception_of_ours(monkeypatch, copy):
-    code = processes._CODE.replace("serve(sys.argv[1])", "import av; av.open = lambda file: None; serve(sys.argv[1])")
-    monkeypatch.setattr(processes, "_CODE", code)  # a PyAV whose arguments have changed
+    code = "import av; av.open = lambda file: None; from videohub.worker_pool.worker import main; main()"
+    stand_in(monkeypatch, code)  # a PyAV whose arguments have changed
     answer = check({copy("one.mp4"): 0, copy("two.mp4"): 0})
     (finding,) = [one for one in answer.findings if one.kind in ("unreadable", "damaged", "fault")]
     assert finding.kind == "fault"
@@ -85,31 +94,31 @@ def test_a_check_does_not_call_a_video_damaged_for_an_exception_of_ours(monkeypa
 
 
 def test_a_decoder_that_hangs_is_ended_when_patience_is_over(monkeypatch):
-    monkeypatch.setattr(processes, "_CODE", CODE)
+    stand_in(monkeypatch, CODE)
     began = time.monotonic()
-    answers = look([b"hang", b"22", b"333"], workers=1, patience_s=3)
+    answers = look([b"hang", b"22", b"333"], workers=1, timeout_s=3)
     assert answers[0].problem == "the decoder gave no answer within 3 s, and was ended"
     assert [answer.frames for answer in answers] == [0, 2, 3]
     assert time.monotonic() - began < 60
 
 
 def test_who_stops_asking_ends_the_processes(monkeypatch):
-    monkeypatch.setattr(processes, "_CODE", CODE)
+    stand_in(monkeypatch, CODE)
     made = []
-    start = processes.subprocess.Popen
-    monkeypatch.setattr(processes.subprocess, "Popen", lambda *a, **k: made.append(start(*a, **k)) or made[-1])
+    start = process.subprocess.Popen
+    monkeypatch.setattr(process.subprocess, "Popen", lambda *a, **k: made.append(start(*a, **k)) or made[-1])
     began = time.monotonic()
     jobs = [Job("video", name) for name in (b"1", b"hang", b"hang", b"hang")]
-    with closing(processes.probes(jobs, workers=2, patience_s=600)) as answers:
+    with closing(processes.probes(jobs, workers=2, timeout_s=600)) as answers:
         assert next(answers).frames == 1
     assert time.monotonic() - began < 60
     assert made
-    assert all(process.poll() is not None for process in made)
+    assert all(each.poll() is not None for each in made)
 
 
 def test_a_process_that_cannot_be_started_is_no_fault_of_the_videos(monkeypatch):
-    monkeypatch.setattr(processes, "_CODE", "raise SystemExit(7)")
-    with pytest.raises(DeviceError, match="ended with 7"):
+    stand_in(monkeypatch, "raise SystemExit(7)")
+    with pytest.raises(DeviceError, match="ended with exit code 7"):
         look([b"1"])
 
 

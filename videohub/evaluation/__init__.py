@@ -1,6 +1,6 @@
 """A model over videos: decoded by processes of their own, views in batches, probabilities in the videos' order.
 
-Names are imported when they are first used: a decoder process lives in this room too, and shall not wait for torch.
+Names are imported when they are first used: a worker process lives in this room too, and shall not wait for torch.
 """
 
 from __future__ import annotations

@@ -21,9 +21,8 @@ from videohub.data.samples import Sample
 from videohub.data.views import Views, views_of_shared
 from videohub.errors import UsageError, VideoError, VideohubError
 from videohub.evaluation.batches import Batches, Scores, device_of, prepares_on
-from videohub.evaluation.decoders import Outcomes, decode_all
+from videohub.evaluation.decoding import Failure, Outcomes, decode_all
 from videohub.evaluation.kept_memory import kept_memory
-from videohub.evaluation.messages import Failure
 from videohub.evaluation.precision import TRIED, Settled, settle
 from videohub.evaluation.preparing import prepared
 
@@ -65,7 +64,7 @@ class Scored:
 
 
 class Evaluation(Iterator[Scored]):
-    """A run that is under way. Its decoder processes end with it: when it is exhausted, closed or forgotten."""
+    """A run that is under way. Its worker processes end with it: when it is exhausted, closed or forgotten."""
 
     def __init__(self, settled: list[Settled], batches: list[Batches], results: Generator[Scored, None, None]) -> None:
         self.settled = settled  # of each contender
@@ -93,7 +92,7 @@ def evaluate(
     *,
     workers: int,
     batch: int | None = None,
-    patience_s: float = 120,
+    timeout_s: float = 120,
     decoder: Decoder = DECODERS[0],
 ) -> Evaluation:
     """Score samples, each decoded once for all models, and yield them for each model in their order.
@@ -106,9 +105,9 @@ def evaluate(
         samples: Each with a number of the caller's; they are taken as they are needed.
         workers: Processes that decode; 0: this one decodes, and a decoder that hangs or crashes takes it along.
         batch: Views that go through a model together; None: as many as is good, see `Batches`.
-        patience_s: Seconds that decoding one sample may take before it is given up.
+        timeout_s: Seconds that decoding one sample may take before it is given up.
         decoder: See `decode_shared`.
-    Raises: UsageError if an argument is out of its range; DeviceError if a precision or the decoder processes are not
+    Raises: UsageError if an argument is out of its range; DeviceError if a precision or the worker processes are not
         to be had here, or a view does not fit into the device's memory. What a model raises is not caught.
     """
     if workers < 0:
@@ -123,7 +122,7 @@ def evaluate(
             samples = chain(first, samples)
             few = [sample for _, sample in first]
             precision = settle(
-                precision, contender.model, contender.recipe, few, workers=workers, patience_s=patience_s,
+                precision, contender.model, contender.recipe, few, workers=workers, timeout_s=timeout_s,
                 decoder=decoder,
             )  # fmt: skip
         settled.append(precision)
@@ -132,7 +131,7 @@ def evaluate(
         for contender, precision in zip(contenders, settled, strict=True)
     ]
     wanted = ((each, each[1].source) for each in samples if any(contender.wants(each[0]) for contender in contenders))
-    decoded = decode_all(wanted, recipes, workers=workers, patience_s=patience_s, decoder=decoder)
+    decoded = decode_all(wanted, recipes, workers=workers, timeout_s=timeout_s, decoder=decoder)
     return Evaluation(settled, batches, _scored(contenders, batches, decoded))
 
 

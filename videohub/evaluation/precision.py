@@ -18,8 +18,7 @@ from videohub.data.views import Views, views_of
 from videohub.errors import DataError, DeviceError
 from videohub.evaluation.arithmetic import AUTO, Precision, possible
 from videohub.evaluation.batches import Batches, Scores, device_of, prepares_on
-from videohub.evaluation.decoders import decode_all
-from videohub.evaluation.messages import Failure
+from videohub.evaluation.decoding import Failure, decode_all
 from videohub.registry.schema import Protocol
 
 SAMPLES = 4  # that are compared
@@ -67,7 +66,7 @@ def settle(
     samples: Iterable[Sample],
     *,
     workers: int = 1,
-    patience_s: float = 120,
+    timeout_s: float = 120,
     decoder: Decoder = DECODERS[0],
 ) -> Settled:
     """Decide in which precision a run computes.
@@ -78,7 +77,7 @@ def settle(
         recipe: How the samples are tested.
         samples: Those of the run; the first few that can be decoded are scored in both precisions.
         workers: Processes to decode them; 0: this one.
-        patience_s: Seconds that one sample may take.
+        timeout_s: Seconds that one sample may take.
         decoder: See `decode_shared`.
     Raises: UsageError if nothing is called so; DeviceError if the device cannot compute so, or what it computes differs
         too much from fp32; DataError if no sample can be decoded to try it on.
@@ -89,7 +88,7 @@ def settle(
     precision = possible("fp16" if wanted == AUTO else wanted, device)
     if precision == "fp32":
         return Settled(precision, "asked for")
-    videos = _a_few(recipe, samples, workers, patience_s, device, decoder)
+    videos = _a_few(recipe, samples, workers, timeout_s, device, decoder)
     trial = try_out(precision, model, recipe.protocol, videos)
     if wanted == AUTO:
         return Settled("fp16" if trial.agrees else "fp32", f"auto: {trial}", trial)
@@ -123,7 +122,7 @@ def _a_few(
     recipe: Recipe,
     samples: Iterable[Sample],
     workers: int,
-    patience_s: float,
+    timeout_s: float,
     device: torch.device,
     decoder: Decoder,
 ) -> list[Views]:
@@ -131,7 +130,7 @@ def _a_few(
     found: list[Views] = []
     reasons: list[str] = []
     workers = min(workers, SAMPLES)
-    with closing(decode_all(sources, [recipe], workers=workers, patience_s=patience_s, decoder=decoder)) as decoded:
+    with closing(decode_all(sources, [recipe], workers=workers, timeout_s=timeout_s, decoder=decoder)) as decoded:
         for name, (outcome,) in decoded:
             if isinstance(outcome, Failure):
                 reasons.append(f"{name}: {outcome.reason}")

@@ -34,8 +34,8 @@ from videohub.registry.schema import Record
 
 Progress: TypeAlias = Callable[[str, int, int], None]  # what is being done, how much of it is done, of how much
 
-PATIENCE_S = 30.0  # for one file
-PATIENCE_DEEP_S = 600.0  # for one file of which everything is decoded
+TIMEOUT_S = 30.0  # for one file
+TIMEOUT_DEEP_S = 600.0  # for one file of which everything is decoded
 _SAVE_EVERY_S = 60.0
 
 
@@ -48,7 +48,7 @@ def check(
     deep: bool = False,
     workers: int | None = None,
     index: str | Path | None = None,
-    patience_s: float | None = None,
+    timeout_s: float | None = None,
     progress: Progress | None = None,
 ) -> Check:
     """Find out whether a data set is there and is what a record's protocol needs, before any model runs.
@@ -62,7 +62,7 @@ def check(
         workers: Processes that look at files; None: one for each core, at least 2.
         index: File to remember looks in, and to take earlier ones from; None: nothing is remembered.
             `index_beside(data)` is a good place.
-        patience_s: Seconds for one file, after which it counts as unreadable; None: 30, or 600 where all is decoded.
+        timeout_s: Seconds for one file, after which it counts as unreadable; None: 30, or 600 where all is decoded.
         progress: Is told how far it has got.
     Raises: UsageError and DataError if the lists cannot be read; DeviceError if no process can be started.
     """
@@ -73,7 +73,7 @@ def check(
     samples = sets.read(Path(data), root=Path(root) if root else None, record=found)
     answer = check_samples(
         found, samples, data=str(data), root=str(root) if root else None, deep=deep, workers=workers,
-        index=Path(index) if index else None, patience_s=patience_s, progress=progress,
+        index=Path(index) if index else None, timeout_s=timeout_s, progress=progress,
     )  # fmt: skip
     return msgspec.structs.replace(answer, took_s=round(time.monotonic() - began, 3))
 
@@ -93,7 +93,7 @@ def check_samples(
     deep: bool = False,
     workers: int | None = None,
     index: Path | None = None,
-    patience_s: float | None = None,
+    timeout_s: float | None = None,
     progress: Progress | None = None,
 ) -> Check:
     """Check samples whose lists have been read; arguments and errors as in `check`."""
@@ -101,8 +101,8 @@ def check_samples(
     told = progress or (lambda what, done, of: None)
     samples, wanted, known = data_set.samples, expected(record), Index(index)
     wanted_files = targets(samples, deep=deep)
-    patience_s = patience_s or (PATIENCE_DEEP_S if deep else PATIENCE_S)
-    seen, looked_at = _look(wanted_files, known, workers or max(2, _cores()), patience_s, told)
+    timeout_s = timeout_s or (TIMEOUT_DEEP_S if deep else TIMEOUT_S)
+    seen, looked_at = _look(wanted_files, known, workers or max(2, _cores()), timeout_s, told)
     told("comparing files", 0, 1)
     groups = copies([one.target for one in seen if one.probe and not one.probe.problem], known)
     known.save()
@@ -169,7 +169,7 @@ def check_samples(
 
 
 def _look(
-    wanted: Sequence[Target], known: Index, workers: int, patience_s: float, told: Progress
+    wanted: Sequence[Target], known: Index, workers: int, timeout_s: float, told: Progress
 ) -> tuple[list[Seen], int]:
     """Look at every file that is there and not known, remember it, and return all; and at how many it had to look."""
     looks = {target.key: known.probe(target) for target in wanted if not target.missing}
@@ -178,7 +178,7 @@ def _look(
     told("looking at files", done, len(looks))
     try:
         jobs = [target.job for target in unknown]
-        with closing(processes.probes(jobs, workers=workers, patience_s=patience_s)) as answers:
+        with closing(processes.probes(jobs, workers=workers, timeout_s=timeout_s)) as answers:
             for target, probe in zip(unknown, answers, strict=True):
                 looks[target.key] = probe
                 known.keep(target, probe=probe)

@@ -175,7 +175,7 @@ def _bar(parts: Sequence[Part], mine: Shard, total: int, before: int) -> tqdm[An
 
 def _decoders(device: str, requested: int | None) -> int:
     """Return how many processes decode for a device: on a CPU the model wants the cores, a GPU wants them all busy."""
-    from videohub.evaluation.processes import available
+    from videohub.worker_pool.shared_memory import available
 
     if requested == 0:
         return 0

@@ -6,13 +6,13 @@ import json
 import os
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from videohub import registry
 from videohub.data import sets
 from videohub.data.samples import DataSet, FrameList, KeyFrame, Sample, VideoFile
-from videohub.evaluation import messages
+from videohub.evaluation.decoding import Task
+from videohub.worker_pool.messages import decode, encode
 
 LATIN = b"caf\xe9"  # "café" in Latin-1
 ODD = os.fsdecode(LATIN)
@@ -124,14 +124,13 @@ def test_other_names_stay_as_they_are():
 
 
 @pytest.mark.parametrize("kind", ["video", "frames", "key frame"])
-def test_such_names_travel_to_the_decoder_processes_as_they_are(kind):
+def test_such_names_travel_to_the_worker_processes_as_they_are(kind):
     frames = FrameList(Path(f"/{ODD}"), f"{ODD}1.jpg\n2.jpg")
     source = {
         "video": VideoFile(Path(f"/{ODD}.mp4")),
         "frames": frames,
         "key frame": KeyFrame(frames, 1, ((0.0, 0.0, 1.0, 1.0),)),
     }[kind]
-    sent = msgspec.msgpack.encode(messages.task(source, (3,)), enc_hook=messages._to_plain)
-    received = messages.Received(sent, None).read(messages.Task)
-    assert messages.source_of(received) == source
+    received = decode(encode(Task.of(source, (3,))), Task)
+    assert received.whole() == source
     assert received.returned == (3,)

@@ -1,4 +1,4 @@
-"""Memory that goes to and fro between a decoder process and its parent: never in use on both sides."""
+"""Memory that goes to and fro between a worker process and its parent: never in use on both sides."""
 
 from __future__ import annotations
 
@@ -13,9 +13,8 @@ import pytest
 import torch
 
 from videohub.errors import DeviceError
-from videohub.evaluation import lending, messages
-from videohub.evaluation.lending import Borrower, Lender
-from videohub.evaluation.messages import Answer
+from videohub.worker_pool import process, shared_memory
+from videohub.worker_pool.shared_memory import SharedMemoryClient, SharedMemoryPool
 
 MAPS = Path("/proc/self/maps")
 
@@ -24,15 +23,15 @@ class Pair:
     """Both sides in one process; what crosses the socket otherwise is handed over here."""
 
     def __init__(self):
-        self.lender, self.borrower = Lender(), Borrower()
+        self.pool, self.client = SharedMemoryPool(), SharedMemoryClient()
         self.given = []  # (number, whether a descriptor went along)
 
     def send(self, level, size=1000):
-        self.lender.take_back(self.borrower.unused())
-        self.lender.room(size)[:size] = level
-        number, whole, descriptors = self.lender.lend()
+        self.pool.release(self.client.unused())
+        self.pool.allocate(size)[:size] = level
+        number, whole, descriptors = self.pool.lend()
         self.given.append((number, bool(descriptors)))
-        return self.borrower.borrow(number, whole, descriptors[0] if descriptors else None)
+        return self.client.open(number, whole, descriptors[0] if descriptors else None)
 
 
 @pytest.mark.parametrize(
@@ -85,15 +84,15 @@ def test_of_several_pieces_the_smallest_that_fits_is_taken():
 
 def test_a_source_without_frames_lends_nothing():
     pair = Pair()
-    pair.lender.room(1000)
-    pair.lender.keep()
-    pair.lender.room(1000)  # asked for twice: the first attempt is given up
+    pair.pool.allocate(1000)
+    pair.pool.discard()
+    pair.pool.allocate(1000)  # asked for twice: the first attempt is given up
     pair.send(1)
     assert pair.given == [(1, True)]
 
 
 def test_memory_that_is_too_large_to_keep_is_let_go_of_on_both_sides(monkeypatch):
-    monkeypatch.setattr(lending, "KEPT", 1_000_000)
+    monkeypatch.setattr(shared_memory, "KEPT", 1_000_000)
     pair = Pair()
     pair.send(1, 2_000_000)
     pair.send(2, 1000)
@@ -104,11 +103,11 @@ def test_memory_that_is_too_large_to_keep_is_let_go_of_on_both_sides(monkeypatch
 
 
 def test_memory_too_large_to_keep_that_is_never_lent_leaves_the_parent_with_nothing_of_it(monkeypatch):
-    monkeypatch.setattr(lending, "KEPT", 1_000_000)
+    monkeypatch.setattr(shared_memory, "KEPT", 1_000_000)
     pair = Pair()
     pair.send(1, 1000)
-    pair.lender.take_back(pair.borrower.unused())
-    pair.lender.room(2_000_000)  # for a source that then turns out to be damaged
+    pair.pool.release(pair.client.unused())
+    pair.pool.allocate(2_000_000)  # for a source that then turns out to be damaged
     pair.send(2, 1000)
     assert pair.given == [(1, True), (1, False)]  # the parent goes on mapping the piece that it knows
 
@@ -119,7 +118,7 @@ def test_a_descriptor_that_finds_no_room_is_told_and_not_overlooked():
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     taken = [os.dup(0)]
     with ours, theirs, tempfile.TemporaryFile() as file:
-        messages.send(theirs, Answer(resident=0), [file.fileno()])
+        socket.send_fds(theirs, [b"."], [file.fileno(), file.fileno()])
         try:
             resource.setrlimit(resource.RLIMIT_NOFILE, (max(taken[0], file.fileno()) + 8, before[1]))
             with contextlib.suppress(OSError):
@@ -127,7 +126,7 @@ def test_a_descriptor_that_finds_no_room_is_told_and_not_overlooked():
                     taken.append(os.dup(0))
             os.close(taken.pop())  # room for one of the two
             with pytest.raises(DeviceError, match="may not open more files; raise the limit"):
-                messages.receive(ours)
+                process.receive_descriptors(ours, 2)
             taken.append(os.dup(0))  # and it was not lost
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, before)

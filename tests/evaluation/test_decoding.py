@@ -1,4 +1,4 @@
-"""The pool of decoder processes: one that misbehaves costs one video, and nothing is ever left of any."""
+"""Decoding in worker processes: one that misbehaves costs one video, and nothing is ever left of any."""
 
 import os
 import re
@@ -18,7 +18,7 @@ from videohub.data.decoded import decode
 from videohub.data.recipes import Recipe
 from videohub.data.samples import VideoFile
 from videohub.errors import DeviceError, UsageError
-from videohub.evaluation.decoders import DecoderPool, Failure, decode_all
+from videohub.evaluation.decoding import Failure, decode_all, decoding_pool
 
 RECIPE = Recipe(protocol(), FOUR_FRAMES)
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,11 +26,11 @@ LINUX = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="what is o
 
 
 def pool(workers=1, **settings):
-    return DecoderPool([RECIPE], workers=workers, **settings)
+    return decoding_pool([RECIPE], workers=workers, **settings)
 
 
 def outcomes(decoders, sources):
-    return dict(decoders.decoded(sources.items()))
+    return dict(decoders.map(sources.items()))
 
 
 def failures(found):
@@ -116,15 +116,15 @@ def test_processes_that_hang_crash_or_stumble_cost_their_own_video_alone(videos,
     sources = {}
     for behaviour in bad:
         sources |= {behaviour: awkward(behaviour), **dict([next(good), next(good)])}
-    with pool(2, patience_s=5, command=awkward_decoder.COMMAND) as decoders:
+    with pool(2, timeout_s=5, command=awkward_decoder.COMMAND) as decoders:
         found = outcomes(decoders, sources)
     assert list(found) == list(sources)
     reasons = failures(found)
     assert sorted(reasons) == sorted(bad)
     assert reasons["hangs"] == reasons["hangs_in_native_code"] == "decoding took longer than 5 s"
-    assert reasons["is_killed"] == "the decoder process was ended by signal SIGKILL, without a word"
-    assert reasons["crashes"] == "the decoder process was ended by signal SIGSEGV, without a word"
-    fault = "a fault of videohub's or its libraries', not of the video's: the decoder process ended with exit code 1"
+    assert reasons["is_killed"] == "the worker process was ended by signal SIGKILL, without a word"
+    assert reasons["crashes"] == "the worker process was ended by signal SIGSEGV, without a word"
+    fault = "a fault of videohub's or its libraries', not of the video's: the worker process ended with exit code 1"
     assert reasons["raises"].startswith(f"{fault}, saying:\n")
     assert reasons["raises"].endswith("IndexError: list index out of range")
 
@@ -140,25 +140,25 @@ def test_last_words_are_few_and_about_the_last_video(awkward):
 
 def test_three_failed_starts_in_a_row_are_a_broken_installation(videos):
     command = (sys.executable, "-c", "raise SystemExit('libvideo.so.7 is missing')")
-    expected = pytest.raises(DeviceError, match=r"3 decoder processes in a row(.|\n)*libvideo.so.7 is missing")
+    expected = pytest.raises(DeviceError, match=r"3 worker processes in a row(.|\n)*libvideo.so.7 is missing")
     with expected, pool(2, command=command) as decoders:
-        list(decoders.decoded(videos.items()))
+        list(decoders.map(videos.items()))
 
 
 def test_a_process_that_never_gets_ready_is_a_failed_start(videos):
     command = (sys.executable, "-c", "import time; time.sleep(600)")
     expected = pytest.raises(DeviceError, match=r"was not ready after 0\.1 s")
     with expected, pool(command=command, start_s=0.1) as decoders:
-        list(decoders.decoded(videos.items()))
+        list(decoders.map(videos.items()))
 
 
 def test_a_command_that_is_not_there_is_named(videos):
-    expected = pytest.raises(DeviceError, match="/no/such/python: a decoder process cannot be started: No such file")
+    expected = pytest.raises(DeviceError, match="/no/such/python: a worker process cannot be started: No such file")
     with expected, pool(command=("/no/such/python",)) as decoders:
-        list(decoders.decoded(videos.items()))
+        list(decoders.map(videos.items()))
 
 
-@pytest.mark.parametrize("wrong", [{"workers": 0}, {"patience_s": 0.0}])
+@pytest.mark.parametrize("wrong", [{"workers": 0}, {"timeout_s": 0.0}])
 def test_a_pool_without_workers_or_patience_is_refused(wrong):
     with pytest.raises(UsageError, match="both must be above 0"):
         pool(**wrong)
@@ -232,7 +232,7 @@ def test_no_more_than_two_sources_a_process_are_taken_ahead(videos):
     taken = []
     sources = ((taken.append(name) or name, source) for name, source in videos.items())
     with pool(2) as decoders:
-        for count, _ in enumerate(decoders.decoded(sources), start=1):
+        for count, _ in enumerate(decoders.map(sources), start=1):
             assert len(taken) <= count - 1 + 4
 
 
@@ -241,8 +241,8 @@ def test_no_source_is_begun_while_decoded_frames_take_more_room_than_allowed(vid
     taken = []
     sources = {"is_slow": awkward("is_slow"), **videos}
     counted = ((taken.append(name) or name, source) for name, source in sources.items())
-    with pool(2, command=awkward_decoder.COMMAND, most_waiting=0) as decoders:
-        running = decoders.decoded(counted)
+    with pool(2, command=awkward_decoder.COMMAND, max_waiting=0) as decoders:
+        running = decoders.map(counted)
         for name in ("is_slow", "video00", "video01"):
             assert next(running)[0] == name
             assert len(taken) == 4
@@ -253,7 +253,7 @@ def test_no_source_is_begun_while_decoded_frames_take_more_room_than_allowed(vid
 @LINUX
 def test_a_process_that_has_grown_is_replaced_after_its_video(videos, awkward):
     grows = awkward("grows")
-    with pool(1, command=awkward_decoder.COMMAND, most_resident=150 << 20) as decoders:
+    with pool(1, command=awkward_decoder.COMMAND, max_resident=150 << 20) as decoders:
         processes = []
         for _ in range(2):
             failed = failures(outcomes(decoders, {"grows": grows, "good": videos["video00"]}))
@@ -272,7 +272,7 @@ def test_nothing_is_open_running_or_named_afterwards(videos, awkward, tmp_path, 
     hangs = awkward("hangs")
     before = len(os.listdir("/proc/self/fd"))
     with pool(2, command=awkward_decoder.COMMAND) as decoders:
-        running = decoders.decoded([*videos.items(), ("hangs", hangs), *videos.items()])
+        running = decoders.map([*videos.items(), ("hangs", hangs), *videos.items()])
         held = [next(running)[1] for _ in range(11)]
         mapped = Path("/proc/self/maps").read_text()
         names = [name for line in mapped.splitlines() if "memfd" in (name := line.partition("/")[2])]
@@ -292,15 +292,15 @@ import sys
 from pathlib import Path
 from tests.evaluation import awkward_decoder
 from tests.data.sample_videos import FOUR_FRAMES, protocol
-from videohub.evaluation.decoders import DecoderPool
+from videohub.evaluation.decoding import decoding_pool
 from videohub.data.recipes import Recipe
 from videohub.data.samples import VideoFile
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs inherit that it is ignored
 sources = [(name, VideoFile(Path(name))) for name in sys.argv[1:]]
-with DecoderPool([Recipe(protocol(), FOUR_FRAMES)], workers=2, command=awkward_decoder.COMMAND) as decoders:
+with decoding_pool([Recipe(protocol(), FOUR_FRAMES)], workers=2, command=awkward_decoder.COMMAND) as decoders:
     print("begun", flush=True)
-    for name, outcome in decoders.decoded(sources):
+    for name, outcome in decoders.map(sources):
         print(name, outcome)
 """
 
@@ -329,8 +329,8 @@ def test_no_process_outlives_its_parent(awkward, last):
 # --- the process itself ----------------------------------------------------------------------------------------------
 
 
-def test_a_decoder_process_does_not_load_torch():
-    code = "import sys, videohub.evaluation.decoder_process; print('torch' in sys.modules)"
+def test_a_worker_process_does_not_load_torch():
+    code = "import sys, videohub.evaluation.decoding, videohub.worker_pool.worker; print('torch' in sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert run.stdout == "False\n"
 

@@ -1,0 +1,196 @@
+"""One worker process as its parent sees it: started, given tasks, ended, or found dead and asked why."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from videohub.errors import DeviceError
+from videohub.worker_pool import messages
+from videohub.worker_pool.messages import Reply, anonymous_file
+
+COMMAND = (sys.executable, "-m", "videohub.worker_pool.worker")
+
+_GRACE_S = 5.0  # for the system to take an ended process away; one that waits for a dead disk may stay longer
+_LAST_WORDS = 4096  # bytes of stderr
+
+
+@dataclass(frozen=True)
+class Lost:
+    """How a process ended, and why its task has no result."""
+
+    kind: Literal["timeout", "signal", "exit", "fault"]  # fault: an exception that nobody caught
+    how: str  # "was ended by …", with its last words
+    cause: str  # in short: "SIGSEGV", "exit code 3", "TypeError: …"
+
+    @property
+    def is_ours(self) -> bool:
+        """Return whether it is a fault of ours, or of a library's, whatever the task was."""
+        return self.kind in ("exit", "fault")
+
+
+class WorkerProcess:
+    """A running worker process. It ends with this one, whichever way this one ends, and leaves nothing behind.
+
+    It has a session of its own, so that Ctrl-C reaches its parent alone. One thread asks it; `kill` may come from any.
+    """
+
+    def __init__(self, command: Sequence[str], handler: str, setup: bytes, *, timeout_s: float, linked: bool) -> None:
+        """Start the process; see `worker.main`. Raises: DeviceError if this machine cannot do so.
+
+        Args:
+            command: What to start.
+            handler: Who does the tasks there.
+            setup: What the handler is called with first.
+            timeout_s: How long a task may take there, should this process have died.
+            linked: Whether descriptors come with replies.
+        """
+        self.expired = False  # it took too long, and was ended
+        self._timeout_s = timeout_s
+        with contextlib.ExitStack() as after, contextlib.ExitStack() as undo:
+            self._stderr = undo.enter_context(anonymous_file())
+            self._lifeline = theirs = link = -1
+            self._link = None
+            if _signals_an_end():
+                theirs, self._lifeline = os.pipe()  # nothing is ever written to it
+                undo.callback(os.close, self._lifeline)
+                after.callback(os.close, theirs)
+            if linked:
+                self._link, far = socket.socketpair()
+                undo.enter_context(self._link)
+                link = after.enter_context(far).fileno()
+            arguments = [handler, str(timeout_s), str(theirs), str(link)]
+            try:
+                self._process = subprocess.Popen(
+                    [*command, *arguments],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=self._stderr,
+                    pass_fds=[each for each in (theirs, link) if each >= 0],
+                    env=_environment(),
+                    start_new_session=True,
+                )
+            except OSError as error:
+                raise DeviceError(f"{command[0]}: a worker process cannot be started: {error.strerror}") from error
+            undo.pop_all()
+        self._setup = setup
+
+    def begin(self, timeout_s: float) -> bool:
+        """Wait until it is ready, and return whether it is."""
+        reply = self._exchange(self._setup, timeout_s)
+        return reply is not None and reply.fault is None and not self.expired
+
+    def ask(self, task: bytes) -> Reply | None:
+        """Have a task done; None if the process has died, or has been ended because it took too long."""
+        return self._exchange(task, self._timeout_s)
+
+    def _exchange(self, text: bytes, timeout_s: float) -> Reply | None:
+        assert self._process.stdin is not None  # for mypy: asked for above
+        assert self._process.stdout is not None
+        with self._watched(timeout_s):
+            with contextlib.suppress(OSError):  # it is dead; perhaps it has said why
+                messages.write(self._process.stdin, text)
+            answer = messages.read(self._process.stdout)
+        return None if answer is None else messages.decode(answer, Reply)
+
+    @contextlib.contextmanager
+    def _watched(self, timeout_s: float) -> Iterator[None]:
+        def expire() -> None:
+            self.expired = True
+            self.kill()
+
+        timer = threading.Timer(min(timeout_s, threading.TIMEOUT_MAX), expire)
+        timer.daemon = True  # or it would keep a program from its end
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+    def descriptors(self, count: int) -> list[int]:
+        """Return the descriptors that came with a reply; who gets them closes them.
+
+        Raises: DeviceError if this process may not open more files.
+        """
+        return receive_descriptors(self._link, count) if count and self._link is not None else []
+
+    def kill(self) -> None:
+        """End it, whatever it is at; whoever asks it something hears that it is dead."""
+        self._process.kill()
+
+    def end(self) -> None:
+        """End it and close what belongs to it; one that waits for a dead disk is left to the system."""
+        self.kill()
+        for stream in (self._process.stdin, self._process.stdout, self._stderr, self._link):
+            if stream is not None:
+                with contextlib.suppress(OSError):
+                    stream.close()
+        if self._lifeline >= 0:
+            os.close(self._lifeline)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(_GRACE_S)
+
+    def death(self, fault: str | None = None) -> Lost:
+        """Say how it ended and what it last wrote to stderr, for one that was found dead; `fault`: what it replied."""
+        if self.expired:
+            return Lost("timeout", f"took longer than {self._timeout_s:g} s", "timeout")
+        try:
+            code = self._process.wait(_GRACE_S)
+        except subprocess.TimeoutExpired:
+            return Lost("signal", f"closed its connection, {self._last_words()}", "closed its connection")
+        if code < 0:
+            name = _signal_name(-code)
+            return Lost("signal", f"was ended by signal {name}, {self._last_words()}", name)
+        how = f"ended with exit code {code}, {self._last_words()}"
+        return Lost("exit", how, f"exit code {code}") if fault is None else Lost("fault", how, fault)
+
+    def _last_words(self) -> str:
+        size = os.fstat(self._stderr.fileno()).st_size
+        self._stderr.seek(max(0, size - _LAST_WORDS))
+        lines = self._stderr.read().decode(errors="replace").strip().splitlines()
+        return "\n".join(["saying:", *(line[:200] for line in lines[-6:])]) if lines else "without a word"
+
+
+def receive_descriptors(link: socket.socket, count: int) -> list[int]:
+    """Return the descriptors that lie in a socket. Raises: DeviceError if this process may not open as many files."""
+    _, found, flags, _ = socket.recv_fds(link, 1, count)
+    if len(found) < count or flags & socket.MSG_CTRUNC:
+        for descriptor in found:
+            os.close(descriptor)
+        raise DeviceError("worker processes: this process may not open more files; raise the limit (ulimit -n)")
+    return list(found)
+
+
+def _signals_an_end() -> bool:
+    """Tell whether this system can send a process a signal when the other end of a pipe is closed."""
+    return hasattr(signal, "SIGIO") and hasattr(os, "O_ASYNC") and importlib.util.find_spec("fcntl") is not None
+
+
+def _environment() -> dict[str, str]:
+    """Return an environment in which a process finds the modules that we found, and computes in one thread."""
+    root = str(Path(__file__).resolve().parents[2])  # torch.hub takes its folder from the path again
+    return {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([root, *(entry for entry in sys.path if entry)]),
+        "PYTHONSAFEPATH": "1",  # a random.py where the user stands is none of our modules
+        "OMP_NUM_THREADS": "1",
+        "MKL_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+    }
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return str(number)
