@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from html.parser import HTMLParser
+from pathlib import Path
 
+import jinja2
 import msgspec
 import pytest
 
@@ -85,3 +88,17 @@ def test_a_process_that_claims_no_time_at_all_is_refused(tmp_path, seconds):
     """Its note cannot be what a clock gave: the page would divide by it, or never come to an end of it."""
     with pytest.raises(DataError, match="cannot be understood"):
         kept(tmp_path, record(), ten(5), made_by=process(seconds=seconds))
+
+
+def test_a_template_lets_no_word_of_a_report_through_as_it_is():
+    """All that a template inserts is escaped without its doing; `safe` would undo that."""
+    templates = list((Path(pages.__file__).parent / "templates").iterdir())
+    assert len(templates) > 4
+    undone = {found for file in templates for found in re.findall(r"\{\{([^}]*\|\s*safe[^}]*)\}\}", file.read_text())}
+    assert undone == {" class_measure|safe "}  # of our own words
+    assert not [file for file in templates if "autoescape" in file.read_text()]
+
+
+def test_a_value_that_a_template_lacks_is_an_error(kinetics):
+    with pytest.raises(jinja2.UndefinedError, match="'checked' is undefined"):
+        pages.render("card.md", report=kinetics)

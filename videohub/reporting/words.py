@@ -33,18 +33,18 @@ def what(report: Report) -> str:
 def summary(report: Report) -> str:
     """Return in a sentence or two what became of the videos."""
     counts = report.counts
-    found = f"{counts.scored:,} of {counted(counts.listed, what(report))} scored"
+    sentences = f"{counts.scored:,} of {counted(counts.listed, what(report))} scored"
     rest = [f"{number:,} {word}" for number, word in
             ((counts.failed, "failed"), (counts.pending, "not looked at")) if number]  # fmt: skip
-    found += f"; {' and '.join(rest)}." if rest else "."
+    sentences += f"; {' and '.join(rest)}." if rest else "."
     if report.sampling is not None:
-        found += f" They are a stratified sample of {report.sampling.count:,}, seed {report.sampling.seed}."
+        sentences += f" They are a stratified sample of {report.sampling.count:,}, seed {report.sampling.seed}."
     if report.stopping is not None:
-        found += (
+        sentences += (
             f" The run was to stop once the verdict is settled at {100 * report.stopping.level:g} %; "
             f"it looked at {counted(report.stopping.looked_at, what(report))}."
         )
-    return found
+    return sentences
 
 
 def sentence(words: str) -> str:
@@ -55,15 +55,16 @@ def sentence(words: str) -> str:
 
 def numbers(report: Report) -> list[list[str]]:
     """Return the lines of the main table: what each tells, then its number for each metric."""
-    found = report.comparisons
+    comparisons = report.comparisons
+    tolerances = [f"± {one.tolerance:g}" for one in comparisons]
     return [
-        ["published", *(f"{one.published:.2f}" for one in found)],
-        ["recomputed", *(f"{one.recomputed:.2f}" for one in found)],
-        ["difference", *(f"{one.recomputed - one.published:+.2f}".replace("-", "−") for one in found)],
-        [interval_name(report), *(interval(one.interval) for one in found)],
-        ["bounds", *(interval(one.bounds) for one in found)],
-        *([["tolerance", *(f"± {one.tolerance:g}" for one in found)]] if any(one.tolerance for one in found) else []),
-        ["answer", *(one.answer for one in found)],
+        ["published", *(f"{one.published:.2f}" for one in comparisons)],
+        ["recomputed", *(f"{one.recomputed:.2f}" for one in comparisons)],
+        ["difference", *(f"{one.recomputed - one.published:+.2f}".replace("-", "−") for one in comparisons)],
+        [interval_name(report), *(interval(one.interval) for one in comparisons)],
+        ["bounds", *(interval(one.bounds) for one in comparisons)],
+        *([["tolerance", *tolerances]] if any(one.tolerance for one in comparisons) else []),
+        ["answer", *(one.answer for one in comparisons)],
     ]
 
 
@@ -97,7 +98,7 @@ def class_count(report: Report) -> str:
 
 def measured_classes(report: Report) -> list[PerClass]:
     """Return the classes that have a value, the weakest first; equal ones in the order of the outputs."""
-    return sorted((found for found in report.classes if found.value is not None), key=lambda found: found.value or 0.0)
+    return sorted((one for one in report.classes if one.value is not None), key=lambda one: one.value or 0.0)
 
 
 def kinds_of_failure(report: Report) -> list[tuple[str, int]]:
@@ -107,16 +108,15 @@ def kinds_of_failure(report: Report) -> list[tuple[str, int]]:
 
 def of_contradicted(report: Report) -> str:
     """Return what videos whose header contradicts their content are, and what the numbers are without them."""
-    told = (
+    sentences = (
         f"The headers of {counted(len(report.contradicted), what(report))} contradict the content "
         f"({kinds_in_words(report.contradicted)}). They are read as the original reads them, for its number was "
         "measured so."
     )
     if not report.without_contradicted:
-        return f"{told} No other {what(report)} was scored."
-    return (
-        f"{told} Without them: {listed([f'{one.metric} {one.recomputed:.2f}' for one in report.without_contradicted])}."
-    )
+        return f"{sentences} No other {what(report)} was scored."
+    numbers = listed(f"{one.metric} {one.recomputed:.2f}" for one in report.without_contradicted)
+    return f"{sentences} Without them: {numbers}."
 
 
 def one_line(words: str) -> str:

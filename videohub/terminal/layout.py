@@ -68,11 +68,11 @@ def print_error(error: Exception) -> None:
 
 def print_misuse(error: click.ClickException) -> None:
     """Print to stderr what click says of a command line, whose words may be names of files."""
-    told = io.StringIO()
-    error.show(file=told)
-    usage, mark, said = told.getvalue().rstrip("\n").partition("Error: ")
+    printed = io.StringIO()
+    error.show(file=printed)
+    usage, mark, message = printed.getvalue().rstrip("\n").partition("Error: ")
     shown = "\n".join(map(visible, usage.split("\n")))
-    write(shown + (escaping.message(mark + said) if mark else ""), err=True)
+    write(shown + (escaping.message(mark + message) if mark else ""), err=True)
 
 
 def print_crash(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
