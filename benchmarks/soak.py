@@ -22,6 +22,8 @@ import torch
 
 import videohub
 from videohub import models
+from videohub.architectures.parts import AverageAll
+from videohub.architectures.resnet import ResNet
 from videohub.data.encode import write_mp4
 from videohub.data.recipes import Recipe
 from videohub.data.samples import Sample, VideoFile
@@ -82,8 +84,8 @@ def make_videos(folder: Path, count: int) -> list[Sample]:
 
 def soak(samples: Sequence[Sample], *, workers: int, every: int = 100) -> tuple[dict[str, dict[int, int]], int]:
     """Evaluate samples; return the resident KB of every process, by the number of videos done, and how many failed."""
-    head = {"kind": "average_all"}
-    model = models.build("slow", blocks=(1, 1, 1, 1), width=8, num_classes=4, frames=CLIP.frames, head=head)
+    arch = ResNet(variant="slow", depth=(1, 1, 1, 1), width=8, num_classes=4, head=AverageAll())
+    model = models.build(arch, frames=CLIP.frames)
     torch.set_num_threads(1)
     looks: dict[str, dict[int, int]] = {}
     failed = 0

@@ -256,7 +256,7 @@ def _small_image_network(tmp_path, monkeypatch):
     image = text[text.index("  resnet_r50_in1k:") : text.index("  # --- The embedded demo")]
     video = text[text.index("  i3d_r50_8x8:") : text.index("  i3d_nln_r50_8x8:")]
     small = [
-        part.replace("blocks: R50, width: 64", "blocks: [1, 1, 1, 1], width: 8").replace(name, f"small_{kind}")
+        part.replace("depth: R50", "depth: [1, 1, 1, 1], width: 8").replace(name, f"small_{kind}")
         for part, name, kind in ((image, "resnet_r50_in1k", "image"), (video, "i3d_r50_8x8", "video"))
     ]
     (tmp_path / "small.yaml").write_text("schema_version: 1\nprotocols: {}\nrecords:\n" + "".join(small))

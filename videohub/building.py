@@ -1,15 +1,26 @@
-"""From a record to its network: with random weights, or without memory for any."""
+"""From a record to its network, which may have other classes than the record says: those of its weights."""
 
 from __future__ import annotations
 
-import msgspec
-import torch
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from videohub import models, registry
+import numpy as np
+
+from videohub import registry
+from videohub.convert import kept_weights
+from videohub.convert.checkpoint import Listing
+from videohub.convert.stored_tensor import StoredTensor
 from videohub.errors import UsageError
-from videohub.models import VideoModel
-from videohub.registry.labels import Given, with_classes, with_labels
+from videohub.log import log
+from videohub.registry.labels import Given, count, from_text, told, with_classes, with_labels
 from videohub.registry.schema import Record
+
+if TYPE_CHECKING:
+    from videohub.models import VideoModel
+
+MOST_CLASSES = 30_000  # of all ImageNet, 21 841; a file that claims more is made to fill the memory
 
 
 def build(name: str | Record, *, num_classes: int | None = None, labels: Given | None = None) -> VideoModel:
@@ -21,19 +32,68 @@ def build(name: str | Record, *, num_classes: int | None = None, labels: Given |
         labels: What the outputs are called; None: as the record says, where it has as many.
     Raises: UnknownNameError; UsageError if `num_classes` is below 1, or there are not as many labels as outputs.
     """
+    from videohub import models
+
     record = registry.record(name)
     if num_classes is not None and num_classes < 1:
         raise UsageError(f"num_classes: found {num_classes}, expected at least 1")
     if num_classes is not None:
         record = with_classes(record, num_classes)
     record = with_labels(record, labels)
-    arguments = msgspec.to_builtins(record.model)
-    model = models.build(**arguments, frames=record.clip.frames, activation=record.protocol.activation)
+    model = models.build(record.model, frames=record.clip.frames, activation=record.protocol.activation)
     model.record = record  # which predict reads
     return model.float()  # whatever torch's default type is: published weights are
 
 
 def build_empty(record: Record) -> VideoModel:
     """Return the network of a record without memory for its weights: on the meta device."""
+    import torch
+
     with torch.device("meta"):
         return build(record)
+
+
+def with_classes_of(state: Mapping[str, StoredTensor | np.ndarray], checkpoint: Listing, record: Record) -> Record:
+    """Return a record with the classes of a file that was read.
+
+    They are called as the header of a file of ours says where these are its own names, else as the record says, if
+    that has as many.
+
+    Args:
+        state: The tensors of the file under our names; only their shapes are looked at.
+        checkpoint: The file.
+        record: Whose network it is.
+    """
+    weight, bias = (tuple(state[key].shape) if key in state else () for key in record.model.classifier_keys)
+    has_own = len(weight) == 2 and bias == weight[:1] and weight[0] <= MOST_CLASSES
+    classes = weight[0] if has_own else record.model.num_classes
+    stated = from_text(checkpoint.meta.get("labels", "null")) if checkpoint.is_converted else None
+    order = (stated, record.labels) if isinstance(stated, tuple) else (record.labels, stated)
+    return with_classes(record, classes, next((labels for labels in order if count(labels) == classes), None))
+
+
+def classes_of(weights: Path, record: Record) -> int:
+    """Return how many classes a record's converted weights tell apart. Raises: FormatError."""
+    return kept_weights.shape(weights, record.model.classifier_keys[0])[0]
+
+
+def held(record: Record, weights: Path, *, labels: Given | None = None, source: str | Path | None = None) -> Record:
+    """Return a record with the classes of its converted weights, and tell them in one line if they are others.
+
+    Args:
+        record: Whose network it is.
+        weights: Its weights, from a file of somebody's own perhaps.
+        labels: What the outputs are called; None: as the weights' header says.
+        source: The file that was given; None: that of the same bytes which is named in the header.
+    Raises: FormatError if the file is damaged; UsageError if there are not as many labels as outputs.
+    """
+    header = kept_weights.origin(weights)
+    found = with_labels(
+        with_classes(record, classes_of(weights, record), from_text(header.get("labels", "null"))), labels
+    )
+    if (found.model.num_classes, found.labels) != (record.model.num_classes, record.labels):
+        called = told(found.labels) if found.labels else "without names, which --labels FILE or labels= gives"
+        file = Path(source).name if source is not None else header.get("source", "its file")
+        log.warning("%s: %d classes in %s (the record: %d), %s",
+                    record.name, found.model.num_classes, file, record.model.num_classes, called)  # fmt: skip
+    return found

@@ -6,10 +6,9 @@ from functools import cache
 
 import torch
 
-from videohub import models
 from videohub.errors import DeviceError, UsageError
-from videohub.models.heads import Head
 from videohub.models.inference_form import optimize
+from videohub.models.probes import probes
 
 _TOLERANCE = 1e-3  # of the largest logit; float32 in another order of sums stays below 1e-5
 
@@ -44,13 +43,11 @@ def disagreement(device: torch.device) -> str | None:
 
     One classifies and one detects: they have every kind of layer that ours have, in the form that an evaluation runs.
     """
-    box = torch.tensor([[0, 10, 20, 70, 90]], dtype=torch.float32)
     with torch.random.fork_rng(devices=[]), torch.inference_mode():
         torch.manual_seed(0)
         clip = torch.randn(1, 3, 8, 96, 96, dtype=torch.float32)
         there = clip.to(device, memory_format=torch.channels_last_3d)
-        for network, boxes in ((_small({"kind": "average_window", "window": 2}), None),
-                               (_small({"kind": "roi_max", "resolution": 7, "aligned": True}), box)):  # fmt: skip
+        for network, boxes in probes():
             expected = network(clip, boxes)
             try:
                 logits = optimize(network).to(device)(there, None if boxes is None else boxes.to(device)).cpu()
@@ -63,20 +60,3 @@ def disagreement(device: torch.device) -> str | None:
                     f"allowed are {_TOLERANCE:.1%} of the largest"
                 )
     return None
-
-
-def _small(head: Head) -> models.VideoModel:
-    """Return a small network, none of whose blocks is the identity, as they are when training begins."""
-    network = models.build(
-        "slowfast",
-        blocks=(1, 1, 1, 1),
-        width=16,
-        num_classes=7,
-        frames=8,
-        non_local={"after": {"res3": [0]}, "affinity": "softmax", "pool": (1, 2, 2)},
-        head=head,
-    ).float()
-    for name, parameter in network.named_parameters():
-        if "norm" in name:
-            torch.nn.init.uniform_(parameter, 0.2, 1.0)
-    return network

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from videohub import registry
-from videohub.building import build, build_empty
-from videohub.classes import CLASSIFIER, classes_of, held
+from videohub.building import build, build_empty, classes_of, held
 from videohub.convert import kept_weights, state_dict
 from videohub.devices import usable
 from videohub.log import log
@@ -48,7 +47,7 @@ def load(
     where = usable(device)
     names = None if labels is None else resolve(labels)  # before a download: most mistakes show here
     weights = fetch(record, checkpoint=checkpoint)
-    if num_classes is not None and num_classes != classes_of(weights):
+    if num_classes is not None and num_classes != classes_of(weights, record):
         model = with_new_classifier(record, weights, num_classes, labels=names)
     else:
         model = from_weights(held(record, weights, labels=names, source=checkpoint), weights)
@@ -64,7 +63,8 @@ def from_weights(record: Record, weights: Path) -> VideoModel:
 
 def with_new_classifier(record: Record, weights: Path, num_classes: int, *, labels: Given | None = None) -> VideoModel:
     """Return the network of a record with converted weights and a new classifier; one line says what is new."""
-    state = {key: tensor for key, tensor in kept_weights.tensors(weights).items() if key not in CLASSIFIER}
+    classifier = record.model.classifier_keys
+    state = {key: tensor for key, tensor in kept_weights.tensors(weights).items() if key not in classifier}
     model = build(record, num_classes=num_classes, labels=labels)
     _fill(model, state, record)
     return model
@@ -89,9 +89,8 @@ def inflate(
 
     record = registry.record(name)
     model = build(record, num_classes=num_classes)
-    _fill(
-        model, state_dict.inflate(kept_weights.tensors(fetch(image, checkpoint=checkpoint)), model.state_dict()), record
-    )
+    kernels = kept_weights.tensors(fetch(image, checkpoint=checkpoint))
+    _fill(model, state_dict.inflate(kernels, model.state_dict(), classifier=record.model.classifier_keys), record)
     return model
 
 

@@ -10,7 +10,6 @@ from torch import nn
 from tqdm import tqdm
 
 from videohub import loading, metrics, registry
-from videohub.classes import CLASSIFIER
 from videohub.data.labels import names_of
 from videohub.data.views import read_content_views
 from videohub.errors import UsageError
@@ -110,7 +109,9 @@ def _record_of(model: nn.Module) -> Record:
         )
     if model.training:
         raise UsageError("predict: found a model in training mode, expected evaluation mode; call model.eval()")
-    classifier = dict(model.named_parameters()).get(CLASSIFIER[0])  # perhaps a new one, put in by hand
+    classifier = dict(model.named_parameters()).get(
+        record.model.classifier_keys[0]
+    )  # perhaps a new one, put in by hand
     return record if classifier is None else with_classes(record, len(classifier))
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from videohub import registry
-from videohub.classes import classes_of, held, with_classes_of
+from videohub.building import build_empty, classes_of, held, with_classes_of
 from videohub.convert import kept_weights, tables
 from videohub.convert.conversion import recognised, renamed
 from videohub.convert.state_dict import check_state_dict
@@ -54,9 +54,10 @@ def fetch(name: str | Record, *, checkpoint: str | Path | None = None, ignore: S
     """
     record = registry.record(name)
     path = _fetched(record, checkpoint, ignore)
-    if checkpoint is None and classes_of(path) != record.model.num_classes:  # converted once as a file of one's own
+    classes, expected = classes_of(path, record), record.model.num_classes
+    if checkpoint is None and classes != expected:  # converted once as a file of one's own
         raise ConversionError(
-            f"{record.name}: the published file has {classes_of(path)} classes, expected {record.model.num_classes}.\n"
+            f"{record.name}: the published file has {classes} classes, expected {expected}.\n"
             "  Correct the record; or give the file as a checkpoint, which may have its own."
         )
     return path
@@ -187,7 +188,6 @@ def _convert(
 
     `own`: the file may have other classes than the record.
     """
-    from videohub.building import build_empty
     from videohub.convert.checkpoint import opened
     from videohub.convert.conversion import export
 

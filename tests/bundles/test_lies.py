@@ -117,7 +117,7 @@ def test_two_digests_for_one_url_are_refused(refused, opened):
 @pytest.mark.parametrize(
     "model",
     [
-        {"blocks": [10**9, 1, 1, 1]},
+        {"depth": [10**9, 1, 1, 1]},
         {"width": 10**18},
         {"beta_inv": 10**6},
         {"alpha": 10**6},

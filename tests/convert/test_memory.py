@@ -33,7 +33,7 @@ def home(tmp_path_factory):
     folder = tmp_path_factory.mktemp("memory")
     text = resources.registry_file().read_text()
     video = text[text.index("  i3d_r50_8x8:") : text.index("  i3d_nln_r50_8x8:")]
-    video = video.replace("blocks: R50, width: 64", "blocks: [1, 1, 1, 1], width: 48").replace("i3d_r50_8x8", RECORD)
+    video = video.replace("depth: R50", "depth: [1, 1, 1, 1], width: 48").replace("i3d_r50_8x8", RECORD)
     (folder / "small.yaml").write_text("schema_version: 1\nprotocols: {}\nrecords:\n" + video)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("VIDEOHUB_REGISTRY", str(folder / "small.yaml"))

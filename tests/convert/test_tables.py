@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.models.test_golden import CASES, GOLDEN, LAYOUTS, factory
+from tests.models.test_golden import CASES, GOLDEN, family
 from videohub.convert import tables
 from videohub.errors import ConversionError, RegistryError
 
@@ -15,7 +15,7 @@ def entries(case):
 
 @pytest.mark.parametrize("case", CASES)
 def test_every_published_key_has_one_name_and_finds_its_way_back(case):
-    pyslowfast, caffe2 = (tables.find(LAYOUTS[factory(case)], layout) for layout in ("pyslowfast", "caffe2"))
+    pyslowfast, caffe2 = (tables.find(family(case), layout) for layout in ("pyslowfast", "caffe2"))
     keys = [key for key, _, _ in entries(case)]
     ours = pyslowfast.to_ours(keys)
     assert all(len(names) == 1 for names in ours.values())

@@ -4,27 +4,34 @@ import torch
 
 from tests.golden import synth
 from videohub import models
+from videohub.architectures.parts import AverageWindow, LastStage, NonLocal, RoiMax
+from videohub.architectures.resnet import ResNet
+from videohub.architectures.slowfast import SlowFast
 from videohub.data.views import Views
 
-SMALL = {"blocks": (1, 1, 1, 1), "width": 16, "num_classes": 7, "head": {"kind": "average_window", "window": 2}}
+SMALL = {"depth": (1, 1, 1, 1), "width": 16, "num_classes": 7, "head": AverageWindow(window=2)}
+SOFTMAX = NonLocal(after={"res3": [0], "res4": [0]}, affinity="softmax", pool=(1, 2, 2))
 FAMILIES = {
     "slowfast": {"frames": 8, "lateral_kernel": 5},
     "slow": {"frames": 4},
     "i3d": {"frames": 4},
-    "i3d_nln": {
-        "frames": 4,
-        "non_local": {"after": {"res3": [0], "res4": [0]}, "affinity": "softmax", "pool": (1, 2, 2)},
-    },
+    "i3d_nln": {"frames": 4, "non_local": SOFTMAX},
     "c2d": {"frames": 4},
-    "resnet2d": {"frames": 1},
+    "image": {"frames": 1},
 }
-DETECTION = {"head": {"kind": "roi_max", "resolution": 7, "aligned": False}, "res5": {"stride": 1, "dilation": 2}}
+DETECTION = {"head": RoiMax(), "res5": LastStage(stride=1, dilation=2)}
+
+
+def build(name, *, frames, activation="softmax", **arguments):
+    """Return a network by the name of its variant, or of its family where that has one alone."""
+    arch = SlowFast(**arguments) if name == "slowfast" else ResNet(variant=name, **arguments)
+    return models.build(arch, frames=frames, activation=activation)
 
 
 def network(family, **changes):
     """Return a small network whose weights are made from their names, as the golden ones are."""
     arguments = {**SMALL, **FAMILIES[family], **changes}
-    built = models.build(family.partition("_")[0], **arguments)
+    built = build(family.partition("_")[0], **arguments)
     state = {name: torch.from_numpy(synth.synth(name, tuple(tensor.shape))) for name, tensor in
              built.state_dict().items()}  # fmt: skip
     built.load_state_dict(state)

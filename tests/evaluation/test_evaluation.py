@@ -225,7 +225,7 @@ def test_a_precision_that_is_not_to_be_had_stops_before_anything_is_scored(model
 
 
 def test_a_reduced_precision_is_tried_on_the_first_samples_and_these_are_scored_too(samples):
-    small = network("resnet2d")
+    small = network("image")
     run = run_of(small, enumerate(samples[:3]), clip=Clip(frames=1, sampling_rate=1), workers=0, precision="bf16")
     assert run.settled[0].trial.views == 18
     exact = scored(small, enumerate(samples[:3]), clip=Clip(frames=1, sampling_rate=1))
@@ -262,4 +262,4 @@ def test_every_public_name_is_there_and_an_unknown_one_is_refused():
 
 
 def test_the_small_networks_cover_every_family():
-    assert {name.partition("_")[0] for name in FAMILIES} == {"slowfast", "slow", "i3d", "c2d", "resnet2d"}
+    assert {name.partition("_")[0] for name in FAMILIES} == {"slowfast", "slow", "i3d", "c2d", "image"}

@@ -132,7 +132,7 @@ def test_one_class_or_no_box_can_be_compared():
 
 def test_a_golden_network_agrees_with_itself_in_bfloat16_on_this_cpu():
     views = [video("bf16", frames=1, clips=1), video("again", frames=1, clips=1)]
-    trial = try_out("bf16", network("resnet2d"), protocol(), views)
+    trial = try_out("bf16", network("image"), protocol(), views)
     assert trial.views == 6
     assert 0 < trial.largest_difference < 0.02
     assert trial.agrees
@@ -182,9 +182,9 @@ def test_auto_takes_fp16_on_a_gpu_only_if_it_agrees_and_keeps_the_reason(samples
 
 def test_samples_that_cannot_be_decoded_are_passed_over(samples, tmp_path):
     missing = [Sample(f"{number}", VideoFile(tmp_path / f"{number}.mp4"), (0,)) for number in range(3)]
-    assert settled("bf16", network("resnet2d"), [*missing, *samples]).trial.views == 8
+    assert settled("bf16", network("image"), [*missing, *samples]).trial.views == 8
     with pytest.raises(DataError, match=r"none of the first samples could be decoded.*0.mp4: no such video file"):
-        settled("bf16", network("resnet2d"), missing)
+        settled("bf16", network("image"), missing)
 
 
 @pytest.mark.gpu

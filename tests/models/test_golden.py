@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from tests.golden import synth
-from videohub import models
+from videohub import architectures, models
+from videohub.architectures.parts import LastStage, NonLocal, RoiMax
 from videohub.convert import tables
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "models"
 CASES = sorted(path.stem for path in GOLDEN.glob("*.json"))
-LAYOUTS = {"c2d": "resnet", "i3d": "resnet", "slow": "resnet", "resnet2d": "resnet", "slowfast": "slowfast"}
 
 
 @cache
@@ -22,40 +22,44 @@ def facts(case):
     return json.loads((GOLDEN / f"{case}.json").read_text())
 
 
-def factory(case):
-    return {"2d": "resnet2d"}.get(facts(case)["architecture"]["arch"], facts(case)["architecture"]["arch"])
+def family(case):
+    return "slowfast" if facts(case)["architecture"]["arch"] == "slowfast" else "resnet"
 
 
-def arguments(case):
-    """Translate the facts of a golden file, which speak of the original's configuration, into a factory's arguments."""
+def architecture(case):
+    """Translate the facts of a golden file, which speak of the original's configuration, into an architecture."""
     facts_ = facts(case)["architecture"]
-    found = {
-        "blocks": f"R{facts_['depth']}",
-        "num_classes": facts_["num_classes"],
-        "frames": facts_["num_frames"],
-        "activation": facts_["head_act"],
-    }
-    if factory(case) == "resnet2d":
-        return found
-    after = {f"res{i + 2}": stage[0] for i, stage in enumerate(facts_["nonlocal_location"]) if stage[0]}
-    if after:
-        pool = facts_["nonlocal_pool"][2][0]
-        found["non_local"] = {"after": after, "affinity": facts_["nonlocal_instantiation"], "pool": tuple(pool)}
-    if facts_.get("detection"):
-        found["head"] = {"kind": "roi_max", "resolution": facts_["roi_resolution"], "aligned": facts_["roi_aligned"]}
-        found["res5"] = {"stride": facts_["spatial_strides"][3][0], "dilation": facts_["spatial_dilations"][3][0]}
-    if factory(case) == "c2d":
+    variant = {"2d": "image"}.get(facts_["arch"], facts_["arch"])
+    found = {"depth": f"R{facts_['depth']}", "num_classes": facts_["num_classes"]}
+    if family(case) == "resnet":
+        found["variant"] = variant
+    if variant != "image":
+        after = {f"res{i + 2}": stage[0] for i, stage in enumerate(facts_["nonlocal_location"]) if stage[0]}
+        if after:
+            pool = tuple(facts_["nonlocal_pool"][2][0])
+            found["non_local"] = NonLocal(after=after, affinity=facts_["nonlocal_instantiation"], pool=pool)
+        if facts_.get("detection"):
+            found["head"] = RoiMax(resolution=facts_["roi_resolution"], aligned=facts_["roi_aligned"])
+            found["res5"] = LastStage(
+                stride=facts_["spatial_strides"][3][0], dilation=facts_["spatial_dilations"][3][0]
+            )
+    if variant == "c2d":
         found["temporal_pool"] = False
-    if factory(case) == "slowfast":
+    if variant == "slowfast":
         found["alpha"], found["lateral_kernel"] = facts_["alpha"], facts_["fusion_kernel"]
         found["res4_temporal"] = tuple(facts_["num_block_temp_kernel"][2])
-    return found
+    return architectures.families()[family(case)](**found)
+
+
+def build(case):
+    facts_ = facts(case)["architecture"]
+    return models.build(architecture(case), frames=facts_["num_frames"], activation=facts_["head_act"])
 
 
 def golden_network(case):
-    network = models.build(factory(case), **arguments(case))
+    network = build(case)
     entries, weights = facts(case)["tensors"], facts(case)["weights"]
-    names = tables.find(LAYOUTS[factory(case)], "pyslowfast").to_ours([key for key, _, _ in entries])
+    names = tables.find(family(case), "pyslowfast").to_ours([key for key, _, _ in entries])
     state = {
         names[key][0]: torch.from_numpy(synth.synth(key, shape, weights["seed"], weights["gains"]))
         for key, shape, _ in entries
@@ -86,8 +90,8 @@ def test_a_network_gives_the_original_s_probabilities_and_logits(case):
 @pytest.mark.parametrize("case", CASES)
 def test_a_network_s_tensors_have_the_shapes_of_the_original_s(case):
     with torch.device("meta"):
-        state = models.build(factory(case), **arguments(case)).state_dict()
-    names = tables.find(LAYOUTS[factory(case)], "pyslowfast").to_ours([key for key, _, _ in facts(case)["tensors"]])
+        state = build(case).state_dict()
+    names = tables.find(family(case), "pyslowfast").to_ours([key for key, _, _ in facts(case)["tensors"]])
     assert {names[key][0]: tuple(shape) for key, shape, _ in facts(case)["tensors"]} == {
         key: tuple(tensor.shape) for key, tensor in state.items()
     }
@@ -97,7 +101,7 @@ def test_every_batch_norm_has_the_original_s_epsilon():
     """The numbers do not see it, so it is read: FACTS section 1 says 1e-5 everywhere."""
     for case in ("AVA_SLOWFAST_32x2_R101_50_50", "I3D_NLN_8x8_R50"):
         with torch.device("meta"):
-            network = models.build(factory(case), **arguments(case))
+            network = build(case)
         norms = [module for module in network.modules() if isinstance(module, torch.nn.BatchNorm3d)]
         assert len(norms) > 50
         assert {norm.eps for norm in norms} == {1e-5}

@@ -5,23 +5,23 @@ import pytest
 import torch
 from torch import nn
 
-from tests.evaluation.networks import DETECTION, network
+from tests.evaluation.networks import DETECTION, SOFTMAX, network
 from tests.golden import synth
 from tests.models.test_golden import GOLDEN, facts, golden_network
 from videohub import optimize, registry
+from videohub.architectures.parts import NonLocal
 from videohub.models.inference_form import PictureConv
 
-SOFTMAX = {"after": {"res3": [0], "res4": [0]}, "affinity": "softmax", "pool": (1, 2, 2)}
-DOT_PRODUCT = {"after": {"res4": [0]}, "affinity": "dot_product", "pool": (2, 2, 2)}
+DOT_PRODUCT = NonLocal(after={"res4": [0]}, affinity="dot_product", pool=(2, 2, 2))
 FAMILIES = {
     "c2d": {},
     "i3d": {},
     "i3d non-local": {"non_local": SOFTMAX},
     "slow": {},
-    "resnet2d": {},
+    "image": {},
     "slowfast": {},
     "slowfast non-local": {"non_local": DOT_PRODUCT},
-    "slowfast mixed": {"blocks": (1, 1, 2, 1), "res4_temporal": (1, 2)},  # as R101 16x8: one block of two sees time
+    "slowfast mixed": {"depth": (1, 1, 2, 1), "res4_temporal": (1, 2)},  # as R101 16x8: one block of two sees time
 }
 BOXES = torch.tensor([[0, 4.0, 6, 40, 45], [1, 0, 0, 47, 47], [0, 30, 10, 46, 40]])
 
@@ -31,7 +31,7 @@ def plain(family):
 
 
 def clip_for(family, *, batch, seed="form"):
-    frames = {"slowfast": 8, "resnet2d": 1}.get(family.split()[0], 4)
+    frames = {"slowfast": 8, "image": 1}.get(family.split()[0], 4)
     return torch.from_numpy(synth.synth_clip(seed, (batch, 3, frames, 48, 64)))
 
 
@@ -84,7 +84,7 @@ def test_logits_features_and_maps_are_the_network_s(family, batch):
 
 @torch.no_grad()
 def test_depth_adds_nothing_to_the_difference():
-    net, clip = network("slowfast", blocks="R101", width=8).double(), clip_for("slowfast", batch=1).double()
+    net, clip = network("slowfast", depth="R101", width=8).double(), clip_for("slowfast", batch=1).double()
     assert error(optimize(net)(clip), net(clip)) <= 1e-12
 
 

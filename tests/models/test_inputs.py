@@ -6,14 +6,9 @@ import onnxruntime
 import pytest
 import torch
 
-from tests.models.test_networks import FAMILIES, clip_for, network
+from tests.models.test_networks import DETECTS, FAMILIES, clip_for, network
 from videohub.models.slowfast import slow_frames, slow_positions
 
-DETECTS = {
-    "head": {"kind": "roi_max", "resolution": 7, "aligned": False},
-    "res5": {"stride": 1, "dilation": 2},
-    "activation": "sigmoid",
-}
 BOXES = torch.tensor([[0, 10.0, 10.0, 40.0, 60.0], [1, 0.0, 5.0, 60.0, 63.0], [1, 8.0, 8.0, 24.0, 24.0]])
 NARROW = (torch.bfloat16, torch.float16)
 

@@ -3,21 +3,23 @@
 import pytest
 import torch
 
+from tests.evaluation.networks import build
 from tests.golden import synth
-from videohub import models
-from videohub.models.heads import DetectionHead, average_activations
+from videohub.architectures.parts import AverageAll, AverageWindow, LastStage, NonLocal, RoiMax
+from videohub.models.heads import DetectionHead, average_positions
 from videohub.models.slowfast import slow_frames
 
-WINDOW = {"kind": "average_window", "window": 2}  # a training crop of 64
-SMALL = {"blocks": (1, 1, 1, 1), "width": 16, "num_classes": 7, "head": WINDOW}
-NON_LOCAL = {"after": {"res3": [0], "res4": [0]}, "affinity": "softmax", "pool": (1, 2, 2)}
-DOT_PRODUCT = {"after": {"res4": [0]}, "affinity": "dot_product", "pool": (2, 2, 2)}
+WINDOW = AverageWindow(window=2)  # a training crop of 64
+SMALL = {"depth": (1, 1, 1, 1), "width": 16, "num_classes": 7, "head": WINDOW}
+NON_LOCAL = NonLocal(after={"res3": [0], "res4": [0]}, affinity="softmax", pool=(1, 2, 2))
+DOT_PRODUCT = NonLocal(after={"res4": [0]}, affinity="dot_product", pool=(2, 2, 2))
+DETECTS = {"head": RoiMax(), "res5": LastStage(stride=1, dilation=2), "activation": "sigmoid"}
 FAMILIES = {
     "c2d": {"frames": 8},
     "i3d": {"frames": 8},
     "i3d non-local": {"frames": 8, "non_local": NON_LOCAL},
     "slow": {"frames": 8},
-    "resnet2d": {"frames": 1},
+    "image": {"frames": 1},
     "slowfast": {"frames": 8, "lateral_kernel": 5},
     "slowfast non-local": {"frames": 8, "non_local": DOT_PRODUCT},
 }
@@ -25,7 +27,7 @@ FAMILIES = {
 
 def network(family, **changes):
     torch.manual_seed(0)
-    built = models.build(family.split()[0], **{**SMALL, **FAMILIES[family], **changes})
+    built = build(family.split()[0], **{**SMALL, **FAMILIES[family], **changes})
     for name, parameter in built.named_parameters():  # blocks start as the identity; nothing would be seen of them
         if "norm" in name:
             torch.nn.init.uniform_(parameter, 0.2, 1.0)
@@ -68,8 +70,17 @@ def test_a_larger_input_averages_probabilities_and_not_logits(family):
 
 
 @torch.no_grad()
+def test_a_larger_input_averages_logits_where_the_published_test_does(family):
+    net, clip = network(family, head=AverageWindow(window=2, mean_of="logits")), clip_for(family, height=96, width=128)
+    seen = []
+    net.head.projection.register_forward_hook(lambda module, given, made: seen.append(made))
+    assert torch.allclose(net(clip), seen[0].mean(dim=(1, 2, 3)), atol=1e-6)
+    assert seen[0].shape == (2, 1, 2, 3, 7)
+
+
+@torch.no_grad()
 def test_a_head_that_averages_all_sees_one_position_at_any_size(family):
-    net = network(family, head={"kind": "average_all"})
+    net = network(family, head=AverageAll())
     seen = []
     net.head.projection.register_forward_hook(lambda module, given, made: seen.append(made))
     net(clip_for(family, height=96, width=128))
@@ -81,6 +92,7 @@ def test_features_are_what_the_projection_sees(family):
     net, clip = network(family), clip_for(family)
     features = net.features(clip)
     assert features.shape == (2, net.head.projection.in_features)
+    assert features.shape == (2, net.num_features)
     assert torch.allclose(net.head.projection(features), net(clip), atol=1e-5)
 
 
@@ -103,8 +115,7 @@ def test_a_network_exports_as_one_graph(family):
 
 @torch.no_grad()
 def test_a_detection_network_exports_as_one_graph():
-    net = network("slow", head={"kind": "roi_max", "resolution": 7, "aligned": False},
-                  res5={"stride": 1, "dilation": 2}, activation="sigmoid")  # fmt: skip
+    net = network("slow", **DETECTS)
     clip, boxes = clip_for("slow"), torch.tensor([[0, 10.0, 10.0, 40.0, 60.0], [1, 0.0, 5.0, 60.0, 63.0]])
     exported = torch.export.export(net, (clip, boxes), strict=True)
     assert torch.allclose(exported.module()(clip, boxes), net(clip, boxes), atol=1e-5)
@@ -112,7 +123,7 @@ def test_a_detection_network_exports_as_one_graph():
 
 def test_boxes_keep_their_place_in_half_precision():
     """Column 301 alone is bright; a box from there to 302 lies half on it. bfloat16 knows only 300 and 302."""
-    head = DetectionHead([1], resolution=1, aligned=False, stride=1, num_classes=2, activation="sigmoid")
+    head = DetectionHead([1], resolution=1, aligned=False, stride=1, num_classes=2)
     features = torch.zeros(1, 1, 1, 4, 400, dtype=torch.bfloat16)
     features[..., 301] = 1
     assert head.features([features], torch.tensor([[0, 301.0, 0.0, 302.0, 2.0]])).tolist() == [[0.5]]
@@ -120,8 +131,7 @@ def test_boxes_keep_their_place_in_half_precision():
 
 @torch.no_grad()
 def test_a_detection_network_gives_one_row_a_box_in_their_order():
-    net = network("slow", head={"kind": "roi_max", "resolution": 7, "aligned": False},
-                  res5={"stride": 1, "dilation": 2}, activation="sigmoid")  # fmt: skip
+    net = network("slow", **DETECTS)
     clip = clip_for("slow")
     boxes = torch.tensor([[0, 10.0, 10.0, 40.0, 60.0], [1, 0.0, 5.0, 60.0, 63.0], [0, 8.0, 8.0, 50.0, 50.0]])
     logits = net(clip, boxes)
@@ -161,7 +171,7 @@ def test_boxes_belong_to_detection_networks_alone():
     clip = clip_for("slow")
     with pytest.raises(ValueError, match="classifies whole clips"):
         network("slow")(clip, torch.zeros(1, 5))
-    detector = network("slow", head={"kind": "roi_max", "resolution": 7, "aligned": True})
+    detector = network("slow", head=RoiMax(aligned=True))
     for boxes in (None, torch.zeros(1, 4)):
         with pytest.raises(ValueError, match=r"expected \(K, 5\)"):
             detector(clip, boxes)
@@ -172,13 +182,13 @@ def test_averaged_logits_carry_the_mean_probability(activation, inverse):
     logits = torch.tensor([[[2.0, 0.0, -1.0], [-3.0, 1.0, 0.5]]], dtype=torch.float64)
     activate = torch.sigmoid if activation == "sigmoid" else torch.nn.Softmax(dim=-1)
     expected = inverse(activate(logits).mean(dim=1))
-    assert torch.allclose(average_activations(logits, activation), expected, atol=1e-12)
+    assert torch.allclose(average_positions(logits, activation), expected, atol=1e-12)
 
 
 def test_averaged_logits_survive_extreme_values():
     logits = torch.tensor([[[300.0, -300.0], [250.0, -250.0]]])
     for activation in ("softmax", "sigmoid"):
-        assert torch.isfinite(average_activations(logits, activation)).all()
+        assert torch.isfinite(average_positions(logits, activation)).all()
 
 
 @pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
@@ -187,23 +197,16 @@ def test_positions_are_averaged_in_float32_whatever_the_network_computes_in(acti
     activate = torch.sigmoid if activation == "sigmoid" else lambda each: each.softmax(dim=2)
     expected = activate(logits.double()).mean(dim=1)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        found = average_activations(logits, activation)
+        found = average_positions(logits, activation)
     assert found.dtype == torch.float32
     probabilities = torch.sigmoid(found) if activation == "sigmoid" else found.softmax(dim=1)
     assert torch.allclose(probabilities.double(), expected, atol=1e-6)
 
 
 @pytest.mark.parametrize(
-    ("blocks", "counts"), [("R18", [2, 2, 2, 2]), ("R101", [3, 4, 23, 3]), ((1, 2, 1, 1), [1, 2, 1, 1])]
+    ("depth", "counts"), [("R18", [2, 2, 2, 2]), ("R101", [3, 4, 23, 3]), ((1, 2, 1, 1), [1, 2, 1, 1])]
 )
-def test_depths_are_counted_in_blocks(blocks, counts):
+def test_depths_are_counted_in_blocks(depth, counts):
     with torch.device("meta"):
-        net = models.slow(blocks=blocks, width=8)
+        net = build("slow", depth=depth, width=8, frames=8)
     assert [len(stage) for stage in (net.res2, net.res3, net.res4, net.res5)] == counts
-
-
-def test_an_unknown_depth_or_factory_names_the_known_ones():
-    with pytest.raises(ValueError, match="R18, R50, R101, R152"):
-        models.slow(blocks="R51")
-    with pytest.raises(ValueError, match="c2d, i3d, slow, resnet2d, slowfast"):
-        models.build("slowfats")

@@ -30,12 +30,10 @@ protocols:
 records:
   company_slow:
     upstream_name: COMPANY_SLOW
-    arch: slow
-    depth: R50
     frames: 8
     rate: 8
     paper: "none"
-    model: {factory: slow, blocks: R50, width: 64, non_local: null, res5: {stride: 2, dilation: 1},
+    model: {family: resnet, variant: slow, depth: R50, width: 64, non_local: null, res5: {stride: 2, dilation: 1},
             head: {kind: average_window, window: 7}, num_classes: 12}
     clip: {frames: 8, sampling_rate: 8}
     protocol: company_video

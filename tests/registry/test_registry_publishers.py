@@ -16,14 +16,11 @@ publisher:
   commit: "0123abc"
   license: "MIT for everything"
 shared:
-  depth: R50
   frames: 8
   rate: 8
   paper: arXiv:1812.03982
   clip: {{frames: 8, sampling_rate: 8}}
-  model: {{factory: slow, blocks: R50, width: 64, non_local: null, res5: {{stride: 2, dilation: 1}},
-          head: {{kind: average_window, window: 7}}, num_classes: 400}}
-  arch: slow
+  model: {{family: resnet, variant: slow, depth: R50}}
   protocol: kinetics_30view
   checkpoint: {{sha256: null, size: null, container: torch, layout: pyslowfast, license: MIT}}
   pretrain: null

@@ -38,12 +38,12 @@ def test_a_relative_url_is_taken_from_the_registrys_folder(company):
         (
             "    rate: 8\n",
             "    rat: 8\n",
-            "company_slow: rat is not a field of the schema.\n  Line 25. Did you mean rate?",
+            "company_slow: rat is not a field of the schema.\n  Line 23. Did you mean rate?",
         ),
         ("width: 64", "widht: 64", "company_slow: model.widht is not a field of the schema.\n"),
         ("    rate: 8\n", "", "company_slow: rate is missing.\n"),
         ("window: 7", "size: 7", "company_slow: model.head.size is not a field of the schema.\n"),
-        (", window: 7", "", "company_slow: model.head.window is missing.\n"),
+        ("depth: R50, ", "", "company_slow: model.depth is missing.\n"),
         ("    protocol: company_video\n", "", "company_slow: protocol is missing.\n"),
         ("    clips: 10\n", "", "protocol company_video: clips is missing.\n"),
         ("upstream_name:", "name: x\n    upstream_name:", "company_slow: name is not a field of the schema.\n"),
@@ -56,18 +56,20 @@ def test_an_unknown_or_missing_field_is_named(company, old, new, expected):
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [
-        ("rate: 8\n", 'rate: "8"\n', 'company_slow: rate is "8", expected a whole number or null.\n  Line 25.'),
-        ("depth: R50", "depth: 50", "company_slow: depth is 50, expected text."),
+        ("rate: 8\n", 'rate: "8"\n', 'company_slow: rate is "8", expected a whole number or null.\n  Line 23.'),
+        ("depth: R50", "depth: 50", "company_slow: model.depth is 50, expected text or a list."),
+        ("depth: R50", "depth: R51", 'company_slow: model.depth is "R51", expected one of R101, R152, R18, R50'),
         ("width: 64", "width: 64.0", "company_slow: model.width is 64.0, expected a whole number."),
         ("width: 64", "width: true", "company_slow: model.width is true, expected a whole number."),
         ("width: 64", "width: 0", "company_slow: model.width is 0, expected a whole number >= 1."),
-        ("blocks: R50", "blocks: [3, 4]", "company_slow: model.blocks has 2 items, expected a list of length 4."),
+        ("depth: R50", "depth: [3, 4]", "company_slow: model.depth has 2 items, expected a list of length 4."),
         ("notes: []", "notes: [1]", "company_slow: notes[0] is 1, expected text."),
         ("top1: 91", "top1: 910", "company_slow: published.top1 is 910, expected a number <= 100.0."),
         ("sha256: null", "sha256: 91c3", 'company_slow: checkpoint.sha256 is "91c3", expected text'),
         ("clip: {frames: 8, sampling_rate: 8}", "clip: 8", "company_slow: clip is 8, expected a mapping."),
         ("status: available", "status: ok", 'company_slow: status is "ok", expected one of available, broken, unrel'),
-        ("factory: slow", "factory: fast", 'company_slow: model.factory is "fast", expected one of c2d, i3d, slow, '),
+        ("family: resnet", "family: fast", 'company_slow: model.family is "fast", expected one of resnet, slowfast.'),
+        ("variant: slow", "variant: fast", 'company_slow: model.variant is "fast", expected one of c2d, i3d, image, '),
         ("kind: average_window", "kind: max", 'company_slow: model.head.kind is "max", expected one of average_wind'),
         ("stride: 2", "stride: 4", "company_slow: model.res5.stride is 4, expected one of 1, 2."),
         ("metric: topk", "metric: top", 'protocol company_video: metric is "top", expected one of ava_map, multil'),
@@ -89,8 +91,8 @@ def test_a_key_of_a_mapping_and_a_value_under_any_key_are_checked_too(company):
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [
-        ("    rate: 8\n", "    rate: 8\n    rate: 16\n", "company_slow: rate stands twice, in lines 25 and 26."),
-        ("width: 64", "width: 64, width: 32", "company_slow: model.width stands twice, in lines 27 and 27."),
+        ("    rate: 8\n", "    rate: 8\n    rate: 16\n", "company_slow: rate stands twice, in lines 23 and 24."),
+        ("width: 64", "width: 64, width: 32", "company_slow: model.width stands twice, in lines 25 and 25."),
         ("records:\n", "records: {}\nrecords:\n", "records stands twice, in lines 19 and 20."),
     ],
 )
@@ -112,14 +114,16 @@ def test_a_key_that_stands_twice_is_refused_with_both_lines(company, old, new, e
     ],
 )
 def test_text_that_yaml_takes_for_something_else_has_to_be_quoted(company, written, taken):
-    message = refusal(company, "depth: R50", f"depth: {written}")
-    assert message.startswith(f"company_slow: depth is `{written}`, which YAML takes for {taken}.\n  Line 23. Quote it")
-    company.write_text(company.read_text().replace(f"depth: {written}", f'depth: "{written}"'))
-    assert registry.load(company).records["company_slow"].depth == written
+    message = refusal(company, "training: standard", f"training: {written}")
+    assert message.startswith(
+        f"company_slow: training is `{written}`, which YAML takes for {taken}.\n  Line 37. Quote it"
+    )
+    company.write_text(company.read_text().replace(f"training: {written}", f'training: "{written}"'))
+    assert registry.load(company).records["company_slow"].training == written
 
 
 def test_a_field_left_empty_is_not_null(company):
-    assert refusal(company, "size: null", "size:").startswith("company_slow: checkpoint.size has no value.\n  Line 34.")
+    assert refusal(company, "size: null", "size:").startswith("company_slow: checkpoint.size has no value.\n  Line 32.")
 
 
 def test_a_key_that_is_not_text_is_refused(company):
@@ -148,7 +152,7 @@ def test_a_name_must_be_usable_in_python_and_torch_hub(company, name):
         (
             "protocol: company_video",
             "protocol: kinetics",
-            'protocol is "kinetics", which is no known protocol.\n  Line 30. Known: company_video.',
+            'protocol is "kinetics", which is no known protocol.\n  Line 28. Known: company_video.',
         ),
         ("pretrain: null", "pretrain: nobody", 'pretrain is "nobody", which is no record.'),
         ("status: available", "status: unreleased", "checkpoint.url is given, and the status is unreleased."),
@@ -224,6 +228,7 @@ def test_all_that_is_wrong_is_told_at_once(company):
         ("rate: 8\n", 'rate: "8"\n'),
         ("depth: R50", "depth: 010"),
         ("width: 64", "widht: 64"),
+        ("variant: slow, ", ""),
         ("protocol: company_video", "protocol: kinetics"),
         ("pretrain: null", "pretrain: nobody"),
         ("size: null", "size: -1"),
@@ -237,15 +242,15 @@ def test_all_that_is_wrong_is_told_at_once(company):
         registry.load(company)
     places = [message.place for message in caught.value.messages]
     assert sorted(places) == sorted([
-        "company_slow: depth", "protocol company_video: clip", "protocol company_video: clips", "company_slow: rate",
-        "company_slow: model.widht", "company_slow: model.width", "company_slow: protocol",
-        "company_slow: checkpoint.size", "company_slow: status", "company_slow: notes[0]", "company_slow: notes[1]",
-        "company_slow: pretrain",
+        "protocol company_video: clip", "protocol company_video: clips", "company_slow: rate",
+        "company_slow: model.depth", "company_slow: model.widht", "company_slow: model.variant",
+        "company_slow: protocol", "company_slow: checkpoint.size", "company_slow: status",
+        "company_slow: notes[0]", "company_slow: notes[1]", "company_slow: pretrain",
     ])  # fmt: skip
     assert str(caught.value).endswith("\nThese are 12 errors.")
     lines = text.splitlines()
     for message in caught.value.messages:
-        assert message.place.split(".")[-1].split(" ")[-1].split("[")[0] in lines[message.line - 1] + "clips width"
+        assert message.place.split(".")[-1].split(" ")[-1].split("[")[0] in lines[message.line - 1] + "clips variant"
 
 
 def test_a_file_that_breaks_everywhere_is_told_by_its_first_errors(company):

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from videohub.registry.schema import SlowFast
+from videohub.architectures.slowfast import SlowFast
 
 
 def test_each_section_of_the_table_has_its_records(zoo):
@@ -80,7 +80,7 @@ def test_slowfast_variants_differ_in_numbers_that_the_table_does_not_print(
     zoo, name, alpha, lateral_kernel, res4_temporal
 ):
     model = zoo[name].model
-    assert (model.alpha, model.lateral_kernel, model.res4_temporal) == (alpha, lateral_kernel, res4_temporal)
+    assert (model.alpha, model.lateral_kernel, model.temporal_blocks) == (alpha, lateral_kernel, res4_temporal)
 
 
 def test_ava_slowfast_networks_have_non_local_blocks_and_a_dilated_res5(zoo):

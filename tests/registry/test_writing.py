@@ -61,13 +61,13 @@ def test_no_text_is_taken_for_something_else(ours, again, text):
     changed = msgspec.structs.replace(
         demo,
         notes=[text, text],
-        depth=text,
+        training=text,
         published=msgspec.structs.replace(demo.published, source=text, as_printed={text: 1.5}),
         protocol=msgspec.structs.replace(demo.protocol, name=text, dataset=text),
     )
     assert again(changed) == [changed]
     (raw,) = yaml.safe_load(writing.text([changed]))["records"].values()  # another reader of YAML
-    assert (raw["notes"], raw["depth"], raw["protocol"]) == ([text, text], text, text)
+    assert (raw["notes"], raw["training"], raw["protocol"]) == ([text, text], text, text)
 
 
 @pytest.mark.parametrize("number", [0.0, -0.0, 1e-05, 1e-300, 1e16, 0.1, 123456789.123456789, 1e300, -2.5e-8])

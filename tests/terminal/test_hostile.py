@@ -29,7 +29,7 @@ LINE = re.sub("[\r\n\x85\u2028]", "", SAID)  # as a line of a list may have it
 BYTES = os.fsdecode(os.fsencode(FILE) + b"\xff")  # neither need it be UTF-8
 FORGED = re.compile(r"^UsageError:? forged", re.MULTILINE)
 
-_FREE = {"upstream_name", "depth", "paper", "dataset", "split", "license", "training", "source", "config"}
+_FREE = {"upstream_name", "paper", "dataset", "split", "license", "training", "source", "config"}
 
 
 def written(value: Any) -> Any:

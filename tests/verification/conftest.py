@@ -11,8 +11,9 @@ import torch
 import videohub
 from tests.golden.synth import synth
 from videohub import convert, registry, resources
+from videohub.architectures.parts import AverageWindow, RoiMax
 from videohub.registry import writing
-from videohub.registry.schema import AverageWindow, Clip, Published, Record, RoiMax
+from videohub.registry.schema import Clip, Published, Record
 
 # name -> the zoo's record whose protocol, lists and head it shares
 TINY = {
@@ -30,7 +31,7 @@ _CROP = 32
 def tiny(name: str, of: Record) -> Record:
     """Return a record like the zoo's, but with one narrow block a stage and small pictures."""
     head = RoiMax(resolution=7, aligned=False) if isinstance(of.model.head, RoiMax) else AverageWindow(window=1)
-    model = msgspec.structs.replace(of.model, blocks=(1, 1, 1, 1), width=8, head=head)
+    model = msgspec.structs.replace(of.model, depth=(1, 1, 1, 1), width=8, head=head)
     if of.arch == "slowfast":
         model = msgspec.structs.replace(model, alpha=4, res4_temporal=(1, 1), non_local=None)
     protocol = msgspec.structs.replace(

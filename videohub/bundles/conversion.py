@@ -24,9 +24,10 @@ def convert(file: Fetched, record: Record, out: Path, *, called: str) -> None:
         called: What messages call the file.
     Raises: FormatError, UnsafeFileError; ConversionError if its tensors are not the record's network.
     """
-    blocks = record.model.blocks
-    if not isinstance(blocks, str) and sum(blocks) > MAX_BLOCKS:
-        raise UnsafeFileError(f"{called}: its record has {sum(blocks)} blocks, expected at most {MAX_BLOCKS}")
+    if record.model.num_blocks > MAX_BLOCKS:
+        raise UnsafeFileError(
+            f"{called}: its record has {record.model.num_blocks} blocks, expected at most {MAX_BLOCKS}"
+        )
     try:
         weights.convert_published(file, record, out)
     except VideohubError as error:

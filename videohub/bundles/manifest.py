@@ -14,9 +14,10 @@ from urllib.parse import unquote
 
 import msgspec
 
+from videohub.architectures import Count
 from videohub.digest import Sha256
 from videohub.errors import FormatError, UnsafeFileError
-from videohub.registry.schema import Count, Protocol, Record
+from videohub.registry.schema import Protocol, Record
 from videohub.registry.writing import is_local
 from videohub.version import __version__
 

@@ -31,9 +31,7 @@ _SHORT = {
     shell_complete=completion.dataset,
     help="kinetics400, ava (every version), kinetics (every one), ssv2, …",
 )
-@click.option(
-    "--arch", shell_complete=completion.arch, help="c2d, i3d, i3d_nln, slow, slowfast, resnet; * and ? match."
-)
+@click.option("--arch", shell_complete=completion.arch, help="An architecture, such as i3d*; * and ? match.")
 @click.option("--depth", shell_complete=completion.depth, help="R50, R101.")
 @click.option("--status", shell_complete=completion.status, help="available, unreleased, broken.")
 @click.option("--publisher", shell_complete=completion.publisher, help="Who published it: pyslowfast; * and ? match.")
@@ -43,7 +41,7 @@ def command(pattern: str, as_json: bool, **filters: str | None) -> None:
     known = registry.default()
     records = [known.records[name] for name in known.select(pattern, **filters)]
     if as_json:
-        print_json(records)
+        print_json([record.whole() for record in records])
     elif not records:
         tell(known.why_none(pattern, **filters))
     else:

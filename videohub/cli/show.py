@@ -21,7 +21,7 @@ def command(name: str, as_json: bool) -> None:
     """Show everything that is known of one record."""
     record = registry.record(name)
     if as_json:
-        print_json(record)
+        print_json(record.whole())
     else:
         print_record(record, registry.default().namesakes(record))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -65,11 +65,13 @@ def _another_network(called: str, problems: list[str]) -> ConversionError:
     return ConversionError(f"{called}: the file does not hold this network:\n" + "\n".join(problems))
 
 
-def inflate(image: Mapping[str, Tensor], video: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def inflate(
+    image: Mapping[str, Tensor], video: Mapping[str, Tensor], *, classifier: Collection[str]
+) -> dict[str, Tensor]:
     """Return the tensors of `image` in the shapes of `video`, whose keys they share.
 
     A kernel (O, I, 1, H, W) becomes (O, I, T, H, W), each slice divided by T, so that a clip of T equal frames gives
-    what the frame gave. Equal shapes are copied. A classifier of another size is left out.
+    what the frame gave. Equal shapes are copied. A `classifier` (its keys) of another size is left out.
 
     Raises: ConversionError that lists keys which only one side has, and shapes that no repetition explains.
     Source: the original's inflation, `repeat over time / kernel length`.
@@ -87,7 +89,7 @@ def inflate(image: Mapping[str, Tensor], video: Mapping[str, Tensor]) -> dict[st
             tensors[key] = tensor
         elif wanted.ndim == 5 and tensor.shape == (*wanted.shape[:2], 1, *wanted.shape[3:]):
             tensors[key] = tensor.expand(wanted.shape) / wanted.shape[2]
-        elif not key.startswith("head.projection."):
+        elif key not in classifier:
             odd.append(key)
     if odd:
         raise ConversionError(

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+import importlib
 
-from videohub.models.resnet import ResNet3d, c2d, i3d, resnet2d, slow
-from videohub.models.slowfast import SlowFast, slowfast
+from videohub.architectures import Architecture
+from videohub.models.heads import Activation
 from videohub.models.video_model import VideoModel
 
-__all__ = ["FACTORIES", "ResNet3d", "SlowFast", "VideoModel", "build", "c2d", "i3d", "resnet2d", "slow", "slowfast"]
-
-FACTORIES: Mapping[str, Callable[..., VideoModel]] = {
-    "c2d": c2d,
-    "i3d": i3d,
-    "slow": slow,
-    "resnet2d": resnet2d,
-    "slowfast": slowfast,
-}
+__all__ = ["VideoModel", "build"]
 
 
-def build(factory: str, **arguments: Any) -> VideoModel:
-    """Return the network of a factory, with random weights, in evaluation mode."""
-    if factory not in FACTORIES:
-        raise ValueError(f"factory: found {factory!r}, expected one of {', '.join(FACTORIES)}")
-    return FACTORIES[factory](**arguments).eval()
+def build(arch: Architecture, *, frames: int, activation: Activation = "softmax") -> VideoModel:
+    """Return the network of an architecture, with random weights, in evaluation mode.
+
+    The function of the family's name in the file of the family's name builds it.
+
+    Args:
+        arch: What it is.
+        frames: Length of the clips that it is for.
+        activation: What makes scores of its logits.
+    """
+    family = importlib.import_module(f"{__name__}.{arch.family}")
+    model: VideoModel = getattr(family, arch.family)(arch, frames=frames, activation=activation)
+    return model.eval()

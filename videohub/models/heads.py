@@ -4,42 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal, TypedDict
+from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.ops import roi_align
 
+from videohub.architectures.parts import AverageWindow, Head, RoiMax
 from videohub.models.video_model import Boxes, under_autocast
 
-Activation = Literal["softmax", "sigmoid"]
-
-
-class AverageWindow(TypedDict):
-    """Average over a `window` squared (training crop / 32) that slides by one, as a fully convolutional test does."""
-
-    kind: Literal["average_window"]
-    window: int
-
-
-class AverageAll(TypedDict):
-    """Average over the whole map."""
-
-    kind: Literal["average_all"]
-
-
-class RoiMax(TypedDict):
-    """RoIAlign to `resolution` squared, then the maximum over each box; `aligned` shifts by half a pixel."""
-
-    kind: Literal["roi_max"]
-    resolution: int
-    aligned: bool
-
-
-Head = AverageWindow | AverageAll | RoiMax
-
-WINDOW_7: Head = {"kind": "average_window", "window": 7}  # a training crop of 224
+Activation: TypeAlias = Literal["softmax", "sigmoid"]
+MeanOf: TypeAlias = Activation | Literal["logits"]
 
 
 def build_head(
@@ -52,21 +28,23 @@ def build_head(
     activation: Activation,
 ) -> ClassificationHead | DetectionHead:
     """Return the head that `head` describes, on pathways of `widths` channels and a map of 1/`stride` of the input."""
-    if head["kind"] == "roi_max":
+    if isinstance(head, RoiMax):
         return DetectionHead(
             widths,
-            resolution=head["resolution"],
-            aligned=head["aligned"],
+            resolution=head.resolution,
+            aligned=head.aligned,
             stride=stride,
             num_classes=num_classes,
-            activation=activation,
         )
-    window = head["window"] if head["kind"] == "average_window" else None
-    return ClassificationHead(widths, frames=frames, window=window, num_classes=num_classes, activation=activation)
+    window = head.window if isinstance(head, AverageWindow) else None
+    of_logits = isinstance(head, AverageWindow) and head.mean_of == "logits"
+    return ClassificationHead(
+        widths, frames=frames, window=window, num_classes=num_classes, mean_of="logits" if of_logits else activation
+    )
 
 
 class ClassificationHead(nn.Module):
-    """Average-pool each pathway at every position, join them, project; positions are averaged after the activation."""
+    """Average-pool each pathway at every position, join them, project; average the positions."""
 
     def __init__(
         self,
@@ -75,12 +53,12 @@ class ClassificationHead(nn.Module):
         frames: int | None,
         window: int | None,
         num_classes: int,
-        activation: Activation,
+        mean_of: MeanOf,
     ) -> None:
         super().__init__()
         self.frames = frames
         self.window = window
-        self.activation = activation
+        self.mean_of = mean_of
         self.dropout = nn.Dropout(0.5)
         self.projection = nn.Linear(sum(widths), num_classes)
 
@@ -88,7 +66,7 @@ class ClassificationHead(nn.Module):
         """Return logits (B, classes) for feature maps (B, C, T, H, W), one per pathway."""
         _no_boxes(boxes)
         logits = self.projection(self.dropout(self.positions(maps)))
-        return average_activations(logits.flatten(1, 3), self.activation)
+        return average_positions(logits.flatten(1, 3), self.mean_of)
 
     def features(self, maps: Sequence[Tensor], boxes: Boxes | None = None) -> Tensor:
         """Return what the projection sees, averaged over positions, (B, D)."""
@@ -118,13 +96,11 @@ class DetectionHead(nn.Module):
         aligned: bool,
         stride: int,
         num_classes: int,
-        activation: Activation,
     ) -> None:
         super().__init__()
         self.resolution = resolution
         self.aligned = aligned
         self.stride = stride
-        self.activation = activation
         self.dropout = nn.Dropout(0.5)
         self.projection = nn.Linear(sum(widths), num_classes)
 
@@ -150,17 +126,20 @@ class DetectionHead(nn.Module):
         return torch.cat(regions, dim=1)
 
 
-def average_activations(logits: Tensor, activation: Activation) -> Tensor:
-    """Return logits (B, classes) whose activation is the mean activation over the positions of (B, P, classes).
+def average_positions(logits: Tensor, mean_of: MeanOf) -> Tensor:
+    """Return logits (B, classes) for those of several positions, (B, P, classes).
 
-    The original activates at each position and averages probabilities. One vector can carry that: with softmax the
-    logarithm of the mean probability, with sigmoid its logit. A single position is handed on as it is.
+    Most originals activate at each position and average probabilities. One vector can carry that: with softmax the
+    logarithm of the mean probability, with sigmoid its logit. Others average logits.
+    One position is handed on as it is.
     """
     positions = logits.shape[1]
     if positions == 1:
         return logits[:, 0]
     wide = _at_least_float32(logits)
-    if activation == "softmax":
+    if mean_of == "logits":
+        averaged = wide.mean(dim=1)
+    elif mean_of == "softmax":
         averaged = torch.logsumexp(F.log_softmax(wide, dim=2), dim=1) - math.log(positions)
     else:
         averaged = torch.logsumexp(F.logsigmoid(wide), dim=1) - torch.logsumexp(F.logsigmoid(-wide), dim=1)

@@ -3,26 +3,14 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TypeVar, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from videohub.models.non_local import NonLocal
-from videohub.models.slowfast import Lateral
-from videohub.models.stages import Bottleneck, Stem
-
 Model = TypeVar("Model", bound=nn.Module)
-
-# Which batch norm our parts compute right after which convolution. In other modules, names would only be a guess.
-_FOLLOWED_BY: Mapping[type[nn.Module], Mapping[str, str]] = {
-    Stem: {"conv": "norm"},
-    Bottleneck: {"conv_a": "norm_a", "conv_b": "norm_b", "conv_c": "norm_c", "conv_shortcut": "norm_shortcut"},
-    NonLocal: {"out": "norm"},
-    Lateral: {"conv": "norm"},
-}
 
 # The axes of a clip as it lies in channels-last memory, (B, T, H, W, C), that can join the one before them.
 _TIME, _WIDTH = 1, 3
@@ -104,9 +92,13 @@ class PictureConv(nn.Conv2d):
 
 
 def _followed(model: nn.Module) -> Iterator[tuple[nn.Conv3d, nn.BatchNorm3d]]:
-    """Yield each convolution with the batch norm that it can absorb."""
+    """Yield each convolution with the batch norm that it can absorb.
+
+    The class of a module says in `NORM_AFTER` which batch norm it computes right after which convolution; in others,
+    also in those that derive from such a class, names would only be a guess.
+    """
     for module in model.modules():
-        for conv_name, norm_name in _FOLLOWED_BY.get(type(module), {}).items():
+        for conv_name, norm_name in vars(type(module)).get("NORM_AFTER", {}).items():
             conv, norm = getattr(module, conv_name, None), getattr(module, norm_name, None)
             if type(conv) is nn.Conv3d and type(norm) is nn.BatchNorm3d and norm.track_running_stats:
                 yield conv, norm

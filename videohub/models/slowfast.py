@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from videohub.models.heads import WINDOW_7, Activation, Head, build_head
-from videohub.models.non_local import NonLocalBlocks
-from videohub.models.stages import HALVE, Blocks, LastStage, initialise, stages
+from videohub.architectures import slowfast as architecture
+from videohub.architectures.parts import block_counts
+from videohub.models.heads import Activation, build_head
+from videohub.models.stages import initialise, stages
 from videohub.models.video_model import Boxes, VideoModel
 
 
 class Lateral(nn.Module):
     """Bring fast features to the slow pathway's frame rate, with twice the channels."""
+
+    NORM_AFTER: ClassVar[Mapping[str, str]] = {"conv": "norm"}
 
     def __init__(self, width: int, *, alpha: int, kernel: int) -> None:
         super().__init__()
@@ -29,58 +33,51 @@ class Lateral(nn.Module):
 class SlowFast(VideoModel):
     """Two pathways watch one clip; lateral connections carry fast features into the slow one."""
 
-    def __init__(
-        self,
-        blocks: Blocks,
-        *,
-        width: int,
-        alpha: int,
-        beta_inv: int,
-        lateral_kernel: int,
-        res4_temporal: tuple[int, int] | None,
-        non_local: NonLocalBlocks | None,
-        res5: LastStage,
-        head: Head,
-        num_classes: int,
-        activation: Activation,
-    ) -> None:
+    def __init__(self, arch: architecture.SlowFast, *, activation: Activation) -> None:
         super().__init__()
-        self.alpha = alpha
-        thin = width // beta_inv
-        slow_temporal, fast_temporal = res4_temporal or (None, None)
+        self.alpha = arch.alpha
+        thin = arch.width // arch.beta_inv
+        counts, (slow_temporal, fast_temporal) = block_counts(arch.depth), arch.temporal_blocks
         carried = {"stem": thin, "res2": 4 * thin, "res3": 8 * thin, "res4": 16 * thin}
         self.lateral = nn.ModuleDict(
-            {stage: Lateral(channels, alpha=alpha, kernel=lateral_kernel) for stage, channels in carried.items()}
+            {
+                stage: Lateral(channels, alpha=arch.alpha, kernel=arch.lateral_kernel)
+                for stage, channels in carried.items()
+            }
         )
         self.slow = nn.ModuleDict(
             stages(
-                blocks,
-                width=width,
+                counts,
+                width=arch.width,
                 temporal_kernels=(1, [1], [1], [3], [3]),
                 res4_temporal=slow_temporal,
-                res5=res5,
+                res5=arch.res5,
                 lateral_widths=[2 * channels for channels in carried.values()],
-                non_local=non_local,
+                non_local=arch.non_local,
             )
         )
         self.fast = nn.ModuleDict(
             stages(
-                blocks,
+                counts,
                 width=thin,
                 temporal_kernels=(5, [3], [3], [3], [3]),
                 res4_temporal=fast_temporal,
-                res5=res5,
+                res5=arch.res5,
             )
         )
         self.head = build_head(
-            head,
-            [32 * width, 32 * thin],
+            arch.head,
+            [32 * arch.width, 32 * thin],
             frames=None,
-            stride=16 * res5["stride"],
-            num_classes=num_classes,
+            stride=16 * arch.res5.stride,
+            num_classes=arch.num_classes,
             activation=activation,
         )
         initialise(self)
+
+    @property
+    def num_features(self) -> int:
+        return self.head.projection.in_features
 
     def forward(self, clip: Tensor | Sequence[Tensor], boxes: Boxes | None = None) -> Tensor:
         """Return logits: (B, classes) for a clip (B, 3, T, H, W); (K, classes) with boxes where it detects.
@@ -141,37 +138,11 @@ def slow_positions(frames: int, slow: int) -> Tensor:
     return torch.where(order < (slow // 2 or 1), covered, frames - 1 - covered).to(torch.int64)
 
 
-def slowfast(
-    *,
-    blocks: Blocks = "R50",
-    width: int = 64,
-    alpha: int = 4,
-    beta_inv: int = 8,
-    lateral_kernel: int = 7,
-    res4_temporal: tuple[int, int] | None = None,
-    non_local: NonLocalBlocks | None = None,
-    res5: LastStage = HALVE,
-    head: Head = WINDOW_7,
-    num_classes: int = 400,
-    frames: int = 32,
-    activation: Activation = "softmax",
-) -> SlowFast:
-    """SlowFast with `alpha` fast frames for each slow one and a fast pathway `beta_inv` times thinner.
+def slowfast(arch: architecture.SlowFast, *, frames: int, activation: Activation) -> SlowFast:
+    """SlowFast as a record describes it.
 
     Its head averages over all frames, whatever their number, so `frames` only has to suffice for one slow frame.
     """
-    if frames < alpha:
-        raise ValueError(f"frames: found {frames}, expected at least alpha = {alpha}")
-    return SlowFast(
-        blocks,
-        width=width,
-        alpha=alpha,
-        beta_inv=beta_inv,
-        lateral_kernel=lateral_kernel,
-        res4_temporal=res4_temporal,
-        non_local=non_local,
-        res5=res5,
-        head=head,
-        num_classes=num_classes,
-        activation=activation,
-    )
+    if frames < arch.alpha:
+        raise ValueError(f"frames: found {frames}, expected at least alpha = {arch.alpha}")
+    return SlowFast(arch, activation=activation)

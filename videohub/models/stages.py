@@ -1,45 +1,27 @@
-"""The parts that all residual video networks share: stem, bottleneck blocks, stages, and how they start training."""
+"""The parts that residual networks share: stem, bottleneck and non-local blocks, stages, and how they start training.
+
+A part says in `NORM_AFTER` which batch norm it computes right after which convolution.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal, TypedDict
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Literal, TypeAlias
 
+import torch
 from torch import Tensor, nn
 
-from videohub.models.non_local import NonLocal, NonLocalBlocks
-
-Blocks = Literal["R18", "R50", "R101", "R152"] | Sequence[int]
-
-# Depths count bottleneck blocks; R18 has bottlenecks too, as the original has no other block for video.
-_DEPTHS = {"R18": (2, 2, 2, 2), "R50": (3, 4, 6, 3), "R101": (3, 4, 23, 3), "R152": (3, 8, 36, 3)}
+from videohub.architectures import parts
+from videohub.architectures.parts import LastStage
 
 # Temporal kernels of (stem, res2, res3, res4, res5); a stage's list repeats over its blocks.
-TemporalKernels = tuple[int, list[int], list[int], list[int], list[int]]
-
-
-class LastStage(TypedDict):
-    """How res5 treats space: stride 2 and dilation 1 to classify; 1 and 2 to keep a finer map for detection."""
-
-    stride: int
-    dilation: int
-
-
-HALVE: LastStage = {"stride": 2, "dilation": 1}
-
-
-def block_counts(blocks: Blocks) -> tuple[int, int, int, int]:
-    """Return the number of blocks in res2 to res5 of a named depth, or the four numbers given."""
-    if isinstance(blocks, str):
-        if blocks not in _DEPTHS:
-            raise ValueError(f"blocks: found {blocks!r}, expected one of {', '.join(_DEPTHS)} or four numbers")
-        return _DEPTHS[blocks]
-    two, three, four, five = blocks
-    return two, three, four, five
+TemporalKernels: TypeAlias = tuple[int, list[int], list[int], list[int], list[int]]
 
 
 class Stem(nn.Module):
     """First convolution, which halves the picture, and a max-pool, which halves it again."""
+
+    NORM_AFTER: ClassVar[Mapping[str, str]] = {"conv": "norm"}
 
     def __init__(self, width: int, *, temporal_kernel: int) -> None:
         super().__init__()
@@ -56,6 +38,13 @@ class Stem(nn.Module):
 
 class Bottleneck(nn.Module):
     """Convolutions of 1 (in space), 3 and 1 beside a shortcut; the middle one carries stride and dilation."""
+
+    NORM_AFTER: ClassVar[Mapping[str, str]] = {
+        "conv_a": "norm_a",
+        "conv_b": "norm_b",
+        "conv_c": "norm_c",
+        "conv_shortcut": "norm_shortcut",
+    }
 
     def __init__(
         self, width: int, inner: int, out: int, *, temporal_kernel: int, stride: int = 1, dilation: int = 1
@@ -91,20 +80,52 @@ class Bottleneck(nn.Module):
         return self.non_local(self.relu(y))
 
 
+class NonLocal(nn.Module):
+    """Add to each position what it gathers from all (pooled) positions, weighted by their affinity (arXiv:1711.07971).
+
+    `softmax` scales by 1/sqrt(inner width) and normalises; `dot_product` divides by the number of keys instead.
+    """
+
+    NORM_AFTER: ClassVar[Mapping[str, str]] = {"out": "norm"}
+
+    def __init__(self, width: int, *, affinity: Literal["softmax", "dot_product"], pool: tuple[int, int, int]) -> None:
+        super().__init__()
+        inner = width // 2
+        self.affinity = affinity
+        self.theta = nn.Conv3d(width, inner, 1)
+        self.phi = nn.Conv3d(width, inner, 1)
+        self.g = nn.Conv3d(width, inner, 1)
+        self.out = nn.Conv3d(inner, width, 1)
+        self.norm = nn.BatchNorm3d(width, eps=1e-5)
+        self.pool = nn.MaxPool3d(tuple(pool), tuple(pool)) if max(pool) > 1 else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return a tensor of the shape of `x` (B, C, T, H, W)."""
+        pooled = self.pool(x)
+        queries, keys, values = self.theta(x), self.phi(pooled).flatten(2), self.g(pooled).flatten(2)
+        affinity = queries.flatten(2).transpose(1, 2) @ keys  # (B, positions, pooled positions)
+        if self.affinity == "softmax":
+            affinity = torch.softmax(affinity * keys.shape[1] ** -0.5, dim=2)
+        else:
+            affinity = affinity / keys.shape[2]
+        gathered = (values @ affinity.transpose(1, 2)).reshape(queries.shape)
+        return x + self.norm(self.out(gathered))
+
+
 def stages(
-    blocks: Blocks,
+    counts: Sequence[int],
     *,
     width: int,
     temporal_kernels: TemporalKernels,
     res4_temporal: int | None = None,
     res5: LastStage,
     lateral_widths: Sequence[int] = (0, 0, 0, 0),
-    non_local: NonLocalBlocks | None = None,
+    non_local: parts.NonLocal | None = None,
 ) -> dict[str, nn.Module]:
     """Return the stem and the stages of one pathway, by name and in order.
 
     Args:
-        blocks: A depth, or the number of blocks of res2 to res5.
+        counts: Blocks of res2 to res5.
         width: Channels after the stem; the stages put out 4, 8, 16 and 32 times as many.
         temporal_kernels: Of the stem, and of each stage's blocks (repeated).
         res4_temporal: Only so many of res4's blocks have their temporal kernel, the rest 1; None: all.
@@ -112,8 +133,7 @@ def stages(
         lateral_widths: Channels that a lateral connection adds to the input of res2 to res5.
         non_local: Where non-local blocks stand.
     """
-    counts = block_counts(blocks)
-    parts: dict[str, nn.Module] = {"stem": Stem(width, temporal_kernel=temporal_kernels[0])}
+    made: dict[str, nn.Module] = {"stem": Stem(width, temporal_kernel=temporal_kernels[0])}
     arriving = width
     for number in range(4):
         name = f"res{number + 2}"
@@ -122,7 +142,7 @@ def stages(
         pattern = [repeated[i % len(repeated)] for i in range(counts[number])]
         if name == "res4" and res4_temporal is not None:
             pattern = [kernel if i < res4_temporal else 1 for i, kernel in enumerate(pattern)]
-        stride, dilation = (res5["stride"], res5["dilation"]) if name == "res5" else (1 if name == "res2" else 2, 1)
+        stride, dilation = (res5.stride, res5.dilation) if name == "res5" else (1 if name == "res2" else 2, 1)
         chain = [
             Bottleneck(
                 arriving + lateral_widths[number] if i == 0 else out,
@@ -135,11 +155,12 @@ def stages(
             for i, kernel in enumerate(pattern)
         ]
         if non_local:
-            for block in non_local["after"].get(name, []):
-                chain[block].non_local = NonLocal(out, affinity=non_local["affinity"], pool=non_local["pool"])
-        parts[name] = nn.Sequential(*chain)
+            for stage, blocks in non_local.after.items():
+                for block in blocks if stage == name else ():
+                    chain[block].non_local = NonLocal(out, affinity=non_local.affinity, pool=non_local.pool)
+        made[name] = nn.Sequential(*chain)
         arriving = out
-    return parts
+    return made
 
 
 def initialise(model: nn.Module) -> None:

@@ -33,6 +33,11 @@ class VideoModel(nn.Module):
         Raises: ValueError if the clip or the boxes are of another shape, or of another type than the weights.
         """
 
+    @property
+    @abstractmethod
+    def num_features(self) -> int:
+        """How many features there are before the projection: D."""
+
     @abstractmethod
     def features(self, clip: Tensor | Sequence[Tensor], boxes: Boxes | None = None) -> Tensor:
         """Return pooled features before the projection, (B, D), or (K, D) per box where it detects."""

@@ -10,8 +10,9 @@ from typing import Any, get_args
 import msgspec
 
 from videohub import metrics
+from videohub.architectures.parts import Stage
 from videohub.registry import labels
-from videohub.registry.schema import Protocol, Publisher, Record, Stage
+from videohub.registry.schema import Protocol, Publisher, Record
 
 ID = "urn:videohub:registry"  # a name, not an address: nothing is published yet
 _OF_ONE = ("name", "upstream_name", "aliases", "publisher")  # what no two records share

@@ -190,7 +190,7 @@ def _some(found: Sequence[str]) -> str:
 
 
 def _archs(records: Iterable[Record]) -> Iterable[str]:
-    return get_args(Record.__annotations__["arch"])
+    return dict.fromkeys(record.arch for record in records)
 
 
 def _datasets(records: Collection[Record], value: str | None) -> set[str]:

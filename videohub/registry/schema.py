@@ -4,17 +4,22 @@ The types are written out at once (no `from __future__ import annotations`): msg
 the start of every process.
 """
 
-from typing import Annotated, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, Union
 
 import msgspec
 
+from videohub import architectures
+from videohub.architectures import Architecture, Count, Task
 from videohub.digest import Sha256
 
-Count: TypeAlias = Annotated[int, msgspec.Meta(gt=0)]
+if TYPE_CHECKING:
+    Model: TypeAlias = Architecture
+else:
+    Model = Union[tuple(architectures.families().values())]  # noqa: UP007  # any of them
+
 Percent: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=100)]
 Name: TypeAlias = Annotated[str, msgspec.Meta(min_length=1)]
 Labels: TypeAlias = str | tuple[Name, ...] | None  # a label set that is known, names of one's own, or none
-Stage: TypeAlias = Literal["res2", "res3", "res4", "res5"]
 
 
 ShortName: TypeAlias = Annotated[str, msgspec.Meta(pattern="^[a-z][a-z0-9_-]*$", max_length=40)]
@@ -22,104 +27,6 @@ ShortName: TypeAlias = Annotated[str, msgspec.Meta(pattern="^[a-z][a-z0-9_-]*$",
 
 class _Value(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A part of a record: immutable, and nothing in it is unknown to the schema."""
-
-
-# --- model: a factory of `videohub.models` and its arguments ---------------------------------------------------------
-
-
-class NonLocal(_Value, frozen=True):
-    """Non-local blocks of the (slow) pathway, and how they relate positions."""
-
-    after: dict[Stage, list[int]]  # stage -> the blocks after which one stands
-    affinity: Literal["softmax", "dot_product"]
-    pool: tuple[Count, Count, Count]  # time, height, width: pooling of keys and values
-
-
-class LastStage(_Value, frozen=True):
-    """How res5 treats space: classification halves it (2, 1), detection keeps it and dilates (1, 2)."""
-
-    stride: Literal[1, 2]
-    dilation: Literal[1, 2]
-
-
-class AverageWindow(_Value, frozen=True, tag_field="kind", tag="average_window"):
-    """Average over all frames and a window that slides over space by one; activation at each position."""
-
-    window: Count  # training crop / 32
-
-
-class AverageAll(_Value, frozen=True, tag_field="kind", tag="average_all"):
-    """Average over all frames and the whole map: one position."""
-
-
-class RoiMax(_Value, frozen=True, tag_field="kind", tag="roi_max"):
-    """Average over time, RoIAlign to `resolution` squared, maximum over each box."""
-
-    resolution: Count
-    aligned: bool
-
-
-Head: TypeAlias = AverageWindow | AverageAll | RoiMax
-Blocks: TypeAlias = Literal["R18", "R50", "R101", "R152"] | tuple[Count, Count, Count, Count]
-
-
-class C2D(_Value, frozen=True, tag_field="factory", tag="c2d"):
-    """ResNet whose convolutions see one frame each."""
-
-    blocks: Blocks
-    width: Count
-    temporal_pool: bool  # max-pool pairs of frames after res2
-    non_local: NonLocal | None
-    head: Head
-    num_classes: Count
-
-
-class I3D(_Value, frozen=True, tag_field="factory", tag="i3d"):
-    """Inflated ResNet: temporal kernels in every other block, frames pooled in pairs after res2."""
-
-    blocks: Blocks
-    width: Count
-    non_local: NonLocal | None
-    head: Head
-    num_classes: Count
-
-
-class Slow(_Value, frozen=True, tag_field="factory", tag="slow"):
-    """SlowFast's slow pathway alone: temporal kernels in res4 and res5 only."""
-
-    blocks: Blocks
-    width: Count
-    non_local: NonLocal | None
-    res5: LastStage
-    head: Head
-    num_classes: Count
-
-
-class ResNet2D(_Value, frozen=True, tag_field="factory", tag="resnet2d"):
-    """The image network, as a video network of one frame."""
-
-    blocks: Blocks
-    width: Count
-    head: Head
-    num_classes: Count
-
-
-class SlowFast(_Value, frozen=True, tag_field="factory", tag="slowfast"):
-    """Two pathways; `res4_temporal` says how many res4 blocks of (slow, fast) have a temporal kernel."""
-
-    blocks: Blocks
-    width: Count
-    alpha: Count
-    beta_inv: Count
-    lateral_kernel: Count
-    res4_temporal: tuple[int, int]
-    non_local: NonLocal | None
-    res5: LastStage
-    head: Head
-    num_classes: Count
-
-
-Model: TypeAlias = C2D | I3D | Slow | ResNet2D | SlowFast
 
 
 # --- how it was tested -----------------------------------------------------------------------------------------------
@@ -222,8 +129,6 @@ class Record(_Value, frozen=True, omit_defaults=True):
 
     name: str
     upstream_name: str
-    arch: Literal["c2d", "i3d", "i3d_nln", "slow", "slowfast", "resnet"]
-    depth: str
     frames: Count | None  # as the table prints them: the slow pathway's
     rate: Count | None
     paper: str
@@ -245,4 +150,25 @@ class Record(_Value, frozen=True, omit_defaults=True):
     @property
     def family(self) -> str:
         """The family of networks, whose tables read its files."""
-        return "slowfast" if isinstance(self.model, SlowFast) else "resnet"
+        return self.model.family
+
+    @property
+    def arch(self) -> str:
+        """What `list --arch` finds it by; follows from `model`."""
+        return self.model.arch
+
+    @property
+    def depth(self) -> str:
+        """Its depth or size as tables print it, such as R50; follows from `model`."""
+        return self.model.size
+
+    @property
+    def task(self) -> Task:
+        """What its outputs are of; follows from `model`."""
+        return self.model.task
+
+    def whole(self) -> dict[str, Any]:
+        """Return everything as JSON values, also what follows from `model` and what is at its default."""
+        said = msgspec.to_builtins(self)
+        first = {"name": self.name, "upstream_name": self.upstream_name}
+        return {**first, "arch": self.arch, "depth": self.depth, "task": self.task, **said}

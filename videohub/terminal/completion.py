@@ -40,7 +40,7 @@ def _all_names(records: Mapping[str, Record]) -> Iterable[str]:
 
 record = _of(_all_names)
 dataset = _of(lambda records: lookup.dataset_names(records.values()))
-arch = _of(lambda records: get_args(Record.__annotations__["arch"]))
+arch = _of(lambda records: [record.arch for record in records.values()])
 depth = _of(lambda records: [record.depth for record in records.values()])
 status = _of(lambda records: get_args(Record.__annotations__["status"]))
 publisher = _of(lambda records: lookup.publisher_names(records.values()))

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from videohub import runs
-from videohub.classes import held
+from videohub.building import held
 from videohub.convert.kept_weights import weights_digest
 from videohub.data import sets
 from videohub.data.recipes import Recipe

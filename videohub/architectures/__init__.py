@@ -1,0 +1,87 @@
+"""What a record's `model:` may say, a file for each family of networks: frozen values with defaults, and no torch.
+
+A family is found by its file, `FAMILY.py`, which holds a struct tagged `FAMILY`; `videohub.models.FAMILY` builds it.
+The types are written out at once (no `from __future__ import annotations`): msgspec would compile each one's text at
+the start of every process.
+"""
+
+import importlib
+import pkgutil
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
+
+import msgspec
+
+Count: TypeAlias = Annotated[int, msgspec.Meta(gt=0)]
+Task: TypeAlias = Literal["classification", "detection"]
+
+
+class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A part of what a record says about its network: immutable, and nothing in it is unknown.
+
+    `NEUTRAL` holds, for each field that came after others had been used, the value that means what a network was before
+    the field existed. It never changes, even where the field's default does.
+    """
+
+    NEUTRAL: ClassVar[Mapping[str, Any]] = {}
+
+    def effective(self) -> dict[str, Any]:
+        """Return all that this says, defaults too, as JSON values; without what is neutral.
+
+        A digest of it stays when a field is added whose default is neutral, and changes with any other default.
+        """
+        config = self.__struct_config__
+        said: dict[str, Any] = {str(config.tag_field): config.tag} if config.tag_field else {}
+        for name in sorted(self.__struct_fields__):
+            value = getattr(self, name)
+            if name not in self.NEUTRAL or value != self.NEUTRAL[name]:
+                said[name] = value.effective() if isinstance(value, Part) else msgspec.to_builtins(value)
+        return said
+
+
+class Architecture(Part, frozen=True, tag_field="family"):
+    """A network as a record describes it; each family adds its own fields, with defaults."""
+
+    classifier: ClassVar[str]  # the module, in the family's networks, whose `weight` and `bias` have a row a class
+
+    num_classes: Count = 400
+
+    @property
+    def family(self) -> str:
+        """The family: the name of the file here and in `videohub.models`, and of the folder in `converters/`."""
+        return str(self.__struct_config__.tag)
+
+    @property
+    def arch(self) -> str:
+        """What `list --arch` finds it by."""
+        return self.family
+
+    @property
+    def size(self) -> str:
+        """Its depth or size as tables print it, such as R50, which `list --depth` finds it by."""
+        raise NotImplementedError
+
+    @property
+    def task(self) -> Task:
+        """What its outputs are of: whole clips, or boxes."""
+        return "classification"
+
+    @property
+    def num_blocks(self) -> int:
+        """How many blocks are built one after the other: what comes from elsewhere must not ask for a million."""
+        raise NotImplementedError
+
+    @property
+    def classifier_keys(self) -> tuple[str, str]:
+        """The names of the classifier's parameters in a state dict: (classes, D) and (classes,)."""
+        return f"{self.classifier}.weight", f"{self.classifier}.bias"
+
+
+def families() -> dict[str, type[Architecture]]:
+    """Return the struct of each family, by its name."""
+    found = {}
+    for module in sorted(info.name for info in pkgutil.iter_modules(__path__)):
+        for value in vars(importlib.import_module(f"{__name__}.{module}")).values():
+            if isinstance(value, type) and issubclass(value, Architecture) and value.__struct_config__.tag == module:
+                found[module] = value
+    return found

@@ -1,0 +1,67 @@
+"""What the structs of several families share: heads, depths of residual networks, non-local blocks."""
+
+from collections.abc import Mapping
+from typing import Literal, TypeAlias
+
+from videohub.architectures import Count, Part
+
+# --- heads -----------------------------------------------------------------------------------------------------------
+
+
+class AverageWindow(Part, frozen=True, tag_field="kind", tag="average_window"):
+    """Average over all frames and a window that slides over space by one, as a fully convolutional test does.
+
+    An input larger than the training crop has several positions. Their average is that of probabilities where the
+    published test activates at each position, and of logits where it activates after it.
+    """
+
+    window: Count = 7  # training crop / 32
+    mean_of: Literal["probabilities", "logits"] = "probabilities"
+
+
+class AverageAll(Part, frozen=True, tag_field="kind", tag="average_all"):
+    """Average over all frames and the whole map: one position."""
+
+
+class RoiMax(Part, frozen=True, tag_field="kind", tag="roi_max"):
+    """Average over time, RoIAlign to `resolution` squared, maximum over each box; `aligned` shifts by half a pixel."""
+
+    resolution: Count = 7
+    aligned: bool = False
+
+
+Head: TypeAlias = AverageWindow | AverageAll | RoiMax
+
+# --- residual networks -----------------------------------------------------------------------------------------------
+
+Stage: TypeAlias = Literal["res2", "res3", "res4", "res5"]
+Blocks: TypeAlias = tuple[Count, Count, Count, Count]  # of res2 to res5
+Depth: TypeAlias = Literal["R18", "R50", "R101", "R152"] | Blocks
+
+# Depths count bottleneck blocks; R18 has bottlenecks too, as the original has no other block for video.
+_BLOCKS: Mapping[str, Blocks] = {"R18": (2, 2, 2, 2), "R50": (3, 4, 6, 3), "R101": (3, 4, 23, 3), "R152": (3, 8, 36, 3)}
+
+
+def block_counts(depth: Depth) -> Blocks:
+    """Return the number of blocks in res2 to res5 of a named depth, or the four numbers given."""
+    return _BLOCKS[depth] if isinstance(depth, str) else depth
+
+
+def depth_name(depth: Depth) -> str:
+    """Return what a depth is called: stem, three convolutions a block and the classifier make R50."""
+    return depth if isinstance(depth, str) else f"R{3 * sum(depth) + 2}"
+
+
+class NonLocal(Part, frozen=True):
+    """Non-local blocks of the (slow) pathway, and how they relate positions."""
+
+    after: dict[Stage, list[int]]  # stage -> the blocks after which one stands
+    affinity: Literal["softmax", "dot_product"]
+    pool: tuple[Count, Count, Count]  # time, height, width: pooling of keys and values
+
+
+class LastStage(Part, frozen=True):
+    """How res5 treats space: classification halves it (2, 1), detection keeps it and dilates (1, 2)."""
+
+    stride: Literal[1, 2] = 2
+    dilation: Literal[1, 2] = 1

@@ -1,0 +1,56 @@
+"""One pathway: C2D, I3D (arXiv:1711.07971) and Slow (arXiv:1812.03982), with non-local blocks or not, and the image
+network."""
+
+from typing import ClassVar, Literal
+
+from videohub.architectures import Architecture, Count, Task
+from videohub.architectures.parts import (
+    AverageWindow,
+    Depth,
+    Head,
+    LastStage,
+    NonLocal,
+    RoiMax,
+    block_counts,
+    depth_name,
+)
+
+
+class ResNet(Architecture, frozen=True, kw_only=True, tag="resnet"):
+    """A ResNet over clips; its variant says which convolutions see several frames.
+
+    `c2d`: none; frames meet in the pooling after res2 and in the head. `i3d`: the stem, all of res2 and every other
+    block after it. `slow`: res4 and res5. `image`: none, in clips of one frame.
+    """
+
+    classifier: ClassVar[str] = "head.projection"
+
+    variant: Literal["c2d", "i3d", "slow", "image"]
+    depth: Depth
+    width: Count = 64
+    temporal_pool: bool | None = None  # pairs of frames become one after res2; null: in c2d and i3d
+    non_local: NonLocal | None = None
+    res5: LastStage = LastStage()
+    head: Head = AverageWindow()
+
+    @property
+    def pools_frames(self) -> bool:
+        """Whether pairs of frames become one after res2."""
+        return self.variant in ("c2d", "i3d") if self.temporal_pool is None else self.temporal_pool
+
+    @property
+    def arch(self) -> str:
+        name = {"image": "resnet"}.get(self.variant, self.variant)
+        return f"{name}_nln" if self.non_local else name
+
+    @property
+    def size(self) -> str:
+        return depth_name(self.depth)
+
+    @property
+    def task(self) -> Task:
+        return "detection" if isinstance(self.head, RoiMax) else "classification"
+
+    @property
+    def num_blocks(self) -> int:
+        return sum(block_counts(self.depth))
