@@ -7,7 +7,7 @@ FLOORS = [
     {"cli"},
     {"terminal"},
     {"verification", "prediction", "timing", "diagnosis"},
-    {"evaluation", "loading", "inventory", "bundles", "preflight", "reporting"},
+    {"evaluation", "loading", "cache_admin", "preflight", "reporting"},
     {"weights"},
     {"building", "provenance", "devices"},
     {"data", "models", "convert"},

@@ -28,7 +28,8 @@ HEIGHT = {room: -floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 
 # What a wing may know of the house; the rooms above the wings bring them together.
 KNOWN_TO = {
-    "inventory": {"weights", "convert", "hub", "registry", "errors", "escaping"},
+    "cache_admin": {"weights", "data", "convert", "hub", "registry", "resources", "files", "digest", "errors"}
+    | {"architectures", "escaping", "version"},
     "reporting": {"data", "registry", "runs", "metrics", "files", "errors", "escaping", "formatting"},
     "preflight": {"data", "registry", "metrics", "files", "errors", "escaping", "formatting"},
     "runs": {"files", "errors"},

@@ -11,9 +11,10 @@ import pytest
 
 from tests.hub.outcomes import CONTENT, SHA256
 from tests.hub.publisher import validators
+from videohub.cache_admin import cache_scan
 from videohub.digest import Sha256
 from videohub.errors import CacheError, VideohubError
-from videohub.hub import cache, download, keeping, parts, pins
+from videohub.hub import cache, download, parts, pins
 
 URL = "https://publisher.invalid/zoo/MODEL.pkl"
 THESIS = b"three years of work"
@@ -60,7 +61,7 @@ def test_a_pin_whose_digest_is_none_is_named_and_leads_to_no_file(home, shared, 
     for use in (download.fetch, lambda url, name: pins.forget(url), lambda url, name: pins.pin(url, SHA256, 7)):
         with pytest.raises(CacheError, match=r"(?s)damaged.*expected the digest of https://publisher"):
             use(URL, name="model")
-    (entry,) = keeping.entries()
+    (entry,) = cache_scan.entries()
     assert entry.path == path
     assert (entry.pin, entry.sha256) == (None, None)
     assert entry.problem
@@ -75,7 +76,7 @@ def test_a_pin_that_makes_no_sense_is_damaged(home, fields):
     put_pin(home, SHA256, **fields)
     with pytest.raises(CacheError, match="damaged"):
         pins.pin_of(URL)
-    assert keeping.entries()[0].problem
+    assert cache_scan.entries()[0].problem
 
 
 def test_a_pin_that_is_nested_deeply_is_damaged(home):
@@ -83,7 +84,7 @@ def test_a_pin_that_is_nested_deeply_is_damaged(home):
     path.write_text(path.read_text()[:-1] + ', "x": ' + "[" * 20_000 + "]" * 20_000 + "}")
     with pytest.raises(CacheError, match="damaged"):
         pins.pin_of(URL)
-    assert keeping.entries()[0].problem
+    assert cache_scan.entries()[0].problem
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
@@ -95,7 +96,7 @@ def test_a_pipe_in_the_place_of_a_note_keeps_nobody_waiting(home):
     seen = []
 
     def look():
-        seen.extend(entry.url for entry in keeping.entries() if entry.kind == "partial")
+        seen.extend(entry.url for entry in cache_scan.entries() if entry.kind == "partial")
         seen.append(parts.adopt(URL, URL, alone=True))
 
     looking = threading.Thread(target=look, daemon=True)
@@ -149,10 +150,10 @@ def test_what_lies_behind_a_folder_that_is_a_link_is_never_removed(publisher, ho
     (home / "raw").symlink_to(store)
     with pytest.raises(CacheError, match=rf"(?s)damaged.*leads out of the cache, to {store}"):
         download.fetch(publisher.publish("/MODEL.pkl", CONTENT), name="model", sha256=SHA256)
-    (entry,) = [entry for entry in keeping.entries() if entry.kind == "raw"]
+    (entry,) = [entry for entry in cache_scan.entries() if entry.kind == "raw"]
     assert entry.shared
     with pytest.raises(CacheError, match="not ours"):
-        keeping.remove(entry)
+        cache_scan.remove(entry)
     with pytest.raises(CacheError, match="not ours"):
         cache.remove(entry.path)
     assert (store / SHA256).read_bytes() == THESIS
@@ -222,5 +223,5 @@ def test_looking_at_a_link_leaves_the_times_of_what_it_leads_to(home, thesis):
     (home / "pins").mkdir(parents=True)
     (home / "pins" / f"{SHA256}.json").symlink_to(thesis)
     changed = thesis.stat().st_ctime_ns
-    keeping.entries()
+    cache_scan.entries()
     assert thesis.stat().st_ctime_ns == changed

@@ -21,11 +21,11 @@ def command(names: tuple[str, ...], out: Path, checkpoint: Path | None, as_json:
 
     There, `videohub unbundle` installs it.
     """
-    from videohub.bundles import packing
+    from videohub.cache_admin import bundle_pack
 
     if checkpoint is not None and len(names) > 1:
         raise click.UsageError(f"--checkpoint is one file, and {len(names)} records were named")
-    written = packing.bundle(names, out, checkpoint=checkpoint)
+    written = bundle_pack.bundle(names, out, checkpoint=checkpoint)
     if as_json:
         print_json(written)
         return

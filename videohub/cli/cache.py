@@ -17,11 +17,10 @@ from videohub.terminal.options import print_json, with_json
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from videohub.inventory.checking import Checked
-    from videohub.inventory.items import Item
-    from videohub.inventory.listing import Layer
-    from videohub.inventory.pinned import Pinned
-    from videohub.inventory.pruning import Pruned
+    from videohub.cache_admin.integrity import Checked
+    from videohub.cache_admin.listing import Item, Layer
+    from videohub.cache_admin.pruning import Pruned
+    from videohub.cache_admin.trust import Pinned
 
 _CONDITIONS = "--older 30d, --keep 10GB, --status stale"
 
@@ -60,11 +59,11 @@ def command() -> None:
 @with_json
 def path(as_json: bool) -> None:
     """Print the folder that downloads and weights are kept in."""
-    from videohub.hub import keeping
+    from videohub.cache_admin import cache_scan
     from videohub.hub.cache import home
 
     if as_json:
-        layers = [{"path": str(layer), "read_only": shared} for layer, shared in keeping.layers()]
+        layers = [{"path": str(layer), "read_only": shared} for layer, shared in cache_scan.layers()]
         print_json({"path": str(home()), "layers": layers})
     else:
         hand_over(str(home()))
@@ -86,7 +85,7 @@ def list_(as_json: bool) -> None:
     damaged     `videohub cache verify` mends or removes it
     unreadable  another user's, who has not allowed you to read it
     """
-    from videohub.inventory.listing import listing
+    from videohub.cache_admin.listing import listing
 
     layers = listing()
     if as_json:
@@ -99,9 +98,9 @@ def list_(as_json: bool) -> None:
 @with_json
 def verify(as_json: bool) -> None:
     """Read everything again; what is damaged is made anew from what is here, or removed. Exit code 1: some was."""
-    from videohub.inventory import checking
+    from videohub.cache_admin import integrity
 
-    checked = checking.check()
+    checked = integrity.check()
     if as_json:
         print_json(checked)
     else:
@@ -128,7 +127,7 @@ def prune(older_s: float | None, keep: float | None, statuses: tuple[str, ...], 
     Several conditions narrow each other; several --status widen. What is removed can be fetched again, except what
     is `local`. Pins, read-only layers and what others put into the folder are never touched.
     """
-    from videohub.inventory import pruning
+    from videohub.cache_admin import pruning
 
     if older_s is None and keep is None and not statuses:
         raise click.UsageError(
@@ -171,9 +170,9 @@ def pins(as_patch: bool, names: tuple[str, ...], as_json: bool) -> None:
 
 
 def _print_pins(*, as_json: bool) -> None:
-    from videohub.inventory import pinned
+    from videohub.cache_admin import trust
 
-    found = pinned.pinned()
+    found = trust.pinned()
     if as_json:
         print_json(found)
     else:
@@ -182,9 +181,9 @@ def _print_pins(*, as_json: bool) -> None:
 
 def _print_patch(*, as_json: bool) -> None:
     """Print the patch to stdout, alone so that it can be piped; what is left to do by hand goes to stderr."""
-    from videohub.inventory import pinned
+    from videohub.cache_admin import trust
 
-    made = pinned.patch()
+    made = trust.patch()
     if as_json:
         print_json(made)
         return
@@ -196,11 +195,11 @@ def _print_patch(*, as_json: bool) -> None:
 
 
 def _forget(names: tuple[str, ...], *, as_json: bool) -> None:
-    from videohub.inventory import pinned
+    from videohub.cache_admin import trust
 
     for name in names:  # all of them, before the first one is dropped
-        pinned.url_of(name)
-    forgotten = [pinned.forget(name) for name in names]
+        trust.url_of(name)
+    forgotten = [trust.forget(name) for name in names]
     if as_json:
         print_json(forgotten)
         return

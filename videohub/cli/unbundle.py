@@ -21,9 +21,9 @@ def command(file: Path, as_json: bool) -> None:
 
     Afterwards the records of the bundle load without a connection.
     """
-    from videohub.bundles import unpacking
+    from videohub.cache_admin import bundle_install
 
-    found = unpacking.unbundle(file)
+    found = bundle_install.unbundle(file)
     if as_json:
         print_json(found)
         return

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from videohub import registry, weights
-from videohub.bundles import manifest
-from videohub.bundles.manifest import Manifest, Packed
+from videohub.cache_admin import bundle_format
+from videohub.cache_admin.bundle_format import Manifest, Packed
 from videohub.convert import tables
 from videohub.data.labels import class_names
 from videohub.errors import ChecksumError, FormatError, RegistryError, UsageError
@@ -79,7 +79,7 @@ def registry_of_unknown(bundle: Manifest, known: Known, source: str) -> str | No
         try:
             back = registry.default([part]).records
         except RegistryError as error:
-            said = str(error).replace(str(part.resolve()), manifest.REGISTRY)
+            said = str(error).replace(str(part.resolve()), bundle_format.REGISTRY)
             raise FormatError(f"{source}: its records do not fit the registries that are here:\n  {said}") from None
     if odd := [
         record.name
@@ -159,7 +159,7 @@ def _check_digest(packed: Packed, known: Known, source: str) -> None:
 
 
 def _by_hand(packed: Packed, source: str) -> str:
-    member = manifest.file_member(packed.sha256)
+    member = bundle_format.file_member(packed.sha256)
     return f",\n  or take the file alone: `tar -xf {source} {member}`, then pass --checkpoint {member}."
 
 

@@ -12,12 +12,11 @@ import msgspec
 from tqdm import tqdm
 
 from videohub import weights
-from videohub.bundles import agreement, conversion, manifest, opening
-from videohub.bundles.agreement import Voucher
-from videohub.bundles.manifest import REGISTRY, Packed
-from videohub.bundles.opening import Bundle
+from videohub.cache_admin import bundle_agreement, bundle_format
+from videohub.cache_admin.bundle_agreement import Voucher
+from videohub.cache_admin.bundle_format import REGISTRY, Bundle, Packed
 from videohub.convert import kept_weights
-from videohub.errors import CacheError, ChecksumError, FormatError, UsageError
+from videohub.errors import CacheError, ChecksumError, FormatError, UnsafeFileError, UsageError, VideohubError
 from videohub.files import fsync_and_replace, remove_stale_temps, temp_path_beside
 from videohub.hub import cache, pins
 from videohub.hub.download import Fetched
@@ -79,11 +78,11 @@ def unbundle(path: str | Path) -> Unbundled:
         ExitStack() as working,
         ExitStack() as undo,
     ):
-        bundle = opening.opened(file, str(path))
-        known = agreement.here()
-        agreement.check(bundle.manifest, known, bundle.source)
+        bundle = bundle_format.opened(file, str(path))
+        known = bundle_agreement.here()
+        bundle_agreement.check(bundle.manifest, known, bundle.source)
         _check_texts(bundle)
-        registry_text = agreement.registry_of_unknown(bundle.manifest, known, bundle.source)
+        registry_text = bundle_agreement.registry_of_unknown(bundle.manifest, known, bundle.source)
         digests = sorted({packed.sha256 for packed in bundle.manifest.records})
         turns = {digest: working.enter_context(only_one(digest, what=bundle.source)) for digest in digests}
         files = _files(bundle, turns, working, undo)
@@ -91,7 +90,7 @@ def unbundle(path: str | Path) -> Unbundled:
         for packed in bundle.manifest.records:
             alone = turns[packed.sha256].alone
             ready.append(_made(bundle, packed, files[packed.sha256], known, working, alone=alone))
-        vouchers = [agreement.voucher(packed, known) for packed in bundle.manifest.records]
+        vouchers = [bundle_agreement.voucher(packed, known) for packed in bundle.manifest.records]
         registry_file = _put_in_place(ready, registry_text, known, bundle.source, undo)
         undo.pop_all()
         installed = [
@@ -110,10 +109,10 @@ def _check_texts(bundle: Bundle) -> None:
             names = msgspec.json.decode(bundle.text(name), type=list[str])
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             raise FormatError(f"{bundle.source}: {name} is no list of names ({error!s:.200})") from None
-        agreement.check_labels(label_set, names, bundle.source)
-    if bundle.text(REGISTRY) != writing.text(agreement.every_record(bundle.manifest)).encode():
+        bundle_agreement.check_labels(label_set, names, bundle.source)
+    if bundle.text(REGISTRY) != writing.text(bundle_agreement.every_record(bundle.manifest)).encode():
         raise FormatError(
-            f"{bundle.source}: its {REGISTRY} does not say what its {manifest.MANIFEST} says.\n"
+            f"{bundle.source}: its {REGISTRY} does not say what its {bundle_format.MANIFEST} says.\n"
             "  The bundle is not to be trusted, or another version of videohub wrote it: bundle again with this one."
         )
 
@@ -126,7 +125,7 @@ def _files(bundle: Bundle, turns: Mapping[str, Turn], working: ExitStack, undo: 
     looked_for = {
         packed.sha256 for packed in bundle.manifest.records if not is_local(packed.record.checkpoint.url or "")
     }
-    total = sum(bundle.manifest.member(manifest.file_member(digest)).size for digest in turns)
+    total = sum(bundle.manifest.member(bundle_format.file_member(digest)).size for digest in turns)
     cache.check_room(total)
     bar = working.enter_context(
         tqdm(total=total, desc="unbundle", unit="B", unit_scale=True, unit_divisor=1024, disable=None)
@@ -143,7 +142,7 @@ def _files(bundle: Bundle, turns: Mapping[str, Turn], working: ExitStack, undo: 
         if turn.alone:
             remove_stale_temps(place)
         with temp_path_beside(place) as part:
-            bundle.copy(manifest.file_member(digest), part, progress)
+            bundle.copy(bundle_format.file_member(digest), part, progress)
             existing = cache.find("raw", digest)
             if existing is None or cache.sha256_of(existing) != digest:
                 (undo if digest in looked_for else working).callback(place.unlink, missing_ok=True)
@@ -154,16 +153,16 @@ def _files(bundle: Bundle, turns: Mapping[str, Turn], working: ExitStack, undo: 
 
 
 def _made(
-    bundle: Bundle, packed: Packed, file: Fetched, known: agreement.Known, working: ExitStack, *, alone: bool
+    bundle: Bundle, packed: Packed, file: Fetched, known: bundle_agreement.Known, working: ExitStack, *, alone: bool
 ) -> _Weights:
     """Make the weights of a record from its file, and see whether the cache has them; gone when `working` ends."""
-    record = agreement.looked_for(packed, known)
+    record = bundle_agreement.looked_for(packed, known)
     name = cache.converted_name(packed.sha256, weights.conversion_key(record))
     place = cache.place("converted", name)
     if alone:
         remove_stale_temps(place)
     part = working.enter_context(temp_path_beside(place))
-    conversion.convert(file, record, part, called=f"{bundle.source}: {manifest.file_member(packed.sha256)}")
+    convert_bundled(file, record, part, called=f"{bundle.source}: {bundle_format.file_member(packed.sha256)}")
     return _Weights(packed, part, place, _existing(name, part, packed, bundle.source))
 
 
@@ -178,7 +177,7 @@ def _existing(name: str, part: Path, packed: Packed, source: str) -> Path | None
         if cache.is_ours(existing):
             return None  # what is damaged is replaced
         raise CacheError(f"{error}\n  {cache.whose(existing)}") from None
-    if not conversion.same(existing, part):
+    if not _same(existing, part):
         raise ChecksumError(
             f"{source}: its file of {packed.record.name} makes other weights than {existing},\n"
             "  although these say that they were made from the same file in the same way. They are wrong.\n"
@@ -188,10 +187,10 @@ def _existing(name: str, part: Path, packed: Packed, source: str) -> Path | None
 
 
 def _put_in_place(
-    ready: list[_Weights], registry_text: str | None, known: agreement.Known, source: str, undo: ExitStack
+    ready: list[_Weights], registry_text: str | None, known: bundle_agreement.Known, source: str, undo: ExitStack
 ) -> Path | None:
     """Give everything its final name; `undo` takes it away again."""
-    registry_file = agreement.registry_place(registry_text) if registry_text else None
+    registry_file = bundle_agreement.registry_place(registry_text) if registry_text else None
     for each in ready:
         if each.existing is None:
             undo.callback(each.place.unlink, missing_ok=True)
@@ -202,7 +201,7 @@ def _put_in_place(
             part.write_text(registry_text, encoding="utf-8")
             fsync_and_replace(part, registry_file)
     for each in ready:
-        _pin(each.packed, agreement.looked_for(each.packed, known), source, undo)
+        _pin(each.packed, bundle_agreement.looked_for(each.packed, known), source, undo)
     return registry_file
 
 
@@ -221,3 +220,35 @@ def _pin(packed: Packed, record: Record, source: str, undo: ExitStack) -> None:
             f"{source}: another process has just bound {url} to {binding.sha256}; nothing was installed"
         )
     undo.callback(pins.unpin, url)
+
+
+MAX_BLOCKS = 1000  # of a network: what comes from elsewhere must not ask for a million layers
+_UNREADABLE = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+
+
+def convert_bundled(file: Fetched, record: Record, out: Path, *, called: str) -> None:
+    """Prove that a published file holds a record's network, and write its weights.
+
+    Args:
+        file: The published file, whose digest was taken.
+        record: Whose weights they shall be; it may have come from elsewhere, too.
+        out: The file to write.
+        called: What messages call the file.
+    Raises: FormatError, UnsafeFileError; ConversionError if its tensors are not the record's network.
+    """
+    if record.model.num_blocks > MAX_BLOCKS:
+        raise UnsafeFileError(
+            f"{called}: its record has {record.model.num_blocks} blocks, expected at most {MAX_BLOCKS}"
+        )
+    try:
+        weights.convert_published(file, record, out)
+    except VideohubError as error:
+        raise type(error)(f"{called}: {str(error).replace(str(file.path), called)}") from None
+    except _UNREADABLE as error:
+        raise FormatError(f"{called}: no weights of a network that can be built ({error!s:.200})") from None
+
+
+def _same(ours: Path, theirs: Path) -> bool:
+    """Tell whether two files of weights hold the same tensors; where they come from may be told differently."""
+    mine, other = kept_weights.tensors(ours), kept_weights.tensors(theirs)
+    return mine.keys() == other.keys() and all(mine[key].equal(other[key]) for key in mine)

@@ -10,9 +10,10 @@ import msgspec
 import pytest
 
 import videohub
-from tests.bundles.conftest import NAME, PUBLISHED, SHA256, UNPINNED, URL, Opened, kept, placed, stamps
+from tests.cache_admin.bundle_files import UNPINNED, URL, Opened, kept, placed, stamps
+from tests.cache_admin.cache_files import NAME, PUBLISHED, SHA256
 from videohub import registry, weights
-from videohub.bundles import packing, unpacking
+from videohub.cache_admin import bundle_install, bundle_pack
 from videohub.errors import CacheError, ChecksumError, FormatError, UsageError
 from videohub.hub import pins
 
@@ -20,18 +21,18 @@ from videohub.hub import pins
 
 
 def test_weights_are_found_offline_afterwards_and_nothing_else_is_there(here, demo):
-    found = unpacking.unbundle(demo)
+    found = bundle_install.unbundle(demo)
     assert kept(here) == [placed()]
-    assert found.records == [unpacking.Installed(NAME, str(here / placed()), "installed", "registry")]
+    assert found.records == [bundle_install.Installed(NAME, str(here / placed()), "installed", "registry")]
     assert found.registry is None
     assert weights.fetch(NAME) == here / placed()
     assert videohub.load(NAME).record.name == NAME
 
 
 def test_a_second_time_changes_nothing(here, demo):
-    unpacking.unbundle(demo)
+    bundle_install.unbundle(demo)
     before = stamps(here)
-    assert unpacking.unbundle(demo).records[0].state == "already here"
+    assert bundle_install.unbundle(demo).records[0].state == "already here"
     assert stamps(here) == before
 
 
@@ -44,18 +45,18 @@ def test_a_bundle_that_was_packed_anew_by_tar_is_as_good(here, demo, tmp_path):
         tar.add(tmp_path / "out/labels", "labels", recursive=False)
         for name in names[1:]:
             tar.add(tmp_path / "out" / name, name)
-    assert unpacking.unbundle(tmp_path / "anew.tar").records[0].state == "installed"
+    assert bundle_install.unbundle(tmp_path / "anew.tar").records[0].state == "installed"
 
 
 def test_a_digest_that_the_registry_lacks_is_remembered_with_where_it_came_from(machine, unpinned):
     bundle, file = unpinned
     home = machine("there", file)
-    unpacking.unbundle(bundle)
+    bundle_install.unbundle(bundle)
     pin = pins.pin_of(URL)
     assert (pin.sha256, pin.size, pin.source) == (SHA256, PUBLISHED.stat().st_size, "bundle tiny.tar")
     assert weights.fetch("tiny") == home / placed("tiny")
     before = stamps(home)
-    assert unpacking.unbundle(bundle).records[0].state == "already here"
+    assert bundle_install.unbundle(bundle).records[0].state == "already here"
     assert stamps(home) == before
 
 
@@ -63,16 +64,16 @@ def test_the_same_digest_known_before_stays_as_it_was_first_seen(machine, unpinn
     bundle, file = unpinned
     machine("there", file)
     first = pins.pin(URL, SHA256, 7, source="elsewhere")
-    unpacking.unbundle(bundle)
+    bundle_install.unbundle(bundle)
     assert pins.pin_of(URL) == first
 
 
 def test_weights_in_a_shared_layer_are_not_written_again(here, demo, machine, monkeypatch):
-    unpacking.unbundle(demo)
+    bundle_install.unbundle(demo)
     monkeypatch.setenv("VIDEOHUB_CACHE_RO", str(here))
     home = machine("there")
-    assert unpacking.unbundle(demo).records == [
-        unpacking.Installed(NAME, str(here / placed()), "already here", "registry")
+    assert bundle_install.unbundle(demo).records == [
+        bundle_install.Installed(NAME, str(here / placed()), "already here", "registry")
     ]
     assert kept(home) == []
 
@@ -80,9 +81,9 @@ def test_weights_in_a_shared_layer_are_not_written_again(here, demo, machine, mo
 def test_several_records_of_one_file_come_together(machine, company, tmp_path):
     file = company(tiny={}, other={"notes": ["another"]})
     machine("here", file)
-    packing.bundle(["tiny", "other", NAME], tmp_path / "b.tar")
+    bundle_pack.bundle(["tiny", "other", NAME], tmp_path / "b.tar")
     home = machine("there", file)
-    assert [each.record for each in unpacking.unbundle(tmp_path / "b.tar").records] == ["other", NAME, "tiny"]
+    assert [each.record for each in bundle_install.unbundle(tmp_path / "b.tar").records] == ["other", NAME, "tiny"]
     assert kept(home) == sorted(map(placed, ["tiny", "other", NAME]))
 
 
@@ -91,27 +92,27 @@ def test_several_records_of_one_file_come_together(machine, company, tmp_path):
 
 def test_unknown_records_come_with_a_registry_of_their_own(machine, company, tmp_path, monkeypatch):
     machine("here", company(tiny={"pretrain": "base", "protocol": _protocol("ours")}, base={}))
-    packing.bundle([NAME, "tiny"], tmp_path / "b.tar")
+    bundle_pack.bundle([NAME, "tiny"], tmp_path / "b.tar")
     home = machine("there")
-    found = unpacking.unbundle(tmp_path / "b.tar")
+    found = bundle_install.unbundle(tmp_path / "b.tar")
     assert found.registry is not None
     assert Path(found.registry).parent == home / "registries"
     assert "tiny" not in registry.list_models()
     monkeypatch.setenv("VIDEOHUB_REGISTRY", found.registry)
     assert {"tiny", "base"} <= set(registry.list_models())
     assert videohub.load("tiny").record.protocol.name == "ours"
-    assert unpacking.unbundle(tmp_path / "b.tar").registry is None
+    assert bundle_install.unbundle(tmp_path / "b.tar").registry is None
     monkeypatch.delenv("VIDEOHUB_REGISTRY")
-    assert unpacking.unbundle(tmp_path / "b.tar").registry == found.registry
+    assert bundle_install.unbundle(tmp_path / "b.tar").registry == found.registry
     assert len(kept(home / "registries")) == 1
 
 
 def test_a_registry_for_unknown_records_leaves_out_what_is_known(machine, company, tmp_path):
     everything = company(tiny={"pretrain": "base"}, base={})
     machine("here", everything)
-    packing.bundle([NAME, "tiny"], tmp_path / "b.tar")
+    bundle_pack.bundle([NAME, "tiny"], tmp_path / "b.tar")
     machine("there", company("base.yaml", base={}))
-    found = Path(unpacking.unbundle(tmp_path / "b.tar").registry)
+    found = Path(bundle_install.unbundle(tmp_path / "b.tar").registry)
     assert list(registry.default([found]).records)[-2:] == ["base", "tiny"]
     text = found.read_text()
     assert "base:" not in text
@@ -120,25 +121,25 @@ def test_a_registry_for_unknown_records_leaves_out_what_is_known(machine, compan
 
 def test_a_home_that_the_variable_cannot_name_is_refused(machine, company, tmp_path):
     machine("here", company(tiny={}))
-    packing.bundle(["tiny"], tmp_path / "b.tar")
+    bundle_pack.bundle(["tiny"], tmp_path / "b.tar")
     home = machine("there:or:here")
     with pytest.raises(UsageError, match="there:or:here: a path with ':' in it, which VIDEOHUB_REGISTRY cannot name"):
-        unpacking.unbundle(tmp_path / "b.tar")
+        bundle_install.unbundle(tmp_path / "b.tar")
     assert kept(home) == []
 
 
 def test_a_protocol_of_the_same_name_with_other_content_is_refused(machine, company, tmp_path):
     machine("here", company(tiny={"protocol": _protocol("ours", crop=40)}))
-    packing.bundle(["tiny"], tmp_path / "b.tar")
+    bundle_pack.bundle(["tiny"], tmp_path / "b.tar")
     home = machine("there", company("other.yaml", other={"protocol": _protocol("ours")}))
     with pytest.raises(FormatError, match="protocol ours of tiny is known here with other content"):
-        unpacking.unbundle(tmp_path / "b.tar")
+        bundle_install.unbundle(tmp_path / "b.tar")
     assert kept(home) == []
 
 
 def test_an_unknown_record_whose_ancestor_is_missing_is_refused(machine, company, tmp_path):
     machine("here", company(tiny={"pretrain": "base"}, base={}))
-    packing.bundle(["tiny"], tmp_path / "b.tar")
+    bundle_pack.bundle(["tiny"], tmp_path / "b.tar")
     opened = Opened.read(tmp_path / "b.tar")
     opened.manifest["ancestors"] = []
     base = opened.content("registry.yaml")
@@ -146,7 +147,7 @@ def test_an_unknown_record_whose_ancestor_is_missing_is_refused(machine, company
     opened.agree()
     home = machine("there")
     with pytest.raises(FormatError, match=r'(?s)do not fit.*tiny: pretrain is "base", which is no record'):
-        unpacking.unbundle(opened.write(tmp_path / "b.tar"))
+        bundle_install.unbundle(opened.write(tmp_path / "b.tar"))
     assert kept(home) == []
 
 
@@ -164,7 +165,7 @@ def test_if_the_last_step_fails_those_before_it_are_undone(machine, company, tmp
         pins.pin(f"{URL}?{name}", SHA256, PUBLISHED.stat().st_size)
         (tmp_path / "here/raw").mkdir(exist_ok=True)
         shutil.copy(PUBLISHED, tmp_path / "here/raw" / SHA256)
-    packing.bundle(["a", "b"], tmp_path / "b.tar")
+    bundle_pack.bundle(["a", "b"], tmp_path / "b.tar")
     home = machine("there")
     real, calls = pins.pin, []
 
@@ -176,9 +177,9 @@ def test_if_the_last_step_fails_those_before_it_are_undone(machine, company, tmp
 
     monkeypatch.setattr(pins, "pin", fails_later)
     with pytest.raises(CacheError, match="No space left on device"):
-        unpacking.unbundle(tmp_path / "b.tar")
+        bundle_install.unbundle(tmp_path / "b.tar")
     assert kept(home) == []
-    assert unpacking.unbundle(tmp_path / "b.tar").registry
+    assert bundle_install.unbundle(tmp_path / "b.tar").registry
     assert len(kept(home)) == 1 + 2 + 2 + 1  # the file, its weights, pins and registry
 
 
@@ -187,7 +188,7 @@ def test_if_another_process_pins_another_file_meanwhile_nothing_is_installed(mac
     home = machine("there", file)
     monkeypatch.setattr(pins, "pin", lambda url, *_, **__: pins.Pin(url, "0" * 64, 1, "now"))
     with pytest.raises(ChecksumError, match="nothing was installed"):
-        unpacking.unbundle(bundle)
+        bundle_install.unbundle(bundle)
     assert kept(home) == []
 
 
@@ -195,18 +196,18 @@ def test_a_cache_that_cannot_be_written_is_named(tmp_path, demo, machine):
     home = machine("there")
     home.write_text("a file")
     with pytest.raises(CacheError, match=str(home)):
-        unpacking.unbundle(demo)
+        bundle_install.unbundle(demo)
 
 
 def test_half_of_what_a_killed_process_left_is_tidied(here, demo):
     (here / "converted").mkdir(parents=True)
     (here / placed()).with_name(f".{(here / placed()).name}-abc.part").write_bytes(b"half")
-    unpacking.unbundle(demo)
+    bundle_install.unbundle(demo)
     assert kept(here) == [placed()]
 
 
 def test_a_bundle_that_is_not_there_is_misuse(here, tmp_path):
     with pytest.raises(UsageError, match="not a file"):
-        unpacking.unbundle(tmp_path / "none.tar")
+        bundle_install.unbundle(tmp_path / "none.tar")
     with pytest.raises(UsageError, match="not a file"):
-        unpacking.unbundle(tmp_path)
+        bundle_install.unbundle(tmp_path)

@@ -10,11 +10,12 @@ from pathlib import Path
 from tqdm import tqdm
 
 from videohub import weights
+from videohub.cache_admin import cache_scan
+from videohub.cache_admin.listing import Item, Known
 from videohub.convert import kept_weights
 from videohub.errors import CacheError, FormatError, VideohubError
-from videohub.hub import cache, keeping
+from videohub.hub import cache
 from videohub.hub.sources import path_of
-from videohub.inventory.items import Item, Known
 from videohub.registry.schema import Record
 
 _ORDER = ("raw", "pin", "registry", "converted")  # weights are made anew from files that have proved sound
@@ -48,7 +49,7 @@ def check() -> Checked:
 
     Raises: CacheError if a folder cannot be read.
     """
-    entries = keeping.entries()
+    entries = cache_scan.entries()
     known = Known(entries)
     items = [known.item(entry) for kind in _ORDER for entry in entries if entry.kind == kind]
     checked = Checked()
@@ -75,7 +76,7 @@ def _problem(item: Item) -> str | None:
     path = item.entry.path
     while (before := _identity(path)) is not None:
         try:
-            with keeping.unnoticed(path):
+            with cache_scan.unnoticed(path):
                 problem = _look(item)
         except FileNotFoundError:
             return None
@@ -125,7 +126,7 @@ def _mend(item: Item, problem: str, known: Known) -> Finding:
     if entry.kind == "registry":
         return _finding(item, problem, "left", "`videohub unbundle` of the bundle it came in brings it again.")
     try:
-        keeping.remove(entry)
+        cache_scan.remove(entry)
     except CacheError as error:
         return _finding(item, problem, "left", str(error))
     if cache.find(entry.path.parent.name, entry.path.name):
@@ -152,7 +153,7 @@ def _rebuild(item: Item, problem: str, record: Record, ignore: Sequence[str], *,
 
 def _source(sha256: str, record: Record) -> Path | None:
     """Return a file on this machine with this digest."""
-    places = [layer / "raw" / sha256 for layer, _ in keeping.layers()]
+    places = [layer / "raw" / sha256 for layer, _ in cache_scan.layers()]
     if (url := record.checkpoint.url or "").startswith("file:"):
         places.append(path_of(url))
     return next((place for place in places if place.is_file() and cache.sha256_of(place) == sha256), None)

@@ -6,7 +6,7 @@ import fcntl
 
 import pytest
 
-from tests.inventory.looking import NAME, SHA256, entries, narrow, only, statuses, tree, used
+from tests.cache_admin.cache_files import NAME, SHA256, entries, narrow, only, statuses, tree, used
 from videohub import registry, weights
 from videohub.cli.cache import _size
 from videohub.hub import cache, parts

@@ -1,30 +1,73 @@
-"""What the tests of bundles share: machines with a cache each, a registry of a company's own, and changed bundles."""
+"""A cache of the test's own, a publisher here, registries of one's own, and machines for bundles to go to."""
 
 from __future__ import annotations
 
-import hashlib
 import json
-import tarfile
 from collections.abc import Callable
-from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
-from videohub import registry, resources, weights
-from videohub.bundles import packing, unpacking
+from tests.cache_admin.bundle_files import UNPINNED, Opened, kept
+from tests.cache_admin.cache_files import NAME, PUBLISHED, SHA256, caffe2
+from tests.hub.publisher import running
+from videohub import registry, resources
+from videohub.cache_admin import bundle_install, bundle_pack
 from videohub.errors import FormatError, VideohubError
 from videohub.registry import writing
 
-NAME = "slowfast_motions"
-PUBLISHED = resources.path("demo") / "SLOWFAST_MOTIONS.pkl"
-URL = "https://company.example/tiny.pkl"
-UNPINNED = {"url": URL, "sha256": None, "size": None}
-SHA256 = hashlib.sha256(PUBLISHED.read_bytes()).hexdigest()
-FILE = f"raw/{SHA256}"
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    for name in ("VIDEOHUB_CACHE_RO", "VIDEOHUB_MIRRORS", "VIDEOHUB_OFFLINE", "HF_HUB_OFFLINE", "VIDEOHUB_REGISTRY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("VIDEOHUB_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("COLUMNS", "80")
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def run(run):
+    """Run the command line and return its exit code, stdout and stderr; --json comes back parsed."""
+
+    def parsed(*arguments):
+        code, out, err = run(*arguments)
+        return code, json.loads(out) if "--json" in arguments else out, err
+
+    return parsed
+
+
+@pytest.fixture
+def contents():
+    """Two checkpoints of the small network, as Caffe2 files; the first is the embedded one."""
+    return PUBLISHED.read_bytes(), caffe2(pred_b=lambda blobs: blobs["pred_b"] + 1)
+
+
+@pytest.fixture
+def publisher():
+    with running() as publisher:
+        yield publisher
+
+
+@pytest.fixture
+def zoo(tmp_path, publisher, contents, monkeypatch):
+    """A user's registry with two records whose files have one base name and other content; nobody states digests."""
+    text = resources.registry_file().read_text()
+    head, record = "schema_version: 1\nprotocols: {}\nrecords:\n", text[text.index(f"  {NAME}:") :]
+    for name, content in zip(("first", "second"), contents, strict=True):
+        url = publisher.publish(f"/{name}/MODEL.pkl", content)
+        own = record.replace(NAME, name).replace("SLOWFAST_MOTIONS\n", f"{name.upper()}\n")
+        own = own.replace("demo/SLOWFAST_MOTIONS.pkl          # beside this file", f"{url}   # ours")
+        head += own.replace(SHA256, "null    # not yet").replace("1575119", "null")
+    (tmp_path / "zoo.yaml").write_text(head)
+    monkeypatch.setenv("VIDEOHUB_REGISTRY", str(tmp_path / "zoo.yaml"))
+    return tmp_path / "zoo.yaml"
+
+
+# --- bundles ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -54,7 +97,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("VIDEOHUB_HOME", str(folder / "cache"))
         environment.delenv("VIDEOHUB_REGISTRY", raising=False)
-        packing.bundle([NAME], folder / "demo.tar")
+        bundle_pack.bundle([NAME], folder / "demo.tar")
     return folder / "demo.tar"
 
 
@@ -88,7 +131,7 @@ def unpinned(machine, company, tmp_path):
     """A bundle of a record whose registry states no digest, and that registry."""
     file = company(tiny=UNPINNED)
     machine("packer", file)
-    packing.bundle(["tiny"], tmp_path / "tiny.tar", checkpoint=PUBLISHED)
+    bundle_pack.bundle(["tiny"], tmp_path / "tiny.tar", checkpoint=PUBLISHED)
     return tmp_path / "tiny.tar", file
 
 
@@ -105,7 +148,7 @@ def refused(here, tmp_path):
         path = bundle.write(tmp_path / "hostile.tar") if isinstance(bundle, Opened) else bundle
         around = set(tmp_path.iterdir()) | {here}
         with pytest.raises(kind) as refusal:
-            unpacking.unbundle(path)
+            bundle_install.unbundle(path)
         assert isinstance(refusal.value, VideohubError)
         assert str(refusal.value).startswith(str(path))
         assert kept(here) == []
@@ -113,63 +156,3 @@ def refused(here, tmp_path):
         return str(refusal.value)
 
     return refuse
-
-
-def kept(home: Path) -> list[str]:
-    """Every file in a cache, by its path there."""
-    return sorted(path.relative_to(home).as_posix() for path in home.rglob("*") if path.is_file())
-
-
-def placed(record=NAME, sha256=SHA256):
-    return f"converted/{sha256}-{weights.conversion_key(registry.record(record))[:16]}.safetensors"
-
-
-def stamps(home):
-    """Which files are in a cache, and when they were written."""
-    return {path: (home.joinpath(path).stat().st_ino, home.joinpath(path).stat().st_mtime_ns) for path in kept(home)}
-
-
-@dataclass
-class Opened:
-    """A bundle taken apart, to be changed; a manifest of bytes is written as it is."""
-
-    manifest: Any
-    members: list[tuple[tarfile.TarInfo, bytes]]
-    first: str = "bundle.json"
-
-    @classmethod
-    def read(cls, path: Path) -> Opened:
-        with tarfile.open(path) as tar:
-            members = [(info, tar.extractfile(info).read()) for info in tar]  # type: ignore[union-attr]
-        return cls(json.loads(members[0][1]), members[1:])
-
-    def content(self, name: str) -> bytes:
-        return next(content for info, content in self.members if info.name == name)
-
-    def put(self, name: str, content: bytes = b"", **info: Any) -> None:
-        """Add a member, in place of those that have its name."""
-        self.members = [pair for pair in self.members if pair[0].name != name]
-        self.add(name, content, **info)
-
-    def add(self, name: str, content: bytes = b"", **info: Any) -> None:
-        made = tarfile.TarInfo(name)
-        made.size = len(content)
-        for key, value in info.items():
-            setattr(made, key, value)
-        self.members.append((made, content))
-
-    def agree(self) -> None:
-        """Let the manifest list what is there, as a skilled attacker would."""
-        self.manifest["members"] = [
-            {"name": info.name, "size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-            for info, content in self.members
-        ]
-
-    def write(self, path: Path) -> Path:
-        about = self.manifest if isinstance(self.manifest, bytes) else json.dumps(self.manifest).encode()
-        first = tarfile.TarInfo(self.first)
-        first.size = len(about)
-        with tarfile.open(path, "w", format=tarfile.GNU_FORMAT) as tar:
-            for info, content in [(first, about), *self.members]:
-                tar.addfile(info, BytesIO(content))
-        return path

@@ -11,10 +11,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.bundles.conftest import FILE, NAME, PUBLISHED, SHA256
+from tests.cache_admin.bundle_files import FILE
+from tests.cache_admin.cache_files import NAME, PUBLISHED, SHA256
 from tests.hub.publisher import running
 from videohub import weights
-from videohub.bundles import packing
+from videohub.cache_admin import bundle_pack
 from videohub.data import motions
 from videohub.hub import pins
 
@@ -27,9 +28,9 @@ sys.addaudithook(refuse)
 """
 THERE = """
 import json, os, torch, videohub
-from videohub.bundles import unpacking
+from videohub.cache_admin import bundle_install
 bundle, video, state = sys.argv[1:]
-found = unpacking.unbundle(bundle)
+found = bundle_install.unbundle(bundle)
 if found.registry:
     os.environ["VIDEOHUB_REGISTRY"] = found.registry
 torch.save(videohub.load("tiny").state_dict(), state)
@@ -100,11 +101,11 @@ def test_bundle_prints_the_file_and_what_is_in_it(here, run, tmp_path, demo):
     assert (code, err) == (0, "")
     first, *rest = out.splitlines()
     assert first.startswith(f"{tmp_path / 'b.tar'}: ")
-    assert packing.cache.sha256_of(tmp_path / "b.tar") in first
+    assert bundle_pack.cache.sha256_of(tmp_path / "b.tar") in first
     assert [line.split()[0] for line in rest] == [
         "labels/motions.json", FILE, "registry.yaml",
     ]  # fmt: skip
-    told = json.loads(run("bundle", NAME, "-o", tmp_path / "b.tar", "--json")[1])
+    told = run("bundle", NAME, "-o", tmp_path / "b.tar", "--json")[1]
     assert told["out"] == str(tmp_path / "b.tar")
     assert told["size"] == (tmp_path / "b.tar").stat().st_size
     assert told["records"] == [NAME]
@@ -131,7 +132,7 @@ def test_unbundle_prints_the_line_that_adds_unknown_records_to_those_of_the_user
     )
     first, second = said.stdout.strip().split(os.pathsep)
     assert first == str(tmp_path / "a b.yaml")
-    assert second == json.loads(run("unbundle", tmp_path / "b.tar", "--json")[1])["registry"]
+    assert second == run("unbundle", tmp_path / "b.tar", "--json")[1]["registry"]
 
 
 def test_exit_codes_tell_misuse_from_a_bad_bundle(here, run, tmp_path):

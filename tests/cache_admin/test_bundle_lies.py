@@ -9,14 +9,15 @@ import msgspec
 import numpy as np
 import pytest
 
-from tests.bundles.conftest import FILE, NAME, PUBLISHED, SHA256, URL, Opened, kept
+from tests.cache_admin.bundle_files import FILE, URL, Opened, kept
+from tests.cache_admin.cache_files import NAME, PUBLISHED, SHA256
 from videohub import provenance, registry, weights
-from videohub.bundles import conversion, unpacking
+from videohub.cache_admin import bundle_install
+from videohub.cache_admin.listing import items
 from videohub.convert import caffe2_pickle, read
 from videohub.errors import ChecksumError, ConversionError, FormatError, VideohubError
 from videohub.hub import pins
 from videohub.hub.download import Fetched
-from videohub.inventory.items import items
 from videohub.registry.schema import Record
 
 # --- the manifest ----------------------------------------------------------------------------------------------------
@@ -130,7 +131,7 @@ def test_a_network_that_nobody_could_build_is_refused_at_once(opened, tmp_path, 
     opened.manifest["records"][0]["record"]["model"].update(model)
     record = msgspec.convert(opened.manifest["records"][0]["record"], Record)
     with pytest.raises((FormatError, ConversionError)):
-        conversion.convert(Fetched(PUBLISHED, SHA256), record, tmp_path / "w", called="a file")
+        bundle_install.convert_bundled(Fetched(PUBLISHED, SHA256), record, tmp_path / "w", called="a file")
 
 
 # --- the published file ----------------------------------------------------------------------------------------------
@@ -181,7 +182,7 @@ def test_other_weights_do_not_install_where_the_digest_was_seen_before(machine, 
     pins.pin(URL, SHA256, PUBLISHED.stat().st_size)
     before = kept(home)
     with pytest.raises(ChecksumError, match=f"(?s)when {URL} was first seen here.*it had {SHA256}"):
-        unpacking.unbundle(replaced(bundle, forged).write(tmp_path / "forged.tar"))
+        bundle_install.unbundle(replaced(bundle, forged).write(tmp_path / "forged.tar"))
     assert kept(home) == before
 
 
@@ -191,7 +192,7 @@ def test_where_only_the_bundle_says_what_the_published_file_is_everybody_is_told
     """Nothing else is known there, so nothing can refuse it: that is what is told, now and whenever it is used."""
     bundle, file = unpinned
     machine("there", file)
-    found = unpacking.unbundle(replaced(bundle, forged).write(tmp_path / "forged.tar"))
+    found = bundle_install.unbundle(replaced(bundle, forged).write(tmp_path / "forged.tar"))
     assert [each.vouched_by for each in found.records] == ["bundle"]
     weights.fetch("tiny")
     assert "is known by bundle forged.tar alone; the registry states no digest" in caplog.text
@@ -203,7 +204,7 @@ def test_where_only_the_bundle_says_what_the_published_file_is_everybody_is_told
 
 
 def test_a_registry_here_that_states_the_digest_vouches_for_a_bundle(here, demo, caplog):
-    assert [each.vouched_by for each in unpacking.unbundle(demo).records] == ["registry"]
+    assert [each.vouched_by for each in bundle_install.unbundle(demo).records] == ["registry"]
     weights.fetch(NAME)
     assert "alone" not in caplog.text
 
@@ -225,7 +226,7 @@ def test_a_file_that_is_not_the_network_is_refused(machine, unpinned, tmp_path, 
     caffe2_pickle.write(tmp_path / "other.pkl", change(read(PUBLISHED).tensors))
     opened = replaced(bundle, (tmp_path / "other.pkl").read_bytes())
     with pytest.raises((ConversionError, FormatError), match=r"b\.tar: raw/"):
-        unpacking.unbundle(opened.write(tmp_path / "b.tar"))
+        bundle_install.unbundle(opened.write(tmp_path / "b.tar"))
     assert kept(home) == []
 
 
@@ -246,5 +247,5 @@ def test_what_is_no_checkpoint_is_refused(machine, unpinned, tmp_path, content):
     bundle, file = unpinned
     home = machine("there", file)
     with pytest.raises(FormatError):
-        unpacking.unbundle(replaced(bundle, content).write(tmp_path / "b.tar"))
+        bundle_install.unbundle(replaced(bundle, content).write(tmp_path / "b.tar"))
     assert kept(home) == []

@@ -15,8 +15,8 @@ from tqdm import tqdm
 from tqdm.utils import CallbackIOWrapper
 
 from videohub import registry, weights
-from videohub.bundles import manifest
-from videohub.bundles.manifest import MANIFEST, REGISTRY, Manifest, Member, Packed
+from videohub.cache_admin import bundle_format
+from videohub.cache_admin.bundle_format import MANIFEST, REGISTRY, Manifest, Member, Packed
 from videohub.convert import kept_weights
 from videohub.data.labels import class_names
 from videohub.errors import ChecksumError, FormatError, UnavailableError, UsageError
@@ -57,22 +57,22 @@ def bundle(names: Sequence[str | Record], out: str | Path, *, checkpoint: str | 
     contents: dict[str, _Content] = {}
     for record in records:
         entry, file = _packed(record, checkpoint)
-        contents[manifest.file_member(entry.sha256)] = file
+        contents[bundle_format.file_member(entry.sha256)] = file
         packed.append(entry)
     ancestors = _ancestors(records)
     contents |= _labels(records)
     contents[REGISTRY] = _registry([*records, *ancestors])
     members = [_member(name, contents[name]) for name in sorted(contents)]
-    about = manifest.as_json(
+    about = bundle_format.as_json(
         Manifest(
-            schema_version=manifest.SCHEMA_VERSION,
+            schema_version=bundle_format.SCHEMA_VERSION,
             videohub=__version__,
             records=packed,
             ancestors=[_portable(record) for record in ancestors],
             members=members,
         )
     )
-    manifest.decode(about, str(out))  # what unbundle would refuse is not written
+    bundle_format.decode(about, str(out))  # what unbundle would refuse is not written
     with atomic_write(Path(out)) as part:
         _write(part, {MANIFEST: about, **{member.name: contents[member.name] for member in members}})
         size, sha256 = part.stat().st_size, cache.sha256_of(part)
@@ -88,7 +88,7 @@ def _check_question(records: Sequence[Record], out: Path, checkpoint: str | Path
     if checkpoint is not None and out.exists() and Path(checkpoint).exists() and out.samefile(checkpoint):
         raise UsageError(f"{out}: this is the file to read; give the bundle another name")
     for record in records:
-        if why := manifest.obstacle(record):
+        if why := bundle_format.obstacle(record):
             raise UnavailableError(f"{record.name}: cannot be bundled: it {why}.")
 
 
@@ -147,7 +147,7 @@ def _labels(records: Sequence[Record]) -> dict[str, _Content]:
             names = class_names(label_set)
         except UsageError:
             continue
-        found[manifest.labels_member(label_set)] = manifest.as_json(list(names))
+        found[bundle_format.labels_member(label_set)] = bundle_format.as_json(list(names))
     return found
 
 

@@ -6,8 +6,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from videohub.hub import keeping
-from videohub.inventory.items import Item, items
+from videohub.cache_admin import cache_scan
+from videohub.cache_admin.listing import Item, items
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def prune(
     for item in fitting:
         if keep is not None and left <= keep:
             break
-        if item.status == "at work" or (remove and not keeping.remove(item.entry)):
+        if item.status == "at work" or (remove and not cache_scan.remove(item.entry)):
             busy.append(item)
             continue
         chosen.append(item)

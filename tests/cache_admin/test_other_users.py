@@ -9,9 +9,9 @@ import sys
 
 import pytest
 
-from tests.inventory.looking import NAME, only, tree
+from tests.cache_admin.cache_files import NAME, only, tree
 from videohub import weights
-from videohub.bundles import packing, unpacking
+from videohub.cache_admin import bundle_install, bundle_pack
 from videohub.convert import kept_weights
 from videohub.errors import CacheError
 from videohub.hub import cache
@@ -22,7 +22,7 @@ import ctypes, json, os, sys
 import msgspec
 import videohub
 from videohub.errors import VideohubError
-from videohub.inventory import checking, listing
+from videohub.cache_admin import integrity, listing
 if os.getuid() == 0:
     header, none = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()  # version 3, ourselves
     assert ctypes.CDLL(None, use_errno=True).capset(header, none) == 0
@@ -31,7 +31,7 @@ try:
 except VideohubError as error:
     load = f"{type(error).__name__}: {error}"
 listed = [item.facts() for layer in listing.listing() for item in layer.own]
-print(json.dumps({"load": load, "list": listed, "verify": msgspec.to_builtins(checking.check())}))
+print(json.dumps({"load": load, "list": listed, "verify": msgspec.to_builtins(integrity.check())}))
 """
 
 
@@ -64,11 +64,11 @@ def test_all_that_is_written_has_the_mode_that_the_umask_gives(home, zoo, tmp_pa
     weights.fetch("first")
     out = tmp_path / "out"
     out.mkdir()
-    packing.bundle([NAME], out / "demo.tar")
+    bundle_pack.bundle([NAME], out / "demo.tar")
     for layout in ("videohub", "caffe2", "pyslowfast"):
         weights.convert_file(next(home.glob("raw/*")), "first", out / layout, layout=layout)
     monkeypatch.setenv("VIDEOHUB_HOME", str(tmp_path / "elsewhere"))
-    unpacking.unbundle(out / "demo.tar")
+    bundle_install.unbundle(out / "demo.tar")
     modes = {path: path.stat().st_mode & 0o777 for folder in (home, out, tmp_path / "elsewhere")
              for path in folder.rglob("*") if path.is_file()}  # fmt: skip
     assert len(modes) == 9

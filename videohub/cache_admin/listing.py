@@ -1,4 +1,4 @@
-"""Every entry of the cache with the records that it belongs to, and whether they would use it."""
+"""The cache at a glance: every entry with the records that it belongs to and whether they would use it, and sums."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from typing import Any, Literal, TypeAlias
 import msgspec
 
 from videohub import registry, weights
+from videohub.cache_admin import cache_scan
+from videohub.cache_admin.cache_scan import Entry
 from videohub.convert import kept_weights
 from videohub.errors import FormatError, VideohubError
 from videohub.escaping import brief
-from videohub.hub import cache, keeping, sources
-from videohub.hub.keeping import Entry
+from videohub.hub import cache, sources
 from videohub.hub.pins import Pin
 from videohub.registry.schema import Record
 
@@ -74,7 +75,7 @@ def items() -> list[Item]:
 
     Raises: CacheError if a folder cannot be read; RegistryError.
     """
-    entries = keeping.entries()
+    entries = cache_scan.entries()
     known = Known(entries)
     return [replace(known.item(entry), bundle=known.bundle(entry)) for entry in entries]
 
@@ -202,7 +203,7 @@ class Known:
 
     def _working_on(self, entry: Entry) -> list[str]:
         """Return the records that a download or a conversion is of."""
-        work = keeping.work_of(entry.path)
+        work = cache_scan.work_of(entry.path)
         return [
             name
             for name, record in self.records.items()
@@ -221,7 +222,7 @@ def _recipe(record: Record, ignore: Sequence[str] = ()) -> str | None:
 def _header(entry: Entry) -> tuple[dict[str, str], str | None]:
     """Return what converted weights say of themselves, or nothing and why."""
     try:
-        with keeping.unnoticed(entry.path):
+        with cache_scan.unnoticed(entry.path):
             return kept_weights.origin(entry.path), None
     except FormatError as error:
         return {}, str(error).removeprefix(f"{entry.path}: ")
@@ -243,3 +244,55 @@ def _ignored_in(header: dict[str, str]) -> list[str]:
         return msgspec.json.decode(header.get("ignore", "[]"), type=list[str])
     except (msgspec.MsgspecError, ValueError, RecursionError):  # the first is not always a ValueError
         return []
+
+
+_KINDS = ("raw", "converted", "partial", "pin", "registry", "lock", "other")
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One folder of the cache; `own` is sorted so that what belongs to one record stands together."""
+
+    path: str
+    read_only: bool
+    own: Sequence[Item]
+    others: Sequence[Item]  # of other programs
+
+    @property
+    def size(self) -> int:
+        """Bytes that our entries take."""
+        return sum(item.entry.size for item in self.own)
+
+    def sizes(self) -> dict[str, int]:
+        """Return the bytes that each kind takes, where there are any."""
+        found = {kind: sum(item.entry.size for item in self.own if item.entry.kind == kind) for kind in _KINDS}
+        return {kind: size for kind, size in found.items() if size}
+
+    def facts(self) -> dict[str, Any]:
+        """Return the values that --json prints."""
+        return {
+            "path": self.path,
+            "read_only": self.read_only,
+            "size": self.size,
+            "sizes": self.sizes(),
+            "entries": [item.facts() for item in (*self.own, *self.others)],
+        }
+
+
+def listing() -> list[Layer]:
+    """Return the layers in the order in which they are looked in.
+
+    Raises: CacheError if a folder cannot be read; RegistryError.
+    """
+    found = items()
+    layers = []
+    for path, shared in cache_scan.layers():
+        here = [item for item in found if item.entry.layer == path]
+        ours = sorted((item for item in here if item.entry.kind != "other"), key=_place)
+        layers.append(Layer(str(path), shared, ours, [item for item in here if item.entry.kind == "other"]))
+    return layers
+
+
+def _place(item: Item) -> tuple[bool, list[str], int, float]:
+    """Sort by record, then in the order the data travels, then the latest first; what belongs to none comes last."""
+    return not item.records, list(item.records), _KINDS.index(item.entry.kind), -item.entry.used

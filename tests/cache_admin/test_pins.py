@@ -10,7 +10,7 @@ import subprocess
 
 import pytest
 
-from tests.inventory.looking import SHA256, narrow, only
+from tests.cache_admin.cache_files import SHA256, narrow, only
 from videohub import registry
 
 

@@ -14,13 +14,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.cache_admin.cache_files import DAY, NAME, entries, used
 from tests.hub.publisher import cut, gzipped, headed, sent
-from tests.inventory.looking import DAY, NAME, entries, used
 from videohub import weights
-from videohub.bundles import packing, unpacking
+from videohub.cache_admin import bundle_install, bundle_pack, pruning
 from videohub.errors import CacheError, DownloadError
 from videohub.hub import cache, download, parts, transfer
-from videohub.inventory import pruning
 
 SIZE = 1 << 20  # of the small disk
 CONTENT = os.urandom(700_000)
@@ -202,15 +201,15 @@ def test_whatever_is_written_when_the_disk_is_full_it_is_told_and_nothing_useles
 
 def test_a_bundle_that_does_not_fit_is_told_and_nothing_of_it_is_left(mounted, home, tmp_path, monkeypatch):
     monkeypatch.setenv("VIDEOHUB_HOME", str(tmp_path / "elsewhere"))
-    packing.bundle([NAME], tmp_path / "demo.tar")
+    bundle_pack.bundle([NAME], tmp_path / "demo.tar")
     monkeypatch.setenv("VIDEOHUB_HOME", str(home))
     for room in ROOMS[:-3]:
         mounted.fill(leave=room)
         with pytest.raises(CacheError, match="bytes are free"):
-            unpacking.unbundle(tmp_path / "demo.tar")
+            bundle_install.unbundle(tmp_path / "demo.tar")
         assert kept(home) == ["others"]
         (home / "others").unlink()
-    assert unpacking.unbundle(tmp_path / "demo.tar").records[0].state == "installed"
+    assert bundle_install.unbundle(tmp_path / "demo.tar").records[0].state == "installed"
 
 
 # --- what a kill leaves ----------------------------------------------------------------------------------------------

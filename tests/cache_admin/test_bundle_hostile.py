@@ -10,8 +10,8 @@ import zipfile
 
 import pytest
 
-from tests.bundles.conftest import FILE
-from videohub.bundles import manifest, opening
+from tests.cache_admin.bundle_files import FILE
+from videohub.cache_admin import bundle_format
 from videohub.errors import ChecksumError, UnsafeFileError
 
 # --- no bundle at all ------------------------------------------------------------------------------------------------
@@ -147,12 +147,12 @@ def test_a_header_that_lies_about_a_size_is_refused_before_anything_is_read(refu
 
 
 def test_a_manifest_that_is_too_long_is_not_read(refused, opened, monkeypatch):
-    monkeypatch.setattr(opening, "LARGEST_TEXT", 1000)
+    monkeypatch.setattr(bundle_format, "LARGEST_TEXT", 1000)
     assert "expected at most 1000" in refused(opened, UnsafeFileError)
 
 
 def test_labels_that_are_too_long_are_not_read(refused, opened):
-    opened.put("labels/motions.json", b"[" + b" " * manifest.LARGEST_TEXT + b"]")
+    opened.put("labels/motions.json", b"[" + b" " * bundle_format.LARGEST_TEXT + b"]")
     opened.agree()
     assert "more than any bundle needs" in refused(opened)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.inventory.looking import DAY, NAME, caffe2, damage, entries, narrow, only, statuses, tree, used
+from tests.cache_admin.cache_files import DAY, NAME, caffe2, damage, entries, narrow, only, statuses, tree, used
 from videohub import weights
 from videohub.hub import cache, parts
 

@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from tests.inventory.looking import NAME, SHA256, caffe2, damage, entries, narrow, only, statuses, used
+from tests.cache_admin.cache_files import NAME, SHA256, caffe2, damage, entries, narrow, only, statuses, used
 from videohub import cli, registry, weights
 from videohub.convert import kept_weights
 from videohub.hub import pins
@@ -220,10 +220,11 @@ def test_a_cache_folder_that_is_none_is_said_to_be_so(run, home):
         assert "Not a directory" in err
 
 
-def test_a_registry_whose_table_does_not_exist_hinders_nothing(run, zoo):
+def test_a_registry_whose_table_does_not_exist_is_told_before_anything_is_listed(run, zoo):
     zoo.write_text(zoo.read_text().replace("layout: caffe2", "layout: of_tomorrow", 1))
-    run("fetch", "second")
-    assert statuses(run)["converted", "second"] == "current"
+    code, out, err = run("cache", "list")
+    assert (code, out) == (2, "")
+    assert "of_tomorrow" in err
 
 
 @pytest.mark.parametrize("arguments", [["list"], ["path"], ["pins"], ["prune", "--status", "stale"]])
