@@ -9,7 +9,7 @@ FLOORS = [
     {"verification", "prediction", "timing", "diagnosis"},
     {"evaluation", "loading", "cache_admin", "preflight", "reporting"},
     {"weights"},
-    {"building", "provenance", "devices"},
+    {"building", "devices"},
     {"data", "models", "convert"},
     {"hub", "registry"},
     {"architectures"},

@@ -18,7 +18,7 @@ from videohub.convert import caffe2_pickle
 from videohub.data import motions
 from videohub.data.lists import read_list
 from videohub.errors import DataError, UsageError
-from videohub.verification.verifying import verify
+from videohub.verification import verify
 
 NAME = "slowfast_motions"
 

@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from videohub.registry import list_models, record
     from videohub.reporting.report import Report
     from videohub.timing import Speed, speed
-    from videohub.verification.evaluating import Evaluated, evaluate
-    from videohub.verification.verifying import verify, verify_together
+    from videohub.verification import Evaluated, evaluate, verify, verify_together
     from videohub.weights import fetch
 
 __all__ = [
@@ -43,13 +42,13 @@ __all__ = [
 ]
 
 _HOME = {
-    "Evaluated": "videohub.verification.evaluating",
+    "Evaluated": "videohub.verification",
     "Prediction": "videohub.prediction",
     "Report": "videohub.reporting.report",
     "Speed": "videohub.timing",
     "VideoModel": "videohub.models",
     "build": "videohub.building",
-    "evaluate": "videohub.verification.evaluating",
+    "evaluate": "videohub.verification",
     "fetch": "videohub.weights",
     "inflate": "videohub.loading",
     "list_models": "videohub.registry",
@@ -58,8 +57,8 @@ _HOME = {
     "predict": "videohub.prediction",
     "record": "videohub.registry",
     "speed": "videohub.timing",
-    "verify": "videohub.verification.verifying",
-    "verify_together": "videohub.verification.verifying",
+    "verify": "videohub.verification",
+    "verify_together": "videohub.verification",
     "views": "videohub.evaluation",
 }
 _MODULES = ("convert", "errors", "metrics", "models", "registry")

@@ -15,8 +15,8 @@ from tests.reporting.kept import kept, record, ten
 from videohub import runs
 from videohub.errors import UsageError
 from videohub.reporting import cards, pages
-from videohub.reporting.building import build
 from videohub.reporting.report import Weights
+from videohub.verification.results import build
 
 newer = pytest.mark.skipif(
     not hasattr(huggingface_hub, "EvalResultEntry"), reason="an older huggingface_hub has no files of results"

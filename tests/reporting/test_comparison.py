@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from tests.reporting.kept import kept, record, views
-from tests.reporting.test_building import ava_run
+from tests.verification.test_results import ava_run
 from videohub.errors import DataError, UsageError
-from videohub.reporting.building import build
 from videohub.reporting.comparison import compare
 from videohub.reporting.pages import write
+from videohub.verification.results import build
 
 FIRST, SECOND = views((0, 1, 2, 3), (0, 1, 2, 3)), views((1, 2, 0, 3), (1, 2, 0, 3))
 

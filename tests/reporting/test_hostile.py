@@ -14,8 +14,8 @@ import pytest
 from tests.reporting.kept import kept, process, record, ten
 from videohub.errors import DataError
 from videohub.reporting import cards, pages
-from videohub.reporting.building import build
 from videohub.reporting.report import Report
+from videohub.verification.results import build
 
 MARKS = (
     "</td></code></pre><img src=x onerror=alert(1)>|*b*[l](http://e.example)`c`@me\n\n# h ```\n- [x](javascript:1)"

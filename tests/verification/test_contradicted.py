@@ -10,8 +10,8 @@ from tests.reporting.kept import kept as kept_run
 from tests.reporting.kept import record, ten
 from videohub import runs
 from videohub.reporting import pages
-from videohub.reporting.building import build
-from videohub.verification.verifying import verify
+from videohub.verification import verify
+from videohub.verification.results import build
 
 NAME = "tiny_kinetics"
 

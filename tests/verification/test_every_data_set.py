@@ -16,8 +16,7 @@ from videohub import metrics, runs
 from videohub.data import sets
 from videohub.data.decoded import decode
 from videohub.data.views import views_of
-from videohub.verification.evaluating import evaluate
-from videohub.verification.verifying import verify
+from videohub.verification import evaluate, verify
 
 
 def written(name, folder):

@@ -16,8 +16,8 @@ from videohub import runs
 from videohub.cli import cli
 from videohub.errors import CacheError
 from videohub.reporting import pages
-from videohub.verification.parts import Part
-from videohub.verification.verifying import report, verify
+from videohub.verification import report, verify
+from videohub.verification.runner import Part
 
 # click 8.1 mixes what is printed and what is told, if it is not asked to keep them apart
 APART = {"mix_stderr": False} if "mix_stderr" in inspect.signature(CliRunner).parameters else {}

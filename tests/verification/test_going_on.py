@@ -8,8 +8,8 @@ import pytest
 from tests.verification import datasets
 from videohub import runs
 from videohub.errors import UsageError
-from videohub.verification.parts import Part
-from videohub.verification.verifying import report, verify
+from videohub.verification import report, verify
+from videohub.verification.runner import Part
 
 NAME = "tiny_kinetics"
 

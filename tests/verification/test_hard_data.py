@@ -10,7 +10,7 @@ from tests.data.broken_videos import KINDS, make
 from tests.verification import datasets
 from videohub import registry, runs
 from videohub.errors import DeviceError, UsageError
-from videohub.verification.verifying import report, verify
+from videohub.verification import report, verify
 
 NAME = "tiny_kinetics"
 

@@ -16,8 +16,7 @@ from tests.verification import datasets
 from tests.verification.killing import final_scores, killed_until_done
 from videohub import runs
 from videohub.errors import UsageError
-from videohub.verification import sharding
-from videohub.verification.verifying import verify
+from videohub.verification import distributed, verify
 
 NAME = "tiny_kinetics"
 ROOT = Path(__file__).resolve().parents[2]
@@ -73,7 +72,7 @@ def test_one_of_three_processes_is_killed_and_restarted(zoo, listing, plain, tmp
 
 def test_only_the_first_process_of_a_torchrun_writes_the_report(zoo, listing, tmp_path, monkeypatch):
     """The others come to their end at any moment; what they would write could replace the report of the whole."""
-    monkeypatch.setattr(sharding, "wait_for_all", lambda: None)
+    monkeypatch.setattr(distributed, "barrier", lambda: None)
     environment = {"TORCHELASTIC_RUN_ID": "x", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
     for rank, reports in (("1", 0), ("0", 3)):
         for name, value in {**environment, "RANK": rank, "LOCAL_RANK": rank}.items():

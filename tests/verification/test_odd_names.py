@@ -10,7 +10,7 @@ import pytest
 
 from tests.verification import datasets
 from videohub import preflight, runs
-from videohub.verification.verifying import report, verify
+from videohub.verification import report, verify
 
 ODD = os.fsdecode(b"caf\xe9")  # "café" in Latin-1, as old archives unpack
 TEXT = "caf\\udce9"  # what stands for it where only text can

@@ -17,9 +17,8 @@ from videohub import runs
 from videohub.cli import verify as verify_verb
 from videohub.data import decoded
 from videohub.errors import UsageError
-from videohub.verification import measuring, sharding
-from videohub.verification.parts import Part
-from videohub.verification.verifying import verify, verify_together
+from videohub.verification import distributed, runner, verify, verify_together
+from videohub.verification.runner import Part
 
 NAMES = ["tiny_kinetics", "tiny_slowfast", "tiny_i3d"]
 VIDEOS = 7
@@ -162,7 +161,7 @@ def test_a_video_that_cannot_be_decoded_fails_for_every_record(zoo, tmp_path):
     ],
 )
 def test_records_that_cannot_share_a_pass_are_refused_before_any_download(zoo, listing, names, said, monkeypatch):
-    monkeypatch.setattr(measuring, "fetch", lambda *_, **__: pytest.fail("nothing may be fetched"))
+    monkeypatch.setattr(runner, "fetch", lambda *_, **__: pytest.fail("nothing may be fetched"))
     with pytest.raises(UsageError, match=said):
         verify_together(names, listing)
 
@@ -178,8 +177,8 @@ def test_records_that_read_the_lists_otherwise_are_refused(zoo, listing):
 
 
 def test_a_setting_that_does_not_exist_is_refused(zoo, listing):
-    with pytest.raises(TypeError, match="checkpoint"):
-        verify_together(NAMES, listing, checkpoint="one.pyth")
+    with pytest.raises(TypeError, match="samples"):
+        verify_together(NAMES, listing, samples=3)
 
 
 def test_both_decoders_give_the_same_scores_and_are_kept_apart(zoo, listing, alone, tmp_path):
@@ -197,7 +196,7 @@ def test_both_decoders_give_the_same_scores_and_are_kept_apart(zoo, listing, alo
 
 
 def test_one_process_of_a_torchrun_writes_all_reports(zoo, listing, tmp_path, monkeypatch):
-    monkeypatch.setattr(sharding, "wait_for_all", lambda: None)
+    monkeypatch.setattr(distributed, "barrier", lambda: None)
     environment = {"TORCHELASTIC_RUN_ID": "x", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
     for rank, reports in (("1", 0), ("0", 6)):
         for name, value in {**environment, "RANK": rank, "LOCAL_RANK": rank}.items():
@@ -234,7 +233,7 @@ def test_the_command_line_reports_each_and_compares_all(zoo, listing, tmp_path, 
 )
 def test_the_exit_code_is_that_of_the_worst_verdict(zoo, listing, tmp_path, run, monkeypatch, verdicts, code):
     monkeypatch.setattr(verify_verb, "print_and_write_each", lambda *_: verdicts)
-    monkeypatch.setattr(measuring, "measure", lambda *_, on_start: on_start())
+    monkeypatch.setattr("videohub.verification.measure", lambda *_, on_start: on_start())
     monkeypatch.chdir(tmp_path)
     found, _, err = run("verify", *NAMES[:2], "--data", listing)
     assert found == code
@@ -244,7 +243,9 @@ def test_the_exit_code_is_that_of_the_worst_verdict(zoo, listing, tmp_path, run,
 def test_one_checkpoint_is_not_for_several_records(zoo, listing, run):
     code, _, err = run("verify", *NAMES, "--data", listing, "--checkpoint", "one.pyth")
     assert code == 2
-    assert "--checkpoint is one file, and 3 records were named" in err
+    assert "checkpoint is one file, and 3 records were named" in err
+    with pytest.raises(UsageError, match="checkpoint is one file, and 3 records were named"):
+        verify_together(NAMES, listing, checkpoint="one.pyth")
 
 
 def test_damage_that_only_one_record_reaches_costs_only_that_one(zoo, tmp_path):

@@ -12,7 +12,7 @@ from tests.verification import datasets
 from videohub import registry, runs, weights
 from videohub.convert import kept_weights
 from videohub.errors import UsageError
-from videohub.verification.verifying import report, verify
+from videohub.verification import report, verify
 
 NAME = "tiny_kinetics"
 

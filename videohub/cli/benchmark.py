@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,43 +13,21 @@ from click.core import ParameterSource
 from videohub.formatting import counted, with_unit
 from videohub.terminal import completion
 from videohub.terminal.layout import console, styled, table
-from videohub.terminal.options import (
-    PRECISIONS,
-    print_json,
-    with_checkpoint,
-    with_decoder,
-    with_device,
-    with_json,
-    with_labels,
-    with_root,
-    with_sample,
-    with_seed,
-    with_workers,
-)
+from videohub.terminal.options import RUN_OPTIONS, print_json, with_json, with_run_options
 
 if TYPE_CHECKING:
     from videohub.timing import Speed, Spread
 
+_JUDGED = ("until_decided", "shard", "retry_failed")
 _OF_NOISE = ("seconds",)
-_OF_DATA = ("root", "checkpoint", "labels", "out", "clips", "crops", "sample", "seed", "decoder", "workers")
+_OF_DATA = ("out", *(name for name in RUN_OPTIONS if name not in ("device", "precision", "batch", *_JUDGED)))
 
 
 @click.command("benchmark")
 @click.argument("name", shell_complete=completion.record)
 @click.option("--data", type=click.Path(path_type=Path), help="A data set's list, or the folder of its lists.")
-@with_root
-@with_checkpoint
-@with_labels
-@with_device
+@partial(with_run_options, leave_out=_JUDGED)
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the run on DATA.  [default: nothing is kept]")
-@click.option("--clips", type=int, help="Clips a video, instead of the protocol's.")
-@click.option("--crops", type=int, help="Crops a clip: 1 or 3; likewise.")
-@with_sample
-@with_seed
-@click.option("--precision", default="auto", show_default=True, type=click.Choice(PRECISIONS))
-@with_decoder
-@with_workers
-@click.option("--batch", type=click.IntRange(min=1), help="Views at once.  [default: as many as verify takes]")
 @click.option(
     "--seconds",
     default=10.0,
@@ -58,7 +37,7 @@ _OF_DATA = ("root", "checkpoint", "labels", "out", "clips", "crops", "sample", "
 )
 @with_json
 @click.pass_context
-def command(context: click.Context, /, name: str, data: Path | None, as_json: bool, **settings: Any) -> None:
+def command(context: click.Context, /, name: str, data: Path | None, as_json: bool, **options: Any) -> None:
     """Measure a network and judge nothing.
 
     With --data: its numbers on a data set, also where none was published, and how long that takes.
@@ -70,17 +49,16 @@ def command(context: click.Context, /, name: str, data: Path | None, as_json: bo
     if given := [other for other in others if context.get_parameter_source(other) is ParameterSource.COMMANDLINE]:
         raise click.UsageError(f"--{given[0]}: " + ("found no --data, which it is about" if data is None else
                                                     "is about frames of noise; leave out --data"))  # fmt: skip
-    wanted = {setting: value for setting, value in settings.items() if setting not in others}
+    wanted = {option: value for option, value in options.items() if option not in others}
     if data is None:
         from videohub.timing import speed
 
         found: Any = speed(name, **wanted)
     else:
-        from videohub.verification import sharding
-        from videohub.verification.evaluating import evaluate
+        from videohub.verification import distributed, evaluate
 
         found = evaluate(name, data, **wanted)
-        if not sharding.speaks():
+        if not distributed.is_rank_zero():
             return
     if as_json:
         print_json(found)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -61,6 +62,26 @@ class Joined:
         running = np.maximum if scoring.ensemble == "max" else np.add
         for entry, views in read_scores(self.entries.values()):
             yield entry.index, running.accumulate(views, axis=0)[scoring.crops - 1 :: scoring.crops]
+
+    def without(self, names: Collection[str]) -> Joined | None:
+        """Return the run as if some samples had never been listed; None if no other one has scores."""
+        truth, boxes = self.truth, self.truth.boxes
+        kept = [index for index, name in enumerate(truth.names) if name not in names]
+        place = {index: number for number, index in enumerate(kept)}
+        entries = {place[old]: replace(entry, index=place[old]) for old, entry in self.entries.items() if old in place}
+        if all(entry.shape is None for entry in entries.values()):
+            return None
+        return replace(
+            self,
+            truth=msgspec.structs.replace(
+                truth,
+                names=[truth.names[index] for index in kept],
+                classes=[truth.classes[index] for index in kept],
+                boxes=None if boxes is None else [boxes[index] for index in kept],
+            ),
+            entries=entries,
+            pending=[place[index] for index in self.pending if index in place],
+        )
 
     def video_scores(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Return which samples have scores, (N,) ascending, and their scores joined over views, (N, classes).

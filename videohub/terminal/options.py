@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 import msgspec
@@ -14,7 +14,7 @@ import msgspec
 from videohub import escaping
 from videohub.terminal.layout import write
 
-PRECISIONS = ("auto", "fp32", "tf32", "bf16", "fp16")  # of videohub.evaluation, which is not imported for a --help
+_Command = TypeVar("_Command", bound=Callable[..., Any])
 
 with_json = click.option("--json", "as_json", is_flag=True, help="Print the same values for a program.")
 with_checkpoint = click.option(
@@ -30,25 +30,56 @@ with_data = click.option(
     "--data", required=True, type=click.Path(path_type=Path), help="The data set's list, or the folder of its lists."
 )
 with_root = click.option("--root", type=click.Path(path_type=Path), help="Folder that the lists' paths start from.")
-with_sample = click.option(
-    "--sample", type=int, metavar="N", help="Evaluate N videos, drawn so that each class keeps its share."
-)
-with_decoder = click.option(
-    "--decoder",
-    default="fast",
-    show_default=True,
-    type=click.Choice(("fast", "exact")),  # of videohub.data, which is not imported for a --help either
-    help="Both give the same pixels; exact makes them in the plainest way.",
-)
-with_workers = click.option(
-    "--workers", type=click.IntRange(min=0), help="Processes that decode.  [default: what the device can use]"
-)
-with_seed = click.option(
-    "--seed", default=0, show_default=True, help="Of what is drawn at random: a sample, or an order."
-)
 with_ignore = click.option(
     "--ignore", multiple=True, metavar="PATTERN", help="Published keys to leave aside knowingly."
 )
+
+# How a run is made, in the help's order: fields of verification's Settings, which is not imported for a --help.
+RUN_OPTIONS = {
+    "root": with_root,
+    "checkpoint": with_checkpoint,
+    "labels": with_labels,
+    "device": with_device,
+    "clips": click.option(
+        "--clips", type=int, help="Clips a video; another number than the protocol's gives no verdict."
+    ),
+    "crops": click.option("--crops", type=int, help="Crops a clip: 1 or 3; likewise."),
+    "sample": click.option(
+        "--sample", type=int, metavar="N", help="Evaluate N videos, drawn so that each class keeps its share."
+    ),
+    "until_decided": click.option(
+        "--until-decided", type=float, metavar="LEVEL", help="Stop once the verdict is settled, such as 0.95."
+    ),
+    "seed": click.option(
+        "--seed", default=0, show_default=True, help="Of what is drawn at random: a sample, or an order."
+    ),
+    "shard": click.option("--shard", metavar="I/N", help="Evaluate only this part; `videohub report` joins them."),
+    "precision": click.option(
+        "--precision", default="auto", show_default=True, type=click.Choice(("auto", "fp32", "tf32", "bf16", "fp16"))
+    ),
+    "decoder": click.option(
+        "--decoder",
+        default="fast",
+        show_default=True,
+        type=click.Choice(("fast", "exact")),
+        help="Both give the same pixels; exact makes them in the plainest way.",
+    ),
+    "workers": click.option(
+        "--workers", type=click.IntRange(min=0), help="Processes that decode.  [default: what the device can use]"
+    ),
+    "batch": click.option(
+        "--batch", type=click.IntRange(min=1), help="Views at once.  [default: what the memory holds]"
+    ),
+    "retry_failed": click.option("--retry-failed", is_flag=True, help="Try again what could not be decoded before."),
+}
+
+
+def with_run_options(command: _Command, *, leave_out: Collection[str] = ()) -> _Command:
+    """Give a verb the options of a run, but for some."""
+    for name, option in reversed(RUN_OPTIONS.items()):
+        if name not in leave_out:
+            command = option(command)
+    return command
 
 
 @contextmanager

@@ -14,8 +14,7 @@ from videohub.terminal.options import print_json
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from videohub.reporting.report import Report
-    from videohub.verification.evaluating import Evaluated
+    from videohub.reporting.report import Evaluated, Report
 
 VERDICTS = {"consistent": 0, "inconsistent": 1, "insufficient data": 3}  # exit codes
 _SHOWN = 5  # of lists that may be long
@@ -30,10 +29,10 @@ def print_and_write(
     benchmark: tuple[str, str] | None = None,
 ) -> str:
     """Make, print and write the report of a run, and return its verdict; what is printed needs no room on the disk."""
+    from videohub import verification
     from videohub.reporting import pages
-    from videohub.verification import verifying
 
-    report = verifying.report(folders)
+    report = verification.report(folders)
     if as_json:
         print_json(report)
     else:
@@ -52,10 +51,10 @@ def print_and_write_each(folders: Sequence[Path], as_json: bool) -> list[str]:
     """Make, print and write the reports of runs that were made together, and return their verdicts."""
     if len(folders) == 1:
         return [print_and_write(folders, folders[0], as_json)]
+    from videohub import verification
     from videohub.reporting import pages
-    from videohub.verification import verifying
 
-    reports = [verifying.report([folder]) for folder in folders]
+    reports = [verification.report([folder]) for folder in folders]
     if as_json:
         print_json(reports)
     else:

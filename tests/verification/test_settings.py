@@ -10,9 +10,9 @@ import pytest
 
 from videohub.data.samples import Sample, VideoFile
 from videohub.errors import UsageError
-from videohub.verification import sharding
-from videohub.verification.selection import shuffled, stratified
-from videohub.verification.sharding import Shard
+from videohub.verification import distributed
+from videohub.verification.distributed import Shard
+from videohub.verification.settings import shuffled, stratified
 
 
 def samples(*counts: int) -> list[Sample]:
@@ -54,24 +54,24 @@ def test_shards_share_out_every_sample_once():
 
 
 def test_a_shard_is_named_from_one():
-    assert sharding.parse("2/16") == Shard(1, 16)
+    assert distributed.parse_shard("2/16") == Shard(1, 16)
     assert str(Shard(1, 16)) == "2/16"
 
 
 @pytest.mark.parametrize("text", ["0/4", "5/4", "1", "1/0", "a/b", "-1/4", "1/4/2"])
 def test_a_shard_that_cannot_be_is_refused(text):
     with pytest.raises(UsageError, match="i/n with i from 1 to n"):
-        sharding.parse(text)
+        distributed.parse_shard(text)
 
 
 def test_each_process_of_a_torchrun_has_its_own_part_and_gpu(monkeypatch):
     for name, value in {"TORCHELASTIC_RUN_ID": "x", "RANK": "5", "WORLD_SIZE": "8", "LOCAL_RANK": "1",
                         "LOCAL_WORLD_SIZE": "4"}.items():  # fmt: skip
         monkeypatch.setenv(name, value)
-    assert sharding.of_torchrun() == Shard(5, 8)
-    assert sharding.own_device("cuda") == "cuda:1"
-    assert sharding.own_device("cpu") == "cpu"
-    assert sharding.neighbours() == 4
-    assert not sharding.speaks()
+    assert distributed.shard_of_torchrun() == Shard(5, 8)
+    assert distributed.local_device("cuda") == "cuda:1"
+    assert distributed.local_device("cpu") == "cpu"
+    assert distributed.local_world_size() == 4
+    assert not distributed.is_rank_zero()
     monkeypatch.setenv("RANK", "0")
-    assert sharding.speaks()
+    assert distributed.is_rank_zero()

@@ -1,4 +1,4 @@
-"""Which part of a run belongs to this process: told by the user, or by torchrun."""
+"""Which part of a run belongs to this process, and when all of them are done: as the user says, or torchrun."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from datetime import timedelta
 from videohub.errors import UsageError
 
 # A shard may end days before another; a process that died is torchrun's to notice, not ours.
-_PATIENCE = timedelta(days=14)
+_TIMEOUT = timedelta(days=14)
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Shard:
         return sample % self.count == self.index
 
 
-def parse(text: str) -> Shard:
+def parse_shard(text: str) -> Shard:
     """Return the shard that `i/n` names, i from 1 to n. Raises: UsageError."""
     found = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text.strip())
     if found is None or not 1 <= int(found[1]) <= int(found[2]):
@@ -41,32 +41,32 @@ def parse(text: str) -> Shard:
     return Shard(int(found[1]) - 1, int(found[2]))
 
 
-def launched() -> bool:
+def under_torchrun() -> bool:
     """Return whether torchrun started this process."""
     return "TORCHELASTIC_RUN_ID" in os.environ and "RANK" in os.environ
 
 
-def speaks() -> bool:
+def is_rank_zero() -> bool:
     """Return whether this process gives the result: the only one, or the first of a torchrun."""
-    return not launched() or of_torchrun().is_first
+    return not under_torchrun() or shard_of_torchrun().is_first
 
 
-def of_torchrun() -> Shard:
+def shard_of_torchrun() -> Shard:
     """Return the shard that this process of a torchrun evaluates."""
     return Shard(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]))
 
 
-def own_device(device: str) -> str:
+def local_device(device: str) -> str:
     """Return the device of this process: under torchrun, plain `cuda` means the one of its local rank."""
-    return f"cuda:{os.environ['LOCAL_RANK']}" if device == "cuda" and launched() else device
+    return f"cuda:{os.environ['LOCAL_RANK']}" if device == "cuda" and under_torchrun() else device
 
 
-def neighbours() -> int:
+def local_world_size() -> int:
     """Return how many processes of this run share the machine."""
-    return int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if launched() else 1
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if under_torchrun() else 1
 
 
-def wait_for_all() -> None:
+def barrier() -> None:
     """Return once every process of a torchrun has come here.
 
     A machine whose processes ended early would leave the torchrun five minutes later and could take it along. Where
@@ -76,15 +76,15 @@ def wait_for_all() -> None:
     done again by the one that replaces it. The store outlives such a restart, which a process group would not; who was
     done before it is still done.
     """
-    if not launched():
+    if not under_torchrun():
         return
     from torch.distributed import TCPStore  # type: ignore[attr-defined]  # documented, but not in its stubs
 
-    mine = of_torchrun()
+    mine = shard_of_torchrun()
     hosted = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"  # by torchrun itself
     store = TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=mine.is_first and not hosted,
-                     timeout=_PATIENCE)  # fmt: skip  # a store in the first process opens when that one is done
+                     timeout=_TIMEOUT)  # fmt: skip  # a store in the first process opens when that one is done
     done = [f"videohub/{mine.count}/{index}" for index in range(mine.count)]
     store.set(done[mine.index], "done")
     if mine.is_first or hosted:
-        store.wait(done, _PATIENCE)
+        store.wait(done, _TIMEOUT)

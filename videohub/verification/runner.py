@@ -1,4 +1,4 @@
-"""Evaluate records on a data set and keep every score: this process's part of their runs, going on where they ended."""
+"""How a run is scored: this process's part, going on where it ended, up to the last video or a settled verdict."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from videohub import runs
+from videohub import metrics, runs
 from videohub.building import held
 from videohub.convert.kept_weights import weights_digest
 from videohub.data import sets
@@ -21,22 +21,21 @@ from videohub.data.sets.opening import folder_of
 from videohub.devices import usable
 from videohub.loading import from_weights
 from videohub.log import log
+from videohub.metrics.verdict import TOLERANCE, Verdict, settled
 from videohub.models.inference_form import optimize
-from videohub.provenance import weights_file
-from videohub.registry.labels import Given, resolve
+from videohub.registry.labels import resolve
 from videohub.registry.schema import Record
-from videohub.verification import sharding
-from videohub.verification.identifying import identity_of, made_by, truth_of
-from videohub.verification.parts import Part, part_of
+from videohub.verification import distributed
+from videohub.verification.distributed import Shard
+from videohub.verification.identity import identity_of, made_by, truth_of, weights_file
 from videohub.verification.settings import Settings
-from videohub.verification.sharding import Shard
-from videohub.verification.sharing import refuse_unshared
+from videohub.verification.validity import refuse_contradictions, refuse_unshared
 from videohub.weights import fetch
 
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-    from videohub.evaluation import Contender
+    from videohub.evaluation import Contender, Scored
 
 
 @dataclass(frozen=True)
@@ -49,16 +48,17 @@ class Target:
     weights: Path | None = None  # what `fetch` returned, where it was asked already
 
 
-def target_of(record: Record, out: Path, *, checkpoint: str | Path | None, labels: Given | None) -> Target:
-    """Return a record to verify, with the classes of a file of one's own, called as `labels` says.
+def target_of(record: Record, out: Path, settings: Settings) -> Target:
+    """Return a record to score, with the classes of a file of one's own, called as the labels say.
 
     Raises: UsageError if there are as many labels as classes not; and what `fetch` raises for the file.
     """
-    names = None if labels is None else resolve(labels)
-    if checkpoint is None and names is None:
+    names = None if settings.labels is None else resolve(settings.labels)
+    if settings.checkpoint is None and names is None:
         return Target(record, out)
-    weights = fetch(record, checkpoint=checkpoint)
-    return Target(held(record, weights, labels=names, source=checkpoint), out, checkpoint, weights)
+    weights = fetch(record, checkpoint=settings.checkpoint)
+    own = held(record, weights, labels=names, source=settings.checkpoint)
+    return Target(own, out, settings.checkpoint, weights)
 
 
 def measure(
@@ -73,7 +73,7 @@ def measure(
     from videohub.evaluation import evaluate
 
     recipes, mine = _recipes(targets, settings), settings.own_shard()
-    device = str(usable(sharding.own_device(str(settings.device))))
+    device = str(usable(distributed.local_device(str(settings.device))))
     workers = _decoders(device, settings.workers)
     found = _read(data, targets[0].record, settings)
     common = _Pass(settings, device, workers, found, settings.chosen(found))
@@ -103,6 +103,60 @@ def measure(
                 return
 
 
+class Decision:
+    """What is known so far of the videos of a list, taken in random order.
+
+    Only what was seen in that order counts, without gaps: results that came early, because their videos are short,
+    would bend the answer.
+    """
+
+    def __init__(self, published: float, *, total: int, level: float, tolerance: float = TOLERANCE) -> None:
+        self.published, self.total, self.level, self.tolerance = published, total, level, tolerance
+        self.seen = self.hits = self.failed = 0
+        self._early: dict[int, bool | None] = {}  # beyond a gap: whether they are hits, None if they failed
+
+    def take(self, number: int, hit: bool | None) -> None:
+        """Take a video by its number in that order: whether it is right, or None if it could not be scored."""
+        self._early[number] = hit
+        while self.seen in self._early:
+            hit = self._early.pop(self.seen)
+            self.seen += 1
+            self.hits += hit is True
+            self.failed += hit is None
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """Return the verdict that the whole list will give, or None while it is open."""
+        return settled(self.published, hits=self.hits, failed=self.failed, seen=self.seen, total=self.total,
+                       level=self.level, tolerance=self.tolerance)  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """The samples of a run that this process has to score."""
+
+    run: runs.Run
+    missing: set[int]  # by their numbers; one that is kept leaves the set, and all do once the verdict is settled
+    decision: Decision | None  # None: all of them are scored, whatever they say
+
+    def wants(self, number: int) -> bool:
+        """Return whether a sample is still to be scored."""
+        return number in self.missing
+
+    def keep(self, scored: Scored, writer: runs.Writer) -> None:
+        """Keep what was made of a sample, or why nothing was."""
+        if scored.scores is None:
+            writer.fail(scored.index, scored.sample.name, scored.failure or "no reason was given")
+        else:
+            told = tuple((one.kind, one.detail) for one in scored.contradictions)
+            writer.append(scored.index, scored.sample.name, scored.views, scored.scores, contradictions=told)
+        self.missing.discard(scored.index)
+        if self.decision is not None:
+            _take(self.decision, self.run, scored)
+            if self.decision.verdict is not None:
+                self.missing.clear()
+
+
 @dataclass(frozen=True, eq=False)
 class _Pass:
     """What the records of one call share."""
@@ -128,7 +182,7 @@ def _recipes(targets: Sequence[Target], settings: Settings) -> list[Recipe]:
     recipes = []
     for target in targets:
         recipes.append(settings.recipe(target.record))
-        settings.refuse_contradictions(target.record)
+        refuse_contradictions(target.record, settings)
     refuse_unshared([target.record for target in targets], recipes)
     return recipes
 
@@ -149,16 +203,44 @@ def _entering(target: Target, recipe: Recipe, weights: Path, common: _Pass) -> _
     loaded = from_weights(record, weights)
     used = weights_digest(loaded.state_dict())  # as they were read: what is folded is another's arithmetic
     model = optimize(loaded.to(common.device))
-    settled = settle(settings.precision, model, recipe, common.samples, workers=common.workers,
+    precision = settle(settings.precision, model, recipe, common.samples, workers=common.workers,
                      decoder=settings.decoder)  # fmt: skip
-    identity = identity_of(record, recipe, common.found, settings, precision=settled.name,
+    identity = identity_of(record, recipe, common.found, settings, precision=precision.name,
                            weights_sha256=used)  # fmt: skip
     run = runs.open_run(target.out, identity, truth_of(common.samples, common.found))
-    part = part_of(run, record, settings)
+    part = _part_of(run, record, settings)
     if not part.missing:
         return None
     file = weights_file(weights, record, checkpoint=target.checkpoint)
-    return _Entering(part, Contender(model, recipe, settled, part.wants), file)
+    return _Entering(part, Contender(model, recipe, precision, part.wants), file)
+
+
+def _part_of(run: runs.Run, record: Record, settings: Settings) -> Part:
+    """Return what this process still has to score for a run, after whatever was kept there before."""
+    decision = None if settings.until_decided is None else _so_far(run, record, settings.until_decided)
+    if decision is not None and decision.verdict is not None:
+        return Part(run, set(), decision)
+    mine, done = settings.own_shard(), run.done(retry_failed=settings.retry_failed)
+    missing = {number for number in range(len(run.truth.names)) if mine.has(number) and number not in done}
+    return Part(run, missing, decision)
+
+
+def _so_far(run: runs.Run, record: Record, level: float) -> Decision:
+    """Return what earlier calls have found out."""
+    assert record.published is not None, "refused before"
+    published, deciding = record.published, metrics.of(record.protocol.metric).numbers[0]
+    decision = Decision(published.numbers()[deciding], total=len(run.truth.names), level=level,
+                        tolerance=published.tolerance)  # fmt: skip
+    for entry in runs.join([run.folder]).entries.values():
+        _take(decision, run, entry)
+    return decision
+
+
+def _take(decision: Decision, run: runs.Run, made: Scored | runs.Entry) -> None:
+    scoring = run.identity.scoring
+    scores = None if made.scores is None else runs.join_views(made.scores, scoring.ensemble)
+    right = None if scores is None else metrics.of(scoring.metric).is_right(scores, run.truth.classes[made.index])
+    decision.take(made.index, right)
 
 
 def _bar(parts: Sequence[Part], mine: Shard, total: int, before: int) -> tqdm[Any]:
@@ -167,7 +249,7 @@ def _bar(parts: Sequence[Part], mine: Shard, total: int, before: int) -> tqdm[An
 
     name = parts[0].run.identity.record if len(parts) == 1 else f"{len(parts)} records"
     told = name if mine.count == 1 else f"{name} {mine}"
-    hidden = sharding.launched() and not mine.is_first
+    hidden = distributed.under_torchrun() and not mine.is_first
     often = 1 if sys.stderr.isatty() else 60  # a log gets a line a minute
     # smoothing=0: the remaining time follows from all videos so far, not from the last few
     return tqdm(desc=told, total=total, initial=before, unit="video", smoothing=0, mininterval=often, disable=hidden)
@@ -190,4 +272,4 @@ def _decoders(device: str, requested: int | None) -> int:
     if device.startswith("cpu"):
         return 1
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, cores // sharding.neighbours())
+    return max(1, cores // distributed.local_world_size())

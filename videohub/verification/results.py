@@ -1,26 +1,23 @@
-"""From kept scores to a report: numbers, verdict and reasons, and everything that somebody needs who doubts them."""
+"""What follows from kept scores: a report with a verdict and all that a doubter needs, or plain numbers."""
 
 from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
 
 from videohub import metrics
 from videohub.data.forms import DECODERS
+from videohub.data.header import REFUSED
 from videohub.data.labels import class_names
 from videohub.errors import UsageError
-from videohub.metrics.metric import Findings
+from videohub.metrics.metric import Findings, Number
 from videohub.metrics.verdict import Comparison, Verdict
 from videohub.registry.schema import Record
-from videohub.reporting.contradicted import contradicted, remark, remark_on_refused, without
-from videohub.reporting.refusals import (
-    objections,
-    refuse_another_record,
-    refuse_unscored,
-    refuse_unverifiable,
-    remarks,
-)
+from videohub.reporting.contradicted import kinds_in_words
 from videohub.reporting.report import (
     SCHEMA_VERSION,
     Contradicted,
@@ -33,6 +30,36 @@ from videohub.reporting.report import (
 )
 from videohub.reporting.weights_origin import public_url
 from videohub.runs import Identity, Joined, MadeBy
+from videohub.verification.validity import (
+    objections,
+    refuse_another_record,
+    refuse_unscored,
+    refuse_unverifiable,
+    remarks,
+)
+
+
+class Evaluated(msgspec.Struct, frozen=True, kw_only=True):
+    """What a network came to on a data set, and how fast, in the words of a `Report`.
+
+    A mean average precision of a sample is another quantity than that of the whole list, a higher one.
+    """
+
+    record: str
+    dataset: str
+    split: str
+    numbers: list[Number]  # the first one is what the protocol is known by
+    counts: Counts
+    failures: list[Failure]
+    contradicted: list[Contradicted]  # scored videos whose header contradicts their content
+    without_contradicted: list[Number]  # the numbers without those; empty where there are none
+    weights: Weights
+    protocol: dict[str, Any]  # as it was used: `clips` and `crops` may differ from the record's
+    precision: str
+    decoder: str
+    made_by: list[MadeBy]
+    seconds: float  # of all processes together
+    videos_per_second: float | None
 
 
 def build(joined: Joined, record: Record) -> Report:
@@ -54,7 +81,7 @@ def build(joined: Joined, record: Record) -> Report:
     identity = joined.identity
     found = _findings(joined, record)
     verdict, reasons = _verdict(joined, record, found)
-    odd = contradicted(joined)
+    odd = _contradicted(joined)
     comparisons, told = _without(joined, record, odd, verdict) if odd else ([], [])
     seconds = sum(one.seconds for one in joined.made_by)
     return Report(
@@ -69,12 +96,12 @@ def build(joined: Joined, record: Record) -> Report:
         published=record.published,
         comparisons=found.comparisons,
         verdict=verdict,
-        reasons=[*reasons, *told, *remark_on_refused(failures_of(joined))],
-        counts=counts_of(joined),
-        failures=failures_of(joined),
+        reasons=[*reasons, *told, *_remark_on_refused(_failures_of(joined))],
+        counts=_counts_of(joined),
+        failures=_failures_of(joined),
         contradicted=odd,
         without_contradicted=comparisons,
-        weights=weights_of(identity, record),
+        weights=_weights_of(identity, record),
         protocol=identity.protocol,
         clip=identity.clip,
         data_sha256=identity.data_sha256,
@@ -96,32 +123,61 @@ def build(joined: Joined, record: Record) -> Report:
     )
 
 
+def evaluated(joined: Joined, record: Record) -> Evaluated:
+    """Return what a run comes to, without a verdict.
+
+    Raises: UsageError if it is another record's; DataError if nothing was scored.
+    """
+    refuse_another_record(joined, record)
+    refuse_unscored(joined, record)
+    metric, identity, odd = metrics.of(record.protocol.metric), joined.identity, _contradicted(joined)
+    rest = joined.without({video.name for video in odd}) if odd else None
+    seconds = sum(one.seconds for one in joined.made_by)
+    return Evaluated(
+        record=record.name,
+        dataset=identity.dataset,
+        split=identity.split,
+        numbers=metric.measure(joined),
+        counts=_counts_of(joined),
+        failures=_failures_of(joined),
+        contradicted=odd,
+        without_contradicted=[] if rest is None else metric.measure(rest),
+        weights=_weights_of(identity, record),
+        protocol=identity.protocol,
+        precision=identity.precision,
+        decoder=identity.decoder,
+        made_by=joined.made_by,
+        seconds=round(seconds, 3),
+        videos_per_second=len(joined.entries) / seconds if seconds else None,
+    )
+
+
 def _without(
     joined: Joined, record: Record, odd: list[Contradicted], verdict: Verdict
 ) -> tuple[list[Comparison], list[str]]:
     """Return the comparisons without videos whose header contradicts their content, and what to tell of them."""
-    rest = without(joined, odd)
+    rest = joined.without({video.name for video in odd})
     if rest is None:
-        return [], [remark(odd, verdict, {}, None)]
+        return [], [_remark(odd, verdict, {}, None)]
     found = _findings(rest, record)
     answer, _ = _verdict(rest, record, found)
-    return found.comparisons, [remark(odd, verdict, {one.metric: one.recomputed for one in found.comparisons}, answer)]
+    return found.comparisons, [_remark(odd, verdict, {one.metric: one.recomputed for one in found.comparisons}, answer)]
 
 
-def weights_of(identity: Identity, record: Record) -> Weights:
+def _weights_of(identity: Identity, record: Record) -> Weights:
     """Return what a run's weights are known by, and the published file that they are measured against."""
     published = record.checkpoint
     return Weights(identity.weights_sha256, public_url(published), published.license, identity.weights_identity)
 
 
-def failures_of(joined: Joined) -> list[Failure]:
+def _failures_of(joined: Joined) -> list[Failure]:
     """Return the videos that could not be scored."""
     return [Failure(entry.name, entry.failure) for entry in joined.entries.values() if entry.failure is not None]
 
 
-def counts_of(joined: Joined) -> Counts:
+def _counts_of(joined: Joined) -> Counts:
     """Return what became of the videos."""
-    failed = len(failures_of(joined))
+    failed = len(_failures_of(joined))
     return Counts(
         listed=joined.identity.listed,
         chosen=len(joined.truth.names),
@@ -207,3 +263,49 @@ def _command(identity: Identity, record: Record) -> str:
 
 def _versions(libraries: dict[str, str]) -> str:
     return ", ".join(f"{name} {version}" for name, version in sorted(libraries.items()))
+
+
+def _contradicted(joined: Joined) -> list[Contradicted]:
+    """Return the scored videos whose header contradicts their content; those that the original refuses have failed."""
+    return [
+        Contradicted(entry.name, dict(entry.contradictions))
+        for entry in joined.entries.values()
+        if entry.shape is not None and entry.contradictions
+    ]
+
+
+def _remark(
+    videos: Sequence[Contradicted], verdict: str, numbers: Mapping[str, float], verdict_without: str | None
+) -> str:
+    """Return in a sentence how many such videos there are, and what the number and the verdict are without them.
+
+    Args:
+        videos: At least one.
+        verdict: Of all videos.
+        numbers: What the metrics are without these, in per cent.
+        verdict_without: What the verdict would be; None if no other video was scored.
+    """
+    noun, them = ("video", "it") if len(videos) == 1 else ("videos", "them")
+    found = (
+        f"{len(videos):,} scored {noun} with a header that contradicts the content ({kinds_in_words(videos)}), read as "
+        f"the original reads {them}"
+    )
+    if verdict_without is None:
+        return f"{found}; no other video was scored"
+    told = f"{found}; without {them} {', '.join(f'{metric} is {value:.2f}' for metric, value in numbers.items())}"
+    if verdict_without == verdict:
+        return f"{told} and the verdict is the same"
+    return f"{told} and the verdict would be {verdict_without}: it hangs on {them}"
+
+
+def _remark_on_refused(failures: Iterable[Failure]) -> list[str]:
+    """Return in a sentence how many videos failed because the original refuses their headers; nothing if none did."""
+    refused = sum(f": {REFUSED}: " in failure.reason for failure in failures)
+    if not refused:
+        return []
+    noun = (
+        "video counts as failed because its header is one that"
+        if refused == 1
+        else ("videos count as failed because their headers are such that")
+    )
+    return [f"{refused:,} {noun} the original's reader refuses"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 from videohub.metrics import hits_sequence
-from videohub.verification.deciding import Decision
+from videohub.verification.runner import Decision
 
 
 def test_videos_beyond_a_gap_wait_for_those_before_them():

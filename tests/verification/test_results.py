@@ -13,7 +13,7 @@ from videohub import registry, runs
 from videohub.errors import DataError, UsageError
 from videohub.metrics.metric import Confusion, PerClass
 from videohub.reporting import pages
-from videohub.reporting.building import build
+from videohub.verification.results import build
 
 # sums of v3: class 1 has 0.3 + 0.4, class 2 has 0.4 + 0.2, class 0 has 0.2 + 0.3; by its first clip it is class 2
 SIX = [

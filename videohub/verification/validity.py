@@ -1,16 +1,22 @@
-"""Where no verdict can be given: numbers that do not belong to their file, and runs that did something else."""
+"""Does this run count? Records, files, settings and runs that give no verdict, or none together; in one place."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from videohub import metrics
+from videohub.data.forms import DECODERS
+from videohub.data.recipes import Recipe, check_shared
 from videohub.errors import DataError, UsageError
+from videohub.registry.labels import told
 from videohub.registry.schema import Record
 from videohub.reporting.weights_origin import doubt_about, files_of
 from videohub.runs import Joined
+from videohub.verification.settings import Settings
 
 
 def refuse_unverifiable(record: Record) -> None:
@@ -41,6 +47,54 @@ def refuse_unverifiable(record: Record) -> None:
         f"{record.name}: {published} was published, but {found[record.status]}, so there is nothing to "
         f"verify{_notes(record)}{instead}"
     )
+
+
+def refuse_other_classes(record: Record, held: Record, checkpoint: str | Path | None) -> None:
+    """Refuse a file with other classes than the published number was of; `held` is the record with the file's.
+
+    Raises: UsageError.
+    """
+    if held.model.num_classes != record.model.num_classes:
+        raise UsageError(
+            f"{record.name}: {checkpoint} has {held.model.num_classes} classes, and {record.published} was "
+            f"published of {record.model.num_classes}, so there is nothing to verify.\n"
+            f"  `videohub benchmark {record.name} --data … --checkpoint …` gives its numbers without a verdict."
+        )
+
+
+def refuse_contradictions(record: Record, settings: Settings) -> None:
+    """Refuse settings that cannot hold for a record, or not together. Raises: UsageError."""
+    if settings.decoder not in DECODERS:
+        raise UsageError(f"decoder: found {settings.decoder!r}, expected {' or '.join(DECODERS)}")
+    if settings.until_decided is None:
+        return
+    if not 0.5 <= settings.until_decided < 1:
+        raise UsageError(f"until_decided: found {settings.until_decided}, expected a level such as 0.95")
+    if not metrics.of(record.protocol.metric).is_counted:
+        raise UsageError(f"{record.name}: until_decided follows an accuracy, and this number is a mean over classes")
+    if settings.sample is not None:
+        raise UsageError("until_decided: already takes no more videos than it needs; leave out the sample")
+    if settings.retry_failed:
+        raise UsageError("until_decided: what failed has been counted as such; leave out retry_failed, or start anew")
+    if settings.own_shard().count > 1:
+        raise UsageError("until_decided: looks at all videos in one order, so it cannot be split over processes")
+
+
+def refuse_unshared(records: Sequence[Record], recipes: Sequence[Recipe]) -> None:
+    """Refuse records whose lists or frames are not the same. Raises: UsageError, which says which differ in what."""
+    if not records:
+        raise UsageError("found no record to verify, expected at least one")
+    seen = set()
+    for record in records:
+        if record.name in seen:
+            raise UsageError(f"{record.name}: named twice, expected each record once")
+        seen.add(record.name)
+    for record, recipe in zip(records[1:], recipes[1:], strict=True):
+        try:
+            check_shared([recipes[0], recipe])
+        except UsageError as error:
+            raise UsageError(f"{records[0].name}, {record.name}: {error}") from None
+        _refuse_other_lists(records[0], record)
 
 
 def refuse_another_record(joined: Joined, record: Record) -> None:
@@ -109,6 +163,20 @@ def remarks(joined: Joined, record: Record) -> list[str]:
     if None in doubts:  # one process read the published file, and all of a run used the same tensors
         return []
     return [doubt for doubt in doubts if doubt is not None]
+
+
+def _refuse_other_lists(first: Record, other: Record) -> None:
+    """Refuse a record for which the lists would mean something else: other classes, other boxes."""
+    for what, here, there in (
+        ("classes", first.model.num_classes, other.model.num_classes),
+        ("labels", told(first.labels), told(other.labels)),
+        ("boxes and ground truth", first.protocol.detection, other.protocol.detection),
+    ):
+        if here != there:
+            raise UsageError(
+                f"{first.name}, {other.name}: one pass over the videos reads their lists once; {what}: {here} of "
+                f"{first.name}, {there} of {other.name}. Verify them one after the other"
+            )
 
 
 def _notes(record: Record) -> str:
