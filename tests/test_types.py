@@ -51,6 +51,12 @@ def checked(tmp_path: Path, cache: Path, line: str) -> tuple[int, str]:
         ("model.record.nome", 'has no attribute "nome"'),
         ("width: int = model.features(clip)", "Incompatible types in assignment"),
         ("model('clip.mp4')", "incompatible type"),
+        ("report: videohub.Report = videohub.verify('slowfast_r50_8x8', data='val.csv', sample=100)", ""),
+        (
+            "videohub.verify_together(['slow_r50_8x8'], 'val.csv', smaple=3)",
+            'Unexpected keyword argument "smaple"',
+        ),
+        ("videohub.evaluate('slowfast_r50_8x8', 'val.csv', sample='all')", "incompatible type"),
     ],
 )
 def test_a_type_checker_knows_what_load_returns(tmp_path, cache, line, complaint):

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from videohub.models.inference_form import optimize
     from videohub.prediction import Prediction, predict
     from videohub.registry import list_models, record
-    from videohub.reporting.report import Report
+    from videohub.reporting.report import Evaluated, Report
     from videohub.timing import Speed, speed
-    from videohub.verification import Evaluated, evaluate, verify, verify_together
+    from videohub.verification import evaluate, verify, verify_together
     from videohub.weights import fetch
 
 __all__ = [
@@ -42,7 +42,7 @@ __all__ = [
 ]
 
 _HOME = {
-    "Evaluated": "videohub.verification",
+    "Evaluated": "videohub.reporting.report",
     "Prediction": "videohub.prediction",
     "Report": "videohub.reporting.report",
     "Speed": "videohub.timing",

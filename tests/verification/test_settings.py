@@ -1,18 +1,22 @@
-"""Which samples are drawn, and whose they are: by hand, and the same everywhere."""
+"""The options of a call, which samples they draw, and whose these are: by hand, and the same everywhere."""
 
 from __future__ import annotations
 
 import hashlib
+import inspect
 from collections import Counter
 from pathlib import Path
 
+import msgspec
 import pytest
 
+import videohub
 from videohub.data.samples import Sample, VideoFile
 from videohub.errors import UsageError
+from videohub.terminal.options import RUN_OPTIONS
 from videohub.verification import distributed
 from videohub.verification.distributed import Shard
-from videohub.verification.settings import shuffled, stratified
+from videohub.verification.settings import Settings, shuffled, stratified
 
 
 def samples(*counts: int) -> list[Sample]:
@@ -75,3 +79,20 @@ def test_each_process_of_a_torchrun_has_its_own_part_and_gpu(monkeypatch):
     assert not distributed.is_rank_zero()
     monkeypatch.setenv("RANK", "0")
     assert distributed.is_rank_zero()
+
+
+def test_each_option_is_spelt_once_and_every_door_takes_it():
+    options = {field.name for field in msgspec.structs.fields(Settings)}
+    for door in (videohub.verify, videohub.verify_together, videohub.evaluate):
+        parameters = inspect.signature(door).parameters
+        assert set(parameters) - {"name", "names", "data"} == options
+        assert all(parameter.kind is not parameter.VAR_KEYWORD for parameter in parameters.values())
+        assert parameters["sample"].annotation == int | None
+        assert parameters["seed"].default == 0
+    assert set(RUN_OPTIONS) == options - {"out"}
+
+
+def test_an_option_that_does_not_exist_is_an_error_before_anything_is_read():
+    for door, name in ((videohub.verify, "nobody"), (videohub.evaluate, "nobody"), (videohub.verify_together, ["no"])):
+        with pytest.raises(TypeError, match="smaple"):
+            door(name, "nowhere", smaple=3)

@@ -16,7 +16,7 @@ from videohub.errors import RegistryError, UsageError
 from videohub.registry import strict_yaml
 from videohub.registry.schema import Labels, Record
 
-Given: TypeAlias = "str | os.PathLike[str] | Sequence[str]"  # by a user: a known set, a file, or names
+Given: TypeAlias = str | os.PathLike[str] | Sequence[str]  # by a user: a known set, a file, or names
 
 IN_TORCHVISION = {"kinetics400": 400, "imagenet1k": 1000}  # so that nothing is imported to count them
 _NAMES = tuple[str, ...] | None

@@ -1,4 +1,4 @@
-"""What a verification found, whole and by itself: every page, card and comparison is made from this one document."""
+"""What a run came to, whole and by itself: every page, card and comparison is made from this one document."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import msgspec
 
 from videohub.errors import DataError, UsageError
 from videohub.files import read_file
-from videohub.metrics.metric import AtClips, Confusion, PerClass
+from videohub.metrics.metric import AtClips, Confusion, Number, PerClass
 from videohub.metrics.verdict import Comparison, Verdict
 from videohub.registry.schema import Published
 from videohub.runs import MadeBy
@@ -123,6 +123,29 @@ class Report(_Part, frozen=True, kw_only=True):
     def title(self) -> str:
         """Return the file and the data in one line."""
         return f"{self.upstream_name} on {self.dataset}, {self.split}"
+
+
+class Evaluated(msgspec.Struct, frozen=True, kw_only=True):
+    """What a network came to on a data set, and how fast, in the words of a `Report`.
+
+    A mean average precision of a sample is another quantity than that of the whole list, a higher one.
+    """
+
+    record: str
+    dataset: str
+    split: str
+    numbers: list[Number]  # the first one is what the protocol is known by
+    counts: Counts
+    failures: list[Failure]
+    contradicted: list[Contradicted]  # scored videos whose header contradicts their content
+    without_contradicted: list[Number]  # the numbers without those; empty where there are none
+    weights: Weights
+    protocol: dict[str, Any]  # as it was used: `clips` and `crops` may differ from the record's
+    precision: str
+    decoder: str
+    made_by: list[MadeBy]
+    seconds: float  # of all processes together
+    videos_per_second: float | None
 
 
 def read(path: str | Path) -> Report:

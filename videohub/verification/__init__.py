@@ -11,18 +11,18 @@ from videohub import registry, runs
 from videohub.errors import UsageError
 from videohub.registry.schema import Record
 from videohub.reporting import pages
-from videohub.reporting.report import Report
+from videohub.reporting.report import Evaluated, Report
 from videohub.verification import distributed
-from videohub.verification.results import Evaluated, build, evaluated
+from videohub.verification.results import build, evaluated
 from videohub.verification.runner import Target, measure, target_of
 from videohub.verification.settings import OfOne, OfSeveral, Settings, called_with
 from videohub.verification.validity import refuse_other_classes, refuse_unverifiable
 
-__all__ = ["Evaluated", "evaluate", "report", "score", "verify", "verify_together"]
+__all__ = ["evaluate", "report", "score", "verify", "verify_together"]
 
 
 @called_with(OfOne)
-def verify(wanted: OfOne) -> Report:
+def verify(call: OfOne) -> Report:
     """Score every listed video as the record's protocol says and compare the number with the published one.
 
     The scores of every view are kept in `out` as they are made. The same call goes on where an interrupted one ended;
@@ -53,12 +53,12 @@ def verify(wanted: OfOne) -> Report:
     Raises: UsageError if the record cannot be verified, or `out` holds another run; DataError if no listed video can
         be scored; DeviceError where a reduced precision disagrees with fp32; and what `load` raises.
     """
-    with _run_folder(wanted.out) as folder:
-        return _verified([wanted.name], wanted.data, wanted, [folder])[0]
+    with _run_folder(call.out) as folder:
+        return _verified([call.name], call.data, call, [folder])[0]
 
 
 @called_with(OfSeveral)
-def verify_together(wanted: OfSeveral) -> list[Report]:
+def verify_together(call: OfSeveral) -> list[Report]:
     """Verify several records that are tested on the same frames, with one pass over the videos; see `verify`.
 
     Each record has a run of its own, the same as if it were verified alone. It can be gone on with alone, or together
@@ -73,13 +73,13 @@ def verify_together(wanted: OfSeveral) -> list[Report]:
     Returns: a report for each record, in their order.
     Raises: UsageError if the records are not tested on the same frames of the same lists; and what `verify` raises.
     """
-    records = [registry.record(name) for name in wanted.names]
-    with _run_folder(wanted.out) as folder:
-        return _verified(records, wanted.data, wanted, [folder / record.name for record in records])
+    records = [registry.record(name) for name in call.names]
+    with _run_folder(call.out) as folder:
+        return _verified(records, call.data, call, [folder / record.name for record in records])
 
 
 @called_with(OfOne)
-def evaluate(wanted: OfOne) -> Evaluated:
+def evaluate(call: OfOne) -> Evaluated:
     """Score every listed video as the record's protocol says, and return what that comes to.
 
     It is what `verify` does, without a published number and without a verdict: for networks of one's own, too. Runs are
@@ -94,12 +94,12 @@ def evaluate(wanted: OfOne) -> Evaluated:
         The others are those of `verify`, but `until_decided`, which follows a published number.
     Raises: what `verify` raises, but for a record without a published number.
     """
-    if wanted.until_decided is not None:
+    if call.until_decided is not None:
         raise UsageError("until_decided: follows a published number; call verify, or leave it out")
-    record = registry.record(wanted.name)
-    with _run_folder(wanted.out) as folder:
-        target = target_of(record, folder, wanted)
-        measure([target], wanted.data, wanted)
+    record = registry.record(call.name)
+    with _run_folder(call.out) as folder:
+        target = target_of(record, folder, call)
+        measure([target], call.data, call)
         distributed.barrier()
         return evaluated(runs.join([folder]), target.record)
 

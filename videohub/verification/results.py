@@ -5,16 +5,13 @@ from __future__ import annotations
 import shlex
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
-
-import msgspec
 
 from videohub import metrics
 from videohub.data.forms import DECODERS
 from videohub.data.header import REFUSED
 from videohub.data.labels import class_names
 from videohub.errors import UsageError
-from videohub.metrics.metric import Findings, Number
+from videohub.metrics.metric import Findings
 from videohub.metrics.verdict import Comparison, Verdict
 from videohub.registry.schema import Record
 from videohub.reporting.contradicted import kinds_in_words
@@ -22,6 +19,7 @@ from videohub.reporting.report import (
     SCHEMA_VERSION,
     Contradicted,
     Counts,
+    Evaluated,
     Failure,
     Report,
     Sampling,
@@ -37,29 +35,6 @@ from videohub.verification.validity import (
     refuse_unverifiable,
     remarks,
 )
-
-
-class Evaluated(msgspec.Struct, frozen=True, kw_only=True):
-    """What a network came to on a data set, and how fast, in the words of a `Report`.
-
-    A mean average precision of a sample is another quantity than that of the whole list, a higher one.
-    """
-
-    record: str
-    dataset: str
-    split: str
-    numbers: list[Number]  # the first one is what the protocol is known by
-    counts: Counts
-    failures: list[Failure]
-    contradicted: list[Contradicted]  # scored videos whose header contradicts their content
-    without_contradicted: list[Number]  # the numbers without those; empty where there are none
-    weights: Weights
-    protocol: dict[str, Any]  # as it was used: `clips` and `crops` may differ from the record's
-    precision: str
-    decoder: str
-    made_by: list[MadeBy]
-    seconds: float  # of all processes together
-    videos_per_second: float | None
 
 
 def build(joined: Joined, record: Record) -> Report:

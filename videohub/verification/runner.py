@@ -82,7 +82,7 @@ def measure(
     entered = [each for each in entering if each is not None]
     parts, contenders = [each.part for each in entered], [each.contender for each in entered]
     ours = [(number, sample) for number, sample in enumerate(common.samples) if mine.has(number)]
-    todo = [(number, sample) for number, sample in ours if any(part.wants(number) for part in parts)]
+    todo = [(number, sample) for number, sample in ours if any(part.pending(number) for part in parts)]
     if not todo:
         return
     scores = evaluate(contenders, todo, workers=workers, batch=settings.batch, decoder=settings.decoder)
@@ -94,10 +94,10 @@ def measure(
         bar = opened.enter_context(_bar(parts, mine, len(ours), len(ours) - len(todo)))
         for scored in scores:
             part = parts[scored.contender]
-            if not part.wants(scored.index):  # it shared a batch with what settled the verdict
+            if not part.pending(scored.index):  # it shared a batch with what settled the verdict
                 continue
             part.keep(scored, writers[scored.contender])
-            if not any(other.wants(scored.index) for other in parts):
+            if not any(other.pending(scored.index) for other in parts):
                 bar.update()
             if not any(other.missing for other in parts):
                 return
@@ -139,7 +139,7 @@ class Part:
     missing: set[int]  # by their numbers; one that is kept leaves the set, and all do once the verdict is settled
     decision: Decision | None  # None: all of them are scored, whatever they say
 
-    def wants(self, number: int) -> bool:
+    def pending(self, number: int) -> bool:
         """Return whether a sample is still to be scored."""
         return number in self.missing
 
@@ -212,7 +212,7 @@ def _entering(target: Target, recipe: Recipe, weights: Path, common: _Pass) -> _
     if not part.missing:
         return None
     file = weights_file(weights, record, checkpoint=target.checkpoint)
-    return _Entering(part, Contender(model, recipe, precision, part.wants), file)
+    return _Entering(part, Contender(model, recipe, precision, part.pending), file)
 
 
 def _part_of(run: runs.Run, record: Record, settings: Settings) -> Part:
