@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from videohub.runs import Entry, Identity, MadeBy, Run, Truth, open_run, scores
+from videohub.runs import Entry, Identity, MadeBy, Run, Truth, open_run
+from videohub.runs import score_file as kept_file
 
 CLASSES = 5
 IDENTITY = Identity(
@@ -88,6 +89,6 @@ def is_right(entry: Entry) -> bool:
 
 def ends_of(run: Run) -> list[int]:
     """Where the entries of a run's only file end."""
-    file = scores.read(score_file(run), run.terms, whole=True)
+    file = kept_file.read(score_file(run), run.terms, whole=True)
     assert not file.torn
     return [entry.at + 4 * entry.shape[0] * entry.shape[1] for entry in file.entries]

@@ -14,7 +14,7 @@ import numpy as np
 from tests.runs.conftest import KILLED, Forks
 from tests.runs.made import IDENTITY, MADE_BY, scores_of, shard, truth
 from videohub.runs import Joined, join, open_run
-from videohub.runs.scores import read_scores
+from videohub.runs.score_file import read_scores
 
 MANY = 2000
 RIGHT = np.stack([scores_of(index) for index in range(MANY)])

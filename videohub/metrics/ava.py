@@ -15,7 +15,7 @@ from videohub.metrics.matching import Matches, known_rows, match, video_of
 from videohub.metrics.mean_average_precision import MeanPrecision, compared, measured, of_class, paired
 from videohub.metrics.metric import Findings, Number, Pair, Ranks
 from videohub.runs import Box, Joined
-from videohub.runs.scores import read_scores
+from videohub.runs.score_file import read_scores
 
 
 class AvaResult(msgspec.Struct, frozen=True):

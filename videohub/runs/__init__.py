@@ -5,12 +5,10 @@ data.json          what its samples are called and what is right for them (`Trut
 scores/*.scores    one file for each process that ever wrote here; it only grows
 """
 
-from videohub.runs.ensemble import join_views
-from videohub.runs.folder import Progress, Run, open_run, read_run
+from videohub.runs.folder import Run, open_run, read_run
 from videohub.runs.identity import Box, Identity, MadeBy, Truth, Voucher, WeightsFile, difference
-from videohub.runs.joining import Disagreement, Joined, join
-from videohub.runs.scores import Entry, read_scores
-from videohub.runs.writing import Writer
+from videohub.runs.joined import Disagreement, Joined, join, join_views
+from videohub.runs.score_file import Entry, Writer, read_scores
 
 __all__ = [
     "Box",
@@ -19,7 +17,6 @@ __all__ = [
     "Identity",
     "Joined",
     "MadeBy",
-    "Progress",
     "Run",
     "Truth",
     "Voucher",

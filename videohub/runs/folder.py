@@ -11,31 +11,12 @@ import msgspec
 
 from videohub.errors import CacheError, DataError, UsageError
 from videohub.files import atomic_write, read_file, replace, temp_path_beside
-from videohub.runs import scores
-from videohub.runs.identity import Identity, MadeBy, Truth, canonical, difference, digest_of, truth_difference
-from videohub.runs.scores import ScoreFile, Terms
-from videohub.runs.writing import Writer
+from videohub.runs import score_file
+from videohub.runs.identity import Identity, MadeBy, Terms, Truth, canonical, difference, digest_of, truth_difference
+from videohub.runs.score_file import ScoreFile, Writer
 
 RUN, DATA, SCORES = "run.json", "data.json", "scores"
 SCHEMA_VERSION = 1
-
-
-class Progress(msgspec.Struct, frozen=True):
-    """How far a run is, in samples, and what it takes on the disk."""
-
-    listed: int
-    scored: int
-    failed: int
-    pending: int
-    files: int
-    torn: int  # files that end in an entry which a kill cut short
-    bytes: int
-
-    def __str__(self) -> str:
-        return (
-            f"{self.scored} of {self.listed} scored, {self.failed} failed, {self.pending} pending; "
-            f"{self.bytes / 1e6:.1f} MB in {self.files} score file{'s' if self.files != 1 else ''}"
-        )
 
 
 @dataclass(frozen=True)
@@ -70,20 +51,6 @@ class Run:
         """Return a writer with a file of its own. Raises: CacheError if the folder cannot be written."""
         return Writer(self.folder / SCORES, self.terms, made_by)
 
-    def describe(self) -> Progress:
-        """Return how far the run is. Raises: DataError if a score file is damaged."""
-        files = self._files()
-        scored, failed = _told(files)
-        return Progress(
-            listed=len(self.truth.names),
-            scored=len(scored),
-            failed=len(failed),
-            pending=len(self.truth.names) - len(scored) - len(failed),
-            files=len(files),
-            torn=sum(file.torn for file in files),
-            bytes=sum(file.size for file in files),
-        )
-
     def score_files(self) -> list[Path]:
         """Return the files of all who ever wrote here, by name. Raises: DataError if the folder cannot be read."""
         try:
@@ -96,7 +63,7 @@ class Run:
 
     def _files(self) -> list[ScoreFile]:
         terms = self.terms
-        return [scores.read(path, terms, whole=False) for path in self.score_files()]
+        return [score_file.read(path, terms, whole=False) for path in self.score_files()]
 
 
 class _Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

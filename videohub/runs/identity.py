@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
@@ -31,7 +32,7 @@ class Scoring(msgspec.Struct, frozen=True):
     metric: str
 
 
-class Identity(_Value, frozen=True, omit_defaults=True):
+class Identity(_Value, frozen=True, omit_defaults=True, rename={"upstream_name": "zoo_name"}):  # as 0.1.0 wrote it
     """What must agree for scores to be joined. Where and when they were made is not part of it: see `MadeBy`."""
 
     record: str
@@ -103,6 +104,28 @@ class MadeBy(_Value, frozen=True):
     started: str  # ISO 8601
     weights: WeightsFile | None = None  # null: an earlier version did not note it
     seconds: Seconds = 0.0  # from its start to its last entry
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What the entries of a run have to agree with."""
+
+    run: str  # digest of what the run is
+    names: Sequence[str]  # of its samples
+    classes: int
+    rows: int | None  # of scores a sample: its views; None: one a box, which varies
+
+    def contradiction(self, index: int, name: str, shape: tuple[int, ...] | None) -> str | None:
+        """Return what is wrong with an entry of this sample and shape of scores (None: a failure), if anything is."""
+        if not 0 <= index < len(self.names):
+            return f"found sample {index}, expected 0 to {len(self.names) - 1}"
+        if name != self.names[index]:
+            return f"found {name!r:.80} as sample {index}, expected {self.names[index]!r:.80}"
+        if shape is None or shape == (self.rows, self.classes):
+            return None
+        if self.rows is None and len(shape) == 2 and shape[0] > 0 and shape[1] == self.classes:
+            return None
+        return f"found scores {shape} for {name!r:.80}, expected ({self.rows or 'boxes'}, {self.classes})"
 
 
 def difference(a: Identity, b: Identity, where: tuple[str, str] = ("here", "there")) -> list[str]:

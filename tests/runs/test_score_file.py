@@ -11,13 +11,14 @@ import pytest
 
 from tests.runs.made import IDENTITY, MADE_BY, ends_of, identity, is_right, kept, score_file, scores_of, truth
 from videohub.errors import DataError, UsageError
-from videohub.runs import join, open_run, scores
-from videohub.runs.scores import ScoreFile
+from videohub.runs import join, open_run
+from videohub.runs import score_file as kept_file
+from videohub.runs.score_file import ScoreFile
 
 
-def read_both_ways(path: Path, terms: scores.Terms) -> ScoreFile:
+def read_both_ways(path: Path, terms: kept_file.Terms) -> ScoreFile:
     """Read a file whole; a quick look has to see the same."""
-    quick, whole = (scores.read(path, terms, whole=whole) for whole in (False, True))
+    quick, whole = (kept_file.read(path, terms, whole=whole) for whole in (False, True))
     assert quick == whole
     return whole
 
@@ -29,7 +30,7 @@ def test_a_file_cut_at_any_byte_gives_the_entries_before_the_cut_and_no_other(tm
     run = kept(tmp_path / "run", 5, [4, 0, 3])
     path, ends = score_file(run), ends_of(run)
     content = path.read_bytes()
-    whole = {0, len(scores.header(run.terms.run, MADE_BY)), *ends}
+    whole = {0, len(kept_file.header(run.terms.run, MADE_BY)), *ends}
     assert len(whole) == 5
     assert max(whole) == len(content)
     for length in range(len(content), -1, -1):
@@ -47,7 +48,7 @@ def test_a_cut_run_goes_on_and_ends_like_one_that_was_not(tmp_path):
     path.write_bytes(path.read_bytes()[: last + 30])
     again = open_run(run.folder, IDENTITY, truth(5))
     assert again.done() == {0, 1, 2}
-    assert again.describe().torn == 1
+    assert join([run.folder]).torn == 1
     with again.writer(MADE_BY) as writer:
         for index in (3, 4):
             writer.append(index, f"{index}.mp4", None, scores_of(index))
@@ -66,7 +67,7 @@ def test_a_changed_byte_anywhere_is_told_or_costs_the_last_entry_alone(tmp_path,
         with path.open("r+b") as changed:
             changed.write(content[:at] + bytes([content[at] ^ mask]) + content[at + 1 :])
         try:
-            file = scores.read(path, run.terms, whole=True)
+            file = kept_file.read(path, run.terms, whole=True)
         except DataError:
             told.append(at)
             continue
@@ -104,7 +105,7 @@ def test_zeros_at_the_end_are_bytes_that_never_arrived(tmp_path, zeros):
         appended.write(b"and then something" * 2)
     if zeros >= 20:
         with pytest.raises(DataError, match="damaged at byte"):
-            scores.read(path, run.terms, whole=False)
+            kept_file.read(path, run.terms, whole=False)
 
 
 @pytest.mark.parametrize("content", [b"PK\x03\x04", b"vhscore2" + bytes(100)])
@@ -145,7 +146,7 @@ def test_entries_that_are_not_this_run_s_are_refused_by_writers_and_readers(tmp_
     assert str(refusal.value) == said
     assert run.done() == {0}
     with writer.path.open("ab") as file:
-        file.write(scores.scored(index, name, None, ones, 0.0))
+        file.write(kept_file.scored(index, name, None, ones, 0.0))
     with pytest.raises(DataError) as told:
         run.done()
     assert f"{said}.\n  What comes before is whole: `truncate -s" in str(told.value)
@@ -154,7 +155,7 @@ def test_entries_that_are_not_this_run_s_are_refused_by_writers_and_readers(tmp_
 def test_an_entry_of_a_later_version_is_told(tmp_path):
     run = kept(tmp_path / "run", 5, [0])
     with score_file(run).open("ab") as file:
-        file.write(scores._block(msgspec.msgpack.encode({"index": 1, "colour": "red"}), b""))
+        file.write(kept_file._block(msgspec.msgpack.encode({"index": 1, "colour": "red"}), b""))
     with pytest.raises(DataError, match=r"cannot be understood .*\n.*A newer videohub wrote it"):
         run.done()
 
@@ -163,7 +164,7 @@ def test_a_header_that_is_nested_deeply_is_told(tmp_path):
     run = kept(tmp_path / "run", 5, [])
     (run.folder / "scores").mkdir(exist_ok=True)
     nested = b"\x81\xa1x" + b"\x91" * 100_000 + b"\xc0"  # {"x": [[[… null …]]]}
-    (run.folder / "scores" / "1-of-1-x.scores").write_bytes(scores.MARK + scores._block(nested, b""))
+    (run.folder / "scores" / "1-of-1-x.scores").write_bytes(kept_file.MARK + kept_file._block(nested, b""))
     with pytest.raises(DataError, match="cannot be understood"):
         run.done()
 

@@ -12,7 +12,7 @@ from tests.reporting import kept as reporting
 from tests.runs.made import CLASSES, IDENTITY, MADE_BY, identity, is_right, kept, scores_of, shard, truth
 from videohub.errors import DataError, UsageError
 from videohub.runs import Truth, join, open_run
-from videohub.runs.scores import read_scores
+from videohub.runs.score_file import read_scores
 
 
 def test_shards_from_several_machines_make_one_run(tmp_path):

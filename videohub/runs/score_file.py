@@ -1,4 +1,4 @@
-"""Score files: how entries lie in them, and how they are read back without believing a damaged one.
+"""Score files: one for each process that ever wrote, read back without believing a damaged one.
 
 A file is a mark and then blocks. A block is a head (lengths and checksums), a note in msgpack, and the scores as
 little-endian float32. The first block's note says whose file it is; each later one is a sample's entry. Every block is
@@ -11,53 +11,35 @@ from __future__ import annotations
 import itertools
 import math
 import os
+import re
+import secrets
 import shlex
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from io import RawIOBase
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, TypeAlias
+from typing import BinaryIO, NamedTuple, NoReturn, TypeAlias
 from zlib import crc32
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from videohub.errors import DataError
+from videohub.errors import CacheError, DataError, UsageError
 from videohub.files import check_is_no_pipe
-from videohub.runs.identity import MadeBy, Seconds
+from videohub.runs.identity import MadeBy, Seconds, Terms
 
 MARK = b"vhscore1"
 _HEAD = struct.Struct("<IIIII")  # bytes of note and of scores; crc32 of note, of scores, and of these four
 _PAGE = 4096  # read at once: a note is small, and the scores behind it may not be wanted
 _PIECE = 1 << 20
-
+_FLUSH_S = 5.0  # what a power cut may take; a kill takes nothing that was written
+_SHARD = re.compile("([1-9][0-9]*)/([1-9][0-9]*)")
 
 # Kind and detail of each way in which the header of a video contradicts its content.
 Contradictions: TypeAlias = tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True)
-class Terms:
-    """What the entries of a run have to agree with."""
-
-    run: str  # digest of what the run is
-    names: Sequence[str]  # of its samples
-    classes: int
-    rows: int | None  # of scores a sample: its views; None: one a box, which varies
-
-    def contradiction(self, index: int, name: str, shape: tuple[int, ...] | None) -> str | None:
-        """Return what is wrong with an entry of this sample and shape of scores (None: a failure), if anything is."""
-        if not 0 <= index < len(self.names):
-            return f"found sample {index}, expected 0 to {len(self.names) - 1}"
-        if name != self.names[index]:
-            return f"found {name!r:.80} as sample {index}, expected {self.names[index]!r:.80}"
-        if shape is None or shape == (self.rows, self.classes):
-            return None
-        if self.rows is None and len(shape) == 2 and shape[0] > 0 and shape[1] == self.classes:
-            return None
-        return f"found scores {shape} for {name!r:.80}, expected ({self.rows or 'boxes'}, {self.classes})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,30 +69,176 @@ class ScoreFile:
     path: Path
     made_by: MadeBy | None
     entries: list[Entry]
-    size: int
     torn: bool  # whether a kill left an unfinished block at the end
 
 
-class _Header(msgspec.Struct, frozen=True):
-    run: str
-    made_by: MadeBy
+def read(path: Path, terms: Terms, *, whole: bool) -> ScoreFile:
+    """Return what a file holds; an unfinished block at its end is passed over.
+
+    Args:
+        path: The file.
+        terms: What its entries have to agree with.
+        whole: Check the scores' bytes too; otherwise only those of the last entry, which a power cut may have spoiled.
+    Raises: DataError, with file, offset and what to do, for anything that a kill cannot have left.
+    """
+    try:
+        check_is_no_pipe(path)
+        with path.open("rb", buffering=_PAGE) as file:
+            size = os.fstat(file.fileno()).st_size  # what others append from here on is not looked at
+            mark = file.read(len(MARK))
+            if mark != MARK[: len(mark)]:
+                raise DataError(f"{path}: found {mark!r}, expected a score file.\n  Remove it from the run's folder.")
+            blocks = list(_blocks(file, path, size, whole))
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
+    if not blocks:
+        return ScoreFile(path, None, [], size > 0)
+    made_by = _made_by(path, blocks[0], terms)
+    entries = _entries(path, blocks[1:], terms)
+    if entries:
+        made_by = msgspec.structs.replace(made_by, seconds=entries[-1].seconds)
+    return ScoreFile(path, made_by, entries, blocks[-1].end < size)
 
 
-class _Note(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    index: int
-    name: str
-    views: str | None
-    failure: str | None
-    shape: tuple[int, int] | None
-    seconds: Seconds
-    contradictions: Contradictions = ()  # left out where there are none, so that older versions read such entries
+def read_scores(entries: Iterable[Entry], rows: int | None = None) -> Iterator[tuple[Entry, NDArray[np.float32]]]:
+    """Yield the entries that have scores with their first `rows` rows (None: all), file by file, each opened once.
+
+    Raises: DataError if a file is no longer as it was when its entries were read.
+    """
+    ours = sorted((entry for entry in entries if entry.shape), key=lambda entry: (entry.path, entry.at))
+    for path, together in itertools.groupby(ours, key=lambda entry: entry.path):
+        try:
+            with path.open("rb", buffering=0) as file:
+                for entry in together:
+                    yield entry, _scores(file, entry, rows)
+        except OSError as error:
+            raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
 
 
-class _Block(NamedTuple):
-    at: int
-    note: bytes
-    scores_at: int
-    end: int
+class Writer:
+    """Appends what one process makes to a file of its own. What `append` has returned from outlives the process.
+
+    A write that fails, or that the disk takes only a part of, ends the writer: what would follow the torn entry could
+    not be read. The next run of the same command goes on in a new file.
+    """
+
+    def __init__(self, folder: Path, terms: Terms, made_by: MadeBy) -> None:
+        shard = _SHARD.fullmatch(made_by.shard)
+        if shard is None or int(shard[1]) > int(shard[2]):
+            raise UsageError(f"shard: found {made_by.shard!r}, expected one such as '2/16'")
+        self.path = folder / f"{shard[1]}-of-{shard[2]}-{secrets.token_hex(8)}.scores"
+        self._terms = terms
+        self._began = self._flushed = time.monotonic()
+        self._trouble: str | None = None
+        self._handle: int | None = None
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | getattr(os, "O_BINARY", 0)
+        try:
+            folder.mkdir(exist_ok=True)
+            self._handle = os.open(self.path, flags, 0o666)
+        except OSError as error:
+            self._fail(error.strerror or str(error), error)
+        self._write(header(terms.run, made_by))
+
+    def append(
+        self,
+        index: int,
+        name: str,
+        views: str | None,
+        scores: NDArray[np.float32],
+        *,
+        contradictions: Contradictions = (),
+    ) -> None:
+        """Keep the scores of a sample: float32 (views, classes), for AVA (boxes, 80).
+
+        Args:
+            index: Its place in the truth.
+            name: Its name there.
+            views: Digest of the view set that was scored.
+            scores: Probabilities of every view in order.
+            contradictions: In which kinds, and how, its header contradicts its content.
+        Raises: DataError if they are not finite; UsageError if they are not this run's; CacheError if they cannot be
+            written.
+        """
+        if scores.dtype != np.float32:
+            raise UsageError(f"{name}: found scores of {scores.dtype}, expected float32")
+        if wrong := self._terms.contradiction(index, name, scores.shape):
+            raise UsageError(wrong)
+        if not np.isfinite(scores).all():
+            raise DataError(
+                f"{name}: {int((~np.isfinite(scores)).sum())} of {scores.size} scores are not finite; they are not "
+                "kept.\n  A reduced precision may have overflowed (try fp32), or the weights are damaged."
+            )
+        self._write(scored(index, name, views, scores, self._seconds(), contradictions))
+
+    def fail(self, index: int, name: str, reason: str) -> None:
+        """Keep why a sample has no scores. Raises: UsageError if it is not this run's; CacheError if it cannot be."""
+        if wrong := self._terms.contradiction(index, name, None):
+            raise UsageError(wrong)
+        said = reason.encode(errors="backslashreplace").decode()  # it may quote a file name that is not UTF-8
+        self._write(failed(index, name, said, self._seconds()))
+
+    def flush(self) -> None:
+        """Bring what was written to the disk itself. Raises: CacheError."""
+        try:
+            os.fsync(self._open())
+        except OSError as error:
+            self._fail(f"{error.strerror or error}; entries of the last seconds may be lost", error)
+        self._flushed = time.monotonic()
+
+    def close(self) -> None:
+        """Flush and let go of the file. Raises: CacheError if the disk refuses what it seemed to have taken."""
+        if self._handle is None:
+            return
+        try:
+            self.flush()
+        finally:
+            self._let_go()
+
+    def __enter__(self) -> Writer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _seconds(self) -> float:
+        return round(time.monotonic() - self._began, 3)
+
+    def _open(self) -> int:
+        if self._trouble is not None:
+            raise CacheError(self._trouble)
+        if self._handle is None:
+            raise UsageError(f"{self.path}: was closed; open another writer")
+        return self._handle
+
+    def _write(self, block: bytes) -> None:
+        handle = self._open()
+        try:
+            written = os.write(handle, block)
+        except OSError as error:
+            self._fail(error.strerror or str(error), error)
+        if written < len(block):
+            self._fail(f"it took {written} of {len(block)} bytes, so the disk is full or a quota is used up")
+        if time.monotonic() - self._flushed > _FLUSH_S:
+            self.flush()
+
+    def _fail(self, what: str, error: OSError | None = None) -> NoReturn:
+        self._trouble = (
+            f"{self.path}: cannot be written: {what}.\n"
+            "  What was kept before is safe. Make room (or mend the disk) and run the same command again; it goes on "
+            "from there."
+        )
+        self._let_go()
+        raise CacheError(self._trouble) from error
+
+    def _let_go(self) -> None:
+        handle, self._handle = self._handle, None
+        if handle is None:
+            return
+        try:
+            os.close(handle)
+        except OSError as error:  # some network disks tell of a full disk only now
+            if self._trouble is None:
+                self._fail(f"{error.strerror or error}; entries of the last seconds may be lost", error)
 
 
 def header(run: str, made_by: MadeBy) -> bytes:
@@ -136,47 +264,26 @@ def failed(index: int, name: str, reason: str, seconds: float) -> bytes:
     return _block(msgspec.msgpack.encode(_Note(index, name, None, reason, None, seconds)), b"")
 
 
-def read(path: Path, terms: Terms, *, whole: bool) -> ScoreFile:
-    """Return what a file holds; an unfinished block at its end is passed over.
-
-    Args:
-        path: The file.
-        terms: What its entries have to agree with.
-        whole: Check the scores' bytes too; otherwise only those of the last entry, which a power cut may have spoiled.
-    Raises: DataError, with file, offset and what to do, for anything that a kill cannot have left.
-    """
-    try:
-        check_is_no_pipe(path)
-        with path.open("rb", buffering=_PAGE) as file:
-            size = os.fstat(file.fileno()).st_size  # what others append from here on is not looked at
-            mark = file.read(len(MARK))
-            if mark != MARK[: len(mark)]:
-                raise DataError(f"{path}: found {mark!r}, expected a score file.\n  Remove it from the run's folder.")
-            blocks = list(_blocks(file, path, size, whole))
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
-    if not blocks:
-        return ScoreFile(path, None, [], size, size > 0)
-    made_by = _made_by(path, blocks[0], terms)
-    entries = _entries(path, blocks[1:], terms)
-    if entries:
-        made_by = msgspec.structs.replace(made_by, seconds=entries[-1].seconds)
-    return ScoreFile(path, made_by, entries, size, blocks[-1].end < size)
+class _Header(msgspec.Struct, frozen=True):
+    run: str
+    made_by: MadeBy
 
 
-def read_scores(entries: Iterable[Entry], rows: int | None = None) -> Iterator[tuple[Entry, NDArray[np.float32]]]:
-    """Yield the entries that have scores with their first `rows` rows (None: all), file by file, each opened once.
+class _Note(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    index: int
+    name: str
+    views: str | None
+    failure: str | None
+    shape: tuple[int, int] | None
+    seconds: Seconds
+    contradictions: Contradictions = ()  # left out where there are none, so that older versions read such entries
 
-    Raises: DataError if a file is no longer as it was when its entries were read.
-    """
-    ours = sorted((entry for entry in entries if entry.shape), key=lambda entry: (entry.path, entry.at))
-    for path, together in itertools.groupby(ours, key=lambda entry: entry.path):
-        try:
-            with path.open("rb", buffering=0) as file:
-                for entry in together:
-                    yield entry, _scores(file, entry, rows)
-        except OSError as error:
-            raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
+
+class _Block(NamedTuple):
+    at: int
+    note: bytes
+    scores_at: int
+    end: int
 
 
 def _block(note: bytes, scores: bytes) -> bytes:

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from videohub.errors import DataError, UsageError
-from videohub.runs import scores
-from videohub.runs.ensemble import join_views
+from videohub.runs import score_file
 from videohub.runs.folder import Run, differences, read_run
 from videohub.runs.identity import Identity, MadeBy, Truth
-from videohub.runs.scores import Entry, ScoreFile, read_scores
+from videohub.runs.score_file import Entry, ScoreFile, read_scores
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def join(folders: Sequence[str | Path]) -> Joined:
     for folder in folders[1:]:
         paths += _same_run(first, folder).score_files()
     terms = first.terms
-    files = [scores.read(path, terms, whole=True) for path in _each_once(paths)]
+    files = [score_file.read(path, terms, whole=True) for path in _each_once(paths)]
     entries, repetitions = _first_ones(files)
     return Joined(
         identity=first.identity,
@@ -131,6 +131,21 @@ def join(folders: Sequence[str | Path]) -> Joined:
         disagreeing=_disagreements(repetitions),
         torn=sum(file.torn for file in files),
     )
+
+
+def join_views(scores: NDArray[np.float32], ensemble: Literal["sum", "max"]) -> NDArray[np.float32]:
+    """Return one score a class, (classes,) float32, for the probabilities of a sample's views (V, classes).
+
+    A sum is taken in float32, one view after another in their order. Libraries add in blocks, each in its own way, and
+    differ in the last digit; this way kept scores give the same answer on any machine, to the last bit.
+    Source: the original adds view to view as they come and never divides; for Charades it takes the maximum.
+    """
+    if ensemble == "max":
+        return scores.max(axis=0)
+    total = scores[0].copy()
+    for view in scores[1:]:
+        total += view
+    return total
 
 
 def _same_run(first: Run, folder: str | Path) -> Run:

@@ -13,7 +13,7 @@ import pytest
 
 from tests.runs.made import IDENTITY, MADE_BY, ends_of, is_right, kept, score_file, scores_of, shard, truth
 from videohub.errors import CacheError, DataError, UsageError
-from videohub.runs import join, open_run, writing
+from videohub.runs import join, open_run
 
 
 def test_each_entry_is_one_write_and_the_disk_is_waited_for_at_the_end(tmp_path, monkeypatch):
@@ -26,7 +26,7 @@ def test_each_entry_is_one_write_and_the_disk_is_waited_for_at_the_end(tmp_path,
         for index in range(50):
             writer.append(index, f"{index}.mp4", None, scores_of(index))
     assert calls == ["write"] * 51 + ["fsync"]
-    monkeypatch.setattr(writing, "FLUSH_S", -1.0)  # as if every entry took that long
+    monkeypatch.setattr("videohub.runs.score_file._FLUSH_S", -1.0)  # as if every entry took that long
     calls.clear()
     with run.writer(MADE_BY) as writer:
         writer.append(0, "0.mp4", None, scores_of(0))
