@@ -8,7 +8,7 @@ the start of every process.
 import importlib
 import pkgutil
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias, Union
 
 import msgspec
 
@@ -26,7 +26,7 @@ class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     NEUTRAL: ClassVar[Mapping[str, Any]] = {}
 
     def effective(self) -> dict[str, Any]:
-        """Return all that this says, defaults too, as JSON values; without what is neutral.
+        """Return all that this says, defaults too, as plain values; without what is neutral.
 
         A digest of it stays when a field is added whose default is neutral, and changes with any other default.
         """
@@ -84,4 +84,10 @@ def families() -> dict[str, type[Architecture]]:
         for value in vars(importlib.import_module(f"{__name__}.{module}")).values():
             if isinstance(value, type) and issubclass(value, Architecture) and value.__struct_config__.tag == module:
                 found[module] = value
+    return found
+
+
+def read(said: Mapping[str, Any]) -> Architecture:
+    """Return the architecture that a record's `model:` says. Raises: msgspec.ValidationError."""
+    found: Architecture = msgspec.convert(said, Union[tuple(families().values())])  # noqa: UP007  # any of them
     return found

@@ -1,0 +1,112 @@
+"""What a record may say about its network: defaults stated once, and what it comes to."""
+
+import subprocess
+import sys
+from typing import ClassVar
+
+import pytest
+import yaml
+
+from videohub import architectures, registry, resources
+from videohub.architectures import Architecture, Part
+from videohub.architectures.parts import AverageWindow, NonLocal, RoiMax
+from videohub.architectures.resnet import ResNet
+from videohub.architectures.slowfast import SlowFast
+
+RAW = yaml.safe_load(resources.registry_file().read_text(encoding="utf-8"))["records"]
+
+
+def test_families_are_found_by_their_files_and_need_no_torch():
+    assert {"resnet": ResNet, "slowfast": SlowFast}.items() <= architectures.families().items()
+    code = "import sys; from videohub import architectures; architectures.families(); print('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"
+
+
+@pytest.mark.parametrize("name", RAW)
+def test_a_record_states_only_what_differs_from_its_family_s_defaults(name):
+    """Depth, and which of its variants a network is, have none."""
+    stated = dict(RAW[name]["model"])
+    model = registry.record(name).model
+    for field in stated.keys() - {"family", "depth", "variant"}:
+        spared = {key: value for key, value in stated.items() if key != field}
+        assert architectures.read(spared) != model, field
+
+
+@pytest.mark.parametrize(
+    ("model", "arch", "size", "task"),
+    [
+        (ResNet(variant="c2d", depth="R50"), "c2d", "R50", "classification"),
+        (ResNet(variant="i3d", depth="R101"), "i3d", "R101", "classification"),
+        (
+            ResNet(variant="i3d", depth="R50", non_local=NonLocal(after={}, affinity="softmax", pool=(1, 2, 2))),
+            "i3d_nln",
+            "R50",
+            "classification",
+        ),
+        (ResNet(variant="slow", depth="R50", head=RoiMax()), "slow", "R50", "detection"),
+        (ResNet(variant="image", depth="R152"), "resnet", "R152", "classification"),
+        (SlowFast(depth=(1, 1, 1, 1)), "slowfast", "R14", "classification"),  # 1 + 3 * 4 + 1 layers
+        (SlowFast(depth="R50", head=RoiMax()), "slowfast", "R50", "detection"),
+    ],
+)
+def test_arch_size_and_task_follow_from_what_is_said(model, arch, size, task):
+    assert (model.arch, model.size, model.task) == (arch, size, task)
+
+
+@pytest.mark.parametrize(("variant", "pools"), [("c2d", True), ("i3d", True), ("slow", False), ("image", False)])
+def test_c2d_and_i3d_pool_frames_unless_they_are_told_not_to(variant, pools):
+    assert ResNet(variant=variant, depth="R50").pools_frames is pools
+    assert not ResNet(variant=variant, depth="R50", temporal_pool=False).pools_frames
+
+
+# --- what decides a key ----------------------------------------------------------------------------------------------
+
+
+class Before(Architecture, frozen=True, kw_only=True, tag_field="family", tag="sample"):
+    width: int = 64
+
+
+class WithNeutral(Architecture, frozen=True, kw_only=True, tag_field="family", tag="sample"):
+    NEUTRAL: ClassVar = {"shift": 0}
+    width: int = 64
+    shift: int = 0
+
+
+class WithOther(Architecture, frozen=True, kw_only=True, tag_field="family", tag="sample"):
+    NEUTRAL: ClassVar = {"shift": 0}
+    width: int = 64
+    shift: int = 2
+
+
+class Wider(Architecture, frozen=True, kw_only=True, tag_field="family", tag="sample"):
+    width: int = 96
+
+
+def test_a_new_argument_at_its_neutral_default_changes_nothing():
+    assert WithNeutral().effective() == Before().effective() == {"family": "sample", "num_classes": 400, "width": 64}
+    assert WithOther(shift=0).effective() == Before().effective()
+
+
+def test_a_changed_default_and_a_default_that_is_not_neutral_show():
+    assert Wider().effective() == {"family": "sample", "num_classes": 400, "width": 96}
+    assert Wider(width=64).effective() == Before().effective()
+    assert WithOther().effective() == {"family": "sample", "num_classes": 400, "shift": 2, "width": 64}
+
+
+def test_parts_of_a_network_have_neutral_values_of_their_own():
+    class Inner(Part, frozen=True, tag_field="kind", tag="inner"):
+        NEUTRAL: ClassVar = {"scaled": True}
+        size: int = 3
+        scaled: bool = True
+
+    class Outer(Part, frozen=True):
+        inner: Inner = Inner()
+        pairs: tuple[int, int] = (1, 2)
+
+    assert Outer().effective() == {"inner": {"kind": "inner", "size": 3}, "pairs": (1, 2)}
+    assert Outer(inner=Inner(scaled=False)).effective()["inner"] == {"kind": "inner", "scaled": False, "size": 3}
+
+
+def test_what_a_head_averages_is_a_field_of_its_own():
+    assert AverageWindow().mean_of == "probabilities"
+    assert SlowFast(depth="R50").effective() != SlowFast(depth="R50", head=AverageWindow(mean_of="logits")).effective()

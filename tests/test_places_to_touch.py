@@ -1,0 +1,200 @@
+"""What is added in its one place works everywhere: a family of networks, written into a folder of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+import videohub
+
+ROOT = Path(videohub.__file__).resolve().parent.parent
+
+# The files that a new family consists of, by their place in the house; CONTRIBUTING says the same.
+FAMILY = {
+    "architectures/toy.py": """
+        from typing import ClassVar, Literal
+
+        from videohub.architectures import Architecture, Count
+
+
+        class Toy(Architecture, frozen=True, kw_only=True, tag="toy"):
+            classifier: ClassVar[str] = "answers"
+
+            length: Literal["short", "long"]
+            width: Count = 6
+
+            @property
+            def size(self):
+                return self.length.upper()
+
+            @property
+            def num_blocks(self):
+                return 1
+        """,
+    "models/toy.py": """
+        from torch import nn
+
+        from videohub.models.video_model import VideoModel
+
+
+        class Look(nn.Module):
+            NORM_AFTER = {"see": "calm"}
+
+            def __init__(self, width):
+                super().__init__()
+                self.see = nn.Conv3d(3, width, 3, padding=1)
+                self.calm = nn.BatchNorm3d(width)
+
+            def forward(self, clip):
+                return self.calm(self.see(clip)).relu()
+
+
+        class Toy(VideoModel):
+            def __init__(self, arch):
+                super().__init__()
+                self.looks = Look(arch.width)
+                self.answers = nn.Linear(arch.width, arch.num_classes)
+
+            @property
+            def num_features(self):
+                return self.answers.in_features
+
+            def forward(self, clip, boxes=None):
+                return self.answers(self.features(clip))
+
+            def features(self, clip, boxes=None):
+                self.check_clip(clip)
+                return self.looks(clip).mean(dim=(2, 3, 4))
+
+
+        def toy(arch, *, frames, activation):
+            return Toy(arch)
+        """,
+    "converters/toy/plain.yaml": """
+        fields:
+          affine: "weight|bias"
+          bn: {gamma: weight, beta: bias, mean: running_mean, var: running_var}
+        rules:
+          - "eye.kernel    <-> looks.see.weight"
+          - "eye.offset    <-> looks.see.bias"
+          - "eye.{bn}      <-> looks.calm.{bn}"
+          - "out.{affine}  <-> answers.{affine}"
+        ignore: {}
+        absent:
+          "*.num_batches_tracked": "such files count no batches"
+        kernels: exact
+        """,
+    "toy.yaml": """
+        schema_version: 1
+        records:
+          toy_short:
+            upstream_name: TOY_SHORT
+            frames: 4
+            rate: 2
+            paper: "none"
+            model: {family: toy, length: short, num_classes: 5}
+            clip: {frames: 4, sampling_rate: 2}
+            protocol: kinetics_30view
+            checkpoint: {url: toy.pth, sha256: null, size: null, container: torch, layout: plain, license: MIT}
+            pretrain: null
+            training: standard
+            labels: null
+            published: null
+            config: null
+            status: available
+            notes: []
+        """,
+}
+
+BESIDE_OURS = """
+import videohub.architectures, videohub.models
+from pathlib import Path
+folder = Path({folder!r})
+videohub.architectures.__path__.append(str(folder / "architectures"))
+videohub.models.__path__.append(str(folder / "models"))
+"""
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder with everything that is new."""
+    folder = tmp_path_factory.mktemp("new")
+    for name, text in FAMILY.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(dedent(text).lstrip())
+    return folder
+
+
+def run(house: Path, code: str) -> list[str]:
+    """Return the lines that code prints in a process which has the folder's parts beside ours."""
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "VIDEOHUB_REGISTRY": str(house / "toy.yaml"),
+        "VIDEOHUB_HOME": str(house / "cache"),
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", BESIDE_OURS.format(folder=str(house)) + dedent(code)],
+        env=environment, capture_output=True, text=True, encoding="utf-8", check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def test_a_family_is_listed_loaded_trained_anew_saved_and_read_back(house):
+    (line,) = run(
+        house,
+        """
+        import json, torch, videohub
+
+        torch.manual_seed(0)
+        net, clip = videohub.build("toy_short"), torch.randn(2, 3, 4, 8, 8)
+        torch.nn.init.uniform_(net.looks.calm.running_mean)
+        see, calm, out = net.looks.see, net.looks.calm, net.answers
+        theirs = {"eye.kernel": see.weight, "eye.offset": see.bias, "eye.gamma": calm.weight, "eye.beta": calm.bias,
+                  "eye.mean": calm.running_mean, "eye.var": calm.running_var,
+                  "out.weight": out.weight, "out.bias": out.bias}
+        torch.save({"state_dict": {key: value.detach().clone() for key, value in theirs.items()}}, folder / "toy.pth")
+
+        published = videohub.load("toy_short")
+        fast = videohub.optimize(published)
+        fresh = videohub.load("toy_short", num_classes=3)
+        torch.save(fresh.state_dict(), folder / "own.pth")
+        again = videohub.load("toy_short", checkpoint=folder / "own.pth")
+        with torch.inference_mode():
+            print(json.dumps({
+                "found": videohub.list_models(arch="toy", depth="short"),
+                "equal": torch.equal(published(clip), net(clip)),
+                "fast": torch.allclose(fast(clip), net(clip), atol=1e-5),
+                "norms": sum(isinstance(module, torch.nn.BatchNorm3d) for module in fast.modules()),
+                "fresh": [*fresh(clip).shape, torch.equal(fresh.looks.see.weight, see.weight)],
+                "again": [again.record.model.num_classes, torch.equal(again(clip), fresh(clip))],
+                "features": [*published.features(clip).shape, published.num_features],
+            }))
+        """,
+    )
+    assert json.loads(line) == {
+        "found": ["toy_short"],
+        "equal": True,
+        "fast": True,
+        "norms": 0,
+        "fresh": [2, 3, True],
+        "again": [3, True],
+        "features": [2, 6, 6],
+    }
+
+
+def test_the_command_line_and_the_schema_for_editors_know_a_new_family(house):
+    arguments = ["videohub", "show", "toy_short", "--json"]
+    shown = run(house, f"import sys; sys.argv = {arguments}; from videohub.cli import main; main()")
+    record = json.loads("\n".join(shown))
+    assert (record["arch"], record["depth"], record["task"]) == ("toy", "SHORT", "classification")
+    assert record["model"] == {"family": "toy", "length": "short", "width": 6, "num_classes": 5}
+    schema = json.loads("\n".join(run(house, "from videohub.registry import json_schema; print(json_schema.text())")))
+    assert schema["$defs"]["Toy"]["properties"]["width"]["default"] == 6
