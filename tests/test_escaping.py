@@ -100,8 +100,8 @@ def test_marks_of_markdown_are_taken_for_themselves(given, expected):
 
 
 def test_a_name_of_words_joined_by_marks_may_be_broken_between_them_only():
-    told = escaping.in_narrow_html('Watching/Reading_a <b> </script> 1/2 "x"/y')
-    assert told == "Watching/<wbr/>Reading_<wbr/>a &lt;b&gt; &lt;/script&gt; 1/<wbr/>2 &quot;x&quot;/y"
+    shown = escaping.in_narrow_html('Watching/Reading_a <b> </script> 1/2 "x"/y')
+    assert shown == "Watching/<wbr/>Reading_<wbr/>a &lt;b&gt; &lt;/script&gt; 1/<wbr/>2 &quot;x&quot;/y"
 
 
 def test_a_value_is_shown_by_its_kind_where_it_could_be_endless():

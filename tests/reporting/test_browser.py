@@ -44,8 +44,8 @@ FRAME = """<!DOCTYPE html><script>onmessage = told => document.body.setAttribute
 @pytest.mark.skipif(BROWSER is None, reason="no chromium on this machine")
 @pytest.mark.parametrize(("width", "kind"), [(1000, "kinetics"), (420, "kinetics"), (420, "charades")])
 def test_a_browser_shows_the_page_whole_and_fetches_nothing(tmp_path, request, width, kind):
-    told = shown(tmp_path, request.getfixturevalue(kind), width)
-    inner, wide, cut, fetched, drawn = map(int, told[:5])
+    measured = shown(tmp_path, request.getfixturevalue(kind), width)
+    inner, wide, cut, fetched, drawn = map(int, measured[:5])
     assert (inner, wide, cut, fetched) == (width, 0, 0, 0)
     assert (
         drawn == {"kinetics": 4, "charades": 2}[kind]
@@ -71,6 +71,6 @@ def shown(tmp_path, report, width):
     command = [BROWSER, *FLAGS, f"--user-data-dir={tmp_path / 'profile'}", "--window-size=1200,1000", "--dump-dom",
                frame.as_uri()]  # fmt: skip
     dom = subprocess.run(command, check=True, capture_output=True, text=True, encoding="utf-8", timeout=60).stdout
-    told = re.search(r'data-told="([^"]*)"', dom)
-    assert told is not None
-    return told[1].split()
+    match = re.search(r'data-told="([^"]*)"', dom)
+    assert match is not None
+    return match[1].split()

@@ -143,9 +143,9 @@ def test_an_older_huggingface_hub_is_told_what_to_become(kinetics, monkeypatch):
 
 
 def snippet(card: str) -> str:
-    (found,) = re.findall(r"```python\n(.*?)```", card, flags=re.DOTALL)
-    compile(found, "card", "exec")
-    return found
+    (code,) = re.findall(r"```python\n(.*?)```", card, flags=re.DOTALL)
+    compile(code, "card", "exec")
+    return code
 
 
 def test_a_card_shows_how_to_use_the_record(kinetics, ava):

@@ -29,17 +29,21 @@ OUR_TAGS = {"p", "h1", "h2", "h3", "table", "thead", "tbody", "tr", "th", "td", 
 @pytest.fixture
 def hostile(kinetics):
     """A report in which every word that comes from elsewhere is preceded by marks that somebody could obey."""
-    told = msgspec.to_builtins(kinetics)
+    fields = msgspec.to_builtins(kinetics)
     for key in ("metric", "comparisons", "by_clips"):  # of a run's own arithmetic
-        told[f"our {key}"] = told.pop(key)
-    told = {key: value if key.startswith("our ") else spoiled(value, key) for key, value in told.items()}
-    told = {key.removeprefix("our "): value for key, value in told.items()}
-    for where in (told["protocol"], told["made_by"][0]["software"], told["published"].setdefault("as_printed", {})):
-        where[MARKS] = 1.0 if where is told["published"]["as_printed"] else MARKS
-    told["clip"][MARKS] = 1
-    told["disagreements"] = [MARKS]
-    told["made_by"][0]["weights"].update(claimed_source=MARKS, claimed_sha256=MARKS, vouched_by=None)
-    return msgspec.convert(told, Report)
+        fields[f"our {key}"] = fields.pop(key)
+    fields = {key: value if key.startswith("our ") else spoiled(value, key) for key, value in fields.items()}
+    fields = {key.removeprefix("our "): value for key, value in fields.items()}
+    for where in (
+        fields["protocol"],
+        fields["made_by"][0]["software"],
+        fields["published"].setdefault("as_printed", {}),
+    ):
+        where[MARKS] = 1.0 if where is fields["published"]["as_printed"] else MARKS
+    fields["clip"][MARKS] = 1
+    fields["disagreements"] = [MARKS]
+    fields["made_by"][0]["weights"].update(claimed_source=MARKS, claimed_sha256=MARKS, vouched_by=None)
+    return msgspec.convert(fields, Report)
 
 
 def spoiled(value, key=""):
@@ -72,15 +76,15 @@ def test_a_page_has_no_tag_of_a_stranger(kinetics, hostile):
 @pytest.mark.parametrize("flavour", ["commonmark", "gfm-like"])
 def test_markdown_has_no_tag_link_or_picture_of_a_stranger(hostile, made, flavour):
     reader = pytest.importorskip("markdown_it").MarkdownIt(flavour, {"html": True, "linkify": False}).enable("table")
-    found = Tags(reader.render(made(hostile)))
-    assert found.tags <= OUR_TAGS
-    assert not found.attributes & {"href", "src", "onerror"}
+    page = Tags(reader.render(made(hostile)))
+    assert page.tags <= OUR_TAGS
+    assert not page.attributes & {"href", "src", "onerror"}
     assert not {"\x1b", "\u202e"} & set(made(hostile))
 
 
 def test_a_command_to_be_copied_runs_nothing_that_a_folder_says(tmp_path):
-    found = build(kept(tmp_path, record(), ten(5), decoder="exact; rm -rf ~", precision="$(rm -rf ~)\n"), record())
-    assert shlex.split(found.command)[-4:] == ["--decoder", "exact; rm -rf ~", "--precision", "$(rm -rf ~)\n"]
+    report = build(kept(tmp_path, record(), ten(5), decoder="exact; rm -rf ~", precision="$(rm -rf ~)\n"), record())
+    assert shlex.split(report.command)[-4:] == ["--decoder", "exact; rm -rf ~", "--precision", "$(rm -rf ~)\n"]
 
 
 @pytest.mark.parametrize("seconds", [float("nan"), float("inf"), -1.0, 1e300])
@@ -94,7 +98,7 @@ def test_a_template_lets_no_word_of_a_report_through_as_it_is():
     """All that a template inserts is escaped without its doing; `safe` would undo that."""
     templates = list((Path(pages.__file__).parent / "templates").iterdir())
     assert len(templates) > 4
-    undone = {found for file in templates for found in re.findall(r"\{\{([^}]*\|\s*safe[^}]*)\}\}", file.read_text())}
+    undone = {use for file in templates for use in re.findall(r"\{\{([^}]*\|\s*safe[^}]*)\}\}", file.read_text())}
     assert undone == {" class_measure|safe "}  # of our own words
     assert not [file for file in templates if "autoescape" in file.read_text()]
 

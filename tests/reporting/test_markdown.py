@@ -16,8 +16,8 @@ def rendered(text):
     return ElementTree.fromstring(f"<page>{reader.render(text)}</page>")
 
 
-def cells(found):
-    return [["".join(cell.itertext()) for cell in row] for row in found.iter("tr")]
+def cells(table):
+    return [["".join(cell.itertext()) for cell in row] for row in table.iter("tr")]
 
 
 def test_published_and_recomputed_stand_side_by_side(kinetics):
@@ -47,13 +47,13 @@ def test_a_bar_is_exact_to_an_eighth_of_a_letter():
 
 
 def test_everything_has_its_section(kinetics, charades):
-    headings = [found.text for found in rendered(markdown(kinetics)).iter("h2")]
+    headings = [element.text for element in rendered(markdown(kinetics)).iter("h2")]
     assert headings == ["Published against recomputed", "With fewer clips", "Classes", "What is taken for what",
                         "Without a score", "What was run", "To repeat and to cite"]  # fmt: skip
-    assert [found.text for found in rendered(markdown(charades)).iter("h2")] == [
+    assert [element.text for element in rendered(markdown(charades)).iter("h2")] == [
         "Published against recomputed", "Classes", "What was run", "To repeat and to cite"
     ]  # fmt: skip
 
 
 def test_the_command_can_be_copied_as_it_stands(kinetics):
-    assert [found.text.strip() for found in rendered(markdown(kinetics)).iter("code")] == [kinetics.command]
+    assert [element.text.strip() for element in rendered(markdown(kinetics)).iter("code")] == [kinetics.command]

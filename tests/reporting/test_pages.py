@@ -20,8 +20,8 @@ def words(element):
     return " ".join(" ".join(element.itertext()).split())
 
 
-def cells(found):
-    return [[words(cell) for cell in row] for row in found.iter("tr")]
+def cells(table):
+    return [[words(cell) for cell in row] for row in table.iter("tr")]
 
 
 @pytest.fixture(params=["kinetics", "charades", "ava"])
@@ -42,8 +42,8 @@ def test_a_page_needs_nothing_from_elsewhere(each):
 
 def test_a_page_knows_the_night_paper_and_small_screens(each):
     (style,) = tree(each).iter("style")
-    for wanted in ("prefers-color-scheme: dark", "@media print", "max-width: 40rem"):
-        assert wanted in style.text
+    for rule in ("prefers-color-scheme: dark", "@media print", "max-width: 40rem"):
+        assert rule in style.text
 
 
 def test_every_picture_says_what_it_shows(each):
@@ -55,7 +55,7 @@ def test_every_picture_says_what_it_shows(each):
 
 
 def test_a_page_puts_published_and_recomputed_side_by_side(kinetics):
-    (numbers,) = [found for found in tree(kinetics).iter("table") if found.get("class") == "numbers"]
+    (numbers,) = [table for table in tree(kinetics).iter("table") if table.get("class") == "numbers"]
     assert cells(numbers) == [
         ["", "top-1", "top-5"],
         ["published", "77.00", "92.60"],
@@ -69,10 +69,10 @@ def test_a_page_puts_published_and_recomputed_side_by_side(kinetics):
 
 
 def test_the_verdict_comes_first_with_its_reasons(kinetics):
-    found = words(tree(kinetics).find("body/header"))
-    assert found.startswith("Verification report SLOWFAST_8x8_R50 Its published top-1 and top-5 on kinetics400, val")
-    assert "19,701 of 19,761 videos scored; 60 failed." in found
-    assert "Consistent Top-1 is 1.00 points below the published 77.00." in found
+    header = words(tree(kinetics).find("body/header"))
+    assert header.startswith("Verification report SLOWFAST_8x8_R50 Its published top-1 and top-5 on kinetics400, val")
+    assert "19,701 of 19,761 videos scored; 60 failed." in header
+    assert "Consistent Top-1 is 1.00 points below the published 77.00." in header
 
 
 def test_a_metric_keeps_its_own_spelling(charades):
@@ -113,7 +113,7 @@ def test_one_clip_makes_no_curve(charades):
 
 def test_the_weakest_and_the_strongest_classes_are_shown_and_all_can_be(kinetics):
     parsed = tree(kinetics)
-    weak, strong = (cells(found) for found in parsed.find(".//div[@class='pair']").iter("table"))
+    weak, strong = (cells(table) for table in parsed.find(".//div[@class='pair']").iter("table"))
     assert len(weak) == len(strong) == 1 + 20
     assert weak[1] == ["class 0", "0.0", ""]  # eight classes have 0 of 50: 0, 51, 102 …
     assert weak[9] == ["class 1", "2.0", ""]
@@ -126,15 +126,15 @@ def test_the_weakest_and_the_strongest_classes_are_shown_and_all_can_be(kinetics
 def test_few_classes_are_shown_in_one_table(charades):
     parsed = tree(charades)
     assert parsed.find(".//details") is None
-    (found,) = [table for table in parsed.iter("table") if cells(table)[0][0] == "class"]
-    assert cells(found) == [["class", "videos with it", "AP", ""], ["Running", "3", "20.0", ""],
+    (table,) = [table for table in parsed.iter("table") if cells(table)[0][0] == "class"]
+    assert cells(table) == [["class", "videos with it", "AP", ""], ["Running", "3", "20.0", ""],
                             ["Holding a dish", "12", "80.0", ""]]  # fmt: skip
     assert "2 classes in per cent, in order. 1 class had nothing to be measured on." in words(parsed)
 
 
 def test_confusions_tell_how_many_and_of_how_many(kinetics):
-    (found,) = [table for table in tree(kinetics).iter("table") if cells(table)[0][0] == "is"]
-    assert cells(found)[2] == ["class 8", "class 9", "5", "10", ""]
+    (table,) = [table for table in tree(kinetics).iter("table") if cells(table)[0][0] == "is"]
+    assert cells(table)[2] == ["class 8", "class 9", "5", "10", ""]
 
 
 def test_failures_are_counted_by_reason_and_listed_up_to_fifty(kinetics):
@@ -155,22 +155,22 @@ def test_a_strangers_words_are_shown_and_never_obeyed(kinetics):
 
 
 def test_a_page_tells_what_was_run(kinetics):
-    told = {
+    facts = {
         row[0]: row[1]
-        for found in tree(kinetics).iter("table")
-        if found.get("class") == "facts"
-        for row in cells(found)
+        for table in tree(kinetics).iter("table")
+        if table.get("class") == "facts"
+        for row in cells(table)
     }
-    assert told["sha256 of the tensors"] == "ab" * 32
-    assert told["sha256 of the list"] == "cd" * 32
-    assert told["protocol"] == "kinetics_30view: 10 × 3 views (clips × crops)"
-    assert told["clip"] == "frames 32, sampling rate 2"
-    assert told["precision"] == "bf16"
-    assert told["software"] == "torch 2.6.0, videohub 1.2.3"
-    assert told["processes"] == "2; the first one started 2026-01-02T03:04:05+00:00"
-    assert told["time of all processes"] == "1 h 30 min; 3.66 videos a second and process"
+    assert facts["sha256 of the tensors"] == "ab" * 32
+    assert facts["sha256 of the list"] == "cd" * 32
+    assert facts["protocol"] == "kinetics_30view: 10 × 3 views (clips × crops)"
+    assert facts["clip"] == "frames 32, sampling rate 2"
+    assert facts["precision"] == "bf16"
+    assert facts["software"] == "torch 2.6.0, videohub 1.2.3"
+    assert facts["processes"] == "2; the first one started 2026-01-02T03:04:05+00:00"
+    assert facts["time of all processes"] == "1 h 30 min; 3.66 videos a second and process"
     assert (
-        told["source of the number"] == "MODEL_ZOO.md of facebookresearch/SlowFast at commit d1d213f: Kinetics, row 7"
+        facts["source of the number"] == "MODEL_ZOO.md of facebookresearch/SlowFast at commit d1d213f: Kinetics, row 7"
     )
 
 
@@ -188,5 +188,5 @@ def test_a_run_that_stops_when_it_likes_has_an_interval_of_its_own_level(ava):
     parsed = tree(ava)
     assert "1 of 57,371 key frames scored; 57,370 not looked at." in words(parsed)
     assert "settled at 99 %; it looked at 1 key frame." in words(parsed)
-    (numbers,) = [found for found in parsed.iter("table") if found.get("class") == "numbers"]
+    (numbers,) = [table for table in parsed.iter("table") if table.get("class") == "numbers"]
     assert cells(numbers)[4][0] == "99 % interval"

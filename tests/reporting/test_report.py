@@ -43,22 +43,22 @@ def test_no_report_is_told_as_such(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
-        (lambda told: told.update(schema_version=7), "is a report of version 7, and this videohub reads version 1"),
-        (lambda told: told.pop("schema_version"), "missing required field `schema_version`"),
-        (lambda told: told.pop("verdict"), "missing required field `verdict`"),
-        (lambda told: told.update(surprise=1), "unknown field `surprise`"),
-        (lambda told: told["counts"].update(scored="many"), r"Expected `int`, got `str` - at `\$.counts.scored`"),
-        (lambda told: told.update(verdict="splendid"), "Invalid enum value 'splendid'"),
+        (lambda fields: fields.update(schema_version=7), "is a report of version 7, and this videohub reads version 1"),
+        (lambda fields: fields.pop("schema_version"), "missing required field `schema_version`"),
+        (lambda fields: fields.pop("verdict"), "missing required field `verdict`"),
+        (lambda fields: fields.update(surprise=1), "unknown field `surprise`"),
+        (lambda fields: fields["counts"].update(scored="many"), r"Expected `int`, got `str` - at `\$.counts.scored`"),
+        (lambda fields: fields.update(verdict="splendid"), "Invalid enum value 'splendid'"),
     ],
 )
-def test_what_is_no_report_is_refused_with_the_field(tmp_path, charades, change, told):
+def test_what_is_no_report_is_refused_with_the_field(tmp_path, charades, change, message):
     (path, *_) = write(charades, tmp_path)
     content = json.loads(path.read_bytes())
     change(content)
     path.write_text(json.dumps(content))
-    with pytest.raises((DataError, UsageError), match=f"(?s){told}.*videohub report"):
+    with pytest.raises((DataError, UsageError), match=f"(?s){message}.*videohub report"):
         read(path)
 
 

@@ -67,7 +67,7 @@ def test_every_letter_of_a_registry_can_be_written_into_a_pipe(tmp_path, environ
     assert "training: standard" in ours
     (tmp_path / "ours.yaml").write_text(ours.replace("training: standard", f'training: "{note}"'), encoding="utf-8")
     command = [sys.executable, "-m", "videohub.cli", "show", "ours"]
-    told = {}
+    printed = {}
     for json_too in ([], ["--json"]):
         done = subprocess.run(
             [*command, *json_too],
@@ -75,9 +75,9 @@ def test_every_letter_of_a_registry_can_be_written_into_a_pipe(tmp_path, environ
             capture_output=True,
         )
         assert (done.returncode, done.stderr) == (0, b"")
-        told[bool(json_too)] = done.stdout
-    assert json.loads(told[True].decode("latin-1"))["training"] == note
-    assert b"\\u65e5\\u672c \\U0001f44d" in told[False]
+        printed[bool(json_too)] = done.stdout
+    assert json.loads(printed[True].decode("latin-1"))["training"] == note
+    assert b"\\u65e5\\u672c \\U0001f44d" in printed[False]
 
 
 def test_a_script_gets_the_bytes_of_a_path_and_a_screen_what_can_be_shown(run, monkeypatch, tmp_path, capsys):
@@ -94,9 +94,9 @@ def test_a_warning_of_a_library_is_shown_and_not_obeyed(run, monkeypatch, capsys
 
     def warned(*arguments: object) -> registry.Record:
         warnings.warn("\x1b[31mold\nand odd", UserWarning, stacklevel=1)
-        return found
+        return record
 
-    found = registry.record("slow_r50_8x8")
+    record = registry.record("slow_r50_8x8")
     monkeypatch.setattr(registry, "record", warned)
     code, _, err = run("show", "slow_r50_8x8")
     assert code == 0
