@@ -30,7 +30,7 @@ import videohub
 from videohub import registry
 from videohub.data.recipes import Recipe
 from videohub.data.samples import Sample, VideoFile
-from videohub.evaluation import Contender, evaluate
+from videohub.evaluation import EvalModel, evaluate
 
 RESULTS = measuring.RESULTS / "end_to_end.json"
 KNOWN = 0.50  # views a second of the original itself, on 2 cores with AVX2
@@ -142,7 +142,7 @@ def side_by_side(
 def score(model: nn.Module, recipe: Recipe, paths: Sequence[Path], *, workers: int) -> np.ndarray:
     """Return the probabilities of every view of every video, (videos, views, classes), as verify has them."""
     samples = [Sample(path.name, VideoFile(path), truth=()) for path in paths]
-    scored = evaluate([Contender(model, recipe)], enumerate(samples), workers=workers)
+    scored = evaluate([EvalModel(model, recipe)], enumerate(samples), workers=workers)
     return np.stack([each.scores for each in scored])
 
 

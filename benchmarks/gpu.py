@@ -36,7 +36,7 @@ from videohub import registry
 from videohub.data.decoded import DECODERS
 from videohub.data.recipes import Recipe
 from videohub.data.samples import Sample, VideoFile
-from videohub.evaluation import Contender, Evaluation, Settled, evaluate
+from videohub.evaluation import ChosenPrecision, EvalModel, Evaluation, evaluate
 from videohub.evaluation.decoding import Failure, decode_all
 
 RESULTS = measuring.RESULTS / "gpu.json"
@@ -146,7 +146,7 @@ class Bench:
                         looks.setdefault(name, {})[len(moments)] = resident(process)
                 if self._enough(began, len(moments)):
                     break
-            sizes = {" x ".join(map(str, shape)): size for shape, size in run.batch_sizes[0].items()}
+            sizes = {" x ".join(map(str, shape)): size for shape, size in run.batches[0].sizes.items()}
         rate = watching.steady_rate(moments, skipped)
         return {
             "videos a second": _digits(rate),
@@ -213,9 +213,8 @@ class Bench:
         )
 
     def _evaluation(self, model: nn.Module, precision: str, decoder: str) -> Evaluation:
-        settled = Settled(precision, "benchmarked")
-        contender = Contender(model, self._recipe, settled)
-        return evaluate([contender], self._endless(), workers=self._scale.workers, decoder=decoder)
+        evaluated = EvalModel(model, self._recipe, ChosenPrecision(precision, "benchmarked"))
+        return evaluate([evaluated], self._endless(), workers=self._scale.workers, decoder=decoder)
 
     def _endless(self) -> Iterator[tuple[int, Sample]]:
         return enumerate(itertools.cycle(self._samples))

@@ -29,7 +29,7 @@ from torch.utils.flop_counter import FlopCounterMode
 import videohub
 from videohub import registry
 from videohub.errors import DeviceError
-from videohub.evaluation.arithmetic import Precision, arithmetic, possible
+from videohub.evaluation.numeric_precision import NumericPrecision, arithmetic, supported
 
 # Dense bf16 and fp16, TFLOP/s, as the vendor gives it; of two entries that fit a device's name the first counts.
 PEAKS = {"H100 PCIe": 756.0, "H100 NVL": 835.0, "H200": 989.0, "H100": 989.0, "A100": 312.0}
@@ -54,7 +54,7 @@ class Variant:
     """A way to run the network."""
 
     name: str
-    precision: Precision
+    precision: NumericPrecision
     module: Callable[[], nn.Module]  # made when its turn comes
     channels_last: bool = True
 
@@ -103,7 +103,7 @@ def alone(name: str, given: Input, device: torch.device, *, seconds: float, left
             rows[variant.name] = {"skipped": "no time was left"}
             continue
         try:
-            possible(variant.precision, device)
+            supported(variant.precision, device)
             module = variant.module()
             laid_out = clip.contiguous(memory_format=torch.channels_last_3d) if variant.channels_last else clip
             rate, logits = timed(module, laid_out, variant.precision, seconds=seconds)
@@ -152,7 +152,7 @@ def beside(rates: dict[str, float]) -> dict[str, object]:
 def _variants(plain: nn.Module, name: str) -> Iterator[Variant]:
     """Yield every way, the plain network in float32 first."""
     form = videohub.optimize(plain)
-    precisions: tuple[Precision, ...] = ("fp32", "tf32", "bf16", "fp16")
+    precisions: tuple[NumericPrecision, ...] = ("fp32", "tf32", "bf16", "fp16")
     yield Variant("plain fp32", "fp32", lambda: plain, channels_last=False)
     for precision in precisions:
         yield Variant(f"optimised {precision}", precision, lambda: form)

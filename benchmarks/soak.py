@@ -27,7 +27,7 @@ from videohub.architectures.resnet import ResNet
 from videohub.data.encode import write_mp4
 from videohub.data.recipes import Recipe
 from videohub.data.samples import Sample, VideoFile
-from videohub.evaluation import Contender, evaluate
+from videohub.evaluation import EvalModel, evaluate
 from videohub.registry.schema import Clip, Protocol
 
 RESULTS = Path(__file__).resolve().parent / "results" / "soak.json"
@@ -90,7 +90,7 @@ def soak(samples: Sequence[Sample], *, workers: int, every: int = 100) -> tuple[
     looks: dict[str, dict[int, int]] = {}
     failed = 0
     scored = evaluate(
-        [Contender(videohub.optimize(model), Recipe(PROTOCOL, CLIP))], enumerate(samples), workers=workers
+        [EvalModel(videohub.optimize(model), Recipe(PROTOCOL, CLIP))], enumerate(samples), workers=workers
     )
     for done, each in enumerate(scored, start=1):
         failed += each.failure is not None

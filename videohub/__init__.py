@@ -10,6 +10,7 @@ from videohub.version import __version__ as __version__
 if TYPE_CHECKING:
     from videohub.building import build
     from videohub.evaluation import views
+    from videohub.evaluation.kept_memory import kept_memory
     from videohub.loading import inflate, load
     from videohub.models import VideoModel
     from videohub.models.inference_form import optimize
@@ -30,6 +31,7 @@ __all__ = [
     "evaluate",
     "fetch",
     "inflate",
+    "kept_memory",
     "list_models",
     "load",
     "optimize",
@@ -51,6 +53,7 @@ _HOME = {
     "evaluate": "videohub.verification",
     "fetch": "videohub.weights",
     "inflate": "videohub.loading",
+    "kept_memory": "videohub.evaluation.kept_memory",
     "list_models": "videohub.registry",
     "load": "videohub.loading",
     "optimize": "videohub.models.inference_form",

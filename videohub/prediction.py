@@ -77,12 +77,9 @@ def predict(
         model = loading.load(record, checkpoint=checkpoint, labels=labels, device=device)
         record = _record_of(model)
     model = optimize(model)
-    parts = []
     with tqdm(total=len(views), desc=record.name, unit="view", leave=False, disable=None) as bar:
-        for part in view_scores(model, views, record.protocol):
-            parts.append(part)
-            bar.update(len(part))
-    scores = join_views(torch.cat(parts), record.protocol.ensemble)
+        of_views = view_scores(model, views, record.protocol, progress=bar.update)
+    scores = join_views(of_views, record.protocol.ensemble)
     if record.protocol.ensemble == "sum":
         scores = scores / len(views)
     names = names_of(with_classes(record, len(scores)))

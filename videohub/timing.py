@@ -19,9 +19,9 @@ from videohub import building, metrics, registry
 from videohub.data.views import Views
 from videohub.devices import usable
 from videohub.errors import UsageError
-from videohub.evaluation.arithmetic import AUTO, Precision, arithmetic, possible
 from videohub.evaluation.batches import Batches
 from videohub.evaluation.kept_memory import kept_memory
+from videohub.evaluation.numeric_precision import AUTO, NumericPrecision, arithmetic, supported
 from videohub.models.inference_form import optimize
 from videohub.registry.schema import Record
 
@@ -49,7 +49,7 @@ class Speed(msgspec.Struct, frozen=True, kw_only=True):
     record: str
     device: str
     threads: int | None  # of the CPU, where that computes
-    precision: Precision
+    precision: NumericPrecision
     view: tuple[int, ...]  # (3, T, H, W)
     boxes: int  # in each view; AVA alone
     batch: int  # views at once
@@ -91,7 +91,7 @@ def speed(
     if not 0 < seconds < math.inf:
         raise UsageError(f"seconds: found {seconds}, expected a number above 0")
     where = usable(device)
-    chosen = possible(("fp16" if where.type == "cuda" else "fp32") if precision == AUTO else precision, where)
+    chosen = supported(("fp16" if where.type == "cuda" else "fp32") if precision == AUTO else precision, where)
     model = optimize(building.build(record).to(where))
     batches = Batches(model, record.protocol, chosen, size=batch)
     with kept_memory(where):
@@ -220,7 +220,7 @@ def _noise(record: Record, count: int, device: torch.device) -> Views:
     return Views(frames, rows.to(frames.device), [(0, 0)], size, pts=rows, decode_positions=rows, boxes=boxes)
 
 
-def _product(precision: Precision, device: torch.device) -> Callable[[int], None]:
+def _product(precision: NumericPrecision, device: torch.device) -> Callable[[int], None]:
     """Return what multiplies two square matrices in a precision, or in float32 where a CPU only imitates that."""
     side, dtype = _SIDE[device.type], _UNDER.get(precision, torch.float32)
     if device.type == "cpu" and dtype != torch.float32 and _imitated(dtype):

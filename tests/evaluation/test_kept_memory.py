@@ -159,6 +159,63 @@ def test_small_blocks_are_kept_afterwards_as_they_were_before(size, new_each_tim
     assert max(before, after) < 0.1
 
 
+NOTED = """
+calls = []
+CDLL = ctypes.CDLL
+class Noting:
+    def __init__(self, name):
+        self.library = CDLL(name)
+    def mallopt(self, parameter, value):
+        calls.append([parameter, value])
+        return self.library.mallopt(parameter, value)
+    def malloc_trim(self, pad):
+        calls.append("trim")
+ctypes.CDLL = Noting
+"""
+
+
+def test_it_is_public_and_sets_what_it_restores_once_however_often_it_is_entered():
+    """mallopt's numbers: -1 trim threshold, -3 mmap threshold, -4 how many blocks may be mapped."""
+    entered, left = found(f"""
+        import ctypes
+        import videohub
+        {textwrap.indent(NOTED, " " * 8).strip()}
+        with videohub.kept_memory():
+            with videohub.kept_memory("cpu"):
+                entered = list(calls)
+            assert calls == entered
+        print(json.dumps([entered, calls[len(entered):]]))
+    """)
+    assert entered == [[-4, 0], [-1, -1]]
+    assert left == [[-4, 65536], [-3, 32 * 2**20], [-1, 64 * 2**20], "trim"]
+
+
+@pytest.mark.parametrize(
+    ("device", "asked", "environment"),
+    [
+        ("cuda:0", "return os_confstr(name)", {}),
+        ("cpu", "return None", {}),  # musl
+        ("cpu", "raise ValueError('unrecognized configuration name')", {}),  # macOS
+        ("cpu", "return os_confstr(name)", {"MALLOC_MMAP_MAX_": "1000"}),
+    ],
+    ids=["another device", "musl", "macOS", "told by the user"],
+)
+def test_where_it_sets_nothing_it_restores_nothing(device, asked, environment):
+    calls = found(f"""
+        import ctypes
+        import videohub
+        {textwrap.indent(NOTED, " " * 8).strip()}
+        os_confstr = os.confstr
+        def confstr(name):
+            {asked}
+        os.confstr = confstr
+        with videohub.kept_memory({device!r}):
+            pass
+        print(json.dumps(calls))
+    """, **environment)  # fmt: skip
+    assert calls == []
+
+
 @pytest.mark.parametrize("answer", ["raise ValueError('unrecognized configuration name')", "return None"])
 def test_another_c_library_is_left_alone(answer, new_each_time):
     shares = found(f"""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from videohub.data.views import Views
 from videohub.errors import DeviceError, UsageError
-from videohub.evaluation.arithmetic import Precision, arithmetic
+from videohub.evaluation.numeric_precision import NumericPrecision, arithmetic
 from videohub.registry.schema import Protocol
 
 Scores = npt.NDArray[np.float32]
@@ -50,23 +50,8 @@ def ran_out(error: RuntimeError) -> bool:
     return isinstance(error, torch.OutOfMemoryError) or any(each in str(error) for each in lacks)
 
 
-def halved(size: int, shape: Sequence[int], device: torch.device, said: str) -> int:
-    """Return half as many views of a shape (3, T, H, W) as the memory did not suffice for, and free what can be.
-
-    Raises: DeviceError, with what torch `said`, if it was one view.
-    """
-    if size == 1:
-        raise DeviceError(
-            f"{device}: one view of {' x '.join(map(str, shape))} values does not fit into the memory that is free "
-            f"({said.splitlines()[0]}); end what else runs there, or use the CPU"
-        )
-    if device.type == "cuda":
-        torch.cuda.empty_cache()
-    return size // 2
-
-
 def probabilities(
-    model: nn.Module, batch: Tensor, boxes: Tensor | None, protocol: Protocol, precision: Precision
+    model: nn.Module, batch: Tensor, boxes: Tensor | None, protocol: Protocol, precision: NumericPrecision
 ) -> Tensor:
     """Return float32 probabilities, on the model's device, of a batch (B, 3, T, H, W), with boxes (K, 5) where given.
 
@@ -104,11 +89,22 @@ class Batches:
     nevertheless, N is halved and the same views go again.
     """
 
-    def __init__(self, model: nn.Module, protocol: Protocol, precision: Precision, *, size: int | None = None) -> None:
-        """Set up for a model; `size` is N for views of any shape, None: as above. Raises: UsageError if below 1."""
+    def __init__(
+        self,
+        model: nn.Module,
+        protocol: Protocol,
+        precision: NumericPrecision,
+        *,
+        size: int | None = None,
+        progress: Callable[[int], object] = lambda count: None,
+    ) -> None:
+        """Set up for a model; `size` is N for views of any shape, None: as above.
+
+        `progress` is called with the number of views of each batch that is done. Raises: UsageError if N is below 1.
+        """
         if size is not None and size < 1:
             raise UsageError(f"batch: found {size}, expected at least 1 view")
-        self._model, self._protocol, self._size = model, protocol, size
+        self._model, self._protocol, self._size, self._progress = model, protocol, size, progress
         self._device = device_of(model)
         self.precision = precision
         self._to_measure: set[tuple[int, ...]] = set()
@@ -171,6 +167,7 @@ class Batches:
         """Wait for the batch that was given to the device last, and hand its probabilities to their videos."""
         if self._begun is not None:
             self._begun.hand_out()
+            self._progress(len(self._begun.rows))
             self._begun = None
 
     def _batch_size(self, row: _Row) -> int:
@@ -229,8 +226,16 @@ class Batches:
         self._to_measure.remove(rows[0].shape)
         return begun
 
-    def _halve(self, shape: tuple[int, ...], size: int, said: str) -> None:
-        self.sizes[shape] = halved(size, shape, self._device, said)
+    def _halve(self, shape: tuple[int, ...], size: int, reason: str) -> None:
+        """Let half as many views go together as the memory did not suffice for, and free what can be."""
+        if size == 1:
+            raise DeviceError(
+                f"{self._device}: one view of {' x '.join(map(str, shape))} values does not fit into the memory that "
+                f"is free ({reason.splitlines()[0]}); end what else runs there, or use the CPU"
+            )
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
+        self.sizes[shape] = size // 2
         self._to_measure.discard(shape)
 
 

@@ -35,7 +35,7 @@ from videohub.weights import fetch
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-    from videohub.evaluation import Contender, Scored
+    from videohub.evaluation import EvalModel, Scored
 
 
 @dataclass(frozen=True)
@@ -80,23 +80,26 @@ def measure(
     files = [target.weights or fetch(target.record, checkpoint=target.checkpoint) for target in targets]
     entering = (_entering(*each, common) for each in zip(targets, recipes, files, strict=True))
     entered = [each for each in entering if each is not None]
-    parts, contenders = [each.part for each in entered], [each.contender for each in entered]
+    parts, models = [each.part for each in entered], [each.model for each in entered]
     ours = [(number, sample) for number, sample in enumerate(common.samples) if mine.has(number)]
     todo = [(number, sample) for number, sample in ours if any(part.pending(number) for part in parts)]
     if not todo:
         return
-    scores = evaluate(contenders, todo, workers=workers, batch=settings.batch, decoder=settings.decoder)
-    makers = [made_by(device=device, precision={"why": settled.reason}, shard=str(mine), batch=settings.batch,
-                      weights=each.weights) for each, settled in zip(entered, scores.settled, strict=True)]  # fmt: skip
+    scores = evaluate(models, todo, workers=workers, batch=settings.batch, decoder=settings.decoder)
+    makers = [
+        made_by(device=device, precision={"why": precision.reason}, shard=str(mine), batch=settings.batch,
+                weights=each.weights)
+        for each, precision in zip(entered, scores.precisions, strict=True)
+    ]  # fmt: skip
     with ExitStack() as opened, closing(scores):
         writers = [opened.enter_context(part.run.writer(maker)) for part, maker in zip(parts, makers, strict=True)]
         on_start()
         bar = opened.enter_context(_bar(parts, mine, len(ours), len(ours) - len(todo)))
         for scored in scores:
-            part = parts[scored.contender]
+            part = parts[scored.model]
             if not part.pending(scored.index):  # it shared a batch with what settled the verdict
                 continue
-            part.keep(scored, writers[scored.contender])
+            part.keep(scored, writers[scored.model])
             if not any(other.pending(scored.index) for other in parts):
                 bar.update()
             if not any(other.missing for other in parts):
@@ -173,7 +176,7 @@ class _Entering:
     """A record that lacks scores: which, who makes them, and the file that its weights were read from."""
 
     part: Part
-    contender: Contender
+    model: EvalModel
     weights: runs.WeightsFile
 
 
@@ -197,13 +200,13 @@ def _read(data: str | Path, record: Record, settings: Settings) -> DataSet:
 
 def _entering(target: Target, recipe: Recipe, weights: Path, common: _Pass) -> _Entering | None:
     """Open the run of a record, and return what it lacks and who makes that; None if it lacks nothing."""
-    from videohub.evaluation import Contender, settle
+    from videohub.evaluation import EvalModel, choose_precision
 
     record, settings = target.record, common.settings
     loaded = from_weights(record, weights)
     used = weights_digest(loaded.state_dict())  # as they were read: what is folded is another's arithmetic
     model = optimize(loaded.to(common.device))
-    precision = settle(settings.precision, model, recipe, common.samples, workers=common.workers,
+    precision = choose_precision(settings.precision, model, recipe, common.samples, workers=common.workers,
                      decoder=settings.decoder)  # fmt: skip
     identity = identity_of(record, recipe, common.found, settings, precision=precision.name,
                            weights_sha256=used)  # fmt: skip
@@ -212,7 +215,7 @@ def _entering(target: Target, recipe: Recipe, weights: Path, common: _Pass) -> _
     if not part.missing:
         return None
     file = weights_file(weights, record, checkpoint=target.checkpoint)
-    return _Entering(part, Contender(model, recipe, precision, part.pending), file)
+    return _Entering(part, EvalModel(model, recipe, precision, part.pending), file)
 
 
 def _part_of(run: runs.Run, record: Record, settings: Settings) -> Part:

@@ -16,9 +16,9 @@ from videohub.data.recipes import Recipe
 from videohub.data.samples import Sample
 from videohub.data.views import Views, views_of
 from videohub.errors import DataError, DeviceError
-from videohub.evaluation.arithmetic import AUTO, Precision, possible
 from videohub.evaluation.batches import Batches, Scores, device_of, prepares_on
 from videohub.evaluation.decoding import Failure, decode_all
+from videohub.evaluation.numeric_precision import AUTO, NumericPrecision, supported
 from videohub.registry.schema import Protocol
 
 SAMPLES = 4  # that are compared
@@ -33,7 +33,7 @@ LIMITS = {"tf32": 0.02, "bf16": 0.1, "fp16": 0.02}
 class Trial(msgspec.Struct, frozen=True):
     """A reduced precision beside float32, on the same views."""
 
-    precision: Precision
+    precision: NumericPrecision
     views: int
     largest_difference: float  # of a probability; infinite where one is not a number
     changed_top1: int  # views with another first class, though float32's margin is above the largest difference
@@ -51,15 +51,15 @@ class Trial(msgspec.Struct, frozen=True):
         )
 
 
-class Settled(msgspec.Struct, frozen=True):
+class ChosenPrecision(msgspec.Struct, frozen=True):
     """The precision of a run and, in words, why it is that one."""
 
-    name: Precision
+    name: NumericPrecision
     reason: str
     trial: Trial | None = None
 
 
-def settle(
+def choose_precision(
     wanted: str,
     model: nn.Module,
     recipe: Recipe,
@@ -68,7 +68,7 @@ def settle(
     workers: int = 1,
     timeout_s: float = 120,
     decoder: Decoder = DECODERS[0],
-) -> Settled:
+) -> ChosenPrecision:
     """Decide in which precision a run computes.
 
     Args:
@@ -84,26 +84,26 @@ def settle(
     """
     device = device_of(model)
     if wanted == AUTO and device.type != "cuda":
-        return Settled("fp32", "auto: fp32 is what CPUs are fast in" if device.type == "cpu" else "auto: fp32")
-    precision = possible("fp16" if wanted == AUTO else wanted, device)
+        return ChosenPrecision("fp32", "auto: fp32 is what CPUs are fast in" if device.type == "cpu" else "auto: fp32")
+    precision = supported("fp16" if wanted == AUTO else wanted, device)
     if precision == "fp32":
-        return Settled(precision, "asked for")
+        return ChosenPrecision(precision, "asked for")
     videos = _a_few(recipe, samples, workers, timeout_s, device, decoder)
     trial = try_out(precision, model, recipe.protocol, videos)
     if wanted == AUTO:
-        return Settled("fp16" if trial.agrees else "fp32", f"auto: {trial}", trial)
+        return ChosenPrecision("fp16" if trial.agrees else "fp32", f"auto: {trial}", trial)
     if not trial.agrees:
         raise DeviceError(f"precision {precision}: this network cannot be run so; {trial}. Choose fp32.")
-    return Settled(precision, f"asked for; {trial}", trial)
+    return ChosenPrecision(precision, f"asked for; {trial}", trial)
 
 
-def try_out(precision: Precision, model: nn.Module, protocol: Protocol, videos: Sequence[Views]) -> Trial:
+def try_out(precision: NumericPrecision, model: nn.Module, protocol: Protocol, videos: Sequence[Views]) -> Trial:
     """Score videos in float32 and in another precision, and compare the probabilities of every view."""
     exact, reduced = (_scores(model, protocol, each, videos) for each in ("fp32", precision))
     return compare(precision, exact, reduced)
 
 
-def compare(precision: Precision, exact: Scores, reduced: Scores) -> Trial:
+def compare(precision: NumericPrecision, exact: Scores, reduced: Scores) -> Trial:
     """Compare probabilities (rows, classes) of the same rows; `exact` are float32's."""
     if not (np.isfinite(exact).all() and np.isfinite(reduced).all()):
         return Trial(precision, len(exact), float("inf"), 0)
@@ -113,7 +113,7 @@ def compare(precision: Precision, exact: Scores, reduced: Scores) -> Trial:
     return Trial(precision, len(exact), largest, int(changed.sum()))
 
 
-def _scores(model: nn.Module, protocol: Protocol, precision: Precision, videos: Sequence[Views]) -> Scores:
+def _scores(model: nn.Module, protocol: Protocol, precision: NumericPrecision, videos: Sequence[Views]) -> Scores:
     scored = Batches(model, protocol, precision).scored(enumerate(videos))
     return np.concatenate([scores for _, scores in scored if scores is not None])
 

@@ -12,16 +12,16 @@ import torch
 
 from videohub.errors import DeviceError, UsageError
 
-Precision = Literal["fp32", "tf32", "bf16", "fp16"]
+NumericPrecision = Literal["fp32", "tf32", "bf16", "fp16"]
 
-PRECISIONS: tuple[Precision, ...] = ("fp32", "tf32", "bf16", "fp16")
+PRECISIONS: tuple[NumericPrecision, ...] = ("fp32", "tf32", "bf16", "fp16")
 AUTO = "auto"  # fp16 on a GPU where it agrees with fp32, else fp32
 
 _REDUCED = {"bf16": torch.bfloat16, "fp16": torch.float16}
 _AMPERE = (8, 0)  # the first compute capability with TF32 and bfloat16
 
 
-def possible(wanted: str, device: torch.device) -> Precision:
+def supported(wanted: str, device: torch.device) -> NumericPrecision:
     """Return `wanted` if the device can compute so.
 
     Raises: UsageError if nothing is called so; DeviceError if the device cannot.
@@ -46,7 +46,7 @@ def possible(wanted: str, device: torch.device) -> Precision:
 
 
 @contextmanager
-def arithmetic(precision: Precision, device: torch.device) -> Iterator[None]:
+def arithmetic(precision: NumericPrecision, device: torch.device) -> Iterator[None]:
     """Let what runs inside compute in a precision, whatever the program's own settings are; they come back after it.
 
     TF32 is off but for `tf32`: it would move the third decimal of an accuracy. From torch 2.9 on, a module that asks an

@@ -9,9 +9,9 @@ from tests.evaluation.networks import network, video
 from videohub.data.recipes import Recipe
 from videohub.data.samples import Sample, VideoFile
 from videohub.errors import DataError, DeviceError, UsageError
-from videohub.evaluation import precision
-from videohub.evaluation.arithmetic import arithmetic, possible
-from videohub.evaluation.precision import Trial, compare, settle, try_out
+from videohub.evaluation import precision_choice
+from videohub.evaluation.numeric_precision import arithmetic, supported
+from videohub.evaluation.precision_choice import Trial, choose_precision, compare, try_out
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 
@@ -52,7 +52,7 @@ def samples(videos):
 
 
 def settled(wanted, model, samples, **changes):
-    return settle(wanted, model, Recipe(protocol(**changes), FOUR_FRAMES), samples, workers=0)
+    return choose_precision(wanted, model, Recipe(protocol(**changes), FOUR_FRAMES), samples, workers=0)
 
 
 # --- what is possible where ------------------------------------------------------------------------------------------
@@ -61,8 +61,8 @@ def settled(wanted, model, samples, **changes):
 @pytest.mark.parametrize(("wanted", "message"), [("tf32", "only GPUs have TF32"), ("fp16", "choose fp32 or bf16")])
 def test_a_cpu_refuses_what_it_does_not_compute_in_and_says_what_it_does(wanted, message):
     with pytest.raises(DeviceError, match=message):
-        possible(wanted, CPU)
-    assert [possible(name, CPU) for name in ("fp32", "bf16")] == ["fp32", "bf16"]
+        supported(wanted, CPU)
+    assert [supported(name, CPU) for name in ("fp32", "bf16")] == ["fp32", "bf16"]
 
 
 def test_an_older_gpu_refuses_tf32_and_bf16(monkeypatch):
@@ -70,13 +70,13 @@ def test_an_older_gpu_refuses_tf32_and_bf16(monkeypatch):
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Tesla T4")
     for wanted in ("tf32", "bf16"):
         with pytest.raises(DeviceError, match=f"{wanted}: Tesla T4 has compute capability 7.5"):
-            possible(wanted, CUDA)
-    assert possible("fp16", CUDA) == "fp16"
+            supported(wanted, CUDA)
+    assert supported("fp16", CUDA) == "fp16"
 
 
 def test_an_unknown_precision_names_the_known_ones():
     with pytest.raises(UsageError, match="found 'half', expected fp32, tf32, bf16, fp16 or auto"):
-        possible("half", CPU)
+        supported("half", CPU)
 
 
 def multiplication():
@@ -171,9 +171,9 @@ def test_fp32_and_auto_on_a_cpu_need_no_trial():
 @pytest.mark.parametrize(("model", "expected"), [(Large(), "fp32"), (network("slow"), "fp16")])
 def test_auto_takes_fp16_on_a_gpu_only_if_it_agrees_and_keeps_the_reason(samples, monkeypatch, model, expected):
     """The CPU stands in for the GPU: torch imitates fp16 there, slowly."""
-    of = precision.views_of
-    monkeypatch.setattr(precision, "device_of", lambda model: CUDA)
-    monkeypatch.setattr(precision, "views_of", lambda decoded, protocol, device: of(decoded, protocol))
+    of = precision_choice.views_of
+    monkeypatch.setattr(precision_choice, "device_of", lambda model: CUDA)
+    monkeypatch.setattr(precision_choice, "views_of", lambda decoded, protocol, device: of(decoded, protocol))
     found = settled("auto", model, samples[:1])
     assert found.name == expected
     assert found.trial.agrees == (expected == "fp16")

@@ -21,7 +21,7 @@ from videohub.data.recipes import Recipe
 from videohub.data.samples import FrameList, KeyFrame, Sample, VideoFile
 from videohub.data.views import read_views
 from videohub.errors import DeviceError, UsageError, VideohubError
-from videohub.evaluation import Contender, evaluate, score_video
+from videohub.evaluation import EvalModel, evaluate, score_video
 from videohub.registry.schema import Clip
 
 THREE_CROPS = protocol(crops=3)
@@ -53,7 +53,7 @@ def scored(model, samples, *, rule=THREE_CROPS, clip=FOUR_FRAMES, workers=0, **s
 
 
 def run_of(model, samples, *, rule=THREE_CROPS, clip=FOUR_FRAMES, precision="fp32", **settings):
-    return evaluate([Contender(model, Recipe(rule, clip), precision)], samples, **settings)
+    return evaluate([EvalModel(model, Recipe(rule, clip), precision)], samples, **settings)
 
 
 def children():
@@ -134,10 +134,11 @@ def test_key_frames_give_one_row_a_box(tmp_path):
 
 def test_a_run_says_in_what_and_in_how_large_batches_it_computes(model, samples):
     run = run_of(model, enumerate(samples), workers=0, precision="auto")
-    assert ([settled.name for settled in run.settled], run.batch_sizes) == (["fp32"], [{}])
+    (batches,) = run.batches
+    assert ([chosen.name for chosen in run.precisions], batches.sizes) == (["fp32"], {})
     next(run)
-    assert run.batch_sizes == [{(3, 4, 48, 48): 32}]
-    assert len(list(run_of(model, [], workers=2, precision=run.settled[0]))) == 0
+    assert batches.sizes == {(3, 4, 48, 48): 32}
+    assert len(list(run_of(model, [], workers=2, precision=run.precisions[0]))) == 0
 
 
 DEVICES = [
@@ -227,7 +228,7 @@ def test_a_precision_that_is_not_to_be_had_stops_before_anything_is_scored(model
 def test_a_reduced_precision_is_tried_on_the_first_samples_and_these_are_scored_too(samples):
     small = network("image")
     run = run_of(small, enumerate(samples[:3]), clip=Clip(frames=1, sampling_rate=1), workers=0, precision="bf16")
-    assert run.settled[0].trial.views == 18
+    assert run.precisions[0].trial.views == 18
     exact = scored(small, enumerate(samples[:3]), clip=Clip(frames=1, sampling_rate=1))
     for each, expected in zip(run, exact, strict=True):
         assert 0 < np.abs(each.scores - expected.scores).max() < 0.02

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from videohub.errors import DeviceError
-from videohub.evaluation import preparing
-from videohub.evaluation.preparing import prepared
+from videohub.evaluation import prefetch
+from videohub.evaluation.prefetch import prepared
 
 GPU = torch.device("cuda")
 
@@ -54,7 +54,7 @@ class Stub:
 @pytest.fixture
 def cuda(monkeypatch):
     stub = Stub()
-    monkeypatch.setattr(preparing.torch, "cuda", stub)
+    monkeypatch.setattr(prefetch.torch, "cuda", stub)
     return stub
 
 
