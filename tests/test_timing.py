@@ -60,7 +60,9 @@ def test_what_is_told_belongs_together():
     assert (found.sample, found.views_per_sample) == ("video", 9)
     assert found.seconds_per_sample == pytest.approx(9 * found.seconds.median)
     fastest = found.multiply_adds / found.seconds.least / 1e9
-    assert fastest / found.product.most <= found.share_of_product.most <= fastest / found.product.least
+    share = found.share_of_product.most
+    assert fastest / found.product.most <= share * (1 + 1e-12)  # equal, but for rounding, if that turn was both's best
+    assert share <= fastest / found.product.least * (1 + 1e-12)
     assert found.memory is None
     assert found.boxes == 0
 

@@ -54,14 +54,15 @@ class VideoModel(nn.Module):
                 f"clip: found {clip.dtype}, expected normalised pixels as floating-point numbers; "
                 "`videohub.views` makes them as the record's test does"
             )
-        weight = next(self.parameters(), None)
-        if weight is not None and weight.dtype != clip.dtype and not under_autocast(clip.device):
-            raise ValueError(
-                f"clip: found {clip.dtype}, expected {weight.dtype} as the weights are; "
-                f"call the model with clip.to({weight.dtype}), or bring the model to {clip.dtype}"
-            )
+        for weight in self.parameters():  # the first; torch 2.6 exports no `next` with a default
+            if weight.dtype != clip.dtype and not under_autocast(clip.device):
+                raise ValueError(
+                    f"clip: found {clip.dtype}, expected {weight.dtype} as the weights are; "
+                    f"call the model with clip.to({weight.dtype}), or bring the model to {clip.dtype}"
+                )
+            break
 
 
 def under_autocast(device: torch.device) -> bool:
-    """Say whether autocast chooses types on a device; on one that has none (`meta`), torch refuses to be asked."""
-    return torch.amp.is_autocast_available(device.type) and torch.is_autocast_enabled(device.type)
+    """Say whether autocast chooses types on a device; `meta` has none, and torch refuses to be asked."""
+    return device.type != "meta" and torch.is_autocast_enabled(device.type)
