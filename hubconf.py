@@ -19,6 +19,7 @@ dependencies = [  # what building and loading import; a test compares
     "yaml",
 ]
 
+_STATUSES = ("available", "manual")  # of the latter, `checkpoint` takes a copy that somebody downloaded
 _HERE = _Path(__file__).resolve().parent
 
 
@@ -48,7 +49,7 @@ def _entry(name, record):
         return videohub.build(record.name, num_classes=num_classes, labels=labels).to(device)
 
     entry.__name__ = entry.__qualname__ = name
-    entry.__doc__ = f"""{record.upstream_name} ({record.protocol.dataset}): {record.published or "no published number"}.
+    entry.__doc__ = f"""{record.upstream_name} ({record.protocol.dataset}): {record.number or "no published number"}.
 
     Args:
         pretrained: Load the published weights; otherwise the network starts at random.
@@ -68,14 +69,14 @@ def _entries():
     from videohub.errors import AmbiguousNameError
 
     known = registry.default()
-    available = [record for record in known.records.values() if record.status == "available"]
+    available = [record for record in known.records.values() if record.status in _STATUSES]
     entries = {}
     for upstream_name in dict.fromkeys(record.upstream_name for record in available):
         try:
             record = known.find(upstream_name)
         except AmbiguousNameError:
             continue
-        if record.status == "available":
+        if record.status in _STATUSES:
             entries[upstream_name] = _entry(upstream_name, record)
     return entries | {name: _entry(name, record) for record in available for name in (record.name, *record.aliases)}
 

@@ -144,7 +144,7 @@ def test_list_filters_and_gives_json(run):
     assert {record["name"] for record in records} == {
         "slow_r50_4x16_ava22", "slowfast_r101_8x8_ava21", "slowfast_r101_8x8_ava22", "slowfast_r101_16x8_ava22",
     }  # fmt: skip
-    assert {record["published"]["map"] for record in records} == {19.5, 28.2, 29.1, 29.4}
+    assert {record["published"][0]["map"] for record in records} == {19.5, 28.2, 29.1, 29.4}
 
 
 def test_show_tells_all_and_takes_any_spelling(run):
@@ -190,7 +190,7 @@ def test_a_registry_of_one_s_own_joins_ours(run, tmp_path, monkeypatch):
     (tmp_path / "ours.yaml").write_text(f"schema_version: 1\nprotocols: {{}}\nrecords:\n{record}")
     code, out, _ = run("--registry", tmp_path / "ours.yaml", "show", "our_slow", "--json")
     assert code == 0
-    assert json.loads(out)["published"]["top1"] == 72.7
+    assert json.loads(out)["published"][0]["top1"] == 72.7
 
 
 def test_an_interruption_ends_with_130(run, monkeypatch):

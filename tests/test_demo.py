@@ -47,7 +47,7 @@ def file_of(record):
 
 def test_the_published_accuracy_is_recomputed_and_consistent(listing, tmp_path):
     report = verify(NAME, listing, out=tmp_path / "report")
-    published = registry.record(NAME).published
+    published = registry.record(NAME).number
     top1, top5 = report.comparisons
     assert (report.counts.listed, report.counts.scored, report.failures) == (320, 320, [])
     assert (top1.published, top5.published) == (published.top1, published.top5)
@@ -75,7 +75,7 @@ def test_slightly_corrupted_weights_are_inconsistent(listing, tmp_path):
     caffe2_pickle.write(tmp_path / "corrupted.pkl", blobs)
     report = verify(NAME, listing, checkpoint=tmp_path / "corrupted.pkl")
     assert report.verdict == "inconsistent"
-    published = registry.record(NAME).published.top1
+    published = registry.record(NAME).number.top1
     assert published - 25 < report.comparisons[0].recomputed < published - 10
     assert "below the published" in report.reasons[0]
 
@@ -235,7 +235,7 @@ def test_the_demo_is_small_and_its_record_is_complete():
     assert file_of(NAME).stat().st_size == record.checkpoint.size <= 2_000_000
     assert hashlib.sha256(file_of(NAME).read_bytes()).hexdigest() == record.checkpoint.sha256
     assert convert.read(file_of(NAME)).container == record.checkpoint.container == "caffe2"
-    assert 30 < record.published.top1 < 100  # chance is 10
+    assert 30 < record.number.top1 < 100  # chance is 10
 
 
 def test_the_command_line_converts_both_ways(tmp_path):

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -16,7 +17,7 @@ import videohub
 from tests.golden import synth
 from videohub import convert, registry, resources
 from videohub.convert import caffe2_pickle, tables
-from videohub.errors import ConversionError, FormatError, UnavailableError, UsageError
+from videohub.errors import ChecksumError, ConversionError, FormatError, UnavailableError, UsageError
 from videohub.weights import convert_file, fetch
 
 NAME = "slowfast_motions"
@@ -315,3 +316,24 @@ def test_converting_needs_at_most_two_and_a_half_times_the_file(tmp_path):
         return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
     assert peak(source, tmp_path / "out.safetensors") - peak() <= 2.5 * size
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        ("manual", r"offers the file on a page.*Download it from https"),
+        ("program", "is a program, which videohub does"),
+    ],
+)
+def test_what_cannot_be_fetched_says_how_it_is_had(status, said):
+    record = msgspec.structs.replace(registry.record("slow_r50_8x8"), status=status)
+    with pytest.raises(UnavailableError, match=f"(?s){said}"):
+        fetch(record)
+
+
+def test_a_file_that_does_not_begin_with_the_digest_in_its_name_is_not_used(pkl):
+    ours = registry.record(NAME)
+    url = pkl().as_uri()
+    checkpoint = msgspec.structs.replace(ours.checkpoint, url=url, sha256=None, size=None, sha256_prefix="0" * 8)
+    with pytest.raises(ChecksumError, match="its publisher says that it begins with 00000000"):
+        fetch(msgspec.structs.replace(ours, checkpoint=checkpoint))

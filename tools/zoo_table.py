@@ -28,7 +28,7 @@ def row(record: Record) -> str:
         record.upstream_name,
         record.protocol.dataset,
         clip,
-        str(record.published or "no number"),
+        str(record.number or "no number"),
         record.status,
     )
     return f"| {' | '.join(cells)} |"

@@ -19,7 +19,7 @@ from videohub.building import build_empty, classes_of, held, with_classes_of
 from videohub.convert import kept_weights, tables
 from videohub.convert.conversion import recognised, renamed
 from videohub.convert.state_dict import check_state_dict
-from videohub.errors import ConversionError, FormatError, UnavailableError, UsageError
+from videohub.errors import ChecksumError, ConversionError, FormatError, UnavailableError, UsageError
 from videohub.files import atomic_write, check_parent_exists, remove_stale_temps
 from videohub.hub import cache, download, pins
 from videohub.hub.locking import only_one
@@ -241,13 +241,30 @@ def _source(record: Record, checkpoint: str | Path | None) -> download.Fetched:
             f"{record.name}: the published file is reported to be broken:\n  {notes}\n"
             f"  To see for yourself, download {published.url} and pass it with --checkpoint."
         )
-    return download.fetch(
+    if record.status == "program":
+        raise UnavailableError(
+            f"{record.name}: the published file is a program, which videohub does not run.\n"
+            f"  {published.url} holds it; --checkpoint takes a file of the same network's weights."
+        )
+    if record.status == "manual" or published.manual:
+        raise UnavailableError(
+            f"{record.name}: its publisher offers the file on a page, for a download by hand.\n"
+            f"  Download it from {published.url} and pass it with --checkpoint."
+        )
+    fetched = download.fetch(
         published.url,
         name=record.name,
         sha256=published.sha256,
         size=published.size,
         alternates=published.alternates,
     )
+    if published.sha256_prefix is not None and not fetched.sha256.startswith(published.sha256_prefix):
+        pins.forget(published.url)  # another file must not bind the next download
+        raise ChecksumError(
+            f"{record.name}: {published.url} has sha256 {fetched.sha256}, and its publisher says that it begins with "
+            f"{published.sha256_prefix}.\n  The file at this address is another one, and was not used."
+        )
+    return fetched
 
 
 def cache_key_fields(record: Record) -> dict[str, Any]:

@@ -47,7 +47,7 @@ records:
     pretrain: null
     training: standard
     labels: [walk, run, sit, stand, lift, carry, push, pull, turn, halt, wave, rest]
-    published: {top1: 91, source: "our report"}
+    published: [{top1: 91, source: "our report"}]
     config: null
     status: available
     notes: []

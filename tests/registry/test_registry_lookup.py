@@ -56,8 +56,8 @@ def test_show_tells_which_records_share_an_upstream_name(run):
 
 def test_a_name_that_the_readme_prints_beside_a_number_leads_to_that_number(zoo):
     for record in zoo.values():
-        if record.published is not None and "16x8_R50" not in record.upstream_name:  # that one is an error; see below
-            assert registry.record(record.upstream_name).published == record.published
+        if record.number is not None and "16x8_R50" not in record.upstream_name:  # that one is an error; see below
+            assert registry.record(record.upstream_name).number == record.number
 
 
 def test_a_shared_name_of_several_published_numbers_lists_the_candidates():
@@ -122,6 +122,8 @@ def test_a_listing_is_in_the_order_of_the_table(zoo):
         ({"depth": "r101"}, 2 + 3 + 3),
         ({"status": "unreleased"}, 2),
         ({"status": "broken"}, 1),
+        ({"task": "Detection"}, 4),
+        ({"publisher": "pyslowfast"}, 24),
         ({"dataset": "ava", "arch": "slowfast", "depth": "R101", "status": "available"}, 3),
     ],
 )
@@ -141,7 +143,8 @@ def test_a_pattern_is_of_the_id_or_the_upstream_name(zoo):
         ({"dataset": "k4000"}, r"^dataset 'k4000' is not known\. Known: kinetics400, .*k600.*ava"),
         ({"arch": "x4d"}, r"^arch 'x4d' is not known\. Known: c2d, i3d, i3d_nln, slow, slowfast, resnet\.$"),
         ({"depth": "R5"}, r"^depth 'R5' is not known\. Known: R50, R101"),
-        ({"status": "ok"}, r"^status 'ok' is not known\. Known: available, unreleased, broken\.$"),
+        ({"task": "captions"}, r"^task 'captions' is not known\. Known: classification, detection\.$"),
+        ({"status": "ok"}, r"^status 'ok' is not known\. Known: available, manual, unreleased, broken, program\.$"),
     ],
 )
 def test_a_value_nobody_knows_is_an_error_that_lists_the_known_ones(filters, message):

@@ -56,10 +56,10 @@ def test_a_registry_that_is_not_there_is_an_error(tmp_path, monkeypatch):
 
 
 def test_a_registry_that_changed_is_read_again(company):
-    assert registry.default([company]).find("company_slow").published.top1 == 91
+    assert registry.default([company]).find("company_slow").number.top1 == 91
     company.write_text(company.read_text().replace("top1: 91", "top1: 92"))
     os.utime(company, ns=(1, 1))
-    assert registry.default([company]).find("company_slow").published.top1 == 92
+    assert registry.default([company]).find("company_slow").number.top1 == 92
 
 
 def test_listing_loads_nothing_heavy():

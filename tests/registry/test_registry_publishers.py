@@ -35,7 +35,7 @@ RECORD = """\
   {id}:
     upstream_name: {upstream}
     checkpoint: {{url: "https://example.org/{id}.pth"}}
-    published: {published}
+    published: [{published}]
 """
 NUMBER = '{top1: 70.5, source: "its README"}'
 
@@ -100,7 +100,7 @@ def test_the_first_publisher_that_has_a_name_is_meant_and_the_others_are_named_w
 
 def test_inside_one_publisher_a_published_number_wins_then_kinetics_400_and_else_it_is_open(tmp_path):
     somebody = (
-        ("sb_pretraining", "BOTH", "null"),
+        ("sb_pretraining", "BOTH", ""),
         ("sb_tested", "BOTH", NUMBER),
         ("sb_ssv2", "SETS", NUMBER, "protocol: ssv2_3view", "labels: null"),
         ("sb_k400", "SETS", NUMBER),
@@ -141,7 +141,7 @@ def test_what_is_wrong_in_the_head_is_told_once_and_there(tmp_path):
     with pytest.raises(RegistryError) as caught:
         registry.default([written(tmp_path, "somebody", *records, head=head)])
     said = str(caught.value)
-    assert said.count('shared.rate is "8", expected a whole number or null.\n  Line 11.') == 1
+    assert said.count('shared.rate is "8", expected a whole number or null.\n  Line 10.') == 1
     assert "shared.trainig is not a field that records can share" in said
     assert said.count("training is missing") == 9
     with pytest.raises(RegistryError, match=r"publisher\.titel is not a field of the schema"):

@@ -6,6 +6,7 @@ import pytest
 
 from videohub import registry
 from videohub.errors import RegistryError
+from videohub.registry import writing
 from videohub.registry.messages import BrokenRegistryError
 
 
@@ -22,7 +23,7 @@ def refusal(file, old, new):
 def test_a_file_in_the_schema_is_read(company):
     record = registry.load(company).records["company_slow"]
     assert (record.name, record.protocol.name, record.protocol.crops) == ("company_slow", "company_video", 3)
-    assert (record.published.top1, record.published.top5) == (91.0, None)
+    assert (record.number.top1, record.number.top5) == (91.0, None)
 
 
 def test_a_relative_url_is_taken_from_the_registrys_folder(company):
@@ -64,10 +65,10 @@ def test_an_unknown_or_missing_field_is_named(company, old, new, expected):
         ("width: 64", "width: 0", "company_slow: model.width is 0, expected a whole number >= 1."),
         ("depth: R50", "depth: [3, 4]", "company_slow: model.depth has 2 items, expected a list of length 4."),
         ("notes: []", "notes: [1]", "company_slow: notes[0] is 1, expected text."),
-        ("top1: 91", "top1: 910", "company_slow: published.top1 is 910, expected a number <= 100.0."),
+        ("top1: 91", "top1: 910", "company_slow: published[0].top1 is 910, expected a number <= 100.0."),
         ("sha256: null", "sha256: 91c3", 'company_slow: checkpoint.sha256 is "91c3", expected text'),
         ("clip: {frames: 8, sampling_rate: 8}", "clip: 8", "company_slow: clip is 8, expected a mapping."),
-        ("status: available", "status: ok", 'company_slow: status is "ok", expected one of available, broken, unrel'),
+        ("status: available", "status: ok", 'company_slow: status is "ok", expected one of available, broken, man'),
         ("family: resnet", "family: fast", 'company_slow: model.family is "fast", expected one of resnet, slowfast.'),
         ("variant: slow", "variant: fast", 'company_slow: model.variant is "fast", expected one of c2d, i3d, image, '),
         ("kind: average_window", "kind: max", 'company_slow: model.head.kind is "max", expected one of average_wind'),
@@ -162,8 +163,8 @@ def test_a_name_must_be_usable_in_python_and_torch_hub(company, name):
             "status: available\n    superseded_by: [x]",
             "superseded_by is given, and the status is ",
         ),
-        ("top1: 91, ", "", "published holds no number."),
-        ("top1: 91, ", "map: 91, ", "published.map does not fit the metric topk."),
+        ("top1: 91, ", "", "published[0] holds no number."),
+        ("top1: 91, ", "map: 91, ", "published[0].map does not fit the metric topk."),
     ],
 )
 def test_fields_that_contradict_each_other_are_refused(company, old, new, expected):
@@ -259,3 +260,59 @@ def test_a_file_that_breaks_everywhere_is_told_by_its_first_errors(company):
         registry.load(company)
     assert (len(caught.value.messages), caught.value.total) == (50, 900)
     assert str(caught.value).endswith("\n850 more are not listed.")
+
+
+def changed(company, old, new):
+    text = company.read_text(encoding="utf-8")
+    assert old in text
+    company.write_text(text.replace(old, new, 1), encoding="utf-8")
+    return registry.load(company).records["company_slow"]
+
+
+def test_numbers_with_other_views_stand_beside_the_one_to_compare_with(company):
+    published = """[{top1: 88.5, source: "slides", views: {clips: 1, crops: 1}}, {top1: 91, source: "our report"}]"""
+    record = changed(company, '[{top1: 91, source: "our report"}]', published)
+    assert [number.top1 for number in record.published] == [88.5, 91]
+    assert (record.number.top1, record.published[0].views.crops) == (91, 1)
+    assert changed(company, ', {top1: 91, source: "our report"}', "").number is None
+
+
+FORMS = """
+      - {url: "https://example.org/page", manual: true, sha256: null, size: null, container: torch,
+         layout: pyslowfast, license: proprietary}
+      - {url: "weights/slow.safetensors", sha256: null, size: null, container: safetensors, layout: caffe2,
+         license: proprietary, alternates: ["hf://company/slow/model.safetensors@main"]}"""
+
+
+def test_of_several_checkpoints_the_first_that_is_not_manual_is_fetched(company, tmp_path):
+    text = company.read_text()
+    begin, end = text.index("    checkpoint:"), text.index("    pretrain:")
+    company.write_text(f"{text[:begin]}    checkpoint:{FORMS}\n{text[end:]}")
+    record = registry.load(company).records["company_slow"]
+    assert record.checkpoint.url == (tmp_path / "weights/slow.safetensors").as_uri()
+    assert [(other.url, other.layout) for other in record.other_checkpoints] == [
+        ("https://example.org/page", "pyslowfast")
+    ]
+    (tmp_path / "again.yaml").write_text(writing.text([record]))
+    assert registry.load(tmp_path / "again.yaml").records["company_slow"].other_checkpoints == record.other_checkpoints
+    company.write_text(company.read_text().replace("layout: caffe2", "layout: caffe3"))
+    with pytest.raises(RegistryError, match=r'checkpoint.layout is "caffe3", and no table reads that into resnet'):
+        registry.load(company)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("size: null", "size: null\n      manual: true", "status is available, and every checkpoint is manual."),
+        (
+            "size: null",
+            'size: null\n      sha256_prefix: "123"',
+            'checkpoint.sha256_prefix is "123", expected',
+        ),
+        ("sha256: null", f"sha256: {'ab' * 32}\n      sha256_prefix: abababac", "checkpoint.sha256_prefix is "),
+        ("status: available", "status: available\n    proof: {}", "proof has golden and reference, or neither."),
+        ("status: available", "status: available\n    other_checkpoints: []", "other_checkpoints is not a field"),
+    ],
+)
+def test_fields_of_files_that_contradict_each_other_are_refused(company, old, new, expected):
+    assert refusal(company, old, new).startswith(f"company_slow: {expected}")

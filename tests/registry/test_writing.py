@@ -62,7 +62,7 @@ def test_no_text_is_taken_for_something_else(ours, again, text):
         demo,
         notes=[text, text],
         training=text,
-        published=msgspec.structs.replace(demo.published, source=text, as_printed={text: 1.5}),
+        published=(msgspec.structs.replace(demo.number, source=text, as_printed={text: 1.5}),),
         protocol=msgspec.structs.replace(demo.protocol, name=text, dataset=text),
     )
     assert again(changed) == [changed]

@@ -30,7 +30,7 @@ def comparison(metric: str = "top-1", **changes: object) -> Comparison:
 
 
 def report_of(record: Record, classes: list[PerClass], comparisons: list[Comparison], **changes: object) -> Report:
-    assert record.published is not None
+    assert record.number is not None
     protocol = {
         "name": record.protocol.name, "clips": record.protocol.clips, "crops": record.protocol.crops,
         "sampling": record.protocol.sampling, "mean": list(record.protocol.mean), "metric": record.protocol.metric,
@@ -44,7 +44,7 @@ def report_of(record: Record, classes: list[PerClass], comparisons: list[Compari
         "split": record.protocol.split,
         "metric": record.protocol.metric,
         "labels": record.labels,
-        "published": record.published,
+        "published": record.number,
         "comparisons": comparisons,
         "verdict": comparisons[0].answer,
         "reasons": [one.reason for one in comparisons],

@@ -35,7 +35,7 @@ def record(
             "labels": "of nobody",
             "model": msgspec.structs.replace(base.model, num_classes=classes),
             "protocol": msgspec.structs.replace(base.protocol, clips=clips, crops=crops),
-            "published": Published(source=SOURCE, **numbers),
+            "published": (Published(source=SOURCE, **numbers),),
             **changes,
         },
     )

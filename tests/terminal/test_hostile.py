@@ -59,8 +59,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ours = registry.load(registry.resources.registry_file()).records[NAME]
     record = written(ours)
     protocol = msgspec.structs.replace(record.protocol, name=SAID)
-    published = msgspec.structs.replace(record.published, as_printed={SAID: 12.0})
-    record = msgspec.structs.replace(record, name="hostile", protocol=protocol, published=published, notes=[SAID, SAID])
+    published = msgspec.structs.replace(record.number, as_printed={SAID: 12.0})
+    record = msgspec.structs.replace(
+        record, name="hostile", protocol=protocol, published=(published,), notes=[SAID, SAID]
+    )
     gone = msgspec.structs.replace(
         record, name="gone",
         upstream_name="GONE", status="unreleased",

@@ -49,7 +49,7 @@ def tiny(name: str, of: Record) -> Record:
     number = {"topk": {"top1": 50.0, "top5": 80.0}}.get(of.protocol.metric, {"map": 30.0})
     return msgspec.structs.replace(
         of, name=name, upstream_name=name.upper(), model=model, protocol=protocol, checkpoint=checkpoint, clip=clip,
-        published=Published(source="invented for tests", **number), pretrain=None, superseded_by=[], notes=[],
+        published=(Published(source="invented for tests", **number),), pretrain=None, superseded_by=[], notes=[],
     )  # fmt: skip
 
 

@@ -19,7 +19,7 @@ def kinetics(zoo, tmp_path):
 
 def test_what_has_no_published_number_can_be_measured_and_not_verified(kinetics):
     data, options = kinetics
-    ours = msgspec.structs.replace(videohub.record("tiny_kinetics"), published=None)
+    ours = msgspec.structs.replace(videohub.record("tiny_kinetics"), published=())
     with pytest.raises(UsageError, match=r"(?s)states no number, so there is nothing to verify.*`videohub benchmark "):
         videohub.verify(ours, data, workers=0, **options)
     found = videohub.evaluate(ours, data, workers=0, **options)

@@ -28,7 +28,7 @@ def written(name, folder):
 
 def unpublished(name):
     """A record like one of one's own: nobody has published a number for it."""
-    return msgspec.structs.replace(videohub.record(name), published=None)
+    return msgspec.structs.replace(videohub.record(name), published=())
 
 
 @torch.no_grad()

@@ -55,7 +55,7 @@ def test_a_sample_is_a_part_of_the_list_and_is_named_so(zoo, listing, tmp_path):
 def far_from_published(zoo):
     """The record with a published accuracy that its made-up weights cannot have."""
     record = videohub.record(NAME)
-    return msgspec.structs.replace(record, published=msgspec.structs.replace(record.published, top1=90.0))
+    return msgspec.structs.replace(record, published=(msgspec.structs.replace(record.number, top1=90.0),))
 
 
 def test_a_run_stops_when_its_verdict_is_settled_and_says_what_it_took(zoo, tmp_path):

@@ -137,7 +137,7 @@ def test_each_record_stops_when_its_own_verdict_is_settled(zoo, tmp_path, opened
 def published(name, top1):
     """A record of the zoo with another published accuracy."""
     record = videohub.record(name)
-    return msgspec.structs.replace(record, published=msgspec.structs.replace(record.published, top1=top1))
+    return msgspec.structs.replace(record, published=(msgspec.structs.replace(record.number, top1=top1),))
 
 
 def test_a_video_that_cannot_be_decoded_fails_for_every_record(zoo, tmp_path):

@@ -33,8 +33,9 @@ _SHORT = {
 )
 @click.option("--arch", shell_complete=completion.arch, help="An architecture, such as i3d*; * and ? match.")
 @click.option("--depth", shell_complete=completion.depth, help="R50, R101.")
-@click.option("--status", shell_complete=completion.status, help="available, unreleased, broken.")
+@click.option("--status", shell_complete=completion.status, help="available, manual, unreleased, broken, program.")
 @click.option("--publisher", shell_complete=completion.publisher, help="Who published it: pyslowfast; * and ? match.")
+@click.option("--task", shell_complete=completion.task, help="classification, detection.")
 @with_json
 def command(pattern: str, as_json: bool, **filters: str | None) -> None:
     """List the records whose name matches PATTERN (* and ? match) and that fit the filters."""
@@ -55,7 +56,7 @@ def print_records(records: Sequence[Record]) -> None:
             record.name,
             _SHORT.get(record.protocol.dataset, record.protocol.dataset),
             f"{record.frames}x{record.rate}" if record.frames else "image",
-            _numbers(record.published),
+            _numbers(record.number),
             record.status,
         )
         for record in records

@@ -8,7 +8,7 @@ import click
 
 from videohub import registry
 from videohub.registry.labels import told
-from videohub.registry.schema import Protocol, Published, Record
+from videohub.registry.schema import Checkpoint, Proof, Protocol, Published, Record
 from videohub.terminal import completion
 from videohub.terminal.layout import coloured, console, styled, table
 from videohub.terminal.options import print_json, with_json
@@ -41,24 +41,46 @@ def _facts(record: Record, namesakes: Sequence[str]) -> list[tuple[str, str]]:
     protocol, checkpoint = record.protocol, record.checkpoint
     facts = [
         ("upstream name", record.upstream_name),
+        ("aliases", ", ".join(record.aliases)),
+        ("publisher", record.publisher or ""),
         ("also called so", ", ".join(namesakes)),
         ("network", f"{record.arch} {record.depth}, {record.model.num_classes} classes"),
         ("labels", told(record.labels)),
         ("network input", f"{record.clip.frames} frames, every {record.clip.sampling_rate}"),
         ("protocol", _protocol(protocol)),
-        ("published", str(record.published or "") + _as_printed(record.published)),
-        ("source", record.published.source if record.published else ""),
-        ("file", checkpoint.url or ""),
+        ("published", str(record.number or "") + _as_printed(record.number)),
+        ("source", record.number.source if record.number else ""),
+        ("also published", _with_other_views(record.published)),
+        ("file", (checkpoint.url or "") + (" (a page, to download by hand)" if checkpoint.manual else "")),
+        *(("another form", f"{other.url}, layout {other.layout}") for other in record.other_checkpoints),
         ("container", f"{checkpoint.container or 'unknown'} (the bytes decide), layout {checkpoint.layout}"),
-        ("sha256", checkpoint.sha256 or "not yet measured; the first one seen here will bind"),
+        ("sha256", checkpoint.sha256 or _unmeasured(checkpoint)),
         ("license", checkpoint.license),
         ("training", record.training + (f", from {record.pretrain}" if record.pretrain else "")),
         ("config", record.config or ""),
         ("paper", record.paper),
+        ("proof", _proof(record.proof)),
         ("superseded by", ", ".join(record.superseded_by)),
         *(("note", note) for note in record.notes),
     ]
     return [(name, value) for name, value in facts if value]
+
+
+def _unmeasured(checkpoint: Checkpoint) -> str:
+    text = "not yet measured; the first one seen here will bind"
+    if checkpoint.sha256_prefix:
+        text += f"; its publisher says that it begins with {checkpoint.sha256_prefix}"
+    return text + (f"; somebody reports {checkpoint.reported_sha256}" if checkpoint.reported_sha256 else "")
+
+
+def _proof(proof: Proof | None) -> str:
+    if proof is None:
+        return "none: our network was not compared with another implementation of this configuration"
+    return f"equal to the original, golden case {proof.golden}" if proof.golden else f"equal to {proof.reference}"
+
+
+def _with_other_views(published: Sequence[Published]) -> str:
+    return "; ".join(f"{each} with {each.views.clips} x {each.views.crops} views" for each in published if each.views)
 
 
 def _protocol(protocol: Protocol) -> str:

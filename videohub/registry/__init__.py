@@ -1,6 +1,6 @@
 """The zoo's records: found by name, selected by what they are, read from our own file and from a user's.
 
-registry.record("SLOWFAST_8x8_R50").published.top1
+registry.record("SLOWFAST_8x8_R50").number.top1
 registry.list_models("slowfast*", dataset="k400")
 registry.load("company.yaml").records
 """
@@ -87,9 +87,12 @@ def list_models(
     depth: str | None = None,
     status: str | None = None,
     publisher: str | None = None,
+    task: str | None = None,
 ) -> list[str]:
     """Return the ids of the records that fit all that is given; see `Registry.select`."""
-    return default().select(pattern, dataset=dataset, arch=arch, depth=depth, status=status, publisher=publisher)
+    return default().select(
+        pattern, dataset=dataset, arch=arch, depth=depth, status=status, publisher=publisher, task=task
+    )
 
 
 _Stamps: TypeAlias = list[tuple[int, int] | None]

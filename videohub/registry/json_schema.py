@@ -29,6 +29,7 @@ def file_schema() -> dict[str, Any]:
         del defs[struct.__name__]["properties"]["name"]
         defs[struct.__name__]["required"].remove("name")
     record = defs["Record"]["properties"]
+    del record["other_checkpoints"]
     record["protocol"] = {"type": "string", "description": "A name in `protocols`."}
     record["labels"]["anyOf"].append({"enum": labels.known()})  # what an editor offers; a file's name is text, too
     defs["Protocol"]["properties"]["metric"] = {"enum": metrics.names()}

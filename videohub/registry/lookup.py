@@ -9,6 +9,7 @@ from typing import Any, get_args
 
 import msgspec
 
+from videohub.architectures import Task
 from videohub.errors import AmbiguousNameError, UnknownNameError, UsageError
 from videohub.registry.schema import Protocol, Publisher, Record
 
@@ -45,6 +46,7 @@ class Registry(msgspec.Struct, frozen=True):
         depth: str | None = None,
         status: str | None = None,
         publisher: str | None = None,
+        task: str | None = None,
     ) -> list[str]:
         """Return the ids of the records that fit all that is given, in the registry's order; case never matters.
 
@@ -55,14 +57,16 @@ class Registry(msgspec.Struct, frozen=True):
             depth: A depth as the table prints it, such as R50.
             status: available, manual, unreleased, broken or program.
             publisher: A publisher's short name, such as pyslowfast; may be a pattern.
+            task: classification or detection.
         Raises: UsageError for a value that no record can have; it lists the known ones.
         """
         records = self.records.values()
         in_datasets = _datasets(records, dataset)
-        archs = _matching("arch", arch, _archs(records))
+        archs = _matching("arch", arch, dict.fromkeys(record.arch for record in records))
         depths = _matching("depth", depth, dict.fromkeys(record.depth for record in records))
         statuses = _matching("status", status, get_args(Record.__annotations__["status"]))
         publishers = _matching("publisher", publisher, publisher_names(records)) if publisher else None
+        tasks = _matching("task", task, get_args(Task))
         spelled = pattern.casefold()
         return [
             record.name
@@ -72,6 +76,7 @@ class Registry(msgspec.Struct, frozen=True):
             and record.arch in archs
             and record.depth in depths
             and record.status in statuses
+            and record.task in tasks
             and (publishers is None or record.publisher in publishers)
         ]
 
@@ -156,12 +161,12 @@ def publisher_names(records: Iterable[Record]) -> list[str]:
 def _first_publisher_s(name: str, sharing: list[Record], order: list[str]) -> Record:
     first = min(sharing, key=lambda record: _rank(record, order))  # min keeps the first one of equals
     own = [record for record in sharing if record.publisher == first.publisher]
-    left = [record for record in own if record.published is not None] or own
+    left = [record for record in own if record.number is not None] or own
     left = [record for record in left if record.protocol.dataset == "kinetics400"] or left
     if len(left) == 1:
         return left[0]
     lines = "".join(
-        f"\n  {record.name}: {record.protocol.dataset}, {record.published or 'no published number'}" for record in own
+        f"\n  {record.name}: {record.protocol.dataset}, {record.number or 'no published number'}" for record in own
     )
     raise AmbiguousNameError(f"{name}: {len(own)} records share this upstream name. Use one of their own:{lines}")
 
@@ -187,10 +192,6 @@ def _without_suffix(name: str) -> str:
 
 def _some(found: Sequence[str]) -> str:
     return ", ".join(found[:3]) + (f" and {len(found) - 3} more" if len(found) > 3 else "")
-
-
-def _archs(records: Iterable[Record]) -> Iterable[str]:
-    return dict.fromkeys(record.arch for record in records)
 
 
 def _datasets(records: Collection[Record], value: str | None) -> set[str]:

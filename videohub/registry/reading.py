@@ -2,7 +2,7 @@
 
 A file has the sections `schema_version`, `records`, and where it needs them
   publisher, shared     who made its checkpoints public, and the fields that its records have unless they say otherwise;
-                        a field that is a mapping in both is merged, one level deep
+                        a mapping in both is merged, one level deep, and into each item of a list
   protocols             by name; records here and in files that are read later refer to them
   datasets              data sets of one's own: as in `datasets.yaml`, or the name of such a file beside this one
   include               patterns of further files beside it, which are read after it
@@ -27,7 +27,7 @@ from videohub.escaping import visible
 from videohub.registry import labels, strict_yaml
 from videohub.registry.lookup import Registry
 from videohub.registry.messages import BrokenRegistryError, Messages, Steps, schema_errors, shown
-from videohub.registry.schema import FIELDS, Protocol, Publisher, Record
+from videohub.registry.schema import FIELDS, Checkpoint, Protocol, Publisher, Record
 from videohub.registry.strict_yaml import Document
 
 SCHEMA_VERSION = 1
@@ -229,22 +229,17 @@ class _Reader:
         record = self._converted(document, steps, raw, whole, Record, {"protocol": inner})
         if record is None:
             return
-        record = self._labelled(document, steps, record)
+        record = self._labelled(document, steps, _with_one_checkpoint(record))
         for alias in record.aliases:
             self._claim(document, (*steps, "aliases"), alias, name)
         for field, what, advice in _contradictions(record):
             self._error(document, (*steps, *field), what, advice)
-        if not self._has_table(record):
-            what = f"is {shown(record.checkpoint.layout)}, and no table reads that into {record.family}"
-            advice = f"A table lies in converters/{record.family}/, ours or the one beside a registry."
-            self._error(document, (*steps, "checkpoint", "layout"), what, advice)
-        url = record.checkpoint.url
-        if url is not None and "://" not in url and not _flaw(url):  # relative to the file that names it
-            absolute = (document.file.resolve().parent / url).resolve().as_uri()
-            record = msgspec.structs.replace(
-                record, checkpoint=msgspec.structs.replace(record.checkpoint, url=absolute)
-            )
-        self.records.setdefault(name, record)
+        for checkpoint in (record.checkpoint, *record.other_checkpoints):
+            if not self._has_table(record.family, checkpoint.layout):
+                what = f"is {shown(checkpoint.layout)}, and no table reads that into {record.family}"
+                advice = f"A table lies in converters/{record.family}/, ours or the one beside a registry."
+                self._error(document, (*steps, "checkpoint", "layout"), what, advice)
+        self.records.setdefault(name, located(record, document.file))
 
     def _claim(self, document: Document, steps: Steps, name: str, owner: str) -> None:
         """Take a name for a record, as its id or an alias."""
@@ -277,11 +272,9 @@ class _Reader:
             self._error(document, (*steps, "labels"), what, "Name each output, or write null for none of them.")
         return msgspec.structs.replace(record, labels=names)
 
-    def _has_table(self, record: Record) -> bool:
+    def _has_table(self, family: str, layout: str) -> bool:
         folders = resources.tables_folders(self.files)
-        return f"{record.checkpoint.layout}.yaml" in {
-            file.name for folder in folders for file in (folder / record.family).glob("*.yaml")
-        }
+        return f"{layout}.yaml" in {file.name for folder in folders for file in (folder / family).glob("*.yaml")}
 
     def _check_references(self, document: Document, steps: Steps, whole: dict[str, Any]) -> None:
         """Look at what names other records, now that all are known, also where something else is wrong."""
@@ -316,6 +309,10 @@ class _Reader:
             return None
         if "name" in raw and "name" in inner:
             self._error(document, (*steps, "name"), "is not a field of the schema", "The key is the name.")
+        if "other_checkpoints" in raw:
+            self._error(
+                document, (*steps, "other_checkpoints"), "is not a field of the schema", "List them in checkpoint."
+            )
         try:
             return msgspec.convert({**whole, **inner}, kind)
         except msgspec.ValidationError as error:
@@ -338,7 +335,35 @@ def _merged(shared: dict[str, Any], raw: dict[str, Any]) -> dict[str, Any]:
     for name in shared.keys() & raw.keys():
         if isinstance(shared[name], dict) and isinstance(raw[name], dict):
             whole[name] = {**shared[name], **raw[name]}
+        elif isinstance(shared[name], dict) and isinstance(raw[name], list):
+            whole[name] = [{**shared[name], **item} if isinstance(item, dict) else item for item in raw[name]]
     return whole
+
+
+def located(record: Record, file: Path) -> Record:
+    """Return a record whose checkpoints' relative paths are taken from the folder of the file that names them."""
+    whole = [record.checkpoint, *record.other_checkpoints]
+    found = [
+        msgspec.structs.replace(each, url=(file.resolve().parent / each.url).resolve().as_uri())
+        if each.url is not None and "://" not in each.url and not _flaw(each.url)
+        else each
+        for each in whole
+    ]
+    return (
+        record
+        if found == whole
+        else msgspec.structs.replace(record, checkpoint=found[0], other_checkpoints=tuple(found[1:]))
+    )
+
+
+def _with_one_checkpoint(record: Record) -> Record:
+    """Return a record with one checkpoint, the first that is not to be had by hand alone, and the others beside it."""
+    given: Any = record.checkpoint
+    if not isinstance(given, tuple):
+        return record
+    first = next((index for index, each in enumerate(given) if not each.manual), 0)
+    others = (*given[:first], *given[first + 1 :])
+    return msgspec.structs.replace(record, checkpoint=given[first], other_checkpoints=others)
 
 
 def _is_relative(pattern: str) -> bool:
@@ -347,37 +372,47 @@ def _is_relative(pattern: str) -> bool:
 
 def _contradictions(record: Record) -> Iterable[tuple[Steps, str, str]]:
     """Yield fields that are well typed but do not agree: the field, what is wrong, and advice."""
-    url, status, published = record.checkpoint.url, record.status, record.published
+    url, status = record.checkpoint.url, record.status
     if status == "unreleased":
         if url is not None:
             yield ("checkpoint", "url"), "is given, and the status is unreleased", "Write null, or correct the status."
         if not record.superseded_by and not record.notes:
-            yield (
-                ("superseded_by",),
-                "is missing",
-                "An unreleased record names what to use in its place, or tells in `notes`.",
-            )
+            advice = "An unreleased record names what to use in its place, or tells in `notes`."
+            yield ("superseded_by",), "is missing", advice
     else:
         if not url:
             yield ("checkpoint", "url"), f"is {'null' if url is None else 'empty'}, and the status is {status}", ""
         if record.superseded_by:
             yield ("superseded_by",), f"is given, and the status is {status}", "Only unreleased records have it."
+    if status == "available" and record.checkpoint.manual:
+        yield ("status",), "is available, and every checkpoint is manual", "Write manual."
+    for checkpoint in (record.checkpoint, *record.other_checkpoints):
+        yield from _contradictions_of_file(checkpoint)
+    fields = {name: field for field, name in FIELDS.items()}
+    wanted = {fields.get(name, "others") for name in metrics.of(record.protocol.metric).numbers}
+    for index, published in enumerate(record.published):
+        given = {fields.get(name, "others") for name in published.numbers()}
+        if not given:
+            yield ("published", index), "holds no number", "Give top1, top5 or map, or leave it out."
+        if given - wanted:
+            what = f"does not fit the metric {record.protocol.metric}"
+            yield ("published", index, *sorted(given - wanted)[:1]), what, ""
+    if record.proof is not None and (record.proof.golden is None) == (record.proof.reference is None):
+        yield (
+            ("proof",),
+            "has golden and reference, or neither",
+            "Name one of them; a record without proof is unproven.",
+        )
+
+
+def _contradictions_of_file(checkpoint: Checkpoint) -> Iterable[tuple[Steps, str, str]]:
+    url, prefix = checkpoint.url, checkpoint.sha256_prefix
     if url is not None and (flaw := _flaw(url)):
         yield ("checkpoint", "url"), f"is {shown(url)}, which is no address: {flaw}", ""
-    if odd := [
-        alternate
-        for alternate in record.checkpoint.alternates
-        if _flaw(alternate) or not re.fullmatch(_ALTERNATE, alternate)
-    ]:
+    if odd := [each for each in checkpoint.alternates if _flaw(each) or not re.fullmatch(_ALTERNATE, each)]:
         yield ("checkpoint", "alternates"), f"has {shown(odd[0])}", "Expected https or hf://org/repo/file@revision."
-    if published is not None:
-        fields = {name: field for field, name in FIELDS.items()}
-        given = {fields.get(name, "others") for name in published.numbers()}
-        wanted = {fields.get(name, "others") for name in metrics.of(record.protocol.metric).numbers}
-        if not given:
-            yield ("published",), "holds no number", "Give top1, top5 or map, or write null in its place."
-        if given - wanted:
-            yield ("published", *sorted(given - wanted)[:1]), f"does not fit the metric {record.protocol.metric}", ""
+    if prefix is not None and checkpoint.sha256 is not None and not checkpoint.sha256.startswith(prefix):
+        yield ("checkpoint", "sha256_prefix"), f"is {shown(prefix)}, and sha256 begins otherwise", ""
 
 
 def _flaw(url: str) -> str | None:

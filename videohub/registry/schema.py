@@ -22,6 +22,7 @@ Name: TypeAlias = Annotated[str, msgspec.Meta(min_length=1)]
 Labels: TypeAlias = str | tuple[Name, ...] | None  # a label set that is known, names of one's own, or none
 
 
+Sha256Prefix: TypeAlias = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{8,63}$", max_length=63)]
 ShortName: TypeAlias = Annotated[str, msgspec.Meta(pattern="^[a-z][a-z0-9_-]*$", max_length=40)]
 
 
@@ -71,6 +72,20 @@ class Protocol(_Value, frozen=True):
     detection: Detection | None
 
 
+class Views(_Value, frozen=True):
+    """The views that a number was measured with, where they are not those of the protocol."""
+
+    clips: Count
+    crops: Count
+
+
+class Proof(_Value, frozen=True, omit_defaults=True):
+    """What our network was compared with, number by number; a record without one is unproven."""
+
+    golden: Name | None = None  # a case in tests/golden/models, made with the original
+    reference: Name | None = None  # another implementation that was run beside ours
+
+
 class Publisher(_Value, frozen=True, omit_defaults=True):
     """Who made checkpoints public; stated at the head of the file that holds their records."""
 
@@ -95,7 +110,15 @@ class Checkpoint(_Value, frozen=True, omit_defaults=True):
     layout: str  # how its keys are spelt: converters/FAMILY/LAYOUT.yaml
     license: str
     alternates: list[str] = []
+    sha256_prefix: Sha256Prefix | None = None  # what its publisher put into the file's name
+    reported_sha256: Sha256 | None = None  # somebody's word; told, and never checked against
+    manual: bool = False  # `url` is a page to download from by hand
 
+
+if TYPE_CHECKING:
+    OneOrMore: TypeAlias = Checkpoint
+else:
+    OneOrMore: TypeAlias = Checkpoint | tuple[Checkpoint, ...]  # as files have it; a record has one
 
 FIELDS = {"top1": "top-1", "top5": "top-5", "map": "mAP"}  # of `Published`, and what people call them
 
@@ -114,6 +137,7 @@ class Published(_Value, frozen=True, omit_defaults=True):
     others: dict[str, Percent] = {}
     as_printed: dict[str, Percent] | None = None
     tolerance: Percent = 0.0
+    views: Views | None = None  # null: those of the protocol
 
     def numbers(self) -> dict[str, float]:
         """Return the numbers that are given, by the names people use for them."""
@@ -135,17 +159,24 @@ class Record(_Value, frozen=True, omit_defaults=True):
     model: Model
     clip: Clip
     protocol: Protocol
-    checkpoint: Checkpoint
+    checkpoint: OneOrMore  # the first one that can be fetched
     pretrain: str | None
     training: str
     labels: Labels
-    published: Published | None
+    published: tuple[Published, ...]
     config: str | None
-    status: Literal["available", "unreleased", "broken"]
+    status: Literal["available", "manual", "unreleased", "broken", "program"]
     notes: list[str]
     superseded_by: list[str] = []
     aliases: tuple[Name, ...] = ()  # other ids that lead here
     publisher: ShortName | None = None  # which the head of the file states
+    proof: Proof | None = None
+    other_checkpoints: tuple[Checkpoint, ...] = ()  # the rest, where a file has a list in `checkpoint`
+
+    @property
+    def number(self) -> Published | None:
+        """The number to compare with: the first that was measured with the protocol's views."""
+        return next((published for published in self.published if published.views is None), None)
 
     @property
     def family(self) -> str:

@@ -52,8 +52,11 @@ def _fields(value: Record | Protocol) -> dict[str, Any]:
     del fields["name"]
     if isinstance(value, Record):
         fields["protocol"] = value.protocol.name
-        if (url := value.checkpoint.url) and is_local(url):
-            fields["checkpoint"]["url"] = unquote(url.rpartition("/")[2])
+        files = [fields["checkpoint"], *fields.pop("other_checkpoints", ())]
+        for file in files:
+            if (url := file["url"]) and is_local(url):
+                file["url"] = unquote(url.rpartition("/")[2])
+        fields["checkpoint"] = files[0] if len(files) == 1 else files
     return fields
 
 
@@ -72,16 +75,25 @@ def _field(name: str, value: Any, indent: str) -> list[str]:
     line = f"{start} {_flow(value)}"
     if len(line) > _WIDTH and isinstance(value, dict):
         return [start, *(line for key, part in value.items() for line in _field(key, part, inner))]
-    if len(line) > _WIDTH and isinstance(value, list):
-        return [start, *(f"{inner}- {_flow(part)}" for part in value)]
+    if len(line) > _WIDTH and isinstance(value, (list, tuple)):
+        return [start, *(line for part in value for line in _item(part, inner))]
     return [line]
+
+
+def _item(value: Any, indent: str) -> list[str]:
+    """Return the lines of a list's item."""
+    line = f"{indent}- {_flow(value)}"
+    if len(line) <= _WIDTH or not isinstance(value, dict):
+        return [line]
+    lines = [line for key, part in value.items() for line in _field(key, part, f"{indent}  ")]
+    return [f"{indent}- {lines[0].lstrip()}", *lines[1:]]
 
 
 def _flow(value: Any) -> str:
     """Return a value in one line."""
     if isinstance(value, dict):
         return "{" + ", ".join(f"{_key(name)}: {_flow(part)}" for name, part in value.items()) + "}"
-    if isinstance(value, list):
+    if isinstance(value, (list, tuple)):
         return "[" + ", ".join(map(_flow, value)) + "]"
     if isinstance(value, str):
         return _quoted(value)

@@ -9,6 +9,7 @@ from typing import TypeAlias, get_args
 import click
 
 from videohub import registry
+from videohub.architectures import Task
 from videohub.errors import VideohubError
 from videohub.registry import lookup
 from videohub.registry.schema import Record
@@ -44,3 +45,4 @@ arch = _of(lambda records: [record.arch for record in records.values()])
 depth = _of(lambda records: [record.depth for record in records.values()])
 status = _of(lambda records: get_args(Record.__annotations__["status"]))
 publisher = _of(lambda records: lookup.publisher_names(records.values()))
+task = _of(lambda records: get_args(Task))

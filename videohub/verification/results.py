@@ -51,7 +51,7 @@ def build(joined: Joined, record: Record) -> Report:
     """
     refuse_unverifiable(record)
     refuse_another_record(joined, record)
-    assert record.published is not None, "refused before"
+    assert record.number is not None, "refused before"
     refuse_unscored(joined, record)
     identity = joined.identity
     found = _findings(joined, record)
@@ -68,7 +68,7 @@ def build(joined: Joined, record: Record) -> Report:
         split=identity.split,
         metric=record.protocol.metric,
         labels=identity.labels,
-        published=record.published,
+        published=record.number,
         comparisons=found.comparisons,
         verdict=verdict,
         reasons=[*reasons, *told, *_remark_on_refused(_failures_of(joined))],
@@ -163,8 +163,8 @@ def _counts_of(joined: Joined) -> Counts:
 
 
 def _findings(joined: Joined, record: Record) -> Findings:
-    assert record.published is not None, "refused before"
-    metric, published = metrics.of(record.protocol.metric), record.published
+    assert record.number is not None, "refused before"
+    metric, published = metrics.of(record.protocol.metric), record.number
     return metric.compare(joined, published.numbers(), _names(joined.identity), tolerance=published.tolerance)
 
 

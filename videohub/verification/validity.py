@@ -24,7 +24,7 @@ def refuse_unverifiable(record: Record) -> None:
 
     Raises: UsageError.
     """
-    published = record.published
+    published = record.number
     if published is None or not published.numbers():
         raise UsageError(
             f"{record.name}: its source states no number, so there is nothing to verify{_notes(record)}\n"
@@ -36,10 +36,11 @@ def refuse_unverifiable(record: Record) -> None:
             f"{record.name}: its source states {published}, and protocol {record.protocol.name} measures "
             f"{' and '.join(expected)}; the record contradicts itself"
         )
-    if record.status == "available":
+    if record.status in ("available", "manual"):
         return
     found = {
         "unreleased": "the file that this number was measured with was never released",
+        "program": "the file is a program, which is not run",
         "broken": "the file at its address is not the one that this number was measured with",
     }
     instead = f"\n  Verify instead: {', '.join(record.superseded_by)}." if record.superseded_by else ""
@@ -56,7 +57,7 @@ def refuse_other_classes(record: Record, held: Record, checkpoint: str | Path | 
     """
     if held.model.num_classes != record.model.num_classes:
         raise UsageError(
-            f"{record.name}: {checkpoint} has {held.model.num_classes} classes, and {record.published} was "
+            f"{record.name}: {checkpoint} has {held.model.num_classes} classes, and {record.number} was "
             f"published of {record.model.num_classes}, so there is nothing to verify.\n"
             f"  `videohub benchmark {record.name} --data … --checkpoint …` gives its numbers without a verdict."
         )
@@ -110,7 +111,7 @@ def refuse_another_record(joined: Joined, record: Record) -> None:
         )
     if identity.num_classes != record.model.num_classes:  # of `benchmark --data`, with a file of somebody's own
         raise UsageError(
-            f"{record.name}: these are scores of {identity.num_classes} classes, and {record.published} was published "
+            f"{record.name}: these are scores of {identity.num_classes} classes, and {record.number} was published "
             f"of {record.model.num_classes}, so there is nothing to compare; `videohub benchmark` gives the numbers"
         )
 
