@@ -13,21 +13,19 @@ Key tables of one's own lie in a folder `converters` beside the file, laid out a
 from __future__ import annotations
 
 import keyword
-import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 import msgspec
 
 from videohub import metrics, resources
 from videohub.errors import UsageError
-from videohub.escaping import visible
 from videohub.registry import labels, strict_yaml
+from videohub.registry.contradictions import contradictions, flaw_of
 from videohub.registry.lookup import Registry
 from videohub.registry.messages import BrokenRegistryError, Messages, Steps, schema_errors, shown
-from videohub.registry.schema import FIELDS, Checkpoint, Protocol, Publisher, Record
+from videohub.registry.schema import Protocol, Publisher, Record
 from videohub.registry.strict_yaml import Document
 
 SCHEMA_VERSION = 1
@@ -43,7 +41,6 @@ SECTIONS: dict[str, Any] = {
     "records": dict,
 }
 _OF_ONE = ("name", "upstream_name", "aliases", "protocol", "publisher")  # no two records share these; or said elsewhere
-_ALTERNATE = r"https?://[^/]+/.+|hf://[^/@]+/[^/@]+/[^@]+@[^@/]+"
 
 
 def read(files: Iterable[Path]) -> Registry:
@@ -232,7 +229,7 @@ class _Reader:
         record = self._labelled(document, steps, _with_one_checkpoint(record))
         for alias in record.aliases:
             self._claim(document, (*steps, "aliases"), alias, name)
-        for field, what, advice in _contradictions(record):
+        for field, what, advice in contradictions(record):
             self._error(document, (*steps, *field), what, advice)
         for checkpoint in (record.checkpoint, *record.other_checkpoints):
             if not self._has_table(record.family, checkpoint.layout):
@@ -345,7 +342,7 @@ def located(record: Record, file: Path) -> Record:
     whole = [record.checkpoint, *record.other_checkpoints]
     found = [
         msgspec.structs.replace(each, url=(file.resolve().parent / each.url).resolve().as_uri())
-        if each.url is not None and "://" not in each.url and not _flaw(each.url)
+        if each.url is not None and "://" not in each.url and not flaw_of(each.url)
         else each
         for each in whole
     ]
@@ -368,59 +365,3 @@ def _with_one_checkpoint(record: Record) -> Record:
 
 def _is_relative(pattern: str) -> bool:
     return isinstance(pattern, str) and bool(pattern) and not Path(pattern).is_absolute()
-
-
-def _contradictions(record: Record) -> Iterable[tuple[Steps, str, str]]:
-    """Yield fields that are well typed but do not agree: the field, what is wrong, and advice."""
-    url, status = record.checkpoint.url, record.status
-    if status == "unreleased":
-        if url is not None:
-            yield ("checkpoint", "url"), "is given, and the status is unreleased", "Write null, or correct the status."
-        if not record.superseded_by and not record.notes:
-            advice = "An unreleased record names what to use in its place, or tells in `notes`."
-            yield ("superseded_by",), "is missing", advice
-    else:
-        if not url:
-            yield ("checkpoint", "url"), f"is {'null' if url is None else 'empty'}, and the status is {status}", ""
-        if record.superseded_by:
-            yield ("superseded_by",), f"is given, and the status is {status}", "Only unreleased records have it."
-    if status == "available" and record.checkpoint.manual:
-        yield ("status",), "is available, and every checkpoint is manual", "Write manual."
-    for checkpoint in (record.checkpoint, *record.other_checkpoints):
-        yield from _contradictions_of_file(checkpoint)
-    fields = {name: field for field, name in FIELDS.items()}
-    wanted = {fields.get(name, "others") for name in metrics.of(record.protocol.metric).numbers}
-    for index, published in enumerate(record.published):
-        given = {fields.get(name, "others") for name in published.numbers()}
-        if not given:
-            yield ("published", index), "holds no number", "Give top1, top5 or map, or leave it out."
-        if given - wanted:
-            what = f"does not fit the metric {record.protocol.metric}"
-            yield ("published", index, *sorted(given - wanted)[:1]), what, ""
-    if record.proof is not None and (record.proof.golden is None) == (record.proof.reference is None):
-        yield (
-            ("proof",),
-            "has golden and reference, or neither",
-            "Name one of them; a record without proof is unproven.",
-        )
-
-
-def _contradictions_of_file(checkpoint: Checkpoint) -> Iterable[tuple[Steps, str, str]]:
-    url, prefix = checkpoint.url, checkpoint.sha256_prefix
-    if url is not None and (flaw := _flaw(url)):
-        yield ("checkpoint", "url"), f"is {shown(url)}, which is no address: {flaw}", ""
-    if odd := [each for each in checkpoint.alternates if _flaw(each) or not re.fullmatch(_ALTERNATE, each)]:
-        yield ("checkpoint", "alternates"), f"has {shown(odd[0])}", "Expected https or hf://org/repo/file@revision."
-    if prefix is not None and checkpoint.sha256 is not None and not checkpoint.sha256.startswith(prefix):
-        yield ("checkpoint", "sha256_prefix"), f"is {shown(prefix)}, and sha256 begins otherwise", ""
-
-
-def _flaw(url: str) -> str | None:
-    """Return why nothing can be fetched from a URL or lie at a path, None if that is not to be seen."""
-    if visible(unquote(url)) != unquote(url):
-        return "it holds a control character"
-    try:
-        urlsplit(url).port  # noqa: B018  # looks at the host, too
-    except ValueError as error:
-        return str(error)
-    return None
