@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from videohub.formatting import counted, duration, listed, with_unit
+from videohub.formatting import counted, duration, interval, listed, versions, with_unit
 
 
 @pytest.mark.parametrize(
@@ -43,3 +43,12 @@ def test_a_duration_has_two_units(seconds, expected):
 )
 def test_a_size_has_three_digits_and_a_unit(size, expected):
     assert with_unit(size) == expected
+
+
+def test_an_interval_has_both_ends_and_a_sign_where_it_is_a_difference():
+    assert interval((75.5, 76.504)) == "75.50 – 76.50"
+    assert interval((-1.0, 2.0), signed=True) == "-1.00 – +2.00"
+
+
+def test_libraries_stand_in_the_order_of_their_names():
+    assert versions({"torch": "2.6.0", "av": "14.0.0"}) == "av 14.0.0, torch 2.6.0"

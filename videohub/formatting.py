@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 
 def counted(number: int, noun: str) -> str:
@@ -36,6 +36,11 @@ def with_unit(size: int) -> str:
     while number >= 999.5 and len(units) > 1:
         number, units = number / 1000, units[1:]
     return f"{number:.0f} B" if units[0] == "B" else f"{number:.3g} {units[0]}"
+
+
+def versions(libraries: Mapping[str, str]) -> str:
+    """Return libraries with their versions: `av 14.0.0, torch 2.6.0`."""
+    return ", ".join(f"{name} {version}" for name, version in sorted(libraries.items()))
 
 
 def interval(ends: tuple[float, float], *, signed: bool = False) -> str:

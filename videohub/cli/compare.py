@@ -32,7 +32,7 @@ def command(a: Path, b: Path, as_json: bool) -> None:
 
 def print_paired(paired: Paired) -> None:
     """Print two runs on the same videos: their numbers, the difference, and whether it can be chance."""
-    from videohub.reporting.weights_origin import origin_of
+    from videohub.reporting.words import origin_of
 
     screen, rows = console(), table()
     screen.print(styled(f"{paired.metric} on {paired.common} videos of {paired.dataset} that both have", style="bold"))

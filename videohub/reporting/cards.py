@@ -16,7 +16,6 @@ from videohub.metrics.verdict import Comparison
 from videohub.reporting import words
 from videohub.reporting.pages import render, write_files
 from videohub.reporting.report import Report
-from videohub.reporting.weights_origin import files_of
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult
@@ -166,7 +165,7 @@ def _license(stated: str) -> tuple[str, str | None]:
 
 def _checked(report: Report) -> str:
     """Return what was measured: the published file, or what nothing vouches for as that."""
-    files = files_of(report.made_by)
+    files = words.files_of(report.made_by)
     if not files:
         return "A file that videohub 0.1 did not note"
     return "The published file" if any(file.vouched_by for file in files) else "A file given by hand"

@@ -12,7 +12,7 @@ from videohub import metrics
 from videohub.errors import DataError, UsageError
 from videohub.metrics.metric import Discordance, Ranks
 from videohub.reporting.report import Report, read
-from videohub.reporting.weights_origin import files_of
+from videohub.reporting.words import files_of
 from videohub.runs import Joined, WeightsFile, join
 from videohub.runs.folder import RUN
 

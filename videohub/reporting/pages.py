@@ -19,7 +19,6 @@ from videohub.escaping import in_html, in_markdown, in_narrow_html, visible
 from videohub.files import atomic_write
 from videohub.formatting import counted, listed
 from videohub.reporting import charts, words
-from videohub.reporting.contradicted import details
 from videohub.reporting.report import NAME, Report
 
 _EIGHTHS = ("", "▏", "▎", "▍", "▌", "▋", "▊", "▉")
@@ -109,7 +108,7 @@ def _content(report: Report) -> dict[str, Any]:
         "failures": [(failure.name, words.one_line(failure.reason)) for failure in report.failures],
         "kinds": kinds if 1 < len(kinds) < len(report.failures) else None,
         "contradicted": words.of_contradicted(report) if report.contradicted else None,
-        "contradictions": [(video.name, details(video)) for video in report.contradicted],
+        "contradictions": [(video.name, words.contradictions_in_words(video)) for video in report.contradicted],
         "facts": words.facts(report),
         "citation": words.how_to_cite(report),
     }

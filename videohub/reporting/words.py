@@ -1,20 +1,24 @@
-"""What a report says in words and in which order: the same for the HTML page, the Markdown page and the model card."""
+"""What a report says in words and in which order: the same on pages, on the model card and at a terminal."""
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any, NamedTuple
+from urllib.parse import quote, urlsplit
 
 from videohub import metrics
-from videohub.formatting import counted, duration, interval, listed
+from videohub.formatting import counted, duration, interval, listed, versions
 from videohub.metrics.metric import PerClass
-from videohub.reporting.contradicted import kinds_in_words
-from videohub.reporting.report import Report
-from videohub.reporting.weights_origin import STATED_ONLY, claim_of, files_of, origin_of
+from videohub.registry.schema import Checkpoint
+from videohub.reporting.report import Contradicted, Report
+from videohub.runs import MadeBy, WeightsFile
 
 EXTREMES = 20  # classes shown at either end
 MOST_NAMED = 50  # further ones are in report.json only
+_STATED_ONLY = "that sha256: videohub 0.1 took it from what the weights' file says of itself"
+_HF = re.compile("hf://([^/@]+/[^/@]+)/(.+)@([^@]+)")
 
 
 class Fact(NamedTuple):
@@ -163,7 +167,7 @@ def _weights(report: Report) -> list[Fact]:
 def _digest_of_weights(report: Report) -> list[Fact]:
     """Return what the weights are known by; what a header said is no such thing."""
     if report.weights.identity is None:
-        return [Fact("sha256 of the file", report.weights.sha256, True), Fact("not checked", STATED_ONLY)]
+        return [Fact("sha256 of the file", report.weights.sha256, True), Fact("not checked", _STATED_ONLY)]
     return [Fact("sha256 of the tensors", report.weights.sha256, True)]
 
 
@@ -202,20 +206,16 @@ def _computation(report: Report) -> list[Fact]:
     return [
         Fact(
             "precision",
-            "; ".join(filter(None, dict.fromkeys([report.precision, *(_versions(one.precision) for one in made_by)]))),
+            "; ".join(filter(None, dict.fromkeys([report.precision, *(versions(one.precision) for one in made_by)]))),
         ),
         Fact("decoder path", report.decoder),
-        Fact("decoders", _distinct(_versions(one.decoder) for one in made_by)),
+        Fact("decoders", _distinct(versions(one.decoder) for one in made_by)),
         Fact("devices", _distinct(one.device for one in made_by)),
-        Fact("software", _distinct(_versions(one.software) for one in made_by)),
+        Fact("software", _distinct(versions(one.software) for one in made_by)),
         Fact("processes", f"{len(made_by)}; the first one started {min(one.started for one in made_by)}"),
         Fact("time of all processes", f"{duration(report.seconds)}{rate}"),
         *(Fact("disagreement", disagreement) for disagreement in report.disagreements),
     ]
-
-
-def _versions(libraries: dict[str, str]) -> str:
-    return ", ".join(f"{name} {version}" for name, version in sorted(libraries.items()))
 
 
 def _distinct(words: Iterable[str]) -> str:
@@ -233,3 +233,85 @@ def _plainly(value: Any) -> str:
     if isinstance(value, dict):
         return "; ".join(f"{key.replace('_', ' ')} {_plainly(item)}" for key, item in value.items())
     return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+
+
+def kinds_in_words(videos: Iterable[Contradicted]) -> str:
+    """Return how often each kind occurs, the most frequent first."""
+    times = Counter(kind for video in videos for kind in video.kinds)
+    return ", ".join(
+        f"{kind}: {count:,}" for kind, count in sorted(times.items(), key=lambda time: (-time[1], time[0]))
+    )
+
+
+def contradictions_in_words(video: Contradicted) -> str:
+    """Return a video's contradictions in one line."""
+    return "; ".join(f"{kind}: {detail}" for kind, detail in video.kinds.items())
+
+
+def files_of(made_by: Iterable[MadeBy]) -> list[WeightsFile]:
+    """Return the files that processes read their weights from, each once."""
+    return list(dict.fromkeys(one.weights for one in made_by if one.weights is not None))
+
+
+def origin_of(file: WeightsFile) -> str:
+    """Return what a file is, by what was checked."""
+    return f"{file.name}, sha256 {file.sha256}: {_voucher(file)}"
+
+
+def claim_of(file: WeightsFile) -> str | None:
+    """Return what a file says of itself, as its claim; None if it says nothing that was not seen here."""
+    if file.claimed_sha256 is None and file.claimed_source is None:
+        return None
+    return (
+        f"{file.name} says that it was made from {file.claimed_source or 'a file without a name'} with sha256 "
+        f"{file.claimed_sha256 or 'unknown'}"
+    )
+
+
+def doubt_about(file: WeightsFile, published_sha256: str | None) -> str | None:
+    """Return why weights may be others than the published ones, None if something vouches for their file.
+
+    Args:
+        file: That the weights were read from.
+        published_sha256: What the registry states; None: nothing.
+    """
+    if published_sha256 is not None and file.sha256 != published_sha256:
+        doubt = (
+            f"these weights were not read from the published file, which has sha256 {published_sha256[:12]}…, but from "
+            f"{file.name} with {file.sha256[:12]}…"
+        )
+    elif file.vouched_by is None:
+        doubt = f"nothing vouches for {file.name} as the published file: it was given by hand"
+    elif "bundle " in file.first_seen:
+        doubt = (
+            f"that {file.name} is the published file is known by what brought it alone: the registry states no digest, "
+            f"and it was first seen here {file.first_seen}"
+        )
+    else:
+        return None
+    claim = claim_of(file)
+    return f"{doubt}; {claim}, which was not checked" if claim else doubt
+
+
+def public_url(published: Checkpoint) -> str | None:
+    """Return where everybody can get a published file, None if the record knows no such place.
+
+    A path on somebody's machine is none, and who may log in with which password is not told.
+    """
+    for url in filter(None, (published.url, *published.alternates)):
+        if of_hub := _HF.fullmatch(url):  # whose names may hold the marks of a URL
+            return f"https://huggingface.co/{of_hub[1]}/blob/{quote(of_hub[3], safe='')}/{quote(of_hub[2])}"
+        parts = urlsplit(url)
+        if parts.scheme in ("http", "https") and parts.hostname:
+            return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    return None
+
+
+def _voucher(file: WeightsFile) -> str:
+    if file.vouched_by == "registry":
+        return "the published file, whose digest the registry states"
+    if file.vouched_by == "first use":
+        return f"what its address held when it was first seen here ({file.first_seen}); the registry states no digest"
+    if file.vouched_by == "registry path":
+        return "the file that the registry names by its path; it states no digest"
+    return "given by hand; nothing says that it is the published file"

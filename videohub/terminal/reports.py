@@ -139,7 +139,7 @@ def print_evaluated(result: Evaluated) -> None:
 
 def _print_weights(screen: Console, result: Report | Evaluated) -> None:
     """Print the files that weights were read from, and what these say of themselves as their claim."""
-    from videohub.reporting.weights_origin import claim_of, files_of, origin_of
+    from videohub.reporting.words import claim_of, files_of, origin_of
 
     for file in files_of(result.made_by):
         _dim(screen, f"weights: {origin_of(file)}")
@@ -169,9 +169,9 @@ def _print_failures(screen: Console, results: Sequence[Report | Evaluated], rest
 
 def _print_contradicted(screen: Console, results: Sequence[Report | Evaluated], rest: str = "report.html") -> None:
     """Print the first videos whose header contradicts their content, each once, and where the rest is."""
-    from videohub.reporting.contradicted import details
+    from videohub.reporting.words import contradictions_in_words
 
-    videos = {video.name: details(video) for result in results for video in result.contradicted}
+    videos = {video.name: contradictions_in_words(video) for result in results for video in result.contradicted}
     for name, contradictions in islice(videos.items(), _SHOWN):
         _yellow(screen, f"read as the original does: {name}: {contradictions}")
     if len(videos) > _SHOWN:

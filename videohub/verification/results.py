@@ -11,10 +11,10 @@ from videohub.data.forms import DECODERS
 from videohub.data.header import REFUSED
 from videohub.data.labels import class_names
 from videohub.errors import UsageError
+from videohub.formatting import versions
 from videohub.metrics.metric import Findings
 from videohub.metrics.verdict import Comparison, Verdict
 from videohub.registry.schema import Record
-from videohub.reporting.contradicted import kinds_in_words
 from videohub.reporting.report import (
     SCHEMA_VERSION,
     Contradicted,
@@ -26,7 +26,7 @@ from videohub.reporting.report import (
     Stopping,
     Weights,
 )
-from videohub.reporting.weights_origin import public_url
+from videohub.reporting.words import kinds_in_words, public_url
 from videohub.runs import Identity, Joined, MadeBy
 from videohub.verification.validity import (
     objections,
@@ -195,10 +195,10 @@ def _verdict(joined: Joined, record: Record, found: Findings) -> tuple[Verdict, 
 def _disagreements(joined: Joined) -> list[str]:
     """Return in what the processes of a run differ, and where their scores do."""
     aspects: dict[str, Callable[[MadeBy], str]] = {
-        "decoders": lambda one: _versions(one.decoder),
-        "software": lambda one: _versions(one.software),
+        "decoders": lambda one: versions(one.decoder),
+        "software": lambda one: versions(one.software),
         "devices": lambda one: one.device.partition(" ")[2] or one.device,  # whichever of a machine's GPUs it was
-        "precision": lambda one: _versions(one.precision),
+        "precision": lambda one: versions(one.precision),
         "batch": lambda one: f"{one.batch} views at once" if one.batch else "as many views as fit",
     }
     told = []
@@ -234,10 +234,6 @@ def _command(identity: Identity, record: Record) -> str:
     if identity.decoder != DECODERS[0]:
         parts.append(f"--decoder {shlex.quote(identity.decoder)}")
     return " ".join([*parts, f"--precision {shlex.quote(identity.precision)}"])
-
-
-def _versions(libraries: dict[str, str]) -> str:
-    return ", ".join(f"{name} {version}" for name, version in sorted(libraries.items()))
 
 
 def _contradicted(joined: Joined) -> list[Contradicted]:

@@ -14,7 +14,7 @@ from videohub.data.recipes import Recipe, check_shared
 from videohub.errors import DataError, UsageError
 from videohub.registry.labels import told
 from videohub.registry.schema import Record
-from videohub.reporting.weights_origin import doubt_about, files_of
+from videohub.reporting.words import doubt_about, files_of
 from videohub.runs import Joined
 from videohub.verification.settings import Settings
 
