@@ -172,7 +172,7 @@ def views_per_second(path: Path, recipe: Recipe, turns: int) -> dict[str, object
     Everything in one thread. Theirs has a process of its own, as any program has it, and then this one, where freed
     memory stays as in an evaluation. Raises: SystemExit if the two ways do not give the same views.
     """
-    count = recipe.protocol.clips * recipe.protocol.crops
+    count = recipe.protocol.num_views
     memory = SharedMemoryPool()  # as a worker process has one
 
     def all_of(decoder: Decoder) -> None:
@@ -206,7 +206,7 @@ def views_per_second(path: Path, recipe: Recipe, turns: int) -> dict[str, object
 
 
 def _one_by_one(path: Path, recipe: Recipe) -> None:
-    for number in range(recipe.protocol.clips * recipe.protocol.crops):
+    for number in range(recipe.protocol.num_views):
         original_way.read_view(path, recipe.protocol, recipe.clip, number)
 
 
@@ -238,7 +238,7 @@ def compare_decoders(paths: Sequence[Path], recipe: Recipe) -> dict[str, object]
         decoded = [_decode(path, recipe, name) for name in DECODERS]
         in_planes += decoded[0].planar is not None
         one, other = (views_of(each, recipe.protocol).frames for each in decoded)
-        levels = (one - other).abs_() * torch.tensor(recipe.protocol.std).view(3, 1, 1) * 255
+        levels = (one - other).abs_() * torch.tensor(recipe.protocol.normalise.std).view(3, 1, 1) * 255
         pixels.append(float(levels.max()))
         with torch.inference_mode():
             scores = [

@@ -18,7 +18,6 @@ from pathlib import Path
 
 import making_videos
 import measuring
-import msgspec
 import numpy as np
 import original_way
 import torch
@@ -48,7 +47,7 @@ def main() -> None:
     options.add_argument("--out", type=Path, default=RESULTS)
     arguments = options.parse_args()
     record = registry.record("slowfast_motions" if arguments.small else "slowfast_r50_4x16")
-    protocol = msgspec.structs.replace(record.protocol, clips=4, crops=3)
+    protocol = record.protocol.with_views(clips=4, crops=3)
     kind = making_videos.SMALL if arguments.small else making_videos.KINETICS
     model = network(record.name)
     with tempfile.TemporaryDirectory() as folder:
@@ -101,7 +100,7 @@ def side_by_side(
     """
     form = videohub.optimize(model)
     protocol, clip = recipe.protocol, recipe.clip
-    views = protocol.clips * protocol.crops
+    views = protocol.num_views
     batch = _faster_batch(model, recipe)
     kept: dict[str, np.ndarray] = {}
 
@@ -148,7 +147,7 @@ def score(model: nn.Module, recipe: Recipe, paths: Sequence[Path], *, workers: i
 
 def flop(recipe: Recipe, model: nn.Module) -> int:
     """Return the floating-point operations of one view, two for a multiplication and the addition to it."""
-    side = recipe.protocol.crop
+    side = recipe.protocol.crop_size
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:
         model(torch.zeros(1, 3, recipe.clip.frames, side, side))
     return counter.get_total_flops()
@@ -156,7 +155,7 @@ def flop(recipe: Recipe, model: nn.Module) -> int:
 
 def _faster_batch(model: nn.Module, recipe: Recipe) -> int:
     """Return how many views the plain network had best be given at once, 1 or 4: theirs shall have its better one."""
-    side = recipe.protocol.crop
+    side = recipe.protocol.crop_size
     clips = torch.zeros(4, 3, recipe.clip.frames, side, side)
 
     def run(batch: int) -> None:

@@ -110,7 +110,7 @@ _kept = ExitStack()  # to its end
 def _prepare(name: str, size: int | None, matrix: int, kept: bool) -> None:
     global _subject
     record = videohub.record(name)
-    size = size or record.protocol.crop
+    size = size or record.protocol.crop_size
     torch.manual_seed(0)
     clip = torch.randn(1, 3, record.clip.frames, size, size)
     plain = network(name, clip)

@@ -107,8 +107,8 @@ class Bench:
         record = registry.record(scale.model)
         self._scale, self._device, self._table, self._budget = scale, device, table, budget
         self._recipe = Recipe(record.protocol, record.clip)
-        self._views = record.protocol.clips * record.protocol.crops
-        self._given = gpu_forward.Input(record.clip.frames, record.protocol.crop or 256, scale.batch)
+        self._views = record.protocol.num_views
+        self._given = gpu_forward.Input(record.clip.frames, record.protocol.crop_size or 256, scale.batch)
         self._samples = [Sample(path.name, VideoFile(path), truth=()) for path in paths]
 
     def parts(self) -> Iterator[Part]:

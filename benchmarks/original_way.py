@@ -15,21 +15,22 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from videohub.data.crops import crop_offsets, resized_size
+from videohub.data.geometry import resized_size, squares
 from videohub.data.sampling import clip_span, clip_starts, frame_positions, pts_window
-from videohub.registry.schema import Clip, Protocol
+from videohub.protocols import Protocol
+from videohub.registry.schema import Clip
 
 _MARGIN = 1024  # ticks before the clip at which to look for a key frame
 
 
 def read_view(path: Path, protocol: Protocol, clip: Clip, number: int) -> Tensor:
     """Return view `number` of a video, (3, T, H, W) float32; of a Kinetics protocol."""
-    of_clip, of_crop = divmod(number, protocol.crops)
+    of_clip, of_crop = divmod(number, len(protocol.views.crops))
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         rate = stream.average_rate
-        span = clip_span(frames=clip.frames, sampling_rate=clip.sampling_rate, fps=rate, target_fps=protocol.target_fps)
-        start = clip_starts(stream.frames, span, protocol.clips)[of_clip]
+        span = clip_span(frames=clip.frames, sampling_rate=clip.sampling_rate, fps=rate, target_fps=protocol.fps)
+        start = clip_starts(stream.frames, span, protocol.views.clips)[of_clip]
         first, last = pts_window(start, span, duration=stream.duration, num_frames=stream.frames)
         container.seek(max(first - _MARGIN, 0), any_frame=False, backward=True, stream=stream)
         window = {}
@@ -40,13 +41,13 @@ def read_view(path: Path, protocol: Protocol, clip: Clip, number: int) -> Tensor
                 break
         rgb = torch.from_numpy(np.stack([window[pts].to_rgb().to_ndarray() for pts in sorted(window)]))
     chosen = rgb[frame_positions(0, span, clip.frames, len(rgb))].float() / 255.0
-    normal = (chosen - torch.tensor(protocol.mean)) / torch.tensor(protocol.std)
+    normal = (chosen - torch.tensor(protocol.normalise.mean)) / torch.tensor(protocol.normalise.std)
     clip_of_frames = normal.permute(3, 0, 1, 2)  # (3, T, H, W)
-    height, width = resized_size(*clip_of_frames.shape[2:], protocol.short_side)
+    height, width = resized_size(*clip_of_frames.shape[2:], protocol.whole_frame_steps)
     resized = F.interpolate(clip_of_frames, size=(height, width), mode="bilinear", align_corners=False)
-    crop = protocol.crop or height
-    top, left = crop_offsets(height, width, crop, protocol.crops)[of_crop]
-    return resized[:, :, top : top + crop, left : left + crop]
+    crops, (high, wide) = squares(height, width, protocol)
+    top, left, _ = crops[of_crop]
+    return resized[:, :, top : top + high, left : left + wide]
 
 
 class EveryView(Dataset[Tensor]):
@@ -54,7 +55,7 @@ class EveryView(Dataset[Tensor]):
 
     def __init__(self, paths: list[Path], protocol: Protocol, clip: Clip) -> None:
         self._paths, self._protocol, self._clip = paths, protocol, clip
-        self._views = protocol.clips * protocol.crops
+        self._views = protocol.num_views
 
     def __len__(self) -> int:
         return len(self._paths) * self._views
@@ -71,4 +72,4 @@ def scores(
     loader = DataLoader(EveryView(paths, protocol, clip), batch_size=batch, num_workers=workers)
     with torch.inference_mode():
         found = torch.cat([model(views).softmax(dim=1) for views in loader])
-    return found.view(len(paths), protocol.clips * protocol.crops, -1)
+    return found.view(len(paths), protocol.num_views, -1)

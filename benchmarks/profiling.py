@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def of_the_network(record: Record) -> list[str]:
     """Return what one view costs, operation by operation, before and after."""
     torch.manual_seed(0)
-    side = record.protocol.crop or record.protocol.short_side
+    side = record.protocol.crop_size or record.protocol.short_side or 256
     clip = torch.randn(1, 3, record.clip.frames, side, side)
     plain = forward.network(record.name, clip)
     optimized = videohub.optimize(plain)

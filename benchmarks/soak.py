@@ -17,26 +17,32 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import av
+import msgspec
 import numpy as np
 import torch
 
 import videohub
-from videohub import models
+from videohub import models, registry
+from videohub import protocols as steps
 from videohub.architectures.parts import AverageAll
 from videohub.architectures.resnet import ResNet
 from videohub.data.encode import write_mp4
 from videohub.data.recipes import Recipe
 from videohub.data.samples import Sample, VideoFile
 from videohub.evaluation import EvalModel, evaluate
-from videohub.registry.schema import Clip, Protocol
+from videohub.registry.schema import Clip
 
 RESULTS = Path(__file__).resolve().parent / "results" / "soak.json"
 CLIP = Clip(frames=4, sampling_rate=4)
-PROTOCOL = Protocol(
-    name="soak", dataset="kinetics400", split="val", clips=2, crops=3, short_side=48, crop=48, sampling="proportional",
-    target_fps=30.0, decoder="pts_window", mean=(0.45, 0.45, 0.45), std=(0.225, 0.225, 0.225), activation="softmax",
-    ensemble="sum", metric="topk", detection=None,
-)  # fmt: skip
+PROTOCOL = msgspec.structs.replace(
+    registry.record("slowfast_motions").protocol,
+    pixels=(
+        steps.Divide(by=255.0),
+        steps.Normalise(mean=(0.45,) * 3, std=(0.225,) * 3),
+        steps.ResizeShortSide(pixels=48, long_side="floor", arithmetic="torch_float"),
+        steps.Crop(size=48, arithmetic="pyslowfast"),
+    ),
+).with_views(clips=2)
 
 
 def main() -> None:

@@ -15,7 +15,7 @@ FLOORS = [
     {"architectures"},
     {"metrics"},
     {"runs"},
-    {"resources", "files", "digest", "log", "worker_pool"},
+    {"resources", "files", "digest", "log", "protocols", "worker_pool"},
     {"errors", "escaping", "formatting"},
     {"version"},
 ]

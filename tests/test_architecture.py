@@ -29,17 +29,18 @@ HEIGHT = {room: -floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 # What a wing may know of the house; the rooms above the wings bring them together.
 KNOWN_TO = {
     "cache_admin": {"weights", "data", "convert", "hub", "registry", "resources", "files", "digest", "errors"}
-    | {"architectures", "escaping", "version"},
-    "reporting": {"data", "registry", "runs", "metrics", "files", "errors", "escaping", "formatting"},
-    "preflight": {"data", "registry", "metrics", "files", "errors", "escaping", "formatting"},
-    "runs": {"files", "errors"},
-    "data": {"registry", "metrics", "resources", "files", "log", "errors", "escaping"},
+    | {"architectures", "protocols", "escaping", "version"},
+    "reporting": {"data", "registry", "protocols", "runs", "metrics", "files", "errors", "escaping", "formatting"},
+    "preflight": {"data", "registry", "protocols", "metrics", "files", "errors", "escaping", "formatting"},
+    "runs": {"protocols", "files", "errors"},
+    "data": {"registry", "protocols", "metrics", "resources", "files", "log", "errors", "escaping"},
     "models": {"architectures", "registry"},  # the type of the record that a model was loaded from
     "convert": {"registry", "resources", "files", "log", "errors", "escaping"},
     "hub": {"files", "digest", "log", "errors"},
-    "registry": {"architectures", "metrics", "resources", "files", "digest", "errors", "escaping"},
+    "registry": {"architectures", "protocols", "metrics", "resources", "files", "digest", "errors", "escaping"},
     "architectures": set(),
     "metrics": {"runs", "errors", "escaping"},
+    "protocols": set(),
     "resources": set(),
     "files": {"errors"},
     "digest": set(),

@@ -155,7 +155,7 @@ def test_show_tells_all_and_takes_any_spelling(run):
         assert fact in out.replace("\n", "").replace("               ", "") or fact in out
     full = json.loads(run("show", "SLOWFAST_8x8_R50", "--json")[1])
     assert full["model"]["lateral_kernel"] == 7
-    assert full["protocol"]["crop"] == 256
+    assert full["protocol"]["pixels"][-1] == {"step": "crop", "size": 256, "arithmetic": "pyslowfast"}
 
 
 def test_square_brackets_in_a_note_are_printed_and_not_taken_for_colours(run):

@@ -10,6 +10,7 @@ from torch import nn
 from tqdm import tqdm
 
 import videohub
+from tests.data.sample_videos import with_pixels
 from tests.test_architecture import PARAMETERS
 from videohub import registry, timing
 from videohub.errors import DeviceError, UnknownNameError, UsageError
@@ -37,14 +38,14 @@ def small_matrices(monkeypatch):
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_multiply_adds_are_those_that_were_published(name):
     record = registry.record(name)
-    view = (3, record.clip.frames, record.protocol.crop, record.protocol.crop)
+    view = (3, record.clip.frames, record.protocol.crop_size, record.protocol.crop_size)
     assert timing.multiply_adds(record, view) / 1e9 == pytest.approx(PUBLISHED[name], rel=0.004)
 
 
 def small(name="slowfast_motions", **changes):
     """A record whose views are small."""
     record = registry.record(name)
-    return msgspec.structs.replace(record, protocol=msgspec.structs.replace(record.protocol, **changes))
+    return msgspec.structs.replace(record, protocol=with_pixels(record.protocol, **changes))
 
 
 def test_what_is_told_belongs_together():

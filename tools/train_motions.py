@@ -89,7 +89,7 @@ def decode_all(listing: Path, record: registry.Record) -> list[tuple[Tensor, flo
             frames = torch.stack([torch.from_numpy(f.to_ndarray(format="rgb24")) for f in container.decode(stream)])
         frames = frames.permute(0, 3, 1, 2).float()
         side = min(frames.shape[2:])
-        size = [math.floor(length / side * record.protocol.short_side) for length in frames.shape[2:]]
+        size = [math.floor(length / side * (record.protocol.short_side or side)) for length in frames.shape[2:]]
         return F.interpolate(frames, size, mode="bilinear").round().to(torch.uint8), rate
 
     with ThreadPoolExecutor(2) as pool:

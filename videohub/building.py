@@ -40,7 +40,7 @@ def build(name: str | Record, *, num_classes: int | None = None, labels: Given |
     if num_classes is not None:
         record = with_classes(record, num_classes)
     record = with_labels(record, labels)
-    model = models.build(record.model, frames=record.clip.frames, activation=record.protocol.activation)
+    model = models.build(record.model, frames=record.clip.frames, activation=record.protocol.scores.activation)
     model.record = record  # which predict reads
     return model.float()  # whatever torch's default type is: published weights are
 

@@ -79,8 +79,8 @@ def predict(
     model = optimize(model)
     with tqdm(total=len(views), desc=record.name, unit="view", leave=False, disable=None) as bar:
         of_views = view_scores(model, views, record.protocol, progress=bar.update)
-    scores = join_views(of_views, record.protocol.ensemble)
-    if record.protocol.ensemble == "sum":
+    scores = join_views(of_views, record.protocol.scores)
+    if record.protocol.scores.join == "sum":
         scores = scores / len(views)
     names = names_of(with_classes(record, len(scores)))
     best = scores.topk(min(topk, len(scores)))

@@ -16,6 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
 from videohub import building, metrics, registry
+from videohub.data.geometry import Square, resized_size, squares
 from videohub.data.views import Views
 from videohub.devices import usable
 from videohub.errors import UsageError
@@ -28,7 +29,6 @@ from videohub.registry.schema import Record
 _FEWEST_TURNS = 3
 _TURN_S = 0.2  # at least, so that what else happens in a turn weighs little
 _SIDE = {"cpu": 2048, "cuda": 8192, "mps": 4096}  # of the matrices: large enough that a larger product is no faster
-_SAMPLES: dict[str, Literal["video", "picture", "key frame"]] = {"image": "picture"}  # by a protocol's decoder
 _UNDER = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -118,9 +118,9 @@ def speed(
         multiply_adds=work,
         seconds=_spread(each),
         views_per_second=_spread([1 / one for one in each]),
-        sample=_SAMPLES.get(record.protocol.decoder, "video") if views.boxes is None else "key frame",
-        views_per_sample=record.protocol.clips * record.protocol.crops,
-        seconds_per_sample=statistics.median(each) * record.protocol.clips * record.protocol.crops,
+        sample="picture" if record.protocol.scored == "image" else record.protocol.scored,
+        views_per_sample=record.protocol.num_views,
+        seconds_per_sample=statistics.median(each) * record.protocol.num_views,
         product=_spread([one / 1e9 for one in limit]),
         share_of_product=_spread([work / one / most for one, most in zip(each, limit, strict=True)]),
         memory=memory,
@@ -206,7 +206,7 @@ def _exhaust(scored: Iterator[object]) -> None:
 def _noise(record: Record, count: int, device: torch.device) -> Views:
     """Return so many views of a protocol's size, all of the same clip; people stand in the middle of it."""
     protocol, clip = record.protocol, record.clip
-    size = (protocol.crop or protocol.short_side, protocol.crop or round(protocol.short_side * 4 / 3))
+    _, size = squares(*resized_size(480, 640, protocol.whole_frame_steps), protocol)
     frames = torch.randn(clip.frames, 3, *size, dtype=torch.float32, generator=torch.Generator().manual_seed(0))
     if device.type == "cuda":  # as they are prepared there
         frames = frames.to(device, memory_format=torch.channels_last)
@@ -217,7 +217,7 @@ def _noise(record: Record, count: int, device: torch.device) -> Views:
             2
         )
         boxes = boxes.to(frames.device)
-    return Views(frames, rows.to(frames.device), [(0, 0)], size, pts=rows, decode_positions=rows, boxes=boxes)
+    return Views(frames, rows.to(frames.device), [Square(0, 0)], size, pts=rows, decode_positions=rows, boxes=boxes)
 
 
 def _product(precision: NumericPrecision, device: torch.device) -> Callable[[int], None]:

@@ -11,7 +11,8 @@ import torch
 
 from tests.data.sample_videos import protocol
 from videohub.data.views import Views
-from videohub.registry.schema import Clip, Protocol
+from videohub.protocols import Protocol
+from videohub.registry.schema import Clip
 
 VIEWS = Path(__file__).resolve().parents[1] / "golden" / "views"
 
@@ -38,8 +39,6 @@ def how(facts: dict) -> tuple[Protocol, Clip]:
         short_side=facts["train_jitter_scales"][0] if kinetics and crops == 1 else crop,
         crop=None if ava else crop,
         sampling="offset" if facts.get("use_offset_sampling") else rules[dataset],
-        target_fps=30.0 if kinetics else None,
-        decoder="pts_window" if kinetics else "frame_list",
         mean=tuple(facts["mean"]),
         std=tuple(facts["std"]),
     )
@@ -79,7 +78,7 @@ def _pathways(views: Views, facts: dict) -> Iterator[tuple[int, int, np.ndarray,
     height, width = views.size
     for number in range(len(views)):
         clip, crop = divmod(number, len(views.offsets))
-        top, left = views.offsets[crop]
+        top, left, _ = views.offsets[crop]
         cropped = views.frames[:, :, top : top + height, left : left + width]
         fast = views.positions[clip].numpy()
         pathways = [fast] if len(facts["pathway_shapes"]) == 1 else [fast[facts["slow_pathway_positions"]], fast]

@@ -14,7 +14,8 @@ from videohub.data.clips import read_clips
 from videohub.data.recipes import Recipe
 from videohub.data.video import Video, open_video
 from videohub.errors import VideoError
-from videohub.registry.schema import Clip, Protocol
+from videohub.protocols import Protocol
+from videohub.registry.schema import Clip
 
 
 def spaced(index: int) -> np.ndarray:
@@ -80,19 +81,19 @@ def test_a_slower_video_is_sampled_by_time(tmp_path):
 
 def test_segments_cover_the_whole_video(thirty_frames):
     # four segments of 29 / 4 frames: borders 0, 7.25, 14.5, 21.75, 29, rounded 0, 7, 14, 22, 29
-    how = protocol(clips=1, sampling="segments", decoder="frame_list", target_fps=None)
+    how = protocol(clips=1, sampling="segments")
     assert levels(thirty_frames, how) == [[3, 10, 18, 25]]
 
 
 def test_spread_clips_reach_the_last_frame_at_the_videos_own_rate(tmp_path):
     path = write_video(tmp_path / "slow.mov", 30, rate=15)
     # a clip covers 7 frames, starts are 0, 11.5 (even: 12) and 23
-    how = protocol(clips=3, sampling="spread", decoder="frame_list", target_fps=None)
+    how = protocol(clips=3, sampling="spread")
     assert levels(path, how) == [[0, 2, 4, 6], [12, 14, 16, 18], [23, 25, 27, 29]]
 
 
 def test_a_frame_list_is_in_order_of_time_and_starts_with_the_first_frame(media):
-    how = protocol(clips=1, sampling="segments", decoder="frame_list", target_fps=None)
+    how = protocol(clips=1, sampling="segments")
     with open_video(media / "test.avi") as video:  # hands out time stamps 1, 2, 4, 3, 5, 7, 6, ...
         (whole,) = read_clips(video, [Recipe(how, Clip(frames=164, sampling_rate=1))])
     stamps = [frame.pts for frame in whole.frames]
@@ -102,7 +103,7 @@ def test_a_frame_list_is_in_order_of_time_and_starts_with_the_first_frame(media)
 
 
 def test_a_frame_list_is_never_made_from_a_damaged_video(damaged_at_frame_twenty):
-    how = protocol(clips=1, sampling="segments", decoder="frame_list", target_fps=None)
+    how = protocol(clips=1, sampling="segments")
     with pytest.raises(VideoError, match=r"damaged\.mov: damaged after 20 decoded frames"):
         levels(damaged_at_frame_twenty, how, Clip(frames=1, sampling_rate=1))
 

@@ -169,7 +169,7 @@ def test_a_video_whose_colours_are_tagged_anew_on_the_way_is_converted_frame_by_
 
     path = tmp_path / "both.ts"
     path.write_bytes(part(BT_601) + part(BT_709))
-    rule = protocol(clips=2, sampling="spread", decoder="frame_list", target_fps=None)
+    rule = protocol(clips=2, sampling="spread")
     with av.open(str(path)) as container:
         frames = list(container.decode(video=0))
     assert len({frame.colorspace for frame in frames}) == 2

@@ -95,7 +95,7 @@ def test_a_list_of_frames_is_in_the_order_of_stamps_in_the_original_and_of_decod
     path = VIDEOS["two streams"].write(tmp_path)
     # segments of 119 / 4 frames: borders 0, 30, 60, 89, 119, so frames 15, 45, 74 and 104 of the list. By their stamps
     # it is 0, 60, 1, 61, …
-    rule, four = protocol(clips=1, sampling="segments", decoder="frame_list", target_fps=None), Clip(4, 1)
+    rule, four = protocol(clips=1, sampling="segments"), Clip(4, 1)
     assert clip_of(read_content_views(path, rule, four), 0) == [15, 45, 74, 104]
     assert clip_of(read_views(path, rule, four), 0) == [67, 82, 37, 52]
 

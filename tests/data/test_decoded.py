@@ -29,7 +29,7 @@ from videohub.data.views import read_views, views_of
 from videohub.errors import UsageError, VideoError
 from videohub.registry.schema import Clip
 
-LIST = protocol(clips=2, sampling="spread", decoder="frame_list", target_fps=None)
+LIST = protocol(clips=2, sampling="spread")
 
 
 def noisy(index: int) -> np.ndarray:
@@ -59,7 +59,9 @@ def test_frames_come_in_the_form_that_takes_fewer_bytes_and_make_the_same_views(
     assert decoded.frames.dtype == form
     for row, position in zip(decoded.positions.ravel(), decoded.decode_positions.ravel(), strict=True):
         pixels = torch.from_numpy(noisy(position)).permute(2, 0, 1)[None].float().div(255)
-        normal = (pixels - torch.tensor(rule.mean).view(3, 1, 1)) / torch.tensor(rule.std).view(3, 1, 1)
+        normal = (pixels - torch.tensor(rule.normalise.mean).view(3, 1, 1)) / torch.tensor(rule.normalise.std).view(
+            3, 1, 1
+        )
         size = (short_side, int(130 / 96 * short_side))
         expected = torch.nn.functional.interpolate(normal, size=size, mode="bilinear", align_corners=False)
         assert torch.equal(views_of(decoded, rule).frames[row], expected[0])
@@ -193,7 +195,7 @@ def test_a_picture_that_changes_its_shape_is_refused(tmp_path):
 
 def test_an_image_is_one_frame(tmp_path):
     write_frames(tmp_path, 1, lambda index: numbered(51))
-    rule = protocol(clips=1, sampling="image", decoder="image", target_fps=None)
+    rule = protocol(clips=1, sampling="image")
     decoded = decode(ImageFile(tmp_path / "000001.png"), rule, Clip(frames=1, sampling_rate=1))
     assert decoded.frames.shape == (1, 48, 64, 3)
     assert decoded.positions.tolist() == decoded.pts.tolist() == decoded.decode_positions.tolist() == [[0]]
@@ -206,7 +208,7 @@ def test_an_image_is_one_frame(tmp_path):
         (LIST, ImageFile(Path("a.jpg")), "spread sampling needs a list of frames or a video file; an image is none"),
         (LIST, KeyFrame(FrameList(Path(), "a.jpg"), 0, ()), "or a video file; a key frame is none"),
         (
-            protocol(sampling="image", decoder="image"),
+            protocol(clips=1, sampling="image"),
             VideoFile(Path("a.mp4")),
             "image sampling needs an image; a video file is none",
         ),

@@ -11,15 +11,22 @@ from tests.data.golden_views import cases, golden_case, how, moment_differences,
 from tests.data.sample_videos import numbered, protocol
 from tests.data.taken_apart import name, take_apart, write_frames
 from videohub.data.decoded import decode
-from videohub.data.keyframes import boxes_in_pixels, shrink
+from videohub.data.geometry import boxes_in_pixels
+from videohub.data.levels import apply, split_steps
 from videohub.data.samples import FrameList, KeyFrame, VideoFile
 from videohub.data.views import views_of
 from videohub.errors import UsageError, VideoError
+from videohub.protocols import Protocol
 from videohub.registry.schema import Clip
 
-KEY_FRAMES = protocol(clips=1, crops=1, crop=None, sampling="keyframe", decoder="frame_list", target_fps=None)
+KEY_FRAMES = protocol(clips=1, crops=1, crop=None, sampling="keyframe")
 EIGHT_AROUND = Clip(frames=4, sampling_rate=2)
 WHOLE = ((0.0, 0.0, 1.0, 1.0),)
+
+
+def around(short_side: int) -> Protocol:
+    """Return a protocol of key frames of another size."""
+    return protocol(clips=1, crop=None, sampling="keyframe", short_side=short_side)
 
 
 @pytest.mark.parametrize("case", cases("ava"))
@@ -50,28 +57,28 @@ def test_the_key_frame_is_the_third_of_four_and_the_ends_repeat(tmp_path, centre
 def test_boxes_are_cut_off_at_the_last_pixel_before_and_after_resizing():
     boxes = ((-0.1, 0.25, 0.5, 1.2), (0.25, 0.5, 1.0, 0.75))
     # 400x200 -> 200x100: at most 399 and 199, then halved and at most 199 and 99
-    assert boxes_in_pixels(boxes, 200, 400, 100).tolist() == [[0, 25, 100, 99], [50, 50, 199, 75]]
+    assert boxes_in_pixels(boxes, 200, 400, around(100)).tolist() == [[0, 25, 100, 99], [50, 50, 199, 75]]
 
 
 def test_both_axes_take_the_ratio_of_the_long_sides():
     # 320x180 -> 455x256: 455 / 320 = 1.421875 across and down, though 256 / 180 is 1.4222
-    assert boxes_in_pixels(((0.25, 0.5, 0.5, 0.75),), 180, 320, 256).tolist() == [
+    assert boxes_in_pixels(((0.25, 0.5, 0.5, 0.75),), 180, 320, around(256)).tolist() == [
         [80 * 1.421875, 90 * 1.421875, 160 * 1.421875, 135 * 1.421875]
     ]
     # 180x320 -> 256x455
-    assert boxes_in_pixels(((0.5, 0.25, 0.75, 0.5),), 320, 180, 256).tolist() == [
+    assert boxes_in_pixels(((0.5, 0.25, 0.75, 0.5),), 320, 180, around(256)).tolist() == [
         [90 * 1.421875, 80 * 1.421875, 135 * 1.421875, 160 * 1.421875]
     ]
 
 
 def test_a_frame_of_the_right_size_keeps_its_pixels():
     picture = np.arange(48 * 64 * 3, dtype=np.uint32).astype(np.uint8).reshape(48, 64, 3)
-    assert shrink(picture, 48) is picture
-    assert boxes_in_pixels(((0.0, 0.0, 0.5, 0.5),), 48, 64, 48).tolist() == [[0, 0, 32, 24]]
+    assert apply(picture, split_steps(around(48))[0]) is picture
+    assert boxes_in_pixels(((0.0, 0.0, 0.5, 0.5),), 48, 64, around(48)).tolist() == [[0, 0, 32, 24]]
 
 
 def test_a_moment_without_boxes_has_none():
-    assert boxes_in_pixels((), 180, 320, 256).shape == (0, 4)
+    assert boxes_in_pixels((), 180, 320, around(256)).shape == (0, 4)
 
 
 def test_a_view_is_the_whole_frame_and_its_boxes(tmp_path):
@@ -101,6 +108,6 @@ def test_nothing_but_key_frames_will_do(source):
 
 
 def test_boxes_do_not_go_with_crops():
-    how_cropped = protocol(clips=1, crops=1, crop=48, sampling="keyframe", decoder="frame_list")
-    with pytest.raises(UsageError, match="boxes need one clip of whole frames"):
+    how_cropped = protocol(clips=1, crops=1, crop=48, sampling="keyframe")
+    with pytest.raises(UsageError, match="Boxes need one clip of whole frames"):
         decode(KeyFrame(FrameList(Path("absent"), "1.jpg"), 0, WHOLE), how_cropped, EIGHT_AROUND)

@@ -17,8 +17,8 @@ from videohub.data.views import views_of
 from videohub.errors import UsageError, VideoError
 from videohub.registry.schema import Clip
 
-SEGMENTS = protocol(clips=1, sampling="segments", decoder="frame_list", target_fps=None)
-SPREAD = protocol(clips=3, sampling="spread", decoder="frame_list", target_fps=None)
+SEGMENTS = protocol(clips=1, sampling="segments")
+SPREAD = protocol(clips=3, sampling="spread")
 
 
 @pytest.fixture
@@ -95,5 +95,7 @@ def test_windows_of_time_cannot_be_taken_from_a_list(thirty_images):
 
 
 def test_spread_clips_are_at_least_two(thirty_images):
-    with pytest.raises(UsageError, match="test: clips spread from the first frame to the last are at least 2, not 1"):
-        decode(thirty_images, protocol(clips=1, sampling="spread", decoder="frame_list"), FOUR_FRAMES)
+    with pytest.raises(
+        UsageError, match=r"test: views\.clips is 1, and clips spread from the first frame to the last are at least 2"
+    ):
+        decode(thirty_images, protocol(clips=1, sampling="spread"), FOUR_FRAMES)

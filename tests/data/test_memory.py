@@ -163,10 +163,10 @@ def test_a_long_image_and_long_frames_around_a_key_frame_count(tmp_path, allowed
 
     Image.fromarray(np.zeros((2, 4000, 3), np.uint8)).save(tmp_path / "0.png")
     allowed(64 << 20)
-    one = protocol(clips=1, short_side=256, crop=224, sampling="image", decoder="image", target_fps=None)
+    one = protocol(clips=1, short_side=256, crop=224, sampling="image")
     with pytest.raises(VideoError, match=r"0\.png: 1 frames? of 4000x2, 512000x256 once resized"):
         decode(ImageFile(tmp_path / "0.png"), one, Clip(frames=1, sampling_rate=1))
-    key = protocol(clips=1, short_side=256, crop=None, sampling="keyframe", decoder="frame_list", target_fps=None)
+    key = protocol(clips=1, short_side=256, crop=None, sampling="keyframe")
     source = KeyFrame(FrameList(tmp_path, "\n".join(["0.png"] * 5)), 2, ((0.0, 0.0, 1.0, 1.0),))
     with pytest.raises(VideoError, match="bringing a picture of 4000x2 to 512000x256 would take"):
         decode(source, key, Clip(frames=4, sampling_rate=1))

@@ -10,16 +10,19 @@ import numpy as np
 import pytest
 import torch
 
+from tests.data.sample_videos import protocol
 from videohub.data.sampling import (
     clip_span,
     clip_starts,
     frame_positions,
     keyframe_indices,
+    list_indices,
     offset_clip_starts,
     pts_window,
     segment_indices,
     spread_indices,
 )
+from videohub.registry.schema import Clip
 
 VIEWS = Path(__file__).resolve().parents[1] / "golden" / "views"
 
@@ -140,26 +143,18 @@ def test_spread_clips_reach_the_end():
 
 
 def test_a_spread_clip_of_a_short_video_repeats_its_last_frame():
-    assert spread_indices(num_frames=4, frames=4, sampling_rate=2, clip=1, clips=2) == [0, 2, 3, 3]
-
-
-def test_a_single_clip_cannot_be_spread():
-    with pytest.raises(ValueError, match="at least 2 clips"):
-        spread_indices(num_frames=300, frames=64, sampling_rate=2, clip=0, clips=1)
+    rule = protocol(clips=2, sampling="spread")
+    assert list_indices(rule, Clip(frames=4, sampling_rate=2), 4) == [[0, 2, 3, 3]] * 2
 
 
 @pytest.mark.parametrize("case", views_of("Charades"))
 def test_spread_clips_are_the_originals(case):
     facts, frames = read(case)
+    clip = Clip(frames=facts["num_frames"], sampling_rate=facts["sampling_rate"])
+    rule = protocol(clips=facts["num_clips"], sampling="spread")
+    chosen = list_indices(rule, clip, facts["video_info"]["decoded_frames"])
     for view, expected in enumerate(frames):
-        chosen = spread_indices(
-            facts["video_info"]["decoded_frames"],
-            frames=facts["num_frames"],
-            sampling_rate=facts["sampling_rate"],
-            clip=view // facts["num_crops"],
-            clips=facts["num_clips"],
-        )
-        assert chosen == expected.tolist()
+        assert chosen[view // facts["num_crops"]] == expected.tolist()
 
 
 def test_the_key_frame_stands_in_the_middle_of_its_clip():

@@ -19,7 +19,8 @@ from videohub.data.samples import VideoFile
 from videohub.data.video import Video, open_video
 from videohub.data.views import Views, read_views
 from videohub.errors import UsageError, VideoError
-from videohub.registry.schema import Clip, Protocol
+from videohub.protocols import Protocol
+from videohub.registry.schema import Clip
 
 
 @pytest.mark.parametrize("name", cases("kinetics", "ssv2", "charades"))
@@ -95,7 +96,7 @@ def test_views_on_a_gpu_are_those_on_the_cpu(thirty_frames, short_side):
 def test_view_four_of_three_crops_is_the_centre_of_the_second_clip(tmp_path):
     path = write_video(tmp_path / "wide.mov", 30, picture=columns)
     views = read_views(path, protocol(clips=2, crops=3), FOUR_FRAMES)
-    assert views.offsets == [(0, 0), (0, 8), (0, 16)]
+    assert views.offsets == [(0, 0, False), (0, 8, False), (0, 16, False)]
     corner = views[4][:, :, 0, 0] * 255
     assert corner[0].round().tolist() == [8, 8, 8, 8]  # red is the column
     assert corner[1].round().tolist() == [11, 13, 15, 18]  # green is the frame
@@ -141,20 +142,15 @@ def test_a_cut_video_is_refused_even_if_every_clip_has_some_frames(tmp_path):
 
 def test_one_crop_of_segments_is_the_left_one(tmp_path):
     path = write_video(tmp_path / "wide.mov", 8, picture=columns)
-    rule = protocol(clips=1, crops=1, sampling="segments", decoder="frame_list")
-    assert read_views(path, rule, FOUR_FRAMES).offsets == [(0, 0)]
-    rule = protocol(clips=2, crops=1, sampling="spread", decoder="frame_list")
-    assert read_views(path, rule, FOUR_FRAMES).offsets == [(0, 8)]
+    rule = protocol(clips=1, crops=1, sampling="segments")
+    assert read_views(path, rule, FOUR_FRAMES).offsets == [(0, 0, False)]
+    rule = protocol(clips=2, crops=1, sampling="spread")
+    assert read_views(path, rule, FOUR_FRAMES).offsets == [(0, 8, False)]
 
 
 def test_key_frames_are_refused_before_the_file_is_looked_at():
     with pytest.raises(UsageError, match="test: this protocol needs key frames and the boxes"):
-        read_views("absent.mp4", protocol(sampling="keyframe", decoder="frame_list"), FOUR_FRAMES)
-
-
-def test_a_sampling_rule_of_another_decoder_is_refused():
-    with pytest.raises(UsageError, match="segments sampling does not go with the decoder pts_window"):
-        read_views("absent.mp4", protocol(sampling="segments"), FOUR_FRAMES)
+        read_views("absent.mp4", protocol(clips=1, crop=None, sampling="keyframe"), FOUR_FRAMES)
 
 
 def test_pictures_that_cannot_be_converted_are_refused(thirty_frames, monkeypatch):
@@ -175,10 +171,10 @@ def test_an_image_is_resized_and_its_centre_taken(tmp_path):
     Image.fromarray(ramp).save(path)
     views = read_views(path, image_protocol(), Clip(frames=1, sampling_rate=1))
     # 256 x 320, so a crop of 224 begins at (16, 48); its first column lies at (48.5 * 250 / 320 - 0.5) = 37.390625
-    assert views.offsets == [(16, 48)]
+    assert views.offsets == [(16, 48, False)]
     assert views.stack().shape == (1, 3, 1, 224, 224)
     expected = [
-        (37.390625 / 255 - mean) / std for mean, std in zip(image_protocol().mean, image_protocol().std, strict=True)
+        (37.390625 / 255 - mean) / std for mean, std in zip((0.485, 0.456, 0.406), (0.229, 0.224, 0.225), strict=True)
     ]
     assert views[0][:, 0, 0, 0].tolist() == pytest.approx(expected, abs=1e-5)
 
@@ -186,7 +182,7 @@ def test_an_image_is_resized_and_its_centre_taken(tmp_path):
 def test_a_grey_image_has_three_equal_channels(tmp_path):
     path = tmp_path / "grey.png"
     Image.new("L", (256, 256), color=51).save(path)
-    rule = protocol(clips=1, short_side=256, crop=224, sampling="image", decoder="image", target_fps=None)
+    rule = protocol(clips=1, short_side=256, crop=224, sampling="image")
     view = read_views(path, rule, Clip(frames=1, sampling_rate=1))[0]
     assert torch.allclose(view, torch.full((3, 1, 224, 224), 0.2))
 
@@ -207,7 +203,7 @@ def test_an_image_that_lost_its_end_is_refused(tmp_path):
 
 
 def test_an_image_makes_only_one_frame(tmp_path):
-    with pytest.raises(UsageError, match="1 clip of 1 frame, not 1 clips of 4 frames"):
+    with pytest.raises(UsageError, match="1 clip of 1 frame, not of 4 frames"):
         read_views(tmp_path, image_protocol(), FOUR_FRAMES)
 
 
@@ -217,8 +213,6 @@ def image_protocol() -> Protocol:
         short_side=256,
         crop=224,
         sampling="image",
-        decoder="image",
-        target_fps=None,
         mean=(0.485, 0.456, 0.406),
         std=(0.229, 0.224, 0.225),
     )

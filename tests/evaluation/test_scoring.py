@@ -27,7 +27,7 @@ from videohub.registry.schema import Clip
 THREE_CROPS = protocol(crops=3)
 WIDE = protocol(clips=2, crops=3, short_side=40, crop=40)
 EIGHT_FRAMES = Clip(frames=8, sampling_rate=2)
-KEY_FRAMES = protocol(clips=1, crops=1, crop=None, sampling="keyframe", decoder="frame_list", target_fps=None,
+KEY_FRAMES = protocol(clips=1, crops=1, crop=None, sampling="keyframe",
                       activation="sigmoid", metric="ava_map")  # fmt: skip
 
 

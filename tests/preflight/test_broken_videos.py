@@ -9,7 +9,7 @@ import pytest
 from tests.data import broken_videos
 from tests.data.broken_videos import make
 from tests.data.contradicted_videos import VIDEOS, turned
-from tests.data.sample_videos import FOUR_FRAMES, KINETICS
+from tests.data.sample_videos import FOUR_FRAMES, protocol
 from tests.preflight.conftest import check
 from videohub.data.contradictions import KINDS
 from videohub.data.decoded import decode
@@ -31,14 +31,14 @@ def test_there_are_at_least_twenty_kinds_and_each_says_what_it_is():
 @pytest.mark.parametrize("name", [name for name, kind in broken_videos.KINDS.items() if kind.expected == "fails"])
 def test_a_broken_video_is_refused_in_the_words_that_it_states(videos, name):
     with pytest.raises(VideohubError) as refusal:
-        decode(VideoFile(videos[name]), KINETICS, FOUR_FRAMES)
+        decode(VideoFile(videos[name]), protocol(), FOUR_FRAMES)
     assert str(refusal.value).startswith(f"{videos[name]}: ")
     assert broken_videos.KINDS[name].says in str(refusal.value)
 
 
 @pytest.mark.parametrize("name", [name for name, kind in broken_videos.KINDS.items() if kind.expected != "fails"])
 def test_an_odd_video_decodes(videos, name):
-    decoded = decode(VideoFile(videos[name]), KINETICS, FOUR_FRAMES)
+    decoded = decode(VideoFile(videos[name]), protocol(), FOUR_FRAMES)
     assert decoded.positions.shape == (2, 4)
 
 

@@ -14,17 +14,17 @@ protocols:
   company_video:
     dataset: company_actions
     split: test
-    clips: 10
-    crops: 3
-    short_side: 256
-    crop: 256
-    sampling: proportional
-    target_fps: 30
-    decoder: pts_window
-    mean: [0.45, 0.45, 0.45]
-    std: [0.225, 0.225, 0.225]
-    activation: softmax
-    ensemble: sum
+    frames: {rule: proportional, fps: 30, past_end: repeat}
+    pixels:
+      - {step: divide, by: 255}
+      - {step: normalise, mean: [0.45, 0.45, 0.45], std: [0.225, 0.225, 0.225]}
+      - {step: resize_short_side, pixels: 256, long_side: floor, arithmetic: torch_float}
+      - {step: crop, size: 256, arithmetic: pyslowfast}
+    views:
+      clips: 10
+      crops: [start, centre, end]
+      order: clip_major
+    scores: {activation: softmax, join: sum}
     metric: topk
     detection: null
 records:

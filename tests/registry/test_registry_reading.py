@@ -22,7 +22,7 @@ def refusal(file, old, new):
 
 def test_a_file_in_the_schema_is_read(company):
     record = registry.load(company).records["company_slow"]
-    assert (record.name, record.protocol.name, record.protocol.crops) == ("company_slow", "company_video", 3)
+    assert (record.name, record.protocol.name, record.protocol.num_views) == ("company_slow", "company_video", 30)
     assert (record.number.top1, record.number.top5) == (91.0, None)
 
 
@@ -46,7 +46,7 @@ def test_a_relative_url_is_taken_from_the_registrys_folder(company):
         ("window: 7", "size: 7", "company_slow: model.head.size is not a field of the schema.\n"),
         ("depth: R50, ", "", "company_slow: model.depth is missing.\n"),
         ("    protocol: company_video\n", "", "company_slow: protocol is missing.\n"),
-        ("    clips: 10\n", "", "protocol company_video: clips is missing.\n"),
+        ("      clips: 10\n", "", "protocol company_video: views.clips is missing.\n"),
         ("upstream_name:", "name: x\n    upstream_name:", "company_slow: name is not a field of the schema.\n"),
     ],
 )
@@ -74,7 +74,7 @@ def test_an_unknown_or_missing_field_is_named(company, old, new, expected):
         ("kind: average_window", "kind: max", 'company_slow: model.head.kind is "max", expected one of average_wind'),
         ("stride: 2", "stride: 4", "company_slow: model.res5.stride is 4, expected one of 1, 2."),
         ("metric: topk", "metric: top", 'protocol company_video: metric is "top", expected one of ava_map, multil'),
-        ("mean: [0.45,", "mean: [high,", 'protocol company_video: mean[0] is "high", expected a number.'),
+        ("mean: [0.45,", "mean: [high,", 'protocol company_video: pixels[1].mean[0] is "high", expected a number.'),
     ],
 )
 def test_a_mistyped_field_is_named_with_what_was_found_and_expected(company, old, new, expected):
@@ -136,9 +136,9 @@ def test_an_anchor_is_fine_and_a_loop_or_a_merge_is_not(company):
     text = text.replace("records:\n", "  same: *video\nrecords:\n").replace("protocol: company_video", "protocol: same")
     company.write_text(text)
     protocol = registry.load(company).records["company_slow"].protocol
-    assert (protocol.name, protocol.crop, protocol.short_side) == ("same", 256, 256)
+    assert (protocol.name, protocol.crop_size, protocol.short_side) == ("same", 256, 256)
     assert "notes[0] contains itself" in refusal(company, "notes: []", "notes: &loop [*loop]")
-    message = refusal(company, "same: *video", "same:\n    <<: *video\n    crop: 128")
+    message = refusal(company, "same: *video", "same:\n    <<: *video\n    split: val")
     assert message.startswith("protocol same has a merge (`<<`), which is not read.\n  Line 20. Write the fields out")
 
 
@@ -243,7 +243,8 @@ def test_all_that_is_wrong_is_told_at_once(company):
         registry.load(company)
     places = [message.place for message in caught.value.messages]
     assert sorted(places) == sorted([
-        "protocol company_video: clip", "protocol company_video: clips", "company_slow: rate",
+        "protocol company_video: views.clip", "protocol company_video: views.clips",
+        "company_slow: rate",
         "company_slow: model.depth", "company_slow: model.widht", "company_slow: model.variant",
         "company_slow: protocol", "company_slow: checkpoint.size", "company_slow: status",
         "company_slow: notes[0]", "company_slow: notes[1]", "company_slow: pretrain",

@@ -110,7 +110,7 @@ def test_the_non_local_i3d_has_five_softmax_blocks(zoo):
 
 def test_multigrid_models_average_the_whole_map_and_only_charades_tests_them_at_256(zoo):
     crops = {
-        r.protocol.dataset: (r.protocol.short_side, r.protocol.crop, type(r.model.head).__name__)
+        r.protocol.dataset: (r.protocol.short_side, r.protocol.crop_size, type(r.model.head).__name__)
         for r in zoo.values()
         if r.training == "multigrid"
     }
@@ -122,7 +122,7 @@ def test_multigrid_models_average_the_whole_map_and_only_charades_tests_them_at_
 
 
 @pytest.mark.parametrize(
-    ("name", "views", "activation", "ensemble"),
+    ("name", "views", "activation", "join"),
     [
         ("slowfast_r50_8x8", 10 * 3, "softmax", "sum"),
         ("slowfast_r50_16x8_ssv2", 1 * 3, "softmax", "sum"),
@@ -131,9 +131,9 @@ def test_multigrid_models_average_the_whole_map_and_only_charades_tests_them_at_
         ("resnet_r50_in1k", 1, "softmax", "sum"),
     ],
 )
-def test_protocols_look_at_a_video_as_often_as_the_source_did(zoo, name, views, activation, ensemble):
+def test_protocols_look_at_a_video_as_often_as_the_source_did(zoo, name, views, activation, join):
     protocol = zoo[name].protocol
-    assert (protocol.clips * protocol.crops, protocol.activation, protocol.ensemble) == (views, activation, ensemble)
+    assert (protocol.num_views, protocol.scores.activation, protocol.scores.join) == (views, activation, join)
 
 
 def test_the_head_has_the_classes_of_its_labels(zoo):

@@ -73,9 +73,12 @@ def test_no_text_is_taken_for_something_else(ours, again, text):
 @pytest.mark.parametrize("number", [0.0, -0.0, 1e-05, 1e-300, 1e16, 0.1, 123456789.123456789, 1e300, -2.5e-8])
 def test_no_number_is_changed(ours, again, number):
     demo = ours["slow_r50_8x8"]
-    changed = msgspec.structs.replace(demo, protocol=msgspec.structs.replace(demo.protocol, target_fps=number))
+    normal = msgspec.structs.replace(demo.protocol.normalise, mean=(number, 0.5, 0.5))
+    changed = msgspec.structs.replace(
+        demo, protocol=msgspec.structs.replace(demo.protocol, pixels=(normal, *demo.protocol.pixels[2:]))
+    )
     (read,) = again(changed)
-    assert str(read.protocol.target_fps) == str(number)
+    assert str(read.protocol.normalise.mean[0]) == str(number)
 
 
 @pytest.mark.parametrize("name", ["no", "On", "y", "null", "é", "x1", "TRUE"])
@@ -106,6 +109,6 @@ def test_protocols_that_another_file_states_are_only_named(ours, tmp_path):
 
 def test_one_name_for_two_protocols_is_refused(ours):
     one, other = ours["slow_r50_8x8"], ours["slow_r50_4x16"]
-    changed = msgspec.structs.replace(other, protocol=msgspec.structs.replace(other.protocol, clips=3))
+    changed = msgspec.structs.replace(other, protocol=other.protocol.with_views(clips=3))
     with pytest.raises(RegistryError, match="slow_r50_4x16: its protocol kinetics_30view is another"):
         writing.text([one, changed])

@@ -31,10 +31,6 @@ def comparison(metric: str = "top-1", **changes: object) -> Comparison:
 
 def report_of(record: Record, classes: list[PerClass], comparisons: list[Comparison], **changes: object) -> Report:
     assert record.number is not None
-    protocol = {
-        "name": record.protocol.name, "clips": record.protocol.clips, "crops": record.protocol.crops,
-        "sampling": record.protocol.sampling, "mean": list(record.protocol.mean), "metric": record.protocol.metric,
-    }  # fmt: skip
     told = {
         "schema_version": 1,
         "record": record.name,
@@ -51,7 +47,7 @@ def report_of(record: Record, classes: list[PerClass], comparisons: list[Compari
         "counts": Counts(19_761, 19_761, 19_761, 0, 0),
         "failures": [],
         "weights": Weights("ab" * 32, record.checkpoint.url, record.checkpoint.license, "tensors"),
-        "protocol": protocol,
+        "protocol": record.protocol,
         "clip": {"frames": 32, "sampling_rate": 2},
         "data_sha256": "cd" * 32,
         "sampling": None,

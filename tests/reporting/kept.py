@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 
 from videohub import registry, runs
+from videohub.protocols import Protocol, ViewGrid
 from videohub.registry.schema import Published, Record
 
 WEIGHTS, DATA = "ab" * 32, "cd" * 32
@@ -34,11 +35,19 @@ def record(
             "upstream_name": "SMALL",
             "labels": "of nobody",
             "model": msgspec.structs.replace(base.model, num_classes=classes),
-            "protocol": msgspec.structs.replace(base.protocol, clips=clips, crops=crops),
+            "protocol": grid(base.protocol, clips, crops),
             "published": (Published(source=SOURCE, **numbers),),
             **changes,
         },
     )
+
+
+def grid(protocol: Protocol, clips: int, crops: int) -> Protocol:
+    """Return a protocol with so many views; more crops than three are those of mmaction2's TenCrop."""
+    places = (
+        protocol.views.crops if protocol.crop_size is None else {1: ("centre",), 3: ("start", "centre", "end")}[crops]
+    )
+    return msgspec.structs.replace(protocol, views=ViewGrid(clips=clips, crops=places, order="clip_major"))
 
 
 def views(*orders: Sequence[int]) -> np.ndarray:

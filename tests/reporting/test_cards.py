@@ -14,6 +14,7 @@ import yaml
 from tests.reporting.kept import kept, record, ten
 from videohub import runs
 from videohub.errors import UsageError
+from videohub.protocols import Image
 from videohub.reporting import cards, pages
 from videohub.reporting.report import Weights
 from videohub.verification.results import build
@@ -59,7 +60,9 @@ def test_a_mean_average_precision_is_called_one(charades, ava):
 
 
 def test_images_are_not_called_videos(kinetics):
-    card = read_back(msgspec.structs.replace(kinetics, protocol={**kinetics.protocol, "sampling": "image"}))
+    card = read_back(
+        msgspec.structs.replace(kinetics, protocol=msgspec.structs.replace(kinetics.protocol, frames=Image()))
+    )
     assert (card.pipeline_tag, card.tags) == ("image-classification", ["videohub"])
     assert card.eval_results[0].metric_args["images"] == 19_701
 

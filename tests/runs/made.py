@@ -21,9 +21,8 @@ IDENTITY = Identity(
     labels="motions",
     weights_sha256="3f" * 32,
     protocol={
-        "clips": 2,
-        "crops": 1,
-        "ensemble": "sum",
+        "views": {"clips": 2, "crops": ["centre"], "order": "clip_major"},
+        "scores": {"activation": "softmax", "join": "sum"},
         "metric": "topk",
         "mean": (0.45, 0.45, 0.45),
         "detection": None,
@@ -46,6 +45,15 @@ MADE_BY = MadeBy(
     batch=None,
     started="2026-01-31T12:00:00+00:00",
 )
+
+
+def protocol_of(clips: int, crops: int, *, join: str = "sum", order: str = "clip_major") -> dict[str, Any]:
+    """What a protocol of so many views says of them."""
+    places = ["start", "centre", "end"][:crops]
+    return {
+        "views": {"clips": clips, "crops": places, "order": order},
+        "scores": {"activation": "softmax", "join": join},
+    }
 
 
 def identity(*, protocol: dict[str, Any] | None = None, **changes: Any) -> Identity:

@@ -7,9 +7,12 @@ import json
 import numpy as np
 import pytest
 
-from tests.runs.made import MADE_BY, identity
+from tests.runs.made import MADE_BY, identity, protocol_of
 from videohub.metrics import topk_accuracy
+from videohub.protocols import ScoreRule
 from videohub.runs import Truth, join, join_views, open_run
+
+SUM = ScoreRule(activation="softmax", join="sum")
 
 
 @pytest.mark.parametrize("how", ["sum", "max"])
@@ -17,7 +20,7 @@ def test_kept_views_join_into_the_original_s_video_scores_and_accuracies(golden,
     arrays = np.load(golden / "metrics" / "ensemble_a.npz")
     facts = json.loads((golden / "metrics" / "ensemble_a.json").read_text())
     views = arrays["view_scores"].reshape(facts["videos"], facts["views"], facts["classes"])
-    protocol = {"clips": 10, "crops": 3, "ensemble": how}
+    protocol = protocol_of(10, 3, join=how)
     truth = Truth(names=[str(index) for index in range(40)], classes=[[int(label)] for label in arrays["labels"]])
     run = open_run(tmp_path / "run", identity(protocol=protocol, num_classes=facts["classes"]), truth)
     with run.writer(MADE_BY) as writer:
@@ -32,12 +35,12 @@ def test_kept_views_join_into_the_original_s_video_scores_and_accuracies(golden,
 
 def test_a_sum_is_taken_one_view_after_another_in_single_precision():
     ones_after_2_24 = np.array([[2.0**24]] + [[1.0]] * 30, dtype=np.float32)  # 2**24 + 1 rounds to 2**24, each time
-    assert join_views(ones_after_2_24, "sum").tolist() == [2.0**24]
-    assert join_views(ones_after_2_24[::-1], "sum").tolist() == [2.0**24 + 30]
+    assert join_views(ones_after_2_24, SUM).tolist() == [2.0**24]
+    assert join_views(ones_after_2_24[::-1], SUM).tolist() == [2.0**24 + 30]
 
 
 def test_joining_leaves_the_views_as_they_were():
     views = np.array([[0.25, 0.5], [0.5, 0.125]], dtype=np.float32)
-    assert join_views(views, "sum").tolist() == [0.75, 0.625]
-    assert join_views(views, "max").tolist() == [0.5, 0.5]
+    assert join_views(views, SUM).tolist() == [0.75, 0.625]
+    assert join_views(views, ScoreRule(activation="softmax", join="max")).tolist() == [0.5, 0.5]
     assert views.tolist() == [[0.25, 0.5], [0.5, 0.125]]

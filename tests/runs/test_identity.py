@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from tests.runs.made import IDENTITY, identity, truth
+from tests.runs.made import IDENTITY, identity, protocol_of, truth
 from videohub.runs import Truth, difference
 from videohub.runs.identity import canonical, digest_of, truth_difference
 
@@ -21,7 +21,10 @@ def test_a_tuple_and_the_list_that_json_makes_of_it_are_the_same():
 
 def test_what_a_run_of_the_version_before_is_called_stays_the_same():
     """0.1.0 gave these very bytes this digest, which stands at the head of each of its score files."""
-    called = digest_of(canonical([IDENTITY, "0" * 64]))
+    protocol = {"clips": 2, "crops": 1, "ensemble": "sum", "metric": "topk", "mean": (0.45,) * 3, "detection": None}
+    plain = {**msgspec.to_builtins(IDENTITY), "protocol": protocol}
+    plain["zoo_name"] = plain.pop("upstream_name")  # as it was spelt there
+    called = digest_of(canonical([plain, "0" * 64]))
     assert called == "b1333a52f63b7207f7804353a77aa77b8dcee764e9600af7c836c40e2ca34d1c"
 
 
@@ -35,9 +38,10 @@ def test_a_difference_names_the_field_and_both_values():
 
 
 def test_a_difference_within_the_protocol_is_told_by_its_own_name():
-    other = identity(protocol={"clips": 10, "detection": {"version": "2.1"}})
+    other = identity(protocol={**protocol_of(10, 1), "detection": {"version": "2.1"}})
     assert difference(IDENTITY, other, where=("in a", "in b")) == [
-        "protocol.clips: 2 in a, 10 in b",
+        "protocol.views.clips: 2 in a, 10 in b",
+        'protocol.views.crops: ["centre"] in a, ["start"] in b',
         "protocol.detection: null in a, nothing in b",
         'protocol.detection.version: nothing in a, "2.1" in b',
     ]

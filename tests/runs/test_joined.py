@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.reporting import kept as reporting
-from tests.runs.made import CLASSES, IDENTITY, MADE_BY, identity, is_right, kept, scores_of, shard, truth
+from tests.runs.made import CLASSES, IDENTITY, MADE_BY, identity, is_right, kept, protocol_of, scores_of, shard, truth
 from videohub.errors import DataError, UsageError
 from videohub.runs import Truth, join, open_run
 from videohub.runs.score_file import read_scores
@@ -109,13 +109,17 @@ def test_files_of_others_beside_the_scores_are_not_read(tmp_path):
 
 def test_different_runs_are_refused_with_folder_field_and_both_values(tmp_path):
     kept(tmp_path / "a", 3, [0])
-    open_run(tmp_path / "b", identity(protocol={"clips": 10}, weights_sha256="91" * 32), truth(3))
+    open_run(
+        tmp_path / "b",
+        identity(protocol={"views": {**IDENTITY.protocol["views"], "clips": 10}}, weights_sha256="91" * 32),
+        truth(3),
+    )
     with pytest.raises(UsageError) as refusal:
         join([tmp_path / "a", tmp_path / "b"])
     assert str(refusal.value) == (
         f"{tmp_path / 'b'}: keeps another run than {tmp_path / 'a'}, so their scores cannot be joined:\n"
         f"  weights_sha256: 3f3f3f3f3f3f… in {tmp_path / 'a'}, 919191919191… in {tmp_path / 'b'}\n"
-        f"  protocol.clips: 2 in {tmp_path / 'a'}, 10 in {tmp_path / 'b'}\n"
+        f"  protocol.views.clips: 2 in {tmp_path / 'a'}, 10 in {tmp_path / 'b'}\n"
         "  Give only folders of one run; two runs are what `videohub compare` is for."
     )
 
@@ -139,17 +143,17 @@ def test_nothing_is_not_joined(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("ensemble", "expected"),
+    ("join_by", "expected"),
     [
         ("sum", {1: [1.0, 2.0], 2: [5.0, 3.0], 3: [5.5, 11.0]}),
         ("max", {1: [1.0, 2.0], 2: [4.0, 2.0], 3: [4.0, 8.0]}),
     ],
 )
-def test_the_first_clips_alone_count_with_all_their_crops(tmp_path, ensemble, expected):
+def test_the_first_clips_alone_count_with_all_their_crops(tmp_path, join_by, expected):
     views = np.zeros((6, CLASSES), np.float32)
     views[:, 0] = [1, 0, 0, 4, 0.5, 0]  # two crops a clip
     views[:, 1] = [0, 2, 1, 0, 0, 8]
-    protocol = {"clips": 3, "crops": 2, "ensemble": ensemble}
+    protocol = protocol_of(3, 2, join=join_by)
     run = open_run(tmp_path, identity(protocol=protocol), truth(2))
     with run.writer(MADE_BY) as writer:
         writer.append(1, "1.mp4", None, views)

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import videohub
+from tests.data.sample_videos import with_pixels
 from tests.golden.synth import synth
 from videohub import convert, registry, resources
 from videohub.architectures.parts import AverageWindow, RoiMax
@@ -34,18 +35,13 @@ def tiny(name: str, of: Record) -> Record:
     model = msgspec.structs.replace(of.model, depth=(1, 1, 1, 1), width=8, head=head)
     if of.arch == "slowfast":
         model = msgspec.structs.replace(model, alpha=4, res4_temporal=(1, 1), non_local=None)
-    protocol = msgspec.structs.replace(
-        of.protocol,
-        name=f"{name}_protocol",
-        clips=min(of.protocol.clips, 3),
-        short_side=40,
-        crop=None if of.protocol.crop is None else _CROP,
-    )
+    sized = with_pixels(of.protocol, short_side=40, crop=_CROP).with_views(clips=min(of.protocol.views.clips, 3))
+    protocol = msgspec.structs.replace(sized, name=f"{name}_protocol")
     checkpoint = msgspec.structs.replace(of.checkpoint, url=f"{name}.pyth", container="torch",
                                          layout="pyslowfast")  # fmt: skip
     clip = Clip(frames=1, sampling_rate=1) if of.clip.frames == 1 else Clip(frames=8, sampling_rate=2)
     if name == "tiny_i3d":
-        clip, protocol = Clip(frames=4, sampling_rate=4), msgspec.structs.replace(protocol, clips=2, crops=1)
+        clip, protocol = Clip(frames=4, sampling_rate=4), protocol.with_views(clips=2, crops=1)
     number = {"topk": {"top1": 50.0, "top5": 80.0}}.get(of.protocol.metric, {"map": 30.0})
     return msgspec.structs.replace(
         of, name=name, upstream_name=name.upper(), model=model, protocol=protocol, checkpoint=checkpoint, clip=clip,

@@ -25,7 +25,7 @@ def test_what_has_no_published_number_can_be_measured_and_not_verified(kinetics)
     found = videohub.evaluate(ours, data, workers=0, **options)
     assert found.record == "tiny_kinetics"
     assert msgspec.structs.asdict(found.counts) == {"listed": 6, "chosen": 6, "scored": 6, "failed": 0, "pending": 0}
-    assert (found.protocol["clips"], found.protocol["crops"]) == (ours.protocol.clips, ours.protocol.crops)
+    assert found.protocol.views == ours.protocol.views
     assert (found.precision, found.decoder) == ("fp32", "fast")
     assert found.failures == []
     assert found.videos_per_second == pytest.approx(6 / found.seconds, rel=0.01)
@@ -43,7 +43,7 @@ def test_a_run_can_be_judged_later_without_the_model(kinetics, tmp_path, run):
 def test_other_views_and_a_part_of_the_videos_are_told(kinetics):
     data, options = kinetics
     found = videohub.evaluate("tiny_kinetics", data, workers=0, clips=2, crops=1, sample=3, **options)
-    assert (found.protocol["clips"], found.protocol["crops"]) == (2, 1)
+    assert found.protocol.views_in_words == "2 x 1 views"
     assert (found.counts.listed, found.counts.chosen, found.counts.scored) == (6, 3, 3)
 
 

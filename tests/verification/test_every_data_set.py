@@ -35,7 +35,9 @@ def unpublished(name):
 def plain_scores(name, data, root):
     """Probabilities of every view, one view at a time through the plain module: (V, classes), or (K, 80) for boxes."""
     record, model = videohub.record(name), videohub.load(name)
-    activation = torch.sigmoid if record.protocol.activation == "sigmoid" else lambda logits: logits.softmax(dim=1)
+    activation = (
+        torch.sigmoid if record.protocol.scores.activation == "sigmoid" else lambda logits: logits.softmax(dim=1)
+    )
     for sample in sets.read(data, root=root, record=record).samples:
         views = views_of(decode(sample.source, record.protocol, record.clip), record.protocol)
         if views.boxes is None:

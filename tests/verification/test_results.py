@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from tests.data.sample_videos import with_pixels
 from tests.reporting.kept import PUBLISHED, kept, process, record, ten, views
 from videohub import registry, runs
 from videohub.errors import DataError, UsageError
@@ -108,10 +109,13 @@ def test_other_views_give_no_verdict(tmp_path):
 
 def test_another_protocol_gives_no_verdict(tmp_path):
     used = record()
-    other = msgspec.structs.replace(used, protocol=msgspec.structs.replace(used.protocol, short_side=224))
+    other = msgspec.structs.replace(used, protocol=with_pixels(used.protocol, short_side=224))
     report = build(kept(tmp_path, used, ten(200, of=400)), other)
     assert report.verdict == "insufficient data"
-    assert report.reasons[0] == "the record's protocol says short_side 224, this run used 256"
+    assert report.reasons[0] == (
+        "the record's protocol says step 3: resize short side pixels 224, long side floor, arithmetic torch float, "
+        "this run used resize short side pixels 256, long side floor, arithmetic torch float"
+    )
 
 
 def test_another_file_s_weights_are_judged_like_any_copy_and_named(tmp_path):
@@ -256,7 +260,7 @@ def test_what_was_run_is_told(tmp_path):
     report = build(kept(tmp_path, of, SIX), of)
     assert (report.weights.sha256, report.weights.url) == ("ab" * 32, of.checkpoint.url)
     assert report.data_sha256 == "cd" * 32
-    assert report.protocol["short_side"] == 256
+    assert report.protocol.short_side == 256
     assert report.clip == {"frames": 32, "sampling_rate": 2}
     assert (report.precision, report.decoder, report.disagreements) == ("fp32", "fast", [])
     assert report.made_by[0].software["torch"] == "2.6.0"

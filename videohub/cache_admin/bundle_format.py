@@ -24,7 +24,8 @@ from videohub.architectures import Count
 from videohub.convert.archives import HEAD, sniff, tar_members
 from videohub.digest import Sha256
 from videohub.errors import ChecksumError, FormatError, UnsafeFileError
-from videohub.registry.schema import Protocol, Record
+from videohub.protocols import Protocol
+from videohub.registry.schema import Record
 from videohub.registry.writing import is_local
 from videohub.version import __version__
 

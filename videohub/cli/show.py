@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import click
 
 from videohub import registry
+from videohub.protocols import Protocol
 from videohub.registry.labels import told
-from videohub.registry.schema import Checkpoint, Proof, Protocol, Published, Record
+from videohub.registry.schema import Checkpoint, Proof, Published, Record
 from videohub.terminal import completion
 from videohub.terminal.layout import coloured, console, styled, table
 from videohub.terminal.options import print_json, with_json
@@ -84,10 +85,12 @@ def _with_other_views(published: Sequence[Published]) -> str:
 
 
 def _protocol(protocol: Protocol) -> str:
-    crop = f"crop {protocol.crop}" if protocol.crop else "whole frame"
+    scores = protocol.scores
+    side = f"short side {protocol.short_side}, " if protocol.short_side else ""
+    crop = f"crop {protocol.crop_size}" if protocol.crop_size else "whole frame"
     return (
-        f"{protocol.dataset} {protocol.split}, {protocol.clips} x {protocol.crops} views, "
-        f"short side {protocol.short_side}, {crop}, {protocol.activation}, {protocol.ensemble} over views"
+        f"{protocol.dataset} {protocol.split}, {protocol.views_in_words}, "
+        f"{side}{crop}, {scores.activation}, {scores.join.replace('_', ' ')} over views"
     )
 
 

@@ -15,19 +15,17 @@ from videohub.data.contradictions import contradictions, true_info
 from videohub.data.header import REFUSED, VideoInfo, refusal
 from videohub.data.recipes import Recipe
 from videohub.data.sampling import (
+    WINDOW_RULES,
     clip_span,
-    clip_starts,
     frame_points,
     frame_positions,
-    offset_clip_starts,
+    list_indices,
     pts_window,
-    segment_indices,
-    spread_indices,
 )
 from videohub.data.stamps import Stamps
 from videohub.data.video import DecodedFrame, Video, open_video
 from videohub.errors import VideoError
-from videohub.registry.schema import Clip, Protocol
+from videohub.protocols import Protocol
 
 HELD_BYTES = 512 << 20  # of pictures that wait until all are counted; more than that, and decoding twice is cheaper
 _MOST_A_PIXEL = 16  # bytes: four floats
@@ -43,9 +41,9 @@ class ClipFrames:
 
 
 def read_clips(video: Video, recipes: Sequence[Recipe]) -> Iterator[ClipFrames]:
-    """Yield the frames of every clip of tests with the same decoder, as the original reads them; clips as they end.
+    """Yield the frames of every clip of tests with the same reach, as the original reads them; clips as they end.
 
-    Kinetics (decoder `pts_window`): the window of each clip, in time stamps, follows from what the container states,
+    Kinetics (`time_windows`): the window of each clip, in time stamps, follows from what the container states,
     so it is known before decoding. A window takes every decoded frame inside it and the first one beyond it; that one
     closes it, and a frame of the window that the decoder hands out later is lost. Then the frames are put in order of
     time, the clip's are chosen and the others dropped. One pass over the video is enough, and it stops when the last
@@ -53,7 +51,7 @@ def read_clips(video: Video, recipes: Sequence[Recipe]) -> Iterator[ClipFrames]:
     frames of open windows, and whatever the caller keeps. What the header states is believed, a first time stamp other
     than 0 is not subtracted, frames before time 0 are dropped, and of two frames with one time stamp the later stays.
 
-    Something-Something and Charades (decoder `frame_list`): the original reads images that somebody has taken out of
+    Something-Something, Charades and others (`frame_list`): the original reads images that somebody has taken out of
     the video. Here all decoded frames in order of time are that list, at the video's own frame rate.
 
     For those, and where the container states no duration (Matroska), every frame is decoded before the first is chosen.
@@ -63,7 +61,7 @@ def read_clips(video: Video, recipes: Sequence[Recipe]) -> Iterator[ClipFrames]:
     Raises: VideoError if the original refuses such a header, if the video is damaged before the last window has
         closed, a window holds no frame, or the pictures of a window are too large for any machine's memory.
     """
-    if recipes[0].protocol.decoder == "frame_list":
+    if recipes[0].protocol.frames.reach == "frame_list":
         return _from_all_frames(video, recipes, _by_time)
     if reason := refusal(video.info):
         raise VideoError(f"{video.path}: {REFUSED}: {reason}")
@@ -82,21 +80,14 @@ def read_content(video: Video, recipes: Sequence[Recipe], stamps: Stamps) -> Ite
     """
     info = true_info(video.info, stamps)
     uncounted = not info.frames or info.duration is None
-    unwindowed = recipes[0].protocol.decoder == "frame_list" or info.reordered or not stamps.ordered or stamps.uneven
-    unwindowed |= any(_span(info, recipe) < 1 for recipe in recipes)  # the frame that is shown began before its window
+    listed = recipes[0].protocol.frames.reach == "frame_list"
+    unwindowed = listed or info.reordered or not stamps.ordered or stamps.uneven
+    # of a span below 1 the frame that is shown began before its window
+    unwindowed = unwindowed or any(_span(info, recipe) < 1 for recipe in recipes)
     if uncounted or unwindowed:
         return _from_all_frames(video, recipes, _as_decoded, header=lambda all_of: true_info(video.info, all_of))
     late = any(one.kind == "first time stamp" for one in contradictions(video.info, stamps))
     return _from_windows(video, recipes, info, first=stamps.first or 0 if late else 0)
-
-
-def indices_in_list(protocol: Protocol, clip: Clip, number: int, num_frames: int) -> list[int]:
-    """Choose the frames of one clip from a list; segments always cover all of it, whichever the clip."""
-    if protocol.sampling == "segments":
-        return segment_indices(num_frames, clip.frames)
-    return spread_indices(
-        num_frames, frames=clip.frames, sampling_rate=clip.sampling_rate, clip=number, clips=protocol.clips
-    )
 
 
 @dataclass(eq=False)
@@ -233,8 +224,9 @@ def _placed(info: VideoInfo, recipe: Recipe, available: int, times: Sequence[int
     """Return which of the ordered frames each clip takes, from a span of `least` frames or more; the original's rule
     steps back in time where it is below 1."""
     protocol, clip = recipe.protocol, recipe.clip
-    if protocol.decoder == "frame_list":
-        return [indices_in_list(protocol, clip, number, available) for number in range(protocol.clips)]
+    if protocol.frames.reach == "frame_list":
+        rate = info.rate
+        return list_indices(protocol, clip, available, float(rate) if rate else None)
     span = _span(info, recipe)
     starts = _starts(protocol, available, span)
     span = max(span, least)
@@ -287,12 +279,11 @@ def _span(info: VideoInfo, recipe: Recipe) -> float:
     return clip_span(
         frames=recipe.clip.frames,
         sampling_rate=recipe.clip.sampling_rate,
-        fps=info.average_rate or recipe.protocol.target_fps or 1,
-        target_fps=recipe.protocol.target_fps,
+        fps=info.average_rate or recipe.protocol.fps or 1,
+        target_fps=recipe.protocol.fps,
     )
 
 
 def _starts(protocol: Protocol, num_frames: int, span: float) -> list[float]:
     """Place the clips by the protocol's rule."""
-    place = offset_clip_starts if protocol.sampling == "offset" else clip_starts
-    return place(num_frames, span, protocol.clips)
+    return WINDOW_RULES[type(protocol.frames)](num_frames, span, protocol.views.clips)

@@ -17,33 +17,32 @@ import numpy.typing as npt
 import PIL
 from av.video.reformatter import VideoReformatter
 
-from videohub.data.clips import ClipFrames, indices_in_list, read_clips, read_content
+from videohub.data.clips import ClipFrames, read_clips, read_content
 from videohub.data.colour import Planar
 from videohub.data.contradictions import Contradiction, contradictions
-from videohub.data.crops import resized_size
 from videohub.data.forms import DECODERS, Decoder, MatrixChangedError
 from videohub.data.frame_store import Frames, FrameStore, Room, own_memory
+from videohub.data.geometry import Box, boxes_in_pixels
 from videohub.data.images import read_image
-from videohub.data.keyframes import SHRINKING, boxes_in_pixels, shrink
 from videohub.data.listed_frames import read_listed
 from videohub.data.memory import Budget
 from videohub.data.orientation import UPRIGHT, Orientation, orientation
 from videohub.data.pictures import Frame, Image
-from videohub.data.recipes import Recipe
-from videohub.data.rules import check_rule
+from videohub.data.recipes import Recipe, check_source
 from videohub.data.samples import FrameList, ImageFile, KeyFrame, Source, VideoFile
-from videohub.data.sampling import keyframe_indices
+from videohub.data.sampling import keyframe_indices, list_indices
 from videohub.data.video import Video, open_video, very_first
 from videohub.errors import VideoError
-from videohub.registry.schema import Clip, Protocol
+from videohub.protocols import KeyFrames, Protocol
+from videohub.registry.schema import Clip
 
 
 @dataclass(frozen=True, eq=False)
 class Decoded:
     """The frames that any clip of a test uses, once each, and what every clip is made of.
 
-    `frames` are kept as `planar` says, (N, bytes) uint8, or are RGB as decoded, (N, H, W, 3) uint8, or normalised and
-    resized, (N, 3, h, w) float32: whichever takes the fewest bytes. In a list of images a frame's number in the list,
+    `frames` are kept as `planar` says, (N, bytes) uint8, or are RGB, (N, H, W, 3) uint8, or have been through all
+    steps, (N, 3, h, w) float32: whichever takes the fewest bytes. In a list of images a frame's number in the list,
     from 0, is its time stamp and decoding position.
     """
 
@@ -72,7 +71,7 @@ def decode_content(source: Source, protocol: Protocol, clip: Clip) -> Decoded:
     """
     if not isinstance(source, VideoFile):
         return decode(source, protocol, clip)
-    check_rule(source, protocol, clip)
+    check_source(source, protocol, clip)
     with _memory_told(source):
         with suppress(MatrixChangedError):
             return _from_content(source.path, Recipe(protocol, clip), DECODERS[0])
@@ -91,9 +90,8 @@ def decode_shared(
 
     A video whose header contradicts its content is read as the original reads it, and the frames say so.
     Each test comes to what it would come to alone: damage that its clips do not reach is no matter. All that are
-    decoded have the same frames, in the memory that was asked for last. A key frame's pictures come resized already,
-    for its protocol rounds them to 8 bits once more. The memory that this takes is that of the frames, of one picture,
-    and of what `read_clips` holds.
+    decoded have the same frames, in the memory that was asked for last. Steps that `levels.apply` does are done.
+    The memory that this takes is that of the frames, of one picture, and of what `read_clips` holds.
 
     Args:
         source: What to decode, once.
@@ -107,7 +105,7 @@ def decode_shared(
     Raises: UsageError if a protocol cannot be applied to such a source, or a video or image file is missing.
     """
     for recipe in recipes:
-        check_rule(source, recipe.protocol, recipe.clip)
+        check_source(source, recipe.protocol, recipe.clip)
     try:
         with _memory_told(source):
             return [*_together(source, recipes, decoder, room, share)]
@@ -157,7 +155,7 @@ def _from_video(path: Path, recipes: Sequence[Recipe], decoder: Decoder, room: R
     """Read a video as the original does; its own reader takes the first video stream, also if that is a cover."""
     with ExitStack() as stack:
         video = stack.enter_context(open_video(path))
-        if video.info.cover_first and recipes[0].protocol.decoder == "pts_window":
+        if video.info.cover_first and recipes[0].protocol.frames.reach == "time_windows":
             video = stack.enter_context(open_video(path, very_first))
         video = replace(video, budget=budget)
         return _collected(video, read_clips(video, recipes), recipes, decoder, room)
@@ -183,7 +181,7 @@ def _collected(
 ) -> list[Decoded]:
     """Keep each frame when the first clip asks for it, and note which frames each clip is made of."""
     rows: dict[int, int] = {}  # decoding position -> row of the store
-    shapes = [(recipe.protocol.clips, recipe.clip.frames) for recipe in recipes]
+    shapes = [(recipe.protocol.views.clips, recipe.clip.frames) for recipe in recipes]
     store = FrameStore(
         video.path, recipes[0].protocol, sum(map(math.prod, shapes)), decoder=decoder, room=room, budget=video.budget
     )
@@ -208,34 +206,41 @@ def _collected(
 
 def _from_frame_list(source: FrameList, recipes: Sequence[Recipe], room: Room, budget: Budget) -> list[Decoded]:
     """Read the images that the rules choose."""
-    tests = [
-        [indices_in_list(recipe.protocol, recipe.clip, number, len(source)) for number in range(recipe.protocol.clips)]
-        for recipe in recipes
-    ]
-    rows = _rows(tests)
-    store = FrameStore(source.folder, recipes[0].protocol, most=len(rows), room=room, budget=budget)
-    for picture in read_listed(source, rows):
-        store.add(Image(picture))
-    return [_listed(store, clips, rows, boxes=None) for clips in tests]
+    return _from_images(
+        source, recipes, [list_indices(recipe.protocol, recipe.clip, len(source)) for recipe in recipes], room, budget
+    )
 
 
 def _from_key_frame(source: KeyFrame, recipes: Sequence[Recipe], room: Room, budget: Budget) -> list[Decoded]:
-    """Read the images around the key frame, and bring them and the boxes to the protocols' size."""
-    total, short_side = len(source.frames), recipes[0].protocol.short_side
-    tests = [
-        [keyframe_indices(source.centre, frames=clip.frames, sampling_rate=clip.sampling_rate, num_frames=total)]
-        for clip in (recipe.clip for recipe in recipes)
-    ]
-    rows = _rows(tests)
-    store = FrameStore(source.frames.folder, recipes[0].protocol, most=len(rows), room=room, budget=budget)
-    for picture in read_listed(source.frames, rows):
-        height, width = picture.shape[:2]
-        high, wide = resized_size(height, width, short_side)
-        what = f"bringing a picture of {width}x{height} to {wide}x{high}"
-        budget.check(source.frames.folder, high * wide * SHRINKING, what)
-        store.add(Image(shrink(picture, short_side)))
-    boxes = boxes_in_pixels(source.boxes, height, width, short_side)
-    return [_listed(store, clips, rows, boxes=boxes) for clips in tests]
+    """Read the images around the key frame, and bring the boxes to the protocols' size."""
+    tests = []
+    for protocol, clip in ((recipe.protocol, recipe.clip) for recipe in recipes):
+        centre = source.centre + (protocol.frames.shift if isinstance(protocol.frames, KeyFrames) else 0)
+        indices = keyframe_indices(
+            centre, frames=clip.frames, sampling_rate=clip.sampling_rate, num_frames=len(source.frames)
+        )
+        tests.append([indices])
+    return _from_images(source.frames, recipes, tests, room, budget, boxes=source.boxes)
+
+
+def _from_images(
+    source: FrameList,
+    recipes: Sequence[Recipe],
+    tests: Sequence[Sequence[Sequence[int]]],
+    room: Room,
+    budget: Budget,
+    *,
+    boxes: Sequence[Box] | None = None,
+) -> list[Decoded]:
+    """Keep each image of a list that a test uses once."""
+    protocol, rows = recipes[0].protocol, _rows(tests)
+    store = FrameStore(source.folder, protocol, most=len(rows), room=room, budget=budget)
+    size = (0, 0)
+    for picture in read_listed(source, rows):
+        size = (picture.shape[0], picture.shape[1])
+        store.add(Image(picture))
+    scaled = None if boxes is None else boxes_in_pixels(boxes, *size, protocol)
+    return [_listed(store, clips, rows, boxes=scaled) for clips in tests]
 
 
 def _rows(tests: Sequence[Sequence[Sequence[int]]]) -> dict[int, int]:

@@ -9,10 +9,11 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from videohub.data import levels
 from videohub.data.colour import Planar
-from videohub.data.crops import resized_size
+from videohub.data.geometry import resized_size
 from videohub.data.pictures import Picture
-from videohub.registry.schema import Protocol
+from videohub.protocols import Pixels, Protocol
 
 Decoder: TypeAlias = Literal["fast", "exact"]
 
@@ -48,25 +49,26 @@ class AsPlanes:
 
 @dataclass(frozen=True)
 class AsRgb:
-    """Converted, 3 bytes a pixel."""
+    """Converted, and changed by the steps that keep levels whole; 3 bytes a pixel."""
 
     size: tuple[int, int]
+    steps: tuple[Pixels, ...] = ()
     dtype = np.dtype(np.uint8)
     planar = None
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Return the shape of a frame."""
-        return (*self.size, 3)
+        return (*resized_size(*self.size, self.steps), 3)
 
     def write(self, picture: Picture, row: npt.NDArray[Any]) -> None:
         """Copy the pixels."""
-        row[:] = picture.rgb()
+        row[:] = levels.apply(picture.rgb(), self.steps)
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """Normalised and resized, 12 bytes a pixel of what is left: 320 frames of 1080p take 450 MB instead of 1 GB."""
+    """All steps done, 12 bytes a pixel of what is left: 320 frames of 1080p take 450 MB instead of 1 GB."""
 
     size: tuple[int, int]
     protocol: Protocol
@@ -76,15 +78,16 @@ class Prepared:
     @property
     def shape(self) -> tuple[int, ...]:
         """Return the shape of a frame."""
-        return (3, *resized_size(*self.size, self.protocol.short_side))
+        return (3, *resized_size(*self.size, self.protocol.whole_frame_steps))
 
     def write(self, picture: Picture, row: npt.NDArray[Any]) -> None:
-        """Normalise and resize; only then is torch needed."""
+        """Do all steps; only then is torch needed."""
         import torch
 
         from videohub.data.pixels import prepare
 
-        row[:] = prepare(torch.from_numpy(picture.rgb())[None], self.protocol)[0].numpy()
+        pixels = levels.apply(picture.rgb(), levels.split_steps(self.protocol)[0])
+        row[:] = prepare(torch.from_numpy(pixels)[None], self.protocol)[0].numpy()
 
 
 Form: TypeAlias = AsPlanes | AsRgb | Prepared
@@ -92,8 +95,9 @@ Form: TypeAlias = AsPlanes | AsRgb | Prepared
 
 def smallest(picture: Picture, protocol: Protocol, decoder: Decoder) -> Form:
     """Return the form in which pictures like this one take the fewest bytes; `exact` knows no planes."""
-    forms: list[Form] = [AsRgb(picture.size), Prepared(picture.size, protocol)]
-    if decoder == "fast" and picture.matrix is not None:
+    steps = levels.split_steps(protocol)[0]
+    forms: list[Form] = [AsRgb(picture.size, steps), Prepared(picture.size, protocol)]
+    if decoder == "fast" and picture.matrix is not None and not steps:
         forms.insert(0, AsPlanes(Planar(*picture.size, picture.matrix)))
     return min(forms, key=frame_bytes)
 

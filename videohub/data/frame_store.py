@@ -11,10 +11,11 @@ import numpy.typing as npt
 
 from videohub.data.colour import Planar
 from videohub.data.forms import Decoder, Form, Prepared, frame_bytes, smallest
+from videohub.data.levels import SHRINKING, split_steps
 from videohub.data.memory import MOST_BYTES, Budget
 from videohub.data.pictures import Picture
 from videohub.errors import VideoError
-from videohub.registry.schema import Protocol
+from videohub.protocols import Protocol
 
 Frames: TypeAlias = npt.NDArray[Any]  # (N, bytes) uint8, (N, H, W, 3) uint8 or (N, 3, h, w) float32
 Room: TypeAlias = Callable[[int], npt.NDArray[np.uint8]]  # bytes -> memory of at least so many
@@ -97,6 +98,10 @@ class FrameStore:
         self._each = frame_bytes(form) + (0 if isinstance(form, Prepared) else frame_bytes(prepared))
         height, width = self._size
         self._budget.check(self._source, height * width * _PREPARING, f"a single picture of {width}x{height}")
+        if split_steps(self._protocol)[0]:
+            high, wide = self._resized
+            what = f"bringing a picture of {width}x{height} to {wide}x{high}"
+            self._budget.check(self._source, high * wide * SHRINKING, what)
 
     def _room(self, form: Form) -> Frames:
         """Make room for all frames at once."""

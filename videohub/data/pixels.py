@@ -1,55 +1,92 @@
-"""From a decoded picture to what the network sees of it: normalise and resize, on whichever device it lies."""
+"""From decoded frames to what the network sees of them: the steps of a protocol, on whichever device they lie."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from videohub.data.colour import UNIT, Planar
-from videohub.data.crops import resized_size
-from videohub.registry.schema import Protocol
+from videohub.data.geometry import resized_size
+from videohub.data.levels import split_steps
+from videohub.protocols import (
+    Divide,
+    Mirror,
+    Normalise,
+    PixelStep,
+    Protocol,
+    Resize,
+    ResizeShortSide,
+    ReverseChannels,
+)
 
 
 def prepare(pixels: Tensor, protocol: Protocol, planar: Planar | None = None) -> Tensor:
     """Return decoded frames as the network's input before any crop, (N, 3, h, w) float32.
 
     Args:
-        pixels: (N, H, W, 3) uint8 RGB, or (N, bytes) uint8 planes of 4:2:0 if `planar` says what they stand for.
-        protocol: Mean, standard deviation and size.
+        pixels: (N, H, W, 3) uint8 RGB, or (N, bytes) uint8 planes of 4:2:0 if `planar` says what they stand for;
+            what `levels.apply` does has been done.
+        protocol: Its steps are done in their order.
         planar: Of the planes.
-    Source: the reference order is /255, mean, std, resize; for images it is /255, resize, mean, std.
     """
-    levels = _levels(pixels) if planar is None else _levels_of_planes(pixels, planar)
-    unit = levels.div_(levels.new_full((1,), 255))  # a tensor: by a plain number a GPU divides with another rounding
-    if protocol.decoder == "image":
-        return normalise(resize(unit, protocol.short_side), protocol.mean, protocol.std)
-    return resize(normalise(unit, protocol.mean, protocol.std), protocol.short_side)
+    frames = _levels(pixels) if planar is None else _levels_of_planes(pixels, planar)
+    for step in split_steps(protocol)[1]:
+        frames = STEPS[type(step)](frames, step)
+    return frames
 
 
-def normalise(pixels: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
-    """Return (..., 3, H, W) pixels between 0 and 1 less `mean`, then divided by `std`, per channel, in place."""
+def divide(frames: Tensor, step: Divide) -> Tensor:
+    """Divide (N, 3, H, W) by a number, in place; by a plain number a GPU divides with another rounding."""
+    return frames.div_(frames.new_full((1,), step.by))
+
+
+def normalise(frames: Tensor, step: Normalise) -> Tensor:
+    """Return (N, 3, H, W) less the mean, then divided by the deviation, per channel, in place."""
     means, stds = (
         # the CPU need not wait for a GPU that has other work
-        torch.tensor(values, dtype=pixels.dtype).view(3, 1, 1).to(pixels.device, non_blocking=True)
-        for values in (mean, std)
+        torch.tensor(values, dtype=frames.dtype).view(3, 1, 1).to(frames.device, non_blocking=True)
+        for values in (step.mean, step.std)
     )
-    return pixels.sub_(means).div_(stds)
+    return frames.sub_(means).div_(stds)
 
 
-def resize(images: Tensor, short_side: int) -> Tensor:
-    """Return float images (B, C, H, W) with their short side resized to `short_side` pixels, smaller or larger.
+def reverse_channels(frames: Tensor, _: ReverseChannels) -> Tensor:
+    """Return (N, 3, H, W) with its channels in the other order."""
+    return frames.flip(1)
 
-    Bilinear, pixel centres at halves, no antialiasing. Images of that size already are returned as they are.
+
+def mirror(frames: Tensor, _: Mirror) -> Tensor:
+    """Return (N, 3, H, W) with left and right changed."""
+    return frames.flip(3)
+
+
+def resize(frames: Tensor, step: Resize | ResizeShortSide) -> Tensor:
+    """Return frames (N, 3, H, W) resized; those of that size already are returned as they are.
+
+    Bilinear, pixel centres at halves, no antialiasing. `torch_uint8` rounds to whole levels again, half to even, as
+    torchvision does with pictures of 8 bits.
     """
-    height, width = images.shape[-2:]
-    if min(height, width) == short_side:
-        return images
-    size = resized_size(height, width, short_side)
-    return F.interpolate(images, size=size, mode="bilinear", align_corners=False)
+    height, width = frames.shape[-2:]
+    size = resized_size(height, width, [step])
+    if (height, width) == size:
+        return frames
+    resized = F.interpolate(frames, size=size, mode="bilinear", align_corners=False)
+    return resized.round_() if step.arithmetic == "torch_uint8" else resized
+
+
+STEPS: dict[type[PixelStep], Callable[[Tensor, Any], Tensor]] = {
+    Divide: divide,
+    Normalise: normalise,
+    ReverseChannels: reverse_channels,
+    Mirror: mirror,
+    Resize: resize,
+    ResizeShortSide: resize,
+}
 
 
 def _levels(pixels: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""How a network is tested, and which networks can be tested on the same frames of a video."""
+"""How a network is tested: on which sources that can be done, and which networks share the frames of a video."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ from collections.abc import Sequence
 
 import msgspec
 
+from videohub.data.samples import FrameList, ImageFile, KeyFrame, Source, VideoFile
 from videohub.errors import UsageError
-from videohub.registry.schema import Clip, Protocol
-
-# What the frames of a video depend on; crops, clips and their lengths are cut from the same frames.
-_SHARED = ("dataset", "split", "decoder", "short_side", "mean", "std")
+from videohub.protocols import FrameRule, Protocol, Reach
+from videohub.registry.schema import Clip
 
 
 class Recipe(msgspec.Struct, frozen=True):
@@ -24,10 +23,51 @@ def check_shared(recipes: Sequence[Recipe]) -> None:
     """Refuse recipes that use different frames of the videos. Raises: UsageError, which says what differs."""
     first = recipes[0].protocol
     for recipe in recipes[1:]:
-        for field in _SHARED:
-            here, there = getattr(first, field), getattr(recipe.protocol, field)
+        for (field, here), there in zip(_of_frames(first).items(), _of_frames(recipe.protocol).values(), strict=True):
             if here != there:
                 raise UsageError(
                     f"one pass over the videos serves protocols that use the same frames; {first.name} has {field} "
                     f"{here}, {recipe.protocol.name} has {there}. Verify them one after the other"
                 )
+
+
+def _of_frames(protocol: Protocol) -> dict[str, str]:
+    """Return what the frames of a video depend on; crops, clips and their lengths are cut from the same frames."""
+    return {
+        "dataset": protocol.dataset,
+        "split": protocol.split,
+        "frames": protocol.frames.reach.replace("_", " "),
+        "pixels": "; ".join(step.in_words() for step in protocol.whole_frame_steps),
+    }
+
+
+SOURCES: dict[Reach, tuple[type[Source], ...]] = {  # what frames can be taken from
+    "time_windows": (VideoFile,),
+    "frame_list": (FrameList, VideoFile),
+    "key_frame": (KeyFrame,),
+    "image": (ImageFile,),
+}
+_IN_WORDS: dict[type[Source], str] = {
+    VideoFile: "a video file",
+    FrameList: "a list of frames",
+    KeyFrame: "a key frame",
+    ImageFile: "an image",
+}
+
+
+def check_source(source: Source, protocol: Protocol, clip: Clip) -> None:
+    """Refuse a test that contradicts itself or does not fit the source. Raises: UsageError, which says how."""
+    for field, what, advice in protocol.flaws():
+        raise UsageError(f"{protocol.name}: {'.'.join(map(str, field))} {what}. {advice}".rstrip())
+    rule = protocol.frames
+    if not isinstance(source, SOURCES[rule.reach]):
+        raise UsageError(f"{protocol.name}: {_needed(rule)}; {_IN_WORDS[type(source)]} is none")
+    if rule.reach == "image" and clip.frames != 1:
+        raise UsageError(f"{protocol.name}: an image is 1 clip of 1 frame, not of {clip.frames} frames")
+
+
+def _needed(rule: FrameRule) -> str:
+    """Say what a rule chooses from."""
+    if rule.reach == "key_frame":
+        return "this protocol needs key frames and the boxes of the people in them"
+    return f"{rule.name} sampling needs {' or '.join(_IN_WORDS[kind] for kind in SOURCES[rule.reach])}"

@@ -1,15 +1,21 @@
 """Which frames a view is made of: where clips start, and which frames they take. Pure arithmetic, no files.
 
-Kinetics (files): `clip_span`, then `clip_starts` or `offset_clip_starts`, then `pts_window`, then `frame_positions`.
-Frame lists: `segment_indices` (Something-Something), `spread_indices` (Charades), `keyframe_indices` (AVA).
+By time (Kinetics): `clip_span`, then a rule of `WINDOW_RULES`, then `pts_window`, then `frame_positions`.
+By number in a list of all frames: a rule of `LIST_RULES`. Around a moment (AVA): `keyframe_indices`.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from fractions import Fraction
 
 import numpy as np
+
+from videohub import protocols as steps
+from videohub.errors import VideoError
+from videohub.protocols import FrameRule, Protocol
+from videohub.registry.schema import Clip
 
 
 def clip_span(*, frames: int, sampling_rate: int, fps: Fraction | float, target_fps: float | None) -> float:
@@ -108,19 +114,91 @@ def spread_indices(num_frames: int, *, frames: int, sampling_rate: int, clip: in
     """Return the frames of one clip of several that are spread from the first frame to the last.
 
     Args:
-        num_frames: Length of the video; positions beyond the end repeat the last frame.
+        num_frames: Length of the video.
         frames: Frames of the clip.
         sampling_rate: Exact distance between them, in frames of the source.
         clip: Number of the clip, from 0.
-        clips: How many there are; at least 2, for the rule spreads them by `clips - 1`.
-    Raises: ValueError if `clips` is below 2.
-    Source: the reference Charades protocol; starts are rounded half to even.
+        clips: How many there are; a single one stands in the middle.
+    Returns: indices, which go beyond the end where a clip is longer than the video.
+    Source: the reference Charades protocol and mmaction2's SampleFrames; starts are rounded half to even.
     """
-    if clips < 2:
-        raise ValueError(f"spread sampling needs at least 2 clips, not {clips}")
-    span = (frames - 1) * sampling_rate + 1
-    start = round(max(num_frames - span, 0) / (clips - 1) * clip)
-    return [min(start + position * sampling_rate, num_frames - 1) for position in range(frames)]
+    room = max(num_frames - ((frames - 1) * sampling_rate + 1), 0)
+    start = room // 2 if clips == 1 else round(room / (clips - 1) * clip)
+    return [start + position * sampling_rate for position in range(frames)]
+
+
+def uniform_indices(num_frames: int, frames: int) -> list[int]:
+    """Return a frame of each of `frames` parts of a video. Source: mmaction2's UniformSample, in float64."""
+    length = (num_frames - 1) / frames
+    return [round(length * part) + math.floor(length / 2) for part in range(frames)]
+
+
+def centre_index(num_frames: int, *, clip: int, clips: int) -> int:
+    """Return the frame in the centre of one of `clips` parts. Source: mmaction2's SampleFrames of single frames."""
+    length = num_frames / clips
+    return int(clip * length + length / 2)  # in this order: 60 frames, part 12 of 25: 29, where exactness has 30
+
+
+def dense_indices(
+    num_frames: int, *, frames: int, sampling_rate: int, clip: int, clips: int, positions: int, window: int
+) -> list[int]:
+    """Return the frames of one of the clips that lie densely around each of `positions` starts; beyond the end, too.
+
+    Args:
+        window: Frames that the clips of one start share out among their own starts.
+    Source: mmaction2's DenseSampleFrames.
+    """
+    each = clips // positions
+    base, offset = divmod(clip, each)
+    last = max(1, num_frames - window + 1) - 1
+    first = math.floor(_evenly(0, last, positions)[base]) + offset * (window // each)
+    return [first % num_frames + position * sampling_rate for position in range(frames)]
+
+
+def spread_at_rate_indices(
+    num_frames: int, *, frames: int, sampling_rate: int, clip: int, clips: int, ratio: float
+) -> list[int]:
+    """Return the frames of one clip whose stride is `sampling_rate * ratio`; beyond the end, too.
+
+    Args:
+        ratio: Frame rate of the source by that which the sampling rate refers to.
+    Source: mmaction2's SampleFrames with `target_fps`, in float64; starts go in whole steps and mostly miss the end.
+    """
+    span = max(1, frames * sampling_rate * ratio)
+    start = clip * math.floor(max(num_frames - span, 0) / (clips - 1))
+    return [start + math.floor(offset) for offset in _evenly(0, span - 1, frames)]
+
+
+def strided_indices(num_frames: int, *, frames: int, sampling_rate: int, clip: int, clips: int) -> list[int]:
+    """Return the frames of one clip that starts at `clip / clips` of all; beyond the end, too.
+
+    Source: video-nonlocal-net's test, `int(num_frames / clips * clip)`.
+    """
+    start = int(num_frames / clips * clip)
+    return [start + position * sampling_rate for position in range(frames)]
+
+
+def resampled_indices(num_frames: int, *, frames: int, clips: int, fps: float, new_fps: float) -> list[list[int]]:
+    """Return the frames of `clips` of all windows of consecutive frames, once the video is resampled.
+
+    Args:
+        fps: Frame rate of the source, in frames per second.
+        new_fps: That of the resampled video.
+    Returns: none for a video that holds no whole window.
+    Source: torchvision's VideoClips and UniformClipSampler: starts are `floor(linspace(0, windows - 1, clips))` in
+        float32; a single clip is the first window.
+    """
+    step = fps / new_fps
+    if step.is_integer():
+        resampled = list(range(0, num_frames, int(step)))
+    else:
+        count = math.floor(num_frames * (new_fps / fps))
+        resampled = np.floor(np.arange(count, dtype=np.float32) * np.float32(step)).astype(int).tolist()
+    windows = len(resampled) - frames + 1
+    if windows < 1:
+        return []
+    starts = [int(start) for start in _linspace(0, windows - 1, clips)]
+    return [resampled[start : start + frames] for start in starts]
 
 
 def keyframe_indices(centre: int, *, frames: int, sampling_rate: int, num_frames: int) -> list[int]:
@@ -137,6 +215,101 @@ def keyframe_indices(centre: int, *, frames: int, sampling_rate: int, num_frames
     return [min(max(index, 0), num_frames - 1) for index in range(centre - half, centre + half, sampling_rate)]
 
 
+# --- rules by name: how a protocol's are found ------------------------------------------------------------------------
+
+WINDOW_RULES: dict[type[FrameRule], Callable[[int, float, int], list[float]]] = {
+    steps.Proportional: clip_starts,
+    steps.Offset: offset_clip_starts,
+}
+
+
+def _each(of_one: Callable[..., list[int]]) -> Callable[..., list[list[int]]]:
+    """Return what applies a rule of one clip to every clip."""
+
+    def of_all(rule: FrameRule, num_frames: int, clip: Clip, clips: int, fps: float | None) -> list[list[int]]:
+        return [
+            of_one(num_frames, frames=clip.frames, sampling_rate=clip.sampling_rate, clip=number, clips=clips)
+            for number in range(clips)
+        ]
+
+    return of_all
+
+
+def _segments(_: steps.Segments, num_frames: int, clip: Clip, clips: int, fps: float | None) -> list[list[int]]:
+    return [segment_indices(num_frames, clip.frames)] * clips  # all of the video, whichever the clip
+
+
+def _uniform(_: steps.Uniform, num_frames: int, clip: Clip, clips: int, fps: float | None) -> list[list[int]]:
+    return [uniform_indices(num_frames, clip.frames)] * clips
+
+
+def _centres(_: steps.Centres, num_frames: int, clip: Clip, clips: int, fps: float | None) -> list[list[int]]:
+    return [[centre_index(num_frames, clip=number, clips=clips)] * clip.frames for number in range(clips)]
+
+
+def _dense(rule: steps.Dense, num_frames: int, clip: Clip, clips: int, fps: float | None) -> list[list[int]]:
+    return [
+        dense_indices(
+            num_frames,
+            frames=clip.frames,
+            sampling_rate=clip.sampling_rate,
+            clip=number,
+            clips=clips,
+            positions=rule.positions,
+            window=rule.window,
+        )
+        for number in range(clips)
+    ]
+
+
+def _at_rate(rule: steps.SpreadAtRate, num_frames: int, clip: Clip, clips: int, fps: float | None) -> list[list[int]]:
+    return [
+        spread_at_rate_indices(
+            num_frames,
+            frames=clip.frames,
+            sampling_rate=clip.sampling_rate,
+            clip=number,
+            clips=clips,
+            ratio=fps / rule.fps if fps else 1,  # images carry no rate; the original takes each of them then
+        )
+        for number in range(clips)
+    ]
+
+
+def _resampled(rule: steps.Resampled, num_frames: int, clip: Clip, clips: int, fps: float | None) -> list[list[int]]:
+    return resampled_indices(num_frames, frames=clip.frames, clips=clips, fps=fps or rule.fps, new_fps=rule.fps)
+
+
+LIST_RULES: dict[type[FrameRule], Callable[..., list[list[int]]]] = {
+    steps.Segments: _segments,
+    steps.Uniform: _uniform,
+    steps.Spread: _each(spread_indices),
+    steps.SpreadAtRate: _at_rate,
+    steps.Strided: _each(strided_indices),
+    steps.Dense: _dense,
+    steps.Centres: _centres,
+    steps.Resampled: _resampled,
+}
+
+
+def list_indices(protocol: Protocol, clip: Clip, num_frames: int, fps: float | None = None) -> list[list[int]]:
+    """Return the frames of every clip of a test among all frames of a video, (clips, T), by the protocol's rule.
+
+    Args:
+        fps: Frame rate of the video, in frames per second; None where nothing tells it.
+    Raises: VideoError if the rule refuses a video that is too short.
+    """
+    rule = protocol.frames
+    found = LIST_RULES[type(rule)](rule, num_frames, clip, protocol.views.clips, fps)
+    if not found:
+        raise VideoError(
+            f"its {num_frames} frames are fewer than a clip takes; {rule.name} sampling skips such a video"
+        )
+    if getattr(rule, "past_end", "repeat") == "loop":
+        return [[index % num_frames for index in of_clip] for of_clip in found]
+    return [[min(index, num_frames - 1) for index in of_clip] for of_clip in found]
+
+
 def _check_clips(clips: int) -> None:
     """Refuse a test without clips."""
     if clips < 1:
@@ -151,3 +324,8 @@ def _linspace(first: float, last: float, count: int) -> np.ndarray:
     step = (high - low) / np.float32(count - 1)
     order = np.arange(count, dtype=np.float32)
     return np.where(order < count // 2, low + step * order, high - step * order[::-1])
+
+
+def _evenly(first: float, last: float, count: int) -> list[float]:
+    """Return `count` float64 points from `first` to `last`, as numpy.linspace has them."""
+    return [float(point) for point in np.linspace(first, last, count)]

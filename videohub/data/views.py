@@ -12,13 +12,14 @@ import torch
 from torch import Tensor
 
 from videohub.data.contradictions import Contradiction
-from videohub.data.crops import crop_offsets, resized_size
 from videohub.data.decoded import Decoded, decode, decode_content
+from videohub.data.geometry import Square, resized_size, squares
 from videohub.data.pixels import prepare
 from videohub.data.recipes import Recipe
 from videohub.data.samples import ImageFile, VideoFile
 from videohub.errors import VideoError
-from videohub.registry.schema import Clip, Protocol
+from videohub.protocols import Protocol
+from videohub.registry.schema import Clip
 
 # Frames that are prepared together: on a CPU one stays in its cache, and is done exactly as in `decode`.
 _FRAMES_AT_ONCE = {"cpu": 1}
@@ -27,19 +28,20 @@ _FRAMES_AT_ONCE_ELSEWHERE = 128  # few kernels for a video; 0.7 GB beside it for
 
 @dataclass(frozen=True, eq=False)
 class Views:
-    """Every view of one video. View v is clip v // crops under crop v % crops.
+    """Every view of one video, in the protocol's order: mostly view v is clip v // crops under crop v % crops.
 
     Frames are kept once, whole, and views are cut from them on request: `views[v]` is (3, T, H, W), `stack()` all.
     """
 
     frames: Tensor  # (N, 3, H, W) float32: the frames that any clip uses, normalised and resized
     positions: Tensor  # (clips, T) int64: rows of `frames`
-    offsets: list[tuple[int, int]]  # (top, left) of each crop, in pixels
+    offsets: list[Square]  # of each crop, in pixels
     size: tuple[int, int]  # (height, width) of a crop, in pixels
     pts: Tensor  # (clips, T) int64: time stamps, in ticks of the stream
     decode_positions: Tensor  # (clips, T) int64: which frame out of the decoder it was, from 0
     boxes: Tensor | None = None  # (K, 4) float32: x1, y1, x2, y2 in pixels of the view; AVA alone
     contradictions: tuple[Contradiction, ...] = ()  # of the video's header and its content
+    crop_major: bool = False  # view v is clip v % clips under crop v // clips
 
     def __len__(self) -> int:
         """Return the number of views, clips x crops."""
@@ -61,9 +63,13 @@ class Views:
         if not 0 <= view < len(self):
             raise IndexError(f"view {view} of {len(self)}")
         clip, crop = divmod(view, len(self.offsets))
-        (top, left), (height, width) = self.offsets[crop], self.size
+        if self.crop_major:
+            crop, clip = divmod(view, len(self.positions))
+        (top, left, mirrored), (height, width) = self.offsets[crop], self.size
         cropped = self.frames[:, :, top : top + height, left : left + width]
         torch.index_select(cropped, 0, self.positions[clip], out=out.transpose(0, 1))
+        if mirrored:
+            out.copy_(out.flip(-1))
 
     def stack(self) -> Tensor:
         """Return all views (V, 3, T, H, W); 30 views of 32 frames at 256 pixels take 755 MB."""
@@ -83,14 +89,11 @@ def read_views(video_path: str | Path, protocol: Protocol, clip: Clip) -> Views:
         video_path: The file.
         protocol: Clips, crops, sizes, sampling rule and normalisation.
         clip: Frames that the network is given, and the distance between them.
-    A protocol of frame lists takes the list from the video file: all its frames, in order of time. With one crop and
-    `segments` sampling (Something-Something) that crop is the left or top one; elsewhere it is the centre.
+    A protocol of frame lists takes the list from the video file: all its frames, in order of time.
 
     Raises: UsageError if the file is missing or the protocol needs more than one file, as AVA's does; VideoError if
         the file is empty, damaged, cut short or without pictures, or the original refuses its header. A view is never
         made from a part of its frames.
-    Source: the reference test protocols; the order is /255, mean, std, resize, crop, in float32 throughout. For
-        images it is /255, resize, mean, std, crop.
     """
     return views_of(decode(_source(Path(video_path), protocol), protocol, clip), protocol)
 
@@ -104,7 +107,7 @@ def read_content_views(video_path: str | Path, protocol: Protocol, clip: Clip) -
 
 
 def _source(file: Path, protocol: Protocol) -> ImageFile | VideoFile:
-    return ImageFile(file) if protocol.decoder == "image" else VideoFile(file)
+    return ImageFile(file) if protocol.frames.reach == "image" else VideoFile(file)
 
 
 def views_of(decoded: Decoded, protocol: Protocol, device: torch.device | str = "cpu") -> Views:
@@ -124,7 +127,8 @@ def views_of_shared(decoded: Sequence[Decoded], recipes: Sequence[Recipe], devic
 
 
 def _views(decoded: Decoded, frames: Tensor, protocol: Protocol) -> Views:
-    offsets, size = _crops(frames, protocol)
+    height, width = frames.shape[-2:]
+    offsets, size = squares(height, width, protocol)
     return Views(
         frames=frames,
         positions=torch.from_numpy(decoded.positions).to(frames.device),
@@ -134,6 +138,7 @@ def _views(decoded: Decoded, frames: Tensor, protocol: Protocol) -> Views:
         decode_positions=torch.from_numpy(decoded.decode_positions),
         boxes=None if decoded.boxes is None else torch.from_numpy(decoded.boxes).to(frames.device),
         contradictions=decoded.contradictions,
+        crop_major=protocol.views.order == "crop_major",
     )
 
 
@@ -176,7 +181,7 @@ def _check_fits(decoded: Decoded, protocol: Protocol, device: torch.device) -> N
     if decoded.frames.dtype == np.uint8:
         planar = decoded.planar
         height, width = (planar.height, planar.width) if planar else shape[1:3]
-        shape = (len(decoded.frames), 3, *resized_size(height, width, protocol.short_side))
+        shape = (len(decoded.frames), 3, *resized_size(height, width, protocol.whole_frame_steps))
     whole = torch.cuda.get_device_properties(device).total_memory
     if 4 * math.prod(shape) > whole // 2:
         raise VideoError(_too_large(shape, f"{device} has {whole / 2**30:.1f} GiB in all"))
@@ -186,14 +191,3 @@ def _too_large(shape: tuple[int, ...], why: str) -> str:
     frames, _, height, width = shape
     size = 4 * math.prod(shape) / 2**30
     return f"its {frames} frames, {width}x{height} once resized, take {size:.1f} GiB; {why}; resize or crop it"
-
-
-def _crops(frames: Tensor, protocol: Protocol) -> tuple[list[tuple[int, int]], tuple[int, int]]:
-    """Return where the crops lie and how large they are; without a crop size, the whole frame is the only crop."""
-    height, width = frames.shape[-2:]
-    if protocol.crop is None:
-        return [(0, 0)], (height, width)
-    size = (protocol.crop, protocol.crop)
-    if protocol.sampling == "segments" and protocol.crops == 1:  # the original counts its crops from the left here
-        return crop_offsets(height, width, protocol.crop, crops=3)[:1], size
-    return crop_offsets(height, width, protocol.crop, protocol.crops), size

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from videohub.data.views import Views
 from videohub.errors import DeviceError, UsageError
 from videohub.evaluation.numeric_precision import NumericPrecision, arithmetic
-from videohub.registry.schema import Protocol
+from videohub.protocols import Protocol
 
 Scores = npt.NDArray[np.float32]
 
@@ -55,6 +55,8 @@ def probabilities(
 ) -> Tensor:
     """Return float32 probabilities, on the model's device, of a batch (B, 3, T, H, W), with boxes (K, 5) where given.
 
+    Where a protocol joins logits, these are returned.
+
     Whatever the network computes in, the activation computes in float32.
     """
     weights = next(model.parameters())
@@ -64,7 +66,9 @@ def probabilities(
         with arithmetic(precision, device):
             logits = model(batch) if boxes is None else model(batch, boxes.to(device))
         logits = logits.float()
-        return logits.softmax(dim=1) if protocol.activation == "softmax" else logits.sigmoid()
+        if protocol.scores.join == "mean_of_logits":
+            return logits
+        return logits.softmax(dim=1) if protocol.scores.activation == "softmax" else logits.sigmoid()
 
 
 def device_of(model: nn.Module) -> torch.device:

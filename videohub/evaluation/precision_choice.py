@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from videohub import runs
 from videohub.data.forms import DECODERS, Decoder
 from videohub.data.recipes import Recipe
 from videohub.data.samples import Sample
@@ -19,7 +20,7 @@ from videohub.errors import DataError, DeviceError
 from videohub.evaluation.batches import Batches, Scores, device_of, prepares_on
 from videohub.evaluation.decoding import Failure, decode_all
 from videohub.evaluation.numeric_precision import AUTO, NumericPrecision, supported
-from videohub.registry.schema import Protocol
+from videohub.protocols import Protocol
 
 SAMPLES = 4  # that are compared
 TRIED = 32  # samples at most, until so many have been decoded
@@ -115,7 +116,8 @@ def compare(precision: NumericPrecision, exact: Scores, reduced: Scores) -> Tria
 
 def _scores(model: nn.Module, protocol: Protocol, precision: NumericPrecision, videos: Sequence[Views]) -> Scores:
     scored = Batches(model, protocol, precision).scored(enumerate(videos))
-    return np.concatenate([scores for _, scores in scored if scores is not None])
+    found = np.concatenate([scores for _, scores in scored if scores is not None])
+    return runs.activated(found, protocol.scores) if protocol.scores.join == "mean_of_logits" else found
 
 
 def _a_few(

@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -28,7 +28,8 @@ from videohub.evaluation.kept_memory import kept_memory
 from videohub.evaluation.precision_choice import TRIED, ChosenPrecision, choose_precision
 from videohub.evaluation.prefetch import prepared
 from videohub.log import log
-from videohub.registry.schema import Protocol, Record
+from videohub.protocols import Protocol, ScoreRule
+from videohub.registry.schema import Record
 
 Numbered: TypeAlias = tuple[int, Sample]
 
@@ -241,9 +242,9 @@ def view_scores(
 
 def score_video(model: nn.Module, views: Views, protocol: Protocol) -> Tensor:
     """Return the score of one video, (classes,) float32 on the CPU: its views' probabilities, joined."""
-    return join_views(view_scores(model, views, protocol), protocol.ensemble)
+    return join_views(view_scores(model, views, protocol), protocol.scores)
 
 
-def join_views(scores: Tensor, ensemble: Literal["sum", "max"]) -> Tensor:
-    """Return one score a class, (classes,), for the probabilities of a video's views (V, classes), as runs do."""
-    return torch.from_numpy(runs.join_views(scores.numpy(), ensemble))
+def join_views(views: Tensor, scores: ScoreRule) -> Tensor:
+    """Return one score a class, (classes,), for those of a video's views (V, classes), as runs do."""
+    return torch.from_numpy(runs.join_views(views.numpy(), scores))

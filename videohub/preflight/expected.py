@@ -68,14 +68,6 @@ def expected(record: Record) -> Expected:
     facts = _FACTS.get(protocol.dataset, _Facts())
     if protocol.split != "val":  # the counts are those of validation sets
         facts = _Facts(resized_to=facts.resized_to, original_size=facts.original_size, fps=facts.fps)
-    spans = {
-        "proportional": clip.frames * clip.sampling_rate,
-        "offset": clip.frames * clip.sampling_rate,
-        "spread": (clip.frames - 1) * clip.sampling_rate + 1,
-        "segments": clip.frames,  # from fewer, some are taken twice
-        "keyframe": clip.frames * clip.sampling_rate,
-        "image": 1,
-    }
     return Expected(
         dataset=protocol.dataset,
         split=protocol.split,
@@ -87,5 +79,5 @@ def expected(record: Record) -> Expected:
         original_size=facts.original_size,
         fps=facts.fps,
         longest_s=facts.longest_s,
-        clip_frames=spans[protocol.sampling],
+        clip_frames=protocol.frames.span(clip.frames, clip.sampling_rate),
     )

@@ -14,7 +14,7 @@ from videohub.preflight.findings import Finding
 from videohub.preflight.looking import Probe
 from videohub.preflight.targets import Target
 from videohub.preflight.telling import Said, Seen, Telling
-from videohub.registry.schema import Protocol
+from videohub.protocols import Protocol
 
 # Uneven and turned videos have words of their own.
 _HEADER_KINDS = [kind for kind in KINDS if kind not in ("turned picture", "uneven time stamps")]
@@ -68,7 +68,7 @@ def refused(probe: Probe, protocol: Protocol) -> str | None:
 
 
 def _reads_files(protocol: Protocol) -> bool:
-    return protocol.decoder == "pts_window"
+    return protocol.frames.reach == "time_windows"
 
 
 def _contradicted(kind: Kind) -> Said:
@@ -91,12 +91,12 @@ def _is_uneven(probe: Probe) -> bool:
 
 def too_short(probe: Probe, wanted: Expected, protocol: Protocol) -> str | None:
     """Return how long a video is, if a clip covers more; where a container counts no frames, its seconds tell."""
-    if protocol.sampling in ("keyframe", "image"):
+    if protocol.scored != "video":
         return None
     frames = probe.frames or round(probe.seconds * probe.fps)
     span = float(wanted.clip_frames)
-    if protocol.target_fps is not None and probe.fps:
-        span *= probe.fps / protocol.target_fps
+    if protocol.fps is not None and probe.fps:
+        span *= probe.fps / protocol.fps
     return f"{counted(frames, 'frame')}, a clip covers {span:g}" if 0 < frames < span else None
 
 
@@ -126,7 +126,7 @@ def _pictures(good: Sequence[Seen], wanted: Expected, protocol: Protocol) -> Ite
     if wanted.original_size:
         yield (
             "made smaller",
-            lambda probe: size(probe) if probe.short_side <= protocol.short_side else None,
+            lambda probe: size(probe) if probe.short_side <= (protocol.short_side or 0) else None,
             "have frames no larger than the network's: the boxes are of frames in their original size, and frames that "
             "were made smaller lose much",
         )
@@ -149,7 +149,7 @@ def _pictures(good: Sequence[Seen], wanted: Expected, protocol: Protocol) -> Ite
 
 def _lengths(wanted: Expected, protocol: Protocol) -> Iterator[_Rule]:
     """Yield what may be found about length."""
-    effect = "all their clips are the same" if protocol.clips > 1 else "some of their frames are taken twice"
+    effect = "all their clips are the same" if protocol.views.clips > 1 else "some of their frames are taken twice"
     yield (
         "too short",
         lambda probe: too_short(probe, wanted, protocol),
@@ -170,7 +170,7 @@ def _rates(wanted: Expected, protocol: Protocol) -> Iterator[_Rule]:
     def rate(probe: Probe, odd: bool) -> str | None:
         return f"{probe.fps:.2f} frames a second" if odd and probe.fps else None
 
-    if (fps := wanted.fps) and protocol.target_fps is None:
+    if (fps := wanted.fps) and protocol.fps is None:
         yield (
             "frame rate",
             lambda probe: rate(probe, abs(probe.fps - fps) > _SAME_RATE * fps),

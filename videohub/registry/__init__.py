@@ -14,9 +14,10 @@ from typing import TypeAlias
 
 from videohub import resources
 from videohub.errors import RegistryError
+from videohub.protocols import Protocol
 from videohub.registry import reading
 from videohub.registry.lookup import Registry
-from videohub.registry.schema import Checkpoint, Protocol, Published, Publisher, Record
+from videohub.registry.schema import Checkpoint, Published, Publisher, Record
 
 __all__ = [
     "Checkpoint",

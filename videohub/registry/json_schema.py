@@ -11,8 +11,9 @@ import msgspec
 
 from videohub import metrics
 from videohub.architectures.parts import Stage
+from videohub.protocols import Protocol
 from videohub.registry import labels
-from videohub.registry.schema import Protocol, Publisher, Record
+from videohub.registry.schema import Publisher, Record
 
 ID = "urn:videohub:registry"  # a name, not an address: nothing is published yet
 _OF_ONE = ("name", "upstream_name", "aliases", "publisher")  # what no two records share

@@ -11,7 +11,8 @@ import msgspec
 
 from videohub.architectures import Task
 from videohub.errors import AmbiguousNameError, UnknownNameError, UsageError
-from videohub.registry.schema import Protocol, Publisher, Record
+from videohub.protocols import Protocol
+from videohub.registry.schema import Publisher, Record
 
 _SUFFIXES = (".pkl", ".pyth", ".pth", ".pt", ".safetensors", ".npz")
 _SHORT = {"k400": "kinetics400", "k600": "kinetics600", "imagenet": "imagenet1k"}

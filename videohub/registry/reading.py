@@ -21,11 +21,12 @@ import msgspec
 
 from videohub import metrics, resources
 from videohub.errors import UsageError
+from videohub.protocols import Protocol
 from videohub.registry import labels, strict_yaml
 from videohub.registry.contradictions import contradictions, flaw_of
 from videohub.registry.lookup import Registry
 from videohub.registry.messages import BrokenRegistryError, Messages, Steps, schema_errors, shown
-from videohub.registry.schema import Protocol, Publisher, Record
+from videohub.registry.schema import Publisher, Record
 from videohub.registry.strict_yaml import Document
 
 SCHEMA_VERSION = 1
@@ -183,6 +184,8 @@ class _Reader:
         if metrics.of(protocol.metric).by_box != (protocol.detection is not None):
             what = f"is {'null' if protocol.detection is None else 'given'}, and the metric is {protocol.metric}"
             self._error(document, (*steps, "detection"), what, "AVA's metric needs it, no other one has it.")
+        for field, what, advice in protocol.flaws():
+            self._error(document, (*steps, *field), what, advice)
 
     def _add_datasets(self, document: Document, given: str | dict[str, Any]) -> None:
         """Take data sets of one's own as they are; whoever reads a data set's entry checks it."""

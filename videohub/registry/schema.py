@@ -11,6 +11,7 @@ import msgspec
 from videohub import architectures
 from videohub.architectures import Architecture, Count, Task
 from videohub.digest import Sha256
+from videohub.protocols import Protocol
 
 if TYPE_CHECKING:
     Model: TypeAlias = Architecture
@@ -38,38 +39,6 @@ class Clip(_Value, frozen=True):
 
     frames: Count
     sampling_rate: Count
-
-
-class Detection(_Value, frozen=True):
-    """The files of an AVA evaluation: whose boxes, above which score, judged by which lists."""
-
-    version: str
-    boxes: str
-    score_threshold: float
-    label_map: str
-    exclusions: str
-    ground_truth: str
-
-
-class Protocol(_Value, frozen=True):
-    """How the published number was measured. Pixels: RGB, (value / 255 - mean) / std, then resized, then cropped."""
-
-    name: str
-    dataset: str
-    split: str
-    clips: Count
-    crops: Literal[1, 3]
-    short_side: Count
-    crop: Count | None  # null: the whole frame
-    sampling: Literal["proportional", "offset", "segments", "spread", "keyframe", "image"]
-    target_fps: float | None  # null: the source's frames as they are
-    decoder: Literal["pts_window", "frame_list", "image"]
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-    activation: Literal["softmax", "sigmoid"]
-    ensemble: Literal["sum", "max"]
-    metric: str  # one of `metrics.names()`
-    detection: Detection | None
 
 
 class Views(_Value, frozen=True):

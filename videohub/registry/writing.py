@@ -12,8 +12,9 @@ from urllib.parse import unquote
 import msgspec
 
 from videohub.errors import RegistryError
+from videohub.protocols import Protocol
 from videohub.registry.reading import SCHEMA_VERSION
-from videohub.registry.schema import Protocol, Record
+from videohub.registry.schema import Record
 
 _WIDTH = 120
 

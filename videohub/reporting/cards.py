@@ -120,7 +120,7 @@ def write(report: Report, folder: str | Path, *, benchmark: tuple[str, str] | No
 
 def notes(report: Report, found: Comparison) -> str:
     """Return one line with what a number needs beside it: interval, how many, how tested, what was published."""
-    views = f"{report.protocol['clips']} x {report.protocol['crops']} views"
+    views = report.protocol.views_in_words
     interval = words.interval_name(report)
     return visible(
         f"{found.metric} in per cent of {counted(report.counts.scored, words.what(report))}, "
@@ -131,7 +131,7 @@ def notes(report: Report, found: Comparison) -> str:
 
 
 def _task(report: Report) -> str:
-    return "image-classification" if report.protocol["sampling"] == "image" else "video-classification"
+    return "image-classification" if report.protocol.scored == "image" else "video-classification"
 
 
 def _result(report: Report, found: Comparison) -> EvalResult:

@@ -106,6 +106,7 @@ def _opened(given: Compared) -> Report | Joined:
 
 def _about(side: Report | Joined) -> _About:
     told = side if isinstance(side, Report) else side.identity
+    protocol = side.protocol if isinstance(side, Report) else side.identity.tested
     return _About(
         record=told.record,
         upstream_name=told.upstream_name,
@@ -114,8 +115,8 @@ def _about(side: Report | Joined) -> _About:
         data_sha256=told.data_sha256,
         listed=side.counts.listed if isinstance(side, Report) else side.identity.listed,
         labels=told.labels,
-        metric=str(told.protocol["metric"]),
-        views=f"{told.protocol['clips']} x {told.protocol['crops']}",
+        metric=protocol.metric,
+        views=protocol.views_in_words.removesuffix(" views"),
         precision=told.precision,
         weights_identity=side.weights.identity if isinstance(side, Report) else side.identity.weights_identity,
         weights_files=files_of(side.made_by),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -12,6 +12,7 @@ from videohub.errors import DataError, UsageError
 from videohub.files import read_file
 from videohub.metrics.metric import AtClips, Confusion, Number, PerClass
 from videohub.metrics.verdict import Comparison, Verdict
+from videohub.protocols import Protocol
 from videohub.registry.schema import Published
 from videohub.runs import MadeBy
 
@@ -95,7 +96,7 @@ class Report(_Part, frozen=True, kw_only=True):
     contradicted: list[Contradicted] = []
     without_contradicted: list[Comparison] = []  # the comparisons without those; empty where there are none
     weights: Weights
-    protocol: dict[str, Any]  # as it was used: `clips` and `crops` may differ from the record's
+    protocol: Protocol  # as it was used: `clips` and `crops` may differ from the record's
     clip: dict[str, int]
     data_sha256: str
     sampling: Sampling | None
@@ -140,7 +141,7 @@ class Evaluated(msgspec.Struct, frozen=True, kw_only=True):
     contradicted: list[Contradicted]  # scored videos whose header contradicts their content
     without_contradicted: list[Number]  # the numbers without those; empty where there are none
     weights: Weights
-    protocol: dict[str, Any]  # as it was used: `clips` and `crops` may differ from the record's
+    protocol: Protocol  # as it was used: `clips` and `crops` may differ from the record's
     precision: str
     decoder: str
     made_by: list[MadeBy]

@@ -31,7 +31,7 @@ class Fact(NamedTuple):
 
 def what(report: Report) -> str:
     """Return what is scored once in this data set: a video, a key frame or an image."""
-    return {"keyframe": "key frame", "image": "image"}.get(str(report.protocol.get("sampling")), "video")
+    return report.protocol.scored
 
 
 def summary(report: Report) -> str:
@@ -185,14 +185,12 @@ def _data(report: Report) -> list[Fact]:
 
 
 def _protocol(report: Report) -> list[Fact]:
-    clip, rest = report.clip, dict(report.protocol)
-    name, clips, crops = (rest.pop(key, None) for key in ("name", "clips", "crops"))
-    for known in ("dataset", "split"):
-        rest.pop(known, None)
+    clip, protocol = report.clip, report.protocol
+    views = f"{protocol.views.clips} × {len(protocol.views.crops)} views"
     return [
-        Fact("protocol", f"{name}: {clips} × {crops} views (clips × crops)"),
+        Fact("protocol", f"{protocol.name}: {views} (clips × crops)"),
         Fact("clip", ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in clip.items())),
-        *(Fact(key.replace("_", " "), _plainly(value)) for key, value in rest.items() if value is not None),
+        *(Fact(part, words) for part, words in protocol.in_words().items()),
     ]
 
 

@@ -7,7 +7,7 @@ scores/*.scores    one file for each process that ever wrote here; it only grows
 
 from videohub.runs.folder import Run, open_run, read_run
 from videohub.runs.identity import Box, Identity, MadeBy, Truth, Voucher, WeightsFile, difference
-from videohub.runs.joined import Disagreement, Joined, join, join_views
+from videohub.runs.joined import Disagreement, Joined, activated, join, join_first_views, join_views
 from videohub.runs.score_file import Entry, Writer, read_scores
 
 __all__ = [
@@ -22,8 +22,10 @@ __all__ = [
     "Voucher",
     "WeightsFile",
     "Writer",
+    "activated",
     "difference",
     "join",
+    "join_first_views",
     "join_views",
     "open_run",
     "read_run",

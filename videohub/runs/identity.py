@@ -10,6 +10,10 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from videohub.protocols import Protocol, ScoreRule, ViewGrid
 
 _DIGEST = re.compile("[0-9a-f]{64}")
 _LONGEST_SHOWN = 80
@@ -26,10 +30,25 @@ class _Value(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 class Scoring(msgspec.Struct, frozen=True):
     """The part of a protocol that says how many views a sample has, how their scores become one, and what of them."""
 
-    clips: int
-    crops: int
-    ensemble: Literal["sum", "max"]
+    views: ViewGrid
+    scores: ScoreRule
     metric: str
+
+    @property
+    def clips(self) -> int:
+        """Clips of each sample."""
+        return self.views.clips
+
+    @property
+    def crops(self) -> int:
+        """Crops of each clip."""
+        return len(self.views.crops)
+
+    def clip_by_clip(self, views: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the rows of a sample's views with all crops of a clip together, whatever the protocol's order."""
+        if self.views.order == "clip_major":
+            return views
+        return views.reshape(self.crops, self.clips, -1).swapaxes(0, 1).reshape(views.shape)
 
 
 class Identity(_Value, frozen=True, omit_defaults=True, rename={"upstream_name": "zoo_name"}):  # as 0.1.0 wrote it
@@ -55,8 +74,13 @@ class Identity(_Value, frozen=True, omit_defaults=True, rename={"upstream_name":
 
     @property
     def scoring(self) -> Scoring:
-        """Clips, crops, ensemble and metric of the protocol. Raises: msgspec.ValidationError if it has none."""
+        """Views, scores and metric of the protocol. Raises: msgspec.ValidationError if it has none."""
         return msgspec.convert(self.protocol, Scoring)
+
+    @property
+    def tested(self) -> Protocol:
+        """All of the protocol. Raises: msgspec.ValidationError if this version does not know its steps."""
+        return msgspec.convert(self.protocol, Protocol)
 
 
 class Truth(_Value, frozen=True):

@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import TypeAlias
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from videohub.errors import DataError, UsageError
+from videohub.protocols import ScoreRule
 from videohub.runs import score_file
 from videohub.runs.folder import Run, differences, read_run
 from videohub.runs.identity import Identity, MadeBy, Truth
 from videohub.runs.score_file import Entry, ScoreFile, read_scores
+
+Rows: TypeAlias = NDArray[np.float32]  # (V, classes) of views in order: probabilities, or logits where those are joined
 
 
 @dataclass(frozen=True)
@@ -55,13 +58,13 @@ class Joined:
     def by_clips(self) -> Iterator[tuple[int, NDArray[np.float32]]]:
         """Yield of each scored sample, in any order, its index and its scores by number of clips, (clips, classes).
 
-        Row k - 1 is what `scores_by_clips(k)` gives, to the last bit: a running sum adds view to view, too. All come
+        Row k - 1 is what `scores_by_clips(k)` gives, to the last bit where views are kept clip by clip. All come
         from one reading: a full run's scores fill a gigabyte.
         """
         scoring = self.identity.scoring
-        running = np.maximum if scoring.ensemble == "max" else np.add
         for entry, views in read_scores(self.entries.values()):
-            yield entry.index, running.accumulate(views, axis=0)[scoring.crops - 1 :: scoring.crops]
+            running = join_first_views(scoring.clip_by_clip(views), scoring.scores)
+            yield entry.index, running[scoring.crops - 1 :: scoring.crops]
 
     def without(self, names: Collection[str]) -> Joined | None:
         """Return the run as if some samples had never been listed; None if no other one has scores."""
@@ -91,7 +94,7 @@ class Joined:
         return self.scores_by_clips(self.identity.scoring.clips)
 
     def scores_by_clips(self, k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Return the same from the first k clips of each sample alone; view v is clip v // crops."""
+        """Return the same from the first k clips of each sample alone."""
         scoring = self.identity.scoring
         if self.truth.by_box:
             raise UsageError(f"{self.identity.record}: was scored box by box, so there are no scores of whole videos")
@@ -100,8 +103,10 @@ class Joined:
         indexes = self.scored
         row_of = {index: row for row, index in enumerate(indexes)}
         joined = np.empty((len(indexes), self.identity.num_classes), dtype=np.float32)
-        for entry, views in read_scores(self.entries.values(), k * scoring.crops):
-            joined[row_of[entry.index]] = join_views(views, scoring.ensemble)
+        first = k * scoring.crops if scoring.views.order == "clip_major" else scoring.clips * scoring.crops
+        for entry, views in read_scores(self.entries.values(), first):
+            chosen = views if k == scoring.clips else scoring.clip_by_clip(views)[: k * scoring.crops]
+            joined[row_of[entry.index]] = join_views(chosen, scoring.scores)
         return np.array(indexes, dtype=np.int64), joined
 
 
@@ -133,19 +138,42 @@ def join(folders: Sequence[str | Path]) -> Joined:
     )
 
 
-def join_views(scores: NDArray[np.float32], ensemble: Literal["sum", "max"]) -> NDArray[np.float32]:
-    """Return one score a class, (classes,) float32, for the probabilities of a sample's views (V, classes).
+def join_views(views: Rows, scores: ScoreRule) -> NDArray[np.float32]:
+    """Return one score a class, (classes,) float32, for the scores of a sample's views (V, classes).
 
     A sum is taken in float32, one view after another in their order. Libraries add in blocks, each in its own way, and
     differ in the last digit; this way kept scores give the same answer on any machine, to the last bit.
-    Source: the original adds view to view as they come and never divides; for Charades it takes the maximum.
+    Source: the original adds view to view as they come and never divides; for Charades it takes the maximum. mmaction2
+        takes the mean of probabilities, or, of its networks for images, softmax of the mean of logits.
     """
-    if ensemble == "max":
-        return scores.max(axis=0)
-    total = scores[0].copy()
-    for view in scores[1:]:
+    if scores.join == "max":
+        return views.max(axis=0)
+    total = views[0].copy()
+    for view in views[1:]:
         total += view
-    return total
+    return _finished(total, len(views), scores)
+
+
+def join_first_views(views: Rows, scores: ScoreRule) -> Rows:
+    """Return what the first view, the first two, and so on come to, (V, classes): `join_views` of each, to the bit."""
+    if scores.join == "max":
+        return np.maximum.accumulate(views, axis=0)
+    return _finished(np.add.accumulate(views, axis=0), np.arange(1, len(views) + 1)[:, None], scores)
+
+
+def activated(logits: Rows, scores: ScoreRule) -> Rows:
+    """Return what the activation makes of logits (..., classes), in float32."""
+    if scores.activation == "sigmoid":
+        return (1 / (1 + np.exp(-logits))).astype(np.float32)
+    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return (powers / powers.sum(axis=-1, keepdims=True)).astype(np.float32)
+
+
+def _finished(total: Rows, number: int | NDArray[np.int64], scores: ScoreRule) -> Rows:
+    if scores.join == "sum":
+        return total
+    mean = (total / number).astype(np.float32)
+    return activated(mean, scores) if scores.join == "mean_of_logits" else mean
 
 
 def _same_run(first: Run, folder: str | Path) -> Run:

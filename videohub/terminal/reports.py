@@ -149,12 +149,12 @@ def _print_weights(screen: Console, result: Report | Evaluated) -> None:
 
 def _print_counts(screen: Console, result: Report | Evaluated) -> None:
     """Print how many videos were scored, how, and on what."""
-    counts, protocol = result.counts, result.protocol
+    counts = result.counts
     chosen = f"{counts.chosen} of {counts.listed}" if counts.chosen != counts.listed else str(counts.listed)
     pending = f", {counts.pending} not looked at" if counts.pending else ""
     screen.print(f"{chosen} listed, {counts.scored} scored, {counts.failed} failed{pending}")
     devices = ", ".join(sorted({process.device for process in result.made_by}))
-    _dim(screen, f"{protocol['clips']} x {protocol['crops']} views, {result.precision}, {result.decoder} decoding, "
+    _dim(screen, f"{result.protocol.views_in_words}, {result.precision}, {result.decoder} decoding, "
                  f"{result.seconds:.1f} s on {devices}")  # fmt: skip
 
 

@@ -77,7 +77,7 @@ def build(joined: Joined, record: Record) -> Report:
         contradicted=odd,
         without_contradicted=comparisons,
         weights=_weights_of(identity, record),
-        protocol=identity.protocol,
+        protocol=identity.tested,
         clip=identity.clip,
         data_sha256=identity.data_sha256,
         sampling=None if identity.sample is None else Sampling(identity.sample, identity.seed),
@@ -118,7 +118,7 @@ def evaluated(joined: Joined, record: Record) -> Evaluated:
         contradicted=odd,
         without_contradicted=[] if rest is None else metric.measure(rest),
         weights=_weights_of(identity, record),
-        protocol=identity.protocol,
+        protocol=identity.tested,
         precision=identity.precision,
         decoder=identity.decoder,
         made_by=joined.made_by,
@@ -224,9 +224,11 @@ def _often(time: tuple[str, int]) -> tuple[int, str]:
 def _command(identity: Identity, record: Record) -> str:
     """Return the command that computes the same number from one's own copy of the list; a folder's words are quoted."""
     parts = [f"videohub verify {record.name} --data LIST"]
-    for option in ("clips", "crops"):
-        if identity.protocol[option] != getattr(record.protocol, option):
-            parts.append(f"--{option} {identity.protocol[option]}")
+    used, stated = identity.scoring.views, record.protocol.views
+    if used.clips != stated.clips:
+        parts.append(f"--clips {used.clips}")
+    if used.crops != stated.crops:
+        parts.append(f"--crops {len(used.crops)}")
     if identity.sample is not None:
         parts.append(f"--sample {identity.sample} --seed {identity.seed}")
     if identity.until_decided is not None:

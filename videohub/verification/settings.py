@@ -64,9 +64,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             raise UsageError(f"clips: found {self.clips}, expected at least 1")
         if self.crops is not None and self.crops not in (1, 3):
             raise UsageError(f"crops: found {self.crops}, expected 1 (centre) or 3")
-        own = record.protocol
-        used = msgspec.structs.replace(own, clips=self.clips or own.clips, crops=self.crops or own.crops)
-        return Recipe(used, record.clip)
+        return Recipe(record.protocol.with_views(clips=self.clips, crops=self.crops), record.clip)
 
     def chosen(self, found: DataSet) -> list[Sample]:
         """Return the samples to evaluate, in their order: all, those that were drawn, or all at random."""

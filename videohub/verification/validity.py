@@ -12,6 +12,7 @@ from videohub import metrics
 from videohub.data.forms import DECODERS
 from videohub.data.recipes import Recipe, check_shared
 from videohub.errors import DataError, UsageError
+from videohub.protocols import Protocol
 from videohub.registry.labels import told
 from videohub.registry.schema import Record
 from videohub.reporting.words import doubt_about, files_of
@@ -133,18 +134,21 @@ def refuse_unscored(joined: Joined, record: Record) -> None:
 def objections(joined: Joined, record: Record) -> list[str]:
     """Return why a run cannot decide about the published number, whatever it found; empty if it can."""
     identity = joined.identity
-    used, published = identity.protocol, _plain(record.protocol)
+    used, published = identity.tested, record.protocol
     found = []
-    if (used["clips"], used["crops"]) != (published["clips"], published["crops"]):
+    if used.views != published.views:
         found.append(
-            f"the published number was measured with {published['clips']} x {published['crops']} views, this run used "
-            f"{used['clips']} x {used['crops']}"
+            f"the published number was measured with {published.views_in_words}, this run used "
+            + used.views_in_words.removesuffix(" views")
         )
-    others = {**used, "clip": identity.clip}, {**published, "clip": _plain(record.clip)}
+    others = [
+        {"dataset": of.dataset, "split": of.split, **_parts(of), "clip": clip}
+        for of, clip in ((used, identity.clip), (published, _plain(record.clip)))
+    ]
     found += [
         f"the record's protocol says {key} {others[1].get(key)}, this run used {others[0].get(key)}"
         for key in dict.fromkeys((*others[1], *others[0]))
-        if key not in ("name", "clips", "crops") and others[0].get(key) != others[1].get(key)
+        if key != "views" and others[0].get(key) != others[1].get(key)
     ]
     objection = metrics.of(record.protocol.metric).sample_objection
     if identity.sample is not None and objection is not None:
@@ -182,6 +186,12 @@ def _refuse_other_lists(first: Record, other: Record) -> None:
 
 def _notes(record: Record) -> str:
     return ":\n  " + "\n  ".join(record.notes) if record.notes else "."
+
+
+def _parts(protocol: Protocol) -> dict[str, str]:
+    """Return what a protocol says, each step of the pixels by itself."""
+    steps = {f"step {number}:": step.in_words() for number, step in enumerate(protocol.pixels, 1)}
+    return {**{part: words for part, words in protocol.in_words().items() if part != "pixels"}, **steps}
 
 
 def _plain(value: object) -> dict[str, Any]:

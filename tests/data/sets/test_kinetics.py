@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from tests.data.sample_videos import RULES
 from videohub import registry
 from videohub.data import sets
 from videohub.data.samples import ImageFile, Sample, VideoFile
@@ -168,11 +169,11 @@ def test_a_folder_with_neither_is_refused(put, read):
 # --- data sets that nobody claims ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("decoder", "kind"), [("pts_window", VideoFile), ("image", ImageFile)])
-def test_a_data_set_of_one_s_own_is_a_list_of_videos_or_images(put, decoder, kind):
+@pytest.mark.parametrize(("rule", "kind"), [("proportional", VideoFile), ("image", ImageFile)])
+def test_a_data_set_of_one_s_own_is_a_list_of_videos_or_images(put, rule, kind):
     folder = put({"val.csv": "a/1 3\n"})
     record = registry.record(RECORD)
-    protocol = msgspec.structs.replace(record.protocol, dataset="our_shop_floor", decoder=decoder)
+    protocol = msgspec.structs.replace(record.protocol, dataset="our_shop_floor", frames=RULES[rule])
     own = msgspec.structs.replace(record, protocol=protocol, labels="our_labels")
     found = sets.read(folder, root=None, record=own)
     assert found.samples == [Sample("a/1", kind(folder / "a" / "1"), (3,))]

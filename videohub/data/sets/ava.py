@@ -15,7 +15,8 @@ from videohub.data.sets.opening import first_file, folder_of, lines
 from videohub.errors import DataError, UsageError
 from videohub.escaping import encodable
 from videohub.metrics.ava_files import AvaTruth, read_boxes, read_exclusions, read_label_map
-from videohub.registry.schema import Detection, Record
+from videohub.protocols import Detection
+from videohub.registry.schema import Record
 
 DATASETS = ("ava_v2.1", "ava_v2.2")
 

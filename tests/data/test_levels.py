@@ -7,7 +7,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from videohub.data.bilinear import resize_linear
+from videohub.data.levels import resize_linear
 
 
 def pattern(height: int, width: int) -> np.ndarray:

@@ -1,18 +1,62 @@
-"""Resize 8-bit pictures bilinearly in whole numbers, to the last bit as OpenCV's INTER_LINEAR does."""
+"""What is done to 8-bit pictures as they are decoded, without torch: the first steps of some protocols.
+
+OpenCV's INTER_LINEAR is done here in whole numbers, to the last bit; Pillow is called.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+import PIL.Image
+
+from videohub.data.geometry import resized_size
+from videohub.protocols import ON_THE_CPU, Mirror, Pixels, Protocol, Resize, ResizeShortSide, ReverseChannels
+
+SHRINKING = 48  # bytes that resizing takes for a pixel of what comes out: sums of whole numbers, several at a time
 
 Indices: TypeAlias = npt.NDArray[np.intp]
 Weights: TypeAlias = npt.NDArray[np.int32]
 Taps: TypeAlias = tuple[Indices, Indices, Weights, Weights]  # the pixel before and the one after, and their weights
 
 _ONE = np.float32(2048)  # a weight of 1: weights are whole numbers of 11 bits
+
+
+def split_steps(protocol: Protocol) -> tuple[tuple[Pixels, ...], tuple[Pixels, ...]]:
+    """Return the steps that are done here, up to the last resizing by OpenCV's or Pillow's arithmetic, and the rest."""
+    steps = protocol.whole_frame_steps
+    last = max((number for number, step in enumerate(steps, 1) if _is_here(step)), default=0)
+    return steps[:last], steps[last:]
+
+
+def apply(picture: npt.NDArray[np.uint8], steps: Sequence[Pixels]) -> npt.NDArray[np.uint8]:
+    """Return a picture (H, W, 3) after some steps; without any it is the same object."""
+    for step in steps:
+        if isinstance(step, Resize | ResizeShortSide):
+            picture = _resized(picture, step)
+        elif isinstance(step, Mirror):
+            picture = picture[:, ::-1]
+        elif isinstance(step, ReverseChannels):
+            picture = picture[..., ::-1]
+    return np.ascontiguousarray(picture) if steps else picture
+
+
+def _is_here(step: Pixels) -> bool:
+    return isinstance(step, Resize | ResizeShortSide) and step.arithmetic in ON_THE_CPU
+
+
+def _resized(picture: npt.NDArray[np.uint8], step: Resize | ResizeShortSide) -> npt.NDArray[np.uint8]:
+    size = picture.shape[0], picture.shape[1]
+    height, width = resized_size(*size, [step])
+    if size == (height, width):
+        return picture
+    if step.arithmetic == "opencv_uint8":
+        return resize_linear(picture, height, width)
+    kind = PIL.Image.Resampling.BICUBIC if step.arithmetic == "pillow_bicubic" else PIL.Image.Resampling.BILINEAR
+    return np.array(PIL.Image.fromarray(np.ascontiguousarray(picture)).resize((width, height), kind))
 
 
 def resize_linear(picture: npt.NDArray[np.uint8], height: int, width: int) -> npt.NDArray[np.uint8]:

@@ -1,0 +1,252 @@
+"""Which frames a test takes and what is done to their pixels: names and numbers alone, `videohub.data` does it.
+
+The types are written out at once (no `from __future__ import annotations`): msgspec would compile each one's text at
+the start of every process.
+"""
+
+from typing import Annotated, ClassVar, Literal, TypeAlias
+
+import msgspec
+
+Count: TypeAlias = Annotated[int, msgspec.Meta(gt=0)]
+Rate: TypeAlias = Annotated[float, msgspec.Meta(gt=0)]  # frames per second
+Rgb: TypeAlias = tuple[float, float, float]
+Reach: TypeAlias = Literal["time_windows", "frame_list", "key_frame", "image"]
+
+
+class Value(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A part of a record: immutable, and nothing in it is unknown to the schema."""
+
+
+def fields_in_words(value: Value) -> list[str]:
+    return [f"{name.replace('_', ' ')} {plain_words(getattr(value, name))}" for name in value.__struct_fields__]
+
+
+def plain_words(value: object) -> str:
+    if isinstance(value, tuple):
+        return " ".join(map(plain_words, value))
+    return f"{value:g}" if isinstance(value, float) else str(value).replace("_", " ")
+
+
+# --- which frames ----------------------------------------------------------------------------------------------------
+# `past_end`: a clip that is longer than the video repeats its last frame, loops to its first, or refuses the video.
+
+
+class FrameRule(Value, frozen=True, tag_field="rule"):
+    """Which frames each clip takes; its subclasses are all there are."""
+
+    reach: ClassVar[Reach] = "frame_list"  # how frames are found: by time, by number in a list, around one of them
+
+    @property
+    def name(self) -> str:
+        """The rule, as a registry file calls it."""
+        return str(type(self).__struct_config__.tag)
+
+    def in_words(self) -> str:
+        """Return the rule and its numbers, such as `proportional, fps 30, past end repeat`."""
+        return ", ".join([self.name, *fields_in_words(self)])
+
+    def span(self, frames: int, sampling_rate: int) -> int:
+        """Return how many frames one clip covers, at the rule's own frame rate if it has one."""
+        return frames * sampling_rate
+
+
+class Proportional(FrameRule, frozen=True, tag="proportional"):
+    """Clip i of n starts at i / n of the free length, so the last one stops short of the end (PySlowFast, Kinetics)."""
+
+    reach: ClassVar[Reach] = "time_windows"
+    fps: Rate  # a clip lasts as long as at this rate, whatever the video's own
+    past_end: Literal["repeat"]
+
+
+class Offset(FrameRule, frozen=True, tag="offset"):
+    """As `proportional`, but clips start in whole steps of 1 / (n - 1), so the last one nearly reaches the end."""
+
+    reach: ClassVar[Reach] = "time_windows"
+    fps: Rate
+    past_end: Literal["repeat"]
+
+
+class Segments(FrameRule, frozen=True, tag="segments"):
+    """The middle frame of each of as many equal parts as a clip has frames (PySlowFast, Something-Something)."""
+
+    past_end: Literal["repeat"]
+
+    def span(self, frames: int, sampling_rate: int) -> int:
+        """Return the number of frames: from fewer, some are taken twice."""
+        return frames
+
+
+class Uniform(FrameRule, frozen=True, tag="uniform"):
+    """Nearly the same by another rounding (mmaction2's UniformSample)."""
+
+    past_end: Literal["repeat"]
+
+    def span(self, frames: int, sampling_rate: int) -> int:
+        """Return the number of frames: from fewer, some are taken twice."""
+        return frames
+
+
+class Spread(FrameRule, frozen=True, tag="spread"):
+    """The first clip starts at the beginning, the last ends at the end, exact stride (PySlowFast Charades, mmaction2).
+
+    A single clip stands in the middle.
+    """
+
+    past_end: Literal["repeat", "loop"]
+
+    def span(self, frames: int, sampling_rate: int) -> int:
+        """Return the distance from the first frame to the last, both counted."""
+        return (frames - 1) * sampling_rate + 1
+
+
+class SpreadAtRate(FrameRule, frozen=True, tag="spread_at_rate"):
+    """As `spread`, with strides that last as long as at `fps`, and starts in whole steps (mmaction2, target_fps)."""
+
+    fps: Rate
+    past_end: Literal["loop"]
+
+
+class Strided(FrameRule, frozen=True, tag="strided"):
+    """Clip i of n starts at i / n of all frames, exact stride, round the end (video-nonlocal-net)."""
+
+    past_end: Literal["loop"]
+
+
+class Dense(FrameRule, frozen=True, tag="dense"):
+    """From each of `positions` starts, clips that share out `window` frames (mmaction2's DenseSampleFrames)."""
+
+    positions: Count
+    window: Count  # frames
+    past_end: Literal["loop"]
+
+
+class Centres(FrameRule, frozen=True, tag="centres"):
+    """One frame from the centre of each of n equal parts: n clips of one frame (mmaction2, TSN)."""
+
+    past_end: Literal["repeat"]
+
+    def span(self, frames: int, sampling_rate: int) -> int:
+        """Return 1: any video has that."""
+        return 1
+
+
+class Resampled(FrameRule, frozen=True, tag="resampled"):
+    """n of all windows of consecutive frames at another frame rate, the last ends at the end (torchvision)."""
+
+    fps: Rate
+    past_end: Literal["refuse"]
+
+
+class KeyFrames(FrameRule, frozen=True, tag="keyframe"):
+    """The frames around a moment (AVA), and the boxes of the people in it."""
+
+    reach: ClassVar[Reach] = "key_frame"
+    fps: Rate  # of the frame lists: second s is frame (s - 900) * fps
+    shift: int  # frames from there to the middle of the clip
+    boxes: Literal["clipped", "as_given"]  # cut to the frame, one ratio for both axes; or not, and one for each
+    past_end: Literal["repeat"]
+
+
+class Image(FrameRule, frozen=True, tag="image"):
+    """An image, as a clip of one frame."""
+
+    reach: ClassVar[Reach] = "image"
+
+    def span(self, frames: int, sampling_rate: int) -> int:
+        """Return 1: the image."""
+        return 1
+
+
+Frames: TypeAlias = (
+    Proportional
+    | Offset
+    | Segments
+    | Uniform
+    | Spread
+    | SpreadAtRate
+    | Strided
+    | Dense
+    | Centres
+    | Resampled
+    | KeyFrames
+    | Image
+)
+
+# --- what is done to their pixels ------------------------------------------------------------------------------------
+
+Arithmetic: TypeAlias = Literal["torch_float", "torch_uint8", "opencv_uint8", "pillow_bilinear", "pillow_bicubic"]
+WHOLE_LEVELS = ("torch_uint8", "opencv_uint8", "pillow_bilinear", "pillow_bicubic")  # from 0..255 to 0..255, rounded
+ON_THE_CPU = ("opencv_uint8", "pillow_bilinear", "pillow_bicubic")  # done to each picture as it is decoded
+
+
+class PixelStep(Value, frozen=True, tag_field="step"):
+    """One thing that is done to RGB frames, which come as levels from 0 to 255."""
+
+    @property
+    def name(self) -> str:
+        """The step, as a registry file calls it."""
+        return str(type(self).__struct_config__.tag)
+
+    def in_words(self) -> str:
+        """Return the step and its numbers, such as `divide by 255`."""
+        return f"{self.name.replace('_', ' ')} {', '.join(fields_in_words(self))}".rstrip()
+
+
+class Divide(PixelStep, frozen=True, tag="divide"):
+    """Divide every value."""
+
+    by: Annotated[float, msgspec.Meta(gt=0)]
+
+
+class Normalise(PixelStep, frozen=True, tag="normalise"):
+    """Subtract a mean and divide by a deviation, each of a channel."""
+
+    mean: Rgb
+    std: tuple[
+        Annotated[float, msgspec.Meta(gt=0)],
+        Annotated[float, msgspec.Meta(gt=0)],
+        Annotated[float, msgspec.Meta(gt=0)],
+    ]
+
+
+class ReverseChannels(PixelStep, frozen=True, tag="reverse_channels"):
+    """RGB becomes BGR."""
+
+
+class Mirror(PixelStep, frozen=True, tag="mirror"):
+    """Left and right change places."""
+
+
+class ResizeShortSide(PixelStep, frozen=True, tag="resize_short_side"):
+    """Resize so that the short side has so many pixels; the long side follows, rounded.
+
+    `floor`: of long / short x pixels (PySlowFast); `truncate`: of pixels x long / short (torchvision, Pillow);
+    `half_up`: of long x (pixels / short) (mmaction2).
+    """
+
+    pixels: Count
+    long_side: Literal["floor", "truncate", "half_up"]
+    arithmetic: Arithmetic
+
+
+class Resize(PixelStep, frozen=True, tag="resize"):
+    """Resize to a fixed size, whatever the shape was."""
+
+    height: Count
+    width: Count
+    arithmetic: Arithmetic
+
+
+class Crop(PixelStep, frozen=True, tag="crop"):
+    """Cut squares out of the frame: those that `views.crops` names.
+
+    By whose arithmetic they are placed: of PySlowFast the centre rounds up and the end touches the edge; of mmaction2
+    it rounds down and the end is twice as far; its TenCrop counts in quarters; of torchvision it rounds half to even.
+    """
+
+    size: Count
+    arithmetic: Literal["pyslowfast", "mmaction2", "mmaction2_ten", "torchvision"]
+
+
+Pixels: TypeAlias = Divide | Normalise | ReverseChannels | Mirror | ResizeShortSide | Resize | Crop
