@@ -8,6 +8,7 @@ import sys
 from pathlib import Path as _Path  # torch.hub lists every public name here that can be called
 
 dependencies = [  # what building and loading import; a test compares
+    "filelock",
     "huggingface_hub",
     "msgspec",
     "numpy",

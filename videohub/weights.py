@@ -22,7 +22,7 @@ from videohub.convert.state_dict import check_state_dict
 from videohub.errors import ChecksumError, ConversionError, FormatError, UnavailableError, UsageError
 from videohub.files import atomic_write, check_parent_exists, remove_stale_temps
 from videohub.hub import cache, download, pins
-from videohub.hub.locking import only_one
+from videohub.hub.file_lock import file_lock
 from videohub.log import log
 from videohub.registry.labels import Given, as_text, resolve, with_labels
 from videohub.registry.lookup import listed
@@ -73,11 +73,11 @@ def _fetched(record: Record, checkpoint: str | Path | None, ignore: Sequence[str
         return path  # the published file itself is not needed any more
     source = _source(record, checkpoint)
     file = cache.converted_name(source.sha256, making)
-    with cache.at_work(f"{record.name}: the weights cannot be kept"), only_one(file, what=record.name) as turn:
+    with cache.at_work(f"{record.name}: the weights cannot be kept"), file_lock(file, what=record.name) as lock:
         if path := _converted(file, record):
             return path
         path = cache.place("converted", file)
-        if turn.alone:
+        if lock.acquired:
             remove_stale_temps(path)
         try:
             _convert(source, record, path, layout="videohub", ignore=ignore, own=own)

@@ -10,7 +10,7 @@ import pytest
 
 from videohub.cache_admin import cache_scan
 from videohub.errors import CacheError
-from videohub.hub import cache, parts, pins
+from videohub.hub import cache, partial_download, pins
 
 SHA256 = "ab" * 32
 URL = "https://publisher.example/zoo/MODEL.pkl"
@@ -84,7 +84,7 @@ def test_what_a_killed_writer_left_beside_its_target_is_unfinished(put, name):
 
 
 def test_a_download_and_its_note_are_one_entry(home):
-    part = parts.Part(parts.Note(URL, "https://mirror.example/MODEL.pkl", '"etag"', 100))
+    part = partial_download.Part(partial_download.Note(URL, "https://mirror.example/MODEL.pkl", '"etag"', 100))
     part.write(b"beginning")
     part.close()
     (entry,) = cache_scan.entries()

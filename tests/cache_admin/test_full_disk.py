@@ -19,7 +19,7 @@ from tests.hub.publisher import cut, gzipped, headed, sent
 from videohub import weights
 from videohub.cache_admin import bundle_install, bundle_pack, pruning
 from videohub.errors import CacheError, DownloadError
-from videohub.hub import cache, download, parts, transfer
+from videohub.hub import cache, download, http_download, partial_download
 
 SIZE = 1 << 20  # of the small disk
 CONTENT = os.urandom(700_000)
@@ -44,11 +44,11 @@ class Disk:
 @pytest.fixture(params=["told", "mounted"])
 def disk(request, home, monkeypatch):
     home.mkdir()
-    monkeypatch.setattr(transfer, "PAUSE_S", 0)
-    monkeypatch.setattr(transfer, "ATTEMPTS", 1)
+    monkeypatch.setattr(http_download, "PAUSE_S", 0)
+    monkeypatch.setattr(http_download, "ATTEMPTS", 1)
     if request.param == "told":
         monkeypatch.setattr(shutil, "disk_usage", lambda path: _usage(home))
-        write = parts.Part.write
+        write = partial_download.Part.write
 
         def limited(part, block):
             room = _usage(home).free
@@ -56,7 +56,7 @@ def disk(request, home, monkeypatch):
             if room < len(block):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-        monkeypatch.setattr(parts.Part, "write", limited)
+        monkeypatch.setattr(partial_download.Part, "write", limited)
         yield Disk(home)
         return
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "none", str(home)], capture_output=True)
@@ -85,13 +85,13 @@ def kept(home):
                          ids=["chunked", "without a length", "compressed"])  # fmt: skip
 def test_a_body_without_a_length_does_not_fill_the_disk(disk, publisher, home, manner, marks, monkeypatch):
     lowest = [disk.free()]
-    write = parts.Part.write
+    write = partial_download.Part.write
 
     def watched(part, block):
         write(part, block)
         lowest.append(disk.free())
 
-    monkeypatch.setattr(parts.Part, "write", watched)
+    monkeypatch.setattr(partial_download.Part, "write", watched)
     url = publisher.publish("/MODEL.pkl", os.urandom(3 << 20), headed(marks), manner, sent(block=20_000))
     with pytest.raises(CacheError, match=rf"(?s)model.*{home}.*bytes are free, .*length its server does not tell"):
         download.fetch(url, name="model")
@@ -147,7 +147,7 @@ def test_going_on_with_a_colleague_s_part_needs_room_for_a_copy_and_says_so(disk
     url = publisher.publish("/MODEL.pkl", CONTENT, cut([500_000]))
     with pytest.raises(DownloadError):
         download.fetch(url, name="model", sha256=cache.hashlib.sha256(CONTENT).hexdigest())
-    monkeypatch.setattr(parts, "boot", lambda: "another machine")
+    monkeypatch.setattr(partial_download, "boot", lambda: "another machine")
     disk.fill(leave=250_000)
     with pytest.raises(CacheError, match="bytes are free, 500000 are needed"):
         download.fetch(url, name="model", sha256=cache.hashlib.sha256(CONTENT).hexdigest())

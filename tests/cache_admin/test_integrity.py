@@ -12,7 +12,7 @@ import pytest
 
 from tests.cache_admin.cache_files import DAY, NAME, caffe2, damage, entries, narrow, only, statuses, tree, used
 from videohub import weights
-from videohub.hub import cache, parts
+from videohub.hub import cache, partial_download
 
 
 def test_a_sound_cache_is_sound_and_checking_it_is_no_use_of_it(run, home, zoo):
@@ -184,7 +184,9 @@ def test_what_the_disk_does_not_give_is_told_and_left_where_it_cannot_be_removed
 
 
 def test_a_download_under_way_is_neither_checked_nor_removed(run, home):
-    part = parts.Part(parts.Note("https://publisher.example/M.pkl", "https://mirror.example/M.pkl", None, None))
+    part = partial_download.Part(
+        partial_download.Note("https://publisher.example/M.pkl", "https://mirror.example/M.pkl", None, None)
+    )
     part.write(b"half")
     code, checked, _ = run("cache", "verify", "--json")
     assert (code, checked["checked"]) == (0, 0)

@@ -9,7 +9,7 @@ import pytest
 from tests.cache_admin.cache_files import NAME, SHA256, entries, narrow, only, statuses, tree, used
 from videohub import registry, weights
 from videohub.cli.cache import _size
-from videohub.hub import cache, parts
+from videohub.hub import cache, partial_download
 
 
 def test_pruning_without_a_condition_is_misuse_that_says_what_can_be_given(run, home, zoo):
@@ -98,7 +98,7 @@ def test_conditions_that_make_no_sense_are_misuse(run, condition):
 
 def test_downloads_of_a_process_at_work_are_left_alone(run, home, zoo):
     url = registry.record("first").checkpoint.url
-    part = parts.Part(parts.Note(url, url, None, None))
+    part = partial_download.Part(partial_download.Note(url, url, None, None))
     part.write(b"half")
     part.close()
     for path in (home / "partial").iterdir():

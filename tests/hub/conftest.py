@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.hub.publisher import Publisher, running
-from videohub.hub import cache, transfer
+from videohub.hub import cache, http_download
 
 
 @pytest.fixture
@@ -32,9 +32,9 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """No pause before a retry, and little patience with a silent server."""
-    monkeypatch.setattr(transfer, "PAUSE_S", 0)
-    monkeypatch.setattr(transfer, "READ_S", 0.3)
-    monkeypatch.setattr(transfer, "ATTEMPTS", 3)
+    monkeypatch.setattr(http_download, "PAUSE_S", 0)
+    monkeypatch.setattr(http_download, "READ_S", 0.3)
+    monkeypatch.setattr(http_download, "ATTEMPTS", 3)
 
 
 @pytest.fixture(autouse=True)

@@ -25,7 +25,7 @@ import pytest
 
 from tests.hub.outcomes import kept
 from tests.hub.publisher import Answer, Asked, Serve, cut, first, sent
-from videohub.hub import cache, download, locking, transfer
+from videohub.hub import cache, download, file_lock, http_download
 
 CONTENT = random.Random(0).randbytes(640_000)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -124,7 +124,7 @@ def _fetch(
     status = 1
     try:
         os.environ.update(environment)
-        transfer.PAUSE_S = 0.01
+        http_download.PAUSE_S = 0.01
         if trouble:
             trouble[0](*trouble[1:])
         os.close(about_to_begin)
@@ -269,4 +269,4 @@ def test_one_that_stands_still_does_not_stop_the_next(publisher, home, fetchers)
 
 
 def _with_little_patience() -> None:
-    locking.QUIET_S = 0.3
+    file_lock.STALE_AFTER_S = 0.3

@@ -14,7 +14,7 @@ import pytest
 from tests.hub import publisher as publishers
 from tests.hub.outcomes import CONTENT, SHA256, assert_fetched, kept
 from videohub.errors import CacheError, DownloadError, OfflineError
-from videohub.hub import cache, download, pins, transfer
+from videohub.hub import cache, download, http_download, pins
 
 pytestmark = pytest.mark.usefixtures("impatient")
 
@@ -133,7 +133,7 @@ def test_a_disk_that_is_full_half_way_is_named_and_nothing_is_lost(publisher, ho
 AS_NOBODY = """
 import os, sys, requests, tqdm, encodings.idna
 from videohub.errors import VideohubError
-from videohub.hub import download, transfer
+from videohub.hub import download, http_download
 if os.getuid() == 0:  # whom no permission stops
     os.setuid(65534)
 try:
@@ -265,7 +265,7 @@ def test_what_came_before_a_restart_is_used_only_where_the_digest_is_known(publi
     url = publisher.publish("/MODEL.pkl", CONTENT, publishers.cut([100_000, 0, 0, 0]))
     with pytest.raises(DownloadError):
         download.fetch(url, name="model", **known)
-    monkeypatch.setattr(transfer, "boot", lambda: "another one")
+    monkeypatch.setattr(http_download, "boot", lambda: "another one")
     publisher.publish("/MODEL.pkl", CONTENT)
     assert_fetched(home, url, **known)
     assert publisher.asked("range")[-1] == ("bytes=100000-" if known else None)

@@ -14,7 +14,8 @@ from tests.hub.publisher import validators
 from videohub.cache_admin import cache_scan
 from videohub.digest import Sha256
 from videohub.errors import CacheError, VideohubError
-from videohub.hub import cache, download, parts, pins
+from videohub.hub import cache, download, partial_download, pins
+from videohub.hub.partial_download import boot
 
 URL = "https://publisher.invalid/zoo/MODEL.pkl"
 THESIS = b"three years of work"
@@ -97,7 +98,7 @@ def test_a_pipe_in_the_place_of_a_note_keeps_nobody_waiting(home):
 
     def look():
         seen.extend(entry.url for entry in cache_scan.entries() if entry.kind == "partial")
-        seen.append(parts.adopt(URL, URL, alone=True))
+        seen.append(partial_download.adopt(URL, URL, exclusive=True))
 
     looking = threading.Thread(target=look, daemon=True)
     looking.start()
@@ -186,7 +187,9 @@ def test_a_lock_that_is_a_link_reaches_no_file(publisher, home, thesis):
 def test_a_beginning_that_is_another_file_is_not_written_to(publisher, home, thesis, how):
     """In a folder that a group writes to, somebody may put anything in a part's place."""
     url = publisher.publish("/MODEL.pkl", CONTENT)
-    part = parts.Part(parts.Note(url, url, validators(CONTENT)["ETag"], len(CONTENT), boot=parts.boot()))
+    part = partial_download.Part(
+        partial_download.Note(url, url, validators(CONTENT)["ETag"], len(CONTENT), boot=boot())
+    )
     part.write(CONTENT[:7])
     part.close()
     part.path.unlink()
@@ -203,7 +206,9 @@ def test_a_beginning_that_is_another_file_is_not_written_to(publisher, home, the
 def test_a_beginning_that_is_published_in_this_moment_is_not_written_to(publisher, home, monkeypatch):
     """Its writer gives it its name and lets go between our look at it and our lock."""
     url = publisher.publish("/MODEL.pkl", CONTENT + b"more")
-    part = parts.Part(parts.Note(url, url, validators(CONTENT + b"more")["ETag"], None, boot=parts.boot()))
+    part = partial_download.Part(
+        partial_download.Note(url, url, validators(CONTENT + b"more")["ETag"], None, boot=boot())
+    )
     part.write(CONTENT)
 
     def late(handle):
@@ -212,8 +217,8 @@ def test_a_beginning_that_is_published_in_this_moment_is_not_written_to(publishe
             part.close()
         return hold(handle)
 
-    hold = parts.hold
-    monkeypatch.setattr(parts, "hold", late)
+    hold = partial_download.try_flock
+    monkeypatch.setattr(partial_download, "try_flock", late)
     assert download.fetch(url, name="model").path.read_bytes() == CONTENT + b"more"
     assert (home / "published").read_bytes() == CONTENT
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.hub.outcomes import CONTENT, SHA256, assert_fetched, kept
 from videohub.errors import ChecksumError, DownloadError, UsageError
-from videohub.hub import download, huggingface, pins, sources
+from videohub.hub import download, pins, sources
 from videohub.hub.sources import Source
 
 pytestmark = pytest.mark.usefixtures("impatient")
@@ -158,7 +158,7 @@ def test_a_folder_in_a_file_s_place_does_not_keep_the_publisher_from_being_asked
 @pytest.mark.parametrize("address", ["hf://org/repo/file", "hf://org/file@v1", "hf://org/repo/@v1", "hf://org/repo/f@"])
 def test_an_address_of_hugging_face_names_repository_file_and_revision(address):
     with pytest.raises(DownloadError, match="expected hf://org/repo/file@revision"):
-        huggingface.parts(address)
+        sources.hf_parts(address)
 
 
 HF = """
@@ -242,7 +242,7 @@ MISLEADING = [
 @pytest.mark.parametrize("address", MISLEADING)
 def test_an_address_of_hugging_face_whose_parts_lead_elsewhere_is_refused(home, address):
     with pytest.raises(DownloadError, match="expected hf://org/repo/file@revision"):
-        huggingface.parts(address)
+        sources.hf_parts(address)
     with pytest.raises(DownloadError, match=r"(?s)model.*expected hf://org/repo/file@revision|expected hf://org"):
         download.fetch(address, name="model")
 
@@ -252,7 +252,7 @@ def test_an_address_of_hugging_face_whose_parts_lead_elsewhere_is_refused(home, 
                 "hf://o.r-g/re_po/..a/b../.c@v1.0", "hf://org/repo/a@b.pkl@1" + "0" * 39],
 )  # fmt: skip
 def test_an_address_of_hugging_face_may_have_dots_blanks_and_branches(address):
-    repository, file, revision = huggingface.parts(address)
+    repository, file, revision = sources.hf_parts(address)
     assert f"hf://{repository}/{file}@{revision}" == address
 
 

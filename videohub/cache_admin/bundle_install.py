@@ -20,7 +20,7 @@ from videohub.errors import CacheError, ChecksumError, FormatError, UnsafeFileEr
 from videohub.files import fsync_and_replace, remove_stale_temps, temp_path_beside
 from videohub.hub import cache, pins
 from videohub.hub.download import Fetched
-from videohub.hub.locking import Turn, only_one
+from videohub.hub.file_lock import Lock, file_lock
 from videohub.registry import writing
 from videohub.registry.schema import Record
 from videohub.registry.writing import is_local
@@ -84,11 +84,11 @@ def unbundle(path: str | Path) -> Unbundled:
         _check_texts(bundle)
         registry_text = bundle_agreement.registry_of_unknown(bundle.manifest, known, bundle.source)
         digests = sorted({packed.sha256 for packed in bundle.manifest.records})
-        turns = {digest: working.enter_context(only_one(digest, what=bundle.source)) for digest in digests}
-        files = _files(bundle, turns, working, undo)
+        locks = {digest: working.enter_context(file_lock(digest, what=bundle.source)) for digest in digests}
+        files = _files(bundle, locks, working, undo)
         ready = []
         for packed in bundle.manifest.records:
-            alone = turns[packed.sha256].alone
+            alone = locks[packed.sha256].acquired
             ready.append(_made(bundle, packed, files[packed.sha256], known, working, alone=alone))
         vouchers = [bundle_agreement.voucher(packed, known) for packed in bundle.manifest.records]
         registry_file = _put_in_place(ready, registry_text, known, bundle.source, undo)
@@ -117,7 +117,7 @@ def _check_texts(bundle: Bundle) -> None:
         )
 
 
-def _files(bundle: Bundle, turns: Mapping[str, Turn], working: ExitStack, undo: ExitStack) -> dict[str, Fetched]:
+def _files(bundle: Bundle, locks: Mapping[str, Lock], working: ExitStack, undo: ExitStack) -> dict[str, Fetched]:
     """Bring the published files of a bundle into the cache, by their digests; `undo` removes those that were not there.
 
     One that a registry names beside itself is not looked for in the cache: it is gone when `working` ends.
@@ -125,7 +125,7 @@ def _files(bundle: Bundle, turns: Mapping[str, Turn], working: ExitStack, undo: 
     looked_for = {
         packed.sha256 for packed in bundle.manifest.records if not is_local(packed.record.checkpoint.url or "")
     }
-    total = sum(bundle.manifest.member(bundle_format.file_member(digest)).size for digest in turns)
+    total = sum(bundle.manifest.member(bundle_format.file_member(digest)).size for digest in locks)
     cache.check_room(total)
     bar = working.enter_context(
         tqdm(total=total, desc="unbundle", unit="B", unit_scale=True, unit_divisor=1024, disable=None)
@@ -133,13 +133,13 @@ def _files(bundle: Bundle, turns: Mapping[str, Turn], working: ExitStack, undo: 
 
     def progress(size: int) -> None:
         bar.update(size)
-        for turn in turns.values():
-            turn.sign()
+        for lock in locks.values():
+            lock.heartbeat()
 
     found = {}
-    for digest, turn in turns.items():
+    for digest, lock in locks.items():
         place = cache.place("raw", digest)
-        if turn.alone:
+        if lock.acquired:
             remove_stale_temps(place)
         with temp_path_beside(place) as part:
             bundle.copy(bundle_format.file_member(digest), part, progress)

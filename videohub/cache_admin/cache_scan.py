@@ -5,7 +5,6 @@ What other programs put there is named, and never touched.
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 import time
@@ -17,8 +16,8 @@ from typing import TypeVar
 
 from videohub.errors import CacheError
 from videohub.hub import cache, pins
-from videohub.hub.locking import QUIET_S
-from videohub.hub.parts import Note
+from videohub.hub.file_lock import STALE_AFTER_S, is_held
+from videohub.hub.partial_download import Note
 from videohub.hub.pins import Pin
 
 _KINDS = {"pins": "pin", "registries": "registry", "locks": "lock"}  # the others are called as their folder is
@@ -196,29 +195,9 @@ def _read_part(path: Path) -> Note:
 
 def _has_a_writer(path: Path, layer: Path) -> bool:
     """Tell whether a process may be at work on what is no whole file; where locks do nothing, the date has to tell."""
-    if _is_held(layer / "locks" / f"{work_of(path)}.lock") or _is_held(path):
+    if is_held(layer / "locks" / f"{work_of(path)}.lock") or is_held(path):
         return True
     try:
-        return abs(time.time() - path.stat().st_mtime) < QUIET_S
+        return abs(time.time() - path.stat().st_mtime) < STALE_AFTER_S
     except FileNotFoundError:
         return False
-
-
-def _is_held(lock: Path) -> bool:
-    """Tell whether a process holds a lock, without taking it from anybody."""
-    try:
-        import fcntl
-    except ImportError:  # Windows has no such locks
-        return False
-
-    try:
-        handle = os.open(lock, os.O_RDWR | os.O_NOFOLLOW)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError as error:
-        return error.errno in (errno.EAGAIN, errno.EACCES)
-    finally:
-        os.close(handle)
-    return False

@@ -10,10 +10,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from videohub.errors import CacheError, ChecksumError, DownloadError, OfflineError, UsageError
-from videohub.hub import answers, cache, huggingface, locking, parts, pins, transfer
-from videohub.hub.job import Request
-from videohub.hub.locking import Turn
-from videohub.hub.sources import Source, check, offline, path_of, sources, split
+from videohub.hub import cache, partial_download, pins
+from videohub.hub.file_lock import Lock, file_lock, is_taken
+from videohub.hub.sources import Source, check, offline, path_of, resolve_hf, sources, split
 from videohub.log import log
 
 
@@ -69,15 +68,16 @@ def fetch(
         check(Source(url, "publisher"), name=name)
     with cache.at_work(f"{name}: the file cannot be kept"):
         if found := _in_cache(_wanted(name, url, sha256, size)):
-            if parts.left(url) or locking.is_taken(cache.key_of(url)):  # a process was killed just before it could tidy
-                with suppress(OSError), locking.only_one(cache.key_of(url), what=name) as turn:
-                    _tidy(url, turn)
+            # a process was killed just before it could tidy
+            if partial_download.left(url) or is_taken(cache.key_of(url)):
+                with suppress(OSError), file_lock(cache.key_of(url), what=name) as lock:
+                    _tidy(url, lock)
             return found
-        with locking.only_one(cache.key_of(url), what=name) as turn:
+        with file_lock(cache.key_of(url), what=name) as lock:
             wanted = _wanted(name, url, sha256, size)
             found = _in_cache(wanted)  # it may have come in the meantime
-            found = found or _from_first(sources(url, alternates), wanted, turn)
-            _tidy(url, turn)
+            found = found or _from_first(sources(url, alternates), wanted, lock)
+            _tidy(url, lock)
             return found
 
 
@@ -103,11 +103,11 @@ def _published_here(path: Path, *, name: str, sha256: str | None, size: int | No
     return local(path, name=name, sha256=sha256)
 
 
-def _tidy(url: str, turn: Turn) -> None:
+def _tidy(url: str, lock: Lock) -> None:
     """Remove what killed processes left of this file, if nobody else can be at work on it."""
-    if turn.alone:
+    if lock.acquired:
         pins.tidy(url)
-        parts.sweep(url)
+        partial_download.sweep(url)
 
 
 def _wanted(name: str, url: str, sha256: str | None, size: int | None) -> Wanted:
@@ -128,17 +128,17 @@ def _in_cache(wanted: Wanted) -> Fetched | None:
     return None
 
 
-def _from_first(candidates: Iterable[Source], wanted: Wanted, turn: Turn) -> Fetched:
+def _from_first(candidates: Iterable[Source], wanted: Wanted, lock: Lock) -> Fetched:
     """Return the file from the first source that has the right one; the same digest is demanded of all."""
     failures: list[DownloadError] = []
     forbidden = offline()
     for candidate in candidates:
         try:
             check(candidate, name=wanted.name)
-            source = huggingface.resolve(candidate) if candidate.scheme == "hf" else candidate
+            source = resolve_hf(candidate) if candidate.scheme == "hf" else candidate
             if forbidden and source.scheme != "file":
                 continue
-            fetched = _from(source, wanted, turn)
+            fetched = _from(source, wanted, lock)
         except DownloadError as error:
             failures.append(error)
             continue
@@ -155,15 +155,15 @@ def _from_first(candidates: Iterable[Source], wanted: Wanted, turn: Turn) -> Fet
     raise kind(f"{wanted.name}: none of {len(failures)} sources has the right file:\n{said}")
 
 
-def _from(source: Source, wanted: Wanted, turn: Turn) -> Fetched:
+def _from(source: Source, wanted: Wanted, lock: Lock) -> Fetched:
     """Return the file from one source, in its place; a download that was pieced together has a second chance."""
-    with _brought(source, wanted, turn, afresh=False) as part:
+    with _brought(source, wanted, lock, afresh=False) as part:
         found = part.sha256
         if wanted.digest in (None, found):
             return _keep(part, source, wanted)
     if part.pieced:
         log.warning("%s: the resumed download has sha256 %s; starting over", wanted.name, found)
-        with _brought(source, wanted, turn, afresh=True) as part:
+        with _brought(source, wanted, lock, afresh=True) as part:
             found = part.sha256
             if wanted.digest == found:
                 return _keep(part, source, wanted)
@@ -171,15 +171,18 @@ def _from(source: Source, wanted: Wanted, turn: Turn) -> Fetched:
 
 
 @contextmanager
-def _brought(source: Source, wanted: Wanted, turn: Turn, *, afresh: bool) -> Iterator[parts.Part]:
+def _brought(source: Source, wanted: Wanted, lock: Lock, *, afresh: bool) -> Iterator[partial_download.Part]:
     """Yield a file of ours with the source's whole content; it is gone afterwards unless it was published."""
+    from videohub.hub.http_download import Request, receive
+
     if source.scheme == "file":
         part = _copied(source, wanted)
     else:
-        part = transfer.receive(
-            Request(wanted.url, source.address, source.headers, wanted.name, wanted.size, wanted.digest is not None),
-            begun=None if afresh else parts.adopt(wanted.url, source.address, alone=turn.alone),
-            sign=turn.sign,
+        digest_known = wanted.digest is not None
+        part = receive(
+            Request(wanted.url, source.address, source.headers, wanted.name, wanted.size, digest_known),
+            begun=None if afresh else partial_download.adopt(wanted.url, source.address, exclusive=lock.acquired),
+            heartbeat=lock.heartbeat,
         )
     try:
         yield part
@@ -187,25 +190,27 @@ def _brought(source: Source, wanted: Wanted, turn: Turn, *, afresh: bool) -> Ite
         part.drop()
 
 
-def _copied(source: Source, wanted: Wanted) -> parts.Part:
+def _copied(source: Source, wanted: Wanted) -> partial_download.Part:
     """Return a copy of a file in a mirror's folder: unlike the mirror, it will not change under our hands."""
+    from videohub.hub.http_response import HEAD, is_page
+
     try:
         with source.path.open("rb") as file:
-            size, head = os.fstat(file.fileno()).st_size, file.read(answers.HEAD)
-            if size == 0 or size != (wanted.size or size) or answers.is_page(head):
-                found = "a web page" if answers.is_page(head) else f"{size} bytes"
+            size, head = os.fstat(file.fileno()).st_size, file.read(HEAD)
+            if size == 0 or size != (wanted.size or size) or is_page(head):
+                found = "a web page" if is_page(head) else f"{size} bytes"
                 expected = f"{wanted.size} bytes" if wanted.size else "a checkpoint"
                 raise DownloadError(f"{wanted.name}: {source.path} holds {found}, expected {expected}")
             cache.check_room(size)
             file.seek(0)
-            return parts.copy(file, parts.Note(wanted.url, source.address, None, None))
+            return partial_download.copy(file, partial_download.Note(wanted.url, source.address, None, None))
     except OSError as error:
         if error.filename != str(source.path):  # it is our own disk that refuses
             raise
         raise DownloadError(f"{wanted.name}: {source.path} cannot be read: {error.strerror}") from error
 
 
-def _keep(part: parts.Part, source: Source, wanted: Wanted) -> Fetched:
+def _keep(part: partial_download.Part, source: Source, wanted: Wanted) -> Fetched:
     """Give the file its place in the cache, and bind its URL to it if nothing else does."""
     found = part.sha256
     if wanted.sha256 is None:

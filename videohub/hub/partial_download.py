@@ -23,7 +23,7 @@ import msgspec
 from videohub.errors import CacheError
 from videohub.files import replace
 from videohub.hub import cache
-from videohub.hub.locking import QUIET_S, hold, is_still
+from videohub.hub.file_lock import STALE_AFTER_S, try_flock
 
 ETAG = r'\A"[\x21\x23-\x7e\x80-\xff]+"\Z'  # a strong one that is not empty; nothing in it breaks a header
 _BLOCK = 1 << 20
@@ -64,7 +64,7 @@ class Part:
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / f"{_stem(note.file)}-{secrets.token_hex(8)}.part"
         self._file = self.path.open("x+b", buffering=0)
-        hold(self._file.fileno())
+        try_flock(self._file.fileno())
         try:
             with _note_of(self.path).open("xb") as file:
                 file.write(msgspec.json.encode(note))
@@ -113,7 +113,7 @@ class Part:
         """Let go of the file; it stays for whoever comes next, and is not taken for one that is being written."""
         self._digest.close()
         self._file.close()
-        then = time.time() - QUIET_S
+        then = time.time() - STALE_AFTER_S
         with suppress(OSError):  # it has been published, or is gone
             os.utime(self.path, (then, then))
 
@@ -165,10 +165,10 @@ class _Digest:
             self._sha256.update(block)
 
 
-def adopt(file: str, url: str, *, alone: bool) -> Part | None:
+def adopt(file: str, url: str, *, exclusive: bool) -> Part | None:
     """Return a copy of the longest beginning that earlier calls got of a record's file from this URL, or None.
 
-    If nobody else can be at work on it (`alone`), what was left is removed.
+    If nobody else can be at work on it (`exclusive`), what was left is removed.
     """
     notes = {path: _read_note(path) for path in left(file)}
     ours = {path: note for path, note in notes.items() if note and (note.file, note.url) == (file, url)}
@@ -178,7 +178,7 @@ def adopt(file: str, url: str, *, alone: bool) -> Part | None:
         # its writer may finish in this moment, or be another user who does not share
         with suppress(FileNotFoundError, PermissionError):
             part = _taken_over(longest, ours[longest]) or _copied(longest, ours[longest])
-    if alone:
+    if exclusive:
         sweep(file, keep=part)
     return part
 
@@ -213,10 +213,18 @@ def _taken_over(path: Path, note: Note) -> Part | None:
     left = open(path, "r+b", buffering=0, opener=_no_link)  # noqa: SIM115 (the part closes it)
     found = os.fstat(left.fileno())
     is_mine = found.st_nlink == 1 and hasattr(os, "geteuid") and found.st_uid == os.geteuid()
-    if is_mine and hold(left.fileno()) and is_still(path, left.fileno()):
+    if is_mine and try_flock(left.fileno()) and _is_still(path, left.fileno()):
         return Part(note, left)
     left.close()  # it was published in this moment, if it is not what its name leads to any more
     return None
+
+
+def _is_still(path: Path, handle: int) -> bool:
+    """Tell whether the name still leads to the open file."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(handle))
+    except FileNotFoundError:
+        return False
 
 
 def _copied(path: Path, note: Note) -> Part:

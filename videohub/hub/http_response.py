@@ -1,0 +1,262 @@
+"""What an HTTP response says about a file, what it gives away about its server, and how slowly its bytes may come."""
+
+from __future__ import annotations
+
+import email.utils
+import functools
+import http.client
+import io
+import os
+import re
+import socket
+import time
+import zlib
+from collections.abc import Iterable, Iterator
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3 import HTTPConnectionPool, PoolManager
+from urllib3.exceptions import NewConnectionError
+
+from videohub.errors import UsageError
+from videohub.hub.partial_download import ETAG, Part
+
+HEAD = 1024  # bytes that show whether a body is a page
+
+
+def unread(response: requests.Response, **_: Any) -> None:
+    """Close a redirect before requests reads its body, which may have any size."""
+    if response.is_redirect:
+        response.close()
+
+
+def is_the_rest(part: Part, response: requests.Response, *, digest_known: bool) -> bool:
+    """Tell whether a response of 206 is what was asked for: the same file, from where the part ends to its end.
+
+    Unless a digest will be compared, the response has to vouch that it is the same: with the part's own strong ETag.
+    """
+    found = re.fullmatch(
+        r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", response.headers.get("content-range", "").strip()
+    )
+    if found is None or is_encoded(response) or int(found[1]) != part.size:
+        return False
+    total = part.note.total if found[3] == "*" else int(found[3])
+    if total is None or int(found[2]) != total - 1 or part.note.total not in (None, total):
+        return False  # without a total, nobody could tell that the rest is all of the rest
+    if response.headers.get("content-length", str(total - part.size)) != str(total - part.size):
+        return False
+    vouched = part.note.validator is not None and validator(response) == part.note.validator
+    return vouched or (digest_known and not has_changed(part, response))
+
+
+def has_changed(part: Part, response: requests.Response) -> bool:
+    """Tell whether a response is of another file than the part, as far as the server marks its files."""
+    mark = validator(response)
+    return part.note.validator is not None and mark is not None and mark != part.note.validator
+
+
+def validator(response: requests.Response) -> str | None:
+    """Return a strong ETag, by which alone two responses are known to be of the same bytes, or None.
+
+    A weak one, or a date in seconds, stays as it is while a file changes (RFC 9110, sections 8.8.1 and 13.1.5).
+    """
+    etag = response.headers.get("etag", "").strip()
+    return etag if re.fullmatch(ETAG, etag) else None
+
+
+def is_encoded(response: requests.Response) -> bool:
+    return response.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity")
+
+
+def is_gzip(response: requests.Response) -> bool:
+    return response.headers.get("content-encoding", "").strip().lower() in ("gzip", "x-gzip")
+
+
+def unzipped(blocks: Iterable[bytes], most: int) -> Iterator[bytes]:
+    """Yield what gzip has packed, at most `most` bytes at a time.
+
+    Raises: EOFError if the end is missing, zlib.error if it is damaged.
+    """
+    decoder = zlib.decompressobj(wbits=31)
+    for block in blocks:
+        while block:
+            if decoder.eof:  # gzip files may follow each other
+                decoder = zlib.decompressobj(wbits=31)
+            if plain := decoder.decompress(block, most):
+                yield plain
+            block = decoder.unconsumed_tail or decoder.unused_data
+    if not decoder.eof:
+        raise EOFError("the compressed body ends too early")
+
+
+def retry_after(response: requests.Response) -> float | None:
+    """Return the seconds that a busy server asks for, as a number or as a date."""
+    text = response.headers.get("retry-after", "").strip()
+    if re.fullmatch("[0-9]{1,18}", text):
+        return float(text)
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - time.time())
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
+def is_unreachable(error: requests.ConnectionError) -> bool:
+    """Tell a host that is not there, or does not listen, from a connection that broke."""
+    cause = error.args[0] if error.args else None
+    return isinstance(getattr(cause, "reason", None), NewConnectionError)
+
+
+def leaves_https(response: requests.Response) -> str | None:
+    """Return where a redirect leads if anybody on the way there can change the file, and nobody on the way here."""
+    if not response.is_redirect or urlsplit(response.url).scheme != "https":
+        return None
+    target = urljoin(response.url, response.headers["location"])
+    return None if urlsplit(target).scheme == "https" else target
+
+
+def left_https(response: requests.Response) -> str | None:
+    """Return the first step after https, of those that led to a response, that was none; whatever came after it."""
+    steps = [step.url for step in (*response.history, response)]
+    secure = [urlsplit(step).scheme == "https" for step in steps]
+    first = secure.index(True) if True in secure else len(steps)
+    return next((step for step, is_secure in zip(steps[first:], secure[first:], strict=True) if not is_secure), None)
+
+
+def gathered(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the blocks, the first of them large enough to show what it is of."""
+    head, blocks = b"", iter(blocks)
+    while len(head) < HEAD and (block := next(blocks, b"")):
+        head += block
+    if head:
+        yield head
+    yield from blocks
+
+
+def is_page(block: bytes) -> bool:
+    """Tell whether a body begins as HTML or XML; no container of checkpoints does.
+
+    The length at the head of a safetensors file may begin with the byte of "<", but then zeros follow.
+    """
+    head = block[:HEAD].lstrip(b"\xef\xbb\xbf \t\r\n")
+    if head.startswith((b"\xff\xfe<\0", b"\xfe\xff\0<")):
+        return True
+    return re.match(rb"<[A-Za-z!?]", head) is not None and b"\0" not in head[:16]
+
+
+VARIABLE = "VIDEOHUB_MIN_RATE"
+USUAL_RATE = 1000.0  # bytes a second
+WINDOW_S = 60.0  # of waiting for the server, over which a body's rate is measured
+HEADER_S = 60.0  # of waiting for the end of a header
+LARGEST_HEADER = 8 << 20  # Python's own limits come to less; only "100 Continue" may be repeated for ever
+
+
+class TooSlow(TimeoutError):
+    """A server sends less than it has to."""
+
+
+def min_rate() -> float:
+    """Return the bytes a second below which a server is left, 0 where it never is: `VIDEOHUB_MIN_RATE`, else 1000.
+
+    Raises: UsageError if the variable holds something else than a number.
+    """
+    text = os.environ.get(VARIABLE, "").strip()
+    if not text:
+        return USUAL_RATE
+    if not re.fullmatch(r"[0-9]{1,15}(\.[0-9]+)?", text):
+        raise UsageError(f"{VARIABLE}: found {text[:40]!r}, expected bytes a second, such as 1000, or 0 for no limit")
+    return float(text)
+
+
+def session() -> requests.Session:
+    """Return a session that leaves slow servers, and honours proxies, NO_PROXY, REQUESTS_CA_BUNDLE and netrc."""
+    made = requests.Session()
+    for scheme in ("http://", "https://"):
+        made.mount(scheme, _Adapter())
+    return made
+
+
+def slowness(error: BaseException | None) -> TooSlow | None:
+    """Return what stands behind an error if a server was too slow; the libraries call it a timeout like any other."""
+    while error is not None and not isinstance(error, TooSlow):
+        error = error.__cause__ or error.__context__
+    return error
+
+
+class _Adapter(HTTPAdapter):
+    def init_poolmanager(self, *arguments: Any, **named: Any) -> None:
+        super().init_poolmanager(*arguments, **named)
+        _pace(self.poolmanager)
+
+    def proxy_manager_for(self, *arguments: Any, **named: Any) -> PoolManager:
+        manager: PoolManager = super().proxy_manager_for(*arguments, **named)
+        _pace(manager)
+        return manager
+
+
+def _pace(manager: PoolManager) -> None:
+    pools = manager.pool_classes_by_scheme
+    manager.pool_classes_by_scheme = {scheme: _paced(pool) for scheme, pool in pools.items()}
+
+
+@functools.cache
+def _paced(pool: type[HTTPConnectionPool]) -> type[HTTPConnectionPool]:
+    """Return a pool like this one, whose connections watch their answers."""
+    if getattr(pool.ConnectionCls, "response_class", None) is _Response:
+        return pool
+    connection = type("PacedConnection", (pool.ConnectionCls,), {"response_class": _Response})
+    return type("PacedPool", (pool,), {"ConnectionCls": connection})
+
+
+class _Response(http.client.HTTPResponse):
+    """An response whose every byte comes through a watched stream."""
+
+    def __init__(self, sock: socket.socket, *arguments: Any, **named: Any) -> None:
+        super().__init__(sock, *arguments, **named)
+        self._watched = _Watched(self.fp.detach())
+        self.fp = io.BufferedReader(self._watched)
+
+    def begin(self) -> None:
+        super().begin()
+        self._watched.header_is_over()
+
+
+class _Watched(io.RawIOBase):
+    """A socket's stream. Only the time that is spent waiting for it counts, not what its reader does in between."""
+
+    def __init__(self, stream: io.RawIOBase) -> None:
+        self._stream = stream
+        self._rate = min_rate()
+        self._in_header = True
+        self._waited = 0.0
+        self._came = 0
+
+    def header_is_over(self) -> None:
+        self._in_header, self._waited, self._came = False, 0.0, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        begun = time.monotonic()
+        size: int | None = self._stream.readinto(buffer)
+        self._waited += time.monotonic() - begun
+        self._came += size or 0
+        if self._in_header:
+            if self._waited >= HEADER_S or self._came > LARGEST_HEADER:
+                raise TooSlow(f"gave no whole header in {self._waited:.0f} s and {self._came} bytes")
+        elif self._waited >= WINDOW_S:
+            if self._came < self._rate * self._waited:
+                raise TooSlow(
+                    f"gave {self._came} bytes in {self._waited:.0f} s, and {VARIABLE} demands {self._rate:.0f} a second"
+                )
+            self._waited, self._came = 0.0, 0
+        return size
+
+    def fileno(self) -> int:
+        return self._stream.fileno()
+
+    def close(self) -> None:
+        self._stream.close()
+        super().close()
