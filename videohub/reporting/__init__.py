@@ -1,5 +1,6 @@
-"""From kept scores to a verdict that can be published: a report, its pages, a model card, a comparison of two runs.
+"""What a run came to, for people: a report, its pages, a model card, a comparison of two runs.
 
 report.json      `report.Report`: everything that was found, and everything that somebody needs who doubts it
-report.md, .html made from it alone, by `pages`
+report.md, .html made from it alone, by `pages` and `templates/`
+README.md        a model card for the Hugging Face hub, likewise, by `cards`
 """

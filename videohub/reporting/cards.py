@@ -52,7 +52,7 @@ def model_card(report: Report) -> str:
         datasets=[report.dataset],
         metrics=[metric.hub_name],
         tags=["videohub", *([] if task == "image-classification" else metric.hub_tags)],
-        eval_results=[_result(report, found) for found in report.comparisons],
+        eval_results=[_result(report, comparison) for comparison in report.comparisons],
         license=license,
         license_name=license_name,
     )
@@ -82,15 +82,15 @@ def evaluation_results(
         )
     if source_name is not None and source_url is None:
         raise UsageError(f"source_name: found {source_name!r} without a source_url; the hub wants the address too")
-    found = report.comparisons[0]
+    comparison = report.comparisons[0]
     entry = huggingface_hub.EvalResultEntry(
         dataset_id=dataset_id,
         task_id=task_id,
-        value=round(found.recomputed, 2),
+        value=round(comparison.recomputed, 2),
         date=max(one.started for one in report.made_by),
         source_url=source_url,
         source_name=source_name,
-        notes=notes(report, found),
+        notes=notes(report, comparison),
     )
     plain: list[dict[str, Any]] = huggingface_hub.eval_result_entries_to_yaml([entry])
     return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=120)
@@ -118,14 +118,14 @@ def write(report: Report, folder: str | Path, *, benchmark: tuple[str, str] | No
     return path
 
 
-def notes(report: Report, found: Comparison) -> str:
+def notes(report: Report, comparison: Comparison) -> str:
     """Return one line with what a number needs beside it: interval, how many, how tested, what was published."""
     views = report.protocol.views_in_words
     interval = words.interval_name(report)
     return visible(
-        f"{found.metric} in per cent of {counted(report.counts.scored, words.what(report))}, "
-        f"{interval} {found.interval[0]:.2f} to {found.interval[1]:.2f}; {views}, {report.precision}; "
-        f"published {found.published:g}: {found.answer}"
+        f"{comparison.metric} in per cent of {counted(report.counts.scored, words.what(report))}, "
+        f"{interval} {comparison.interval[0]:.2f} to {comparison.interval[1]:.2f}; {views}, {report.precision}; "
+        f"published {comparison.published:g}: {comparison.answer}"
         + (f"; sha256 of the weights {report.weights.sha256}" if report.weights.identity else "")
     )
 
@@ -134,7 +134,7 @@ def _task(report: Report) -> str:
     return "image-classification" if report.protocol.scored == "image" else "video-classification"
 
 
-def _result(report: Report, found: Comparison) -> EvalResult:
+def _result(report: Report, comparison: Comparison) -> EvalResult:
     from huggingface_hub import EvalResult
 
     metric = metrics.of(report.metric)
@@ -144,14 +144,14 @@ def _result(report: Report, found: Comparison) -> EvalResult:
         dataset_name=_NAMES.get(report.dataset, report.dataset),
         dataset_split=report.split,
         metric_type=metric.hub_name,
-        metric_name=f"{found.metric}{metric.hub_condition} (%)",
-        metric_value=round(found.recomputed, 2),
+        metric_name=f"{comparison.metric}{metric.hub_condition} (%)",
+        metric_value=round(comparison.recomputed, 2),
         metric_args={
             f"{words.what(report)}s".replace(" ", "_"): report.counts.scored,
-            f"interval_{words.interval_name(report).partition(' ')[0]}": [round(end, 2) for end in found.interval],
-            "bounds": [round(end, 2) for end in found.bounds],
-            "published": found.published,
-            "verdict": found.answer,
+            f"interval_{words.interval_name(report).partition(' ')[0]}": [round(end, 2) for end in comparison.interval],
+            "bounds": [round(end, 2) for end in comparison.bounds],
+            "published": comparison.published,
+            "verdict": comparison.answer,
         },
     )
 

@@ -83,7 +83,7 @@ def with_run_options(command: _Command, *, leave_out: Collection[str] = ()) -> _
 
 
 @contextmanager
-def told_progress() -> Iterator[Callable[[str, int, int], None]]:
+def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
     """Yield a function that shows on stderr what is being done, how much of it is done, and of how much."""
     from tqdm import tqdm
 
