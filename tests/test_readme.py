@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 from click.testing import CliRunner
 
-from tools import zoo_table
+from tools import zoo_page
 from videohub import registry
 from videohub.cli import cli
 
@@ -14,9 +14,13 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 
 
-def test_the_zoo_table_is_that_of_the_records():
-    """`python tools/zoo_table.py` prints it anew."""
-    assert "\n".join(zoo_table.table(registry.default())) in README
+def test_the_zoo_is_told_as_the_records_have_it():
+    """`python tools/zoo_page.py` writes the page anew, and prints what the README has of it."""
+    known = registry.load(registry.files()[0])
+    assert zoo_page.PAGE.read_text(encoding="utf-8") == zoo_page.page(known)
+    assert "\n".join(zoo_page.summary(known)) in README
+    rows = [line for line in zoo_page.PAGE.read_text(encoding="utf-8").splitlines() if line.startswith("| `")]
+    assert len(rows) == len(known.records) >= 25
 
 
 def test_the_two_commands_stand_at_the_top_and_ci_runs_one_of_them():
@@ -39,7 +43,7 @@ def test_every_command_line_of_the_readme_parses():
 
 def test_every_verb_explains_itself():
     verbs = [[verb] for verb in cli.commands]
-    verbs += [[group, verb] for group in ("cache", "data") for verb in cli.commands[group].commands]
+    verbs += [[group, verb] for group in ("cache", "data", "registry") for verb in cli.commands[group].commands]
     for verb in verbs:
         answer = CliRunner().invoke(cli, [*verb, "--help"])
         assert answer.exit_code == 0

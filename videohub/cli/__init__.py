@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping
 
 import click
 
-from videohub import registry
 from videohub.errors import VideohubError
+from videohub.registry import VARIABLE
 from videohub.terminal import layout
 from videohub.version import __version__
 
@@ -68,8 +68,8 @@ def cli(registries: tuple[str, ...]) -> None:
     if bad := [path for path in registries if os.pathsep in path]:
         raise click.UsageError(f"--registry {bad[0]}: a path with {os.pathsep!r} in it cannot be added")
     if registries:
-        known = [path for path in os.environ.get(registry.VARIABLE, "").split(os.pathsep) if path]
-        os.environ[registry.VARIABLE] = os.pathsep.join([*known, *registries])
+        known = [path for path in os.environ.get(VARIABLE, "").split(os.pathsep) if path]
+        os.environ[VARIABLE] = os.pathsep.join([*known, *registries])
 
 
 def main() -> None:

@@ -18,7 +18,7 @@ from videohub.escaping import shortened
 
 Steps: TypeAlias = tuple["str | int", ...]  # from the top of a file to a value: ("records", "slow_r50_8x8", "rate")
 
-MOST = 50  # messages that are listed; a file that breaks everywhere is told by the first ones
+MOST, KEPT = 50, 5_000  # messages that an error lists, and that are kept of files that break everywhere
 
 _OWNERS = {
     "records": "",
@@ -53,13 +53,13 @@ class Message(msgspec.Struct, frozen=True):
 
 
 class BrokenRegistryError(RegistryError):
-    """A registry file breaks the schema; `messages` are the first `MOST` of all that is wrong with it."""
+    """A registry file breaks the schema; `messages` are the first `KEPT` of all that is wrong with it."""
 
     def __init__(self, messages: Sequence[Message], total: int) -> None:
         self.messages, self.total = tuple(messages), total
-        lines = [*map(str, messages)]
-        if total > len(messages):
-            lines.append(f"{total - len(messages)} more are not listed.")
+        lines = [*map(str, self.messages[:MOST])]
+        if total > MOST:
+            lines.append(f"{total - MOST} more are not listed; `videohub registry check FILE` tells them.")
         elif total > 1:
             lines.append(f"These are {total} errors.")
         super().__init__("\n".join(lines))
@@ -77,7 +77,7 @@ class Messages:
         if (file, steps) in self._told:
             return
         self._total += 1
-        if self._total <= MOST:
+        if self._total <= KEPT:
             self._told[file, steps] = message(file, steps, what, line=line, advice=advice)
 
     def extend(self, file: Path, messages: Iterable[Message]) -> None:

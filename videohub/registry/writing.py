@@ -42,6 +42,37 @@ def text(records: Iterable[Record], *, known: Container[str] = ()) -> str:
     return "\n".join([f"schema_version: {SCHEMA_VERSION}", "", *sections]) + "\n"
 
 
+def draft(like: Record, name: str | None, *, known: Container[str]) -> str:
+    """Return the text of a registry file to edit: one record like another, without what is true of that alone."""
+    file: dict[str, Any] = {
+        "url": "FILE.pth",
+        "sha256": None,
+        "size": None,
+        "container": None,
+        "alternates": [],
+        "manual": False,
+    }
+    file |= {"sha256_prefix": None, "reported_sha256": None, "license": "TO BE FILLED IN"}
+    mine = msgspec.structs.replace(
+        like, name=name or f"my_{like.name}", checkpoint=msgspec.structs.replace(like.checkpoint, **file),
+        published=(), status="available", superseded_by=[], aliases=(), publisher=None, proof=None, notes=[],
+        other_checkpoints=(), config=None,
+    )  # fmt: skip
+    return f"{_DRAFT}{text([mine], known=known)}"
+
+
+_DRAFT = """\
+# A registry of one's own. Edit it, then
+#   videohub registry check THIS_FILE         tells everything that is wrong with it
+#   videohub --registry THIS_FILE list        uses it, as does VIDEOHUB_REGISTRY=THIS_FILE
+# `url` is an address or a file beside this one. `published` are numbers that its source states, such as
+#   published: [{top1: 71.2, source: "its README"}]
+# Tables for keys that videohub does not know lie in a folder `converters` beside this file; `protocols` may hold one's
+# own, and `labels` may be a list of names or a file of them.
+
+"""
+
+
 def is_local(url: str) -> bool:
     """Tell whether a record's URL is a file's: of this machine, or one beside the registry."""
     return url.casefold().startswith("file:") or "://" not in url
