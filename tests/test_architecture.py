@@ -36,12 +36,13 @@ KNOWN_TO = {
     "data": {"registry", "protocols", "metrics", "resources", "files", "log", "errors", "escaping"},
     "models": {"architectures", "registry"},  # the type of the record that a model was loaded from
     "convert": {"registry", "resources", "files", "log", "errors", "escaping"},
-    "hub": {"files", "digest", "log", "errors"},
-    "registry": {"architectures", "protocols", "metrics", "resources", "files", "digest", "errors", "escaping"},
+    "hub": {"resources", "files", "digest", "log", "errors"},
+    "registry": {"architectures", "protocols", "metrics", "resources", "files", "digest", "log", "errors", "escaping"}
+    | {"version"},
     "architectures": set(),
     "metrics": {"runs", "errors", "escaping"},
     "protocols": set(),
-    "resources": set(),
+    "resources": {"errors"},
     "files": {"errors"},
     "digest": set(),
     "log": {"escaping"},

@@ -17,7 +17,16 @@ import videohub
 from videohub import convert, registry, resources
 
 ROOT = resources.registry_file().parent
-ARCHIVED = ("hubconf.py", "registry.yaml", "registry.schema.json", "labels.yaml", "videohub", "converters", "demo")
+ARCHIVED = (
+    "hubconf.py",
+    "registry.yaml",
+    "registry.schema.json",
+    "registry",
+    "labels.yaml",
+    "videohub",
+    "converters",
+    "demo",
+)
 RECORDS = registry.load(ROOT / "registry.yaml")
 RECORD = RECORDS.find("slowfast_motions")
 RELEASED = "demo/SLOWFAST_MOTIONS.pkl"

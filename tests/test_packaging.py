@@ -102,9 +102,9 @@ def test_the_wheel_holds_every_module_and_all_data(in_wheel):
     modules = {file.relative_to(ROOT).as_posix() for file in (ROOT / "videohub").rglob("*.py")}
     templates = {file.relative_to(ROOT).as_posix() for file in (ROOT / "videohub").glob("*/templates/*")}
     assert {"report.html", "report.md", "report.css", "card.md"} <= {name.rpartition("/")[2] for name in templates}
-    tables = {f"videohub/{file.relative_to(ROOT)}" for file in (ROOT / "converters").glob("*/*.yaml")}
-    demo = {f"videohub/{DEMO}"}
-    data = {f"videohub/{name}" for name in DATA}
+    tables = {f"videohub/_data/{file.relative_to(ROOT)}" for file in (ROOT / "converters").glob("*/*.yaml")}
+    demo = {f"videohub/_data/{DEMO}"}
+    data = {f"videohub/_data/{name}" for name in (*DATA, "registry.msgpack")}
     assert tables
     assert modules | templates | tables | demo | data | {"videohub/py.typed"} <= in_wheel
 
@@ -129,7 +129,25 @@ def test_the_wheel_lists_the_same_zoo_away_from_the_checkout(unzipped, tmp_path)
         return json.loads(text.replace(folder.as_uri(), "beside"))  # where the demo's weights lie
 
     here, there = python(LIST, ROOT, tmp_path), python(LIST, unzipped, tmp_path)
-    assert told(there, unzipped / "videohub") == told(here, ROOT)
+    assert told(there, unzipped / "videohub" / "_data") == told(here, ROOT)
+
+
+def test_the_wheel_brings_its_registry_as_it_was_read_and_a_changed_file_is_seen(unzipped, tmp_path):
+    package = tmp_path / "site"
+    shutil.copytree(unzipped, package)  # times differ from those of the build
+    code = f"""
+import os, sys
+os.environ["VIDEOHUB_HOME"] = {str(tmp_path / "home")!r}
+from videohub import registry
+print("yaml" in sys.modules, len(registry.list_models()), "yaml" in sys.modules)
+"""
+    said = python(code, package, tmp_path).split()
+    assert (said[0], int(said[1]), said[2]) == ("False", len(registry.list_models()), "False")
+    file = package / "videohub" / "_data" / "registry.yaml"
+    file.write_text(file.read_text().replace("  slow_r50_8x8:", "  slow_r50_renamed:"))
+    assert python(
+        code.replace("len(registry.list_models())", "registry.list_models('*renamed')"), package, tmp_path
+    ) == ("False ['slow_r50_renamed'] True\n")
 
 
 def test_the_wheel_finds_its_data_beside_its_code(unzipped, tmp_path):
@@ -140,7 +158,7 @@ print(resources.registry_file(), resources.labels_file(), *resources.tables_fold
 print(*(tables.find(family, layout) for family in tables.families() for layout in tables.layouts(family)))
 """
     printed = python(code, unzipped, tmp_path)
-    package = unzipped / "videohub"
+    package = unzipped / "videohub" / "_data"
     assert printed.startswith(f"{package / 'registry.yaml'} {package / 'labels.yaml'} {package / 'converters'}\n")
 
 

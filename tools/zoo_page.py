@@ -25,9 +25,9 @@ def page(known: registry.Registry) -> str:
         "# The zoo",
         "",
         "Made from the registry by `python tools/zoo_page.py`. Frames x rate are those that the published table prints",
-        "(of SlowFast, the slow pathway's); `videohub show NAME` tells what the network is given, how it was tested, and",
-        "every doubt that its source leaves open. A name that several publishers use means the first one's that has it;",
-        "`publisher/NAME` names one.",
+        "(of SlowFast, the slow pathway's); `videohub show NAME` tells what the network is given, how it was tested,",
+        "and every doubt that its source leaves open. A name that several publishers use means the first one's that",
+        "has it; `publisher/NAME` names one.",
     ]
     for publisher, records in _by_publisher(known).items():
         described = known.publishers.get(publisher)

@@ -1,11 +1,15 @@
-"""Where the data that travels with the code lie: beside this file in a wheel, one folder up in a checkout."""
+"""Where data lie: those that travel with the code (`_data/` in a wheel, one folder up in a checkout), and the cache."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from videohub.errors import CacheError
+
 _HERE = Path(__file__).resolve().parent
+_FOLDERS = (_HERE / "_data", _HERE.parent)
 
 
 def path(name: str) -> Path:
@@ -13,10 +17,10 @@ def path(name: str) -> Path:
 
     Raises: FileNotFoundError if the installation lacks it.
     """
-    for folder in (_HERE, _HERE.parent):
+    for folder in _FOLDERS:
         if (folder / name).exists():
             return folder / name
-    raise FileNotFoundError(f"videohub: {name} is neither in {_HERE} nor in {_HERE.parent}; reinstall videohub")
+    raise FileNotFoundError(f"videohub: {name} is neither in {' nor in '.join(map(str, _FOLDERS))}; reinstall videohub")
 
 
 def registry_file() -> Path:
@@ -33,3 +37,21 @@ def tables_folders(registries: Iterable[Path] = ()) -> list[Path]:
     """Return the folders of key tables: our own, `converters`, and those so called beside registries of a user's."""
     beside = [file.parent / "converters" for file in registries if file != registry_file()]
     return list(dict.fromkeys([path("converters"), *(folder.resolve() for folder in beside if folder.is_dir())]))
+
+
+def cache_home() -> Path:
+    """Return the folder of the cache: `VIDEOHUB_HOME`, else `videohub` in the XDG cache folder.
+
+    Raises: CacheError if it is named by a home that nobody has.
+    """
+    if own := os.environ.get("VIDEOHUB_HOME"):
+        return expanded(own)
+    return expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "videohub"
+
+
+def expanded(text: str) -> Path:
+    """Return the path that a variable of the environment names. Raises: CacheError."""
+    try:
+        return Path(os.path.expandvars(text)).expanduser().absolute()
+    except RuntimeError as error:  # no HOME, and a user whom the machine does not know
+        raise CacheError(f"{text}: {error}; name a folder for the cache with VIDEOHUB_HOME") from error

@@ -6,7 +6,7 @@ the start of every process.
 """
 
 import importlib
-import pkgutil
+import os
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias, Union
 
@@ -80,7 +80,8 @@ class Architecture(Part, frozen=True, tag_field="family"):
 def families() -> dict[str, type[Architecture]]:
     """Return the struct of each family, by its name."""
     found = {}
-    for module in sorted(info.name for info in pkgutil.iter_modules(__path__)):
+    files = {file for folder in __path__ for file in os.listdir(folder)}  # pkgutil takes longer to import
+    for module in sorted(file.removesuffix(".py") for file in files if file.endswith(".py") and file[0] != "_"):
         for value in vars(importlib.import_module(f"{__name__}.{module}")).values():
             if isinstance(value, type) and issubclass(value, Architecture) and value.__struct_config__.tag == module:
                 found[module] = value

@@ -112,6 +112,8 @@ def _walk(layer: Path, shared: bool) -> Iterator[Path]:
     """Yield what is in a layer's folders, and what else lies beside them; what is not ours is not looked into."""
     try:
         for path in _children(layer):
+            if path.name == "compiled":  # what only saves time
+                continue
             if path.name in cache.NAMES and path.is_dir():
                 yield from _children(path)
             else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Sequence
 
 import click
@@ -39,8 +40,18 @@ _SHORT = {
 @with_json
 def command(pattern: str, as_json: bool, **filters: str | None) -> None:
     """List the records whose name matches PATTERN (* and ? match) and that fit the filters."""
-    known = registry.default()
-    records = [known.records[name] for name in known.select(pattern, **filters)]
+    gc.disable()  # hundreds of records are read, none of which is garbage
+    try:
+        known = registry.default()
+        records = [known.records[name] for name in known.select(pattern, **filters)]
+        _print(known, records, pattern, as_json, filters)
+    finally:
+        gc.enable()
+
+
+def _print(
+    known: registry.Registry, records: list[Record], pattern: str, as_json: bool, filters: dict[str, str | None]
+) -> None:
     if as_json:
         print_json([record.whole() for record in records])
     elif not records:

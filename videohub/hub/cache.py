@@ -6,6 +6,7 @@ pins/       the digests of URLs for which nobody has published one
 partial/    downloads that were cut off
 registries/ records that came in bundles and are not known otherwise
 locks/      who is at work on what; these only save bandwidth
+compiled/   registries as they were read; these only save time, and are no entries
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ import msgspec
 
 from videohub.errors import CacheError
 from videohub.log import log
+from videohub.resources import cache_home, expanded
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _LARGEST_NOTE = 1 << 16  # bytes of a pin or of what is noted beside a download
@@ -45,14 +47,12 @@ NAMES = {
 
 def home() -> Path:
     """Return the folder to write to: `VIDEOHUB_HOME`, else `videohub` in the XDG cache folder."""
-    if own := os.environ.get("VIDEOHUB_HOME"):
-        return _path(own)
-    return _path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "videohub"
+    return cache_home()
 
 
 def layers() -> list[Path]:
     """Return where to look, in order: the read-only folders of `VIDEOHUB_CACHE_RO`, then our own."""
-    shared = [_path(part) for part in os.environ.get("VIDEOHUB_CACHE_RO", "").split(os.pathsep) if part]
+    shared = [expanded(part) for part in os.environ.get("VIDEOHUB_CACHE_RO", "").split(os.pathsep) if part]
     return [*shared, home()]
 
 
@@ -219,13 +219,6 @@ def _entry(layer: Path, kind: str, name: str) -> Path:
     if kind not in NAMES or not NAMES[kind].fullmatch(name):
         raise CacheError(f"found {name!r:.100}, expected a name that an entry of {layer / kind} can have")
     return layer / kind / name
-
-
-def _path(text: str) -> Path:
-    try:
-        return Path(os.path.expandvars(text)).expanduser().absolute()
-    except RuntimeError as error:  # no HOME, and a user whom the machine does not know
-        raise CacheError(f"{text}: {error}; name a folder for the cache with VIDEOHUB_HOME") from error
 
 
 @functools.cache

@@ -8,6 +8,7 @@ registry.load("company.yaml").records
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TypeAlias
@@ -15,7 +16,6 @@ from typing import TypeAlias
 from videohub import resources
 from videohub.errors import RegistryError
 from videohub.protocols import Protocol
-from videohub.registry import reading
 from videohub.registry.lookup import Registry
 from videohub.registry.schema import Checkpoint, Published, Publisher, Record
 
@@ -41,6 +41,8 @@ def load(path: str | os.PathLike[str]) -> Registry:
 
     Raises: RegistryError naming the file, the record and the field that break the schema.
     """
+    from videohub.registry import reading
+
     return reading.read([Path(path).expanduser()])
 
 
@@ -60,7 +62,7 @@ def default(extra: Iterable[str | os.PathLike[str]] = ()) -> Registry:
         raise RegistryError(f"{error.filename}: the registry cannot be read: {error.strerror}. {advice}") from error
     kept = _kept.get(roots)
     if kept is None or kept[1] != _stamps(kept[0].files):
-        found = reading.read(roots)
+        found = _compiled_or_read(roots)
         _kept[roots] = kept = found, _stamps(found.files)
     return kept[0]
 
@@ -98,6 +100,19 @@ def list_models(
 
 _Stamps: TypeAlias = list[tuple[int, int] | None]
 _kept: dict[tuple[Path, ...], tuple[Registry, _Stamps]] = {}  # by the files that were asked for
+
+
+def _compiled_or_read(roots: tuple[Path, ...]) -> Registry:
+    from videohub.registry import compiled
+
+    if found := compiled.load(roots):
+        return found
+    from videohub.registry import reading  # with all that reads YAML and tells what is wrong with it
+
+    began_ns = time.time_ns()
+    read = reading.read(roots)
+    compiled.save(roots, read, began_ns)
+    return read
 
 
 def _stamps(paths: Iterable[Path]) -> _Stamps:

@@ -1,0 +1,129 @@
+"""A registry as it was read: as quick as its libraries, never older than its files, and never needed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from videohub import registry, resources
+from videohub.registry import compiled
+
+LIST = "import sys; from videohub import registry; print(*registry.list_models()); print('yaml' in sys.modules)"
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """A cache of its own, and nothing remembered in this process."""
+    monkeypatch.setenv("VIDEOHUB_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(registry, "_kept", {})
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def settled(company):
+    """The company's registry, written long ago."""
+    os.utime(company, ns=(1, 1))
+    return company
+
+
+def listed(**environment: str) -> tuple[list[str], bool]:
+    """What a process of its own lists, and whether it read any YAML."""
+    done = subprocess.run([sys.executable, "-c", LIST], capture_output=True, text=True, check=True,
+                          env={**os.environ, **environment})  # fmt: skip
+    names, loaded = done.stdout.splitlines()
+    return names.split(), loaded == "True"
+
+
+def test_the_second_process_reads_no_yaml_and_lists_the_same(home, settled):
+    first, read = listed(VIDEOHUB_REGISTRY=str(settled))
+    assert (read, first[-1]) == (True, "company_slow")
+    assert listed(VIDEOHUB_REGISTRY=str(settled)) == (first, False)
+
+
+def test_a_compiled_registry_says_the_same_to_the_letter(home, settled, monkeypatch):
+    read = registry.default([settled])
+    monkeypatch.setattr(registry, "_kept", {})
+    again = registry.default([settled])
+    assert again is not read
+    assert again.records == read.records
+    assert [*again.records] == [*read.records]
+    assert (again.publishers, again.protocols) == (read.publishers, read.protocols)
+    assert len(list((home / "compiled").iterdir())) == 1
+
+
+@pytest.mark.parametrize("kept", ["its time and size", "nothing"])
+def test_a_changed_file_is_seen_at_once(home, settled, monkeypatch, kept):
+    assert registry.default([settled]).records["company_slow"].number.top1 == 91
+    settled.write_text(settled.read_text().replace("top1: 91", "top1: 92"))
+    if kept != "nothing":
+        os.utime(settled, ns=(1, 1))
+    monkeypatch.setattr(registry, "_kept", {})
+    assert registry.default([settled]).records["company_slow"].number.top1 == 92
+
+
+def test_a_file_beside_it_that_changes_comes_or_goes_is_seen(home, settled, monkeypatch):
+    def top1(name="company_slow"):
+        monkeypatch.setattr(registry, "_kept", {})
+        record = registry.default([top]).records.get(name)
+        return record.number.top1 if record else None
+
+    top = settled.with_name("top.yaml")
+    top.write_text('schema_version: 1\ninclude: "compan*.yaml"\nrecords: {}\n')
+    (settled.parent / "names.txt").write_text("\n".join("abcdefghijkl"))
+    text = settled.read_text()
+    settled.write_text(text.replace(text[text.index("labels: [") : text.index("    published")], "labels: names.txt\n"))
+    for path in (settled, top, settled.parent / "names.txt", settled.parent):
+        os.utime(path, ns=(1, 1))
+    assert top1() == 91
+    second = settled.read_text().replace("company_video", "video_2").replace("company_slow", "slow_2")
+    (settled.parent / "company2.yaml").write_text(second.replace("top1: 91", "top1: 93"))
+    assert (top1(), top1("slow_2")) == (91, 93)
+    (settled.parent / "company2.yaml").unlink()
+    assert top1("slow_2") is None
+    (settled.parent / "names.txt").write_text("\n".join("abcdefghijk"))
+    with pytest.raises(registry.RegistryError, match="11 names"):
+        top1()
+
+
+@pytest.mark.parametrize("damage", [
+    lambda content: b"",
+    lambda content: content[: len(content) // 2],
+    lambda content: content[:-1] + b"\xc1",
+    lambda content: b"\x80\x04c" + content,
+    lambda content: content.replace(b"company_slow", b"company_sloW\xff"[:12]),
+    lambda content: content.replace(b"available", b"avaiLable"),
+])  # fmt: skip
+def test_a_damaged_one_is_made_anew(home, settled, monkeypatch, damage):
+    expected = registry.default([settled]).records
+    (file,) = (home / "compiled").iterdir()
+    whole = file.read_bytes()
+    file.write_bytes(damage(whole))
+    monkeypatch.setattr(registry, "_kept", {})
+    found = registry.default([settled]).records
+    if file.read_bytes() == whole:  # it was noticed; a letter of a name is text like any other
+        assert found == expected
+
+
+@pytest.mark.skipif(os.name == "nt" or (os.geteuid() == 0 and not Path("/proc/self").exists()), reason="needs folders")
+def test_where_none_can_be_kept_the_files_are_read(home, settled, monkeypatch):
+    home.write_text("a file where the cache's folder should be")
+    assert registry.default([settled]).records["company_slow"].number.top1 == 91
+    monkeypatch.setenv("VIDEOHUB_HOME", "~nobody-of-this-name/cache")
+    monkeypatch.setattr(registry, "_kept", {})
+    assert registry.default([settled]).records["company_slow"].number.top1 == 91
+
+
+def test_it_names_no_place_of_this_machine(home):
+    ours = registry.load(resources.registry_file())
+    content = compiled.encoded([resources.registry_file()], ours)
+    assert str(resources.registry_file().parent).encode() not in content
+    assert b"demo/SLOWFAST_MOTIONS.pkl" in content
+
+
+def test_what_was_just_written_is_not_kept_so_that_no_later_change_is_missed(home, company):
+    assert registry.default([company]).records["company_slow"].number.top1 == 91
+    assert not (home / "compiled").exists()

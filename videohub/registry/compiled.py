@@ -1,0 +1,198 @@
+"""A registry as it was read, kept so that the next process need not read it again: in the wheel, or in the cache.
+
+A compiled registry is data (msgpack), decoded into the types of the schema. It holds the times, size and digest of all
+that it was made of, so a change of one letter is seen: where the times differ, the digest decides. One that is damaged,
+old or of other files is made anew, and where none can be kept (a cache that is read-only or full) the files are read
+each time.
+"""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import msgspec
+
+from videohub import resources
+from videohub.errors import VideohubError
+from videohub.protocols import Protocol
+from videohub.registry.lookup import Registry
+from videohub.registry.schema import Publisher, Record
+from videohub.version import __version__
+
+NAME = "registry.msgpack"  # in a wheel, beside its registry.yaml
+_FORMAT = 1
+_LARGEST, _MOST = 64 << 20, 8  # bytes of one; how many are kept in the cache
+_SETTLED_NS = 2_000_000_000
+_NONE = (0, 0, 0)
+_CODE = ("registry", "architectures", "metrics", "protocols")  # what decides what files mean
+
+
+class _Head(msgspec.Struct, array_like=True):
+    made_by: str  # format, version, and in a checkout its code
+    roots: list[str]
+    inputs: dict[str, tuple[tuple[int, int, int], str]]  # file or folder -> its stamp, its digest
+    publishers: dict[str, Publisher]
+    protocols: dict[str, Protocol]
+    datasets: dict[str, Any]
+    records: msgspec.Raw  # by id; a file below our own folder is named from there
+
+
+def load(roots: tuple[Path, ...]) -> Registry | None:
+    """Return the registry that was compiled of these files as they are now, None if there is none."""
+    candidates = [(_in_cache(roots), _code()), *([(_root() / NAME, "")] if len(roots) == 1 else ())]
+    for path, code in candidates:
+        if path is None:
+            continue
+        try:
+            with path.open("rb") as file:
+                content = file.read(_LARGEST)
+            head = msgspec.msgpack.decode(content, type=_Head)
+            if head.made_by != _made_by(code) or [*map(_name, roots)] != head.roots:
+                continue
+            if not all(_is_current(_root() / name, *known) for name, known in head.inputs.items()):
+                continue
+            records = msgspec.msgpack.decode(head.records, type=dict[str, Record])
+        except OSError:
+            continue
+        except (msgspec.MsgspecError, ValueError) as error:
+            _log("%s: is damaged, and the registry is read anew: %s", path, error)
+            continue
+        return Registry(
+            records={name: _from_here(record) for name, record in records.items()},
+            publishers=head.publishers,
+            protocols=head.protocols,
+            datasets=head.datasets,
+            files=tuple(_root() / name for name in head.inputs),
+        )
+    return None
+
+
+def save(roots: tuple[Path, ...], registry: Registry, began_ns: int) -> None:
+    """Keep a registry for the next process, if the cache takes it and nothing can have changed since it was read."""
+    from videohub.files import atomic_write
+
+    path = _in_cache(roots)
+    if path is None:
+        return
+    try:
+        if any(_stamp(each)[0] > began_ns - _SETTLED_NS for each in inputs(registry)):
+            return  # another process may have written while we read, and the clock of files is coarse
+        content = encoded(roots, registry, _code())
+        with atomic_write(path) as part:
+            part.write_bytes(content)
+        kept = sorted(path.parent.glob("*.msgpack"), key=lambda each: each.stat().st_mtime_ns)
+        for old in kept[:-_MOST]:
+            old.unlink(missing_ok=True)
+    except (OSError, VideohubError) as error:
+        _log("the compiled registry is not kept: %s", error)
+
+
+def encoded(roots: Iterable[Path], registry: Registry, code: str = "") -> bytes:
+    """Return a compiled registry; `code` is empty for a wheel, whose code does not change."""
+    records = {name: _from_root(record) for name, record in registry.records.items()}
+    return msgspec.msgpack.encode(
+        _Head(
+            _made_by(code),
+            [*map(_name, roots)],
+            {_name(path): (_stamp(path) if code else _NONE, _digest(path)) for path in inputs(registry)},
+            registry.publishers,
+            registry.protocols,
+            registry.datasets,
+            msgspec.Raw(msgspec.msgpack.encode(records)),
+        )
+    )
+
+
+def inputs(registry: Registry) -> list[Path]:
+    """Return all files and folders that decide what a registry is: what was read, label sets and tables."""
+    tables = resources.tables_folders(registry.files)
+    families = [family for folder in tables for family in sorted(folder.iterdir()) if family.is_dir()]
+    return list(dict.fromkeys([*registry.files, resources.labels_file(), *tables, *families]))
+
+
+def _is_current(path: Path, stamp: tuple[int, int, int], digest: str) -> bool:
+    now = _stamp(path)
+    return now == stamp or (now != _NONE and _digest(path) == digest)
+
+
+def _stamp(path: Path) -> tuple[int, int, int]:
+    """Return when content and entry were last changed, and the size; zeros for what is not there."""
+    try:
+        status = path.stat()
+    except OSError:
+        return _NONE
+    return status.st_mtime_ns, status.st_ctime_ns, status.st_size
+
+
+def _digest(path: Path) -> str:
+    """Return the digest of a file's content or of the names in a folder, nothing for what is not there."""
+    import hashlib  # mostly, times tell enough
+
+    try:
+        content = path.read_bytes()
+    except IsADirectoryError:
+        content = "\n".join(sorted(os.listdir(path))).encode(errors="surrogateescape")
+    except OSError:
+        return ""
+    return hashlib.sha256(content).hexdigest()
+
+
+def _made_by(code: str) -> str:
+    return f"{_FORMAT} {__version__} {code}"
+
+
+def _code() -> str:
+    """Return what changes when somebody works on the code that reads registries."""
+    package = Path(__file__).parent.parent
+    stamps = [
+        (entry.name, entry.stat().st_mtime_ns, entry.stat().st_size)
+        for room in _CODE
+        for entry in sorted(os.scandir(package / room), key=lambda each: each.name)
+        if entry.name.endswith(".py")
+    ]
+    return repr((str(package), stamps))
+
+
+def _in_cache(roots: tuple[Path, ...]) -> Path | None:
+    key = zlib.crc32("\0".join(map(str, roots)).encode(errors="surrogateescape"))  # what it is of, stands in it
+    try:
+        return resources.cache_home() / "compiled" / f"{key:08x}.msgpack"
+    except VideohubError:
+        return None
+
+
+def _log(message: str, *arguments: object) -> None:
+    from videohub.log import log
+
+    log.info(message, *arguments)
+
+
+def _root() -> Path:
+    return resources.registry_file().parent
+
+
+def _name(path: Path) -> str:
+    """Return a path from our own folder where it lies below, so that a wheel may be unpacked anywhere."""
+    root = _root()
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
+
+
+def _from_root(record: Record) -> Record:
+    url, beginning = record.checkpoint.url or "", f"{_root().as_uri()}/"
+    if not url.startswith(beginning):
+        return record
+    beside = msgspec.structs.replace(record.checkpoint, url=unquote(url.removeprefix(beginning)))
+    return msgspec.structs.replace(record, checkpoint=beside)
+
+
+def _from_here(record: Record) -> Record:
+    url = record.checkpoint.url
+    if url is None or "://" in url:
+        return record
+    here = msgspec.structs.replace(record.checkpoint, url=(_root() / url).as_uri())
+    return msgspec.structs.replace(record, checkpoint=here)
