@@ -173,3 +173,25 @@ def test_a_file_includes_others_beside_it_and_sees_when_one_comes_or_changes(tmp
     top.write_text("schema_version: 1\ninclude: [gone.yaml]\nrecords: {}\n")
     with pytest.raises(RegistryError, match=r'include names "gone.yaml", and there is no such file beside it'):
         registry.default([top])
+
+
+def test_the_files_that_hold_records_are_those_that_are_included_too(tmp_path, monkeypatch):
+    top = tmp_path / "top.yaml"
+    top.write_text("schema_version: 1\ninclude: more/*.yaml\nrecords: {}\n")
+    (tmp_path / "more").mkdir()
+    file = written(tmp_path / "more", "somebody", ("sb_slow", "SLOW_X", NUMBER))
+    monkeypatch.setenv("VIDEOHUB_REGISTRY", str(top))
+    assert registry.record_files() == [resources.registry_file(), top.resolve(), file.resolve()]
+
+
+def test_a_registry_brings_data_sets_in_it_or_in_a_file_beside_it(tmp_path):
+    (tmp_path / "sets.yaml").write_text("company_actions: {title: Actions at work}\n")
+    one, two = tmp_path / "one.yaml", tmp_path / "two.yaml"
+    one.write_text("schema_version: 1\ndatasets: sets.yaml\nrecords: {}\n")
+    assert registry.default([one]).datasets == {"company_actions": {"title": "Actions at work"}}
+    two.write_text("schema_version: 1\ndatasets: {company_actions: {title: Others}}\nrecords: {}\n")
+    with pytest.raises(RegistryError, match="data set company_actions is also in"):
+        registry.default([one, two])
+    one.write_text("schema_version: 1\ndatasets: gone.yaml\nrecords: {}\n")
+    with pytest.raises(RegistryError, match=r'datasets is "gone\.yaml", and there is no such file beside it'):
+        registry.default([one])

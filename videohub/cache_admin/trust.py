@@ -71,7 +71,7 @@ def patch() -> Patch:
         seen: dict[str, str | int] = {"sha256": pin.sha256, "size": pin.size}
         if fields := {field: value for field, value in seen.items() if getattr(published, field) is None}:
             learnt[name] = fields
-    made = registry_patch(learnt, registry.files())
+    made = registry_patch(learnt, registry.record_files())
     return replace(made, left={**made.left, **contradicted})
 
 
@@ -177,7 +177,7 @@ def fill(text: str, learnt: Learnt) -> tuple[str, dict[str, str]]:
         paths = [_follow(root, ["records", name, "checkpoint", field]) for field in fields]
         if any(len(path) < 5 or any(uses[id(node)] > 1 for node in path) for path in paths):
             said = ", ".join(f"{field}: {_written(value)}" for field, value in fields.items())
-            left[name] = f"its checkpoint is shared through an alias. Write by hand: {said}"
+            left[name] = f"its checkpoint is shared, or lacks a field. Write by hand: {said}"
             continue
         for path, value in zip(paths, fields.values(), strict=True):
             if path[-1].tag == _NULL:

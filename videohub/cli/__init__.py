@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import importlib
 import os
-import pkgutil
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
@@ -40,7 +39,8 @@ class _Verbs(Mapping[str, click.Command]):
 
 def _names() -> list[str]:
     """Return the names of the files beside this one, and of those in folders that were added to the package's path."""
-    return sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_"))
+    files = {file for folder in __path__ for file in os.listdir(folder)}  # pkgutil takes longer to import
+    return sorted(file.removesuffix(".py") for file in files if file.endswith(".py") and file[0] != "_")
 
 
 class _Nearest(click.Group):

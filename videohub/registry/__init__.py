@@ -31,6 +31,7 @@ __all__ = [
     "list_models",
     "load",
     "record",
+    "record_files",
 ]
 
 VARIABLE = "VIDEOHUB_REGISTRY"
@@ -74,6 +75,11 @@ def files(extra: Iterable[str | os.PathLike[str]] = ()) -> list[Path]:
     return list(dict.fromkeys(Path(path).expanduser().resolve() for path in named))
 
 
+def record_files() -> list[Path]:
+    """Return the files that hold the records of `default`: those of `files`, and those that they include."""
+    return [path for path in default().files if path.suffix in (".yaml", ".yml") and _holds_records(path)]
+
+
 def record(name: str | Record) -> Record:
     """Return the record called `name`, by its id or upstream name, in any case; a record is handed back as it is.
 
@@ -96,6 +102,13 @@ def list_models(
     return default().select(
         pattern, dataset=dataset, arch=arch, depth=depth, status=status, publisher=publisher, task=task
     )
+
+
+def _holds_records(path: Path) -> bool:
+    from videohub.registry import strict_yaml
+
+    value = strict_yaml.read(path).value if path.is_file() else None
+    return isinstance(value, dict) and "records" in value
 
 
 _Stamps: TypeAlias = list[tuple[int, int] | None]
