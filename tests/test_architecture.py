@@ -31,7 +31,17 @@ KNOWN_TO = {
     "cache_admin": {"weights", "data", "convert", "hub", "registry", "resources", "files", "digest", "errors"}
     | {"architectures", "protocols", "escaping", "version"},
     "reporting": {"data", "registry", "protocols", "runs", "metrics", "files", "errors", "escaping", "formatting"},
-    "preflight": {"data", "registry", "protocols", "metrics", "files", "errors", "escaping", "formatting"},
+    "preflight": {
+        "data",
+        "registry",
+        "protocols",
+        "metrics",
+        "files",
+        "errors",
+        "escaping",
+        "formatting",
+        "worker_pool",
+    },
     "runs": {"protocols", "files", "errors"},
     "data": {"registry", "protocols", "metrics", "resources", "files", "log", "errors", "escaping"},
     "models": {"architectures", "registry"},  # the type of the record that a model was loaded from

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all, and what a user names that is to be one."""
 
 from __future__ import annotations
 
@@ -26,6 +26,30 @@ def atomic_write(path: Path) -> Iterator[Path]:
     with temp_path_beside(path) as temp:
         yield temp
         fsync_and_replace(temp, path)
+
+
+def existing_file(path: str | Path, kind: str) -> Path:
+    """Return `path` as a Path to an existing file.
+
+    Args:
+        path: What the user gave.
+        kind: What the file should be, for the message: "video", "image", "list" or "checkpoint".
+    Raises: UsageError if nothing is there, or a folder, or what opening could wait for without end (a pipe, a device),
+        or the path cannot be followed: a name too long for the disk, a folder without permission, a zero byte.
+    """
+    file = Path(path)
+    try:
+        mode = file.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise UsageError(f"{file}: no such {kind} file") from error
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise UsageError(f"{file}: this path leads to no {kind} file: {reason}") from error
+    if stat.S_ISDIR(mode):
+        raise UsageError(f"{file}: this is a folder; the name of a file was expected: {kind}")
+    if not stat.S_ISREG(mode):
+        raise UsageError(f"{file}: this is a pipe or a device; the name of a file was expected: {kind}")
+    return file
 
 
 def check_parent_exists(path: Path) -> None:

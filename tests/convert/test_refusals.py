@@ -49,7 +49,7 @@ def test_what_is_no_checkpoint_is_called_by_its_name(write, kind):
 
 
 def test_paths_that_are_no_files_are_misuse(tmp_path):
-    with pytest.raises(UsageError, match="no such file"):
+    with pytest.raises(UsageError, match="no such checkpoint file"):
         read(tmp_path / "nothing.pkl")
     with pytest.raises(UsageError, match="a folder"):
         read(tmp_path)

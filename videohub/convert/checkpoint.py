@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -20,6 +19,7 @@ from videohub.convert.stored_tensor import StoredTensor
 from videohub.convert.zip_directory import DAMAGED_MEMBER, open_zip
 from videohub.errors import FormatError, UnsafeFileError, UsageError
 from videohub.escaping import visible
+from videohub.files import existing_file
 
 
 @dataclass(frozen=True)
@@ -189,19 +189,13 @@ def _listing(
 def _check_is_file(path: Path) -> None:
     """Refuse what cannot be opened as a file."""
     try:
-        mode = path.stat().st_mode
-    except (FileNotFoundError, NotADirectoryError):
-        if path.is_symlink() and "annex" in os.readlink(path):
+        existing_file(path, "checkpoint")
+    except UsageError:
+        if os.path.islink(path) and "annex" in os.readlink(path):
             raise FormatError(
                 f"{path}: a git-annex link to a file that is not here, expected the checkpoint.\n"
                 "  Run `git annex get` on it in its repository."
             ) from None
-        raise UsageError(f"{path}: no such file, expected a checkpoint.\n  Check the path.") from None
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path}: cannot be opened ({error}).\n  Check the path and its permissions.") from None
-    if stat.S_ISDIR(mode):
-        raise UsageError(f"{path}: a folder, expected a checkpoint.\n  Give the file inside it.")
-    if not stat.S_ISREG(mode):
-        raise UsageError(f"{path}: a device or a pipe, expected a checkpoint.\n  Save it to a file first.")
+        raise
     if not os.access(path, os.R_OK):
         raise UsageError(f"{path}: not readable by you.\n  Check its permissions.")

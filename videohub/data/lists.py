@@ -7,9 +7,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from videohub.data.paths import existing_file
 from videohub.data.text_files import text_lines
 from videohub.errors import DataError, UsageError
+from videohub.files import existing_file
 
 _DIGITS = 9  # of a label; Python refuses to read thousands
 
