@@ -1,11 +1,11 @@
-"""A confidence sequence holds at every moment, and closes when all videos are seen."""
+"""Wilson's interval is that of the formula; a confidence sequence holds at every moment, and closes at the end."""
 
 from functools import cache
 
 import numpy as np
 import pytest
 
-from videohub.metrics import hits_sequence
+from videohub.metrics import hits_sequence, wilson_interval
 
 TOTAL = 40
 LEVEL = 0.9
@@ -87,3 +87,22 @@ def test_it_narrows_on_a_list_of_kinetics_size():
 def test_counts_and_levels_have_to_make_sense(hits, seen, total, level):
     with pytest.raises(ValueError, match="expected 0 <= hits <= seen <= total and 0 < level < 1"):
         hits_sequence(hits, seen, total, level)
+
+
+@pytest.mark.parametrize(
+    ("hits", "count", "low", "high"),
+    [
+        (8, 10, 49.02, 94.33),  # (0.8 + z²/20 ± z √(0.016 + z²/400)) / (1 + z²/10), z = 1.96
+        (0, 10, 0.0, 27.75),  # z² / (10 + z²)
+        (10, 10, 72.25, 100.0),
+        (500, 1000, 46.91, 53.09),
+    ],
+)
+def test_wilson_intervals_are_those_of_the_formula(hits, count, low, high):
+    assert wilson_interval(hits, count) == pytest.approx((low, high), abs=0.005)
+
+
+def test_an_interval_needs_a_count():
+    for hits, count in ((0, 0), (3, 2), (-1, 5)):
+        with pytest.raises(ValueError, match="expected 0 <= hits <= count"):
+            wilson_interval(hits, count)

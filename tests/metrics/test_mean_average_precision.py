@@ -1,30 +1,11 @@
-"""Intervals: Wilson's by its formula, bootstraps by what they have to hold."""
+"""Intervals of a mean average precision, by what bootstraps have to hold."""
 
 import numpy as np
 import pytest
 
 from tests.metrics import generated
-from videohub.metrics import bootstrap_bounds, bootstrap_interval, match, multilabel_curves, wilson_interval
+from videohub.metrics import bootstrap_bounds, bootstrap_interval, match, multilabel_curves
 from videohub.metrics.mean_average_precision import drawn_weights, percentiles_around
-
-
-@pytest.mark.parametrize(
-    ("hits", "count", "low", "high"),
-    [
-        (8, 10, 49.02, 94.33),  # (0.8 + z²/20 ± z √(0.016 + z²/400)) / (1 + z²/10), z = 1.96
-        (0, 10, 0.0, 27.75),  # z² / (10 + z²)
-        (10, 10, 72.25, 100.0),
-        (500, 1000, 46.91, 53.09),
-    ],
-)
-def test_wilson_intervals_are_those_of_the_formula(hits, count, low, high):
-    assert wilson_interval(hits, count) == pytest.approx((low, high), abs=0.005)
-
-
-def test_an_interval_needs_a_count():
-    for hits, count in ((0, 0), (3, 2), (-1, 5)):
-        with pytest.raises(ValueError, match="expected 0 <= hits <= count"):
-            wilson_interval(hits, count)
 
 
 def test_as_many_videos_are_drawn_as_there_are():
