@@ -45,8 +45,8 @@ def command(names: tuple[str, ...], data: Path, out: Path | None, as_json: bool,
 
     def tell() -> None:
         if distributed.is_rank_zero():
-            told = ", ".join(map(str, folders))
-            say(f"keeping the scores in {told}; after an interruption the same command goes on", err=True)
+            kept = ", ".join(map(str, folders))
+            say(f"keeping the scores in {kept}; after an interruption the same command goes on", err=True)
 
     score(records, folders, data, Settings(**options), on_start=tell)
     if not distributed.is_rank_zero():

@@ -77,7 +77,7 @@ def read_boxes(
     widths, expected = ((8,), "8 columns, the last a score") if scored else ((7, 8), "7 or 8 columns")
     known: dict[str, int] = {}
     place: list[str] = []  # a network gives each box 80 rows in turn; its place is read once
-    key, wanted, score = "", False, 0.0
+    key, counts, score = "", False, 0.0
     with _csv(path) as rows:
         for row in rows:
             if len(row) not in widths:
@@ -89,7 +89,7 @@ def read_boxes(
             try:
                 if row[:6] != place:
                     key = _key(row[0], row[1])
-                    wanted = key not in excluded
+                    counts = key not in excluded
                     corners.extend([_finite(text) for text in row[2:6]])
                     place = row[:6]
                 label = known.get(row[6])
@@ -102,7 +102,7 @@ def read_boxes(
                     f"{_where(path, rows)}: {error}; expected video, second, x1, y1, x2, y2, label id"
                     f"{', score' if scored else ''}, and no header: {','.join(row)!r}"
                 ) from error
-            if wanted and (labels is None or label in labels):
+            if counts and (labels is None or label in labels):
                 keys.append(key)
                 places.append(len(corners) // 4 - 1)
                 ids.append(label)

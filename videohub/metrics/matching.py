@@ -105,12 +105,12 @@ class KnownRows:
     classes: np.ndarray  # (rows,) position among the names
     places: np.ndarray  # (rows,) where each row stood
 
-    def only(self, wanted: np.ndarray) -> KnownRows:
-        """Return the wanted rows, (rows,) bool."""
-        if wanted.all():
+    def only(self, rows: np.ndarray) -> KnownRows:
+        """Return some of the rows, which (rows,) bool marks."""
+        if rows.all():
             return self
-        keys = [key for key, taken in zip(self.keys, wanted.tolist(), strict=True) if taken]
-        return KnownRows(keys, self.boxes[wanted], self.classes[wanted], self.places[wanted])
+        keys = [key for key, taken in zip(self.keys, rows.tolist(), strict=True) if taken]
+        return KnownRows(keys, self.boxes[rows], self.classes[rows], self.places[rows])
 
 
 def known_rows(boxes: Boxes, names: dict[int, str]) -> KnownRows:

@@ -203,8 +203,8 @@ def _comparison(
     verdict, half = _verdict(published, interval, bounds, tolerance), (bounds[1] - bounds[0]) / 2
     found = gap(metric, published, recomputed)
     if verdict == "inconsistent":
-        told = f"neither chance nor the {missing} missing explain" if missing else "chance does not explain"
-        reason = f"{found}, and {told} that"
+        cause = f"neither chance nor the {missing} missing explain" if missing else "chance does not explain"
+        reason = f"{found}, and {cause} that"
     elif verdict == "consistent":
         reason = f"{found}; chance allows {interval[0]:.2f} to {interval[1]:.2f}"
     elif half > RESOLUTION:

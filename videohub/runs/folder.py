@@ -145,8 +145,8 @@ def read_run(folder: str | Path) -> Run:
 
 def differences(a: Run, b: Run, where: tuple[str, str]) -> list[str]:
     """Return in words why the scores of two runs cannot be joined; empty if they can."""
-    told = difference(a.identity, b.identity, where)
-    return told if told or a.truth_sha256 == b.truth_sha256 else truth_difference(a.truth, b.truth, where)
+    messages = difference(a.identity, b.identity, where)
+    return messages if messages or a.truth_sha256 == b.truth_sha256 else truth_difference(a.truth, b.truth, where)
 
 
 def _told(files: Iterable[ScoreFile]) -> tuple[set[int], set[int]]:
@@ -203,13 +203,13 @@ def _read_card(folder: Path) -> _Card:
 
 def _refuse_another(ours: Run, card: _Card) -> None:
     """Refuse a folder whose run.json is not ours. Raises: UsageError."""
-    told = difference(ours.identity, card.identity)
-    if not told and ours.truth_sha256 != card.truth_sha256:
-        told = truth_difference(ours.truth, read_run(ours.folder).truth)
-    if told:
+    messages = difference(ours.identity, card.identity)
+    if not messages and ours.truth_sha256 != card.truth_sha256:
+        messages = truth_difference(ours.truth, read_run(ours.folder).truth)
+    if messages:
         raise UsageError(
             f"{ours.folder}: holds another run:\n  "
-            + "\n  ".join(told)
+            + "\n  ".join(messages)
             + "\n  Give the options that it was made with, choose another --out, or remove the folder if its "
             "scores are no longer wanted."
         )

@@ -178,10 +178,10 @@ def _finished(total: Rows, number: int | NDArray[np.int64], scores: ScoreRule) -
 
 def _same_run(first: Run, folder: str | Path) -> Run:
     other = read_run(folder)
-    if told := differences(first, other, (f"in {first.folder}", f"in {other.folder}")):
+    if messages := differences(first, other, (f"in {first.folder}", f"in {other.folder}")):
         raise UsageError(
             f"{other.folder}: keeps another run than {first.folder}, so their scores cannot be joined:\n  "
-            + "\n  ".join(told)
+            + "\n  ".join(messages)
             + "\n  Give only folders of one run; two runs are what `videohub compare` is for."
         )
     return other

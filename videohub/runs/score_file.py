@@ -174,8 +174,8 @@ class Writer:
         """Keep why a sample has no scores. Raises: UsageError if it is not this run's; CacheError if it cannot be."""
         if wrong := self._terms.contradiction(index, name, None):
             raise UsageError(wrong)
-        said = reason.encode(errors="backslashreplace").decode()  # it may quote a file name that is not UTF-8
-        self._write(failed(index, name, said, self._seconds()))
+        message = reason.encode(errors="backslashreplace").decode()  # it may quote a file name that is not UTF-8
+        self._write(failed(index, name, message, self._seconds()))
 
     def flush(self) -> None:
         """Bring what was written to the disk itself. Raises: CacheError."""

@@ -36,8 +36,8 @@ def identity_of(
         num_classes=record.model.num_classes,
         labels=record.labels,
         weights_sha256=weights_sha256,
-        protocol=_plain(protocol),
-        clip=_plain(recipe.clip),
+        protocol=plain(protocol),
+        clip=plain(recipe.clip),
         data_sha256=data.digest(),
         listed=len(data.samples),
         sample=settings.sample,
@@ -55,7 +55,7 @@ def truth_of(samples: Sequence[Sample], data: DataSet) -> runs.Truth:
         names=[sample.name for sample in samples],
         classes=[list(sample.truth) for sample in samples],
         boxes=None if data.ava is None else [_boxes(sample) for sample in samples],
-        ava=None if data.ava is None else _plain(data.ava),
+        ava=None if data.ava is None else plain(data.ava),
     )
 
 
@@ -91,8 +91,8 @@ def weights_file(weights: Path, record: Record, *, checkpoint: str | Path | None
     kept = cache.NAMES["converted"].fullmatch(weights.name)
     assert kept is not None, "fetch returns what lies in the cache"
     sha256 = kept["sha256"]  # of what our own conversion had read
-    said = kept_weights.origin(weights)
-    converted_here = said.get("source_sha256") == sha256
+    origin = kept_weights.origin(weights)
+    converted_here = origin.get("source_sha256") == sha256
     vouched_by, first_seen = _voucher(sha256, record, by_hand=checkpoint is not None)
     name = Path(checkpoint).name if checkpoint is not None else (record.checkpoint.url or "").rpartition("/")[2]
     return runs.WeightsFile(
@@ -100,9 +100,15 @@ def weights_file(weights: Path, record: Record, *, checkpoint: str | Path | None
         sha256=sha256,
         vouched_by=vouched_by,
         first_seen=first_seen,
-        claimed_source=None if converted_here else said.get("source"),
-        claimed_sha256=None if converted_here else said.get("source_sha256"),
+        claimed_source=None if converted_here else origin.get("source"),
+        claimed_sha256=None if converted_here else origin.get("source_sha256"),
     )
+
+
+def plain(value: Any) -> dict[str, Any]:
+    """Return a struct as JSON values, as a run keeps them."""
+    plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(value))
+    return plain
 
 
 def _voucher(sha256: str, record: Record, *, by_hand: bool) -> tuple[runs.Voucher | None, str]:
@@ -136,9 +142,3 @@ def _device_name(device: str) -> str:
 
 def _boxes(sample: Sample) -> list[runs.Box]:
     return list(sample.source.boxes) if isinstance(sample.source, KeyFrame) else []
-
-
-def _plain(value: Any) -> dict[str, Any]:
-    """Return a struct as JSON values."""
-    plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(value))
-    return plain

@@ -57,7 +57,7 @@ def build(joined: Joined, record: Record) -> Report:
     found = _findings(joined, record)
     verdict, reasons = _verdict(joined, record, found)
     odd = _contradicted(joined)
-    comparisons, told = _without(joined, record, odd, verdict) if odd else ([], [])
+    comparisons, remark = _without(joined, record, odd, verdict) if odd else ([], [])
     seconds = sum(one.seconds for one in joined.made_by)
     return Report(
         schema_version=SCHEMA_VERSION,
@@ -71,7 +71,7 @@ def build(joined: Joined, record: Record) -> Report:
         published=record.number,
         comparisons=found.comparisons,
         verdict=verdict,
-        reasons=[*reasons, *told, *_remark_on_refused(_failures_of(joined))],
+        reasons=[*reasons, *remark, *_remark_on_refused(_failures_of(joined))],
         counts=_counts_of(joined),
         failures=_failures_of(joined),
         contradicted=odd,
@@ -181,15 +181,15 @@ def _verdict(joined: Joined, record: Record, found: Findings) -> tuple[Verdict, 
     """Return the verdict and its reasons: what the first comparison says, unless something speaks against it."""
     answer = found.comparisons[0].answer
     against = objections(joined, record)
-    said = [comparison.reason for comparison in found.comparisons] + remarks(joined, record)
+    reasons = [comparison.reason for comparison in found.comparisons] + remarks(joined, record)
     if joined.pending and joined.identity.until_decided is None:
-        (against if answer == "consistent" else said).append(
+        (against if answer == "consistent" else reasons).append(
             f"{len(joined.pending)} of the missing are only still to be scored: the command that made the run goes on "
             "with them"
         )
     if joined.identity.sample is not None:
-        said.append(f"this is a sample of {joined.identity.sample} of {joined.identity.listed} videos")
-    return ("insufficient data" if against else answer), against + said
+        reasons.append(f"this is a sample of {joined.identity.sample} of {joined.identity.listed} videos")
+    return ("insufficient data" if against else answer), against + reasons
 
 
 def _disagreements(joined: Joined) -> list[str]:
@@ -201,20 +201,20 @@ def _disagreements(joined: Joined) -> list[str]:
         "precision": lambda one: versions(one.precision),
         "batch": lambda one: f"{one.batch} views at once" if one.batch else "as many views as fit",
     }
-    told = []
+    differences = []
     for aspect, of in aspects.items():
         times = Counter(map(of, joined.made_by))
         if len(times) > 1:
             each = "; ".join(
                 f"{number} with {what or 'nothing told'}" for what, number in sorted(times.items(), key=_often)
             )
-            told.append(f"the processes differ in {aspect}: {each}")
+            differences.append(f"the processes differ in {aspect}: {each}")
     if worst := sorted(joined.disagreeing, key=lambda one: -one.largest)[:1]:
-        told.append(
+        differences.append(
             f"{len(joined.disagreeing)} of {joined.repeated} videos that were scored more than once got other scores, "
             f"by up to {worst[0].largest:.2g} ({worst[0].name}); the first file by name counts"
         )
-    return told
+    return differences
 
 
 def _often(time: tuple[str, int]) -> tuple[int, str]:
@@ -265,10 +265,10 @@ def _remark(
     )
     if verdict_without is None:
         return f"{found}; no other video was scored"
-    told = f"{found}; without {them} {', '.join(f'{metric} is {value:.2f}' for metric, value in numbers.items())}"
+    sentence = f"{found}; without {them} {', '.join(f'{metric} is {value:.2f}' for metric, value in numbers.items())}"
     if verdict_without == verdict:
-        return f"{told} and the verdict is the same"
-    return f"{told} and the verdict would be {verdict_without}: it hangs on {them}"
+        return f"{sentence} and the verdict is the same"
+    return f"{sentence} and the verdict would be {verdict_without}: it hangs on {them}"
 
 
 def _remark_on_refused(failures: Iterable[Failure]) -> list[str]:

@@ -151,8 +151,8 @@ class Part:
         if scored.scores is None:
             writer.fail(scored.index, scored.sample.name, scored.failure or "no reason was given")
         else:
-            told = tuple((one.kind, one.detail) for one in scored.contradictions)
-            writer.append(scored.index, scored.sample.name, scored.views, scored.scores, contradictions=told)
+            kinds = tuple((one.kind, one.detail) for one in scored.contradictions)
+            writer.append(scored.index, scored.sample.name, scored.views, scored.scores, contradictions=kinds)
         self.missing.discard(scored.index)
         if self.decision is not None:
             _take(self.decision, self.run, scored)
@@ -251,11 +251,11 @@ def _bar(parts: Sequence[Part], mine: Shard, total: int, before: int) -> tqdm[An
     from tqdm import tqdm
 
     name = parts[0].run.identity.record if len(parts) == 1 else f"{len(parts)} records"
-    told = name if mine.count == 1 else f"{name} {mine}"
+    title = name if mine.count == 1 else f"{name} {mine}"
     hidden = distributed.under_torchrun() and not mine.is_first
     often = 1 if sys.stderr.isatty() else 60  # a log gets a line a minute
     # smoothing=0: the remaining time follows from all videos so far, not from the last few
-    return tqdm(desc=told, total=total, initial=before, unit="video", smoothing=0, mininterval=often, disable=hidden)
+    return tqdm(desc=title, total=total, initial=before, unit="video", smoothing=0, mininterval=often, disable=hidden)
 
 
 def _decoders(device: str, requested: int | None) -> int:

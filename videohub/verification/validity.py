@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-
-import msgspec
 
 from videohub import metrics
 from videohub.data.forms import DECODERS
@@ -17,6 +14,7 @@ from videohub.registry.labels import told
 from videohub.registry.schema import Record
 from videohub.reporting.words import doubt_about, files_of
 from videohub.runs import Joined
+from videohub.verification.identity import plain
 from videohub.verification.settings import Settings
 
 
@@ -143,7 +141,7 @@ def objections(joined: Joined, record: Record) -> list[str]:
         )
     others = [
         {"dataset": of.dataset, "split": of.split, **_parts(of), "clip": clip}
-        for of, clip in ((used, identity.clip), (published, _plain(record.clip)))
+        for of, clip in ((used, identity.clip), (published, plain(record.clip)))
     ]
     found += [
         f"the record's protocol says {key} {others[1].get(key)}, this run used {others[0].get(key)}"
@@ -192,9 +190,3 @@ def _parts(protocol: Protocol) -> dict[str, str]:
     """Return what a protocol says, each step of the pixels by itself."""
     steps = {f"step {number}:": step.in_words() for number, step in enumerate(protocol.pixels, 1)}
     return {**{part: words for part, words in protocol.in_words().items() if part != "pixels"}, **steps}
-
-
-def _plain(value: object) -> dict[str, Any]:
-    """Return a struct as JSON values, as a run keeps them."""
-    plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(value))
-    return plain
