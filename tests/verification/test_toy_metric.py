@@ -71,7 +71,7 @@ def toy(zoo, tmp_path, monkeypatch):
         name="toy",
         upstream_name="TOY",
         protocol=msgspec.structs.replace(of.protocol, name="toy_protocol", metric="class_mean"),
-        published=Published(source="invented for tests", others={"class mean": 50.0}),
+        published=(Published(source="invented for tests", others={"class mean": 50.0}),),
     )
     (zoo.parent / "toy.yaml").write_text(writing.text([changed]), encoding="utf-8")
     monkeypatch.setenv("VIDEOHUB_REGISTRY", f"{zoo}:{zoo.parent / 'toy.yaml'}")
