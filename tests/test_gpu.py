@@ -7,6 +7,7 @@ import torch
 import videohub
 from tests.golden import synth
 from tests.models.test_golden import GOLDEN, facts, golden_network
+from videohub.data.geometry import Square
 from videohub.data.views import Views
 from videohub.evaluation import score_video
 from videohub.registry import record
@@ -30,7 +31,7 @@ def test_a_video_scores_the_same_on_a_gpu_as_on_the_cpu():
     protocol = record("slowfast_motions").protocol
     frames = torch.from_numpy(synth.synth_clip("gpu", (3, 16, 40, 50))).transpose(0, 1)
     positions = torch.arange(16).expand(3, 16)
-    views = Views(frames, positions, offsets=[(0, 0), (0, 5), (0, 10)], size=(40, 40), pts=positions,
+    views = Views(frames, positions, offsets=[Square(0, 0), Square(0, 5), Square(0, 10)], size=(40, 40), pts=positions,
                   decode_positions=positions)  # fmt: skip
     model = videohub.build("slowfast_motions")
     on_cpu = score_video(model, views, protocol)

@@ -7,6 +7,7 @@ from videohub import models
 from videohub.architectures.parts import AverageWindow, LastStage, NonLocal, RoiMax
 from videohub.architectures.resnet import ResNet
 from videohub.architectures.slowfast import SlowFast
+from videohub.data.geometry import Square
 from videohub.data.views import Views
 
 SMALL = {"depth": (1, 1, 1, 1), "width": 16, "num_classes": 7, "head": AverageWindow(window=2)}
@@ -42,6 +43,6 @@ def video(name, *, frames, clips=2, crops=3, side=48, width=68, boxes=None):
     """Return views of made-up frames, `side` pixels high: a square a crop, or the whole frame where there are boxes."""
     clip = torch.from_numpy(synth.synth_clip(name, (3, frames + clips - 1, side, width)))
     positions = torch.stack([torch.arange(frames) + number for number in range(clips)])
-    offsets = [(0, 10 * number) for number in range(crops)] if boxes is None else [(0, 0)]
+    offsets = [Square(0, 10 * number) for number in range(crops)] if boxes is None else [Square(0, 0)]
     size = (side, side) if boxes is None else (side, width)
     return Views(clip.transpose(0, 1), positions, offsets, size, positions, positions, boxes)

@@ -317,3 +317,28 @@ def test_of_several_checkpoints_the_first_that_is_not_manual_is_fetched(company,
 )
 def test_fields_of_files_that_contradict_each_other_are_refused(company, old, new, expected):
     assert refusal(company, old, new).startswith(f"company_slow: {expected}")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        (
+            "rule: proportional",
+            "rule: random",
+            'frames.rule is "random", expected one of proportional, offset, seg',
+        ),
+        ("    frames: {rule: proportional, fps: 30, past_end: repeat}\n", "", "frames is missing."),
+        ("past_end: repeat", "past_end: loop", 'frames.past_end is "loop", expected one of repeat.'),
+        ("fps: 30", "fps: 0", "frames.fps is 0, expected a number > 0"),
+        (
+            "step: divide",
+            "step: multiply",
+            'pixels[0].step is "multiply", expected one of divide, normalise, rev',
+        ),
+        ("arithmetic: torch_float", "arithmetic: opencv_uint8", "pixels[2].arithmetic is opencv_uint8, which works on"),
+        ("[start, centre, end]", "[start, top_left]", "views.crops has top_left.\n  Line 14. Known: pyslowfast places"),
+        ("join: sum", "join: median", 'scores.join is "median", expected one of max, mean, mean_of_logits, sum.'),
+    ],
+)
+def test_a_protocol_that_nobody_can_run_is_refused(company, old, new, expected):
+    assert refusal(company, old, new).startswith(f"protocol company_video: {expected}")

@@ -1,0 +1,155 @@
+"""Each step of a protocol by itself: worked out by hand, or by numpy, Pillow and torchvision."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torchvision.transforms import InterpolationMode
+from torchvision.transforms import functional as tv
+
+from tests.data.sample_videos import protocol
+from videohub import protocols as steps
+from videohub.data.geometry import crop_squares
+from videohub.data.levels import apply
+from videohub.data.pixels import STEPS, prepare
+from videohub.data.sampling import LIST_RULES, WINDOW_RULES, list_indices
+from videohub.data.views import Views
+from videohub.protocols import Protocol
+from videohub.registry.schema import Clip
+from videohub.runs import join_first_views, join_views
+
+RNG = np.random.default_rng(7)
+PICTURE = RNG.integers(0, 256, (30, 44, 3), dtype=np.uint8)
+UNIT = steps.Divide(by=255.0)
+NORMAL = steps.Normalise(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+HALF = steps.ResizeShortSide(pixels=15, long_side="floor", arithmetic="torch_float")
+
+
+def prepared(*pixels: steps.Pixels, picture: np.ndarray = PICTURE) -> torch.Tensor:
+    return prepare(torch.from_numpy(picture.copy())[None], protocol(pixels=pixels))[0]
+
+
+def listed(rule: steps.FrameRule, *, frames: int, rate: int, clips: int, total: int) -> list[list[int]]:
+    views = steps.ViewGrid(clips=clips, crops=("centre",), order="clip_major")
+    return list_indices(protocol(frames=rule, views=views), Clip(frames=frames, sampling_rate=rate), total)
+
+
+def test_every_step_and_rule_has_one_function():
+    assert set(STEPS) == set(get_args(steps.Pixels)) - {steps.Crop}
+    assert set(LIST_RULES) | set(WINDOW_RULES) | {steps.KeyFrames, steps.Image} == set(get_args(steps.Frames))
+
+
+def test_channels_are_reversed_to_bgr_before_or_after_each_has_its_mean():
+    pixel = np.array([[[255, 51, 0]]], np.uint8)
+    assert prepared(UNIT, steps.ReverseChannels(), picture=pixel).flatten().tolist() == pytest.approx([0, 0.2, 1])
+    normal = steps.Normalise(mean=(0.5, 0.0, 0.0), std=(1.0, 1.0, 1.0))
+    before = prepared(UNIT, normal, steps.ReverseChannels(), picture=pixel).flatten().tolist()
+    after = prepared(UNIT, steps.ReverseChannels(), normal, picture=pixel).flatten().tolist()
+    assert (before, after) == (pytest.approx([0, 0.2, 0.5]), pytest.approx([-0.5, 0.2, 1]))
+
+
+def test_a_mirrored_row_is_read_from_the_right():
+    row = np.arange(4, dtype=np.uint8)[None, :, None].repeat(3, axis=2)
+    assert prepared(steps.Mirror(), picture=row)[0, 0].tolist() == [3, 2, 1, 0]
+    assert apply(row, [steps.Mirror()])[0, :, 0].tolist() == [3, 2, 1, 0]
+
+
+def test_normalising_before_resizing_is_not_the_same_to_the_last_bit_as_after():
+    picture = torch.from_numpy(PICTURE).permute(2, 0, 1)[None].float() / 255
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (NORMAL.mean, NORMAL.std))
+
+    def resized(frames: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.interpolate(frames, size=(15, 22), mode="bilinear", align_corners=False)
+
+    assert torch.equal(prepared(UNIT, NORMAL, HALF), resized((picture - mean) / std)[0])
+    assert torch.equal(prepared(UNIT, HALF, NORMAL), ((resized(picture) - mean) / std)[0])
+
+
+@pytest.mark.parametrize("size", [(13, 17), (60, 50)])
+def test_resizing_levels_to_a_fixed_size_is_torchvision_s(size):
+    step = steps.Resize(height=size[0], width=size[1], arithmetic="torch_uint8")
+    theirs = tv.resize(
+        torch.from_numpy(PICTURE).permute(2, 0, 1), list(size), InterpolationMode.BILINEAR, antialias=False
+    )
+    assert torch.equal(prepared(step), theirs.float())
+
+
+@pytest.mark.parametrize(
+    ("arithmetic", "kind"),
+    [("pillow_bilinear", Image.Resampling.BILINEAR), ("pillow_bicubic", Image.Resampling.BICUBIC)],
+)
+def test_pillow_s_resizing_is_pillow_s(arithmetic, kind):
+    step = steps.ResizeShortSide(pixels=20, long_side="truncate", arithmetic=arithmetic)
+    assert np.array_equal(apply(PICTURE, [step]), np.array(Image.fromarray(PICTURE).resize((29, 20), kind)))
+
+
+def test_a_clip_longer_than_the_video_goes_on_at_its_beginning():
+    looped = listed(steps.Spread(past_end="loop"), frames=5, rate=2, clips=2, total=6)
+    assert looped == [[0, 2, 4, 0, 2]] * 2
+    assert listed(steps.Strided(past_end="loop"), frames=3, rate=4, clips=3, total=10) == [
+        [0, 4, 8],
+        [3, 7, 1],
+        [6, 0, 4],
+    ]
+
+
+def test_the_last_spread_clip_ends_at_the_last_frame_and_a_single_one_stands_in_the_middle():
+    assert listed(steps.Spread(past_end="loop"), frames=4, rate=3, clips=3, total=30)[-1] == [20, 23, 26, 29]
+    assert listed(steps.Spread(past_end="loop"), frames=4, rate=3, clips=1, total=30) == [[10, 13, 16, 19]]
+
+
+def test_three_crops_and_one_are_placed_by_each_library_s_arithmetic():
+    crop = {name: steps.Crop(size=256, arithmetic=name) for name in ("pyslowfast", "mmaction2", "torchvision")}
+    three = ("start", "centre", "end")
+    assert [c.left for c in crop_squares(256, 455, crop["pyslowfast"], three)] == [0, 100, 199]  # 99.5 up
+    assert [c.left for c in crop_squares(256, 455, crop["mmaction2"], three)] == [0, 99, 198]  # down, and twice that
+    assert [c.left for c in crop_squares(256, 455, crop["torchvision"], ("centre",))] == [100]  # to the even one
+    assert [c.left for c in crop_squares(256, 457, crop["torchvision"], ("centre",))] == [100]  # 100.5, too
+
+
+def test_crops_come_before_clips_where_the_protocol_says_so_and_a_mirrored_one_is_turned():
+    frames = torch.arange(2.0)[:, None, None, None] * 10 + torch.arange(4.0).expand(2, 3, 1, 4)
+    places = crop_squares(1, 4, steps.Crop(size=1, arithmetic="mmaction2"), ("start", "end"))
+    rows = torch.tensor([[0], [1]])
+    views = Views(frames, rows, places, (1, 1), rows, rows, crop_major=True)
+    assert [float(views[number][0]) for number in range(4)] == [0, 10, 2, 12]
+    ten = crop_squares(1, 4, steps.Crop(size=1, arithmetic="mmaction2_ten"), ("centre", "centre_mirrored"))
+    wide = [place._replace(left=1) for place in ten]
+    turned = Views(frames, rows[:1], wide, (1, 3), rows, rows).stack()[:, 0, 0, 0]
+    assert turned.tolist() == [[1, 2, 3], [3, 2, 1]]
+
+
+def test_scores_of_views_join_by_mean_or_by_the_mean_of_logits():
+    views = np.array([[0.0, np.log(4)], [0.0, 0.0]], np.float32)
+    mean = steps.ScoreRule(activation="softmax", join="mean")
+    logits = steps.ScoreRule(activation="softmax", join="mean_of_logits")
+    assert join_views(np.array([[0.2, 0.8], [0.5, 0.5]], np.float32), mean).tolist() == pytest.approx([0.35, 0.65])
+    assert join_views(views, logits).tolist() == pytest.approx([1 / 3, 2 / 3])  # e^0 to e^(log 4 / 2)
+    assert join_first_views(views, logits)[0].tolist() == pytest.approx([0.2, 0.8])
+    assert np.array_equal(join_first_views(views, logits)[1], join_views(views, logits))
+    sigmoid = steps.ScoreRule(activation="sigmoid", join="mean_of_logits")
+    assert join_views(views, sigmoid).tolist() == pytest.approx([0.5, 2 / 3])
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        (
+            {"pixels": (UNIT, steps.Resize(height=9, width=9, arithmetic="opencv_uint8"))},
+            "works on levels from 0 to 255",
+        ),
+        ({"pixels": (steps.Crop(size=9, arithmetic="mmaction2"), HALF)}, "is resize_short_side, after a crop"),
+        ({"pixels": (UNIT,)}, "has centre"),
+        ({"pixels": (steps.Crop(size=9, arithmetic="mmaction2_ten"),), "crops": 3}, "has start"),
+        ({"frames": steps.Dense(positions=10, window=64, past_end="loop"), "clips": 4}, "no multiple of 10 positions"),
+        ({"sampling": "image", "clips": 2}, "an image is 1 clip"),
+    ],
+)
+def test_steps_that_nobody_can_run_are_named(changes, says):
+    found: Protocol = protocol(**changes)
+    assert any(says in what for _, what, _ in found.flaws())
+    assert list(protocol().flaws()) == []
