@@ -22,19 +22,19 @@ def usable(device: str | torch.device) -> torch.device:
     Raises: UsageError if nothing is called so; DeviceError if this machine has none, or one that computes wrongly.
     """
     try:
-        found = torch.device(device)
+        known = torch.device(device)
     except (RuntimeError, TypeError) as error:
         raise UsageError(f"device: found {device!r}, expected a name such as cpu, cuda or cuda:1") from error
-    if found.type not in ("cpu", "cuda", "mps"):
+    if known.type not in ("cpu", "cuda", "mps"):
         raise DeviceError(f"device {str(device)!r}: videohub runs on cpu, cuda and mps")
-    if found.type == "cuda" and (found.index or 0) >= torch.cuda.device_count():
+    if known.type == "cuda" and (known.index or 0) >= torch.cuda.device_count():
         raise DeviceError(f"device {str(device)!r}: this machine has {torch.cuda.device_count()} CUDA devices; use cpu")
-    if found.type == "mps":
+    if known.type == "mps":
         if not torch.backends.mps.is_available():
             raise DeviceError(f"device {str(device)!r}: this machine, or its torch, has no MPS; use cpu")
-        if problem := disagreement(found):
+        if problem := disagreement(known):
             raise DeviceError(f"device {str(device)!r}: {problem}; use cpu, or another version of torch")
-    return found
+    return known
 
 
 @cache

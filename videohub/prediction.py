@@ -67,12 +67,11 @@ def predict(
         model, record = None, registry.record(name_or_model)
         labels = None if labels is None else resolve(labels)
     _refuse_detection(record)
-    names_of(record)  # before any frame: most mistakes show here
-    # before any download: most mistakes show here
+    names_of(record)  # before any frame, and before any download: most mistakes show here
     views = read_content_views(Path(video), record.protocol, record.clip)
     if views.contradictions:
-        told = "; ".join(map(str, views.contradictions))
-        log.warning("%s: the header contradicts the content, which is followed: %s", video, told)
+        contradictions = "; ".join(map(str, views.contradictions))
+        log.warning("%s: the header contradicts the content, which is followed: %s", video, contradictions)
     if model is None:
         model = loading.load(record, checkpoint=checkpoint, labels=labels, device=device)
         record = _record_of(model)

@@ -213,10 +213,10 @@ class Batches:
             row.views.write(row.number, batch[place])
         boxes = [_in_batch(row.views.boxes, place) for place, row in enumerate(rows)]
         given = [each for each in boxes if each is not None]
-        found = probabilities(
+        scores = probabilities(
             self._model, batch, torch.cat(given) if given else None, self._protocol, self.precision
         ).to("cpu", non_blocking=True)
-        return _Begun(rows, [1 if each is None else len(each) for each in boxes], found, _moment(self._device))
+        return _Begun(rows, [1 if each is None else len(each) for each in boxes], scores, _moment(self._device))
 
     def _measured(self, rows: list[_Row]) -> _Begun:
         """Score the first rows of a shape on a GPU, and let what they needed say how many go together from now on."""
@@ -278,14 +278,14 @@ class _Begun:
 
     rows: list[_Row]
     lengths: list[int]  # rows of probabilities of each row
-    found: Tensor
+    scores: Tensor
     moment: torch.cuda.Event | None
 
     def hand_out(self) -> None:
         """Wait, and give each video its part."""
         if self.moment is not None:
             self.moment.synchronize()
-        scores: Scores = self.found.numpy()
+        scores: Scores = self.scores.numpy()
         begin = 0
         for row, length in zip(self.rows, self.lengths, strict=True):
             row.parts[row.number] = scores[begin : begin + length]

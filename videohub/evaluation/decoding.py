@@ -26,6 +26,7 @@ from videohub.errors import DeviceError, UsageError, VideoError
 from videohub.escaping import encodable
 from videohub.worker_pool import Lost, Work, WorkerPool
 from videohub.worker_pool.messages import decode, encode
+from videohub.worker_pool.process import COMMAND
 from videohub.worker_pool.shared_memory import SharedMemoryClient, SharedMemoryPool, available
 
 _MAX_WAITING = 4 << 30  # bytes of decoded frames; at Kinetics' size, 40 MB a video, 2 x 50 processes stay below it
@@ -75,8 +76,10 @@ def decoding_pool(
     workers: int,
     timeout_s: float = 120,
     decoder: Decoder = DECODERS[0],
+    start_s: float = 120,
     max_waiting: int = _MAX_WAITING,
-    **settings: Any,
+    max_resident: int = 1 << 30,
+    command: Sequence[str] = COMMAND,
 ) -> WorkerPool[Source, Outcomes]:
     """Return worker processes that decode; see `decode_all` for the arguments, and `WorkerPool` for the others.
 
@@ -87,7 +90,8 @@ def decoding_pool(
     if not available():
         raise DeviceError("worker processes that decode need Linux and a Python to start; workers=0 does without them")
     work = _Decoding(recipes, decoder, workers)
-    return WorkerPool(work, workers=workers, timeout_s=timeout_s, max_waiting=max_waiting, **settings)
+    return WorkerPool(work, workers=workers, timeout_s=timeout_s, start_s=start_s, max_waiting=max_waiting,
+                      max_resident=max_resident, command=command)  # fmt: skip
 
 
 def _decoded(source: Source, recipes: Sequence[Recipe], **settings: Any) -> Sequence[Decoded | VideoError]:
@@ -183,12 +187,14 @@ class Result(msgspec.Struct, frozen=True):
 
 def worker(setup: bytes) -> Callable[[bytes], tuple[bytes, list[int]]]:
     """Return what decodes a source in a worker process."""
-    told, memory = decode(setup, Setup), SharedMemoryPool()
+    settings, memory = decode(setup, Setup), SharedMemoryPool()
 
     def work(text: bytes) -> tuple[bytes, list[int]]:
         task = decode(text, Task)
         memory.release(task.returned)
-        outcomes = _decoded(task.whole(), told.recipes, decoder=told.decoder, room=memory.allocate, share=told.share)
+        outcomes = _decoded(
+            task.whole(), settings.recipes, decoder=settings.decoder, room=memory.allocate, share=settings.share
+        )
         result, descriptors = result_of(outcomes, memory)
         return encode(result), descriptors
 

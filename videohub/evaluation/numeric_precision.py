@@ -21,28 +21,28 @@ _REDUCED = {"bf16": torch.bfloat16, "fp16": torch.float16}
 _AMPERE = (8, 0)  # the first compute capability with TF32 and bfloat16
 
 
-def supported(wanted: str, device: torch.device) -> NumericPrecision:
-    """Return `wanted` if the device can compute so.
+def supported(requested: str, device: torch.device) -> NumericPrecision:
+    """Return `requested` if the device can compute so.
 
     Raises: UsageError if nothing is called so; DeviceError if the device cannot.
     """
-    if wanted not in PRECISIONS:
-        raise UsageError(f"precision: found {wanted!r}, expected {', '.join(PRECISIONS)} or {AUTO}")
-    if device.type == "cpu" and wanted == "tf32":
+    if requested not in PRECISIONS:
+        raise UsageError(f"precision: found {requested!r}, expected {', '.join(PRECISIONS)} or {AUTO}")
+    if device.type == "cpu" and requested == "tf32":
         raise DeviceError("precision tf32: only GPUs have TF32; on a CPU choose fp32, or bf16 where it computes that")
-    if device.type == "cpu" and wanted == "fp16":
+    if device.type == "cpu" and requested == "fp16":
         # torch imitates it: 70 times as slow as fp32 where that was tried, without one more bit of use
         raise DeviceError("precision fp16: CPUs do not compute networks in fp16; on a CPU choose fp32 or bf16")
-    if device.type == "mps" and wanted != "fp32":
-        raise DeviceError(f"precision {wanted}: on MPS only fp32 has been compared with the CPU; choose fp32")
-    if device.type == "cuda" and wanted in ("tf32", "bf16"):
-        found = torch.cuda.get_device_capability(device)
-        if found < _AMPERE:
+    if device.type == "mps" and requested != "fp32":
+        raise DeviceError(f"precision {requested}: on MPS only fp32 has been compared with the CPU; choose fp32")
+    if device.type == "cuda" and requested in ("tf32", "bf16"):
+        capability = torch.cuda.get_device_capability(device)
+        if capability < _AMPERE:
             raise DeviceError(
-                f"precision {wanted}: {torch.cuda.get_device_name(device)} has compute capability "
-                f"{found[0]}.{found[1]}, and {wanted} needs {_AMPERE[0]}.{_AMPERE[1]}; choose fp32 or fp16"
+                f"precision {requested}: {torch.cuda.get_device_name(device)} has compute capability "
+                f"{capability[0]}.{capability[1]}, and {requested} needs {_AMPERE[0]}.{_AMPERE[1]}; choose fp32 or fp16"
             )
-    return wanted
+    return requested
 
 
 @contextmanager

@@ -61,7 +61,7 @@ class ChosenPrecision(msgspec.Struct, frozen=True):
 
 
 def choose_precision(
-    wanted: str,
+    requested: str,
     model: nn.Module,
     recipe: Recipe,
     samples: Iterable[Sample],
@@ -73,7 +73,7 @@ def choose_precision(
     """Decide in which precision a run computes.
 
     Args:
-        wanted: `fp32`, `tf32`, `bf16`, `fp16`, or `auto`: fp32 on a CPU, fp16 on a GPU if it agrees with fp32.
+        requested: `fp32`, `tf32`, `bf16`, `fp16`, or `auto`: fp32 on a CPU, fp16 on a GPU if it agrees with fp32.
         model: On the device of the run.
         recipe: How the samples are tested.
         samples: Those of the run; the first few that can be decoded are scored in both precisions.
@@ -84,14 +84,14 @@ def choose_precision(
         too much from fp32; DataError if no sample can be decoded to try it on.
     """
     device = device_of(model)
-    if wanted == AUTO and device.type != "cuda":
+    if requested == AUTO and device.type != "cuda":
         return ChosenPrecision("fp32", "auto: fp32 is what CPUs are fast in" if device.type == "cpu" else "auto: fp32")
-    precision = supported("fp16" if wanted == AUTO else wanted, device)
+    precision = supported("fp16" if requested == AUTO else requested, device)
     if precision == "fp32":
         return ChosenPrecision(precision, "asked for")
     videos = _a_few(recipe, samples, workers, timeout_s, device, decoder)
     trial = try_out(precision, model, recipe.protocol, videos)
-    if wanted == AUTO:
+    if requested == AUTO:
         return ChosenPrecision("fp16" if trial.agrees else "fp32", f"auto: {trial}", trial)
     if not trial.agrees:
         raise DeviceError(f"precision {precision}: this network cannot be run so; {trial}. Choose fp32.")
@@ -129,7 +129,7 @@ def _a_few(
     decoder: Decoder,
 ) -> list[Views]:
     sources = ((sample.name, sample.source) for sample in islice(samples, TRIED))
-    found: list[Views] = []
+    videos: list[Views] = []
     reasons: list[str] = []
     workers = min(workers, SAMPLES)
     with closing(decode_all(sources, [recipe], workers=workers, timeout_s=timeout_s, decoder=decoder)) as decoded:
@@ -137,12 +137,12 @@ def _a_few(
             if isinstance(outcome, Failure):
                 reasons.append(f"{name}: {outcome.reason}")
             else:
-                found.append(views_of(outcome, recipe.protocol, prepares_on(device)))
-            if len(found) == SAMPLES:
+                videos.append(views_of(outcome, recipe.protocol, prepares_on(device)))
+            if len(videos) == SAMPLES:
                 break
-    if not found:
+    if not videos:
         raise DataError(
             "precision: none of the first samples could be decoded to try it on; "
             f"{reasons[0] if reasons else 'there are no samples'}"
         )
-    return found
+    return videos

@@ -50,8 +50,10 @@ def prepared(
         return None  # and not the error, which would keep in use what memory was had
 
     def taken(key: _Key, item: _From, made: Future[tuple[_To, torch.cuda.Event] | None]) -> tuple[_Key, _To]:
-        found = made.result()
-        return key, _made_alone(item, prepare, device) if found is None else _taken_over(*found, device)
+        ahead_of_time = made.result()
+        if ahead_of_time is None:
+            return key, _made_alone(item, prepare, device)
+        return key, _taken_over(*ahead_of_time, device)
 
     with ExitStack() as stack:
         thread = ThreadPoolExecutor(1, thread_name_prefix="videohub-preparing")

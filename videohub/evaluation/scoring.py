@@ -145,11 +145,11 @@ def _scored(
     views = closing(prepared(decoded, _into_views([each.recipe for each in models], device), device))
     with closing(decoded), kept_memory(device), views as samples:
         for (index, sample), outcomes in samples:
-            for place, (model, own) in enumerate(zip(models, batches, strict=True)):
+            for place, (model, filled) in enumerate(zip(models, batches, strict=True)):
                 if model.pending(index):
-                    yield from _checked(own, own.take(*_entry(place, index, sample, outcomes[place])))
-        for own in batches:
-            yield from _checked(own, own.rest())
+                    yield from _checked(filled, filled.take(*_entry(place, index, sample, outcomes[place])))
+        for filled in batches:
+            yield from _checked(filled, filled.rest())
 
 
 _Viewed: TypeAlias = tuple[str, Views]  # the views' identity, and they themselves
@@ -159,10 +159,10 @@ def _into_views(recipes: Sequence[Recipe], device: torch.device) -> Callable[[Ou
     """Return what makes the views of each model from decoded frames."""
 
     def into_views(outcomes: Outcomes) -> list[_Viewed | Failure]:
-        own = [recipe for each, recipe in zip(outcomes, recipes, strict=True) if isinstance(each, Decoded)]
+        used = [recipe for each, recipe in zip(outcomes, recipes, strict=True) if isinstance(each, Decoded)]
         decoded = [each for each in outcomes if isinstance(each, Decoded)]
         try:
-            made = iter(views_of_shared(decoded, own, prepares_on(device)))
+            made = iter(views_of_shared(decoded, used, prepares_on(device)))
         except VideoError as error:  # too large for the memory, or the device
             return [each if isinstance(each, Failure) else Failure(str(error)) for each in outcomes]
         return [each if isinstance(each, Failure) else (_identity(each), next(made)) for each in outcomes]

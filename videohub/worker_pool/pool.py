@@ -219,29 +219,29 @@ class WorkerPool(Generic[_Task, _Result]):
             return [result]
         lost = process.death(None if reply is None else reply.fault)
         self._end([threading.get_ident()])
-        told = not self._work.faults_end and lost.kind == "fault"
-        if not (job.alone or told or lost.kind == "timeout"):
+        reported = not self._work.faults_end and lost.kind == "fault"
+        if not (job.alone or reported or lost.kind == "timeout"):
             return []
         self._given_up(lost)
         return [self._work.lost(lost)]
 
     def _own_process(self) -> _Started[_Task, _Result]:
         """Return this thread's process, a new one where it has none. Raises: DeviceError if none can be had."""
-        own = threading.get_ident()
-        if own in self._processes:
-            return self._processes[own]
+        thread = threading.get_ident()
+        if thread in self._processes:
+            return self._processes[thread]
         while True:
             process = WorkerProcess(self._command, self._work.handler, self._work.setup, timeout_s=self._timeout_s,
                                     linked=self._work.linked)  # fmt: skip
             with self._changed:
-                started = self._processes[own] = _Started(process, self._work.client())
+                started = self._processes[thread] = _Started(process, self._work.client())
                 if self._closed:
                     process.kill()
             if process.begin(self._start_s):
                 self._failed_starts = 0
                 return started
             how = f"was not ready after {self._start_s:g} s" if process.expired else process.death().how
-            self._end([own])
+            self._end([thread])
             self._start_failed(how)
 
     def _end(self, threads: Iterable[int]) -> None:

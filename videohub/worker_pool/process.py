@@ -163,12 +163,12 @@ class WorkerProcess:
 
 def receive_descriptors(link: socket.socket, count: int) -> list[int]:
     """Return the descriptors that lie in a socket. Raises: DeviceError if this process may not open as many files."""
-    _, found, flags, _ = socket.recv_fds(link, 1, count)
-    if len(found) < count or flags & socket.MSG_CTRUNC:
-        for descriptor in found:
+    _, descriptors, flags, _ = socket.recv_fds(link, 1, count)
+    if len(descriptors) < count or flags & socket.MSG_CTRUNC:
+        for descriptor in descriptors:
             os.close(descriptor)
         raise DeviceError("worker processes: this process may not open more files; raise the limit (ulimit -n)")
-    return list(found)
+    return list(descriptors)
 
 
 def _signals_an_end() -> bool:
