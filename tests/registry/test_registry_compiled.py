@@ -12,7 +12,9 @@ import pytest
 from videohub import registry, resources
 from videohub.registry import compiled
 
-LIST = "import sys; from videohub import registry; print(*registry.list_models()); print('yaml' in sys.modules)"
+LIST = (
+    "import sys; from videohub import registry as r; print(*r.default(keep=True).records); print('yaml' in sys.modules)"
+)
 
 
 @pytest.fixture
@@ -45,9 +47,9 @@ def test_the_second_process_reads_no_yaml_and_lists_the_same(home, settled):
 
 
 def test_a_compiled_registry_says_the_same_to_the_letter(home, settled, monkeypatch):
-    read = registry.default([settled])
+    read = registry.default([settled], keep=True)
     monkeypatch.setattr(registry, "_kept", {})
-    again = registry.default([settled])
+    again = registry.default([settled], keep=True)
     assert again is not read
     assert again.records == read.records
     assert [*again.records] == [*read.records]
@@ -57,18 +59,18 @@ def test_a_compiled_registry_says_the_same_to_the_letter(home, settled, monkeypa
 
 @pytest.mark.parametrize("kept", ["its time and size", "nothing"])
 def test_a_changed_file_is_seen_at_once(home, settled, monkeypatch, kept):
-    assert registry.default([settled]).records["company_slow"].number.top1 == 91
+    assert registry.default([settled], keep=True).records["company_slow"].number.top1 == 91
     settled.write_text(settled.read_text().replace("top1: 91", "top1: 92"))
     if kept != "nothing":
         os.utime(settled, ns=(1, 1))
     monkeypatch.setattr(registry, "_kept", {})
-    assert registry.default([settled]).records["company_slow"].number.top1 == 92
+    assert registry.default([settled], keep=True).records["company_slow"].number.top1 == 92
 
 
 def test_a_file_beside_it_that_changes_comes_or_goes_is_seen(home, settled, monkeypatch):
     def top1(name="company_slow"):
         monkeypatch.setattr(registry, "_kept", {})
-        record = registry.default([top]).records.get(name)
+        record = registry.default([top], keep=True).records.get(name)
         return record.number.top1 if record else None
 
     top = settled.with_name("top.yaml")
@@ -98,12 +100,12 @@ def test_a_file_beside_it_that_changes_comes_or_goes_is_seen(home, settled, monk
     lambda content: content.replace(b"available", b"avaiLable"),
 ])  # fmt: skip
 def test_a_damaged_one_is_made_anew(home, settled, monkeypatch, damage):
-    expected = registry.default([settled]).records
+    expected = registry.default([settled], keep=True).records
     (file,) = (home / "compiled").iterdir()
     whole = file.read_bytes()
     file.write_bytes(damage(whole))
     monkeypatch.setattr(registry, "_kept", {})
-    found = registry.default([settled]).records
+    found = registry.default([settled], keep=True).records
     if file.read_bytes() == whole:  # it was noticed; a letter of a name is text like any other
         assert found == expected
 
@@ -111,10 +113,10 @@ def test_a_damaged_one_is_made_anew(home, settled, monkeypatch, damage):
 @pytest.mark.skipif(os.name == "nt" or (os.geteuid() == 0 and not Path("/proc/self").exists()), reason="needs folders")
 def test_where_none_can_be_kept_the_files_are_read(home, settled, monkeypatch):
     home.write_text("a file where the cache's folder should be")
-    assert registry.default([settled]).records["company_slow"].number.top1 == 91
+    assert registry.default([settled], keep=True).records["company_slow"].number.top1 == 91
     monkeypatch.setenv("VIDEOHUB_HOME", "~nobody-of-this-name/cache")
     monkeypatch.setattr(registry, "_kept", {})
-    assert registry.default([settled]).records["company_slow"].number.top1 == 91
+    assert registry.default([settled], keep=True).records["company_slow"].number.top1 == 91
 
 
 def test_it_names_no_place_of_this_machine(home):
@@ -125,5 +127,10 @@ def test_it_names_no_place_of_this_machine(home):
 
 
 def test_what_was_just_written_is_not_kept_so_that_no_later_change_is_missed(home, company):
-    assert registry.default([company]).records["company_slow"].number.top1 == 91
+    assert registry.default([company], keep=True).records["company_slow"].number.top1 == 91
     assert not (home / "compiled").exists()
+
+
+def test_only_verbs_that_look_at_the_zoo_keep_it(home, settled):
+    assert registry.default([settled]).records["company_slow"].number.top1 == 91
+    assert not home.exists()

@@ -107,7 +107,7 @@ def test_a_warning_of_a_library_is_shown_and_not_obeyed(run, monkeypatch, capsys
 def test_an_unforeseen_error_is_shown_and_not_obeyed():
     code = (
         "import sys; from videohub import registry; from videohub.cli import main; sys.argv = ['videohub', 'list']\n"
-        "def broken(): raise RuntimeError('\\x1b[31ma\\nb\\u202e' + 'x' * 9_999_999)\n"
+        "def broken(**options): raise RuntimeError('\\x1b[31ma\\nb\\u202e' + 'x' * 9_999_999)\n"
         "registry.default = broken\nmain()"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, encoding="utf-8")

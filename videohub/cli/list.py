@@ -42,7 +42,7 @@ def command(pattern: str, as_json: bool, **filters: str | None) -> None:
     """List the records whose name matches PATTERN (* and ? match) and that fit the filters."""
     gc.disable()  # hundreds of records are read, none of which is garbage
     try:
-        known = registry.default()
+        known = registry.default(keep=True)
         records = [known.records[name] for name in known.select(pattern, **filters)]
         _print(known, records, pattern, as_json, filters)
     finally:

@@ -20,11 +20,12 @@ from videohub.terminal.options import print_json, with_json
 @with_json
 def command(name: str, as_json: bool) -> None:
     """Show everything that is known of one record."""
+    known = registry.default(keep=True)
     record = registry.record(name)
     if as_json:
         print_json(record.whole())
     else:
-        print_record(record, registry.default().namesakes(record))
+        print_record(record, known.namesakes(record))
 
 
 def print_record(record: Record, namesakes: Sequence[str] = ()) -> None:

@@ -47,11 +47,14 @@ def load(path: str | os.PathLike[str]) -> Registry:
     return reading.read([Path(path).expanduser()])
 
 
-def default(extra: Iterable[str | os.PathLike[str]] = ()) -> Registry:
+def default(extra: Iterable[str | os.PathLike[str]] = (), *, keep: bool = False) -> Registry:
     """Return our own records, then those of the files in $VIDEOHUB_REGISTRY, then those of `extra`.
 
     A file named twice is read once. The answer is kept until one of the files changes.
 
+    Args:
+        extra: Further files.
+        keep: Keep what was read in the cache, too, so that the next process need not read it; see `compiled`.
     Raises: RegistryError if a file is missing or breaks the schema, or if two files use one name.
     """
     roots = tuple(files(extra))
@@ -63,7 +66,7 @@ def default(extra: Iterable[str | os.PathLike[str]] = ()) -> Registry:
         raise RegistryError(f"{error.filename}: the registry cannot be read: {error.strerror}. {advice}") from error
     kept = _kept.get(roots)
     if kept is None or kept[1] != _stamps(kept[0].files):
-        found = _compiled_or_read(roots)
+        found = _compiled_or_read(roots, keep)
         _kept[roots] = kept = found, _stamps(found.files)
     return kept[0]
 
@@ -115,7 +118,7 @@ _Stamps: TypeAlias = list[tuple[int, int] | None]
 _kept: dict[tuple[Path, ...], tuple[Registry, _Stamps]] = {}  # by the files that were asked for
 
 
-def _compiled_or_read(roots: tuple[Path, ...]) -> Registry:
+def _compiled_or_read(roots: tuple[Path, ...], keep: bool) -> Registry:
     from videohub.registry import compiled
 
     if found := compiled.load(roots):
@@ -124,7 +127,8 @@ def _compiled_or_read(roots: tuple[Path, ...]) -> Registry:
 
     began_ns = time.time_ns()
     read = reading.read(roots)
-    compiled.save(roots, read, began_ns)
+    if keep:
+        compiled.save(roots, read, began_ns)
     return read
 
 

@@ -24,7 +24,7 @@ def _of(names: _Names) -> _Complete:
 
     def complete(context: click.Context, parameter: click.Parameter, begun: str) -> list[str]:
         try:
-            records = registry.default(context.find_root().params.get("registries") or ()).records
+            records = registry.default(context.find_root().params.get("registries") or (), keep=True).records
         except VideohubError:  # the verb itself will tell; here, nobody would read it
             return []
         known = [name for name in dict.fromkeys(names(records)) if _WORD.fullmatch(name)]
