@@ -105,7 +105,7 @@ FAMILY = {
             pretrain: null
             training: standard
             labels: null
-            published: null
+            published: []
             config: null
             status: available
             notes: []
