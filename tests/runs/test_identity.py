@@ -23,7 +23,6 @@ def test_what_a_run_of_the_version_before_is_called_stays_the_same():
     """0.1.0 gave these very bytes this digest, which stands at the head of each of its score files."""
     protocol = {"clips": 2, "crops": 1, "ensemble": "sum", "metric": "topk", "mean": (0.45,) * 3, "detection": None}
     plain = {**msgspec.to_builtins(IDENTITY), "protocol": protocol}
-    plain["zoo_name"] = plain.pop("upstream_name")  # as it was spelt there
     called = digest_of(canonical([plain, "0" * 64]))
     assert called == "b1333a52f63b7207f7804353a77aa77b8dcee764e9600af7c836c40e2ca34d1c"
 
