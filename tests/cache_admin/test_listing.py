@@ -38,7 +38,7 @@ def test_an_empty_cache_is_listed_verified_and_not_made(run, home):
 def test_two_records_with_one_base_name_keep_what_is_theirs_apart(run, home, zoo):
     run("fetch", "first", "second")
     found = statuses(run)
-    assert found == {(kind, name): "spent" if kind == "raw" else "current"
+    assert found == {(kind, name): "redundant" if kind == "raw" else "current"
                      for kind in ("raw", "converted", "pin") for name in ("first", "second")}  # fmt: skip
     for entry in entries(run):
         if entry["kind"] == "raw":
@@ -46,7 +46,7 @@ def test_two_records_with_one_base_name_keep_what_is_theirs_apart(run, home, zoo
             assert Path(entry["path"]).read_bytes()[:100]
     only(home, f"converted/{SHA256}-*").unlink()
     assert statuses(run)["raw", "first"] == "current"
-    assert statuses(run)["raw", "second"] == "spent"
+    assert statuses(run)["raw", "second"] == "redundant"
 
 
 def test_the_table_fits_eighty_columns_and_says_what_json_says(run, zoo):
@@ -108,10 +108,10 @@ def test_a_published_file_that_its_record_does_not_name_any_more_is_stale(run, z
     }
 
 
-def test_a_pin_that_the_registry_states_by_now_is_spent(run, zoo):
+def test_a_pin_that_the_registry_states_by_now_is_redundant(run, zoo):
     run("fetch", "first")
     zoo.write_text(zoo.read_text().replace("null    # not yet", SHA256, 1))
-    assert statuses(run)["pin", "first"] == "spent"
+    assert statuses(run)["pin", "first"] == "redundant"
 
 
 def test_what_belongs_to_a_registry_that_is_not_loaded_is_unknown(run, zoo, monkeypatch):
@@ -160,7 +160,7 @@ def test_a_cache_of_an_older_version_is_listed_and_nothing_of_it_is_taken_for_da
 def test_one_file_may_belong_to_several_records(run, zoo, publisher, contents):
     publisher.publish("/second/MODEL.pkl", contents[0])
     run("fetch", "first", "second")
-    assert statuses(run)["raw", "first", "second"] == "spent"
+    assert statuses(run)["raw", "first", "second"] == "redundant"
     assert ("converted", "second") in statuses(run)
 
 

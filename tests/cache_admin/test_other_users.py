@@ -95,7 +95,7 @@ def test_another_user_uses_what_was_shared(shared):
     said = as_another("first", shared, shared.parent / "mine")
     assert said["load"] == "SlowFast"
     statuses = {entry["kind"]: entry["status"] for entry in said["list"]}
-    assert statuses == {"raw": "spent", "converted": "current", "pin": "current"}
+    assert statuses == {"raw": "redundant", "converted": "current", "pin": "current"}
     assert (said["verify"]["checked"], said["verify"]["damaged"], said["verify"]["unchecked"]) == (3, [], [])
 
 

@@ -43,7 +43,7 @@ def test_the_patch_applies_and_the_registry_states_the_digests_afterwards(run, t
     for name in ("first", "second"):
         published = registry.record(name).checkpoint
         assert (published.sha256, published.size) == (bound[name]["sha256"], bound[name]["size"])
-        assert bound[name]["status"] == "spent"
+        assert bound[name]["status"] == "redundant"
     code, out, err = run("cache", "pins", "--patch")
     assert (code, out) == (0, "")
     assert "nothing to fill" in err

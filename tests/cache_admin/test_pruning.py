@@ -24,7 +24,7 @@ def test_pruning_without_a_condition_is_misuse_that_says_what_can_be_given(run, 
 
 
 @pytest.mark.parametrize(
-    "condition", [["--older", "0d"], ["--keep", "0"], ["--status", "spent"], ["--status", "current"]]
+    "condition", [["--older", "0d"], ["--keep", "0"], ["--status", "redundant"], ["--status", "current"]]
 )  # fmt: skip
 def test_without_yes_nothing_changes_and_with_it_exactly_what_was_said_goes(run, home, zoo, condition):
     run("fetch", "first", "second")

@@ -22,7 +22,7 @@ from videohub.registry.schema import Record
 
 Status: TypeAlias = Literal[
     "current",  # a record known here would use it
-    "spent",  # a published file whose converted weights are here, a pin of what the registry states by now
+    "redundant",  # a published file whose converted weights are here, a pin of what the registry states by now
     "stale",  # belongs to a record, a table or a converter as they were
     "local",  # made from a file given with --checkpoint, and not from the one that its record names
     "unknown",  # no record known here names it
@@ -156,7 +156,7 @@ class Known:
         if names:
             weights_here = {path.name for path in self._headers}
             wanted = {cache.converted_name(entry.sha256 or "", self._recipes.get(name, "")) for name in names}
-            return replace(item, status="spent" if wanted <= weights_here else "current")
+            return replace(item, status="redundant" if wanted <= weights_here else "current")
         was = [
             name
             for path, (header, _) in self._headers.items()
@@ -199,7 +199,7 @@ class Known:
             return replace(item, status="unknown")
         if None in stated:
             return item
-        return replace(item, status="spent" if entry.sha256 in stated else "stale")
+        return replace(item, status="redundant" if entry.sha256 in stated else "stale")
 
     def _working_on(self, entry: Entry) -> list[str]:
         """Return the records that a download or a conversion is of."""

@@ -47,7 +47,7 @@ _size = _amount(
                        for end, base in (("", 1000), ("b", 1000), ("ib", 1024))}},
     "500MB, 10GB or 10GiB",
 )  # fmt: skip
-_STATUSES = ["stale", "spent", "unfinished", "damaged", "unreadable", "local", "unknown", "current"]
+_STATUSES = ["stale", "redundant", "unfinished", "damaged", "unreadable", "local", "unknown", "current"]
 
 
 @click.group("cache")
@@ -76,7 +76,7 @@ def list_(as_json: bool) -> None:
 
     \b
     current     a record would use it
-    spent       not needed any more: what is made from it is here
+    redundant   not needed any more: what is made from it is here
     stale       belongs to a record, a table or a converter as they were
     local       made from a file given with --checkpoint
     unknown     no record known here names it; perhaps one of another registry
