@@ -5,13 +5,19 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-matrix lint clean
+.PHONY: demo test test-slow test-all test-matrix lint clean
 
 demo: $(READY)
 	BIN=$(BIN) sh tools/demo.sh
 
+# Every area within minutes; what is marked `slow` is left to test-all.
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: $(READY)
+	$(BIN)/python -m pytest -m slow
+
+test-all: test test-slow
 
 # By hand, before a release: make test-matrix PYTHONS="python3.10 python3.13"
 test-matrix: $(READY)
