@@ -49,7 +49,8 @@ def test_list_prints_nobody_else_s_control_codes_and_cuts_nothing(run, tmp_path,
     protocol = re.search(r"  kinetics_30view:\n(    .*\n)+", protocols)[0].replace("kinetics_30view", "ours")
     protocol = protocol.replace("dataset: kinetics400", 'dataset: "[red]\\e[31m"')
     assert "[red]" in protocol
-    (tmp_path / "ours.yaml").write_text(f"schema_version: 1\nprotocols:\n{protocol}records:\n{ours}")
+    datasets = 'datasets: {"[red]\\e[31m": {title: Odd, short: "[red]\\e[31m"}}\n'
+    (tmp_path / "ours.yaml").write_text(f"schema_version: 1\n{datasets}protocols:\n{protocol}records:\n{ours}")
     _, out, _ = run("list", "our_*")
     assert out.splitlines()[1].startswith(f"our_{long} [red]\\x1b[31m ")
 

@@ -19,7 +19,7 @@ import pytest
 from videohub import registry, resources
 
 ROOT = resources.registry_file().parent
-DATA = ("registry.yaml", "registry.schema.json", "labels.yaml")
+DATA = ("registry.yaml", "registry.schema.json", "datasets.yaml", "labels.yaml")
 DEMO = "demo/SLOWFAST_MOTIONS.pkl"
 JUNK = ("demo-run/videos/test_00000.mp4", "dist/old.whl", ".venv/pyvenv.cfg", "scratch.npz", "notes.txt")
 LIST = "import sys; sys.argv = ['videohub', 'list', '--json']; from videohub.cli import main; main()"

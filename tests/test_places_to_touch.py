@@ -9,9 +9,15 @@ import sys
 from pathlib import Path
 from textwrap import dedent
 
+import msgspec
 import pytest
 
 import videohub
+from videohub import registry
+from videohub.data import sets
+from videohub.preflight.expected import expected as expected_of
+from videohub.registry import writing
+from videohub.registry.datasets import DatasetInfo, Split
 
 ROOT = Path(videohub.__file__).resolve().parent.parent
 
@@ -198,3 +204,44 @@ def test_the_command_line_and_the_schema_for_editors_know_a_new_family(house):
     assert record["model"] == {"family": "toy", "length": "short", "width": 6, "num_classes": 5}
     schema = json.loads("\n".join(run(house, "from videohub.registry import json_schema; print(json_schema.text())")))
     assert schema["$defs"]["Toy"]["properties"]["width"]["default"] == 6
+
+
+# --- a data set ------------------------------------------------------------------------------------------------------
+
+TOY_LISTS = '''
+"""Toy lists: a line for each video, the number of its class first, then a tab."""
+
+from videohub.data.samples import DataSet, Sample, VideoFile
+
+
+def read(data, *, root, record):
+    rows = [line.split("\\t") for line in (data / "toy.txt").read_text().splitlines()]
+    return DataSet([Sample(name, VideoFile(data / name), (int(number),)) for number, name in rows])
+'''
+
+
+def test_a_data_set_is_an_entry_and_where_its_lists_are_new_a_reader(tmp_path, monkeypatch):
+    """Its entry stands in a registry of one's own; its title, aliases, counts and lists are known from there alone."""
+    (tmp_path / "readers").mkdir()
+    (tmp_path / "readers" / "toy_lists.py").write_text(TOY_LISTS)
+    monkeypatch.setattr(sets, "__path__", [*sets.__path__, str(tmp_path / "readers")])
+    (tmp_path / "toy").mkdir()
+    (tmp_path / "toy" / "toy.txt").write_text("3\ta.mp4\n0\tb.mp4\n")
+    demo = registry.record("slowfast_motions")
+    protocol = msgspec.structs.replace(demo.protocol, name="toy_9view", dataset="toy_actions")
+    own = msgspec.structs.replace(
+        demo,
+        name="toy_motions",
+        upstream_name="TOY_MOTIONS",
+        protocol=protocol,
+        dataset=DatasetInfo(name="toy_actions", title="Toy Actions", short="toy", aliases=("ta",), lists="toy_lists",
+                            splits={demo.protocol.split: Split(samples=2, source="the toy's box")}),
+    )  # fmt: skip
+    (tmp_path / "own.yaml").write_text(writing.text([own]))
+    monkeypatch.setenv("VIDEOHUB_REGISTRY", str(tmp_path / "own.yaml"))
+    assert registry.list_models(dataset="ta") == ["toy_motions"]
+    record = registry.record("toy_motions")
+    read = sets.read(tmp_path / "toy", root=None, record=record)
+    assert [(sample.name, sample.truth) for sample in read.samples] == [("a.mp4", (3,)), ("b.mp4", (0,))]
+    expected = expected_of(record)
+    assert (expected.dataset, expected.samples, expected.source) == ("toy_actions", 2, "the toy's box")

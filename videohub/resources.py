@@ -28,6 +28,11 @@ def registry_file() -> Path:
     return path("registry.yaml")
 
 
+def datasets_file() -> Path:
+    """Return what is known of each data set, `datasets.yaml`."""
+    return path("datasets.yaml")
+
+
 def labels_file() -> Path:
     """Return the class names that no library ships, `labels.yaml`."""
     return path("labels.yaml")

@@ -51,6 +51,8 @@ records:
     config: null
     status: available
     notes: []
+datasets:
+  company_actions: {title: Actions of a company, short: company}
 """
 
 

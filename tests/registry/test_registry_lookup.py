@@ -42,7 +42,9 @@ def test_the_file_with_a_published_number_wins_its_name_from_its_own_pretraining
 
 def test_of_several_published_ones_the_record_of_kinetics_400_wins(zoo):
     ssv2, charades = zoo["slowfast_r50_16x8_ssv2"], zoo["slowfast_r50_16x8_charades"]
-    of_kinetics = msgspec.structs.replace(ssv2, name="mine", protocol=zoo["slow_r50_8x8"].protocol)
+    k400 = zoo["slow_r50_8x8"]
+    of_k400 = {"protocol": k400.protocol, "dataset": k400.dataset}
+    of_kinetics = msgspec.structs.replace(ssv2, name="mine", **of_k400)
     records = {record.name: record for record in (ssv2, charades, of_kinetics)}
     assert lookup.find(records, "SLOWFAST_16x8_R50") is of_kinetics
 

@@ -9,6 +9,7 @@ import yaml
 from videohub import registry, resources
 from videohub.errors import RegistryError
 from videohub.registry import writing
+from videohub.registry.datasets import DatasetInfo
 
 ODD = [
     "no", "NULL", "~", "010", "1_6", "1:30", "2020-06-09", "=", "<<", "", " ", "#x", "a: b", "- a", "{a}", "'", '"',
@@ -63,7 +64,8 @@ def test_no_text_is_taken_for_something_else(ours, again, text):
         notes=[text, text],
         training=text,
         published=(msgspec.structs.replace(demo.number, source=text, as_printed={text: 1.5}),),
-        protocol=msgspec.structs.replace(demo.protocol, name=text, dataset=text),
+        protocol=msgspec.structs.replace(demo.protocol, name=text, dataset=text or "-"),
+        dataset=DatasetInfo(name=text or "-", title=text or "-", short=text or "-", aliases=(text,) if text else ()),
     )
     assert again(changed) == [changed]
     (raw,) = yaml.safe_load(writing.text([changed]))["records"].values()  # another reader of YAML

@@ -16,6 +16,7 @@ import pytest
 from videohub import registry
 from videohub.data import motions
 from videohub.registry import writing
+from videohub.registry.datasets import DatasetInfo
 
 NAME = "slowfast_motions"
 
@@ -29,7 +30,8 @@ LINE = re.sub("[\r\n\x85\u2028]", "", SAID)  # as a line of a list may have it
 BYTES = os.fsdecode(os.fsencode(FILE) + b"\xff")  # neither need it be UTF-8
 FORGED = re.compile(r"^UsageError:? forged", re.MULTILINE)
 
-_FREE = {"upstream_name", "paper", "dataset", "split", "license", "training", "source", "config"}
+_FREE = {"upstream_name", "paper", "dataset", "split", "license", "training", "source", "config", "title", "short",
+         "group"}  # fmt: skip
 
 
 def written(value: Any) -> Any:
@@ -46,10 +48,10 @@ def written(value: Any) -> Any:
 
 def test_no_field_of_a_record_that_may_hold_any_text_is_left_out():
     free = set()
-    for struct in (registry.Record, registry.Protocol, registry.Checkpoint, registry.Published):
+    for struct in (registry.Record, registry.Protocol, registry.Checkpoint, registry.Published, DatasetInfo):
         free |= {field.name for field in msgspec.structs.fields(struct) if field.type in (str, str | None)}
     # the rest are names of records, tables and metrics, which have to be known, and addresses, which are checked
-    assert free - _FREE == {"name", "layout", "metric", "pretrain", "url"}
+    assert free - _FREE == {"name", "layout", "lists", "metric", "pretrain", "url"}
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +63,12 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     protocol = msgspec.structs.replace(record.protocol, name=SAID)
     published = msgspec.structs.replace(record.number, as_printed={SAID: 12.0})
     record = msgspec.structs.replace(
-        record, name="hostile", protocol=protocol, published=(published,), notes=[SAID, SAID]
+        record,
+        name="hostile",
+        protocol=protocol,
+        dataset=msgspec.structs.replace(record.dataset, name=SAID),
+        published=(published,),
+        notes=[SAID, SAID],
     )
     gone = msgspec.structs.replace(
         record, name="gone",

@@ -14,16 +14,6 @@ from videohub.terminal import completion
 from videohub.terminal.layout import print_columns, tell
 from videohub.terminal.options import print_json, with_json
 
-_SHORT = {
-    "kinetics400": "K400",
-    "kinetics600": "K600",
-    "ava_v2.1": "AVA 2.1",
-    "ava_v2.2": "AVA 2.2",
-    "ssv2": "SSv2",
-    "charades": "Charades",
-    "imagenet1k": "ImageNet",
-}
-
 
 @click.command("list")
 @click.argument("pattern", default="*", shell_complete=completion.record)
@@ -65,7 +55,7 @@ def print_records(records: Sequence[Record]) -> None:
     rows = [
         (
             record.name,
-            _SHORT.get(record.protocol.dataset, record.protocol.dataset),
+            record.dataset.short,
             f"{record.frames}x{record.rate}" if record.frames else "image",
             _numbers(record.number),
             record.status,

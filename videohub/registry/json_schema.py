@@ -13,6 +13,7 @@ from videohub import metrics
 from videohub.architectures.parts import Stage
 from videohub.protocols import Protocol
 from videohub.registry import labels
+from videohub.registry.datasets import DatasetInfo
 from videohub.registry.schema import Publisher, Record
 
 ID = "urn:videohub:registry"  # a name, not an address: nothing is published yet
@@ -25,12 +26,13 @@ def file_schema() -> dict[str, Any]:
 
     Where the head of a file states what its records share, a record need not repeat it, so nothing is required there.
     """
-    _, defs = msgspec.json.schema_components([Record, Publisher], ref_template="#/$defs/{name}")
-    for struct in (Record, Protocol):
+    _, defs = msgspec.json.schema_components([Record, Publisher, DatasetInfo], ref_template="#/$defs/{name}")
+    for struct in (Record, Protocol, DatasetInfo):
         del defs[struct.__name__]["properties"]["name"]
         defs[struct.__name__]["required"].remove("name")
     record = defs["Record"]["properties"]
-    del record["other_checkpoints"]
+    del record["other_checkpoints"], record["dataset"]
+    defs["Record"]["required"].remove("dataset")
     record["protocol"] = {"type": "string", "description": "A name in `protocols`."}
     record["labels"]["anyOf"].append({"enum": labels.known()})  # what an editor offers; a file's name is text, too
     defs["Protocol"]["properties"]["metric"] = {"enum": metrics.names()}
@@ -56,7 +58,8 @@ def file_schema() -> dict[str, Any]:
             "publisher": {"$ref": "#/$defs/Publisher"},
             "shared": {"$ref": "#/$defs/Shared"},
             "protocols": {"type": "object", "additionalProperties": {"$ref": "#/$defs/Protocol"}},
-            "datasets": {"anyOf": [{"type": "string"}, {"type": "object"}],
+            "datasets": {"anyOf": [{"type": "string"},
+                                   {"type": "object", "additionalProperties": {"$ref": "#/$defs/DatasetInfo"}}],
                          "description": "Data sets of one's own, or the file of them."},
             "records": {
                 "type": "object",

@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import msgspec
 
 from videohub.architectures import Task
 from videohub.errors import AmbiguousNameError, UnknownNameError, UsageError
 from videohub.protocols import Protocol
+from videohub.registry.datasets import DatasetInfo
 from videohub.registry.schema import Publisher, Record
 
 _SUFFIXES = (".pkl", ".pyth", ".pth", ".pt", ".safetensors", ".npz")
-_SHORT = {"k400": "kinetics400", "k600": "kinetics600", "imagenet": "imagenet1k"}
-_GROUPS = ("ava", "kinetics")  # every version of it
 
 
 class Registry(msgspec.Struct, frozen=True):
@@ -25,7 +24,7 @@ class Registry(msgspec.Struct, frozen=True):
     records: dict[str, Record]
     publishers: dict[str, Publisher] = {}  # by short name; of two with one upstream name, the first one's is meant
     protocols: dict[str, Protocol] = {}
-    datasets: dict[str, Any] = {}  # entries that registries of one's own bring, as `datasets.yaml` has ours
+    datasets: dict[str, DatasetInfo] = {}  # ours, and those that registries of one's own bring
     files: tuple[Path, ...] = ()  # all that was read, so that a change is seen
 
     def find(self, name: str) -> Record:
@@ -53,7 +52,7 @@ class Registry(msgspec.Struct, frozen=True):
 
         Args:
             pattern: Of the id, an alias or the upstream name; `*`, `?` and `[…]` as in file names.
-            dataset: A data set, or k400, k600, imagenet for short, or kinetics, ava for every version.
+            dataset: A data set, an alias of it such as k400, or a group, such as kinetics, for every version.
             arch: An architecture; may be a pattern, such as `i3d*`.
             depth: A depth as the table prints it, such as R50.
             status: available, manual, unreleased, broken or program.
@@ -151,7 +150,9 @@ def listed(words: Sequence[str]) -> str:
 
 def dataset_names(records: Iterable[Record]) -> list[str]:
     """Return every name that `select` takes for a data set: as the records have them, short ones, and groups."""
-    return list(dict.fromkeys([*(record.protocol.dataset for record in records), *_SHORT, *_GROUPS]))
+    datasets = {record.dataset.name: record.dataset for record in records}.values()
+    aliases = (alias for dataset in datasets for alias in dataset.aliases)
+    return list(dict.fromkeys([*(dataset.name for dataset in datasets), *aliases, *_groups(datasets)]))
 
 
 def publisher_names(records: Iterable[Record]) -> list[str]:
@@ -163,7 +164,7 @@ def _first_publisher_s(name: str, sharing: list[Record], order: list[str]) -> Re
     first = min(sharing, key=lambda record: _rank(record, order))  # min keeps the first one of equals
     own = [record for record in sharing if record.publisher == first.publisher]
     left = [record for record in own if record.number is not None] or own
-    left = [record for record in left if record.protocol.dataset == "kinetics400"] or left
+    left = [record for record in left if record.dataset.preferred] or left
     if len(left) == 1:
         return left[0]
     lines = "".join(
@@ -196,13 +197,18 @@ def _some(found: Sequence[str]) -> str:
 
 
 def _datasets(records: Collection[Record], value: str | None) -> set[str]:
-    known = dict.fromkeys(record.protocol.dataset for record in records)
+    datasets = {record.dataset.name: record.dataset for record in records}
     if value is None:
-        return set(known)
+        return set(datasets)
     name = value.casefold()
-    if name in _GROUPS:
-        return {dataset for dataset in known if dataset.startswith(name)}
-    return _matching("dataset", _SHORT.get(name, name), known, offered=dataset_names(records), typed=value)
+    if name in _groups(datasets.values()):
+        return {dataset.name for dataset in datasets.values() if dataset.group == name}
+    aliases = {alias: dataset.name for dataset in datasets.values() for alias in dataset.aliases}
+    return _matching("dataset", aliases.get(name, name), datasets, offered=dataset_names(records), typed=value)
+
+
+def _groups(datasets: Iterable[DatasetInfo]) -> list[str]:
+    return list(dict.fromkeys(dataset.group for dataset in datasets if dataset.group is not None))
 
 
 def _matching(

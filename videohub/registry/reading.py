@@ -24,6 +24,7 @@ from videohub.errors import UsageError
 from videohub.protocols import Protocol
 from videohub.registry import labels, strict_yaml
 from videohub.registry.contradictions import contradictions, flaw_of
+from videohub.registry.datasets import DatasetInfo
 from videohub.registry.lookup import Registry
 from videohub.registry.messages import BrokenRegistryError, Messages, Steps, schema_errors, shown
 from videohub.registry.schema import Publisher, Record
@@ -42,6 +43,8 @@ SECTIONS: dict[str, Any] = {
     "records": dict,
 }
 _OF_ONE = ("name", "upstream_name", "aliases", "protocol", "publisher")  # no two records share these; or said elsewhere
+_EXAMPLE = "`ours: {title: Ours, short: ours}`"
+_DERIVED = {"other_checkpoints": "List them in checkpoint.", "dataset": "The protocol names it."}
 
 
 def read(files: Iterable[Path]) -> Registry:
@@ -52,9 +55,18 @@ def read(files: Iterable[Path]) -> Registry:
     Raises: RegistryError naming each file, record and field that is wrong.
     """
     reader = _Reader()
+    reader.read_datasets(resources.datasets_file())
     for file in files:
         reader.read(file)
     return reader.registry()
+
+
+def datasets_of(file: Path) -> dict[str, DatasetInfo]:
+    """Return the data sets of a file that holds nothing else. Raises: RegistryError."""
+    reader = _Reader()
+    reader.read_datasets(file)
+    reader.messages.check()
+    return reader.datasets
 
 
 class _Reader:
@@ -66,7 +78,7 @@ class _Reader:
         self.publishers: dict[str, Publisher] = {}
         self.publisher_order: list[str] = []
         self.protocols: dict[str, Protocol | None] = {}  # None for a broken one
-        self.datasets: dict[str, Any] = {}
+        self.datasets: dict[str, DatasetInfo] = {}
         self.records: dict[str, Record] = {}
         self.references: list[tuple[Document, Steps, dict[str, Any]]] = []  # records, as the files have them
         self.homes: dict[tuple[str, str], Path] = {}  # (section, name) -> its file
@@ -101,9 +113,9 @@ class _Reader:
         publisher = self._publisher(document, sections.get("publisher"))
         shared = self._shared(document, sections.get("shared", {}))
         self.publisher_order += sections.get("publisher_order", ())
+        self._add_datasets(document, sections.get("datasets", {}))
         for name, raw in sections.get("protocols", {}).items():
             self._add_protocol(document, name, raw)
-        self._add_datasets(document, sections.get("datasets", {}))
         for name, raw in sections["records"].items():
             self._add_record(document, name, raw, shared, publisher)
         if "include" in sections and included:
@@ -161,7 +173,7 @@ class _Reader:
         return publisher
 
     def _shared(self, document: Document, raw: dict[str, Any]) -> dict[str, Any]:
-        fields = set(Record.__struct_fields__) - set(_OF_ONE) | {"protocol"}
+        fields = set(Record.__struct_fields__) - {*_OF_ONE, *_DERIVED} | {"protocol"}
         for name in set(raw) - fields:
             what = "is not a field that records can share"
             self._error(document, ("shared", name), what, f"Known here: {', '.join(sorted(fields))}.")
@@ -180,6 +192,11 @@ class _Reader:
             what = f"is {shown(protocol.metric)}, expected one of {', '.join(metrics.names())}"
             self._error(document, (*steps, "metric"), what)
             return
+        if protocol.dataset not in self.datasets:
+            what = f"is {shown(protocol.dataset)}, which is no known data set"
+            advice = f"Known: {', '.join(self.datasets)}. Others stand in the section `datasets`, such as {_EXAMPLE}."
+            self._error(document, (*steps, "dataset"), what, advice)
+            return
         self.protocols[name] = protocol
         if metrics.of(protocol.metric).by_box != (protocol.detection is not None):
             what = f"is {'null' if protocol.detection is None else 'given'}, and the metric is {protocol.metric}"
@@ -187,24 +204,37 @@ class _Reader:
         for field, what, advice in protocol.flaws():
             self._error(document, (*steps, *field), what, advice)
 
+    def read_datasets(self, file: Path) -> None:
+        """Read a file of data sets: a mapping of their names."""
+        self.files.append(file)
+        document = strict_yaml.read(file)
+        if not isinstance(document.value, dict):
+            self._error(document, (), "holds no mapping of names")
+            return
+        for name, raw in document.value.items():
+            self._add_dataset(document, (name,), raw)
+
     def _add_datasets(self, document: Document, given: str | dict[str, Any]) -> None:
-        """Take data sets of one's own as they are; whoever reads a data set's entry checks it."""
-        if isinstance(given, str):
-            file = document.file.resolve().parent / given
-            if not file.is_file():
-                self._error(document, ("datasets",), f"is {shown(given)}, and there is no such file beside it")
-                return
-            self.files.append(file)
-            given = strict_yaml.read(file).value
-            if not isinstance(given, dict):
-                self._error(document, ("datasets",), f"is {shown(file.name)}, which holds no mapping of names")
-                return
-        entries: dict[str, Any] = given
-        for name, entry in entries.items():
-            if home := self.homes.get(("datasets", name)):
-                self._error(document, ("datasets", name), f"is also in {home}", "Give one another name.")
-            self.homes["datasets", name] = document.file
-            self.datasets[name] = entry
+        """Take data sets of one's own: from this file, or from one beside it."""
+        if isinstance(given, dict):
+            for name, raw in given.items():
+                self._add_dataset(document, ("datasets", name), raw)
+            return
+        file = document.file.resolve().parent / given
+        if file.is_file():
+            self.read_datasets(file)
+        else:
+            self._error(document, ("datasets",), f"is {shown(given)}, and there is no such file beside it")
+
+    def _add_dataset(self, document: Document, steps: Steps, raw: Any) -> None:
+        name = str(steps[-1])
+        dataset = self._converted(document, steps, raw, raw, DatasetInfo)
+        if dataset is None:
+            return
+        if self.datasets.setdefault(name, dataset) != dataset:  # one that says the same is the same
+            home = self.homes["datasets", name]
+            self._error(document, steps, f"is described otherwise in {home}", "Give one another name.")
+        self.homes.setdefault(("datasets", name), document.file)
 
     # --- records ---
 
@@ -226,7 +256,8 @@ class _Reader:
             what = f"is {shown(protocol)}, which is no known protocol"
             self._error(document, (*steps, "protocol"), what, f"Known: {known}.")
         inner = self.protocols.get(protocol) if isinstance(protocol, str) else None
-        record = self._converted(document, steps, raw, whole, Record, {"protocol": inner})
+        dataset = self.datasets.get(inner.dataset) if inner else None
+        record = self._converted(document, steps, raw, whole, Record, {"protocol": inner, "dataset": dataset})
         if record is None:
             return
         record = self._labelled(document, steps, _with_one_checkpoint(record))
@@ -289,7 +320,6 @@ class _Reader:
                 self._error(
                     document, (*steps, "superseded_by"), what, "Say in `notes` what is known and has no record."
                 )
-        # Data sets: `self.datasets` and `datasets.yaml` together hold the keys that a protocol may name.
 
     # --- one value ---
 
@@ -303,20 +333,19 @@ class _Reader:
             whole: The same with what records share.
             inner: Fields that take the place of those in the file; None for a broken one.
         """
-        inner = {**(inner or {}), **({"name": steps[1]} if len(steps) > 1 else {})}
+        is_named = kind is not Publisher  # whose file says its name
+        inner = {**(inner or {}), **({"name": steps[-1]} if is_named else {})}
         if not isinstance(raw, dict):
             self._error(document, steps, "is not a mapping of fields")
             return None
         if "name" in raw and "name" in inner:
             self._error(document, (*steps, "name"), "is not a field of the schema", "The key is the name.")
-        if "other_checkpoints" in raw:
-            self._error(
-                document, (*steps, "other_checkpoints"), "is not a field of the schema", "List them in checkpoint."
-            )
+        for name in (name for name in _DERIVED if name in raw and kind is Record):
+            self._error(document, (*steps, name), "is not a field of the schema", _DERIVED[name])
         try:
             return msgspec.convert({**whole, **inner}, kind)
         except msgspec.ValidationError as error:
-            left = tuple(name for name in inner if name in whole or name == "name")
+            left = tuple(name for name in inner if name in whole or name in ("name", "dataset"))
             broken = list(schema_errors(whole, kind, str(steps[0]), leave=left))
             for inside, what, advice in broken:
                 of_shared = len(steps) > 1 and inside and inside[0] not in raw and inside[0] in whole

@@ -12,6 +12,7 @@ from videohub import architectures
 from videohub.architectures import Architecture, Count, Task
 from videohub.digest import Sha256
 from videohub.protocols import Protocol
+from videohub.registry.datasets import DatasetInfo
 
 if TYPE_CHECKING:
     Model: TypeAlias = Architecture
@@ -128,6 +129,7 @@ class Record(_Value, frozen=True, omit_defaults=True):
     model: Model
     clip: Clip
     protocol: Protocol
+    dataset: DatasetInfo  # of the protocol; a file does not repeat it
     checkpoint: OneOrMore  # the first one that can be fetched
     pretrain: str | None
     training: str

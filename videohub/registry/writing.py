@@ -11,9 +11,11 @@ from urllib.parse import unquote
 
 import msgspec
 
+from videohub import resources
 from videohub.errors import RegistryError
 from videohub.protocols import Protocol
-from videohub.registry.reading import SCHEMA_VERSION
+from videohub.registry.datasets import DatasetInfo
+from videohub.registry.reading import SCHEMA_VERSION, datasets_of
 from videohub.registry.schema import Record
 
 _WIDTH = 120
@@ -30,6 +32,7 @@ def text(records: Iterable[Record], *, known: Container[str] = ()) -> str:
         known: Names of protocols that another file states; the text refers to them only.
     Raises: RegistryError if one name stands for two protocols.
     """
+    records = list(records)
     protocols: dict[str, Protocol] = {}
     written: dict[str, Any] = {}
     for record in records:
@@ -37,8 +40,11 @@ def text(records: Iterable[Record], *, known: Container[str] = ()) -> str:
         if protocols.setdefault(protocol.name, protocol) != protocol:
             raise RegistryError(f"{record.name}: its protocol {protocol.name} is another than that of other records")
         written[record.name] = _fields(record)
+    ours = datasets_of(resources.datasets_file())
+    datasets = {record.dataset.name: _fields(record.dataset) for record in records if record.dataset.name not in ours}
     stated = {name: _fields(protocol) for name, protocol in protocols.items() if name not in known}
-    sections = [*_section("protocols", stated), "", *_section("records", written)]
+    own = [*_section("datasets", datasets), ""] if datasets else []
+    sections = [*own, *_section("protocols", stated), "", *_section("records", written)]
     return "\n".join([f"schema_version: {SCHEMA_VERSION}", "", *sections]) + "\n"
 
 
@@ -78,12 +84,13 @@ def is_local(url: str) -> bool:
     return url.casefold().startswith("file:") or "://" not in url
 
 
-def _fields(value: Record | Protocol) -> dict[str, Any]:
+def _fields(value: Record | Protocol | DatasetInfo) -> dict[str, Any]:
     """Return the fields as a file has them: the name is the key there, and a protocol is referred to."""
     fields: dict[str, Any] = msgspec.to_builtins(value)
     del fields["name"]
     if isinstance(value, Record):
         fields["protocol"] = value.protocol.name
+        del fields["dataset"]
         files = [fields["checkpoint"], *fields.pop("other_checkpoints", ())]
         for file in files:
             if (url := file["url"]) and is_local(url):

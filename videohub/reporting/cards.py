@@ -22,15 +22,6 @@ if TYPE_CHECKING:
 
 EVALUATION_SINCE = "1.4.0"  # the first huggingface_hub with EvalResultEntry
 
-_NAMES = {
-    "kinetics400": "Kinetics-400",
-    "kinetics600": "Kinetics-600",
-    "ssv2": "Something-Something V2",
-    "charades": "Charades",
-    "ava_v2.1": "AVA v2.1",
-    "ava_v2.2": "AVA v2.2",
-    "imagenet1k": "ImageNet-1k",
-}
 # The hub's own words for licences; a file that states another, or none, gets "other" and the statement itself.
 _LICENSES = ("apache-2.0", "mit", "bsd-2-clause", "bsd-3-clause", "cc0-1.0", "cc-by-4.0", "cc-by-sa-4.0",
              "cc-by-nc-4.0", "cc-by-nc-sa-4.0", "gpl-3.0", "lgpl-3.0", "agpl-3.0", "mpl-2.0")  # fmt: skip
@@ -141,7 +132,7 @@ def _result(report: Report, comparison: Comparison) -> EvalResult:
     return EvalResult(
         task_type=_task(report),
         dataset_type=report.dataset,
-        dataset_name=_NAMES.get(report.dataset, report.dataset),
+        dataset_name=_title(report.dataset),
         dataset_split=report.split,
         metric_type=metric.hub_name,
         metric_name=f"{comparison.metric}{metric.hub_condition} (%)",
@@ -154,6 +145,12 @@ def _result(report: Report, comparison: Comparison) -> EvalResult:
             "verdict": comparison.answer,
         },
     )
+
+
+def _title(dataset: str) -> str:
+    """Return a data set's name as its authors write it, or the key by which nothing is known here."""
+    known = registry.default().datasets.get(dataset)
+    return known.title if known else dataset
 
 
 def _license(stated: str) -> tuple[str, str | None]:

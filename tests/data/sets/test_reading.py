@@ -14,23 +14,31 @@ from videohub import registry
 from videohub.data import sets
 from videohub.data.sets import ava, charades, imagenet, kinetics, something
 from videohub.errors import UsageError
+from videohub.registry.datasets import DatasetInfo
 
-MODULES = (ava, charades, imagenet, kinetics, something)
+READERS = {
+    "kinetics400": kinetics,
+    "kinetics600": kinetics,
+    "ssv2": something,
+    "charades": charades,
+    "ava_v2.1": ava,
+    "ava_v2.2": ava,
+    "imagenet1k": imagenet,
+    "motions": kinetics,
+}
 
 
-def test_each_data_set_is_read_by_the_one_module_that_claims_it():
-    claimed = [dataset for module in MODULES for dataset in module.DATASETS]
-    assert len(set(claimed)) == len(claimed)
-    for module in MODULES:
-        for dataset in module.DATASETS:
-            assert sets.reader_of(dataset) is module
+def test_each_data_set_is_read_by_the_module_that_its_entry_names():
+    datasets = registry.default().datasets
+    assert {name: sets.reader_of(dataset) for name, dataset in datasets.items()} == READERS
+    assert {record.dataset.name for record in registry.default().records.values()} <= set(READERS)
 
 
-def test_every_data_set_of_the_zoo_but_the_demo_s_has_its_reader():
-    claimed = {dataset for module in MODULES for dataset in module.DATASETS}
-    asked = {record.protocol.dataset for record in registry.default().records.values()}
-    assert asked - claimed == {"motions"}
-    assert sets.reader_of("motions") is kinetics
+@pytest.mark.parametrize("lists", ["no_such", "opening", "os"])
+def test_lists_that_nothing_reads_are_named(lists):
+    dataset = DatasetInfo(name="ours", title="Ours", short="ours", lists=lists)
+    with pytest.raises(UsageError, match=f"ours: nothing reads lists of the kind '{lists}'; correct `lists`"):
+        sets.reader_of(dataset)
 
 
 def test_absent_data_or_roots_are_misuse(put, read):

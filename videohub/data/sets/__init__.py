@@ -1,7 +1,7 @@
-"""The lists of a data set, in the formats people have them, become samples. Each module here reads its own data sets.
+"""The lists of a data set, in the formats people have them, become samples: a module here for each kind of lists.
 
-A module that declares `DATASETS`, names of a protocol's `dataset`, and `read` is found by lying in this folder, so that
-a new data set is one new file. A data set that none of them claims, a company's own, is read as Kinetics' lists are.
+Which module reads a data set's lists is what its entry in `datasets.yaml` says, so a new kind is one new file. Those
+of a company's own are read as Kinetics' are, if its entry names no other.
 """
 
 from __future__ import annotations
@@ -12,15 +12,13 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from videohub.data.samples import DataSet
-from videohub.data.sets import kinetics
 from videohub.errors import UsageError
+from videohub.registry.datasets import DatasetInfo
 from videohub.registry.schema import Record
 
 
 class Reader(Protocol):
-    """What a module of this folder offers, if it reads a data set."""
-
-    DATASETS: tuple[str, ...]
+    """What a module of this folder offers, if it reads lists."""
 
     def read(self, data: Path, *, root: Path | None, record: Record) -> DataSet:
         """Read the data set that `record` is tested on; arguments and errors are those of `videohub.data.sets.read`."""
@@ -47,15 +45,16 @@ def read(data: Path, *, root: Path | None, record: Record) -> DataSet:
                 raise UsageError(f"{path}: no such file or folder; {record.protocol.dataset} was to be found there")
         if root is not None and not root.is_dir():
             raise UsageError(f"{root}: this is a file; a folder that the lists' paths start from was expected")
-        return reader_of(record.protocol.dataset).read(data, root=root, record=record)
+        return reader_of(record.dataset).read(data, root=root, record=record)
     except OSError as error:  # a folder without permission, a disk that fails
         raise UsageError(f"{error.filename or data}: cannot be read: {error.strerror}") from error
 
 
-def reader_of(dataset: str) -> Reader:
-    """Return the module that claims a data set, or Kinetics' for one that nobody claims."""
-    for found in pkgutil.iter_modules(__path__):
-        module = importlib.import_module(f"{__name__}.{found.name}")
-        if dataset in getattr(module, "DATASETS", ()):
+def reader_of(dataset: DatasetInfo) -> Reader:
+    """Return the module that reads a data set's lists. Raises: UsageError if there is none of that name."""
+    readers = [found.name for found in pkgutil.iter_modules(__path__)]
+    if dataset.lists in readers:
+        module = importlib.import_module(f"{__name__}.{dataset.lists}")
+        if hasattr(module, "read"):
             return cast(Reader, module)
-    return cast(Reader, kinetics)
+    raise UsageError(f"{dataset.name}: nothing reads lists of the kind {dataset.lists!r}; correct `lists` of its entry")

@@ -18,8 +18,6 @@ from videohub.metrics.ava_files import AvaTruth, read_boxes, read_exclusions, re
 from videohub.protocols import Detection
 from videohub.registry.schema import Record
 
-DATASETS = ("ava_v2.1", "ava_v2.2")
-
 _SECONDS = range(902, 1799)  # that are annotated
 _BEGIN, _FPS = 900, 30  # the frames begin at this second of the film, and were extracted at this rate
 _PLACES = ("", "annotations", "annotation", "ava_annotations")

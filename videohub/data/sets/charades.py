@@ -20,8 +20,6 @@ from videohub.data.sets.opening import first_file, folder_of, header_of, needed_
 from videohub.errors import DataError
 from videohub.registry.schema import Record
 
-DATASETS = ("charades",)
-
 _NAMES_OF_SPLITS = {"val": "test"}  # Charades has no other
 _UNPACKED = ("Charades_v1_480", "Charades_v1", "Charades_v1_rgb")  # folders that the published archives unpack to
 

@@ -14,8 +14,6 @@ from videohub.data.sets.opening import first_file
 from videohub.errors import DataError, UsageError
 from videohub.registry.schema import Record
 
-DATASETS = ("imagenet1k",)
-
 
 def read(data: Path, *, root: Path | None, record: Record) -> DataSet:
     """Read the images of a folder `n01440764/*.JPEG` …, also one folder down in `val`, or of a list.

@@ -21,8 +21,6 @@ from videohub.errors import DataError, UsageError
 from videohub.registry.labels import told
 from videohub.registry.schema import Labels, Record
 
-DATASETS = ("kinetics400", "kinetics600")
-
 _SPELLINGS = ("val", "validate", "validation")  # of the split, as several releases have it
 _COLUMNS = ("label", "youtube_id", "time_start", "time_end")
 

@@ -24,8 +24,6 @@ from videohub.data.sets.opening import first_character, folder_of, json_of, need
 from videohub.errors import DataError
 from videohub.registry.schema import Record
 
-DATASETS = ("ssv2",)
-
 _NAMES_OF_SPLITS = {"val": "validation"}
 _UNPACKED = "20bn-something-something-v2"  # the folder that the published parts unpack to
 
