@@ -6,6 +6,7 @@ import pytest
 
 from videohub import registry, resources
 from videohub.errors import AmbiguousNameError, RegistryError
+from videohub.registry.datasets import DatasetInfo
 
 HEAD = """\
 schema_version: 1
@@ -188,9 +189,11 @@ def test_a_registry_brings_data_sets_in_it_or_in_a_file_beside_it(tmp_path):
     (tmp_path / "sets.yaml").write_text("company_actions: {title: Actions at work}\n")
     one, two = tmp_path / "one.yaml", tmp_path / "two.yaml"
     one.write_text("schema_version: 1\ndatasets: sets.yaml\nrecords: {}\n")
-    assert registry.default([one]).datasets == {"company_actions": {"title": "Actions at work"}}
+    assert registry.default([one]).datasets["company_actions"] == DatasetInfo(
+        name="company_actions", title="Actions at work"
+    )
     two.write_text("schema_version: 1\ndatasets: {company_actions: {title: Others}}\nrecords: {}\n")
-    with pytest.raises(RegistryError, match="data set company_actions is also in"):
+    with pytest.raises(RegistryError, match=r"data set company_actions is described otherwise in .*sets\.yaml"):
         registry.default([one, two])
     one.write_text("schema_version: 1\ndatasets: gone.yaml\nrecords: {}\n")
     with pytest.raises(RegistryError, match=r'datasets is "gone\.yaml", and there is no such file beside it'):

@@ -55,7 +55,7 @@ def print_records(records: Sequence[Record]) -> None:
     rows = [
         (
             record.name,
-            record.dataset.short,
+            record.dataset.short or record.dataset.name,
             f"{record.frames}x{record.rate}" if record.frames else "image",
             _numbers(record.number),
             record.status,

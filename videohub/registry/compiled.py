@@ -12,7 +12,6 @@ import os
 import zlib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote
 
 import msgspec
@@ -20,6 +19,7 @@ import msgspec
 from videohub import resources
 from videohub.errors import VideohubError
 from videohub.protocols import Protocol
+from videohub.registry.datasets import DatasetInfo
 from videohub.registry.lookup import Registry
 from videohub.registry.schema import Publisher, Record
 from videohub.version import __version__
@@ -38,7 +38,7 @@ class _Head(msgspec.Struct, array_like=True):
     inputs: dict[str, tuple[tuple[int, int, int], str]]  # file or folder -> its stamp, its digest
     publishers: dict[str, Publisher]
     protocols: dict[str, Protocol]
-    datasets: dict[str, Any]
+    datasets: dict[str, DatasetInfo]
     records: msgspec.Raw  # by id; a file below our own folder is named from there
 
 

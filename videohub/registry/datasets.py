@@ -21,7 +21,7 @@ class DatasetInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 
     name: Name
     title: Name
-    short: Name
+    short: Name | None = None
     aliases: tuple[Name, ...] = ()
     group: Name | None = None
     lists: Name = "kinetics"

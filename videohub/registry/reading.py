@@ -43,7 +43,7 @@ SECTIONS: dict[str, Any] = {
     "records": dict,
 }
 _OF_ONE = ("name", "upstream_name", "aliases", "protocol", "publisher")  # no two records share these; or said elsewhere
-_EXAMPLE = "`ours: {title: Ours, short: ours}`"
+_EXAMPLE = "`ours: {title: Ours}`"
 _DERIVED = {"other_checkpoints": "List them in checkpoint.", "dataset": "The protocol names it."}
 
 
