@@ -22,6 +22,7 @@ MARKS = (
     "\x1b[31m\u202e www.e.example http://e.example ![i](http://e.example/i.png) $$x$$ <!-- \"q\" 's'"
 )
 OURS = {"answer", "verdict", "identity", "vouched_by"}  # words that the schema allows alone
+OURS |= {"rule", "past_end", "step", "long_side", "arithmetic", "crops", "order", "activation", "join"}  # of a protocol
 OUR_TAGS = {"p", "h1", "h2", "h3", "table", "thead", "tbody", "tr", "th", "td", "strong", "pre", "code", "details",
             "summary"}  # fmt: skip
 
@@ -35,7 +36,6 @@ def hostile(kinetics):
     fields = {key: value if key.startswith("our ") else spoiled(value, key) for key, value in fields.items()}
     fields = {key.removeprefix("our "): value for key, value in fields.items()}
     for where in (
-        fields["protocol"],
         fields["made_by"][0]["software"],
         fields["published"].setdefault("as_printed", {}),
     ):
