@@ -6,12 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from videohub import registry
 from videohub.convert import kept_weights
 from videohub.convert.checkpoint import Listing
-from videohub.convert.stored_tensor import StoredTensor
+from videohub.convert.stored_tensor import Array
 from videohub.errors import UsageError
 from videohub.log import log
 from videohub.registry.labels import Given, count, from_text, told, with_classes, with_labels
@@ -53,7 +51,7 @@ def build_empty(record: Record) -> VideoModel:
         return build(record)
 
 
-def with_classes_of(state: Mapping[str, StoredTensor | np.ndarray], checkpoint: Listing, record: Record) -> Record:
+def with_classes_of(state: Mapping[str, Array], checkpoint: Listing, record: Record) -> Record:
     """Return a record with the classes of a file that was read.
 
     They are called as the header of a file of ours says where these are its own names, else as the record says, if

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ from videohub import registry
 from videohub.building import build_empty, classes_of, held, with_classes_of
 from videohub.convert import kept_weights, tables
 from videohub.convert.conversion import recognised, renamed
+from videohub.convert.recognition import OURS
 from videohub.convert.state_dict import check_state_dict
 from videohub.errors import ChecksumError, ConversionError, FormatError, UnavailableError, UsageError
 from videohub.files import atomic_write, check_parent_exists, remove_stale_temps
@@ -29,7 +30,7 @@ from videohub.registry.lookup import listed
 from videohub.registry.schema import Record
 from videohub.version import __version__
 
-_CONVERTER = 2  # raised when the same tables and the same file would give another converted file
+_CONVERTER = 3  # raised when the same tables and the same file would give another converted file
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class Converted:
     record: str
     tensors: int
     described: str  # the kind of file read, such as "caffe2 in tar in gzip"
+    layout: str  # how its keys are spelt
     source_sha256: str
 
 
@@ -65,30 +67,34 @@ def fetch(name: str | Record, *, checkpoint: str | Path | None = None, ignore: S
 
 def _fetched(record: Record, checkpoint: str | Path | None, ignore: Sequence[str]) -> Path:
     """Return the weights in the cache, made if they are not there."""
-    own, making = checkpoint is not None, conversion_key(record, ignore)
-    known = known_sha256(record) if checkpoint is None else None
+    keys, known = conversion_keys(record, ignore), known_sha256(record) if checkpoint is None else None
     if known:
         _tell_if_bundled(record)
-    if known and (path := _converted(cache.converted_name(known, making), record)):
+    if known and (path := _converted(known, keys, record)):
         return path  # the published file itself is not needed any more
     source = _source(record, checkpoint)
-    file = cache.converted_name(source.sha256, making)
-    with cache.at_work(f"{record.name}: the weights cannot be kept"), file_lock(file, what=record.name) as lock:
-        if path := _converted(file, record):
+    first = cache.converted_name(source.sha256, next(iter(keys.values())))
+
+    def place(layout: str) -> Path:
+        return cache.place("converted", cache.converted_name(source.sha256, keys[layout]))
+
+    def convert() -> Path:
+        return Path(_convert(source, record, place, ignore=ignore, own=checkpoint is not None).out)
+
+    with cache.at_work(f"{record.name}: the weights cannot be kept"), file_lock(first, what=record.name) as lock:
+        if path := _converted(source.sha256, keys, record):
             return path
-        path = cache.place("converted", file)
         if lock.acquired:
-            remove_stale_temps(path)
+            for layout in keys:
+                remove_stale_temps(place(layout))
         try:
-            _convert(source, record, path, layout="videohub", ignore=ignore, own=own)
+            return convert()
         except FormatError:
             if checkpoint is None and known is None and record.checkpoint.url:
                 pins.forget(record.checkpoint.url)  # a log-in page must not bind the next download
             raise
         except FileNotFoundError:  # where locks do nothing, another process took ours for a left-over
-            if not path.is_file():
-                _convert(source, record, path, layout="videohub", ignore=ignore, own=own)
-    return path
+            return _converted(source.sha256, keys, record) or convert()
 
 
 def known_sha256(record: Record) -> str | None:
@@ -97,12 +103,23 @@ def known_sha256(record: Record) -> str | None:
     return download.known_sha256(published.url, published.sha256) if published.url else None
 
 
-def conversion_key(record: Record, ignore: Sequence[str] = ()) -> str:
-    """Return a digest of all that decides how a file becomes weights: network, tables, converter."""
-    tables.find(record.family, record.checkpoint.layout)
-    digests = [tables.find(record.family, layout).digest for layout in tables.layouts(record.family)]
-    parts = [_CONVERTER, cache_key_fields(record), digests, sorted(ignore)]
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+def conversion_key(record: Record, layout: str | None = None, *, ignore: Sequence[str] = ()) -> str:
+    """Return a digest of all that decides how a file becomes weights: network, the one table used, converter.
+
+    Args:
+        layout: How the keys of the file are spelt; None: as the record says.
+        ignore: Patterns of published keys that are left aside.
+    """
+    layout = layout or record.checkpoint.layout
+    table = None if layout == OURS else tables.find(record.family, layout).digest
+    parts = [_CONVERTER, {**cache_key_fields(record), "layout": layout}, table, sorted(ignore)]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def conversion_keys(record: Record, ignore: Sequence[str] = ()) -> dict[str, str]:
+    """Return the key for each layout that a file of the record's may turn out to have, the record's own first."""
+    layouts = dict.fromkeys([record.checkpoint.layout, *tables.layouts(record.family), OURS])
+    return {layout: conversion_key(record, layout, ignore=ignore) for layout in layouts}
 
 
 def convert_file(
@@ -110,7 +127,7 @@ def convert_file(
     name: str | Record,
     out: str | Path,
     *,
-    layout: str = "videohub",
+    layout: str = OURS,
     ignore: Sequence[str] = (),
     labels: Given | None = None,
 ) -> Converted:
@@ -127,14 +144,18 @@ def convert_file(
     """
     record = registry.record(name)
     names = None if labels is None else resolve(labels)
-    if names is not None and layout != "videohub":
+    if names is not None and layout != OURS:
         raise UsageError(f"labels: files of {layout} carry no names; leave them out, or write a file of videohub's")
+    if layout != OURS and layout not in tables.layouts(record.family):
+        raise UsageError(
+            f"layout: found {layout!r:.100}, expected one of {', '.join([OURS, *tables.layouts(record.family)])}"
+        )
     check_parent_exists(Path(out))
     source = download.local(Path(file), name=record.name)
     if Path(out).exists() and Path(out).samefile(source.path):
         raise UsageError(f"{out}: this is the file to read; give the result another name")
-    written = _convert(source, record, Path(out), layout=layout, ignore=ignore, own=True, labels=names)
-    if layout == "videohub":
+    written = _convert(source, record, lambda _: Path(out), to=layout, ignore=ignore, own=True, labels=names)
+    if layout == OURS:
         held(record, Path(out), source=file)  # tells what is not the record's
     return written
 
@@ -146,7 +167,7 @@ def published_file(record: Record) -> download.Fetched:
 
 def convert_published(source: download.Fetched, record: Record, out: Path) -> Converted:
     """Make the weights that `fetch` hands out from a published file. Raises: FormatError, ConversionError."""
-    return _convert(source, record, out, layout="videohub", ignore=(), own=False)
+    return _convert(source, record, lambda _: out, ignore=(), own=False)
 
 
 def _tell_if_bundled(record: Record) -> None:
@@ -157,9 +178,10 @@ def _tell_if_bundled(record: Record) -> None:
                     record.name, pin.sha256[:12], pin.bundle)  # fmt: skip
 
 
-def _converted(file: str, record: Record) -> Path | None:
+def _converted(source_sha256: str, keys: Mapping[str, str], record: Record) -> Path | None:
     """Return weights that were made before, if they are whole; marks them as used, for `cache prune`."""
-    path = cache.find("converted", file)
+    found = (cache.find("converted", cache.converted_name(source_sha256, key)) for key in keys.values())
+    path = next(filter(None, found), None)
     if path is None:
         return None
     if not kept_weights.is_whole(path):
@@ -177,37 +199,44 @@ def _converted(file: str, record: Record) -> Path | None:
 def _convert(
     source: download.Fetched,
     record: Record,
-    out: Path,
+    place: Callable[[str], Path],
     *,
-    layout: str,
+    to: str = OURS,
     ignore: Sequence[str],
     own: bool,
     labels: Given | None = None,
 ) -> Converted:
     """Look into the file, prove what it holds while it is read, and write it.
 
-    `own`: the file may have other classes than the record.
+    Args:
+        place: Where to write it, told the layout that the file has.
+        to: The layout to write.
+        own: Whether the file may have other classes than the record.
     """
     from videohub.convert.checkpoint import opened
     from videohub.convert.conversion import export
 
     with opened(source.path) as checkpoint:
-        arrays = renamed(checkpoint, record, ignore=ignore)
+        found = recognised(checkpoint, record, ignore=ignore)
+        arrays = renamed(checkpoint, record, found, ignore=ignore)
         if own:
             record = with_labels(with_classes_of(arrays, checkpoint, record), labels)
         state = check_state_dict(arrays, build_empty(record).state_dict(), record.name)
     described = " in ".join([checkpoint.container, *reversed(checkpoint.wrapping)])
-    if layout == "videohub":
+    out = place(found.layout)
+    if to == OURS:
         if checkpoint.is_converted:  # what it was made from stays known
             origin = {
-                key: checkpoint.meta.get(key, "unknown") for key in ("source", "source_sha256", "source_kind", "table")
+                key: checkpoint.meta.get(key, "unknown")
+                for key in ("source", "source_sha256", "source_kind", "layout", "table")
             }
         else:
             origin = {
                 "source": source.path.name.encode(errors="replace").decode(),
                 "source_sha256": source.sha256,
                 "source_kind": described,
-                "table": recognised(checkpoint, record, ignore=ignore).table.digest,
+                "layout": found.layout,
+                "table": found.table.digest,
             }
         if ignore:
             origin["ignore"] = json.dumps(sorted(ignore))  # belongs to the conversion key, which the name holds
@@ -218,11 +247,11 @@ def _convert(
         with atomic_write(out) as part:
             kept_weights.write(part, state, whole)
     else:
-        export(state, record, layout, out)
+        export(state, record, to, out)
         if isinstance(record.labels, tuple):
             log.warning("%s: files of %s carry no names of classes; whoever reads %s gives them again, with --labels",
-                        record.name, layout, out.name)  # fmt: skip
-    return Converted(str(out), record.name, len(state), described, source.sha256)
+                        record.name, to, out.name)  # fmt: skip
+    return Converted(str(out), record.name, len(state), described, found.layout, source.sha256)
 
 
 def _source(record: Record, checkpoint: str | Path | None) -> download.Fetched:
@@ -269,7 +298,7 @@ def _source(record: Record, checkpoint: str | Path | None) -> download.Fetched:
 
 def cache_key_fields(record: Record) -> dict[str, Any]:
     """Return what of a record decides its weights: a digest that is filled in, or a new note, does not."""
-    network = {"model": msgspec.to_builtins(record.model), "clip": msgspec.to_builtins(record.clip)}
+    network = {"model": record.model.effective(), "clip": msgspec.to_builtins(record.clip)}
     return {"name": record.name, **network, "labels": record.labels, "layout": record.checkpoint.layout}
 
 

@@ -26,7 +26,7 @@ def test_every_published_key_has_one_name_and_finds_its_way_back(case):
     assert caffe2.to_ours(blobs) == {blob: [name] for blob, name in blobs.items()}
     assert caffe2.to_published(blobs.values()) == {name: [blob] for blob, name in blobs.items()}
     without_blob = [names[0] for key, names in ours.items() if key not in {k for k, _, b in entries(case) if b}]
-    assert all(caffe2.is_absent(name) for name in without_blob)
+    assert all(caffe2.fill_of(name).unused for name in without_blob)
 
 
 @pytest.mark.parametrize(
@@ -84,9 +84,8 @@ def test_an_unknown_layout_names_the_known_ones():
 GOOD = """
 fields: {a: "[0-9]"}
 rules: ["x{a} <-> y{a}"]
-ignore: {}
-absent: {}
-kernels: exact
+recognised_by: {has: ["x*"]}
+written_as: {container: torch}
 """
 
 
@@ -96,9 +95,9 @@ kernels: exact
         (("y{a}", "y"), "one side only"),
         (("x{a} <-> y{a}", "x{b} <-> y{b}"), "no field is called"),
         (("<->", "->"), "expected `published key <-> our key`"),
-        (("kernels: exact", "kernels: odd"), "odd"),
-        (("absent: {}\n", ""), "absent"),
-        (("absent: {}", "absent: {}\nabsent: {}"), "absent"),
+        (("container: torch", "container: odd"), "odd"),
+        (("written_as: {container: torch}\n", ""), "written_as"),
+        (("written_as:", "fields: {}\nwritten_as:"), "fields"),
     ],
 )
 def test_a_table_that_breaks_the_rules_is_refused(tmp_path, change, message):

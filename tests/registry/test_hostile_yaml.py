@@ -104,7 +104,10 @@ def test_a_key_table_is_read_with_the_same_care(tmp_path):
     [
         ('"[a"', "fields.stage is no regular expression: unterminated character set at position 0.\n  Line "),
         ('"([2-5])"', "fields.stage has a group, expected a regular expression without.\n  Line "),
-        ('{"{last9}": "x"}', 'fields.stage has the value "{last9}", expected text, and {last2} to {last5} in it.'),
+        (
+            '{"{last9}": "x"}',
+            'fields.stage has the value "{last9}", expected text, and {last2}, {last3}, {last4} in it.',
+        ),
         ('{"{last2.real}": "x"}', 'fields.stage has the value "{last2.real}", expected text'),
         ('{"{": "x"}', 'fields.stage has the value "{", expected text'),
         ("5", "fields.* breaks the schema of tables: Expected `str | object`, got `int`.\n  Line "),

@@ -162,7 +162,9 @@ def _made(
     if alone:
         remove_stale_temps(place)
     part = working.enter_context(temp_path_beside(place))
-    convert_bundled(file, record, part, called=f"{bundle.source}: {bundle_format.file_member(packed.sha256)}")
+    made = convert_bundled(file, record, part, called=f"{bundle.source}: {bundle_format.file_member(packed.sha256)}")
+    name = cache.converted_name(packed.sha256, weights.conversion_key(record, made.layout))
+    place = cache.place("converted", name)
     return _Weights(packed, part, place, _existing(name, part, packed, bundle.source))
 
 
@@ -226,7 +228,7 @@ MAX_BLOCKS = 1000  # of a network: what comes from elsewhere must not ask for a 
 _UNREADABLE = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 
 
-def convert_bundled(file: Fetched, record: Record, out: Path, *, called: str) -> None:
+def convert_bundled(file: Fetched, record: Record, out: Path, *, called: str) -> weights.Converted:
     """Prove that a published file holds a record's network, and write its weights.
 
     Args:
@@ -241,7 +243,7 @@ def convert_bundled(file: Fetched, record: Record, out: Path, *, called: str) ->
             f"{called}: its record has {record.model.num_blocks} blocks, expected at most {MAX_BLOCKS}"
         )
     try:
-        weights.convert_published(file, record, out)
+        return weights.convert_published(file, record, out)
     except VideohubError as error:
         raise type(error)(f"{called}: {str(error).replace(str(file.path), called)}") from None
     except _UNREADABLE as error:

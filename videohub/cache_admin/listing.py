@@ -89,7 +89,7 @@ class Known:
         for entry in entries:
             if entry.pin:
                 self.pins.setdefault(entry.pin.url, entry.pin)  # the first layer's binds
-        self._recipes = {name: recipe for name, record in self.records.items() if (recipe := _recipe(record))}
+        self._keys = {name: _keys(record) for name, record in self.records.items()}
         self._headers = {entry.path: _header(entry) for entry in entries if entry.kind == "converted"}
 
     def digest(self, record: Record) -> str | None:
@@ -106,13 +106,13 @@ class Known:
 
     def maker(self, entry: Entry) -> tuple[Record, list[str]] | None:
         """Return the record, and what it was told to ignore, that would make converted weights of this name today."""
-        for name, recipe in self._recipes.items():
-            if entry.path.name == cache.converted_name(entry.sha256 or "", recipe):
+        for name, keys in self._keys.items():
+            if entry.path.name in {cache.converted_name(entry.sha256 or "", key) for key in keys}:
                 return self.records[name], []
         header, _ = self._headers[entry.path]
         record, ignore = self.records.get(_name_in(header)), _ignored_in(header)
-        making = _recipe(record, ignore) if record and ignore else None
-        if record and making and entry.path.name == cache.converted_name(entry.sha256 or "", making):
+        keys = _keys(record, ignore) if record and ignore else []
+        if record and entry.path.name in {cache.converted_name(entry.sha256 or "", key) for key in keys}:
             return record, ignore
         return None
 
@@ -155,8 +155,8 @@ class Known:
             return replace(item, status="damaged", problem=f"has {entry.size} bytes, expected {stated}")
         if names:
             weights_here = {path.name for path in self._headers}
-            wanted = {cache.converted_name(entry.sha256 or "", self._recipes.get(name, "")) for name in names}
-            return replace(item, status="redundant" if wanted <= weights_here else "current")
+            made = [{cache.converted_name(entry.sha256 or "", key) for key in self._keys[name]} for name in names]
+            return replace(item, status="redundant" if all(each & weights_here for each in made) else "current")
         was = [
             name
             for path, (header, _) in self._headers.items()
@@ -211,12 +211,12 @@ class Known:
         ]
 
 
-def _recipe(record: Record, ignore: Sequence[str] = ()) -> str | None:
-    """Return the recipe of a record, None where a record has no table: then nothing can be made for it."""
+def _keys(record: Record, ignore: Sequence[str] = ()) -> list[str]:
+    """Return the conversion keys of a record, none where it has no table: then nothing can be made for it."""
     try:
-        return weights.conversion_key(record, ignore)
+        return [*weights.conversion_keys(record, ignore).values()]
     except VideohubError:
-        return None
+        return []
 
 
 def _header(entry: Entry) -> tuple[dict[str, str], str | None]:

@@ -18,8 +18,8 @@ from videohub.terminal.options import print_json, with_ignore, with_json, with_l
     "--model", required=True, shell_complete=completion.record, help="The record whose network the file holds."
 )
 @click.option("-o", "--out", required=True, type=click.Path(path_type=Path, dir_okay=False))
-@click.option("--to", "layout", type=click.Choice(["videohub", "caffe2", "pyslowfast"]), default="videohub",
-              show_default=True, help="Which names of tensors, in which kind of file.")  # fmt: skip
+@click.option("--to", "layout", shell_complete=completion.layout, default="videohub", metavar="LAYOUT",
+              show_default=True, help="Layout to write: videohub, or one that has a table for the model.")  # fmt: skip
 @with_labels
 @with_ignore
 @with_json

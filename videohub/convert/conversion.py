@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Collection, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 
 from videohub import registry
-from videohub.convert import caffe2_pickle, tables
+from videohub.convert import caffe2_pickle, kept_weights, steps, tables
 from videohub.convert.checkpoint import Listing
 from videohub.convert.recognition import OURS, Recognised, recognise
-from videohub.convert.split_norms import joined
-from videohub.convert.stored_tensor import StoredTensor
-from videohub.convert.tables import MOST, Table, shapes
+from videohub.convert.state_dict import MOST, shapes
+from videohub.convert.stored_tensor import Array
+from videohub.convert.tables import Match, SplitNorms, Table
 from videohub.errors import ConversionError, UsageError
 from videohub.escaping import brief, visible
 from videohub.files import atomic_write, check_parent_exists
@@ -28,7 +28,16 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-_KERNEL = re.compile(r"\.(conv\w*|theta|phi|g|out)\.weight$")
+def to_state_dict(checkpoint: Listing, record: str | Record, *, ignore: Sequence[str] = ()) -> dict[str, Tensor]:
+    """Return the checkpoint's tensors under our names; `renamed` says how they are named.
+
+    Raises: ConversionError, as `renamed`.
+    """
+    import torch
+
+    record = registry.record(record)
+    arrays = renamed(checkpoint, record, recognised(checkpoint, record, ignore=ignore), ignore=ignore)
+    return {name: torch.from_numpy(np.asarray(array)) for name, array in arrays.items()}
 
 
 def recognised(checkpoint: Listing, record: Record, *, ignore: Sequence[str] = ()) -> Recognised:
@@ -36,7 +45,7 @@ def recognised(checkpoint: Listing, record: Record, *, ignore: Sequence[str] = (
 
     Raises: ConversionError if nothing that reads this family of networks knows any key.
     """
-    found = recognise(_kept(checkpoint.tensors, ignore), record.family)
+    found = recognise(_kept(checkpoint.tensors, ignore), record.family, arguments_of(record))
     if found is None:
         raise ConversionError(
             f"{record.name}: {checkpoint.source}: these keys belong to no layout that videohub knows:\n"
@@ -45,65 +54,135 @@ def recognised(checkpoint: Listing, record: Record, *, ignore: Sequence[str] = (
     return found
 
 
-def to_state_dict(checkpoint: Listing, record: str | Record, *, ignore: Sequence[str] = ()) -> dict[str, Tensor]:
-    """Return the checkpoint's tensors under our names; `renamed` says how they are named.
-
-    Raises: ConversionError, as `renamed`.
-    """
-    import torch
-
-    arrays = renamed(checkpoint, record, ignore=ignore)
-    return {name: torch.from_numpy(np.asarray(array)) for name, array in arrays.items()}
-
-
-def renamed(
-    checkpoint: Listing, record: str | Record, *, ignore: Sequence[str] = ()
-) -> dict[str, StoredTensor | np.ndarray]:
+def renamed(checkpoint: Listing, record: Record, found: Recognised, *, ignore: Sequence[str] = ()) -> dict[str, Array]:
     """Return the checkpoint's arrays under our names, which they may have already; what lies in a file still does.
 
     Every key is matched whole by exactly one rule, or named by the table's `ignore` or by a pattern of `ignore`. What
-    all the others begin with, such as `module.`, is taken off, and told. Kernels get back the unit dimensions that the
-    file left out, and batch norms the batch count (zero) where the table says that such files may lack it; split batch
-    norms become one; nothing else changes shape or value.
+    all the others begin with, such as `module.`, is taken off, and told. Nothing else changes but what the table's
+    steps say; see `videohub.convert.steps`.
 
-    Raises: ConversionError that lists the keys and shapes which no rule, two rules or one name twice claim.
+    Raises: ConversionError that lists the keys and shapes which no rule, two rules or one name twice claim, parts that
+        are missing, copies that differ, and whatever a step refuses.
     """
-    record = registry.record(record)
     if checkpoint.is_converted:
         _check_record(checkpoint, record)
-    tensors = joined(checkpoint.tensors)
-    found = recognised(checkpoint, record, ignore=ignore)
     where = f"{record.name}: {checkpoint.source}: {found.table.name if found.layout != OURS else 'our own names'}"
-    wanted = [key for key in _kept(tensors, ignore) if found.ignored(key) is None]
-    names = _one_to_one(found.names(wanted), tensors, where, found)
+    state = imported(
+        {key: checkpoint.tensors[key] for key in _kept(checkpoint.tensors, ignore)}, found, arguments_of(record), where
+    )
     if others := checkpoint.meta.get("other_networks"):
         log.warning("%s: took %s of %s, which also holds %s: to have that, save it alone", record.name,
                     checkpoint.meta["found_under"], checkpoint.source, ", ".join(others))  # fmt: skip
     if found.prefix:
         log.warning("%s: took %s off all keys of %s", record.name, found.prefix[:200], checkpoint.source)
-    state: dict[str, StoredTensor | np.ndarray] = {}
-    for key, name in names.items():
-        array = tensors[key]
-        if found.layout != OURS:
-            array = array.reshape(_with_units(name, array.shape, found.table))
-        if name.endswith("num_batches_tracked") and not array.shape:  # halved with all the rest, it may be infinite
-            array = np.asarray(np.nan_to_num(np.asarray(array), nan=0, posinf=0, neginf=0), np.int64)
-        state[name] = array
-    for name in [name for name in state if name.endswith(".running_mean")]:
-        count = name.removesuffix("running_mean") + "num_batches_tracked"
-        if found.table.is_absent(count):
-            state.setdefault(count, np.zeros((), np.int64))
     return state
 
 
-def to_published(state: Mapping[str, Tensor], table: Table) -> dict[str, Tensor]:
-    """Return our tensors under the names of the table's layout; what that has no name for is left out.
+def imported(
+    tensors: Mapping[str, Array], found: Recognised, arguments: Mapping[str, Any], where: str
+) -> dict[str, Array]:
+    """Return the tensors of a file under our names: what `renamed` does, without a record.
 
-    Raises: ConversionError that lists the keys that the table cannot name.
+    Args:
+        found: How their keys are spelt; its table is that of a network with these `arguments`.
+        where: What messages begin with.
     """
-    found = table.to_published(state)
-    nameable = {key: names for key, names in found.items() if names or not table.is_absent(key)}
-    return {name: state[key] for key, name in _one_to_one(nameable, state, table.name).items()}
+    table = found.table
+    if any(isinstance(step, SplitNorms) for step in table.file.steps):
+        tensors = steps.plain_norms(tensors)
+    tensors = _without_copies({key: array for key, array in tensors.items() if found.ignored(key) is None}, found)
+    tensors = _without_computed(tensors, found, arguments, where)
+    state: dict[str, Array] = {}
+    for sources, names in _one_to_one(found.matches(tensors), tensors, where, found.prefix):
+        arrays = [tensors[key] for key in sources]
+        if found.layout != OURS:
+            inner = [key.removeprefix(found.prefix) for key in sources]
+            arrays = [steps.imported(key, array, table) for key, array in zip(inner, arrays, strict=True)]
+        whole = arrays[0] if len(arrays) == 1 else steps.joined(arrays, sources)
+        parts = [whole] if len(names) == 1 else steps.split(whole, len(names), sources[0])
+        state.update(zip(names, parts, strict=True))
+    for name, array in state.items():
+        fill = table.fill_of(name)
+        if fill and fill.type == "int64" and not array.shape:  # a count, which half precision may have made infinite
+            state[name] = np.asarray(np.nan_to_num(np.asarray(array), nan=0, posinf=0, neginf=0), np.int64)
+    return state | steps.fills(state, table, arguments, unused=found.layout == OURS)
+
+
+def to_published(
+    state: Mapping[str, Tensor], table: Table, arguments: Mapping[str, Any] | None = None
+) -> dict[str, Tensor]:
+    """Return our tensors as a file of the table's layout has them; the inverse of `imported`.
+
+    Args:
+        table: That of a network with these `arguments`.
+    Raises: ConversionError that lists the keys that the table cannot name, or names a step that has no inverse.
+    """
+    import torch
+
+    arguments = arguments or {}
+    matches = table.matches(state, to_ours=False)
+    lacking = {name for name, found in matches.items() if not found and table.fill_of(name)}
+    if lost := [name for name in lacking if not steps.is_filled(name, state[name], state, table, arguments)]:
+        raise ConversionError(
+            f"{table.name}: such files have no place for these tensors, and expect other values in them:\n"
+            + shapes(state, lost)
+        )
+    nameable = {name: found for name, found in matches.items() if name not in lacking}
+    published: dict[str, Tensor] = {}
+    for sources, names in _one_to_one(nameable, state, table.name):
+        whole = state[sources[0]] if len(sources) == 1 else torch.cat([state[name] for name in sources])
+        parts = [whole] if len(names) == 1 else steps.split_tensor(whole, len(names), sources[0])
+        for key, part in zip(names, parts, strict=True):
+            published[key] = steps.exported(key, part, table)
+            published.update(dict.fromkeys(table.copies_of(key), published[key]))
+    for key in list(published):
+        for name, how in table.computed_beside(key).items():
+            published[name] = torch.from_numpy(steps.compute(how.by, how.given, arguments))
+    return published
+
+
+def export(state_dict: Mapping[str, Tensor], record: str | Record, layout: str, path: str | Path) -> Path:
+    """Write tensors under our names as a published file of a layout, whole or not at all, and return its path.
+
+    What is given is written: whether it is the whole network is for `state_dict.check_state_dict` to say. The layout's
+    table says what kind of file it is.
+    Raises: UsageError for another layout; ConversionError for tensors that the layout has no names for.
+    """
+    record = registry.record(record)
+    check_layout(record, layout)
+    check_parent_exists(Path(path))
+    arguments = arguments_of(record)
+    table = tables.find(record.family, layout).of(arguments)
+    tensors = to_published(state_dict, table, arguments)
+    with atomic_write(Path(path)) as part:
+        write_file(tensors, table, part)
+    return Path(path)
+
+
+def write_file(tensors: Mapping[str, Tensor], table: Table, path: Path) -> None:
+    """Write tensors, named as the layout's, in the container that its files have."""
+    written_as = table.file.written_as
+    if written_as.container == "torch":
+        import torch
+
+        torch.save({written_as.under: dict(tensors)} if written_as.under else dict(tensors), path)
+        return
+    arrays = {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()}
+    if written_as.container == "caffe2":
+        caffe2_pickle.write(path, arrays)
+    else:
+        kept_weights.write_safetensors(path, arrays, {"format": "pt"})
+
+
+def check_layout(record: Record, layout: str) -> None:
+    """Refuse a layout that no table of the record's family writes. Raises: UsageError."""
+    if layout not in (known := tables.layouts(record.family)):
+        raise UsageError(f"layout: found {layout!r:.100}, expected one of {', '.join(known)}")
+
+
+def arguments_of(record: Record) -> dict[str, Any]:
+    """Return the arguments of a record's network, as tables name them."""
+    return {**msgspec.to_builtins(record.model), "arch": record.model.arch}
 
 
 def _kept(keys: Collection[str], ignore: Sequence[str]) -> list[str]:
@@ -122,35 +201,64 @@ def _check_record(checkpoint: Listing, record: Record) -> None:
         raise ConversionError(f"{record.name}: {checkpoint.source} holds converted weights of {whose}")
 
 
+def _without_copies(tensors: dict[str, Array], found: Recognised) -> dict[str, Array]:
+    """Return the tensors of a file without those that are stored twice, which are compared where they are read."""
+    once = dict(tensors)
+    for key in tensors:
+        if (original := found.original_of(key)) is not None:
+            copy = once.pop(key)
+            once[original] = steps.same(once[original], copy, key, original) if original in once else copy
+    return once
+
+
+def _without_computed(
+    tensors: dict[str, Array], found: Recognised, arguments: Mapping[str, Any], where: str
+) -> dict[str, Array]:
+    """Return the tensors of a file without those that follow from others, as they must."""
+    odd = []
+    for key, how in [(key, how) for key in tensors if (how := found.computed_at(key))]:
+        if not steps.is_as_computed(tensors[key], steps.compute(how.by, how.given, arguments)):
+            odd.append(key)
+    if odd:
+        raise ConversionError(f"{where}: other values than this network computes:\n{shapes(tensors, odd)}")
+    return {key: array for key, array in tensors.items() if found.computed_at(key) is None}
+
+
 def _one_to_one(
-    found: Mapping[str, Sequence[str]], tensors: Mapping[str, object], where: str, file: Recognised | None = None
-) -> dict[str, str]:
-    """Return key → name, or refuse with every key that has no name, several names, or a name already given."""
+    matches: Mapping[str, Sequence[Match]], tensors: Mapping[str, object], where: str, prefix: str = ""
+) -> list[Match]:
+    """Return what becomes of all keys, or refuse with every key that has no name, several, one already given, or
+    parts of its tensor missing.
+    """
     problems = []
-    if nameless := [key for key, names in found.items() if not names]:
-        behind = f"; the others begin with {visible(file.prefix)[:200]}" if file and file.prefix else ""
+    if nameless := [key for key, found in matches.items() if not found]:
+        behind = f"; the others begin with {visible(prefix)[:200]}" if prefix else ""
         problems.append(
-            f"  no rule knows {len(nameless)} of {len(found)} keys{behind} (`videohub convert --ignore PATTERN` leaves "
-            f"keys aside):\n{shapes(tensors, nameless)}"
+            f"  no rule knows {len(nameless)} of {len(matches)} keys{behind} (`videohub convert --ignore PATTERN` "
+            f"leaves keys aside):\n{shapes(tensors, nameless)}"
         )
-        if _is_folded(nameless, found):
+        if _is_folded(nameless, matches):
             problems.append(
                 "  This is a network of videohub.optimize: batch norms have become part of the convolutions, and "
                 "nothing\n  takes them apart again. Save the state dict of the model that was optimised."
             )
-    if doubled := [key for key, names in found.items() if len(names) > 1]:
+    if doubled := [key for key, found in matches.items() if len(found) > 1]:
         problems.append(f"  {len(doubled)} keys match two rules:\n" + shapes(tensors, doubled))
+    chosen = list(dict.fromkeys(found[0] for found in matches.values() if found))
+    lines = []
     owner: dict[str, str] = {}
-    both = []
-    for key, names in found.items():
-        for name in names[:1]:
+    for sources, names in chosen:
+        missing = [key for key in sources if key not in matches]
+        lines += [f"  {brief(key)} is missing, a part of {brief(names[0])}" for key in missing]
+        key = next(key for key in sources if key in matches)
+        for name in names:
             if name in owner:
-                both.append(f"  {brief(owner[name])} and {brief(key)} would both become {brief(name)}")
+                lines.append(f"  {brief(owner[name])} and {brief(key)} would both become {brief(name)}")
             owner[name] = key
-    problems += both[:MOST] + [f"  … and {len(both) - MOST} more pairs"] * (len(both) > MOST)
+    problems += lines[:MOST] + [f"  … and {len(lines) - MOST} more"] * (len(lines) > MOST)
     if problems:
         raise ConversionError(f"{where}: the keys do not fit:\n" + "\n".join(problems))
-    return {key: names[0] for key, names in found.items()}
+    return chosen
 
 
 def _is_folded(nameless: Collection[str], keys: Collection[str]) -> bool:
@@ -158,37 +266,3 @@ def _is_folded(nameless: Collection[str], keys: Collection[str]) -> bool:
     return all(key.endswith(".bias") and f"{key.removesuffix('bias')}weight" in keys for key in nameless) and not any(
         key.endswith(".running_mean") for key in keys
     )
-
-
-def _with_units(name: str, shape: tuple[int, ...], table: Table) -> tuple[int, ...]:
-    """Return the shape of a kernel with the unit dimensions that files of this layout leave out."""
-    if not _KERNEL.search(name) or len(shape) >= 5:
-        return shape
-    if table.kernels == "trailing" and len(shape) >= 2:
-        return shape + (1,) * (5 - len(shape))
-    if table.kernels == "image" and len(shape) == 4:
-        return (*shape[:2], 1, *shape[2:])
-    return shape
-
-
-def export(state_dict: Mapping[str, Tensor], record: str | Record, layout: str, path: str | Path) -> Path:
-    """Write tensors under our names as a published file of a layout, whole or not at all, and return its path.
-
-    What is given is written: whether it is the whole network is for `state_dict.check_state_dict` to say.
-
-    "caffe2" is a pickle of blobs as Python 2 wrote it; "pyslowfast" a torch file with `model_state`.
-    Raises: UsageError for another layout; ConversionError for tensors that the layout has no names for.
-    """
-    record = registry.record(record)
-    if layout not in tables.layouts(record.family):
-        raise UsageError(f"layout: found {layout!r}, expected one of {', '.join(tables.layouts(record.family))}")
-    check_parent_exists(Path(path))
-    tensors = to_published(state_dict, tables.find(record.family, layout))
-    with atomic_write(Path(path)) as part:
-        if layout == "caffe2":
-            caffe2_pickle.write(part, {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()})
-        else:
-            import torch
-
-            torch.save({"model_state": tensors}, part)
-    return Path(path)

@@ -25,15 +25,20 @@ _SEAL = "seal"
 def write(path: Path, tensors: dict[str, Tensor], origin: Mapping[str, str]) -> None:
     """Write tensors with what is known of their origin, such as `record`, `source` and `source_sha256`.
 
-    Written here, one after the other: the library lays out the same bytes in memory first, then in a file of its own
-    beside this one, which nobody but its owner may read and a kill leaves behind.
+    Not by the library, which lays out the same bytes in memory first, then in a file of its own beside this one that
+    nobody but its owner may read and a kill leaves behind.
     Raises: OSError if the disk refuses.
     """
     stated = {"format": "pt", **origin}
     arrays = {name: tensor.detach().contiguous().numpy() for name, tensor in tensors.items()}
-    sealed = {**stated, _SEAL: _seal(stated, map(_of_array, arrays.items()))}
-    header: dict[str, Any] = {"__metadata__": dict(sorted(sealed.items()))}  # same weights, same bytes
-    in_order = sorted(arrays.items(), key=lambda named: (-named[1].itemsize, named[0]))  # each at its alignment
+    write_safetensors(path, arrays, {**stated, _SEAL: _seal(stated, map(_of_array, arrays.items()))})
+
+
+def write_safetensors(path: Path, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> None:
+    """Write arrays, one after the other; the same arrays give the same bytes. Raises: OSError if the disk refuses."""
+    header: dict[str, Any] = {"__metadata__": dict(sorted(metadata.items()))}
+    contiguous = {name: np.ascontiguousarray(array).reshape(array.shape) for name, array in arrays.items()}
+    in_order = sorted(contiguous.items(), key=lambda named: (-named[1].itemsize, named[0]))  # each at its alignment
     end = 0
     for name, array in in_order:
         begin, end = end, end + array.nbytes

@@ -1,13 +1,14 @@
-"""Whose names the keys of a checkpoint are, and behind which prefix: of all that we read, what knows most of them."""
+"""How the keys of a checkpoint are spelt, and behind which prefix: of all that we read, what knows most of them."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from videohub.convert import tables
-from videohub.convert.tables import Table
+from videohub.convert.tables import Computed, Match, Table
 
 OURS = "videohub"
 UNKNOWN = "unknown"
@@ -18,64 +19,93 @@ _DEEPEST = 8  # parts of a prefix: `module._orig_mod.` has two
 
 @dataclass(frozen=True)
 class Recognised:
-    """The names that a file's keys are, once `prefix` is taken off; `table` reads them, or has our own on its right."""
+    """The layout of a file's keys, once `prefix` is taken off; `table` reads them, or has our own on its right."""
 
     layout: str
     prefix: str
     table: Table
 
-    def names(self, keys: Collection[str]) -> dict[str, list[str]]:
-        """Return, for each key of the file, the names that it can have in our networks; one is right."""
+    def matches(self, keys: Collection[str]) -> dict[str, list[Match]]:
+        """Return, for each key of the file, what it can be in our networks; one is right."""
         inner = {key: key.removeprefix(self.prefix) for key in keys if key.startswith(self.prefix)}
         if self.layout == OURS:
-            published = self.table.to_published(inner.values())
-            known = {name for name, others in published.items() if others or self.table.is_absent(name)}
-            return {key: [inner[key]] if inner.get(key) in known else [] for key in keys}
-        found = self.table.to_ours(inner.values())
-        return {key: found[inner[key]] if key in inner else [] for key in keys}
+            published = self.table.matches(inner.values(), to_ours=False)
+            known = {name for name, found in published.items() if found or self.table.fill_of(name)}
+            return {key: [Match((key,), (inner[key],))] if inner.get(key) in known else [] for key in keys}
+        found = self.table.matches(inner.values(), to_ours=True)
+        return {key: [Match(tuple(self.prefix + source for source in match.sources), match.names)
+                      for match in found[inner[key]]] if key in inner else [] for key in keys}  # fmt: skip
 
     def ignored(self, key: str) -> str | None:
         """Return why a key of the file is left aside, or None if it is not."""
         if key == _AVERAGED and self.prefix.startswith("module."):
             return "counts how often the network was averaged"
-        if self.layout == OURS or not key.startswith(self.prefix):
-            return None
-        return self.table.ignored(key.removeprefix(self.prefix))
+        inner = self._inner(key)
+        return None if inner is None else self.table.ignored(inner)
+
+    def original_of(self, key: str) -> str | None:
+        """Return the key of the file whose tensor is stored a second time under `key`, None if it is no copy."""
+        inner = self._inner(key)
+        original = None if inner is None else self.table.original_of(inner)
+        return None if original is None else self.prefix + original
+
+    def computed_at(self, key: str) -> Computed | None:
+        """Return how a tensor of the file is computed, None if it is not."""
+        inner = self._inner(key)
+        return None if inner is None else self.table.computed_at(inner)
 
     def knows(self, keys: Collection[str]) -> int:
         """Return how many of these keys have a name, or a reason to have none."""
-        return sum(bool(names) or self.ignored(key) is not None for key, names in self.names(keys).items())
+        return sum(bool(found or self.ignored(key) or self.original_of(key) or self.computed_at(key))
+                   for key, found in self.matches(keys).items())  # fmt: skip
+
+    def _inner(self, key: str) -> str | None:
+        """Return a key without the prefix, None for our own and for one without it, which no table reads."""
+        return key.removeprefix(self.prefix) if self.layout != OURS and key.startswith(self.prefix) else None
 
 
-def recognise(keys: Collection[str], family: str | None = None) -> Recognised | None:
+def recognise(
+    keys: Collection[str], family: str | None = None, arguments: Mapping[str, Any] | None = None
+) -> Recognised | None:
     """Return what knows most of a checkpoint's keys, None if nothing knows any.
 
     The network's own names are tried as well as those of the layouts that have a table. A prefix is what most keys
-    begin with, up to a dot; the shortest wins behind which most is known. Whether every key is known, and whether that
-    is the whole network, is for others to say.
+    begin with, up to a dot; the shortest wins behind which most is known. A layout whose tell-tale keys are there comes
+    before all others, if it knows more than half. Whether every key is known, and whether that is the whole network,
+    is for others to say.
 
     Args:
         keys: All keys of a file.
         family: Of the network that it should be; None: any.
+        arguments: Of that network, where a table depends on them; None: any.
     """
+    known = _tables(family, arguments)
+    return _best(keys, known, told=True) or _best(keys, known, told=False)
+
+
+def layout_of(keys: Collection[str]) -> str:
+    """Return how most of these are spelt: a layout that has a table, `videohub` or `unknown`."""
+    sample = list(keys)[:: -(-len(keys) // _SAMPLE)]
+    found = recognise(sample)
+    return found.layout if found and 2 * found.knows(sample) > len(sample) else UNKNOWN
+
+
+def _best(keys: Collection[str], known: list[Table], *, told: bool) -> Recognised | None:
+    """Return what knows most; `told`: of layouts whose tell-tale keys are there, and more than half."""
     best, most = None, 0.0
     for prefix in _prefixes(keys):
         behind = [key for key in keys if key.startswith(prefix)]
         if len(behind) <= most:
             break
+        inner = [key.removeprefix(prefix) for key in behind]
         sample = behind[:: -(-len(behind) // _SAMPLE)]
-        for candidate in _candidates(prefix, family):
-            known = candidate.knows(sample) / len(sample) * len(behind)
-            if known > most:
-                best, most = candidate, known
+        # Published names first, since some of ours are the same.
+        candidates = [Recognised(table.layout, prefix, table) for table in known if not told or table.fits(inner)]
+        for candidate in [*candidates, *(Recognised(OURS, prefix, table) for table in known)]:
+            count = candidate.knows(sample) / len(sample) * len(behind)
+            if count > max(most, len(behind) / 2 if told else 0):
+                best, most = candidate, count
     return best
-
-
-def layout_of(keys: Collection[str]) -> str:
-    """Return whose names most of these are: `caffe2`, `pyslowfast`, `videohub` or `unknown`."""
-    sample = list(keys)[:: -(-len(keys) // _SAMPLE)]
-    found = recognise(sample)
-    return found.layout if found and 2 * found.knows(sample) > len(sample) else UNKNOWN
 
 
 def _prefixes(keys: Collection[str]) -> Iterator[str]:
@@ -91,10 +121,7 @@ def _prefixes(keys: Collection[str]) -> Iterator[str]:
     yield prefix
 
 
-def _candidates(prefix: str, family: str | None) -> Iterator[Recognised]:
-    """Yield what keys behind a prefix may be: published names first, since some of ours are the same."""
-    found = [
-        tables.find(of, layout) for of in ([family] if family else tables.families()) for layout in tables.layouts(of)
-    ]
-    yield from (Recognised(table.layout, prefix, table) for table in found)
-    yield from (Recognised(OURS, prefix, table) for table in found)
+def _tables(family: str | None, arguments: Mapping[str, Any] | None) -> list[Table]:
+    of = [family] if family else tables.families()
+    found = [tables.find(family, layout) for family in of for layout in tables.layouts(family)]
+    return [form for table in found for form in (table.forms() if arguments is None else [table.of(arguments)])]

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from videohub.convert.tables import shapes
 from videohub.errors import ConversionError
+from videohub.escaping import brief
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+MOST = 40  # lines of a list in a message
+
+
+def shapes(tensors: Mapping[str, Any], keys: Iterable[str]) -> str:
+    """Return an indented list of keys and their shapes for a message, `MOST` lines of bounded length at the most."""
+    keys = list(keys)
+    lines = [f"    {brief(key)} {tuple(tensors[key].shape)!s:.200}" for key in keys[:MOST]]
+    if len(keys) > MOST:
+        lines.append(f"    … and {len(keys) - MOST} more")
+    return "\n".join(lines)
 
 
 def check_state_dict(arrays: Mapping[str, Any], expected: Mapping[str, Tensor], called: str) -> dict[str, Tensor]:

@@ -105,6 +105,36 @@ class StoredTensor:
         return claims_too_much(self.shape, math.prod(self.shape) * self.raw.itemsize, found, self.source)
 
 
+@dataclass(frozen=True, eq=False)
+class DerivedTensor:
+    """A tensor that is made of others when an array of it is asked for: `make` is told the type."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    make: Callable[[np.dtype[Any]], np.ndarray]
+
+    @property
+    def ndim(self) -> int:
+        """The number of dimensions."""
+        return len(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes that the array takes."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+    def reshape(self, shape: tuple[int, ...]) -> DerivedTensor:
+        """Return it with another shape of as many elements."""
+        return DerivedTensor(tuple(shape), self.dtype, lambda dtype: self.make(dtype).reshape(shape))
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        """Make it, contiguous. Raises: as its parts do, and ConversionError where they do not belong together."""
+        return np.ascontiguousarray(self.make(np.dtype(self.dtype if dtype is None else dtype))).reshape(self.shape)
+
+
+Array = StoredTensor | DerivedTensor | np.ndarray
+
+
 def claims_too_much(shape: tuple[int, ...], needed: int, found: object, source: str) -> UnsafeFileError:
     """Return the error for an array whose shape does not belong to its bytes."""
     return UnsafeFileError(

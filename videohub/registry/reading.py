@@ -304,8 +304,7 @@ class _Reader:
         return msgspec.structs.replace(record, labels=names)
 
     def _has_table(self, family: str, layout: str) -> bool:
-        folders = resources.tables_folders(self.files)
-        return f"{layout}.yaml" in {file.name for folder in folders for file in (folder / family).glob("*.yaml")}
+        return (family, layout) in resources.tables(self.files)
 
     def _check_references(self, document: Document, steps: Steps, whole: dict[str, Any]) -> None:
         """Look at what names other records, now that all are known, also where something else is wrong."""

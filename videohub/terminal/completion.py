@@ -8,7 +8,7 @@ from typing import TypeAlias, get_args
 
 import click
 
-from videohub import registry
+from videohub import registry, resources
 from videohub.architectures import Task
 from videohub.errors import VideohubError
 from videohub.registry import lookup
@@ -46,3 +46,4 @@ depth = _of(lambda records: [record.depth for record in records.values()])
 status = _of(lambda records: get_args(Record.__annotations__["status"]))
 publisher = _of(lambda records: lookup.publisher_names(records.values()))
 task = _of(lambda records: get_args(Task))
+layout = _of(lambda _: ["videohub", *sorted({layout for _, layout in resources.tables(registry.files())})])
