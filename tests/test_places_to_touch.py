@@ -83,6 +83,8 @@ FAMILY = {
             return Toy(arch)
         """,
     "converters/toy/plain.yaml": """
+        recognised_by: {has: [eye.kernel]}
+        written_as: {container: torch, under: state_dict}
         fields:
           affine: "weight|bias"
           bn: {gamma: weight, beta: bias, mean: running_mean, var: running_var}
@@ -91,10 +93,9 @@ FAMILY = {
           - "eye.offset    <-> looks.see.bias"
           - "eye.{bn}      <-> looks.calm.{bn}"
           - "out.{affine}  <-> answers.{affine}"
-        ignore: {}
-        absent:
-          "*.num_batches_tracked": "such files count no batches"
-        kernels: exact
+        fill:
+          "*.num_batches_tracked":
+            {like: "*.running_mean", axes: [], type: int64, unused: true, why: such files count no batches}
         """,
     "toy.yaml": """
         schema_version: 1
@@ -245,3 +246,48 @@ def test_a_data_set_is_an_entry_and_where_its_lists_are_new_a_reader(tmp_path, m
     assert [(sample.name, sample.truth) for sample in read.samples] == [("a.mp4", (3,)), ("b.mp4", (0,))]
     expected = expected_of(record)
     assert (expected.dataset, expected.samples, expected.source) == ("toy_actions", 2, "the toy's box")
+
+
+# A layout that our own networks' files may come in: one table beside a registry of a user's.
+LAYOUT = """
+    recognised_by: {has: ["theirs.*"]}
+    written_as: {container: safetensors}
+    fields:
+      rest: ".*"
+      affine: "weight|bias"
+    rules:
+      - "theirs.{rest}         <-> slow.{rest}"
+      - "theirs_fast.{rest}    <-> fast.{rest}"
+      - "theirs_lateral.{rest} <-> lateral.{rest}"
+      - "theirs_head.{affine}  <-> head.projection.{affine}"
+    steps:
+      - {step: permute, keys: [theirs_head.weight], axis: 1, parts: [1, 8], order: [1, 0]}
+    """
+
+
+def test_a_layout_of_one_s_own_is_one_table_read_and_written(tmp_path):
+    for name, text in {
+        "converters/slowfast/theirs.yaml": LAYOUT,
+        "mine.yaml": "schema_version: 1\nrecords: {}\n",
+    }.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(dedent(text).lstrip())
+    code = """
+        import torch, videohub
+        from videohub import convert, weights
+
+        here = Path.cwd()
+        weights.convert_file(weights.fetch("slowfast_motions"), "slowfast_motions", here / "out", layout="theirs")
+        theirs, ours = convert.read(here / "out"), videohub.load("slowfast_motions").state_dict()
+        print(theirs.container, theirs.layout, len(theirs.tensors) == len(ours))
+        head = torch.from_numpy(theirs.tensors["theirs_head.weight"])
+        print(torch.equal(torch.cat([head[:, -8 * head.shape[1] // 9:], head[:, :head.shape[1] // 9]], 1),
+                          ours["head.projection.weight"]))
+        back = videohub.load("slowfast_motions", checkpoint=here / "out").state_dict()
+        print(all(torch.equal(back[key], ours[key]) for key in ours))
+        """
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "VIDEOHUB_REGISTRY": str(tmp_path / "mine.yaml"),
+                   "VIDEOHUB_HOME": str(tmp_path / "cache")}  # fmt: skip
+    done = subprocess.run([sys.executable, "-c", "from pathlib import Path\n" + dedent(code)], env=environment,
+                          cwd=tmp_path, capture_output=True, text=True, encoding="utf-8", check=False)  # fmt: skip
+    assert done.stdout.splitlines() == ["safetensors theirs True", "True", "True"], done.stderr

@@ -7,8 +7,10 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, ClassVar
 from urllib.parse import unquote, urlsplit
 
 import msgspec
@@ -16,7 +18,7 @@ import pytest
 from safetensors.torch import load_file
 
 from tests.hub.publisher import running
-from videohub import registry, weights
+from videohub import registry, resources, weights
 from videohub.convert import kept_weights, tables
 from videohub.hub import cache
 
@@ -132,6 +134,49 @@ def test_weights_are_made_anew_when_what_decides_them_changes_and_only_then(home
         assert weights.conversion_key(record) not in first.name
     labelled = msgspec.structs.replace(record, labels="kinetics400")
     assert weights.conversion_key(labelled) != weights.conversion_key(record)
+
+
+def test_the_conversion_key_follows_from_the_content_of_the_one_table_that_is_used(tmp_path, monkeypatch):
+    ours = tables.find("slowfast", "caffe2")
+    record = registry.record("slowfast_motions")
+    keys = weights.conversion_keys(record)
+    assert list(keys) == ["caffe2", "pyslowfast", "videohub"]
+    path = tmp_path / "slowfast" / "caffe2.yaml"
+    path.parent.mkdir()
+    text = (resources.path("converters") / "slowfast" / "caffe2.yaml").read_text()
+    found = tables.find
+
+    def changed(old, new):
+        path.write_text(text.replace(old, new))
+        table = tables.read_table(path)
+        with monkeypatch.context() as later:
+            later.setattr(tables, "find", lambda family, layout: table if layout == "caffe2" else found(family, layout))
+            return weights.conversion_keys(record)
+
+    assert changed("rules:", "# another comment\nrules:") == keys
+    assert tables.read_table(path).digest == ours.digest
+    other = changed("<-> stem", "<-> lateral.stem") if "<-> stem" in text else changed("pred_w ", "prediction_w ")
+    assert {layout for layout in keys if other[layout] != keys[layout]} == {"caffe2"}
+
+
+def test_a_new_argument_at_its_neutral_default_keeps_the_conversion_key_and_a_changed_default_does_not():
+    from videohub.architectures import slowfast
+
+    record = registry.record("slowfast_motions")
+
+    class WithMore(slowfast.SlowFast, frozen=True, kw_only=True, tag="slowfast"):
+        NEUTRAL: ClassVar[Mapping[str, Any]] = {**slowfast.SlowFast.NEUTRAL, "more": 1}
+
+        more: int = 1
+
+    class WithAnother(WithMore, frozen=True, kw_only=True, tag="slowfast"):
+        more: int = 2
+
+    said = msgspec.structs.asdict(record.model)
+    keys = [
+        weights.conversion_key(msgspec.structs.replace(record, model=kind(**said))) for kind in (WithMore, WithAnother)
+    ]
+    assert keys[0] == weights.conversion_key(record) != keys[1]
 
 
 def test_a_digest_that_is_filled_in_leaves_the_weights_as_they_are(publisher, home, monkeypatch):
