@@ -17,7 +17,8 @@ from videohub.convert.checkpoint import Listing
 from videohub.convert.recognition import OURS, Recognised, recognise
 from videohub.convert.state_dict import MOST, shapes
 from videohub.convert.stored_tensor import Array
-from videohub.convert.tables import Match, SplitNorms, Table
+from videohub.convert.table_schema import SplitNorms
+from videohub.convert.tables import Match, Table
 from videohub.errors import ConversionError, UsageError
 from videohub.escaping import brief, visible
 from videohub.files import atomic_write, check_parent_exists

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from videohub.convert import tables
-from videohub.convert.tables import Computed, Match, Table
+from videohub.convert.table_schema import Computed
+from videohub.convert.tables import Match, Table
 
 OURS = "videohub"
 UNKNOWN = "unknown"

@@ -15,7 +15,8 @@ import numpy as np
 
 from videohub.convert import computed
 from videohub.convert.stored_tensor import Array, DerivedTensor
-from videohub.convert.tables import Fill, Permutation, ShapeFixup, Slice, SplitNorms, Table, argument
+from videohub.convert.table_schema import Fill, Permutation, ShapeFixup, Slice, SplitNorms
+from videohub.convert.tables import Table, argument
 from videohub.errors import ConversionError
 
 # --- of one tensor ---------------------------------------------------------------------------------------------------

@@ -1,0 +1,213 @@
+"""What may stand in a key table, and what makes no sense there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+
+from videohub.convert import computed
+from videohub.registry.messages import shown
+
+Field = str | dict[str, str]  # a regular expression, or the file's words and ours
+
+
+class _Value(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A part of a table, as it is written."""
+
+
+class Recognition(_Value, frozen=True, kw_only=True):
+    """Patterns of keys: some key fits each of `has`, and none fits one of `has_not`."""
+
+    has: list[str]
+    has_not: list[str] = []
+
+
+class Container(_Value, frozen=True, kw_only=True):
+    """How a file of the layout is written; `under` is the key of a torch file that holds the state dict."""
+
+    container: Literal["caffe2", "torch", "safetensors"]
+    under: str | None = None
+
+
+class Largest(_Value, frozen=True, kw_only=True):
+    """A number that depends on the network's depth: the largest of `field` in keys whose other fields are `where`."""
+
+    field: str
+    where: dict[str, str]
+
+
+class ShapeFixup(_Value, frozen=True, kw_only=True):
+    """Tensors that files may hold without their unit dimensions; ours have `rank`, and `written` are written."""
+
+    keys: list[str]
+    but_not: list[str] = []
+    rank: int
+    at: Literal["start", "time", "end"]  # time: between the channels and the image
+    written: int | None = None  # null: all
+
+
+class Permutation(_Value, frozen=True, kw_only=True, tag_field="step", tag="permute"):
+    """An axis whose parts, in these proportions in the file, stand in another order in ours."""
+
+    keys: list[str]
+    axis: int
+    parts: list[int]
+    order: list[int]  # of the file's parts
+
+
+class Slice(_Value, frozen=True, kw_only=True, tag_field="step", tag="slice"):
+    """An axis of which ours is a part. It has no inverse: what else the file had is lost."""
+
+    keys: list[str]
+    axis: int
+    start: int = 0
+    stop: int | None = None
+    why: str
+
+
+class SplitNorms(_Value, frozen=True, kw_only=True, tag_field="step", tag="split_norms"):
+    """Batch norms with statistics of parts of a batch become plain ones, which is also how they are written."""
+
+    why: str
+
+
+Step = Permutation | Slice | SplitNorms
+
+
+class Computed(_Value, frozen=True, kw_only=True):
+    """A tensor of the file that follows from others: one stands beside each key that fits `beside`."""
+
+    beside: str
+    by: str
+    given: dict[str, Any] = {}
+    why: str
+
+
+class Fill(_Value, frozen=True, kw_only=True):
+    """A tensor of ours that files lack, one for each of ours that fits `like`: of its shape, or of some of its axes.
+
+    On export it is left out, if it has this value or is `unused`: no output depends on it.
+    """
+
+    why: str
+    like: str | None = None
+    axes: list[int] | None = None
+    value: float = 0
+    by: str | None = None  # computed, instead of `value`
+    given: dict[str, Any] = {}
+    type: Literal["int64", "float32"] = "float32"
+    unused: bool = False
+
+
+class Variant(_Value, frozen=True, kw_only=True):
+    """What is added for networks whose arguments are such; `{head.kind: roi_max}`, or a list of values."""
+
+    when: dict[str, Any]
+    fields: dict[str, Field] = {}
+    rules: list[str] = []
+    steps: list[Step] = []
+
+
+class TableFile(_Value, frozen=True, kw_only=True):
+    """A table as it is written in `converters/FAMILY/LAYOUT.yaml`; CONTRIBUTING tells how to write one."""
+
+    recognised_by: Recognition
+    written_as: Container
+    fields: dict[str, Field]
+    largest: dict[str, Largest] = {}
+    rules: list[str]
+    variants: list[Variant] = []
+    copies: dict[str, str] = {}  # key of a tensor that is stored twice -> key of the one that is used
+    steps: list[Step] = []
+    shape_fixups: list[ShapeFixup] = []
+    computed: dict[str, Computed] = {}
+    fill: dict[str, Fill] = {}
+    ignore: dict[str, str] = {}  # pattern of keys of the file -> why they are left aside
+
+
+class Rule(NamedTuple):
+    """One line of a table: keys of the file, and ours; of one side several where tensors are joined or split."""
+
+    file: tuple[str, ...]
+    ours: tuple[str, ...]
+
+
+def parse_rule(line: str) -> Rule:
+    """Return a rule of a table; see `rule_flaw`."""
+    left, right = (tuple(key.strip() for key in side.split(" + ")) for side in line.split("<->"))
+    return Rule(left, right)
+
+
+def rule_flaw(line: str, fields: Mapping[str, Field]) -> str | None:
+    """Return what is wrong with a rule, None if nothing is."""
+    sides = [side.strip() for side in line.split("<->")]
+    if len(sides) != 2 or not all(sides):
+        return "expected `published key <-> our key`"
+    rule = parse_rule(line)
+    if min(len(rule.file), len(rule.ours)) > 1:
+        return "several keys on both sides, expected them on one"
+    if len({*rule.file, *rule.ours}) < len(rule.file) + len(rule.ours) and rule.file != rule.ours:
+        return "one key stands twice"
+    return pair_flaw([*rule.file, *rule.ours], fields)
+
+
+def pair_flaw(keys: list[str], fields: Mapping[str, Field]) -> str | None:
+    """Return what keeps the fields of these keys from being those of each other."""
+    names = [fields_in(key) for key in keys]
+    if any(odd := names[0] ^ other for other in names):
+        return f"the fields {sorted(odd)} stand on one side only"
+    if unknown := names[0] - fields.keys():
+        return f"no field is called {sorted(unknown)}"
+    return None
+
+
+def field_flaw(values: Field, largest: Collection[str]) -> str | None:
+    """Return why a field's values cannot be looked for in keys, None if they can."""
+    if isinstance(values, dict):
+        known = "".join(f"|{{{re.escape(name)}}}" for name in largest)
+        if odd := [value for value in values if not re.fullmatch(rf"(?:[^{{}}]{known})*", value)]:
+            more = ", ".join(f"{{{name}}}" for name in largest)
+            return f"has the value {shown(odd[0])}, expected text" + (f", and {more} in it" if more else "")
+        return f"is not readable backwards: {values}" if len(set(values.values())) < len(values) else None
+    try:
+        return "has a group, expected a regular expression without" if re.compile(values).groups else None
+    except re.error as error:
+        return f"is no regular expression: {error}"
+
+
+def flaw_beside_rules(file: TableFile, fields: Mapping[str, Field], more: list[Step]) -> str | None:
+    """Return what is wrong with a table besides its fields and rules, None if nothing is."""
+    for name, largest in file.largest.items():
+        if unknown := {largest.field, *largest.where} - fields.keys():
+            return f"largest: {name}: no field is called {sorted(unknown)}"
+    pairs = [(f"copies: {copy}", [copy, original]) for copy, original in file.copies.items()]
+    pairs += [(f"computed: {key}", [key, how.beside]) for key, how in file.computed.items()]
+    for where, keys in pairs:
+        if flaw := pair_flaw(keys, fields):
+            return f"{where[:300]}: {flaw}"
+    if file.written_as.under is not None and file.written_as.container != "torch":
+        return f"written_as: a {file.written_as.container} file has no key to be under"
+    for key, by in [*((key, how.by) for key, how in file.computed.items()),
+                    *((key, fill.by) for key, fill in file.fill.items() if fill.by)]:  # fmt: skip
+        if by not in computed.FUNCTIONS:
+            return f"{key[:300]}: nothing computes {by!r:.100}, expected one of {', '.join(computed.FUNCTIONS)}"
+    for key, fill in file.fill.items():
+        if key.count("*") > 1 or key.count("*") != (fill.like or "").count("*"):
+            return f"fill: {key[:300]}: expected one * in it and one in `like`, or none in both"
+    for fixup in file.shape_fixups:
+        if not 1 <= (fixup.written or 1) <= fixup.rank:
+            return f"shape_fixups: {fixup.written} dimensions of {fixup.rank} are written"
+    for step in [*file.steps, *more]:
+        if isinstance(step, Permutation) and (
+            min(step.parts, default=0) < 1 or sorted(step.order) != list(range(len(step.parts)))
+        ):
+            return f"steps: {len(step.parts)} parts in the order {step.order}, expected each of them once"
+    return None
+
+
+def fields_in(key: str) -> set[str]:
+    """Return the fields of a key, such as `{block}`."""
+    return set(re.findall(r"{(\w+)}", key))
