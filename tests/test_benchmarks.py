@@ -14,6 +14,8 @@ import torch
 
 import videohub
 
+pytestmark = pytest.mark.slow
+
 BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
 
 

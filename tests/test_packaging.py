@@ -18,6 +18,8 @@ import pytest
 
 from videohub import registry, resources
 
+pytestmark = pytest.mark.slow
+
 ROOT = resources.registry_file().parent
 DATA = ("registry.yaml", "registry.schema.json", "datasets.yaml", "labels.yaml")
 DEMO = "demo/SLOWFAST_MOTIONS.pkl"

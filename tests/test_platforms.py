@@ -15,6 +15,8 @@ from videohub import devices
 from videohub.data import motions
 from videohub.errors import DeviceError, UsageError
 
+pytestmark = pytest.mark.slow
+
 # What Python for Windows has no module or name for; of these, macOS lacks memfd_create, O_DIRECT and /proc.
 WITHOUT = """
 import os, shutil, signal, socket, sys

@@ -22,6 +22,8 @@ from videohub import registry, resources, weights
 from videohub.convert import kept_weights, tables
 from videohub.hub import cache
 
+pytestmark = pytest.mark.slow
+
 # Forks children that fetch the demo's record from the URL in argv, each of which notes its conversions in a file.
 FETCH = """
 import os, sys

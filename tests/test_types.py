@@ -8,6 +8,8 @@ import pytest
 
 import videohub
 
+pytestmark = pytest.mark.slow
+
 PACKAGE = Path(videohub.__file__).parent
 
 PROGRAM = """

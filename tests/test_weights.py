@@ -304,6 +304,7 @@ print(next(int(line.split()[1]) * 1024 for line in open("/proc/self/status") if 
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads the peak from /proc")
 def test_converting_needs_at_most_two_and_a_half_times_the_file(tmp_path):
     source = tmp_path / "slow.pkl"

@@ -19,6 +19,8 @@ from videohub.cache_admin import bundle_pack
 from videohub.data import motions
 from videohub.hub import pins
 
+pytestmark = pytest.mark.slow
+
 DEAF = """
 import sys
 def refuse(event, arguments):

@@ -99,6 +99,7 @@ def test_another_user_uses_what_was_shared(shared):
     assert (said["verify"]["checked"], said["verify"]["damaged"], said["verify"]["unchecked"]) == (3, [], [])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["raw", "converted", "pins"])
 def test_what_may_not_be_read_is_told_as_that(shared, kind):
     path = only(shared, f"{kind}/*")

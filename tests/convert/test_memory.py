@@ -20,7 +20,7 @@ from tests.fuzz.watched import MEASURED
 from videohub import resources
 from videohub.convert import tables
 
-pytestmark = pytest.mark.skipif(not MEASURED, reason="memory is measured through /proc")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(not MEASURED, reason="memory is measured through /proc")]
 
 RECORD = "small_video"
 HUGE = 1 << 27  # bytes of what packs well; those that do not pack are of LARGE

@@ -35,6 +35,7 @@ def same_bits(found, expected):
 # --- the same bits ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("family", "size"), [*((family, 4) for family in FAMILIES), ("image", None)])
 def test_a_video_s_bits_do_not_depend_on_who_shares_its_batches(family, size, threads):
     """Batches of 4 end within videos of 6, 3 and 2 views; alone, in any order and after a part they are the same."""

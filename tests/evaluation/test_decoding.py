@@ -110,6 +110,7 @@ def test_a_slow_video_comes_in_its_turn(videos, awkward):
 # --- what goes wrong -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_processes_that_hang_crash_or_stumble_cost_their_own_video_alone(videos, awkward):
     good = iter(videos.items())
     bad = ("hangs", "is_killed", "crashes", "raises", "hangs_in_native_code")
@@ -305,6 +306,7 @@ with decoding_pool([Recipe(protocol(), FOUR_FRAMES)], workers=2, command=awkward
 """
 
 
+@pytest.mark.slow
 @LINUX
 @pytest.mark.parametrize("last", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_no_process_outlives_its_parent(awkward, last):

@@ -153,6 +153,7 @@ DEVICES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize("decoder", ["fast", "exact"])
@@ -166,6 +167,7 @@ def test_scores_are_the_same_on_every_device(coded, device, workers, decoder):
         assert np.allclose(each.scores.mean(axis=0), expected[each.index % 3] / len(each.scores), atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("device", DEVICES)
 def test_people_are_scored_the_same_on_every_device(tmp_path, device):
     detector, given = network("slow", **DETECTION, activation="sigmoid"), people(tmp_path)

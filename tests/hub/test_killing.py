@@ -27,6 +27,8 @@ from tests.hub.outcomes import kept
 from tests.hub.publisher import Answer, Asked, Serve, cut, first, sent
 from videohub.hub import cache, download, file_lock, http_download
 
+pytestmark = pytest.mark.slow
+
 CONTENT = random.Random(0).randbytes(640_000)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 KNOWN: list[dict[str, Any]] = [{}, {"sha256": SHA256, "size": len(CONTENT)}]

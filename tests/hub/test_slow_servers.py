@@ -14,7 +14,7 @@ from tests.hub.publisher import gzipped, headed, ignoring_ranges, sent
 from videohub.errors import UsageError
 from videohub.hub import download, http_download, http_response
 
-pytestmark = pytest.mark.usefixtures("impatient")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("impatient")]
 
 
 COMPRESSED = gzipped()

@@ -67,6 +67,7 @@ def test_a_clip_of_another_type_than_the_weights_is_told_what_to_do(family):
         network(family).double()(clip_for(family))
 
 
+@pytest.mark.slow
 @torch.no_grad()
 @pytest.mark.parametrize("size", [64, 96], ids=["one position", "several positions"])
 @pytest.mark.parametrize("dtype", [torch.float64, *NARROW])

@@ -10,11 +10,14 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from tests.runs.conftest import KILLED, Forks
 from tests.runs.made import IDENTITY, MADE_BY, scores_of, shard, truth
 from videohub.runs import Joined, join, open_run
 from videohub.runs.score_file import read_scores
+
+pytestmark = pytest.mark.slow
 
 MANY = 2000
 RIGHT = np.stack([scores_of(index) for index in range(MANY)])

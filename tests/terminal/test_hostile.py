@@ -178,6 +178,7 @@ def test_files_and_the_cache(screen, place):
     assert screen("demo", place / f"{BYTES} demo", "--clips", 1)[0] == 0
 
 
+@pytest.mark.slow
 def test_measuring(screen, place):
     data, run = place / f"{FILE} data", place / f"{BYTES} run"
     code, told = screen("data", "check", "hostile", "--data", data, "--deep")

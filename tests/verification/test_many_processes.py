@@ -18,6 +18,8 @@ from videohub import runs
 from videohub.errors import UsageError
 from videohub.verification import distributed, verify
 
+pytestmark = pytest.mark.slow
+
 NAME = "tiny_kinetics"
 ROOT = Path(__file__).resolve().parents[2]
 
