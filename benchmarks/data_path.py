@@ -34,8 +34,8 @@ from videohub import registry
 from videohub.data import motions
 from videohub.data.decoded import DECODERS, Decoded, decode, decode_shared
 from videohub.data.forms import Decoder
-from videohub.data.recipes import Recipe
 from videohub.data.samples import Source, VideoFile
+from videohub.data.test_spec import TestSpec
 from videohub.data.views import views_of
 from videohub.evaluation.decoding import Failure, Outcomes, decoding_pool
 from videohub.evaluation.kept_memory import kept_memory
@@ -59,7 +59,7 @@ def main() -> None:
     torch.set_num_threads(1)  # processor time is asked for, and threads that wait for each other take some
     kind = making_videos.SMALL if arguments.small else making_videos.KINETICS
     record = registry.record("slowfast_motions" if arguments.small else "slowfast_r50_8x8")
-    recipe = Recipe(record.protocol, record.clip)
+    spec = TestSpec(record.protocol, record.clip)
     # freed memory is kept, as an evaluation has it
     with tempfile.TemporaryDirectory() as folder, kept_memory(torch.device("cpu")):
         paths = making_videos.make_videos(Path(folder), arguments.videos, kind, threads=measuring.cores())
@@ -68,12 +68,12 @@ def main() -> None:
             "turns": arguments.turns,
             "videos": {"kind": str(kind), "kbit/s": [_kbit_s(path, kind) for path in paths]},
             "protocol": f"{record.protocol.name}, {record.clip.frames} frames at rate {record.clip.sampling_rate}",
-            "processor time": processor_time(paths, recipe, arguments.turns),
-            "views": views_per_second(paths[0], recipe, arguments.turns),
+            "processor time": processor_time(paths, spec, arguments.turns),
+            "views": views_per_second(paths[0], spec, arguments.turns),
             "exact against fast": {
-                "generated": compare_decoders(paths, recipe),
-                "motions": compare_decoders(_motions(Path(folder), arguments.motions), recipe),
-                "real": compare_decoders(_videos_in(arguments.media), recipe) if arguments.media else "no --media",
+                "generated": compare_decoders(paths, spec),
+                "motions": compare_decoders(_motions(Path(folder), arguments.motions), spec),
+                "real": compare_decoders(_videos_in(arguments.media), spec) if arguments.media else "no --media",
                 "goal": "the same first class on at least 99.5 %",
             },
         }
@@ -83,9 +83,9 @@ def main() -> None:
 # --- processor time --------------------------------------------------------------------------------------------------
 
 
-def processor_time(paths: Sequence[Path], recipe: Recipe, turns: int) -> dict[str, object]:
+def processor_time(paths: Sequence[Path], spec: TestSpec, turns: int) -> dict[str, object]:
     """Return the processor seconds of a video, decoding alone and with our data path, and the ratio of the two."""
-    decoded = {name: [_decode(path, recipe, name) for path in paths] for name in DECODERS}
+    decoded = {name: [_decode(path, spec, name) for path in paths] for name in DECODERS}
     needed = [int(each.decode_positions.max()) + 1 for each in decoded["exact"]]
     alone = "decoding alone, the frames that the test needs"
     contenders: dict[str, Callable[[], object]] = {
@@ -93,10 +93,10 @@ def processor_time(paths: Sequence[Path], recipe: Recipe, turns: int) -> dict[st
         "decoding alone, all frames": lambda: [decode_alone(path) for path in paths],
     }
     for name, of_all in decoded.items():
-        contenders[f"colours, normalising and resizing on this CPU, {name}"] = partial(_prepare_all, of_all, recipe)
+        contenders[f"colours, normalising and resizing on this CPU, {name}"] = partial(_prepare_all, of_all, spec)
     with ExitStack() as stack:
         for name in DECODERS:
-            pool = stack.enter_context(decoding_pool([recipe], workers=1, decoder=name))
+            pool = stack.enter_context(decoding_pool([spec], workers=1, decoder=name))
             contenders[_ours(name)] = partial(through_a_process, pool, paths)
         seconds = measuring.in_turns(contenders, turns, clock=processor_seconds)
     beside = {name: measuring.ratios(seconds[_ours(name)], seconds[alone]) for name in DECODERS}
@@ -154,41 +154,41 @@ def _ours(decoder: str) -> str:
     return f"{decoder}: decoding in a process of its own, the message, and a copy to the device"
 
 
-def _prepare_all(decoded: Sequence[Decoded], recipe: Recipe) -> None:
+def _prepare_all(decoded: Sequence[Decoded], spec: TestSpec) -> None:
     for each in decoded:
-        views_of(each, recipe.protocol)
+        views_of(each, spec.protocol)
 
 
-def _decode(path: Path, recipe: Recipe, decoder: Decoder) -> Decoded:
-    return decode(VideoFile(path), recipe.protocol, recipe.clip, decoder=decoder)
+def _decode(path: Path, spec: TestSpec, decoder: Decoder) -> Decoded:
+    return decode(VideoFile(path), spec.protocol, spec.clip, decoder=decoder)
 
 
 # --- views -----------------------------------------------------------------------------------------------------------
 
 
-def views_per_second(path: Path, recipe: Recipe, turns: int) -> dict[str, object]:
+def views_per_second(path: Path, spec: TestSpec, turns: int) -> dict[str, object]:
     """Return how many views a second of one video can be had from either decoder, and with one decode for each view.
 
     Everything in one thread. Theirs has a process of its own, as any program has it, and then this one, where freed
     memory stays as in an evaluation. Raises: SystemExit if the two ways do not give the same views.
     """
-    count = recipe.protocol.num_views
+    count = spec.protocol.num_views
     memory = SharedMemoryPool()  # as a worker process has one
 
     def all_of(decoder: Decoder) -> None:
-        (decoded,) = decode_shared(VideoFile(path), [recipe], decoder=decoder, room=memory.allocate)
-        views = views_of(decoded, recipe.protocol)
+        (decoded,) = decode_shared(VideoFile(path), [spec], decoder=decoder, room=memory.allocate)
+        views = views_of(decoded, spec.protocol)
         for number in range(len(views)):
             views.write(number, torch.empty((1, *views.shape[1:]), memory_format=torch.channels_last_3d)[0])
 
-    difference = _check_same_views(path, recipe)
+    difference = _check_same_views(path, spec)
     theirs, kept = "one decode for each view", "one decode for each view, in kept memory"
     alone = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, alone, initializer=torch.set_num_threads, initargs=(1,)) as process:
         contenders: dict[str, Callable[[], object]] = {
             **{name: partial(all_of, name) for name in DECODERS},
-            theirs: lambda: process.submit(_one_by_one, path, recipe).result(),
-            kept: partial(_one_by_one, path, recipe),
+            theirs: lambda: process.submit(_one_by_one, path, spec).result(),
+            kept: partial(_one_by_one, path, spec),
         }
         seconds = measuring.in_turns(contenders, turns)
     return {
@@ -205,17 +205,17 @@ def views_per_second(path: Path, recipe: Recipe, turns: int) -> dict[str, object
     }
 
 
-def _one_by_one(path: Path, recipe: Recipe) -> None:
-    for number in range(recipe.protocol.num_views):
-        original_way.read_view(path, recipe.protocol, recipe.clip, number)
+def _one_by_one(path: Path, spec: TestSpec) -> None:
+    for number in range(spec.protocol.num_views):
+        original_way.read_view(path, spec.protocol, spec.clip, number)
 
 
-def _check_same_views(path: Path, recipe: Recipe) -> float:
+def _check_same_views(path: Path, spec: TestSpec) -> float:
     """Return by how much a pixel of ours differs from the original's way at most; end this program if it matters."""
-    ours = views_of(_decode(path, recipe, DECODERS[0]), recipe.protocol)
+    ours = views_of(_decode(path, spec, DECODERS[0]), spec.protocol)
     largest = 0.0
     for number in range(len(ours)):
-        theirs = original_way.read_view(path, recipe.protocol, recipe.clip, number)
+        theirs = original_way.read_view(path, spec.protocol, spec.clip, number)
         largest = max(largest, float((ours[number] - theirs).abs().max()))
     if largest > _SAME:
         raise SystemExit(f"{path}: views differ by {largest:.2g} from those that are decoded one by one: no comparison")
@@ -225,20 +225,20 @@ def _check_same_views(path: Path, recipe: Recipe) -> float:
 # --- exact against fast ----------------------------------------------------------------------------------------------
 
 
-def compare_decoders(paths: Sequence[Path], recipe: Recipe) -> dict[str, object]:
-    """Return how much `exact` and `fast` differ: in levels of a pixel under a recipe, in what the demo network says.
+def compare_decoders(paths: Sequence[Path], spec: TestSpec) -> dict[str, object]:
+    """Return how much `exact` and `fast` differ: in levels of a pixel under a protocol, in what the demo network says.
 
-    The demo network is trained, so that its decisions are such; it looks at the videos under its own recipe.
+    The demo network is trained, so that its decisions are such; it looks at the videos under its own protocol.
     """
     record = registry.record("slowfast_motions")
-    model, own = videohub.load(record), Recipe(record.protocol, record.clip)
+    model, own = videohub.load(record), TestSpec(record.protocol, record.clip)
     pixels, differences, same_views, same_videos = [0.0], [0.0], [], []
     in_planes = 0
     for path in paths:
-        decoded = [_decode(path, recipe, name) for name in DECODERS]
+        decoded = [_decode(path, spec, name) for name in DECODERS]
         in_planes += decoded[0].planar is not None
-        one, other = (views_of(each, recipe.protocol).frames for each in decoded)
-        levels = (one - other).abs_() * torch.tensor(recipe.protocol.normalise.std).view(3, 1, 1) * 255
+        one, other = (views_of(each, spec.protocol).frames for each in decoded)
+        levels = (one - other).abs_() * torch.tensor(spec.protocol.normalise.std).view(3, 1, 1) * 255
         pixels.append(float(levels.max()))
         with torch.inference_mode():
             scores = [

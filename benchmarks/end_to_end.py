@@ -27,8 +27,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import videohub
 from videohub import registry
-from videohub.data.recipes import Recipe
 from videohub.data.samples import Sample, VideoFile
+from videohub.data.test_spec import TestSpec
 from videohub.evaluation import EvalModel, evaluate
 
 RESULTS = measuring.RESULTS / "end_to_end.json"
@@ -54,7 +54,7 @@ def main() -> None:
         paths = making_videos.make_videos(Path(folder), arguments.videos, kind, threads=measuring.cores())
         found = side_by_side(
             model,
-            Recipe(protocol, record.clip),
+            TestSpec(protocol, record.clip),
             paths,
             paths[: arguments.their_videos],
             turns=arguments.turns,
@@ -86,7 +86,7 @@ class Products:
 
 def side_by_side(
     model: nn.Module,
-    recipe: Recipe,
+    spec: TestSpec,
     ours: Sequence[Path],
     theirs: Sequence[Path],
     *,
@@ -99,13 +99,13 @@ def side_by_side(
     Raises: SystemExit if the two ways do not give the same probabilities.
     """
     form = videohub.optimize(model)
-    protocol, clip = recipe.protocol, recipe.clip
+    protocol, clip = spec.protocol, spec.clip
     views = protocol.num_views
-    batch = _faster_batch(model, recipe)
+    batch = _faster_batch(model, spec)
     kept: dict[str, np.ndarray] = {}
 
     def our_way() -> None:
-        kept["ours"] = score(form, recipe, ours, workers=workers)
+        kept["ours"] = score(form, spec, ours, workers=workers)
 
     def their_way() -> None:
         found = original_way.scores(model, list(theirs), protocol, clip, workers=workers, batch=batch)
@@ -118,7 +118,7 @@ def side_by_side(
     our_rates = measuring.rates(len(ours) * views, seconds["ours"])
     their_rates = measuring.rates(len(theirs) * views, seconds["theirs"])
     gflops = measuring.rates(products.gflop, seconds["products"])
-    of_a_view = flop(recipe, model) / 1e9
+    of_a_view = flop(spec, model) / 1e9
     limits = [rate / of_a_view for rate in gflops]
     return {
         "turns": turns,
@@ -138,25 +138,25 @@ def side_by_side(
     }
 
 
-def score(model: nn.Module, recipe: Recipe, paths: Sequence[Path], *, workers: int) -> np.ndarray:
+def score(model: nn.Module, spec: TestSpec, paths: Sequence[Path], *, workers: int) -> np.ndarray:
     """Return the probabilities of every view of every video, (videos, views, classes), as verify has them."""
     samples = [Sample(path.name, VideoFile(path), truth=()) for path in paths]
-    scored = evaluate([EvalModel(model, recipe)], enumerate(samples), workers=workers)
+    scored = evaluate([EvalModel(model, spec)], enumerate(samples), workers=workers)
     return np.stack([each.scores for each in scored])
 
 
-def flop(recipe: Recipe, model: nn.Module) -> int:
+def flop(spec: TestSpec, model: nn.Module) -> int:
     """Return the floating-point operations of one view, two for a multiplication and the addition to it."""
-    side = recipe.protocol.crop_size
+    side = spec.protocol.crop_size
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:
-        model(torch.zeros(1, 3, recipe.clip.frames, side, side))
+        model(torch.zeros(1, 3, spec.clip.frames, side, side))
     return counter.get_total_flops()
 
 
-def _faster_batch(model: nn.Module, recipe: Recipe) -> int:
+def _faster_batch(model: nn.Module, spec: TestSpec) -> int:
     """Return how many views the plain network had best be given at once, 1 or 4: theirs shall have its better one."""
-    side = recipe.protocol.crop_size
-    clips = torch.zeros(4, 3, recipe.clip.frames, side, side)
+    side = spec.protocol.crop_size
+    clips = torch.zeros(4, 3, spec.clip.frames, side, side)
 
     def run(batch: int) -> None:
         with torch.inference_mode():

@@ -34,8 +34,8 @@ from torch import Tensor, nn
 import videohub
 from videohub import registry
 from videohub.data.decoded import DECODERS
-from videohub.data.recipes import Recipe
 from videohub.data.samples import Sample, VideoFile
+from videohub.data.test_spec import TestSpec
 from videohub.evaluation import ChosenPrecision, EvalModel, Evaluation, evaluate
 from videohub.evaluation.decoding import Failure, decode_all
 
@@ -101,12 +101,12 @@ def device_facts(device: torch.device) -> dict[str, object]:
 
 
 class Bench:
-    """The parts, and what they share: videos, a recipe, and the network."""
+    """The parts, and what they share: videos, a test, and the network."""
 
     def __init__(self, scale: Scale, device: torch.device, paths: Sequence[Path], table: Path, budget: Budget) -> None:
         record = registry.record(scale.model)
         self._scale, self._device, self._table, self._budget = scale, device, table, budget
-        self._recipe = Recipe(record.protocol, record.clip)
+        self._spec = TestSpec(record.protocol, record.clip)
         self._views = record.protocol.num_views
         self._given = gpu_forward.Input(record.clip.frames, record.protocol.crop_size or 256, scale.batch)
         self._samples = [Sample(path.name, VideoFile(path), truth=()) for path in paths]
@@ -188,7 +188,7 @@ class Bench:
         """Decode and hand over, and let the frames go."""
         sources = ((number, sample.source) for number, sample in self._endless())
         moments, began = [], time.monotonic()
-        with closing(decode_all(sources, [self._recipe], workers=self._scale.workers, decoder=decoder)) as run:
+        with closing(decode_all(sources, [self._spec], workers=self._scale.workers, decoder=decoder)) as run:
             for _, (outcome,) in run:
                 if isinstance(outcome, Failure):
                     raise RuntimeError(outcome.reason)
@@ -213,7 +213,7 @@ class Bench:
         )
 
     def _evaluation(self, model: nn.Module, precision: str, decoder: str) -> Evaluation:
-        evaluated = EvalModel(model, self._recipe, ChosenPrecision(precision, "benchmarked"))
+        evaluated = EvalModel(model, self._spec, ChosenPrecision(precision, "benchmarked"))
         return evaluate([evaluated], self._endless(), workers=self._scale.workers, decoder=decoder)
 
     def _endless(self) -> Iterator[tuple[int, Sample]]:

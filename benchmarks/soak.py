@@ -27,8 +27,8 @@ from videohub import protocols as steps
 from videohub.architectures.parts import AverageAll
 from videohub.architectures.resnet import ResNet
 from videohub.data.encode import write_mp4
-from videohub.data.recipes import Recipe
 from videohub.data.samples import Sample, VideoFile
+from videohub.data.test_spec import TestSpec
 from videohub.evaluation import EvalModel, evaluate
 from videohub.registry.schema import Clip
 
@@ -96,7 +96,7 @@ def soak(samples: Sequence[Sample], *, workers: int, every: int = 100) -> tuple[
     looks: dict[str, dict[int, int]] = {}
     failed = 0
     scored = evaluate(
-        [EvalModel(videohub.optimize(model), Recipe(PROTOCOL, CLIP))], enumerate(samples), workers=workers
+        [EvalModel(videohub.optimize(model), TestSpec(PROTOCOL, CLIP))], enumerate(samples), workers=workers
     )
     for done, each in enumerate(scored, start=1):
         failed += each.failure is not None

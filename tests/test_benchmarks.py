@@ -202,16 +202,16 @@ def test_views_that_differ_end_the_comparison(tmp_path, monkeypatch):
     import original_way
 
     from videohub import registry
-    from videohub.data.recipes import Recipe
+    from videohub.data.test_spec import TestSpec
 
     record = registry.record("slowfast_motions")
-    recipe = Recipe(record.protocol, record.clip)
+    spec = TestSpec(record.protocol, record.clip)
     (path,) = making_videos.make_videos(tmp_path, 1, making_videos.SMALL)
-    assert data_path._check_same_views(path, recipe) < 1e-6
+    assert data_path._check_same_views(path, spec) < 1e-6
     one_too_late = original_way.read_view
     monkeypatch.setattr(original_way, "read_view", lambda *given: one_too_late(*given[:-1], (given[-1] + 3) % 9))
     with pytest.raises(SystemExit, match="no comparison"):
-        data_path._check_same_views(path, recipe)
+        data_path._check_same_views(path, spec)
 
 
 def test_every_tensor_has_a_name_of_pytorchvideo_s():

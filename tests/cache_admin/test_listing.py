@@ -91,7 +91,7 @@ def test_weights_made_with_ignore_are_current(run, tmp_path):
     assert sorted(entry["status"] for entry in entries(run)) == ["current", "local"]
 
 
-def test_weights_of_another_recipe_are_stale(run, monkeypatch):
+def test_weights_of_another_conversion_are_stale(run, monkeypatch):
     with monkeypatch.context() as older:
         older.setattr(weights, "_CONVERTER", 1)
         weights.fetch(NAME)

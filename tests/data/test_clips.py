@@ -11,7 +11,7 @@ import pytest
 
 from tests.data.sample_videos import FOUR_FRAMES, numbered, protocol, write_video
 from videohub.data.clips import read_clips
-from videohub.data.recipes import Recipe
+from videohub.data.test_spec import TestSpec
 from videohub.data.video import Video, open_video
 from videohub.errors import VideoError
 from videohub.protocols import Protocol
@@ -26,7 +26,7 @@ def spaced(index: int) -> np.ndarray:
 def levels(path: Path, how: Protocol, clip: Clip = FOUR_FRAMES) -> list[list[int]]:
     """Return the grey level, which is the frame's number, of every frame of every clip."""
     with open_video(path) as video:
-        clips = sorted(read_clips(video, [Recipe(how, clip)]), key=lambda one: one.number)
+        clips = sorted(read_clips(video, [TestSpec(how, clip)]), key=lambda one: one.number)
         return [[int(frame.picture.to_rgb().to_ndarray()[0, 0, 0]) for frame in one.frames] for one in clips]
 
 
@@ -95,7 +95,7 @@ def test_spread_clips_reach_the_last_frame_at_the_videos_own_rate(tmp_path):
 def test_a_frame_list_is_in_order_of_time_and_starts_with_the_first_frame(media):
     how = protocol(clips=1, sampling="segments")
     with open_video(media / "test.avi") as video:  # hands out time stamps 1, 2, 4, 3, 5, 7, 6, ...
-        (whole,) = read_clips(video, [Recipe(how, Clip(frames=164, sampling_rate=1))])
+        (whole,) = read_clips(video, [TestSpec(how, Clip(frames=164, sampling_rate=1))])
     stamps = [frame.pts for frame in whole.frames]
     # segments are a little shorter than a frame: border i rounds to i, and the first seven frames are 0 to 6
     assert stamps[:7] == [1, 2, 3, 4, 5, 6, 7]
@@ -123,7 +123,7 @@ def test_only_open_windows_are_held_in_memory(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Video, "frames", counted)
     with open_video(path) as video:
-        clips = [one.number for one in read_clips(video, [Recipe(protocol(clips=4), FOUR_FRAMES)])]
+        clips = [one.number for one in read_clips(video, [TestSpec(protocol(clips=4), FOUR_FRAMES)])]
     assert clips == [0, 1, 2, 3]
     assert most <= 14  # a window of 8, the frame beyond it, the one in hand, and the last clip's 4 in `one`
 
@@ -144,4 +144,4 @@ def test_a_clip_without_any_frame_is_an_error(tmp_path):
     with open_video(path) as video:
         late = Video(path, dataclasses.replace(video.info, frames=40, duration=20480), video.container, video.stream)
         with pytest.raises(VideoError, match=r"video\.mov: clip 2 of 2 holds no frame"):
-            list(read_clips(late, [Recipe(protocol(clips=2), FOUR_FRAMES)]))
+            list(read_clips(late, [TestSpec(protocol(clips=2), FOUR_FRAMES)]))

@@ -22,8 +22,8 @@ from videohub.data import frame_store, memory
 from videohub.data.colour import matrix
 from videohub.data.decoded import decode, decode_shared, decoder_versions
 from videohub.data.pictures import Frame
-from videohub.data.recipes import Recipe
 from videohub.data.samples import FrameList, ImageFile, KeyFrame, VideoFile
+from videohub.data.test_spec import TestSpec
 from videohub.data.video import Video, open_video
 from videohub.data.views import read_views, views_of
 from videohub.errors import UsageError, VideoError
@@ -110,8 +110,8 @@ def test_a_failure_keeps_no_picture_and_no_memory_for_frames(damaged_at_frame_tw
         given.append(weakref.ref(memory))
         return memory
 
-    recipes = [Recipe(protocol(clips=4), FOUR_FRAMES)] * tests  # the last clip covers frames 17 to 24
-    outcomes = decode_shared(VideoFile(damaged_at_frame_twenty), recipes, room=room)
+    specs = [TestSpec(protocol(clips=4), FOUR_FRAMES)] * tests  # the last clip covers frames 17 to 24
+    outcomes = decode_shared(VideoFile(damaged_at_frame_twenty), specs, room=room)
     assert all("damaged after" in str(each) for each in outcomes)
     assert given
     assert (len(alive), [memory for memory in given if memory() is not None]) == (0, [])

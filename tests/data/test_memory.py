@@ -12,8 +12,8 @@ from tests.data.sample_videos import FOUR_FRAMES, numbered, protocol, write_vide
 from videohub.data import clips as clips_file
 from videohub.data import memory, views
 from videohub.data.decoded import decode, decode_content
-from videohub.data.recipes import Recipe
 from videohub.data.samples import FrameList, ImageFile, KeyFrame, VideoFile
+from videohub.data.test_spec import TestSpec
 from videohub.data.views import views_of
 from videohub.errors import VideoError
 from videohub.evaluation.decoding import Failure, decode_all
@@ -133,9 +133,9 @@ def test_a_strip_that_no_machine_can_prepare_is_one_failed_video(tmp_path):
     """2048 x 2 at a short side of 256 is 262144 x 256, 0.75 GiB a frame; no video may take more than 16 GiB."""
     good = VideoFile(write_video(tmp_path / "good.mov", 30))
     bad = VideoFile(strip(tmp_path / "strip.mov", width=2048, count=70))
-    recipe = Recipe(protocol(clips=8, short_side=256, crop=224), FOUR_FRAMES)
+    spec = TestSpec(protocol(clips=8, short_side=256, crop=224), FOUR_FRAMES)
     for workers in (0, 1):
-        found = dict(decode_all([("a", good), ("bad", bad), ("b", good)], [recipe], workers=workers))
+        found = dict(decode_all([("a", good), ("bad", bad), ("b", good)], [spec], workers=workers))
         (failure,) = found["bad"]
         assert isinstance(failure, Failure)
         assert "frames of 2048x2, 262144x256 once resized, would take" in failure.reason

@@ -15,12 +15,12 @@ import pytest
 from tests.data.sample_videos import FOUR_FRAMES, numbered, protocol, write_video
 from tests.evaluation import awkward_decoder
 from videohub.data.decoded import decode
-from videohub.data.recipes import Recipe
 from videohub.data.samples import VideoFile
+from videohub.data.test_spec import TestSpec
 from videohub.errors import DeviceError, UsageError
 from videohub.evaluation.decoding import Failure, decode_all, decoding_pool
 
-RECIPE = Recipe(protocol(), FOUR_FRAMES)
+RECIPE = TestSpec(protocol(), FOUR_FRAMES)
 ROOT = Path(__file__).resolve().parents[2]
 LINUX = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="what is open is read from /proc")
 
@@ -294,12 +294,12 @@ from pathlib import Path
 from tests.evaluation import awkward_decoder
 from tests.data.sample_videos import FOUR_FRAMES, protocol
 from videohub.evaluation.decoding import decoding_pool
-from videohub.data.recipes import Recipe
+from videohub.data.test_spec import TestSpec
 from videohub.data.samples import VideoFile
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs inherit that it is ignored
 sources = [(name, VideoFile(Path(name))) for name in sys.argv[1:]]
-with decoding_pool([Recipe(protocol(), FOUR_FRAMES)], workers=2, command=awkward_decoder.COMMAND) as decoders:
+with decoding_pool([TestSpec(protocol(), FOUR_FRAMES)], workers=2, command=awkward_decoder.COMMAND) as decoders:
     print("begun", flush=True)
     for name, outcome in decoders.map(sources):
         print(name, outcome)

@@ -6,8 +6,8 @@ import torch
 
 from tests.data.sample_videos import FOUR_FRAMES, protocol
 from tests.evaluation.networks import network, video
-from videohub.data.recipes import Recipe
 from videohub.data.samples import Sample, VideoFile
+from videohub.data.test_spec import TestSpec
 from videohub.errors import DataError, DeviceError, UsageError
 from videohub.evaluation import precision_choice
 from videohub.evaluation.numeric_precision import arithmetic, supported
@@ -52,7 +52,7 @@ def samples(videos):
 
 
 def settled(wanted, model, samples, **changes):
-    return choose_precision(wanted, model, Recipe(protocol(**changes), FOUR_FRAMES), samples, workers=0)
+    return choose_precision(wanted, model, TestSpec(protocol(**changes), FOUR_FRAMES), samples, workers=0)
 
 
 # --- what is possible where ------------------------------------------------------------------------------------------

@@ -17,8 +17,8 @@ from tests.data.small_videos import small_video
 from tests.evaluation.networks import DETECTION, FAMILIES, network
 from videohub import evaluation
 from videohub.data import views as views_file
-from videohub.data.recipes import Recipe
 from videohub.data.samples import FrameList, KeyFrame, Sample, VideoFile
+from videohub.data.test_spec import TestSpec
 from videohub.data.views import read_views
 from videohub.errors import DeviceError, UsageError, VideohubError
 from videohub.evaluation import EvalModel, evaluate, score_video
@@ -53,7 +53,7 @@ def scored(model, samples, *, rule=THREE_CROPS, clip=FOUR_FRAMES, workers=0, **s
 
 
 def run_of(model, samples, *, rule=THREE_CROPS, clip=FOUR_FRAMES, precision="fp32", **settings):
-    return evaluate([EvalModel(model, Recipe(rule, clip), precision)], samples, **settings)
+    return evaluate([EvalModel(model, TestSpec(rule, clip), precision)], samples, **settings)
 
 
 def children():

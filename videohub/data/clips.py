@@ -13,7 +13,6 @@ from typing import TypeAlias
 
 from videohub.data.contradictions import contradictions, true_info
 from videohub.data.header import REFUSED, VideoInfo, refusal
-from videohub.data.recipes import Recipe
 from videohub.data.sampling import (
     WINDOW_RULES,
     clip_span,
@@ -23,6 +22,7 @@ from videohub.data.sampling import (
     pts_window,
 )
 from videohub.data.stamps import Stamps
+from videohub.data.test_spec import TestSpec
 from videohub.data.video import DecodedFrame, Video, open_video
 from videohub.errors import VideoError
 from videohub.protocols import Protocol
@@ -35,12 +35,12 @@ _MOST_A_PIXEL = 16  # bytes: four floats
 class ClipFrames:
     """The frames of one clip, in order of time. The same frame may stand in it several times, and in other clips."""
 
-    recipe: int  # place in the list of recipes
+    spec: int  # place in the list of specs
     number: int
     frames: list[DecodedFrame]
 
 
-def read_clips(video: Video, recipes: Sequence[Recipe]) -> Iterator[ClipFrames]:
+def read_clips(video: Video, specs: Sequence[TestSpec]) -> Iterator[ClipFrames]:
     """Yield the frames of every clip of tests with the same reach, as the original reads them; clips as they end.
 
     Kinetics (`time_windows`): the window of each clip, in time stamps, follows from what the container states,
@@ -61,16 +61,16 @@ def read_clips(video: Video, recipes: Sequence[Recipe]) -> Iterator[ClipFrames]:
     Raises: VideoError if the original refuses such a header, if the video is damaged before the last window has
         closed, a window holds no frame, or the pictures of a window are too large for any machine's memory.
     """
-    if recipes[0].protocol.frames.reach == "frame_list":
-        return _from_all_frames(video, recipes, _by_time)
+    if specs[0].protocol.frames.reach == "frame_list":
+        return _from_all_frames(video, specs, _by_time)
     if reason := refusal(video.info):
         raise VideoError(f"{video.path}: {REFUSED}: {reason}")
     if video.info.duration is None:
-        return _from_all_frames(video, recipes, _by_time_once)
-    return _from_windows(video, recipes, video.info, first=0)
+        return _from_all_frames(video, specs, _by_time_once)
+    return _from_windows(video, specs, video.info, first=0)
 
 
-def read_content(video: Video, recipes: Sequence[Recipe], stamps: Stamps) -> Iterator[ClipFrames]:
+def read_content(video: Video, specs: Sequence[TestSpec], stamps: Stamps) -> Iterator[ClipFrames]:
     """Yield the frames of every clip of one or more tests as the content of a video has them, whatever its header says.
 
     It is `read_clips` of a copy of the same frames whose header is true. Time begins with the first frame. Which frame
@@ -80,21 +80,21 @@ def read_content(video: Video, recipes: Sequence[Recipe], stamps: Stamps) -> Ite
     """
     info = true_info(video.info, stamps)
     uncounted = not info.frames or info.duration is None
-    listed = recipes[0].protocol.frames.reach == "frame_list"
+    listed = specs[0].protocol.frames.reach == "frame_list"
     unwindowed = listed or info.reordered or not stamps.ordered or stamps.uneven
     # of a span below 1 the frame that is shown began before its window
-    unwindowed = unwindowed or any(_span(info, recipe) < 1 for recipe in recipes)
+    unwindowed = unwindowed or any(_span(info, spec) < 1 for spec in specs)
     if uncounted or unwindowed:
-        return _from_all_frames(video, recipes, _as_decoded, header=lambda all_of: true_info(video.info, all_of))
+        return _from_all_frames(video, specs, _as_decoded, header=lambda all_of: true_info(video.info, all_of))
     late = any(one.kind == "first time stamp" for one in contradictions(video.info, stamps))
-    return _from_windows(video, recipes, info, first=stamps.first or 0 if late else 0)
+    return _from_windows(video, specs, info, first=stamps.first or 0 if late else 0)
 
 
 @dataclass(eq=False)
 class _Window:
     """A clip that is being collected; of two frames with one time stamp the later stays."""
 
-    recipe: int
+    spec: int
     number: int
     clips: int  # of its test
     length: int  # frames that the network is given
@@ -111,9 +111,9 @@ class _Window:
         return frame.pts - self.zero > self.last_pts
 
 
-def _from_windows(video: Video, recipes: Sequence[Recipe], info: VideoInfo, *, first: int) -> Iterator[ClipFrames]:
+def _from_windows(video: Video, specs: Sequence[TestSpec], info: VideoInfo, *, first: int) -> Iterator[ClipFrames]:
     """Collect windows while decoding, and yield each clip as its window closes or the video ends."""
-    waiting = [window for place, recipe in enumerate(recipes) for window in _windows(info, place, recipe, first)]
+    waiting = [window for place, spec in enumerate(specs) for window in _windows(info, place, spec, first)]
     for frame in video.frames():
         for window in [window for window in waiting if window.take(frame)]:
             waiting.remove(window)
@@ -125,14 +125,14 @@ def _from_windows(video: Video, recipes: Sequence[Recipe], info: VideoInfo, *, f
         yield _choose(window, video)
 
 
-def _windows(info: VideoInfo, place: int, recipe: Recipe, zero: int) -> Iterator[_Window]:
+def _windows(info: VideoInfo, place: int, spec: TestSpec, zero: int) -> Iterator[_Window]:
     """Yield the window of each clip of a test, still empty."""
     assert info.duration is not None
-    span = _span(info, recipe)
-    starts = _starts(recipe.protocol, info.frames, span)
+    span = _span(info, spec)
+    starts = _starts(spec.protocol, info.frames, span)
     for number, start in enumerate(starts):
         first, last = pts_window(start, span, duration=info.duration, num_frames=info.frames)
-        yield _Window(place, number, len(starts), recipe.clip.frames, span, first, last, zero)
+        yield _Window(place, number, len(starts), spec.clip.frames, span, first, last, zero)
 
 
 def _choose(window: _Window, video: Video) -> ClipFrames:
@@ -145,7 +145,7 @@ def _choose(window: _Window, video: Video) -> ClipFrames:
     ordered = [window.frames[pts] for pts in sorted(window.frames)]
     window.frames.clear()
     chosen = frame_positions(0, window.span, window.length, len(ordered))
-    return ClipFrames(window.recipe, window.number, [ordered[position] for position in chosen])
+    return ClipFrames(window.spec, window.number, [ordered[position] for position in chosen])
 
 
 def _check_size(held: int, frame: DecodedFrame, video: Video) -> None:
@@ -179,7 +179,7 @@ def _as_decoded(stamps: Sequence[_Stamped]) -> list[int]:
 
 
 def _from_all_frames(
-    video: Video, recipes: Sequence[Recipe], order: _Order, header: Callable[[Stamps], VideoInfo] | None = None
+    video: Video, specs: Sequence[TestSpec], order: _Order, header: Callable[[Stamps], VideoInfo] | None = None
 ) -> Iterator[ClipFrames]:
     """Decode everything, count it, put it in order, and only then place the clips.
 
@@ -204,8 +204,8 @@ def _from_all_frames(
     times = sorted(pts[position] or 0 for position in ordered) if header and told.uneven else []
     chosen = [
         _Chosen(place, number, [ordered[index] for index in of_clip])
-        for place, recipe in enumerate(recipes)
-        for number, of_clip in enumerate(_placed(info, recipe, len(ordered), times, least=1 if header else 0))
+        for place, spec in enumerate(specs)
+        for number, of_clip in enumerate(_placed(info, spec, len(ordered), times, least=1 if header else 0))
     ]
     if held is not None:
         yield from _hand_out(chosen, held, video)
@@ -220,14 +220,14 @@ def _numbered(video: Video) -> Iterator[DecodedFrame]:
         yield DecodedFrame(position, position if picture.pts is None else picture.pts, picture)
 
 
-def _placed(info: VideoInfo, recipe: Recipe, available: int, times: Sequence[int], *, least: float) -> list[list[int]]:
+def _placed(info: VideoInfo, spec: TestSpec, available: int, times: Sequence[int], *, least: float) -> list[list[int]]:
     """Return which of the ordered frames each clip takes, from a span of `least` frames or more; the original's rule
     steps back in time where it is below 1."""
-    protocol, clip = recipe.protocol, recipe.clip
+    protocol, clip = spec.protocol, spec.clip
     if protocol.frames.reach == "frame_list":
         rate = info.rate
         return list_indices(protocol, clip, available, float(rate) if rate else None)
-    span = _span(info, recipe)
+    span = _span(info, spec)
     starts = _starts(protocol, available, span)
     span = max(span, least)
     if len(times) < 2:
@@ -246,7 +246,7 @@ def _placed(info: VideoInfo, recipe: Recipe, available: int, times: Sequence[int
 class _Chosen:
     """A clip by the decoding positions of its frames."""
 
-    recipe: int
+    spec: int
     number: int
     positions: list[int]
 
@@ -266,7 +266,7 @@ def _hand_out(chosen: list[_Chosen], frames: Iterable[DecodedFrame], video: Vide
             _check_size(len(held), frame, video)
         while waiting and waiting[0].end <= frame.position:
             clip = waiting.pop(0)
-            yield ClipFrames(clip.recipe, clip.number, [held[position] for position in clip.positions])
+            yield ClipFrames(clip.spec, clip.number, [held[position] for position in clip.positions])
             needed = {position for clip in waiting for position in clip.positions}
             held = {position: frame for position, frame in held.items() if position in needed}
         if not waiting:
@@ -274,13 +274,13 @@ def _hand_out(chosen: list[_Chosen], frames: Iterable[DecodedFrame], video: Vide
     raise VideoError(f"{video.path}: fewer frames came out of it than when it was decoded before; did it change?")
 
 
-def _span(info: VideoInfo, recipe: Recipe) -> float:
+def _span(info: VideoInfo, spec: TestSpec) -> float:
     """Return how many of this video's frames a clip covers; a single frame has no rate, and none is needed."""
     return clip_span(
-        frames=recipe.clip.frames,
-        sampling_rate=recipe.clip.sampling_rate,
-        fps=info.average_rate or recipe.protocol.fps or 1,
-        target_fps=recipe.protocol.fps,
+        frames=spec.clip.frames,
+        sampling_rate=spec.clip.sampling_rate,
+        fps=info.average_rate or spec.protocol.fps or 1,
+        target_fps=spec.protocol.fps,
     )
 
 

@@ -28,9 +28,9 @@ from videohub.data.listed_frames import read_listed
 from videohub.data.memory import Budget
 from videohub.data.orientation import UPRIGHT, Orientation, orientation
 from videohub.data.pictures import Frame, Image
-from videohub.data.recipes import Recipe, check_source
 from videohub.data.samples import FrameList, ImageFile, KeyFrame, Source, VideoFile
 from videohub.data.sampling import keyframe_indices, list_indices
+from videohub.data.test_spec import TestSpec, check_source
 from videohub.data.video import Video, open_video, very_first
 from videohub.errors import VideoError
 from videohub.protocols import KeyFrames, Protocol
@@ -57,7 +57,7 @@ class Decoded:
 
 def decode(source: Source, protocol: Protocol, clip: Clip, *, decoder: Decoder = DECODERS[0]) -> Decoded:
     """Decode the frames that the clips of a test are made of; see `decode_shared`. Raises: VideoError, too."""
-    (outcome,) = decode_shared(source, [Recipe(protocol, clip)], decoder=decoder)
+    (outcome,) = decode_shared(source, [TestSpec(protocol, clip)], decoder=decoder)
     if isinstance(outcome, VideoError):
         raise outcome
     return outcome
@@ -74,13 +74,13 @@ def decode_content(source: Source, protocol: Protocol, clip: Clip) -> Decoded:
     check_source(source, protocol, clip)
     with _memory_told(source):
         with suppress(MatrixChangedError):
-            return _from_content(source.path, Recipe(protocol, clip), DECODERS[0])
-        return _from_content(source.path, Recipe(protocol, clip), "exact")
+            return _from_content(source.path, TestSpec(protocol, clip), DECODERS[0])
+        return _from_content(source.path, TestSpec(protocol, clip), "exact")
 
 
 def decode_shared(
     source: Source,
-    recipes: Sequence[Recipe],
+    specs: Sequence[TestSpec],
     *,
     decoder: Decoder = DECODERS[0],
     room: Room = own_memory,
@@ -95,42 +95,42 @@ def decode_shared(
 
     Args:
         source: What to decode, once.
-        recipes: The tests, which must share their frames (`recipes.check_shared`).
+        specs: The tests, which must share their frames (`test_spec.check_shared`).
         decoder: "exact": RGB by swscale, as the original has it. "fast": planes, which the device converts into the
             same pixels, where that takes fewer bytes and a probe shows that swscale does just that here.
         room: Gives memory for the frames.
         share: How many sources this machine decodes at the same time; each may take so much of its free memory.
-    Returns: for each recipe its frames, or why there are none: the source is empty, damaged, cut short, too large for
+    Returns: for each test its frames, or why there are none: the source is empty, damaged, cut short, too large for
         the memory, or misses a frame.
     Raises: UsageError if a protocol cannot be applied to such a source, or a video or image file is missing.
     """
-    for recipe in recipes:
-        check_source(source, recipe.protocol, recipe.clip)
+    for spec in specs:
+        check_source(source, spec.protocol, spec.clip)
     try:
         with _memory_told(source):
-            return [*_together(source, recipes, decoder, room, share)]
+            return [*_together(source, specs, decoder, room, share)]
     except VideoError as error:
         together = VideoError(str(error))  # anew: tracebacks, its cause's too, would keep the pictures and this call
-    if len(recipes) == 1:
+    if len(specs) == 1:
         return [together]
-    alone = [decode_shared(source, [recipe], decoder=decoder, room=room, share=share)[0] for recipe in recipes]
-    whole = [recipe for recipe, outcome in zip(recipes, alone, strict=True) if isinstance(outcome, Decoded)]
-    if len(whole) == len(recipes):
-        return [together for _ in recipes]  # only together do they take too much memory
+    alone = [decode_shared(source, [spec], decoder=decoder, room=room, share=share)[0] for spec in specs]
+    whole = [spec for spec, outcome in zip(specs, alone, strict=True) if isinstance(outcome, Decoded)]
+    if len(whole) == len(specs):
+        return [together for _ in specs]  # only together do they take too much memory
     decoded = iter(decode_shared(source, whole, decoder=decoder, room=room, share=share) if whole else [])
     return [outcome if isinstance(outcome, VideoError) else next(decoded) for outcome in alone]
 
 
-def _together(source: Source, recipes: Sequence[Recipe], decoder: Decoder, room: Room, share: int) -> list[Decoded]:
+def _together(source: Source, specs: Sequence[TestSpec], decoder: Decoder, room: Room, share: int) -> list[Decoded]:
     if isinstance(source, ImageFile):
-        return _from_image(source.path, recipes, room, Budget(share))
+        return _from_image(source.path, specs, room, Budget(share))
     if isinstance(source, FrameList):
-        return _from_frame_list(source, recipes, room, Budget(share))
+        return _from_frame_list(source, specs, room, Budget(share))
     if isinstance(source, KeyFrame):
-        return _from_key_frame(source, recipes, room, Budget(share))
+        return _from_key_frame(source, specs, room, Budget(share))
     with suppress(MatrixChangedError):  # its colours are tagged anew on the way
-        return _from_video(source.path, recipes, decoder, room, Budget(share))
-    return _from_video(source.path, recipes, "exact", room, Budget(share))
+        return _from_video(source.path, specs, decoder, room, Budget(share))
+    return _from_video(source.path, specs, "exact", room, Budget(share))
 
 
 @contextmanager
@@ -151,29 +151,29 @@ def decoder_versions() -> dict[str, str]:
     return {"av": av.__version__, **ffmpeg, "pillow": PIL.__version__}
 
 
-def _from_video(path: Path, recipes: Sequence[Recipe], decoder: Decoder, room: Room, budget: Budget) -> list[Decoded]:
+def _from_video(path: Path, specs: Sequence[TestSpec], decoder: Decoder, room: Room, budget: Budget) -> list[Decoded]:
     """Read a video as the original does; its own reader takes the first video stream, also if that is a cover."""
     with ExitStack() as stack:
         video = stack.enter_context(open_video(path))
-        if video.info.cover_first and recipes[0].protocol.frames.reach == "time_windows":
+        if video.info.cover_first and specs[0].protocol.frames.reach == "time_windows":
             video = stack.enter_context(open_video(path, very_first))
         video = replace(video, budget=budget)
-        return _collected(video, read_clips(video, recipes), recipes, decoder, room)
+        return _collected(video, read_clips(video, specs), specs, decoder, room)
 
 
-def _from_content(path: Path, recipe: Recipe, decoder: Decoder) -> Decoded:
+def _from_content(path: Path, spec: TestSpec, decoder: Decoder) -> Decoded:
     """Read a video as its content has it, which the time stamps of all packets tell before one is decoded."""
     with open_video(path) as video:
         stamps = video.stamps()
     with open_video(path) as video:
-        (content,) = _collected(video, read_content(video, [recipe], stamps), [recipe], decoder, own_memory, turn=True)
+        (content,) = _collected(video, read_content(video, [spec], stamps), [spec], decoder, own_memory, turn=True)
         return content
 
 
 def _collected(
     video: Video,
     clips: Iterator[ClipFrames],
-    recipes: Sequence[Recipe],
+    specs: Sequence[TestSpec],
     decoder: Decoder,
     room: Room,
     *,
@@ -181,9 +181,9 @@ def _collected(
 ) -> list[Decoded]:
     """Keep each frame when the first clip asks for it, and note which frames each clip is made of."""
     rows: dict[int, int] = {}  # decoding position -> row of the store
-    shapes = [(recipe.protocol.views.clips, recipe.clip.frames) for recipe in recipes]
+    shapes = [(spec.protocol.views.clips, spec.clip.frames) for spec in specs]
     store = FrameStore(
-        video.path, recipes[0].protocol, sum(map(math.prod, shapes)), decoder=decoder, room=room, budget=video.budget
+        video.path, specs[0].protocol, sum(map(math.prod, shapes)), decoder=decoder, room=room, budget=video.budget
     )
     numbers = [(np.empty(shape, np.int64), np.empty(shape, np.int64), np.empty(shape, np.int64)) for shape in shapes]
     to_rgb = VideoReformatter()
@@ -194,7 +194,7 @@ def _collected(
                 turned = orientation(frame.picture) if turned is None else turned
                 picture = Frame(frame.picture, to_rgb, video.path, turned if turn else UPRIGHT)
                 rows[frame.position] = store.add(picture)
-        positions, pts, decode_positions = numbers[chosen.recipe]
+        positions, pts, decode_positions = numbers[chosen.spec]
         positions[chosen.number] = [rows[frame.position] for frame in chosen.frames]
         pts[chosen.number] = [frame.pts for frame in chosen.frames]
         decode_positions[chosen.number] = [frame.position for frame in chosen.frames]
@@ -204,28 +204,28 @@ def _collected(
     ]
 
 
-def _from_frame_list(source: FrameList, recipes: Sequence[Recipe], room: Room, budget: Budget) -> list[Decoded]:
+def _from_frame_list(source: FrameList, specs: Sequence[TestSpec], room: Room, budget: Budget) -> list[Decoded]:
     """Read the images that the rules choose."""
     return _from_images(
-        source, recipes, [list_indices(recipe.protocol, recipe.clip, len(source)) for recipe in recipes], room, budget
+        source, specs, [list_indices(spec.protocol, spec.clip, len(source)) for spec in specs], room, budget
     )
 
 
-def _from_key_frame(source: KeyFrame, recipes: Sequence[Recipe], room: Room, budget: Budget) -> list[Decoded]:
+def _from_key_frame(source: KeyFrame, specs: Sequence[TestSpec], room: Room, budget: Budget) -> list[Decoded]:
     """Read the images around the key frame, and bring the boxes to the protocols' size."""
     tests = []
-    for protocol, clip in ((recipe.protocol, recipe.clip) for recipe in recipes):
+    for protocol, clip in ((spec.protocol, spec.clip) for spec in specs):
         centre = source.centre + (protocol.frames.shift if isinstance(protocol.frames, KeyFrames) else 0)
         indices = keyframe_indices(
             centre, frames=clip.frames, sampling_rate=clip.sampling_rate, num_frames=len(source.frames)
         )
         tests.append([indices])
-    return _from_images(source.frames, recipes, tests, room, budget, boxes=source.boxes)
+    return _from_images(source.frames, specs, tests, room, budget, boxes=source.boxes)
 
 
 def _from_images(
     source: FrameList,
-    recipes: Sequence[Recipe],
+    specs: Sequence[TestSpec],
     tests: Sequence[Sequence[Sequence[int]]],
     room: Room,
     budget: Budget,
@@ -233,7 +233,7 @@ def _from_images(
     boxes: Sequence[Box] | None = None,
 ) -> list[Decoded]:
     """Keep each image of a list that a test uses once."""
-    protocol, rows = recipes[0].protocol, _rows(tests)
+    protocol, rows = specs[0].protocol, _rows(tests)
     store = FrameStore(source.folder, protocol, most=len(rows), room=room, budget=budget)
     size = (0, 0)
     for picture in read_listed(source, rows):
@@ -258,9 +258,9 @@ def _listed(
     return Decoded(store.frames(), positions, pts=numbers, decode_positions=numbers, boxes=boxes)
 
 
-def _from_image(path: Path, recipes: Sequence[Recipe], room: Room, budget: Budget) -> list[Decoded]:
+def _from_image(path: Path, specs: Sequence[TestSpec], room: Room, budget: Budget) -> list[Decoded]:
     """Make a clip of one frame from an image."""
-    store = FrameStore(path, recipes[0].protocol, most=1, room=room, budget=budget)
+    store = FrameStore(path, specs[0].protocol, most=1, room=room, budget=budget)
     store.add(Image(read_image(path)))
     only = np.zeros((1, 1), np.int64)
-    return [Decoded(store.frames(), positions=only, pts=only, decode_positions=only, boxes=None) for _ in recipes]
+    return [Decoded(store.frames(), positions=only, pts=only, decode_positions=only, boxes=None) for _ in specs]

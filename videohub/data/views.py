@@ -15,8 +15,8 @@ from videohub.data.contradictions import Contradiction
 from videohub.data.decoded import Decoded, decode, decode_content
 from videohub.data.geometry import Square, resized_size, squares
 from videohub.data.pixels import prepare
-from videohub.data.recipes import Recipe
 from videohub.data.samples import ImageFile, VideoFile
+from videohub.data.test_spec import TestSpec
 from videohub.errors import VideoError
 from videohub.protocols import Protocol
 from videohub.registry.schema import Clip
@@ -118,12 +118,12 @@ def views_of(decoded: Decoded, protocol: Protocol, device: torch.device | str = 
     return _views(decoded, _prepared(decoded, protocol, torch.device(device)), protocol)
 
 
-def views_of_shared(decoded: Sequence[Decoded], recipes: Sequence[Recipe], device: torch.device) -> list[Views]:
+def views_of_shared(decoded: Sequence[Decoded], specs: Sequence[TestSpec], device: torch.device) -> list[Views]:
     """Return the views of several tests, or of none, which share their frames; each frame is prepared once."""
     if not decoded:
         return []
-    frames = _prepared(decoded[0], recipes[0].protocol, device)
-    return [_views(each, frames, recipe.protocol) for each, recipe in zip(decoded, recipes, strict=True)]
+    frames = _prepared(decoded[0], specs[0].protocol, device)
+    return [_views(each, frames, spec.protocol) for each, spec in zip(decoded, specs, strict=True)]
 
 
 def _views(decoded: Decoded, frames: Tensor, protocol: Protocol) -> Views:

@@ -20,8 +20,8 @@ from videohub.data.colour import Planar
 from videohub.data.contradictions import Contradiction
 from videohub.data.decoded import Decoded, decode_shared
 from videohub.data.forms import DECODERS, Decoder
-from videohub.data.recipes import Recipe
 from videohub.data.samples import FrameList, KeyFrame, Source
+from videohub.data.test_spec import TestSpec
 from videohub.errors import DeviceError, UsageError, VideoError
 from videohub.escaping import encodable
 from videohub.worker_pool import Lost, Work, WorkerPool
@@ -46,7 +46,7 @@ Outcomes: TypeAlias = list[Decoded | Failure]  # of a source: for each test its 
 
 def decode_all(
     sources: Iterable[tuple[_Key, Source]],
-    recipes: Sequence[Recipe],
+    specs: Sequence[TestSpec],
     *,
     workers: int,
     timeout_s: float = 120,
@@ -56,22 +56,22 @@ def decode_all(
 
     Args:
         sources: Each with the caller's name for it; they are taken as they are needed.
-        recipes: The tests, which share their frames.
+        specs: The tests, which share their frames.
         workers: Processes that decode, see `WorkerPool`; they end with this generator. 0: this process, unprotected.
         timeout_s: Seconds that a process may spend on one source.
         decoder: See `decode_shared`.
     """
     if workers:
-        with decoding_pool(recipes, workers=workers, timeout_s=timeout_s, decoder=decoder) as pool:
+        with decoding_pool(specs, workers=workers, timeout_s=timeout_s, decoder=decoder) as pool:
             yield from pool.map(sources)
         return
     for key, source in sources:
-        outcomes = _decoded(source, recipes, decoder=decoder)
+        outcomes = _decoded(source, specs, decoder=decoder)
         yield key, [Failure(str(each)) if isinstance(each, VideoError) else each for each in outcomes]
 
 
 def decoding_pool(
-    recipes: Sequence[Recipe],
+    specs: Sequence[TestSpec],
     *,
     workers: int,
     timeout_s: float = 120,
@@ -89,16 +89,16 @@ def decoding_pool(
     """
     if not available():
         raise DeviceError("worker processes that decode need Linux and a Python to start; workers=0 does without them")
-    work = _Decoding(recipes, decoder, workers)
+    work = _Decoding(specs, decoder, workers)
     return WorkerPool(work, workers=workers, timeout_s=timeout_s, start_s=start_s, max_waiting=max_waiting,
                       max_resident=max_resident, command=command)  # fmt: skip
 
 
-def _decoded(source: Source, recipes: Sequence[Recipe], **settings: Any) -> Sequence[Decoded | VideoError]:
+def _decoded(source: Source, specs: Sequence[TestSpec], **settings: Any) -> Sequence[Decoded | VideoError]:
     try:
-        return decode_shared(source, recipes, **settings)
+        return decode_shared(source, specs, **settings)
     except UsageError as error:
-        return [VideoError(str(error)) for _ in recipes]
+        return [VideoError(str(error)) for _ in specs]
 
 
 # --- what crosses ----------------------------------------------------------------------------------------------------
@@ -107,7 +107,7 @@ def _decoded(source: Source, recipes: Sequence[Recipe], **settings: Any) -> Sequ
 class Setup(msgspec.Struct, frozen=True):
     """The first message to a process: how everything that follows is to be decoded."""
 
-    recipes: tuple[Recipe, ...]
+    specs: tuple[TestSpec, ...]
     decoder: Decoder
     share: int = 1  # how many processes decode at the same time
 
@@ -178,7 +178,7 @@ class Frames(msgspec.Struct, frozen=True):
 class Result(msgspec.Struct, frozen=True):
     """What became of a source."""
 
-    tests: tuple[Clips | str, ...]  # of each recipe its clips, or why there are none
+    tests: tuple[Clips | str, ...]  # of each spec its clips, or why there are none
     frames: Frames | None = None  # that the clips are made of
 
 
@@ -193,7 +193,7 @@ def worker(setup: bytes) -> Callable[[bytes], tuple[bytes, list[int]]]:
         task = decode(text, Task)
         memory.release(task.returned)
         outcomes = _decoded(
-            task.whole(), settings.recipes, decoder=settings.decoder, room=memory.allocate, share=settings.share
+            task.whole(), settings.specs, decoder=settings.decoder, room=memory.allocate, share=settings.share
         )
         result, descriptors = result_of(outcomes, memory)
         return encode(result), descriptors
@@ -230,8 +230,8 @@ class _Decoding(Work[Source, Outcomes]):
     linked = True
     instead = ", or decode without them (workers=0)"
 
-    def __init__(self, recipes: Sequence[Recipe], decoder: Decoder, workers: int) -> None:
-        self.setup, self._tests = encode(Setup(tuple(recipes), decoder, workers)), len(recipes)
+    def __init__(self, specs: Sequence[TestSpec], decoder: Decoder, workers: int) -> None:
+        self.setup, self._tests = encode(Setup(tuple(specs), decoder, workers)), len(specs)
 
     def client(self) -> _Client:
         return _Client()

@@ -13,8 +13,8 @@ from torch import nn
 
 from videohub import runs
 from videohub.data.forms import DECODERS, Decoder
-from videohub.data.recipes import Recipe
 from videohub.data.samples import Sample
+from videohub.data.test_spec import TestSpec
 from videohub.data.views import Views, views_of
 from videohub.errors import DataError, DeviceError
 from videohub.evaluation.batches import Batches, Scores, device_of, prepares_on
@@ -63,7 +63,7 @@ class ChosenPrecision(msgspec.Struct, frozen=True):
 def choose_precision(
     requested: str,
     model: nn.Module,
-    recipe: Recipe,
+    spec: TestSpec,
     samples: Iterable[Sample],
     *,
     workers: int = 1,
@@ -75,7 +75,7 @@ def choose_precision(
     Args:
         requested: `fp32`, `tf32`, `bf16`, `fp16`, or `auto`: fp32 on a CPU, fp16 on a GPU if it agrees with fp32.
         model: On the device of the run.
-        recipe: How the samples are tested.
+        spec: How the samples are tested.
         samples: Those of the run; the first few that can be decoded are scored in both precisions.
         workers: Processes to decode them; 0: this one.
         timeout_s: Seconds that one sample may take.
@@ -89,8 +89,8 @@ def choose_precision(
     precision = supported("fp16" if requested == AUTO else requested, device)
     if precision == "fp32":
         return ChosenPrecision(precision, "asked for")
-    videos = _a_few(recipe, samples, workers, timeout_s, device, decoder)
-    trial = try_out(precision, model, recipe.protocol, videos)
+    videos = _a_few(spec, samples, workers, timeout_s, device, decoder)
+    trial = try_out(precision, model, spec.protocol, videos)
     if requested == AUTO:
         return ChosenPrecision("fp16" if trial.agrees else "fp32", f"auto: {trial}", trial)
     if not trial.agrees:
@@ -121,7 +121,7 @@ def _scores(model: nn.Module, protocol: Protocol, precision: NumericPrecision, v
 
 
 def _a_few(
-    recipe: Recipe,
+    spec: TestSpec,
     samples: Iterable[Sample],
     workers: int,
     timeout_s: float,
@@ -132,12 +132,12 @@ def _a_few(
     videos: list[Views] = []
     reasons: list[str] = []
     workers = min(workers, SAMPLES)
-    with closing(decode_all(sources, [recipe], workers=workers, timeout_s=timeout_s, decoder=decoder)) as decoded:
+    with closing(decode_all(sources, [spec], workers=workers, timeout_s=timeout_s, decoder=decoder)) as decoded:
         for name, (outcome,) in decoded:
             if isinstance(outcome, Failure):
                 reasons.append(f"{name}: {outcome.reason}")
             else:
-                videos.append(views_of(outcome, recipe.protocol, prepares_on(device)))
+                videos.append(views_of(outcome, spec.protocol, prepares_on(device)))
             if len(videos) == SAMPLES:
                 break
     if not videos:

@@ -18,8 +18,8 @@ from videohub import metrics, registry, runs
 from videohub.data.contradictions import Contradiction
 from videohub.data.decoded import Decoded
 from videohub.data.forms import DECODERS, Decoder
-from videohub.data.recipes import Recipe, check_shared
 from videohub.data.samples import Sample
+from videohub.data.test_spec import TestSpec, check_shared
 from videohub.data.views import Views, read_views, views_of_shared
 from videohub.errors import UsageError, VideoError, VideohubError
 from videohub.evaluation.batches import Batches, Scores, at_once, device_of, prepares_on
@@ -50,7 +50,7 @@ class EvalModel:
     """
 
     model: nn.Module
-    recipe: Recipe
+    spec: TestSpec
     precision: str | ChosenPrecision = "fp32"
     pending: Callable[[int], bool] = everything
 
@@ -114,8 +114,8 @@ def evaluate(
     """
     if workers < 0:
         raise UsageError(f"workers: found {workers}, expected 0 or more")
-    recipes = [each.recipe for each in models]
-    check_shared(recipes)
+    specs = [each.spec for each in models]
+    check_shared(specs)
     samples = iter(samples)
     precisions: list[ChosenPrecision] = []
     for each in models:
@@ -124,15 +124,15 @@ def evaluate(
             samples = chain(first, samples)
             few = [sample for _, sample in first]
             precision = choose_precision(
-                precision, each.model, each.recipe, few, workers=workers, timeout_s=timeout_s, decoder=decoder
+                precision, each.model, each.spec, few, workers=workers, timeout_s=timeout_s, decoder=decoder
             )
         precisions.append(precision)
     batches = [
-        Batches(each.model, each.recipe.protocol, precision.name, size=batch)
+        Batches(each.model, each.spec.protocol, precision.name, size=batch)
         for each, precision in zip(models, precisions, strict=True)
     ]
     pending = ((each, each[1].source) for each in samples if any(model.pending(each[0]) for model in models))
-    decoded = decode_all(pending, recipes, workers=workers, timeout_s=timeout_s, decoder=decoder)
+    decoded = decode_all(pending, specs, workers=workers, timeout_s=timeout_s, decoder=decoder)
     return Evaluation(precisions, batches, _scored(models, batches, decoded))
 
 
@@ -142,7 +142,7 @@ def _scored(
     decoded: Generator[tuple[Numbered, Outcomes], None, None],
 ) -> Generator[Scored, None, None]:
     device = device_of(models[0].model)
-    views = closing(prepared(decoded, _into_views([each.recipe for each in models], device), device))
+    views = closing(prepared(decoded, _into_views([each.spec for each in models], device), device))
     with closing(decoded), kept_memory(device), views as samples:
         for (index, sample), outcomes in samples:
             for place, (model, filled) in enumerate(zip(models, batches, strict=True)):
@@ -155,11 +155,11 @@ def _scored(
 _Viewed: TypeAlias = tuple[str, Views]  # the views' identity, and they themselves
 
 
-def _into_views(recipes: Sequence[Recipe], device: torch.device) -> Callable[[Outcomes], list[_Viewed | Failure]]:
+def _into_views(specs: Sequence[TestSpec], device: torch.device) -> Callable[[Outcomes], list[_Viewed | Failure]]:
     """Return what makes the views of each model from decoded frames."""
 
     def into_views(outcomes: Outcomes) -> list[_Viewed | Failure]:
-        used = [recipe for each, recipe in zip(outcomes, recipes, strict=True) if isinstance(each, Decoded)]
+        used = [spec for each, spec in zip(outcomes, specs, strict=True) if isinstance(each, Decoded)]
         decoded = [each for each in outcomes if isinstance(each, Decoded)]
         try:
             made = iter(views_of_shared(decoded, used, prepares_on(device)))

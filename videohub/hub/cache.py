@@ -145,9 +145,9 @@ def read_note(path: Path, kind: type[_Struct]) -> _Struct:
         raise ValueError(f"cannot be read: {error!s:.200}") from error
 
 
-def converted_name(source_sha256: str, recipe: str) -> str:
-    """Return the name of the weights made from a file with this digest; `recipe` is a digest of how."""
-    return f"{source_sha256}-{recipe[:16]}.safetensors"
+def converted_name(source_sha256: str, conversion_key: str) -> str:
+    """Return the name of the weights made from a file with this digest; `conversion_key` is a digest of how."""
+    return f"{source_sha256}-{conversion_key[:16]}.safetensors"
 
 
 def key_of(url: str) -> str:

@@ -12,8 +12,8 @@ import msgspec
 from videohub import runs
 from videohub.convert import kept_weights
 from videohub.data.decoded import decoder_versions
-from videohub.data.recipes import Recipe
 from videohub.data.samples import DataSet, KeyFrame, Sample
+from videohub.data.test_spec import TestSpec
 from videohub.hub import cache, pins
 from videohub.registry.schema import Record
 from videohub.verification.settings import Settings
@@ -21,13 +21,13 @@ from videohub.version import __version__
 
 
 def identity_of(
-    record: Record, recipe: Recipe, data: DataSet, settings: Settings, *, weights_sha256: str, precision: str
+    record: Record, spec: TestSpec, data: DataSet, settings: Settings, *, weights_sha256: str, precision: str
 ) -> runs.Identity:
     """Return what the scores of a run must share.
 
     `weights_sha256` is the digest of the model's tensors; `precision` the one that was settled on.
     """
-    protocol = recipe.protocol
+    protocol = spec.protocol
     return runs.Identity(
         record=record.name,
         upstream_name=record.upstream_name,
@@ -37,7 +37,7 @@ def identity_of(
         labels=record.labels,
         weights_sha256=weights_sha256,
         protocol=plain(protocol),
-        clip=plain(recipe.clip),
+        clip=plain(spec.clip),
         data_sha256=data.digest(),
         listed=len(data.samples),
         sample=settings.sample,

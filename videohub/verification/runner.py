@@ -14,10 +14,10 @@ from videohub import metrics, runs
 from videohub.building import held
 from videohub.convert.kept_weights import weights_digest
 from videohub.data import sets
-from videohub.data.recipes import Recipe
 from videohub.data.samples import DataSet, Sample
 from videohub.data.sets.missing import missing_files
 from videohub.data.sets.opening import folder_of
+from videohub.data.test_spec import TestSpec
 from videohub.devices import usable
 from videohub.loading import from_weights
 from videohub.log import log
@@ -72,13 +72,13 @@ def measure(
     """
     from videohub.evaluation import evaluate
 
-    recipes, mine = _recipes(targets, settings), settings.own_shard()
+    specs, mine = _specs(targets, settings), settings.own_shard()
     device = str(usable(distributed.local_device(str(settings.device))))
     workers = _decoders(device, settings.workers)
     found = _read(data, targets[0].record, settings)
     common = _Pass(settings, device, workers, found, settings.chosen(found))
     files = [target.weights or fetch(target.record, checkpoint=target.checkpoint) for target in targets]
-    entering = (_entering(*each, common) for each in zip(targets, recipes, files, strict=True))
+    entering = (_entering(*each, common) for each in zip(targets, specs, files, strict=True))
     entered = [each for each in entering if each is not None]
     parts, models = [each.part for each in entered], [each.model for each in entered]
     ours = [(number, sample) for number, sample in enumerate(common.samples) if mine.has(number)]
@@ -180,14 +180,14 @@ class _Entering:
     weights: runs.WeightsFile
 
 
-def _recipes(targets: Sequence[Target], settings: Settings) -> list[Recipe]:
+def _specs(targets: Sequence[Target], settings: Settings) -> list[TestSpec]:
     """Return how each record is tested, after refusing what cannot be tested so, or not together."""
-    recipes = []
+    specs = []
     for target in targets:
-        recipes.append(settings.recipe(target.record))
+        specs.append(settings.spec(target.record))
         refuse_contradictions(target.record, settings)
-    refuse_unshared([target.record for target in targets], recipes)
-    return recipes
+    refuse_unshared([target.record for target in targets], specs)
+    return specs
 
 
 def _read(data: str | Path, record: Record, settings: Settings) -> DataSet:
@@ -198,7 +198,7 @@ def _read(data: str | Path, record: Record, settings: Settings) -> DataSet:
     return found
 
 
-def _entering(target: Target, recipe: Recipe, weights: Path, common: _Pass) -> _Entering | None:
+def _entering(target: Target, spec: TestSpec, weights: Path, common: _Pass) -> _Entering | None:
     """Open the run of a record, and return what it lacks and who makes that; None if it lacks nothing."""
     from videohub.evaluation import EvalModel, choose_precision
 
@@ -206,16 +206,16 @@ def _entering(target: Target, recipe: Recipe, weights: Path, common: _Pass) -> _
     loaded = from_weights(record, weights)
     used = weights_digest(loaded.state_dict())  # as they were read: what is folded is another's arithmetic
     model = optimize(loaded.to(common.device))
-    precision = choose_precision(settings.precision, model, recipe, common.samples, workers=common.workers,
+    precision = choose_precision(settings.precision, model, spec, common.samples, workers=common.workers,
                      decoder=settings.decoder)  # fmt: skip
-    identity = identity_of(record, recipe, common.found, settings, precision=precision.name,
+    identity = identity_of(record, spec, common.found, settings, precision=precision.name,
                            weights_sha256=used)  # fmt: skip
     run = runs.open_run(target.out, identity, truth_of(common.samples, common.found))
     part = _part_of(run, record, settings)
     if not part.missing:
         return None
     file = weights_file(weights, record, checkpoint=target.checkpoint)
-    return _Entering(part, EvalModel(model, recipe, precision, part.pending), file)
+    return _Entering(part, EvalModel(model, spec, precision, part.pending), file)
 
 
 def _part_of(run: runs.Run, record: Record, settings: Settings) -> Part:

@@ -15,8 +15,8 @@ import msgspec
 import torch
 
 from videohub.data.forms import Decoder
-from videohub.data.recipes import Recipe
 from videohub.data.samples import DataSet, Sample
+from videohub.data.test_spec import TestSpec
 from videohub.errors import UsageError
 from videohub.registry.labels import Given
 from videohub.registry.schema import Record
@@ -58,13 +58,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             )
         return distributed.shard_of_torchrun()
 
-    def recipe(self, record: Record) -> Recipe:
+    def spec(self, record: Record) -> TestSpec:
         """Return how a record is tested, with the views that were asked for. Raises: UsageError."""
         if self.clips is not None and self.clips < 1:
             raise UsageError(f"clips: found {self.clips}, expected at least 1")
         if self.crops is not None and self.crops not in (1, 3):
             raise UsageError(f"crops: found {self.crops}, expected 1 (centre) or 3")
-        return Recipe(record.protocol.with_views(clips=self.clips, crops=self.crops), record.clip)
+        return TestSpec(record.protocol.with_views(clips=self.clips, crops=self.crops), record.clip)
 
     def chosen(self, found: DataSet) -> list[Sample]:
         """Return the samples to evaluate, in their order: all, those that were drawn, or all at random."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from videohub import metrics
 from videohub.data.forms import DECODERS
-from videohub.data.recipes import Recipe, check_shared
+from videohub.data.test_spec import TestSpec, check_shared
 from videohub.errors import DataError, UsageError
 from videohub.protocols import Protocol
 from videohub.registry.labels import told
@@ -80,7 +80,7 @@ def refuse_contradictions(record: Record, settings: Settings) -> None:
         raise UsageError("until_decided: looks at all videos in one order, so it cannot be split over processes")
 
 
-def refuse_unshared(records: Sequence[Record], recipes: Sequence[Recipe]) -> None:
+def refuse_unshared(records: Sequence[Record], specs: Sequence[TestSpec]) -> None:
     """Refuse records whose lists or frames are not the same. Raises: UsageError, which says which differ in what."""
     if not records:
         raise UsageError("found no record to verify, expected at least one")
@@ -89,9 +89,9 @@ def refuse_unshared(records: Sequence[Record], recipes: Sequence[Recipe]) -> Non
         if record.name in seen:
             raise UsageError(f"{record.name}: named twice, expected each record once")
         seen.add(record.name)
-    for record, recipe in zip(records[1:], recipes[1:], strict=True):
+    for record, spec in zip(records[1:], specs[1:], strict=True):
         try:
-            check_shared([recipes[0], recipe])
+            check_shared([specs[0], spec])
         except UsageError as error:
             raise UsageError(f"{records[0].name}, {record.name}: {error}") from None
         _refuse_other_lists(records[0], record)

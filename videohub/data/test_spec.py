@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import msgspec
 
@@ -12,22 +13,24 @@ from videohub.protocols import FrameRule, Protocol, Reach
 from videohub.registry.schema import Clip
 
 
-class Recipe(msgspec.Struct, frozen=True):
+class TestSpec(msgspec.Struct, frozen=True):
     """A protocol, and the clip that the network is given under it."""
+
+    __test__: ClassVar[bool] = False  # it is none of pytest's
 
     protocol: Protocol
     clip: Clip
 
 
-def check_shared(recipes: Sequence[Recipe]) -> None:
-    """Refuse recipes that use different frames of the videos. Raises: UsageError, which says what differs."""
-    first = recipes[0].protocol
-    for recipe in recipes[1:]:
-        for (field, here), there in zip(_of_frames(first).items(), _of_frames(recipe.protocol).values(), strict=True):
+def check_shared(specs: Sequence[TestSpec]) -> None:
+    """Refuse specs that use different frames of the videos. Raises: UsageError, which says what differs."""
+    first = specs[0].protocol
+    for spec in specs[1:]:
+        for (field, here), there in zip(_of_frames(first).items(), _of_frames(spec.protocol).values(), strict=True):
             if here != there:
                 raise UsageError(
                     f"one pass over the videos serves protocols that use the same frames; {first.name} has {field} "
-                    f"{here}, {recipe.protocol.name} has {there}. Verify them one after the other"
+                    f"{here}, {spec.protocol.name} has {there}. Verify them one after the other"
                 )
 
 
