@@ -16,7 +16,7 @@ import videohub
 from videohub import convert, registry, runs
 from videohub.convert import caffe2_pickle
 from videohub.data import motions
-from videohub.data.lists import read_list
+from videohub.data.sets.lists import read_list
 from videohub.errors import DataError, UsageError
 from videohub.verification import verify
 

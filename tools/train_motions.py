@@ -25,8 +25,8 @@ import videohub
 from videohub import registry
 from videohub.convert.conversion import export
 from videohub.data import motions
-from videohub.data.lists import read_list
 from videohub.data.scenes import CLASSES
+from videohub.data.sets.lists import read_list
 from videohub.hub import cache
 from videohub.models.stages import Bottleneck
 

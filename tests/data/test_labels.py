@@ -50,7 +50,7 @@ def test_an_unknown_set_is_answered_with_the_known_ones():
 
 def test_lists_labels_and_sampling_load_neither_torch_nor_a_decoder():
     code = (
-        "import sys, videohub.data.labels, videohub.data.lists, videohub.data.sampling;"
+        "import sys, videohub.data.labels, videohub.data.sets.lists, videohub.data.sampling;"
         "videohub.data.labels.class_names('ava');"
         "print([name for name in ('torch', 'torchvision', 'av') if name in sys.modules])"
     )

@@ -15,8 +15,8 @@ import msgspec
 
 from videohub import metrics, registry
 from videohub.data.samples import DataSet
+from videohub.data.sets.lists import folder_of
 from videohub.data.sets.missing import missing_files
-from videohub.data.sets.opening import folder_of
 from videohub.errors import UsageError
 from videohub.formatting import counted
 from videohub.preflight import processes

@@ -15,8 +15,8 @@ from videohub.building import held
 from videohub.convert.kept_weights import weights_digest
 from videohub.data import sets
 from videohub.data.samples import DataSet, Sample
+from videohub.data.sets.lists import folder_of
 from videohub.data.sets.missing import missing_files
-from videohub.data.sets.opening import folder_of
 from videohub.data.test_spec import TestSpec
 from videohub.devices import usable
 from videohub.loading import from_weights

@@ -8,10 +8,8 @@ from typing import TypeAlias
 import numpy as np
 
 from videohub.data.samples import DataSet, FrameList, KeyFrame, Sample
-from videohub.data.sets.frame_lists import frame_list_file, read_frame_list
-from videohub.data.sets.layouts import folder_of_frames
-from videohub.data.sets.notes import left_out, note
-from videohub.data.sets.opening import first_file, folder_of, lines
+from videohub.data.sets.frame_lists import folder_of_frames, frame_list_file, read_frame_list
+from videohub.data.sets.lists import first_file, folder_of, left_out, lines, note
 from videohub.errors import DataError, UsageError
 from videohub.escaping import encodable
 from videohub.metrics.ava_files import AvaTruth, read_boxes, read_exclusions, read_label_map

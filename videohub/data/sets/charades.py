@@ -6,17 +6,9 @@ import re
 from pathlib import Path
 
 from videohub.data.samples import DataSet, Sample
-from videohub.data.sets.frame_lists import frame_list_file, read_frame_list
-from videohub.data.sets.layouts import (
-    Videos,
-    folder_of_frames,
-    instead_of_list,
-    listed_frames,
-    place_of_videos,
-    videos_at,
-)
-from videohub.data.sets.listing import VIDEOS
-from videohub.data.sets.opening import first_file, folder_of, header_of, needed_file, table
+from videohub.data.sets.folders import VIDEOS, Videos, instead_of_list, place_of_videos, videos_at
+from videohub.data.sets.frame_lists import folder_of_frames, frame_list_file, listed_frames, read_frame_list
+from videohub.data.sets.lists import first_file, folder_of, header_of, needed_file, table
 from videohub.errors import DataError
 from videohub.registry.schema import Record
 

@@ -6,16 +6,17 @@ import csv
 import itertools
 import operator
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from videohub.data.sets.notes import note
-from videohub.data.sets.opening import first_file, lines
+from videohub.data.samples import FrameList, Source
+from videohub.data.sets.lists import first_file, lines, note
 from videohub.errors import DataError
 
 _HEADER = "original_vido_id video_id frame_id path labels"  # the misspelling is in the published files
+_TRIED = 100  # videos whose first frame is looked for: a data set may lack some
 _Row: TypeAlias = tuple[int, str, str, str]  # line number, video, path, labels
 
 
@@ -68,6 +69,18 @@ def read_frame_list(file: Path, *, num_classes: int | None = None) -> tuple[dict
         video: ListedVideo("\n".join(parts), tuple(sorted(classes.get(video, ())))) for video, parts in chunks.items()
     }
     return videos, note(f"videos whose rows in {file} do not stand together, but in order", list(torn))
+
+
+def folder_of_frames(videos: Iterable[ListedVideo], places: Iterable[Path]) -> Path | None:
+    """Return the first of `places` below which frames of a list lie; None where there are none."""
+    names = [video.names.split("\n", 1)[0] for video in videos]
+    tried = names[:: max(1, len(names) // _TRIED)]
+    return next((place for place in places if any((place / name).is_file() for name in tried)), None)
+
+
+def listed_frames(videos: Mapping[str, ListedVideo], folder: Path) -> dict[str, Source]:
+    """Return the frames of each video of a frame list, whose paths start from `folder`."""
+    return {name: FrameList(folder, video.names) for name, video in videos.items()}
 
 
 def _rows(file: Path) -> Iterator[_Row]:

@@ -5,12 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from videohub.data.lists import read_list
 from videohub.data.samples import DataSet, ImageFile, Sample
-from videohub.data.sets.class_folders import folders_in, samples_in
-from videohub.data.sets.listing import IMAGES
-from videohub.data.sets.notes import left_out
-from videohub.data.sets.opening import first_file
+from videohub.data.sets.folders import IMAGES, folders_in, samples_in
+from videohub.data.sets.lists import first_file, left_out, read_list
 from videohub.errors import DataError, UsageError
 from videohub.registry.schema import Record
 

@@ -10,13 +10,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from videohub.data.labels import class_names, squeezed
-from videohub.data.lists import read_list
 from videohub.data.samples import DataSet, ImageFile, Sample, VideoFile
-from videohub.data.sets.class_folders import folders_in, samples_in
-from videohub.data.sets.layouts import Videos, place_of_videos
-from videohub.data.sets.listing import IMAGES, VIDEOS, files_by_stem, listing_of
-from videohub.data.sets.notes import left_out
-from videohub.data.sets.opening import first_file, folder_of, header_of, table
+from videohub.data.sets.folders import (
+    IMAGES,
+    VIDEOS,
+    Videos,
+    files_by_stem,
+    folders_in,
+    listing_of,
+    place_of_videos,
+    samples_in,
+)
+from videohub.data.sets.lists import first_file, folder_of, header_of, left_out, read_list, table
 from videohub.errors import DataError, UsageError
 from videohub.registry.labels import told
 from videohub.registry.schema import Labels, Record

@@ -14,7 +14,7 @@ from typing import TypeAlias
 from urllib.parse import unquote
 
 from videohub.data.samples import FrameList, KeyFrame, Sample
-from videohub.data.sets.listing import Listing, listing_of
+from videohub.data.sets.folders import Listing, listing_of
 
 _ASKED = 100  # files whose presence is asked for: on a network disk, a list of 20,000 would take minutes
 _TRIED = 20  # of those that are not there, reasons are tried on so many
@@ -23,7 +23,7 @@ _PARENTS = 3  # above it
 
 
 @dataclass(frozen=True)
-class _Seen:
+class _FolderContents:
     """What lies in a folder: names are asked for by the thousand."""
 
     folders: list[str]
@@ -32,7 +32,7 @@ class _Seen:
     stems: dict[str, str]  # by its name without the suffix
 
 
-_Look: TypeAlias = Callable[[Path], _Seen]
+_Look: TypeAlias = Callable[[Path], _FolderContents]
 
 
 def missing_files(samples: Sequence[Sample], start: Path) -> tuple[str, ...]:
@@ -48,7 +48,7 @@ def missing_files(samples: Sequence[Sample], start: Path) -> tuple[str, ...]:
     gone = [place for place in (_place(sample, start) for sample in asked) if not os.path.isfile(place[0] / place[1])]
     if not gone:
         return ()
-    tried, look = gone[:: max(1, len(gone) // _TRIED)], functools.cache(_seen)
+    tried, look = gone[:: max(1, len(gone) // _TRIED)], functools.cache(_contents)
     found = [reason for reason in (_reason(folder, name, look) for folder, name in tried) if reason]
     often = Counter(words for words, _ in found).most_common(1)
     likely = often and 2 * often[0][1] >= len(tried)
@@ -171,7 +171,7 @@ def _folded(name: str) -> str:
     return unicodedata.normalize("NFC", name).casefold()
 
 
-def _seen(place: Path) -> _Seen:
+def _contents(place: Path) -> _FolderContents:
     """Return what lies in a folder; nothing where that may not be asked."""
     try:
         listing = listing_of(place)
@@ -181,4 +181,4 @@ def _seen(place: Path) -> _Seen:
     folded, stems = (
         {of(file): file for file in listing.files} for of in (_folded, lambda file: os.path.splitext(file)[0])
     )
-    return _Seen(listing.folders, names, folded, stems)
+    return _FolderContents(listing.folders, names, folded, stems)

@@ -8,7 +8,7 @@ import os
 import pytest
 
 from videohub.data.samples import FrameList, VideoFile
-from videohub.data.sets.listing import listing_of
+from videohub.data.sets.folders import listing_of
 
 KINETICS, SOMETHING, CHARADES = "slowfast_r50_8x8", "slowfast_r50_16x8_ssv2", "slowfast_r50_16x8_charades"
 LEFTOVERS = [".DS_Store", "._000001.jpg", "Thumbs.db", "desktop.ini", ".nfs0001.jpg", "@eaDir/000001.jpg/thumb.jpg"]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from videohub.data.lists import Item, read_list
+from videohub.data.sets.lists import Item, read_list
 from videohub.errors import DataError, UsageError
 
 
