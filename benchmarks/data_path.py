@@ -31,10 +31,10 @@ from soak import decoders
 
 import videohub
 from videohub import registry
-from videohub.data import motions
 from videohub.data.decoded import DECODERS, Decoded, decode, decode_shared
 from videohub.data.forms import Decoder
 from videohub.data.samples import Source, VideoFile
+from videohub.data.synthetic import motions
 from videohub.data.test_spec import TestSpec
 from videohub.data.views import views_of
 from videohub.evaluation.decoding import Failure, Outcomes, decoding_pool

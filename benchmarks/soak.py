@@ -26,8 +26,8 @@ from videohub import models, registry
 from videohub import protocols as steps
 from videohub.architectures.parts import AverageAll
 from videohub.architectures.resnet import ResNet
-from videohub.data.encode import write_mp4
 from videohub.data.samples import Sample, VideoFile
+from videohub.data.synthetic.mp4 import write_mp4
 from videohub.data.test_spec import TestSpec
 from videohub.evaluation import EvalModel, evaluate
 from videohub.registry.schema import Clip

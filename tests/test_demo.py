@@ -15,8 +15,8 @@ import torch
 import videohub
 from videohub import convert, registry, runs
 from videohub.convert import caffe2_pickle
-from videohub.data import motions
 from videohub.data.sets.lists import read_list
+from videohub.data.synthetic import motions
 from videohub.errors import DataError, UsageError
 from videohub.verification import verify
 

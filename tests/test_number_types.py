@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import videohub
-from videohub.data import motions
+from videohub.data.synthetic import motions
 
 MOVING_RIGHT = "test_00001.mp4"
 

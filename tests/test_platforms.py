@@ -12,7 +12,7 @@ import torch
 
 import videohub
 from videohub import devices
-from videohub.data import motions
+from videohub.data.synthetic import motions
 from videohub.errors import DeviceError, UsageError
 
 pytestmark = pytest.mark.slow

@@ -24,9 +24,9 @@ from tqdm import tqdm
 import videohub
 from videohub import registry
 from videohub.convert.conversion import export
-from videohub.data import motions
-from videohub.data.scenes import CLASSES
 from videohub.data.sets.lists import read_list
+from videohub.data.synthetic import motions
+from videohub.data.synthetic.scenes import CLASSES
 from videohub.hub import cache
 from videohub.models.stages import Bottleneck
 

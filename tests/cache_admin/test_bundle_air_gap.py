@@ -16,7 +16,7 @@ from tests.cache_admin.cache_files import NAME, PUBLISHED, SHA256
 from tests.hub.publisher import running
 from videohub import weights
 from videohub.cache_admin import bundle_pack
-from videohub.data import motions
+from videohub.data.synthetic import motions
 from videohub.hub import pins
 
 pytestmark = pytest.mark.slow

@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from videohub import registry
-from videohub.data import motions
+from videohub.data.synthetic import motions
 from videohub.registry import writing
 from videohub.registry.datasets import DatasetInfo
 

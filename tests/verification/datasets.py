@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from videohub.data.encode import write_mp4
+from videohub.data.synthetic.mp4 import write_mp4
 
 WIDTH, HEIGHT = 64, 48
 

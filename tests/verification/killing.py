@@ -73,7 +73,7 @@ def main() -> None:
     parser.add_argument("--videos", type=int, default=320)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    from videohub.data import motions
+    from videohub.data.synthetic import motions
 
     with tempfile.TemporaryDirectory() as folder:
         listing = motions.generate(Path(folder) / "videos", clips=options.videos)

@@ -16,7 +16,7 @@ from videohub.terminal.options import print_json, with_json
 @with_json
 def command(folder: Path, clips: int, as_json: bool) -> None:
     """Write the embedded data set into FOLDER: short videos of ten motions, and their list."""
-    from videohub.data import motions
+    from videohub.data.synthetic import motions
 
     listing = str(motions.generate(folder, clips=clips))
     if as_json:

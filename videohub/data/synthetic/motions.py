@@ -15,12 +15,11 @@ from pathlib import Path
 
 import av
 import msgspec
-import numpy as np
 from tqdm import tqdm
 
-from videohub.data import encode
 from videohub.data.colour import view
-from videohub.data.scenes import CLASSES, Frame, Scene, picture, scene_of
+from videohub.data.synthetic import mp4
+from videohub.data.synthetic.scenes import CLASSES, Scene, picture, scene_of
 from videohub.errors import UsageError
 from videohub.files import atomic_write
 from videohub.log import log
@@ -78,15 +77,6 @@ def generate(
     return listing
 
 
-def frames_of(split: str, index: int) -> tuple[Frame, int, int]:
-    """Return one video of a split as it is before encoding: frames (T, H, W, 3) RGB, frame rate, class index.
-
-    Raises: UsageError for an unknown split.
-    """
-    scene = clip_scene(split, index)
-    return np.stack([picture(scene, frame) for frame in range(scene.frames)]), scene.fps, scene.label
-
-
 def clip_scene(split: str, index: int) -> Scene:
     """Return the scene of one video of a split; any run of `len(CLASSES)` of them shows each class once.
 
@@ -113,7 +103,7 @@ def _write(path: Path, split: str, index: int) -> Digests:
     """Write one video and return its digests."""
     scene = clip_scene(split, index)
     pictures = (picture(scene, frame) for frame in range(scene.frames))
-    encode.write_mp4(path, pictures, width=scene.width, height=scene.height, fps=scene.fps, b_frames=scene.b_frames)
+    mp4.write_mp4(path, pictures, width=scene.width, height=scene.height, fps=scene.fps, b_frames=scene.b_frames)
     return Digests(_sha256(path), pixels_sha256(path))
 
 

@@ -52,7 +52,7 @@ def background(grids: list[npt.NDArray[np.uint8]], strengths: tuple[float, ...],
     return canvas
 
 
-def paint(canvas: Canvas, shape: Shape, pose: Pose) -> Canvas:
+def draw_shape(canvas: Canvas, shape: Shape, pose: Pose) -> Canvas:
     """Return `canvas` with `shape` over it, its edges one pixel soft; its circle must be narrower than the canvas."""
     left, top, side = math.floor(pose.x - pose.radius), math.floor(pose.y - pose.radius), math.ceil(2 * pose.radius) + 1
     x = (np.arange(left, left + side) + (0.5 - pose.x)).astype(np.float32)

@@ -11,7 +11,8 @@ import av
 import numpy as np
 import pytest
 
-from videohub.data import encode, labels, motions, scenes
+from videohub.data import labels
+from videohub.data.synthetic import motions, mp4, scenes
 from videohub.errors import UsageError
 
 CHANCE = 1 / len(motions.CLASSES)
@@ -24,7 +25,10 @@ def made(tmp_path_factory):
 
 
 def digest(split, index):
-    return hashlib.sha256(motions.frames_of(split, index)[0].tobytes()).hexdigest()
+    """A sha256 of the frames of a video before encoding."""
+    scene = motions.clip_scene(split, index)
+    frames = (scenes.picture(scene, frame).tobytes() for frame in range(scene.frames))
+    return hashlib.sha256(b"".join(frames)).hexdigest()
 
 
 def luck(tries):
@@ -65,8 +69,7 @@ def two_frames(scene):
 
 
 def test_a_clip_has_the_same_frames_each_time_and_in_another_process():
-    again = "import hashlib; from videohub.data.motions import frames_of as f; "
-    again += "print(hashlib.sha256(f('train', 3)[0].tobytes()).hexdigest())"
+    again = "from tests.data.synthetic.test_motions import digest; print(digest('train', 3))"
     other = subprocess.run([sys.executable, "-c", again], capture_output=True, text=True, check=True).stdout.strip()
     assert digest("train", 3) == digest("train", 3) == other
 
@@ -92,7 +95,7 @@ def test_the_pixels_of_the_videos_are_the_same_on_every_machine_with_every_versi
     ],
 )
 def test_colours_become_those_of_the_standard(colour, expected):
-    planes = encode.to_yuv420(np.full((4, 6, 3), colour, np.uint8))
+    planes = mp4.to_yuv420(np.full((4, 6, 3), colour, np.uint8))
     assert planes.shape == (6, 6)
     luma, u, v = planes.ravel()[:24], planes.ravel()[24:30], planes.ravel()[30:]
     for plane, value in zip((luma, u, v), expected, strict=True):
@@ -104,7 +107,7 @@ def test_each_chroma_sample_is_the_mean_of_its_four_pixels_and_luma_each_pixel_s
     picture = np.zeros((2, 4, 3), np.uint8)
     picture[:, 2:] = 255  # the right half white: no colour anywhere, and a step in luma only
     picture[1, 0] = (255, 0, 0)
-    planes = encode.to_yuv420(picture).ravel()
+    planes = mp4.to_yuv420(picture).ravel()
     assert planes[:8].tolist() == [16, 16, 235, 235, 82, 16, 235, 235]
     assert planes[8:].tolist() == [119, 128, 156, 128]  # 128 - 37.8 / 4 and 128 + 112 / 4
 
@@ -125,7 +128,7 @@ def test_list_names_each_video_once_with_every_class_equally_often(made):
     assert {p.name for p in (made.parent / "videos").iterdir()} == {path.split("/")[1] for path, _ in lines}
 
 
-def test_every_video_decodes_to_the_frames_that_were_painted(made):
+def test_every_video_decodes_to_the_frames_that_were_drawn(made):
     for index in range(20):
         scene = motions.clip_scene("test", index)
         path = made.parent / f"videos/test_{index:05d}.mp4"
@@ -259,7 +262,7 @@ def test_a_failed_video_leaves_no_file(tmp_path):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        encode.write_mp4(tmp_path / "a.mp4", pictures(), width=16, height=16, fps=10)
+        mp4.write_mp4(tmp_path / "a.mp4", pictures(), width=16, height=16, fps=10)
     assert not list(tmp_path.iterdir())
 
 

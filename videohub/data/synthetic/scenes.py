@@ -7,7 +7,7 @@ uniform whatever is added. So at each instant every class has the same distribut
 picture (frame size, shapes, colours, background, camera, noise) is drawn without looking at the class. One frame
 therefore says nothing; two frames in order do.
 
-The proof is about pictures as painted. A lossy encoder predicts each from its neighbours and could leave faint traces.
+The proof is about pictures as drawn. A lossy encoder predicts each from its neighbours and could leave faint traces.
 Numbers come from PCG64 raw streams, one for each name, so that pictures are the same on every machine.
 """
 
@@ -22,7 +22,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from videohub.data import painting
+from videohub.data.synthetic import drawing
 
 CLASSES = (
     "moving left",
@@ -86,7 +86,7 @@ class Motion:
 class Body:
     """A shape, where it started on the torus, how it moves, and the radii (pixels) its `size` phase runs through."""
 
-    shape: painting.Shape
+    shape: drawing.Shape
     start: Phases
     motion: Motion
     radii: tuple[float, float]
@@ -102,7 +102,7 @@ class Body:
 
 @dataclass(frozen=True)
 class Scene:
-    """One video before it is painted: everything but the pixels."""
+    """One video before it is drawn: everything but the pixels."""
 
     name: str  # "motions/<split>/<index>": names its random numbers
     label: int
@@ -113,7 +113,7 @@ class Scene:
     b_frames: int
     contrast: float
     drift: tuple[float, float]  # of the camera, pixels a second
-    clouds: painting.Canvas  # the background, (3, H, W)
+    clouds: drawing.Canvas  # the background, (3, H, W)
     target: Body
     distractors: tuple[Body, ...]
 
@@ -126,7 +126,7 @@ def scene_of(name: str, label: int) -> Scene:
     frames = round(draw.between(*SECONDS) * fps)
     short = min(width, height)
     drift, heading = CAMERA_DRIFT * short * draw.between(0, 1), 2 * math.pi * draw.between(0, 1)
-    clouds = painting.background([draw.bytes(3, 3, 4), draw.bytes(3, 9, 12)], CLOUDS, width, height)
+    clouds = drawing.background([draw.bytes(3, 3, 4), draw.bytes(3, 9, 12)], CLOUDS, width, height)
     others = tuple(
         _body(draw, draw.below(len(CLASSES)), width, height, DISTRACTOR_RADIUS)
         for _ in range(draw.below(DISTRACTORS + 1))
@@ -158,18 +158,18 @@ def picture(scene: Scene, frame: int) -> Frame:
     for body in (*scene.distractors, scene.target):
         x, y, turn, size = body.phases(seconds)
         small, large = body.radii
-        pose = painting.Pose(x * scene.width + right, y * scene.height + down, turn, small + (large - small) * size)
-        canvas = painting.paint(canvas, body.shape, pose)
+        pose = drawing.Pose(x * scene.width + right, y * scene.height + down, turn, small + (large - small) * size)
+        canvas = drawing.draw_shape(canvas, body.shape, pose)
     light = draw.between(-FLICKER, FLICKER)
     noise = draw.bytes(2, scene.height, scene.width) % np.uint8(NOISE + 1)
-    return painting.finish(canvas, noise, contrast=scene.contrast, light=light)
+    return drawing.finish(canvas, noise, contrast=scene.contrast, light=light)
 
 
 def _body(draw: _Draw, label: int, width: int, height: int, radius: tuple[float, float]) -> Body:
     """Draw a body that moves as class `label` does; every class takes the same draws in the same order."""
     gaps = [draw.between(1, 1.8) for _ in range(3 + draw.below(3))]
     first, second = ((float(red), float(green), float(blue)) for red, green, blue in draw.bytes(2, 3))
-    shape = painting.Shape(
+    shape = drawing.Shape(
         corners=tuple(sum(gaps[: n + 1]) / sum(gaps) for n in range(len(gaps))),
         colours=(first, second),
         stripes=draw.between(0.8, 1.6),
