@@ -129,7 +129,7 @@ def test_a_home_that_the_variable_cannot_name_is_refused(machine, company, tmp_p
 
 
 def test_a_protocol_of_the_same_name_with_other_content_is_refused(machine, company, tmp_path):
-    machine("here", company(tiny={"protocol": _protocol("ours", crop=40)}))
+    machine("here", company(tiny={"protocol": _protocol("ours", split="other")}))
     bundle_pack.bundle(["tiny"], tmp_path / "b.tar")
     home = machine("there", company("other.yaml", other={"protocol": _protocol("ours")}))
     with pytest.raises(FormatError, match="protocol ours of tiny is known here with other content"):

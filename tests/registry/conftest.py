@@ -10,6 +10,7 @@ from videohub import registry, resources
 
 COMPANY = """\
 schema_version: 1
+datasets: {company_actions: {title: Actions of a company, short: company}}
 protocols:
   company_video:
     dataset: company_actions
@@ -51,8 +52,6 @@ records:
     config: null
     status: available
     notes: []
-datasets:
-  company_actions: {title: Actions of a company, short: company}
 """
 
 

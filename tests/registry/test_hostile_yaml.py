@@ -155,7 +155,7 @@ def test_an_address_that_nothing_can_be_fetched_from_is_refused(company, url, sa
         registry.load(company)
     assert "company_slow: checkpoint.url is " in str(caught.value)
     assert said in str(caught.value)
-    assert "Line 30." in str(caught.value)
+    assert "Line 31." in str(caught.value)
     company.write_text(text.replace("container: torch", f'alternates: ["{url}"]\n      container: torch'))
     with pytest.raises(RegistryError, match=r"company_slow: checkpoint\.alternates has "):
         registry.load(company)

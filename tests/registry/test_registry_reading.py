@@ -39,7 +39,7 @@ def test_a_relative_url_is_taken_from_the_registrys_folder(company):
         (
             "    rate: 8\n",
             "    rat: 8\n",
-            "company_slow: rat is not a field of the schema.\n  Line 23. Did you mean rate?",
+            "company_slow: rat is not a field of the schema.\n  Line 24. Did you mean rate?",
         ),
         ("width: 64", "widht: 64", "company_slow: model.widht is not a field of the schema.\n"),
         ("    rate: 8\n", "", "company_slow: rate is missing.\n"),
@@ -57,7 +57,7 @@ def test_an_unknown_or_missing_field_is_named(company, old, new, expected):
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [
-        ("rate: 8\n", 'rate: "8"\n', 'company_slow: rate is "8", expected a whole number or null.\n  Line 23.'),
+        ("rate: 8\n", 'rate: "8"\n', 'company_slow: rate is "8", expected a whole number or null.\n  Line 24.'),
         ("depth: R50", "depth: 50", "company_slow: model.depth is 50, expected text or a list."),
         ("depth: R50", "depth: R51", 'company_slow: model.depth is "R51", expected one of R101, R152, R18, R50'),
         ("width: 64", "width: 64.0", "company_slow: model.width is 64.0, expected a whole number."),
@@ -92,9 +92,9 @@ def test_a_key_of_a_mapping_and_a_value_under_any_key_are_checked_too(company):
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [
-        ("    rate: 8\n", "    rate: 8\n    rate: 16\n", "company_slow: rate stands twice, in lines 23 and 24."),
-        ("width: 64", "width: 64, width: 32", "company_slow: model.width stands twice, in lines 25 and 25."),
-        ("records:\n", "records: {}\nrecords:\n", "records stands twice, in lines 19 and 20."),
+        ("    rate: 8\n", "    rate: 8\n    rate: 16\n", "company_slow: rate stands twice, in lines 24 and 25."),
+        ("width: 64", "width: 64, width: 32", "company_slow: model.width stands twice, in lines 26 and 26."),
+        ("records:\n", "records: {}\nrecords:\n", "records stands twice, in lines 20 and 21."),
     ],
 )
 def test_a_key_that_stands_twice_is_refused_with_both_lines(company, old, new, expected):
@@ -117,14 +117,14 @@ def test_a_key_that_stands_twice_is_refused_with_both_lines(company, old, new, e
 def test_text_that_yaml_takes_for_something_else_has_to_be_quoted(company, written, taken):
     message = refusal(company, "training: standard", f"training: {written}")
     assert message.startswith(
-        f"company_slow: training is `{written}`, which YAML takes for {taken}.\n  Line 37. Quote it"
+        f"company_slow: training is `{written}`, which YAML takes for {taken}.\n  Line 38. Quote it"
     )
     company.write_text(company.read_text().replace(f"training: {written}", f'training: "{written}"'))
     assert registry.load(company).records["company_slow"].training == written
 
 
 def test_a_field_left_empty_is_not_null(company):
-    assert refusal(company, "size: null", "size:").startswith("company_slow: checkpoint.size has no value.\n  Line 32.")
+    assert refusal(company, "size: null", "size:").startswith("company_slow: checkpoint.size has no value.\n  Line 33.")
 
 
 def test_a_key_that_is_not_text_is_refused(company):
@@ -139,7 +139,7 @@ def test_an_anchor_is_fine_and_a_loop_or_a_merge_is_not(company):
     assert (protocol.name, protocol.crop_size, protocol.short_side) == ("same", 256, 256)
     assert "notes[0] contains itself" in refusal(company, "notes: []", "notes: &loop [*loop]")
     message = refusal(company, "same: *video", "same:\n    <<: *video\n    split: val")
-    assert message.startswith("protocol same has a merge (`<<`), which is not read.\n  Line 20. Write the fields out")
+    assert message.startswith("protocol same has a merge (`<<`), which is not read.\n  Line 21. Write the fields out")
 
 
 @pytest.mark.parametrize("name", ["class", "2slow", "company-slow", "_slow", "company slow"])
@@ -153,7 +153,7 @@ def test_a_name_must_be_usable_in_python_and_torch_hub(company, name):
         (
             "protocol: company_video",
             "protocol: kinetics",
-            'protocol is "kinetics", which is no known protocol.\n  Line 28. Known: company_video.',
+            'protocol is "kinetics", which is no known protocol.\n  Line 29. Known: company_video.',
         ),
         ("pretrain: null", "pretrain: nobody", 'pretrain is "nobody", which is no record.'),
         ("status: available", "status: unreleased", "checkpoint.url is given, and the status is unreleased."),
@@ -336,7 +336,7 @@ def test_fields_of_files_that_contradict_each_other_are_refused(company, old, ne
             'pixels[0].step is "multiply", expected one of divide, normalise, rev',
         ),
         ("arithmetic: torch_float", "arithmetic: opencv_uint8", "pixels[2].arithmetic is opencv_uint8, which works on"),
-        ("[start, centre, end]", "[start, top_left]", "views.crops has top_left.\n  Line 14. Known: pyslowfast places"),
+        ("[start, centre, end]", "[start, top_left]", "views.crops has top_left.\n  Line 15. Known: pyslowfast places"),
         ("join: sum", "join: median", 'scores.join is "median", expected one of max, mean, mean_of_logits, sum.'),
     ],
 )

@@ -27,7 +27,7 @@ def test_all_errors_are_told_and_the_exit_code_is_1(company, run):
     code, out, _ = run("registry", "check", company, "--json")
     told = json.loads(out)
     assert (code, len(told["errors"]), told["records"]) == (1, 62, [])
-    assert {"place": "company_slow: rate", "line": 23} in [
+    assert {"place": "company_slow: rate", "line": 24} in [
         {name: error[name] for name in ("place", "line")} for error in told["errors"]
     ]
 
