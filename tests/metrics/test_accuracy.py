@@ -9,6 +9,7 @@ import torch
 
 from videohub.evaluation import join_views
 from videohub.metrics import ranks, topk_accuracy, topk_hits
+from videohub.protocols import ScoreRule
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "metrics"
 
@@ -21,8 +22,9 @@ def ensemble():
 @pytest.mark.parametrize("how", ["sum", "max"])
 def test_views_join_into_the_original_s_video_scores_and_accuracies(ensemble, how):
     arrays, facts = ensemble
+    rule = ScoreRule(activation="softmax", join=how)
     views = torch.from_numpy(arrays["view_scores"]).reshape(facts["videos"], facts["views"], facts["classes"])
-    scores = torch.stack([join_views(video, how) for video in views]).numpy()
+    scores = torch.stack([join_views(video, rule) for video in views]).numpy()
     assert np.abs(scores - arrays[f"video_{how}"]).max() <= (1e-5 if how == "sum" else 0)
     found = topk_accuracy(scores, arrays["labels"])
     assert {f"top{k}": f"{value:.2f}" for k, value in found.items()} == facts["results"][how]

@@ -198,3 +198,21 @@ def test_a_registry_brings_data_sets_in_it_or_in_a_file_beside_it(tmp_path):
     one.write_text("schema_version: 1\ndatasets: gone.yaml\nrecords: {}\n")
     with pytest.raises(RegistryError, match=r'datasets is "gone\.yaml", and there is no such file beside it'):
         registry.default([one])
+
+
+@pytest.mark.parametrize("beside", [False, True])
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        ("{titel: Ours}", r"titel is not a field of the schema\.\n  Line \d\. Did you mean title\?"),
+        ("{title: Ours, fps: fast}", r'fps is "fast", expected a number or null'),
+        ("{title: Ours, splits: {val: {samples: 0}}}", r"splits\.\*\.samples is .*, expected a whole number >= 1"),
+        ("3", r"ours is not a mapping of fields"),
+    ],
+)
+def test_an_entry_of_a_data_set_that_breaks_the_schema_is_named(tmp_path, beside, entry, said):
+    (tmp_path / "sets.yaml").write_text(f"ours: {entry}\n")
+    sets = "sets.yaml" if beside else f"{{ours: {entry}}}"
+    (tmp_path / "one.yaml").write_text(f"schema_version: 1\ndatasets: {sets}\nrecords: {{}}\n")
+    with pytest.raises(RegistryError, match=rf"(sets|one)\.yaml: (data set )?(ours[.:] ?)?{said}"):
+        registry.default([tmp_path / "one.yaml"])

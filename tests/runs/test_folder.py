@@ -130,7 +130,7 @@ def test_a_run_of_a_later_version_is_refused(tmp_path):
 def test_a_run_json_without_clips_is_refused(tmp_path):
     card = kept(tmp_path / "run", 3, [0]).folder / "run.json"
     card.write_text(card.read_text().replace('"clips"', '"chips"'))
-    with pytest.raises(DataError, match=r"cannot be understood .*clips"):
+    with pytest.raises(DataError, match=r"cannot be understood .*chips"):
         read_run(tmp_path / "run")
 
 

@@ -156,7 +156,7 @@ def test_a_video_that_cannot_be_decoded_fails_for_every_record(zoo, tmp_path):
         ([], "found no record"),
         (["tiny_kinetics", "TINY_KINETICS"], "tiny_kinetics: named twice"),
         (["tiny_kinetics", "tiny_i3d", "tiny_ava"], "tiny_kinetics, tiny_ava: .* dataset kinetics400"),
-        (["tiny_slowfast", "slowfast_r50_8x8"], "tiny_slowfast, slowfast_r50_8x8: .* short_side 40"),
+        (["tiny_slowfast", "slowfast_r50_8x8"], "tiny_slowfast, slowfast_r50_8x8: .* resize short side pixels 40"),
         (["tiny_kinetics", "slowfast_r101_8x8"], "never released"),
     ],
 )

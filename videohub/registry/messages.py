@@ -253,6 +253,7 @@ def _schema_at(section: str, raw: Any, steps: Steps) -> dict[str, Any]:
 
     whole = json_schema.file_schema()
     node = whole["properties"][section]
+    node = next((option for option in node.get("anyOf", ()) if "additionalProperties" in option), node)
     node = _resolved(whole, node.get("additionalProperties") or node, raw)
     for step in steps:
         if step == node.get("discriminator", {}).get("propertyName"):

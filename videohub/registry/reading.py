@@ -345,7 +345,8 @@ class _Reader:
             return msgspec.convert({**whole, **inner}, kind)
         except msgspec.ValidationError as error:
             left = tuple(name for name in inner if name in whole or name in ("name", "dataset"))
-            broken = list(schema_errors(whole, kind, str(steps[0]), leave=left))
+            section = str(steps[0]) if steps[0] in SECTIONS else "datasets"  # whose own file has names at its top
+            broken = list(schema_errors(whole, kind, section, leave=left))
             for inside, what, advice in broken:
                 of_shared = len(steps) > 1 and inside and inside[0] not in raw and inside[0] in whole
                 self._error(document, ("shared", *inside) if of_shared else (*steps, *inside), what, advice)
