@@ -15,7 +15,7 @@ import pytest
 import videohub
 from videohub import registry
 from videohub.data import sets
-from videohub.preflight.expected import expected as expected_of
+from videohub.preflight.findings import expected_of
 from videohub.registry import writing
 from videohub.registry.datasets import DatasetInfo, Split
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from tests.preflight.conftest import findings
 from videohub import preflight
-from videohub.preflight import Check, Moments
+from videohub.preflight import Check, Keyframes
 
 HEADER = "original_vido_id video_id frame_id path labels\n"
 
@@ -136,7 +136,7 @@ def test_avas_key_frames_are_compared_with_ground_truth_and_frames(film):
     write_images(film / "frames" / "film", 100, size=(480, 360))
     answer = preflight.check(AVA, film, workers=1)
     assert (answer.listed, answer.usable, answer.looked_at) == (3, 3, 1)
-    assert answer.moments == Moments(
+    assert answer.keyframes == Keyframes(
         videos=1, key_frames=3, boxes=4, truth_rows=3, truth_moments=2, without_truth=2, without_boxes=1, beyond_end=1
     )
     assert findings(answer) == {

@@ -10,7 +10,7 @@ import pytest
 from tests.preflight.conftest import check
 from videohub import preflight
 from videohub.errors import UsageError
-from videohub.preflight import processes
+from videohub.preflight import probe
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def test_a_second_check_opens_nothing_and_says_the_same(copy, index, monkeypatch
     paths = {copy("one.mp4"): 0, copy("two.mp4"): 1}
     first = check(paths, index=index)
     assert (first.looked_at, first.remembered, first.index) == (2, 0, str(index))
-    monkeypatch.setattr(processes._Looking, "handler", "no.such:worker")  # a process that is started fails
+    monkeypatch.setattr(probe._ProbeWork, "handler", "no.such:worker")  # a process that is started fails
     second = check(paths, index=index)
     assert (second.looked_at, second.remembered) == (0, 2)
     assert second.findings == first.findings

@@ -69,12 +69,12 @@ def print_check(check: Check) -> None:
         rows.add_row("frame rates", most + (", …" if len(rates) > _SHOWN else ""))
     present = sum(count > 0 for count in check.classes.counts)
     rows.add_row("classes", f"{present} of {check.expected.classes} occur")
-    if check.moments is not None:
-        rows.add_row("key frames", f"{check.moments.key_frames:,} in {check.moments.videos} videos, "
-                                   f"{check.moments.boxes:,} boxes")  # fmt: skip
+    if check.keyframes is not None:
+        rows.add_row("key frames", f"{check.keyframes.key_frames:,} in {check.keyframes.videos} videos, "
+                                   f"{check.keyframes.boxes:,} boxes")  # fmt: skip
     screen.print(rows)
     for finding in check.findings:
-        screen.print(indented(finding.text, "red" if finding.grave else "yellow"))
+        screen.print(indented(finding.text, "red" if finding.fatal else "yellow"))
         for name, detail in list(finding.samples.items())[:3]:
             screen.print(indented(f"{name}: {detail}" if detail else name, "dim", left=4))
     for note in check.notes:

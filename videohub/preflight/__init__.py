@@ -1,8 +1,7 @@
 """Look at a data set before any model runs: is it there, can it be read, is it what the protocol needs?"""
 
-from videohub.preflight.checking import Progress, check, check_samples, index_beside
-from videohub.preflight.expected import Expected
-from videohub.preflight.findings import Check, Classes, Finding, Folders, Moments, Spread, Verdict
+from videohub.preflight.data_check import Progress, check, check_samples, index_beside
+from videohub.preflight.findings import Check, Classes, Expected, Finding, Folders, Keyframes, Spread, Verdict
 
 __all__ = [
     "Check",
@@ -10,7 +9,7 @@ __all__ = [
     "Expected",
     "Finding",
     "Folders",
-    "Moments",
+    "Keyframes",
     "Progress",
     "Spread",
     "Verdict",

@@ -1,18 +1,61 @@
-"""What a look at a data set gives: figures, findings in words, and a verdict; all of it plain values for JSON."""
+"""What a check of a data set gives: what was expected, figures, findings in words, and a verdict, ready for JSON."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from statistics import median
 from typing import Literal, TypeAlias
 
 import msgspec
 
-from videohub.preflight.expected import Expected
+from videohub.data.samples import ImageFile, KeyFrame, Sample
+from videohub.formatting import counted
+from videohub.preflight.index import Target
+from videohub.preflight.probe import Probe
+from videohub.registry.datasets import Split
+from videohub.registry.schema import Record
 
 Verdict: TypeAlias = Literal["ready", "usable, with remarks", "not usable"]
 
 EXAMPLES = 10  # samples that a finding names where the list of all would say no more
+
+
+class Expected(msgspec.Struct, frozen=True):
+    """What the published number was measured on."""
+
+    dataset: str
+    split: str
+    samples: int | None  # videos or images
+    videos: int | None  # where a video holds many samples (AVA)
+    source: str | None  # of these counts
+    classes: int
+    resized_to: int | None  # short side in pixels that videos were given beforehand
+    original_size: bool  # frames must not have been made smaller
+    fps: float | None  # frames per second of the reference's frames, where the protocol takes them as they are
+    longest_s: float | None  # a longer video has not been cut to what its label is about
+    clip_frames: int  # frames that one clip covers, at `fps` or at the protocol's own rate
+
+
+def expected_of(record: Record) -> Expected:
+    """Return what a record's protocol expects of its data set."""
+    protocol, clip, dataset = record.protocol, record.clip, record.dataset
+    split = dataset.splits.get(protocol.split, Split())
+    return Expected(
+        dataset=protocol.dataset,
+        split=protocol.split,
+        samples=split.samples,
+        videos=split.videos,
+        source=split.source,
+        classes=record.model.num_classes,
+        resized_to=dataset.resized_to,
+        original_size=dataset.original_size,
+        fps=dataset.fps,
+        longest_s=dataset.longest_s,
+        clip_frames=protocol.frames.span(clip.frames, clip.sampling_rate),
+    )
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -25,7 +68,7 @@ class Finding(msgspec.Struct, frozen=True):
     kind: str
     count: int
     text: str
-    grave: bool  # this alone makes the data unusable
+    fatal: bool = msgspec.field(name="grave")  # this alone makes the data unusable
     samples: dict[str, str]
 
 
@@ -57,7 +100,7 @@ class Folders(msgspec.Struct, frozen=True):
     sorted: bool | None  # where no folder is called as a class is
 
 
-class Moments(msgspec.Struct, frozen=True):
+class Keyframes(msgspec.Struct, frozen=True):
     """AVA: the key frames, their boxes, and the ground truth that judges them."""
 
     videos: int
@@ -90,7 +133,7 @@ class Check(msgspec.Struct, frozen=True):
     portrait: float  # share of pictures that are higher than wide
     classes: Classes
     folders: Folders | None
-    moments: Moments | None
+    keyframes: Keyframes | None = msgspec.field(name="moments")
     findings: list[Finding]
     verdict: Verdict
     reasons: list[str]
@@ -109,10 +152,84 @@ def spread(values: Sequence[float]) -> Spread | None:
 
 def verdict(findings: Sequence[Finding], listed: int) -> tuple[Verdict, list[str]]:
     """Return what the findings come to, and why, the worst first."""
-    grave = [finding.text for finding in findings if finding.grave]
-    others = [finding.text for finding in findings if not finding.grave]
-    if grave:
-        return "not usable", grave + others
+    fatal = [finding.text for finding in findings if finding.fatal]
+    others = [finding.text for finding in findings if not finding.fatal]
+    if fatal:
+        return "not usable", fatal + others
     if others:
         return "usable, with remarks", others
     return "ready", [f"all {listed:,} listed samples are here and what the protocol expects"]
+
+
+# --- findings about samples ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ProbedFile:
+    """A file of the data set with what was found about it; no probe where nothing is there."""
+
+    target: Target
+    probe: Probe | None
+
+
+Detail: TypeAlias = Callable[[Probe], "str | None"]  # what is to be said of a file, if anything
+
+
+class SampleFindings:
+    """Makes findings about the samples of one data set."""
+
+    def __init__(self, samples: Sequence[Sample]) -> None:
+        self._samples = samples
+        source = samples[0].source if samples else None
+        self._noun = "image" if isinstance(source, ImageFile) else "video"
+        if isinstance(source, KeyFrame):
+            self._noun = "key frame"
+
+    def missing(self, files: Sequence[ProbedFile]) -> Finding | None:
+        """Return the finding that some samples are not there."""
+        absent = [(number, one.target) for one in files if one.target.missing for number in one.target.samples]
+        why = _summed_up([target.missing or "" for _, target in absent])
+        paths = {number: f"{os.fsdecode(target.job.path)}: {target.missing}" for number, target in absent}
+        return self._finding("missing", paths, f"are not here: {why}", most=len(paths))
+
+    def every(self, kind: str, files: Sequence[ProbedFile], detail_of: Detail, text: str) -> Finding | None:
+        """Return a finding that names every sample and sums up the details, or None if there is no such sample."""
+        touched = _touched(files, detail_of)
+        return self._finding(kind, touched, f"{text}: {_summed_up(touched.values())}", most=len(touched))
+
+    def some(self, kind: str, files: Sequence[ProbedFile], detail_of: Detail, text: str) -> Finding | None:
+        """Return a finding that names the first samples."""
+        return self._finding(kind, _touched(files, detail_of), text, most=EXAMPLES)
+
+    def duplicates(self, groups: Sequence[Sequence[Target]]) -> Finding | None:
+        """Return the finding that some files hold the bytes of others."""
+        numbers = [sorted(number for target in group for number in target.samples) for group in groups]
+        touched = {number: f"as {self._samples[group[0]].name}" for group in numbers for number in group[1:]}
+        text = "hold the same bytes as another one"
+        if unlike := sum(len({self._samples[number].truth for number in group}) > 1 for group in numbers):
+            text += f"; in {counted(unlike, 'case')} their classes differ"
+        return self._finding("copies", touched, text, most=EXAMPLES)
+
+    def _finding(self, kind: str, touched: dict[int, str], text: str, *, most: int) -> Finding | None:
+        if not touched:
+            return None
+        share = f"{len(touched):,} of {counted(len(self._samples), self._noun)}"
+        names = {self._samples[number].name: touched[number] for number in sorted(touched)[:most]}
+        return Finding(kind, len(touched), f"{share} {text}", fatal=False, samples=names)
+
+
+def _touched(files: Sequence[ProbedFile], detail_of: Detail) -> dict[int, str]:
+    """Return what is said of each sample that there is something to be said of."""
+    return {
+        number: detail
+        for one in files
+        if one.probe and (detail := detail_of(one.probe))
+        for number in one.target.samples
+    }
+
+
+def _summed_up(details: Collection[str]) -> str:
+    """Return the most frequent details with their counts."""
+    counts = Counter(details).most_common(4)
+    parts = [detail if times == len(details) else f"{times:,} x {detail}" for detail, times in counts[:3]]
+    return "; ".join(parts + ["…"] * (len(counts) > 3))

@@ -12,15 +12,15 @@ import pytest
 
 from tests.preflight.conftest import check
 from videohub.errors import DeviceError
-from videohub.preflight import processes
-from videohub.preflight.looking import Job, Probe
+from videohub.preflight import probe
+from videohub.preflight.probe import Job, Probe
 from videohub.worker_pool import process
 
 # Stands in for a decoder: does what the file's name says.
 CODE = """
 import os, signal, time
-from videohub.preflight import processes
-from videohub.preflight.looking import Probe
+from videohub.preflight import probe
+from videohub.preflight.probe import Probe
 from videohub.worker_pool import worker
 
 def look(job):
@@ -39,20 +39,20 @@ def look(job):
         os.write(1, b"frame dropped")
     return Probe(frames=len(job.path))
 
-processes.look = look
+probe.probe_file = look
 worker.main()
 """
 
 
 def stand_in(monkeypatch, code: str) -> None:
     """Let worker processes run some code instead of their program."""
-    pool = functools.partial(processes.WorkerPool, command=(sys.executable, "-c", code))
-    monkeypatch.setattr(processes, "WorkerPool", pool)
+    pool = functools.partial(probe.WorkerPool, command=(sys.executable, "-c", code))
+    monkeypatch.setattr(probe, "WorkerPool", pool)
 
 
 def look(names: list[bytes], *, workers: int = 2, timeout_s: float = 20) -> list[Probe]:
     jobs = [Job("video", name) for name in names]
-    with closing(processes.probes(jobs, workers=workers, timeout_s=timeout_s)) as answers:
+    with closing(probe.probe_files(jobs, workers=workers, timeout_s=timeout_s)) as answers:
         return list(answers)
 
 
@@ -109,7 +109,7 @@ def test_who_stops_asking_ends_the_processes(monkeypatch):
     monkeypatch.setattr(process.subprocess, "Popen", lambda *a, **k: made.append(start(*a, **k)) or made[-1])
     began = time.monotonic()
     jobs = [Job("video", name) for name in (b"1", b"hang", b"hang", b"hang")]
-    with closing(processes.probes(jobs, workers=2, timeout_s=600)) as answers:
+    with closing(probe.probe_files(jobs, workers=2, timeout_s=600)) as answers:
         assert next(answers).frames == 1
     assert time.monotonic() - began < 60
     assert made

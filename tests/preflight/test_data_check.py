@@ -119,6 +119,9 @@ def test_a_list_is_read_as_its_data_set_says_and_the_answer_is_json(copy, tmp_pa
     assert (answer.record, answer.data, answer.root) == (RECORD, str(tmp_path / "val.csv"), str(tmp_path / "videos"))
     assert (answer.listed, answer.found, answer.classes.counts[3], answer.classes.counts[399]) == (2, 1, 1, 1)
     assert msgspec.json.decode(msgspec.json.encode(answer), type=Check) == answer
+    written = msgspec.json.decode(msgspec.json.encode(answer))  # what scripts read
+    assert written["moments"] is None
+    assert {finding["kind"]: finding["grave"] for finding in written["findings"]}["missing"] is False
 
 
 def test_a_list_that_cannot_be_read_is_an_error_and_not_a_finding(tmp_path):

@@ -8,7 +8,7 @@ import pytest
 
 from videohub.data.samples import AvaTruth, DataSet, ImageFile, Sample, VideoFile
 from videohub.preflight.findings import Classes, Folders
-from videohub.preflight.label_order import compare_folders, count_classes, judge_classes, judge_folders
+from videohub.preflight.list_checks import compare_folders, count_classes, judge_classes, judge_folders
 
 NAMES = (
     "abseiling",
@@ -38,7 +38,7 @@ def samples(labels: dict[str, list[int]], kind: type[VideoFile | ImageFile] = Vi
 def judged(labels: dict[str, list[int]]) -> tuple[Folders | None, list[tuple[str, int, bool]]]:
     videos = samples(labels)
     folders = compare_folders(videos, lambda: NAMES)
-    return folders, [(one.text, one.count, one.grave) for one in judge_folders(folders, videos, lambda: NAMES)]
+    return folders, [(one.text, one.count, one.fatal) for one in judge_folders(folders, videos, lambda: NAMES)]
 
 
 def test_folders_called_as_classes_in_any_spelling_prove_the_order():
@@ -68,7 +68,7 @@ def test_another_order_makes_the_data_unusable_and_names_examples():
     folders = compare_folders(videos, lambda: NAMES)
     assert folders == Folders(10, 2, None, None)  # the middle one stays
     (finding,) = judge_folders(folders, videos, lambda: NAMES)
-    assert finding.grave
+    assert finding.fatal
     assert finding.text.endswith("the list's classes are in another order than the network's")
     assert finding.samples["abseiling/0.mp4"] == "label 4 is 'tying knot (not on a tie)'"
     assert len(finding.samples) == 8
@@ -81,7 +81,7 @@ def test_one_wrong_label_is_a_remark():
 
 def test_few_samples_are_not_enough_to_condemn_a_list():
     _, findings = judged({"abseiling": [1], "air drumming": [0]})
-    assert [grave for _, _, grave in findings] == [False]
+    assert [fatal for _, _, fatal in findings] == [False]
 
 
 @pytest.mark.parametrize(

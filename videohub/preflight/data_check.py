@@ -1,4 +1,4 @@
-"""Check a data set for a record: read its lists, look at its files, and say what that comes to."""
+"""Check a data set for a record: read its lists, probe its files, and say what that comes to."""
 
 from __future__ import annotations
 
@@ -18,17 +18,19 @@ from videohub.data.samples import DataSet
 from videohub.data.sets.lists import folder_of
 from videohub.data.sets.missing import missing_files
 from videohub.errors import UsageError
-from videohub.formatting import counted
-from videohub.preflight import processes
-from videohub.preflight.copies import copies
-from videohub.preflight.expected import Expected, expected
-from videohub.preflight.findings import Check, Finding, spread, verdict
-from videohub.preflight.index import Index
-from videohub.preflight.label_order import compare_folders, count_classes, judge_classes, judge_folders
-from videohub.preflight.moments import judge_moments, moments
-from videohub.preflight.remarks import judge_files, refused
-from videohub.preflight.targets import Target, targets
-from videohub.preflight.telling import Seen
+from videohub.preflight.file_checks import judge_files, refused
+from videohub.preflight.findings import Check, ProbedFile, expected_of, spread, verdict
+from videohub.preflight.index import Index, Target, duplicates, targets
+from videohub.preflight.list_checks import (
+    compare_folders,
+    count_classes,
+    count_keyframes,
+    judge_classes,
+    judge_counts,
+    judge_folders,
+    judge_keyframes,
+)
+from videohub.preflight.probe import probe_files
 from videohub.registry.labels import Given, with_labels
 from videohub.registry.schema import Record
 
@@ -60,7 +62,7 @@ def check(
         labels: What the network's outputs are called; None: as the record says.
         deep: Decode everything, which takes as long as a test without a model, instead of headers and first pictures.
         workers: Processes that look at files; None: one for each core, at least 2.
-        index: File to remember looks in, and to take earlier ones from; None: nothing is remembered.
+        index: File to remember probes in, and to take earlier ones from; None: nothing is remembered.
             `index_beside(data)` is a good place.
         timeout_s: Seconds for one file, after which it counts as unreadable; None: 30, or 600 where all is decoded.
         progress: Is told how far it has got.
@@ -68,11 +70,11 @@ def check(
     """
     from videohub.data import sets
 
-    found = with_labels(registry.record(record), labels)
+    tested = with_labels(registry.record(record), labels)
     began = time.monotonic()
-    samples = sets.read(Path(data), root=Path(root) if root else None, record=found)
+    samples = sets.read(Path(data), root=Path(root) if root else None, record=tested)
     answer = check_samples(
-        found, samples, data=str(data), root=str(root) if root else None, deep=deep, workers=workers,
+        tested, samples, data=str(data), root=str(root) if root else None, deep=deep, workers=workers,
         index=Path(index) if index else None, timeout_s=timeout_s, progress=progress,
     )  # fmt: skip
     return msgspec.structs.replace(answer, took_s=round(time.monotonic() - began, 3))
@@ -98,15 +100,15 @@ def check_samples(
 ) -> Check:
     """Check samples whose lists have been read; arguments and errors as in `check`."""
     began = time.monotonic()
-    told = progress or (lambda what, done, of: None)
-    samples, wanted, known = data_set.samples, expected(record), Index(index)
-    wanted_files = targets(samples, deep=deep)
+    report = progress or (lambda what, done, of: None)
+    samples, expected, known = data_set.samples, expected_of(record), Index(index)
+    files = targets(samples, deep=deep)
     timeout_s = timeout_s or (TIMEOUT_DEEP_S if deep else TIMEOUT_S)
-    seen, looked_at = _look(wanted_files, known, workers or max(2, _cores()), timeout_s, told)
-    told("comparing files", 0, 1)
-    groups = copies([one.target for one in seen if one.probe and not one.probe.problem], known)
+    probed, looked_at = _probe_all(files, known, workers or max(2, _cores()), timeout_s, report)
+    report("comparing files", 0, 1)
+    groups = duplicates([one.target for one in probed if one.probe and not one.probe.problem], known)
     known.save()
-    told("comparing files", 1, 1)
+    report("comparing files", 1, 1)
 
     @functools.cache
     def names() -> tuple[str, ...]:
@@ -117,33 +119,37 @@ def check_samples(
         except UsageError:  # a user's own record may have labels that nobody has named
             return ()
 
-    classes, folders, ava = count_classes(data_set, wanted.classes), compare_folders(samples, names), moments(data_set)
-    absent = [samples[number] for one in seen if one.target.missing for number in one.target.samples]
+    classes, folders, keyframes = (
+        count_classes(data_set, expected.classes),
+        compare_folders(samples, names),
+        count_keyframes(data_set),
+    )
+    absent = [samples[number] for one in probed if one.target.missing for number in one.target.samples]
     start = Path(root) if root else folder_of(Path(data))
     missing = len(absent)
     unreadable = _samples_of(
         one
-        for one in seen
+        for one in probed
         if one.probe and (one.probe.problem or one.probe.damage or refused(one.probe, record.protocol))
     )
     usable = len(samples) - missing - unreadable
     averaged = metrics.of(record.protocol.metric).over_classes
     findings = [
-        *_judge_counts(len(samples), usable, wanted),
+        *judge_counts(len(samples), usable, expected),
         *judge_folders(folders, samples, names),
-        *judge_moments(ava, data_set, wanted),
-        *judge_files(seen, groups, samples, wanted, record.protocol),
+        *judge_keyframes(keyframes, data_set, expected),
+        *judge_files(probed, groups, samples, expected, record.protocol),
         *judge_classes(classes, len(samples), averaged=averaged),
     ]
     answer, reasons = verdict(findings, len(samples))
-    good = [one.probe for one in seen if one.probe and not one.probe.problem]
+    good = [one.probe for one in probed if one.probe and not one.probe.problem]
     return Check(
         record=record.name,
         upstream_name=record.upstream_name,
         data=data,
         root=root,
         data_sha256=data_set.digest(),
-        expected=wanted,
+        expected=expected,
         listed=len(samples),
         found=len(samples) - missing,
         missing=missing,
@@ -155,56 +161,46 @@ def check_samples(
         portrait=sum(probe.height > probe.width for probe in good) / len(good) if good else 0.0,
         classes=classes,
         folders=folders,
-        moments=ava,
+        keyframes=keyframes,
         findings=findings,
         verdict=answer,
         reasons=reasons,
         notes=[*data_set.notes, *missing_files(absent, start), *([known.trouble] if known.trouble else [])],
         deep=deep,
         looked_at=looked_at,
-        remembered=sum(one.probe is not None for one in seen) - looked_at,
+        remembered=sum(one.probe is not None for one in probed) - looked_at,
         index=str(index) if index and not known.trouble else None,
         took_s=round(time.monotonic() - began, 3),
     )
 
 
-def _look(
-    wanted: Sequence[Target], known: Index, workers: int, timeout_s: float, told: Progress
-) -> tuple[list[Seen], int]:
+def _probe_all(
+    files: Sequence[Target], known: Index, workers: int, timeout_s: float, report: Progress
+) -> tuple[list[ProbedFile], int]:
     """Look at every file that is there and not known, remember it, and return all; and at how many it had to look."""
-    looks = {target.key: known.probe(target) for target in wanted if not target.missing}
-    unknown = [target for target in wanted if not target.missing and looks[target.key] is None]
-    done, saved = len(looks) - len(unknown), time.monotonic()
-    told("looking at files", done, len(looks))
+    probes = {target.key: known.probe(target) for target in files if not target.missing}
+    unknown = [target for target in files if not target.missing and probes[target.key] is None]
+    done, saved = len(probes) - len(unknown), time.monotonic()
+    report("looking at files", done, len(probes))
     try:
         jobs = [target.job for target in unknown]
-        with closing(processes.probes(jobs, workers=workers, timeout_s=timeout_s)) as answers:
+        with closing(probe_files(jobs, workers=workers, timeout_s=timeout_s)) as answers:
             for target, probe in zip(unknown, answers, strict=True):
-                looks[target.key] = probe
+                probes[target.key] = probe
                 known.keep(target, probe=probe)
                 done += 1
-                told("looking at files", done, len(looks))
+                report("looking at files", done, len(probes))
                 if time.monotonic() - saved > _SAVE_EVERY_S:
                     known.save()
                     saved = time.monotonic()
     finally:  # an interrupted check goes on where it was
         known.save()
-    return [Seen(target, looks.get(target.key)) for target in wanted], len(unknown)
+    return [ProbedFile(target, probes.get(target.key)) for target in files], len(unknown)
 
 
-def _judge_counts(listed: int, usable: int, wanted: Expected) -> Iterator[Finding]:
-    """Compare the number of samples with the reference's, and with what is left of them."""
-    if 2 * usable < listed:
-        text = f"only {usable:,} of {counted(listed, 'listed sample')} can be scored"
-        yield Finding("too few", listed - usable, text, grave=True, samples={})
-    if wanted.samples is not None and listed != wanted.samples:
-        text = f"{counted(listed, 'sample')} listed, {wanted.samples:,} in the reference ({wanted.source})"
-        yield Finding("reference count", abs(listed - wanted.samples), text, grave=False, samples={})
-
-
-def _samples_of(seen: Iterator[Seen]) -> int:
+def _samples_of(probed: Iterator[ProbedFile]) -> int:
     """Count the samples that need some files."""
-    return sum(len(one.target.samples) for one in seen)
+    return sum(len(one.target.samples) for one in probed)
 
 
 def _cores() -> int:

@@ -1,11 +1,12 @@
-"""Look at one video, image or list of frames: can it be read, how large, how long, at which rate.
+"""Probe one video, image or list of frames: can it be read, how large, how long, at which rate.
 
-This runs in a process of its own (`processes.py`), for a decoder may crash or never answer.
+This runs in worker processes, for a decoder may crash or never answer: that costs one file, not the check.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -15,6 +16,8 @@ from videohub.data.contradictions import Contradiction, contradictions
 from videohub.data.header import END_TOLERANCE, refusal
 from videohub.errors import VideoError, VideohubError
 from videohub.escaping import encodable
+from videohub.worker_pool import Lost, Work, WorkerPool
+from videohub.worker_pool.messages import decode, encode
 
 if TYPE_CHECKING:
     from videohub.data.video import Video
@@ -23,7 +26,7 @@ _EVEN = 0.02  # the two frame rates that a container states may differ by this s
 
 
 class Job(msgspec.Struct, frozen=True):
-    """What to look at. Bytes, for the names of files need not be text."""
+    """What to probe. Bytes, for the names of files need not be text."""
 
     kind: Literal["video", "image", "frames"]
     path: bytes  # the file; of frames, their folder
@@ -32,7 +35,7 @@ class Job(msgspec.Struct, frozen=True):
 
 
 class Probe(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a look gave. 0 and 0.0 where a container does not say."""
+    """What was found about one file. 0 and 0.0 where a container does not say."""
 
     problem: str | None = None  # why no picture can be had
     damage: str | None = None  # why not all of them can be had, where all were asked for
@@ -57,13 +60,13 @@ class Probe(msgspec.Struct, frozen=True, omit_defaults=True):
         return min(self.width, self.height)
 
 
-def look(job: Job) -> Probe:
-    """Look at one thing; what is wrong with it is part of the answer."""
+def probe_file(job: Job) -> Probe:
+    """Probe one thing; what is wrong with it is part of the answer."""
     path = Path(os.fsdecode(job.path))
     try:
         if job.kind == "frames":
-            return _look_at_frames(path, os.fsdecode(job.names).split("\n"), deep=job.deep)
-        return _look_at_image(path, job.deep) if job.kind == "image" else _look_at_video(path, job.deep)
+            return _probe_frames(path, os.fsdecode(job.names).split("\n"), deep=job.deep)
+        return _probe_image(path, job.deep) if job.kind == "image" else _probe_video(path, job.deep)
     except VideohubError as error:
         return Probe(problem=_reason(error, path), passing=not isinstance(error, VideoError), deep=job.deep)
     except OSError as error:
@@ -75,10 +78,58 @@ def _reason(error: VideohubError, path: Path) -> str:
     return encodable(str(error).removeprefix(f"{path}: "))
 
 
+# --- many, in processes ----------------------------------------------------------------------------------------------
+
+
+def probe_files(jobs: Sequence[Job], *, workers: int, timeout_s: float) -> Generator[Probe, None, None]:
+    """Yield what was found in each job, in order. Close the generator to end the processes early.
+
+    Args:
+        jobs: What to probe.
+        workers: How many processes.
+        timeout_s: After so many seconds on one job its process is ended, and the job's answer is that.
+    Raises: DeviceError if no process can be started.
+    """
+    workers = max(1, min(workers, len(jobs)))
+    with WorkerPool(_ProbeWork(timeout_s), workers=workers, timeout_s=timeout_s) as pool:
+        for _, probe in pool.map((None, job) for job in jobs):
+            yield probe
+
+
+def worker(_: bytes) -> Callable[[bytes], tuple[bytes, list[int]]]:
+    """Return what probes a file in a worker process."""
+    return lambda text: (encode(probe_file(decode(text, Job))), [])
+
+
+class _ProbeWork(Work[Job, Probe]):
+    handler = f"{__name__}:worker"
+    faults_end = False  # an exception of ours is an answer, too
+
+    def __init__(self, timeout_s: float) -> None:
+        self._timeout_s = timeout_s
+
+    def client(self) -> _Client:
+        return _Client()
+
+    def lost(self, lost: Lost) -> Probe:
+        if lost.kind == "fault":
+            return Probe(problem=lost.cause, passing=True, fault=True)
+        late = f"the decoder gave no answer within {self._timeout_s:g} s, and was ended"
+        return Probe(problem=late if lost.kind == "timeout" else f"the decoder crashed ({lost.cause})", passing=True)
+
+
+class _Client:
+    def task(self, task: Job) -> bytes:
+        return encode(task)
+
+    def result(self, body: bytes, _: Sequence[int]) -> Probe:
+        return decode(body, Probe)
+
+
 # --- videos ----------------------------------------------------------------------------------------------------------
 
 
-def _look_at_video(path: Path, deep: bool) -> Probe:
+def _probe_video(path: Path, deep: bool) -> Probe:
     """Read the header, decode one picture, and ask for the end; or decode everything.
 
     Where a container states no length at all, counting is the only way to tell it.
@@ -106,7 +157,7 @@ def _look_at_video(path: Path, deep: bool) -> Probe:
             if not count:
                 raise
             damage = _reason(error, path)
-        found = contradictions(video.info, video.stamps() if deep else None, turned)
+        conflicts = contradictions(video.info, video.stamps() if deep else None, turned)
         if not deep:
             damage = _missing_end(video)
         whole = deep and damage is None
@@ -122,7 +173,7 @@ def _look_at_video(path: Path, deep: bool) -> Probe:
             fps=float(video.info.rate or 0),
             seconds=stated or (count / float(video.info.rate) if whole and video.info.rate else 0.0),
             uneven=_is_uneven(video),
-            contradictions=found,
+            contradictions=conflicts,
             refusal=refused,
             patched=patched,
             deep=deep,
@@ -145,7 +196,7 @@ def _missing_end(video: Video) -> str | None:
 
     from videohub.data.container_end import ending
 
-    info, reached, found = video.info, 0, False
+    info, reached, stamped = video.info, 0, False
     if not info.frames or info.duration is None:
         return None
     first = video.stream.start_time or 0
@@ -156,11 +207,11 @@ def _missing_end(video: Video) -> str | None:
     try:
         for packet in video.container.demux(video.stream):
             if (begins := packet.pts if packet.pts is not None else packet.dts) is not None:
-                reached, found = max(reached, begins + (packet.duration or 0)), True
+                reached, stamped = max(reached, begins + (packet.duration or 0)), True
     except av.FFmpegError as error:
         return f"damaged near its end: {error.strerror}"
     ticks = END_TOLERANCE / (info.rate or 10) / info.time_base
-    if (found and reached + ticks >= info.duration) or ending(video.path) == "whole":
+    if (stamped and reached + ticks >= info.duration) or ending(video.path) == "whole":
         return None
     return f"cut short: the header states {float(info.duration * info.time_base):.2f} s, whose end is not in the file"
 
@@ -176,14 +227,14 @@ def _is_uneven(video: Video) -> bool:
 # --- images ----------------------------------------------------------------------------------------------------------
 
 
-def _look_at_image(path: Path, deep: bool) -> Probe:
+def _probe_image(path: Path, deep: bool) -> Probe:
     from videohub.data.images import image_size
 
     width, height = image_size(path, whole=deep)
     return Probe(width=width, height=height, frames=1, deep=deep)
 
 
-def _look_at_frames(folder: Path, names: list[str], *, deep: bool) -> Probe:
+def _probe_frames(folder: Path, names: list[str], *, deep: bool) -> Probe:
     """Ask folders which images are there; open the first, the middle and the last one, or all."""
     from videohub.data.images import image_size
 

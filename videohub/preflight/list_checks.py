@@ -1,18 +1,31 @@
-"""Are labels numbered as the network's outputs are? What the lists show of it, without a model."""
+"""What the lists of a data set show without opening a file: counts, the order of labels, key frames and their truth."""
 
 from __future__ import annotations
 
 import itertools
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from videohub.data.labels import squeezed
-from videohub.data.samples import DataSet, ImageFile, Sample, VideoFile
+from videohub.data.samples import DataSet, ImageFile, KeyFrame, Sample, VideoFile
 from videohub.formatting import counted
-from videohub.preflight.findings import EXAMPLES, Classes, Finding, Folders
+from videohub.preflight.findings import EXAMPLES, Classes, Expected, Finding, Folders, Keyframes
 
 _ENOUGH = 5  # samples in folders called as classes are, before they say anything
 _PER_CLASS = 5  # samples for each class, before it is odd that a class has none
+
+
+def judge_counts(listed: int, usable: int, expected: Expected) -> Iterator[Finding]:
+    """Compare the number of samples with the reference's, and with what is left of them."""
+    if 2 * usable < listed:
+        text = f"only {usable:,} of {counted(listed, 'listed sample')} can be scored"
+        yield Finding("too few", listed - usable, text, fatal=True, samples={})
+    if expected.samples is not None and listed != expected.samples:
+        text = f"{counted(listed, 'sample')} listed, {expected.samples:,} in the reference ({expected.source})"
+        yield Finding("reference count", abs(listed - expected.samples), text, fatal=False, samples={})
+
+
+# --- are labels numbered as the network's outputs are? ---------------------------------------------------------------
 
 
 def count_classes(data: DataSet, num_classes: int) -> Classes:
@@ -68,7 +81,7 @@ def judge_classes(classes: Classes, listed: int, *, averaged: bool) -> list[Find
     numbers = ", ".join(map(str, classes.empty[:EXAMPLES])) + (", …" if len(classes.empty) > EXAMPLES else "")
     what = "the mean leaves them out" if averaged else "this is not the whole set, or its labels mean something else"
     text = f"{len(classes.empty)} classes are never right (numbers {numbers}): {what}"
-    return [Finding("classes", len(classes.empty), text, grave=False, samples={})]
+    return [Finding("classes", len(classes.empty), text, fatal=False, samples={})]
 
 
 def judge_folders(
@@ -79,17 +92,17 @@ def judge_folders(
         return []
     if folders.sorted is False:
         text = "labels do not ascend with the names of the folders that the videos lie in; classes are in sorted order"
-        return [Finding("label order", len(samples), text, grave=False, samples={})]
+        return [Finding("label order", len(samples), text, fatal=False, samples={})]
     wrong = folders.named - folders.agreeing
     text = (
         f"{wrong:,} of {counted(folders.named, 'sample')} in folders called as classes are have another class's label"
     )
     if folders.shift:
         text += f": labels are {abs(folders.shift)} too {'high' if folders.shift > 0 else 'low'}; they count from 0"
-    grave = wrong > folders.agreeing and folders.named >= _ENOUGH
-    if grave and not folders.shift:
+    fatal = wrong > folders.agreeing and folders.named >= _ENOUGH
+    if fatal and not folders.shift:
         text += ": the list's classes are in another order than the network's"
-    return [Finding("label order", wrong, text, grave, _mislabelled(samples, names()))]
+    return [Finding("label order", wrong, text, fatal, _mislabelled(samples, names()))]
 
 
 def _mislabelled(samples: Sequence[Sample], names: Sequence[str]) -> dict[str, str]:
@@ -118,3 +131,62 @@ def _folder_of(sample: Sample) -> str:
     if len(sample.truth) == 1 and isinstance(sample.source, (VideoFile, ImageFile)):
         return sample.source.path.parent.name
     return ""
+
+
+# --- AVA's key frames, beside the frames on disk and the ground truth that judges them -------------------------------
+
+
+def count_keyframes(data: DataSet) -> Keyframes | None:
+    """Count key frames, boxes and ground truth; None where a data set has none."""
+    keyed = _keyed(data.samples)
+    if data.ava is None or not keyed:
+        return None
+    truth, asked = set(data.ava.keys), {sample.name for sample, _ in keyed}
+    return Keyframes(
+        videos=len({sample.name.rpartition(",")[0] for sample, _ in keyed}),
+        key_frames=len(keyed),
+        boxes=sum(len(source.boxes) for _, source in keyed),
+        truth_rows=len(data.ava.keys),
+        truth_moments=len(truth),
+        without_truth=len(asked - truth),
+        without_boxes=len(truth - asked),
+        beyond_end=len(_beyond_end(keyed)),
+    )
+
+
+def judge_keyframes(keyframes: Keyframes | None, data: DataSet, expected: Expected) -> list[Finding]:
+    """Say what of it moves the number."""
+    if keyframes is None:
+        return []
+    findings = []
+    if expected.videos is not None and keyframes.videos != expected.videos:
+        text = f"{counted(keyframes.videos, 'video')} here, {expected.videos} in the reference ({expected.source})"
+        findings.append(
+            Finding("reference count", abs(keyframes.videos - expected.videos), text, fatal=False, samples={})
+        )
+    if keyframes.without_truth == keyframes.key_frames:
+        text = "no key frame has a row of the ground truth: boxes and annotations are of different videos"
+        findings.append(Finding("no ground truth", keyframes.key_frames, text, fatal=True, samples={}))
+    if beyond := _beyond_end(_keyed(data.samples)):
+        text = (
+            f"{len(beyond):,} of {counted(keyframes.key_frames, 'key frame')} lie beyond the end of their list of "
+            "frames, whose last one is shown instead: frames were not extracted at 30 a second from second 900 on"
+        )
+        examples = dict(list(beyond.items())[:EXAMPLES])
+        findings.append(Finding("beyond the end", len(beyond), text, fatal=False, samples=examples))
+    return findings
+
+
+def _keyed(samples: Sequence[Sample]) -> list[tuple[Sample, KeyFrame]]:
+    return [(sample, sample.source) for sample in samples if isinstance(sample.source, KeyFrame)]
+
+
+def _beyond_end(keyed: Sequence[tuple[Sample, KeyFrame]]) -> dict[str, str]:
+    """Return the key frames that their list of frames does not reach."""
+    lists = {id(source.frames): source.frames for _, source in keyed}
+    lengths = {key: len(frames) for key, frames in lists.items()}  # each is counted once, for it takes a while
+    return {
+        sample.name: f"frame {source.centre} of {lengths[id(source.frames)]}"
+        for sample, source in keyed
+        if source.centre >= lengths[id(source.frames)]
+    }

@@ -1,4 +1,4 @@
-"""From what looks at files gave to findings: what cannot be scored, and what would move the number."""
+"""From probes of files to findings: what cannot be scored, and what would move the number."""
 
 from __future__ import annotations
 
@@ -9,11 +9,9 @@ from videohub.data.contradictions import KINDS, Kind
 from videohub.data.header import REFUSED
 from videohub.data.samples import Sample
 from videohub.formatting import counted
-from videohub.preflight.expected import Expected
-from videohub.preflight.findings import Finding
-from videohub.preflight.looking import Probe
-from videohub.preflight.targets import Target
-from videohub.preflight.telling import Said, Seen, Telling
+from videohub.preflight.findings import Detail, Expected, Finding, ProbedFile, SampleFindings
+from videohub.preflight.index import Target
+from videohub.preflight.probe import Probe
 from videohub.protocols import Protocol
 
 # Uneven and turned videos have words of their own.
@@ -25,34 +23,34 @@ _SAME_RATE = 0.02  # share by which a rate may be off: 23.976 is 24, and average
 
 
 def judge_files(
-    seen: Sequence[Seen],
+    files: Sequence[ProbedFile],
     groups: Sequence[Sequence[Target]],
     samples: Sequence[Sample],
-    wanted: Expected,
+    expected: Expected,
     protocol: Protocol,
 ) -> list[Finding]:
     """Return what is worth telling about the files of a data set, what cannot be scored first.
 
     Args:
-        seen: Every file.
+        files: Every file.
         groups: Files that hold the same bytes.
         samples: The data set's.
-        wanted: What the protocol expects.
+        expected: What the protocol expects.
         protocol: The record's.
     """
-    telling = Telling(samples)
-    good = [one for one in seen if one.probe and not one.probe.problem]
-    rules = [*_pictures(good, wanted, protocol), *_lengths(wanted, protocol), *_rates(wanted, protocol)]
+    about = SampleFindings(samples)
+    good = [one for one in files if one.probe and not one.probe.problem]
+    rules = [*_pictures(good, expected, protocol), *_lengths(expected, protocol), *_rates(expected, protocol)]
     read = [one for one in good if one.probe and not refused(one.probe, protocol)]
     findings = [
-        telling.missing(seen),
-        telling.every("unreadable", seen, lambda probe: _unreadable(probe, protocol), "cannot be read"),
-        telling.every("fault", seen, lambda probe: probe.problem if probe.fault else None, _FAULT),
-        telling.every("damaged", good, lambda probe: probe.damage, "are damaged further on"),
-        telling.every("frames missing", good, _absent, "lack images that their list names"),
-        *(telling.every(kind, read, _contradicted(kind), _in_words(kind)) for kind in _HEADER_KINDS),
-        *(telling.some(kind, good, said, text) for kind, said, text in rules),
-        telling.copies(groups),
+        about.missing(files),
+        about.every("unreadable", files, lambda probe: _unreadable(probe, protocol), "cannot be read"),
+        about.every("fault", files, lambda probe: probe.problem if probe.fault else None, _FAULT),
+        about.every("damaged", good, lambda probe: probe.damage, "are damaged further on"),
+        about.every("frames missing", good, _absent, "lack images that their list names"),
+        *(about.every(kind, read, _contradicted(kind), _in_words(kind)) for kind in _HEADER_KINDS),
+        *(about.some(kind, good, detail_of, text) for kind, detail_of, text in rules),
+        about.duplicates(groups),
     ]
     return [finding for finding in findings if finding]
 
@@ -71,7 +69,7 @@ def _reads_files(protocol: Protocol) -> bool:
     return protocol.frames.reach == "time_windows"
 
 
-def _contradicted(kind: Kind) -> Said:
+def _contradicted(kind: Kind) -> Detail:
     """Return what tells in which figures a video's header contradicts its content in one kind."""
     return lambda probe: next((one.detail for one in probe.contradictions if one.kind == kind), None)
 
@@ -89,27 +87,27 @@ def _is_uneven(probe: Probe) -> bool:
     return "uneven time stamps" in kinds or (probe.uneven and "frame rate" not in kinds)
 
 
-def too_short(probe: Probe, wanted: Expected, protocol: Protocol) -> str | None:
+def too_short(probe: Probe, expected: Expected, protocol: Protocol) -> str | None:
     """Return how long a video is, if a clip covers more; where a container counts no frames, its seconds tell."""
     if protocol.scored != "video":
         return None
     frames = probe.frames or round(probe.seconds * probe.fps)
-    span = float(wanted.clip_frames)
+    span = float(expected.clip_frames)
     if protocol.fps is not None and probe.fps:
         span *= probe.fps / protocol.fps
     return f"{counted(frames, 'frame')}, a clip covers {span:g}" if 0 < frames < span else None
 
 
-_Rule: TypeAlias = tuple[str, Said, str]  # a kind of finding, what is said of one file, and what of all
+_Rule: TypeAlias = tuple[str, Detail, str]  # a kind of finding, what is said of one file, and what of all
 
 
-def _pictures(good: Sequence[Seen], wanted: Expected, protocol: Protocol) -> Iterator[_Rule]:
+def _pictures(good: Sequence[ProbedFile], expected: Expected, protocol: Protocol) -> Iterator[_Rule]:
     """Yield what may be found about pictures."""
 
     def size(probe: Probe) -> str:
         return f"{probe.width} x {probe.height}"
 
-    if side := wanted.resized_to:
+    if side := expected.resized_to:
         sides = sorted(one.probe.short_side for one in good if one.probe)
         middle = sides[len(sides) // 2] if sides else 0
         yield (
@@ -123,7 +121,7 @@ def _pictures(good: Sequence[Seen], wanted: Expected, protocol: Protocol) -> Ite
             lambda probe: size(probe) if probe.short_side < side - _NEAR else None,
             f"are smaller than {side} pixels, and will be enlarged",
         )
-    if wanted.original_size:
+    if expected.original_size:
         yield (
             "made smaller",
             lambda probe: size(probe) if probe.short_side <= (protocol.short_side or 0) else None,
@@ -147,15 +145,15 @@ def _pictures(good: Sequence[Seen], wanted: Expected, protocol: Protocol) -> Ite
     )
 
 
-def _lengths(wanted: Expected, protocol: Protocol) -> Iterator[_Rule]:
+def _lengths(expected: Expected, protocol: Protocol) -> Iterator[_Rule]:
     """Yield what may be found about length."""
     effect = "all their clips are the same" if protocol.views.clips > 1 else "some of their frames are taken twice"
     yield (
         "too short",
-        lambda probe: too_short(probe, wanted, protocol),
+        lambda probe: too_short(probe, expected, protocol),
         f"are shorter than one clip: {effect}",
     )
-    if longest := wanted.longest_s:
+    if longest := expected.longest_s:
         yield (
             "too long",
             lambda probe: f"{probe.seconds:.1f} s" if probe.seconds > longest else None,
@@ -163,14 +161,14 @@ def _lengths(wanted: Expected, protocol: Protocol) -> Iterator[_Rule]:
         )
 
 
-def _rates(wanted: Expected, protocol: Protocol) -> Iterator[_Rule]:
+def _rates(expected: Expected, protocol: Protocol) -> Iterator[_Rule]:
     """Yield what may be found about frame rates; only videos have one."""
     low, high = _USUAL_RATES
 
     def rate(probe: Probe, odd: bool) -> str | None:
         return f"{probe.fps:.2f} frames a second" if odd and probe.fps else None
 
-    if (fps := wanted.fps) and protocol.fps is None:
+    if (fps := expected.fps) and protocol.fps is None:
         yield (
             "frame rate",
             lambda probe: rate(probe, abs(probe.fps - fps) > _SAME_RATE * fps),
