@@ -32,7 +32,7 @@ from soak import decoders
 import videohub
 from videohub import registry
 from videohub.data.decoded import DECODERS, Decoded, decode, decode_shared
-from videohub.data.forms import Decoder
+from videohub.data.frame_formats import Decoder
 from videohub.data.samples import Source, VideoFile
 from videohub.data.synthetic import motions
 from videohub.data.test_spec import TestSpec

@@ -14,8 +14,8 @@ from tests.data.sample_videos import FOUR_FRAMES, protocol, write_video
 from videohub.data import colour, pixels
 from videohub.data.colour import Matrix, Planar, converted, matrix, matrix_of, to_rgb
 from videohub.data.decoded import decode
-from videohub.data.frame_store import FrameStore
-from videohub.data.pictures import Frame
+from videohub.data.decoded_images import Frame
+from videohub.data.frame_formats import FrameStore
 from videohub.data.samples import VideoFile
 from videohub.data.views import views_of
 from videohub.errors import VideoError
@@ -115,11 +115,11 @@ def test_a_swscale_that_rounds_otherwise_is_found_out(monkeypatch):
             return av.VideoFrame.from_ndarray(given ^ (given == 77), format="rgb24")
 
     monkeypatch.setattr(colour, "VideoReformatter", Other)
-    colour._found_out.cache_clear()
+    colour._probed_matrix.cache_clear()
     try:
         assert matrix_of(picture(noise(48, 64))) is None
     finally:
-        colour._found_out.cache_clear()
+        colour._probed_matrix.cache_clear()
 
 
 def coloured(index):

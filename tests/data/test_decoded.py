@@ -18,10 +18,10 @@ from tests.data.sample_videos import FOUR_FRAMES, numbered, protocol, write_vide
 from tests.data.taken_apart import write_frames
 from videohub.data import clips as clips_file
 from videohub.data import decoded as decoded_file
-from videohub.data import frame_store, memory
+from videohub.data import frame_formats, memory
 from videohub.data.colour import matrix
 from videohub.data.decoded import decode, decode_shared, decoder_versions
-from videohub.data.pictures import Frame
+from videohub.data.decoded_images import Frame
 from videohub.data.samples import FrameList, ImageFile, KeyFrame, VideoFile
 from videohub.data.test_spec import TestSpec
 from videohub.data.video import Video, open_video
@@ -166,7 +166,7 @@ def test_a_video_that_shrinks_between_its_two_decodings_is_refused(tmp_path, mon
 
 
 def test_frames_that_no_machine_could_hold_are_refused_with_numbers(thirty_frames, monkeypatch):
-    monkeypatch.setattr(frame_store, "MOST_BYTES", 70_000)  # two clips of four frames of 9216 bytes: 73,728
+    monkeypatch.setattr(frame_formats, "MOST_BYTES", 70_000)  # two clips of four frames of 9216 bytes: 73,728
     with pytest.raises(
         VideoError, match=r"thirty\.mov: 8 frames of 64x48 need 0\.0 GiB of memory, more than the 0 GiB"
     ):

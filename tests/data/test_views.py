@@ -14,7 +14,7 @@ from tests.data.golden_views import cases, golden_case, how, moment_differences,
 from tests.data.sample_videos import FOUR_FRAMES, protocol, write_video
 from videohub.data import decoded as decoded_file
 from videohub.data import views as views_file
-from videohub.data.frame_store import FrameStore
+from videohub.data.frame_formats import FrameStore
 from videohub.data.samples import VideoFile
 from videohub.data.video import Video, open_video
 from videohub.data.views import Views, read_views

@@ -11,9 +11,9 @@ from tests.data.broken_videos import make
 from tests.data.contradicted_videos import VIDEOS, turned
 from tests.data.sample_videos import FOUR_FRAMES, protocol
 from tests.preflight.conftest import check
-from videohub.data.contradictions import KINDS
 from videohub.data.decoded import decode
 from videohub.data.samples import VideoFile
+from videohub.data.video_info import KINDS
 from videohub.errors import VideohubError
 from videohub.preflight import Check
 

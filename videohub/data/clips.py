@@ -11,8 +11,6 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TypeAlias
 
-from videohub.data.contradictions import contradictions, true_info
-from videohub.data.header import REFUSED, VideoInfo, refusal
 from videohub.data.sampling import (
     WINDOW_RULES,
     clip_span,
@@ -21,9 +19,9 @@ from videohub.data.sampling import (
     list_indices,
     pts_window,
 )
-from videohub.data.stamps import Stamps
 from videohub.data.test_spec import TestSpec
 from videohub.data.video import DecodedFrame, Video, open_video
+from videohub.data.video_info import REFUSED, Stamps, VideoInfo, contradictions, refusal, true_info
 from videohub.errors import VideoError
 from videohub.protocols import Protocol
 
@@ -199,9 +197,9 @@ def _from_all_frames(
     if not ordered:
         raise VideoError(f"{video.path}: all of its {len(stamps)} frames have time stamps before 0")
     pts = {position: stamp for stamp, position in stamps}
-    told = video.read.stamps()
-    info = header(told) if header else video.info
-    times = sorted(pts[position] or 0 for position in ordered) if header and told.uneven else []
+    all_stamps = video.read.stamps()
+    info = header(all_stamps) if header else video.info
+    times = sorted(pts[position] or 0 for position in ordered) if header and all_stamps.uneven else []
     chosen = [
         _Chosen(place, number, [ordered[index] for index in of_clip])
         for place, spec in enumerate(specs)

@@ -77,10 +77,10 @@ def converted(picture: av.VideoFrame, reformatter: VideoReformatter) -> npt.NDAr
 
     Raises: av.FFmpegError if swscale cannot convert it.
     """
-    return np.asarray(reformatter.reformat(picture, format="rgb24", **_told(picture)).to_ndarray(), np.uint8)
+    return np.asarray(reformatter.reformat(picture, format="rgb24", **_explicit_tags(picture)).to_ndarray(), np.uint8)
 
 
-def _told(picture: av.VideoFrame) -> dict[str, Any]:
+def _explicit_tags(picture: av.VideoFrame) -> dict[str, Any]:
     """Return what PyAV before 17 has to be told, which hands tags on to swscale only where those of the target differ.
 
     Those of the target mean nothing for RGB.
@@ -107,11 +107,11 @@ def matrix_of(picture: av.VideoFrame) -> Matrix | None:
         return None
     if picture.interlaced_frame:  # FFmpeg 8 converts its two fields apart: other rows share their chroma
         return None
-    return _found_out(*tags(picture))
+    return _probed_matrix(*tags(picture))
 
 
 @lru_cache(maxsize=256)
-def _found_out(name: str, width: int, _: int, colorspace: int, color_range: int) -> Matrix | None:
+def _probed_matrix(name: str, width: int, _: int, colorspace: int, color_range: int) -> Matrix | None:
     noise = np.random.default_rng(0)
     probe = av.VideoFrame(width, _PROBE_ROWS, name)
     probe.colorspace, probe.color_range = colorspace, color_range

@@ -1,21 +1,23 @@
-"""Which containers are read, and how FFmpeg is given one: an open file, and whatever that says, it opens no other.
+"""Files as a decoder is given them: which containers are read, whether one is whole, what this FFmpeg cannot read.
 
-By itself FFmpeg takes a list of other files, a script or a text for a video, and opens what it names.
+By itself FFmpeg takes a list of other files, a script or a text for a video, and opens what it names; here it gets an
+open file, and whatever that says, it opens no other.
 """
 
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal, TypeAlias
 
 import av
 from av.container import InputContainer
 
-from videohub.data.unsupported import lacking_format
-from videohub.errors import VideoError
+from videohub.errors import UsageError, VideoError
+from videohub.files import existing_file
 from videohub.log import silence_last_resort
 
 # FFmpeg's demuxers that may be chosen, by content alone. None of them opens a second file or runs a script.
@@ -38,6 +40,20 @@ _HEAD = 4096  # bytes
 
 # Some versions of torchvision make PyAV hand on what FFmpeg says of a file, which would stand beside our own error.
 silence_last_resort("libav")
+
+
+def open_file(path: str | Path, kind: str) -> BinaryIO:
+    """Open a file that a decoder is to read. Close it.
+
+    Raises: UsageError as `existing_file`, or if it may not be read; VideoError if it is empty.
+    """
+    file = existing_file(path, kind)
+    if file.stat().st_size == 0:
+        raise VideoError(f"{file}: the file is empty (0 bytes)")
+    try:
+        return file.open("rb")
+    except OSError as error:
+        raise UsageError(f"{file}: this {kind} file cannot be opened: {error.strerror}") from error
 
 
 @contextmanager
@@ -111,3 +127,129 @@ def _why(file: BinaryIO, error: av.FFmpegError) -> str:
 def _is_text(head: bytes) -> bool:
     """Tell whether a file begins as text does: a play list, a script, a page."""
     return all(byte >= 32 or byte in b"\t\n\f\r\x1b" for byte in head)
+
+
+_LACKS = (
+    av.error.PatchWelcomeError,
+    av.error.NotImplementedError,
+    av.error.DecoderNotFoundError,
+    av.error.DemuxerNotFoundError,
+    av.error.ExperimentalError,
+)
+
+
+def unsupported(path: Path, error: av.FFmpegError, decoded: int) -> str | None:
+    """Return in words that a file holds what this FFmpeg lacks, or None if that is not why it failed.
+
+    Args:
+        path: The file.
+        error: How opening or decoding it ended.
+        decoded: Frames that came out before.
+    """
+    if not decoded:
+        with path.open("rb") as file:
+            if name := lacking_format(file.read(64)):
+                return f"this FFmpeg cannot read {name}; convert it"
+    if isinstance(error, _LACKS):
+        return f"this FFmpeg cannot read its pictures ({error.strerror}); convert it"
+    return None
+
+
+def lacking_format(head: bytes) -> str | None:
+    """Return the name of a format that not every FFmpeg reads, and reports as damage, by a file's first 32 bytes."""
+    if head[:4] == b"RIFF" and head[8:16] == b"WEBPVP8X" and head[20] & 0b10:
+        return "animated WebP"
+    if head[:2] == b"\xff\x0a" or head[:12] == b"\0\0\0\x0cJXL \r\n\x87\n":
+        return "JPEG XL"
+    if head[4:8] == b"ftyp" and any(brand in head[8:32] for brand in (b"avif", b"avis")):
+        return "AVIF"
+    if head[4:8] == b"ftyp" and any(brand in head[8:32] for brand in (b"heic", b"heix", b"hevc", b"msf1", b"mif1")):
+        return "HEIF"
+    if head[:3] in (b"FWS", b"CWS", b"ZWS"):
+        return "Flash (SWF)"
+    return None
+
+
+Ending: TypeAlias = Literal["whole", "cut", "unknown"]
+
+_MP4_BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"styp", b"moof", b"sidx", b"uuid")
+_EBML, _SEGMENT = 0x1A45DFA3, 0x18538067
+
+
+def ending(path: Path) -> Ending:
+    """Return whether the outermost parts of an mp4, Matroska or AVI file end within it.
+
+    A file that was cut while it was copied lacks the end of its last part. One whose parts are all there is whole,
+    whatever durations its headers state. Other containers, and parts of unknown length, say nothing.
+    """
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        head = file.read(12)
+        file.seek(0)
+        if head[4:8] in _MP4_BOXES:
+            end = _end_of_boxes(file, size)
+        elif head[:4] == b"RIFF":
+            end = _end_of_riff(file, size)
+        elif int.from_bytes(head[:4], "big") == _EBML:
+            end = _end_of_matroska(file)
+        else:
+            end = None
+    if end is None:
+        return "unknown"
+    return "whole" if end <= size else "cut"
+
+
+def _end_of_boxes(file: BinaryIO, size: int) -> int | None:
+    """Return where the last box of an mp4 ends; a length of 0 reaches to the end of the file."""
+    at = 0
+    while at + 8 <= size:
+        file.seek(at)
+        head = file.read(16)
+        length = int.from_bytes(head[:4], "big")
+        if length == 1:
+            length = int.from_bytes(head[8:16], "big")
+        if length < 8:
+            return size if length == 0 else None
+        at += length
+    return at
+
+
+def _end_of_riff(file: BinaryIO, size: int) -> int | None:
+    """Return where the last RIFF of an AVI ends; a length of 0 was never filled in."""
+    at = 0
+    while at + 8 <= size:
+        file.seek(at)
+        head = file.read(8)
+        if head[:4] != b"RIFF":
+            return at  # what stands behind is none of it
+        if not (length := int.from_bytes(head[4:], "little")):
+            return None
+        at += 8 + length + length % 2
+    return at - 1 if at == size + 1 else at  # the last byte, which only fills up, may be left out
+
+
+def _end_of_matroska(file: BinaryIO) -> int | None:
+    """Return where the segment ends; one that was written without going back has no length."""
+    while (name := _number(file, keep_mark=True)) is not None:
+        length = _number(file, keep_mark=False)
+        if length is None:
+            return None
+        if name == _SEGMENT:
+            return file.tell() + length
+        if name != _EBML and name != 0xEC:  # a void, which holds nothing
+            return None
+        file.seek(length, os.SEEK_CUR)
+    return None
+
+
+def _number(file: BinaryIO, *, keep_mark: bool) -> int | None:
+    """Read one number of EBML, whose first bits tell how long it is; None where it says "unknown", or is none."""
+    first = file.read(1)
+    if not first or not first[0]:
+        return None
+    extra = 8 - first[0].bit_length()
+    raw = int.from_bytes(first + file.read(extra), "big")
+    if keep_mark:
+        return raw
+    value = raw & ((1 << 7 * (extra + 1)) - 1)
+    return None if value == (1 << 7 * (extra + 1)) - 1 else value

@@ -19,19 +19,16 @@ from av.video.reformatter import VideoReformatter
 
 from videohub.data.clips import ClipFrames, read_clips, read_content
 from videohub.data.colour import Planar
-from videohub.data.contradictions import Contradiction, contradictions
-from videohub.data.forms import DECODERS, Decoder, MatrixChangedError
-from videohub.data.frame_store import Frames, FrameStore, Room, own_memory
+from videohub.data.decoded_images import UPRIGHT, Frame, Image, Orientation, orientation
+from videohub.data.frame_formats import DECODERS, Decoder, Frames, FrameStore, MatrixChangedError, Room, own_memory
 from videohub.data.geometry import Box, boxes_in_pixels
-from videohub.data.images import read_image
-from videohub.data.listed_frames import read_listed
+from videohub.data.images import read_image, read_listed
 from videohub.data.memory import Budget
-from videohub.data.orientation import UPRIGHT, Orientation, orientation
-from videohub.data.pictures import Frame, Image
 from videohub.data.samples import FrameList, ImageFile, KeyFrame, Source, VideoFile
 from videohub.data.sampling import keyframe_indices, list_indices
 from videohub.data.test_spec import TestSpec, check_source
 from videohub.data.video import Video, open_video, very_first
+from videohub.data.video_info import Contradiction, contradictions
 from videohub.errors import VideoError
 from videohub.protocols import KeyFrames, Protocol
 from videohub.registry.schema import Clip
@@ -198,9 +195,9 @@ def _collected(
         positions[chosen.number] = [rows[frame.position] for frame in chosen.frames]
         pts[chosen.number] = [frame.pts for frame in chosen.frames]
         decode_positions[chosen.number] = [frame.position for frame in chosen.frames]
-    found = contradictions(video.info, video.stamps(), turned or UPRIGHT)
+    kinds = contradictions(video.info, video.stamps(), turned or UPRIGHT)
     return [
-        Decoded(store.frames(), *arrays, boxes=None, planar=store.planar, contradictions=found) for arrays in numbers
+        Decoded(store.frames(), *arrays, boxes=None, planar=store.planar, contradictions=kinds) for arrays in numbers
     ]
 
 

@@ -1,10 +1,10 @@
-"""Read one still image: a frame of a list, or what a network that looks at images is given."""
+"""Read still images: what a network that looks at images is given, or frames of a video taken apart into files."""
 
 from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
-from videohub.data.paths import open_file
-from videohub.errors import VideoError
+from videohub.data.containers import open_file
+from videohub.data.samples import FrameList
+from videohub.errors import UsageError, VideoError
 
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "GIF", "TIFF")  # by content; of Pillow's others some start programs
 _EIGHT_BITS = {
@@ -68,6 +69,34 @@ def image_size(path: str | Path, *, whole: bool) -> tuple[int, int]:
         return image.size
 
 
+def read_listed(source: FrameList, indices: Iterable[int]) -> Iterator[npt.NDArray[np.uint8]]:
+    """Yield the picture of each index into the list, RGB (H, W, 3). No other file is opened.
+
+    Pillow decodes them. The original used OpenCV, which gives the same pixels for the JPEG files that FFmpeg extracts:
+    both leave it to libjpeg-turbo with its default settings. They part where a file is cut short (an error here, grey
+    below the cut there) or carries a tag that turns the picture (left alone here, as FFmpeg never writes one).
+
+    Raises: VideoError if an image is missing, damaged, or not as large as the one before it.
+    """
+    names = source.names.split("\n")  # `paths()` would build one object for each of AVA's 27,000
+    first: Path | None = None
+    shape: tuple[int, ...] = ()
+    for index in indices:
+        file = source.folder / names[index]
+        try:
+            picture = read_image(file)
+        except UsageError as error:
+            raise VideoError(f"{error}; it is frame {index + 1} of the {len(names)} in its list") from error
+        if first is None:
+            first, shape = file, picture.shape
+        if picture.shape != shape:
+            raise VideoError(
+                f"{file}: this frame is {picture.shape[1]}x{picture.shape[0]} pixels large, but {first.name} of the "
+                f"same video {shape[1]}x{shape[0]}; take the frames out of the video again"
+            )
+        yield picture
+
+
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
     """Open an image whose pixels have a meaning here."""
@@ -98,8 +127,8 @@ def _is_grey_16(image: Image.Image) -> bool:
     if image.format == "PNG":
         return image.mode in {*_GREY_16, "I"}  # "I" before Pillow 10
     tags = getattr(image, "tag_v2", {})
-    said = tags.get(_BITS_PER_SAMPLE), tags.get(_PHOTOMETRIC)
-    return image.mode in _GREY_16 and said == ((16,), _BLACK_IS_ZERO)
+    encoding = tags.get(_BITS_PER_SAMPLE), tags.get(_PHOTOMETRIC)
+    return image.mode in _GREY_16 and encoding == ((16,), _BLACK_IS_ZERO)
 
 
 def _refusal(path: str | Path, error: BaseException) -> str:

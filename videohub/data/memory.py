@@ -68,8 +68,8 @@ def available() -> int | None:
 
 def _of_machine() -> Iterator[int]:
     """Yield what programs can have without others being moved to disk; elsewhere than on Linux half of all memory."""
-    if found := re.search(r"^MemAvailable:\s*(\d+) kB", _text(_PROC / "meminfo"), re.MULTILINE):
-        yield int(found[1]) << 10
+    if match := re.search(r"^MemAvailable:\s*(\d+) kB", _text(_PROC / "meminfo"), re.MULTILINE):
+        yield int(match[1]) << 10
     elif "SC_PHYS_PAGES" in getattr(os, "sysconf_names", ()):
         yield os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
 
@@ -90,18 +90,18 @@ def _of_group(root: Path, path: str, limit: str, used: str, droppable: str) -> I
     for folder in (inner, *inner.parents):
         most, current = _text(folder / limit).strip(), _text(folder / used).strip()
         if most.isdigit() and current.isdigit() and int(most) < _UNLIMITED:
-            found = re.search(rf"^{droppable} (\d+)", _text(folder / "memory.stat"), re.MULTILINE)
-            yield int(most) - int(current) + (int(found[1]) if found else 0)
+            match = re.search(rf"^{droppable} (\d+)", _text(folder / "memory.stat"), re.MULTILINE)
+            yield int(most) - int(current) + (int(match[1]) if match else 0)
         if folder == root:
             return
 
 
 def _of_address_space() -> Iterator[int]:
     """Yield what `ulimit -v` leaves."""
-    found = re.search(r"^Max address space\s+(\d+)", _text(_PROC / "self/limits"), re.MULTILINE)
+    match = re.search(r"^Max address space\s+(\d+)", _text(_PROC / "self/limits"), re.MULTILINE)
     pages = _text(_PROC / "self/statm").split()
-    if found and pages:
-        yield int(found[1]) - int(pages[0]) * os.sysconf("SC_PAGE_SIZE")
+    if match and pages:
+        yield int(match[1]) - int(pages[0]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def _text(path: Path) -> str:

@@ -300,14 +300,14 @@ def list_indices(protocol: Protocol, clip: Clip, num_frames: int, fps: float | N
     Raises: VideoError if the rule refuses a video that is too short.
     """
     rule = protocol.frames
-    found = LIST_RULES[type(rule)](rule, num_frames, clip, protocol.views.clips, fps)
-    if not found:
+    indices = LIST_RULES[type(rule)](rule, num_frames, clip, protocol.views.clips, fps)
+    if not indices:
         raise VideoError(
             f"its {num_frames} frames are fewer than a clip takes; {rule.name} sampling skips such a video"
         )
     if getattr(rule, "past_end", "repeat") == "loop":
-        return [[index % num_frames for index in of_clip] for of_clip in found]
-    return [[min(index, num_frames - 1) for index in of_clip] for of_clip in found]
+        return [[index % num_frames for index in of_clip] for of_clip in indices]
+    return [[min(index, num_frames - 1) for index in of_clip] for of_clip in indices]
 
 
 def _check_clips(clips: int) -> None:

@@ -14,13 +14,9 @@ import av
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from videohub.data.container_end import ending
-from videohub.data.containers import open_container
-from videohub.data.header import END_TOLERANCE, VideoInfo
+from videohub.data.containers import ending, open_container, open_file, unsupported
 from videohub.data.memory import Budget
-from videohub.data.paths import open_file
-from videohub.data.stamps import StampReader, Stamps
-from videohub.data.unsupported import unsupported
+from videohub.data.video_info import END_TOLERANCE, StampReader, Stamps, VideoInfo
 from videohub.errors import VideoError
 
 _SLOWEST = 10  # frames per second that count where no rate is stated
@@ -87,8 +83,8 @@ class Video:
             if lack := unsupported(self.path, error, decoded):
                 raise VideoError(f"{self.path}: {lack}") from error
             if error.errno == errno.ENOMEM:
-                told = f"damaged after {decoded} decoded frames, or its pictures do not fit into the memory"
-                raise VideoError(f"{self.path}: {told}") from error
+                damage = f"damaged after {decoded} decoded frames, or its pictures do not fit into the memory"
+                raise VideoError(f"{self.path}: {damage}") from error
             raise VideoError(f"{self.path}: damaged after {decoded} decoded frames: {error.strerror}") from error
         self.read.close()
         if not decoded:

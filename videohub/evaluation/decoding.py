@@ -17,11 +17,11 @@ import numpy as np
 import numpy.typing as npt
 
 from videohub.data.colour import Planar
-from videohub.data.contradictions import Contradiction
 from videohub.data.decoded import Decoded, decode_shared
-from videohub.data.forms import DECODERS, Decoder
+from videohub.data.frame_formats import DECODERS, Decoder
 from videohub.data.samples import FrameList, KeyFrame, Source
 from videohub.data.test_spec import TestSpec
+from videohub.data.video_info import Contradiction
 from videohub.errors import DeviceError, UsageError, VideoError
 from videohub.escaping import encodable
 from videohub.worker_pool import Lost, Work, WorkerPool

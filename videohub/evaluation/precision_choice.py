@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from videohub import runs
-from videohub.data.forms import DECODERS, Decoder
+from videohub.data.frame_formats import DECODERS, Decoder
 from videohub.data.samples import Sample
 from videohub.data.test_spec import TestSpec
 from videohub.data.views import Views, views_of

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 
-from videohub.data.contradictions import KINDS, Kind
-from videohub.data.header import REFUSED
 from videohub.data.samples import Sample
+from videohub.data.video_info import KINDS, REFUSED, Kind
 from videohub.formatting import counted
 from videohub.preflight.findings import Detail, Expected, Finding, ProbedFile, SampleFindings
 from videohub.preflight.index import Target

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from videohub.data.contradictions import Contradiction, contradictions
-from videohub.data.header import END_TOLERANCE, refusal
+from videohub.data.video_info import END_TOLERANCE, Contradiction, contradictions, refusal
 from videohub.errors import VideoError, VideohubError
 from videohub.escaping import encodable
 from videohub.worker_pool import Lost, Work, WorkerPool
@@ -134,7 +133,7 @@ def _probe_video(path: Path, deep: bool) -> Probe:
 
     Where a container states no length at all, counting is the only way to tell it.
     """
-    from videohub.data.orientation import UPRIGHT, orientation
+    from videohub.data.decoded_images import UPRIGHT, orientation
     from videohub.data.video import open_video, very_first
 
     with open_video(path) as video:
@@ -194,7 +193,7 @@ def _missing_end(video: Video) -> str | None:
     """
     import av
 
-    from videohub.data.container_end import ending
+    from videohub.data.containers import ending
 
     info, reached, stamped = video.info, 0, False
     if not info.frames or info.duration is None:

@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from videohub import metrics
-from videohub.data.forms import DECODERS
-from videohub.data.header import REFUSED
+from videohub.data.frame_formats import DECODERS
 from videohub.data.labels import class_names
+from videohub.data.video_info import REFUSED
 from videohub.errors import UsageError
 from videohub.formatting import versions
 from videohub.metrics.metric import Findings

@@ -14,7 +14,7 @@ from typing import ParamSpec, TypeVar
 import msgspec
 import torch
 
-from videohub.data.forms import Decoder
+from videohub.data.frame_formats import Decoder
 from videohub.data.samples import DataSet, Sample
 from videohub.data.test_spec import TestSpec
 from videohub.errors import UsageError

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from videohub import metrics
-from videohub.data.forms import DECODERS
+from videohub.data.frame_formats import DECODERS
 from videohub.data.test_spec import TestSpec, check_shared
 from videohub.errors import DataError, UsageError
 from videohub.protocols import Protocol

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -16,8 +17,8 @@ import videohub
 from tests.data.barcode import HEIGHT, WIDTH, number, picture, write
 from tests.data.contradicted_videos import KEPT, UNCOUNTED, VIDEOS, turned
 from tests.data.sample_videos import protocol
-from videohub.data.contradictions import contradictions
 from videohub.data.video import open_video
+from videohub.data.video_info import StampReader, VideoInfo, contradictions, true_info
 from videohub.data.views import Views, read_content_views, read_views
 from videohub.errors import VideoError
 from videohub.registry.schema import Clip
@@ -241,3 +242,48 @@ def test_views_are_the_originals_and_say_so_where_the_content_has_others(tmp_pat
     views = videohub.views(path, "slow_r50_4x16")
     assert (views == views[:, :, :1]).all()  # one frame throughout
     assert "first time stamp: the first frame is shown at 5.00 s" in caplog.text
+
+
+@dataclass
+class Packet:
+    """A packet of one tick's length."""
+
+    pts: int | None
+    dts: int | None
+    duration: int | None = 1
+    size: int = 1
+    is_discard: bool = False
+
+
+NO_COUNT = VideoInfo(0, Fraction(25), None, Fraction(1, 50), 96, 64, guessed_rate=Fraction(25))
+
+
+def test_two_fields_in_packets_of_their_own_are_one_picture():
+    reader = StampReader()
+    for field in range(100):  # 50 a second; the second field of each picture has no stamp to be shown at
+        reader.take(Packet(None if field % 2 else field, field))
+        if field % 2:
+            reader.show(field - 1)
+    reader.close()
+    stamps = reader.stamps()
+    assert (stamps.count, stamps.step, stamps.unstamped) == (50, 2, 0)
+    assert contradictions(NO_COUNT, stamps) == ()
+    assert true_info(NO_COUNT, stamps) == NO_COUNT
+
+
+def test_pictures_that_are_never_shown_do_not_count():
+    reader = StampReader()
+    for tick in range(100):
+        reader.take(Packet(2 * tick, 2 * tick))
+        reader.show(2 * tick)
+        if tick % 10 == 0:
+            reader.take(Packet(2 * tick + 1, 2 * tick + 1))  # what later ones are predicted from
+    assert reader.stamps().count == 110  # as far as packets tell
+    reader.close()
+    assert (reader.stamps().count, contradictions(NO_COUNT, reader.stamps())) == (100, ())
+
+
+def test_a_stream_without_a_packet_says_nothing():
+    stamps = StampReader().stamps()
+    assert (stamps.count, stamps.first, stamps.step, stamps.ordered) == (0, None, None, True)
+    assert contradictions(NO_COUNT, stamps) == ()
