@@ -168,9 +168,10 @@ def judge_keyframes(keyframes: Keyframes | None, data: DataSet, expected: Expect
         text = "no key frame has a row of the ground truth: boxes and annotations are of different videos"
         findings.append(Finding("no ground truth", keyframes.key_frames, text, fatal=True, samples={}))
     if beyond := _beyond_end(_keyed(data.samples)):
+        rate = f" at {expected.fps:g} a second" if expected.fps else ""
         text = (
             f"{len(beyond):,} of {counted(keyframes.key_frames, 'key frame')} lie beyond the end of their list of "
-            "frames, whose last one is shown instead: frames were not extracted at 30 a second from second 900 on"
+            f"frames, whose last one is shown instead: frames were not extracted{rate} from second 900 on"
         )
         examples = dict(list(beyond.items())[:EXAMPLES])
         findings.append(Finding("beyond the end", len(beyond), text, fatal=False, samples=examples))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
+from videohub import registry
+from videohub.data import sets
 from videohub.data.samples import AvaTruth, FrameList, KeyFrame, Sample
 from videohub.errors import DataError, UsageError
 
@@ -75,6 +78,16 @@ def test_what_is_odd_is_told(put, read):
         "videos without a box of 0.8 or more, 1 in all: vid_D",
         "key frames beyond the end of their frame list, 1 in all: vid_A,0903",  # frame 90 of 0 to 89
     )
+
+
+def test_the_rate_of_the_frames_is_what_the_data_set_s_entry_says(put):
+    folder, record = put(LISTS), registry.record(RECORD)
+    slower = msgspec.structs.replace(record, dataset=msgspec.structs.replace(record.dataset, fps=15))
+    samples = sets.read(folder, root=None, record=slower).samples
+    assert [sample.source.centre for sample in samples] == [898 * 15, 2 * 15, 3 * 15]  # seconds after the 900th
+    unsaid = msgspec.structs.replace(record, dataset=msgspec.structs.replace(record.dataset, fps=None))
+    with pytest.raises(DataError, match=r"ava_v2\.2: its entry lacks `fps`"):
+        sets.read(folder, root=None, record=unsaid)
 
 
 def test_the_frames_of_a_video_are_kept_once(put, read):

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 
+import msgspec
 import pytest
 
+from videohub import registry
+from videohub.data import sets
 from videohub.data.samples import FrameList, Sample, VideoFile
 from videohub.errors import DataError, UsageError
 
@@ -56,6 +59,15 @@ def test_frames_start_at_the_root_or_else_in_a_folder_of_that_name(put, read):
     assert read(RECORD, root=folder / "elsewhere").samples[0].source == FrameList(
         folder / "elsewhere", "74225/74225_0001.jpg"
     )
+
+
+def test_the_rate_that_a_note_states_is_that_of_the_data_set_s_entry(put):
+    folder = put({"labels.json": json.dumps(LABELS), "validation.json": json.dumps(VIDEOS), "9.webm": ""})
+    record = registry.record(RECORD)
+    for fps, end in ((30, "on frames extracted at 30 a second"), (12, "at 12 a second"), (None, "on frames extracted")):
+        other = msgspec.structs.replace(record, dataset=msgspec.structs.replace(record.dataset, fps=fps))
+        [note] = sets.read(folder, root=None, record=other).notes
+        assert note.endswith(end)
 
 
 @pytest.mark.parametrize("place", ["", "20bn-something-something-v2/"])

@@ -17,7 +17,7 @@ from videohub.protocols import Detection
 from videohub.registry.schema import Record
 
 _SECONDS = range(902, 1799)  # that are annotated
-_BEGIN, _FPS = 900, 30  # the frames begin at this second of the film, and were extracted at this rate
+_BEGIN = 900  # the frames begin at this second of the film
 _PLACES = ("", "annotations", "annotation", "ava_annotations")
 
 _Box: TypeAlias = tuple[float, float, float, float]
@@ -32,7 +32,7 @@ def read(data: Path, *, root: Path | None, record: Record) -> DataSet:
     their folder alone. Excluded moments are left out of the samples and of the ground truth. A key frame beyond the
     end of its list is kept and told: the original takes the last frame in its place.
     """
-    files = _files(data, record)
+    files, fps = _files(data, record), _fps(record)
     listed, notes = read_frame_list(files["frame_list"])
     starts = [root] if root else [folder_of(data), folder_of(data) / "frames"]
     frames = folder_of_frames(listed.values(), starts) or starts[0]
@@ -46,7 +46,7 @@ def read(data: Path, *, root: Path | None, record: Record) -> DataSet:
         for second, boxes in sorted(found.get(video, {}).items()):
             if (name := encodable(f"{video},{second:04}")) in excluded:
                 continue
-            centre = (second - _BEGIN) * _FPS
+            centre = round((second - _BEGIN) * fps)
             if centre >= length:
                 beyond.append(name)
             samples.append(Sample(name, KeyFrame(source, centre, tuple(boxes.values())), ()))
@@ -67,6 +67,13 @@ def _detection(record: Record) -> Detection:
     if record.protocol.detection is None:
         raise DataError(f"{record.name}: protocol {record.protocol.name} names neither boxes nor ground truth")
     return record.protocol.detection
+
+
+def _fps(record: Record) -> float:
+    """Return at how many frames a second the frames were extracted."""
+    if record.dataset.fps is None:
+        raise DataError(f"{record.dataset.name}: its entry lacks `fps`, the rate at which its frames were extracted")
+    return record.dataset.fps
 
 
 def _files(data: Path, record: Record) -> dict[str, Path]:

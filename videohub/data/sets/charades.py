@@ -35,7 +35,7 @@ def read(data: Path, *, root: Path | None, record: Record) -> DataSet:
         sources = listed_frames(listed, frames or starts[0])
         return DataSet([Sample(name, sources[name], video.classes) for name, video in listed.items()], notes=notes)
     found = found or Videos(starts[0], {}, frozenset(), ".mp4")
-    notes, sources = instead_of_list(list_file, found, "given out at 24 a second"), videos_at(classes, found)
+    notes, sources = instead_of_list(list_file, found, "given out", fps=record.dataset.fps), videos_at(classes, found)
     return DataSet([Sample(name, sources[name], those) for name, those in classes.items()], notes=notes)
 
 

@@ -169,8 +169,9 @@ def videos_at(names: Iterable[str], videos: Videos) -> dict[str, Source]:
     return {name: source(name) for name in names}
 
 
-def instead_of_list(list_file: Path | None, videos: Videos, frames: str) -> tuple[str, ...]:
+def instead_of_list(list_file: Path | None, videos: Videos, frames: str, *, fps: float | None) -> tuple[str, ...]:
     """Return notes that tell what is read where there are no listed frames; `frames` says what those would be."""
+    frames += f" at {fps:g} a second" if fps else ""
     why = f"none of the frames that {list_file} names is there" if list_file else "there is no frame list"
     notes = [f"{why}: all images in each folder {videos.place / 'ID'} are read"] if videos.folders else []
     if videos.files or not videos.folders:

@@ -50,7 +50,7 @@ def read(data: Path, *, root: Path | None, record: Record) -> DataSet:
     )
     classes = _classes_of_videos(listing, _classes(labels, record.model.num_classes), labels)
     frame_list = data if given and given not in "[{" else None
-    sources, notes = _sources(frame_list, folder, root, split, classes)
+    sources, notes = _sources(frame_list, folder, root, split, classes, record.dataset.fps)
     samples = [Sample(video, sources[video], (index,)) for video, index in classes.items() if video in sources]
     if not samples:
         raise DataError(f"{listing}: no video of it is in the frame list; its first one is {next(iter(classes))}")
@@ -82,7 +82,7 @@ def _classes_of_videos(file: Path, classes: dict[str, int], labels: Path) -> dic
 
 
 def _sources(
-    named: Path | None, folder: Path, root: Path | None, split: str, videos: dict[str, int]
+    named: Path | None, folder: Path, root: Path | None, split: str, videos: dict[str, int], fps: float | None
 ) -> tuple[dict[str, Source], tuple[str, ...]]:
     """Return what each video is read from, by the layout that is there, and what that means for the samples.
 
@@ -100,7 +100,7 @@ def _sources(
     if list_file and not found:
         return listed_frames(listed, frames or starts[0]), (*notes, *_differences(list_file, listed, videos))
     found = found or Videos(starts[0], {}, frozenset(), ".webm")
-    return videos_at(videos, found), instead_of_list(list_file, found, "extracted at 30 a second")
+    return videos_at(videos, found), instead_of_list(list_file, found, "extracted", fps=fps)
 
 
 def _differences(list_file: Path, listed: Collection[str], videos: Collection[str]) -> list[str]:
