@@ -295,7 +295,8 @@ def test_start_up(results):
     libraries = "import yaml, click, rich"
     seconds = {name: of["median"] for name, of in found["seconds"].items()}
     assert set(seconds) == {
-        "videohub list", "videohub show slowfast_r50_8x8", "import videohub", libraries, "nothing"
+        "videohub list", "videohub show slowfast_r50_8x8", "import videohub", libraries, "nothing",
+        "videohub list, 400 records", "videohub list, 400 records, for the first time",
     }  # fmt: skip
     ratio = found[f"videohub list / {libraries}"]["ratio"]["median"]
     assert ratio == pytest.approx(seconds["videohub list"] / seconds[libraries], rel=0.02)
