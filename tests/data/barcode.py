@@ -26,13 +26,13 @@ def number(pixels: np.ndarray) -> int:
     grey = np.asarray(pixels, float).mean(-1)
     height, width = grey.shape
     above, below = grey[height // 8 : 3 * height // 8], grey[5 * height // 8 : 7 * height // 8]
-    found = 0
+    number_read = 0
     for bit in range(12):
         left, right = width * bit // 12, width * (bit + 1) // 12
         edge = max(1, (right - left) // 4)
         middle = slice(left + edge, right - edge)
-        found |= int(above[:, middle].mean() > below[:, middle].mean()) << bit
-    return found
+        number_read |= int(above[:, middle].mean() > below[:, middle].mean()) << bit
+    return number_read
 
 
 def write(

@@ -52,8 +52,8 @@ def value_differences(views: Views, facts: dict, expected: dict[str, np.ndarray]
         shape = facts["pathway_shapes"][pathway]
         assert shape == [3, len(rows), *views.size]
         channel, time, y, x = np.unravel_index(expected[f"p{pathway}_idx"][first + number], shape)
-        found = cropped.numpy()[rows[time], channel, y, x]
-        differences.append(np.abs(found - expected[f"p{pathway}_val"][first + number]))
+        values = cropped.numpy()[rows[time], channel, y, x]
+        differences.append(np.abs(values - expected[f"p{pathway}_val"][first + number]))
     return np.array(differences)
 
 

@@ -52,7 +52,7 @@ def protocol(
     unit, normal = steps.Divide(by=255.0), steps.Normalise(mean=mean, std=std)
     order = {"keyframe": (resize, unit, normal), "image": (unit, resize, normal)}.get(sampling, (unit, normal, resize))
     places = ("start", "centre", "end") if crops == 3 else ("start",) if sampling == "segments" else ("centre",)
-    told = {
+    fields = {
         "name": "test",
         "dataset": "kinetics400",
         "split": "val",
@@ -63,7 +63,7 @@ def protocol(
         "metric": "topk",
         "detection": AVA_FILES if changes.get("metric") == "ava_map" else None,
     }
-    return Protocol(**{**told, **changes})
+    return Protocol(**{**fields, **changes})
 
 
 def with_pixels(of: Protocol, *, short_side: int | None = None, crop: int | None = None) -> Protocol:

@@ -127,8 +127,8 @@ def test_a_disk_that_fails_is_told_as_that(thirty_frames):
         pass
 
 
-@pytest.mark.parametrize(("listens", "said"), [("", 1), ("import logging; logging.basicConfig()", 2)])
-def test_what_ffmpeg_says_of_a_file_is_printed_only_where_somebody_listens(thirty_frames, listens, said):
+@pytest.mark.parametrize(("listens", "lines_printed"), [("", 1), ("import logging; logging.basicConfig()", 2)])
+def test_what_ffmpeg_says_of_a_file_is_printed_only_where_somebody_listens(thirty_frames, listens, lines_printed):
     data = thirty_frames.read_bytes()
     thirty_frames.write_bytes(data[: len(data) // 2])  # the index, at its end, is gone
     script = f"""
@@ -145,7 +145,7 @@ except VideoError as error:
 """
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     lines = ran.stderr.splitlines()
-    assert len(lines) == said, lines
+    assert len(lines) == lines_printed, lines
     assert "thirty.mov: not a video, or cut short" in lines[-1]
 
 

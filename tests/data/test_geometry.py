@@ -55,8 +55,8 @@ def test_shrinking_does_not_average_what_lies_between():
 )
 def test_three_crops_lie_along_the_longer_side(height, width, expected):
     crop = steps.Crop(size=256, arithmetic="pyslowfast")
-    found = crop_squares(height, width, crop, ("start", "centre", "end"))
-    assert [(square.top, square.left) for square in found] == expected
+    squares_cut = crop_squares(height, width, crop, ("start", "centre", "end"))
+    assert [(square.top, square.left) for square in squares_cut] == expected
 
 
 def test_a_single_crop_is_the_centre_and_rounds_up():

@@ -1,4 +1,4 @@
-"""Images: which are read, what their pixels come to, and how everything else is refused."""
+"""Images: which are read, what their pixels come to, how all else is refused; views made from lists of them."""
 
 from __future__ import annotations
 

@@ -60,6 +60,6 @@ def test_channels_do_not_mix():
 )
 def test_pictures_are_opencvs_to_the_last_bit(size, resized, digest):
     """The digests are of OpenCV 4.14.0 and 5.0.0, which agree: cv2.resize(picture, (width, height))."""
-    found = resize_linear(pattern(*size), *resized)
-    assert found.shape == (*resized, 3)
-    assert hashlib.sha256(found.tobytes()).hexdigest()[:16] == digest
+    resized_picture = resize_linear(pattern(*size), *resized)
+    assert resized_picture.shape == (*resized, 3)
+    assert hashlib.sha256(resized_picture.tobytes()).hexdigest()[:16] == digest

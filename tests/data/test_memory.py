@@ -135,11 +135,11 @@ def test_a_strip_that_no_machine_can_prepare_is_one_failed_video(tmp_path):
     bad = VideoFile(strip(tmp_path / "strip.mov", width=2048, count=70))
     spec = TestSpec(protocol(clips=8, short_side=256, crop=224), FOUR_FRAMES)
     for workers in (0, 1):
-        found = dict(decode_all([("a", good), ("bad", bad), ("b", good)], [spec], workers=workers))
-        (failure,) = found["bad"]
+        outcomes = dict(decode_all([("a", good), ("bad", bad), ("b", good)], [spec], workers=workers))
+        (failure,) = outcomes["bad"]
         assert isinstance(failure, Failure)
         assert "frames of 2048x2, 262144x256 once resized, would take" in failure.reason
-        assert not any(isinstance(each, Failure) for name in "ab" for each in found[name])
+        assert not any(isinstance(each, Failure) for name in "ab" for each in outcomes[name])
 
 
 def test_a_single_picture_too_large_to_be_prepared_is_refused(tmp_path, allowed, thirty_frames):

@@ -150,6 +150,6 @@ def test_scores_of_views_join_by_mean_or_by_the_mean_of_logits():
     ],
 )
 def test_steps_that_nobody_can_run_are_named(changes, says):
-    found: Protocol = protocol(**changes)
-    assert any(says in what for _, what, _ in found.flaws())
+    contradicted: Protocol = protocol(**changes)
+    assert any(says in what for _, what, _ in contradicted.flaws())
     assert list(protocol().flaws()) == []

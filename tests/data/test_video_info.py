@@ -1,4 +1,4 @@
-"""Videos whose header and content disagree: two readings of each, and the kind by its name."""
+"""Videos whose header and content disagree: two readings of each, the kind by its name, what stamps say."""
 
 from __future__ import annotations
 

@@ -45,8 +45,8 @@ def stated(facts: dict) -> tuple[Protocol, Clip]:
 
 
 def of_torchvision(facts: dict) -> tuple[Protocol, Clip]:
-    told = facts["transforms"]
-    size = told["resize_size"]
+    transforms = facts["transforms"]
+    size = transforms["resize_size"]
     resize = (
         steps.ResizeShortSide(pixels=size[0], long_side="truncate", arithmetic="torch_uint8")
         if len(size) == 1
@@ -54,9 +54,9 @@ def of_torchvision(facts: dict) -> tuple[Protocol, Clip]:
     )
     pixels = (
         resize,
-        steps.Crop(size=told["crop_size"][0], arithmetic="torchvision"),
+        steps.Crop(size=transforms["crop_size"][0], arithmetic="torchvision"),
         steps.Divide(by=255.0),
-        steps.Normalise(mean=tuple(told["mean"]), std=tuple(told["std"])),
+        steps.Normalise(mean=tuple(transforms["mean"]), std=tuple(transforms["std"])),
     )
     rule = steps.Resampled(fps=facts["frame_rate"], past_end="refuse")
     views = steps.ViewGrid(clips=facts["clips_per_video"], crops=("centre",), order="clip_major")
@@ -106,10 +106,10 @@ def of_mmaction2(facts: dict) -> tuple[Protocol, Clip]:
 
 def made(rule: steps.FrameRule, pixels: tuple, views: steps.ViewGrid) -> Protocol:
     scores = steps.ScoreRule(activation="softmax", join="mean")
-    found = Protocol(name="wider", dataset="kinetics400", split="val", frames=rule, pixels=pixels, views=views,
+    wider = Protocol(name="wider", dataset="kinetics400", split="val", frames=rule, pixels=pixels, views=views,
                      scores=scores, metric="topk", detection=None)  # fmt: skip
-    assert list(found.flaws()) == []
-    return found
+    assert list(wider.flaws()) == []
+    return wider
 
 
 @pytest.mark.parametrize("name", CLASSIFICATION)
@@ -136,8 +136,8 @@ def test_frames_and_crops_are_the_originals(name):
     size = resized_size(height, width, protocol.whole_frame_steps)
     assert [size[1], size[0]] == facts["resized_wh"]
     crop = next(step for step in protocol.pixels if isinstance(step, steps.Crop))
-    found = crop_squares(*size, crop, protocol.views.crops)
-    boxes = [{"box": [c.left, c.top, c.left + crop.size, c.top + crop.size], "flip": c.mirrored} for c in found]
+    cut = crop_squares(*size, crop, protocol.views.crops)
+    boxes = [{"box": [c.left, c.top, c.left + crop.size, c.top + crop.size], "flip": c.mirrored} for c in cut]
     assert boxes == facts["crops"]
 
 
@@ -178,8 +178,8 @@ def test_frames_and_boxes_around_key_frames_are_the_originals(name):
     for view, sample in enumerate(facts["samples"]):
         count = facts["boxes_per_view"][view]
         boxes = [tuple(map(float, box)) for box in expected["ori_boxes"][view][:count]]
-        found = boxes_in_pixels(boxes, info["height"], info["width"], protocol)
-        assert np.abs(found - expected["boxes"][view][:count]).max() <= 1e-4, sample
+        pixels = boxes_in_pixels(boxes, info["height"], info["width"], protocol)
+        assert np.abs(pixels - expected["boxes"][view][:count]).max() <= 1e-4, sample
     for view, sample in enumerate(facts["samples"]):
         video, number = sample.split(",")
         if facts["group"].startswith("multisports"):

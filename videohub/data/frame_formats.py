@@ -106,9 +106,9 @@ def smallest(picture: Picture, protocol: Protocol, decoder: Decoder) -> FrameFor
     return min(formats, key=frame_bytes)
 
 
-def frame_bytes(kept_as: FrameFormat) -> int:
+def frame_bytes(frame_format: FrameFormat) -> int:
     """Return how many bytes a frame takes."""
-    return math.prod(kept_as.shape) * kept_as.dtype.itemsize
+    return math.prod(frame_format.shape) * frame_format.dtype.itemsize
 
 
 Frames: TypeAlias = npt.NDArray[Any]  # (N, bytes) uint8, (N, H, W, 3) uint8 or (N, 3, h, w) float32
@@ -185,11 +185,11 @@ class FrameStore:
         """Return what the rows stand for if they are planes."""
         return self._format.planar if self._format is not None else None
 
-    def _measure(self, kept_as: FrameFormat) -> None:
+    def _measure(self, frame_format: FrameFormat) -> None:
         """Find out what a frame takes, and whether one can be prepared at all."""
         prepared = Prepared(self._size, self._protocol)
         self._resized = (prepared.shape[1], prepared.shape[2])
-        self._each = frame_bytes(kept_as) + (0 if isinstance(kept_as, Prepared) else frame_bytes(prepared))
+        self._each = frame_bytes(frame_format) + (0 if isinstance(frame_format, Prepared) else frame_bytes(prepared))
         height, width = self._size
         self._budget.check(self._source, height * width * _PREPARING, f"a single picture of {width}x{height}")
         if levels.split_steps(self._protocol)[0]:
@@ -197,9 +197,9 @@ class FrameStore:
             what = f"bringing a picture of {width}x{height} to {wide}x{high}"
             self._budget.check(self._source, high * wide * levels.SHRINKING, what)
 
-    def _room(self, kept_as: FrameFormat) -> Frames:
+    def _room(self, frame_format: FrameFormat) -> Frames:
         """Make room for all frames at once."""
-        needed = self._most * frame_bytes(kept_as)
+        needed = self._most * frame_bytes(frame_format)
         if needed > MOST_BYTES:
             height, width = self._size
             raise VideoError(
@@ -210,4 +210,4 @@ class FrameStore:
             memory = self._make_room(needed)
         except (MemoryError, OSError) as error:
             raise VideoError(f"{self._source}: there is no memory for {needed / 2**30:.1f} GiB of frames") from error
-        return memory[:needed].view(kept_as.dtype).reshape(self._most, *kept_as.shape)
+        return memory[:needed].view(frame_format.dtype).reshape(self._most, *frame_format.shape)

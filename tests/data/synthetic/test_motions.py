@@ -161,8 +161,8 @@ def test_some_videos_are_coded_out_of_display_order(made):
             shown = [packet.pts for packet in container.demux(video=0) if packet.pts is not None]
         return shown != sorted(shown)
 
-    found = [out_of_order(made.parent / f"videos/test_{index:05d}.mp4") for index in range(20)]
-    assert found == [motions.clip_scene("test", index).b_frames > 0 for index in range(20)]
+    reordered = [out_of_order(made.parent / f"videos/test_{index:05d}.mp4") for index in range(20)]
+    assert reordered == [motions.clip_scene("test", index).b_frames > 0 for index in range(20)]
 
 
 @pytest.mark.parametrize(
