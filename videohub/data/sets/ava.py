@@ -37,13 +37,13 @@ def read(data: Path, *, root: Path | None, record: Record) -> DataSet:
     starts = [root] if root else [folder_of(data), folder_of(data) / "frames"]
     frames = folder_of_frames(listed.values(), starts) or starts[0]
     excluded, threshold = read_exclusions(files["exclusions"]), _detection(record).score_threshold
-    found, outside = _detections(files["boxes"], threshold)
+    detections, outside = _detections(files["boxes"], threshold)
     samples: list[Sample] = []
     beyond: list[str] = []
     for video, rows in listed.items():
         source = FrameList(frames, rows.names)
         length = len(source)
-        for second, boxes in sorted(found.get(video, {}).items()):
+        for second, boxes in sorted(detections.get(video, {}).items()):
             if (name := encodable(f"{video},{second:04}")) in excluded:
                 continue
             centre = round((second - _BEGIN) * fps)
@@ -55,9 +55,11 @@ def read(data: Path, *, root: Path | None, record: Record) -> DataSet:
     notes += left_out(f"boxes outside the seconds {_SECONDS[0]} to {_SECONDS[-1]}", outside)
     notes += left_out(
         f"videos with boxes that {files['frame_list']} does not name, though their ground truth counts",
-        [video for video in found if video not in listed],
+        [video for video in detections if video not in listed],
     )
-    notes += note(f"videos without a box of {threshold} or more", [video for video in listed if video not in found])
+    notes += note(
+        f"videos without a box of {threshold} or more", [video for video in listed if video not in detections]
+    )
     notes += note("key frames beyond the end of their frame list", beyond)
     return DataSet(samples, _truth(files, excluded, record.model.num_classes), notes)
 
@@ -86,17 +88,17 @@ def _files(data: Path, record: Record) -> dict[str, Path]:
         "exclusions": detection.exclusions,
         "ground_truth": detection.ground_truth,
     }
-    found = {what: first_file(places, (name,)) for what, name in names.items()}
-    found["frame_list"] = data if data.is_file() else frame_list_file(folder, split)
+    files = {what: first_file(places, (name,)) for what, name in names.items()}
+    files["frame_list"] = data if data.is_file() else frame_list_file(folder, split)
     names["frame_list"] = f"frame_lists/{split}.csv"
-    if missing := [names[what] for what, file in found.items() if file is None]:
+    if missing := [names[what] for what, file in files.items() if file is None]:
         raise UsageError(
             f"{folder}: files of protocol {record.protocol.name} are missing:"
             + "".join(f"\n  {name}" for name in missing)
             + "\n  looked for them in "
             + ", ".join(str(place) for place in places)
         )
-    return {what: file for what, file in found.items() if file is not None}
+    return {what: file for what, file in files.items() if file is not None}
 
 
 def _detections(file: Path, threshold: float) -> tuple[dict[str, _Moments], list[str]]:
@@ -104,7 +106,7 @@ def _detections(file: Path, threshold: float) -> tuple[dict[str, _Moments], list
 
     Rows whose coordinates are the same text at one second are one box, as in the original.
     """
-    found: dict[str, _Moments] = {}
+    detections: dict[str, _Moments] = {}
     outside: list[str] = []
     for number, line in lines(file):
         if not line.strip():
@@ -122,10 +124,10 @@ def _detections(file: Path, threshold: float) -> tuple[dict[str, _Moments], list
         if not -0.5 < min(x1, y1, x2, y2) <= max(x1, y1, x2, y2) < 1.5:  # detectors leave the frame by a little
             raise DataError(f"{file}, line {number}: a box {','.join(texts)}; expected fractions of the frame, 0 to 1")
         if second in _SECONDS:
-            found.setdefault(video, {}).setdefault(second, {}).setdefault(tuple(texts), (x1, y1, x2, y2))
+            detections.setdefault(video, {}).setdefault(second, {}).setdefault(tuple(texts), (x1, y1, x2, y2))
         else:
             outside.append(f"{video},{second:04}")
-    return found, outside
+    return detections, outside
 
 
 def _truth(files: dict[str, Path], excluded: frozenset[str], num_classes: int) -> AvaTruth:

@@ -30,12 +30,12 @@ def read(data: Path, *, root: Path | None, record: Record) -> DataSet:
     listed, notes = read_frame_list(list_file, num_classes=num_classes) if list_file else ({}, ())
     frames = folder_of_frames(listed.values(), starts)
     classes = _classes_of_videos(official, num_classes) if official and not frames else {}
-    found = place_of_videos(classes, starts, VIDEOS, frames=True)
-    if list_file and not found:
+    videos = place_of_videos(classes, starts, VIDEOS, frames=True)
+    if list_file and not videos:
         sources = listed_frames(listed, frames or starts[0])
         return DataSet([Sample(name, sources[name], video.classes) for name, video in listed.items()], notes=notes)
-    found = found or Videos(starts[0], {}, frozenset(), ".mp4")
-    notes, sources = instead_of_list(list_file, found, "given out", fps=record.dataset.fps), videos_at(classes, found)
+    videos = videos or Videos(starts[0], {}, frozenset(), ".mp4")
+    notes, sources = instead_of_list(list_file, videos, "given out", fps=record.dataset.fps), videos_at(classes, videos)
     return DataSet([Sample(name, sources[name], those) for name, those in classes.items()], notes=notes)
 
 
@@ -54,17 +54,17 @@ def _classes_of_videos(file: Path, num_classes: int) -> dict[str, tuple[int, ...
     """Read the official table: `actions` is `c092 11.90 21.20;c147 0.00 12.60`, or empty."""
     classes: dict[str, tuple[int, ...]] = {}
     for number, row in table(file, ("id", "actions")):
-        where, found = f"{file}, line {number}", set()
+        where, actions = f"{file}, line {number}", set()
         for action in filter(None, row["actions"].split(";")):
             code = re.fullmatch(r"c([0-9]{3}) [0-9.]+ [0-9.]+", action.strip())
             if code is None or int(code[1]) >= num_classes:
                 raise DataError(
                     f"{where}: the action {action!r}; expected `c000 0.00 1.00`, up to c{num_classes - 1:03}"
                 )
-            found.add(int(code[1]))
+            actions.add(int(code[1]))
         if row["id"] in classes:
             raise DataError(f"{where}: video {row['id']} stands a second time; each video must count once")
-        classes[row["id"]] = tuple(sorted(found))
+        classes[row["id"]] = tuple(sorted(actions))
     if not classes:
         raise DataError(f"{file}: the table holds no videos")
     return classes

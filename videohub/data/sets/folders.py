@@ -38,15 +38,15 @@ def listing_of(place: Path) -> Listing:
 
     Nothing where there is no such folder. Raises: OSError if it may not be looked into.
     """
-    found = Listing()
+    listing = Listing()
     if place.is_dir():
         with os.scandir(place) as entries:
             for entry in entries:
                 if not is_leftover(entry.name):
-                    (found.folders if entry.is_dir() else found.files).append(entry.name)
-        found.files.sort()
-        found.folders.sort()
-    return found
+                    (listing.folders if entry.is_dir() else listing.files).append(entry.name)
+        listing.files.sort()
+        listing.folders.sort()
+    return listing
 
 
 def is_leftover(name: str) -> bool:
@@ -56,15 +56,15 @@ def is_leftover(name: str) -> bool:
 
 def files_by_stem(files: Sequence[str], stems: Collection[str], suffixes: Sequence[str]) -> dict[str, str]:
     """Return the file of each of `stems` that has one: any of `suffixes`, in lower or upper case, the earlier first."""
-    found: dict[str, str] = {}
+    matches: dict[str, str] = {}
     ranks: dict[str, int] = {}
     for file in files:
         stem, suffix = os.path.splitext(file)
         if stem in stems and (lower := suffix.lower()) in suffixes:
             rank = suffixes.index(lower)
             if rank < ranks.get(stem, len(suffixes)):
-                found[stem], ranks[stem] = file, rank
-    return found
+                matches[stem], ranks[stem] = file, rank
+    return matches
 
 
 # --- a folder for each class -----------------------------------------------------------------------------------------
@@ -89,13 +89,13 @@ def samples_in(
     samples: list[Sample] = []
     others: list[str] = []
     for folder, index in folders.items():
-        found = listing_of(folder)
-        for name in found.files:
+        listing = listing_of(folder)
+        for name in listing.files:
             if name.lower().endswith(tuple(suffixes)):
                 samples.append(Sample(f"{folder.name}/{name}", kind(folder / name), (index,)))
             else:
                 others.append(f"{folder.name}/{name}")
-        others += [f"{folder.name}/{name}/" for name in found.folders]
+        others += [f"{folder.name}/{name}/" for name in listing.folders]
     if not samples:
         first = next(iter(folders))
         raise DataError(
@@ -141,8 +141,10 @@ def place_of_videos(
         suffixes: Of videos, in lower case; of two files of one name, the one whose suffix stands first is read.
         frames: Whether a folder with a video's name stands for it.
     """
-    found = [_videos_in(place, frozenset(names), suffixes, frames) for place in dict.fromkeys(places)] if names else []
-    most = max(found, key=lambda videos: len(videos.files.keys() | videos.folders), default=None)
+    candidates = (
+        [_videos_in(place, frozenset(names), suffixes, frames) for place in dict.fromkeys(places)] if names else []
+    )
+    most = max(candidates, key=lambda videos: len(videos.files.keys() | videos.folders), default=None)
     return most if most and (most.files or most.folders) else None
 
 

@@ -24,8 +24,8 @@ def read(data: Path, *, root: Path | None, record: Record) -> DataSet:
         return _listed(data, root, classes)
     places = [root] if root else [data, data / split]
     for place in places:
-        found = folders_in(place)
-        folders = [folder for folder in found if re.fullmatch(r"n[0-9]{8}", folder.name)]
+        there = folders_in(place)
+        folders = [folder for folder in there if re.fullmatch(r"n[0-9]{8}", folder.name)]
         if folders:
             if len(folders) != classes:
                 raise DataError(
@@ -33,7 +33,7 @@ def read(data: Path, *, root: Path | None, record: Record) -> DataSet:
                     f"among all {classes}, so a part cannot be numbered. Give a list of `path label` instead."
                 )
             samples, notes = samples_in({folder: index for index, folder in enumerate(folders)}, ImageFile, IMAGES)
-            strange = [folder.name for folder in found if folder not in folders]
+            strange = [folder.name for folder in there if folder not in folders]
             return DataSet(samples, notes=(*left_out(f"folders in {place} that are no WordNet ids", strange), *notes))
     if file := first_file((data,), (f"{split}.csv", f"{split}.txt")):
         return _listed(file, root, classes)

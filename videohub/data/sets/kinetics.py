@@ -84,13 +84,13 @@ def _in_folders(
     """Return the file of each video `STEM.mp4`, whatever its suffix is, in the folder of its class."""
     there = {index: listing_of(folder).files for index, folder in folders.items()}
     stems = {os.path.splitext(video)[0]: video for video in labels}
-    found = {
+    matches = {
         (index, stems[stem]): folders[index] / file
         for index, files in there.items()
         for stem, file in files_by_stem(files, stems, VIDEOS).items()
     }
     return {
-        video: found.get((label, video)) or folders.get(label, place / names[label]) / video
+        video: matches.get((label, video)) or folders.get(label, place / names[label]) / video
         for video, label in labels.items()
     }
 
@@ -140,11 +140,11 @@ def _of_class_folders(data: Path, record: Record) -> DataSet:
 
 def _folders_of_classes(place: Path, labels: Labels) -> dict[Path, int]:
     """Return the folders that are named for classes, sorted, with their classes; only letters and digits count."""
-    found = folders_in(place)
-    if not found:  # the names of Kinetics-400 come with torchvision, which takes seconds to import
+    below = folders_in(place)
+    if not below:  # the names of Kinetics-400 come with torchvision, which takes seconds to import
         return {}
     classes = {squeezed(name): index for index, name in enumerate(class_names(labels))}
-    folders = {folder: classes[squeezed(folder.name)] for folder in found if squeezed(folder.name) in classes}
+    folders = {folder: classes[squeezed(folder.name)] for folder in below if squeezed(folder.name) in classes}
     if len(set(folders.values())) < len(folders):
         twice = next(one for one in folders for other in folders if one != other and folders[one] == folders[other])
         raise DataError(f"{twice}: another folder in {place} is named for the same class")

@@ -106,10 +106,10 @@ def read_list(path: str | Path, *, root: str | Path | None = None, num_classes: 
 
 def _item(line: str, where: str, folder: Path, num_classes: int) -> Item:
     """Read one line."""
-    found = re.fullmatch(r"(?P<name>.*?)\s*[\s,]\s*(?P<label>[^\s,]+)", line)
-    if found is None or not found["name"]:
+    match = re.fullmatch(r"(?P<name>.*?)\s*[\s,]\s*(?P<label>[^\s,]+)", line)
+    if match is None or not match["name"]:
         raise DataError(f"{where}: expected a path and a label, found {line!r}{_likely(line)}")
-    name, label = _unquoted(found["name"]), _unquoted(found["label"])
+    name, label = _unquoted(match["name"]), _unquoted(match["label"])
     if not re.fullmatch(r"-?[0-9]+", label):
         raise DataError(
             f"{where}: the label {label!r} is not an integer; a line is `path label`, without a header{_likely(line)}"
@@ -196,9 +196,9 @@ def table(file: Path, columns: Iterable[str]) -> Iterator[tuple[int, dict[str, s
             )
         for row in rows:
             if None in row or None in row.values():
-                wanted, extra = len(rows.fieldnames or ()), row.get(None) or ()
+                expected, extra = len(rows.fieldnames or ()), row.get(None) or ()
                 count = sum(value is not None for key, value in row.items() if key is not None) + len(extra)
-                raise DataError(f"{file}, line {rows.line_num}: {count} fields; the header has {wanted}")
+                raise DataError(f"{file}, line {rows.line_num}: {count} fields; the header has {expected}")
             yield rows.line_num, row
 
 

@@ -59,26 +59,26 @@ def read(data: Path, *, root: Path | None, record: Record) -> DataSet:
 
 def _classes(file: Path, num_classes: int) -> dict[str, int]:
     """Read the class of each template."""
-    found = json_of(file, dict[str, str | int])
-    for template, index in found.items():
+    classes = json_of(file, dict[str, str | int])
+    for template, index in classes.items():
         if not re.fullmatch("[0-9]{1,9}", str(index)) or int(index) >= num_classes:
             raise DataError(f"{file}: {template!r} has the class {index!r}; expected 0 to {num_classes - 1}")
-    return {template: int(index) for template, index in found.items()}
+    return {template: int(index) for template, index in classes.items()}
 
 
 def _classes_of_videos(file: Path, classes: dict[str, int], labels: Path) -> dict[str, int]:
     """Read the class of each video."""
-    found: dict[str, int] = {}
+    indices: dict[str, int] = {}
     for annotation in json_of(file, list[_Annotation]):
         video, template = str(annotation.id), annotation.template.replace("[", "").replace("]", "")
         if template not in classes:
             raise DataError(f"{file}: video {video} has the template {annotation.template!r}, which {labels} lacks")
-        if video in found:
+        if video in indices:
             raise DataError(f"{file}: video {video} stands twice; each video must count once")
-        found[video] = classes[template]
-    if not found:
+        indices[video] = classes[template]
+    if not indices:
         raise DataError(f"{file}: the list holds no videos")
-    return found
+    return indices
 
 
 def _sources(
@@ -93,14 +93,14 @@ def _sources(
     listed, notes = read_frame_list(list_file) if list_file else ({}, ())
     frames = folder_of_frames(listed.values(), starts)
     if frames or named:  # who names the list means its frames
-        found = None
+        place = None
     else:
         places = [*starts, *(start / _UNPACKED for start in starts)]
-        found = place_of_videos(videos, places, (".webm", *VIDEOS), frames=True)
-    if list_file and not found:
+        place = place_of_videos(videos, places, (".webm", *VIDEOS), frames=True)
+    if list_file and not place:
         return listed_frames(listed, frames or starts[0]), (*notes, *_differences(list_file, listed, videos))
-    found = found or Videos(starts[0], {}, frozenset(), ".webm")
-    return videos_at(videos, found), instead_of_list(list_file, found, "extracted", fps=fps)
+    place = place or Videos(starts[0], {}, frozenset(), ".webm")
+    return videos_at(videos, place), instead_of_list(list_file, place, "extracted", fps=fps)
 
 
 def _differences(list_file: Path, listed: Collection[str], videos: Collection[str]) -> list[str]:
