@@ -7,7 +7,7 @@ the start of every process.
 
 import importlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias, Union
 
 import msgspec
@@ -70,6 +70,10 @@ class Architecture(Part, frozen=True, tag_field="family"):
     def num_blocks(self) -> int:
         """How many blocks are built one after the other: what comes from elsewhere must not ask for a million."""
         raise NotImplementedError
+
+    def flaws(self) -> Iterable[tuple[tuple[str, ...], str]]:
+        """Yield fields that are well typed and ask for what cannot be built: the field, and what is wrong with it."""
+        return ()
 
     @property
     def classifier_keys(self) -> tuple[str, str]:

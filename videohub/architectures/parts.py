@@ -1,7 +1,7 @@
 """What the structs of several families share: heads, depths of residual networks, non-local blocks."""
 
-from collections.abc import Mapping
-from typing import Literal, TypeAlias
+from collections.abc import Iterable, Mapping
+from typing import Literal, TypeAlias, get_args
 
 from videohub.architectures import Count, Part
 
@@ -58,6 +58,15 @@ class NonLocal(Part, frozen=True):
     after: dict[Stage, list[int]]  # stage -> the blocks after which one stands
     affinity: Literal["softmax", "dot_product"]
     pool: tuple[Count, Count, Count]  # time, height, width: pooling of keys and values
+
+    def flaws(self, depth: Depth) -> Iterable[tuple[tuple[str, ...], str]]:
+        """Yield the stages that have no such blocks in a network of a depth; see `Architecture.flaws`."""
+        counts = dict(zip(get_args(Stage), block_counts(depth), strict=True))
+        for stage, blocks in self.after.items():
+            for block in blocks:
+                if not 0 <= block < counts[stage]:
+                    what = f"names block {block}, and the blocks of {stage} are 0 to {counts[stage] - 1}"
+                    yield ("non_local", "after", stage), what
 
 
 class LastStage(Part, frozen=True):

@@ -1,6 +1,7 @@
 """One pathway: C2D, I3D (arXiv:1711.07971) and Slow (arXiv:1812.03982), with non-local blocks or not, and the image
 network."""
 
+from collections.abc import Iterable
 from typing import ClassVar, Literal
 
 from videohub.architectures import Architecture, Count, Task
@@ -54,3 +55,6 @@ class ResNet(Architecture, frozen=True, kw_only=True, tag="resnet"):
     @property
     def num_blocks(self) -> int:
         return sum(block_counts(self.depth))
+
+    def flaws(self) -> Iterable[tuple[tuple[str, ...], str]]:
+        return self.non_local.flaws(self.depth) if self.non_local else ()

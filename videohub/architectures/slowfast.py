@@ -1,5 +1,6 @@
 """SlowFast: a slow pathway for what is there, a fast and thin one for what moves (arXiv:1812.03982)."""
 
+from collections.abc import Iterable
 from typing import ClassVar
 
 from videohub.architectures import Architecture, Count, Task
@@ -46,3 +47,6 @@ class SlowFast(Architecture, frozen=True, kw_only=True, tag="slowfast"):
     @property
     def num_blocks(self) -> int:
         return 2 * sum(block_counts(self.depth))
+
+    def flaws(self) -> Iterable[tuple[tuple[str, ...], str]]:
+        return self.non_local.flaws(self.depth) if self.non_local else ()

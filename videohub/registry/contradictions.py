@@ -32,6 +32,8 @@ def contradictions(record: Record) -> Iterable[tuple[Steps, str, str]]:
         yield ("status",), "is available, and every checkpoint is manual", "Write manual."
     for checkpoint in (record.checkpoint, *record.other_checkpoints):
         yield from _contradictions_of_file(checkpoint)
+    for field, what in record.model.flaws():
+        yield ("model", *field), what, ""
     fields = {name: field for field, name in FIELDS.items()}
     wanted = {fields.get(name, "others") for name in metrics.of(record.protocol.metric).numbers}
     for index, published in enumerate(record.published):
