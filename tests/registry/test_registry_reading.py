@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from videohub import registry
+from videohub import architectures, registry
 from videohub.errors import RegistryError
 from videohub.registry import writing
 from videohub.registry.messages import BrokenRegistryError
@@ -342,3 +342,48 @@ def test_fields_of_files_that_contradict_each_other_are_refused(company, old, ne
 )
 def test_a_protocol_that_nobody_can_run_is_refused(company, old, new, expected):
     assert refusal(company, old, new).startswith(f"protocol company_video: {expected}")
+
+
+@pytest.mark.parametrize(
+    ("section", "expected"),
+    [
+        ('include: "."', r'include names "\.", '),
+        ("include: folder", 'include names "folder", and there is no such file beside it'),
+        ("publisher_order: [{a: b}, 3]", r"publisher_order\[0\] is a mapping, expected text"),
+    ],
+)
+def test_a_section_that_leads_nowhere_is_refused(company, section, expected):
+    company.with_name("folder").mkdir()
+    company.write_text(f"{section}\n{company.read_text()}")
+    with pytest.raises(RegistryError, match=expected):
+        registry.load(company)
+
+
+def test_data_sets_come_from_a_file_beside_the_registry_only(company, tmp_path):
+    (tmp_path / "sets.yaml").write_text("company_actions: {title: Actions}\n")
+    text = company.read_text()
+    company.write_text(text[: text.index("datasets:")] + f"datasets: {tmp_path}/sets.yaml\n")
+    with pytest.raises(RegistryError, match=r'datasets is ".*sets\.yaml", and there is no such file beside it'):
+        registry.load(company)
+
+
+def test_a_file_that_includes_itself_or_another_twice_reads_each_once(company):
+    company.write_text(f"include: ['{company.name}', '*.yaml', company.yaml]\n{company.read_text()}")
+    assert list(registry.load(company).records) == ["company_slow"]
+
+
+def test_an_empty_list_of_checkpoints_is_refused(company):
+    text = company.read_text()
+    start, end = text.index("    checkpoint:"), text.index("    pretrain:")
+    company.write_text(f"{text[:start]}    checkpoint: []\n{text[end:]}")
+    with pytest.raises(RegistryError, match="checkpoint is an empty list"):
+        registry.load(company)
+
+
+@pytest.mark.parametrize("block", [-1, 4])
+def test_a_non_local_block_after_one_that_a_stage_lacks_is_refused(block):
+    """Res3 of a ResNet-50 has four blocks: 0 to 3."""
+    model = {"family": "slowfast", "depth": "R50",
+             "non_local": {"after": {"res3": [0, 3, block]}, "affinity": "softmax", "pool": [1, 2, 2]}}  # fmt: skip
+    (flaw,) = architectures.read(model).flaws()
+    assert flaw == (("non_local", "after", "res3"), f"names block {block}, and the blocks of res3 are 0 to 3")

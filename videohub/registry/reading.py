@@ -75,6 +75,7 @@ class _Reader:
     def __init__(self) -> None:
         self.messages = Messages()
         self.files: list[Path] = []
+        self.already_read: set[Path] = set()
         self.publishers: dict[str, Publisher] = {}
         self.publisher_order: list[str] = []
         self.protocols: dict[str, Protocol | None] = {}  # None for a broken one
@@ -100,7 +101,10 @@ class _Reader:
         )
 
     def read(self, file: Path, *, included: bool = False) -> None:
-        """Read a file, and those that it includes."""
+        """Read a file, and those that it includes; one that was read already is left aside."""
+        if file.resolve() in self.already_read:
+            return
+        self.already_read.add(file.resolve())
         self.files.append(file)
         try:
             document = strict_yaml.read(file, self.messages)
@@ -143,6 +147,11 @@ class _Reader:
                 good = False
                 what = "is not a mapping of names" if kinds is dict else f"is {shown(value[name])}"
                 self._error(document, (name,), what, "Write {} where there are none." if kinds is dict else "")
+        order = value.get("publisher_order", ())
+        for index, name in enumerate(order if isinstance(order, list) else ()):
+            if not isinstance(name, str):
+                good = False
+                self._error(document, ("publisher_order", index), f"is {shown(name)}, expected text")
         return good
 
     def _include(self, document: Document, patterns: str | list[str]) -> None:
@@ -152,7 +161,11 @@ class _Reader:
                 self._error(document, ("include",), f"names {shown(pattern)}, expected a file or a pattern beside it")
                 continue
             self.files.append((folder / pattern).parent)  # where another file may come
-            files = sorted(folder.glob(pattern))
+            try:
+                files = sorted(file for file in folder.glob(pattern) if not file.is_dir())
+            except (ValueError, IndexError):  # "**x" and "." are none, up to Python 3.12
+                self._error(document, ("include",), f"names {shown(pattern)}, which is no pattern of files")
+                continue
             if not files and "*" not in pattern:
                 self._error(document, ("include",), f"names {shown(pattern)}, and there is no such file beside it")
             for file in files:
@@ -221,7 +234,7 @@ class _Reader:
                 self._add_dataset(document, ("datasets", name), raw)
             return
         file = document.file.resolve().parent / given
-        if file.is_file():
+        if _is_relative(given) and file.is_file():
             self.read_datasets(file)
         else:
             self._error(document, ("datasets",), f"is {shown(given)}, and there is no such file beside it")
@@ -251,6 +264,9 @@ class _Reader:
             whole.setdefault("publisher", publisher.name)
         self.references.append((document, steps, whole))
         protocol = whole.get("protocol")
+        if whole.get("checkpoint") == []:
+            self._error(document, (*steps, "checkpoint"), "is an empty list", "Name at least one.")
+            return
         if "protocol" in whole and (not isinstance(protocol, str) or protocol not in self.protocols):
             known = ", ".join(self.protocols) or "none"
             what = f"is {shown(protocol)}, which is no known protocol"
