@@ -58,3 +58,31 @@ def test_a_draft_takes_a_name(run, tmp_path):
     assert code == 0
     (tmp_path / "mine.yaml").write_text(json.loads(out)["text"])
     assert registry.default([tmp_path / "mine.yaml"]).find("company_slow").name == "company_slow"
+
+
+def test_a_publisher_s_file_that_ours_includes_is_checked_by_itself(company, run, monkeypatch):
+    """As `registry/NAME.yaml` is, which registry.yaml includes."""
+    top = company.with_name("top.yaml")
+    top.write_text(f"schema_version: 1\ninclude: ['{company.name}', '*pany.yaml']\nrecords: {{}}\n")
+    monkeypatch.setenv("VIDEOHUB_REGISTRY", str(top))
+    assert run("registry", "check", company)[:2] == (0, f"{company.resolve()}: 1 record, nothing wrong\n")
+    company.write_text(company.read_text().replace("status: available", "status: ok"))
+    code, _, err = run("registry", "check", company)
+    assert (code, err.count("status is"), "1 error." in err) == (1, 1, True)
+
+
+def test_tables_beside_a_file_are_checked_with_it(company, run):
+    good = "recognised_by: {has: [x]}\nwritten_as: {container: torch}\nfields: {}\nrules: ['x <-> y']\n"
+    for name, text in {"resnet/good": good, "resnet/caffe2": good, "resnet/open": "rules: [", "nobody/good": good,
+                       "resnet/odd": good.replace("<->", "->")}.items():  # fmt: skip
+        table = company.with_name("converters") / f"{name}.yaml"
+        table.parent.mkdir(parents=True, exist_ok=True)
+        table.write_text(text)
+    code, out, _ = run("registry", "check", company, "--json")
+    told = {error["file"].partition("converters/")[2]: error["what"] for error in json.loads(out)["errors"]}
+    assert (code, sorted(told)) == (
+        1,
+        ["nobody/good.yaml", "resnet/caffe2.yaml", "resnet/odd.yaml", "resnet/open.yaml"],
+    )
+    assert "is no family of networks" in told["nobody/good.yaml"]
+    assert "converters/resnet/caffe2.yaml, the table of resnet/caffe2" in told["resnet/caffe2.yaml"]

@@ -28,16 +28,22 @@ def command() -> None:
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @with_json
 def check(file: Path, as_json: bool) -> None:
-    """Tell everything that is wrong with a registry FILE; exits 1 if anything is."""
-    from videohub.registry import reading
+    """Tell everything that is wrong with a registry FILE and the key tables beside it; exits 1 if anything is."""
+    from videohub.registry import reading, strict_yaml
     from videohub.registry.messages import BrokenRegistryError, message
 
     path, others = file.expanduser().resolve(), registry.files()
     errors: tuple[Message, ...] = ()
     records: list[str] = []
     try:
-        before = reading.read([other for other in others if other != path]).records
-        records = [name for name in reading.read(list(dict.fromkeys([*others, path]))).records if name not in before]
+        before = reading.read([other for other in others if other != path])
+        own = strict_yaml.read(path).value["records"] if path in map(Path.resolve, before.files) else ()  # is included
+        records = [name for name in reading.read([*others, path]).records if name in own or name not in before.records]
+        if (path.parent / "converters").is_dir():
+            from videohub import architectures
+            from videohub.convert import tables
+
+            errors = tuple(tables.errors_beside(path, architectures.families()))
     except BrokenRegistryError as error:
         errors = error.messages
     except RegistryError as error:  # it cannot be read at all

@@ -10,7 +10,7 @@ import functools
 import hashlib
 import json
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -34,7 +34,7 @@ from videohub.convert.table_schema import (
 )
 from videohub.errors import ConversionError, RegistryError
 from videohub.registry import strict_yaml
-from videohub.registry.messages import file_error, place_of
+from videohub.registry.messages import BrokenRegistryError, Message, file_error, message, place_of
 
 
 class Match(NamedTuple):
@@ -222,6 +222,27 @@ def read_table(path: Path) -> Table:
         raise RegistryError(f"{path}: {flaw}")
     rules = tuple(rule for rule in map(parse_rule, file.rules) if fields_in(rule.file[0]) <= file.fields.keys())
     return Table(path.parent.name, path.stem, file, rules, _digest(file))
+
+
+def errors_beside(file: Path, known: Collection[str]) -> Iterator[Message]:
+    """Yield what is wrong with the tables in the folder `converters` beside a registry file; of `known` families."""
+    beside = (file.parent / "converters").resolve()
+    for (family, layout), paths in sorted(resources.tables([file]).items()):
+        for path in paths:
+            if path.parent.parent != beside:
+                continue
+            if family not in known:
+                what, advice = f"lies in a folder called {family}, which is no family of networks", ", ".join(known)
+                yield message(path, (), what, advice=f"Known: {advice}.")
+            elif len(paths) > 1:
+                other = next(other for other in paths if other != path)
+                yield message(path, (), f"repeats {other}, the table of {family}/{layout}", advice="Rename one.")
+            try:
+                read_table(path)
+            except BrokenRegistryError as error:
+                yield from error.messages
+            except RegistryError as error:
+                yield message(path, (), f"cannot be used: {str(error).removeprefix(f'{path}: ')}")
 
 
 def _digest(file: TableFile) -> str:
