@@ -139,9 +139,9 @@ def answers(archive, copies, home, weights) -> dict:
 # --- what is on offer ------------------------------------------------------------------------------------------------
 
 
-def test_the_entries_are_the_ids_and_upstream_names_that_lead_to_a_file_and_nothing_else(answers):
-    available = [record for record in RECORDS.records.values() if record.status == "available"]
-    ids = {record.name for record in available}
+def test_the_entries_are_the_ids_aliases_and_upstream_names_that_lead_to_a_file_and_nothing_else(answers):
+    available = [record for record in RECORDS.records.values() if record.status in ("available", "manual")]
+    ids = {name for record in available for name in (record.name, *record.aliases)}
     listed = set(answers["list"])
     assert ids <= listed
     assert listed - ids <= {record.upstream_name for record in available}

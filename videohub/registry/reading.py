@@ -27,7 +27,7 @@ from videohub.registry.contradictions import contradictions, flaw_of
 from videohub.registry.datasets import DatasetInfo
 from videohub.registry.lookup import Registry
 from videohub.registry.messages import BrokenRegistryError, Messages, Steps, schema_errors, shown
-from videohub.registry.schema import Publisher, Record
+from videohub.registry.schema import Publisher, Record, with_one_checkpoint
 from videohub.registry.strict_yaml import Document
 
 SCHEMA_VERSION = 1
@@ -116,7 +116,11 @@ class _Reader:
         sections: dict[str, Any] = document.value
         publisher = self._publisher(document, sections.get("publisher"))
         shared = self._shared(document, sections.get("shared", {}))
-        self.publisher_order += sections.get("publisher_order", ())
+        for index, name in enumerate(sections.get("publisher_order", ())):
+            if isinstance(name, str):
+                self.publisher_order.append(name)
+            else:
+                self._error(document, ("publisher_order", index), f"is {shown(name)}, expected text")
         self._add_datasets(document, sections.get("datasets", {}))
         for name, raw in sections.get("protocols", {}).items():
             self._add_protocol(document, name, raw)
@@ -147,11 +151,6 @@ class _Reader:
                 good = False
                 what = "is not a mapping of names" if kinds is dict else f"is {shown(value[name])}"
                 self._error(document, (name,), what, "Write {} where there are none." if kinds is dict else "")
-        order = value.get("publisher_order", ())
-        for index, name in enumerate(order if isinstance(order, list) else ()):
-            if not isinstance(name, str):
-                good = False
-                self._error(document, ("publisher_order", index), f"is {shown(name)}, expected text")
         return good
 
     def _include(self, document: Document, patterns: str | list[str]) -> None:
@@ -268,15 +267,14 @@ class _Reader:
             self._error(document, (*steps, "checkpoint"), "is an empty list", "Name at least one.")
             return
         if "protocol" in whole and (not isinstance(protocol, str) or protocol not in self.protocols):
-            known = ", ".join(self.protocols) or "none"
-            what = f"is {shown(protocol)}, which is no known protocol"
+            what, known = f"is {shown(protocol)}, which is no known protocol", ", ".join(self.protocols) or "none"
             self._error(document, (*steps, "protocol"), what, f"Known: {known}.")
         inner = self.protocols.get(protocol) if isinstance(protocol, str) else None
         dataset = self.datasets.get(inner.dataset) if inner else None
         record = self._converted(document, steps, raw, whole, Record, {"protocol": inner, "dataset": dataset})
         if record is None:
             return
-        record = self._labelled(document, steps, _with_one_checkpoint(record))
+        record = self._labelled(document, steps, with_one_checkpoint(record))
         for alias in record.aliases:
             self._claim(document, (*steps, "aliases"), alias, name)
         for field, what, advice in contradictions(record):
@@ -332,9 +330,8 @@ class _Reader:
         for name in superseded_by if isinstance(superseded_by, list) else ():
             if isinstance(name, str) and name.casefold() not in self.names:
                 what = f"names {shown(name)}, which is no record"
-                self._error(
-                    document, (*steps, "superseded_by"), what, "Say in `notes` what is known and has no record."
-                )
+                advice = "Say in `notes` what is known and has no record."
+                self._error(document, (*steps, "superseded_by"), what, advice)
 
     # --- one value ---
 
@@ -394,21 +391,9 @@ def located(record: Record, file: Path) -> Record:
         else each
         for each in whole
     ]
-    return (
-        record
-        if found == whole
-        else msgspec.structs.replace(record, checkpoint=found[0], other_checkpoints=tuple(found[1:]))
-    )
-
-
-def _with_one_checkpoint(record: Record) -> Record:
-    """Return a record with one checkpoint, the first that is not to be had by hand alone, and the others beside it."""
-    given: Any = record.checkpoint
-    if not isinstance(given, tuple):
+    if found == whole:
         return record
-    first = next((index for index, each in enumerate(given) if not each.manual), 0)
-    others = (*given[:first], *given[first + 1 :])
-    return msgspec.structs.replace(record, checkpoint=given[first], other_checkpoints=others)
+    return msgspec.structs.replace(record, checkpoint=found[0], other_checkpoints=tuple(found[1:]))
 
 
 def _is_relative(pattern: str) -> bool:

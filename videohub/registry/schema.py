@@ -174,3 +174,13 @@ class Record(_Value, frozen=True, omit_defaults=True):
         said = msgspec.to_builtins(self)
         first = {"name": self.name, "upstream_name": self.upstream_name}
         return {**first, "arch": self.arch, "depth": self.depth, "task": self.task, **said}
+
+
+def with_one_checkpoint(record: Record) -> Record:
+    """Return a record with one checkpoint, the first that is not to be had by hand alone, and the others beside it."""
+    given: Any = record.checkpoint
+    if not isinstance(given, tuple):
+        return record
+    first = next((index for index, each in enumerate(given) if not each.manual), 0)
+    others = (*given[:first], *given[first + 1 :])
+    return msgspec.structs.replace(record, checkpoint=given[first], other_checkpoints=others)
