@@ -20,6 +20,8 @@ from videohub.data.synthetic import motions
 from videohub.errors import DataError, UsageError
 from videohub.verification import verify
 
+pytestmark = pytest.mark.slow
+
 NAME = "slowfast_motions"
 
 
@@ -67,7 +69,6 @@ def test_the_published_accuracy_is_recomputed_and_consistent(listing, tmp_path):
     assert 100 * np.mean(scores.argmax(axis=1) == labels) == pytest.approx(top1.recomputed)
 
 
-@pytest.mark.slow
 def test_slightly_corrupted_weights_are_inconsistent(listing, tmp_path):
     """Two classes change places, in 2 of the classifier's 10 rows: at most 64 right answers of 320 become wrong."""
     blobs = convert.read(file_of(NAME)).tensors
@@ -81,7 +82,6 @@ def test_slightly_corrupted_weights_are_inconsistent(listing, tmp_path):
     assert "below the published" in report.reasons[0]
 
 
-@pytest.mark.slow
 @torch.no_grad()
 def test_a_video_s_score_is_the_sum_of_its_views_probabilities(listing, tmp_path):
     chosen = some(listing, tmp_path, range(3))
@@ -94,7 +94,6 @@ def test_a_video_s_score_is_the_sum_of_its_views_probabilities(listing, tmp_path
     assert np.allclose(runs.join([tmp_path / "report"]).video_scores()[1], expected, atol=1e-5)
 
 
-@pytest.mark.slow
 def test_missing_and_broken_videos_are_counted_and_named_and_never_replaced(listing, tmp_path):
     chosen = some(listing, tmp_path, range(6))
     (tmp_path / "broken.mp4").write_bytes(b"not a video at all")
@@ -108,14 +107,12 @@ def test_missing_and_broken_videos_are_counted_and_named_and_never_replaced(list
     assert top1.bounds[0] < 100 * hits / 8 < 100 * (hits + 2) / 8 < top1.bounds[1]
 
 
-@pytest.mark.slow
 def test_a_list_without_a_usable_video_is_an_error(tmp_path):
     (tmp_path / "list.csv").write_text("gone.mp4 0\n")
     with pytest.raises(DataError, match=r"none of 1 videos could be scored.*gone\.mp4"):
         verify(NAME, tmp_path / "list.csv")
 
 
-@pytest.mark.slow
 def test_other_views_than_the_protocol_s_give_numbers_but_no_verdict(listing, tmp_path):
     report = verify(NAME, some(listing, tmp_path, range(2)), clips=1, crops=1)
     assert report.protocol.views_in_words == "1 x 1 views"
@@ -123,7 +120,6 @@ def test_other_views_than_the_protocol_s_give_numbers_but_no_verdict(listing, tm
     assert "measured with 3 x 3 views, this run used 1 x 1" in report.reasons[0]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
@@ -140,7 +136,6 @@ def test_what_cannot_be_verified_is_refused_before_any_work(tmp_path, name, opti
         verify(name, tmp_path / "list.csv", **options)
 
 
-@pytest.mark.slow
 def test_predict_sees_a_video_upright_that_is_stored_turned_and_says_so(caplog):
     video = Path(__file__).parent / "data" / "contradicted" / "turned.mp4"  # "moving right", turned by a quarter
     (best,) = videohub.predict(video, NAME, topk=1)
@@ -148,7 +143,6 @@ def test_predict_sees_a_video_upright_that_is_stored_turned_and_says_so(caplog):
     assert "turned picture: 270 degrees" in caplog.text
 
 
-@pytest.mark.slow
 def test_predict_names_the_motion_and_sums_to_one(listing):
     videos = read_list(listing, num_classes=10)[:30]
     model = videohub.load(NAME)
@@ -162,13 +156,11 @@ def test_predict_names_the_motion_and_sums_to_one(listing):
     assert right >= 12  # by chance 3 of 30; 12 or more have a probability below 1e-5
 
 
-@pytest.mark.slow
 def test_a_model_that_is_not_ours_cannot_predict(listing):
     with pytest.raises(UsageError, match=r"comes neither from videohub\.load nor from"):
         videohub.predict(read_list(listing, num_classes=10)[0].path, torch.nn.Linear(1, 1))
 
 
-@pytest.mark.slow
 def test_a_new_classifier_is_named_in_one_line_and_the_rest_is_kept(caplog):
     model = videohub.load(NAME, num_classes=3)
     assert caplog.messages == [
@@ -188,7 +180,6 @@ def command(*arguments):
     return run.returncode, run.stdout, run.stderr
 
 
-@pytest.mark.slow
 def test_the_command_line_verifies_and_answers_with_an_exit_code(listing, tmp_path):
     code, out, err = command("verify", NAME, "--data", some(listing, tmp_path, range(4)), "--json",
                              "--out", tmp_path / "run")  # fmt: skip
@@ -198,7 +189,6 @@ def test_the_command_line_verifies_and_answers_with_an_exit_code(listing, tmp_pa
     assert "4/4" in err  # progress
 
 
-@pytest.mark.slow
 def test_the_command_line_predicts(listing):
     video = read_list(listing, num_classes=10)[0].path
     code, out, _ = command("predict", video, "--model", NAME, "--topk", "2", "--json")
@@ -206,7 +196,6 @@ def test_the_command_line_predicts(listing):
     assert [set(row) for row in json.loads(out)] == [{"label", "probability", "index"}] * 2
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("content", "code", "said"),
     [
@@ -243,7 +232,6 @@ def _write_a_tone(path):
         container.mux(stream.encode(None))
 
 
-@pytest.mark.slow
 def test_the_demo_is_small_and_its_record_is_complete():
     record = registry.record(NAME)
     assert file_of(NAME).stat().st_size == record.checkpoint.size <= 2_000_000
@@ -252,7 +240,6 @@ def test_the_demo_is_small_and_its_record_is_complete():
     assert 30 < record.number.top1 < 100  # chance is 10
 
 
-@pytest.mark.slow
 def test_the_command_line_converts_both_ways(tmp_path):
     source = tmp_path / "copy.pkl"
     shutil.copy(file_of(NAME), source)
@@ -268,7 +255,6 @@ def test_the_command_line_converts_both_ways(tmp_path):
     assert all(np.array_equal(before[key], after[key]) for key in before)
 
 
-@pytest.mark.slow
 def test_a_model_in_training_mode_is_refused_and_one_that_predicts_stays_as_it_is(listing):
     path, model = read_list(listing, num_classes=10)[0].path, videohub.load(NAME)
     before = {key: tensor.clone() for key, tensor in model.state_dict().items()}
