@@ -34,8 +34,8 @@ from videohub import registry
 from videohub.data.decoded import DECODERS, Decoded, decode, decode_shared
 from videohub.data.frame_formats import Decoder
 from videohub.data.samples import Source, VideoFile
+from videohub.data.spec import TestSpec
 from videohub.data.synthetic import motions
-from videohub.data.test_spec import TestSpec
 from videohub.data.views import views_of
 from videohub.evaluation.decoding import Failure, Outcomes, decoding_pool
 from videohub.evaluation.kept_memory import kept_memory

@@ -28,7 +28,7 @@ from torch.utils.flop_counter import FlopCounterMode
 import videohub
 from videohub import registry
 from videohub.data.samples import Sample, VideoFile
-from videohub.data.test_spec import TestSpec
+from videohub.data.spec import TestSpec
 from videohub.evaluation import EvalModel, evaluate
 
 RESULTS = measuring.RESULTS / "end_to_end.json"

@@ -35,7 +35,7 @@ import videohub
 from videohub import registry
 from videohub.data.decoded import DECODERS
 from videohub.data.samples import Sample, VideoFile
-from videohub.data.test_spec import TestSpec
+from videohub.data.spec import TestSpec
 from videohub.evaluation import ChosenPrecision, EvalModel, Evaluation, evaluate
 from videohub.evaluation.decoding import Failure, decode_all
 

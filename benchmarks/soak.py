@@ -27,8 +27,8 @@ from videohub import protocols as steps
 from videohub.architectures.parts import AverageAll
 from videohub.architectures.resnet import ResNet
 from videohub.data.samples import Sample, VideoFile
+from videohub.data.spec import TestSpec
 from videohub.data.synthetic.mp4 import write_mp4
-from videohub.data.test_spec import TestSpec
 from videohub.evaluation import EvalModel, evaluate
 from videohub.registry.schema import Clip
 

@@ -202,7 +202,7 @@ def test_views_that_differ_end_the_comparison(tmp_path, monkeypatch):
     import original_way
 
     from videohub import registry
-    from videohub.data.test_spec import TestSpec
+    from videohub.data.spec import TestSpec
 
     record = registry.record("slowfast_motions")
     spec = TestSpec(record.protocol, record.clip)

@@ -11,7 +11,7 @@ import pytest
 
 from tests.data.sample_videos import FOUR_FRAMES, numbered, protocol, write_video
 from videohub.data.clips import read_clips
-from videohub.data.test_spec import TestSpec
+from videohub.data.spec import TestSpec
 from videohub.data.video import Video, open_video
 from videohub.errors import VideoError
 from videohub.protocols import Protocol

@@ -23,7 +23,7 @@ from videohub.data.colour import matrix
 from videohub.data.decoded import decode, decode_shared, decoder_versions
 from videohub.data.decoded_images import Frame
 from videohub.data.samples import FrameList, ImageFile, KeyFrame, VideoFile
-from videohub.data.test_spec import TestSpec
+from videohub.data.spec import TestSpec
 from videohub.data.video import Video, open_video
 from videohub.data.views import read_views, views_of
 from videohub.errors import UsageError, VideoError

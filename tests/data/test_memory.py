@@ -13,7 +13,7 @@ from videohub.data import clips as clips_file
 from videohub.data import memory, views
 from videohub.data.decoded import decode, decode_content
 from videohub.data.samples import FrameList, ImageFile, KeyFrame, VideoFile
-from videohub.data.test_spec import TestSpec
+from videohub.data.spec import TestSpec
 from videohub.data.views import views_of
 from videohub.errors import VideoError
 from videohub.evaluation.decoding import Failure, decode_all

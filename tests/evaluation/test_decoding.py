@@ -16,7 +16,7 @@ from tests.data.sample_videos import FOUR_FRAMES, numbered, protocol, write_vide
 from tests.evaluation import awkward_decoder
 from videohub.data.decoded import decode
 from videohub.data.samples import VideoFile
-from videohub.data.test_spec import TestSpec
+from videohub.data.spec import TestSpec
 from videohub.errors import DeviceError, UsageError
 from videohub.evaluation.decoding import Failure, decode_all, decoding_pool
 
@@ -294,7 +294,7 @@ from pathlib import Path
 from tests.evaluation import awkward_decoder
 from tests.data.sample_videos import FOUR_FRAMES, protocol
 from videohub.evaluation.decoding import decoding_pool
-from videohub.data.test_spec import TestSpec
+from videohub.data.spec import TestSpec
 from videohub.data.samples import VideoFile
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs inherit that it is ignored

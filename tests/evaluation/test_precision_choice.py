@@ -7,7 +7,7 @@ import torch
 from tests.data.sample_videos import FOUR_FRAMES, protocol
 from tests.evaluation.networks import network, video
 from videohub.data.samples import Sample, VideoFile
-from videohub.data.test_spec import TestSpec
+from videohub.data.spec import TestSpec
 from videohub.errors import DataError, DeviceError, UsageError
 from videohub.evaluation import precision_choice
 from videohub.evaluation.numeric_precision import arithmetic, supported

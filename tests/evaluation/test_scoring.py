@@ -18,7 +18,7 @@ from tests.evaluation.networks import DETECTION, FAMILIES, network
 from videohub import evaluation
 from videohub.data import views as views_file
 from videohub.data.samples import FrameList, KeyFrame, Sample, VideoFile
-from videohub.data.test_spec import TestSpec
+from videohub.data.spec import TestSpec
 from videohub.data.views import read_views
 from videohub.errors import DeviceError, UsageError, VideohubError
 from videohub.evaluation import EvalModel, evaluate, score_video

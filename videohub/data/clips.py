@@ -19,7 +19,7 @@ from videohub.data.sampling import (
     list_indices,
     pts_window,
 )
-from videohub.data.test_spec import TestSpec
+from videohub.data.spec import TestSpec
 from videohub.data.video import DecodedFrame, Video, open_video
 from videohub.data.video_info import REFUSED, Stamps, VideoInfo, contradictions, refusal, true_info
 from videohub.errors import VideoError

@@ -26,7 +26,7 @@ from videohub.data.images import read_image, read_listed
 from videohub.data.memory import Budget
 from videohub.data.samples import FrameList, ImageFile, KeyFrame, Source, VideoFile
 from videohub.data.sampling import keyframe_indices, list_indices
-from videohub.data.test_spec import TestSpec, check_source
+from videohub.data.spec import TestSpec, check_source
 from videohub.data.video import Video, open_video, very_first
 from videohub.data.video_info import Contradiction, contradictions
 from videohub.errors import VideoError
@@ -92,7 +92,7 @@ def decode_shared(
 
     Args:
         source: What to decode, once.
-        specs: The tests, which must share their frames (`test_spec.check_shared`).
+        specs: The tests, which must share their frames (`spec.check_shared`).
         decoder: "exact": RGB by swscale, as the original has it. "fast": planes, which the device converts into the
             same pixels, where that takes fewer bytes and a probe shows that swscale does just that here.
         room: Gives memory for the frames.

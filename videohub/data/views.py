@@ -15,7 +15,7 @@ from videohub.data.decoded import Decoded, decode, decode_content
 from videohub.data.geometry import Square, resized_size, squares
 from videohub.data.pixels import prepare
 from videohub.data.samples import ImageFile, VideoFile
-from videohub.data.test_spec import TestSpec
+from videohub.data.spec import TestSpec
 from videohub.data.video_info import Contradiction
 from videohub.errors import VideoError
 from videohub.protocols import Protocol

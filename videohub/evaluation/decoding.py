@@ -20,7 +20,7 @@ from videohub.data.colour import Planar
 from videohub.data.decoded import Decoded, decode_shared
 from videohub.data.frame_formats import DECODERS, Decoder
 from videohub.data.samples import FrameList, KeyFrame, Source
-from videohub.data.test_spec import TestSpec
+from videohub.data.spec import TestSpec
 from videohub.data.video_info import Contradiction
 from videohub.errors import DeviceError, UsageError, VideoError
 from videohub.escaping import encodable

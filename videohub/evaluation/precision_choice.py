@@ -14,7 +14,7 @@ from torch import nn
 from videohub import runs
 from videohub.data.frame_formats import DECODERS, Decoder
 from videohub.data.samples import Sample
-from videohub.data.test_spec import TestSpec
+from videohub.data.spec import TestSpec
 from videohub.data.views import Views, views_of
 from videohub.errors import DataError, DeviceError
 from videohub.evaluation.batches import Batches, Scores, device_of, prepares_on

@@ -18,7 +18,7 @@ from videohub import metrics, registry, runs
 from videohub.data.decoded import Decoded
 from videohub.data.frame_formats import DECODERS, Decoder
 from videohub.data.samples import Sample
-from videohub.data.test_spec import TestSpec, check_shared
+from videohub.data.spec import TestSpec, check_shared
 from videohub.data.video_info import Contradiction
 from videohub.data.views import Views, read_views, views_of_shared
 from videohub.errors import UsageError, VideoError, VideohubError

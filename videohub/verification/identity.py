@@ -13,7 +13,7 @@ from videohub import runs
 from videohub.convert import kept_weights
 from videohub.data.decoded import decoder_versions
 from videohub.data.samples import DataSet, KeyFrame, Sample
-from videohub.data.test_spec import TestSpec
+from videohub.data.spec import TestSpec
 from videohub.hub import cache, pins
 from videohub.registry.schema import Record
 from videohub.verification.settings import Settings

@@ -17,7 +17,7 @@ from videohub.data import sets
 from videohub.data.samples import DataSet, Sample
 from videohub.data.sets.lists import folder_of
 from videohub.data.sets.missing import missing_files
-from videohub.data.test_spec import TestSpec
+from videohub.data.spec import TestSpec
 from videohub.devices import usable
 from videohub.loading import from_weights
 from videohub.log import log

@@ -16,7 +16,7 @@ import torch
 
 from videohub.data.frame_formats import Decoder
 from videohub.data.samples import DataSet, Sample
-from videohub.data.test_spec import TestSpec
+from videohub.data.spec import TestSpec
 from videohub.errors import UsageError
 from videohub.registry.labels import Given
 from videohub.registry.schema import Record

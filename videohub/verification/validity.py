@@ -7,7 +7,7 @@ from pathlib import Path
 
 from videohub import metrics
 from videohub.data.frame_formats import DECODERS
-from videohub.data.test_spec import TestSpec, check_shared
+from videohub.data.spec import TestSpec, check_shared
 from videohub.errors import DataError, UsageError
 from videohub.protocols import Protocol
 from videohub.registry.labels import told
