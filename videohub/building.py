@@ -47,6 +47,8 @@ def build_empty(record: Record) -> VideoModel:
     """Return the network of a record without memory for its weights: on the meta device."""
     import torch
 
+    from videohub import models  # noqa: F401  # torch 2.6 cannot be imported whole while meta is the device
+
     with torch.device("meta"):
         return build(record)
 
