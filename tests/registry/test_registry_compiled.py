@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from videohub import registry, resources
@@ -124,6 +126,19 @@ def test_it_names_no_place_of_this_machine(home):
     content = compiled.encoded([resources.registry_file()], ours)
     assert str(resources.registry_file().parent).encode() not in content
     assert b"demo/SLOWFAST_MOTIONS.pkl" in content
+
+
+def test_every_form_of_a_checkpoint_is_found_from_where_the_package_lies(home, monkeypatch):
+    root = resources.registry_file()
+    ours = registry.load(root)
+    demo = ours.records["slowfast_motions"]
+    second = msgspec.structs.replace(demo.checkpoint, url=(root.parent / "demo" / "100 % é.pth").as_uri())
+    both = msgspec.structs.replace(demo, other_checkpoints=(second,))
+    known = msgspec.structs.replace(ours, records={**ours.records, demo.name: both})
+    compiled.save((root,), known, time.time_ns() + 10**10)
+    (file,) = (home / "compiled").iterdir()
+    assert root.parent.as_uri().encode() not in file.read_bytes()
+    assert compiled.load((root,)).records == known.records
 
 
 def test_what_was_just_written_is_not_kept_so_that_no_later_change_is_missed(home, company):

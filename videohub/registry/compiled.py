@@ -21,7 +21,7 @@ from videohub.errors import VideohubError
 from videohub.protocols import Protocol
 from videohub.registry.datasets import DatasetInfo
 from videohub.registry.lookup import Registry
-from videohub.registry.schema import Publisher, Record
+from videohub.registry.schema import Publisher, Record, with_urls
 from videohub.version import __version__
 
 NAME = "registry.msgpack"  # in a wheel, beside its registry.yaml
@@ -63,7 +63,7 @@ def load(roots: tuple[Path, ...]) -> Registry | None:
             _log("%s: is damaged, and the registry is read anew: %s", path, error)
             continue
         return Registry(
-            records={name: _from_here(record) for name, record in records.items()},
+            records={name: with_urls(record, _from_here) for name, record in records.items()},
             publishers=head.publishers,
             protocols=head.protocols,
             datasets=head.datasets,
@@ -94,7 +94,7 @@ def save(roots: tuple[Path, ...], registry: Registry, began_ns: int) -> None:
 
 def encoded(roots: Iterable[Path], registry: Registry, code: str = "") -> bytes:
     """Return a compiled registry; `code` is empty for a wheel, whose code does not change."""
-    records = {name: _from_root(record) for name, record in registry.records.items()}
+    records = {name: with_urls(record, _from_root) for name, record in registry.records.items()}
     return msgspec.msgpack.encode(
         _Head(
             _made_by(code),
@@ -182,17 +182,11 @@ def _name(path: Path) -> str:
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
 
 
-def _from_root(record: Record) -> Record:
-    url, beginning = record.checkpoint.url or "", f"{_root().as_uri()}/"
-    if not url.startswith(beginning):
-        return record
-    beside = msgspec.structs.replace(record.checkpoint, url=unquote(url.removeprefix(beginning)))
-    return msgspec.structs.replace(record, checkpoint=beside)
+def _from_root(url: str) -> str:
+    """Return the URL of a file below our own folder as a path from there, any other as it is."""
+    beginning = f"{_root().as_uri()}/"
+    return unquote(url.removeprefix(beginning)) if url.startswith(beginning) else url
 
 
-def _from_here(record: Record) -> Record:
-    url = record.checkpoint.url
-    if url is None or "://" in url:
-        return record
-    here = msgspec.structs.replace(record.checkpoint, url=(_root() / url).as_uri())
-    return msgspec.structs.replace(record, checkpoint=here)
+def _from_here(url: str) -> str:
+    return url if "://" in url else (_root() / url).as_uri()

@@ -27,7 +27,7 @@ from videohub.registry.contradictions import contradictions, flaw_of
 from videohub.registry.datasets import DatasetInfo
 from videohub.registry.lookup import Registry
 from videohub.registry.messages import BrokenRegistryError, Messages, Steps, schema_errors, shown
-from videohub.registry.schema import Publisher, Record, with_one_checkpoint
+from videohub.registry.schema import Publisher, Record, with_one_checkpoint, with_urls
 from videohub.registry.strict_yaml import Document
 
 SCHEMA_VERSION = 1
@@ -284,7 +284,8 @@ class _Reader:
                 what = f"is {shown(checkpoint.layout)}, and no table reads that into {record.family}"
                 advice = f"A table lies in converters/{record.family}/, ours or the one beside a registry."
                 self._error(document, (*steps, "checkpoint", "layout"), what, advice)
-        self.records.setdefault(name, located(record, document.file))
+        folder = document.file.resolve().parent
+        self.records.setdefault(name, with_urls(record, lambda url: _located(url, folder)))
 
     def _claim(self, document: Document, steps: Steps, name: str, owner: str) -> None:
         """Take a name for a record, as its id or an alias."""
@@ -382,18 +383,9 @@ def _merged(shared: dict[str, Any], raw: dict[str, Any]) -> dict[str, Any]:
     return whole
 
 
-def located(record: Record, file: Path) -> Record:
-    """Return a record whose checkpoints' relative paths are taken from the folder of the file that names them."""
-    whole = [record.checkpoint, *record.other_checkpoints]
-    found = [
-        msgspec.structs.replace(each, url=(file.resolve().parent / each.url).resolve().as_uri())
-        if each.url is not None and "://" not in each.url and not flaw_of(each.url)
-        else each
-        for each in whole
-    ]
-    if found == whole:
-        return record
-    return msgspec.structs.replace(record, checkpoint=found[0], other_checkpoints=tuple(found[1:]))
+def _located(url: str, folder: Path) -> str:
+    """Return the URL of a file that is named by its path from a registry's folder, any other as it is."""
+    return url if "://" in url or flaw_of(url) else (folder / url).resolve().as_uri()
 
 
 def _is_relative(pattern: str) -> bool:

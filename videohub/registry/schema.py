@@ -4,6 +4,7 @@ The types are written out at once (no `from __future__ import annotations`): msg
 the start of every process.
 """
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, Union
 
 import msgspec
@@ -184,3 +185,12 @@ def with_one_checkpoint(record: Record) -> Record:
     first = next((index for index, each in enumerate(given) if not each.manual), 0)
     others = (*given[:first], *given[first + 1 :])
     return msgspec.structs.replace(record, checkpoint=given[first], other_checkpoints=others)
+
+
+def with_urls(record: Record, changed: Callable[[str], str]) -> Record:
+    """Return a record each of whose checkpoints lies where `changed` says, given where it lay."""
+    files = (record.checkpoint, *record.other_checkpoints)
+    moved = tuple(file if file.url is None else msgspec.structs.replace(file, url=changed(file.url)) for file in files)
+    if moved == files:
+        return record
+    return msgspec.structs.replace(record, checkpoint=moved[0], other_checkpoints=moved[1:])
