@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from videohub.convert import computed, conversion, kept_weights, read, recognition, tables
+from videohub.convert import conversion, kept_weights, read, recognition, tables
 from videohub.convert.checkpoint import Checkpoint
 from videohub.convert.recognition import Recognised
 from videohub.errors import ConversionError, RegistryError
@@ -242,19 +242,6 @@ def test_a_file_is_written_as_its_table_says(tmp_path, table, container, found):
     assert (written.container, written.tensors["a"].tolist()) == (found, [[1, 2]])
     assert written.meta.get("found_under") == ("weights" if "under" in container else None)
     assert kept_weights.is_whole(tmp_path / "out") == (found == "safetensors")
-
-
-def test_sinusoid_of_the_facts():
-    """Position 1 of four channels: sine and cosine of 1 and of 1 / 100."""
-    table = computed.sinusoid(grid=(1, 1, 2), width=4)
-    assert table.shape == (1, 2, 4)
-    assert table[0, 1] == pytest.approx([0.8414710, 0.5403023, 0.0099998, 0.9999500], abs=1e-6)
-
-
-def test_relative_positions_are_counted_with_time_outermost():
-    """A window of 2 x 1 x 2: the offset (t, w) is row (t + 1) * 3 + (w + 1)."""
-    index = computed.relative_position_index(window=(2, 1, 2))
-    assert index.tolist() == [[4, 3, 1, 0], [5, 4, 2, 1], [7, 6, 4, 3], [8, 7, 5, 4]]
 
 
 @pytest.mark.parametrize(
