@@ -5,11 +5,11 @@ import pytest
 import torch
 
 import videohub
+from tests.evaluation.networks import score_video
 from tests.golden import synth
 from tests.models.test_golden import GOLDEN, facts, golden_network
 from videohub.data.geometry import Square
 from videohub.data.views import Views
-from videohub.evaluation import score_video
 from videohub.registry import record
 
 pytestmark = [

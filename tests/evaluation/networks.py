@@ -9,6 +9,7 @@ from videohub.architectures.resnet import ResNet
 from videohub.architectures.slowfast import SlowFast
 from videohub.data.geometry import Square
 from videohub.data.views import Views
+from videohub.evaluation import join_views, view_scores
 
 SMALL = {"depth": (1, 1, 1, 1), "width": 16, "num_classes": 7, "head": AverageWindow(window=2)}
 SOFTMAX = NonLocal(after={"res3": [0], "res4": [0]}, affinity="softmax", pool=(1, 2, 2))
@@ -46,3 +47,8 @@ def video(name, *, frames, clips=2, crops=3, side=48, width=68, boxes=None):
     offsets = [Square(0, 10 * number) for number in range(crops)] if boxes is None else [Square(0, 0)]
     size = (side, side) if boxes is None else (side, width)
     return Views(clip.transpose(0, 1), positions, offsets, size, positions, positions, boxes)
+
+
+def score_video(model, views, protocol):
+    """Return the score of one video, (classes,): its views' probabilities, joined."""
+    return join_views(view_scores(model, views, protocol), protocol.scores)

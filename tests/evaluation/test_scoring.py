@@ -14,14 +14,14 @@ from PIL import Image
 
 from tests.data.sample_videos import FOUR_FRAMES, numbered, protocol
 from tests.data.small_videos import small_video
-from tests.evaluation.networks import DETECTION, FAMILIES, network
+from tests.evaluation.networks import DETECTION, FAMILIES, network, score_video
 from videohub import evaluation
 from videohub.data import views as views_file
 from videohub.data.samples import FrameList, KeyFrame, Sample, VideoFile
 from videohub.data.spec import TestSpec
 from videohub.data.views import read_views
 from videohub.errors import DeviceError, UsageError, VideohubError
-from videohub.evaluation import EvalModel, evaluate, score_video
+from videohub.evaluation import EvalModel, evaluate
 from videohub.registry.schema import Clip
 
 THREE_CROPS = protocol(crops=3)

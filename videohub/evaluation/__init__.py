@@ -15,7 +15,6 @@ if TYPE_CHECKING:
         Scored,
         evaluate,
         join_views,
-        score_video,
         view_scores,
         views,
     )
@@ -28,7 +27,6 @@ __all__ = [
     "choose_precision",
     "evaluate",
     "join_views",
-    "score_video",
     "view_scores",
     "views",
 ]

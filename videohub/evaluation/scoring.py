@@ -240,11 +240,6 @@ def view_scores(
     return torch.from_numpy(np.concatenate(scored))
 
 
-def score_video(model: nn.Module, views: Views, protocol: Protocol) -> Tensor:
-    """Return the score of one video, (classes,) float32 on the CPU: its views' probabilities, joined."""
-    return join_views(view_scores(model, views, protocol), protocol.scores)
-
-
 def join_views(views: Tensor, scores: ScoreRule) -> Tensor:
     """Return one score a class, (classes,), for those of a video's views (V, classes), as runs do."""
     return torch.from_numpy(runs.join_views(views.numpy(), scores))

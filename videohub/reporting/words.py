@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from urllib.parse import quote, urlsplit
 
 from videohub import metrics
@@ -225,12 +225,6 @@ def _distinct(words: Iterable[str]) -> str:
         f"{word} ({counted(number, 'process')})"
         for word, number in sorted(times.items(), key=lambda time: (-time[1], time[0]))
     )
-
-
-def _plainly(value: Any) -> str:
-    if isinstance(value, dict):
-        return "; ".join(f"{key.replace('_', ' ')} {_plainly(item)}" for key, item in value.items())
-    return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
 
 
 def kinds_in_words(videos: Iterable[Contradicted]) -> str:
