@@ -99,11 +99,10 @@ def called_with(
     """
 
     def decorated(function: Callable[[_Arguments], _Returned]) -> Callable[_P, _Returned]:
+        @functools.wraps(function)
         def call(*args: _P.args, **keywords: _P.kwargs) -> _Returned:
             return function(arguments(*args, **keywords))
 
-        functools.update_wrapper(call, function)
-        del call.__wrapped__  # type: ignore[attr-defined]  # whose signature is not the one to call
         signature = inspect.signature(arguments).replace(return_annotation=function.__annotations__["return"])
         call.__signature__ = signature  # type: ignore[attr-defined]
         return call
