@@ -191,7 +191,9 @@ class Protocol(Value, frozen=True):
     @property
     def scored(self) -> Literal["video", "key frame", "image"]:
         """What is scored once."""
-        return {"key_frame": "key frame", "image": "image"}.get(self.frames.reach, "video")  # type: ignore[return-value]
+        if self.frames.reach == "key_frame":
+            return "key frame"
+        return "image" if self.frames.reach == "image" else "video"
 
     def in_words(self) -> dict[str, str]:
         """Return what is done, part by part, as reports tell it."""
