@@ -107,10 +107,10 @@ def judge_folders(
 
 def _mislabelled(samples: Sequence[Sample], names: Sequence[str]) -> dict[str, str]:
     """Return the first samples whose folder is the name of another class."""
-    known, found = {squeezed(name) for name in names}, {}
+    known, of_label, found = {squeezed(name) for name in names}, dict(enumerate(names)), {}
     for sample in samples:
         folder = squeezed(_folder_of(sample))
-        if folder in known and folder != squeezed(name := dict(enumerate(names)).get(sample.truth[0], "")):
+        if folder in known and folder != squeezed(name := of_label.get(sample.truth[0], "")):
             found[sample.name] = f"label {sample.truth[0]} is {name!r}"
             if len(found) == EXAMPLES:
                 break
