@@ -1,9 +1,9 @@
 """What the structs of several families share: heads, depths of residual networks, non-local blocks."""
 
 from collections.abc import Iterable, Mapping
-from typing import Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
-from videohub.architectures import Count, Part
+from videohub.architectures import Architecture, Count, Part, Task
 
 # --- heads -----------------------------------------------------------------------------------------------------------
 
@@ -74,3 +74,27 @@ class LastStage(Part, frozen=True):
 
     stride: Literal[1, 2] = 2
     dilation: Literal[1, 2] = 1
+
+
+class Residual(Architecture, frozen=True, kw_only=True):
+    """A network of residual stages: what follows from its depth, its non-local blocks and its head."""
+
+    if TYPE_CHECKING:  # each family says where they stand among its fields, and their defaults
+        depth: Depth
+        non_local: NonLocal | None
+        head: Head
+
+    @property
+    def size(self) -> str:
+        return depth_name(self.depth)
+
+    @property
+    def task(self) -> Task:
+        return "detection" if isinstance(self.head, RoiMax) else "classification"
+
+    @property
+    def num_blocks(self) -> int:
+        return sum(block_counts(self.depth))
+
+    def flaws(self) -> Iterable[tuple[tuple[str, ...], str]]:
+        return self.non_local.flaws(self.depth) if self.non_local else ()

@@ -1,23 +1,13 @@
 """One pathway: C2D, I3D (arXiv:1711.07971) and Slow (arXiv:1812.03982), with non-local blocks or not, and the image
 network."""
 
-from collections.abc import Iterable
 from typing import ClassVar, Literal
 
-from videohub.architectures import Architecture, Count, Task
-from videohub.architectures.parts import (
-    AverageWindow,
-    Depth,
-    Head,
-    LastStage,
-    NonLocal,
-    RoiMax,
-    block_counts,
-    depth_name,
-)
+from videohub.architectures import Count
+from videohub.architectures.parts import AverageWindow, Depth, Head, LastStage, NonLocal, Residual
 
 
-class ResNet(Architecture, frozen=True, kw_only=True, tag="resnet"):
+class ResNet(Residual, frozen=True, kw_only=True, tag="resnet"):
     """A ResNet over clips; its variant says which convolutions see several frames.
 
     `c2d`: none; frames meet in the pooling after res2 and in the head. `i3d`: the stem, all of res2 and every other
@@ -43,18 +33,3 @@ class ResNet(Architecture, frozen=True, kw_only=True, tag="resnet"):
     def arch(self) -> str:
         name = {"image": "resnet"}.get(self.variant, self.variant)
         return f"{name}_nln" if self.non_local else name
-
-    @property
-    def size(self) -> str:
-        return depth_name(self.depth)
-
-    @property
-    def task(self) -> Task:
-        return "detection" if isinstance(self.head, RoiMax) else "classification"
-
-    @property
-    def num_blocks(self) -> int:
-        return sum(block_counts(self.depth))
-
-    def flaws(self) -> Iterable[tuple[tuple[str, ...], str]]:
-        return self.non_local.flaws(self.depth) if self.non_local else ()

@@ -1,22 +1,12 @@
 """SlowFast: a slow pathway for what is there, a fast and thin one for what moves (arXiv:1812.03982)."""
 
-from collections.abc import Iterable
 from typing import ClassVar
 
-from videohub.architectures import Architecture, Count, Task
-from videohub.architectures.parts import (
-    AverageWindow,
-    Depth,
-    Head,
-    LastStage,
-    NonLocal,
-    RoiMax,
-    block_counts,
-    depth_name,
-)
+from videohub.architectures import Count
+from videohub.architectures.parts import AverageWindow, Depth, Head, LastStage, NonLocal, Residual, block_counts
 
 
-class SlowFast(Architecture, frozen=True, kw_only=True, tag="slowfast"):
+class SlowFast(Residual, frozen=True, kw_only=True, tag="slowfast"):
     """Two pathways of one depth; the fast one sees `alpha` frames for each slow one and is `beta_inv` times thinner."""
 
     classifier: ClassVar[str] = "head.projection"
@@ -37,16 +27,5 @@ class SlowFast(Architecture, frozen=True, kw_only=True, tag="slowfast"):
         return self.res4_temporal or (block_counts(self.depth)[2],) * 2
 
     @property
-    def size(self) -> str:
-        return depth_name(self.depth)
-
-    @property
-    def task(self) -> Task:
-        return "detection" if isinstance(self.head, RoiMax) else "classification"
-
-    @property
     def num_blocks(self) -> int:
-        return 2 * sum(block_counts(self.depth))
-
-    def flaws(self) -> Iterable[tuple[tuple[str, ...], str]]:
-        return self.non_local.flaws(self.depth) if self.non_local else ()
+        return 2 * super().num_blocks
