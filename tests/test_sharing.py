@@ -258,37 +258,3 @@ def test_a_shared_layer_spares_the_conversion(home, tmp_path, monkeypatch):
     monkeypatch.setenv("VIDEOHUB_CACHE_RO", str(tmp_path / "shared"))
     assert weights.fetch("slowfast_motions") == tmp_path / "shared" / "converted" / path.name
     assert not home.exists()
-
-
-# --- the seal --------------------------------------------------------------------------------------------------------
-
-
-def test_the_seal_notices_every_damage(home):
-    path = weights.fetch("slowfast_motions")
-    sound = path.read_bytes()
-    seal = kept_weights.check(path)
-    assert len(seal) == 64
-    header = int.from_bytes(sound[:8], "little")
-    text = sound[8 : 8 + header]
-    for at in (8 + text.index(b"SLOWFAST_MOTIONS"), 8 + text.index(b'"labels"') + 12, 8 + header, len(sound) - 1):
-        damaged = bytearray(sound)
-        damaged[at] ^= 1
-        path.write_bytes(damaged)
-        with pytest.raises(weights.FormatError, match="damaged"):
-            kept_weights.check(path)
-    path.write_bytes(sound)
-    assert kept_weights.check(path) == seal
-
-
-def test_a_safetensors_file_of_somebody_else_is_no_kept_weights(tmp_path):
-    from safetensors.torch import save_file
-
-    save_file(expected_small(), tmp_path / "other.safetensors")
-    with pytest.raises(weights.FormatError, match="does not name videohub"):
-        kept_weights.origin(tmp_path / "other.safetensors")
-
-
-def expected_small():
-    import torch
-
-    return {"weight": torch.ones(2)}

@@ -133,10 +133,10 @@ def test_a_date_in_the_future_is_now(run, home):
 
 
 def test_a_cache_of_an_older_version_is_listed_and_nothing_of_it_is_taken_for_damaged(run, home, zoo):
-    """It wrote unnamed parts into raw/, pins without a source, and weights without a seal."""
+    """It wrote unnamed parts into raw/, pins without a source, and weights without a checksum."""
     run("fetch", "first")
     path = only(home, "converted/*")
-    header = {key: value for key, value in kept_weights.origin(path).items() if key != "seal"}
+    header = {key: value for key, value in kept_weights.origin(path).items() if key != "checksum"}
     save_file(load_file(path), path.with_name(f"{SHA256}-{'0' * 16}.safetensors"), metadata=header)
     path.unlink()
     pin = only(home, "pins/*")

@@ -83,9 +83,9 @@ def test_a_torch_file_that_was_told_to_have_no_checksums_is_read(write):
 
 
 @pytest.fixture(scope="module")
-def sealed(tmp_path_factory):
+def converted(tmp_path_factory):
     """Converted weights, as `videohub convert` writes them."""
-    folder = tmp_path_factory.mktemp("sealed")
+    folder = tmp_path_factory.mktemp("converted")
     torch.manual_seed(0)
     source = convert.export(videohub.build(NAME).state_dict(), NAME, "caffe2", folder / "file.pkl")
     convert_file(source, NAME, folder / "out.safetensors")
@@ -93,12 +93,12 @@ def sealed(tmp_path_factory):
 
 
 @pytest.fixture
-def damaged(sealed, tmp_path, monkeypatch):
+def damaged(converted, tmp_path, monkeypatch):
     monkeypatch.setenv("VIDEOHUB_HOME", str(tmp_path / "cache"))
     path = tmp_path / "mine.safetensors"
-    path.write_bytes(sealed)
+    path.write_bytes(converted)
     assert convert.read(path).is_converted
-    path.write_bytes(flipped(sealed, len(sealed) - 1001))  # of a weight, which stays a number
+    path.write_bytes(flipped(converted, len(converted) - 1001))  # of a weight, which stays a number
     return path
 
 
@@ -111,23 +111,23 @@ WAYS_IN = {
 
 
 @pytest.mark.parametrize("way", WAYS_IN)
-def test_the_seal_of_our_own_weights_is_compared_on_every_way_in(damaged, way):
-    with pytest.raises(FormatError, match=r"its seal is [0-9a-f]{64}, its header says"):
+def test_the_checksum_of_our_own_weights_is_compared_on_every_way_in(damaged, way):
+    with pytest.raises(FormatError, match=r"its checksum is [0-9a-f]{64}, its header says"):
         WAYS_IN[way](damaged)
 
 
-def test_a_word_of_the_header_that_is_changed_breaks_the_seal(sealed, tmp_path):
-    assert sealed.count(b'"source":"file.pkl"') == 1
+def test_a_word_of_the_header_that_is_changed_breaks_the_checksum(converted, tmp_path):
+    assert converted.count(b'"source":"file.pkl"') == 1
     path = tmp_path / "mine.safetensors"
-    path.write_bytes(sealed.replace(b'"source":"file.pkl"', b'"source":"fine.pkl"'))
-    with pytest.raises(FormatError, match="its seal is"):
+    path.write_bytes(converted.replace(b'"source":"file.pkl"', b'"source":"fine.pkl"'))
+    with pytest.raises(FormatError, match="its checksum is"):
         convert.read(path)
 
 
-def test_weights_outlive_their_file(sealed, tmp_path):
+def test_weights_outlive_their_file(converted, tmp_path):
     """They are read, not mapped: a mapped file that is cut short ends the process."""
     path = tmp_path / "mine.safetensors"
-    path.write_bytes(sealed)
+    path.write_bytes(converted)
     tensors = kept_weights.tensors(path)
     sums = {name: float(tensor.double().sum()) for name, tensor in tensors.items()}
     with path.open("r+b") as file:

@@ -36,10 +36,10 @@ def converted(published, tmp_path):
 
 @pytest.fixture
 def forged(converted, tmp_path):
-    """Other weights under the converted file's own header, sealed as every file of ours."""
+    """Other weights under the converted file's own header, with a checksum as every file of ours."""
     tensors, origin = kept_weights.tensors(converted), kept_weights.origin(converted)
     tensors["head.projection.bias"] = tensors["head.projection.bias"].flip(0).contiguous() + 1
-    said = {key: value for key, value in origin.items() if key not in ("seal", "format")}
+    said = {key: value for key, value in origin.items() if key not in ("checksum", "format")}
     kept_weights.write(tmp_path / "forged.safetensors", tensors, said)
     return tmp_path / "forged.safetensors"
 

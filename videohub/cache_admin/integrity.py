@@ -59,8 +59,8 @@ def check() -> Checked:
             if item.entry.unreadable:
                 advice = cache.readable_by_all(item.entry.layer)
                 checked.unchecked.append(_finding(item, item.entry.unreadable, "left", advice))
-            elif item.status in ("stale", "unknown") and known.is_unsealed(item.entry):
-                what = "has no seal to check it by; an older version wrote it, and nothing known here uses it"
+            elif item.status in ("stale", "unknown") and known.lacks_checksum(item.entry):
+                what = "has no checksum; an older version wrote it, and nothing known here uses it"
                 advice = f"`videohub cache prune --status {item.status}` lists what is of its kind."
                 checked.unchecked.append(_finding(item, what, "left", advice))
             elif problem := _problem(item):

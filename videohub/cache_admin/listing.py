@@ -116,10 +116,10 @@ class Known:
             return record, ignore
         return None
 
-    def is_unsealed(self, entry: Entry) -> bool:
-        """Tell whether converted weights are of a version that did not seal them."""
+    def lacks_checksum(self, entry: Entry) -> bool:
+        """Tell whether converted weights are of a version that wrote no checksum."""
         header, problem = self._headers.get(entry.path, ({}, "is none"))
-        return problem is None and "seal" not in header
+        return problem is None and "checksum" not in header
 
     def item(self, entry: Entry) -> Item:
         """Return an entry with what it is to the records."""

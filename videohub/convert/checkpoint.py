@@ -61,7 +61,7 @@ MAX_WRAPPINGS = 3
 def read(path: str | os.PathLike[str]) -> Checkpoint:
     """Read a Caffe2 pickle, a torch file (zip or legacy), safetensors or npz, plain or inside gzip, tar and zip.
 
-    Checksums that a file holds are compared: of gzip and zip (torch and npz among them), and our own weights' seal.
+    Checksums that a file holds are compared: of gzip and zip (torch and npz among them), and our own weights' own.
 
     Args:
         path: A local file; its suffix is not looked at.
@@ -135,7 +135,7 @@ def _read(path: Path, source: str, wrapping: tuple[str, ...], room: _Room) -> Li
     if kind == "safetensors":
         tensors, meta = plain_files.read_safetensors(file, source)
         if "videohub" in meta:
-            kept_weights.check_seal(meta, tensors, source)
+            kept_weights.check_checksum(meta, tensors, source)
         return _listing(kind, wrapping, tensors, meta, source)
     return _listing("caffe2", wrapping, *caffe2_pickle.read(file, end, source), source)
 

@@ -1,4 +1,4 @@
-"""The file that converted weights are kept in: safetensors under our names, their origin, and a seal over all of it."""
+"""The file that converted weights are kept in: safetensors under our names, their origin, and a checksum."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-_SEAL = "seal"
+_CHECKSUM = "checksum"
 
 
 def write(path: Path, tensors: dict[str, Tensor], origin: Mapping[str, str]) -> None:
@@ -31,7 +31,7 @@ def write(path: Path, tensors: dict[str, Tensor], origin: Mapping[str, str]) -> 
     """
     stated = {"format": "pt", **origin}
     arrays = {name: tensor.detach().contiguous().numpy() for name, tensor in tensors.items()}
-    write_safetensors(path, arrays, {**stated, _SEAL: _seal(stated, map(_of_array, arrays.items()))})
+    write_safetensors(path, arrays, {**stated, _CHECKSUM: _checksum(stated, map(_of_array, arrays.items()))})
 
 
 def write_safetensors(path: Path, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> None:
@@ -73,7 +73,7 @@ def shape(path: Path, name: str) -> tuple[int, ...]:
 
 
 def origin(path: Path) -> dict[str, str]:
-    """Return what the file says of itself: `videohub`, `record`, `labels`, `source`, `source_sha256`, `seal`, …
+    """Return what the file says of itself: `videohub`, `record`, `labels`, `source`, `source_sha256`, `checksum`, …
 
     Raises: FormatError if it is damaged, or no file of ours.
     """
@@ -97,30 +97,30 @@ def is_whole(path: Path) -> bool:
 
 
 def check(path: Path) -> str:
-    """Read the whole file and return its seal, a SHA-256 of names, types, shapes, bytes and origin.
+    """Read the whole file and return its checksum, a SHA-256 of names, types, shapes, bytes and origin.
 
     Raises: FormatError if the file is not what was written.
     """
     with _opened(path) as (stored, header):
         _check_is_ours(header)
-        stated = header.pop(_SEAL, None)
-        found = _seal(header, map(_of_file, stored.items()))
+        stated = header.pop(_CHECKSUM, None)
+        found = _checksum(header, map(_of_file, stored.items()))
         if stated != found:
-            raise FormatError(f"its seal is {found}, its header says {stated}")
+            raise FormatError(f"its checksum is {found}, its header says {stated}")
         return found
 
 
-def check_seal(header: Mapping[str, str], tensors: Mapping[str, StoredTensor], source: str) -> None:
-    """Compare the seal of a file of ours, which may come from elsewhere, with what the file holds.
+def check_checksum(header: Mapping[str, str], tensors: Mapping[str, StoredTensor], source: str) -> None:
+    """Compare the checksum of a file of ours, which may come from elsewhere, with what the file holds.
 
-    Files of versions that wrote no seal pass.
+    Files of versions that wrote no checksum pass.
     Raises: FormatError.
     """
     rest = dict(header)
-    stated = rest.pop(_SEAL, None)
-    if stated is not None and stated != (found := _seal(rest, map(_of_file, tensors.items()))):
+    stated = rest.pop(_CHECKSUM, None)
+    if stated is not None and stated != (found := _checksum(rest, map(_of_file, tensors.items()))):
         raise FormatError(
-            f"{source}: damaged: its seal is {found}, its header says {stated!r:.80}.\n"
+            f"{source}: damaged: its checksum is {found}, its header says {stated!r:.80}.\n"
             "  It is not what videohub wrote. Take another copy, or convert the published file again."
         )
 
@@ -147,24 +147,24 @@ def _check_is_ours(header: Mapping[str, str]) -> None:
         raise FormatError("its header does not name videohub")
 
 
-_Sealed = tuple[str, str, tuple[int, ...], Iterable[Any]]  # name, type, shape, bytes in pieces
+_Hashed = tuple[str, str, tuple[int, ...], Iterable[Any]]  # name, type, shape, bytes in pieces
 
 
-def _seal(header: Mapping[str, str], tensors: Iterable[_Sealed]) -> str:
+def _checksum(header: Mapping[str, str], tensors: Iterable[_Hashed]) -> str:
     digest = hashlib.sha256(repr(sorted(header.items())).encode())
-    for name, dtype, shape, pieces in sorted(tensors, key=lambda sealed: sealed[0]):
+    for name, dtype, shape, pieces in sorted(tensors, key=lambda hashed: hashed[0]):
         digest.update(repr((name, dtype, shape)).encode())
         for piece in pieces:
             digest.update(piece)
     return digest.hexdigest()
 
 
-def _of_array(item: tuple[str, np.ndarray[Any, Any]]) -> _Sealed:
+def _of_array(item: tuple[str, np.ndarray[Any, Any]]) -> _Hashed:
     name, array = item
     return name, str(array.dtype), array.shape, (array.reshape(-1).data,)
 
 
-def _of_file(item: tuple[str, StoredTensor]) -> _Sealed:
+def _of_file(item: tuple[str, StoredTensor]) -> _Hashed:
     name, stored = item
     return name, str(stored.dtype), stored.shape, stored.chunks()
 

@@ -71,7 +71,7 @@ class Memory:
         shape = checked_shape(shape, self.source)
         self.left -= needed
         if self.left < 0:
-            raise self.spent("arrays")
+            raise self.needs_too_much("arrays")
         axes = tuple(reversed(range(len(shape)))) if order == "F" else None
         raw = np.dtype(dtype.byteorder + dtype.name)
         if isinstance(data, LongString):
@@ -84,7 +84,7 @@ class Memory:
         encoded = _Encoded(text, encoding)
         self.text_left -= len(encoded.text)
         if self.text_left < 0:
-            raise self.spent("texts")
+            raise self.needs_too_much("texts")
         return encoded
 
     def record(self, items: Any = ()) -> Record:
@@ -94,7 +94,7 @@ class Memory:
             raise ValueError(f"a dict of a {quote(pairs)}")
         self.items_left -= len(pairs)
         if self.items_left < 0:
-            raise self.spent("dicts")
+            raise self.needs_too_much("dicts")
         for pair in pairs:
             if not isinstance(pair, list | tuple) or len(pair) != 2 or type(pair[0]) not in (str, int):
                 raise ValueError("a dict with keys other than strings and whole numbers")
@@ -106,7 +106,7 @@ class Memory:
             )
         return Record(pairs)
 
-    def spent(self, what: str) -> UnsafeFileError:
+    def needs_too_much(self, what: str) -> UnsafeFileError:
         """Return the error for a file that asks for more than it holds."""
         return UnsafeFileError(
             f"{self.source}: its {what} need more memory than the {self.size} bytes of the file.\n"

@@ -1,11 +1,15 @@
-"""The digest that weights are known by depends on names, types, shapes and bytes, and on nothing else."""
+"""Files of converted weights: their checksum notices every damage, and their digest depends on the tensors alone."""
 
 from __future__ import annotations
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
+from videohub import weights
+from videohub.convert import kept_weights
 from videohub.convert.kept_weights import weights_digest
+from videohub.errors import FormatError
 
 TENSORS = {"a.weight": torch.arange(6.0).reshape(2, 3), "b.bias": torch.zeros(2)}
 
@@ -40,3 +44,27 @@ def test_batch_counters_which_only_training_reads_do_not_show():
 def test_no_tensor_is_too_narrow_or_too_flat():
     for dtype in (torch.float64, torch.float16, torch.bfloat16, torch.uint8, torch.bool):
         assert len(weights_digest({"x": torch.ones((), dtype=dtype), "y": torch.ones(0, 3, dtype=dtype)})) == 64
+
+
+def test_the_checksum_notices_every_damage(tmp_path, monkeypatch):
+    monkeypatch.setenv("VIDEOHUB_HOME", str(tmp_path / "cache"))
+    path = weights.fetch("slowfast_motions")
+    sound = path.read_bytes()
+    checksum = kept_weights.check(path)
+    assert len(checksum) == 64
+    header = int.from_bytes(sound[:8], "little")
+    text = sound[8 : 8 + header]
+    for at in (8 + text.index(b"SLOWFAST_MOTIONS"), 8 + text.index(b'"labels"') + 12, 8 + header, len(sound) - 1):
+        damaged = bytearray(sound)
+        damaged[at] ^= 1
+        path.write_bytes(damaged)
+        with pytest.raises(FormatError, match="damaged"):
+            kept_weights.check(path)
+    path.write_bytes(sound)
+    assert kept_weights.check(path) == checksum
+
+
+def test_a_safetensors_file_of_somebody_else_is_no_kept_weights(tmp_path):
+    save_file({"weight": torch.ones(2)}, tmp_path / "other.safetensors")
+    with pytest.raises(FormatError, match="does not name videohub"):
+        kept_weights.origin(tmp_path / "other.safetensors")
