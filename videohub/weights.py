@@ -17,7 +17,8 @@ import msgspec
 from videohub import registry
 from videohub.building import build_empty, classes_of, held, with_classes_of
 from videohub.convert import kept_weights, tables
-from videohub.convert.conversion import recognised, renamed
+from videohub.convert.checkpoint import opened
+from videohub.convert.conversion import check_layout, export, recognised, renamed
 from videohub.convert.recognition import OURS
 from videohub.convert.state_dict import check_state_dict
 from videohub.errors import ChecksumError, ConversionError, FormatError, UnavailableError, UsageError
@@ -146,10 +147,7 @@ def convert_file(
     names = None if labels is None else resolve(labels)
     if names is not None and layout != OURS:
         raise UsageError(f"labels: files of {layout} carry no names; leave them out, or write a file of videohub's")
-    if layout != OURS and layout not in tables.layouts(record.family):
-        raise UsageError(
-            f"layout: found {layout!r:.100}, expected one of {', '.join([OURS, *tables.layouts(record.family)])}"
-        )
+    check_layout(record, layout, OURS)
     check_parent_exists(Path(out))
     source = download.local(Path(file), name=record.name)
     if Path(out).exists() and Path(out).samefile(source.path):
@@ -213,9 +211,6 @@ def _convert(
         to: The layout to write.
         own: Whether the file may have other classes than the record.
     """
-    from videohub.convert.checkpoint import opened
-    from videohub.convert.conversion import export
-
     with opened(source.path) as checkpoint:
         found = recognised(checkpoint, record, ignore=ignore)
         arrays = renamed(checkpoint, record, found, ignore=ignore)

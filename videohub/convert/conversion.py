@@ -175,9 +175,9 @@ def write_file(tensors: Mapping[str, Tensor], table: Table, path: Path) -> None:
         kept_weights.write_safetensors(path, arrays, {"format": "pt"})
 
 
-def check_layout(record: Record, layout: str) -> None:
-    """Refuse a layout that no table of the record's family writes. Raises: UsageError."""
-    if layout not in (known := tables.layouts(record.family)):
+def check_layout(record: Record, layout: str, *others: str) -> None:
+    """Refuse a layout that no table of the record's family writes, and that is none of `others`. Raises: UsageError."""
+    if layout not in (known := [*others, *tables.layouts(record.family)]):
         raise UsageError(f"layout: found {layout!r:.100}, expected one of {', '.join(known)}")
 
 

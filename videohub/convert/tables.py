@@ -11,7 +11,7 @@ import hashlib
 import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -51,8 +51,13 @@ class Table:
     family: str
     layout: str
     file: TableFile
-    rules: tuple[Rule, ...]
     digest: str
+
+    @functools.cached_property
+    def rules(self) -> list[Rule]:
+        """The rules whose fields are all known; those of a field that variants alone have wait for one of them."""
+        rules = map(parse_rule, self.file.rules)
+        return [rule for rule in rules if fields_in(rule.file[0]) <= self.file.fields.keys()]
 
     @property
     def name(self) -> str:
@@ -112,7 +117,7 @@ class Table:
         fields = self._bound(keys, to_ours)
         lines = [rule if to_ours else Rule(rule.ours, rule.file) for rule in self.rules]
         patterns = [(_Pattern(key, fields, reverse=not to_ours), *line) for line in lines for key in line[0]]
-        return {key: [Match(pattern.fill(sources, values), pattern.translate(names, values))
+        return {key: [Match(_with_fields(sources, values), _with_fields(names, pattern.translated(values)))
                       for pattern, sources, names in patterns if (values := pattern.values(key)) is not None]
                 for key in keys}  # fmt: skip
 
@@ -146,8 +151,7 @@ class Table:
             steps=[*self.file.steps, *(step for variant in variants for step in variant.steps)],
             variants=[],
         )
-        rules = tuple(rule for rule in map(parse_rule, file.rules) if fields_in(rule.file[0]) <= file.fields.keys())
-        return Table(self.family, self.layout, file, rules, self.digest)
+        return replace(self, file=file)
 
     @functools.cached_property
     def _copies(self) -> list[tuple[_Pattern, str]]:
@@ -220,8 +224,7 @@ def read_table(path: Path) -> Table:
             raise RegistryError(f"{path}: rule {line!r:.300}: {flaw}")
     if flaw := flaw_beside_rules(file, fields, [step for _, _, variant in of_variants for step in variant.steps]):
         raise RegistryError(f"{path}: {flaw}")
-    rules = tuple(rule for rule in map(parse_rule, file.rules) if fields_in(rule.file[0]) <= file.fields.keys())
-    return Table(path.parent.name, path.stem, file, rules, _digest(file))
+    return Table(path.parent.name, path.stem, file, _digest(file))
 
 
 def errors_beside(file: Path, known: Collection[str]) -> Iterator[Message]:
@@ -253,6 +256,10 @@ def _digest(file: TableFile) -> str:
                  *(step for variant in content["variants"] for step in variant["steps"])]:  # fmt: skip
         part.pop("why", None)
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _with_fields(keys: tuple[str, ...], values: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(key.format(**values) for key in keys)
 
 
 def _names(matches: Mapping[str, list[Match]]) -> dict[str, list[str]]:
@@ -305,15 +312,8 @@ class _Pattern:
 
     def ours(self, values: Mapping[str, str]) -> dict[str, str]:
         """Return values in our networks' words."""
-        return dict(values) if self._reverse else self._translated(values)
+        return dict(values) if self._reverse else self.translated(values)
 
-    def fill(self, keys: tuple[str, ...], values: Mapping[str, str]) -> tuple[str, ...]:
-        """Return keys of this side with their fields."""
-        return tuple(key.format(**values) for key in keys)
-
-    def translate(self, keys: tuple[str, ...], values: Mapping[str, str]) -> tuple[str, ...]:
-        """Return keys of the other side with their fields."""
-        return self.fill(keys, self._translated(values))
-
-    def _translated(self, values: Mapping[str, str]) -> dict[str, str]:
+    def translated(self, values: Mapping[str, str]) -> dict[str, str]:
+        """Return values in the other side's words."""
         return {field: self._words.get(field, {}).get(value, value) for field, value in values.items()}
