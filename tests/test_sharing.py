@@ -252,7 +252,7 @@ def test_converted_weights_need_no_published_file(publisher, home):
     assert len(publisher.requests) == 1
 
 
-def test_a_shared_layer_spares_the_conversion(home, tmp_path, monkeypatch):
+def test_a_shared_cache_dir_spares_the_conversion(home, tmp_path, monkeypatch):
     path = weights.fetch("slowfast_motions")
     home.rename(tmp_path / "shared")
     monkeypatch.setenv("VIDEOHUB_CACHE_RO", str(tmp_path / "shared"))

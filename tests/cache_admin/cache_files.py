@@ -44,7 +44,7 @@ def only(home, pattern):
 def entries(run):
     code, found, _ = run("cache", "list", "--json")
     assert code == 0
-    return [entry for layer in found["layers"] for entry in layer["entries"]]
+    return [entry for cache_dir in found["cache_dirs"] for entry in cache_dir["entries"]]
 
 
 def statuses(run):

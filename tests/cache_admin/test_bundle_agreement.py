@@ -109,7 +109,7 @@ def test_damaged_weights_are_replaced(here, demo):
     assert kept_weights.check(path)
 
 
-def test_damaged_weights_in_a_shared_layer_are_left_to_whoever_keeps_it(here, demo, machine, monkeypatch):
+def test_damaged_weights_in_a_shared_cache_dir_are_left_to_whoever_keeps_it(here, demo, machine, monkeypatch):
     path = weights.fetch(NAME)
     path.write_bytes(path.read_bytes()[:-1])
     monkeypatch.setenv("VIDEOHUB_CACHE_RO", str(here))

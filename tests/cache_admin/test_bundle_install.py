@@ -68,7 +68,7 @@ def test_the_same_digest_known_before_stays_as_it_was_first_seen(machine, unpinn
     assert pins.pin_of(URL) == first
 
 
-def test_weights_in_a_shared_layer_are_not_written_again(here, demo, machine, monkeypatch):
+def test_weights_in_a_shared_cache_dir_are_not_written_again(here, demo, machine, monkeypatch):
     bundle_install.unbundle(demo)
     monkeypatch.setenv("VIDEOHUB_CACHE_RO", str(here))
     home = machine("there")

@@ -21,8 +21,8 @@ LONG_AGO = time.time() - 10 * 86400
 def put(home):
     """Write a file below the cache folder, last used ten days ago."""
 
-    def put(name, content=b"content", *, layer=home, used=LONG_AGO):
-        path = layer / name
+    def put(name, content=b"content", *, cache_dir=home, used=LONG_AGO):
+        path = cache_dir / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
         os.utime(path, (used, used))
@@ -132,19 +132,19 @@ def test_a_writer_that_came_after_the_look_is_left_alone(put):
     assert path.is_file()
 
 
-# --- layers ----------------------------------------------------------------------------------------------------------
+# --- cache dirs ------------------------------------------------------------------------------------------------------
 
 
-def test_a_read_only_layer_is_marked_and_nothing_of_it_is_removed(put, tmp_path, monkeypatch):
+def test_a_read_only_cache_dir_is_marked_and_nothing_of_it_is_removed(put, tmp_path, monkeypatch):
     monkeypatch.setenv("VIDEOHUB_CACHE_RO", str(tmp_path / "shared"))
-    put(f"raw/{SHA256}", layer=tmp_path / "shared")
+    put(f"raw/{SHA256}", cache_dir=tmp_path / "shared")
     put(f"raw/{SHA256}")
     shared, own = cache_scan.entries()
     assert (shared.shared, own.shared) == (True, False)
     with pytest.raises(CacheError, match="not ours"):
         cache_scan.remove(shared)
     assert cache_scan.remove(own)
-    assert [entry.layer for entry in cache_scan.entries()] == [tmp_path / "shared"]
+    assert [entry.cache_dir for entry in cache_scan.entries()] == [tmp_path / "shared"]
 
 
 def test_a_folder_that_is_both_shared_and_our_own_counts_once_and_as_read_only(put, home, monkeypatch):

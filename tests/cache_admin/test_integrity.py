@@ -113,7 +113,7 @@ def test_a_published_file_of_another_size_is_damaged_at_first_sight(run, home, z
     assert run("cache", "prune", "--status", "damaged", "--json")[1]["freed"] == 1000
 
 
-def test_damage_in_a_read_only_layer_is_reported_and_left(run, home, tmp_path, zoo, monkeypatch):
+def test_damage_in_a_read_only_cache_dir_is_reported_and_left(run, home, tmp_path, zoo, monkeypatch):
     run("fetch", "first")
     home.rename(tmp_path / "shared")
     monkeypatch.setenv("VIDEOHUB_CACHE_RO", str(tmp_path / "shared"))
@@ -194,14 +194,14 @@ def test_a_download_under_way_is_neither_checked_nor_removed(run, home):
     part.drop()
 
 
-def test_what_a_read_only_layer_has_too_is_not_made_anew(run, home, tmp_path, zoo, monkeypatch):
+def test_what_a_read_only_cache_dir_has_too_is_not_made_anew(run, home, tmp_path, zoo, monkeypatch):
     run("fetch", "first")
     shutil.copytree(home, tmp_path / "shared")
     monkeypatch.setenv("VIDEOHUB_CACHE_RO", str(tmp_path / "shared"))
     damage(only(home, "converted/*"))
     (finding,) = run("cache", "verify", "--json")[1]["damaged"]
     assert (finding["done"], finding["read_only"]) == ("removed", False)
-    assert "read-only layer has it" in finding["advice"]
+    assert "read-only cache dir has it" in finding["advice"]
     assert not list(home.glob("converted/*"))
     assert weights.fetch("first").parents[1] == tmp_path / "shared"
 

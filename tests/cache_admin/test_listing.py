@@ -19,12 +19,12 @@ from videohub.convert import kept_weights
 from videohub.hub import pins
 
 
-def test_path_prints_our_own_folder_and_json_all_layers(run, home, tmp_path, monkeypatch):
+def test_path_prints_our_own_folder_and_json_all_cache_dirs(run, home, tmp_path, monkeypatch):
     monkeypatch.setenv("VIDEOHUB_CACHE_RO", str(tmp_path / "shared"))
     assert run("cache", "path") == (0, f"{home}\n", "")
     assert run("cache", "path", "--json")[1] == {
         "path": str(home),
-        "layers": [{"path": str(tmp_path / "shared"), "read_only": True}, {"path": str(home), "read_only": False}],
+        "cache_dirs": [{"path": str(tmp_path / "shared"), "read_only": True}, {"path": str(home), "read_only": False}],
     }
 
 

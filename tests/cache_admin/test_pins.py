@@ -92,7 +92,7 @@ def test_forgetting_what_was_never_seen_says_so(run, zoo):
     assert run("cache", "pins", "--forget", "first", "--patch")[0] == 2
 
 
-def test_a_pin_in_a_read_only_layer_cannot_be_forgotten_here(run, home, tmp_path, zoo, monkeypatch):
+def test_a_pin_in_a_read_only_cache_dir_cannot_be_forgotten_here(run, home, tmp_path, zoo, monkeypatch):
     run("fetch", "first")
     home.rename(tmp_path / "shared")
     monkeypatch.setenv("VIDEOHUB_CACHE_RO", str(tmp_path / "shared"))

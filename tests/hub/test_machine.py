@@ -164,7 +164,7 @@ def test_a_cache_that_is_a_file_is_named(publisher, home):
     assert home.read_text() == "not a folder"
 
 
-# --- a shared layer --------------------------------------------------------------------------------------------------
+# --- a shared cache dir ----------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -178,7 +178,7 @@ def shared(home, publisher, tmp_path, monkeypatch):
     return folder, url
 
 
-def test_a_shared_layer_spares_the_download_and_is_not_written(shared, home, publisher):
+def test_a_shared_cache_dir_spares_the_download_and_is_not_written(shared, home, publisher):
     folder, url = shared
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
     assert download.fetch(url, name="model").path == folder / "raw" / SHA256
@@ -187,7 +187,7 @@ def test_a_shared_layer_spares_the_download_and_is_not_written(shared, home, pub
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
 
 
-def test_the_pins_of_a_shared_layer_bind(shared, publisher):
+def test_the_pins_of_a_shared_cache_dir_bind(shared, publisher):
     folder, url = shared
     (folder / "raw" / SHA256).unlink()
     publisher.publish("/MODEL.pkl", b"another file")
@@ -195,7 +195,7 @@ def test_the_pins_of_a_shared_layer_bind(shared, publisher):
         download.fetch(url, name="model")
 
 
-def test_a_damaged_file_of_a_shared_layer_is_named_and_left(shared, home):
+def test_a_damaged_file_of_a_shared_cache_dir_is_named_and_left(shared, home):
     folder, url = shared
     path = folder / "raw" / SHA256
     path.write_bytes(CONTENT[:-1])

@@ -38,9 +38,9 @@ def shared(tmp_path, monkeypatch):
     return tmp_path / "shared"
 
 
-def put_pin(layer, sha256, **fields):
+def put_pin(cache_dir, sha256, **fields):
     """Write a pin as an attacker would."""
-    path = layer / "pins" / f"{cache.key_of(URL)}.json"
+    path = cache_dir / "pins" / f"{cache.key_of(URL)}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     pin = {"url": URL, "sha256": sha256, "size": 7, "first_seen": "2025-01-02T03:04:05Z", **fields}
     path.write_text(json.dumps(pin))

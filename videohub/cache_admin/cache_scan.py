@@ -1,4 +1,4 @@
-"""What lies in the cache, told by names and places: every entry of every layer, how large, when it was last used.
+"""What lies in the cache, told by names and places: every entry of every cache dir, how large, when it was last used.
 
 What other programs put there is named, and never touched.
 """
@@ -30,14 +30,14 @@ _OLD_STRAY = re.compile(r"\.tmp[0-9A-Za-z]{6}")  # likewise safetensors, which w
 class Entry:
     """One thing in the cache.
 
-    `shared` is true in a read-only layer, `at_work` if a process may be writing it. `sha256` is what the name
+    `shared` is true in a read-only cache dir, `at_work` if a process may be writing it. `sha256` is what the name
     or the pin states. `pin` is what a pin says, `url` what a download is of, `problem` why a pin cannot be read,
     `unreadable` why nothing of it can, for its content may be sound.
     """
 
     kind: str  # raw, converted, partial, pin, registry, lock; other: not ours
     path: Path
-    layer: Path
+    cache_dir: Path
     shared: bool
     size: int
     used: float  # when it was last read or written, in seconds since the epoch
@@ -50,37 +50,37 @@ class Entry:
 
 
 def entries() -> list[Entry]:
-    """Return everything in the cache, layer by layer.
+    """Return everything in the cache dirs, one after the other.
 
     Raises: CacheError if a folder cannot be read.
     """
     with cache.at_work("the cache cannot be listed"):
         return [
             entry
-            for layer, shared in layers()
-            for path in _walk(layer, shared)
-            for entry in _entry(path, layer, shared)
+            for cache_dir, shared in dirs()
+            for path in _walk(cache_dir, shared)
+            for entry in _entry(path, cache_dir, shared)
         ]
 
 
-def layers() -> list[tuple[Path, bool]]:
+def dirs() -> list[tuple[Path, bool]]:
     """Return the folders of the cache in the order in which they are looked in, and whether each is read-only."""
-    *shared, own = cache.layers()
+    *shared, own = cache.dirs()
     found: dict[str, tuple[Path, bool]] = {}
-    for layer in shared:
-        found.setdefault(os.path.realpath(layer), (layer, True))  # one folder may be named twice
+    for cache_dir in shared:
+        found.setdefault(os.path.realpath(cache_dir), (cache_dir, True))  # one folder may be named twice
     found.setdefault(os.path.realpath(own), (own, False))
     return list(found.values())
 
 
 def remove(entry: Entry) -> bool:
-    """Remove an entry of our own layer; returns False, and leaves it, if a process came to be at work on it.
+    """Remove an entry of our own cache dir; returns False, and leaves it, if a process came to be at work on it.
 
     Raises: CacheError if the entry is not ours to remove, or the file system refuses.
     """
     if entry.shared or entry.kind == "other" or not cache.is_ours(entry.path):
         raise CacheError(f"{entry.path}: is not ours to remove")
-    if entry.kind in ("partial", "lock") and _has_a_writer(entry.path, entry.layer):
+    if entry.kind in ("partial", "lock") and _has_a_writer(entry.path, entry.cache_dir):
         return False
     with cache.at_work(f"{entry.path}: cannot be removed"):
         for path in _files(entry.path, entry.kind):
@@ -108,10 +108,10 @@ def unnoticed(path: Path) -> Iterator[None]:
                 os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
-def _walk(layer: Path, shared: bool) -> Iterator[Path]:
-    """Yield what is in a layer's folders, and what else lies beside them; what is not ours is not looked into."""
+def _walk(cache_dir: Path, shared: bool) -> Iterator[Path]:
+    """Yield what is in a cache dir's folders, and what else lies beside them; what is not ours is not looked into."""
     try:
-        for path in _children(layer):
+        for path in _children(cache_dir):
             if path.name == "compiled":  # what only saves time
                 continue
             if path.name in cache.NAMES and path.is_dir():
@@ -121,7 +121,7 @@ def _walk(layer: Path, shared: bool) -> Iterator[Path]:
     except PermissionError:
         if not shared:
             raise
-        cache.tell_once(layer)
+        cache.tell_once(cache_dir)
 
 
 def _children(folder: Path) -> list[Path]:
@@ -131,9 +131,9 @@ def _children(folder: Path) -> list[Path]:
         return []
 
 
-def _entry(path: Path, layer: Path, shared: bool) -> Iterator[Entry]:
+def _entry(path: Path, cache_dir: Path, shared: bool) -> Iterator[Entry]:
     """Yield the entry at a path, unless it is gone meanwhile or part of another one's."""
-    kind = _kind(path, layer)
+    kind = _kind(path, cache_dir)
     shared = shared or (kind != "other" and not cache.is_ours(path))  # a folder of ours may lead elsewhere
     files = _files(path, kind)
     if not files or files[0] != path:
@@ -149,11 +149,11 @@ def _entry(path: Path, layer: Path, shared: bool) -> Iterator[Entry]:
     yield Entry(
         kind,
         path,
-        layer,
+        cache_dir,
         shared,
         size=0 if path.is_dir() else sum(one.st_size for one in said),
         used=max(said[0].st_atime, said[0].st_mtime),
-        at_work=kind in ("partial", "lock") and not shared and _has_a_writer(path, layer),
+        at_work=kind in ("partial", "lock") and not shared and _has_a_writer(path, cache_dir),
         sha256=name["sha256"] if name else pin.sha256 if pin else None,
         pin=pin,
         url=pin.url if pin else note.file if note else None,
@@ -162,9 +162,9 @@ def _entry(path: Path, layer: Path, shared: bool) -> Iterator[Entry]:
     )
 
 
-def _kind(path: Path, layer: Path) -> str:
+def _kind(path: Path, cache_dir: Path) -> str:
     folder = path.parent.name
-    if path.parent == layer or not path.is_file():
+    if path.parent == cache_dir or not path.is_file():
         return "other"
     if folder != "locks" and _STRAY.fullmatch(path.name):
         return "partial"
@@ -195,9 +195,9 @@ def _read_part(path: Path) -> Note:
     return cache.read_note(path, Note)
 
 
-def _has_a_writer(path: Path, layer: Path) -> bool:
+def _has_a_writer(path: Path, cache_dir: Path) -> bool:
     """Tell whether a process may be at work on what is no whole file; where locks do nothing, the date has to tell."""
-    if is_held(layer / "locks" / f"{work_of(path)}.lock") or is_held(path):
+    if is_held(cache_dir / "locks" / f"{work_of(path)}.lock") or is_held(path):
         return True
     try:
         return abs(time.time() - path.stat().st_mtime) < STALE_AFTER_S

@@ -45,7 +45,7 @@ class Checked:
 
 
 def check() -> Checked:
-    """Read every published file, all weights and all pins of all layers, and mend our own layer.
+    """Read every published file, all weights and all pins of all cache dirs, and mend our own.
 
     Raises: CacheError if a folder cannot be read.
     """
@@ -57,7 +57,7 @@ def check() -> Checked:
     with tqdm(total=total, desc="verify", unit="B", unit_scale=True, disable=None) as bar:
         for item in items:
             if item.entry.unreadable:
-                advice = cache.readable_by_all(item.entry.layer)
+                advice = cache.readable_by_all(item.entry.cache_dir)
                 checked.unchecked.append(_finding(item, item.entry.unreadable, "left", advice))
             elif item.status in ("stale", "unknown") and known.lacks_checksum(item.entry):
                 what = "has no checksum; an older version wrote it, and nothing known here uses it"
@@ -130,7 +130,7 @@ def _mend(item: Item, problem: str, known: Known) -> Finding:
     except CacheError as error:
         return _finding(item, problem, "left", str(error))
     if cache.find(entry.path.parent.name, entry.path.name):
-        return _finding(item, problem, "removed", "A read-only layer has it, too, and goes first.")
+        return _finding(item, problem, "removed", "A read-only cache dir has it, too, and goes first.")
     if entry.kind == "converted" and (made := known.maker(entry)):
         return _rebuild(item, problem, *made, is_published=known.digest(made[0]) == entry.sha256)
     needed = f"`videohub fetch {name}` brings it again." if name and item.status != "stale" else ""
@@ -153,7 +153,7 @@ def _rebuild(item: Item, problem: str, record: Record, ignore: Sequence[str], *,
 
 def _source(sha256: str, record: Record) -> Path | None:
     """Return a file on this machine with this digest."""
-    places = [layer / "raw" / sha256 for layer, _ in cache_scan.layers()]
+    places = [cache_dir / "raw" / sha256 for cache_dir, _ in cache_scan.dirs()]
     if (url := record.checkpoint.url or "").startswith("file:"):
         places.append(path_of(url))
     return next((place for place in places if place.is_file() and cache.sha256_of(place) == sha256), None)

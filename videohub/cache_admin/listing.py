@@ -60,7 +60,7 @@ class Item:
             "size": self.entry.size,
             "age_s": round(self.age_s),
             "path": str(self.entry.path),
-            "layer": str(self.entry.layer),
+            "cache_dir": str(self.entry.cache_dir),
             "read_only": self.entry.shared,
             "sha256": self.entry.sha256,
             "url": self.url,
@@ -71,7 +71,7 @@ class Item:
 
 
 def items() -> list[Item]:
-    """Return everything in the cache, layer by layer.
+    """Return everything in the cache dirs, one after the other.
 
     Raises: CacheError if a folder cannot be read; RegistryError.
     """
@@ -88,7 +88,7 @@ class Known:
         self.pins: dict[str, Pin] = {}
         for entry in entries:
             if entry.pin:
-                self.pins.setdefault(entry.pin.url, entry.pin)  # the first layer's binds
+                self.pins.setdefault(entry.pin.url, entry.pin)  # the first cache dir's binds
         self._keys = {name: _keys(record) for name, record in self.records.items()}
         self._headers = {entry.path: _header(entry) for entry in entries if entry.kind == "converted"}
 
@@ -250,7 +250,7 @@ _KINDS = ("raw", "converted", "partial", "pin", "registry", "lock", "other")
 
 
 @dataclass(frozen=True)
-class Layer:
+class CacheDir:
     """One folder of the cache; `own` is sorted so that what belongs to one record stands together."""
 
     path: str
@@ -279,18 +279,18 @@ class Layer:
         }
 
 
-def listing() -> list[Layer]:
-    """Return the layers in the order in which they are looked in.
+def listing() -> list[CacheDir]:
+    """Return the cache dirs in the order in which they are looked in.
 
     Raises: CacheError if a folder cannot be read; RegistryError.
     """
     found = items()
-    layers = []
-    for path, shared in cache_scan.layers():
-        here = [item for item in found if item.entry.layer == path]
+    cache_dirs = []
+    for path, shared in cache_scan.dirs():
+        here = [item for item in found if item.entry.cache_dir == path]
         ours = sorted((item for item in here if item.entry.kind != "other"), key=_place)
-        layers.append(Layer(str(path), shared, ours, [item for item in here if item.entry.kind == "other"]))
-    return layers
+        cache_dirs.append(CacheDir(str(path), shared, ours, [item for item in here if item.entry.kind == "other"]))
+    return cache_dirs
 
 
 def _place(item: Item) -> tuple[bool, list[str], int, float]:

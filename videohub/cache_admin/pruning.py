@@ -43,12 +43,12 @@ def prune(
     statuses: Collection[str] = (),
     remove: bool = False,
 ) -> Pruned:
-    """Choose entries of our own layer that meet every condition, and remove them if told to.
+    """Choose entries of our own cache dir that meet every condition, and remove them if told to.
 
     Pins and registries are never chosen: they are small, and without a pin a changed file would not be noticed.
     Args:
         older_s: Not used for so many seconds.
-        keep: Choose no more than it takes, least recently used first, until our layer holds so many bytes at most.
+        keep: Choose no more than it takes, least recently used first, until our cache dir holds so many bytes at most.
         statuses: One of these.
         remove: False: only tell.
     Raises: CacheError if the file system refuses.

@@ -48,7 +48,7 @@ class Forgotten:
 
 
 def pinned() -> list[Pinned]:
-    """Return the pins of all layers, by URL."""
+    """Return the pins of all cache dirs, by URL."""
     found = [_pinned(item) for item in items() if item.entry.kind == "pin"]
     return sorted(found, key=lambda pin: (pin.url or "", pin.path))
 
@@ -90,11 +90,11 @@ def forget(name: str) -> Forgotten:
     """Drop what is known of a record's URL, or of a URL, so that the next fetch takes what it finds.
 
     The file that came from it goes too.
-    Raises: UnknownNameError; UsageError if the record has no URL; CacheError if a read-only layer binds it.
+    Raises: UnknownNameError; UsageError if the record has no URL; CacheError if a read-only cache dir binds it.
     """
     url = url_of(name)
     note = f"{cache.key_of(url)}.json"
-    shared = [layer / "pins" / note for layer, is_shared in cache_scan.layers() if is_shared]
+    shared = [cache_dir / "pins" / note for cache_dir, is_shared in cache_scan.dirs() if is_shared]
     if binding := next((path for path in shared if path.is_file()), None):
         raise CacheError(
             f"{binding}: lies in VIDEOHUB_CACHE_RO, and binds {url}.\n"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from videohub.cache_admin.integrity import Checked
-    from videohub.cache_admin.listing import Item, Layer
+    from videohub.cache_admin.listing import CacheDir, Item
     from videohub.cache_admin.pruning import Pruned
     from videohub.cache_admin.trust import Pinned
 
@@ -63,8 +63,8 @@ def path(as_json: bool) -> None:
     from videohub.hub.cache import home
 
     if as_json:
-        layers = [{"path": str(layer), "read_only": shared} for layer, shared in cache_scan.layers()]
-        print_json({"path": str(home()), "layers": layers})
+        cache_dirs = [{"path": str(cache_dir), "read_only": shared} for cache_dir, shared in cache_scan.dirs()]
+        print_json({"path": str(home()), "cache_dirs": cache_dirs})
     else:
         hand_over(str(home()))
 
@@ -87,11 +87,16 @@ def list_(as_json: bool) -> None:
     """
     from videohub.cache_admin.listing import listing
 
-    layers = listing()
+    cache_dirs = listing()
     if as_json:
-        print_json({"size": sum(layer.size for layer in layers), "layers": [layer.facts() for layer in layers]})
+        print_json(
+            {
+                "size": sum(cache_dir.size for cache_dir in cache_dirs),
+                "cache_dirs": [cache_dir.facts() for cache_dir in cache_dirs],
+            }
+        )
     else:
-        print_cache(layers)
+        print_cache(cache_dirs)
 
 
 @command.command()
@@ -125,7 +130,7 @@ def prune(older_s: float | None, keep: float | None, statuses: tuple[str, ...], 
     """Make room: tell what would go, and with --yes remove it.
 
     Several conditions narrow each other; several --status widen. What is removed can be fetched again, except what
-    is `local`. Pins, read-only layers and what others put into the folder are never touched.
+    is `local`. Pins, read-only cache dirs and what others put into the folder are never touched.
     """
     from videohub.cache_admin import pruning
 
@@ -212,23 +217,24 @@ def _forget(names: tuple[str, ...], *, as_json: bool) -> None:
             say(f"{one.name}: forgot {one.url}", f"  sha256 {one.sha256}, first seen {one.first_seen}")
 
 
-def print_cache(layers: Sequence[Layer]) -> None:
-    """Print what each layer of the cache holds, within 80 columns, with sums."""
+def print_cache(cache_dirs: Sequence[CacheDir]) -> None:
+    """Print what each cache dir holds, within 80 columns, with sums."""
     screen = console()
-    for layer in layers:
-        screen.print(styled(layer.path, style="bold"), "(read-only)" if layer.read_only else "")
-        if layer.own:
-            screen.print(_entries(layer.own))
-        each = ", ".join(f"{kind} {with_unit(size)}" for kind, size in layer.sizes().items())
+    for cache_dir in cache_dirs:
+        screen.print(styled(cache_dir.path, style="bold"), "(read-only)" if cache_dir.read_only else "")
+        if cache_dir.own:
+            screen.print(_entries(cache_dir.own))
+        each = ", ".join(f"{kind} {with_unit(size)}" for kind, size in cache_dir.sizes().items())
         screen.print(
-            f"{counted(len(layer.own), 'entry')}, {with_unit(layer.size)}" + (f": {each}" if each else ""), style="dim"
+            f"{counted(len(cache_dir.own), 'entry')}, {with_unit(cache_dir.size)}" + (f": {each}" if each else ""),
+            style="dim",
         )
-        if layer.others:
-            names = ", ".join(item.entry.path.name for item in layer.others[:3])
-            more = f" and {len(layer.others) - 3} more" if len(layer.others) > 3 else ""
+        if cache_dir.others:
+            names = ", ".join(item.entry.path.name for item in cache_dir.others[:3])
+            more = f" and {len(cache_dir.others) - 3} more" if len(cache_dir.others) > 3 else ""
             screen.print(f"not ours, and never touched: {names}{more}", style="dim")
-    if len(layers) > 1:
-        screen.print(f"{with_unit(sum(layer.size for layer in layers))} in all layers", style="dim")
+    if len(cache_dirs) > 1:
+        screen.print(f"{with_unit(sum(cache_dir.size for cache_dir in cache_dirs))} in all cache dirs", style="dim")
 
 
 def print_pruned(pruned: Pruned) -> None:
@@ -271,7 +277,7 @@ def print_pins(pins: Sequence[Pinned]) -> None:
         source = f", from {pin.source}" if pin.source else ""
         lines = [pin.url or "", pin.path if pin.problem else f"sha256 {pin.sha256}",
                  pin.problem or f"{with_unit(pin.size or 0)}, first seen {pin.first_seen}{source}"]  # fmt: skip
-        lines += [f"in the read-only layer: {pin.path}"] if pin.read_only else []
+        lines += [f"in the read-only cache dir: {pin.path}"] if pin.read_only else []
         for line in filter(None, lines):
             screen.print(indented(line, overflow="fold"))
     if not pins:

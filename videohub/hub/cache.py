@@ -50,31 +50,31 @@ def home() -> Path:
     return cache_home()
 
 
-def layers() -> list[Path]:
+def dirs() -> list[Path]:
     """Return where to look, in order: the read-only folders of `VIDEOHUB_CACHE_RO`, then our own."""
     shared = [expanded(part) for part in os.environ.get("VIDEOHUB_CACHE_RO", "").split(os.pathsep) if part]
     return [*shared, home()]
 
 
 def find(kind: str, name: str) -> Path | None:
-    """Return the first layer's entry of this kind and name, or None.
+    """Return the first cache dir's entry of this kind and name, or None.
 
     Raises: CacheError if it may not be read, or if no entry has such a name.
     """
-    for layer in layers():
-        path = _entry(layer, kind, name)
+    for cache_dir in dirs():
+        path = _entry(cache_dir, kind, name)
         try:
             is_there = path.is_file()
         except PermissionError as error:
-            if layer == home():
+            if cache_dir == home():
                 raise CacheError(
                     f"{path.parent}: may not be read by you; VIDEOHUB_HOME names another folder"
                 ) from error
-            tell_once(layer)
+            tell_once(cache_dir)
             continue
         if is_there:
             if problem := unreadable(path):
-                raise CacheError(f"{path}: {problem}.\n  {readable_by_all(layer)}")
+                raise CacheError(f"{path}: {problem}.\n  {readable_by_all(cache_dir)}")
             return path
     return None
 
@@ -91,10 +91,10 @@ def unreadable(path: Path) -> str | None:
     return None
 
 
-def readable_by_all(layer: Path) -> str:
+def readable_by_all(cache_dir: Path) -> str:
     """Return what lets others read a folder of the cache."""
-    otherwise = "" if layer == home() else ", or unset VIDEOHUB_CACHE_RO"
-    return f"Its owner lets you with `chmod -R a+rX {layer}`{otherwise}."
+    otherwise = "" if cache_dir == home() else ", or unset VIDEOHUB_CACHE_RO"
+    return f"Its owner lets you with `chmod -R a+rX {cache_dir}`{otherwise}."
 
 
 def place(kind: str, name: str) -> Path:
@@ -110,7 +110,7 @@ def folder(kind: str) -> Path:
 def is_ours(path: Path) -> bool:
     """Tell whether an entry is ours to remove: in our own folder, which is no link and not named as read-only, too."""
     within, kind = os.path.realpath(path.parent), path.parent.name
-    shared = {os.path.realpath(layer / kind) for layer in layers()[:-1]}
+    shared = {os.path.realpath(cache_dir / kind) for cache_dir in dirs()[:-1]}
     return within == os.path.join(os.path.realpath(home()), kind) and within not in shared
 
 
@@ -126,7 +126,7 @@ def remove(path: Path) -> None:
 
 def whose(path: Path) -> str:
     """Return who has to see to an entry that is not ours."""
-    if path.parent.parent in layers()[:-1]:
+    if path.parent.parent in dirs()[:-1]:
         return "It lies in VIDEOHUB_CACHE_RO: whoever keeps that has to remove it, or unset the variable."
     return f"Its folder leads out of the cache, to {os.path.realpath(path.parent)}: remove it there by hand."
 
@@ -214,14 +214,14 @@ def _disk() -> tuple[int, int]:
     return usage.total, usage.free
 
 
-def _entry(layer: Path, kind: str, name: str) -> Path:
-    """Return the path of an entry in a layer: this alone makes paths of names."""
+def _entry(cache_dir: Path, kind: str, name: str) -> Path:
+    """Return the path of an entry in a cache dir: this alone makes paths of names."""
     if kind not in NAMES or not NAMES[kind].fullmatch(name):
-        raise CacheError(f"found {name!r:.100}, expected a name that an entry of {layer / kind} can have")
-    return layer / kind / name
+        raise CacheError(f"found {name!r:.100}, expected a name that an entry of {cache_dir / kind} can have")
+    return cache_dir / kind / name
 
 
 @functools.cache
-def tell_once(layer: Path) -> None:
-    """Say that a layer of others is passed over."""
-    log.warning("%s, in VIDEOHUB_CACHE_RO, may not be read by you; going on without it", layer)
+def tell_once(cache_dir: Path) -> None:
+    """Say that a cache dir of others is passed over."""
+    log.warning("%s, in VIDEOHUB_CACHE_RO, may not be read by you; going on without it", cache_dir)
