@@ -35,7 +35,7 @@ def test_a_machine_that_runs_these_tests_is_able(run, home):
     assert found["versions", "torch"]["detail"] == importlib.metadata.version("torch")
     assert found["devices", "cpu"]["detail"] == f"{torch.get_num_threads()} threads"
     assert found["decoder", "H.264"]["detail"].startswith("8 frames exact (libavcodec ")
-    assert found["cache", str(home)]["detail"].startswith("0.0 GB kept, ")
+    assert found["cache", str(home)]["detail"].startswith("0 B kept, ")
     assert not home.exists()
     assert found["registries", "records"]["state"] == "ok"
     code, out, _ = run("doctor")
@@ -49,6 +49,16 @@ def test_a_library_that_is_not_there_or_too_old_is_missing(run, monkeypatch):
     assert found["versions", "torch"]["detail"].endswith(", expected 99.0 or later")
     assert found["versions", "av"]["state"] == "ok"  # 14 and more are later than 9
     assert "2 of what is needed are missing" in run("doctor")[1]
+
+
+def test_a_checkout_that_is_not_installed_needs_the_same(monkeypatch):
+    def spelt_alike(floors):
+        return {name.replace("_", "-"): floor for name, floor in floors.items()}
+
+    installed = spelt_alike(diagnosis._floors())
+    monkeypatch.setattr(diagnosis, "DISTRIBUTION", "no-such-distribution")
+    assert {"torch", "av", "pillow"} <= set(installed)
+    assert spelt_alike(diagnosis._floors()) == installed
 
 
 def test_a_decoder_that_loses_a_frame_is_missing(run, monkeypatch):
@@ -75,6 +85,14 @@ def test_a_decoder_that_loses_a_frame_is_missing(run, monkeypatch):
     opened = av.open
     monkeypatch.setattr(av, "open", Other)
     assert findings(run, code=5)["decoder", "H.264"]["detail"].startswith("8 of 9 frames came back")
+
+
+def test_a_cache_is_measured_while_its_files_come_and_go(run, monkeypatch, home):
+    (home / "raw").mkdir(parents=True)
+    (home / "raw" / "file").write_bytes(bytes(1500))
+    (home / "raw" / "link").symlink_to("file")
+    monkeypatch.setattr(diagnosis.os, "walk", lambda folder: [(str(home / "raw"), [], ["file", "gone", "link"])])
+    assert findings(run)["cache", str(home)]["detail"].startswith("1.5 kB kept, ")
 
 
 def test_a_cache_that_cannot_be_written_to_is_missing(run, monkeypatch, tmp_path):

@@ -7,9 +7,11 @@ import os
 import platform
 import re
 import shutil
+import stat
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal, TypeAlias
 from urllib.parse import urlsplit
@@ -18,6 +20,7 @@ import msgspec
 
 import videohub
 from videohub.errors import VideohubError
+from videohub.formatting import with_unit
 from videohub.version import __version__
 
 State: TypeAlias = Literal["ok", "note", "missing"]
@@ -122,8 +125,7 @@ def cache() -> Iterator[Finding]:
                       advice="Let VIDEOHUB_HOME name a folder that can.")  # fmt: skip
         return
     free = shutil.disk_usage(above).free
-    kept = sum(file.lstat().st_size for file in folder.rglob("*") if file.is_file() and not file.is_symlink())
-    detail = f"{kept / 1e9:.1f} GB kept, {free / 1e9:.1f} GB free"
+    detail = f"{with_unit(_kept(folder))} kept, {with_unit(free)} free"
     if free < _ROOM:
         yield Finding(about="cache", name=str(folder), state="note", detail=detail,
                       advice="`videohub cache prune` makes room; VIDEOHUB_HOME names another folder.")  # fmt: skip
@@ -176,14 +178,34 @@ def without_password(address: str) -> str:
     return re.sub(r"[^/@]*@", "…@", address) if user is not None else address
 
 
+def _kept(folder: Path) -> int:
+    """Return how many bytes the files below a folder hold; one may go while others are looked at."""
+    kept = 0
+    for above, _, names in os.walk(folder):
+        for name in names:
+            with suppress(FileNotFoundError):
+                status = os.lstat(os.path.join(above, name))
+                kept += status.st_size if stat.S_ISREG(status.st_mode) else 0
+    return kept
+
+
 def _floors() -> dict[str, str]:
-    """Return what we depend on, and the least version of each; nothing where we are not installed but on the path."""
+    """Return what we depend on, and the least version of each."""
     try:
         required = importlib.metadata.requires(DISTRIBUTION) or []
     except importlib.metadata.PackageNotFoundError:
-        required = [f"{name}>=0" for name in ("av", "msgspec", "numpy", "torch", "torchvision")]
+        required = _required_by_the_checkout()
     stated = (re.fullmatch(r"([\w.-]+)\s*>=\s*([\w.]+)", requirement) for requirement in required)
     return {match[1]: match[2] for match in stated if match}  # those of extras have a condition
+
+
+def _required_by_the_checkout() -> list[str]:
+    """Return what the pyproject.toml beside us requires: we are not installed, but on Python's path."""
+    with suppress(FileNotFoundError):
+        stated = (Path(videohub.__file__).resolve().parents[1] / "pyproject.toml").read_text(encoding="utf-8")
+        if match := re.search(r"^dependencies = \[(.*?)^\]", stated, re.MULTILINE | re.DOTALL):
+            return re.findall('"([^"]+)"', match[1])
+    return []
 
 
 def _version(name: str, floor: str) -> Finding:
