@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -33,6 +32,7 @@ from videohub.preflight.list_checks import (
 from videohub.preflight.probe import probe_files
 from videohub.registry.labels import Given, with_labels
 from videohub.registry.schema import Record
+from videohub.worker_pool import usable_cores
 
 Progress: TypeAlias = Callable[[str, int, int], None]  # what is being done, how much of it is done, of how much
 
@@ -104,7 +104,7 @@ def check_samples(
     samples, expected, known = data_set.samples, expected_of(record), Index(index)
     files = targets(samples, deep=deep)
     timeout_s = timeout_s or (TIMEOUT_DEEP_S if deep else TIMEOUT_S)
-    probed, looked_at = _probe_all(files, known, workers or max(2, _cores()), timeout_s, report)
+    probed, looked_at = _probe_all(files, known, workers or max(2, usable_cores()), timeout_s, report)
     report("comparing files", 0, 1)
     groups = duplicates([one.target for one in probed if one.probe and not one.probe.problem], known)
     known.save()
@@ -201,8 +201,3 @@ def _probe_all(
 def _samples_of(probed: Iterator[ProbedFile]) -> int:
     """Count the samples that need some files."""
     return sum(len(one.target.samples) for one in probed)
-
-
-def _cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
@@ -31,6 +30,7 @@ from videohub.verification.identity import identity_of, made_by, truth_of, weigh
 from videohub.verification.settings import Settings
 from videohub.verification.validity import refuse_contradictions, refuse_unshared
 from videohub.weights import fetch
+from videohub.worker_pool import usable_cores
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -274,5 +274,4 @@ def _decoders(device: str, requested: int | None) -> int:
         return requested
     if device.startswith("cpu"):
         return 1
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, cores // distributed.local_world_size())
+    return max(1, usable_cores() // distributed.local_world_size())

@@ -39,6 +39,11 @@ class Lost:
         return self.kind in ("exit", "fault")
 
 
+def usable_cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 class WorkerProcess:
     """A running worker process. It ends with this one, whichever way this one ends, and leaves nothing behind.
 
