@@ -56,17 +56,18 @@ def compare(first: Compared, second: Compared) -> Paired:
     Raises: UsageError if the two are of different data, classes or metrics, or if reports do not suffice; DataError if
         they have no video in common; and what reading them raises.
     """
-    one, other = _opened(first), _opened(second)
-    _refuse_different(_about(one), _about(other))
-    found = metrics.of(_about(one).metric).pair(_scores_of(one), _scores_of(other))
+    sides = _opened(first), _opened(second)
+    one, other = map(_about, sides)
+    _refuse_different(one, other)
+    found = metrics.of(one.metric).pair(*map(_scores_of, sides))
     if found is None:
-        raise DataError(f"{_about(one).record} and {_about(other).record}: no video was scored by both")
+        raise DataError(f"{one.record} and {other.record}: no video was scored by both")
     return Paired(
         metric=found.metric,
-        dataset=_about(one).dataset,
+        dataset=one.dataset,
         common=found.common,
-        first=_about(one).side(found.values[0], found.alone[0]),
-        second=_about(other).side(found.values[1], found.alone[1]),
+        first=one.side(found.values[0], found.alone[0]),
+        second=other.side(found.values[1], found.alone[1]),
         difference=found.difference,
         interval=found.interval,
         discordance=found.discordance,
