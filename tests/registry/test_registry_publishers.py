@@ -125,7 +125,7 @@ def test_an_alias_finds_its_record_and_is_nobody_else_s_name(tmp_path):
     assert known.select("sb_old*") == ["sb_slow"]
     more = ("aliases: [slow_r50_8x8]",), ("aliases: [sb_slow]",), ('aliases: ["a b"]',)
     for lines, said in zip(more, ("repeats the name slow_r50_8x8 of", "repeats the name", "not a name"), strict=True):
-        with pytest.raises(RegistryError, match=f"has the alias .* {said}"):
+        with pytest.raises(RegistryError, match=rf"aliases\[0\] is .* {said}"):
             registry.default([written(tmp_path, "somebody", ("sb_slow", "SLOW_X", NUMBER, *lines))])
 
 

@@ -8,13 +8,14 @@ from urllib.parse import unquote, urlsplit
 
 from videohub import metrics
 from videohub.escaping import visible
-from videohub.registry.messages import Steps, shown
+from videohub.protocols import Flaw
+from videohub.registry.messages import shown
 from videohub.registry.schema import FIELDS, Checkpoint, Record
 
 _ALTERNATE = r"https?://[^/]+/.+|hf://[^/@]+/[^/@]+/[^@]+@[^@/]+"
 
 
-def contradictions(record: Record) -> Iterable[tuple[Steps, str, str]]:
+def contradictions(record: Record) -> Iterable[Flaw]:
     """Yield fields that are well typed but do not agree: the field, what is wrong, and advice."""
     url, status = record.checkpoint.url, record.status
     if status == "unreleased":
@@ -51,7 +52,7 @@ def contradictions(record: Record) -> Iterable[tuple[Steps, str, str]]:
         )
 
 
-def _contradictions_of_file(checkpoint: Checkpoint) -> Iterable[tuple[Steps, str, str]]:
+def _contradictions_of_file(checkpoint: Checkpoint) -> Iterable[Flaw]:
     url, prefix = checkpoint.url, checkpoint.sha256_prefix
     if url is not None and (flaw := flaw_of(url)):
         yield ("checkpoint", "url"), f"is {shown(url)}, which is no address: {flaw}", ""

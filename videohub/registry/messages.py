@@ -105,7 +105,8 @@ def file_error(file: Path, steps: Steps, what: str, *, line: int | None = None, 
 def shown(value: object) -> str:
     """Return `value` as a registry file would write it, or its kind where it is long."""
     if isinstance(value, (dict, list)):
-        return "a mapping" if isinstance(value, dict) else "a list"
+        kind = "mapping" if isinstance(value, dict) else "list"
+        return f"a {kind}" if value else f"an empty {kind}"
     import json
 
     return shortened(json.dumps(value, ensure_ascii=False, default=str), 200)
@@ -200,7 +201,7 @@ def _explained(steps: Steps, said: str, is_key: bool, raw: object, section: str)
     if expected := _EXPECTED.fullmatch(said):
         kinds = " or ".join(_WORDS.get(kind.strip(), kind) for kind in expected["types"].split("|"))
         limit = expected["limit"]
-        if limit.startswith(" of length"):
+        if limit.startswith(" of length") and expected["got"]:  # which only lists of one length tell
             return steps, f"has {expected['got']} items, expected {kinds}{limit}", ""
         return steps, f"is {_value_at(raw, steps, expected['got'])}, expected {kinds}{limit}", ""
     return steps, f"breaks the schema: {said}", ""

@@ -19,15 +19,15 @@ from typing import Any
 
 import msgspec
 
-from videohub import metrics, resources
+from videohub import architectures, metrics, resources
 from videohub.errors import UsageError
-from videohub.protocols import Protocol
-from videohub.registry import labels, strict_yaml
+from videohub.protocols import Flaw, Protocol
+from videohub.registry import labels, references, strict_yaml
 from videohub.registry.contradictions import contradictions, flaw_of
 from videohub.registry.datasets import DatasetInfo
 from videohub.registry.lookup import Registry
 from videohub.registry.messages import BrokenRegistryError, Messages, Steps, schema_errors, shown
-from videohub.registry.schema import Publisher, Record, with_one_checkpoint, with_urls
+from videohub.registry.schema import Labels, Publisher, Record, with_one_checkpoint, with_urls
 from videohub.registry.strict_yaml import Document
 
 SCHEMA_VERSION = 1
@@ -43,7 +43,6 @@ SECTIONS: dict[str, Any] = {
     "records": dict,
 }
 _OF_ONE = ("name", "upstream_name", "aliases", "protocol", "publisher")  # no two records share these; or said elsewhere
-_EXAMPLE = "`ours: {title: Ours}`"
 _DERIVED = {"other_checkpoints": "List them in checkpoint.", "dataset": "The protocol names it."}
 
 
@@ -81,14 +80,15 @@ class _Reader:
         self.protocols: dict[str, Protocol | None] = {}  # None for a broken one
         self.datasets: dict[str, DatasetInfo] = {}
         self.records: dict[str, Record] = {}
-        self.references: list[tuple[Document, Steps, dict[str, Any]]] = []  # records, as the files have them
+        self.unresolved: list[tuple[Document, Steps, dict[str, Any]]] = []  # records, as the files have them
         self.homes: dict[tuple[str, str], Path] = {}  # (section, name) -> its file
         self.names: dict[str, tuple[str, Document]] = {}  # case-folded id or alias -> the id, and where it stands
 
     def registry(self) -> Registry:
         """Return what was read, after looking at what refers to other records."""
-        for document, steps, whole in self.references:
-            self._check_references(document, steps, whole)
+        owners = {name: owner for name, (owner, _) in self.names.items()}
+        for document, steps, whole in self.unresolved:
+            self._add_flaws(document, steps, references.to_records(whole, str(steps[-1]), owners))
         self.messages.check()
         order = [name for name in self.publisher_order if name in self.publishers]
         order += [name for name in self.publishers if name not in order]
@@ -124,8 +124,9 @@ class _Reader:
         self._add_datasets(document, sections.get("datasets", {}))
         for name, raw in sections.get("protocols", {}).items():
             self._add_protocol(document, name, raw)
+        layouts = self._layouts()
         for name, raw in sections["records"].items():
-            self._add_record(document, name, raw, shared, publisher)
+            self._add_record(document, name, raw, shared, publisher, layouts)
         if "include" in sections and included:
             self._error(document, ("include",), "is given in a file that is itself included", "Name it there.")
         elif "include" in sections:
@@ -198,23 +199,15 @@ class _Reader:
             return
         self.homes[steps], self.protocols[name] = document.file, None
         protocol = self._converted(document, steps, raw, raw, Protocol)
-        if protocol is None:
-            return
-        if protocol.metric not in metrics.names():
-            what = f"is {shown(protocol.metric)}, expected one of {', '.join(metrics.names())}"
-            self._error(document, (*steps, "metric"), what)
-            return
-        if protocol.dataset not in self.datasets:
-            what = f"is {shown(protocol.dataset)}, which is no known data set"
-            advice = f"Known: {', '.join(self.datasets)}. Others stand in the section `datasets`, such as {_EXAMPLE}."
-            self._error(document, (*steps, "dataset"), what, advice)
+        unknown = [*references.of_protocol(raw, self.datasets)] if isinstance(raw, dict) else []
+        self._add_flaws(document, steps, unknown)
+        if protocol is None or unknown:
             return
         self.protocols[name] = protocol
         if metrics.of(protocol.metric).by_box != (protocol.detection is not None):
             what = f"is {'null' if protocol.detection is None else 'given'}, and the metric is {protocol.metric}"
             self._error(document, (*steps, "detection"), what, "AVA's metric needs it, no other one has it.")
-        for field, what, advice in protocol.flaws():
-            self._error(document, (*steps, *field), what, advice)
+        self._add_flaws(document, steps, protocol.flaws())
 
     def read_datasets(self, file: Path) -> None:
         """Read a file of data sets: a mapping of their names."""
@@ -251,7 +244,13 @@ class _Reader:
     # --- records ---
 
     def _add_record(
-        self, document: Document, name: str, raw: Any, shared: dict[str, Any], publisher: Publisher | None
+        self,
+        document: Document,
+        name: str,
+        raw: Any,
+        shared: dict[str, Any],
+        publisher: Publisher | None,
+        layouts: dict[str, list[str]],
     ) -> None:
         steps = ("records", name)
         self._claim(document, steps, name, name)
@@ -261,35 +260,30 @@ class _Reader:
         whole = _merged(shared, raw)
         if publisher is not None:
             whole.setdefault("publisher", publisher.name)
-        self.references.append((document, steps, whole))
+        self.unresolved.append((document, steps, whole))
         protocol = whole.get("protocol")
-        if whole.get("checkpoint") == []:
-            self._error(document, (*steps, "checkpoint"), "is an empty list", "Name at least one.")
-            return
-        if "protocol" in whole and (not isinstance(protocol, str) or protocol not in self.protocols):
-            what, known = f"is {shown(protocol)}, which is no known protocol", ", ".join(self.protocols) or "none"
-            self._error(document, (*steps, "protocol"), what, f"Known: {known}.")
         inner = self.protocols.get(protocol) if isinstance(protocol, str) else None
         dataset = self.datasets.get(inner.dataset) if inner else None
         record = self._converted(document, steps, raw, whole, Record, {"protocol": inner, "dataset": dataset})
+        self._add_flaws(document, steps, references.of_record(whole, self.protocols, layouts))
+        aliases = whole.get("aliases")
+        for index, alias in enumerate(aliases if isinstance(aliases, list) else ()):
+            if isinstance(alias, str) and alias:
+                self._claim(document, (*steps, "aliases", index), alias, name)
+        names = self._labels(document, steps, whole.get("labels"))
         if record is None:
             return
-        record = self._labelled(document, steps, with_one_checkpoint(record))
-        for alias in record.aliases:
-            self._claim(document, (*steps, "aliases"), alias, name)
-        for field, what, advice in contradictions(record):
-            self._error(document, (*steps, *field), what, advice)
-        for checkpoint in (record.checkpoint, *record.other_checkpoints):
-            if not self._has_table(record.family, checkpoint.layout):
-                what = f"is {shown(checkpoint.layout)}, and no table reads that into {record.family}"
-                advice = f"A table lies in converters/{record.family}/, ours or the one beside a registry."
-                self._error(document, (*steps, "checkpoint", "layout"), what, advice)
+        record = with_one_checkpoint(msgspec.structs.replace(record, labels=names))
+        if names is not None and labels.count(names) != record.model.num_classes:
+            what = f"is {labels.told(names)}, and the network has {record.model.num_classes} outputs"
+            self._error(document, (*steps, "labels"), what, "Name each output, or write null for none of them.")
+        self._add_flaws(document, steps, contradictions(record))
         folder = document.file.resolve().parent
         self.records.setdefault(name, with_urls(record, lambda url: _located(url, folder)))
 
     def _claim(self, document: Document, steps: Steps, name: str, owner: str) -> None:
         """Take a name for a record, as its id or an alias."""
-        what = f"has the alias {shown(name)}, which " if steps[-1] == "aliases" else ""
+        what = f"is {shown(name)}, which " if "aliases" in steps[2:] else ""
         if not name.isidentifier() or keyword.iskeyword(name) or name.startswith("_"):
             advice = "Take letters, digits and underscores, starting with a letter, and no keyword."
             self._error(document, steps, f"{what}is not a name that Python and torch.hub can use", advice)
@@ -301,38 +295,25 @@ class _Reader:
         else:
             self.names[name.casefold()] = (owner, document)
 
-    def _labelled(self, document: Document, steps: Steps, record: Record) -> Record:
-        """Return a record with the names of its outputs, which may lie in a file beside the registry."""
-        if record.labels is None:
-            return record
+    def _labels(self, document: Document, steps: Steps, given: Any) -> Labels:
+        """Return the names of a record's outputs, which may lie in a file beside the registry; None where none are."""
+        is_list = isinstance(given, list) and all(isinstance(name, str) and name for name in given)
+        if not (isinstance(given, str) or is_list):  # the schema's matter
+            return None
         folder = document.file.resolve().parent
         try:
-            names = labels.resolve(record.labels, folder)
+            names = labels.resolve(given, folder)
         except UsageError as error:
             self._error(document, (*steps, "labels"), f"cannot be used: {error}")
-            return record
-        if isinstance(record.labels, str) and not isinstance(names, str):
-            self.files.append(folder / record.labels)
-        if labels.count(names) != record.model.num_classes:
-            what = f"is {labels.told(names)}, and the network has {record.model.num_classes} outputs"
-            self._error(document, (*steps, "labels"), what, "Name each output, or write null for none of them.")
-        return msgspec.structs.replace(record, labels=names)
+            return None
+        if isinstance(given, str) and not isinstance(names, str):
+            self.files.append(folder / given)
+        return names
 
-    def _has_table(self, family: str, layout: str) -> bool:
-        return (family, layout) in resources.tables(self.files)
-
-    def _check_references(self, document: Document, steps: Steps, whole: dict[str, Any]) -> None:
-        """Look at what names other records, now that all are known, also where something else is wrong."""
-        pretrain, superseded_by = whole.get("pretrain"), whole.get("superseded_by", ())
-        if isinstance(pretrain, str) and pretrain.casefold() not in self.names:
-            what = f"is {shown(pretrain)}, which is no record"
-            advice = "Name a record of this file or of one read before it, or write null."
-            self._error(document, (*steps, "pretrain"), what, advice)
-        for name in superseded_by if isinstance(superseded_by, list) else ():
-            if isinstance(name, str) and name.casefold() not in self.names:
-                what = f"names {shown(name)}, which is no record"
-                advice = "Say in `notes` what is known and has no record."
-                self._error(document, (*steps, "superseded_by"), what, advice)
+    def _layouts(self) -> dict[str, list[str]]:
+        """Return the layouts that there is a table for, of each family of networks."""
+        tables = resources.tables(self.files)
+        return {family: [layout for of, layout in tables if of == family] for family in architectures.families()}
 
     # --- one value ---
 
@@ -367,6 +348,10 @@ class _Reader:
             if not broken and None not in inner.values():
                 self._error(document, steps, f"breaks the schema: {error}")
             return None
+
+    def _add_flaws(self, document: Document, steps: Steps, flaws: Iterable[Flaw]) -> None:
+        for field, what, advice in flaws:
+            self._error(document, (*steps, *field), what, advice)
 
     def _error(self, document: Document, steps: Steps, what: str, advice: str = "") -> None:
         self.messages.add(document.file, steps, what, line=document.line(steps), advice=advice)

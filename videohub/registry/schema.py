@@ -89,7 +89,7 @@ class Checkpoint(_Value, frozen=True, omit_defaults=True):
 if TYPE_CHECKING:
     OneOrMore: TypeAlias = Checkpoint
 else:
-    OneOrMore: TypeAlias = Checkpoint | tuple[Checkpoint, ...]  # as files have it; a record has one
+    OneOrMore: TypeAlias = Checkpoint | Annotated[tuple[Checkpoint, ...], msgspec.Meta(min_length=1)]  # in files
 
 FIELDS = {"top1": "top-1", "top5": "top-5", "map": "mAP"}  # of `Published`, and what people call them
 
