@@ -11,7 +11,7 @@ from videohub.data.frame_formats import DECODERS
 from videohub.data.labels import class_names
 from videohub.data.video_info import REFUSED
 from videohub.errors import UsageError
-from videohub.formatting import versions
+from videohub.formatting import counted, versions
 from videohub.metrics.metric import Findings
 from videohub.metrics.verdict import Comparison, Verdict
 from videohub.registry.schema import Record
@@ -258,10 +258,10 @@ def _remark(
         numbers: What the metrics are without these, in per cent.
         verdict_without: What the verdict would be; None if no other video was scored.
     """
-    noun, them = ("video", "it") if len(videos) == 1 else ("videos", "them")
+    them = "it" if len(videos) == 1 else "them"
     found = (
-        f"{len(videos):,} scored {noun} with a header that contradicts the content ({kinds_in_words(videos)}), read as "
-        f"the original reads {them}"
+        f"{counted(len(videos), 'scored video')} with a header that contradicts the content "
+        f"({kinds_in_words(videos)}), read as the original reads {them}"
     )
     if verdict_without is None:
         return f"{found}; no other video was scored"
