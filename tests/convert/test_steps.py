@@ -96,6 +96,13 @@ LAYOUTS = {
         {"w": [[1, 2], [3, 4], [5, 6]]},
         {"short.weight": [[1, 2], [3, 4], [5, 6]], "short.scale": [0.75, 0.75, 0.75]},
     ),
+    "filled by the first of two that fit": Layout(
+        'fields: {}\nrules: ["w <-> short.weight", "v <-> head.weight"]\n'
+        'fill: {head.scale: {like: head.weight, axes: [0], value: 2, why: "x"}, '
+        '"*.scale": {like: "*.weight", axes: [0], value: 0.5, why: "y"}}\n',
+        {"w": [[1, 2]], "v": [[3], [4]]},
+        {"short.weight": [[1, 2]], "head.weight": [[3], [4]], "short.scale": [0.5], "head.scale": [2, 2]},
+    ),
     "computed by the file": Layout(
         'fields: {i: "[0-9]"}\nrules: ["b{i}.table <-> {i}.table"]\n'
         'computed: {"b{i}.index": {beside: "b{i}.table", by: relative_position_index, given: {window: window}, '

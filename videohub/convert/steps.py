@@ -198,7 +198,7 @@ def fills(
         if unused and not fill.unused:
             continue
         for name, like in _filled_beside(pattern, fill, state):
-            if name not in state:
+            if name not in state and name not in found:  # of several patterns the first, as in `Table.fill_of`
                 found[name] = _filled(fill, state[like].shape if like else (), arguments)
     return found
 
