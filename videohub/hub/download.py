@@ -107,7 +107,7 @@ def _tidy(url: str, lock: Lock) -> None:
     """Remove what killed processes left of this file, if nobody else can be at work on it."""
     if lock.acquired:
         pins.tidy(url)
-        partial_download.sweep(url)
+        partial_download.remove_left_parts(url)
 
 
 def _wanted(name: str, url: str, sha256: str | None, size: int | None) -> Wanted:

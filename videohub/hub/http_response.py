@@ -210,7 +210,7 @@ def _paced(pool: type[HTTPConnectionPool]) -> type[HTTPConnectionPool]:
 
 
 class _Response(http.client.HTTPResponse):
-    """An response whose every byte comes through a watched stream."""
+    """A response whose every byte comes through a watched stream."""
 
     def __init__(self, sock: socket.socket, *arguments: Any, **named: Any) -> None:
         super().__init__(sock, *arguments, **named)

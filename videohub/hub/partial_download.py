@@ -179,7 +179,7 @@ def adopt(file: str, url: str, *, exclusive: bool) -> Part | None:
         with suppress(FileNotFoundError, PermissionError):
             part = _taken_over(longest, ours[longest]) or _copied(longest, ours[longest])
     if exclusive:
-        sweep(file, keep=part)
+        remove_left_parts(file, keep=part)
     return part
 
 
@@ -236,7 +236,7 @@ def _copied(path: Path, note: Note) -> Part:
     return part
 
 
-def sweep(file: str, *, keep: Part | None = None) -> None:
+def remove_left_parts(file: str, *, keep: Part | None = None) -> None:
     """Remove every beginning of a record's file, but one."""
     for path in left(file):
         if keep is None or path != keep.path:
