@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import videohub
+from tests.convert.key_names import to_published
 from tests.golden import synth
 from videohub import convert, registry
 from videohub.convert import caffe2_pickle, recognition, tables
@@ -43,12 +44,12 @@ def same(found, expected):
 
 
 def in_pyslowfast(state):
-    published = tables.find("slowfast", "pyslowfast").to_published(state)
+    published = to_published(tables.find("slowfast", "pyslowfast"), state)
     return {published[key][0]: tensor for key, tensor in state.items()}
 
 
 def in_caffe2(state):
-    published = tables.find("slowfast", "caffe2").to_published(state)
+    published = to_published(tables.find("slowfast", "caffe2"), state)
     return {names[0]: state[key].numpy() for key, names in published.items() if names}
 
 
@@ -205,7 +206,7 @@ def test_every_layout_is_known_by_its_keys_alone(name, layout):
     record = registry.record(name)
     keys = {key: [key] for key in videohub.building.build_empty(record).state_dict()}
     if layout != "videohub":
-        keys = tables.find(record.family, layout).to_published(keys)
+        keys = to_published(tables.find(record.family, layout), keys)
     spelt = [f"x.{names[0]}" for names in keys.values() if names]
     found = recognition.recognise(spelt, record.family)
     assert (found.layout, found.prefix, found.table.family) == (layout, "x.", record.family)

@@ -14,6 +14,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 import videohub
+from tests.convert.key_names import to_published
 from tests.golden import synth
 from videohub import convert, registry, resources
 from videohub.convert import caffe2_pickle, tables
@@ -40,7 +41,7 @@ def state():
 def blobs(state):
     """The same tensors as a Caffe2 file holds them: by blob name, without batch counts."""
     table = tables.find("slowfast", "caffe2")
-    names = table.to_published([key for key in state if not key.endswith("num_batches_tracked")])
+    names = to_published(table, [key for key in state if not key.endswith("num_batches_tracked")])
     return {blob: state[key].numpy() for key, (blob,) in names.items()}
 
 
@@ -136,7 +137,7 @@ def test_a_state_dict_made_by_hand_loads_strictly(tmp_path, state, layout):
 
 
 def test_batch_counts_may_be_missing_from_a_torch_file_and_nothing_else(tmp_path, state):
-    published = tables.find("slowfast", "pyslowfast").to_published(state)
+    published = to_published(tables.find("slowfast", "pyslowfast"), state)
     file = {published[key][0]: tensor for key, tensor in state.items() if not key.endswith("num_batches_tracked")}
     torch.save({"model_state": file}, tmp_path / "old.pyth")
     assert same(load_file(fetch(NAME, checkpoint=tmp_path / "old.pyth")), state)  # the golden counts are zero
@@ -159,7 +160,7 @@ def test_values_that_are_no_weights_are_refused(pkl, blobs, change, message):
 
 
 def test_other_precisions_become_the_network_s_own(tmp_path, state):
-    published = tables.find("slowfast", "pyslowfast").to_published(state)
+    published = to_published(tables.find("slowfast", "pyslowfast"), state)
     file = {
         published[key][0]: tensor.double() if tensor.is_floating_point() else tensor for key, tensor in state.items()
     }
@@ -245,7 +246,7 @@ def test_a_layout_that_cannot_be_written_is_refused(tmp_path, state):
 
 def test_image_kernels_of_four_dimensions_are_read_as_clips_of_one_frame(tmp_path, monkeypatch):
     small, state = _small_image_network(tmp_path, monkeypatch)
-    names = tables.find("resnet", "pyslowfast").to_published(state)
+    names = to_published(tables.find("resnet", "pyslowfast"), state)
     flat = {names[key][0]: tensor[:, :, 0].clone() if tensor.ndim == 5 else tensor for key, tensor in state.items()}
     torch.save({"model_state": flat}, tmp_path / "image.pyth")
     assert same(load_file(fetch(small, checkpoint=tmp_path / "image.pyth")), state)

@@ -16,6 +16,7 @@ import torch
 
 import videohub
 from tests.convert.files import torch_bytes, zip_bytes
+from tests.convert.key_names import to_published
 from tests.fuzz.watched import MEASURED
 from videohub import resources
 from videohub.convert import tables
@@ -60,7 +61,7 @@ def need(state):
 def blobs(state):
     """The tensors as a Caffe2 file names them."""
     table = tables.find("resnet", "caffe2")
-    names = table.to_published([key for key in state if not key.endswith("num_batches_tracked")])
+    names = to_published(table, [key for key in state if not key.endswith("num_batches_tracked")])
     return {blob: state[key].numpy() for key, (blob,) in names.items()}
 
 
@@ -68,7 +69,7 @@ def blobs(state):
 def published(state):
     """The tensors as a torch file names them."""
     table = tables.find("resnet", "pyslowfast")
-    return {name: state[key] for key, (name,) in table.to_published(state).items()}
+    return {name: state[key] for key, (name,) in to_published(table, state).items()}
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from tests.convert.key_names import to_ours, to_published
 from tests.models.test_golden import CASES, GOLDEN, family
 from videohub.convert import tables
 from videohub.errors import ConversionError, RegistryError
@@ -17,14 +18,14 @@ def entries(case):
 def test_every_published_key_has_one_name_and_finds_its_way_back(case):
     pyslowfast, caffe2 = (tables.find(family(case), layout) for layout in ("pyslowfast", "caffe2"))
     keys = [key for key, _, _ in entries(case)]
-    ours = pyslowfast.to_ours(keys)
+    ours = to_ours(pyslowfast, keys)
     assert all(len(names) == 1 for names in ours.values())
     assert len({names[0] for names in ours.values()}) == len(keys)
-    assert pyslowfast.to_published([names[0] for names in ours.values()]) == {ours[key][0]: [key] for key in keys}
+    assert to_published(pyslowfast, [names[0] for names in ours.values()]) == {ours[key][0]: [key] for key in keys}
 
     blobs = {blob: ours[key][0] for key, _, blob in entries(case) if blob}
-    assert caffe2.to_ours(blobs) == {blob: [name] for blob, name in blobs.items()}
-    assert caffe2.to_published(blobs.values()) == {name: [blob] for blob, name in blobs.items()}
+    assert to_ours(caffe2, blobs) == {blob: [name] for blob, name in blobs.items()}
+    assert to_published(caffe2, blobs.values()) == {name: [blob] for blob, name in blobs.items()}
     without_blob = [names[0] for key, names in ours.items() if key not in {k for k, _, b in entries(case) if b}]
     assert all(caffe2.fill_of(name).unused for name in without_blob)
 
@@ -45,22 +46,22 @@ def test_every_published_key_has_one_name_and_finds_its_way_back(case):
 )
 def test_keys_are_matched_whole(table, key):
     beside = "res4_5_branch2a_w"
-    assert tables.find(*table.split("/")).to_ours([key, beside])[key] == []
+    assert to_ours(tables.find(*table.split("/")), [key, beside])[key] == []
 
 
 @pytest.mark.parametrize("last", [5, 22])
 def test_a_lateral_connection_is_named_after_the_last_block_of_its_stage(last):
     table = tables.find("slowfast", "caffe2")
     blob, block = f"t_res4_{last}_branch2c_bn_subsample_w", f"res4_{last}_branch2a_w"
-    assert table.to_ours([blob, block])[blob] == ["lateral.res4.conv.weight"]
+    assert to_ours(table, [blob, block])[blob] == ["lateral.res4.conv.weight"]
     ours = ["lateral.res4.conv.weight", f"slow.res4.{last}.conv_a.weight"]
-    assert table.to_published(ours) == {ours[0]: [blob], ours[1]: [block]}
+    assert to_published(table, ours) == {ours[0]: [blob], ours[1]: [block]}
 
 
 def test_the_fused_blobs_of_a_block_and_of_a_lateral_connection_are_told_apart():
     table = tables.find("slowfast", "caffe2")
     keys = ["t_res4_5_branch2c_bn_s", "t_res4_5_branch2c_bn_subsample_bn_s", "t_res4_5_branch2c_bn_riv"]
-    assert table.to_ours(keys) == {
+    assert to_ours(table, keys) == {
         keys[0]: ["fast.res4.5.norm_c.weight"],
         keys[1]: ["lateral.res4.norm.weight"],
         keys[2]: ["fast.res4.5.norm_c.running_var"],
@@ -103,7 +104,7 @@ written_as: {container: torch}
 def test_a_table_that_breaks_the_rules_is_refused(tmp_path, change, message):
     path = tmp_path / "table.yaml"
     path.write_text(GOOD)
-    assert tables.read_table(path).to_ours(["x1"]) == {"x1": ["y1"]}
+    assert to_ours(tables.read_table(path), ["x1"]) == {"x1": ["y1"]}
     path.write_text(GOOD.replace(*change))
     with pytest.raises(RegistryError, match=message):
         tables.read_table(path)
@@ -113,4 +114,4 @@ def test_a_field_that_cannot_be_read_backwards_is_refused(tmp_path):
     path = tmp_path / "table.yaml"
     path.write_text(GOOD.replace('"[0-9]"', '{"1": z, "2": z}'))
     with pytest.raises(RegistryError, match="not readable backwards"):
-        tables.read_table(path).to_ours(["x1"])
+        to_ours(tables.read_table(path), ["x1"])

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.convert.key_names import to_ours
 from tests.golden import synth
 from videohub import architectures, models
 from videohub.architectures.parts import LastStage, NonLocal, RoiMax
@@ -60,7 +61,7 @@ def build(case):
 def golden_network(case):
     network = build(case)
     entries, weights = facts(case)["tensors"], facts(case)["weights"]
-    names = tables.find(family(case), "pyslowfast").to_ours([key for key, _, _ in entries])
+    names = to_ours(tables.find(family(case), "pyslowfast"), [key for key, _, _ in entries])
     state = {
         names[key][0]: torch.from_numpy(synth.synth(key, shape, weights["seed"], weights["gains"]))
         for key, shape, _ in entries
@@ -93,7 +94,7 @@ def test_a_network_gives_the_original_s_probabilities_and_logits(case):
 def test_a_network_s_tensors_have_the_shapes_of_the_original_s(case):
     with torch.device("meta"):
         state = build(case).state_dict()
-    names = tables.find(family(case), "pyslowfast").to_ours([key for key, _, _ in facts(case)["tensors"]])
+    names = to_ours(tables.find(family(case), "pyslowfast"), [key for key, _, _ in facts(case)["tensors"]])
     assert {names[key][0]: tuple(shape) for key, shape, _ in facts(case)["tensors"]} == {
         key: tuple(tensor.shape) for key, tensor in state.items()
     }

@@ -103,14 +103,6 @@ class Table:
         """Return what stands for one of our tensors that files lack, None where none may."""
         return next((fill for pattern, fill in self.file.fill.items() if fnmatchcase(name, pattern)), None)
 
-    def to_ours(self, keys: Iterable[str]) -> dict[str, list[str]]:
-        """Return, for each key of a file, the names in our networks that the rules give it; one rule is right."""
-        return _names(self.matches(keys, to_ours=True))
-
-    def to_published(self, keys: Iterable[str]) -> dict[str, list[str]]:
-        """Return, for each of our keys, the names in a file that the rules give it; one rule is right."""
-        return _names(self.matches(keys, to_ours=False))
-
     def matches(self, keys: Iterable[str], *, to_ours: bool) -> dict[str, list[Match]]:
         """Return what the rules say of each key."""
         keys = list(keys)
@@ -260,10 +252,6 @@ def _digest(file: TableFile) -> str:
 
 def _with_fields(keys: tuple[str, ...], values: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(key.format(**values) for key in keys)
-
-
-def _names(matches: Mapping[str, list[Match]]) -> dict[str, list[str]]:
-    return {key: [name for match in found for name in match.names] for key, found in matches.items()}
 
 
 def _holds(when: Mapping[str, Any], arguments: Mapping[str, Any]) -> bool:
