@@ -122,8 +122,11 @@ def to_published(
 
     arguments = arguments or {}
     matches = table.matches(state, to_ours=False)
-    lacking = {name for name, found in matches.items() if not found and table.fill_of(name)}
-    if lost := [name for name in lacking if not steps.is_filled(name, state[name], state, table, arguments)]:
+    lacking = {name: fill for name, found in matches.items() if not found and (fill := table.fill_of(name))}
+    there = {name: tensor for name, tensor in state.items() if name not in lacking}
+    filled = steps.fills(there, table, arguments, unused=False)
+    if lost := [name for name, fill in lacking.items() if not fill.unused and not (
+                name in filled and steps.is_filled(state[name], filled[name], exactly=fill.by is None))]:  # fmt: skip
         raise ConversionError(
             f"{table.name}: such files have no place for these tensors, and expect other values in them:\n"
             + shapes(state, lost)
@@ -136,8 +139,8 @@ def to_published(
         for key, part in zip(names, parts, strict=True):
             published[key] = steps.exported(key, part, table)
             published.update(dict.fromkeys(table.copies_of(key), published[key]))
-    for key in list(published):
-        for name, how in table.computed_beside(key).items():
+    for name in [name for key in published for name in table.computed_beside(key)]:
+        if how := table.computed_at(name):
             published[name] = torch.from_numpy(steps.compute(how.by, how.given, arguments))
     return published
 
@@ -216,10 +219,8 @@ def _without_computed(
     tensors: dict[str, Array], found: Recognised, arguments: Mapping[str, Any], where: str
 ) -> dict[str, Array]:
     """Return the tensors of a file without those that follow from others, as they must."""
-    odd = []
-    for key, how in [(key, how) for key in tensors if (how := found.computed_at(key))]:
-        if not steps.is_as_computed(tensors[key], steps.compute(how.by, how.given, arguments)):
-            odd.append(key)
+    odd = [key for key in tensors if (how := found.computed_at(key)) and not steps.is_filled(
+           tensors[key], steps.compute(how.by, how.given, arguments), exactly=False)]  # fmt: skip
     if odd:
         raise ConversionError(f"{where}: other values than this network computes:\n{shapes(tensors, odd)}")
     return {key: array for key, array in tensors.items() if found.computed_at(key) is None}

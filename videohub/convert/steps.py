@@ -6,16 +6,16 @@ On the way in a tensor may still lie in its file: it is read when somebody makes
 from __future__ import annotations
 
 import functools
+import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
 import numpy as np
 
-from videohub.convert import computed
 from videohub.convert.stored_tensor import Array, DerivedTensor
-from videohub.convert.table_schema import Fill, Permutation, ShapeFixup, Slice, SplitNorms
+from videohub.convert.table_schema import ComputedBy, Fill, Permutation, ShapeFixup, Slice, SplitNorms
 from videohub.convert.tables import Table, argument
 from videohub.errors import ConversionError
 
@@ -173,24 +173,53 @@ def same(array: Array, copy: Array, key: str, of: str) -> Array:
 # --- that only one side has ------------------------------------------------------------------------------------------
 
 
-def compute(by: str, given: Mapping[str, Any], arguments: Mapping[str, Any]) -> np.ndarray:
+def compute(by: ComputedBy, given: Mapping[str, Any], arguments: Mapping[str, Any]) -> np.ndarray:
     """Return a buffer; a text in `given` is the path of an argument of the network. Raises: ConversionError."""
     values = {name: argument(arguments, value) if isinstance(value, str) else value for name, value in given.items()}
     try:
-        return computed.FUNCTIONS[by](**values)
+        return _COMPUTED[by](**values)
     except (TypeError, ValueError) as error:
         raise ConversionError(f"{by} cannot be computed with {values!r:.300}: {error}") from None
 
 
-def is_as_computed(array: Any, expected: np.ndarray) -> bool:
-    """Say whether a stored buffer is the computed one: fractions to what single precision rounds."""
+def relative_position_index(*, window: Sequence[int]) -> np.ndarray:
+    """Return which row of a bias table each pair of positions of a window (T, H, W) takes: (N, N) int64.
+
+    Source: Video Swin: offsets within the window, each made positive, counted with time outermost.
+    """
+    positions = np.stack(np.meshgrid(*map(np.arange, window), indexing="ij")).reshape(len(window), -1)
+    offsets = positions[:, :, None] - positions[:, None, :] + np.array(window)[:, None, None] - 1
+    index = np.zeros(offsets.shape[1:], np.int64)
+    for length, offset in zip(window, offsets, strict=True):
+        index = index * (2 * length - 1) + offset
+    return index
+
+
+def sinusoid(*, grid: Sequence[int], width: int) -> np.ndarray:
+    """Return the fixed table of positions of a grid (T, H, W), time outermost: (1, T * H * W, width) float32.
+
+    Source: VideoMAE: angle p / 10000^(2 floor(j / 2) / width), sine at even j, cosine at odd; in double, then rounded.
+    """
+    channel = np.arange(width)
+    angles = np.arange(math.prod(grid))[:, None] / np.power(10000.0, 2 * (channel // 2) / width)
+    return np.where(channel % 2 == 0, np.sin(angles), np.cos(angles))[None].astype(np.float32)
+
+
+_COMPUTED: dict[ComputedBy, Callable[..., np.ndarray]] = {
+    "relative_position_index": relative_position_index,
+    "sinusoid": sinusoid,
+}
+
+
+def is_filled(array: Any, expected: np.ndarray, *, exactly: bool) -> bool:
+    """Say whether a stored tensor is the one that stands for it; computed fractions to what single precision rounds."""
     if tuple(array.shape) != expected.shape:
         return False
-    return np.allclose(np.asarray(array), expected, rtol=0, atol=0 if expected.dtype.kind == "i" else 1e-6)
+    return np.allclose(np.asarray(array), expected, rtol=0, atol=0 if exactly or expected.dtype.kind == "i" else 1e-6)
 
 
 def fills(
-    state: Mapping[str, Array], table: Table, arguments: Mapping[str, Any], *, unused: bool
+    state: Mapping[str, Any], table: Table, arguments: Mapping[str, Any], *, unused: bool
 ) -> dict[str, np.ndarray]:
     """Return our tensors that the table says how to fill and that `state` lacks; `unused`: those alone."""
     found: dict[str, np.ndarray] = {}
@@ -201,21 +230,6 @@ def fills(
             if name not in state and name not in found:  # of several patterns the first, as in `Table.fill_of`
                 found[name] = _filled(fill, state[like].shape if like else (), arguments)
     return found
-
-
-def is_filled(name: str, tensor: Any, state: Mapping[str, Any], table: Table, arguments: Mapping[str, Any]) -> bool:
-    """Say whether one of our tensors is what would be filled in for it, so that a file may lack it."""
-    fill = table.fill_of(name)
-    if fill is None or fill.unused:
-        return fill is not None
-    pattern = next(pattern for pattern, one in table.file.fill.items() if one is fill)
-    like = next((like for of, like in _filled_beside(pattern, fill, state) if of == name), None)
-    if fill.like and like is None:
-        return False
-    expected = _filled(fill, tuple(state[like].shape) if like else (), arguments)
-    return tuple(tensor.shape) == expected.shape and bool(
-        is_as_computed(tensor, expected) if fill.by else np.array_equal(np.asarray(tensor), expected)
-    )
 
 
 def _filled_beside(pattern: str, fill: Fill, state: Mapping[str, Any]) -> list[tuple[str, str | None]]:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from videohub.convert import computed
 from videohub.registry.messages import shown
 
 Field = str | dict[str, str]  # a regular expression, or the file's words and ours
@@ -75,13 +74,14 @@ class SplitNorms(_Value, frozen=True, kw_only=True, tag_field="step", tag="split
 
 
 Step = Permutation | Slice | SplitNorms
+ComputedBy = Literal["relative_position_index", "sinusoid"]  # functions of `steps.py`
 
 
 class Computed(_Value, frozen=True, kw_only=True):
     """A tensor of the file that follows from others: one stands beside each key that fits `beside`."""
 
     beside: str
-    by: str
+    by: ComputedBy
     given: dict[str, Any] = {}
     why: str
 
@@ -96,7 +96,7 @@ class Fill(_Value, frozen=True, kw_only=True):
     like: str | None = None
     axes: list[int] | None = None
     value: float = 0
-    by: str | None = None  # computed, instead of `value`
+    by: ComputedBy | None = None  # computed, instead of `value`
     given: dict[str, Any] = {}
     type: Literal["int64", "float32"] = "float32"
     unused: bool = False
@@ -136,12 +136,54 @@ class Rule(NamedTuple):
 
 
 def parse_rule(line: str) -> Rule:
-    """Return a rule of a table; see `rule_flaw`."""
+    """Return a rule of a table; see `flaws`."""
     left, right = (tuple(key.strip() for key in side.split(" + ")) for side in line.split("<->"))
     return Rule(left, right)
 
 
-def rule_flaw(line: str, fields: Mapping[str, Field]) -> str | None:
+def fields_in(key: str) -> set[str]:
+    """Return the fields of a key, such as `{block}`."""
+    return set(re.findall(r"{(\w+)}", key))
+
+
+def flaws(file: TableFile) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Yield what makes no sense in a table: where it stands, from the top of the file, and what is wrong with it."""
+    variants = [(("variants", number), variant) for number, variant in enumerate(file.variants)]
+    parts: list[tuple[tuple[str | int, ...], TableFile | Variant]] = [((), file), *variants]
+    fields = {name: values for _, part in parts for name, values in part.fields.items()}
+    for at, part in parts:
+        for name, values in part.fields.items():
+            if flaw := _field_flaw(values, file.largest):
+                yield (*at, "fields", name), flaw
+        for number, line in enumerate(part.rules):
+            if flaw := _rule_flaw(line, fields):
+                yield (*at, "rules", number), f"{line!r:.300}: {flaw}"
+        for number, step in enumerate(part.steps):
+            if isinstance(step, Permutation) and (
+                min(step.parts, default=0) < 1 or sorted(step.order) != list(range(len(step.parts)))
+            ):
+                flaw = f"has {len(step.parts)} parts in the order {step.order}, expected each of them once"
+                yield (*at, "steps", number), flaw
+    for name, largest in file.largest.items():
+        if unknown := {largest.field, *largest.where} - fields.keys():
+            yield ("largest", name), f"no field is called {sorted(unknown)}"
+    for section, pairs in (
+        ("copies", file.copies), ("computed", {key: how.beside for key, how in file.computed.items()})
+    ):  # fmt: skip
+        for key, other in pairs.items():
+            if flaw := _pair_flaw([key, other], fields):
+                yield (section, key), flaw
+    if file.written_as.under is not None and file.written_as.container != "torch":
+        yield ("written_as",), f"a {file.written_as.container} file has no key to be under"
+    for key, fill in file.fill.items():
+        if key.count("*") > 1 or key.count("*") != (fill.like or "").count("*"):
+            yield ("fill", key), "expected one * in it and one in `like`, or none in both"
+    for number, fixup in enumerate(file.shape_fixups):
+        if not 1 <= (fixup.written or 1) <= fixup.rank:
+            yield ("shape_fixups", number), f"{fixup.written} dimensions of {fixup.rank} are written"
+
+
+def _rule_flaw(line: str, fields: Mapping[str, Field]) -> str | None:
     """Return what is wrong with a rule, None if nothing is."""
     sides = [side.strip() for side in line.split("<->")]
     if len(sides) != 2 or not all(sides):
@@ -151,10 +193,10 @@ def rule_flaw(line: str, fields: Mapping[str, Field]) -> str | None:
         return "several keys on both sides, expected them on one"
     if len({*rule.file, *rule.ours}) < len(rule.file) + len(rule.ours) and rule.file != rule.ours:
         return "one key stands twice"
-    return pair_flaw([*rule.file, *rule.ours], fields)
+    return _pair_flaw([*rule.file, *rule.ours], fields)
 
 
-def pair_flaw(keys: list[str], fields: Mapping[str, Field]) -> str | None:
+def _pair_flaw(keys: list[str], fields: Mapping[str, Field]) -> str | None:
     """Return what keeps the fields of these keys from being those of each other."""
     names = [fields_in(key) for key in keys]
     if any(odd := names[0] ^ other for other in names):
@@ -164,7 +206,7 @@ def pair_flaw(keys: list[str], fields: Mapping[str, Field]) -> str | None:
     return None
 
 
-def field_flaw(values: Field, largest: Collection[str]) -> str | None:
+def _field_flaw(values: Field, largest: Collection[str]) -> str | None:
     """Return why a field's values cannot be looked for in keys, None if they can."""
     if isinstance(values, dict):
         known = "".join(f"|{{{re.escape(name)}}}" for name in largest)
@@ -176,38 +218,3 @@ def field_flaw(values: Field, largest: Collection[str]) -> str | None:
         return "has a group, expected a regular expression without" if re.compile(values).groups else None
     except re.error as error:
         return f"is no regular expression: {error}"
-
-
-def flaw_beside_rules(file: TableFile, fields: Mapping[str, Field], more: list[Step]) -> str | None:
-    """Return what is wrong with a table besides its fields and rules, None if nothing is."""
-    for name, largest in file.largest.items():
-        if unknown := {largest.field, *largest.where} - fields.keys():
-            return f"largest: {name}: no field is called {sorted(unknown)}"
-    pairs = [(f"copies: {copy}", [copy, original]) for copy, original in file.copies.items()]
-    pairs += [(f"computed: {key}", [key, how.beside]) for key, how in file.computed.items()]
-    for where, keys in pairs:
-        if flaw := pair_flaw(keys, fields):
-            return f"{where[:300]}: {flaw}"
-    if file.written_as.under is not None and file.written_as.container != "torch":
-        return f"written_as: a {file.written_as.container} file has no key to be under"
-    for key, by in [*((key, how.by) for key, how in file.computed.items()),
-                    *((key, fill.by) for key, fill in file.fill.items() if fill.by)]:  # fmt: skip
-        if by not in computed.FUNCTIONS:
-            return f"{key[:300]}: nothing computes {by!r:.100}, expected one of {', '.join(computed.FUNCTIONS)}"
-    for key, fill in file.fill.items():
-        if key.count("*") > 1 or key.count("*") != (fill.like or "").count("*"):
-            return f"fill: {key[:300]}: expected one * in it and one in `like`, or none in both"
-    for fixup in file.shape_fixups:
-        if not 1 <= (fixup.written or 1) <= fixup.rank:
-            return f"shape_fixups: {fixup.written} dimensions of {fixup.rank} are written"
-    for step in [*file.steps, *more]:
-        if isinstance(step, Permutation) and (
-            min(step.parts, default=0) < 1 or sorted(step.order) != list(range(len(step.parts)))
-        ):
-            return f"steps: {len(step.parts)} parts in the order {step.order}, expected each of them once"
-    return None
-
-
-def fields_in(key: str) -> set[str]:
-    """Return the fields of a key, such as `{block}`."""
-    return set(re.findall(r"{(\w+)}", key))

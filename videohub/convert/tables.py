@@ -26,11 +26,9 @@ from videohub.convert.table_schema import (
     Rule,
     TableFile,
     Variant,
-    field_flaw,
     fields_in,
-    flaw_beside_rules,
+    flaws,
     parse_rule,
-    rule_flaw,
 )
 from videohub.errors import ConversionError, RegistryError
 from videohub.registry import strict_yaml
@@ -85,19 +83,19 @@ class Table:
 
     def original_of(self, key: str) -> str | None:
         """Return the key whose tensor is stored a second time under `key`, None if it is no copy."""
-        return next((name for pattern, target in self._copies if (name := pattern.rename(key, target))), None)
+        return next(self._renamed(key, self.file.copies.items()), None)
 
-    def copies_of(self, key: str) -> list[str]:
-        """Return the keys under which a file stores this tensor again."""
-        return [name for pattern, target in self._copied if (name := pattern.rename(key, target))]
+    def copies_of(self, key: str) -> Iterator[str]:
+        """Yield the keys under which a file stores this tensor again."""
+        return self._renamed(key, ((original, copy) for copy, original in self.file.copies.items()))
 
     def computed_at(self, key: str) -> Computed | None:
         """Return how a tensor of the file is computed, None if it is not."""
-        return next((how for pattern, how in self._computed if pattern.values(key) is not None), None)
+        return next((how for at, how in self.file.computed.items() if self._patterns[at].values(key) is not None), None)
 
-    def computed_beside(self, key: str) -> dict[str, Computed]:
-        """Return the keys of computed tensors that a file has because it has `key`."""
-        return {name: how for pattern, target, how in self._beside if (name := pattern.rename(key, target))}
+    def computed_beside(self, key: str) -> Iterator[str]:
+        """Yield the keys of computed tensors that a file has because it has `key`."""
+        return self._renamed(key, ((how.beside, at) for at, how in self.file.computed.items()))
 
     def fill_of(self, name: str) -> Fill | None:
         """Return what stands for one of our tensors that files lack, None where none may."""
@@ -145,21 +143,18 @@ class Table:
         )
         return replace(self, file=file)
 
-    @functools.cached_property
-    def _copies(self) -> list[tuple[_Pattern, str]]:
-        return [(_Pattern(copy, self.file.fields), original) for copy, original in self.file.copies.items()]
+    def _renamed(self, key: str, pairs: Iterable[tuple[str, str]]) -> Iterator[str]:
+        """Yield the second keys of pairs whose first one `key` fits, with its fields."""
+        for first, second in pairs:
+            if (values := self._patterns[first].values(key)) is not None:
+                yield second.format(**values)
 
     @functools.cached_property
-    def _copied(self) -> list[tuple[_Pattern, str]]:
-        return [(_Pattern(original, self.file.fields), copy) for copy, original in self.file.copies.items()]
-
-    @functools.cached_property
-    def _computed(self) -> list[tuple[_Pattern, Computed]]:
-        return [(_Pattern(key, self.file.fields), how) for key, how in self.file.computed.items()]
-
-    @functools.cached_property
-    def _beside(self) -> list[tuple[_Pattern, str, Computed]]:
-        return [(_Pattern(how.beside, self.file.fields), key, how) for key, how in self.file.computed.items()]
+    def _patterns(self) -> dict[str, _Pattern]:
+        """The keys of tensors that are stored twice or follow from others."""
+        file = self.file
+        keys = {*file.copies, *file.copies.values(), *file.computed, *(how.beside for how in file.computed.values())}
+        return {key: _Pattern(key, file.fields) for key in keys}
 
 
 def find(family: str, layout: str) -> Table:
@@ -197,25 +192,10 @@ def read_table(path: Path) -> Table:
     try:
         file = msgspec.convert(document.value, TableFile)
     except msgspec.ValidationError as error:
-        steps, message, _ = place_of(error)
-        what = f"breaks the schema of tables: {message}"
-        raise file_error(path, steps, what, line=document.line(steps)) from error
-    of_variants = [("variants", number, variant) for number, variant in enumerate(file.variants)]
-    fields = dict(file.fields)
-    for section, number, variant in of_variants:
-        fields |= variant.fields
-        for name, values in variant.fields.items():
-            if flaw := field_flaw(values, file.largest):
-                where = (section, number, "fields", name)
-                raise file_error(path, where, flaw, line=document.line(where))
-    for name, values in file.fields.items():
-        if flaw := field_flaw(values, file.largest):
-            raise file_error(path, ("fields", name), flaw, line=document.line(("fields", name)))
-    for line in [*file.rules, *(rule for _, _, variant in of_variants for rule in variant.rules)]:
-        if flaw := rule_flaw(line, fields):
-            raise RegistryError(f"{path}: rule {line!r:.300}: {flaw}")
-    if flaw := flaw_beside_rules(file, fields, [step for _, _, variant in of_variants for step in variant.steps]):
-        raise RegistryError(f"{path}: {flaw}")
+        where, said, _ = place_of(error)
+        raise file_error(path, where, f"breaks the schema of tables: {said}", line=document.line(where)) from error
+    if errors := [message(path, where, flaw, line=document.line(where)) for where, flaw in flaws(file)]:
+        raise BrokenRegistryError(errors, len(errors))
     return Table(path.parent.name, path.stem, file, _digest(file))
 
 
@@ -292,11 +272,6 @@ class _Pattern:
         """Return what stands for each field in a key, None if the key is another."""
         match = self._pattern.fullmatch(key)
         return match.groupdict() if match else None
-
-    def rename(self, key: str, target: str) -> str | None:
-        """Return `target` with the fields of a key, None if the key is another."""
-        values = self.values(key)
-        return None if values is None else target.format(**values)
 
     def ours(self, values: Mapping[str, str]) -> dict[str, str]:
         """Return values in our networks' words."""
