@@ -1,32 +1,41 @@
 """Key tables, on the key lists of the original's own networks."""
 
-import json
-
+import numpy as np
 import pytest
 
 from tests.convert.key_names import to_ours, to_published
-from tests.models.test_golden import CASES, GOLDEN, family
-from videohub.convert import tables
+from tests.models.golden_networks import CASES
+from videohub.convert import conversion, tables
+from videohub.convert.recognition import recognise
 from videohub.errors import ConversionError, RegistryError
 
 
-def entries(case):
-    return json.loads((GOLDEN / f"{case}.json").read_text())["tensors"]
+@pytest.mark.parametrize("name", CASES)
+def test_every_tensor_of_a_published_file_finds_its_way_back(name):
+    case = CASES[name]
+    file = case.numbered_file()
+    published = conversion.to_published(case.state(file), case.table, case.arguments)
+    assert published.keys() == {key for key, _, _ in case.facts["tensors"]}
+    assert [key for key in file if not np.array_equal(published[key].numpy(), file[key])] == []
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_every_published_key_has_one_name_and_finds_its_way_back(case):
-    pyslowfast, caffe2 = (tables.find(family(case), layout) for layout in ("pyslowfast", "caffe2"))
-    keys = [key for key, _, _ in entries(case)]
-    ours = to_ours(pyslowfast, keys)
-    assert all(len(names) == 1 for names in ours.values())
-    assert len({names[0] for names in ours.values()}) == len(keys)
-    assert to_published(pyslowfast, [names[0] for names in ours.values()]) == {ours[key][0]: [key] for key in keys}
+@pytest.mark.parametrize("name", CASES)
+def test_a_layout_is_known_by_its_keys_with_whatever_stands_before_all_of_them(name):
+    keys = [key for key, _, _ in CASES[name].facts["tensors"]]
+    for prefix in ("", "module.", "model."):
+        recognised = recognise([prefix + key for key in keys])
+        assert (recognised.layout, recognised.prefix) == (CASES[name].layout, prefix)
 
-    blobs = {blob: ours[key][0] for key, _, blob in entries(case) if blob}
+
+@pytest.mark.parametrize("name", [name for name, case in CASES.items() if "caffe2" in tables.layouts(case.family)
+                                  and case.layout == "pyslowfast"])  # fmt: skip
+def test_every_blob_is_named_as_its_pyslowfast_key_is_and_finds_its_way_back(name):
+    entries, caffe2 = CASES[name].facts["tensors"], tables.find(CASES[name].family, "caffe2")
+    ours = to_ours(CASES[name].table, [key for key, _, _ in entries])
+    blobs = {blob: ours[key][0] for key, _, blob in entries if blob}
     assert to_ours(caffe2, blobs) == {blob: [name] for blob, name in blobs.items()}
     assert to_published(caffe2, blobs.values()) == {name: [blob] for blob, name in blobs.items()}
-    without_blob = [names[0] for key, names in ours.items() if key not in {k for k, _, b in entries(case) if b}]
+    without_blob = [ours[key][0] for key, _, blob in entries if not blob]
     assert all(caffe2.fill_of(name).unused for name in without_blob)
 
 

@@ -1,13 +1,12 @@
 """The inference form computes what the network computes: every family, any layout, type and batch, nothing shared."""
 
-import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from tests.evaluation.networks import DETECTION, SOFTMAX, network
 from tests.golden import synth
-from tests.models.test_golden import GOLDEN, facts, golden_network
+from tests.models.golden_networks import CASES
 from videohub import optimize, registry
 from videohub.architectures.parts import NonLocal
 from videohub.models.inference_form import PictureConv
@@ -52,17 +51,18 @@ def family(request):
 # --- the same numbers ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("case", ["I3D_NLN_8x8_R50", "ImageNet_RES_R50", "SLOWFAST_4x16_R50", "SLOW_4x16_R50"])
-def test_the_form_gives_the_original_s_probabilities_and_logits(case):
-    expected = np.load(GOLDEN / f"{case}.npz")
-    form = optimize(golden_network(case))
-    clip = torch.from_numpy(synth.synth_clip(facts(case)["input"]["seed"], facts(case)["input"]["shape"]))
+@pytest.mark.parametrize("name", ["I3D_NLN_8x8_R50", "ImageNet_RES_R50", "SLOWFAST_4x16_R50", "SLOW_4x16_R50"])
+def test_the_form_gives_the_original_s_probabilities_and_logits(name):
+    case = CASES[f"models/{name}"]
+    form = optimize(case.network())
     seen = []
-    form.head.projection.register_forward_hook(lambda module, given, made: seen.append(made.numpy()))
+    form.get_submodule(case.architecture.classifier).register_forward_hook(
+        lambda module, given, made: seen.append(made)
+    )
     with torch.inference_mode():
-        probabilities = form(clip).softmax(dim=1).numpy()
-    assert np.abs(probabilities - expected["output"]).max() <= 1e-5
-    assert np.abs(seen[0] - expected["logits"]).max() <= 1e-4 * np.abs(expected["logits"]).max()
+        logits = form(case.clip())
+    assert case.logits_difference(seen[0]) <= 1
+    assert case.output_difference(logits) <= 1
 
 
 @torch.no_grad()
