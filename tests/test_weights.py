@@ -63,7 +63,7 @@ def test_a_caffe2_file_becomes_exactly_the_network_s_tensors(pkl, state):
     assert same(load_file(fetch(NAME, checkpoint=pkl())), state)
 
 
-@pytest.mark.parametrize("layout", ["caffe2", "pyslowfast"])
+@pytest.mark.parametrize("layout", ["caffe2", "pyslowfast", "pytorchvideo"])
 def test_export_and_import_are_the_identity(tmp_path, state, layout):
     path = convert.export(state, registry.record(NAME), layout, tmp_path / "out.bin")
     checkpoint = convert.read(path)
@@ -130,7 +130,7 @@ def test_optimizer_state_is_left_aside_by_name(pkl, state):
     assert same(load_file(fetch(NAME, checkpoint=path)), state)
 
 
-@pytest.mark.parametrize("layout", ["caffe2", "pyslowfast"])
+@pytest.mark.parametrize("layout", ["caffe2", "pyslowfast", "pytorchvideo"])
 def test_a_state_dict_made_by_hand_loads_strictly(tmp_path, state, layout):
     path = convert.export(state, NAME, layout, tmp_path / "out.bin")
     videohub.build(NAME).load_state_dict(convert.to_state_dict(convert.read(path), NAME), strict=True)

@@ -44,7 +44,7 @@ class Listing:
 
     @property
     def layout(self) -> str:
-        """How the keys are spelt, behind any prefix: `caffe2`, `pyslowfast`, `videohub` (our own) or `unknown`."""
+        """How the keys are spelt, behind any prefix: a layout that has a table, `videohub` (our own) or `unknown`."""
         return OURS if self.is_converted else layout_of(self.tensors)
 
 
