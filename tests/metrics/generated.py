@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from videohub.metrics import Boxes
+from videohub.metrics.ava_files import Boxes
 
 NAMES = {1: "stand", 5: "sit", 12: "talk", 80: "watch"}
 

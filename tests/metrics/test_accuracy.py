@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from videohub.evaluation import join_views
-from videohub.metrics import ranks, topk_accuracy, topk_hits
+from videohub.metrics.accuracy import ranks, topk_accuracy
 from videohub.protocols import ScoreRule
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "metrics"
@@ -37,9 +37,7 @@ def test_a_label_counts_when_fewer_than_k_classes_score_higher():
 
 
 def test_equal_scores_are_ranked_by_class_number():
-    hits = topk_hits(np.zeros((4, 4)), [0, 1, 2, 3], ks=(1, 2))
-    assert hits[1].tolist() == [True, False, False, False]
-    assert hits[2].tolist() == [True, True, False, False]
+    assert ranks(np.zeros((4, 4)), [0, 1, 2, 3]).tolist() == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize(("scores", "labels"), [([], []), ([[1.0, 2.0]], [0, 1]), ([1.0, 2.0], [0, 1])])

@@ -8,7 +8,9 @@ import pytest
 
 from tests.metrics import generated, prose
 from videohub.errors import DataError
-from videohub.metrics import Boxes, ava_map, evaluate, match, scored_boxes
+from videohub.metrics.ava import ava_extremes, ava_map, evaluate, scored_boxes
+from videohub.metrics.ava_files import Boxes
+from videohub.metrics.matching import match
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "metrics"
 NAMES = {1: "stand", 2: "sit"}
@@ -218,3 +220,55 @@ def test_videos_can_be_listed_beforehand():
     assert match(truth, found, NAMES, videos=["w", "x", "v"]).truths.tolist() == [[0, 0, 1], [0, 0, 0]]
     with pytest.raises(ValueError, match="1 videos that are not listed, 'w' for one"):
         match(truth, found, NAMES, videos=["v"])
+
+
+# --- what missing moments could do ------------------------------------------------------------------------------------
+
+
+def test_missing_moments_are_found_first_or_their_people_are_all_wrong():
+    truth = Boxes(["v,0902", "v,0903"], [BOX, BOX], [1, 1])
+    scored = match(Boxes(["v,0902"], [BOX], [1]), Boxes(["v,0902"], [BOX], [1], [0.5]), NAMES)
+    missing = Boxes(truth.keys[1:], truth.boxes[1:], truth.labels[1:])
+    worst, best = ava_extremes(scored, missing, ["v,0903", "v,0903", "v,0903"])
+    assert best.classes().tolist()[0] == 1
+    assert worst.classes().tolist()[0] == 1 / 2 * 1 / 4  # one of two boxes, after three people
+    assert np.isnan(worst.classes()[1])
+
+
+def test_a_video_that_is_missing_whole_can_be_drawn_too():
+    scored = match(Boxes(["v,0902"], [BOX], [1]), Boxes(["v,0902"], [BOX], [1], [0.5]), NAMES)
+    worst, best = ava_extremes(scored, Boxes(["w,0902"], [BOX], [2]), ["u,0902"])
+    assert worst.videos == best.videos == 3
+    assert worst.classes().tolist() == [1 / 2, 0]
+    assert best.classes().tolist() == [1, 1]
+
+
+def test_whatever_a_network_says_at_missing_moments_stays_within():
+    random = np.random.default_rng(0)
+    for seed in range(20):
+        truth, found = generated.ava(seed)
+        gone = random.choice(sorted(set(truth.keys)), 2, replace=False)
+        parts = [
+            Boxes([boxes.keys[row] for row in rows], boxes.boxes[rows], boxes.labels[rows],
+                  None if boxes.scores is None else boxes.scores[rows])
+            for boxes in (truth, found)
+            for rows in (np.flatnonzero(~np.isin(boxes.keys, gone)), np.flatnonzero(np.isin(boxes.keys, gone)))
+        ]  # fmt: skip
+        kept_truth, missing, kept_found, unseen = parts
+        # each person is one box, with one score for each class
+        persons = [(key, box) for key, box in zip(unseen.keys, unseen.boxes, strict=True)]
+        people, corners = [key for key, _ in persons], [box for _, box in persons]
+        worst, best = ava_extremes(match(kept_truth, kept_found, generated.NAMES), missing, people)
+        for _ in range(5):
+            rows = [
+                (key, box, label, random.choice([0.001, 0.3, 0.5, 0.999]))
+                for key, box in zip(people, corners, strict=True)
+                for label in generated.NAMES
+            ]
+            whole = Boxes(
+                [*kept_found.keys, *(row[0] for row in rows)],
+                np.concatenate([kept_found.boxes, np.array([row[1] for row in rows]).reshape(-1, 4)]),
+                np.concatenate([kept_found.labels, np.array([row[2] for row in rows], np.int64)]),
+                np.concatenate([kept_found.scores, [row[3] for row in rows]]),
+            )
+            assert worst.mean() - 1e-12 <= evaluate(truth, whole, generated.NAMES).map <= best.mean() + 1e-12

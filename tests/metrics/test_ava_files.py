@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from videohub.errors import DataError, UsageError
-from videohub.metrics import read_boxes, read_exclusions, read_label_map
+from videohub.metrics.ava_files import read_boxes, read_exclusions, read_label_map
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from videohub.metrics import hits_sequence, wilson_interval
+from videohub.metrics.binomial import hits_sequence, mcnemar, newcombe_interval, wilson_interval
 
 TOTAL = 40
 LEVEL = 0.9
@@ -106,3 +106,57 @@ def test_an_interval_needs_a_count():
     for hits, count in ((0, 0), (3, 2), (-1, 5)):
         with pytest.raises(ValueError, match="expected 0 <= hits <= count"):
             wilson_interval(hits, count)
+
+
+def test_newcombe_s_interval_is_that_of_the_textbook():
+    # Fagerland, Lydersen & Laake, "Statistical Analysis of Contingency Tables", 2017, chapter 8, complete response
+    # before and after consolidation therapy; -0.0621 (-0.1186 to -0.0046), as their R package contingencytables has it
+    assert newcombe_interval(59, 6, 16, 80) == pytest.approx((-11.86, -0.46), abs=0.005)
+
+
+def test_without_correlation_the_wilson_intervals_are_added_like_errors():
+    # 25 each: both accuracies are 50 with ± w, so the difference has ± w √2
+    low, high = wilson_interval(50, 100)
+    assert newcombe_interval(25, 25, 25, 25) == pytest.approx((-(high - low) / 2 * 2**0.5, (high - low) / 2 * 2**0.5))
+
+
+def test_turning_the_models_turns_the_difference():
+    low, high = newcombe_interval(700, 60, 40, 200)
+    assert newcombe_interval(700, 40, 60, 200) == pytest.approx((-high, -low))
+
+
+def test_models_that_are_always_right_together_still_leave_some_room():
+    assert newcombe_interval(10, 0, 0, 0) == pytest.approx((-27.75, 27.75), abs=0.005)  # Wilson's 72.25 for 10 of 10
+    low, high = newcombe_interval(500, 0, 0, 500)
+    assert -0.2 < low < 0 < high < 0.2  # correlated fully, but for half a video
+
+
+def test_mcnemar_counts_coins():
+    assert mcnemar(1, 7) == 2 * (1 + 8) / 2**8
+    assert mcnemar(7, 1) == mcnemar(1, 7)
+    assert mcnemar(6, 16) == pytest.approx(0.052479, abs=5e-7)  # 2 · 110056 / 2²²
+    assert mcnemar(5, 5) == mcnemar(0, 0) == mcnemar(0, 1) == 1
+
+
+@pytest.mark.parametrize(
+    ("first_only", "second_only", "expected"),
+    [  # scipy 1.17, scipy.stats.binomtest(first_only, first_only + second_only).pvalue
+        (10_000, 10_300, 0.035852359736159044),
+        (300, 800, 1.6284063577953254e-53),
+        (2000, 3000, 0.0),
+    ],
+)
+def test_mcnemar_is_exact_for_thousands(first_only, second_only, expected):
+    assert mcnemar(first_only, second_only) == pytest.approx(expected, rel=1e-9)
+
+
+def test_a_split_beyond_all_numbers_is_no_error():
+    assert mcnemar(0, 5000) == 0
+
+
+def test_counts_have_to_make_sense():
+    with pytest.raises(ValueError, match="expected none below 0"):
+        mcnemar(-1, 2)
+    for counts in ((0, 0, 0, 0), (3, -1, 1, 1)):
+        with pytest.raises(ValueError, match="none below 0 and not all 0"):
+            newcombe_interval(*counts)

@@ -1,11 +1,20 @@
 """Intervals of a mean average precision, by what bootstraps have to hold."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from tests.metrics import generated
-from videohub.metrics import bootstrap_bounds, bootstrap_interval, match, multilabel_curves
-from videohub.metrics.mean_average_precision import drawn_weights, percentiles_around
+from videohub.metrics import multilabel_curves
+from videohub.metrics.matching import match
+from videohub.metrics.mean_average_precision import (
+    bootstrap_bounds,
+    bootstrap_difference,
+    bootstrap_interval,
+    drawn_weights,
+    percentiles_around,
+)
 
 
 def test_as_many_videos_are_drawn_as_there_are():
@@ -67,3 +76,47 @@ def test_the_interval_holds_what_so_many_videos_give_on_average():
     intervals = [bootstrap_interval(curves, resamples=200) for curves in sets[:80]]
     held = np.mean([low <= expected <= high for low, high in intervals])
     assert held >= 0.95 - 3 * np.sqrt(0.95 * 0.05 / 80)
+
+
+@pytest.fixture(params=["charades", "ava"])
+def pair(request):
+    """Curves of a model, and of one that is worse."""
+    if request.param == "charades":
+        scores, labels = generated.multilabel(0, videos=150)
+        noise = np.random.default_rng(0).normal(size=scores.shape)
+        return multilabel_curves(scores, labels), multilabel_curves(scores + noise, labels)
+    matches = match(*generated.ava(0, videos=25, moments=300), generated.NAMES)
+    return replace(matches, scores=matches.scores + 0.05 * matches.hits).curves(), matches.curves()
+
+
+def test_the_same_videos_are_drawn_for_both(pair):
+    better, worse = pair
+    low, high = bootstrap_difference(better, worse, resamples=300)
+    assert 0 < low < better.mean() - worse.mean() < high
+    assert bootstrap_difference(worse, better, resamples=300) == pytest.approx((-high, -low))
+
+
+def test_a_model_is_as_good_as_itself(pair):
+    assert bootstrap_difference(pair[0], pair[0], resamples=50) == (0, 0)
+
+
+def test_the_difference_is_known_better_than_either_number(pair):
+    def width(interval):
+        return interval[1] - interval[0]
+
+    either = [width(bootstrap_interval(curves, resamples=300)) for curves in pair]
+    assert width(bootstrap_difference(*pair, resamples=300)) < min(either)
+
+
+def test_results_on_other_videos_are_not_compared():
+    scores, labels = generated.multilabel(0)
+    curves = multilabel_curves(scores, labels)
+    for other in (multilabel_curves(scores[1:], labels[1:]), multilabel_curves(scores, ~labels),
+                  multilabel_curves(scores[:, 1:], labels[:, 1:])):  # fmt: skip
+        with pytest.raises(ValueError, match="not measured on the same videos"):
+            bootstrap_difference(curves, other)
+
+
+def test_one_video_tells_nothing_of_a_difference():
+    curves = multilabel_curves([[0.5, 0.1]], [[1, 0]])
+    assert bootstrap_difference(curves, curves) == (-1, 1)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from videohub.metrics import hits_sequence
+from videohub.metrics.binomial import hits_sequence
 from videohub.metrics.verdict import compare_accuracy, compare_map, settled
 
 

@@ -16,6 +16,7 @@ from videohub import metrics, runs
 from videohub.data import sets
 from videohub.data.decoded import decode
 from videohub.data.views import views_of
+from videohub.metrics import binomial
 from videohub.verification import evaluate, verify
 
 
@@ -75,7 +76,7 @@ def test_an_accuracy_counts_the_videos_whose_class_has_the_largest_sum(zoo, tmp_
     found = evaluate(unpublished(name), data, workers=0, **options)
     assert [number.metric for number in found.numbers] == ["top-1", "top-5"]
     assert found.numbers[0].value == pytest.approx(100 * np.mean(right))
-    assert found.numbers[0].interval == pytest.approx(metrics.wilson_interval(sum(right), len(right)))
+    assert found.numbers[0].interval == pytest.approx(binomial.wilson_interval(sum(right), len(right)))
 
 
 def test_charades_takes_the_maximum_over_views_and_averages_over_classes(zoo, tmp_path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 
-from videohub.metrics import hits_sequence
+from videohub.metrics.binomial import hits_sequence
 from videohub.verification.runner import Decision
 
 

@@ -21,41 +21,43 @@ TOY = """
 from videohub.metrics.metric import Findings, Metric, Number, Pair, PerClass
 from videohub.metrics.verdict import compare_map
 
-
-class ClassMean(Metric):
-    name = "class_mean"
-    numbers = ("class mean",)
-    over_classes = True
-    sample_objection = "a sample has not every class"
-    class_measure = "share of hits in three"
-    class_column = "hits"
-    class_count = "videos of it"
-    hub_name = "class_mean_accuracy"
-
-    def shares(self, run):
-        hits = {}
-        for index, scores in zip(*run.video_scores()):
-            right, = run.truth.classes[index]
-            hits.setdefault(right, []).append(right in scores.argsort()[::-1][:3])
-        return {right: 100 * sum(found) / len(found) for right, found in sorted(hits.items())}
-
-    def value(self, run):
-        shares = self.shares(run).values()
-        return sum(shares) / len(shares)
-
-    def measure(self, run):
-        return [Number("class mean", self.value(run), (0.0, 100.0))]
-
-    def compare(self, run, published, names, *, tolerance):
-        found = compare_map("class mean", published["class mean"], recomputed=self.value(run), interval=(0.0, 100.0),
-                            bounds=(0.0, 100.0), scored=len(run.scored), missing=len(run.missing), videos=100)
-        return Findings([found], [PerClass(names[right], 1, None, value) for right, value in self.shares(run).items()])
-
-    def pair(self, first, second):
-        return Pair("class mean", len(first.scored), (0, 0), (self.value(first), self.value(second)), 0.0, (-1.0, 1.0))
+METRIC = Metric(
+    name="class_mean",
+    module=__name__,
+    numbers=("class mean",),
+    over_classes=True,
+    sample_objection="a sample has not every class",
+    class_measure="share of hits in three",
+    class_column="hits",
+    class_count="videos of it",
+    hub_name="class_mean_accuracy",
+)
 
 
-METRIC = ClassMean()
+def shares(run):
+    hits = {}
+    for index, scores in zip(*run.video_scores()):
+        right, = run.truth.classes[index]
+        hits.setdefault(right, []).append(right in scores.argsort()[::-1][:3])
+    return {right: 100 * sum(found) / len(found) for right, found in sorted(hits.items())}
+
+
+def value(run):
+    return sum(shares(run).values()) / len(shares(run))
+
+
+def measure(run):
+    return [Number("class mean", value(run), (0.0, 100.0))]
+
+
+def compare(run, published, names, *, tolerance):
+    comparison = compare_map("class mean", published["class mean"], recomputed=value(run), interval=(0.0, 100.0),
+                             bounds=(0.0, 100.0), scored=len(run.scored), missing=len(run.missing), videos=100)
+    return Findings([comparison], [PerClass(names[right], 1, None, share) for right, share in shares(run).items()])
+
+
+def pair(first, second):
+    return Pair("class mean", len(first.scored), (0, 0), (value(first), value(second)), 0.0, (-1.0, 1.0))
 """
 
 

@@ -39,14 +39,8 @@ def topk_accuracy(scores: ArrayLike, labels: ArrayLike, ks: Sequence[int] = (1, 
         ks: How many best classes count.
     Raises: ValueError for empty or mismatching arrays, scores that are not finite, labels that are no class.
     """
-    hits = topk_hits(scores, labels, ks)
-    return {k: 100 * float(hit.mean()) for k, hit in hits.items()}
-
-
-def topk_hits(scores: ArrayLike, labels: ArrayLike, ks: Sequence[int] = (1, 5)) -> dict[int, np.ndarray]:
-    """Return for each k whether each video's label is among its k best classes, (N,) bool; arguments as above."""
     rank = ranks(scores, labels)
-    return {k: rank < k for k in ks}
+    return {k: _per_cent(rank < k) for k in ks}
 
 
 def ranks(scores: ArrayLike, labels: ArrayLike) -> np.ndarray:
@@ -68,47 +62,10 @@ def ranks(scores: ArrayLike, labels: ArrayLike) -> np.ndarray:
         )
     if label.min() < 0 or label.max() >= score.shape[1]:
         raise ValueError(f"found labels {label.min()} to {label.max()}, expected 0 to {score.shape[1] - 1}")
-    own = score[np.arange(len(label)), label][:, None]
+    of_label = score[np.arange(len(label)), label][:, None]
     earlier = np.arange(score.shape[1]) < label[:, None]
-    rank: np.ndarray = (score > own).sum(axis=1) + ((score == own) & earlier).sum(axis=1)
+    rank: np.ndarray = (score > of_label).sum(axis=1) + ((score == of_label) & earlier).sum(axis=1)
     return rank
-
-
-class PairedAccuracies(msgspec.Struct, frozen=True):
-    """Which of two models was right on how many videos, and what follows; `difference` is the first's accuracy minus
-    the second's in points, with its 95 % interval; `p_value` is McNemar's.
-    """
-
-    both: int
-    first_only: int
-    second_only: int
-    neither: int
-    difference: float
-    interval: tuple[float, float]
-    p_value: float
-
-
-def paired_accuracies(first: ArrayLike, second: ArrayLike) -> PairedAccuracies:
-    """Compare two models by their hits on the same videos in the same order, (N,) bool each, as `topk_hits` gives them.
-
-    Raises: ValueError unless both are (N,) bool with N > 0.
-    """
-    one, other = np.asarray(first), np.asarray(second)
-    if one.shape != other.shape or one.ndim != 1 or not len(one) or one.dtype != bool or other.dtype != bool:
-        raise ValueError(
-            f"found hits {one.shape} {one.dtype} and {other.shape} {other.dtype}, expected (N,) bool twice, N > 0"
-        )
-    both, first_only, second_only = int((one & other).sum()), int((one & ~other).sum()), int((~one & other).sum())
-    neither = len(one) - both - first_only - second_only
-    return PairedAccuracies(
-        both=both,
-        first_only=first_only,
-        second_only=second_only,
-        neither=neither,
-        difference=100 * (first_only - second_only) / len(one),
-        interval=newcombe_interval(both, first_only, second_only, neither),
-        p_value=mcnemar(first_only, second_only),
-    )
 
 
 def measure(run: Joined) -> list[Number]:
@@ -116,7 +73,7 @@ def measure(run: Joined) -> list[Number]:
     places, _ = _read(run, _labels(run))
     hits = {metric: places[:, -1] < k for metric, k in _KS.items() if k <= run.identity.num_classes}
     return [
-        Number(metric, 100 * float(right.mean()), wilson_interval(int(right.sum()), len(right)))
+        Number(metric, _per_cent(right), wilson_interval(int(right.sum()), len(right)))
         for metric, right in hits.items()
     ]
 
@@ -149,26 +106,32 @@ def pair(first: Joined | Ranks, second: Joined | Ranks) -> Pair | None:
     common = [name for name in places if name in others]
     if not common:
         return None
-    one, other = np.array([places[name] for name in common]), np.array([others[name] for name in common])
-    found = paired_accuracies(one == 0, other == 0)
-    moved = [Change(name, a, b) for name, a, b in zip(common, one.tolist(), other.tolist(), strict=True)
-             if (a == 0) != (b == 0)]  # fmt: skip
+    one, other = (np.array([side[name] for name in common]) for side in (places, others))
+    right, other_right = one == 0, other == 0
+    both, neither = int((right & other_right).sum()), int((~right & ~other_right).sum())
+    first_only, second_only = int((right & ~other_right).sum()), int((~right & other_right).sum())
+    moved = [
+        Change(name, a, b)
+        for name, a, b in zip(common, one.tolist(), other.tolist(), strict=True)
+        if (a == 0) != (b == 0)
+    ]
     moved.sort(key=lambda change: -abs(change.first - change.second))  # stable: in the order of the list
     return Pair(
         metric="top-1",
         common=len(common),
         alone=(len(places) - len(common), len(others) - len(common)),
-        values=(_per_cent(one == 0), _per_cent(other == 0)),
-        difference=found.difference,
-        interval=found.interval,
-        discordance=Discordance(found.both, found.first_only, found.second_only, found.neither, found.p_value,
-                                moved[:_CHANGES_KEPT]),
-    )  # fmt: skip
+        values=(_per_cent(right), _per_cent(other_right)),
+        difference=100 * (first_only - second_only) / len(common),
+        interval=newcombe_interval(both, first_only, second_only, neither),
+        discordance=Discordance(
+            both, first_only, second_only, neither, mcnemar(first_only, second_only), moved[:_CHANGES_KEPT]
+        ),
+    )
 
 
 def is_right(scores: ArrayLike, classes: Sequence[int]) -> bool:
     """Return whether the best class is the right one."""
-    return bool(topk_hits(np.asarray(scores)[None], [classes[0]], (1,))[1][0])
+    return bool(ranks(np.asarray(scores)[None], [classes[0]])[0] == 0)
 
 
 def _labels(run: Joined) -> np.ndarray:
@@ -219,13 +182,13 @@ def _stopped(
     fewest, most = hits_sequence(failed, seen, total, each)
     measured = compare_accuracy(metric, published, hits=hits, scored=scored, missing=failed, tolerance=tolerance)
     answer = settled(published, hits=hits, failed=failed, seen=seen, total=total, level=level, tolerance=tolerance)
-    found = f"{gap(metric, published, measured.recomputed)} on the first {seen} of {total} videos in random order"
+    distance = f"{gap(metric, published, measured.recomputed)} on the first {seen} of {total} videos in random order"
     return msgspec.structs.replace(
         measured,
         interval=(100 * few / (total - fewest), min(100.0, 100 * many / max(1, total - most))),
         bounds=(100 * few / total, min(100.0, 100 * (many + most) / total)),
         answer=answer or "insufficient data",
-        reason=f"{found}; at a level of {100 * level:g} % "
+        reason=f"{distance}; at a level of {100 * level:g} % "
         + (f"the whole list will give the answer: {answer}" if answer else "the others can still change the answer"),
     )  # fmt: skip
 
@@ -237,8 +200,8 @@ def _ranks(side: Joined | Ranks) -> Ranks:
     indexes, scores = side.video_scores()
     if not len(indexes):
         return {}
-    found = ranks(scores, [side.truth.classes[index][0] for index in indexes])
-    return {side.truth.names[index]: int(place) for index, place in zip(indexes, found, strict=True)}
+    places = ranks(scores, [side.truth.classes[index][0] for index in indexes])
+    return {side.truth.names[index]: int(place) for index, place in zip(indexes, places, strict=True)}
 
 
 def _classes(labels: np.ndarray, right: np.ndarray, names: Sequence[str]) -> list[PerClass]:

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from videohub.errors import DataError
 from videohub.metrics.ava_files import AvaTruth, Boxes, FilePath, read_boxes, read_exclusions, read_label_map
 from videohub.metrics.matching import Matches, known_rows, match, video_of
-from videohub.metrics.mean_average_precision import MeanPrecision, compared, measured, of_class, paired
+from videohub.metrics.mean_average_precision import MeanPrecision, compared, measured, paired, per_class
 from videohub.metrics.metric import Findings, Number, Pair, Ranks
 from videohub.runs import Box, Joined
 from videohub.runs.score_file import read_scores
@@ -53,8 +53,7 @@ def ava_map(
             f"{ground_truth}: no row has a label id of {label_map} at a moment that is not excluded; "
             "are these files of one version of AVA?"
         )
-    found = read_boxes(detections, labels=names, excluded=excluded, scored=True)
-    return evaluate(truth, found, names, iou)
+    return evaluate(truth, read_boxes(detections, labels=names, excluded=excluded, scored=True), names, iou)
 
 
 def evaluate(ground_truth: Boxes, detections: Boxes, names: dict[int, str], iou: float = 0.5) -> AvaResult:
@@ -72,17 +71,9 @@ def evaluate(ground_truth: Boxes, detections: Boxes, names: dict[int, str], iou:
         dropped; those at moments without ground truth are wrong. Then average precision of each class over all
         moments, with precision made monotone, and the mean over the classes that have ground truth.
     """
-    return ava_result(match(ground_truth, detections, names, iou=iou))
-
-
-def ava_result(matches: Matches) -> AvaResult:
-    """Return the numbers that follow from which detections are right.
-
-    Raises: ValueError if no class has ground truth.
-    """
-    curves = matches.curves()
-    each = [None if np.isnan(found) else float(found) for found in curves.classes()]
-    return AvaResult(curves.mean(), dict(zip(matches.names.values(), each, strict=True)))
+    curves = match(ground_truth, detections, names, iou=iou).curves()
+    each = [None if np.isnan(value) else float(value) for value in curves.classes()]
+    return AvaResult(curves.mean(), dict(zip(names.values(), each, strict=True)))
 
 
 def scored_boxes(keys: Sequence[str], boxes: ArrayLike, scores: ArrayLike) -> Boxes:
@@ -124,17 +115,17 @@ def ava_extremes(matches: Matches, truth: Boxes, persons: Sequence[str]) -> tupl
     Returns: (worst, best), over the videos of `matches` and those that are missing whole.
     Raises: ValueError for ground truth that `match` does not take.
     """
-    found = known_rows(truth, matches.names)
-    of_truth, of_persons = [video_of(key) for key in found.keys], [video_of(key) for key in persons]
+    rows = known_rows(truth, matches.names)
+    of_truth, of_persons = [video_of(key) for key in rows.keys], [video_of(key) for key in persons]
     known = set(matches.videos)
     videos = (*matches.videos, *sorted({*of_truth, *of_persons} - known))
     positions = {video: position for position, video in enumerate(videos)}
     truth_videos = np.array([positions[video] for video in of_truth], np.int64)
     truths = np.pad(matches.truths, ((0, 0), (0, len(videos) - len(known))))
-    np.add.at(truths, (found.classes, truth_videos), 1)
+    np.add.at(truths, (rows.classes, truth_videos), 1)
     whole = replace(matches, videos=videos, truths=truths)
     classes = len(matches.names)
-    best = _with_first(whole, found.classes, truth_videos, right=True)
+    best = _with_first(whole, rows.classes, truth_videos, right=True)
     worst = _with_first(
         whole,
         np.tile(np.arange(classes), len(of_persons)),
@@ -146,41 +137,33 @@ def ava_extremes(matches: Matches, truth: Boxes, persons: Sequence[str]) -> tupl
 
 def measure(run: Joined) -> list[Number]:
     """Return the mean average precision of a run; see `Metric.measure`."""
-    return measured(curves(run))
+    return measured(_matches(run, _moments(run))[1].curves())
 
 
 def pair(first: Joined | Ranks, second: Joined | Ranks) -> Pair | None:
     """Compare two runs; see `Metric.pair`."""
-    return paired(first, second, curves_of_both)
-
-
-def curves(run: Joined) -> MeanPrecision:
-    """Rank the detections at the moments that count."""
-    return _matches(run, _moments(run))[1].curves()
-
-
-def curves_of_both(first: Joined, second: Joined) -> tuple[MeanPrecision, MeanPrecision]:
-    """Rank the detections at the moments that count for both."""
-    moments = _moments(first) & _moments(second)
-    return _matches(first, moments)[1].curves(), _matches(second, moments)[1].curves()
+    return paired(first, second, _curves_of_both)
 
 
 def compare(run: Joined, published: Mapping[str, float], names: Sequence[str], *, tolerance: float) -> Findings:
     """Return what the scores say; AVA's own label map names the classes."""
     truth, matches = _matches(run, _moments(run))
-    found = matches.curves()
+    curves = matches.curves()
     extremes = None
     if run.missing:
         gone = [run.truth.names[index] for index in run.missing]
         persons = [name for name, index in zip(gone, run.missing, strict=True) for _ in _boxes(run)[index]]
         extremes = ava_extremes(matches, _rows(truth, frozenset(gone)), persons)
-    counts, each = matches.truths.sum(axis=1).tolist(), found.classes().tolist()
     return Findings(
-        comparisons=[compared(run, published, found, extremes, tolerance=tolerance)],
-        classes=[
-            of_class(name, count, value) for name, count, value in zip(truth.names.values(), counts, each, strict=True)
-        ],
+        comparisons=[compared(run, published, curves, extremes, tolerance=tolerance)],
+        classes=per_class(truth.names.values(), matches.truths.sum(axis=1), curves),
     )
+
+
+def _curves_of_both(first: Joined, second: Joined) -> tuple[MeanPrecision, MeanPrecision]:
+    """Rank the detections at the moments that count for both."""
+    moments = _moments(first) & _moments(second)
+    return _matches(first, moments)[1].curves(), _matches(second, moments)[1].curves()
 
 
 def _moments(run: Joined) -> frozenset[str]:
@@ -206,12 +189,13 @@ def _matches(run: Joined, moments: frozenset[str]) -> tuple[AvaTruth, Matches]:
     boxes: list[Box] = []
     scores = []
     entries = [entry for entry in run.entries.values() if entry.name in moments]
-    for entry, found in sorted(read_scores(entries), key=lambda pair: pair[0].index):
-        if len(persons[entry.index]) != len(found):
-            raise DataError(f"{entry.name}: found scores of {len(found)} boxes, expected {len(persons[entry.index])}")
-        keys += [entry.name] * len(found)
+    for entry, of_boxes in sorted(read_scores(entries), key=lambda pair: pair[0].index):
+        expected = len(persons[entry.index])
+        if expected != len(of_boxes):
+            raise DataError(f"{entry.name}: found scores of {len(of_boxes)} boxes, expected {expected}")
+        keys += [entry.name] * expected
         boxes += persons[entry.index]
-        scores.append(found)
+        scores.append(of_boxes)
     rows = _rows(truth, moments)
     if not scores or not len(rows.labels):
         raise DataError(f"{run.identity.record}: no scored moment has a box to find")

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import csv
 import math
+import os
 import re
 from array import array
 from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import TypeAlias
 
 import msgspec
 import numpy as np
@@ -21,18 +22,7 @@ from numpy.typing import ArrayLike
 from videohub.errors import DataError, UsageError
 from videohub.escaping import encodable
 
-
-class _PathLike(Protocol):
-    def __fspath__(self) -> str: ...
-
-
-class _Reader(Protocol):
-    line_num: int
-
-    def __iter__(self) -> Iterator[list[str]]: ...
-
-
-FilePath: TypeAlias = str | _PathLike
+FilePath: TypeAlias = "str | os.PathLike[str]"
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,35 +68,30 @@ def read_boxes(
     known: dict[str, int] = {}
     place: list[str] = []  # a network gives each box 80 rows in turn; its place is read once
     key, counts, score = "", False, 0.0
-    with _csv(path) as rows:
-        for row in rows:
-            if len(row) not in widths:
-                if _blank(row):
-                    continue
-                raise DataError(
-                    f"{_where(path, rows)}: found {len(row)} columns, expected {expected}: {','.join(row)!r}"
-                )
-            try:
-                if row[:6] != place:
-                    key = _key(row[0], row[1])
-                    counts = key not in excluded
-                    corners.extend([_finite(text) for text in row[2:6]])
-                    place = row[:6]
-                label = known.get(row[6])
-                if label is None:
-                    label = known[row[6]] = _label_id(row[6])
-                if scored:
-                    score = _finite(row[7])
-            except ValueError as error:
-                raise DataError(
-                    f"{_where(path, rows)}: {error}; expected video, second, x1, y1, x2, y2, label id"
-                    f"{', score' if scored else ''}, and no header: {','.join(row)!r}"
-                ) from error
-            if counts and (labels is None or label in labels):
-                keys.append(key)
-                places.append(len(corners) // 4 - 1)
-                ids.append(label)
-                scores.append(score)
+    for line, row in _rows(path):
+        if len(row) not in widths:
+            raise DataError(f"{path}, line {line}: found {len(row)} columns, expected {expected}: {','.join(row)!r}")
+        try:
+            if row[:6] != place:
+                key = _key(row[0], row[1])
+                counts = key not in excluded
+                corners.extend([_finite(text) for text in row[2:6]])
+                place = row[:6]
+            label = known.get(row[6])
+            if label is None:
+                label = known[row[6]] = _label_id(row[6])
+            if scored:
+                score = _finite(row[7])
+        except ValueError as error:
+            raise DataError(
+                f"{path}, line {line}: {error}; expected video, second, x1, y1, x2, y2, label id"
+                f"{', score' if scored else ''}, and no header: {','.join(row)!r}"
+            ) from error
+        if counts and (labels is None or label in labels):
+            keys.append(key)
+            places.append(len(corners) // 4 - 1)
+            ids.append(label)
+            scores.append(score)
     boxes = np.array(corners).reshape(-1, 4)[np.array(places, np.int64)]
     return Boxes(keys, boxes, np.array(ids, np.int64), np.array(scores) if scored else None)
 
@@ -117,15 +102,12 @@ def read_exclusions(path: FilePath) -> frozenset[str]:
     Raises: UsageError if the file is missing; DataError naming the file, the line and what was found there.
     """
     keys = set()
-    with _csv(path) as rows:
-        for row in rows:
-            if _blank(row):
-                continue
-            try:
-                video, second = row
-                keys.add(_key(video, second))
-            except ValueError as error:
-                raise DataError(f"{_where(path, rows)}: found {','.join(row)!r}, expected video, second") from error
+    for line, row in _rows(path):
+        try:
+            video, second = row
+            keys.add(_key(video, second))
+        except ValueError as error:
+            raise DataError(f"{path}, line {line}: found {','.join(row)!r}, expected video, second") from error
     return frozenset(keys)
 
 
@@ -186,11 +168,13 @@ def _unquoted(value: str) -> str:
     return re.sub(r"\\(.)", r"\1", value[1:-1]) if value[0] in "\"'" else value
 
 
-@contextmanager
-def _csv(path: FilePath) -> Iterator[_Reader]:
-    """Open a csv."""
+def _rows(path: FilePath) -> Iterator[tuple[int, list[str]]]:
+    """Yield the rows of a csv that are not blank, each with the number of its last line."""
     with _opened(path), open(path, encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-        yield csv.reader(file, strict=True)
+        rows = csv.reader(file, strict=True)
+        for row in rows:
+            if len(row) > 1 or "".join(row).strip():
+                yield rows.line_num, row
 
 
 @contextmanager
@@ -204,16 +188,6 @@ def _opened(path: FilePath) -> Iterator[None]:
         raise DataError(f"{path}: not a text file in UTF-8: {error.reason}") from error
     except csv.Error as error:
         raise DataError(f"{path}: not a csv file: {error}") from error
-
-
-def _where(path: FilePath, rows: _Reader) -> str:
-    """Return the file and the line that was read last."""
-    return f"{path}, line {rows.line_num}"
-
-
-def _blank(row: list[str]) -> bool:
-    """Say whether there is nothing on a line."""
-    return not "".join(row).strip() and len(row) < 2
 
 
 def _key(video: str, second: str) -> str:

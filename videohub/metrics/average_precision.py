@@ -13,8 +13,8 @@ from videohub.metrics.mean_average_precision import (
     Ranking,
     compared,
     measured,
-    of_class,
     paired,
+    per_class,
     plain,
 )
 from videohub.metrics.metric import AtClips, Findings, Number, Pair, Ranks
@@ -36,16 +36,11 @@ def multilabel_map(scores: ArrayLike, labels: ArrayLike) -> float:
     return multilabel_curves(scores, labels).mean()
 
 
-def average_precisions(scores: ArrayLike, labels: ArrayLike) -> np.ndarray:
-    """Return the average precision of each class, (classes,) float64; NaN for classes that no video has.
+def multilabel_curves(scores: ArrayLike, labels: ArrayLike) -> MeanPrecision:
+    """Rank the videos for each class once, for `bootstrap_interval` and its kind.
 
     Arguments and errors are those of `multilabel_map`, but labels may be all 0.
     """
-    return multilabel_curves(scores, labels).classes()
-
-
-def multilabel_curves(scores: ArrayLike, labels: ArrayLike) -> MeanPrecision:
-    """Rank the videos for each class once, for `bootstrap_interval` and its kind; arguments as above."""
     score, label = np.asarray(scores), np.asarray(labels)
     if score.ndim != 2 or label.shape != score.shape or not score.size:
         raise ValueError(
@@ -96,23 +91,12 @@ def multilabel_extremes(
 
 def measure(run: Joined) -> list[Number]:
     """Return the mean average precision of a run; see `Metric.measure`."""
-    return measured(curves(run))
+    return measured(multilabel_curves(_read(run)[-1], _some_truth(run)))
 
 
 def pair(first: Joined | Ranks, second: Joined | Ranks) -> Pair | None:
     """Compare two runs; see `Metric.pair`."""
-    return paired(first, second, curves_of_both)
-
-
-def curves(run: Joined) -> MeanPrecision:
-    """Rank the scored videos for each class."""
-    return multilabel_curves(_read(run)[-1], _some_truth(run))
-
-
-def curves_of_both(first: Joined, second: Joined) -> tuple[MeanPrecision, MeanPrecision]:
-    """Rank the videos that both have, by name."""
-    names, others = ({side.truth.names[index] for index in side.scored} for side in (first, second))
-    return _curves_among(first, names & others), _curves_among(second, names & others)
+    return paired(first, second, _curves_of_both)
 
 
 def compare(run: Joined, published: Mapping[str, float], names: Sequence[str], *, tolerance: float) -> Findings:
@@ -120,12 +104,11 @@ def compare(run: Joined, published: Mapping[str, float], names: Sequence[str], *
     labels = _some_truth(run)
     each_clip = _read(run)
     scores = each_clip[-1]
-    found = multilabel_curves(scores, labels)
+    curves = multilabel_curves(scores, labels)
     extremes = multilabel_extremes(scores, labels, _truth(run, run.missing)) if run.missing else None
-    counts, each = labels.sum(axis=0).tolist(), found.classes().tolist()
     return Findings(
-        comparisons=[compared(run, published, found, extremes, tolerance=tolerance)],
-        classes=[of_class(name, count, value) for name, count, value in zip(names, counts, each, strict=True)],
+        comparisons=[compared(run, published, curves, extremes, tolerance=tolerance)],
+        classes=per_class(names, labels.sum(axis=0), curves),
         by_clips=[
             AtClips(number, {"mAP": 100 * multilabel_map(scores, labels)})
             for number, scores in enumerate(each_clip, start=1)
@@ -133,12 +116,18 @@ def compare(run: Joined, published: Mapping[str, float], names: Sequence[str], *
     )
 
 
+def _curves_of_both(first: Joined, second: Joined) -> tuple[MeanPrecision, MeanPrecision]:
+    """Rank the videos that both have, by name."""
+    names, others = ({side.truth.names[index] for index in side.scored} for side in (first, second))
+    return _curves_among(first, names & others), _curves_among(second, names & others)
+
+
 def _read(run: Joined) -> np.ndarray:
     """Return the scores by number of clips, (clips, N, classes) float32."""
     row_of = {index: row for row, index in enumerate(run.scored)}
     scores = np.empty((run.identity.scoring.clips, len(row_of), run.identity.num_classes), np.float32)
-    for index, found in run.by_clips():
-        scores[:, row_of[index]] = found
+    for index, of_clips in run.by_clips():
+        scores[:, row_of[index]] = of_clips
     return scores
 
 

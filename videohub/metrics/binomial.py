@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from bisect import bisect_left
 
 _Z_95 = 1.959963984540054  # two-sided 95 % of the normal distribution
 _SLACK = 1e-9  # log-gamma of 100,000 is right to 1e-10; what is on the edge stays in
@@ -105,20 +105,13 @@ def hits_sequence(hits: int, seen: int, total: int, level: float = 0.95) -> tupl
         mean = _ln(hits) + _ln(misses) - _ln(seen + 1)
         return likelihood - mean > math.log(1 - level) - _SLACK
 
-    # the likelihood rises up to this number and falls after it
+    # the likelihood rises up to this number, which is likely itself, and falls after it
     peak = min(hits * (total + 1) // seen, total - misses)
-    return _first(likely, hits, peak), -_first(lambda number: likely(-number), misses - total, -peak)
-
-
-def _first(holds: Callable[[int], bool], low: int, high: int) -> int:
-    """Return the first number of low to high for which a property holds that, once it does, holds up to high."""
-    while low < high:
-        middle = (low + high) // 2
-        if holds(middle):
-            high = middle
-        else:
-            low = middle + 1
-    return low
+    below, above = range(hits, peak), range(peak + 1, total - misses + 1)
+    return (
+        hits + bisect_left(below, True, key=likely),
+        peak + bisect_left(above, True, key=lambda number: not likely(number)),
+    )
 
 
 def _ln(number: int) -> float:

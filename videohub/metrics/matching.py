@@ -57,15 +57,14 @@ def match(
         raise ValueError(f"found iou {iou}, expected more than 0 and at most 1")
     if detections.scores is None:
         raise ValueError("found detections without scores, expected one for each row")
-    truth, found = known_rows(ground_truth, names), known_rows(detections, names)
+    truth, boxes = known_rows(ground_truth, names), known_rows(detections, names)
     scores = np.asarray(detections.scores, np.float64)
     if scores.shape != (len(detections.labels),) or not np.isfinite(scores).all():
         raise ValueError(f"found scores {scores.shape} for {len(detections.labels)} detections, or some not finite")
-    extent = (found.boxes[:, 0] < found.boxes[:, 2]) & (found.boxes[:, 1] < found.boxes[:, 3])
-    found = found.only(extent)
+    boxes = boxes.only((boxes.boxes[:, 0] < boxes.boxes[:, 2]) & (boxes.boxes[:, 1] < boxes.boxes[:, 3]))  # with extent
 
     frames: dict[str, int] = {}
-    truth_frames, found_frames = _numbered(truth.keys, frames), _numbered(found.keys, frames)
+    truth_frames, box_frames = _numbered(truth.keys, frames), _numbered(boxes.keys, frames)
     of_frames = [video_of(key) for key in frames]
     listed = tuple(sorted(set(of_frames)) if videos is None else videos)
     positions = {video: position for position, video in enumerate(listed)}
@@ -77,14 +76,14 @@ def match(
     return Matches(
         names=dict(names),
         videos=listed,
-        classes=found.classes,
-        video_of=of_frames_at[found_frames],
-        scores=scores[found.places],
+        classes=boxes.classes,
+        video_of=of_frames_at[box_frames],
+        scores=scores[boxes.places],
         hits=_hits(
             truth_frames * len(names) + truth.classes,
             truth.boxes,
-            found_frames * len(names) + found.classes,
-            found.boxes,
+            box_frames * len(names) + boxes.classes,
+            boxes.boxes,
             iou,
         ),
         truths=truths,
@@ -139,21 +138,21 @@ def _numbered(keys: Sequence[str], numbers: dict[str, int]) -> np.ndarray:
 
 
 def _hits(
-    truth_groups: np.ndarray, truth: np.ndarray, found_groups: np.ndarray, found: np.ndarray, iou: float
+    truth_groups: np.ndarray, truth: np.ndarray, box_groups: np.ndarray, boxes: np.ndarray, iou: float
 ) -> np.ndarray:
-    """Return which found boxes are right, (found,) bool; only boxes of one group, a moment and a class, can meet."""
-    hits = np.zeros(len(found), bool)
+    """Return which detected boxes are right, (boxes,) bool; only boxes of one group, a moment and a class, can meet."""
+    hits = np.zeros(len(boxes), bool)
     order = np.argsort(truth_groups, kind="stable")
-    first = np.searchsorted(truth_groups[order], found_groups, side="left")
-    counts = np.searchsorted(truth_groups[order], found_groups, side="right") - first
+    first = np.searchsorted(truth_groups[order], box_groups, side="left")
+    counts = np.searchsorted(truth_groups[order], box_groups, side="right") - first
     near = np.flatnonzero(counts)
     if not len(near):
         return hits
-    # one row for each pair of a found box and one to find, the latter in the order of the file
+    # one row for each pair of a detected box and one to find, the latter in the order of the file
     starts = np.cumsum(counts[near]) - counts[near]
     within = np.arange(counts[near].sum()) - np.repeat(starts, counts[near])
     pairs = order[np.repeat(first[near], counts[near]) + within]
-    overlaps = _overlaps(np.repeat(found[near], counts[near], axis=0), truth[pairs])
+    overlaps = _overlaps(np.repeat(boxes[near], counts[near], axis=0), truth[pairs])
     best = np.maximum.reduceat(overlaps, starts)
     level = np.flatnonzero(overlaps == np.repeat(best, counts[near]))
     chosen = pairs[level[np.searchsorted(level, starts)]]  # the first of several best

@@ -6,10 +6,9 @@ Nothing is sorted or matched again for that: a video that was drawn k times is a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-import msgspec
 import numpy as np
 
 from videohub.errors import UsageError
@@ -37,9 +36,7 @@ class MeanPrecision:
     """The mean over classes of average precision, ready to be computed for any weights of the videos."""
 
     rankings: tuple[Ranking, ...]  # one a class, all over the same videos
-    read: Callable[
-        [np.ndarray], np.ndarray
-    ]  # precision at the steps (steps, R) -> what counts there: `plain`, `envelope`
+    read: Callable[[np.ndarray], np.ndarray]  # what counts of precision at the steps (steps, R): `plain`, `envelope`
 
     @property
     def videos(self) -> int:
@@ -60,9 +57,9 @@ class MeanPrecision:
         """Return `mean` for each column of weights (videos, R), (R,); NaN where no class has anything to find."""
         total, count = np.zeros(weights.shape[1]), np.zeros(weights.shape[1])
         for ranking in self.rankings:
-            found = _average_precision(ranking, weights, self.read)
-            counts = ~np.isnan(found)
-            total[counts] += found[counts]
+            precision = _average_precision(ranking, weights, self.read)
+            counts = ~np.isnan(precision)
+            total[counts] += precision[counts]
             count += counts
         return np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0)
 
@@ -80,13 +77,6 @@ def plain(precision: np.ndarray) -> np.ndarray:
 def envelope(precision: np.ndarray) -> np.ndarray:
     """Take the best precision at this recall or a higher one: the definition of PASCAL VOC 2010, and AVA's."""
     return np.maximum.accumulate(precision[::-1], axis=0)[::-1]
-
-
-class PairedMaps(msgspec.Struct, frozen=True):
-    """The first model's mean average precision minus the second's, as a fraction, with its 95 % interval."""
-
-    difference: float
-    interval: tuple[float, float]
 
 
 def bootstrap_interval(curves: MeanPrecision, *, resamples: int = 1000, seed: int = 0) -> tuple[float, float]:
@@ -144,12 +134,14 @@ def percentiles_around(measured: float, drawn: np.ndarray) -> tuple[float, float
     return float(low) - off, float(high) - off
 
 
-def paired_maps(first: MeanPrecision, second: MeanPrecision, *, resamples: int = 1000, seed: int = 0) -> PairedMaps:
-    """Compare two models by mean average precision, with a bootstrap that draws the same videos for both.
+def bootstrap_difference(
+    first: MeanPrecision, second: MeanPrecision, *, resamples: int = 1000, seed: int = 0
+) -> tuple[float, float]:
+    """Return the 95 % interval of the first's mean average precision minus the second's, as fractions.
 
     Args:
-        first, second: Curves over the same videos in the same order, with the same truth. For AVA give `match` the
-            list of videos.
+        first, second: Curves over the same videos in the same order, with the same truth, so that a bootstrap draws
+            the same videos for both. For AVA give `match` the list of videos.
         resamples, seed: As of `bootstrap_interval`, whose shift of the percentiles is used here too.
     Raises: ValueError if the videos or their truth differ, or no class has anything to find.
     """
@@ -158,11 +150,11 @@ def paired_maps(first: MeanPrecision, second: MeanPrecision, *, resamples: int =
         not np.array_equal(one.truths, other.truths) for one, other in zip(first.rankings, second.rankings, strict=True)
     ):
         raise ValueError("the two were not measured on the same videos, classes and ground truth, in the same order")
-    difference = first.mean() - second.mean()
+    if first.videos == 1:
+        return -1.0, 1.0
     drawn = [first.means(weights) - second.means(weights) for weights in drawn_weights(first.videos, resamples, seed)]
-    low, high = percentiles_around(difference, np.concatenate(drawn))
-    interval = (max(-1.0, low), min(1.0, high)) if first.videos > 1 else (-1.0, 1.0)
-    return PairedMaps(difference=difference, interval=interval)
+    low, high = percentiles_around(first.mean() - second.mean(), np.concatenate(drawn))
+    return max(-1.0, low), min(1.0, high)
 
 
 def measured(curves: MeanPrecision) -> list[Number]:
@@ -191,21 +183,21 @@ def paired(
     if not common:
         return None
     one, other = curves_of_both(first, second)
-    found = paired_maps(one, other)
+    low, high = bootstrap_difference(one, other)
     return Pair(
         metric="mAP",
         common=common,
         alone=(len(names) - common, len(others) - common),
         values=(100 * one.mean(), 100 * other.mean()),
-        difference=100 * found.difference,
-        interval=(100 * found.interval[0], 100 * found.interval[1]),
+        difference=100 * (one.mean() - other.mean()),
+        interval=(100 * low, 100 * high),
     )
 
 
 def compared(
     run: Joined,
     published: Mapping[str, float],
-    found: MeanPrecision,
+    curves: MeanPrecision,
     extremes: tuple[MeanPrecision, MeanPrecision] | None,
     *,
     tolerance: float,
@@ -213,27 +205,30 @@ def compared(
     """Compare a run's mean average precision with the published one.
 
     Args:
-        found: Of the samples that were scored.
+        curves: Of the samples that were scored.
         extremes: Had the missing ones been all wrong, and all right; None where none is missing.
     """
-    interval = bootstrap_interval(found)
+    interval = bootstrap_interval(curves)
     bounds = interval if extremes is None else bootstrap_bounds(*extremes)
     return compare_map(
         "mAP",
         published["mAP"],
-        recomputed=100 * found.mean(),
+        recomputed=100 * curves.mean(),
         interval=(100 * interval[0], 100 * interval[1]),
         bounds=(100 * bounds[0], 100 * bounds[1]),
         scored=len(run.scored),
         missing=len(run.missing),
-        videos=found.videos,
+        videos=curves.videos,
         tolerance=tolerance,
     )
 
 
-def of_class(name: str, count: int, found: float) -> PerClass:
-    """Return a class with its average precision (NaN: nothing could be measured)."""
-    return PerClass(name, count, None, None if np.isnan(found) else 100 * found)
+def per_class(names: Iterable[str], counts: np.ndarray, curves: MeanPrecision) -> list[PerClass]:
+    """Return each class with its average precision; what it was measured on counts `counts` (classes,)."""
+    return [
+        PerClass(name, count, None, None if np.isnan(value) else 100 * value)
+        for name, count, value in zip(names, counts.tolist(), curves.classes().tolist(), strict=True)
+    ]
 
 
 def _average_precision(ranking: Ranking, weights: np.ndarray, read: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
@@ -247,8 +242,8 @@ def _average_precision(ranking: Ranking, weights: np.ndarray, read: Callable[[np
         for begin in range(0, len(area), width):
             block = weights[:, begin : begin + width]
             gains = np.add.reduceat(block[ranking.videos[ranking.hits]], starts, axis=0)
-            found, seen = np.cumsum(gains, axis=0), _seen(ranking, block)
-            precision = np.divide(found, seen, out=np.zeros_like(found), where=seen > 0)
+            right, seen = np.cumsum(gains, axis=0), _seen(ranking, block)
+            precision = np.divide(right, seen, out=np.zeros_like(right), where=seen > 0)
             # a running sum adds in one order whatever the number of columns, so equal weights give equal bits
             area[begin : begin + width] = np.cumsum(gains * read(precision), axis=0)[-1]
     return np.divide(area, truth, out=np.full(len(area), np.nan), where=truth > 0)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
 
 import msgspec
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Ranks: TypeAlias = Mapping[str, int]  # name of a scored sample -> where its right class stands (0: first)
 
 
-class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A part of a report: immutable, and read back strictly."""
 
 
@@ -31,7 +31,7 @@ class Number(msgspec.Struct, frozen=True):
     interval: tuple[float, float]
 
 
-class PerClass(_Part, frozen=True):
+class PerClass(Part, frozen=True):
     """How one class did. `value`: accuracy, or average precision, in per cent; None where nothing could be measured.
 
     `count` is what the class was measured on: scored videos whose right class it is, boxes of the ground truth in AVA.
@@ -43,7 +43,7 @@ class PerClass(_Part, frozen=True):
     value: float | None
 
 
-class Confusion(_Part, frozen=True):
+class Confusion(Part, frozen=True):
     """How often videos of one class were taken for another: `count` of the `of` that were scored."""
 
     true: str
@@ -52,14 +52,14 @@ class Confusion(_Part, frozen=True):
     of: int
 
 
-class AtClips(_Part, frozen=True):
+class AtClips(Part, frozen=True):
     """What the numbers would be with the first `clips` clips of each video alone; in per cent."""
 
     clips: int
     values: dict[str, float]
 
 
-class Findings(_Part, frozen=True):
+class Findings(Part, frozen=True):
     """What the scores alone say; a report tells besides what was run, and what follows."""
 
     comparisons: list[Comparison]  # the first one decides
@@ -104,33 +104,15 @@ class Pair:
     discordance: Discordance | None = None  # None where no single sample is right or wrong
 
 
-class Metric(ABC):
-    """How scores become published numbers. All that differs between metrics is asked of such an object."""
+class Arithmetic(Protocol):
+    """What a module offers that computes a metric."""
 
-    name: ClassVar[str]  # what protocols call it
-    numbers: ClassVar[tuple[str, ...]]  # what it comes to, in per cent; the first one decides
-    by_box: ClassVar[bool] = False  # a sample is scored at each of its boxes, and not as a whole
-    over_classes: ClassVar[bool] = False  # a mean over classes, of which those that are never right are left out
-    is_counted: ClassVar[bool] = False  # a sample is right or wrong (`is_right`), so a run can stop once that decides
-    sample_objection: ClassVar[str | None] = None  # why a sample cannot stand for the whole list, if it cannot
-
-    # in a report: what is measured of a class, that in a narrow column, and on what
-    class_measure: ClassVar[str]
-    class_column: ClassVar[str]
-    class_count: ClassVar[str]
-    # on the Hugging Face hub: its name for the metric, what a model's name is tagged with, and what a number adds
-    hub_name: ClassVar[str]
-    hub_tags: ClassVar[tuple[str, ...]] = ("action-recognition",)
-    hub_condition: ClassVar[str] = ""
-
-    @abstractmethod
     def measure(self, run: Joined) -> list[Number]:
         """Return what a run comes to, with nothing to compare it with; at least one sample has scores.
 
         Raises: DataError if the scores cannot be judged.
         """
 
-    @abstractmethod
     def compare(
         self, run: Joined, published: Mapping[str, float], names: Sequence[str], *, tolerance: float
     ) -> Findings:
@@ -138,13 +120,12 @@ class Metric(ABC):
 
         Args:
             run: Scores of at least one sample.
-            published: By what `numbers` calls them, in per cent; the first of these is among them.
+            published: By what the metric's `numbers` calls them, in per cent; the first of these is among them.
             names: Of the classes, in the order of the outputs.
             tolerance: Points that their source allows on top of chance.
         Raises: DataError if the scores cannot be judged.
         """
 
-    @abstractmethod
     def pair(self, first: Joined | Ranks, second: Joined | Ranks) -> Pair | None:
         """Compare two runs on the samples that both have scored; None if there is none.
 
@@ -154,19 +135,46 @@ class Metric(ABC):
         """
 
     def is_right(self, scores: npt.ArrayLike, classes: Sequence[int]) -> bool:
-        """Return whether a sample with these joined scores (classes,) is right, where each is that or wrong."""
-        raise NotImplementedError(f"{self.name}: is a mean over classes, of which no sample is right or wrong")
+        """Return whether a sample with these joined scores (classes,) is right; only of metrics that are counted."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """How scores become published numbers. All that differs between metrics is asked of such an object."""
+
+    name: str  # what protocols call it
+    module: str  # that computes it
+    numbers: tuple[str, ...]  # what it comes to, in per cent; the first one decides
+    by_box: bool = False  # a sample is scored at each of its boxes, and not as a whole
+    over_classes: bool = False  # a mean over classes, of which those that are never right are left out
+    is_counted: bool = False  # a sample is right or wrong (`is_right`), so a run can stop once that decides
+    sample_objection: str | None = None  # why a sample cannot stand for the whole list, if it cannot
+
+    # in a report: what is measured of a class, that in a narrow column, and on what
+    class_measure: str
+    class_column: str
+    class_count: str
+    # on the Hugging Face hub: its name for the metric, what a model's name is tagged with, and what a number adds
+    hub_name: str
+    hub_tags: tuple[str, ...] = ("action-recognition",)
+    hub_condition: str = ""
+
+    @property
+    def arithmetic(self) -> Arithmetic:
+        """What computes it, imported only now: the registry asks for the words alone."""
+        return cast(Arithmetic, importlib.import_module(self.module))
+
+
+@dataclass(frozen=True, kw_only=True)
 class MeanAveragePrecision(Metric):
     """What the metrics that are a mean average precision say alike."""
 
-    numbers = ("mAP",)
-    over_classes = True
-    sample_objection = (
+    numbers: tuple[str, ...] = ("mAP",)
+    over_classes: bool = True
+    sample_objection: str | None = (
         "a mean average precision of fewer videos is another quantity, a higher one, so a sample cannot stand for the "
         "whole list"
     )
-    class_measure = "average precision (AP)"
-    class_column = "AP"
-    hub_name = "mean_average_precision"
+    class_measure: str = "average precision (AP)"
+    class_column: str = "AP"
+    hub_name: str = "mean_average_precision"

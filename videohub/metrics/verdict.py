@@ -84,11 +84,11 @@ def compare_map(
         raise ValueError(f"found {scored} scored videos, expected a count above 0")
     # the two ends are bootstraps of their own; what needs no missing video is possible with them too
     wider = min(interval[0], bounds[0]), max(interval[1], bounds[1])
-    found = _comparison(metric, published, recomputed, interval, wider, scored, missing, tolerance)
+    comparison = _comparison(metric, published, recomputed, interval, wider, scored, missing, tolerance)
     if videos >= FEWEST:
-        return found
+        return comparison
     reason = f"{gap(metric, published, recomputed)}; the chance in {videos} videos cannot be told, it takes {FEWEST}"
-    return msgspec.structs.replace(found, answer="insufficient data", reason=reason)
+    return msgspec.structs.replace(comparison, answer="insufficient data", reason=reason)
 
 
 def gap(metric: str, published: float, recomputed: float) -> str:
@@ -201,16 +201,16 @@ def _comparison(
 ) -> Comparison:
     """Put the verdict into words."""
     verdict, half = _verdict(published, interval, bounds, tolerance), (bounds[1] - bounds[0]) / 2
-    found = gap(metric, published, recomputed)
+    distance = gap(metric, published, recomputed)
     if verdict == "inconsistent":
         cause = f"neither chance nor the {missing} missing explain" if missing else "chance does not explain"
-        reason = f"{found}, and {cause} that"
+        reason = f"{distance}, and {cause} that"
     elif verdict == "consistent":
-        reason = f"{found}; chance allows {interval[0]:.2f} to {interval[1]:.2f}"
+        reason = f"{distance}; chance allows {interval[0]:.2f} to {interval[1]:.2f}"
     elif half > RESOLUTION:
-        reason = f"{found}, but {scored} scored and {missing} missing leave it open by ± {half:.1f} points"
+        reason = f"{distance}, but {scored} scored and {missing} missing leave it open by ± {half:.1f} points"
     else:
-        reason = f"{found}; the {missing} missing could explain that"
+        reason = f"{distance}; the {missing} missing could explain that"
     return Comparison(
         metric=metric,
         published=published,

@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from videohub.metrics import wilson_interval
+from videohub.metrics.binomial import wilson_interval
 from videohub.metrics.metric import AtClips, PerClass
 from videohub.metrics.verdict import Comparison
 

@@ -59,7 +59,7 @@ def compare(first: Compared, second: Compared) -> Paired:
     sides = _opened(first), _opened(second)
     one, other = map(_about, sides)
     _refuse_different(one, other)
-    found = metrics.of(one.metric).pair(*map(_scores_of, sides))
+    found = metrics.of(one.metric).arithmetic.pair(*map(_scores_of, sides))
     if found is None:
         raise DataError(f"{one.record} and {other.record}: no video was scored by both")
     return Paired(

@@ -10,7 +10,7 @@ import msgspec
 
 from videohub.errors import DataError, UsageError
 from videohub.files import read_file
-from videohub.metrics.metric import AtClips, Confusion, Number, PerClass
+from videohub.metrics.metric import AtClips, Confusion, Number, Part, PerClass
 from videohub.metrics.verdict import Comparison, Verdict
 from videohub.protocols import Protocol
 from videohub.registry.schema import Published
@@ -20,25 +20,21 @@ SCHEMA_VERSION: Final = 1
 NAME = "report.json"
 
 
-class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A part of a report: immutable, and read back strictly."""
-
-
-class Failure(_Part, frozen=True):
+class Failure(Part, frozen=True):
     """A listed video that could not be scored, and why."""
 
     name: str
     reason: str
 
 
-class Contradicted(_Part, frozen=True):
+class Contradicted(Part, frozen=True):
     """A scored video whose header contradicts its content, by kind with the figures; read as the original reads it."""
 
     name: str
     kinds: dict[str, str]
 
 
-class Counts(_Part, frozen=True):
+class Counts(Part, frozen=True):
     """What became of the videos: `listed` in all, of those `chosen` (all, or a sample), and what each came to."""
 
     listed: int
@@ -48,14 +44,14 @@ class Counts(_Part, frozen=True):
     pending: int  # chosen, but not looked at yet, or not needed any more
 
 
-class Sampling(_Part, frozen=True):
+class Sampling(Part, frozen=True):
     """The seeded sample that was evaluated instead of all listed videos."""
 
     count: int
     seed: int
 
 
-class Stopping(_Part, frozen=True):
+class Stopping(Part, frozen=True):
     """The run was to end as soon as the verdict is settled at this level; `looked_at` is what that took."""
 
     level: float
@@ -63,7 +59,7 @@ class Stopping(_Part, frozen=True):
     looked_at: int
 
 
-class Weights(_Part, frozen=True):
+class Weights(Part, frozen=True):
     """The weights that the scores come from, and the published file that they are measured against.
 
     `sha256` is the digest of the tensors that were used; which files they were read from, and who vouches for these,
@@ -76,7 +72,7 @@ class Weights(_Part, frozen=True):
     identity: Literal["tensors"] | None = None
 
 
-class Report(_Part, frozen=True, kw_only=True):
+class Report(Part, frozen=True, kw_only=True):
     """What was measured, on what, with what, and what follows. The first comparison decides the verdict."""
 
     schema_version: Literal[1]
@@ -93,8 +89,8 @@ class Report(_Part, frozen=True, kw_only=True):
     reasons: list[str]
     counts: Counts
     failures: list[Failure]
-    contradicted: list[Contradicted] = []
-    without_contradicted: list[Comparison] = []  # the comparisons without those; empty where there are none
+    contradicted: list[Contradicted] = msgspec.field(default_factory=list)
+    without_contradicted: list[Comparison] = msgspec.field(default_factory=list)  # empty where there are none
     weights: Weights
     protocol: Protocol  # as it was used: `clips` and `crops` may differ from the record's
     clip: dict[str, int]

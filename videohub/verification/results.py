@@ -105,18 +105,18 @@ def evaluated(joined: Joined, record: Record) -> Evaluated:
     """
     refuse_another_record(joined, record)
     refuse_unscored(joined, record)
-    metric, identity, odd = metrics.of(record.protocol.metric), joined.identity, _contradicted(joined)
+    arithmetic, identity, odd = metrics.of(record.protocol.metric).arithmetic, joined.identity, _contradicted(joined)
     rest = joined.without({video.name for video in odd}) if odd else None
     seconds = sum(one.seconds for one in joined.made_by)
     return Evaluated(
         record=record.name,
         dataset=identity.dataset,
         split=identity.split,
-        numbers=metric.measure(joined),
+        numbers=arithmetic.measure(joined),
         counts=_counts_of(joined),
         failures=_failures_of(joined),
         contradicted=odd,
-        without_contradicted=[] if rest is None else metric.measure(rest),
+        without_contradicted=[] if rest is None else arithmetic.measure(rest),
         weights=_weights_of(identity, record),
         protocol=identity.tested,
         precision=identity.precision,
@@ -164,8 +164,8 @@ def _counts_of(joined: Joined) -> Counts:
 
 def _findings(joined: Joined, record: Record) -> Findings:
     assert record.number is not None, "refused before"
-    metric, published = metrics.of(record.protocol.metric), record.number
-    return metric.compare(joined, published.numbers(), _names(joined.identity), tolerance=published.tolerance)
+    arithmetic, published = metrics.of(record.protocol.metric).arithmetic, record.number
+    return arithmetic.compare(joined, published.numbers(), _names(joined.identity), tolerance=published.tolerance)
 
 
 def _names(identity: Identity) -> Sequence[str]:

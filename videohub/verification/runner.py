@@ -242,8 +242,8 @@ def _so_far(run: runs.Run, record: Record, level: float) -> Decision:
 def _take(decision: Decision, run: runs.Run, made: Scored | runs.Entry) -> None:
     scoring = run.identity.scoring
     scores = None if made.scores is None else runs.join_views(made.scores, scoring.scores)
-    right = None if scores is None else metrics.of(scoring.metric).is_right(scores, run.truth.classes[made.index])
-    decision.take(made.index, right)
+    is_right, classes = metrics.of(scoring.metric).arithmetic.is_right, run.truth.classes[made.index]
+    decision.take(made.index, None if scores is None else is_right(scores, classes))
 
 
 def _bar(parts: Sequence[Part], mine: Shard, total: int, before: int) -> tqdm[Any]:

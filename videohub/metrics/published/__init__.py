@@ -1,6 +1,6 @@
 """The metrics that numbers are published in. A module here is called as protocols call its metric, and has a `METRIC`.
 
-A new metric is one new file. The registry asks these for their facts, so the arithmetic is imported when it is needed.
+A new metric is one new file. The registry asks these for their words; the module that computes one is imported later.
 """
 
 from __future__ import annotations
@@ -22,4 +22,4 @@ def of(name: str) -> Metric:
 
 def names() -> list[str]:
     """Return what protocols may call a metric."""
-    return sorted(found.name for found in pkgutil.iter_modules(__path__))
+    return sorted(module.name for module in pkgutil.iter_modules(__path__))
