@@ -1,14 +1,16 @@
 """The command line's manners: where things are printed, what exit codes mean, how errors look."""
 
 import json
-import re
 import subprocess
 import sys
 
+import msgspec
 import pytest
 
+from tests.own_registry import like, write_registry
 from videohub import registry, resources
 from videohub.cli import cli
+from videohub.registry.datasets import DatasetInfo
 from videohub.terminal.options import print_json
 
 
@@ -39,18 +41,12 @@ def test_list_colours_a_status_only_where_colours_are_wanted(run, monkeypatch, e
 
 
 def test_list_prints_nobody_else_s_control_codes_and_cuts_nothing(run, tmp_path, monkeypatch):
+    odd, long = "[red]\x1b[31m", "x" * 100
+    protocol = msgspec.structs.replace(registry.record("slow_r50_4x16").protocol, name="ours", dataset=odd)
+    dataset = DatasetInfo(name=odd, title="Odd", short=odd)
+    record = like("slow_r50_4x16", name=f"our_{long}", protocol=protocol, dataset=dataset)
+    write_registry(tmp_path / "ours.yaml", record)
     monkeypatch.setenv("VIDEOHUB_REGISTRY", str(tmp_path / "ours.yaml"))
-    text = registry.resources.registry_file().read_text()
-    record = text[text.index("  slow_r50_4x16:") : text.index("  slow_r50_8x8:")]
-    protocols = text[text.index("protocols:") : text.index("records:")]
-    long = "x" * 100
-    ours = record.replace("slow_r50_4x16", f"our_{long}", 1).replace("protocol: kinetics_30view", "protocol: ours")
-    assert "protocol: ours" in ours
-    protocol = re.search(r"  kinetics_30view:\n(    .*\n)+", protocols)[0].replace("kinetics_30view", "ours")
-    protocol = protocol.replace("dataset: kinetics400", 'dataset: "[red]\\e[31m"')
-    assert "[red]" in protocol
-    datasets = 'datasets: {"[red]\\e[31m": {title: Odd, short: "[red]\\e[31m"}}\n'
-    (tmp_path / "ours.yaml").write_text(f"schema_version: 1\n{datasets}protocols:\n{protocol}records:\n{ours}")
     _, out, _ = run("list", "our_*")
     assert out.splitlines()[1].startswith(f"our_{long} [red]\\x1b[31m ")
 
@@ -94,9 +90,7 @@ def test_the_shell_completes_verbs_and_their_options(monkeypatch, capsys):
     ],
 )
 def test_the_shell_completes_names_of_records_and_data_sets(monkeypatch, capsys, tmp_path, words, position, expected):
-    text = registry.resources.registry_file().read_text()
-    record = text[text.index("  slow_r50_4x16:") : text.index("  slow_r50_8x8:")].replace("slow_r50_4x16", "our_slow")
-    (tmp_path / "ours.yaml").write_text(f"schema_version: 1\nprotocols: {{}}\nrecords:\n{record}")
+    write_registry(tmp_path / "ours.yaml", like("slow_r50_4x16", name="our_slow"))
     (tmp_path / "broken.yaml").write_text("records: [")
     words = words.replace("OURS", f"{tmp_path}/ours.yaml").replace("BROKEN", f"{tmp_path}/broken.yaml")
     monkeypatch.setenv("_VIDEOHUB_COMPLETE", "bash_complete")
@@ -186,9 +180,7 @@ def test_errors_go_to_stderr_with_their_exit_code(run, arguments, code, said):
 
 def test_a_registry_of_one_s_own_joins_ours(run, tmp_path, monkeypatch):
     monkeypatch.setenv("VIDEOHUB_REGISTRY", "")  # what the command adds to it goes with the test
-    text = registry.resources.registry_file().read_text()
-    record = text[text.index("  slow_r50_4x16:") : text.index("  slow_r50_8x8:")].replace("slow_r50_4x16", "our_slow")
-    (tmp_path / "ours.yaml").write_text(f"schema_version: 1\nprotocols: {{}}\nrecords:\n{record}")
+    write_registry(tmp_path / "ours.yaml", like("slow_r50_4x16", name="our_slow"))
     code, out, _ = run("--registry", tmp_path / "ours.yaml", "show", "our_slow", "--json")
     assert code == 0
     assert json.loads(out)["published"][0]["top1"] == 72.7

@@ -16,7 +16,8 @@ from safetensors.torch import load_file
 import videohub
 from tests.convert.key_names import to_published
 from tests.golden import synth
-from videohub import convert, registry, resources
+from tests.own_registry import like, write_registry
+from videohub import convert, registry
 from videohub.convert import caffe2_pickle, tables
 from videohub.errors import ChecksumError, ConversionError, FormatError, UnavailableError, UsageError
 from videohub.weights import convert_file, fetch
@@ -254,14 +255,12 @@ def test_image_kernels_of_four_dimensions_are_read_as_clips_of_one_frame(tmp_pat
 
 def _small_image_network(tmp_path, monkeypatch):
     """A user's registry with a small image network and a small I3D, and random weights for the former."""
-    text = resources.registry_file().read_text()
-    image = text[text.index("  resnet_r50_in1k:") : text.index("  # --- The embedded demo")]
-    video = text[text.index("  i3d_r50_8x8:") : text.index("  i3d_nln_r50_8x8:")]
-    small = [
-        part.replace("depth: R50", "depth: [1, 1, 1, 1], width: 8").replace(name, f"small_{kind}")
-        for part, name, kind in ((image, "resnet_r50_in1k", "image"), (video, "i3d_r50_8x8", "video"))
-    ]
-    (tmp_path / "small.yaml").write_text("schema_version: 1\nprotocols: {}\nrecords:\n" + "".join(small))
+    small = {"depth": (1, 1, 1, 1), "width": 8}
+    image, video = (
+        like(name, name=f"small_{kind}", model=msgspec.structs.replace(registry.record(name).model, **small))
+        for name, kind in (("resnet_r50_in1k", "image"), ("i3d_r50_8x8", "video"))
+    )
+    write_registry(tmp_path / "small.yaml", image, video)
     monkeypatch.setenv("VIDEOHUB_REGISTRY", str(tmp_path / "small.yaml"))
     state = {
         key: torch.from_numpy(synth.synth(key, tuple(tensor.shape))).to(tensor.dtype)

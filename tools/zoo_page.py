@@ -33,10 +33,11 @@ def page(known: registry.Registry) -> str:
         described = known.publishers.get(publisher)
         lines += ["", f"## {described.title if described else publisher}", ""]
         if described:
-            source = [described.url or "", f"at {described.commit}" if described.commit else ""]
+            commit = f"at {described.commit}" if described.commit else ""
+            source = " ".join(filter(None, (described.url, commit)))
+            name = f"`{publisher}`: {source}." if source else f"`{publisher}`."
             license_ = f"License: {described.license}." if described.license else ""
-            told = [f"`{publisher}`: {' '.join(filter(None, source))}.", license_, described.citation or ""]
-            lines += [" ".join(filter(None, told)), ""]
+            lines += [" ".join(filter(None, (name, license_, described.citation))), ""]
         lines += ["| name | upstream name | data | frames x rate | published | status |", "| --- " * 6 + "|"]
         lines += map(row, records)
     return "\n".join(lines) + "\n"

@@ -11,8 +11,9 @@ import msgspec
 import pytest
 
 from tests.cache_admin.bundle_files import UNPINNED, Opened, kept
-from tests.cache_admin.cache_files import NAME, PUBLISHED, SHA256, caffe2
+from tests.cache_admin.cache_files import NAME, PUBLISHED, caffe2
 from tests.hub.publisher import running
+from tests.own_registry import like, write_registry
 from videohub import registry, resources
 from videohub.cache_admin import bundle_install, bundle_pack
 from videohub.errors import FormatError, VideohubError
@@ -55,14 +56,13 @@ def publisher():
 @pytest.fixture
 def zoo(tmp_path, publisher, contents, monkeypatch):
     """A user's registry with two records whose files have one base name and other content; nobody states digests."""
-    text = resources.registry_file().read_text()
-    head, record = "schema_version: 1\nprotocols: {}\nrecords:\n", text[text.index(f"  {NAME}:") :]
+    records = []
     for name, content in zip(("first", "second"), contents, strict=True):
-        url = publisher.publish(f"/{name}/MODEL.pkl", content)
-        own = record.replace(NAME, name).replace("SLOWFAST_MOTIONS\n", f"{name.upper()}\n")
-        own = own.replace("demo/SLOWFAST_MOTIONS.pkl          # beside this file", f"{url}   # ours")
-        head += own.replace(SHA256, "null    # not yet").replace("1575119", "null")
-    (tmp_path / "zoo.yaml").write_text(head)
+        record = like(NAME, name=name, upstream_name=name.upper())
+        file = {"url": publisher.publish(f"/{name}/MODEL.pkl", content), "sha256": None, "size": None}
+        records.append(msgspec.structs.replace(record, checkpoint=msgspec.structs.replace(record.checkpoint, **file)))
+    text = write_registry(tmp_path / "zoo.yaml", *records)
+    (tmp_path / "zoo.yaml").write_text(text.replace("sha256: null", "sha256: null    # not yet"))
     monkeypatch.setenv("VIDEOHUB_REGISTRY", str(tmp_path / "zoo.yaml"))
     return tmp_path / "zoo.yaml"
 

@@ -221,7 +221,7 @@ def test_a_cache_folder_that_is_none_is_said_to_be_so(run, home):
 
 
 def test_a_registry_whose_table_does_not_exist_is_told_before_anything_is_listed(run, zoo):
-    zoo.write_text(zoo.read_text().replace("layout: caffe2", "layout: of_tomorrow", 1))
+    zoo.write_text(zoo.read_text().replace('layout: "caffe2"', 'layout: "of_tomorrow"', 1))
     code, out, err = run("cache", "list")
     assert (code, out) == (2, "")
     assert "of_tomorrow" in err

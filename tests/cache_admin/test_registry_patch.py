@@ -39,7 +39,6 @@ def test_a_patch_of_our_registry_applies_and_is_read_back(tmp_path, command):
     made = trust.registry_patch(dict.fromkeys(names, LEARNT), registry.files())
     assert (made.records, made.left) == (names, {})
     (tmp_path / "registry.yaml").write_text(text)
-    shutil.copytree(resources.path("demo"), tmp_path / "demo")
     apply(command, tmp_path, made.text)
     records = registry.load(tmp_path / "registry.yaml").records
     filled = {name for name, record in records.items() if record.checkpoint.sha256 == SHA256}

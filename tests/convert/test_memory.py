@@ -18,7 +18,8 @@ import videohub
 from tests.convert.files import torch_bytes, zip_bytes
 from tests.convert.key_names import to_published
 from tests.fuzz.watched import MEASURED
-from videohub import resources
+from tests.own_registry import like, write_registry
+from videohub.architectures.resnet import ResNet
 from videohub.convert import tables
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not MEASURED, reason="memory is measured through /proc")]
@@ -32,10 +33,8 @@ LARGE = 60_000_000
 def home(tmp_path_factory):
     """A registry with one network of 20 MB, the environment that names it, and a folder for files."""
     folder = tmp_path_factory.mktemp("memory")
-    text = resources.registry_file().read_text()
-    video = text[text.index("  i3d_r50_8x8:") : text.index("  i3d_nln_r50_8x8:")]
-    video = video.replace("depth: R50", "depth: [1, 1, 1, 1], width: 48").replace("i3d_r50_8x8", RECORD)
-    (folder / "small.yaml").write_text("schema_version: 1\nprotocols: {}\nrecords:\n" + video)
+    model = ResNet(variant="i3d", depth=(1, 1, 1, 1), width=48)
+    write_registry(folder / "small.yaml", like("i3d_r50_8x8", name=RECORD, model=model))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("VIDEOHUB_REGISTRY", str(folder / "small.yaml"))
         patch.setenv("VIDEOHUB_HOME", str(folder / "cache"))

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.own_registry import like, write_registry
 from videohub.cli.predict import print_predictions
 from videohub.prediction import Prediction
 from videohub.terminal import layout
@@ -58,14 +59,8 @@ def test_a_terminal_that_knows_all_letters_gets_them(monkeypatch):
     ids=["cp1252", "ascii", "C"],
 )  # fmt: skip
 def test_every_letter_of_a_registry_can_be_written_into_a_pipe(tmp_path, environment):
-    from videohub import resources
-
-    text = resources.registry_file().read_text(encoding="utf-8")
-    record = text[text.index("  slow_r50_4x16:") : text.index("  slow_r50_8x8:")].replace("slow_r50_4x16", "ours")
     note = "Größe × 3 – 日本 👍"
-    ours = f"schema_version: 1\nprotocols: {{}}\nrecords:\n{record.rstrip()}\n"
-    assert "training: standard" in ours
-    (tmp_path / "ours.yaml").write_text(ours.replace("training: standard", f'training: "{note}"'), encoding="utf-8")
+    write_registry(tmp_path / "ours.yaml", like("slow_r50_4x16", name="ours", training=note))
     command = [sys.executable, "-m", "videohub.cli", "show", "ours"]
     printed = {}
     for json_too in ([], ["--json"]):

@@ -38,10 +38,12 @@ def file_schema() -> dict[str, Any]:
     defs["Protocol"]["properties"]["metric"] = {"enum": metrics.names()}
     defs["NonLocal"]["properties"]["after"]["propertyNames"] = {"enum": list(get_args(Stage))}
     shareable = {name: value for name, value in record.items() if name not in _OF_ONE}
+    shareable["published"] = {"anyOf": [record["published"], {"$ref": "#/$defs/Published"}]}  # what each number has
     defs["Shared"] = {"type": "object", "properties": shareable, "additionalProperties": False,
                       "description": "What the records of this file have unless they say otherwise."}  # fmt: skip
     whole = {"required": defs["Record"].pop("required"), "properties": {
-        part.casefold(): {"required": defs[part].pop("required")} for part in ("Clip", "Checkpoint")}}  # fmt: skip
+        **{part.casefold(): {"required": defs[part].pop("required")} for part in ("Clip", "Checkpoint")},
+        "published": {"items": {"required": defs["Published"].pop("required")}}}}  # fmt: skip
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": ID,

@@ -365,6 +365,8 @@ def _merged(shared: dict[str, Any], raw: dict[str, Any]) -> dict[str, Any]:
             whole[name] = {**shared[name], **raw[name]}
         elif isinstance(shared[name], dict) and isinstance(raw[name], list):
             whole[name] = [{**shared[name], **item} if isinstance(item, dict) else item for item in raw[name]]
+    if "published" not in raw and isinstance(shared.get("published"), dict):
+        del whole["published"]  # is what each number has in common, and not a list of them
     return whole
 
 
