@@ -86,6 +86,11 @@ LAYOUTS = {
         {"conv": [[1, 2]]},
         {"conv": [[[[1]], [[2]]]]},
     ),
+    "unit dimensions that only files have": Layout(
+        'fields: {}\nrules: ["fc <-> fc"]\nshape_fixups: [{keys: [fc], rank: 2, at: end, written: 5}]\n',
+        {"fc": [[[[[1]]], [[[2]]]]]},
+        {"fc": [[1, 2]]},
+    ),
     "stored twice": Layout(
         'fields: {k: "pool_[qkv]"}\nrules: ["a.{k} <-> {k}"]\ncopies: {"a._attention_{k}.x": "a.{k}"}\n',
         {"a.pool_q": [1, 2], "a._attention_pool_q.x": [1, 2], "a.pool_k": [3], "a._attention_pool_k.x": [3]},
@@ -165,6 +170,12 @@ def test_what_a_file_must_not_hold_is_refused(table, name, theirs, message):
 def test_what_a_layout_cannot_hold_is_refused(table, name, ours, message):
     with pytest.raises(ConversionError, match=message):
         back(table(LAYOUTS[name].text), ours)
+
+
+def test_dimensions_of_a_file_that_are_no_units_stay(table):
+    toy = table(LAYOUTS["unit dimensions that only files have"].text)
+    assert there(toy, {"fc": [[[[[1, 2]]]]]}) == {"fc": [[[[[1, 2]]]]]}
+    assert there(toy, {"fc": [[1, 2]]}) == {"fc": [[1, 2]]}
 
 
 def test_a_copy_alone_stands_for_what_it_is_a_copy_of(table):
@@ -265,7 +276,7 @@ def test_a_file_is_written_as_its_table_says(tmp_path, table, container, found):
             "each of them",
         ),
         ('rules: ["a <-> b"]\nsteps: [{step: guess}]', "guess"),
-        ('rules: ["a <-> b"]\nshape_fixups: [{keys: [a], rank: 2, at: end, written: 3}]', "3 dimensions of 2"),
+        ('rules: ["a <-> b"]\nshape_fixups: [{keys: [a], rank: 2, at: end, written: 6}]', "6 dimensions are"),
         ('rules: ["a <-> b"]\nlargest: {l: {field: y, where: {}}}', "no field is called"),
     ],
 )

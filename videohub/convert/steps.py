@@ -67,27 +67,41 @@ def _fixup(key: str, table: Table) -> ShapeFixup | None:
     return next((fixup for fixup in fixups if _fits(key, fixup.keys) and not _fits(key, fixup.but_not)), None)
 
 
-_PLACE = {"start": 0, "time": 2, "end": None}
+_PLACE = {"start": 0, "time": 2}
 
 
 def _with_units(shape: tuple[int, ...], fixup: ShapeFixup) -> tuple[int, ...]:
-    """Return a shape with the unit dimensions that a file left out."""
+    """Return the shape of ours: with the unit dimensions that a file left out, or without those that it has more."""
     missing = fixup.rank - len(shape)
+    if missing < 0 and fixup.written == len(shape):
+        return _cut(shape, -missing, fixup) or shape
     if missing <= 0 or len(shape) < {"start": 0, "time": fixup.rank - 1, "end": 2}[fixup.at]:
         return tuple(shape)
-    place = len(shape) if fixup.at == "end" else _PLACE[fixup.at]
-    return (*shape[:place], *[1] * missing, *shape[place:])
+    return _put(shape, missing, fixup)
 
 
 def _without_units(key: str, shape: tuple[int, ...], fixup: ShapeFixup) -> tuple[int, ...]:
     """Return the shape that is written."""
     surplus = len(shape) - (fixup.written or len(shape))
     if surplus <= 0:
-        return shape
-    place = len(shape) - surplus if fixup.at == "end" else _PLACE[fixup.at] or 0
-    if any(length != 1 for length in shape[place : place + surplus]):
+        return _put(shape, -surplus, fixup)
+    if (written := _cut(shape, surplus, fixup)) is None:
         raise ConversionError(f"{key:.200} of shape {shape} cannot be written with {fixup.written} dimensions")
-    return (*shape[:place], *shape[place + surplus :])
+    return written
+
+
+def _put(shape: tuple[int, ...], units: int, fixup: ShapeFixup) -> tuple[int, ...]:
+    """Return a shape with unit dimensions where the fixup puts them."""
+    place = len(shape) if fixup.at == "end" else _PLACE[fixup.at]
+    return (*shape[:place], *[1] * units, *shape[place:])
+
+
+def _cut(shape: tuple[int, ...], units: int, fixup: ShapeFixup) -> tuple[int, ...] | None:
+    """Return a shape without as many unit dimensions; None if what stands in their place is longer."""
+    place = len(shape) - units if fixup.at == "end" else _PLACE[fixup.at]
+    if any(length != 1 for length in shape[place : place + units]):
+        return None
+    return (*shape[:place], *shape[place + units :])
 
 
 def _order(key: str, step: Permutation, length: int) -> np.ndarray:

@@ -10,6 +10,8 @@ import msgspec
 
 from videohub.registry.messages import shown
 
+MOST_DIMENSIONS = 5  # of any tensor of a network
+
 Field = str | dict[str, str]  # a regular expression, or the file's words and ours
 
 
@@ -39,7 +41,7 @@ class Largest(_Value, frozen=True, kw_only=True):
 
 
 class ShapeFixup(_Value, frozen=True, kw_only=True):
-    """Tensors that files may hold without their unit dimensions; ours have `rank`, and `written` are written."""
+    """Tensors that files may hold without unit dimensions or with more; ours have `rank`, and `written` are written."""
 
     keys: list[str]
     but_not: list[str] = []
@@ -179,8 +181,9 @@ def flaws(file: TableFile) -> Iterator[tuple[tuple[str | int, ...], str]]:
         if key.count("*") > 1 or key.count("*") != (fill.like or "").count("*"):
             yield ("fill", key), "expected one * in it and one in `like`, or none in both"
     for number, fixup in enumerate(file.shape_fixups):
-        if not 1 <= (fixup.written or 1) <= fixup.rank:
-            yield ("shape_fixups", number), f"{fixup.written} dimensions of {fixup.rank} are written"
+        if fixup.written is not None and not 1 <= fixup.written <= MOST_DIMENSIONS:
+            flaw = f"{fixup.written} dimensions are written, expected 1 to {MOST_DIMENSIONS}"
+            yield ("shape_fixups", number), flaw
 
 
 def _rule_flaw(line: str, fields: Mapping[str, Field]) -> str | None:
