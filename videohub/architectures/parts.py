@@ -30,7 +30,8 @@ class RoiMax(Part, frozen=True, tag_field="kind", tag="roi_max"):
     aligned: bool = False
 
 
-Head: TypeAlias = AverageWindow | AverageAll | RoiMax
+Average: TypeAlias = AverageWindow | AverageAll
+Head: TypeAlias = Average | RoiMax
 
 # --- residual networks -----------------------------------------------------------------------------------------------
 
@@ -77,24 +78,30 @@ class LastStage(Part, frozen=True):
 
 
 class Residual(Architecture, frozen=True, kw_only=True):
-    """A network of residual stages: what follows from its depth, its non-local blocks and its head."""
+    """A network of bottleneck blocks in four stages: what follows from its depth."""
 
-    if TYPE_CHECKING:  # each family says where they stand among its fields, and their defaults
+    if TYPE_CHECKING:  # each family says where it stands among its fields
         depth: Depth
-        non_local: NonLocal | None
-        head: Head
 
     @property
     def size(self) -> str:
         return depth_name(self.depth)
 
     @property
-    def task(self) -> Task:
-        return "detection" if isinstance(self.head, RoiMax) else "classification"
-
-    @property
     def num_blocks(self) -> int:
         return sum(block_counts(self.depth))
+
+
+class NonLocalResidual(Residual, frozen=True, kw_only=True):
+    """One that may have non-local blocks, and detect: what follows from those and from its head."""
+
+    if TYPE_CHECKING:
+        non_local: NonLocal | None
+        head: Head
+
+    @property
+    def task(self) -> Task:
+        return "detection" if isinstance(self.head, RoiMax) else "classification"
 
     def flaws(self) -> Iterable[tuple[tuple[str, ...], str]]:
         return self.non_local.flaws(self.depth) if self.non_local else ()

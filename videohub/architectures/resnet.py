@@ -4,10 +4,10 @@ network."""
 from typing import ClassVar, Literal
 
 from videohub.architectures import Count
-from videohub.architectures.parts import AverageWindow, Depth, Head, LastStage, NonLocal, Residual
+from videohub.architectures.parts import AverageWindow, Depth, Head, LastStage, NonLocal, NonLocalResidual
 
 
-class ResNet(Residual, frozen=True, kw_only=True, tag="resnet"):
+class ResNet(NonLocalResidual, frozen=True, kw_only=True, tag="resnet"):
     """A ResNet over clips; its variant says which convolutions see several frames.
 
     `c2d`: none; frames meet in the pooling after res2 and in the head. `i3d`: the stem, all of res2 and every other

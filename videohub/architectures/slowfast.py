@@ -3,10 +3,10 @@
 from typing import ClassVar
 
 from videohub.architectures import Count
-from videohub.architectures.parts import AverageWindow, Depth, Head, LastStage, NonLocal, Residual, block_counts
+from videohub.architectures.parts import AverageWindow, Depth, Head, LastStage, NonLocal, NonLocalResidual, block_counts
 
 
-class SlowFast(Residual, frozen=True, kw_only=True, tag="slowfast"):
+class SlowFast(NonLocalResidual, frozen=True, kw_only=True, tag="slowfast"):
     """Two pathways of one depth; the fast one sees `alpha` frames for each slow one and is `beta_inv` times thinner."""
 
     classifier: ClassVar[str] = "head.projection"

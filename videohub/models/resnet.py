@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from torch import Tensor, nn
 
 from videohub.architectures.parts import block_counts
 from videohub.architectures.resnet import ResNet
 from videohub.models.heads import Activation, build_head
+from videohub.models.one_pathway import OnePathway
 from videohub.models.stages import TemporalKernels, initialise, stages
-from videohub.models.video_model import Boxes, VideoModel
 
 # I3D's res5 starts with 1.
 _TEMPORAL_KERNELS: Mapping[str, TemporalKernels] = {
@@ -21,7 +21,7 @@ _TEMPORAL_KERNELS: Mapping[str, TemporalKernels] = {
 }
 
 
-class ResNet3d(VideoModel):
+class ResNet3d(OnePathway):
     """A ResNet over clips; what its blocks see of time is a matter of their temporal kernels."""
 
     def __init__(self, arch: ResNet, *, frames: int, activation: Activation) -> None:
@@ -34,7 +34,7 @@ class ResNet3d(VideoModel):
             non_local=arch.non_local,
         )
         self.stem, self.res2 = parts["stem"], parts["res2"]
-        self.fewest_frames = 2 if arch.pools_frames else 1
+        self.smallest = (2 if arch.pools_frames else 1, 1, 1)
         self.temporal_pool = nn.MaxPool3d((2, 1, 1)) if arch.pools_frames else nn.Identity()
         self.res3, self.res4, self.res5 = parts["res3"], parts["res4"], parts["res5"]
         self.head = build_head(
@@ -47,25 +47,8 @@ class ResNet3d(VideoModel):
         )
         initialise(self)
 
-    @property
-    def num_features(self) -> int:
-        return self.head.projection.in_features
-
-    def forward(self, clip: Tensor | Sequence[Tensor], boxes: Boxes | None = None) -> Tensor:
-        """Return logits: (B, classes) for a clip (B, 3, T, H, W); (K, classes) with boxes where it detects."""
-        return self.head([self.feature_map(clip)], boxes)
-
-    def features(self, clip: Tensor | Sequence[Tensor], boxes: Boxes | None = None) -> Tensor:
-        """Return pooled features before the projection, (B, D), or (K, D) per box where it detects."""
-        return self.head.features([self.feature_map(clip)], boxes)
-
-    def feature_map(self, clip: Tensor | Sequence[Tensor]) -> Tensor:
+    def feature_map(self, clip: Tensor) -> Tensor:
         """Return the output of res5, (B, 32 width, T', H', W')."""
-        if not isinstance(clip, Tensor):
-            raise ValueError(f"clip: found a {type(clip).__name__}, expected one tensor (B, 3, T, H, W)")
-        self.check_clip(clip)
-        if clip.shape[2] < self.fewest_frames:
-            raise ValueError(f"clip: found {clip.shape[2]} frames, expected at least {self.fewest_frames}")
         x = self.temporal_pool(self.res2(self.stem(clip)))
         return self.res5(self.res4(self.res3(x)))
 
