@@ -1,0 +1,69 @@
+"""CSN: a ResNet whose 3x3x3 convolutions each look at one channel (arXiv:1904.02811)."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from videohub.architectures import csn as architecture
+from videohub.architectures.parts import block_counts
+from videohub.models.convolutions import ConvNorm, Size
+from videohub.models.heads import Activation, build_head
+from videohub.models.one_pathway import OnePathway
+from videohub.models.stages import Stem, initialise
+
+
+class Bottleneck(nn.Module):
+    """Convolutions of 1, 3 and 1 beside a shortcut; the middle one is depthwise and carries the stride."""
+
+    def __init__(self, width: int, inner: int, out: int, *, stride: Size) -> None:
+        super().__init__()
+        self.conv_a = ConvNorm(width, inner, (1, 1, 1))
+        self.conv_b = ConvNorm(inner, inner, (3, 3, 3), stride=stride, groups=inner)
+        self.conv_c = ConvNorm(inner, out, (1, 1, 1))
+        self.shortcut = ConvNorm(width, out, (1, 1, 1), stride=stride) if width != out else nn.Identity()
+        self.relu = nn.ReLU(inplace=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.relu(self.conv_a(x))
+        y = self.relu(self.conv_b(y))
+        y = self.conv_c(y)
+        y += self.shortcut(x)
+        return self.relu(y)
+
+
+class CSN(OnePathway):
+    """A stem that looks at three frames, and four stages, of which the last three halve time and space."""
+
+    def __init__(self, arch: architecture.CSN, *, frames: int, activation: Activation) -> None:
+        super().__init__()
+        width = arch.width
+        two, three, four, five = block_counts(arch.depth)
+        self.stem = Stem(width, temporal_kernel=3)
+        self.res2 = _stage(two, width, 4 * width, stride=(1, 1, 1))
+        self.res3 = _stage(three, 4 * width, 8 * width, stride=(2, 2, 2))
+        self.res4 = _stage(four, 8 * width, 16 * width, stride=(2, 2, 2))
+        self.res5 = _stage(five, 16 * width, 32 * width, stride=(2, 2, 2))
+        self.head = build_head(
+            arch.head,
+            [32 * width],
+            frames=-(-frames // 8),
+            stride=32,
+            num_classes=arch.num_classes,
+            activation=activation,
+        )
+        initialise(self)
+
+    def feature_map(self, clip: Tensor) -> Tensor:
+        """Return the output of res5, (B, 32 width, T / 8, H / 32, W / 32), rounded up."""
+        x = self.res2(self.stem(clip))
+        return self.res5(self.res4(self.res3(x)))
+
+
+def _stage(count: int, width: int, out: int, *, stride: Size) -> nn.Sequential:
+    first = Bottleneck(width, out // 4, out, stride=stride)
+    return nn.Sequential(first, *(Bottleneck(out, out // 4, out, stride=(1, 1, 1)) for _ in range(count - 1)))
+
+
+def csn(arch: architecture.CSN, *, frames: int, activation: Activation) -> CSN:
+    """CSN as a record describes it, for clips of `frames` frames."""
+    return CSN(arch, frames=frames, activation=activation)

@@ -1,0 +1,100 @@
+"""R3D, MC3 and R(2+1)D of basic blocks: three ways to look at time in one residual network (arXiv:1711.11248)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, TypeAlias
+
+from torch import Tensor, nn
+
+from videohub.architectures import r3d as architecture
+from videohub.architectures.parts import AverageAll
+from videohub.models.convolutions import ConvNorm, SeparableConv, Size
+from videohub.models.heads import Activation, build_head
+from videohub.models.one_pathway import OnePathway
+from videohub.models.stages import initialise
+
+# How a stage's convolutions see a clip: space and time at once, space alone, or one after the other.
+Sight: TypeAlias = Literal["joint", "space", "separate"]
+
+_SIGHTS: Mapping[str, tuple[Sight, Sight, Sight, Sight]] = {  # of res2 to res5
+    "r3d": ("joint", "joint", "joint", "joint"),
+    "mc3": ("joint", "space", "space", "space"),
+    "r2plus1d": ("separate", "separate", "separate", "separate"),
+}
+
+
+class BasicBlock(nn.Module):
+    """Two convolutions of 3 beside a shortcut; the first carries the stride, which is one of time where time is seen.
+
+    Source: torchvision computes the width between the halves of separate convolutions once a block, from what enters
+        and leaves it, also for the second.
+    """
+
+    def __init__(self, width: int, out: int, *, sight: Sight, stride: int) -> None:
+        super().__init__()
+        steps = (1 if sight == "space" else stride, stride, stride)
+        middle = middle_width(width, out)
+        self.conv_a = _conv(width, out, sight=sight, middle=middle, stride=steps)
+        self.conv_b = _conv(out, out, sight=sight, middle=middle, stride=(1, 1, 1))
+        self.shortcut = ConvNorm(width, out, (1, 1, 1), stride=steps) if width != out else nn.Identity()
+        self.relu = nn.ReLU(inplace=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.conv_b(self.relu(self.conv_a(x)))
+        y += self.shortcut(x)
+        return self.relu(y)
+
+
+class R3D(OnePathway):
+    """A stem that halves the picture, and four stages, of which the last three halve what they see."""
+
+    def __init__(self, arch: architecture.R3D, *, activation: Activation) -> None:
+        super().__init__()
+        width = arch.width
+        two, three, four, five = arch.blocks
+        sights = _SIGHTS[arch.variant]
+        self.stem = nn.Sequential(_stem(width, separate=sights[0] == "separate"), nn.ReLU(inplace=True))
+        self.res2 = _stage(two, width, width, sight=sights[0], stride=1)
+        self.res3 = _stage(three, width, 2 * width, sight=sights[1], stride=2)
+        self.res4 = _stage(four, 2 * width, 4 * width, sight=sights[2], stride=2)
+        self.res5 = _stage(five, 4 * width, 8 * width, sight=sights[3], stride=2)
+        self.head = build_head(
+            AverageAll(), [8 * width], frames=None, stride=16, num_classes=arch.num_classes, activation=activation
+        )
+        initialise(self)
+
+    def feature_map(self, clip: Tensor) -> Tensor:
+        """Return the output of res5, (B, 8 width, T', H / 16, W / 16), rounded up; T' is T / 8, in MC3 T."""
+        x = self.res2(self.stem(clip))
+        return self.res5(self.res4(self.res3(x)))
+
+
+def middle_width(width: int, out: int) -> int:
+    """Return how many channels separate 1x3x3 and 3x1x1 convolutions have between them.
+
+    Source: the paper: as many as give the two together the number of weights of a 3x3x3 convolution, rounded down.
+    """
+    return 27 * width * out // (9 * width + 3 * out)
+
+
+def _stem(width: int, *, separate: bool) -> nn.Module:
+    if separate:  # by the formula there would be 83 between the halves; the authors' network has 45
+        return SeparableConv(3, width, (3, 7, 7), middle=45, stride=(1, 2, 2))
+    return ConvNorm(3, width, (3, 7, 7), stride=(1, 2, 2))
+
+
+def _stage(count: int, width: int, out: int, *, sight: Sight, stride: int) -> nn.Sequential:
+    first = BasicBlock(width, out, sight=sight, stride=stride)
+    return nn.Sequential(first, *(BasicBlock(out, out, sight=sight, stride=1) for _ in range(count - 1)))
+
+
+def _conv(width: int, out: int, *, sight: Sight, middle: int, stride: Size) -> nn.Module:
+    if sight == "separate":
+        return SeparableConv(width, out, (3, 3, 3), middle=middle, stride=stride)
+    return ConvNorm(width, out, (3 if sight == "joint" else 1, 3, 3), stride=stride)
+
+
+def r3d(arch: architecture.R3D, *, frames: int, activation: Activation) -> R3D:
+    """The network that a record describes; its head averages over all frames, so their number does not matter."""
+    return R3D(arch, activation=activation)
