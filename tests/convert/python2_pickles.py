@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import struct
 import zlib
 
 # {"blobs": {"conv1_w": [[-3, -2, -1], [0, 1, 2]], "conv1_w_momentum": zeros of that shape, "model_iter": 300000,
@@ -64,6 +65,15 @@ _TWO = {
         "jLqm7b5LHpLkTv6nbyY62O/cH+kWzYqWv9PiDaxrwx8+y0Sq"
     ),
 }
+
+
+def bytes_pickle(data: bytes, protocol: int) -> bytes:
+    """Return {"w": array of bytes} as Python 2 writes it: the bytes in a string, which protocol 0 quotes."""
+    string = b"S" + repr(data)[1:].encode() + b"\n" if protocol == 0 else b"T" + struct.pack("<i", len(data)) + data
+    return (
+        b"(dS'w'\ncnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(I0\ntS'b'\ntR(I1\n(I%d\nt"
+        b"cnumpy\ndtype\n(S'u1'\nI0\nI1\ntR(I3\nS'|'\nNNNI-1\nI-1\nI0\ntbI00\n%btbs." % (len(data), string)
+    )
 
 
 def _unpack(text: str) -> bytes:

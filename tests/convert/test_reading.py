@@ -123,16 +123,14 @@ def without_memo(data: bytes) -> list[tuple[str, object]]:
     ]
 
 
-@pytest.mark.parametrize("protocol", [0, 1, 2])
-def test_what_is_written_has_the_opcodes_of_a_real_python_2(tmp_path, protocol):
+def test_what_is_written_has_the_opcodes_of_a_real_python_2(tmp_path):
     blobs = {"conv1_w": np.array([[0, 2, 8], [32, 2, 0]], np.float32), "pred_b": np.array([8, 2], np.float32)}
-    order = sorted(blobs, key=lambda name: TWO[protocol].index(name.encode()))
-    caffe2_pickle.write(tmp_path / "out.pkl", {name: blobs[name] for name in order}, protocol=protocol)
-    assert without_memo((tmp_path / "out.pkl").read_bytes()) == without_memo(TWO[protocol])
+    order = sorted(blobs, key=lambda name: TWO[2].index(name.encode()))
+    caffe2_pickle.write(tmp_path / "out.pkl", {name: blobs[name] for name in order})
+    assert without_memo((tmp_path / "out.pkl").read_bytes()) == without_memo(TWO[2])
 
 
-@pytest.mark.parametrize("protocol", [0, 1, 2])
-def test_what_is_written_is_read_by_the_plain_reader_of_the_original(tmp_path, protocol):
+def test_what_is_written_is_read_by_the_plain_reader_of_the_original(tmp_path):
     blobs = {
         "conv1_w": WEIGHT,
         "fortran": np.asfortranarray(WEIGHT),
@@ -146,7 +144,7 @@ def test_what_is_written_is_read_by_the_plain_reader_of_the_original(tmp_path, p
         "negative": np.array(-2),
         "epochs": np.array(0.1),
     }
-    caffe2_pickle.write(tmp_path / "out.pkl", blobs, protocol=protocol)
+    caffe2_pickle.write(tmp_path / "out.pkl", blobs)
     with open(tmp_path / "out.pkl", "rb") as file:
         found = pickle.load(file, encoding="latin1")["blobs"]
     assert list(found) == list(blobs)
@@ -167,8 +165,6 @@ def test_more_blobs_than_one_batch_are_written(tmp_path):
 
 
 def test_what_caffe2_cannot_hold_is_not_written(tmp_path):
-    with pytest.raises(UsageError, match="protocol is 3"):
-        caffe2_pickle.write(tmp_path / "out.pkl", BLOBS, protocol=3)
     with pytest.raises(UsageError, match="'conv1_w'"):
         caffe2_pickle.write(tmp_path / "out.pkl", {"conv1_w": np.array(["text"])})
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any
@@ -38,18 +38,15 @@ def read(file: IO[bytes], end: int, source: str) -> tuple[dict[str, StoredTensor
     return {_name(name, source): _value(name, value, source) for name, value in blobs.items()}, {"other_keys": others}
 
 
-def write(path: Path, blobs: Mapping[str, np.ndarray], *, protocol: int = 2) -> None:
+def write(path: Path, blobs: Mapping[str, np.ndarray]) -> None:
     """Write `{"blobs": blobs}` as Python 2 with numpy 1 did, so that the original's reader takes it on any numpy.
 
     Args:
         blobs: Arrays by name; an int64 or float64 array of no dimension is written as a plain number.
-        protocol: 0, 1 or 2; the published files use 2.
     Raises: UsageError for a name or an array that this format cannot hold.
     """
-    if protocol not in (0, 1, 2):
-        raise UsageError(f"protocol is {protocol}, expected 0, 1 or 2: Python 2 knows no other")
     with Path(path).open("wb") as file:
-        _Writer(file, protocol).write(blobs)
+        _Writer(file).write(blobs)
 
 
 _EXPECTED = "A Caffe2 checkpoint is {'blobs': {name: array}}, or the inner dict alone."
@@ -74,170 +71,91 @@ def _value(name: str, value: Any, source: str) -> StoredTensor | np.ndarray:
 
 
 class _Writer:
-    """Writes pickle opcodes as they come; the data of one array at a time are in memory twice at most."""
+    """Writes opcodes of protocol 2 as they come; the data of one array at a time are in memory twice at most."""
 
-    def __init__(self, file: IO[bytes], protocol: int) -> None:
-        self.file, self.protocol = file, protocol
-        self.memo: dict[str, int] = {}
+    def __init__(self, file: IO[bytes]) -> None:
+        self.put = file.write
+        self.memo: dict[bytes, int] = {}
 
     def write(self, blobs: Mapping[str, np.ndarray]) -> None:
         """Write the whole file."""
-        put = self.file.write
-        if self.protocol == 2:
-            put(b"\x80\x02")
-        self.empty_dict()
-        self.string(b"blobs")
-        self.empty_dict()
-        for batch in _batches(blobs.items(), 1000):
-            together = self.protocol and len(batch) > 1
-            put(b"(" if together else b"")
+        self.put(b"\x80\x02}U\x05blobs}")
+        remaining = iter(blobs.items())
+        while batch := list(islice(remaining, 1000)):
+            self.put(b"(" if len(batch) > 1 else b"")
             for name, value in batch:
-                self.name(name)
-                self.value(name, value)
-                put(b"" if together else b"s")
-            put(b"u" if together else b"")
-        put(b"s.")
-
-    def name(self, name: str) -> None:
-        """Write a blob's name."""
-        if not name.isascii():
-            raise UsageError(f"blob {name!r}: Caffe2 names are ASCII")
-        self.string(name.encode())
+                if not name.isascii():
+                    raise UsageError(f"blob {name!r}: Caffe2 names are ASCII")
+                self.put(_string(len(name)) + name.encode())
+                self.value(name, np.asarray(value))
+            self.put(b"u" if len(batch) > 1 else b"s")
+        self.put(b"s.")
 
     def value(self, name: str, value: np.ndarray) -> None:
         """Write an array as `_reconstruct(ndarray, (0,), 'b')` and its state, or a plain number."""
-        value = np.asarray(value)
         code = f"{value.dtype.kind}{value.dtype.itemsize}"
         if value.dtype.kind not in "fiub" or value.nbytes >= 2**31:
             raise UsageError(f"blob {name!r} is {value.nbytes} bytes of {value.dtype}, expected numbers below 2 GiB")
         if value.ndim == 0 and code == "i8" and -(2**31) <= int(value) < 2**31:
-            return self.number(int(value))
+            self.put(_number(int(value)))
+            return
         if value.ndim == 0 and code == "f8":
-            self.file.write(b"G" + struct.pack(">d", value) if self.protocol else b"F%a\n" % float(value))
-            return None
-        self.called("numpy.core.multiarray\n_reconstruct", self.reconstruct_arguments)
-        self.begin(0)
-        self.number(1)
-        self.tuple(value.shape)
-        self.dtype(code)
-        self.file.write(b"\x89" if self.protocol == 2 else b"I00\n")
-        self.data(np.ascontiguousarray(value, value.dtype.newbyteorder("<")))
-        self.file.write(b"tb")
-        return None
-
-    def called(self, name: str, arguments: Any) -> None:
-        """Write the call of a global."""
-        self.glob(name)
-        arguments()
-        self.file.write(b"R")
-
-    def reconstruct_arguments(self) -> None:
-        """Write the arguments of numpy's `_reconstruct`."""
-        self.begin(3)
-        self.glob("numpy\nndarray")
-        self.tuple((0,))
-        self.string(b"b")
-        self.end(3)
-
-    def dtype(self, code: str) -> None:
-        """Write a dtype, once per file."""
-        if self.recall(code):
+            self.put(b"G" + struct.pack(">d", value))
             return
+        self.once(b"cnumpy.core.multiarray\n_reconstruct\n")
+        self.once(b"cnumpy\nndarray\n")
+        self.put(b"K\x00\x85U\x01b\x87R(K\x01")
+        self.shape(value.shape)
+        self.dtype(code.encode())
+        raw = np.ascontiguousarray(value, value.dtype.newbyteorder("<")).reshape(-1).view(np.uint8)
+        self.put(b"\x89" + _string(raw.nbytes))
+        self.put(raw.data)
+        self.put(b"tb")
 
-        def arguments() -> None:
-            self.begin(3)
-            self.string(code.encode())
-            self.number(0)
-            self.number(1)
-            self.end(3)
+    def shape(self, shape: tuple[int, ...]) -> None:
+        """Write a tuple, whose end says how long it is, if it is short."""
+        if not shape:
+            self.put(b")")
+            return
+        numbers = b"".join(map(_number, shape))
+        self.put(b"(" + numbers + b"t" if len(shape) > 3 else numbers + b"\x85\x86\x87"[len(shape) - 1 :][:1])
 
-        self.called("numpy\ndtype", arguments)
+    def dtype(self, code: bytes) -> None:
+        """Write a dtype and its state."""
+        if code in self.memo:
+            self.recall(code)
+            return
+        self.once(b"cnumpy\ndtype\n")
+        self.put(_string(len(code)) + code + b"K\x00K\x01\x87R")
         self.memorize(code)
-        self.begin(0)
-        self.number(3)
-        self.string(b"|" if code[1:] == "1" else b"<")
-        self.file.write(b"NNN")
-        for number in (-1, -1, 0):
-            self.number(number)
-        self.file.write(b"tb")
+        order = b"|" if code[1:] == b"1" else b"<"
+        self.put(b"(K\x03U\x01" + order + b"NNN" + 2 * _number(-1) + b"K\x00tb")
 
-    def data(self, value: np.ndarray) -> None:
-        """Write the array's bytes as a byte string."""
-        raw = value.reshape(-1).view(np.uint8)
-        if self.protocol:
-            self.file.write(_length(raw.nbytes))
-            self.file.write(raw.data)
-            return
-        self.file.write(b"S'")
-        for start in range(0, raw.nbytes, 1 << 20):
-            text = raw[start : start + (1 << 20)].tobytes().decode("latin1")
-            self.file.write(text.encode("unicode_escape").replace(b"'", b"\\'"))
-        self.file.write(b"'\n")
-
-    def string(self, text: bytes) -> None:
-        """Write a short byte string."""
-        self.file.write(_length(len(text)) + text if self.protocol else b"S%a\n" % text.decode())
-
-    def number(self, number: int) -> None:
-        """Write a whole number, as short as the protocol allows."""
-        if not self.protocol:
-            self.file.write(b"I%d\n" % number)
-        elif 0 <= number < 256:
-            self.file.write(b"K" + struct.pack("<B", number))
-        elif 0 <= number < 65536:
-            self.file.write(b"M" + struct.pack("<H", number))
-        else:
-            self.file.write(b"J" + struct.pack("<i", number))
-
-    def tuple(self, numbers: tuple[int, ...]) -> None:
-        """Write a tuple of whole numbers."""
-        if not numbers and self.protocol:
-            self.file.write(b")")
-            return
-        self.begin(len(numbers))
-        for number in numbers:
-            self.number(number)
-        self.end(len(numbers))
-
-    def begin(self, length: int) -> None:
-        """Begin a tuple; protocol 2 marks short ones at their end."""
-        if self.protocol < 2 or not 1 <= length <= 3:
-            self.file.write(b"(")
-
-    def end(self, length: int) -> None:
-        """End a tuple."""
-        self.file.write({1: b"\x85", 2: b"\x86", 3: b"\x87"}.get(length, b"t") if self.protocol == 2 else b"t")
-
-    def empty_dict(self) -> None:
-        """Write an empty dict."""
-        self.file.write(b"}" if self.protocol else b"(d")
-
-    def glob(self, name: str) -> None:
+    def once(self, opcodes: bytes) -> None:
         """Write a global, the second time as a reference to the first."""
-        if not self.recall(name):
-            self.file.write(b"c" + name.encode() + b"\n")
-            self.memorize(name)
+        if opcodes in self.memo:
+            self.recall(opcodes)
+            return
+        self.put(opcodes)
+        self.memorize(opcodes)
 
-    def memorize(self, key: str) -> None:
+    def memorize(self, key: bytes) -> None:
         """Store what was written last under the next number."""
-        number = self.memo[key] = len(self.memo)
-        self.file.write(b"q" + struct.pack("<B", number) if self.protocol else b"p%d\n" % number)
+        self.memo[key] = len(self.memo)
+        self.put(b"q" + struct.pack("<B", self.memo[key]))
 
-    def recall(self, key: str) -> bool:
-        """Write a reference to what was stored, if it was."""
-        if key not in self.memo:
-            return False
-        self.file.write(b"h" + struct.pack("<B", self.memo[key]) if self.protocol else b"g%d\n" % self.memo[key])
-        return True
+    def recall(self, key: bytes) -> None:
+        """Write a reference to what was stored."""
+        self.put(b"h" + struct.pack("<B", self.memo[key]))
 
 
-def _length(length: int) -> bytes:
+def _string(length: int) -> bytes:
     """Return the opcode and the length of a byte string."""
     return b"U" + struct.pack("<B", length) if length < 256 else b"T" + struct.pack("<i", length)
 
 
-def _batches(items: Any, size: int) -> Iterator[list[tuple[str, np.ndarray]]]:
-    """Yield lists of up to `size` items."""
-    remaining = iter(items)
-    while batch := list(islice(remaining, size)):
-        yield batch
+def _number(number: int) -> bytes:
+    """Return the opcode of a whole number, as short as can be."""
+    if 0 <= number < 256:
+        return b"K" + struct.pack("<B", number)
+    return b"M" + struct.pack("<H", number) if 0 <= number < 65536 else b"J" + struct.pack("<i", number)
