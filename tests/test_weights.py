@@ -183,11 +183,14 @@ def test_a_result_does_not_replace_its_source(pkl):
     assert path.read_bytes() == before
 
 
-def test_damaged_weights_in_the_cache_are_named(pkl):
+@pytest.mark.parametrize("damage", [lambda data: data.replace(b'"F32"', b'"F99"', 1), lambda data: data[:-1]])
+def test_weights_in_the_cache_with_a_damaged_header_or_cut_short_are_made_anew(pkl, caplog, damage):
     path = fetch(NAME, checkpoint=pkl())
-    path.write_bytes(path.read_bytes().replace(b'"F32"', b'"F99"', 1))
-    with pytest.raises(FormatError, match="remove it and fetch again"):
-        videohub.load(NAME, checkpoint=pkl())
+    sound = path.read_bytes()
+    path.write_bytes(damage(sound))
+    assert fetch(NAME, checkpoint=pkl()) == path
+    assert path.read_bytes() == sound
+    assert f"{path} was cut short or damaged; making it anew" in caplog.text
 
 
 def test_a_missing_blob_is_refused_by_name(pkl):

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from videohub import registry
 from videohub.building import build, build_empty, classes_of, held
-from videohub.convert import kept_weights, state_dict
+from videohub.convert import kept_weights
+from videohub.convert.conversion import shapes
 from videohub.devices import usable
+from videohub.errors import ConversionError
 from videohub.log import log
 from videohub.registry.labels import Given, resolve
 from videohub.registry.schema import Record
@@ -90,8 +92,41 @@ def inflate(
     record = registry.record(name)
     model = build(record, num_classes=num_classes)
     kernels = kept_weights.tensors(fetch(image, checkpoint=checkpoint))
-    _fill(model, state_dict.inflate(kernels, model.state_dict(), classifier=record.model.classifier_keys), record)
+    _fill(model, _inflated(kernels, model.state_dict(), classifier=record.model.classifier_keys), record)
     return model
+
+
+def _inflated(
+    image: Mapping[str, Tensor], video: Mapping[str, Tensor], *, classifier: Collection[str]
+) -> dict[str, Tensor]:
+    """Return the tensors of `image` in the shapes of `video`, whose keys they share.
+
+    A kernel (O, I, 1, H, W) becomes (O, I, T, H, W), each slice divided by T, so that a clip of T equal frames gives
+    what the frame gave. Equal shapes are copied. A `classifier` (its keys) of another size is left out.
+
+    Raises: ConversionError that lists keys which only one side has, and shapes that no repetition explains.
+    Source: the original's inflation, `repeat over time / kernel length`.
+    """
+    if image.keys() != video.keys():
+        lost, new = [k for k in image if k not in video], [k for k in video if k not in image]
+        raise ConversionError(
+            "the image network and the video network do not share their keys:\n"
+            f"  only the image network has:\n{shapes(image, lost)}\n  only the video network has:\n{shapes(video, new)}"
+        )
+    tensors, odd = {}, []
+    for key, wanted in video.items():
+        tensor = image[key]
+        if tensor.shape == wanted.shape:
+            tensors[key] = tensor
+        elif wanted.ndim == 5 and tensor.shape == (*wanted.shape[:2], 1, *wanted.shape[3:]):
+            tensors[key] = tensor.expand(wanted.shape) / wanted.shape[2]
+        elif key not in classifier:
+            odd.append(key)
+    if odd:
+        raise ConversionError(
+            f"the image network's kernels do not inflate:\n{shapes(image, odd)}\n  expected:\n{shapes(video, odd)}"
+        )
+    return tensors
 
 
 def _fill(model: nn.Module, state: Mapping[str, Tensor], record: Record) -> None:

@@ -18,9 +18,8 @@ from videohub import registry
 from videohub.building import build_empty, classes_of, held, with_classes_of
 from videohub.convert import kept_weights, tables
 from videohub.convert.checkpoint import opened
-from videohub.convert.conversion import check_layout, export, recognised, renamed
+from videohub.convert.conversion import check_layout, check_state_dict, export, renamed
 from videohub.convert.recognition import OURS
-from videohub.convert.state_dict import check_state_dict
 from videohub.errors import ChecksumError, ConversionError, FormatError, UnavailableError, UsageError
 from videohub.files import atomic_write, check_parent_exists, remove_stale_temps
 from videohub.hub import cache, download, pins
@@ -182,10 +181,12 @@ def _converted(source_sha256: str, keys: Mapping[str, str], record: Record) -> P
     path = next(filter(None, found), None)
     if path is None:
         return None
-    if not kept_weights.is_whole(path):
+    try:
+        kept_weights.origin(path)
+    except FormatError as error:
         if not cache.is_ours(path):
-            raise FormatError(f"{path}: cut short.\n  {cache.whose(path)}")
-        log.warning("%s: %s was cut short; making it anew", record.name, path)
+            raise FormatError(f"{error}\n  {cache.whose(path)}") from error
+        log.warning("%s: %s was cut short or damaged; making it anew", record.name, path)
         cache.remove(path)
         return None
     if cache.is_ours(path) and not path.is_symlink():
@@ -212,13 +213,12 @@ def _convert(
         own: Whether the file may have other classes than the record.
     """
     with opened(source.path) as checkpoint:
-        found = recognised(checkpoint, record, ignore=ignore)
-        arrays = renamed(checkpoint, record, found, ignore=ignore)
+        arrays, recognised = renamed(checkpoint, record, ignore=ignore)
         if own:
             record = with_labels(with_classes_of(arrays, checkpoint, record), labels)
         state = check_state_dict(arrays, build_empty(record).state_dict(), record.name)
     described = " in ".join([checkpoint.container, *reversed(checkpoint.wrapping)])
-    out = place(found.layout)
+    out = place(recognised.layout)
     if to == OURS:
         if checkpoint.is_converted:  # what it was made from stays known
             origin = {
@@ -230,8 +230,8 @@ def _convert(
                 "source": source.path.name.encode(errors="replace").decode(),
                 "source_sha256": source.sha256,
                 "source_kind": described,
-                "layout": found.layout,
-                "table": found.table.digest,
+                "layout": recognised.layout,
+                "table": recognised.table.digest,
             }
         if ignore:
             origin["ignore"] = json.dumps(sorted(ignore))  # belongs to the conversion key, which the name holds
@@ -246,7 +246,7 @@ def _convert(
         if isinstance(record.labels, tuple):
             log.warning("%s: files of %s carry no names of classes; whoever reads %s gives them again, with --labels",
                         record.name, to, out.name)  # fmt: skip
-    return Converted(str(out), record.name, len(state), described, found.layout, source.sha256)
+    return Converted(str(out), record.name, len(state), described, recognised.layout, source.sha256)
 
 
 def _source(record: Record, checkpoint: str | Path | None) -> download.Fetched:

@@ -50,8 +50,7 @@ def test_the_checksum_notices_every_damage(tmp_path, monkeypatch):
     monkeypatch.setenv("VIDEOHUB_HOME", str(tmp_path / "cache"))
     path = weights.fetch("slowfast_motions")
     sound = path.read_bytes()
-    checksum = kept_weights.check(path)
-    assert len(checksum) == 64
+    kept_weights.check(path)
     header = int.from_bytes(sound[:8], "little")
     text = sound[8 : 8 + header]
     for at in (8 + text.index(b"SLOWFAST_MOTIONS"), 8 + text.index(b'"labels"') + 12, 8 + header, len(sound) - 1):
@@ -61,7 +60,7 @@ def test_the_checksum_notices_every_damage(tmp_path, monkeypatch):
         with pytest.raises(FormatError, match="damaged"):
             kept_weights.check(path)
     path.write_bytes(sound)
-    assert kept_weights.check(path) == checksum
+    kept_weights.check(path)
 
 
 def test_a_safetensors_file_of_somebody_else_is_no_kept_weights(tmp_path):

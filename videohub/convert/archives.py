@@ -7,7 +7,9 @@ cap, one member and never by its path.
 from __future__ import annotations
 
 import gzip
+import lzma
 import re
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -15,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO, NamedTuple
 
+from videohub.convert.stored_tensor import damaged
 from videohub.errors import FormatError, UnsafeFileError
 from videohub.escaping import visible
 
@@ -76,7 +79,7 @@ def refuse(path: Path, head: bytes, source: str) -> FormatError:
     for what, advice, pattern in _OTHERS:
         if re.match(pattern, head, re.DOTALL):
             return FormatError(f"{source}: {what}, expected a checkpoint.\n  {advice}")
-    if _is_text(head):
+    if not re.search(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]", head):  # without control characters
         return FormatError(f"{source}: a text file (it begins {_quote(head)}), expected a checkpoint.\n  {_GIVE}")
     return FormatError(
         f"{source}: of no kind that videohub knows (it begins with the bytes {head[:8].hex(' ')}), expected a Caffe2\n"
@@ -108,11 +111,6 @@ _OTHERS = (
 )
 
 
-def _is_text(head: bytes) -> bool:
-    """Tell text by its having no control characters."""
-    return not re.search(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]", head)
-
-
 def _quote(head: bytes) -> str:
     """Return the first words of a text, short and in one line."""
     return repr(" ".join(head[:60].decode("utf-8", "replace").split()))
@@ -131,15 +129,30 @@ def cap(packed: int) -> int:
     return min(MAX_BYTES, MAX_RATIO * packed + ALLOWANCE)
 
 
+# What reading a member of a damaged zip file raises.
+DAMAGED_MEMBER = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    EOFError,
+    OSError,
+    RuntimeError,  # NotImplementedError too
+    ValueError,
+    LookupError,
+    TypeError,
+)
+
+
 def gunzip(path: Path, target: Path, source: str, limit: int) -> None:
     """Unpack the gzip file `path` to `target`. Raises: UnsafeFileError above `limit`, FormatError if it is damaged."""
     try:
         with gzip.open(path) as packed:
             _copy(packed, target, None, limit, source)
     except EOFError:
-        raise FormatError(f"{source}: a gzip file that is cut short.\n  Fetch it again.") from None
+        raise damaged(source, "a gzip file that is cut short") from None
     except (gzip.BadGzipFile, zlib.error) as error:
-        raise FormatError(f"{source}: a damaged gzip file ({error}).\n  Fetch it again.") from None
+        raise damaged(source, f"a damaged gzip file ({error})") from None
 
 
 def untar(path: Path, target: Path, source: str) -> str:
@@ -149,7 +162,10 @@ def untar(path: Path, target: Path, source: str) -> str:
     """
     with path.open("rb") as file:
         members = list(tar_members(file, path.stat().st_size, source))
-        heads = [(member.name, _head(file, member)) for member in members]
+        heads = []
+        for member in members:
+            file.seek(member.offset)
+            heads.append((member.name, file.read(min(HEAD, member.size))))
         name = _only_checkpoint(heads, "tar", source)
         chosen = next(member for member in members if member.name == name)
         file.seek(chosen.offset)
@@ -160,16 +176,19 @@ def untar(path: Path, target: Path, source: str) -> str:
 def unzip(archive: zipfile.ZipFile, target: Path, source: str) -> str:
     """Copy the one checkpoint in the zip file `archive` to `target` and return its name there; as `untar` does."""
     heads = []
-    for info in archive.infolist():
-        _check_name(info.filename, source)
-        if not info.is_dir():
-            with archive.open(info) as member:
-                heads.append((info.filename, member.read(HEAD)))
-    name = _only_checkpoint(heads, "zip", source)
-    info = archive.getinfo(name)
-    with archive.open(info) as member:
-        _copy(member, target, info.file_size, info.file_size, source)
-        member.read(1)  # its end, where its checksum is compared
+    try:
+        for info in archive.infolist():
+            _check_name(info.filename, source)
+            if not info.is_dir():
+                with archive.open(info) as member:
+                    heads.append((info.filename, member.read(HEAD)))
+        name = _only_checkpoint(heads, "zip", source)
+        info = archive.getinfo(name)
+        with archive.open(info) as member:
+            _copy(member, target, info.file_size, info.file_size, source)
+            member.read(1)  # its end, where its checksum is compared
+    except DAMAGED_MEMBER as error:
+        raise damaged(source, f"a damaged zip file ({error!s:.200})") from None
     return name
 
 
@@ -190,17 +209,15 @@ def tar_members(file: IO[bytes], total: int, source: str) -> Iterator[Member]:
         try:
             info = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
         except (tarfile.HeaderError, ValueError) as error:
-            raise FormatError(f"{source}: a damaged tar file ({error} at byte {offset}).\n  Fetch it again.") from None
+            raise damaged(source, f"a damaged tar file ({error} at byte {offset})") from None
         start, count = offset + 512, count + 1
         if count > MAX_MEMBERS:
             raise UnsafeFileError(
                 f"{source}: a tar file of more than {MAX_MEMBERS} members.\n  Give the checkpoint alone."
             )
         if info.size < 0 or start + info.size > total:
-            raise FormatError(
-                f"{source}: a tar file that is cut short: {info.name!r} takes {info.size} bytes of {total - start}.\n"
-                "  Fetch it again."
-            )
+            what = f"{info.name!r:.200} takes {info.size} bytes of {total - start}"
+            raise damaged(source, f"a tar file that is cut short: {what}")
         offset = start + (info.size + 511) // 512 * 512
         if info.type in _LONG_NAMES:
             if info.size > _LONGEST_HEADER:
@@ -232,7 +249,7 @@ def _long_name(kind: bytes, data: bytes, source: str) -> str:
     while data.strip(b"\0"):
         digits, _, rest = data.partition(b" ")
         if not digits.isdigit() or len(digits) > 6 or not len(digits) + 1 < int(digits) <= len(data):
-            raise FormatError(f"{source}: a damaged tar file (unreadable extended header).\n  Fetch it again.")
+            raise damaged(source, "a damaged tar file (unreadable extended header)")
         key, _, value = rest[: int(digits) - len(digits) - 1].rstrip(b"\n").partition(b"=")
         if key == b"size" or key.startswith(b"GNU.sparse"):
             raise UnsafeFileError(
@@ -253,12 +270,6 @@ def _check_name(name: str, source: str) -> None:
             f"{source}: the archive holds {name!r:.200}, a path that leads out of it.\n"
             "  Nothing was written. The archive was made to overwrite files, or by mistake: do not unpack it."
         )
-
-
-def _head(file: IO[bytes], member: Member) -> bytes:
-    """Return the first bytes of a member."""
-    file.seek(member.offset)
-    return file.read(min(HEAD, member.size))
 
 
 def _only_checkpoint(heads: list[tuple[str, bytes]], archive: str, source: str) -> str:
@@ -292,4 +303,4 @@ def _copy(file: IO[bytes] | gzip.GzipFile, target: Path, size: int | None, limit
                 )
             out.write(chunk)
     if size is not None and written < size:
-        raise FormatError(f"{source}: cut short, {size - written} bytes are missing.\n  Fetch it again.")
+        raise damaged(source, f"cut short, {size - written} bytes are missing")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -12,11 +13,11 @@ from typing import IO, Any
 
 import numpy as np
 
-from videohub.convert import archives, caffe2_pickle, kept_weights, plain_files, torch_file
+from videohub.convert import archives, caffe2_pickle, kept_weights, torch_file
 from videohub.convert.archives import HEAD, refuse, sniff
 from videohub.convert.recognition import OURS, layout_of
-from videohub.convert.stored_tensor import StoredTensor
-from videohub.convert.zip_directory import DAMAGED_MEMBER, open_zip
+from videohub.convert.stored_tensor import StoredTensor, damaged
+from videohub.convert.zip_file import is_npz, open_zip, read_npz
 from videohub.errors import FormatError, UnsafeFileError, UsageError
 from videohub.escaping import visible
 from videohub.files import existing_file
@@ -93,97 +94,67 @@ def opened(path: str | os.PathLike[str]) -> Iterator[Listing]:
     try:
         with ExitStack() as stack:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="videohub-"))
-            room = _Room(Path(folder), archives.cap(file.stat().st_size), stack)
-            yield _read(file, str(path), (), room)
+            yield _read(file, Path(folder), stack)
     except FormatError as error:
         error.args = ("\n".join(visible(line) for line in str(error).split("\n")),)
         raise
 
 
-@dataclass(frozen=True)
-class _Room:
-    """Where to unpack, how many bytes each layer may have (wrappings inside wrappings multiply, this does not), and
-    which files are open.
-    """
-
-    folder: Path
-    limit: int
-    stack: ExitStack
-
-
-def _read(path: Path, source: str, wrapping: tuple[str, ...], room: _Room) -> Listing:
-    """Look into a file that lies inside `wrapping`; what is unpacked goes to the room's folder."""
-    file = room.stack.enter_context(path.open("rb"))
-    head = file.read(HEAD)
-    kind = sniff(head)
-    if kind is None:
-        raise refuse(path, head, source)
-    if kind == "zip":
-        return _read_zip(path, file, source, wrapping, room)
-    if kind in ("gzip", "tar"):
-        inner = _inner(room, kind, source, wrapping)
+def _read(path: Path, folder: Path, stack: ExitStack) -> Listing:
+    """Look into a file; what it is wrapped in is taken off in `folder`, and what is read stays open with `stack`."""
+    source, wrapping = str(path), list[str]()
+    limit = archives.cap(path.stat().st_size)  # of each: wrappings inside wrappings multiply, this does not
+    while True:
+        file = stack.enter_context(path.open("rb"))
+        head = file.read(HEAD)
+        kind = sniff(head)
+        if kind is None:
+            raise refuse(path, head, source)
+        archive = open_zip(file, source, limit) if kind == "zip" else None
+        if content := _content(kind, file, archive, source):
+            container, tensors, meta = content
+            if not tensors:
+                raise damaged(source, f"a {container} file without a tensor, expected a checkpoint")
+            return Listing(container, tuple(wrapping), tensors, meta, source)
+        if len(wrapping) >= MAX_WRAPPINGS:
+            outer = ", ".join(reversed(wrapping))
+            raise UnsafeFileError(
+                f"{source}: {kind} inside {outer}, expected at most {MAX_WRAPPINGS} wrappings.\n"
+                "  Unpack it by hand, if you trust it."
+            )
+        inner = folder / str(len(wrapping))
         if kind == "gzip":
-            archives.gunzip(path, inner, source, room.limit)
+            archives.gunzip(path, inner, source, limit)
         else:
-            source = f"{source}::{visible(archives.untar(path, inner, source))}"
+            name = archives.unzip(archive, inner, source) if archive else archives.untar(path, inner, source)
+            source = f"{source}::{visible(name)}"
         file.close()
-        return _read_inner(path, inner, source, (*wrapping, kind), room)
+        if wrapping:
+            path.unlink()
+        path = inner
+        wrapping.append(kind)
+
+
+def _content(
+    kind: str, file: IO[bytes], archive: zipfile.ZipFile | None, source: str
+) -> tuple[str, Mapping[str, StoredTensor | np.ndarray], dict[str, Any]] | None:
+    """Return the container of a file, its tensors and what else is known of it; None if it is around another file."""
+    if archive:
+        if root := torch_file.torch_root(archive, source):
+            return "torch", *torch_file.read_zip(file, archive, root, source)
+        return ("npz", read_npz(archive, source), {}) if is_npz(archive) else None
+    if kind in ("gzip", "tar"):
+        return None
     end = file.seek(0, 2)
     file.seek(0)
     if kind == "torch_legacy":
-        return _listing(kind, wrapping, *torch_file.read_legacy(file, end, source), source)
+        return kind, *torch_file.read_legacy(file, end, source)
     if kind == "safetensors":
-        tensors, meta = plain_files.read_safetensors(file, source)
+        tensors, meta = kept_weights.read_safetensors(file, source)
         if "videohub" in meta:
             kept_weights.check_checksum(meta, tensors, source)
-        return _listing(kind, wrapping, tensors, meta, source)
-    return _listing("caffe2", wrapping, *caffe2_pickle.read(file, end, source), source)
-
-
-def _read_zip(path: Path, file: IO[bytes], source: str, wrapping: tuple[str, ...], room: _Room) -> Listing:
-    """Look into a zip file: torch's, numpy's, or one around another checkpoint."""
-    archive = open_zip(file, source, room.limit)
-    if root := torch_file.torch_root(archive, source):
-        return _listing("torch", wrapping, *torch_file.read_zip(file, archive, root, source), source)
-    if plain_files.is_npz(archive):
-        return _listing("npz", wrapping, *plain_files.read_npz(archive, source), source)
-    inner = _inner(room, "zip", source, wrapping)
-    try:
-        name = archives.unzip(archive, inner, source)
-    except DAMAGED_MEMBER as error:
-        raise FormatError(f"{source}: a damaged zip file ({error!s:.200}).\n  Fetch it again.") from None
-    file.close()
-    return _read_inner(path, inner, f"{source}::{visible(name)}", (*wrapping, "zip"), room)
-
-
-def _read_inner(path: Path, inner: Path, source: str, wrapping: tuple[str, ...], room: _Room) -> Listing:
-    """Read what was unpacked from `path`, which is removed first if it was itself unpacked."""
-    if wrapping[:-1]:
-        path.unlink()
-    return _read(inner, source, wrapping, room)
-
-
-def _inner(room: _Room, kind: str, source: str, wrapping: tuple[str, ...]) -> Path:
-    """Return where to unpack the next layer."""
-    if len(wrapping) >= MAX_WRAPPINGS:
-        raise UnsafeFileError(
-            f"{source}: {kind} inside {', '.join(reversed(wrapping))}, expected at most {MAX_WRAPPINGS} wrappings.\n"
-            "  Unpack it by hand, if you trust it."
-        )
-    return room.folder / f"layer{len(wrapping)}"
-
-
-def _listing(
-    container: str,
-    wrapping: tuple[str, ...],
-    tensors: Mapping[str, StoredTensor | np.ndarray],
-    meta: dict[str, Any],
-    source: str,
-) -> Listing:
-    """Return what was found, if there is anything."""
-    if not tensors:
-        raise FormatError(f"{source}: a {container} file without a tensor, expected a checkpoint.\n  Fetch it again.")
-    return Listing(container, wrapping, tensors, meta, source)
+        return kind, tensors, meta
+    return "caffe2", *caffe2_pickle.read(file, end, source)
 
 
 def _check_is_file(path: Path) -> None:

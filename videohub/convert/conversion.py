@@ -1,9 +1,9 @@
-"""Names both ways: a published file's tensors under our names, and ours in a file of another layout."""
+"""A published file's tensors under our names, proved to be a network's, and ours in a file of another layout."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,6 @@ from videohub import registry
 from videohub.convert import caffe2_pickle, kept_weights, steps, tables
 from videohub.convert.checkpoint import Listing
 from videohub.convert.recognition import OURS, Recognised, recognise
-from videohub.convert.state_dict import MOST, shapes
 from videohub.convert.stored_tensor import Array
 from videohub.convert.table_schema import SplitNorms
 from videohub.convert.tables import Match, Table
@@ -37,46 +36,39 @@ def to_state_dict(checkpoint: Listing, record: str | Record, *, ignore: Sequence
     import torch
 
     record = registry.record(record)
-    arrays = renamed(checkpoint, record, recognised(checkpoint, record, ignore=ignore), ignore=ignore)
+    arrays, _ = renamed(checkpoint, record, ignore=ignore)
     return {name: torch.from_numpy(np.asarray(array)) for name, array in arrays.items()}
 
 
-def recognised(checkpoint: Listing, record: Record, *, ignore: Sequence[str] = ()) -> Recognised:
-    """Return how the keys of a checkpoint of a record's network are spelt.
+def renamed(checkpoint: Listing, record: Record, *, ignore: Sequence[str] = ()) -> tuple[dict[str, Array], Recognised]:
+    """Return the checkpoint's arrays under our names, and how they were named; what lies in a file still does.
 
-    Raises: ConversionError if nothing that reads this family of networks knows any key.
+    Every key is matched whole by exactly one rule, or named by the table's `ignore` or by a pattern of `ignore`. What
+    all the others begin with, such as `module.`, is taken off, and told. Nothing else changes but what the table's
+    steps say; see `videohub.convert.steps`. Keys may be our own.
+
+    Raises: ConversionError that lists the keys and shapes which no rule, two rules or one name twice claim, parts that
+        are missing, copies that differ, and whatever a step refuses; or that says that no layout knows any key.
     """
-    found = recognise(_kept(checkpoint.tensors, ignore), record.family, arguments_of(record))
-    if found is None:
+    if checkpoint.is_converted:
+        _check_record(checkpoint, record)
+    tensors = {key: array for key, array in checkpoint.tensors.items()
+               if not any(fnmatchcase(key, pattern) for pattern in ignore)}  # fmt: skip
+    arguments = arguments_of(record)
+    layout = recognise(tensors, record.family, arguments)
+    if layout is None:
         raise ConversionError(
             f"{record.name}: {checkpoint.source}: these keys belong to no layout that videohub knows:\n"
             + shapes(checkpoint.tensors, checkpoint.tensors)
         )
-    return found
-
-
-def renamed(checkpoint: Listing, record: Record, found: Recognised, *, ignore: Sequence[str] = ()) -> dict[str, Array]:
-    """Return the checkpoint's arrays under our names, which they may have already; what lies in a file still does.
-
-    Every key is matched whole by exactly one rule, or named by the table's `ignore` or by a pattern of `ignore`. What
-    all the others begin with, such as `module.`, is taken off, and told. Nothing else changes but what the table's
-    steps say; see `videohub.convert.steps`.
-
-    Raises: ConversionError that lists the keys and shapes which no rule, two rules or one name twice claim, parts that
-        are missing, copies that differ, and whatever a step refuses.
-    """
-    if checkpoint.is_converted:
-        _check_record(checkpoint, record)
-    where = f"{record.name}: {checkpoint.source}: {found.table.name if found.layout != OURS else 'our own names'}"
-    state = imported(
-        {key: checkpoint.tensors[key] for key in _kept(checkpoint.tensors, ignore)}, found, arguments_of(record), where
-    )
+    where = f"{record.name}: {checkpoint.source}: {layout.table.name if layout.layout != OURS else 'our own names'}"
+    state = imported(tensors, layout, arguments, where)
     if others := checkpoint.meta.get("other_networks"):
         log.warning("%s: took %s of %s, which also holds %s: to have that, save it alone", record.name,
                     checkpoint.meta["found_under"], checkpoint.source, ", ".join(others))  # fmt: skip
-    if found.prefix:
-        log.warning("%s: took %s off all keys of %s", record.name, found.prefix[:200], checkpoint.source)
-    return state
+    if layout.prefix:
+        log.warning("%s: took %s off all keys of %s", record.name, layout.prefix[:200], checkpoint.source)
+    return state, layout
 
 
 def imported(
@@ -107,6 +99,57 @@ def imported(
         if fill and fill.type == "int64" and not array.shape:  # a count, which half precision may have made infinite
             state[name] = np.asarray(np.nan_to_num(np.asarray(array), nan=0, posinf=0, neginf=0), np.int64)
     return state | steps.fills(state, table, arguments, unused=found.layout == OURS)
+
+
+def check_state_dict(arrays: Mapping[str, Any], expected: Mapping[str, Tensor], called: str) -> dict[str, Tensor]:
+    """Return a network's tensors from arrays under our names: names, shapes and types are compared before any is read.
+
+    Args:
+        arrays: Tensors, arrays, or what still lies in an open file; each is read, widened and looked at by itself, so
+            that no more is in memory than the network and one of its tensors.
+        expected: The network's tensors, without memory.
+        called: What messages call the network.
+    Raises: ConversionError that lists missing and unknown keys, every shape that differs, values that are no number.
+    """
+    import torch
+
+    problems = []
+    if missing := [key for key in expected if key not in arrays]:
+        problems.append(f"  missing from the file, {len(missing)} of {len(expected)}:\n{shapes(expected, missing)}")
+    if unknown := [key for key in arrays if key not in expected]:
+        problems.append(f"  in the file, not in the network:\n{shapes(arrays, unknown)}")
+    shared = [key for key in expected if key in arrays]
+    different = [key for key in shared if expected[key].shape != arrays[key].shape]
+    if different:
+        problems.append(
+            f"  of another shape in the file:\n{shapes(arrays, different)}\n  expected:\n{shapes(expected, different)}"
+        )
+    if mixed := [key for key in shared if expected[key].is_floating_point() != _is_fraction(arrays[key])]:
+        problems.append(f"  whole numbers where the network has fractions, or the reverse:\n{shapes(arrays, mixed)}")
+    if problems:
+        raise _another_network(called, problems)
+    state: dict[str, Tensor] = {}
+    infinite = []
+    for key, wanted in expected.items():
+        array = arrays[key]
+        if not isinstance(array, torch.Tensor):
+            array = torch.from_numpy(np.asarray(array, dtype=torch.empty(0, dtype=wanted.dtype).numpy().dtype))
+        state[key] = array.to(wanted.dtype)
+        ends = torch.aminmax(state[key]) if array.numel() else ()  # nan if there is one; isfinite takes a copy
+        if not all(bool(torch.isfinite(end)) for end in ends):
+            infinite.append(key)
+    if infinite:
+        raise _another_network(called, [f"  with values that are not finite:\n{shapes(state, infinite)}"])
+    return state
+
+
+def _is_fraction(array: Any) -> bool:
+    """Tell whether a tensor of torch, or an array, holds floating-point numbers."""
+    return bool(array.is_floating_point()) if hasattr(array, "is_floating_point") else array.dtype.kind == "f"
+
+
+def _another_network(called: str, problems: list[str]) -> ConversionError:
+    return ConversionError(f"{called}: the file does not hold this network:\n" + "\n".join(problems))
 
 
 def to_published(
@@ -148,7 +191,7 @@ def to_published(
 def export(state_dict: Mapping[str, Tensor], record: str | Record, layout: str, path: str | Path) -> Path:
     """Write tensors under our names as a published file of a layout, whole or not at all, and return its path.
 
-    What is given is written: whether it is the whole network is for `state_dict.check_state_dict` to say. The layout's
+    What is given is written: whether it is the whole network is for `check_state_dict` to say. The layout's
     table says what kind of file it is.
     Raises: UsageError for another layout; ConversionError for tensors that the layout has no names for.
     """
@@ -189,9 +232,16 @@ def arguments_of(record: Record) -> dict[str, Any]:
     return {**msgspec.to_builtins(record.model), "arch": record.model.arch}
 
 
-def _kept(keys: Collection[str], ignore: Sequence[str]) -> list[str]:
-    """Return the keys that no pattern leaves aside."""
-    return [key for key in keys if not any(fnmatchcase(key, pattern) for pattern in ignore)]
+_MOST = 40  # lines of a list in a message
+
+
+def shapes(tensors: Mapping[str, Any], keys: Iterable[str]) -> str:
+    """Return an indented list of keys and their shapes for a message, `_MOST` lines of bounded length at the most."""
+    keys = list(keys)
+    lines = [f"    {brief(key)} {tuple(tensors[key].shape)!s:.200}" for key in keys[:_MOST]]
+    if len(keys) > _MOST:
+        lines.append(f"    … and {len(keys) - _MOST} more")
+    return "\n".join(lines)
 
 
 def _check_record(checkpoint: Listing, record: Record) -> None:
@@ -257,7 +307,7 @@ def _one_to_one(
             if name in owner:
                 lines.append(f"  {brief(owner[name])} and {brief(key)} would both become {brief(name)}")
             owner[name] = key
-    problems += lines[:MOST] + [f"  … and {len(lines) - MOST} more"] * (len(lines) > MOST)
+    problems += lines[:_MOST] + [f"  … and {len(lines) - _MOST} more"] * (len(lines) > _MOST)
     if problems:
         raise ConversionError(f"{where}: the keys do not fit:\n" + "\n".join(problems))
     return chosen

@@ -1,25 +1,32 @@
-"""The file that converted weights are kept in: safetensors under our names, their origin, and a checksum."""
+"""Safetensors files: anybody's, and those that converted weights are kept in, with their origin and a checksum."""
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from videohub.convert.plain_files import MAX_HEADER, read_safetensors
-from videohub.convert.stored_tensor import StoredTensor
-from videohub.errors import FormatError
+from videohub.convert.stored_tensor import StoredTensor, bytes_at, checked_shape, damaged
+from videohub.errors import FormatError, UnsafeFileError
+from videohub.escaping import brief
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
+MAX_HEADER = 2 << 20  # a hundred bytes for each tensor; read as JSON, a header takes twenty times its length
 _CHECKSUM = "checksum"
+_TYPES = {
+    "F16": "<f2", "F32": "<f4", "F64": "<f8", "BF16": "<u2", "BOOL": "|b1", "C64": "<c8",
+    "I8": "|i1", "I16": "<i2", "I32": "<i4", "I64": "<i8", "U8": "|u1", "U16": "<u2", "U32": "<u4", "U64": "<u8",
+}  # fmt: skip
 
 
 def write(path: Path, tensors: dict[str, Tensor], origin: Mapping[str, str]) -> None:
@@ -31,7 +38,8 @@ def write(path: Path, tensors: dict[str, Tensor], origin: Mapping[str, str]) -> 
     """
     stated = {"format": "pt", **origin}
     arrays = {name: tensor.detach().contiguous().numpy() for name, tensor in tensors.items()}
-    write_safetensors(path, arrays, {**stated, _CHECKSUM: _checksum(stated, map(_of_array, arrays.items()))})
+    pieces = ((name, str(array.dtype), array.shape, (array.reshape(-1).data,)) for name, array in arrays.items())
+    write_safetensors(path, arrays, {**stated, _CHECKSUM: _checksum(stated, pieces)})
 
 
 def write_safetensors(path: Path, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> None:
@@ -51,6 +59,63 @@ def write_safetensors(path: Path, arrays: Mapping[str, np.ndarray], metadata: Ma
         file.write(len(encoded).to_bytes(8, "little") + encoded)
         for _, array in in_order:
             file.write(array.reshape(-1).data)
+
+
+def read_safetensors(file: IO[bytes], source: str) -> tuple[dict[str, StoredTensor], dict[str, str]]:
+    """Return the tensors of a safetensors file, bfloat16 as float32, and the metadata of its header.
+
+    The file is not mapped: one that becomes shorter while it is used is an error, and no signal that ends the process.
+    Raises: FormatError if it is cut short or damaged, if its tensors overlap or leave a gap, or if one occurs twice.
+    """
+    size = file.seek(0, 2)
+    file.seek(0)
+    length = int.from_bytes(file.read(8), "little")
+    if length > MAX_HEADER:
+        raise UnsafeFileError(f"{source}: a safetensors header of {length} bytes.\n  Do not use this file.")
+    if length > size - 8:
+        raise _cut_or_damaged(source, f"its header takes {length} bytes, {size - 8} are there")
+    start, end = 8 + length, 0
+    tensors = {}
+    try:
+        header = json.loads(file.read(length), object_pairs_hook=_once)
+        meta = header.pop("__metadata__", {})
+        if not all(isinstance(value, str) for value in meta.values()):
+            raise ValueError("metadata that is no text")
+        places = sorted((_place(entry), name) for name, entry in header.items())
+        for (begin, stop), name in places:
+            dtype = header[name]["dtype"]
+            if dtype not in _TYPES:
+                raise ValueError(f"{brief(name)} is of type {dtype!r:.40}, expected one of {', '.join(_TYPES)}")
+            shape, raw = checked_shape(header[name]["shape"], source), np.dtype(_TYPES[dtype])
+            if begin != end or stop - begin != math.prod(shape) * raw.itemsize:
+                raise ValueError(f"{brief(name)} of shape {shape!r:.100} takes the bytes from {begin} to {stop}")
+            end = stop
+            chunks = functools.partial(bytes_at, file, start + begin, stop - begin, source)
+            tensors[name] = StoredTensor(shape, raw, chunks, source, bfloat16=dtype == "BF16")
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise _cut_or_damaged(source, f"its header is unreadable, {error!s:.300}") from None
+    if end != size - start:
+        raise _cut_or_damaged(source, f"its tensors take {end} bytes, {size - start} are there")
+    return tensors, meta
+
+
+def _place(entry: dict[str, Any]) -> tuple[int, int]:
+    """Return where a tensor begins and ends, behind the header."""
+    begin, stop = entry["data_offsets"]
+    if type(begin) is not int or type(stop) is not int:
+        raise ValueError("a place that is no number")
+    return begin, stop
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a dict of the pairs, unless a key comes twice."""
+    if len(dict(pairs)) < len(pairs):
+        raise ValueError("a name occurs twice")
+    return dict(pairs)
+
+
+def _cut_or_damaged(source: str, what: str) -> FormatError:
+    return damaged(source, f"a safetensors file that is cut short or damaged ({what})")
 
 
 def tensors(path: Path) -> dict[str, Tensor]:
@@ -82,46 +147,28 @@ def origin(path: Path) -> dict[str, str]:
         return header
 
 
-def is_whole(path: Path) -> bool:
-    """Tell, from the header alone, whether a file ends where it should."""
-    try:
-        with path.open("rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            if length > MAX_HEADER:
-                return False
-            header = json.loads(file.read(length))
-        end = max(entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__")
-        return bool(8 + length + end == path.stat().st_size)
-    except (ValueError, TypeError, AttributeError, LookupError, RecursionError):
-        return False
-
-
-def check(path: Path) -> str:
-    """Read the whole file and return its checksum, a SHA-256 of names, types, shapes, bytes and origin.
-
-    Raises: FormatError if the file is not what was written.
-    """
+def check(path: Path) -> None:
+    """Read the whole file. Raises: FormatError if it is not what was written, or has no checksum."""
     with _opened(path) as (stored, header):
         _check_is_ours(header)
-        stated = header.pop(_CHECKSUM, None)
-        found = _checksum(header, map(_of_file, stored.items()))
-        if stated != found:
-            raise FormatError(f"its checksum is {found}, its header says {stated}")
-        return found
+        if _CHECKSUM not in header:
+            raise FormatError("it has no checksum")
+        check_checksum(header, stored, str(path))
 
 
 def check_checksum(header: Mapping[str, str], tensors: Mapping[str, StoredTensor], source: str) -> None:
     """Compare the checksum of a file of ours, which may come from elsewhere, with what the file holds.
 
-    Files of versions that wrote no checksum pass.
+    It is a SHA-256 of names, types, shapes, bytes and origin. Files of versions that wrote none pass.
     Raises: FormatError.
     """
     rest = dict(header)
     stated = rest.pop(_CHECKSUM, None)
-    if stated is not None and stated != (found := _checksum(rest, map(_of_file, tensors.items()))):
+    pieces = ((name, str(stored.dtype), stored.shape, stored.chunks()) for name, stored in tensors.items())
+    if stated is not None and stated != (actual := _checksum(rest, pieces)):
         raise FormatError(
-            f"{source}: damaged: its checksum is {found}, its header says {stated!r:.80}.\n"
-            "  It is not what videohub wrote. Take another copy, or convert the published file again."
+            f"{source}: its checksum is {actual}, its header says {stated!r:.80}.\n"
+            "  It is damaged, or not what videohub wrote. Take another copy, or convert the published file again."
         )
 
 
@@ -159,30 +206,18 @@ def _checksum(header: Mapping[str, str], tensors: Iterable[_Hashed]) -> str:
     return digest.hexdigest()
 
 
-def _of_array(item: tuple[str, np.ndarray[Any, Any]]) -> _Hashed:
-    name, array = item
-    return name, str(array.dtype), array.shape, (array.reshape(-1).data,)
-
-
-def _of_file(item: tuple[str, StoredTensor]) -> _Hashed:
-    name, stored = item
-    return name, str(stored.dtype), stored.shape, stored.chunks()
-
-
-_UNUSED = ".num_batches_tracked"  # evaluation does not read it, and Caffe2 files do not have it
-
-
 def weights_digest(tensors: Mapping[str, Tensor]) -> str:
     """Return a SHA-256 of tensors under our names: of each its name, type, shape and bytes, by name.
 
-    Batch counters are left out: no output depends on them, and whether there are any depends on the file's format. So
-    a Caffe2 file, its converted copy and the torch file that was exported from it are the same weights.
+    Counts, which are int64 without dimensions, are left out: such as of the batches that a norm saw. No output depends
+    on them, and whether there are any depends on the file's format. So a Caffe2 file, its converted copy and the torch
+    file that was exported from it are the same weights.
     """
     import torch
 
     digest = hashlib.sha256()
     for name in sorted(tensors):
-        if name.endswith(_UNUSED):
+        if not tensors[name].ndim and tensors[name].dtype == torch.int64:
             continue
         tensor = tensors[name].detach().cpu().contiguous()
         digest.update(repr((name, str(tensor.dtype), tuple(tensor.shape))).encode())

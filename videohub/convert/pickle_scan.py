@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import IO, Any, NamedTuple
 
-from videohub.convert.stored_tensor import CHUNK, bytes_at
+from videohub.convert.stored_tensor import CHUNK, bytes_at, damaged
 from videohub.errors import FormatError, UnsafeFileError
 from videohub.escaping import visible
 
@@ -281,17 +281,12 @@ class _Scan:
     def cut_short(self, what: str) -> FormatError:
         """Return the error for a pickle that ends too early."""
         left = self.end - self.position
-        return FormatError(
-            f"{self.source}: a pickle that is cut short: {what} expected at byte {self.position}, {left} are left.\n"
-            "  Compare its size and hash with its publisher's, or fetch it again."
-        )
+        what = f"a pickle that is cut short: {what} expected at byte {self.position}, {left} are left"
+        return damaged(self.source, what)
 
     def damaged(self, what: str) -> FormatError:
         """Return the error for a pickle that no pickler wrote."""
-        return FormatError(
-            f"{self.source}: a damaged pickle ({what}, near byte {self.position}).\n"
-            "  Compare its size and hash with its publisher's, or fetch it again."
-        )
+        return damaged(self.source, f"a damaged pickle ({what}, near byte {self.position})")
 
     def unsafe(self, what: str) -> UnsafeFileError:
         """Return the error for a pickle that asks for something which tensors do not need."""
@@ -351,10 +346,7 @@ def as_bytes(file: IO[bytes], text: LongString, source: str) -> Iterator[bytes |
             yield decoder.decode(bytes(piece)).encode("latin1")
         yield decoder.decode(b"", final=True).encode("latin1")
     except ValueError as error:
-        raise FormatError(
-            f"{source}: a damaged pickle ({error!s:.200}).\n"
-            "  Compare its size and hash with its publisher's, or fetch it again."
-        ) from None
+        raise damaged(source, f"a damaged pickle ({error!s:.200})") from None
 
 
 def as_string(file: IO[bytes], text: LongString, source: str, *, most: int = CHUNK) -> str | None:

@@ -135,6 +135,11 @@ class DerivedTensor:
 Array = StoredTensor | DerivedTensor | np.ndarray
 
 
+def damaged(source: str, what: str) -> FormatError:
+    """Return the error for a file that is not as it was written."""
+    return FormatError(f"{source}: {what}.\n  Compare its size and hash with its publisher's, or fetch it again.")
+
+
 def claims_too_much(shape: tuple[int, ...], needed: int, found: object, source: str) -> UnsafeFileError:
     """Return the error for an array whose shape does not belong to its bytes."""
     return UnsafeFileError(

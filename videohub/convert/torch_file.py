@@ -19,9 +19,9 @@ import numpy as np
 from videohub.convert import pickle_scan, unpickler
 from videohub.convert.archives import HEAD, is_tar
 from videohub.convert.pickle_scan import LongString
-from videohub.convert.stored_tensor import StoredTensor, by_stride, bytes_at, checked_shape, strided
+from videohub.convert.stored_tensor import StoredTensor, by_stride, bytes_at, checked_shape, damaged, strided
 from videohub.convert.unpickler import Record
-from videohub.convert.zip_directory import Member, members_of
+from videohub.convert.zip_file import Member, members_of
 from videohub.errors import FormatError, UnsafeFileError
 from videohub.escaping import quote, visible
 
@@ -46,13 +46,71 @@ def torch_root(archive: zipfile.ZipFile, source: str) -> str | None:
 
 
 def read_zip(file: IO[bytes], archive: zipfile.ZipFile, root: str, source: str) -> Content:
-    """Return the state dict of a torch file of today, and `epoch`, `cfg` and the names of what else it holds."""
-    return _content(scan_zip(file, archive, root, source))
+    """Return the state dict of a torch file of today, and `epoch`, `cfg` and the names of what else it holds.
+
+    Args:
+        root: The folder of its pickle in the archive, `root/data.pkl`.
+    """
+    infos = {info.filename: info for info in archive.infolist()}
+    if stray := next((name for name in infos if not name.startswith(f"{root}/")), None):
+        raise UnsafeFileError(
+            f"{source}: its member {stray!r:.100} lies outside of {root!r:.100}, and torch looks for it elsewhere.\n"
+            "  Load it where it was made and save it again."
+        )
+    for info in infos.values():
+        if info.compress_type != zipfile.ZIP_STORED or info.file_size != info.compress_size:
+            raise UnsafeFileError(
+                f"{source}: its member {info.filename!r:.100} is compressed, and torch.save never compresses.\n"
+                "  Load it where it was made and save it again."
+            )
+    members = members_of(file, archive, source)
+    pickled = members[f"{root}/data.pkl"]
+    if pickled.size > MAX_PICKLE:
+        raise UnsafeFileError(f"{source}: a pickle of {pickled.size} bytes.\n  Do not use this file.")
+    pickled.check()
+    file.seek(pickled.offset)
+    scan = _Tensors(source)
+    content = scan.load(file, pickled.offset + pickled.size)
+    places, used = {}, {}
+    for storage in scan.storages.values():
+        member = members.get(f"{root}/data/{storage.key}")
+        if member is None or member.size != storage.numel * storage.itemsize:
+            raise _false_claim(storage, member.size if member else None, source)
+        places[storage.key], used[storage.key] = member.offset, member
+    order = members.get(f"{root}/byteorder")
+    is_big = order is not None and b"".join(bytes_at(file, order.offset, min(order.size, 8), source)) == b"big"
+    return _content(Outline(content, file, places, used, source, ">" if is_big else "<"))
 
 
 def read_legacy(file: IO[bytes], end: int, source: str) -> Content:
-    """Return the state dict of a torch file from before 1.6; as `read_zip` does."""
-    return _content(scan_legacy(file, end, source))
+    """Return the state dict of a torch file from before 1.6, five pickles and then the storages, as `read_zip` does."""
+    if is_tar(file.read(HEAD)):
+        raise UnsafeFileError(
+            f"{source}: a torch file and a tar at once; what is found in it depends on the reader.\n"
+            "  Do not use this file."
+        )
+    file.seek(0)
+    scan = _Tensors(source)
+    for _ in range(3):  # the magic number, the version and the sizes of C types
+        unpickler.load(file, min(end, file.tell() + 4096), source)
+    content = scan.load(file, min(end, file.tell() + MAX_PICKLE))
+    keys = unpickler.load(file, min(end, file.tell() + MAX_PICKLE), source)
+    keys = keys if isinstance(keys, list) and all(isinstance(key, str | int) for key in keys) else []
+    if sorted(map(str, keys)) != sorted(scan.storages):
+        raise damaged(source, "a damaged torch file (its storages are not listed)")
+    places = {}
+    for key in keys:
+        storage = scan.storages[str(key)]
+        found = int.from_bytes(file.read(8), "little")
+        left = end - file.tell()
+        if found != storage.numel:
+            raise _false_claim(storage, found * storage.itemsize, source)
+        if (size := storage.numel * storage.itemsize) > left:
+            what = f"a storage of {size} bytes begins where {max(left, 0)} are left"
+            raise damaged(source, f"a torch file that is cut short: {what}")
+        places[storage.key] = file.tell()
+        file.seek(size, 1)
+    return _content(Outline(content, file, places, {}, source))
 
 
 def _content(outline: Outline) -> Content:
@@ -192,73 +250,6 @@ class Outline:
 
         in_order = None if axes == tuple(range(len(axes))) else axes
         return StoredTensor(view.shape, raw, chunks, source, bfloat16, in_order)
-
-
-def scan_zip(file: IO[bytes], archive: zipfile.ZipFile, root: str, source: str) -> Outline:
-    """Check the torch archive in `file` whose pickle is `root/data.pkl`, and return what it holds."""
-    infos = {info.filename: info for info in archive.infolist()}
-    if stray := next((name for name in infos if not name.startswith(f"{root}/")), None):
-        raise UnsafeFileError(
-            f"{source}: its member {stray!r:.100} lies outside of {root!r:.100}, and torch looks for it elsewhere.\n"
-            "  Load it where it was made and save it again."
-        )
-    for info in infos.values():
-        if info.compress_type != zipfile.ZIP_STORED or info.file_size != info.compress_size:
-            raise UnsafeFileError(
-                f"{source}: its member {info.filename!r:.100} is compressed, and torch.save never compresses.\n"
-                "  Load it where it was made and save it again."
-            )
-    members = members_of(file, archive, source)
-    pickled = members[f"{root}/data.pkl"]
-    if pickled.size > MAX_PICKLE:
-        raise UnsafeFileError(f"{source}: a pickle of {pickled.size} bytes.\n  Do not use this file.")
-    pickled.check()
-    file.seek(pickled.offset)
-    scan = _Tensors(source)
-    content = scan.load(file, pickled.offset + pickled.size)
-    places, used = {}, {}
-    for storage in scan.storages.values():
-        member = members.get(f"{root}/data/{storage.key}")
-        if member is None or member.size != storage.numel * storage.itemsize:
-            raise _false_claim(storage, member.size if member else None, source)
-        places[storage.key], used[storage.key] = member.offset, member
-    order = members.get(f"{root}/byteorder")
-    is_big = order is not None and b"".join(bytes_at(file, order.offset, min(order.size, 8), source)) == b"big"
-    return Outline(content, file, places, used, source, ">" if is_big else "<")
-
-
-def scan_legacy(file: IO[bytes], end: int, source: str) -> Outline:
-    """Check a torch file from before 1.6: five pickles, then the storages; as `scan_zip` does."""
-    if is_tar(file.read(HEAD)):
-        raise UnsafeFileError(
-            f"{source}: a torch file and a tar at once; what is found in it depends on the reader.\n"
-            "  Do not use this file."
-        )
-    file.seek(0)
-    scan = _Tensors(source)
-    for _ in range(3):  # the magic number, the version and the sizes of C types
-        unpickler.load(file, min(end, file.tell() + 4096), source)
-    content = scan.load(file, min(end, file.tell() + MAX_PICKLE))
-    keys = unpickler.load(file, min(end, file.tell() + MAX_PICKLE), source)
-    keys = keys if isinstance(keys, list) and all(isinstance(key, str | int) for key in keys) else []
-    if sorted(map(str, keys)) != sorted(scan.storages):
-        raise FormatError(f"{source}: a damaged torch file (its storages are not listed).\n  Fetch it again.")
-    places = {}
-    for key in keys:
-        storage = scan.storages[str(key)]
-        found = int.from_bytes(file.read(8), "little")
-        left = end - file.tell()
-        if found != storage.numel:
-            raise _false_claim(storage, found * storage.itemsize, source)
-        if storage.numel * storage.itemsize > left:
-            raise FormatError(
-                f"{source}: a torch file that is cut short: a storage of {storage.numel * storage.itemsize} bytes "
-                f"begins where {max(left, 0)} are left.\n"
-                "  Compare its size and hash with its publisher's, or fetch it again."
-            )
-        places[storage.key] = file.tell()
-        file.seek(storage.numel * storage.itemsize, 1)
-    return Outline(content, file, places, {}, source)
 
 
 _STORAGES = {

@@ -17,7 +17,7 @@ import numpy as np
 
 from videohub.convert import pickle_scan
 from videohub.convert.pickle_scan import MAX_INT_KEYS, LongString, scan
-from videohub.convert.stored_tensor import DTYPES, StoredTensor, checked_shape, claims_too_much
+from videohub.convert.stored_tensor import DTYPES, StoredTensor, checked_shape, claims_too_much, damaged
 from videohub.errors import FormatError, UnsafeFileError
 from videohub.escaping import quote
 
@@ -57,9 +57,9 @@ class Memory:
     def array(self, dtype: Any, shape: Any, data: Any, order: Any = "C") -> StoredTensor:
         """Return an array that is still in the file; its length is compared with `data`."""
         if not isinstance(dtype, _Dtype) or dtype.name is None:
-            raise FormatError(f"{self.source}: a damaged array (no dtype).\n  Fetch the file again.")
+            raise damaged(self.source, "a damaged array (no dtype)")
         if not isinstance(shape, tuple) or len(shape) > 32 or not all(type(n) is int and 0 <= n < 2**62 for n in shape):
-            raise FormatError(f"{self.source}: a damaged array (no shape).\n  Fetch the file again.")
+            raise damaged(self.source, "a damaged array (no shape)")
         data = data.text if isinstance(data, _Encoded) else data
         needed = math.prod(shape) * dtype.itemsize
         if isinstance(data, str):
@@ -139,10 +139,7 @@ def load(
     try:
         value = _Unpickler(io.BytesIO(scanned.pickle), table, scanned.texts, persistent, source).load()
     except DAMAGE as error:
-        raise FormatError(
-            f"{source}: a damaged pickle ({type(error).__name__}: {error!s:.200}).\n"
-            "  Compare its size and hash with its publisher's, or fetch it again."
-        ) from None
+        raise damaged(source, f"a damaged pickle ({type(error).__name__}: {error!s:.200})") from None
     file.seek(stop)
     return value
 

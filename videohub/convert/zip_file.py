@@ -1,4 +1,4 @@
-"""Opens a zip file that all readers see alike: one directory, at its end, that agrees with what lies before it.
+"""Opens a zip file that all readers see alike, and numpy's arrays in one: its directory agrees with what lies before.
 
 torch reads a file with another library than Python does. Where the two could find different members in it, what was
 looked through would not be what is loaded; so nothing may occur twice, be packed beyond reason, or share bytes.
@@ -6,15 +6,28 @@ looked through would not be what is loaded; so nothing may occur twice, be packe
 
 from __future__ import annotations
 
-import lzma
+import io
+import math
 import struct
+import tokenize
 import zipfile
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO
 
-from videohub.convert.archives import MAX_MEMBERS
-from videohub.convert.stored_tensor import bytes_at
+import numpy as np
+
+from videohub.convert.archives import DAMAGED_MEMBER, MAX_MEMBERS
+from videohub.convert.stored_tensor import (
+    CHUNK,
+    DTYPES,
+    StoredTensor,
+    bytes_at,
+    checked_shape,
+    claims_too_much,
+    damaged,
+)
 from videohub.errors import FormatError, UnsafeFileError
 
 MAX_DIRECTORY = 16 << 20  # 46 bytes and a name for each member
@@ -58,10 +71,8 @@ class Member:
         for piece in bytes_at(self.file, self.offset, self.size, self.source):
             found = zlib.crc32(piece, found)
         if found != self.crc:
-            raise FormatError(
-                f"{self.source}: damaged (Bad CRC-32 of {self.name!r:.100}: {found:08x}, expected {self.crc:08x}).\n"
-                "  Compare its size and hash with its publisher's, or fetch it again."
-            )
+            what = f"damaged (Bad CRC-32 of {self.name!r:.100}: {found:08x}, expected {self.crc:08x})"
+            raise damaged(self.source, what)
         self.checked = True
 
 
@@ -79,19 +90,68 @@ def members_of(file: IO[bytes], archive: zipfile.ZipFile, source: str) -> dict[s
     return members
 
 
-# What reading a member of a damaged zip file raises.
-DAMAGED_MEMBER = (
-    zipfile.BadZipFile,
-    zlib.error,
-    lzma.LZMAError,
-    struct.error,
-    EOFError,
-    OSError,
-    RuntimeError,  # NotImplementedError too
-    ValueError,
-    LookupError,
-    TypeError,
-)
+def is_npz(archive: zipfile.ZipFile) -> bool:
+    """Tell whether a zip file holds numpy arrays and nothing else."""
+    return bool(archive.namelist()) and all(name.endswith(".npy") for name in archive.namelist())
+
+
+def read_npz(archive: zipfile.ZipFile, source: str) -> dict[str, StoredTensor]:
+    """Return the arrays of an npz file; those of Python objects are refused."""
+    tensors = {}
+    for info in archive.infolist():
+        try:
+            tensors[info.filename.removesuffix(".npy")] = _npy(archive, info, source)
+        except _DAMAGED_NPY as error:
+            raise _damaged_npz(info, source, error) from None
+    return tensors
+
+
+_MAX_NPY_HEADER = 12 + 10_000  # numpy parses no longer one, but reads whatever length it claims
+_DAMAGED_NPY = (*DAMAGED_MEMBER, SyntaxError, tokenize.TokenError, RecursionError)
+
+
+def _npy(archive: zipfile.ZipFile, info: zipfile.ZipInfo, source: str) -> StoredTensor:
+    """Return one array, after comparing the shape in its header with its length."""
+    with archive.open(info) as member:
+        file = io.BytesIO(member.read(_MAX_NPY_HEADER))
+    version = np.lib.format.read_magic(file)
+    header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    try:
+        shape, fortran, dtype = header(file)
+    except MemoryError:  # what the parser says of a deeply nested text
+        raise ValueError("an unreadable header") from None
+    start = file.tell()
+    if dtype.kind not in "fiubc":
+        raise UnsafeFileError(
+            f"{source}: {info.filename!r:.100} has dtype {dtype!s:.100}, expected numbers.\n"
+            "  Python objects can run code when they are built, so none was."
+        )
+    if f"{dtype.kind}{dtype.itemsize}" not in DTYPES:
+        raise FormatError(
+            f"{source}: {info.filename!r:.100} has dtype {dtype!s:.100}, expected one of {', '.join(DTYPES)}.\n"
+            "  Convert it where it was made, and save it again."
+        )
+    shape = checked_shape(shape, source)
+    if (needed := math.prod(shape) * dtype.itemsize) != info.file_size - start:
+        raise claims_too_much(shape, needed, info.file_size - start, f"{source}: {info.filename!r:.100}")
+
+    def chunks() -> Iterator[bytes]:
+        try:
+            with archive.open(info) as member:
+                member.read(start)
+                while chunk := member.read(CHUNK):  # to its end, where its checksum is compared
+                    yield chunk
+        except _DAMAGED_NPY as error:
+            raise _damaged_npz(info, source, error) from None
+
+    axes = tuple(reversed(range(len(shape)))) if fortran else None
+    return StoredTensor(shape, dtype, chunks, source, axes=axes)
+
+
+def _damaged_npz(info: zipfile.ZipInfo, source: str, error: BaseException) -> FormatError:
+    """Return the error for an npz file that cannot be read."""
+    return damaged(source, f"a damaged npz file ({info.filename!r:.100}: {error!s:.200})")
+
 
 _LAST = struct.Struct("<4s4H2LH")  # mark, ..., members, length and place of the directory, length of the comment
 _LAST_OF_LARGE = struct.Struct("<4sQ2H2L4Q")  # mark, ..., length and place of the directory
@@ -203,7 +263,4 @@ def _ambiguous(source: str, what: str) -> UnsafeFileError:
 
 def _cut_short(source: str, what: str) -> FormatError:
     """Return the error for a zip file without an end."""
-    return FormatError(
-        f"{source}: a zip file, as torch.save writes them, that is cut short or damaged ({what}).\n"
-        "  Compare its size and hash with its publisher's, or fetch it again."
-    )
+    return damaged(source, f"a zip file, as torch.save writes them, that is cut short or damaged ({what})")
