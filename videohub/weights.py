@@ -22,7 +22,7 @@ from videohub.convert.conversion import check_layout, check_state_dict, export, 
 from videohub.convert.recognition import OURS
 from videohub.errors import ChecksumError, ConversionError, FormatError, UnavailableError, UsageError
 from videohub.files import atomic_write, check_parent_exists, remove_stale_temps
-from videohub.hub import cache, download, pins
+from videohub.hub import cache, download, pins, sources
 from videohub.hub.file_lock import file_lock
 from videohub.log import log
 from videohub.registry.labels import Given, as_text, resolve, with_labels
@@ -59,7 +59,7 @@ def fetch(name: str | Record, *, checkpoint: str | Path | None = None, ignore: S
     classes, expected = classes_of(path, record), record.model.num_classes
     if checkpoint is None and classes != expected:  # converted once as a file of one's own
         raise ConversionError(
-            f"{record.name}: the published file has {classes} classes, expected {expected}.\n"
+            f"{record.name}: the published file has {classes or 'no'} classes, expected {expected or 'none'}.\n"
             "  Correct the record; or give the file as a checkpoint, which may have its own."
         )
     return path
@@ -270,10 +270,10 @@ def _source(record: Record, checkpoint: str | Path | None) -> download.Fetched:
             f"{record.name}: the published file is a program, which videohub does not run.\n"
             f"  {published.url} holds it; --checkpoint takes a file of the same network's weights."
         )
-    if record.status == "manual" or published.manual:
+    if (record.status == "manual" or published.manual) and not sources.mirrors():
         raise UnavailableError(
-            f"{record.name}: its publisher offers the file on a page, for a download by hand.\n"
-            f"  Download it from {published.url} and pass it with --checkpoint."
+            f"{record.name}: download {published.url} in a browser and pass the file with --checkpoint FILE, or keep "
+            f"it as {sources.path_in_mirror(published.url)} in a folder that VIDEOHUB_MIRRORS names."
         )
     fetched = download.fetch(
         published.url,
@@ -288,6 +288,9 @@ def _source(record: Record, checkpoint: str | Path | None) -> download.Fetched:
             f"{record.name}: {published.url} has sha256 {fetched.sha256}, and its publisher says that it begins with "
             f"{published.sha256_prefix}.\n  The file at this address is another one, and was not used."
         )
+    if published.sha256 is None and published.reported_sha256 not in (None, fetched.sha256):
+        log.warning("%s: %s has sha256 %s, and somebody reported %s. The file is used; report what was found here.",
+                    record.name, published.url, fetched.sha256, published.reported_sha256)  # fmt: skip
     return fetched
 
 

@@ -70,12 +70,22 @@ def sources(url: str, alternates: Sequence[str] = ()) -> Iterator[Source]:
     URL, and `VIDEOHUB_MIRRORS` names several, separated by commas.
     Raises: UsageError if a mirror's folder does not exist.
     """
-    for mirror in os.environ.get("VIDEOHUB_MIRRORS", "").split(","):
-        if mirror := mirror.strip():
-            yield Source(_in_mirror(mirror, url), "mirror")
+    for mirror in mirrors():
+        yield Source(_in_mirror(mirror, url), "mirror")
     yield Source(url, "publisher")
     for alternate in alternates:
         yield Source(alternate, "alternate")
+
+
+def mirrors() -> list[str]:
+    """Return the folders and URLs that `VIDEOHUB_MIRRORS` names."""
+    return [mirror for each in os.environ.get("VIDEOHUB_MIRRORS", "").split(",") if (mirror := each.strip())]
+
+
+def path_in_mirror(url: str) -> str:
+    """Return where in a mirror's folder the file of a URL lies. Raises: DownloadError if it has no place in one."""
+    host, path, query = _parts_in_mirror(url)
+    return f"{host}{url2pathname(path)}{query}"
 
 
 def path_of(url: str) -> Path:
@@ -116,6 +126,17 @@ def check(source: Source, *, name: str) -> None:
 
 def _in_mirror(mirror: str, url: str) -> str:
     """Return where a mirror keeps the file of a URL."""
+    host, path, query = _parts_in_mirror(url)
+    if "://" in mirror:
+        return f"{mirror.rstrip('/')}/{host}{path}" + (quote(query) if mirror.startswith("file:") else query)
+    folder = Path(os.path.expandvars(mirror)).expanduser()
+    if not folder.is_dir():
+        raise UsageError(f"VIDEOHUB_MIRRORS: {folder} is no folder; expected folders or URLs, separated by commas")
+    return (folder.resolve() / path_in_mirror(url)).as_uri()
+
+
+def _parts_in_mirror(url: str) -> tuple[str, str, str]:
+    """Return host, path and query by which a mirror keeps the file of a URL."""
     parts = split(url)
     host, path = parts.netloc.rpartition("@")[2], parts.path
     query = f"?{parts.query}" if parts.query else ""  # it may be all that tells two files apart
@@ -127,12 +148,7 @@ def _in_mirror(mirror: str, url: str) -> str:
     names = [host, *unquote(path).split("/")]
     if not host or any(name in (".", "..") or "\\" in name or not name.isprintable() for name in names):
         raise DownloadError(f"{url!r:.200}: has no place in a mirror, expected https://host/path")
-    if "://" in mirror:
-        return f"{mirror.rstrip('/')}/{host}{path}" + (quote(query) if mirror.startswith("file:") else query)
-    folder = Path(os.path.expandvars(mirror)).expanduser()
-    if not folder.is_dir():
-        raise UsageError(f"VIDEOHUB_MIRRORS: {folder} is no folder; expected folders or URLs, separated by commas")
-    return (folder.resolve() / f"{host}{url2pathname(path)}{query}").as_uri()
+    return host, path, query
 
 
 def resolve_hf(source: Source) -> Source:
