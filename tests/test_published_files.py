@@ -1,4 +1,4 @@
-"""Files as publishers offer them, over HTTP: what is known of their digest, and pages for people."""
+"""Files as publishers offer them, over HTTP: what is known of their digest, pages for people, files without classes."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ from tests.golden import synth
 from tests.hub.publisher import running
 from videohub import convert, registry
 from videohub.architectures.resnet import ResNet
-from videohub.errors import ChecksumError, UnavailableError, VideohubError
+from videohub.convert import kept_weights
+from videohub.errors import ChecksumError, UnavailableError, UsageError, VideohubError
 from videohub.hub import pins
 from videohub.registry.schema import Record
 from videohub.weights import fetch
 
 SMALL = ResNet(variant="slow", depth=(1, 1, 1, 1), width=8, num_classes=5)
+FEATURES = msgspec.structs.replace(SMALL, num_classes=None)
 
 
 @pytest.fixture(autouse=True)
@@ -104,3 +106,55 @@ def test_a_file_that_was_downloaded_by_hand_is_found_in_a_mirror_s_folder(tmp_pa
     monkeypatch.setenv("VIDEOHUB_HOME", str(tmp_path / "another cache"))
     with pytest.raises(VideohubError, match="Open it in a browser, download the file"):
         fetch(record)
+
+
+# --- files without a classifier --------------------------------------------------------------------------------------
+
+
+def test_a_network_without_classes_gives_its_features(publisher, tmp_path, caplog):
+    record = small_record(FEATURES, url=published(publisher, tmp_path, FEATURES)[0])
+    model = videohub.load(record)
+    assert "small: its file has no classifier, and features (B, 256) come out" in caplog.text
+    assert not [key for key in model.state_dict() if key.startswith("head")]
+    clip = torch.from_numpy(synth.synth_clip("features", (2, 3, 8, 256, 256)))  # four positions of the head
+    with torch.no_grad():
+        windows = model.feature_map(clip).unfold(3, 7, 1).unfold(4, 7, 1)  # (2, 256, 8, 2, 2, 7, 7)
+        assert torch.allclose(model(clip), windows.mean((2, 3, 4, 5, 6)), rtol=1e-4, atol=1e-5)
+        assert torch.allclose(model(clip), model.features(clip), rtol=1e-6)
+    assert (model(clip).shape, model.num_features, record.task) == ((2, 256), 256, "features")
+
+
+def test_a_network_without_classes_gets_a_new_classifier_on_request(publisher, tmp_path, caplog):
+    record = small_record(FEATURES, url=published(publisher, tmp_path, FEATURES)[0])
+    model = videohub.load(record, num_classes=3, labels=["run", "jump", "sit"])
+    assert "new, to be trained: head.projection.weight (3, 256), head.projection.bias (3,)" in caplog.text
+    assert "features" not in caplog.text
+    assert model(torch.zeros(1, 3, 8, 224, 224)).shape == (1, 3)
+    assert torch.equal(model.res5[0].conv_a.weight, golden_state(FEATURES)["res5.0.conv_a.weight"])
+
+
+def test_a_classifier_that_was_trained_on_features_loads_by_itself(publisher, tmp_path):
+    record = small_record(FEATURES, url=published(publisher, tmp_path, FEATURES)[0])
+    torch.save(videohub.load(record, num_classes=3).state_dict(), tmp_path / "trained.pth")
+    model = videohub.load(record, checkpoint=tmp_path / "trained.pth")
+    assert model.record.num_classes == 3
+    assert model(torch.zeros(1, 3, 8, 224, 224)).shape == (1, 3)
+
+
+def test_what_needs_classes_refuses_a_network_without(publisher, tmp_path):
+    record = small_record(FEATURES, url=published(publisher, tmp_path, FEATURES)[0])
+    with pytest.raises(UsageError, match=r"small: its file has no classifier, and features alone come out"):
+        videohub.predict(tmp_path / "video.mp4", record)
+    with pytest.raises(UsageError, match="no classifier"):
+        _ = record.num_classes
+    with pytest.raises(UsageError, match="states no number, so there is nothing to verify"):
+        videohub.verify(record, tmp_path)
+    with pytest.raises(UsageError, match=r"found 2 names .*, and small has no outputs; expected a name for each"):
+        videohub.build(record, labels=["a", "b"])
+
+
+def test_kept_features_are_told_from_kept_weights_that_lack_their_classifier(publisher, tmp_path):
+    record = small_record(FEATURES, url=published(publisher, tmp_path, FEATURES)[0])
+    assert kept_weights.shape(fetch(record), "head.projection.weight") is None
+    with pytest.raises(VideohubError, match=r"missing from the file, 2 of .*\n.*head\.projection\.weight"):
+        fetch(small_record(SMALL, url=record.checkpoint.url))

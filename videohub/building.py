@@ -72,9 +72,13 @@ def with_classes_of(state: Mapping[str, Array], checkpoint: Listing, record: Rec
     return with_classes(record, classes, next((labels for labels in order if count(labels) == classes), None))
 
 
-def classes_of(weights: Path, record: Record) -> int:
-    """Return how many classes a record's converted weights tell apart. Raises: FormatError."""
-    return kept_weights.shape(weights, record.model.classifier_keys[0])[0]
+def classes_of(weights: Path, record: Record) -> int | None:
+    """Return how many classes a record's converted weights tell apart, None if they are without a classifier.
+
+    Raises: FormatError.
+    """
+    shape = kept_weights.shape(weights, record.model.classifier_keys[0])
+    return None if shape is None else shape[0]
 
 
 def held(record: Record, weights: Path, *, labels: Given | None = None, source: str | Path | None = None) -> Record:
@@ -94,6 +98,6 @@ def held(record: Record, weights: Path, *, labels: Given | None = None, source: 
     if (found.model.num_classes, found.labels) != (record.model.num_classes, record.labels):
         called = told(found.labels) if found.labels else "without names, which --labels FILE or labels= gives"
         file = Path(source).name if source is not None else header.get("source", "its file")
-        log.warning("%s: %d classes in %s (the record: %d), %s",
-                    record.name, found.model.num_classes, file, record.model.num_classes, called)  # fmt: skip
+        log.warning("%s: %s classes in %s (the record: %s), %s", record.name, found.model.num_classes or "no", file,
+                    record.model.num_classes or "none", called)  # fmt: skip
     return found

@@ -39,6 +39,7 @@ def load(
         checkpoint: A file of one's own instead of the record's URL: a copy of the published one, converted weights, or
             what was saved from such a network, which has the classes that are in the file; one line tells them.
         num_classes: Replace a classifier of another size by a new one, to be trained; one line says which tensors.
+            A network that was trained without classes gets one only so: else it gives features, and one line says so.
         labels: What the outputs are called: the classes' names, a file of them, or a label set that is known; None: as
             the file or the record says.
         device: Where to put it, such as "cpu", "cuda:0" or a torch.device.
@@ -53,6 +54,9 @@ def load(
         model = with_new_classifier(record, weights, num_classes, labels=names)
     else:
         model = from_weights(held(record, weights, labels=names, source=checkpoint), weights)
+    if model.record.model.num_classes is None:
+        log.warning("%s: its file has no classifier, and features (B, %d) come out; num_classes= puts a new one on",
+                    record.name, model.num_features)  # fmt: skip
     return model.to(where)
 
 

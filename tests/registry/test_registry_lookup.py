@@ -145,7 +145,7 @@ def test_a_pattern_is_of_the_id_or_the_upstream_name(zoo):
         ({"dataset": "k4000"}, r"^dataset 'k4000' is not known\. Known: kinetics400, .*k600.*ava"),
         ({"arch": "x4d"}, r"^arch 'x4d' is not known\. Known: c2d, i3d, i3d_nln, slow, slowfast, resnet\b.*\.$"),
         ({"depth": "R5"}, r"^depth 'R5' is not known\. Known: R50, R101"),
-        ({"task": "captions"}, r"^task 'captions' is not known\. Known: classification, detection\.$"),
+        ({"task": "captions"}, r"^task 'captions' is not known\. Known: classification, detection, features\.$"),
         ({"status": "ok"}, r"^status 'ok' is not known\. Known: available, manual, unreleased, broken, program\.$"),
     ],
 )

@@ -13,7 +13,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeAlias, Union
 import msgspec
 
 Count: TypeAlias = Annotated[int, msgspec.Meta(gt=0)]
-Task: TypeAlias = Literal["classification", "detection"]
+Task: TypeAlias = Literal["classification", "detection", "features"]
 
 
 class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -44,7 +44,7 @@ class Architecture(Part, frozen=True, tag_field="family"):
 
     classifier: ClassVar[str]  # the module, in the family's networks, whose `weight` and `bias` have a row a class
 
-    num_classes: Count = 400
+    num_classes: Count | None = 400  # null: no classifier, and features come out
 
     @property
     def family(self) -> str:
@@ -63,8 +63,8 @@ class Architecture(Part, frozen=True, tag_field="family"):
 
     @property
     def task(self) -> Task:
-        """What its outputs are of: whole clips, or boxes."""
-        return "classification"
+        """What it is for: to name what is in whole clips or in boxes, or to describe clips by features alone."""
+        return "features" if self.num_classes is None else "classification"
 
     @property
     def num_blocks(self) -> int:

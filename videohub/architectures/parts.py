@@ -101,7 +101,7 @@ class NonLocalResidual(Residual, frozen=True, kw_only=True):
 
     @property
     def task(self) -> Task:
-        return "detection" if isinstance(self.head, RoiMax) else "classification"
+        return "detection" if isinstance(self.head, RoiMax) else super().task
 
     def flaws(self) -> Iterable[tuple[tuple[str, ...], str]]:
         return self.non_local.flaws(self.depth) if self.non_local else ()

@@ -26,7 +26,7 @@ from videohub.terminal.options import print_json, with_json
 @click.option("--depth", shell_complete=completion.depth, help="R50, R101.")
 @click.option("--status", shell_complete=completion.status, help="available, manual, unreleased, broken, program.")
 @click.option("--publisher", shell_complete=completion.publisher, help="Who published it: pyslowfast; * and ? match.")
-@click.option("--task", shell_complete=completion.task, help="classification, detection.")
+@click.option("--task", shell_complete=completion.task, help="classification, detection, features.")
 @with_json
 def command(pattern: str, as_json: bool, **filters: str | None) -> None:
     """List the records whose name matches PATTERN (* and ? match) and that fit the filters."""

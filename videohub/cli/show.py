@@ -46,7 +46,7 @@ def _facts(record: Record, namesakes: Sequence[str]) -> list[tuple[str, str]]:
         ("aliases", ", ".join(record.aliases)),
         ("publisher", record.publisher or ""),
         ("also called so", ", ".join(namesakes)),
-        ("network", f"{record.arch} {record.depth}, {record.model.num_classes} classes"),
+        ("network", f"{record.arch} {record.depth}, {_outputs(record)}"),
         ("labels", told(record.labels)),
         ("network input", f"{record.clip.frames} frames, every {record.clip.sampling_rate}"),
         ("protocol", _protocol(protocol)),
@@ -66,6 +66,10 @@ def _facts(record: Record, namesakes: Sequence[str]) -> list[tuple[str, str]]:
         *(("note", note) for note in record.notes),
     ]
     return [(name, value) for name, value in facts if value]
+
+
+def _outputs(record: Record) -> str:
+    return f"{record.model.num_classes} classes" if record.model.num_classes else "features, no classifier"
 
 
 def _unmeasured(checkpoint: Checkpoint) -> str:

@@ -129,12 +129,13 @@ def tensors(path: Path) -> dict[str, Tensor]:
         return {name: torch.from_numpy(np.asarray(tensor)) for name, tensor in stored.items()}
 
 
-def shape(path: Path, name: str) -> tuple[int, ...]:
-    """Return the shape of one tensor, from the header alone. Raises: FormatError if the file is damaged or has none."""
+def shape(path: Path, name: str) -> tuple[int, ...] | None:
+    """Return the shape of one tensor, from the header alone, None if there is none of this name.
+
+    Raises: FormatError if the file is damaged.
+    """
     with _opened(path) as (stored, _):
-        if name not in stored:
-            raise FormatError(f"it has no {name}")
-        return stored[name].shape
+        return stored[name].shape if name in stored else None
 
 
 def origin(path: Path) -> dict[str, str]:

@@ -35,7 +35,7 @@ def names_of(record: Record) -> tuple[str, ...]:
 
     Raises: UsageError if it states more or fewer names than there are outputs, or a set that nobody knows.
     """
-    outputs = record.model.num_classes
+    outputs = record.num_classes
     if record.labels is None:
         return tuple(f"class {output}" for output in range(outputs))
     names = class_names(record.labels)

@@ -24,7 +24,7 @@ def build_head(
     *,
     frames: int | None,
     stride: int,
-    num_classes: int,
+    num_classes: int | None,
     activation: Activation,
 ) -> ClassificationHead | DetectionHead:
     """Return the head that `head` describes, on pathways of `widths` channels and a map of 1/`stride` of the input."""
@@ -43,6 +43,22 @@ def build_head(
     )
 
 
+def classifier(in_features: int, num_classes: int | None) -> nn.Linear | NoClassifier:
+    """Return what turns features (…, D) into logits (…, classes), or hands them on where there are no classes."""
+    return NoClassifier(in_features) if num_classes is None else nn.Linear(in_features, num_classes)
+
+
+class NoClassifier(nn.Module):
+    """Stands where a network that was trained without classes has no classifier: features come out as they are."""
+
+    def __init__(self, in_features: int) -> None:
+        super().__init__()
+        self.in_features = in_features
+
+    def forward(self, features: Tensor) -> Tensor:
+        return features
+
+
 class ClassificationHead(nn.Module):
     """Average-pool each pathway at every position, join them, project; average the positions."""
 
@@ -52,15 +68,15 @@ class ClassificationHead(nn.Module):
         *,
         frames: int | None,
         window: int | None,
-        num_classes: int,
+        num_classes: int | None,
         mean_of: MeanOf,
     ) -> None:
         super().__init__()
         self.frames = frames
         self.window = window
-        self.mean_of = mean_of
+        self.mean_of: MeanOf = "logits" if num_classes is None else mean_of  # features are averaged as they are
         self.dropout = nn.Dropout(0.5)
-        self.projection = nn.Linear(sum(widths), num_classes)
+        self.projection = classifier(sum(widths), num_classes)
 
     def forward(self, maps: Sequence[Tensor], boxes: Boxes | None = None) -> Tensor:
         """Return logits (B, classes) for feature maps (B, C, T, H, W), one per pathway."""
@@ -95,14 +111,14 @@ class DetectionHead(nn.Module):
         resolution: int,
         aligned: bool,
         stride: int,
-        num_classes: int,
+        num_classes: int | None,
     ) -> None:
         super().__init__()
         self.resolution = resolution
         self.aligned = aligned
         self.stride = stride
         self.dropout = nn.Dropout(0.5)
-        self.projection = nn.Linear(sum(widths), num_classes)
+        self.projection = classifier(sum(widths), num_classes)
 
     def forward(self, maps: Sequence[Tensor], boxes: Boxes | None = None) -> Tensor:
         """Return logits (K, classes) for the boxes of feature maps (B, C, T, H, W), one per pathway."""

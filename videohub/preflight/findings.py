@@ -49,7 +49,7 @@ def expected_of(record: Record) -> Expected:
         samples=split.samples,
         videos=split.videos,
         source=split.source,
-        classes=record.model.num_classes,
+        classes=record.num_classes,
         resized_to=dataset.resized_to,
         original_size=dataset.original_size,
         fps=dataset.fps,

@@ -76,14 +76,17 @@ def with_labels(record: Record, labels: Given | None) -> Record:
     found = resolve(labels)
     if count(found) != record.model.num_classes:
         raise UsageError(
-            f"labels: found {told(found)}, and {record.name} has {record.model.num_classes} outputs; "
+            f"labels: found {told(found)}, and {record.name} has {record.model.num_classes or 'no'} outputs; "
             "expected a name for each"
         )
     return msgspec.structs.replace(record, labels=found)
 
 
-def with_classes(record: Record, num_classes: int, labels: Labels = None) -> Record:
-    """Return a record with another number of outputs, which lose their names unless `labels` are theirs."""
+def with_classes(record: Record, num_classes: int | None, labels: Labels = None) -> Record:
+    """Return a record with another number of outputs, which lose their names unless `labels` are theirs.
+
+    None: features alone.
+    """
     if num_classes == record.model.num_classes and labels in (None, record.labels):
         return record
     model = msgspec.structs.replace(record.model, num_classes=num_classes)

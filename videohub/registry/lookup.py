@@ -57,7 +57,7 @@ class Registry(msgspec.Struct, frozen=True):
             depth: A depth as the table prints it, such as R50.
             status: available, manual, unreleased, broken or program.
             publisher: A publisher's short name, such as pyslowfast; may be a pattern.
-            task: classification or detection.
+            task: classification, detection or features.
         Raises: UsageError for a value that no record can have; it lists the known ones.
         """
         records = self.records.values()

@@ -12,6 +12,7 @@ import msgspec
 from videohub import architectures
 from videohub.architectures import Architecture, Count, Task
 from videohub.digest import Sha256
+from videohub.errors import UsageError
 from videohub.protocols import Protocol
 from videohub.registry.datasets import DatasetInfo
 
@@ -82,7 +83,7 @@ class Checkpoint(_Value, frozen=True, omit_defaults=True):
     license: str
     alternates: list[str] = []
     sha256_prefix: Sha256Prefix | None = None  # what its publisher put into the file's name
-    reported_sha256: Sha256 | None = None  # somebody's word; told, and never checked against
+    reported_sha256: Sha256 | None = None  # somebody's word; another one is told, not refused
     manual: bool = False  # `url` is a page to download from by hand
 
 
@@ -167,8 +168,18 @@ class Record(_Value, frozen=True, omit_defaults=True):
 
     @property
     def task(self) -> Task:
-        """What its outputs are of; follows from `model`."""
+        """What it is for; follows from `model`."""
         return self.model.task
+
+    @property
+    def num_classes(self) -> int:
+        """How many classes it tells apart. Raises: UsageError if it has no classifier."""
+        if self.model.num_classes is None:
+            raise UsageError(
+                f"{self.name}: its file has no classifier, and features alone come out; classes are needed here.\n"
+                "  `videohub.load(name, num_classes=…)` puts a new classifier on, to be trained."
+            )
+        return self.model.num_classes
 
     def whole(self) -> dict[str, Any]:
         """Return everything as JSON values, also what follows from `model` and what is at its default."""

@@ -33,7 +33,7 @@ def identity_of(
         upstream_name=record.upstream_name,
         dataset=protocol.dataset,
         split=protocol.split,
-        num_classes=record.model.num_classes,
+        num_classes=record.num_classes,
         labels=record.labels,
         weights_sha256=weights_sha256,
         protocol=plain(protocol),

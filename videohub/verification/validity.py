@@ -54,10 +54,10 @@ def refuse_other_classes(record: Record, held: Record, checkpoint: str | Path | 
 
     Raises: UsageError.
     """
-    if held.model.num_classes != record.model.num_classes:
+    if held.num_classes != record.num_classes:
         raise UsageError(
-            f"{record.name}: {checkpoint} has {held.model.num_classes} classes, and {record.number} was "
-            f"published of {record.model.num_classes}, so there is nothing to verify.\n"
+            f"{record.name}: {checkpoint} has {held.num_classes} classes, and {record.number} was "
+            f"published of {record.num_classes}, so there is nothing to verify.\n"
             f"  `videohub benchmark {record.name} --data … --checkpoint …` gives its numbers without a verdict."
         )
 
@@ -108,10 +108,10 @@ def refuse_another_record(joined: Joined, record: Record) -> None:
             f"{record.name} ({record.upstream_name}): the scores are those of {identity.record} "
             f"({identity.upstream_name}); name that record, or leave the name out"
         )
-    if identity.num_classes != record.model.num_classes:  # of `benchmark --data`, with a file of somebody's own
+    if identity.num_classes != record.num_classes:  # of `benchmark --data`, with a file of somebody's own
         raise UsageError(
             f"{record.name}: these are scores of {identity.num_classes} classes, and {record.number} was published "
-            f"of {record.model.num_classes}, so there is nothing to compare; `videohub benchmark` gives the numbers"
+            f"of {record.num_classes}, so there is nothing to compare; `videohub benchmark` gives the numbers"
         )
 
 
@@ -171,7 +171,7 @@ def remarks(joined: Joined, record: Record) -> list[str]:
 def _refuse_other_lists(first: Record, other: Record) -> None:
     """Refuse a record for which the lists would mean something else: other classes, other boxes."""
     for what, here, there in (
-        ("classes", first.model.num_classes, other.model.num_classes),
+        ("classes", first.num_classes, other.num_classes),
         ("labels", told(first.labels), told(other.labels)),
         ("boxes and ground truth", first.protocol.detection, other.protocol.detection),
     ):

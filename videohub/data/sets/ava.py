@@ -61,7 +61,7 @@ def read(data: Path, *, root: Path | None, record: Record) -> DataSet:
         f"videos without a box of {threshold} or more", [video for video in listed if video not in detections]
     )
     notes += note("key frames beyond the end of their frame list", beyond)
-    return DataSet(samples, _truth(files, excluded, record.model.num_classes), notes)
+    return DataSet(samples, _truth(files, excluded, record.num_classes), notes)
 
 
 def _detection(record: Record) -> Detection:

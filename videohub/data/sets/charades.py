@@ -23,7 +23,7 @@ def read(data: Path, *, root: Path | None, record: Record) -> DataSet:
     or is the only list, a video's classes are those of its `actions`, and its pictures the file `ID.mp4` or all images
     in a folder `ID`. The names of the archives' folders are not in our facts but as the data set is given out.
     """
-    folder, split, num_classes = folder_of(data), record.protocol.split, record.model.num_classes
+    folder, split, num_classes = folder_of(data), record.protocol.split, record.num_classes
     starts = [root] if root else [folder, folder / "frames", folder / "videos"]
     starts += [starts[0] / name for name in _UNPACKED]
     official, list_file = _lists(data, folder, split)

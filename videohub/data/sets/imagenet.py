@@ -19,7 +19,7 @@ def read(data: Path, *, root: Path | None, record: Record) -> DataSet:
     a part would have is in no file of ours. In a list, labels are those numbers; the 1 … 1000 of the challenge's own
     kit stand in another order and only their last, 1000, can be told to be wrong.
     """
-    split, classes = record.protocol.split, record.model.num_classes
+    split, classes = record.protocol.split, record.num_classes
     if data.is_file():
         return _listed(data, root, classes)
     places = [root] if root else [data, data / split]

@@ -42,7 +42,7 @@ def read(data: Path, *, root: Path | None, record: Record) -> DataSet:
         return _of_class_folders(data if root is None else root, record)
     if len(set(_COLUMNS) & set(header_of(file))) > 1:  # of a list, the first line may hold one of the words
         return _official(file, root, record, notes)
-    items = read_list(file, root=root or (data if data.is_dir() else None), num_classes=record.model.num_classes)
+    items = read_list(file, root=root or (data if data.is_dir() else None), num_classes=record.num_classes)
     kind = ImageFile if record.protocol.frames.reach == "image" else VideoFile
     return DataSet([Sample(item.name, kind(item.path), (item.label,)) for item in items], notes=notes)
 

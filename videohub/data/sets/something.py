@@ -48,7 +48,7 @@ def read(data: Path, *, root: Path | None, record: Record) -> DataSet:
         if given == "["
         else needed_file(f"list of the {split} videos", places, (f"something-something-v2-{stem}.json", f"{stem}.json"))
     )
-    classes = _classes_of_videos(listing, _classes(labels, record.model.num_classes), labels)
+    classes = _classes_of_videos(listing, _classes(labels, record.num_classes), labels)
     frame_list = data if given and given not in "[{" else None
     sources, notes = _sources(frame_list, folder, root, split, classes, record.dataset.fps)
     samples = [Sample(video, sources[video], (index,)) for video, index in classes.items() if video in sources]
