@@ -173,14 +173,14 @@ def loads(folder: Path, url: str, turns: int) -> dict[str, object]:
 def company_registry(url: str) -> str:
     """Return a registry with our record under another name and at another address."""
     from videohub import registry
-    from videohub.registry import writing
+    from videohub.registry import writer
 
     import msgspec  # isort: skip
 
     record = registry.record(NAME)
     checkpoint = msgspec.structs.replace(record.checkpoint, url=url)
     company = msgspec.structs.replace(record, name="company_slowfast", checkpoint=checkpoint)
-    return writing.text([company], known=[record.protocol.name])
+    return writer.text([company], known=[record.protocol.name])
 
 
 PEAK = """

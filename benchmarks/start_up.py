@@ -75,7 +75,7 @@ def many_records(folder: Path, records: int) -> dict[str, str]:
     import msgspec
 
     from videohub import registry
-    from videohub.registry import writing
+    from videohub.registry import writer
 
     ours = registry.default().records
     like = [record for record in ours.values() if record.checkpoint.url and "://" in record.checkpoint.url
@@ -88,7 +88,7 @@ def many_records(folder: Path, records: int) -> dict[str, str]:
     ]
     folder.mkdir()
     file = folder / "made.yaml"
-    file.write_text(writing.text(made, known={record.protocol.name for record in made}), encoding="utf-8")
+    file.write_text(writer.text(made, known={record.protocol.name for record in made}), encoding="utf-8")
     os.utime(file, ns=(1, 1))  # what was written a moment ago is not compiled
     return {**os.environ, "VIDEOHUB_HOME": str(folder / "home"), registry.VARIABLE: str(file)}
 

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from videohub import registry, resources
-from videohub.registry import writing
+from videohub.registry import writer
 
 
 def like(name: str, /, **changes: Any) -> registry.Record:
@@ -18,6 +18,6 @@ def like(name: str, /, **changes: Any) -> registry.Record:
 
 def write_registry(file: Path, *records: registry.Record) -> str:
     """Write a registry file of these records, whose protocols are ours unless their names are others; its text."""
-    text = writing.text(records, known=registry.load(resources.registry_file()).protocols)
+    text = writer.text(records, known=registry.load(resources.registry_file()).protocols)
     file.write_text(text, encoding="utf-8")
     return text

@@ -10,7 +10,7 @@ import pytest
 from tests.own_registry import like, write_registry
 from videohub import registry, resources
 from videohub.cli import cli
-from videohub.registry.datasets import DatasetInfo
+from videohub.registry.schema import DatasetInfo
 from videohub.terminal.options import print_json
 
 
@@ -82,7 +82,7 @@ def test_the_shell_completes_verbs_and_their_options(monkeypatch, capsys):
         ("videohub predict clip.mp4 --model resnet", 4, ["resnet_r50_in1k"]),
         ("videohub data check resnet", 3, ["resnet_r50_in1k"]),
         ("videohub cache pins --forget resnet", 4, ["resnet_r50_in1k"]),
-        ("videohub list --dataset k", 3, ["kinetics400", "kinetics600", "k400", "k600", "kinetics"]),
+        ("videohub list --dataset k", 3, ["kinetics400", "k400", "kinetics", "kinetics600", "k600"]),
         ("videohub list --status un", 3, ["unreleased"]),
         ("videohub convert x.pkl --to c", 4, ["caffe2"]),
         ("videohub --registry OURS show our", 4, ["our_slow"]),

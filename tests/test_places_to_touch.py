@@ -16,8 +16,8 @@ import videohub
 from videohub import registry
 from videohub.data import sets
 from videohub.preflight.findings import expected_of
-from videohub.registry import writing
-from videohub.registry.datasets import DatasetInfo, Split
+from videohub.registry import writer
+from videohub.registry.schema import DatasetInfo, Split
 
 ROOT = Path(videohub.__file__).resolve().parent.parent
 
@@ -238,7 +238,7 @@ def test_a_data_set_is_an_entry_and_where_its_lists_are_new_a_reader(tmp_path, m
         dataset=DatasetInfo(name="toy_actions", title="Toy Actions", short="toy", aliases=("ta",), lists="toy_lists",
                             splits={demo.protocol.split: Split(samples=2, source="the toy's box")}),
     )  # fmt: skip
-    (tmp_path / "own.yaml").write_text(writing.text([own]))
+    (tmp_path / "own.yaml").write_text(writer.text([own]))
     monkeypatch.setenv("VIDEOHUB_REGISTRY", str(tmp_path / "own.yaml"))
     assert registry.list_models(dataset="ta") == ["toy_motions"]
     record = registry.record("toy_motions")

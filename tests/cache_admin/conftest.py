@@ -17,7 +17,7 @@ from tests.own_registry import like, write_registry
 from videohub import registry, resources
 from videohub.cache_admin import bundle_install, bundle_pack
 from videohub.errors import FormatError, VideohubError
-from videohub.registry import writing
+from videohub.registry import writer
 
 
 @pytest.fixture(autouse=True)
@@ -120,7 +120,7 @@ def company(tmp_path: Path) -> Callable[..., Path]:
             )
         (tmp_path / "company net.pkl").write_bytes(PUBLISHED.read_bytes())
         known = {record.protocol.name for record in registry.load(resources.registry_file()).records.values()}
-        (tmp_path / name).write_text(writing.text(made, known=known), encoding="utf-8")
+        (tmp_path / name).write_text(writer.text(made, known=known), encoding="utf-8")
         return tmp_path / name
 
     return write

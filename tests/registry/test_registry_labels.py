@@ -10,7 +10,7 @@ import pytest
 from videohub import registry
 from videohub.data.labels import class_names
 from videohub.errors import RegistryError, UsageError
-from videohub.registry import labels, writing
+from videohub.registry import labels, writer
 
 STATED = "labels: [walk, run, sit, stand, lift, carry, push, pull, turn, halt, wave, rest]"
 TWELVE = ("walk", "run", "sit", "stand", "lift", "carry", "push", "pull", "turn", "halt", "wave", "rest")
@@ -59,7 +59,7 @@ def test_labels_that_do_not_fit_are_found_when_the_registry_is_read(company, tex
 
 def test_a_list_of_names_is_written_and_read_back(company, tmp_path):
     records = registry.load(company).records
-    (tmp_path / "again.yaml").write_text(writing.text(records.values()))
+    (tmp_path / "again.yaml").write_text(writer.text(records.values()))
     assert registry.load(tmp_path / "again.yaml").records["company_slow"].labels == TWELVE
 
 

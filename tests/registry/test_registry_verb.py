@@ -13,7 +13,10 @@ def test_a_good_file_is_said_to_be_good(company, run):
     code, out, _ = run("registry", "check", company)
     assert (code, out) == (0, f"{company.resolve()}: 1 record, nothing wrong\n")
     code, out, _ = run("registry", "check", company, "--json")
-    assert (code, json.loads(out)) == (0, {"file": str(company.resolve()), "records": ["company_slow"], "errors": []})
+    assert (code, json.loads(out)) == (
+        0,
+        {"file": str(company.resolve()), "records": ["company_slow"], "errors": [], "notes": []},
+    )
 
 
 def test_all_errors_are_told_and_the_exit_code_is_1(company, run):
@@ -51,6 +54,25 @@ def test_a_draft_of_any_record_passes_the_check_as_it_is(run, tmp_path, like):
     theirs, mine = registry.record(like), registry.default([file]).find(f"my_{registry.record(like).name}")
     assert (mine.model, mine.clip, mine.protocol) == (theirs.model, theirs.clip, theirs.protocol)
     assert (mine.published, mine.checkpoint.sha256, mine.proof) == ((), None, None)
+
+
+def test_a_draft_states_only_what_its_record_does(run):
+    _, out, _ = run("registry", "new", "--from", "slowfast_r50_4x16")
+    assert '    model: {family: "slowfast", depth: "R50", alpha: 8, lateral_kernel: 5}\n' in out
+    assert '    protocol: "kinetics_30view"\n' in out
+    assert "protocols:" not in out
+    _, out, _ = run("registry", "new", "--from", "slowfast_motions")
+    assert 'head: {kind: "average_window", window: 1}' in out
+
+
+def test_a_name_that_takes_an_upstream_name_of_ours_is_told(company, run):
+    """An id or alias goes before an upstream name: SLOWFAST_8x8_R50 would lead to the company's."""
+    company.write_text(company.read_text().replace("notes: []", "notes: []\n    aliases: [SLOWFAST_8x8_R50]"))
+    code, out, err = run("registry", "check", company)
+    assert (code, out) == (0, f"{company.resolve()}: 1 record, nothing wrong\n")
+    assert err == "company_slow: takes the name SLOWFAST_8x8_R50, by which slowfast_r50_8x8 was found without it\n"
+    (note,) = json.loads(run("registry", "check", company, "--json")[1])["notes"]
+    assert note + "\n" == err
 
 
 def test_a_draft_takes_a_name(run, tmp_path):

@@ -8,8 +8,8 @@ import yaml
 
 from videohub import registry, resources
 from videohub.errors import RegistryError
-from videohub.registry import writing
-from videohub.registry.datasets import DatasetInfo
+from videohub.registry import writer
+from videohub.registry.schema import DatasetInfo
 
 ODD = [
     "no", "NULL", "~", "010", "1_6", "1:30", "2020-06-09", "=", "<<", "", " ", "#x", "a: b", "- a", "{a}", "'", '"',
@@ -28,14 +28,14 @@ def again(tmp_path):
     """Write records and read them."""
 
     def again(*records, **known):
-        (tmp_path / "again.yaml").write_text(writing.text(records, **known), encoding="utf-8")
+        (tmp_path / "again.yaml").write_text(writer.text(records, **known), encoding="utf-8")
         return list(registry.load(tmp_path / "again.yaml").records.values())
 
     return again
 
 
 def test_every_record_of_ours_is_read_back_as_it_was(ours, again):
-    elsewhere = [record for record in ours.values() if not writing.is_local(record.checkpoint.url or "https://")]
+    elsewhere = [record for record in ours.values() if not writer.is_local(record.checkpoint.url or "https://")]
     assert len(elsewhere) > 20
     assert again(*elsewhere) == elsewhere
 
@@ -68,7 +68,7 @@ def test_no_text_is_taken_for_something_else(ours, again, text):
         dataset=DatasetInfo(name=text or "-", title=text or "-", short=text or "-", aliases=(text,) if text else ()),
     )
     assert again(changed) == [changed]
-    (raw,) = yaml.safe_load(writing.text([changed]))["records"].values()  # another reader of YAML
+    (raw,) = yaml.safe_load(writer.text([changed]))["records"].values()  # another reader of YAML
     assert (raw["notes"], raw["training"], raw["protocol"]) == ([text, text], text, text)
 
 
@@ -90,7 +90,7 @@ def test_a_record_may_have_a_name_that_yaml_would_guess_at(ours, again, name):
 
 
 def test_the_text_is_for_people(ours):
-    text = writing.text([ours["slowfast_motions"]])
+    text = writer.text([ours["slowfast_motions"]])
     assert text.startswith('schema_version: 1\n\nprotocols:\n\n  motions_9view:\n    dataset: "motions"\n')
     assert "    clip: {frames: 16, sampling_rate: 2}\n" in text
     assert '      url: "SLOWFAST_MOTIONS.pkl"\n' in text
@@ -103,7 +103,7 @@ def test_no_records_are_a_registry_too(again):
 
 def test_protocols_that_another_file_states_are_only_named(ours, tmp_path):
     record = msgspec.structs.replace(ours["slow_r50_8x8"], name="mine")
-    text = writing.text([record], known={"kinetics_30view"})
+    text = writer.text([record], known={"kinetics_30view"})
     assert "protocols: {}" in text
     (tmp_path / "mine.yaml").write_text(text, encoding="utf-8")
     assert registry.default([tmp_path / "mine.yaml"]).records["mine"] == record
@@ -113,4 +113,4 @@ def test_one_name_for_two_protocols_is_refused(ours):
     one, other = ours["slow_r50_8x8"], ours["slow_r50_4x16"]
     changed = msgspec.structs.replace(other, protocol=other.protocol.with_views(clips=3))
     with pytest.raises(RegistryError, match="slow_r50_4x16: its protocol kinetics_30view is another"):
-        writing.text([one, changed])
+        writer.text([one, changed])

@@ -15,8 +15,8 @@ import pytest
 
 from videohub import registry
 from videohub.data.synthetic import motions
-from videohub.registry import writing
-from videohub.registry.datasets import DatasetInfo
+from videohub.registry import writer
+from videohub.registry.schema import DatasetInfo
 
 NAME = "slowfast_motions"
 
@@ -78,7 +78,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     names = tuple(f"{SAID} {number}" for number in range(10))
     named = msgspec.structs.replace(record, name="named", upstream_name="NAMED", labels=names)
     shutil.copy(ours.checkpoint.url.removeprefix("file://"), folder)
-    (folder / f"{FILE}.yaml").write_text(writing.text([record, gone, named]), encoding="utf-8")
+    (folder / f"{FILE}.yaml").write_text(writer.text([record, gone, named]), encoding="utf-8")
 
     listing = motions.generate(folder / "good", clips=10)
     names = [line.split() for line in listing.read_text().splitlines()]

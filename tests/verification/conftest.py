@@ -13,7 +13,7 @@ from tests.data.sample_videos import with_pixels
 from tests.golden.synth import synth
 from videohub import convert, registry, resources
 from videohub.architectures.parts import AverageWindow, RoiMax
-from videohub.registry import writing
+from videohub.registry import writer
 from videohub.registry.schema import Clip, Published, Record
 
 # name -> the zoo's record whose protocol, lists and head it shares
@@ -62,7 +62,7 @@ def zoo_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
             state[key] = torch.as_tensor(made).to(value.dtype).reshape(value.shape)
         convert.export(state, record, "pyslowfast", folder / record.checkpoint.url)
     known = {record.protocol.name for record in ours.values()}
-    (folder / "company.yaml").write_text(writing.text(records, known=known), encoding="utf-8")
+    (folder / "company.yaml").write_text(writer.text(records, known=known), encoding="utf-8")
     return folder / "company.yaml"
 
 

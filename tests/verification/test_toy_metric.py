@@ -12,7 +12,7 @@ from tests.verification import datasets
 from videohub import metrics, registry, runs
 from videohub.errors import UsageError
 from videohub.metrics import published
-from videohub.registry import writing
+from videohub.registry import writer
 from videohub.registry.schema import Published
 from videohub.verification import report
 
@@ -75,7 +75,7 @@ def toy(zoo, tmp_path, monkeypatch):
         protocol=msgspec.structs.replace(of.protocol, name="toy_protocol", metric="class_mean"),
         published=(Published(source="invented for tests", others={"class mean": 50.0}),),
     )
-    (zoo.parent / "toy.yaml").write_text(writing.text([changed]), encoding="utf-8")
+    (zoo.parent / "toy.yaml").write_text(writer.text([changed]), encoding="utf-8")
     monkeypatch.setenv("VIDEOHUB_REGISTRY", f"{zoo}:{zoo.parent / 'toy.yaml'}")
     yield
     (zoo.parent / "toy.yaml").unlink()

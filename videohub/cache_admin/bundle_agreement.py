@@ -15,7 +15,7 @@ from videohub.data.labels import class_names
 from videohub.errors import ChecksumError, FormatError, RegistryError, UsageError
 from videohub.files import temp_path_beside
 from videohub.hub import cache, pins
-from videohub.registry import writing
+from videohub.registry import writer
 from videohub.registry.schema import Record
 
 Voucher: TypeAlias = Literal["registry", "first use", "bundle"]
@@ -71,7 +71,7 @@ def registry_of_unknown(bundle: Manifest, known: Known, source: str) -> str | No
                 f"{source}: the protocol {record.protocol.name} of {record.name} is known here with other content.\n"
                 "  Give it another name in its registry, and bundle again."
             )
-    text = writing.text(unknown, known=protocols)
+    text = writer.text(unknown, known=protocols)
     if os.pathsep in str(registry_place(text)):
         raise UsageError(f"{cache.home()}: a path with {os.pathsep!r} in it, which {registry.VARIABLE} cannot name")
     with temp_path_beside(registry_place(text)) as part:

@@ -26,7 +26,7 @@ from videohub.digest import Sha256
 from videohub.errors import ChecksumError, FormatError, UnsafeFileError
 from videohub.protocols import Protocol
 from videohub.registry.schema import Record
-from videohub.registry.writing import is_local
+from videohub.registry.writer import is_local
 from videohub.version import __version__
 
 MANIFEST = "bundle.json"

@@ -21,9 +21,9 @@ from videohub.files import fsync_and_replace, remove_stale_temps, temp_path_besi
 from videohub.hub import cache, pins
 from videohub.hub.download import Fetched
 from videohub.hub.file_lock import Lock, file_lock
-from videohub.registry import writing
+from videohub.registry import writer
 from videohub.registry.schema import Record
-from videohub.registry.writing import is_local
+from videohub.registry.writer import is_local
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def _check_texts(bundle: Bundle) -> None:
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             raise FormatError(f"{bundle.source}: {name} is no list of names ({error!s:.200})") from None
         bundle_agreement.check_labels(label_set, names, bundle.source)
-    if bundle.text(REGISTRY) != writing.text(bundle_agreement.every_record(bundle.manifest)).encode():
+    if bundle.text(REGISTRY) != writer.text(bundle_agreement.every_record(bundle.manifest)).encode():
         raise FormatError(
             f"{bundle.source}: its {REGISTRY} does not say what its {bundle_format.MANIFEST} says.\n"
             "  The bundle is not to be trusted, or another version of videohub wrote it: bundle again with this one."

@@ -23,7 +23,7 @@ from videohub.errors import ChecksumError, FormatError, UnavailableError, UsageE
 from videohub.files import atomic_write, check_parent_exists
 from videohub.hub import cache, download
 from videohub.hub.download import Fetched
-from videohub.registry import writing
+from videohub.registry import writer
 from videohub.registry.schema import Record
 from videohub.version import __version__
 
@@ -153,7 +153,7 @@ def _labels(records: Sequence[Record]) -> dict[str, _Content]:
 
 def _registry(records: Sequence[Record]) -> bytes:
     """Return a registry file that holds these records, after reading it back."""
-    content = writing.text(records).encode()
+    content = writer.text(records).encode()
     with tempfile.TemporaryDirectory(prefix="videohub-") as folder:
         file = Path(folder) / REGISTRY
         file.write_bytes(content)

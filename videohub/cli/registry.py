@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,16 +30,19 @@ def command() -> None:
 @with_json
 def check(file: Path, as_json: bool) -> None:
     """Tell everything that is wrong with a registry FILE and the key tables beside it; exits 1 if anything is."""
-    from videohub.registry import reading, strict_yaml
+    from videohub.registry import reader, strict_yaml
     from videohub.registry.messages import BrokenRegistryError, message
 
     path, others = file.expanduser().resolve(), registry.files()
     errors: tuple[Message, ...] = ()
     records: list[str] = []
+    notes: list[str] = []
     try:
-        before = reading.read([other for other in others if other != path])
-        own = strict_yaml.read(path).value["records"] if path in map(Path.resolve, before.files) else ()  # is included
-        records = [name for name in reading.read([*others, path]).records if name in own or name not in before.records]
+        before = reader.read([other for other in others if other != path])
+        inside = strict_yaml.read(path).value["records"] if path in map(Path.resolve, before.files) else ()
+        known = reader.read([*others, path])
+        records = [name for name in known.records if name in inside or name not in before.records]
+        notes = _taken_names(known, records)
         if (path.parent / "converters").is_dir():
             from videohub import architectures
             from videohub.convert import tables
@@ -49,14 +53,25 @@ def check(file: Path, as_json: bool) -> None:
     except RegistryError as error:  # it cannot be read at all
         errors = (message(path, (), f"cannot be read: {error}"),)
     if as_json:
-        print_json({"file": str(path), "records": records, "errors": errors})
-    elif errors:
-        tell("\n".join(map(str, errors)))
-        tell(f"{counted(len(errors), 'error')}.")
+        print_json({"file": str(path), "records": records, "errors": errors, "notes": notes})
     else:
-        say(f"{path}: {counted(len(records), 'record')}, nothing wrong")
-    if errors:
-        sys.exit(1)
+        tell_each = [*map(str, errors), *notes, *([f"{counted(len(errors), 'error')}."] if errors else [])]
+        for words in tell_each:
+            tell(words)
+        if not errors:
+            say(f"{path}: {counted(len(records), 'record')}, nothing wrong")
+    sys.exit(1 if errors else 0)
+
+
+def _taken_names(known: registry.Registry, ids: Sequence[str]) -> list[str]:
+    """Return what to tell of ids and aliases that are other records' upstream names: those lead to them no more."""
+    upstream = {record.upstream_name.casefold(): record for record in known.records.values() if record.name not in ids}
+    return [
+        f"{id_}: takes the name {name}, by which {upstream[name.casefold()].name} was found without it"
+        for id_ in ids
+        for name in (id_, *known.records[id_].aliases)
+        if name.casefold() in upstream
+    ]
 
 
 @command.command()
@@ -66,9 +81,9 @@ def check(file: Path, as_json: bool) -> None:
 @with_json
 def new(like: str, name: str | None, as_json: bool) -> None:
     """Print a registry file to edit, of one record, which passes the check as it is."""
-    from videohub.registry import writing
+    from videohub.registry import writer
 
-    text = writing.draft(registry.record(like), name, known=registry.default().protocols)
+    text = writer.draft(registry.record(like), name)
     if as_json:
         print_json({"text": text})
     else:

@@ -32,7 +32,7 @@ from videohub.convert.table_schema import (
 )
 from videohub.errors import ConversionError, RegistryError
 from videohub.registry import strict_yaml
-from videohub.registry.messages import BrokenRegistryError, Message, file_error, message, place_of
+from videohub.registry.messages import BrokenRegistryError, Message, message, schema_flaws
 
 
 class Match(NamedTuple):
@@ -192,8 +192,11 @@ def read_table(path: Path) -> Table:
     try:
         file = msgspec.convert(document.value, TableFile)
     except msgspec.ValidationError as error:
-        where, said, _ = place_of(error)
-        raise file_error(path, where, f"breaks the schema of tables: {said}", line=document.line(where)) from error
+        errors = [
+            message(path, where, what, line=document.line(where), advice=advice)
+            for where, what, advice in schema_flaws(document.value, TableFile)
+        ]
+        raise BrokenRegistryError(errors, len(errors)) from error
     if errors := [message(path, where, flaw, line=document.line(where)) for where, flaw in flaws(file)]:
         raise BrokenRegistryError(errors, len(errors))
     return Table(path.parent.name, path.stem, file, _digest(file))

@@ -15,8 +15,7 @@ from videohub.data.samples import ImageFile, KeyFrame, Sample
 from videohub.formatting import counted
 from videohub.preflight.index import Target
 from videohub.preflight.probe import Probe
-from videohub.registry.datasets import Split
-from videohub.registry.schema import Record
+from videohub.registry.schema import Record, Split
 
 Verdict: TypeAlias = Literal["ready", "usable, with remarks", "not usable"]
 

@@ -11,11 +11,11 @@ import os
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TypeAlias
 
 from videohub import resources
 from videohub.errors import RegistryError
 from videohub.protocols import Protocol
+from videohub.registry import compiled
 from videohub.registry.lookup import Registry
 from videohub.registry.schema import Checkpoint, Published, Publisher, Record
 
@@ -42,9 +42,9 @@ def load(path: str | os.PathLike[str]) -> Registry:
 
     Raises: RegistryError naming the file, the record and the field that break the schema.
     """
-    from videohub.registry import reading
+    from videohub.registry import reader
 
-    return reading.read([Path(path).expanduser()])
+    return reader.read([Path(path).expanduser()])
 
 
 def default(extra: Iterable[str | os.PathLike[str]] = (), *, keep: bool = False) -> Registry:
@@ -64,11 +64,11 @@ def default(extra: Iterable[str | os.PathLike[str]] = (), *, keep: bool = False)
     except OSError as error:
         advice = f"Look at ${VARIABLE} and --registry."
         raise RegistryError(f"{error.filename}: the registry cannot be read: {error.strerror}. {advice}") from error
-    kept = _kept.get(roots)
-    if kept is None or kept[1] != _stamps(kept[0].files):
-        found = _compiled_or_read(roots, keep)
-        _kept[roots] = kept = found, _stamps(found.files)
-    return kept[0]
+    known, stamps = _kept.get(roots, (None, []))
+    if known is None or stamps != [compiled.stamp(path) for path in known.files]:
+        known = compiled.load(roots) or _read(roots, keep)
+        _kept[roots] = known, [compiled.stamp(path) for path in known.files]
+    return known
 
 
 def files(extra: Iterable[str | os.PathLike[str]] = ()) -> list[Path]:
@@ -101,10 +101,34 @@ def list_models(
     publisher: str | None = None,
     task: str | None = None,
 ) -> list[str]:
-    """Return the ids of the records that fit all that is given; see `Registry.select`."""
+    """Return the ids of the records that fit all that is given, in the registry's order; case never matters.
+
+    Args:
+        pattern: Of the id, an alias or the upstream name; `*`, `?` and `[…]` as in file names, here and in the others.
+        dataset: A data set, an alias of it such as k400, or a group, such as kinetics, for every version.
+        arch: An architecture, such as `i3d*`.
+        depth: A depth as the table prints it, such as R50.
+        status: available, manual, unreleased, broken or program.
+        publisher: A publisher's short name, such as pyslowfast.
+        task: classification, detection or features.
+    Raises: UsageError for a value that no record can have; it lists the known ones.
+    """
     return default().select(
         pattern, dataset=dataset, arch=arch, depth=depth, status=status, publisher=publisher, task=task
     )
+
+
+_kept: dict[tuple[Path, ...], tuple[Registry, list[tuple[int, int, int]]]] = {}  # by the files that were asked for
+
+
+def _read(roots: tuple[Path, ...], keep: bool) -> Registry:
+    from videohub.registry import reader  # with all that reads YAML and tells what is wrong with it
+
+    began_ns = time.time_ns()
+    known = reader.read(roots)
+    if keep:
+        compiled.save(roots, known, began_ns)
+    return known
 
 
 def _holds_records(path: Path) -> bool:
@@ -112,34 +136,3 @@ def _holds_records(path: Path) -> bool:
 
     value = strict_yaml.read(path).value if path.is_file() else None
     return isinstance(value, dict) and "records" in value
-
-
-_Stamps: TypeAlias = list[tuple[int, int] | None]
-_kept: dict[tuple[Path, ...], tuple[Registry, _Stamps]] = {}  # by the files that were asked for
-
-
-def _compiled_or_read(roots: tuple[Path, ...], keep: bool) -> Registry:
-    from videohub.registry import compiled
-
-    if found := compiled.load(roots):
-        return found
-    from videohub.registry import reading  # with all that reads YAML and tells what is wrong with it
-
-    began_ns = time.time_ns()
-    read = reading.read(roots)
-    if keep:
-        compiled.save(roots, read, began_ns)
-    return read
-
-
-def _stamps(paths: Iterable[Path]) -> _Stamps:
-    """Return the time and size of each file or folder, None for one that is not there."""
-    found: _Stamps = []
-    for path in paths:
-        try:
-            status = path.stat()
-        except OSError:
-            found.append(None)
-        else:
-            found.append((status.st_mtime_ns, status.st_size))
-    return found

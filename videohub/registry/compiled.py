@@ -19,9 +19,8 @@ import msgspec
 from videohub import resources
 from videohub.errors import VideohubError
 from videohub.protocols import Protocol
-from videohub.registry.datasets import DatasetInfo
 from videohub.registry.lookup import Registry
-from videohub.registry.schema import Publisher, Record, with_urls
+from videohub.registry.schema import DatasetInfo, Publisher, Record, with_urls
 from videohub.version import __version__
 
 NAME = "registry.msgpack"  # in a wheel, beside its registry.yaml
@@ -80,7 +79,7 @@ def save(roots: tuple[Path, ...], registry: Registry, began_ns: int) -> None:
     if path is None:
         return
     try:
-        if any(_stamp(each)[0] > began_ns - _SETTLED_NS for each in inputs(registry)):
+        if any(stamp(each)[0] > began_ns - _SETTLED_NS for each in _inputs(registry)):
             return  # another process may have written while we read, and the clock of files is coarse
         content = encoded(roots, registry, _code())
         with atomic_write(path) as part:
@@ -99,7 +98,7 @@ def encoded(roots: Iterable[Path], registry: Registry, code: str = "") -> bytes:
         _Head(
             _made_by(code),
             [*map(_name, roots)],
-            {_name(path): (_stamp(path) if code else _NONE, _digest(path)) for path in inputs(registry)},
+            {_name(path): (stamp(path) if code else _NONE, _digest(path)) for path in _inputs(registry)},
             registry.publishers,
             registry.protocols,
             registry.datasets,
@@ -108,25 +107,25 @@ def encoded(roots: Iterable[Path], registry: Registry, code: str = "") -> bytes:
     )
 
 
-def inputs(registry: Registry) -> list[Path]:
-    """Return all files and folders that decide what a registry is: what was read, label sets and tables."""
-    tables = resources.tables_folders(registry.files)
-    families = [family for folder in tables for family in sorted(folder.iterdir()) if family.is_dir()]
-    return list(dict.fromkeys([*registry.files, resources.labels_file(), *tables, *families]))
-
-
-def _is_current(path: Path, stamp: tuple[int, int, int], digest: str) -> bool:
-    now = _stamp(path)
-    return now == stamp or (now != _NONE and _digest(path) == digest)
-
-
-def _stamp(path: Path) -> tuple[int, int, int]:
+def stamp(path: Path) -> tuple[int, int, int]:
     """Return when content and entry were last changed, and the size; zeros for what is not there."""
     try:
         status = path.stat()
     except OSError:
         return _NONE
     return status.st_mtime_ns, status.st_ctime_ns, status.st_size
+
+
+def _inputs(registry: Registry) -> list[Path]:
+    """Return all files and folders that decide what a registry is: what was read, label sets and tables."""
+    tables = resources.tables_folders(registry.files)
+    families = [family for folder in tables for family in sorted(folder.iterdir()) if family.is_dir()]
+    return list(dict.fromkeys([*registry.files, resources.labels_file(), *tables, *families]))
+
+
+def _is_current(path: Path, before: tuple[int, int, int], digest: str) -> bool:
+    now = stamp(path)
+    return now == before or (now != _NONE and _digest(path) == digest)
 
 
 def _digest(path: Path) -> str:

@@ -11,13 +11,11 @@ import msgspec
 
 from videohub import metrics
 from videohub.architectures.parts import Stage
-from videohub.protocols import Protocol
 from videohub.registry import labels
-from videohub.registry.datasets import DatasetInfo
-from videohub.registry.schema import Publisher, Record
+from videohub.registry.reader import DERIVED, NOT_SHARED, SCHEMA_VERSION
+from videohub.registry.schema import DatasetInfo, Publisher, Record
 
 ID = "urn:videohub:registry"  # a name, not an address: nothing is published yet
-_OF_ONE = ("name", "upstream_name", "aliases", "publisher")  # what no two records share
 
 
 @functools.cache
@@ -27,17 +25,17 @@ def file_schema() -> dict[str, Any]:
     Where the head of a file states what its records share, a record need not repeat it, so nothing is required there.
     """
     _, defs = msgspec.json.schema_components([Record, Publisher, DatasetInfo], ref_template="#/$defs/{name}")
-    for struct in (Record, Protocol, DatasetInfo):
-        del defs[struct.__name__]["properties"]["name"]
-        defs[struct.__name__]["required"].remove("name")
+    for struct, derived in DERIVED.items():
+        of_struct = defs[struct.__name__]
+        of_struct["required"] = [name for name in of_struct["required"] if name not in derived]
+        for name in derived:
+            del of_struct["properties"][name]
     record = defs["Record"]["properties"]
-    del record["other_checkpoints"], record["dataset"]
-    defs["Record"]["required"].remove("dataset")
     record["protocol"] = {"type": "string", "description": "A name in `protocols`."}
     record["labels"]["anyOf"].append({"enum": labels.known()})  # what an editor offers; a file's name is text, too
     defs["Protocol"]["properties"]["metric"] = {"enum": metrics.names()}
     defs["NonLocal"]["properties"]["after"]["propertyNames"] = {"enum": list(get_args(Stage))}
-    shareable = {name: value for name, value in record.items() if name not in _OF_ONE}
+    shareable = {name: value for name, value in record.items() if name not in NOT_SHARED}
     shareable["published"] = {"anyOf": [record["published"], {"$ref": "#/$defs/Published"}]}  # what each number has
     defs["Shared"] = {"type": "object", "properties": shareable, "additionalProperties": False,
                       "description": "What the records of this file have unless they say otherwise."}  # fmt: skip
@@ -52,7 +50,7 @@ def file_schema() -> dict[str, Any]:
         "additionalProperties": False,
         "required": ["schema_version", "records"],
         "properties": {
-            "schema_version": {"const": 1},
+            "schema_version": {"const": SCHEMA_VERSION},
             "include": {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}],
                         "description": "Patterns of further files beside this one."},
             "publisher_order": {"type": "array", "items": {"type": "string"},
@@ -86,8 +84,8 @@ def _in_order(value: Any) -> Any:
         return [_in_order(item) for item in value]
     if not isinstance(value, dict):
         return value
-    if isinstance(said := value.get("description"), str):
-        value = {**value, "description": inspect.cleandoc(said)}
+    if isinstance(description := value.get("description"), str):
+        value = {**value, "description": inspect.cleandoc(description)}
     ordered = {key: _in_order(item) for key, item in value.items()}
     return {key: sorted(item, key=json.dumps) if key == "anyOf" else item for key, item in ordered.items()}
 

@@ -6,25 +6,22 @@ All that is wrong with a file is gathered in `Messages` and told at once. What o
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import UnionType
-from typing import Annotated, Any, TypeAlias, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeAlias, Union, get_args, get_origin
 
 import msgspec
 
 from videohub.errors import RegistryError
 from videohub.escaping import shortened
+from videohub.protocols import Flaw
 
 Steps: TypeAlias = tuple["str | int", ...]  # from the top of a file to a value: ("records", "slow_r50_8x8", "rate")
 
 MOST, KEPT = 50, 5_000  # messages that an error lists, and that are kept of files that break everywhere
 
-_OWNERS = {
-    "records": "",
-    "protocols": "protocol ",
-    "datasets": "data set ",
-}  # sections of names, and what one is called
+_OWNERS = {"records": "", "protocols": "protocol ", "datasets": "data set "}  # what an entry of a section is called
 _WORDS = {
     "int": "a whole number",
     "float": "a number",
@@ -34,8 +31,7 @@ _WORDS = {
     "object": "a mapping",
     "null": "null",
 }
-_EXPECTED = re.compile(r"Expected `(?P<types>[^`]+)`(?P<limit>.*?)(?:, got (?P<got>\S+))?$", re.DOTALL)
-_AT = re.compile(r" - at (?P<key>`key` in )?`\$(?P<path>[^`]*)`$")
+_EXPECTED = re.compile(r"Expected `(?P<types>[^`]+)`(?P<limit>.*?)(, got \S+)?", re.DOTALL)
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -69,27 +65,27 @@ class Messages:
     """All that is wrong with the files that are read together: the first message for each place."""
 
     def __init__(self) -> None:
-        self._told: dict[tuple[Path, Steps], Message] = {}
+        self._of_places: dict[tuple[Path, Steps], Message] = {}
         self._total = 0
 
     def add(self, file: Path, steps: Steps, what: str, *, line: int | None = None, advice: str = "") -> None:
         """Note `what` is wrong with the value that `steps` lead to, unless something was wrong with it before."""
-        if (file, steps) in self._told:
+        if (file, steps) in self._of_places:
             return
         self._total += 1
         if self._total <= KEPT:
-            self._told[file, steps] = message(file, steps, what, line=line, advice=advice)
+            self._of_places[file, steps] = message(file, steps, what, line=line, advice=advice)
 
     def extend(self, file: Path, messages: Iterable[Message]) -> None:
-        """Note what was found wrong elsewhere with a file."""
-        for index, each in enumerate(messages):
+        """Note what is wrong with a file that cannot be read to its end."""
+        for each in messages:
             self._total += 1
-            self._told[file, ("", self._total, index)] = each
+            self._of_places[file, ("", self._total)] = each
 
     def check(self) -> None:
         """Raise BrokenRegistryError if anything was wrong."""
         if self._total:
-            raise BrokenRegistryError([*self._told.values()], self._total)
+            raise BrokenRegistryError([*self._of_places.values()], self._total)
 
 
 def message(file: Path, steps: Steps, what: str, *, line: int | None = None, advice: str = "") -> Message:
@@ -112,61 +108,73 @@ def shown(value: object) -> str:
     return shortened(json.dumps(value, ensure_ascii=False, default=str), 200)
 
 
-def place_of(error: msgspec.ValidationError) -> tuple[Steps, str, bool]:
-    """Return where msgspec found something wrong, what it says of it, and whether a key is meant and not a value."""
-    text = str(error)
-    at = _AT.search(text)
-    return (_steps(at["path"]), text[: at.start()], bool(at["key"])) if at else ((), text, False)
-
-
-def schema_errors(raw: Any, kind: Any, section: str, *, leave: Sequence[str] = ()) -> Iterator[tuple[Steps, str, str]]:
-    """Yield all that is wrong with `raw` as a value of `kind`: the steps to it, what it is, and advice.
+def schema_flaws(
+    raw: Any, kind: Any, steps: Steps = (), *, derived: Mapping[str, str] | None = None, elsewhere: Collection[str] = ()
+) -> Iterator[Flaw]:
+    """Yield all that keeps a value from being of a type; msgspec by itself stops at the first.
 
     Args:
-        raw: A record, a protocol, or a section itself, as a file has it.
-        kind: The struct that it should be.
-        section: Where it stands in the JSON Schema: "records", "protocols" or a section.
-        leave: Fields that are looked at elsewhere.
+        raw: The value as a file has it.
+        kind: The type.
+        steps: What leads to it.
+        derived: Fields of the struct that files do not have, and what to do instead.
+        elsewhere: Fields that are looked at elsewhere.
     """
-    for steps, said, is_key in _errors(raw, kind, (), leave):
-        yield _explained(steps, said, is_key, raw, section)
-
-
-def _errors(raw: Any, kind: Any, base: Steps, leave: Sequence[str] = ()) -> Iterator[tuple[Steps, str, bool]]:
-    """Yield what msgspec says of `raw`, and of every part of it by itself: it stops at the first error of each."""
-    count = 0
-    for each in _errors_of_parts(raw, kind, base, leave):
-        count += 1
-        yield each
-    if count or leave:
+    options = _options(kind)
+    of_parts = [*_flaws_of_parts(raw, options, steps, derived or {}, elsewhere)]
+    yield from of_parts
+    if of_parts or derived or elsewhere:
         return
     try:
         msgspec.convert(raw, kind)
     except msgspec.ValidationError as error:
-        inside, said, is_key = place_of(error)
-        yield (*base, *inside), said, is_key
+        yield steps, _explained(str(error), raw, options), ""
 
 
-def _errors_of_parts(raw: Any, kind: Any, base: Steps, leave: Sequence[str]) -> Iterator[tuple[Steps, str, bool]]:
-    options = _options(kind)
-    if isinstance(raw, dict) and (struct := _struct_of(raw, options)):
-        fields = {field.encode_name: field for field in msgspec.structs.fields(struct)}
-        known = {*fields, struct.__struct_config__.tag_field}
-        for name in raw:
-            if name not in known:
-                yield base, f"Object contains unknown field `{name}`", False
-        for name, field in fields.items():
-            if name in raw and name not in leave:
-                yield from _errors(raw[name], field.type, (*base, name))
-            elif name not in raw and field.required and name not in leave:
-                yield base, f"Object missing required field `{name}`", False
-    elif isinstance(raw, list):
-        for option in options:
-            of = get_args(option)
-            if get_origin(option) in (list, tuple) and (len(of) == 1 or of[1] is ...):
-                for index, item in enumerate(raw):
-                    yield from _errors(item, of[0], (*base, index))
-                return
+def _flaws_of_parts(
+    raw: Any, options: list[Any], steps: Steps, derived: Mapping[str, str], elsewhere: Collection[str]
+) -> Iterator[Flaw]:
+    structs = [option for option in options if isinstance(option, type) and issubclass(option, msgspec.Struct)]
+    if isinstance(raw, dict) and structs:
+        yield from _flaws_of_struct(raw, structs, steps, derived, elsewhere)
+        return
+    for option in options:
+        origin, of = get_origin(option), get_args(option)
+        if isinstance(raw, dict) and origin is dict:
+            for key, value in raw.items():
+                for _, what, advice in schema_flaws(key, of[0]):
+                    yield steps, f"has a key that {what}", advice
+                yield from schema_flaws(value, of[1], (*steps, key))
+        elif isinstance(raw, list) and origin in (list, tuple):
+            kinds = [of[0]] * len(raw) if origin is list or of[-1] is ... else of
+            for index, (item, kind) in enumerate(zip(raw, kinds, strict=False)):  # a wrong length is the list's flaw
+                yield from schema_flaws(item, kind, (*steps, index))
+
+
+def _flaws_of_struct(
+    raw: dict[str, Any], structs: list[Any], steps: Steps, derived: Mapping[str, str], elsewhere: Collection[str]
+) -> Iterator[Flaw]:
+    """Yield what is wrong with the fields of a mapping that is meant to be one of several structs."""
+    struct, tag_field = structs[0], structs[0].__struct_config__.tag_field
+    if tag_field is not None:
+        tags = {each.__struct_config__.tag: each for each in structs}
+        if tag_field not in raw:
+            yield (*steps, tag_field), "is missing", f"Known here: {', '.join(tags)}."
+            return
+        if not isinstance(raw[tag_field], str) or raw[tag_field] not in tags:
+            yield (*steps, tag_field), f"is {shown(raw[tag_field])}, expected one of {', '.join(tags)}", ""
+            return
+        struct = tags[raw[tag_field]]
+    fields = {field.encode_name: field for field in msgspec.structs.fields(struct) if field.encode_name not in derived}
+    for name, value in raw.items():
+        if name in fields and name not in elsewhere:
+            yield from schema_flaws(value, fields[name].type, (*steps, name))
+        elif name not in fields and name != tag_field:
+            yield (*steps, name), "is not a field of the schema", derived.get(name) or _nearest(name, fields)
+    for name, field in fields.items():
+        if field.required and name not in raw:
+            advice = "There are no silent defaults: write null where the schema allows it."
+            yield (*steps, name), "is missing", advice
 
 
 def _options(kind: Any) -> list[Any]:
@@ -178,33 +186,27 @@ def _options(kind: Any) -> list[Any]:
     return [kind]
 
 
-def _struct_of(raw: dict[str, Any], options: list[Any]) -> Any:
-    """Return the struct that a mapping is meant to be, None if that is open."""
-    structs = [option for option in options if isinstance(option, type) and issubclass(option, msgspec.Struct)]
-    if len(structs) == 1:
-        return structs[0]
-    tags = [(struct.__struct_config__.tag_field, struct.__struct_config__.tag, struct) for struct in structs]
-    return next((struct for field, tag, struct in tags if field and raw.get(field) == tag), None)
+def _explained(error: str, raw: object, options: list[Any]) -> str:
+    """Return what msgspec says of a value in the words of a registry file."""
+    allowed = [str(value) for option in options if get_origin(option) is Literal for value in get_args(option)]
+    if allowed and error.startswith("Invalid"):
+        return f"is {shown(raw)}, expected one of {', '.join(sorted(allowed))}"
+    match = _EXPECTED.fullmatch(error)
+    if match is None:
+        return f"breaks the schema: {error}"
+    limit = match["limit"]
+    if isinstance(raw, list) and limit.startswith(" of length "):
+        number = limit.removeprefix(" of length ").replace(">=", "at least").replace("<=", "at most")
+        return f"has {len(raw)} item{'s' * (len(raw) != 1)}, expected {number}"
+    kinds = " or ".join(_WORDS.get(kind.strip(), kind) for kind in match["types"].split("|"))
+    return f"is {shown(raw)}, expected {kinds}{limit}"
 
 
-def _explained(steps: Steps, said: str, is_key: bool, raw: object, section: str) -> tuple[Steps, str, str]:
-    """Return what msgspec says in the words of a registry file, and what the schema expects there."""
-    if field := re.fullmatch(r"Object contains unknown field `(.*)`", said, re.DOTALL):
-        known = list(_schema_at(section, raw, steps).get("properties", ()))
-        return (*steps, field[1]), "is not a field of the schema", _nearest(field[1], known)
-    if field := re.fullmatch(r"Object missing required field `(.*)`", said):
-        return (*steps, field[1]), "is missing", "There are no silent defaults: write null where the schema allows it."
-    if value := re.fullmatch(r"Invalid (?:enum )?value '?(.*?)'?", said, re.DOTALL):
-        allowed = ", ".join(_allowed(_schema_at(section, raw, steps), keys=is_key)) or "another value"
-        match = f"has the key {value[1]}" if is_key else f"is {_value_at(raw, steps)}"
-        return steps, f"{match}, expected one of {allowed}", ""
-    if expected := _EXPECTED.fullmatch(said):
-        kinds = " or ".join(_WORDS.get(kind.strip(), kind) for kind in expected["types"].split("|"))
-        limit = expected["limit"]
-        if limit.startswith(" of length") and expected["got"]:  # which only lists of one length tell
-            return steps, f"has {expected['got']} items, expected {kinds}{limit}", ""
-        return steps, f"is {_value_at(raw, steps, expected['got'])}, expected {kinds}{limit}", ""
-    return steps, f"breaks the schema: {said}", ""
+def _nearest(word: str, known: Iterable[str]) -> str:
+    import difflib
+
+    close = difflib.get_close_matches(word, known, n=1)
+    return (f"Did you mean {close[0]}? " if close else "") + f"Known here: {', '.join(known)}."
 
 
 def _place(steps: Steps) -> str:
@@ -219,66 +221,3 @@ def _place(steps: Steps) -> str:
 def _dotted(steps: Steps) -> str:
     dotted = "".join(f"[{step}]" if isinstance(step, int) else f".{shortened(step, 100)}" for step in steps)
     return shortened(dotted.lstrip("."), 200)
-
-
-def _steps(path: str) -> Steps:
-    """Read msgspec's `.after[...][1]`, where [...] is any value of a mapping and becomes `*`."""
-    parts = re.findall(r"\.([^.\[]+)|\[(\d+|\.\.\.)\]", path)
-    return tuple(name or (int(index) if index.isdigit() else "*") for name, index in parts)
-
-
-def _value_at(raw: Any, steps: Steps, kind: str | None = None) -> str:
-    """Return the value that `steps` lead to, or its kind where they end in any value of a mapping."""
-    for step in steps:
-        if step == "*":
-            return _WORDS.get((kind or "").strip("`"), "something else")
-        raw = raw[step]
-    return shown(raw)
-
-
-def _nearest(word: str, known: list[str]) -> str:
-    import difflib
-
-    close = difflib.get_close_matches(word, known, n=1)
-    return (f"Did you mean {close[0]}? " if close else "") + f"Known here: {', '.join(known)}."
-
-
-def _allowed(node: dict[str, Any], *, keys: bool) -> list[str]:
-    options = [node.get("propertyNames", {})] if keys else node.get("anyOf", [node])
-    return [str(value) for option in options for value in option.get("enum", ())]
-
-
-def _schema_at(section: str, raw: Any, steps: Steps) -> dict[str, Any]:
-    """Return the JSON Schema of the value that `steps` lead to; `raw` chooses between tagged structs."""
-    from videohub.registry import json_schema
-
-    whole = json_schema.file_schema()
-    node = whole["properties"][section]
-    node = next((option for option in node.get("anyOf", ()) if "additionalProperties" in option), node)
-    node = _resolved(whole, node.get("additionalProperties") or node, raw)
-    for step in steps:
-        if step == node.get("discriminator", {}).get("propertyName"):
-            return {"enum": list(node["discriminator"]["mapping"])}
-        if isinstance(step, int):
-            items: dict[str, Any] = next(
-                (option for option in node.get("anyOf", [node]) if option.get("type") == "array"), {}
-            )
-            node = items["prefixItems"][step] if "prefixItems" in items else items.get("items", {})
-        else:
-            node = node.get("properties", {}).get(step) or node.get("additionalProperties") or {}
-        raw = {} if step == "*" else raw[step]
-        node = _resolved(whole, node, raw)
-    return node
-
-
-def _resolved(whole: dict[str, Any], node: dict[str, Any], raw: Any) -> dict[str, Any]:
-    """Follow references, and the tag of `raw` through a choice of structs."""
-    if "discriminator" in node:
-        tag = raw.get(node["discriminator"]["propertyName"]) if isinstance(raw, dict) else None
-        reference = node["discriminator"]["mapping"].get(tag) if isinstance(tag, str) else None
-    elif isinstance(raw, list):
-        return node
-    else:
-        references = [option["$ref"] for option in node.get("anyOf", [node]) if "$ref" in option]
-        reference = references[0] if references else None
-    return whole["$defs"][reference.rsplit("/", 1)[1]] if reference else node

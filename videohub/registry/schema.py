@@ -4,8 +4,10 @@ The types are written out at once (no `from __future__ import annotations`): msg
 the start of every process.
 """
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Collection, Iterator
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, Union
+from urllib.parse import unquote, urlsplit
 
 import msgspec
 
@@ -13,8 +15,8 @@ from videohub import architectures
 from videohub.architectures import Architecture, Count, Task
 from videohub.digest import Sha256
 from videohub.errors import UsageError
-from videohub.protocols import Protocol
-from videohub.registry.datasets import DatasetInfo
+from videohub.escaping import visible
+from videohub.protocols import Flaw, Protocol
 
 if TYPE_CHECKING:
     Model: TypeAlias = Architecture
@@ -25,7 +27,6 @@ Percent: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=100)]
 Name: TypeAlias = Annotated[str, msgspec.Meta(min_length=1)]
 Labels: TypeAlias = str | tuple[Name, ...] | None  # a label set that is known, names of one's own, or none
 
-
 Sha256Prefix: TypeAlias = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{8,63}$", max_length=63)]
 ShortName: TypeAlias = Annotated[str, msgspec.Meta(pattern="^[a-z][a-z0-9_-]*$", max_length=40)]
 
@@ -34,7 +35,46 @@ class _Value(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """A part of a record: immutable, and nothing in it is unknown to the schema."""
 
 
-# --- how it was tested -----------------------------------------------------------------------------------------------
+# --- what is stated once: data sets in `datasets.yaml`, publishers at the head of their files -------------------------
+
+
+class Split(_Value, frozen=True):
+    """How large a part of a data set is; null where no source says which release is meant."""
+
+    samples: Count | None = None  # videos or images
+    videos: Count | None = None  # where one holds several samples
+    source: Name | None = None  # of these counts
+
+
+class DatasetInfo(_Value, frozen=True):
+    """A data set; `datasets.yaml` says what each field is."""
+
+    name: Name
+    title: Name
+    short: Name | None = None
+    aliases: tuple[Name, ...] = ()
+    group: Name | None = None
+    lists: Name = "kinetics"
+    splits: dict[str, Split] = {}
+    fps: float | None = None
+    longest_s: float | None = None
+    resized_to: Count | None = None
+    original_size: bool = False
+    preferred: bool = False
+
+
+class Publisher(_Value, frozen=True, omit_defaults=True):
+    """Who made checkpoints public; stated at the head of the file that holds their records."""
+
+    name: ShortName  # `publisher/NAME` begins so
+    title: Name
+    url: str | None = None  # of the repository or the documentation that lists the checkpoints
+    commit: str | None = None  # at which its tables were read
+    license: str | None = None  # as it states it for all of its files
+    citation: str | None = None  # how it asks to be cited
+
+
+# --- the parts of a record -------------------------------------------------------------------------------------------
 
 
 class Clip(_Value, frozen=True):
@@ -58,17 +98,6 @@ class Proof(_Value, frozen=True, omit_defaults=True):
     reference: Name | None = None  # another implementation that was run beside ours
 
 
-class Publisher(_Value, frozen=True, omit_defaults=True):
-    """Who made checkpoints public; stated at the head of the file that holds their records."""
-
-    name: ShortName  # `publisher/NAME` begins so
-    title: Name
-    url: str | None = None  # of the repository or the documentation that lists the checkpoints
-    commit: str | None = None  # at which its tables were read
-    license: str | None = None  # as it states it for all of its files
-    citation: str | None = None  # how it asks to be cited
-
-
 class Checkpoint(_Value, frozen=True, omit_defaults=True):
     """The published file. `sha256` and `size` stay null until someone has measured them.
 
@@ -85,6 +114,18 @@ class Checkpoint(_Value, frozen=True, omit_defaults=True):
     sha256_prefix: Sha256Prefix | None = None  # what its publisher put into the file's name
     reported_sha256: Sha256 | None = None  # somebody's word; another one is told, not refused
     manual: bool = False  # `url` is a page to download from by hand
+
+    def flaws(self) -> Iterator[Flaw]:
+        """Yield addresses where nothing can lie, and a digest that is not as its publisher says."""
+        if self.url is not None and (flaw := flaw_of_url(self.url)):
+            yield ("checkpoint", "url"), f'is "{visible(self.url)}", which is no address: {flaw}', ""
+        for index, url in enumerate(self.alternates):
+            if flaw_of_url(url) or not re.fullmatch(r"https?://[^/]+/.+|hf://[^/@]+/[^/@]+/[^@]+@[^@/]+", url):
+                advice = "Expected https or hf://org/repo/file@revision."
+                yield ("checkpoint", "alternates", index), f'is "{visible(url)}"', advice
+        if self.sha256 is not None and not self.sha256.startswith(self.sha256_prefix or ""):
+            what = f'is "{self.sha256_prefix}", and sha256 begins otherwise'
+            yield ("checkpoint", "sha256_prefix"), what, ""
 
 
 if TYPE_CHECKING:
@@ -183,9 +224,40 @@ class Record(_Value, frozen=True, omit_defaults=True):
 
     def whole(self) -> dict[str, Any]:
         """Return everything as JSON values, also what follows from `model` and what is at its default."""
-        said = msgspec.to_builtins(self)
-        first = {"name": self.name, "upstream_name": self.upstream_name}
-        return {**first, "arch": self.arch, "depth": self.depth, "task": self.task, **said}
+        names = {"name": self.name, "upstream_name": self.upstream_name}
+        return {**names, "arch": self.arch, "depth": self.depth, "task": self.task, **msgspec.to_builtins(self)}
+
+    def flaws(self, numbers: Collection[str]) -> Iterator[Flaw]:
+        """Yield fields that are well typed and do not agree, given what the protocol's metric calls its numbers."""
+        url, status = self.checkpoint.url, self.status
+        if status == "unreleased":
+            if url is not None:
+                advice = "Write null, or correct the status."
+                yield ("checkpoint", "url"), f"is given, and the status is {status}", advice
+            if not self.superseded_by and not self.notes:
+                advice = "An unreleased record names what to use in its place, or tells in `notes`."
+                yield ("superseded_by",), "is missing", advice
+        else:
+            if not url:
+                yield ("checkpoint", "url"), f"is {'null' if url is None else 'empty'}, and the status is {status}", ""
+            if self.superseded_by:
+                yield ("superseded_by",), f"is given, and the status is {status}", "Only unreleased records have it."
+        if status == "available" and self.checkpoint.manual:
+            yield ("status",), "is available, and every checkpoint is manual", "Write manual."
+        for checkpoint in (self.checkpoint, *self.other_checkpoints):
+            yield from checkpoint.flaws()
+        for field, what in self.model.flaws():
+            yield ("model", *field), what, ""
+        for index, published in enumerate(self.published):
+            if not published.numbers():
+                yield ("published", index), "holds no number", "Give top1, top5 or map, or leave it out."
+            if others := [name for name in published.numbers() if name not in numbers]:
+                fields = {name: field for field, name in FIELDS.items()}
+                place = ("published", index, fields.get(others[0], "others"))
+                yield place, f"does not fit the metric {self.protocol.metric}", ""
+        if self.proof is not None and (self.proof.golden is None) == (self.proof.reference is None):
+            advice = "Name one of them; a record without proof is unproven."
+            yield ("proof",), "has golden and reference, or neither", advice
 
 
 def with_one_checkpoint(record: Record) -> Record:
@@ -205,3 +277,14 @@ def with_urls(record: Record, changed: Callable[[str], str]) -> Record:
     if moved == files:
         return record
     return msgspec.structs.replace(record, checkpoint=moved[0], other_checkpoints=moved[1:])
+
+
+def flaw_of_url(url: str) -> str | None:
+    """Return why nothing can be fetched from a URL or lie at a path, None if that is not to be seen."""
+    if visible(unquote(url)) != unquote(url):
+        return "it holds a control character"
+    try:
+        urlsplit(url).port  # noqa: B018  # looks at the host, too
+    except ValueError as error:
+        return str(error)
+    return None

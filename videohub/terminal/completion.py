@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import TypeAlias, get_args
+from typing import TypeAlias
 
 import click
 
 from videohub import registry, resources
-from videohub.architectures import Task
 from videohub.errors import VideohubError
 from videohub.registry import lookup
 from videohub.registry.schema import Record
@@ -40,10 +39,8 @@ def _all_names(records: Mapping[str, Record]) -> Iterable[str]:
 
 
 record = _of(_all_names)
-dataset = _of(lambda records: lookup.dataset_names(records.values()))
-arch = _of(lambda records: [record.arch for record in records.values()])
-depth = _of(lambda records: [record.depth for record in records.values()])
-status = _of(lambda records: get_args(Record.__annotations__["status"]))
-publisher = _of(lambda records: lookup.publisher_names(records.values()))
-task = _of(lambda records: get_args(Task))
+dataset, arch, depth, status, publisher, task = (
+    _of(lambda records, field=field: lookup.values(records.values(), field))  # type: ignore[misc]
+    for field in ("dataset", "arch", "depth", "status", "publisher", "task")
+)
 layout = _of(lambda _: ["videohub", *sorted({layout for _, layout in resources.tables(registry.files())})])

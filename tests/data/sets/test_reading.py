@@ -14,7 +14,7 @@ from videohub import registry
 from videohub.data import sets
 from videohub.data.sets import ava, charades, imagenet, kinetics, something
 from videohub.errors import UsageError
-from videohub.registry.datasets import DatasetInfo
+from videohub.registry.schema import DatasetInfo
 
 READERS = {
     "kinetics400": kinetics,

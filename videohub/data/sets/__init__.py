@@ -13,8 +13,7 @@ from typing import Protocol, cast
 
 from videohub.data.samples import DataSet
 from videohub.errors import UsageError
-from videohub.registry.datasets import DatasetInfo
-from videohub.registry.schema import Record
+from videohub.registry.schema import DatasetInfo, Record
 
 
 class Reader(Protocol):

@@ -11,12 +11,12 @@ from urllib.parse import unquote
 
 import msgspec
 
-from videohub import resources
+from videohub.architectures import Part
 from videohub.errors import RegistryError
 from videohub.protocols import Protocol
-from videohub.registry.datasets import DatasetInfo
-from videohub.registry.reading import SCHEMA_VERSION, datasets_of
-from videohub.registry.schema import Record
+from videohub.registry import reader
+from videohub.registry.reader import SCHEMA_VERSION
+from videohub.registry.schema import DatasetInfo, Record
 
 _WIDTH = 120
 
@@ -40,31 +40,30 @@ def text(records: Iterable[Record], *, known: Container[str] = ()) -> str:
         if protocols.setdefault(protocol.name, protocol) != protocol:
             raise RegistryError(f"{record.name}: its protocol {protocol.name} is another than that of other records")
         written[record.name] = _fields(record)
-    ours = datasets_of(resources.datasets_file())
+    ours = reader.read([]).datasets
     datasets = {record.dataset.name: _fields(record.dataset) for record in records if record.dataset.name not in ours}
     stated = {name: _fields(protocol) for name, protocol in protocols.items() if name not in known}
-    own = [*_section("datasets", datasets), ""] if datasets else []
-    sections = [*own, *_section("protocols", stated), "", *_section("records", written)]
+    of_datasets = [*_section("datasets", datasets), ""] if datasets else []
+    sections = [*of_datasets, *_section("protocols", stated), "", *_section("records", written)]
     return "\n".join([f"schema_version: {SCHEMA_VERSION}", "", *sections]) + "\n"
 
 
-def draft(like: Record, name: str | None, *, known: Container[str]) -> str:
-    """Return the text of a registry file to edit: one record like another, without what is true of that alone."""
-    file: dict[str, Any] = {
-        "url": "FILE.pth",
-        "sha256": None,
-        "size": None,
-        "container": None,
-        "alternates": [],
-        "manual": False,
-    }
-    file |= {"sha256_prefix": None, "reported_sha256": None, "license": "TO BE FILLED IN"}
-    mine = msgspec.structs.replace(
-        like, name=name or f"my_{like.name}", checkpoint=msgspec.structs.replace(like.checkpoint, **file),
-        published=(), status="available", superseded_by=[], aliases=(), publisher=None, proof=None, notes=[],
-        other_checkpoints=(), config=None,
-    )  # fmt: skip
-    return f"{_DRAFT}{text([mine], known=known)}"
+def draft(like: Record, name: str | None) -> str:
+    """Return the text of a registry file to edit: one record like another, without what is true of that alone.
+
+    It states what is not a default, and refers to the other's protocol.
+    """
+    fields = _fields(like)
+    for of_that in ("aliases", "publisher", "superseded_by", "proof"):
+        fields.pop(of_that, None)
+    fields |= {
+        "model": _differing(like.model),
+        "checkpoint": {"url": "FILE.pth", "sha256": None, "size": None, "container": None,
+                       "layout": like.checkpoint.layout, "license": "TO BE FILLED IN"},
+        "published": [], "config": None, "status": "available", "notes": [],
+    }  # fmt: skip
+    lines = [f"schema_version: {SCHEMA_VERSION}", "", *_section("records", {name or f"my_{like.name}": fields})]
+    return _DRAFT + "\n".join(lines) + "\n"
 
 
 _DRAFT = """\
@@ -96,6 +95,17 @@ def _fields(value: Record | Protocol | DatasetInfo) -> dict[str, Any]:
             if (url := file["url"]) and is_local(url):
                 file["url"] = unquote(url.rpartition("/")[2])
         fields["checkpoint"] = files[0] if len(files) == 1 else files
+    return fields
+
+
+def _differing(part: Part) -> dict[str, Any]:
+    """Return what a part of a network's description says that is not a default."""
+    tag = part.__struct_config__
+    fields: dict[str, Any] = {str(tag.tag_field): tag.tag} if tag.tag_field else {}
+    for field in msgspec.structs.fields(part):
+        value = getattr(part, field.name)
+        if field.required or value != field.default:
+            fields[field.name] = _differing(value) if isinstance(value, Part) else msgspec.to_builtins(value)
     return fields
 
 
@@ -159,5 +169,5 @@ def _quoted(words: str) -> str:
     return _ESCAPED.sub(_escape, json.dumps(words, ensure_ascii=False))
 
 
-def _escape(found: re.Match[str]) -> str:
-    return f"\\u{ord(found[0]):04x}"
+def _escape(letter: re.Match[str]) -> str:
+    return f"\\u{ord(letter[0]):04x}"
