@@ -4,6 +4,7 @@ import subprocess
 import sys
 from typing import ClassVar
 
+import msgspec
 import pytest
 import yaml
 
@@ -12,6 +13,7 @@ from videohub.architectures import Architecture, Part
 from videohub.architectures.parts import AverageWindow, NonLocal, RoiMax
 from videohub.architectures.resnet import ResNet
 from videohub.architectures.slowfast import SlowFast
+from videohub.architectures.x3d import X3D
 
 RAW = yaml.safe_load(resources.registry_file().read_text(encoding="utf-8"))["records"]
 
@@ -24,10 +26,9 @@ def test_families_are_found_by_their_files_and_need_no_torch():
 
 @pytest.mark.parametrize("name", RAW)
 def test_a_record_states_only_what_differs_from_its_family_s_defaults(name):
-    """Depth, and which of its variants a network is, have none."""
     stated = dict(RAW[name]["model"])
     model = registry.record(name).model
-    for field in stated.keys() - {"family", "depth", "variant"}:
+    for field in stated.keys() & {field.name for field in msgspec.structs.fields(model) if not field.required}:
         spared = {key: value for key, value in stated.items() if key != field}
         assert architectures.read(spared) != model, field
 
@@ -47,6 +48,7 @@ def test_a_record_states_only_what_differs_from_its_family_s_defaults(name):
         (ResNet(variant="image", depth="R152"), "resnet", "R152", "classification"),
         (SlowFast(depth=(1, 1, 1, 1)), "slowfast", "R14", "classification"),  # 1 + 3 * 4 + 1 layers
         (SlowFast(depth="R50", head=RoiMax()), "slowfast", "R50", "detection"),
+        (X3D(size="XS"), "x3d", "XS", "classification"),
     ],
 )
 def test_arch_size_and_task_follow_from_what_is_said(model, arch, size, task):
@@ -57,6 +59,24 @@ def test_arch_size_and_task_follow_from_what_is_said(model, arch, size, task):
 def test_c2d_and_i3d_pool_frames_unless_they_are_told_not_to(variant, pools):
     assert ResNet(variant=variant, depth="R50").pools_frames is pools
     assert not ResNet(variant=variant, depth="R50", temporal_pool=False).pools_frames
+
+
+def test_x3d_s_widths_and_depths_follow_from_its_factors():
+    """12 doubles to 24, 48, 96, and each by the factor of width; 2.2 * (1, 2, 5, 3) rounded up; inside 2.25 as wide."""
+    model = X3D(size="M")
+    assert model.widths == (24, 24, 48, 96, 192)
+    assert model.block_counts == (3, 5, 11, 7)
+    assert X3D(size="L", depth_factor=5.0).block_counts == (5, 10, 25, 15)
+    inner = [model.inner_width(width) for width in model.widths[1:]]
+    assert inner == [54, 108, 216, 432]
+    # sixteenths: 3.4 is less than one eight, 6.75 nearly one, 13.5 nearly two; 27 is nearest to 24, and over 0.9 of it
+    assert [model.squeezed_width(width) for width in inner] == [8, 8, 16, 32]
+    assert X3D(size="XL", width_factor=2.9).widths == (35, 35, 70, 139, 278)  # 34.8, 69.6, 139.2, 278.4
+
+
+def test_an_x3d_without_channels_is_refused():
+    (flaw,) = X3D(size="XS", width_factor=0.05, bottleneck_factor=0.5).flaws()
+    assert flaw == (("bottleneck_factor",), "leaves no channel of 1")
 
 
 # --- what decides a key ----------------------------------------------------------------------------------------------

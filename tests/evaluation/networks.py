@@ -7,26 +7,31 @@ from videohub import models
 from videohub.architectures.parts import AverageWindow, LastStage, NonLocal, RoiMax
 from videohub.architectures.resnet import ResNet
 from videohub.architectures.slowfast import SlowFast
+from videohub.architectures.x3d import X3D
 from videohub.data.geometry import Square
 from videohub.data.views import Views
 from videohub.evaluation import join_views, view_scores
 
-SMALL = {"depth": (1, 1, 1, 1), "width": 16, "num_classes": 7, "head": AverageWindow(window=2)}
+SMALL = {"num_classes": 7, "head": AverageWindow(window=2)}  # a training crop of 64
+RESIDUAL = {"depth": (1, 1, 1, 1), "width": 16}
+EXPANDED = {"size": "XS", "depth_factor": 0.4, "width_factor": 1.0}  # 1, 1, 2, 2 blocks
 SOFTMAX = NonLocal(after={"res3": [0], "res4": [0]}, affinity="softmax", pool=(1, 2, 2))
 FAMILIES = {
-    "slowfast": {"frames": 8, "lateral_kernel": 5},
-    "slow": {"frames": 4},
-    "i3d": {"frames": 4},
-    "i3d_nln": {"frames": 4, "non_local": SOFTMAX},
-    "c2d": {"frames": 4},
-    "image": {"frames": 1},
+    "slowfast": {**RESIDUAL, "frames": 8, "lateral_kernel": 5},
+    "slow": {**RESIDUAL, "frames": 4},
+    "i3d": {**RESIDUAL, "frames": 4},
+    "i3d_nln": {**RESIDUAL, "frames": 4, "non_local": SOFTMAX},
+    "c2d": {**RESIDUAL, "frames": 4},
+    "image": {**RESIDUAL, "frames": 1},
+    "x3d": {**EXPANDED, "frames": 4},
 }
 DETECTION = {"head": RoiMax(), "res5": LastStage(stride=1, dilation=2)}
 
 
 def build(name, *, frames, activation="softmax", **arguments):
     """Return a network by the name of its variant, or of its family where that has one alone."""
-    arch = SlowFast(**arguments) if name == "slowfast" else ResNet(variant=name, **arguments)
+    families = {"slowfast": SlowFast, "x3d": X3D}
+    arch = families[name](**arguments) if name in families else ResNet(variant=name, **arguments)
     return models.build(arch, frames=frames, activation=activation)
 
 

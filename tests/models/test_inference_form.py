@@ -21,6 +21,7 @@ FAMILIES = {
     "slowfast": {},
     "slowfast non-local": {"non_local": DOT_PRODUCT},
     "slowfast mixed": {"depth": (1, 1, 2, 1), "res4_temporal": (1, 2)},  # as R101 16x8: one block of two sees time
+    "x3d": {},
 }
 BOXES = torch.tensor([[0, 4.0, 6, 40, 45], [1, 0, 0, 47, 47], [0, 30, 10, 46, 40]])
 
@@ -51,7 +52,7 @@ def family(request):
 # --- the same numbers ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["I3D_NLN_8x8_R50", "ImageNet_RES_R50", "SLOWFAST_4x16_R50", "SLOW_4x16_R50"])
+@pytest.mark.parametrize("name", ["I3D_NLN_8x8_R50", "ImageNet_RES_R50", "SLOWFAST_4x16_R50", "SLOW_4x16_R50", "X3D_S"])
 def test_the_form_gives_the_original_s_probabilities_and_logits(name):
     case = CASES[f"models/{name}"]
     form = optimize(case.network())
@@ -178,7 +179,7 @@ def test_nothing_is_brought_into_another_layout_after_the_stem(family, batch):
             module.register_forward_pre_hook(look(name))
     form(clip_for(family, batch=batch))
     gathered = [name for name in copied if name.endswith("non_local.out")]  # what a matrix product makes
-    assert set(copied) - set(gathered) <= {"stem.conv", "slow.stem.conv", "fast.stem.conv"}
+    assert set(copied) - set(gathered) <= {"stem.conv", "slow.stem.conv", "fast.stem.conv", "stem.conv_xy"}
 
 
 def lies_channels_last(clip):

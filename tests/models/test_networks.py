@@ -3,25 +3,24 @@
 import pytest
 import torch
 
-from tests.evaluation.networks import build
+from tests.evaluation.networks import EXPANDED, RESIDUAL, SMALL, build
 from tests.golden import synth
 from videohub.architectures.parts import AverageAll, AverageWindow, LastStage, NonLocal, RoiMax
 from videohub.models.heads import DetectionHead, average_positions
 from videohub.models.slowfast import slow_frames
 
-WINDOW = AverageWindow(window=2)  # a training crop of 64
-SMALL = {"depth": (1, 1, 1, 1), "width": 16, "num_classes": 7, "head": WINDOW}
 NON_LOCAL = NonLocal(after={"res3": [0], "res4": [0]}, affinity="softmax", pool=(1, 2, 2))
 DOT_PRODUCT = NonLocal(after={"res4": [0]}, affinity="dot_product", pool=(2, 2, 2))
 DETECTS = {"head": RoiMax(), "res5": LastStage(stride=1, dilation=2), "activation": "sigmoid"}
 FAMILIES = {
-    "c2d": {"frames": 8},
-    "i3d": {"frames": 8},
-    "i3d non-local": {"frames": 8, "non_local": NON_LOCAL},
-    "slow": {"frames": 8},
-    "image": {"frames": 1},
-    "slowfast": {"frames": 8, "lateral_kernel": 5},
-    "slowfast non-local": {"frames": 8, "non_local": DOT_PRODUCT},
+    "c2d": {**RESIDUAL, "frames": 8},
+    "i3d": {**RESIDUAL, "frames": 8},
+    "i3d non-local": {**RESIDUAL, "frames": 8, "non_local": NON_LOCAL},
+    "slow": {**RESIDUAL, "frames": 8},
+    "image": {**RESIDUAL, "frames": 1},
+    "slowfast": {**RESIDUAL, "frames": 8, "lateral_kernel": 5},
+    "slowfast non-local": {**RESIDUAL, "frames": 8, "non_local": DOT_PRODUCT},
+    "x3d": {**EXPANDED, "frames": 8},
 }
 
 
@@ -35,8 +34,9 @@ def network(family, **changes):
     return built
 
 
-def clip_for(family, *, batch=2, height=64, width=64):
-    return torch.from_numpy(synth.synth_clip("networks", (batch, 3, FAMILIES[family]["frames"], height, width)))
+def clip_for(family, *, batch=2, frames=None, height=64, width=64):
+    frames = frames or FAMILIES[family]["frames"]
+    return torch.from_numpy(synth.synth_clip("networks", (batch, 3, frames, height, width)))
 
 
 @pytest.fixture(params=FAMILIES)
@@ -83,7 +83,7 @@ def test_a_head_that_averages_all_sees_one_position_at_any_size(family):
     net = network(family, head=AverageAll())
     seen = []
     net.head.projection.register_forward_hook(lambda module, given, made: seen.append(made))
-    net(clip_for(family, height=96, width=128))
+    net(clip_for(family, frames=16, height=96, width=128))
     assert seen[0].shape == (2, 1, 1, 1, 7)
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.ops import roi_align
 
-from videohub.architectures.parts import AverageWindow, Head, RoiMax
+from videohub.architectures.parts import Average, AverageWindow, Head, RoiMax
 from videohub.models.video_model import Boxes, under_autocast
 
 Activation: TypeAlias = Literal["softmax", "sigmoid"]
@@ -36,11 +36,7 @@ def build_head(
             stride=stride,
             num_classes=num_classes,
         )
-    window = head.window if isinstance(head, AverageWindow) else None
-    of_logits = isinstance(head, AverageWindow) and head.mean_of == "logits"
-    return ClassificationHead(
-        widths, frames=frames, window=window, num_classes=num_classes, mean_of="logits" if of_logits else activation
-    )
+    return ClassificationHead(widths, head, frames=frames, num_classes=num_classes, activation=activation)
 
 
 def classifier(in_features: int, num_classes: int | None) -> nn.Linear | NoClassifier:
@@ -65,16 +61,18 @@ class ClassificationHead(nn.Module):
     def __init__(
         self,
         widths: Sequence[int],
+        average: Average,
         *,
         frames: int | None,
-        window: int | None,
         num_classes: int | None,
-        mean_of: MeanOf,
+        activation: Activation,
     ) -> None:
         super().__init__()
-        self.frames = frames
-        self.window = window
-        self.mean_of: MeanOf = "logits" if num_classes is None else mean_of  # features are averaged as they are
+        sliding = average if isinstance(average, AverageWindow) else None
+        plainly = num_classes is None or (sliding is not None and sliding.mean_of == "logits")  # features, too
+        self.frames = frames if sliding else None
+        self.window = sliding.window if sliding else None
+        self.mean_of: MeanOf = "logits" if plainly else activation
         self.dropout = nn.Dropout(0.5)
         self.projection = classifier(sum(widths), num_classes)
 
@@ -91,14 +89,15 @@ class ClassificationHead(nn.Module):
 
     def positions(self, maps: Sequence[Tensor]) -> Tensor:
         """Return pooled features at each position, (B, T', H', W', D); one position for the training crop."""
-        pooled = []
-        for features in maps:
-            size = features.shape[2:]
-            wanted = (self.frames or size[0], self.window or size[1], self.window or size[2])
-            kernel = [min(want, have) for want, have in zip(wanted, size, strict=True)]
-            average = F.avg_pool3d(_at_least_float32(features), kernel, stride=1)  # a CPU has it for no narrower type
-            pooled.append(average.to(features.dtype))
-        return torch.cat(pooled, dim=1).permute(0, 2, 3, 4, 1)
+        return torch.cat([self.pooled(features) for features in maps], dim=1).permute(0, 2, 3, 4, 1)
+
+    def pooled(self, features: Tensor) -> Tensor:
+        """Return the averages over the window wherever it fits in a map (B, C, T, H, W): (B, C, T', H', W')."""
+        size = features.shape[2:]
+        wanted = (self.frames or size[0], self.window or size[1], self.window or size[2])
+        kernel = [min(want, have) for want, have in zip(wanted, size, strict=True)]
+        average = F.avg_pool3d(_at_least_float32(features), kernel, stride=1)  # a CPU has it for no narrower type
+        return average.to(features.dtype)
 
 
 class DetectionHead(nn.Module):

@@ -1,6 +1,7 @@
 """The parts that residual networks share: stem, bottleneck and non-local blocks, stages, and how they start training.
 
-A part says in `NORM_AFTER` which batch norm it computes right after which convolution.
+A part says in `NORM_AFTER` which batch norm it computes right after which convolution, and a block in `LAST_NORM` which
+one scales what it adds to its input.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ class Bottleneck(nn.Module):
         "conv_c": "norm_c",
         "conv_shortcut": "norm_shortcut",
     }
+    LAST_NORM: ClassVar[str] = "norm_c"
 
     def __init__(
         self, width: int, inner: int, out: int, *, temporal_kernel: int, stride: int = 1, dilation: int = 1
@@ -87,6 +89,7 @@ class NonLocal(nn.Module):
     """
 
     NORM_AFTER: ClassVar[Mapping[str, str]] = {"out": "norm"}
+    LAST_NORM: ClassVar[str] = "norm"
 
     def __init__(self, width: int, *, affinity: Literal["softmax", "dot_product"], pool: tuple[int, int, int]) -> None:
         super().__init__()
@@ -170,10 +173,8 @@ def initialise(model: nn.Module) -> None:
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
-        elif isinstance(module, Bottleneck):
-            nn.init.zeros_(module.norm_c.weight)
-        elif isinstance(module, NonLocal):
-            nn.init.zeros_(module.norm.weight)
+        elif last_norm := getattr(module, "LAST_NORM", None):
+            nn.init.zeros_(getattr(module, last_norm).weight)
         elif isinstance(module, nn.Linear):
             nn.init.normal_(module.weight, std=0.01)
             nn.init.zeros_(module.bias)
