@@ -17,7 +17,7 @@ import pytest
 from tests.cache_admin.cache_files import DAY, NAME, entries, used
 from tests.hub.publisher import cut, gzipped, headed, sent
 from videohub import weights
-from videohub.cache_admin import bundle_install, bundle_pack, pruning
+from videohub.cache_admin import bundle_install, bundle_pack, listing
 from videohub.errors import CacheError, DownloadError
 from videohub.hub import cache, download, http_download, partial_download
 
@@ -125,7 +125,7 @@ def test_a_disk_that_others_fill_meanwhile_is_told_with_figures(disk, publisher,
         assert disk.free() > 250_000
         return
     assert disk.free() < 60_000
-    pruned = pruning.prune(statuses=["unfinished"], remove=True)
+    pruned = listing.prune(statuses=["unfinished"], remove=True)
     assert ([item.entry.kind for item in pruned.chosen], pruned.busy) == (["partial"], [])
     assert disk.free() > 250_000
     (home / "others").unlink()
@@ -192,7 +192,7 @@ def test_whatever_is_written_when_the_disk_is_full_it_is_told_and_nothing_useles
         except CacheError as error:
             told.append(str(error))
         assert [name for name in kept(home) if "part" in name] == []
-        pruning.prune(keep=0, remove=True)
+        listing.prune(keep=0, remove=True)
         shutil.rmtree(home / "pins", ignore_errors=True)
         (home / "others").unlink(missing_ok=True)
     assert 8 <= len(told) < len(ROOMS)  # with the most room, it fits

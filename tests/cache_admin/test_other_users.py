@@ -30,7 +30,7 @@ try:
     load = type(videohub.load(sys.argv[1])).__name__
 except VideohubError as error:
     load = f"{type(error).__name__}: {error}"
-listed = [item.facts() for cache_dir in listing.listing() for item in cache_dir.own]
+listed = [item.facts() for cache_dir in listing.listing() for item in cache_dir.entries]
 print(json.dumps({"load": load, "list": listed, "verify": msgspec.to_builtins(integrity.check())}))
 """
 

@@ -69,6 +69,10 @@ class Manifest(_Value, frozen=True):
         """Return the member of this name, which `decode` has found to be there."""
         return next(member for member in self.members if member.name == name)
 
+    def all_records(self) -> list[Record]:
+        """Return the records in the order of the bundle's own registry."""
+        return [*(packed.record for packed in self.records), *self.ancestors]
+
     def label_sets(self) -> dict[str, str]:
         """Return the label sets that the bundle holds, by the name of their member."""
         sets = {labels_member(name): name for packed in self.records if isinstance(name := packed.record.labels, str)}
@@ -122,7 +126,7 @@ def decode(raw: bytes, source: str) -> Manifest:
         raise FormatError(
             f"{source}: its {MANIFEST} {what}.\n  The bundle is damaged or not to be trusted: bundle again."
         )
-    for record in (*(packed.record for packed in manifest.records), *manifest.ancestors):
+    for record in manifest.all_records():
         _check_portable(record, source)
     return manifest
 
@@ -146,14 +150,13 @@ def obstacle(record: Record) -> str | None:
 
 def _contradictions(manifest: Manifest) -> Iterable[str]:
     """Yield what cannot be in a bundle that `videohub bundle` wrote."""
-    records = [packed.record for packed in manifest.records]
-    names = [record.name for record in (*records, *manifest.ancestors)]
+    names = [record.name for record in manifest.all_records()]
     if odd := [name for name in names if not name.isidentifier()]:
         yield f"has a record called {odd[0]!r:.80}"
     if len({name.casefold() for name in names}) < len(names):
         yield "has a record twice"
     protocols: dict[str, Protocol] = {}
-    for record in (*records, *manifest.ancestors):
+    for record in manifest.all_records():
         if protocols.setdefault(record.protocol.name, record.protocol) != record.protocol:
             yield f"has two protocols called {record.protocol.name!r:.80}"
     digests: dict[str | None, str] = {}
@@ -169,7 +172,8 @@ def _contradictions(manifest: Manifest) -> Iterable[str]:
             yield f"has two digests for {published.url!r:.200}"
     files = {file_member(packed.sha256): packed for packed in manifest.records}
     wanted = {REGISTRY, *files}
-    allowed = wanted | {labels_member(record.labels) for record in records if isinstance(record.labels, str)}
+    sets = {packed.record.labels for packed in manifest.records}
+    allowed = wanted | {labels_member(labels) for labels in sets if isinstance(labels, str)}
     listed = [member.name for member in manifest.members]
     if len(set(listed)) < len(listed) or not wanted <= set(listed) <= allowed:
         odd = sorted(wanted - set(listed)) or sorted(set(listed) - allowed) or sorted(listed)
@@ -240,10 +244,11 @@ def opened(file: IO[bytes], source: str) -> Bundle:
     Raises: FormatError that says what else it is; UnsafeFileError for names that lead out of it, links and devices.
     """
     head = file.read(HEAD)
-    if sniff(head) != "tar":
-        raise FormatError(
-            f"{source}: {_kind(head)}, expected the tar file that `videohub bundle` writes.\n  {_advice(head)}"
-        )
+    if (kind := sniff(head)) != "tar":
+        what = f"a {kind} file" if kind else f"no tar (it begins with the bytes {head[:8].hex(' ')})"
+        what = "a web page (HTML or XML)" if head.lstrip().startswith(b"<") else what if head else "an empty file"
+        advice = _UNPACK.get(kind or "", "Copy the bundle here again.")
+        raise FormatError(f"{source}: {what}, expected the tar file that `videohub bundle` writes.\n  {advice}")
     members = list(tar_members(file, os.fstat(file.fileno()).st_size, source))
     if not members or members[0].name != MANIFEST:
         first = f"begins with {members[0].name!r:.80}" if members else "is empty"
@@ -252,37 +257,21 @@ def opened(file: IO[bytes], source: str) -> Bundle:
         raise UnsafeFileError(f"{source}: its {MANIFEST} has {members[0].size} bytes, expected at most {LARGEST_TEXT}")
     file.seek(members[0].offset)
     about = decode(file.read(members[0].size), source)
-    found = {member.name: member for member in members}
-    if len(found) < len(members):
-        twice = next(name for name in found if sum(member.name == name for member in members) > 1)
+    present = {member.name: member for member in members}
+    if len(present) < len(members):
+        twice = next(name for name in present if sum(member.name == name for member in members) > 1)
         raise UnsafeFileError(f"{source}: holds {twice!r:.80} twice.\n  Nothing was installed. Do not use it.")
     listed = {member.name: member for member in about.members}
-    if extra := [name for name in found if name not in listed and name != MANIFEST]:
+    if extra := [name for name in present if name not in listed and name != MANIFEST]:
         raise UnsafeFileError(
             f"{source}: holds {extra[0]!r:.80}, which its {MANIFEST} does not name.\n"
             "  Nothing was installed. Do not use it."
         )
     for name, member in listed.items():
-        if name not in found:
-            raise FormatError(f"{source}: lacks {name}; it is cut short or damaged.\n  Copy it here again.")
-        if found[name].size != member.size:
+        if name not in present or present[name].size != member.size:
+            what = f"holds {present[name].size} bytes of" if name in present else "lacks"
             raise FormatError(
-                f"{source}: {name} has {found[name].size} bytes, its {MANIFEST} says {member.size}.\n"
-                "  The bundle is damaged or not to be trusted. Copy it here again."
+                f"{source}: {what} {name}, of which its {MANIFEST} says that it has {member.size}.\n"
+                "  The bundle is cut short, damaged or not to be trusted. Copy it here again."
             )
-    return Bundle(source, about, file, {name: member.offset for name, member in found.items()})
-
-
-def _kind(head: bytes) -> str:
-    """Return what a file is that is no tar."""
-    if not head:
-        return "an empty file"
-    if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
-        return "a web page (HTML or XML)"
-    if kind := sniff(head):
-        return f"a {kind} file"
-    return f"no tar (it begins with the bytes {head[:8].hex(' ')})"
-
-
-def _advice(head: bytes) -> str:
-    return _UNPACK.get(sniff(head) or "", "Copy the bundle here again.")
+    return Bundle(source, about, file, {name: member.offset for name, member in present.items()})

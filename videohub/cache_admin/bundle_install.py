@@ -1,22 +1,31 @@
-"""Installs a bundle: everything in it is checked first, then all of it is put in place, or nothing."""
+"""Installs a bundle: everything in it is checked first, also against what is known here; then all of it, or nothing."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import msgspec
 from tqdm import tqdm
 
-from videohub import weights
-from videohub.cache_admin import bundle_agreement, bundle_format
-from videohub.cache_admin.bundle_agreement import Voucher
-from videohub.cache_admin.bundle_format import REGISTRY, Bundle, Packed
-from videohub.convert import kept_weights
-from videohub.errors import CacheError, ChecksumError, FormatError, UnsafeFileError, UsageError, VideohubError
+from videohub import registry, weights
+from videohub.cache_admin import bundle_format
+from videohub.cache_admin.bundle_format import REGISTRY, Bundle, Manifest, Packed
+from videohub.convert import kept_weights, tables
+from videohub.data.labels import class_names
+from videohub.errors import (
+    CacheError,
+    ChecksumError,
+    FormatError,
+    RegistryError,
+    UnsafeFileError,
+    UsageError,
+    VideohubError,
+)
 from videohub.files import fsync_and_replace, remove_stale_temps, temp_path_beside
 from videohub.hub import cache, pins
 from videohub.hub.download import Fetched
@@ -24,6 +33,9 @@ from videohub.hub.file_lock import Lock, file_lock
 from videohub.registry import writer
 from videohub.registry.schema import Record
 from videohub.registry.writer import is_local
+
+Voucher: TypeAlias = Literal["registry", "first use", "bundle"]
+Known: TypeAlias = Mapping[str, Record]  # the records of this machine, by case-folded name
 
 
 @dataclass(frozen=True)
@@ -79,18 +91,19 @@ def unbundle(path: str | Path) -> Unbundled:
         ExitStack() as undo,
     ):
         bundle = bundle_format.opened(file, str(path))
-        known = bundle_agreement.here()
-        bundle_agreement.check(bundle.manifest, known, bundle.source)
+        known = {name.casefold(): record for name, record in registry.default().records.items()}
+        _check_agreement(bundle.manifest, known, bundle.source)
         _check_texts(bundle)
-        registry_text = bundle_agreement.registry_of_unknown(bundle.manifest, known, bundle.source)
+        registry_text = _registry_of_unknown(bundle.manifest, known, bundle.source)
         digests = sorted({packed.sha256 for packed in bundle.manifest.records})
         locks = {digest: working.enter_context(file_lock(digest, what=bundle.source)) for digest in digests}
         files = _files(bundle, locks, working, undo)
-        ready = []
-        for packed in bundle.manifest.records:
-            alone = locks[packed.sha256].acquired
-            ready.append(_made(bundle, packed, files[packed.sha256], known, working, alone=alone))
-        vouchers = [bundle_agreement.voucher(packed, known) for packed in bundle.manifest.records]
+        ready = [
+            _made(bundle, packed, files[packed.sha256], _looked_for(packed, known), working,
+                  alone=locks[packed.sha256].acquired)
+            for packed in bundle.manifest.records
+        ]  # fmt: skip
+        vouchers = [_voucher(packed, known) for packed in bundle.manifest.records]
         registry_file = _put_in_place(ready, registry_text, known, bundle.source, undo)
         undo.pop_all()
         installed = [
@@ -100,21 +113,6 @@ def unbundle(path: str | Path) -> Unbundled:
         ]  # fmt: skip
         digest = cache.sha256_of(Path(path))
     return Unbundled(str(path), digest, installed, str(registry_file) if registry_file else None)
-
-
-def _check_texts(bundle: Bundle) -> None:
-    """Check labels and registry, which people may take out of the bundle and believe."""
-    for name, label_set in bundle.manifest.label_sets().items():
-        try:
-            names = msgspec.json.decode(bundle.text(name), type=list[str])
-        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-            raise FormatError(f"{bundle.source}: {name} is no list of names ({error!s:.200})") from None
-        bundle_agreement.check_labels(label_set, names, bundle.source)
-    if bundle.text(REGISTRY) != writer.text(bundle_agreement.every_record(bundle.manifest)).encode():
-        raise FormatError(
-            f"{bundle.source}: its {REGISTRY} does not say what its {bundle_format.MANIFEST} says.\n"
-            "  The bundle is not to be trusted, or another version of videohub wrote it: bundle again with this one."
-        )
 
 
 def _files(bundle: Bundle, locks: Mapping[str, Lock], working: ExitStack, undo: ExitStack) -> dict[str, Fetched]:
@@ -136,7 +134,7 @@ def _files(bundle: Bundle, locks: Mapping[str, Lock], working: ExitStack, undo: 
         for lock in locks.values():
             lock.heartbeat()
 
-    found = {}
+    files = {}
     for digest, lock in locks.items():
         place = cache.place("raw", digest)
         if lock.acquired:
@@ -148,24 +146,24 @@ def _files(bundle: Bundle, locks: Mapping[str, Lock], working: ExitStack, undo: 
                 (undo if digest in looked_for else working).callback(place.unlink, missing_ok=True)
                 fsync_and_replace(part, place)
                 existing = place
-        found[digest] = Fetched(existing, digest)
-    return found
+        files[digest] = Fetched(existing, digest)
+    return files
 
 
 def _made(
-    bundle: Bundle, packed: Packed, file: Fetched, known: bundle_agreement.Known, working: ExitStack, *, alone: bool
+    bundle: Bundle, packed: Packed, file: Fetched, record: Record, working: ExitStack, *, alone: bool
 ) -> _Weights:
     """Make the weights of a record from its file, and see whether the cache has them; gone when `working` ends."""
-    record = bundle_agreement.looked_for(packed, known)
-    name = cache.converted_name(packed.sha256, weights.conversion_key(record))
-    place = cache.place("converted", name)
+
+    def place(layout: str | None = None) -> Path:
+        key = weights.conversion_key(record, layout)
+        return cache.place("converted", cache.converted_name(packed.sha256, key))
+
     if alone:
-        remove_stale_temps(place)
-    part = working.enter_context(temp_path_beside(place))
+        remove_stale_temps(place())
+    part = working.enter_context(temp_path_beside(place()))
     made = convert_bundled(file, record, part, called=f"{bundle.source}: {bundle_format.file_member(packed.sha256)}")
-    name = cache.converted_name(packed.sha256, weights.conversion_key(record, made.layout))
-    place = cache.place("converted", name)
-    return _Weights(packed, part, place, _existing(name, part, packed, bundle.source))
+    return _Weights(packed, part, place(made.layout), _existing(place(made.layout).name, part, packed, bundle.source))
 
 
 def _existing(name: str, part: Path, packed: Packed, source: str) -> Path | None:
@@ -189,26 +187,26 @@ def _existing(name: str, part: Path, packed: Packed, source: str) -> Path | None
 
 
 def _put_in_place(
-    ready: list[_Weights], registry_text: str | None, known: bundle_agreement.Known, source: str, undo: ExitStack
+    ready: list[_Weights], registry_text: str | None, known: Known, source: str, undo: ExitStack
 ) -> Path | None:
     """Give everything its final name; `undo` takes it away again."""
-    registry_file = bundle_agreement.registry_place(registry_text) if registry_text else None
+    registry_file = _registry_place(registry_text) if registry_text else None
     for each in ready:
         if each.existing is None:
             undo.callback(each.place.unlink, missing_ok=True)
             fsync_and_replace(each.part, each.place)
-    if registry_text and registry_file and not _holds(registry_file, registry_text):
+    if (
+        registry_text
+        and registry_file
+        and not (registry_file.is_file() and registry_file.read_bytes() == registry_text.encode())
+    ):
         undo.callback(registry_file.unlink, missing_ok=True)
         with temp_path_beside(registry_file) as part:
             part.write_text(registry_text, encoding="utf-8")
             fsync_and_replace(part, registry_file)
     for each in ready:
-        _pin(each.packed, bundle_agreement.looked_for(each.packed, known), source, undo)
+        _pin(each.packed, _looked_for(each.packed, known), source, undo)
     return registry_file
-
-
-def _holds(file: Path, text: str) -> bool:
-    return file.is_file() and file.read_text(encoding="utf-8", errors="replace") == text
 
 
 def _pin(packed: Packed, record: Record, source: str, undo: ExitStack) -> None:
@@ -254,3 +252,123 @@ def _same(ours: Path, theirs: Path) -> bool:
     """Tell whether two files of weights hold the same tensors; where they come from may be told differently."""
     mine, other = kept_weights.tensors(ours), kept_weights.tensors(theirs)
     return mine.keys() == other.keys() and all(mine[key].equal(other[key]) for key in mine)
+
+
+# --- what a bundle says, against what is known on this machine -------------------------------------------------------
+
+
+def _check_agreement(bundle: Manifest, known: Known, source: str) -> None:
+    """Check that what the bundle brings is what `load` would look for here.
+
+    Raises: FormatError if a record differs or has no table here; ChecksumError if another digest is known here.
+    """
+    for packed in bundle.records:
+        name, record = packed.record.name, _looked_for(packed, known)
+        member = bundle_format.file_member(packed.sha256)
+        advice = (
+            "Bundle again with the same registry on both machines,\n"
+            f"  or take the file alone: `tar -xf {source} {member}`, then pass --checkpoint {member}."
+        )
+        ours, theirs = weights.cache_key_fields(record), weights.cache_key_fields(packed.record)
+        if differing := [field for field in sorted(ours) if ours[field] != theirs[field]]:
+            raise FormatError(
+                f"{source}: its record {name} is another than the one here; they differ in {', '.join(differing)}.\n"
+                f"  {advice}"
+            )
+        family, layout = packed.record.family, packed.record.checkpoint.layout
+        if layout not in tables.layouts(family):
+            raise FormatError(
+                f"{source}: the file of {name} is read by the table {f'{family}/{layout}'!r:.80}, which is not here.\n"
+                f"  {advice}"
+            )
+        _check_digest(packed, record, source)
+
+
+def _check_digest(packed: Packed, record: Record, source: str) -> None:
+    name, url, stated = record.name, record.checkpoint.url or "", record.checkpoint.sha256
+    if stated not in (None, packed.sha256):
+        raise ChecksumError(
+            f"{source}: its published file of {name} has sha256 {packed.sha256},\n"
+            f"  the registry here says {stated}. One of them is another file; nothing was installed."
+        )
+    pin = None if stated else pins.pin_of(url)
+    if pin and pin.sha256 != packed.sha256:
+        raise ChecksumError(
+            f"{source}: its published file of {name} has sha256 {packed.sha256};\n"
+            f"  when {url} was first seen here, {pin.first_seen}, it had {pin.sha256}.\n"
+            f"  If its publisher announced a change, `videohub cache pins --forget {name}` and unbundle again."
+        )
+
+
+def _looked_for(packed: Packed, known: Known) -> Record:
+    """Return the record by which `load` will look for weights here: ours, or the one that the bundle brings."""
+    return known.get(packed.record.name.casefold(), packed.record)
+
+
+def _voucher(packed: Packed, known: Known) -> Voucher:
+    """Return who says, besides the bundle, that its file is the published one."""
+    record = _looked_for(packed, known)
+    if packed.record.name.casefold() in known and record.checkpoint.sha256 is not None:
+        return "registry"
+    pin = pins.pin_of(record.checkpoint.url or "")
+    return "first use" if pin and not pin.bundle else "bundle"
+
+
+def _check_texts(bundle: Bundle) -> None:
+    """Check labels and registry, which people may take out of the bundle and believe."""
+    source = bundle.source
+    for name, label_set in bundle.manifest.label_sets().items():
+        try:
+            names = msgspec.json.decode(bundle.text(name), type=list[str])
+            ours = class_names(label_set)
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+            raise FormatError(f"{source}: {name} is no list of names ({error!s:.200})") from None
+        except UsageError as error:
+            raise FormatError(f"{source}: brings labels that this videohub does not have: {error!s:.300}") from None
+        if tuple(names) != ours:
+            raise FormatError(
+                f"{source}: its label set {label_set} has other names, or others in another order, than here.\n"
+                "  Bundle again with the version that is here."
+            )
+    if bundle.text(REGISTRY) != writer.text(bundle.manifest.all_records()).encode():
+        raise FormatError(
+            f"{source}: its {REGISTRY} does not say what its {bundle_format.MANIFEST} says.\n"
+            "  The bundle is not to be trusted, or another version of videohub wrote it: bundle again with this one."
+        )
+
+
+def _registry_of_unknown(bundle: Manifest, known: Known, source: str) -> str | None:
+    """Return a registry file of the records that this machine does not know, None if it knows them all.
+
+    Raises: FormatError if they do not fit the registries that are here.
+    """
+    if all(packed.record.name.casefold() in known for packed in bundle.records):
+        return None
+    unknown = [record for record in bundle.all_records() if record.name.casefold() not in known]
+    protocols = {record.protocol.name: record.protocol for record in known.values()}
+    for record in unknown:
+        if protocols.get(record.protocol.name, record.protocol) != record.protocol:
+            raise FormatError(
+                f"{source}: the protocol {record.protocol.name} of {record.name} is known here with other content.\n"
+                "  Give it another name in its registry, and bundle again."
+            )
+    text = writer.text(unknown, known=protocols)
+    place = _registry_place(text)
+    if os.pathsep in str(place):
+        raise UsageError(f"{cache.home()}: a path with {os.pathsep!r} in it, which {registry.VARIABLE} cannot name")
+    with temp_path_beside(place) as part:
+        part.write_text(text, encoding="utf-8")
+        try:
+            back = registry.default([part]).records
+        except RegistryError as error:
+            reason = str(error).replace(str(part.resolve()), REGISTRY)
+            raise FormatError(f"{source}: its records do not fit the registries that are here:\n  {reason}") from None
+    for record in unknown:
+        if weights.to_portable_json(back[record.name]) != weights.to_portable_json(record):
+            raise FormatError(f"{source}: its record {record.name} cannot be written to a registry; bundle again")
+    return text
+
+
+def _registry_place(text: str) -> Path:
+    """Return where a registry file is kept: by content, so that two bundles never write over each other's."""
+    return cache.place("registries", f"{cache.key_of(text)[:16]}.yaml")

@@ -130,25 +130,25 @@ def _portable(record: Record) -> Record:
 
 def _ancestors(records: Sequence[Record]) -> list[Record]:
     """Return the records that these started from, which a registry of them has to have."""
-    known, found = registry.default().records, {record.name: record for record in records}
+    known, chain = registry.default().records, {record.name: record for record in records}
     for record in records:
         ancestor = record.pretrain
-        while ancestor is not None and ancestor in known and ancestor not in found:
-            found[ancestor] = known[ancestor]
+        while ancestor is not None and ancestor in known and ancestor not in chain:
+            chain[ancestor] = known[ancestor]
             ancestor = known[ancestor].pretrain
-    return [found[name] for name in sorted(found) if found[name] not in records]
+    return [chain[name] for name in sorted(chain) if chain[name] not in records]
 
 
 def _labels(records: Sequence[Record]) -> dict[str, _Content]:
     """Return the members with class names; one's own stand in their record, a set known to nobody is left out."""
-    found: dict[str, _Content] = {}
+    members: dict[str, _Content] = {}
     for label_set in {record.labels for record in records if isinstance(record.labels, str)}:
         try:
             names = class_names(label_set)
         except UsageError:
             continue
-        found[bundle_format.labels_member(label_set)] = bundle_format.as_json(list(names))
-    return found
+        members[bundle_format.labels_member(label_set)] = bundle_format.as_json(list(names))
+    return members
 
 
 def _registry(records: Sequence[Record]) -> bytes:

@@ -65,12 +65,12 @@ def entries() -> list[Entry]:
 
 def dirs() -> list[tuple[Path, bool]]:
     """Return the folders of the cache in the order in which they are looked in, and whether each is read-only."""
-    *shared, own = cache.dirs()
-    found: dict[str, tuple[Path, bool]] = {}
+    *shared, home = cache.dirs()
+    distinct: dict[str, tuple[Path, bool]] = {}
     for cache_dir in shared:
-        found.setdefault(os.path.realpath(cache_dir), (cache_dir, True))  # one folder may be named twice
-    found.setdefault(os.path.realpath(own), (own, False))
-    return list(found.values())
+        distinct.setdefault(os.path.realpath(cache_dir), (cache_dir, True))  # one folder may be named twice
+    distinct.setdefault(os.path.realpath(home), (home, False))
+    return list(distinct.values())
 
 
 def remove(entry: Entry) -> bool:
@@ -139,7 +139,7 @@ def _entry(path: Path, cache_dir: Path, shared: bool) -> Iterator[Entry]:
     if not files or files[0] != path:
         return
     try:
-        said = [file.lstat() if kind == "other" else file.stat() for file in files]
+        stats = [file.lstat() if kind == "other" else file.stat() for file in files]
         unreadable = None if kind == "other" else cache.unreadable(path)
     except FileNotFoundError:
         return
@@ -151,8 +151,8 @@ def _entry(path: Path, cache_dir: Path, shared: bool) -> Iterator[Entry]:
         path,
         cache_dir,
         shared,
-        size=0 if path.is_dir() else sum(one.st_size for one in said),
-        used=max(said[0].st_atime, said[0].st_mtime),
+        size=0 if path.is_dir() else sum(one.st_size for one in stats),
+        used=max(stats[0].st_atime, stats[0].st_mtime),
         at_work=kind in ("partial", "lock") and not shared and _has_a_writer(path, cache_dir),
         sha256=name["sha256"] if name else pin.sha256 if pin else None,
         pin=pin,

@@ -92,12 +92,9 @@ def _look(item: Item) -> str | None:
     entry = item.entry
     if entry.kind == "pin":
         return item.problem
-    if entry.kind == "registry":
-        found = cache.sha256_of(entry.path)
-        return None if found.startswith(entry.path.stem) else f"its sha256 is {found}"
-    if entry.kind == "raw":
-        found = cache.sha256_of(entry.path)
-        return None if found == entry.sha256 else f"its sha256 is {found}"
+    if entry.kind in ("raw", "registry"):  # called by all, or by the beginning, of their digests
+        digest = cache.sha256_of(entry.path)
+        return None if digest.startswith(entry.path.stem) else f"its sha256 is {digest}"
     try:
         kept_weights.check(entry.path)
     except FormatError as error:
@@ -108,10 +105,10 @@ def _look(item: Item) -> str | None:
 def _identity(path: Path) -> tuple[int, int, int] | None:
     """Return what changes when another file takes the place of this one; None if there is none."""
     try:
-        said = os.stat(path)
+        stat = os.stat(path)
     except FileNotFoundError:
         return None
-    return said.st_ino, said.st_mtime_ns, said.st_size
+    return stat.st_ino, stat.st_mtime_ns, stat.st_size
 
 
 def _mend(item: Item, problem: str, known: Known) -> Finding:

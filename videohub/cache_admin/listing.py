@@ -1,10 +1,10 @@
-"""The cache at a glance: every entry with the records that it belongs to and whether they would use it, and sums."""
+"""The cache at a glance: every entry, the records that it belongs to, whether they would use it; and what may go."""
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
@@ -76,8 +76,7 @@ def items() -> list[Item]:
     Raises: CacheError if a folder cannot be read; RegistryError.
     """
     entries = cache_scan.entries()
-    known = Known(entries)
-    return [replace(known.item(entry), bundle=known.bundle(entry)) for entry in entries]
+    return list(map(Known(entries).item, entries))
 
 
 class Known:
@@ -96,13 +95,6 @@ class Known:
         """Return the digest of a record's published file, as far as it is known here."""
         pin = self.pins.get(record.checkpoint.url or "")
         return record.checkpoint.sha256 or (pin.sha256 if pin else None)
-
-    def bundle(self, entry: Entry) -> str | None:
-        """Return the bundle that alone says what an entry's digest is of; None if a registry or a download does."""
-        if entry.sha256 in {record.checkpoint.sha256 for record in self.records.values()}:
-            return None
-        said = [pin.bundle for pin in self.pins.values() if pin.sha256 == entry.sha256]
-        return said[0] if said and all(said) else None
 
     def maker(self, entry: Entry) -> tuple[Record, list[str]] | None:
         """Return the record, and what it was told to ignore, that would make converted weights of this name today."""
@@ -123,8 +115,15 @@ class Known:
 
     def item(self, entry: Entry) -> Item:
         """Return an entry with what it is to the records."""
-        item = self._item(entry)
+        item = replace(self._item(entry), bundle=self._bundle(entry))
         return replace(item, status="unreadable", problem=entry.unreadable) if entry.unreadable else item
+
+    def _bundle(self, entry: Entry) -> str | None:
+        """Return the bundle that alone says what an entry's digest is of; None if a registry or a download does."""
+        if entry.sha256 in {record.checkpoint.sha256 for record in self.records.values()}:
+            return None
+        bundles = [pin.bundle for pin in self.pins.values() if pin.sha256 == entry.sha256]
+        return bundles[0] if bundles and all(bundles) else None
 
     def _item(self, entry: Entry) -> Item:
         if entry.kind == "other":
@@ -251,22 +250,22 @@ _KINDS = ("raw", "converted", "partial", "pin", "registry", "lock", "other")
 
 @dataclass(frozen=True)
 class CacheDir:
-    """One folder of the cache; `own` is sorted so that what belongs to one record stands together."""
+    """One folder of the cache; `entries` are ours, sorted so that what belongs to one record stands together."""
 
     path: str
     read_only: bool
-    own: Sequence[Item]
-    others: Sequence[Item]  # of other programs
+    entries: Sequence[Item]
+    foreign: Sequence[Item]  # of other programs
 
     @property
     def size(self) -> int:
         """Bytes that our entries take."""
-        return sum(item.entry.size for item in self.own)
+        return sum(item.entry.size for item in self.entries)
 
     def sizes(self) -> dict[str, int]:
         """Return the bytes that each kind takes, where there are any."""
-        found = {kind: sum(item.entry.size for item in self.own if item.entry.kind == kind) for kind in _KINDS}
-        return {kind: size for kind, size in found.items() if size}
+        sizes = {kind: sum(item.entry.size for item in self.entries if item.entry.kind == kind) for kind in _KINDS}
+        return {kind: size for kind, size in sizes.items() if size}
 
     def facts(self) -> dict[str, Any]:
         """Return the values that --json prints."""
@@ -275,7 +274,7 @@ class CacheDir:
             "read_only": self.read_only,
             "size": self.size,
             "sizes": self.sizes(),
-            "entries": [item.facts() for item in (*self.own, *self.others)],
+            "entries": [item.facts() for item in (*self.entries, *self.foreign)],
         }
 
 
@@ -284,10 +283,10 @@ def listing() -> list[CacheDir]:
 
     Raises: CacheError if a folder cannot be read; RegistryError.
     """
-    found = items()
+    everything = items()
     cache_dirs = []
     for path, shared in cache_scan.dirs():
-        here = [item for item in found if item.entry.cache_dir == path]
+        here = [item for item in everything if item.entry.cache_dir == path]
         ours = sorted((item for item in here if item.entry.kind != "other"), key=_place)
         cache_dirs.append(CacheDir(str(path), shared, ours, [item for item in here if item.entry.kind == "other"]))
     return cache_dirs
@@ -296,3 +295,66 @@ def listing() -> list[CacheDir]:
 def _place(item: Item) -> tuple[bool, list[str], int, float]:
     """Sort by record, then in the order the data travels, then the latest first; what belongs to none comes last."""
     return not item.records, list(item.records), _KINDS.index(item.entry.kind), -item.entry.used
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """What was chosen; `removed` tells whether it is gone, `busy` what was left to a process that may be writing it."""
+
+    removed: bool
+    chosen: list[Item]
+    busy: list[Item]
+    size_before: int
+
+    @property
+    def freed(self) -> int:
+        """Bytes that the chosen entries take."""
+        return sum(item.entry.size for item in self.chosen)
+
+    def facts(self) -> dict[str, Any]:
+        """Return the values that --json prints."""
+        return {
+            "removed": self.removed,
+            "freed": self.freed,
+            "size_before": self.size_before,
+            "size_after": self.size_before - self.freed,
+            "entries": [item.facts() for item in self.chosen],
+            "busy": [item.facts() for item in self.busy],
+        }
+
+
+def prune(
+    *,
+    older_s: float | None = None,
+    keep: float | None = None,
+    statuses: Collection[str] = (),
+    remove: bool = False,
+) -> Pruned:
+    """Choose entries of our own cache dir that meet every condition, and remove them if told to.
+
+    Pins and registries are never chosen: they are small, and without a pin a changed file would not be noticed.
+    Args:
+        older_s: Not used for so many seconds.
+        keep: Choose no more than it takes, least recently used first, until our cache dir holds so many bytes at most.
+        statuses: One of these.
+        remove: False: only tell.
+    Raises: CacheError if the file system refuses.
+    """
+    entries = [item for item in items() if not item.entry.shared and item.entry.kind != "other"]
+    size = left = sum(item.entry.size for item in entries)
+    chosen: list[Item] = []
+    busy: list[Item] = []
+    for item in sorted(entries, key=lambda item: item.entry.used):
+        if keep is not None and left <= keep:
+            break
+        status = "unfinished" if item.status == "at work" and "unfinished" in statuses else item.status
+        if item.entry.kind in ("pin", "registry") or (statuses and status not in statuses):
+            continue
+        if older_s is not None and item.age_s < older_s:
+            continue
+        if item.status == "at work" or (remove and not cache_scan.remove(item.entry)):
+            busy.append(item)
+            continue
+        chosen.append(item)
+        left -= item.entry.size
+    return Pruned(remove, chosen, busy, size)

@@ -49,8 +49,8 @@ class Forgotten:
 
 def pinned() -> list[Pinned]:
     """Return the pins of all cache dirs, by URL."""
-    found = [_pinned(item) for item in items() if item.entry.kind == "pin"]
-    return sorted(found, key=lambda pin: (pin.url or "", pin.path))
+    pinned = [_pinned(item) for item in items() if item.entry.kind == "pin"]
+    return sorted(pinned, key=lambda pin: (pin.url or "", pin.path))
 
 
 def patch() -> Patch:
@@ -68,9 +68,8 @@ def patch() -> Patch:
         if published.sha256 not in (None, pin.sha256) or published.size not in (None, pin.size):
             contradicted[name] = f"the registry states another file than was first seen here, {pin.first_seen}"
             continue
-        seen: dict[str, str | int] = {"sha256": pin.sha256, "size": pin.size}
-        if fields := {field: value for field, value in seen.items() if getattr(published, field) is None}:
-            learnt[name] = fields
+        if published.sha256 is None or published.size is None:
+            learnt[name] = {"url": pin.url, "sha256": pin.sha256, "size": pin.size}
     made = registry_patch(learnt, registry.record_files())
     return replace(made, left={**made.left, **contradicted})
 
@@ -127,7 +126,7 @@ def _pinned(item: Item) -> Pinned:
     )
 
 
-Learnt: TypeAlias = Mapping[str, Mapping[str, str | int]]  # record -> field of its checkpoint -> value
+Learnt: TypeAlias = Mapping[str, Mapping[str, str | int]]  # record -> url, sha256 and size of its checkpoint
 _NULL = "tag:yaml.org,2002:null"
 
 
@@ -173,18 +172,28 @@ def fill(text: str, learnt: Learnt) -> tuple[str, dict[str, str]]:
     uses = Counter(_references(root))
     changes: list[tuple[int, int, str]] = []
     left: dict[str, str] = {}
-    for name, fields in learnt.items():
-        paths = [_follow(root, ["records", name, "checkpoint", field]) for field in fields]
-        if any(len(path) < 5 or any(uses[id(node)] > 1 for node in path) for path in paths):
-            said = ", ".join(f"{field}: {_written(value)}" for field, value in fields.items())
-            left[name] = f"its checkpoint is shared, or lacks a field. Write by hand: {said}"
+    for name, known in learnt.items():
+        fields = {field: _written(known[field]) for field in ("sha256", "size")}
+        paths = [_follow(root, ["records", name, "checkpoint", field], str(known["url"])) for field in fields]
+        if why := next(filter(None, (_obstacle(path, uses) for path in paths)), None):
+            by_hand = ", ".join(f"{field}: {value}" for field, value in fields.items())
+            left[name] = f"{why}. Write by hand: {by_hand}"
             continue
         for path, value in zip(paths, fields.values(), strict=True):
             if path[-1].tag == _NULL:
-                changes.append((path[-1].start_mark.index, path[-1].end_mark.index, _written(value)))
+                changes.append((path[-1].start_mark.index, path[-1].end_mark.index, value))
     for start, end, written in sorted(changes, reverse=True):
         text = text[:start] + written + text[end:]
     return text, left
+
+
+def _obstacle(path: Sequence[Any], uses: Mapping[int, int]) -> str | None:
+    """Return why the field at the end of a path cannot be filled where it stands, None if it can."""
+    if path[-1] is None:
+        return "its own checkpoint has no field to fill; what its file says in `shared` is of all records"
+    if any(uses[id(node)] > 1 for node in path):
+        return "its checkpoint is shared, by an alias"
+    return None
 
 
 def _references(node: Any, seen: set[int] | None = None) -> Iterator[int]:
@@ -202,16 +211,21 @@ def _references(node: Any, seen: set[int] | None = None) -> Iterator[int]:
             yield from _references(item, seen)
 
 
-def _follow(root: Any, keys: list[str]) -> list[Any]:
-    """Return the nodes on the way along `keys`, as far as it goes."""
+def _follow(root: Any, keys: Sequence[str], url: str) -> list[Any]:
+    """Return the nodes on the way along `keys`, None as the last where it ends; of a list the item with this URL."""
     path = [root]
     for key in keys:
-        pairs = path[-1].value if isinstance(path[-1], yaml.MappingNode) else []
-        found = [value for name, value in pairs if name.value == key]
-        if not found:
-            break
-        path.append(found[0])
+        if isinstance(path[-1], yaml.SequenceNode):
+            path.append(next((item for item in path[-1].value if _value(item, "url", "value") == url), None))
+        path.append(_value(path[-1], key))
     return path
+
+
+def _value(node: Any, key: str, attribute: str | None = None) -> Any:
+    """Return the node of a mapping's key, or what it holds; None if there is none."""
+    pairs = node.value if isinstance(node, yaml.MappingNode) else []
+    value = next((value for name, value in pairs if name.value == key), None)
+    return value if attribute is None else getattr(value, attribute, None)
 
 
 def _written(value: str | int) -> str:

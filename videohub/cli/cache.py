@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from videohub.cache_admin.integrity import Checked
-    from videohub.cache_admin.listing import CacheDir, Item
-    from videohub.cache_admin.pruning import Pruned
+    from videohub.cache_admin.listing import CacheDir, Item, Pruned
     from videohub.cache_admin.trust import Pinned
 
 _CONDITIONS = "--older 30d, --keep 10GB, --status stale"
@@ -132,14 +131,14 @@ def prune(older_s: float | None, keep: float | None, statuses: tuple[str, ...], 
     Several conditions narrow each other; several --status widen. What is removed can be fetched again, except what
     is `local`. Pins, read-only cache dirs and what others put into the folder are never touched.
     """
-    from videohub.cache_admin import pruning
+    from videohub.cache_admin import listing
 
     if older_s is None and keep is None and not statuses:
         raise click.UsageError(
             f"say what may go: {_CONDITIONS}, or several of them.\n"
             f"  --status is one of {', '.join(_STATUSES)}; `videohub cache list` shows it."
         )
-    pruned = pruning.prune(older_s=older_s, keep=keep, statuses=statuses, remove=yes)
+    pruned = listing.prune(older_s=older_s, keep=keep, statuses=statuses, remove=yes)
     if as_json:
         print_json(pruned.facts())
     else:
@@ -222,16 +221,16 @@ def print_cache(cache_dirs: Sequence[CacheDir]) -> None:
     screen = console()
     for cache_dir in cache_dirs:
         screen.print(styled(cache_dir.path, style="bold"), "(read-only)" if cache_dir.read_only else "")
-        if cache_dir.own:
-            screen.print(_entries(cache_dir.own))
+        if cache_dir.entries:
+            screen.print(_entries(cache_dir.entries))
         each = ", ".join(f"{kind} {with_unit(size)}" for kind, size in cache_dir.sizes().items())
         screen.print(
-            f"{counted(len(cache_dir.own), 'entry')}, {with_unit(cache_dir.size)}" + (f": {each}" if each else ""),
+            f"{counted(len(cache_dir.entries), 'entry')}, {with_unit(cache_dir.size)}" + (f": {each}" if each else ""),
             style="dim",
         )
-        if cache_dir.others:
-            names = ", ".join(item.entry.path.name for item in cache_dir.others[:3])
-            more = f" and {len(cache_dir.others) - 3} more" if len(cache_dir.others) > 3 else ""
+        if cache_dir.foreign:
+            names = ", ".join(item.entry.path.name for item in cache_dir.foreign[:3])
+            more = f" and {len(cache_dir.foreign) - 3} more" if len(cache_dir.foreign) > 3 else ""
             screen.print(f"not ours, and never touched: {names}{more}", style="dim")
     if len(cache_dirs) > 1:
         screen.print(f"{with_unit(sum(cache_dir.size for cache_dir in cache_dirs))} in all cache dirs", style="dim")

@@ -1,0 +1,282 @@
+"""What was trusted on first use is shown, handed to the registry as a patch, and let go when somebody says so."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from tests.cache_admin.cache_files import SHA256, narrow, only
+from tests.registry.conftest import COMPANY
+from videohub import registry, resources
+from videohub.cache_admin import trust
+
+
+def test_pins_are_shown_with_all_that_is_known(run, zoo):
+    run("fetch", "second", "first")
+    code, out, _ = run("cache", "pins")
+    assert (code, narrow(out)) == (0, True)
+    found = run("cache", "pins", "--json")[1]
+    assert [pin["records"] for pin in found] == [["first"], ["second"]]
+    for pin in found:
+        assert (pin["status"], pin["read_only"]) == ("current", False)
+        assert f"sha256 {pin['sha256']}" in out
+        assert f"1.58 MB, first seen {pin['first_seen']}" in out
+        assert pin["url"] in out
+
+
+@pytest.mark.parametrize("command", [["git", "apply"], ["patch", "-p1", "--quiet"]], ids=["git apply", "patch"])
+def test_the_patch_applies_and_the_registry_states_the_digests_afterwards(run, tmp_path, zoo, command):
+    if shutil.which(command[0]) is None:
+        pytest.skip(f"no {command[0]} here")
+    run("fetch", "first", "second")
+    code, out, err = run("cache", "pins", "--patch")
+    assert (code, err) == (0, "")
+    said = run("cache", "pins", "--patch", "--json")[1]
+    assert (said["text"], said["records"], said["left"]) == (out, ["first", "second"], {})
+    before = zoo.read_text()
+    subprocess.run(command, cwd=tmp_path, input=out.encode(), check=True)
+    assert zoo.read_text().count("# not yet") == before.count("# not yet") == 2
+    bound = {pin["records"][0]: pin for pin in run("cache", "pins", "--json")[1]}
+    for name in ("first", "second"):
+        published = registry.record(name).checkpoint
+        assert (published.sha256, published.size) == (bound[name]["sha256"], bound[name]["size"])
+        assert bound[name]["status"] == "redundant"
+    code, out, err = run("cache", "pins", "--patch")
+    assert (code, out) == (0, "")
+    assert "nothing to fill" in err
+
+
+def test_a_digest_that_contradicts_the_registry_is_told_and_not_patched(run, zoo):
+    run("fetch", "first")
+    zoo.write_text(zoo.read_text().replace("null    # not yet", "f" * 64, 1))
+    code, out, err = run("cache", "pins", "--patch")
+    assert (code, out) == (0, "")
+    assert "first: the registry states another file" in err
+
+
+def test_a_forgotten_record_is_trusted_anew_by_the_command_that_the_refusal_names(run, home, zoo, publisher, contents):
+    run("fetch", "first")
+    shutil.rmtree(home / "raw")
+    shutil.rmtree(home / "converted")
+    publisher.publish("/first/MODEL.pkl", contents[1])
+    code, _, err = run("fetch", "first")
+    assert code == 4
+    (command,) = [line for line in err.splitlines() if "cache pins --forget" in line]
+    assert "`videohub cache pins --forget first`" in command
+    code, out, _ = run("cache", "pins", "--forget", "first")
+    assert code == 0
+    assert SHA256 in out
+    assert registry.record("first").checkpoint.url in out
+    assert not list((home / "pins").iterdir())
+    assert run("fetch", "first")[0] == 0
+    assert run("cache", "pins", "--json")[1][0]["sha256"] != SHA256
+
+
+def test_forgetting_takes_the_published_file_along_and_a_url_will_do(run, home, zoo):
+    run("fetch", "first", "second")
+    url = registry.record("first").checkpoint.url
+    (forgotten,) = run("cache", "pins", "--forget", url, "--json")[1]
+    assert (forgotten["url"], forgotten["was_pinned"], forgotten["sha256"]) == (url, True, SHA256)
+    assert not (home / "raw" / SHA256).exists()
+    assert [pin["records"] for pin in run("cache", "pins", "--json")[1]] == [["second"]]
+
+
+def test_forgetting_what_was_never_seen_says_so(run, zoo):
+    code, out, _ = run("cache", "pins", "--forget", "first")
+    assert (code, "nothing was known" in out) == (0, True)
+    assert run("cache", "pins", "--forget", "frist")[0] == 2
+    assert run("cache", "pins", "--forget", "slowfast_r101_8x8")[0] == 2
+    assert run("cache", "pins", "--forget", "first", "--patch")[0] == 2
+
+
+def test_a_pin_in_a_read_only_cache_dir_cannot_be_forgotten_here(run, home, tmp_path, zoo, monkeypatch):
+    run("fetch", "first")
+    home.rename(tmp_path / "shared")
+    monkeypatch.setenv("VIDEOHUB_CACHE_RO", str(tmp_path / "shared"))
+    assert run("cache", "pins", "--json")[1][0]["read_only"]
+    code, _, err = run("cache", "pins", "--forget", "first")
+    assert code == 5
+    assert "VIDEOHUB_CACHE_RO" in err
+    assert only(tmp_path / "shared", "pins/*").is_file()
+
+
+def test_several_registries_make_one_patch_and_nulls_written_inline_are_filled_too(
+    run, tmp_path, zoo, publisher, contents, monkeypatch
+):
+    other = publisher.publish("/third/MODEL.pkl", contents[1])
+    text = zoo.read_text()
+    text = text[: text.index("  second:")].replace("  first:", "  third:").replace("FIRST", "THIRD")
+    checkpoint = (
+        f'    checkpoint: {{url: "{other}", sha256: null, size: null, container: caffe2, layout: caffe2,\n'
+        "                 license: ours}   # in flow style\n"
+    )
+    (tmp_path / "flow.yaml").write_text(re.sub(r"    checkpoint:\n(      .*\n)+", lambda _: checkpoint, text))
+    monkeypatch.setenv("VIDEOHUB_REGISTRY", f"{zoo}{os.pathsep}{tmp_path / 'flow.yaml'}")
+    run("fetch", "first", "third")
+    said = run("cache", "pins", "--patch", "--json")[1]
+    assert said["files"] == [str(zoo), str(tmp_path / "flow.yaml")]
+    assert said["records"] == ["first", "third"]
+    subprocess.run(["git", "apply"], cwd=tmp_path, input=said["text"].encode(), check=True)
+    assert registry.record("third").checkpoint.sha256 == hashlib.sha256(contents[1]).hexdigest()
+    assert [registry.record(name).checkpoint.size for name in ("first", "second", "third")] == [
+        len(contents[0]), None, len(contents[1]),
+    ]  # fmt: skip
+
+
+SEEN = "0123456789abcdef" * 4
+LEARNT = {"url": "weights/company_slow.pth", "sha256": SEEN, "size": 138_000_000}
+
+BLOCK = "      sha256: null\n      size: null\n"
+APPLY = [["git", "apply", "--whitespace=nowarn"], ["patch", "-p1", "--quiet"]]
+
+
+@pytest.fixture
+def company(tmp_path):
+    file = tmp_path / "company.yaml"
+    file.write_text(COMPANY, encoding="utf-8")
+    return file
+
+
+def apply(command, folder, text):
+    if shutil.which(command[0]) is None:
+        pytest.skip(f"no {command[0]} here")
+    subprocess.run(command, cwd=folder, input=text.encode(), check=True)
+
+
+@pytest.mark.parametrize("command", APPLY, ids=["git apply", "patch"])
+def test_a_patch_of_our_registry_applies_and_is_read_back(tmp_path, command):
+    text = resources.registry_file().read_text()
+    names = ["slowfast_r50_8x8", "slowfast_r50_16x8_ssv2", "resnet_r50_in1k"]
+    made = trust.registry_patch(dict.fromkeys(names, LEARNT), registry.files())
+    assert (made.records, made.left) == (names, {})
+    (tmp_path / "registry.yaml").write_text(text)
+    apply(command, tmp_path, made.text)
+    records = registry.load(tmp_path / "registry.yaml").records
+    filled = {name for name, record in records.items() if record.checkpoint.sha256 == SEEN}
+    assert filled == set(names)
+    assert {records[name].checkpoint.size for name in names} == {138_000_000}
+    changed = [
+        (old, new)
+        for old, new in zip(text.splitlines(), (tmp_path / "registry.yaml").read_text().splitlines(), strict=True)
+        if old != new
+    ]
+    assert len(changed) == 6
+    assert {old.partition("#")[0].strip() for old, _ in changed} == {"sha256: null", "size: null"}
+
+
+@pytest.mark.parametrize("command", APPLY, ids=["git apply", "patch"])
+@pytest.mark.parametrize("ends", ["\n", "\r\n"], ids=["unix", "windows"])
+@pytest.mark.parametrize("last", [True, False], ids=["", "no end of line at the end"])
+def test_a_patch_of_a_user_s_registry_keeps_its_comments_and_line_ends(company, command, ends, last):
+    text = company.read_text().replace(BLOCK, "      sha256: null   # ask Zoë\n      size:    ~\n")
+    text = text if last else text.replace("    notes: []\n", "").rstrip("\n") + "\n    notes: []"
+    company.write_bytes(text.replace("\n", ends).encode())
+    made = trust.registry_patch({"company_slow": LEARNT}, [company])
+    apply(command, company.parent, made.text)
+    expected = text.replace("sha256: null ", f"sha256: {SEEN} ").replace("size:    ~", "size:    138000000")
+    assert company.read_bytes() == expected.replace("\n", ends).encode()
+
+
+def test_a_file_in_a_repository_is_named_from_its_top(company, tmp_path):
+    top = tmp_path / "repository"
+    (top / "zoo").mkdir(parents=True)
+    shutil.move(company, top / "zoo" / "company.yaml")
+    subprocess.run(["git", "init", "--quiet", top], check=True)
+    made = trust.registry_patch({"company_slow": LEARNT}, [top / "zoo" / "company.yaml"])
+    assert "--- a/zoo/company.yaml\n" in made.text
+    apply(APPLY[0], top, made.text)
+    assert registry.load(top / "zoo" / "company.yaml").records["company_slow"].checkpoint.sha256 == SEEN
+
+
+def test_several_files_make_one_patch(company, tmp_path):
+    other = tmp_path / "other.yaml"
+    other.write_text(company.read_text().replace("company_slow", "other_slow"))
+    made = trust.registry_patch({"company_slow": LEARNT, "other_slow": LEARNT}, [company, other])
+    assert made.files == [str(company), str(other)]
+    apply(APPLY[1], tmp_path, made.text)
+    for file, name in ((company, "company_slow"), (other, "other_slow")):
+        assert registry.load(file).records[name].checkpoint.size == 138_000_000
+
+
+def test_flow_style_is_filled_where_it_stands(company):
+    text = company.read_text()
+    flow = re.sub(
+        r"    checkpoint:\n(      .*\n)+",
+        "    checkpoint: {url: weights/é.pth, sha256: null, size: ~,   # null, for now\n"
+        "      container: null, layout: pyslowfast, license: mine}\n",
+        text,
+    )
+    found, left = trust.fill(flow, {"company_slow": LEARNT})
+    assert left == {}
+    assert found == flow.replace("sha256: null", f"sha256: {SEEN}").replace("size: ~", "size: 138000000")
+    company.write_text(found)
+    assert registry.load(company).records["company_slow"].checkpoint.container is None
+
+
+def test_what_the_registry_states_already_stays(company):
+    text = company.read_text().replace("size: null", "size: 12")
+    found, _ = trust.fill(text, {"company_slow": LEARNT})
+    assert found == text.replace("sha256: null", f"sha256: {SEEN}")
+
+
+@pytest.mark.parametrize("digest", ["1" * 64, "0" * 63 + "7", "1" * 62 + "e5"])
+def test_a_digest_that_yaml_would_take_for_a_number_is_quoted(company, digest):
+    found, _ = trust.fill(company.read_text(), {"company_slow": {**LEARNT, "sha256": digest}})
+    company.write_text(found)
+    assert registry.load(company).records["company_slow"].checkpoint.sha256 == digest
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: text.replace("sha256: null", "sha256: &nothing null").replace("size: null", "size: *nothing"),
+        lambda text: text.replace("checkpoint:", "checkpoint: &shared") + _twin(text, "    checkpoint: *shared\n"),
+    ],
+    ids=["value", "mapping"],
+)
+def test_what_an_alias_shares_is_left_with_what_to_write_by_hand(company, change):
+    text = change(company.read_text())
+    company.write_text(text)
+    registry.load(company)  # YAML, and a registry
+    name = "twin" if "twin" in text else "company_slow"
+    made = trust.registry_patch({name: LEARNT}, [company])
+    assert (made.text, made.files, made.records) == ("", [], [])
+    assert f"Write by hand: sha256: {SEEN}, size: 138000000" in made.left[name]
+
+
+def test_of_several_forms_the_one_with_the_url_is_filled(company):
+    text = company.read_text()
+    form = "{url: %s, sha256: null, size: null, container: null, layout: pyslowfast, license: mine}"
+    forms = f"    checkpoint:\n      - {form % 'other.pth'}\n      - {form % LEARNT['url']}\n"
+    listed = re.sub(r"    checkpoint:\n(      .*\n)+", lambda _: forms, text)
+    filled, left = trust.fill(listed, {"company_slow": LEARNT})
+    assert left == {}
+    first, second = listed.rindex("sha256: null", 0, listed.index(LEARNT["url"])), listed.index(LEARNT["url"])
+    assert filled == listed[:second] + listed[second:].replace("sha256: null", f"sha256: {SEEN}", 1).replace(
+        "size: null", "size: 138000000", 1)  # fmt: skip
+    assert filled[first:].startswith("sha256: null")
+    company.write_text(filled)
+    assert registry.load(company).records["company_slow"].other_checkpoints[0].sha256 == SEEN
+
+
+def test_a_field_that_a_record_leaves_to_its_file_is_to_be_written_by_hand(company):
+    text = company.read_text().replace("      sha256: null\n", "")
+    filled, left = trust.fill(text, {"company_slow": LEARNT})
+    assert filled == text
+    assert "`shared`" in left["company_slow"]
+    assert f"Write by hand: sha256: {SEEN}, size: 138000000" in left["company_slow"]
+
+
+def _twin(text, checkpoint):
+    record = text[text.index("  company_slow:") :].replace("company_slow", "twin").replace("COMPANY_SLOW", "TWIN")
+    return re.sub(r"    checkpoint:\n(      .*\n)+", lambda _: checkpoint, record)
+
+
+def test_nothing_learnt_is_no_patch(company):
+    assert trust.registry_patch({}, [company]) == trust.Patch("", [], [], {})
+    assert trust.registry_patch({"of another file": LEARNT}, [company]).text == ""
