@@ -25,8 +25,7 @@ from videohub.data.video_info import Contradiction
 from videohub.errors import DeviceError, UsageError, VideoError
 from videohub.escaping import encodable
 from videohub.worker_pool import Lost, Work, WorkerPool
-from videohub.worker_pool.messages import decode, encode
-from videohub.worker_pool.process import COMMAND
+from videohub.worker_pool.process import COMMAND, decode, encode
 from videohub.worker_pool.shared_memory import SharedMemoryClient, SharedMemoryPool, available
 
 _MAX_WAITING = 4 << 30  # bytes of decoded frames; at Kinetics' size, 40 MB a video, 2 x 50 processes stay below it

@@ -16,7 +16,7 @@ from videohub.data.video_info import END_TOLERANCE, Contradiction, contradiction
 from videohub.errors import VideoError, VideohubError
 from videohub.escaping import encodable
 from videohub.worker_pool import Lost, Work, WorkerPool
-from videohub.worker_pool.messages import decode, encode
+from videohub.worker_pool.process import decode, encode
 
 if TYPE_CHECKING:
     from videohub.data.video import Video

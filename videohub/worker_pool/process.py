@@ -1,4 +1,7 @@
-"""One worker process as its parent sees it: started, given tasks, ended, or found dead and asked why."""
+"""One worker process as its parent sees it: started, given tasks, ended, or found dead and asked why.
+
+They send each other msgpack with its length in front, through pipes.
+"""
 
 from __future__ import annotations
 
@@ -9,20 +12,24 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import IO, Any, Literal, TypeVar
+
+import msgspec
 
 from videohub.errors import DeviceError
-from videohub.worker_pool import messages
-from videohub.worker_pool.messages import Reply, anonymous_file
 
 COMMAND = (sys.executable, "-m", "videohub.worker_pool.worker")
 
 _GRACE_S = 5.0  # for the system to take an ended process away; one that waits for a dead disk may stay longer
 _LAST_WORDS = 4096  # bytes of stderr
+_LENGTH = 8  # bytes, of a message's length
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -57,7 +64,7 @@ class WorkerProcess:
             command: What to start.
             handler: Who does the tasks there.
             setup: What the handler is called with first.
-            timeout_s: How long a task may take there, should this process have died.
+            timeout_s: How long a task may take.
             linked: Whether descriptors come with replies.
         """
         self.expired = False  # it took too long, and was ended
@@ -74,10 +81,9 @@ class WorkerProcess:
                 self._link, far = socket.socketpair()
                 undo.enter_context(self._link)
                 link = after.enter_context(far).fileno()
-            arguments = [handler, str(timeout_s), str(theirs), str(link)]
             try:
                 self._process = subprocess.Popen(
-                    [*command, *arguments],
+                    [*command, handler, str(theirs), str(link)],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=self._stderr,
@@ -102,25 +108,21 @@ class WorkerProcess:
     def _exchange(self, text: bytes, timeout_s: float) -> Reply | None:
         assert self._process.stdin is not None  # for mypy: asked for above
         assert self._process.stdout is not None
-        with self._watched(timeout_s):
-            with contextlib.suppress(OSError):  # it is dead; perhaps it has said why
-                messages.write(self._process.stdin, text)
-            answer = messages.read(self._process.stdout)
-        return None if answer is None else messages.decode(answer, Reply)
-
-    @contextlib.contextmanager
-    def _watched(self, timeout_s: float) -> Iterator[None]:
-        def expire() -> None:
-            self.expired = True
-            self.kill()
-
-        timer = threading.Timer(min(timeout_s, threading.TIMEOUT_MAX), expire)
+        timer = threading.Timer(min(timeout_s, threading.TIMEOUT_MAX), self._expire)
         timer.daemon = True  # or it would keep a program from its end
         timer.start()
         try:
-            yield
+            with contextlib.suppress(OSError):  # it is dead; perhaps it has said why
+                write(self._process.stdin, text)
+            answer = read(self._process.stdout)
         finally:
             timer.cancel()
+            timer.join()
+        return None if answer is None else decode(answer, Reply)
+
+    def _expire(self) -> None:
+        self.expired = True
+        self.kill()
 
     def descriptors(self, count: int) -> list[int]:
         """Return the descriptors that came with a reply; who gets them closes them.
@@ -195,7 +197,63 @@ def _environment() -> dict[str, str]:
 
 
 def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return str(number)
+    known = {each.value: each.name for each in signal.Signals}
+    return known.get(number, str(number))
+
+
+# --- what they send each other ---------------------------------------------------------------------------------------
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """What a process has to say: once when it is ready, then once a task."""
+
+    resident: int  # bytes of memory that are the process's own
+    body: bytes = b""
+    descriptors: int = 0  # that come with it, through the socket beside
+    fault: str | None = None  # an exception that nobody caught; the process ends with it
+
+
+def write(stream: IO[bytes], text: bytes) -> None:
+    """Send a message. Raises: OSError if nobody is there to receive it."""
+    stream.write(len(text).to_bytes(_LENGTH, "big"))
+    stream.write(text)
+    stream.flush()
+
+
+def read(stream: IO[bytes]) -> bytes | None:
+    """Wait for a message; None where the other end is closed, also in the middle of one."""
+    length = stream.read(_LENGTH)
+    if len(length) < _LENGTH:
+        return None
+    size = int.from_bytes(length, "big")
+    text = stream.read(size)
+    return text if len(text) == size else None
+
+
+def encode(value: msgspec.Struct) -> bytes:
+    """Return a value as it travels. Paths do as the system's own bytes: a file's name need not be text."""
+    return msgspec.msgpack.encode(value, enc_hook=_to_plain)
+
+
+def decode(text: bytes, kind: type[_T]) -> _T:
+    """Return the value that travelled as `text`."""
+    return msgspec.msgpack.decode(text, type=kind, dec_hook=_from_plain)
+
+
+def anonymous_file() -> IO[bytes]:
+    """Return an open file that has no name; on Linux it lies in memory. A kill at any moment leaves nothing of it."""
+    if hasattr(os, "memfd_create"):
+        return os.fdopen(os.memfd_create("videohub"), "w+b")
+    return tempfile.TemporaryFile()
+
+
+def _to_plain(value: object) -> bytes:
+    if isinstance(value, Path):
+        return os.fsencode(value)
+    raise TypeError(f"{type(value).__name__} does not travel to a worker process")
+
+
+def _from_plain(kind: type, value: Any) -> Path:
+    if kind is Path:
+        return Path(os.fsdecode(value))
+    raise TypeError(f"{kind.__name__} does not travel to a worker process")

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from videohub.worker_pool.messages import anonymous_file
+from videohub.worker_pool.process import anonymous_file
 
 KEPT = 128 << 20  # bytes of a block that are worth keeping; larger ones are let go of when they come back
 

@@ -1,4 +1,4 @@
-"""The program of a worker process: `python -m videohub.worker_pool.worker HANDLER TIMEOUT LIFELINE LINK`.
+"""The program of a worker process: `python -m videohub.worker_pool.worker HANDLER LIFELINE LINK`.
 
 `process` starts it. It does one task after the other until nobody is left to ask. A fault of ours ends it with a
 traceback on stderr; the pool hands that on and starts another.
@@ -13,17 +13,12 @@ import signal
 import socket
 import sys
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import IO
 
-from videohub.worker_pool import messages
-from videohub.worker_pool.messages import Reply
-
-_LONGER_S = 10  # than its parent would wait
+from videohub.worker_pool.process import Reply, encode, read, write
 
 
 def main() -> None:
@@ -33,26 +28,26 @@ def main() -> None:
     returns a body and the descriptors that go with it. LIFELINE and LINK are descriptors, or -1: a pipe that is closed
     when the parent dies, and a socket for descriptors.
     """
-    handler, timeout_s, lifeline, link = sys.argv[1], float(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
+    handler, lifeline, link = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     if lifeline >= 0:
         _end_with_the_parent(lifeline)
     tasks, replies = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what is printed are last words
     sys.excepthook = partial(_fault, replies)
-    setup = messages.read(tasks)
+    setup = read(tasks)
     if setup is None:
         return
     module, _, function = handler.partition(":")
     work = getattr(importlib.import_module(module), function)(setup)
-    messages.write(replies, messages.encode(Reply(own_memory())))
-    while (task := messages.read(tasks)) is not None:
-        _forget_words()
-        with _no_longer_than(timeout_s + _LONGER_S if lifeline < 0 else None):
-            body, descriptors = work(task)
+    write(replies, encode(Reply(_own_memory())))
+    while (task := read(tasks)) is not None:
+        os.lseek(2, 0, os.SEEK_SET)
+        os.ftruncate(2, 0)  # last words shall be about the last task, and take no room
+        body, descriptors = work(task)
         if descriptors:
             with socket.socket(fileno=os.dup(link)) as beside:
                 socket.send_fds(beside, [b"."], descriptors)
-        messages.write(replies, messages.encode(Reply(own_memory(), body, len(descriptors))))
+        write(replies, encode(Reply(_own_memory(), body, len(descriptors))))
 
 
 def _fault(replies: IO[bytes], kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
@@ -60,16 +55,10 @@ def _fault(replies: IO[bytes], kind: type[BaseException], error: BaseException, 
     where = traceback.extract_tb(trace)[-1]
     fault = f"{kind.__name__}: {error} ({Path(where.filename).name}, line {where.lineno})"
     sys.__excepthook__(kind, error, trace)
-    messages.write(replies, messages.encode(Reply(0, fault=fault.encode(errors="backslashreplace").decode())))
+    write(replies, encode(Reply(0, fault=fault.encode(errors="backslashreplace").decode())))
 
 
-def _forget_words() -> None:
-    """Empty what stderr is written to: last words shall be about the last task, and take no room."""
-    os.lseek(2, 0, os.SEEK_SET)
-    os.ftruncate(2, 0)
-
-
-def own_memory() -> int:
+def _own_memory() -> int:
     """Return how many bytes of memory this process has for itself, libraries' files not counted."""
     try:
         numbers = Path("/proc/self/statm").read_bytes().split()
@@ -94,18 +83,6 @@ def _end_with_the_parent(lifeline: int) -> None:
     poll.register(lifeline, 0)
     if poll.poll(0):  # it died before there was a signal to send
         sys.exit()
-
-
-@contextmanager
-def _no_longer_than(seconds: float | None) -> Iterator[None]:
-    """Without a lifeline, end a process that hangs after its parent has been killed; not on Windows."""
-    alarm = getattr(signal, "alarm", None)
-    if alarm is None or seconds is None:
-        yield
-        return
-    alarm(int(min(seconds, 2**31 - 1)))
-    yield
-    alarm(0)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from videohub import registry
 from videohub.data import sets
 from videohub.data.samples import DataSet, FrameList, KeyFrame, Sample, VideoFile
 from videohub.evaluation.decoding import Task
-from videohub.worker_pool.messages import decode, encode
+from videohub.worker_pool.process import decode, encode
 
 LATIN = b"caf\xe9"  # "café" in Latin-1
 ODD = os.fsdecode(LATIN)
