@@ -19,7 +19,6 @@ from videohub.errors import ChecksumError, ConversionError, FormatError, Videohu
 from videohub.hub import pins
 from videohub.hub.download import Fetched
 from videohub.registry.schema import Record
-from videohub.verification import identity
 
 # --- the manifest ----------------------------------------------------------------------------------------------------
 
@@ -199,7 +198,7 @@ def test_where_only_the_bundle_says_what_the_published_file_is_everybody_is_told
     assert "is known by bundle forged.tar alone; the registry states no digest" in caplog.text
     told = {item.entry.kind: item.bundle for item in items()}
     assert (told["raw"], told["converted"], told["pin"]) == ("bundle forged.tar",) * 3
-    made = identity.weights_file(weights.fetch("tiny"), registry.record("tiny"))
+    made = weights.weights_file(weights.fetch("tiny"), registry.record("tiny"))
     assert (made.sha256, made.vouched_by) == (hashlib.sha256(forged).hexdigest(), "first use")
     assert made.first_seen.endswith(", in bundle forged.tar")
 

@@ -221,18 +221,18 @@ def _distinct(words: Iterable[str]) -> str:
     times = Counter(filter(None, words))
     if len(times) < 2:
         return next(iter(times), "not told")
-    return "; ".join(
-        f"{word} ({counted(number, 'process')})"
-        for word, number in sorted(times.items(), key=lambda time: (-time[1], time[0]))
-    )
+    return "; ".join(f"{word} ({counted(number, 'process')})" for word, number in by_frequency(times))
 
 
 def kinds_in_words(videos: Iterable[Contradicted]) -> str:
     """Return how often each kind occurs, the most frequent first."""
     times = Counter(kind for video in videos for kind in video.kinds)
-    return ", ".join(
-        f"{kind}: {count:,}" for kind, count in sorted(times.items(), key=lambda time: (-time[1], time[0]))
-    )
+    return ", ".join(f"{kind}: {count:,}" for kind, count in by_frequency(times))
+
+
+def by_frequency(times: Counter[str]) -> list[tuple[str, int]]:
+    """Return words with their counts, the most frequent first, and of equally frequent ones by the alphabet."""
+    return sorted(times.items(), key=lambda time: (-time[1], time[0]))
 
 
 def contradictions_in_words(video: Contradicted) -> str:

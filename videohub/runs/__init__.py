@@ -6,7 +6,7 @@ scores/*.scores    one file for each process that ever wrote here; it only grows
 """
 
 from videohub.runs.folder import Run, open_run, read_run
-from videohub.runs.identity import Box, Identity, MadeBy, Truth, Voucher, WeightsFile, difference
+from videohub.runs.identity import Box, Identity, MadeBy, Truth, Voucher, WeightsFile, difference, plain
 from videohub.runs.joined import Disagreement, Joined, activated, join, join_first_views, join_views
 from videohub.runs.score_file import Entry, Writer, read_scores
 
@@ -28,6 +28,7 @@ __all__ = [
     "join_first_views",
     "join_views",
     "open_run",
+    "plain",
     "read_run",
     "read_scores",
 ]

@@ -178,6 +178,12 @@ def truth_difference(a: Truth, b: Truth, where: tuple[str, str] = ("here", "ther
     return ["data.json: says the same in other letters, as another version of videohub writes it"]
 
 
+def plain(value: object) -> dict[str, Any]:
+    """Return a struct as JSON values, as a run keeps them."""
+    values: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(value))
+    return values
+
+
 def canonical(value: object) -> bytes:
     """Return a value as JSON that is the same for equal values, whatever library wrote or read them."""
     plain = msgspec.to_builtins(value, str_keys=True)

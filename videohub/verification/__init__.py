@@ -15,8 +15,14 @@ from videohub.reporting.report import Evaluated, Report
 from videohub.verification import distributed
 from videohub.verification.results import build, evaluated
 from videohub.verification.runner import Target, measure, target_of
-from videohub.verification.settings import OfOne, OfSeveral, Settings, called_with
-from videohub.verification.validity import refuse_other_classes, refuse_unverifiable
+from videohub.verification.settings import (
+    OfOne,
+    OfSeveral,
+    Settings,
+    called_with,
+    refuse_other_classes,
+    refuse_unverifiable,
+)
 
 __all__ = ["evaluate", "report", "score", "verify", "verify_together"]
 

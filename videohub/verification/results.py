@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from videohub import metrics
 from videohub.data.frame_formats import DECODERS
 from videohub.data.labels import class_names
 from videohub.data.video_info import REFUSED
-from videohub.errors import UsageError
+from videohub.errors import DataError, UsageError
 from videohub.formatting import counted, versions
 from videohub.metrics.metric import Findings
 from videohub.metrics.verdict import Comparison, Verdict
+from videohub.protocols import Protocol
 from videohub.registry.schema import Record
 from videohub.reporting.report import (
     SCHEMA_VERSION,
@@ -26,15 +27,9 @@ from videohub.reporting.report import (
     Stopping,
     Weights,
 )
-from videohub.reporting.words import kinds_in_words, public_url
-from videohub.runs import Identity, Joined, MadeBy
-from videohub.verification.validity import (
-    objections,
-    refuse_another_record,
-    refuse_unscored,
-    refuse_unverifiable,
-    remarks,
-)
+from videohub.reporting.words import by_frequency, doubt_about, files_of, kinds_in_words, public_url
+from videohub.runs import Identity, Joined, MadeBy, plain
+from videohub.verification.settings import refuse_unverifiable
 
 
 def build(joined: Joined, record: Record) -> Report:
@@ -50,14 +45,14 @@ def build(joined: Joined, record: Record) -> Report:
         DataError if nothing was scored.
     """
     refuse_unverifiable(record)
-    refuse_another_record(joined, record)
+    _refuse_another_record(joined, record)
     assert record.number is not None, "refused before"
-    refuse_unscored(joined, record)
+    _refuse_unscored(joined, record)
     identity = joined.identity
-    found = _findings(joined, record)
-    verdict, reasons = _verdict(joined, record, found)
-    odd = _contradicted(joined)
-    comparisons, remark = _without(joined, record, odd, verdict) if odd else ([], [])
+    findings = _findings(joined, record)
+    verdict, reasons = _verdict(joined, record, findings)
+    failures, odd = _failures_of(joined), _contradicted(joined)
+    without, remark = _without(joined, record, odd, verdict) if odd else ([], "")
     seconds = sum(one.seconds for one in joined.made_by)
     return Report(
         schema_version=SCHEMA_VERSION,
@@ -69,13 +64,13 @@ def build(joined: Joined, record: Record) -> Report:
         metric=record.protocol.metric,
         labels=identity.labels,
         published=record.number,
-        comparisons=found.comparisons,
+        comparisons=findings.comparisons,
         verdict=verdict,
-        reasons=[*reasons, *remark, *_remark_on_refused(_failures_of(joined))],
+        reasons=[*reasons, *filter(None, (remark, _on_refused(failures)))],
         counts=_counts_of(joined),
-        failures=_failures_of(joined),
+        failures=failures,
         contradicted=odd,
-        without_contradicted=comparisons,
+        without_contradicted=without,
         weights=_weights_of(identity, record),
         protocol=identity.tested,
         clip=identity.clip,
@@ -90,10 +85,10 @@ def build(joined: Joined, record: Record) -> Report:
         disagreements=_disagreements(joined),
         seconds=round(seconds, 3),
         videos_per_second=len(joined.entries) / seconds if seconds else None,
-        classes=found.classes,
-        confusions=found.confusions,
-        by_clips=found.by_clips,
-        ranks=found.ranks,
+        classes=findings.classes,
+        confusions=findings.confusions,
+        by_clips=findings.by_clips,
+        ranks=findings.ranks,
         command=_command(identity, record),
     )
 
@@ -103,8 +98,8 @@ def evaluated(joined: Joined, record: Record) -> Evaluated:
 
     Raises: UsageError if it is another record's; DataError if nothing was scored.
     """
-    refuse_another_record(joined, record)
-    refuse_unscored(joined, record)
+    _refuse_another_record(joined, record)
+    _refuse_unscored(joined, record)
     arithmetic, identity, odd = metrics.of(record.protocol.metric).arithmetic, joined.identity, _contradicted(joined)
     rest = joined.without({video.name for video in odd}) if odd else None
     seconds = sum(one.seconds for one in joined.made_by)
@@ -127,16 +122,58 @@ def evaluated(joined: Joined, record: Record) -> Evaluated:
     )
 
 
-def _without(
-    joined: Joined, record: Record, odd: list[Contradicted], verdict: Verdict
-) -> tuple[list[Comparison], list[str]]:
-    """Return the comparisons without videos whose header contradicts their content, and what to tell of them."""
+def _refuse_another_record(joined: Joined, record: Record) -> None:
+    """Refuse to judge a run by the number of a record that it is not a run of.
+
+    Raises: UsageError.
+    """
+    identity = joined.identity
+    if (identity.record, identity.upstream_name) != (record.name, record.upstream_name):
+        raise UsageError(
+            f"{record.name} ({record.upstream_name}): the scores are those of {identity.record} "
+            f"({identity.upstream_name}); name that record, or leave the name out"
+        )
+    if identity.num_classes != record.num_classes:  # of `benchmark --data`, with a file of somebody's own
+        raise UsageError(
+            f"{record.name}: these are scores of {identity.num_classes} classes, and {record.number} was published "
+            f"of {record.num_classes}, so there is nothing to compare; `videohub benchmark` gives the numbers"
+        )
+
+
+def _refuse_unscored(joined: Joined, record: Record) -> None:
+    """Refuse a run without a single score, and tell the first reason. Raises: DataError."""
+    entries = joined.entries.values()
+    failures = [entry for entry in entries if entry.failure is not None]
+    if len(failures) < len(entries):
+        return
+    if not failures:
+        raise DataError(f"{record.name}: none of {len(joined.truth.names)} videos was looked at yet")
+    first = failures[0]
+    raise DataError(
+        f"{record.name}: none of {len(failures)} videos could be scored; the first, {first.name}: {first.failure}"
+    )
+
+
+def _without(joined: Joined, record: Record, odd: list[Contradicted], verdict: Verdict) -> tuple[list[Comparison], str]:
+    """Return the comparisons without videos whose header contradicts their content, and a sentence about those.
+
+    It tells how many there are, and what the number and the verdict are without them.
+    """
+    them = "it" if len(odd) == 1 else "them"
+    sentence = (
+        f"{counted(len(odd), 'scored video')} with a header that contradicts the content ({kinds_in_words(odd)}), "
+        f"read as the original reads {them}"
+    )
     rest = joined.without({video.name for video in odd})
     if rest is None:
-        return [], [_remark(odd, verdict, {}, None)]
-    found = _findings(rest, record)
-    answer, _ = _verdict(rest, record, found)
-    return found.comparisons, [_remark(odd, verdict, {one.metric: one.recomputed for one in found.comparisons}, answer)]
+        return [], f"{sentence}; no other video was scored"
+    findings = _findings(rest, record)
+    numbers = ", ".join(f"{one.metric} is {one.recomputed:.2f}" for one in findings.comparisons)
+    sentence = f"{sentence}; without {them} {numbers}"
+    answer, _ = _verdict(rest, record, findings)
+    if answer == verdict:
+        return findings.comparisons, f"{sentence} and the verdict is the same"
+    return findings.comparisons, f"{sentence} and the verdict would be {answer}: it hangs on {them}"
 
 
 def _weights_of(identity: Identity, record: Record) -> Weights:
@@ -177,11 +214,11 @@ def _names(identity: Identity) -> Sequence[str]:
     return names if len(names) == identity.num_classes else [f"class {k}" for k in range(identity.num_classes)]
 
 
-def _verdict(joined: Joined, record: Record, found: Findings) -> tuple[Verdict, list[str]]:
+def _verdict(joined: Joined, record: Record, findings: Findings) -> tuple[Verdict, list[str]]:
     """Return the verdict and its reasons: what the first comparison says, unless something speaks against it."""
-    answer = found.comparisons[0].answer
-    against = objections(joined, record)
-    reasons = [comparison.reason for comparison in found.comparisons] + remarks(joined, record)
+    answer = findings.comparisons[0].answer
+    against = _objections(joined, record)
+    reasons = [comparison.reason for comparison in findings.comparisons] + _remarks(joined, record)
     if joined.pending and joined.identity.until_decided is None:
         (against if answer == "consistent" else reasons).append(
             f"{len(joined.pending)} of the missing are only still to be scored: the command that made the run goes on "
@@ -190,6 +227,51 @@ def _verdict(joined: Joined, record: Record, found: Findings) -> tuple[Verdict, 
     if joined.identity.sample is not None:
         reasons.append(f"this is a sample of {joined.identity.sample} of {joined.identity.listed} videos")
     return ("insufficient data" if against else answer), against + reasons
+
+
+def _objections(joined: Joined, record: Record) -> list[str]:
+    """Return why a run cannot decide about the published number, whatever its scores say; empty if it can."""
+    identity = joined.identity
+    used, published = identity.tested, record.protocol
+    messages = []
+    if used.views != published.views:
+        messages.append(
+            f"the published number was measured with {published.views_in_words}, this run used "
+            + used.views_in_words.removesuffix(" views")
+        )
+    others = [
+        {"dataset": of.dataset, "split": of.split, **_parts(of), "clip": clip}
+        for of, clip in ((used, identity.clip), (published, plain(record.clip)))
+    ]
+    messages += [
+        f"the record's protocol says {key} {others[1].get(key)}, this run used {others[0].get(key)}"
+        for key in dict.fromkeys((*others[1], *others[0]))
+        if key != "views" and others[0].get(key) != others[1].get(key)
+    ]
+    objection = metrics.of(record.protocol.metric).sample_objection
+    if identity.sample is not None and objection is not None:
+        messages.append(objection)
+    return messages
+
+
+def _remarks(joined: Joined, record: Record) -> list[str]:
+    """Return what somebody who reads the verdict should know besides, though it decides nothing."""
+    expected, stated = record.checkpoint.sha256, joined.identity.weights_sha256
+    if joined.identity.weights_identity is None and expected not in (None, stated):
+        return [
+            f"these are not the published file's weights: that has sha256 {expected[:12]}…, this run used one with "
+            f"{stated[:12]}…"
+        ]
+    doubts = [doubt_about(file, expected) for file in files_of(joined.made_by)]
+    if None in doubts:  # one process read the published file, and all of a run used the same tensors
+        return []
+    return [doubt for doubt in doubts if doubt is not None]
+
+
+def _parts(protocol: Protocol) -> dict[str, str]:
+    """Return what a protocol says, each step of the pixels by itself."""
+    steps = {f"step {number}:": step.in_words() for number, step in enumerate(protocol.pixels, 1)}
+    return {**{part: words for part, words in protocol.in_words().items() if part != "pixels"}, **steps}
 
 
 def _disagreements(joined: Joined) -> list[str]:
@@ -205,9 +287,7 @@ def _disagreements(joined: Joined) -> list[str]:
     for aspect, of in aspects.items():
         times = Counter(map(of, joined.made_by))
         if len(times) > 1:
-            each = "; ".join(
-                f"{number} with {what or 'nothing told'}" for what, number in sorted(times.items(), key=_often)
-            )
+            each = "; ".join(f"{number} with {what or 'nothing told'}" for what, number in by_frequency(times))
             differences.append(f"the processes differ in {aspect}: {each}")
     if worst := sorted(joined.disagreeing, key=lambda one: -one.largest)[:1]:
         differences.append(
@@ -215,10 +295,6 @@ def _disagreements(joined: Joined) -> list[str]:
             f"by up to {worst[0].largest:.2g} ({worst[0].name}); the first file by name counts"
         )
     return differences
-
-
-def _often(time: tuple[str, int]) -> tuple[int, str]:
-    return -time[1], time[0]
 
 
 def _command(identity: Identity, record: Record) -> str:
@@ -247,38 +323,13 @@ def _contradicted(joined: Joined) -> list[Contradicted]:
     ]
 
 
-def _remark(
-    videos: Sequence[Contradicted], verdict: str, numbers: Mapping[str, float], verdict_without: str | None
-) -> str:
-    """Return in a sentence how many such videos there are, and what the number and the verdict are without them.
-
-    Args:
-        videos: At least one.
-        verdict: Of all videos.
-        numbers: What the metrics are without these, in per cent.
-        verdict_without: What the verdict would be; None if no other video was scored.
-    """
-    them = "it" if len(videos) == 1 else "them"
-    found = (
-        f"{counted(len(videos), 'scored video')} with a header that contradicts the content "
-        f"({kinds_in_words(videos)}), read as the original reads {them}"
-    )
-    if verdict_without is None:
-        return f"{found}; no other video was scored"
-    sentence = f"{found}; without {them} {', '.join(f'{metric} is {value:.2f}' for metric, value in numbers.items())}"
-    if verdict_without == verdict:
-        return f"{sentence} and the verdict is the same"
-    return f"{sentence} and the verdict would be {verdict_without}: it hangs on {them}"
-
-
-def _remark_on_refused(failures: Iterable[Failure]) -> list[str]:
+def _on_refused(failures: Iterable[Failure]) -> str:
     """Return in a sentence how many videos failed because the original refuses their headers; nothing if none did."""
     refused = sum(f": {REFUSED}: " in failure.reason for failure in failures)
-    if not refused:
-        return []
-    noun = (
-        "video counts as failed because its header is one that"
-        if refused == 1
-        else ("videos count as failed because their headers are such that")
+    if refused == 1:
+        return "1 video counts as failed because its header is one that the original's reader refuses"
+    return (
+        f"{refused:,} videos count as failed because their headers are such that the original's reader refuses"
+        if refused
+        else ""
     )
-    return [f"{refused:,} {noun} the original's reader refuses"]

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import platform
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
 
 from videohub import metrics, runs
 from videohub.building import held
 from videohub.convert.kept_weights import weights_digest
 from videohub.data import sets
-from videohub.data.samples import DataSet, Sample
+from videohub.data.decoded import decoder_versions
+from videohub.data.samples import DataSet, KeyFrame, Sample
 from videohub.data.sets.lists import folder_of
 from videohub.data.sets.missing import missing_files
 from videohub.data.spec import TestSpec
@@ -26,10 +32,9 @@ from videohub.registry.labels import resolve
 from videohub.registry.schema import Record
 from videohub.verification import distributed
 from videohub.verification.distributed import Shard
-from videohub.verification.identity import identity_of, made_by, truth_of, weights_file
-from videohub.verification.settings import Settings
-from videohub.verification.validity import refuse_contradictions, refuse_unshared
-from videohub.weights import fetch
+from videohub.verification.settings import Settings, refuse_contradictions, refuse_unshared
+from videohub.version import __version__
+from videohub.weights import fetch, weights_file
 from videohub.worker_pool import usable_cores
 
 if TYPE_CHECKING:
@@ -57,8 +62,7 @@ def target_of(record: Record, out: Path, settings: Settings) -> Target:
     if settings.checkpoint is None and names is None:
         return Target(record, out)
     weights = fetch(record, checkpoint=settings.checkpoint)
-    own = held(record, weights, labels=names, source=settings.checkpoint)
-    return Target(own, out, settings.checkpoint, weights)
+    return Target(held(record, weights, labels=names, source=settings.checkpoint), out, settings.checkpoint, weights)
 
 
 def measure(
@@ -72,11 +76,11 @@ def measure(
     """
     from videohub.evaluation import evaluate
 
-    specs, mine = _specs(targets, settings), settings.own_shard()
+    specs, mine = _specs(targets, settings), settings.shard_here()
     device = str(usable(distributed.local_device(str(settings.device))))
     workers = _decoders(device, settings.workers)
-    found = _read(data, targets[0].record, settings)
-    common = _Pass(settings, device, workers, found, settings.chosen(found))
+    data_set = _read(data, targets[0].record, settings)
+    common = _Pass(settings, device, workers, data_set, settings.chosen(data_set.samples))
     files = [target.weights or fetch(target.record, checkpoint=target.checkpoint) for target in targets]
     entering = (_entering(*each, common) for each in zip(targets, specs, files, strict=True))
     entered = [each for each in entering if each is not None]
@@ -87,7 +91,7 @@ def measure(
         return
     scores = evaluate(models, todo, workers=workers, batch=settings.batch, decoder=settings.decoder)
     makers = [
-        made_by(device=device, precision={"why": precision.reason}, shard=str(mine), batch=settings.batch,
+        _made_by(device=device, precision={"why": precision.reason}, shard=str(mine), batch=settings.batch,
                 weights=each.weights)
         for each, precision in zip(entered, scores.precisions, strict=True)
     ]  # fmt: skip
@@ -167,7 +171,7 @@ class _Pass:
     settings: Settings
     device: str
     workers: int
-    found: DataSet
+    data: DataSet
     samples: list[Sample]
 
 
@@ -191,11 +195,11 @@ def _specs(targets: Sequence[Target], settings: Settings) -> list[TestSpec]:
 
 
 def _read(data: str | Path, record: Record, settings: Settings) -> DataSet:
-    found = sets.read(Path(data), root=Path(settings.root) if settings.root else None, record=record)
+    data_set = sets.read(Path(data), root=Path(settings.root) if settings.root else None, record=record)
     start = Path(settings.root) if settings.root else folder_of(Path(data))
-    for note in (*found.notes, *missing_files(found.samples, start)):
+    for note in (*data_set.notes, *missing_files(data_set.samples, start)):
         log.warning("%s: %s", data, note)
-    return found
+    return data_set
 
 
 def _entering(target: Target, spec: TestSpec, weights: Path, common: _Pass) -> _Entering | None:
@@ -208,9 +212,9 @@ def _entering(target: Target, spec: TestSpec, weights: Path, common: _Pass) -> _
     model = optimize(loaded.to(common.device))
     precision = choose_precision(settings.precision, model, spec, common.samples, workers=common.workers,
                      decoder=settings.decoder)  # fmt: skip
-    identity = identity_of(record, spec, common.found, settings, precision=precision.name,
+    identity = _identity(record, spec, common.data, settings, precision=precision.name,
                            weights_sha256=used)  # fmt: skip
-    run = runs.open_run(target.out, identity, truth_of(common.samples, common.found))
+    run = runs.open_run(target.out, identity, _truth(common.samples, common.data))
     part = _part_of(run, record, settings)
     if not part.missing:
         return None
@@ -223,7 +227,7 @@ def _part_of(run: runs.Run, record: Record, settings: Settings) -> Part:
     decision = None if settings.until_decided is None else _so_far(run, record, settings.until_decided)
     if decision is not None and decision.verdict is not None:
         return Part(run, set(), decision)
-    mine, done = settings.own_shard(), run.done(retry_failed=settings.retry_failed)
+    mine, done = settings.shard_here(), run.done(retry_failed=settings.retry_failed)
     missing = {number for number in range(len(run.truth.names)) if mine.has(number) and number not in done}
     return Part(run, missing, decision)
 
@@ -244,6 +248,73 @@ def _take(decision: Decision, run: runs.Run, made: Scored | runs.Entry) -> None:
     scores = None if made.scores is None else runs.join_views(made.scores, scoring.scores)
     is_right, classes = metrics.of(scoring.metric).arithmetic.is_right, run.truth.classes[made.index]
     decision.take(made.index, None if scores is None else is_right(scores, classes))
+
+
+def _identity(
+    record: Record, spec: TestSpec, data: DataSet, settings: Settings, *, weights_sha256: str, precision: str
+) -> runs.Identity:
+    """Return what the scores of a run must share.
+
+    `weights_sha256` is the digest of the model's tensors; `precision` the one that was settled on.
+    """
+    protocol = spec.protocol
+    return runs.Identity(
+        record=record.name,
+        upstream_name=record.upstream_name,
+        dataset=protocol.dataset,
+        split=protocol.split,
+        num_classes=record.num_classes,
+        labels=record.labels,
+        weights_sha256=weights_sha256,
+        protocol=runs.plain(protocol),
+        clip=runs.plain(spec.clip),
+        data_sha256=data.digest(),
+        listed=len(data.samples),
+        sample=settings.sample,
+        seed=settings.seed,
+        until_decided=settings.until_decided,
+        precision=precision,
+        decoder=settings.decoder,
+        weights_identity="tensors",
+    )
+
+
+def _truth(samples: Sequence[Sample], data: DataSet) -> runs.Truth:
+    """Return the names of what is evaluated, and what is right for each."""
+    return runs.Truth(
+        names=[sample.name for sample in samples],
+        classes=[list(sample.truth) for sample in samples],
+        boxes=None if data.ava is None else [list(_boxes(sample)) for sample in samples],
+        ava=None if data.ava is None else runs.plain(data.ava),
+    )
+
+
+def _boxes(sample: Sample) -> Sequence[runs.Box]:
+    return sample.source.boxes if isinstance(sample.source, KeyFrame) else ()
+
+
+def _made_by(
+    *, device: str, precision: dict[str, str], shard: str, batch: int | None, weights: runs.WeightsFile
+) -> runs.MadeBy:
+    """Return what this process runs on and with."""
+    software = {"videohub": __version__, "torch": str(torch.__version__), "numpy": np.__version__}
+    return runs.MadeBy(
+        software=software,
+        decoder=decoder_versions(),
+        device=_device_name(device),
+        precision=precision,
+        shard=shard,
+        batch=batch,
+        started=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        weights=weights,
+    )
+
+
+def _device_name(device: str) -> str:
+    """Return the name of a device and of what it is, as far as the machine tells."""
+    if torch.device(device).type == "cuda":
+        return f"{device} ({torch.cuda.get_device_name(device)})"
+    return f"cpu ({platform.machine()}, {torch.get_num_threads()} threads)"
 
 
 def _bar(parts: Sequence[Part], mine: Shard, total: int, before: int) -> tqdm[Any]:

@@ -1,4 +1,4 @@
-"""How records are verified: the options of a call, each spelt once, and which samples they choose."""
+"""How records are verified: the options of a call, each spelt once, which samples they choose, what is refused."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from typing import ParamSpec, TypeVar
 import msgspec
 import torch
 
-from videohub.data.frame_formats import Decoder
-from videohub.data.samples import DataSet, Sample
-from videohub.data.spec import TestSpec
+from videohub import metrics
+from videohub.data.frame_formats import DECODERS, Decoder
+from videohub.data.samples import Sample
+from videohub.data.spec import TestSpec, check_shared
 from videohub.errors import UsageError
-from videohub.registry.labels import Given
+from videohub.registry.labels import Given, told
 from videohub.registry.schema import Record
 from videohub.verification import distributed
 from videohub.verification.distributed import Shard
@@ -48,7 +49,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     batch: int | None = None
     retry_failed: bool = False
 
-    def own_shard(self) -> Shard:
+    def shard_here(self) -> Shard:
         """Return the part of this process: its place in a torchrun, or what `shard` says. Raises: UsageError."""
         if not distributed.under_torchrun():
             return distributed.parse_shard(self.shard) if self.shard is not None else Shard()
@@ -66,13 +67,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             raise UsageError(f"crops: found {self.crops}, expected 1 (centre) or 3")
         return TestSpec(record.protocol.with_views(clips=self.clips, crops=self.crops), record.clip)
 
-    def chosen(self, found: DataSet) -> list[Sample]:
+    def chosen(self, samples: Sequence[Sample]) -> list[Sample]:
         """Return the samples to evaluate, in their order: all, those that were drawn, or all at random."""
         if self.until_decided is not None:
-            return shuffled(found.samples, seed=self.seed)
+            return shuffled(samples, seed=self.seed)
         if self.sample is not None:
-            return stratified(found.samples, self.sample, seed=self.seed)
-        return list(found.samples)
+            return stratified(samples, self.sample, seed=self.seed)
+        return list(samples)
 
 
 class OfOne(Settings, frozen=True):
@@ -138,3 +139,103 @@ def stratified(samples: Sequence[Sample], count: int, *, seed: int) -> list[Samp
         seats[truth] += 1
     chosen = {sample.name for truth, members in strata.items() for sample in members[: seats[truth]]}
     return [sample for sample in samples if sample.name in chosen]
+
+
+# --- what gives no verdict, or none together -------------------------------------------------------------------------
+
+
+def refuse_unverifiable(record: Record) -> None:
+    """Refuse a record whose file has no published number, so that there is nothing to verify; the notes say why.
+
+    Raises: UsageError.
+    """
+    published = record.number
+    if published is None or not published.numbers():
+        raise UsageError(
+            f"{record.name}: its source states no number, so there is nothing to verify{_notes(record)}\n"
+            f"  `videohub benchmark {record.name} --data …` gives its numbers without a verdict."
+        )
+    expected = metrics.of(record.protocol.metric).numbers
+    if expected[0] not in published.numbers():
+        raise UsageError(
+            f"{record.name}: its source states {published}, and protocol {record.protocol.name} measures "
+            f"{' and '.join(expected)}; the record contradicts itself"
+        )
+    if record.status in ("available", "manual"):
+        return
+    why = {
+        "unreleased": "the file that this number was measured with was never released",
+        "program": "the file is a program, which is not run",
+        "broken": "the file at its address is not the one that this number was measured with",
+    }
+    instead = f"\n  Verify instead: {', '.join(record.superseded_by)}." if record.superseded_by else ""
+    raise UsageError(
+        f"{record.name}: {published} was published, but {why[record.status]}, so there is nothing to "
+        f"verify{_notes(record)}{instead}"
+    )
+
+
+def refuse_other_classes(record: Record, loaded: Record, checkpoint: str | Path | None) -> None:
+    """Refuse a file with other classes than the published number was of; `loaded` is the record with the file's.
+
+    Raises: UsageError.
+    """
+    if loaded.num_classes != record.num_classes:
+        raise UsageError(
+            f"{record.name}: {checkpoint} has {loaded.num_classes} classes, and {record.number} was "
+            f"published of {record.num_classes}, so there is nothing to verify.\n"
+            f"  `videohub benchmark {record.name} --data … --checkpoint …` gives its numbers without a verdict."
+        )
+
+
+def refuse_contradictions(record: Record, settings: Settings) -> None:
+    """Refuse settings that cannot hold for a record, or not together. Raises: UsageError."""
+    if settings.decoder not in DECODERS:
+        raise UsageError(f"decoder: found {settings.decoder!r}, expected {' or '.join(DECODERS)}")
+    if settings.until_decided is None:
+        return
+    if not 0.5 <= settings.until_decided < 1:
+        raise UsageError(f"until_decided: found {settings.until_decided}, expected a level such as 0.95")
+    if not metrics.of(record.protocol.metric).is_counted:
+        raise UsageError(f"{record.name}: until_decided follows an accuracy, and this number is a mean over classes")
+    if settings.sample is not None:
+        raise UsageError("until_decided: already takes no more videos than it needs; leave out the sample")
+    if settings.retry_failed:
+        raise UsageError("until_decided: what failed has been counted as such; leave out retry_failed, or start anew")
+    if settings.shard_here().count > 1:
+        raise UsageError("until_decided: looks at all videos in one order, so it cannot be split over processes")
+
+
+def refuse_unshared(records: Sequence[Record], specs: Sequence[TestSpec]) -> None:
+    """Refuse records whose lists or frames are not the same. Raises: UsageError, which says which differ in what."""
+    if not records:
+        raise UsageError("found no record to verify, expected at least one")
+    seen = set()
+    for record in records:
+        if record.name in seen:
+            raise UsageError(f"{record.name}: named twice, expected each record once")
+        seen.add(record.name)
+    for record, spec in zip(records[1:], specs[1:], strict=True):
+        try:
+            check_shared([specs[0], spec])
+        except UsageError as error:
+            raise UsageError(f"{records[0].name}, {record.name}: {error}") from None
+        _refuse_other_lists(records[0], record)
+
+
+def _refuse_other_lists(first: Record, other: Record) -> None:
+    """Refuse a record for which the lists would mean something else: other classes, other boxes."""
+    for what, here, there in (
+        ("classes", first.num_classes, other.num_classes),
+        ("labels", told(first.labels), told(other.labels)),
+        ("boxes and ground truth", first.protocol.detection, other.protocol.detection),
+    ):
+        if here != there:
+            raise UsageError(
+                f"{first.name}, {other.name}: one pass over the videos reads their lists once; {what}: {here} of "
+                f"{first.name}, {there} of {other.name}. Verify them one after the other"
+            )
+
+
+def _notes(record: Record) -> str:
+    return ":\n  " + "\n  ".join(record.notes) if record.notes else "."
