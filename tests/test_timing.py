@@ -164,7 +164,7 @@ def test_the_batch_is_the_one_that_an_evaluation_comes_to():
             yield None
 
     batches = Shrinking()
-    views = timing._settled(batches, registry.record("slowfast_motions"), torch.device("cpu"))
+    views = timing._views_of_a_batch(batches, registry.record("slowfast_motions"), torch.device("cpu"))
     assert (len(views), batches.seen) == (3, [1, 8, 3])
 
 

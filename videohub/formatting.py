@@ -1,8 +1,24 @@
-"""Numbers and lists as people read them: with their noun, in a unit that fits, joined by commas and an `and`."""
+"""Numbers and lists as people read them: with noun or unit, summed up, joined by commas and an `and`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import median
+
+import msgspec
+
+
+class Spread(msgspec.Struct, frozen=True):
+    """Where several numbers lie."""
+
+    least: float
+    median: float
+    most: float
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Spread:
+        """Return that of at least one number."""
+        return cls(min(values), median(values), max(values))
 
 
 def counted(number: int, noun: str) -> str:

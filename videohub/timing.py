@@ -23,6 +23,7 @@ from videohub.errors import UsageError
 from videohub.evaluation.batches import Batches
 from videohub.evaluation.kept_memory import kept_memory
 from videohub.evaluation.numeric_precision import AUTO, NumericPrecision, arithmetic, supported
+from videohub.formatting import Spread
 from videohub.models.inference_form import optimize
 from videohub.registry.schema import Record
 
@@ -30,14 +31,6 @@ _FEWEST_TURNS = 3
 _TURN_S = 0.2  # at least, so that what else happens in a turn weighs little
 _SIDE = {"cpu": 2048, "cuda": 8192, "mps": 4096}  # of the matrices: large enough that a larger product is no faster
 _UNDER = {"bf16": torch.bfloat16, "fp16": torch.float16}
-
-
-class Spread(msgspec.Struct, frozen=True):
-    """What several turns came to."""
-
-    median: float
-    least: float
-    most: float
 
 
 class Speed(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,7 +88,7 @@ def speed(
     model = optimize(building.build(record).to(where))
     batches = Batches(model, record.protocol, chosen, size=batch)
     with kept_memory(where):
-        views = _settled(batches, record, where)
+        views = _views_of_a_batch(batches, record, where)
         at_once = len(views)
         score = _Timed(lambda times: _exhaust(batches.scored([(None, views)] * times)), where)
         memory = _peak_memory(score, where)
@@ -108,7 +101,7 @@ def speed(
     limit = [_SIDE[where.type] ** 3 / one for one in products]
     return Speed(
         record=record.name,
-        device=_told(where),
+        device=torch.cuda.get_device_name(where) if where.type == "cuda" else where.type,
         threads=torch.get_num_threads() if where.type == "cpu" else None,
         precision=chosen,
         view=shape,
@@ -116,13 +109,13 @@ def speed(
         batch=at_once,
         parameters=sum(parameter.numel() for parameter in building.build_empty(record).parameters()),
         multiply_adds=work,
-        seconds=_spread(each),
-        views_per_second=_spread([1 / one for one in each]),
+        seconds=Spread.of(each),
+        views_per_second=Spread.of([1 / one for one in each]),
         sample="picture" if record.protocol.scored == "image" else record.protocol.scored,
         views_per_sample=record.protocol.num_views,
         seconds_per_sample=statistics.median(each) * record.protocol.num_views,
-        product=_spread([one / 1e9 for one in limit]),
-        share_of_product=_spread([work / one / most for one, most in zip(each, limit, strict=True)]),
+        product=Spread.of([one / 1e9 for one in limit]),
+        share_of_product=Spread.of([work / one / most for one, most in zip(each, limit, strict=True)]),
         memory=memory,
         turns=len(took),
     )
@@ -187,7 +180,7 @@ def _peak_memory(score: _Timed, device: torch.device) -> int | None:
     return torch.cuda.max_memory_allocated(device)
 
 
-def _settled(batches: Batches, record: Record, device: torch.device) -> Views:
+def _views_of_a_batch(batches: Batches, record: Record, device: torch.device) -> Views:
     """Return a batch of views of the size that an evaluation comes to, after they were scored once."""
     views = _noise(record, 1, device)
     while True:
@@ -213,10 +206,9 @@ def _noise(record: Record, count: int, device: torch.device) -> Views:
     rows = torch.arange(clip.frames).expand(count, -1)
     boxes = None
     if metrics.of(protocol.metric).by_box:
-        boxes = torch.tensor([[0.25, 0.25, 0.75, 0.75]], dtype=torch.float32) * torch.tensor([size[1], size[0]]).repeat(
-            2
-        )
-        boxes = boxes.to(frames.device)
+        height, width = size
+        middle = [width / 4, height / 4, width * 3 / 4, height * 3 / 4]
+        boxes = torch.tensor([middle], dtype=torch.float32, device=frames.device)
     return Views(frames, rows.to(frames.device), [Square(0, 0)], size, pts=rows, decode_positions=rows, boxes=boxes)
 
 
@@ -248,11 +240,3 @@ def _imitated(dtype: torch.dtype) -> bool:
         multiply = _Timed(partial(_multiply, matrix, torch.empty_like(matrix)), matrix.device)
         took[each] = min(multiply() for _ in range(3))
     return took[dtype] > took[torch.float32]
-
-
-def _told(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-
-
-def _spread(values: Sequence[float]) -> Spread:
-    return Spread(statistics.median(values), min(values), max(values))

@@ -12,7 +12,8 @@ from tests.data.small_videos import small_video
 from tests.preflight.conftest import RECORD, check, findings
 from videohub import preflight
 from videohub.errors import DataError
-from videohub.preflight import Check, Spread
+from videohub.formatting import Spread
+from videohub.preflight import Check
 
 
 def test_videos_as_the_protocol_wants_them_leave_nothing_to_remark_but_their_number(copy):

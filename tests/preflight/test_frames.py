@@ -10,7 +10,8 @@ from PIL import Image
 
 from tests.preflight.conftest import findings
 from videohub import preflight
-from videohub.preflight import Check, Keyframes
+from videohub.preflight import Check
+from videohub.preflight.findings import Keyframes
 
 HEADER = "original_vido_id video_id frame_id path labels\n"
 

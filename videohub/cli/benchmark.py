@@ -16,7 +16,8 @@ from videohub.terminal.layout import console, styled, table
 from videohub.terminal.options import RUN_OPTIONS, print_json, with_json, with_run_options
 
 if TYPE_CHECKING:
-    from videohub.timing import Speed, Spread
+    from videohub.formatting import Spread
+    from videohub.timing import Speed
 
 _JUDGED = ("until_decided", "shard", "retry_failed")
 _OF_NOISE = ("seconds",)

@@ -13,7 +13,8 @@ from videohub.terminal.layout import coloured, console, indented, styled, table
 from videohub.terminal.options import print_json, progress_bar, with_data, with_json, with_labels, with_root
 
 if TYPE_CHECKING:
-    from videohub.preflight import Check, Spread
+    from videohub.formatting import Spread
+    from videohub.preflight import Check
 
 _SHOWN = 5  # frame rates
 

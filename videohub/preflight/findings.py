@@ -6,13 +6,12 @@ import os
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from statistics import median
 from typing import Literal, TypeAlias
 
 import msgspec
 
 from videohub.data.samples import ImageFile, KeyFrame, Sample
-from videohub.formatting import counted
+from videohub.formatting import Spread, counted
 from videohub.preflight.index import Target
 from videohub.preflight.probe import Probe
 from videohub.registry.schema import Record, Split
@@ -69,14 +68,6 @@ class Finding(msgspec.Struct, frozen=True):
     text: str
     fatal: bool = msgspec.field(name="grave")  # this alone makes the data unusable
     samples: dict[str, str]
-
-
-class Spread(msgspec.Struct, frozen=True):
-    """Where values lie."""
-
-    least: float
-    median: float
-    most: float
 
 
 class Classes(msgspec.Struct, frozen=True):
@@ -142,11 +133,6 @@ class Check(msgspec.Struct, frozen=True):
     remembered: int  # those that an earlier check had opened, and that have not changed
     index: str | None  # where that is kept
     took_s: float
-
-
-def spread(values: Sequence[float]) -> Spread | None:
-    """Return least, median and most of some values; None of none."""
-    return Spread(min(values), median(values), max(values)) if values else None
 
 
 def verdict(findings: Sequence[Finding], listed: int) -> tuple[Verdict, list[str]]:

@@ -80,7 +80,8 @@ def judge_classes(classes: Classes, listed: int, *, averaged: bool) -> list[Find
         return []  # a part of the data set cannot hold all classes
     numbers = ", ".join(map(str, classes.empty[:EXAMPLES])) + (", …" if len(classes.empty) > EXAMPLES else "")
     what = "the mean leaves them out" if averaged else "this is not the whole set, or its labels mean something else"
-    text = f"{len(classes.empty)} classes are never right (numbers {numbers}): {what}"
+    verb = "is" if len(classes.empty) == 1 else "are"
+    text = f"{counted(len(classes.empty), 'class')} {verb} never right (numbers {numbers}): {what}"
     return [Finding("classes", len(classes.empty), text, fatal=False, samples={})]
 
 
@@ -107,14 +108,14 @@ def judge_folders(
 
 def _mislabelled(samples: Sequence[Sample], names: Sequence[str]) -> dict[str, str]:
     """Return the first samples whose folder is the name of another class."""
-    known, of_label, found = {squeezed(name) for name in names}, dict(enumerate(names)), {}
+    known, of_label, wrong = {squeezed(name) for name in names}, dict(enumerate(names)), {}
     for sample in samples:
         folder = squeezed(_folder_of(sample))
         if folder in known and folder != squeezed(name := of_label.get(sample.truth[0], "")):
-            found[sample.name] = f"label {sample.truth[0]} is {name!r}"
-            if len(found) == EXAMPLES:
+            wrong[sample.name] = f"label {sample.truth[0]} is {name!r}"
+            if len(wrong) == EXAMPLES:
                 break
-    return found
+    return wrong
 
 
 def _labels_of_folders(samples: Sequence[Sample]) -> dict[str, Counter[int]]:
