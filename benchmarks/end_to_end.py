@@ -29,7 +29,7 @@ import videohub
 from videohub import registry
 from videohub.data.samples import Sample, VideoFile
 from videohub.data.spec import TestSpec
-from videohub.evaluation import EvalModel, evaluate
+from videohub.evaluation.scoring import EvalModel, evaluate
 
 RESULTS = measuring.RESULTS / "end_to_end.json"
 KNOWN = 0.50  # views a second of the original itself, on 2 cores with AVX2

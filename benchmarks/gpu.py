@@ -36,8 +36,9 @@ from videohub import registry
 from videohub.data.decoded import DECODERS
 from videohub.data.samples import Sample, VideoFile
 from videohub.data.spec import TestSpec
-from videohub.evaluation import ChosenPrecision, EvalModel, Evaluation, evaluate
 from videohub.evaluation.decoding import Failure, decode_all
+from videohub.evaluation.precision_choice import ChosenPrecision
+from videohub.evaluation.scoring import EvalModel, Evaluation, evaluate
 
 RESULTS = measuring.RESULTS / "gpu.json"
 _LOOK_EVERY = 20  # videos

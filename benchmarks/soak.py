@@ -29,7 +29,7 @@ from videohub.architectures.resnet import ResNet
 from videohub.data.samples import Sample, VideoFile
 from videohub.data.spec import TestSpec
 from videohub.data.synthetic.mp4 import write_mp4
-from videohub.evaluation import EvalModel, evaluate
+from videohub.evaluation.scoring import EvalModel, evaluate
 from videohub.registry.schema import Clip
 
 RESULTS = Path(__file__).resolve().parent / "results" / "soak.json"

@@ -9,8 +9,8 @@ from videohub.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from videohub.building import build
-    from videohub.evaluation import views
     from videohub.evaluation.kept_memory import kept_memory
+    from videohub.evaluation.scoring import views
     from videohub.loading import inflate, load
     from videohub.models import VideoModel
     from videohub.models.inference_form import optimize
@@ -62,7 +62,7 @@ _HOME = {
     "speed": "videohub.timing",
     "verify": "videohub.verification",
     "verify_together": "videohub.verification",
-    "views": "videohub.evaluation",
+    "views": "videohub.evaluation.scoring",
 }
 _MODULES = ("convert", "errors", "metrics", "models", "registry")
 

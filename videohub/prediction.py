@@ -13,7 +13,7 @@ from videohub import loading, metrics, registry
 from videohub.data.labels import names_of
 from videohub.data.views import read_content_views
 from videohub.errors import UsageError
-from videohub.evaluation import join_views, view_scores
+from videohub.evaluation.scoring import join_views, view_scores
 from videohub.log import log
 from videohub.models.inference_form import optimize
 from videohub.registry.labels import Given, resolve, with_classes, with_labels
@@ -105,9 +105,8 @@ def _record_of(model: nn.Module) -> Record:
         )
     if model.training:
         raise UsageError("predict: found a model in training mode, expected evaluation mode; call model.eval()")
-    classifier = dict(model.named_parameters()).get(
-        record.model.classifier_keys[0]
-    )  # perhaps a new one, put in by hand
+    # perhaps a new one, put in by hand
+    classifier = dict(model.named_parameters()).get(record.model.classifier_keys[0])
     return record if classifier is None else with_classes(record, len(classifier))
 
 

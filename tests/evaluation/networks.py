@@ -10,7 +10,7 @@ from videohub.architectures.slowfast import SlowFast
 from videohub.architectures.x3d import X3D
 from videohub.data.geometry import Square
 from videohub.data.views import Views
-from videohub.evaluation import join_views, view_scores
+from videohub.evaluation.scoring import join_views, view_scores
 
 SMALL = {"num_classes": 7, "head": AverageWindow(window=2)}  # a training crop of 64
 RESIDUAL = {"depth": (1, 1, 1, 1), "width": 16}

@@ -9,8 +9,8 @@ import torch
 from tests.data.sample_videos import protocol
 from tests.evaluation.networks import DETECTION, FAMILIES, network, video
 from videohub.errors import DeviceError, UsageError
-from videohub.evaluation import view_scores
 from videohub.evaluation.batches import Batches, at_once, fitting
+from videohub.evaluation.scoring import view_scores
 
 CPU = torch.device("cpu")
 

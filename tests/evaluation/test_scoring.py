@@ -15,13 +15,12 @@ from PIL import Image
 from tests.data.sample_videos import FOUR_FRAMES, numbered, protocol
 from tests.data.small_videos import small_video
 from tests.evaluation.networks import DETECTION, FAMILIES, network, score_video
-from videohub import evaluation
 from videohub.data import views as views_file
 from videohub.data.samples import FrameList, KeyFrame, Sample, VideoFile
 from videohub.data.spec import TestSpec
 from videohub.data.views import read_views
 from videohub.errors import DeviceError, UsageError, VideohubError
-from videohub.evaluation import EvalModel, evaluate
+from videohub.evaluation.scoring import EvalModel, evaluate
 from videohub.registry.schema import Clip
 
 THREE_CROPS = protocol(crops=3)
@@ -256,12 +255,6 @@ def test_a_run_that_is_left_ends_its_processes(model, samples, leave):
     del run
     gc.collect()
     assert children() == []
-
-
-def test_every_public_name_is_there_and_an_unknown_one_is_refused():
-    assert all(callable(getattr(evaluation, name)) for name in evaluation.__all__)
-    with pytest.raises(AttributeError, match="has no attribute 'evaluates'"):
-        evaluation.evaluates  # noqa: B018
 
 
 def test_the_small_networks_cover_every_family():

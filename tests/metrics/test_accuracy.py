@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from videohub.evaluation import join_views
+from videohub.evaluation.scoring import join_views
 from videohub.metrics.accuracy import ranks, topk_accuracy
 from videohub.protocols import ScoreRule
 

@@ -122,7 +122,8 @@ def _together(source: Source, specs: Sequence[TestSpec], decoder: Decoder, room:
     if isinstance(source, ImageFile):
         return _from_image(source.path, specs, room, Budget(share))
     if isinstance(source, FrameList):
-        return _from_frame_list(source, specs, room, Budget(share))
+        tests = [list_indices(spec.protocol, spec.clip, len(source)) for spec in specs]
+        return _from_images(source, specs, tests, room, Budget(share))
     if isinstance(source, KeyFrame):
         return _from_key_frame(source, specs, room, Budget(share))
     with suppress(MatrixChangedError):  # its colours are tagged anew on the way
@@ -201,13 +202,6 @@ def _collected(
     ]
 
 
-def _from_frame_list(source: FrameList, specs: Sequence[TestSpec], room: Room, budget: Budget) -> list[Decoded]:
-    """Read the images that the rules choose."""
-    return _from_images(
-        source, specs, [list_indices(spec.protocol, spec.clip, len(source)) for spec in specs], room, budget
-    )
-
-
 def _from_key_frame(source: KeyFrame, specs: Sequence[TestSpec], room: Room, budget: Budget) -> list[Decoded]:
     """Read the images around the key frame, and bring the boxes to the protocols' size."""
     tests = []
@@ -230,29 +224,21 @@ def _from_images(
     boxes: Sequence[Box] | None = None,
 ) -> list[Decoded]:
     """Keep each image of a list that a test uses once."""
-    protocol, rows = specs[0].protocol, _rows(tests)
+    protocol = specs[0].protocol
+    used = dict.fromkeys(index for clips in tests for of_clip in clips for index in of_clip)  # in that order
+    rows = {index: row for row, index in enumerate(used)}
     store = FrameStore(source.folder, protocol, most=len(rows), room=room, budget=budget)
     size = (0, 0)
     for picture in read_listed(source, rows):
         size = (picture.shape[0], picture.shape[1])
         store.add(Image(picture))
     scaled = None if boxes is None else boxes_in_pixels(boxes, *size, protocol)
-    return [_listed(store, clips, rows, boxes=scaled) for clips in tests]
-
-
-def _rows(tests: Sequence[Sequence[Sequence[int]]]) -> dict[int, int]:
-    """Number the frames of all clips in the order of their first use."""
-    used = dict.fromkeys(index for clips in tests for of_clip in clips for index in of_clip)
-    return {index: row for row, index in enumerate(used)}
-
-
-def _listed(
-    store: FrameStore, clips: Sequence[Sequence[int]], rows: dict[int, int], *, boxes: npt.NDArray[np.float32] | None
-) -> Decoded:
-    """Say what clips of a list are made of."""
-    numbers = np.array(clips, np.int64)
-    positions = np.array([[rows[index] for index in of_clip] for of_clip in clips], np.int64)
-    return Decoded(store.frames(), positions, pts=numbers, decode_positions=numbers, boxes=boxes)
+    positions = [np.array([[rows[index] for index in of_clip] for of_clip in clips], np.int64) for clips in tests]
+    numbers = [np.array(clips, np.int64) for clips in tests]
+    return [
+        Decoded(store.frames(), places, pts=each, decode_positions=each, boxes=scaled)
+        for places, each in zip(positions, numbers, strict=True)
+    ]
 
 
 def _from_image(path: Path, specs: Sequence[TestSpec], room: Room, budget: Budget) -> list[Decoded]:

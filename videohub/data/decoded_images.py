@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, TypeAlias
 
 import av
 import numpy as np
@@ -73,10 +73,10 @@ def orientation(picture: av.VideoFrame) -> Orientation:
     """
     try:
         matrix: Any = picture.side_data.get("DISPLAYMATRIX")
-    except (
-        ValueError
-    ):  # PyAV 18 lists no data beside a picture if it does not know all of it, as that of cameras (EXIF)
-        return _QUARTERS[round(picture.rotation / 90) % 4]  # of one that is mirrored, too, this tells a half
+    except ValueError:
+        # PyAV 18 lists no data beside a picture if it does not know all of it, as that of cameras (EXIF). Of one that
+        # is mirrored, too, this tells a half.
+        return _QUARTERS[round(picture.rotation / 90) % 4]
     if matrix is None:
         return UPRIGHT
     a, b, _, c, d = struct.unpack_from("=5i", bytes(matrix))
@@ -85,30 +85,12 @@ def orientation(picture: av.VideoFrame) -> Orientation:
     return Orientation(mirrored_x=a < 0, mirrored_y=d < 0)
 
 
-class Picture(Protocol):
-    """What can be kept as RGB and, where it has a matrix, as planes."""
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Height and width, in pixels."""
-
-    @property
-    def matrix(self) -> Matrix | None:
-        """How its planes become RGB; None where it has none that are known."""
-
-    def rgb(self) -> npt.NDArray[np.uint8]:
-        """Return the pixels (H, W, 3)."""
-
-    def planes(self) -> list[npt.NDArray[np.uint8]]:
-        """Return luma and the two chromas, without copying; none where there is no matrix."""
-
-
 @dataclass(frozen=True)
 class Image:
     """An image that was read, (H, W, 3)."""
 
     pixels: npt.NDArray[np.uint8]
-    matrix: None = None
+    matrix: None = None  # how planes become RGB: an image was never planar
 
     @property
     def size(self) -> tuple[int, int]:
@@ -120,7 +102,7 @@ class Image:
         return self.pixels
 
     def planes(self) -> list[npt.NDArray[np.uint8]]:
-        """Return none: an image was never planar."""
+        """Return none."""
         return []
 
 
@@ -157,3 +139,6 @@ class Frame:
     def planes(self) -> list[npt.NDArray[np.uint8]]:
         """Return luma and the two chromas of 4:2:0."""
         return [view(self.picture, number) for number in range(3)]
+
+
+Picture: TypeAlias = Image | Frame  # what can be kept as RGB and, where it has a matrix, as planes

@@ -17,18 +17,8 @@ from videohub.data.samples import FrameList
 from videohub.errors import UsageError, VideoError
 
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "GIF", "TIFF")  # by content; of Pillow's others some start programs
-_EIGHT_BITS = {
-    "1",
-    "L",
-    "LA",
-    "P",
-    "PA",
-    "RGB",
-    "RGBA",
-    "RGBX",
-    "CMYK",
-    "YCbCr",
-}  # Pillow's modes that it brings to RGB
+# Pillow's modes that it brings to RGB.
+_EIGHT_BITS = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"}
 _GREY_16 = {"I;16", "I;16L", "I;16B", "I;16N"}
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _BLACK_IS_ZERO = 258, 262, 1  # of TIFF
 # What Pillow raises at a file that is damaged, or built to take much memory (text of a PNG, a giant picture).

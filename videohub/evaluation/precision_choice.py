@@ -116,8 +116,8 @@ def compare(precision: NumericPrecision, exact: Scores, reduced: Scores) -> Tria
 
 def _scores(model: nn.Module, protocol: Protocol, precision: NumericPrecision, videos: Sequence[Views]) -> Scores:
     scored = Batches(model, protocol, precision).scored(enumerate(videos))
-    found = np.concatenate([scores for _, scores in scored if scores is not None])
-    return runs.activated(found, protocol.scores) if protocol.scores.join == "mean_of_logits" else found
+    joined = np.concatenate([scores for _, scores in scored if scores is not None])
+    return runs.activated(joined, protocol.scores) if protocol.scores.join == "mean_of_logits" else joined
 
 
 def _a_few(

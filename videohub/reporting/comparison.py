@@ -59,19 +59,19 @@ def compare(first: Compared, second: Compared) -> Paired:
     sides = _opened(first), _opened(second)
     one, other = map(_about, sides)
     _refuse_different(one, other)
-    found = metrics.of(one.metric).arithmetic.pair(*map(_scores_of, sides))
-    if found is None:
+    pair = metrics.of(one.metric).arithmetic.pair(*map(_scores_of, sides))
+    if pair is None:
         raise DataError(f"{one.record} and {other.record}: no video was scored by both")
     return Paired(
-        metric=found.metric,
+        metric=pair.metric,
         dataset=one.dataset,
-        common=found.common,
-        first=one.side(found.values[0], found.alone[0]),
-        second=other.side(found.values[1], found.alone[1]),
-        difference=found.difference,
-        interval=found.interval,
-        discordance=found.discordance,
-        answer=_answer(found.metric, found.difference, found.interval, found.common),
+        common=pair.common,
+        first=one.side(pair.values[0], pair.alone[0]),
+        second=other.side(pair.values[1], pair.alone[1]),
+        difference=pair.difference,
+        interval=pair.interval,
+        discordance=pair.discordance,
+        answer=_answer(pair.metric, pair.difference, pair.interval, pair.common),
     )
 
 
@@ -106,19 +106,19 @@ def _opened(given: Compared) -> Report | Joined:
 
 
 def _about(side: Report | Joined) -> _About:
-    told = side if isinstance(side, Report) else side.identity
+    stated = side if isinstance(side, Report) else side.identity
     protocol = side.protocol if isinstance(side, Report) else side.identity.tested
     return _About(
-        record=told.record,
-        upstream_name=told.upstream_name,
+        record=stated.record,
+        upstream_name=stated.upstream_name,
         weights_sha256=side.weights.sha256 if isinstance(side, Report) else side.identity.weights_sha256,
-        dataset=f"{told.dataset}, {told.split}",
-        data_sha256=told.data_sha256,
+        dataset=f"{stated.dataset}, {stated.split}",
+        data_sha256=stated.data_sha256,
         listed=side.counts.listed if isinstance(side, Report) else side.identity.listed,
-        labels=told.labels,
+        labels=stated.labels,
         metric=protocol.metric,
         views=protocol.views_in_words.removesuffix(" views"),
-        precision=told.precision,
+        precision=stated.precision,
         weights_identity=side.weights.identity if isinstance(side, Report) else side.identity.weights_identity,
         weights_files=files_of(side.made_by),
     )

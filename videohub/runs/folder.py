@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from videohub.errors import CacheError, DataError, UsageError
 from videohub.files import atomic_write, read_file, replace, temp_path_beside
 from videohub.runs import score_file
 from videohub.runs.identity import Identity, MadeBy, Terms, Truth, canonical, difference, digest_of, truth_difference
-from videohub.runs.score_file import ScoreFile, Writer
+from videohub.runs.score_file import Writer
 
 RUN, DATA, SCORES = "run.json", "data.json", "scores"
 SCHEMA_VERSION = 1
@@ -44,8 +43,10 @@ class Run:
 
         Raises: DataError if a score file is damaged; the scores themselves are checked when they are joined.
         """
-        scored, failed = _told(self._files())
-        return scored if retry_failed else scored | failed
+        terms = self.terms
+        files = [score_file.read(path, terms, whole=False) for path in self.score_files()]
+        entries = [entry for file in files for entry in file.entries]
+        return {entry.index for entry in entries if entry.shape is not None or not retry_failed}
 
     def writer(self, made_by: MadeBy) -> Writer:
         """Return a writer with a file of its own. Raises: CacheError if the folder cannot be written."""
@@ -54,16 +55,12 @@ class Run:
     def score_files(self) -> list[Path]:
         """Return the files of all who ever wrote here, by name. Raises: DataError if the folder cannot be read."""
         try:
-            found = list((self.folder / SCORES).iterdir())
+            paths = list((self.folder / SCORES).iterdir())
         except FileNotFoundError:  # nobody wrote yet
             return []
         except OSError as error:
             raise DataError(f"{self.folder / SCORES}: cannot be read ({error.strerror or error})") from error
-        return sorted(path for path in found if path.suffix == ".scores" and not path.name.startswith("."))
-
-    def _files(self) -> list[ScoreFile]:
-        terms = self.terms
-        return [score_file.read(path, terms, whole=False) for path in self.score_files()]
+        return sorted(path for path in paths if path.suffix == ".scores" and not path.name.startswith("."))
 
 
 class _Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -147,13 +144,6 @@ def differences(a: Run, b: Run, where: tuple[str, str]) -> list[str]:
     """Return in words why the scores of two runs cannot be joined; empty if they can."""
     messages = difference(a.identity, b.identity, where)
     return messages if messages or a.truth_sha256 == b.truth_sha256 else truth_difference(a.truth, b.truth, where)
-
-
-def _told(files: Iterable[ScoreFile]) -> tuple[set[int], set[int]]:
-    """Return which samples are scored, and which only failed."""
-    entries = [entry for file in files for entry in file.entries]
-    scored = {entry.index for entry in entries if entry.shape is not None}
-    return scored, {entry.index for entry in entries} - scored
 
 
 def _strangers(folder: Path) -> list[str]:

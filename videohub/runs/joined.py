@@ -211,12 +211,12 @@ def _first_ones(files: Sequence[ScoreFile]) -> tuple[dict[int, Entry], list[tupl
 
 
 def _disagreements(repetitions: Sequence[tuple[Entry, Entry]]) -> list[Disagreement]:
-    found = []
+    disagreements = []
     for counts, other in repetitions:
         a, b = counts.scores, other.scores
         assert a is not None
         assert b is not None
         if not np.array_equal(a, b):
             largest = float(np.abs(a - b).max()) if a.shape == b.shape else float("inf")
-            found.append(Disagreement(counts.index, counts.name, largest, (counts.path.name, other.path.name)))
-    return sorted(found, key=lambda disagreement: disagreement.index)
+            disagreements.append(Disagreement(counts.index, counts.name, largest, (counts.path.name, other.path.name)))
+    return sorted(disagreements, key=lambda disagreement: disagreement.index)

@@ -35,10 +35,10 @@ class Shard:
 
 def parse_shard(text: str) -> Shard:
     """Return the shard that `i/n` names, i from 1 to n. Raises: UsageError."""
-    found = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text.strip())
-    if found is None or not 1 <= int(found[1]) <= int(found[2]):
+    match = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text.strip())
+    if match is None or not 1 <= int(match[1]) <= int(match[2]):
         raise UsageError(f"shard: found {text!r}, expected i/n with i from 1 to n, such as 2/16")
-    return Shard(int(found[1]) - 1, int(found[2]))
+    return Shard(int(match[1]) - 1, int(match[2]))
 
 
 def under_torchrun() -> bool:

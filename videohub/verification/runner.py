@@ -9,10 +9,11 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
+from tqdm import tqdm
 
 from videohub import metrics, runs
 from videohub.building import held
@@ -24,6 +25,8 @@ from videohub.data.sets.lists import folder_of
 from videohub.data.sets.missing import missing_files
 from videohub.data.spec import TestSpec
 from videohub.devices import usable
+from videohub.evaluation.precision_choice import choose_precision
+from videohub.evaluation.scoring import EvalModel, Scored, evaluate
 from videohub.loading import from_weights
 from videohub.log import log
 from videohub.metrics.verdict import TOLERANCE, Verdict, settled
@@ -36,11 +39,7 @@ from videohub.verification.settings import Settings, refuse_contradictions, refu
 from videohub.version import __version__
 from videohub.weights import fetch, weights_file
 from videohub.worker_pool import usable_cores
-
-if TYPE_CHECKING:
-    from tqdm import tqdm
-
-    from videohub.evaluation import EvalModel, Scored
+from videohub.worker_pool.shared_memory import available
 
 
 @dataclass(frozen=True)
@@ -74,8 +73,6 @@ def measure(
     are made: whatever interrupts, the same call goes on from there, and so does a call for only some of the records.
     `on_start` is called once scores are about to be kept: everything that could be refused was not.
     """
-    from videohub.evaluation import evaluate
-
     specs, mine = _specs(targets, settings), settings.shard_here()
     device = str(usable(distributed.local_device(str(settings.device))))
     workers = _decoders(device, settings.workers)
@@ -204,8 +201,6 @@ def _read(data: str | Path, record: Record, settings: Settings) -> DataSet:
 
 def _entering(target: Target, spec: TestSpec, weights: Path, common: _Pass) -> _Entering | None:
     """Open the run of a record, and return what it lacks and who makes that; None if it lacks nothing."""
-    from videohub.evaluation import EvalModel, choose_precision
-
     record, settings = target.record, common.settings
     loaded = from_weights(record, weights)
     used = weights_digest(loaded.state_dict())  # as they were read: what is folded is another's arithmetic
@@ -319,8 +314,6 @@ def _device_name(device: str) -> str:
 
 def _bar(parts: Sequence[Part], mine: Shard, total: int, before: int) -> tqdm[Any]:
     """Return the bar of this process; of several, the first one shows its own part."""
-    from tqdm import tqdm
-
     name = parts[0].run.identity.record if len(parts) == 1 else f"{len(parts)} records"
     title = name if mine.count == 1 else f"{name} {mine}"
     hidden = distributed.under_torchrun() and not mine.is_first
@@ -331,8 +324,6 @@ def _bar(parts: Sequence[Part], mine: Shard, total: int, before: int) -> tqdm[An
 
 def _decoders(device: str, requested: int | None) -> int:
     """Return how many processes decode for a device: on a CPU the model wants the cores, a GPU wants them all busy."""
-    from videohub.worker_pool.shared_memory import available
-
     if requested == 0:
         return 0
     if not available():

@@ -113,8 +113,8 @@ class WorkerProcess:
         timer.start()
         try:
             with contextlib.suppress(OSError):  # it is dead; perhaps it has said why
-                write(self._process.stdin, text)
-            answer = read(self._process.stdout)
+                send(self._process.stdin, text)
+            answer = receive(self._process.stdout)
         finally:
             timer.cancel()
             timer.join()
@@ -213,14 +213,14 @@ class Reply(msgspec.Struct, frozen=True):
     fault: str | None = None  # an exception that nobody caught; the process ends with it
 
 
-def write(stream: IO[bytes], text: bytes) -> None:
+def send(stream: IO[bytes], text: bytes) -> None:
     """Send a message. Raises: OSError if nobody is there to receive it."""
     stream.write(len(text).to_bytes(_LENGTH, "big"))
     stream.write(text)
     stream.flush()
 
 
-def read(stream: IO[bytes]) -> bytes | None:
+def receive(stream: IO[bytes]) -> bytes | None:
     """Wait for a message; None where the other end is closed, also in the middle of one."""
     length = stream.read(_LENGTH)
     if len(length) < _LENGTH:

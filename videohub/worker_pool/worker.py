@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
-from videohub.worker_pool.process import Reply, encode, read, write
+from videohub.worker_pool.process import Reply, encode, receive, send
 
 
 def main() -> None:
@@ -34,20 +34,20 @@ def main() -> None:
     tasks, replies = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what is printed are last words
     sys.excepthook = partial(_fault, replies)
-    setup = read(tasks)
+    setup = receive(tasks)
     if setup is None:
         return
     module, _, function = handler.partition(":")
     work = getattr(importlib.import_module(module), function)(setup)
-    write(replies, encode(Reply(_own_memory())))
-    while (task := read(tasks)) is not None:
+    send(replies, encode(Reply(_own_memory())))
+    while (task := receive(tasks)) is not None:
         os.lseek(2, 0, os.SEEK_SET)
         os.ftruncate(2, 0)  # last words shall be about the last task, and take no room
         body, descriptors = work(task)
         if descriptors:
             with socket.socket(fileno=os.dup(link)) as beside:
                 socket.send_fds(beside, [b"."], descriptors)
-        write(replies, encode(Reply(_own_memory(), body, len(descriptors))))
+        send(replies, encode(Reply(_own_memory(), body, len(descriptors))))
 
 
 def _fault(replies: IO[bytes], kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
@@ -55,7 +55,7 @@ def _fault(replies: IO[bytes], kind: type[BaseException], error: BaseException, 
     where = traceback.extract_tb(trace)[-1]
     fault = f"{kind.__name__}: {error} ({Path(where.filename).name}, line {where.lineno})"
     sys.__excepthook__(kind, error, trace)
-    write(replies, encode(Reply(0, fault=fault.encode(errors="backslashreplace").decode())))
+    send(replies, encode(Reply(0, fault=fault.encode(errors="backslashreplace").decode())))
 
 
 def _own_memory() -> int:

@@ -51,7 +51,7 @@ def read(data: Path, *, root: Path | None, record: Record) -> DataSet:
 
 def reader_of(dataset: DatasetInfo) -> Reader:
     """Return the module that reads a data set's lists. Raises: UsageError if there is none of that name."""
-    readers = [found.name for found in pkgutil.iter_modules(__path__)]
+    readers = [module.name for module in pkgutil.iter_modules(__path__)]
     if dataset.lists in readers:
         module = importlib.import_module(f"{__name__}.{dataset.lists}")
         if hasattr(module, "read"):

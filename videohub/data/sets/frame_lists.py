@@ -128,5 +128,5 @@ def _labels(file: Path, field: str, rows: list[_Row], num_classes: int) -> list[
         return []
     if all(re.fullmatch("[0-9]{1,9}", text) and int(text) < num_classes for text in texts):
         return [int(text) for text in texts]
-    number = next(number for number, _, _, found in rows if found == field)
+    number = next(number for number, _, _, labels in rows if labels == field)
     raise DataError(f"{file}, line {number}: labels {field!r}; expected integers from 0 to {num_classes - 1}, or none")

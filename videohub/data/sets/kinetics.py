@@ -73,8 +73,8 @@ def _official(file: Path, root: Path | None, record: Record, notes: tuple[str, .
             break
     else:
         stems = {os.path.splitext(video)[0]: video for video in labels}
-        found = place_of_videos(stems, places, VIDEOS, frames=False) or Videos(places[0], {}, frozenset(), ".mp4")
-        paths = {video: found.path(stem) for stem, video in stems.items()}
+        videos = place_of_videos(stems, places, VIDEOS, frames=False) or Videos(places[0], {}, frozenset(), ".mp4")
+        paths = {video: videos.path(stem) for stem, video in stems.items()}
     return DataSet([Sample(video, VideoFile(paths[video]), (labels[video],)) for video in labels], notes=notes)
 
 

@@ -49,15 +49,15 @@ def missing_files(samples: Sequence[Sample], start: Path) -> tuple[str, ...]:
     if not gone:
         return ()
     tried, look = gone[:: max(1, len(gone) // _TRIED)], functools.cache(_contents)
-    found = [reason for reason in (_reason(folder, name, look) for folder, name in tried) if reason]
-    often = Counter(words for words, _ in found).most_common(1)
+    reasons = [reason for reason in (_reason(folder, name, look) for folder, name in tried) if reason]
+    often = Counter(words for words, _ in reasons).most_common(1)
     likely = often and 2 * often[0][1] >= len(tried)
     if not likely and len(gone) < len(asked):
         return ()
     first = os.path.abspath(gone[0][0] / gone[0][1])
     note = f"{len(gone)} of {len(asked)} files that were looked for are not there, the first {first}"
     if likely:
-        example = next(path for words, path in found if words == often[0][0])
+        example = next(path for words, path in reasons if words == often[0][0])
         note += f"; likely, {often[0][0]}" + (f": {os.path.abspath(example)} is there" if example else "")
     return (note,)
 
@@ -90,8 +90,8 @@ def _reason(folder: Path, name: str, look: _Look) -> tuple[str, Path | None] | N
                 return "; ".join(filter(None, (words, where))), path
     for words, reading in meant:  # no file of exactly this name, but perhaps one that resembles it
         for where, path in (*_places(folder, reading), *_below(folder, reading, look)):
-            if found := _resembling(path, look):
-                return "; ".join(filter(None, (words, where, found[0]))), found[1]
+            if resembling := _resembling(path, look):
+                return "; ".join(filter(None, (words, where, resembling[0]))), resembling[1]
     return next(((words, None) for words, _ in _columns_and_slashes(name)), None)  # it looks so; nothing proves it
 
 
