@@ -196,7 +196,7 @@ def _cases() -> dict[str, GoldenCase]:
         family = strict_yaml.read(path).value
         for name, case in family["cases"].items():
             architecture = architectures.read({"family": path.stem, **case["model"]})
-            stages, quick = family["stages"][case["layout"]], case.get("quick", False)
+            stages, quick = family["stages"][case.get("stages", case["layout"])], case.get("quick", False)
             cases[name] = GoldenCase(name, case["layout"], architecture, stages, quick)
     return cases
 
