@@ -1,7 +1,9 @@
 """What the structs of several families share: heads, depths of residual networks, non-local blocks."""
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, get_args
+
+import msgspec
 
 from videohub.architectures import Architecture, Count, Part, Task
 
@@ -56,9 +58,12 @@ def depth_name(depth: Depth) -> str:
 class NonLocal(Part, frozen=True):
     """Non-local blocks of the (slow) pathway, and how they relate positions."""
 
+    NEUTRAL: ClassVar[Mapping[str, Any]] = {"windows": {}}
+
     after: dict[Stage, list[int]]  # stage -> the blocks after which one stands
     affinity: Literal["softmax", "dot_product"]
     pool: tuple[Count, Count, Count]  # time, height, width: pooling of keys and values
+    windows: dict[Stage, Count] = msgspec.field(default_factory=dict)  # stage -> frames that relate to each other alone
 
     def flaws(self, depth: Depth) -> Iterable[tuple[tuple[str, ...], str]]:
         """Yield the stages that have no such blocks in a network of a depth; see `Architecture.flaws`."""
@@ -68,6 +73,17 @@ class NonLocal(Part, frozen=True):
                 if not 0 <= block < counts[stage]:
                     what = f"names block {block}, and the blocks of {stage} are 0 to {counts[stage] - 1}"
                     yield ("non_local", "after", stage), what
+        for stage in self.windows:
+            if not self.after.get(stage):
+                yield ("non_local", "windows", stage), f"has frames to relate, and {stage} has no such block"
+
+
+class Stem(Part, frozen=True):
+    """What the first layers do to time, and whether their pooling looks beyond the edges of the picture."""
+
+    stride: Literal[1, 2] = 1  # frames, of the convolution
+    pool_frames: Literal[1, 2] = 1  # that the pooling looks at, and that it goes on by
+    pool_padding: Literal[0, 1] = 1  # pixels
 
 
 class LastStage(Part, frozen=True):

@@ -1,10 +1,11 @@
 """One pathway: C2D, I3D (arXiv:1711.07971) and Slow (arXiv:1812.03982), with non-local blocks or not, and the image
 network."""
 
-from typing import ClassVar, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 from videohub.architectures import Count
-from videohub.architectures.parts import AverageWindow, Depth, Head, LastStage, NonLocal, NonLocalResidual
+from videohub.architectures.parts import AverageWindow, Depth, Head, LastStage, NonLocal, NonLocalResidual, Stem
 
 
 class ResNet(NonLocalResidual, frozen=True, kw_only=True, tag="resnet"):
@@ -15,10 +16,12 @@ class ResNet(NonLocalResidual, frozen=True, kw_only=True, tag="resnet"):
     """
 
     classifier: ClassVar[str] = "head.projection"
+    NEUTRAL: ClassVar[Mapping[str, Any]] = {"stem": Stem(stride=1, pool_frames=1, pool_padding=1)}
 
     variant: Literal["c2d", "i3d", "slow", "image"]
     depth: Depth
     width: Count = 64
+    stem: Stem = Stem()
     temporal_pool: bool | None = None  # pairs of frames become one after res2; null: in c2d and i3d
     non_local: NonLocal | None = None
     res5: LastStage = LastStage()
@@ -28,6 +31,11 @@ class ResNet(NonLocalResidual, frozen=True, kw_only=True, tag="resnet"):
     def pools_frames(self) -> bool:
         """Whether pairs of frames become one after res2."""
         return self.variant in ("c2d", "i3d") if self.temporal_pool is None else self.temporal_pool
+
+    @property
+    def frames_to_one(self) -> int:
+        """How many frames of a clip become one on the way to the head."""
+        return self.stem.stride * self.stem.pool_frames * (2 if self.pools_frames else 1)
 
     @property
     def arch(self) -> str:

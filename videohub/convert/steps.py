@@ -235,14 +235,18 @@ def is_filled(array: Any, expected: np.ndarray, *, exactly: bool) -> bool:
 def fills(
     state: Mapping[str, Any], table: Table, arguments: Mapping[str, Any], *, unused: bool
 ) -> dict[str, np.ndarray]:
-    """Return our tensors that the table says how to fill and that `state` lacks; `unused`: those alone."""
+    """Return our tensors that the table says how to fill and that `state` lacks; `unused`: those alone.
+
+    They are filled in the table's order, and may be like those that were filled before.
+    """
     found: dict[str, np.ndarray] = {}
     for pattern, fill in table.file.fill.items():
         if unused and not fill.unused:
             continue
-        for name, like in _filled_beside(pattern, fill, state):
-            if name not in state and name not in found:  # of several patterns the first, as in `Table.fill_of`
-                found[name] = _filled(fill, state[like].shape if like else (), arguments)
+        known = {**state, **found}
+        for name, like in _filled_beside(pattern, fill, known):
+            if name not in known:  # of several patterns the first, as in `Table.fill_of`
+                found[name] = _filled(fill, known[like].shape if like else (), arguments)
     return found
 
 

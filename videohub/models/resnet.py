@@ -32,15 +32,17 @@ class ResNet3d(OnePathway):
             temporal_kernels=_TEMPORAL_KERNELS[arch.variant],
             res5=arch.res5,
             non_local=arch.non_local,
+            stem=arch.stem,
         )
         self.stem, self.res2 = parts["stem"], parts["res2"]
-        self.smallest = (2 if arch.pools_frames else 1, 1, 1)
+        into_pool = arch.frames_to_one // arch.stem.stride  # the convolution rounds up, pooling rounds down
+        self.smallest = (arch.stem.stride * (into_pool - 1) + 1, 1, 1)
         self.temporal_pool = nn.MaxPool3d((2, 1, 1)) if arch.pools_frames else nn.Identity()
         self.res3, self.res4, self.res5 = parts["res3"], parts["res4"], parts["res5"]
         self.head = build_head(
             arch.head,
             [32 * arch.width],
-            frames=frames // 2 if arch.pools_frames else frames,
+            frames=frames // arch.frames_to_one,
             stride=16 * arch.res5.stride,
             num_classes=arch.num_classes,
             activation=activation,

@@ -17,21 +17,23 @@ from videohub.architectures.parts import LastStage
 
 # Temporal kernels of (stem, res2, res3, res4, res5); a stage's list repeats over its blocks.
 TemporalKernels: TypeAlias = tuple[int, list[int], list[int], list[int], list[int]]
+_PLAIN_STEM = parts.Stem()
 
 
 class Stem(nn.Module):
-    """First convolution, which halves the picture, and a max-pool, which halves it again."""
+    """First convolution, which halves the picture, and a max-pool, which halves it again; either may halve time."""
 
     NORM_AFTER: ClassVar[Mapping[str, str]] = {"conv": "norm"}
 
-    def __init__(self, width: int, *, temporal_kernel: int) -> None:
+    def __init__(self, width: int, *, temporal_kernel: int, stem: parts.Stem = _PLAIN_STEM) -> None:
         super().__init__()
         self.conv = nn.Conv3d(
-            3, width, (temporal_kernel, 7, 7), (1, 2, 2), padding=(temporal_kernel // 2, 3, 3), bias=False
+            3, width, (temporal_kernel, 7, 7), (stem.stride, 2, 2), padding=(temporal_kernel // 2, 3, 3), bias=False
         )
         self.norm = nn.BatchNorm3d(width, eps=1e-5)
         self.relu = nn.ReLU(inplace=True)
-        self.pool = nn.MaxPool3d((1, 3, 3), (1, 2, 2), padding=(0, 1, 1))
+        frames, pixels = stem.pool_frames, stem.pool_padding
+        self.pool = nn.MaxPool3d((frames, 3, 3), (frames, 2, 2), padding=(0, pixels, pixels))
 
     def forward(self, clip: Tensor) -> Tensor:
         return self.pool(self.relu(self.norm(self.conv(clip))))
@@ -86,15 +88,24 @@ class NonLocal(nn.Module):
     """Add to each position what it gathers from all (pooled) positions, weighted by their affinity (arXiv:1711.07971).
 
     `softmax` scales by 1/sqrt(inner width) and normalises; `dot_product` divides by the number of keys instead.
+    With a `window`, so many frames at a time are a clip of their own.
     """
 
     NORM_AFTER: ClassVar[Mapping[str, str]] = {"out": "norm"}
     LAST_NORM: ClassVar[str] = "norm"
 
-    def __init__(self, width: int, *, affinity: Literal["softmax", "dot_product"], pool: tuple[int, int, int]) -> None:
+    def __init__(
+        self,
+        width: int,
+        *,
+        affinity: Literal["softmax", "dot_product"],
+        pool: tuple[int, int, int],
+        window: int | None = None,
+    ) -> None:
         super().__init__()
         inner = width // 2
         self.affinity = affinity
+        self.window = window
         self.theta = nn.Conv3d(width, inner, 1)
         self.phi = nn.Conv3d(width, inner, 1)
         self.g = nn.Conv3d(width, inner, 1)
@@ -104,6 +115,11 @@ class NonLocal(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return a tensor of the shape of `x` (B, C, T, H, W)."""
+        if self.window is not None and self.window < x.shape[2]:
+            return torch.cat([self._related(part) for part in torch.split(x, self.window, dim=2)], dim=2)
+        return self._related(x)
+
+    def _related(self, x: Tensor) -> Tensor:
         pooled = self.pool(x)
         queries, keys, values = self.theta(x), self.phi(pooled).flatten(2), self.g(pooled).flatten(2)
         affinity = queries.flatten(2).transpose(1, 2) @ keys  # (B, positions, pooled positions)
@@ -124,6 +140,7 @@ def stages(
     res5: LastStage,
     lateral_widths: Sequence[int] = (0, 0, 0, 0),
     non_local: parts.NonLocal | None = None,
+    stem: parts.Stem = _PLAIN_STEM,
 ) -> dict[str, nn.Module]:
     """Return the stem and the stages of one pathway, by name and in order.
 
@@ -135,8 +152,9 @@ def stages(
         res5: Stride and dilation of the last stage.
         lateral_widths: Channels that a lateral connection adds to the input of res2 to res5.
         non_local: Where non-local blocks stand.
+        stem: What the first layers do to time.
     """
-    made: dict[str, nn.Module] = {"stem": Stem(width, temporal_kernel=temporal_kernels[0])}
+    made: dict[str, nn.Module] = {"stem": Stem(width, temporal_kernel=temporal_kernels[0], stem=stem)}
     arriving = width
     for number in range(4):
         name = f"res{number + 2}"
@@ -160,7 +178,9 @@ def stages(
         if non_local:
             for stage, blocks in non_local.after.items():
                 for block in blocks if stage == name else ():
-                    chain[block].non_local = NonLocal(out, affinity=non_local.affinity, pool=non_local.pool)
+                    chain[block].non_local = NonLocal(
+                        out, affinity=non_local.affinity, pool=non_local.pool, window=non_local.windows.get(stage)
+                    )
         made[name] = nn.Sequential(*chain)
         arriving = out
     return made
