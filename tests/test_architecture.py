@@ -317,8 +317,8 @@ def test_a_record_has_a_network_that_can_be_built_and_the_classifier_it_names(na
     assert not model.training
     state = model.state_dict()
     classes, features = record.model.num_classes, model.num_features
-    shapes = [tuple(state[key].shape) for key in record.model.classifier_keys]
-    assert shapes == [(classes, features), (classes,)]
+    shapes = [tuple(state[key].shape) for key in record.model.classifier_keys if key in state]
+    assert shapes == ([(classes, features), (classes,)] if classes else [])
     counted = sum(parameter.numel() for parameter in model.parameters())
     assert counted == PARAMETERS[name] if name in PARAMETERS else counted > 0
 

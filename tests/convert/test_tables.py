@@ -124,3 +124,36 @@ def test_a_field_that_cannot_be_read_backwards_is_refused(tmp_path):
     path.write_text(GOOD.replace('"[0-9]"', '{"1": z, "2": z}'))
     with pytest.raises(RegistryError, match="not readable backwards"):
         to_ours(tables.read_table(path), ["x1"])
+
+
+def _trained_without_labels(*others: str) -> tuple[dict[str, str], list[str]]:
+    """The golden Slow network's names by their keys under `backbone`, and keys that stand beside them."""
+    case = CASES["models/SLOW_4x16_R50"]
+    ours = {key: name for key, (name,) in to_ours(case.table, [key for key, _, _ in case.facts["tensors"]]).items()}
+    network = {f"backbone.{key}": name for key, name in ours.items() if not key.startswith("head.")}
+    return network, ["backbone.head.projection.projection.0.weight", *others]
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        ["backbone_hist.{key}", "backbone_hist.head.projection.projection.0.weight", "queue_x", "ptr", "iter"],
+        ["backbone.head.predictors.0.projection.0.weight", "backbone_hist.{key}", "queue_x", "ptr", "iter"],
+        ["swav_prototypes.weight", "queue_swav", "knn_mem.memory"],
+        [],
+    ],
+    ids=["MoCo", "BYOL", "SwAV", "SimCLR"],
+)
+def test_of_a_network_trained_without_labels_what_training_alone_needed_is_left_aside(others):
+    network, beside = _trained_without_labels(*others)
+    inner = [key.removeprefix("backbone.") for key in network]
+    keys = [*network, *(key.format(key=each) for key in beside for each in (inner if "{key}" in key else [""]))]
+    arguments = {"family": "resnet", "variant": "slow", "depth": "R50", "num_classes": None}
+    found = recognise(keys, "resnet", arguments)
+    assert (found.layout, found.prefix) == ("pyslowfast_contrastive", "")
+    matches = found.matches(keys)
+    assert {key: match.names for key, (match,) in ((key, matches[key]) for key in network)} == {
+        key: (name,) for key, name in network.items()
+    }
+    assert [key for key in keys if key not in network and found.ignored(key) is None] == []
+    assert [key for key in network if found.ignored(key) is not None] == []

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from videohub import registry, resources
 from videohub.errors import AmbiguousNameError, RegistryError
+from videohub.registry import strict_yaml
 from videohub.registry.schema import DatasetInfo
 
 HEAD = """\
@@ -44,6 +47,10 @@ NUMBER = '{top1: 70.5, source: "its README"}'
 def written(folder, publisher, *records, head=HEAD):
     """Write a publisher's file of records, each an id, an upstream name, a published number and more lines."""
     text = head.format(publisher=publisher)
+    ours = resources.registry_file().parent / "registry" / f"{publisher}.yaml"
+    if ours.is_file():  # whoever adds to a publisher that we have describes it as we do
+        described = json.dumps(strict_yaml.read(ours).value["publisher"])
+        text = f"{text[: text.index('publisher:')]}publisher: {described}\n{text[text.index('shared:') :]}"
     for id_, upstream, published, *more in records:
         text += RECORD.format(id=id_, upstream=upstream, published=published) + "".join(
             f"    {line}\n" for line in more

@@ -94,7 +94,7 @@ class Views(_Value, frozen=True):
 class Proof(_Value, frozen=True, omit_defaults=True):
     """What our network was compared with, number by number; a record without one is unproven."""
 
-    golden: Name | None = None  # a case in tests/golden/models, made with the original
+    golden: Name | None = None  # a case made with the original: in tests/golden/models, or a path from tests/golden
     reference: Name | None = None  # another implementation that was run beside ours
 
 

@@ -1,0 +1,64 @@
+"""Records against what their publishers' tables print, which is written down in printed_tables.yaml by itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+import videohub
+from tests.models.golden_networks import GOLDEN
+from videohub import registry
+from videohub.registry import strict_yaml
+
+TABLES = strict_yaml.read(Path(__file__).parent / "printed_tables.yaml").value
+ROWS = {name: (publisher, row) for publisher, rows in TABLES.items() for name, row in rows.items()}
+# What a table prints and the network, in the publisher's own code too, has not; docs/errata.md tells each.
+NOT_AS_PRINTED: dict[str, int] = {}
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_a_record_has_the_file_the_clip_and_the_numbers_of_its_row(name):
+    publisher, row = ROWS[name]
+    record = registry.record(name)
+    assert record.publisher == publisher
+    assert record.checkpoint.url == row["url"]
+    if row["clip"] is not None:
+        assert f"{record.frames} x {record.rate}" == row["clip"]
+    numbers = []
+    for published in record.published:
+        views = {"views": f"{published.views.clips} x {published.views.crops}"} if published.views else {}
+        given = {"top1": published.top1, "top5": published.top5, "map": published.map}
+        numbers.append({field: number for field, number in given.items() if number is not None} | views)
+    assert numbers == row["numbers"]
+
+
+def test_every_record_of_these_publishers_is_a_row_and_the_seed_s_are_not():
+    own = strict_yaml.read(registry.files()[0]).value["records"]
+    records = registry.load(registry.files()[0]).records.values()
+    assert {each.name for each in records if each.publisher in TABLES} - own.keys() == {
+        registry.record(name).name for name in ROWS
+    }
+
+
+@pytest.mark.parametrize("name", [name for name, (_, row) in ROWS.items() if "params" in row])
+def test_a_network_has_as_many_parameters_as_its_row_prints(name):
+    printed = ROWS[name][1]["params"]
+    with torch.device("meta"):
+        network = videohub.build(registry.record(name))
+    count = sum(parameter.numel() for parameter in network.parameters())
+    if name in NOT_AS_PRINTED:
+        assert count == NOT_AS_PRINTED[name]
+    elif isinstance(printed, int):
+        assert count == printed
+    else:  # in millions, rounded or cut short
+        unit = 10.0 ** -len(printed.partition(".")[2])
+        assert abs(count / 1e6 - float(printed)) < unit
+
+
+def test_what_a_record_was_compared_with_is_there():
+    for record in registry.load(registry.files()[0]).records.values():
+        if record.proof and record.proof.golden:
+            places = (GOLDEN / "models" / record.proof.golden, GOLDEN / record.proof.golden)
+            assert any(place.with_name(f"{place.name}.json").is_file() for place in places), record.name
