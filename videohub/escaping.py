@@ -14,8 +14,8 @@ _STEERING = re.compile(
 _LINE, _MESSAGE = 1_000, 20_000  # letters
 
 # Every mark that Markdown or a reader of it could take for more than itself: emphasis, tables, links, tags, mentions.
-_MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#|~!&$@:])|(?<=www)\.")
-_JOINT = re.compile(r"(?<=[\w)])([/_])(?=\w)")  # where browsers do not break by themselves, as they do after a hyphen
+_MARKDOWN = r"([\\`*_{}\[\]()<>#|~!&$@:])|(?<=www)\."
+_JOINT = r"(?<=[\w)])([/_])(?=\w)"  # where browsers do not break by themselves, as they do after a hyphen
 
 
 def visible(text: str) -> str:
@@ -56,12 +56,12 @@ def in_html(text: object) -> str:
 
 def in_narrow_html(text: object) -> str:
     """Return text for a narrow column of HTML: `something/someone` may be broken between its words, not within them."""
-    return _JOINT.sub(r"\1<wbr/>", in_html(text))
+    return re.sub(_JOINT, r"\1<wbr/>", in_html(text))
 
 
 def in_markdown(text: object) -> str:
     """Return text for a paragraph or a table's cell of Markdown."""
-    return _MARKDOWN.sub(lambda mark: f"\\{mark[0]}", visible(str(text)))
+    return re.sub(_MARKDOWN, lambda mark: f"\\{mark[0]}", visible(str(text)))
 
 
 def quote(value: object) -> str:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import gc
+
+gc.disable()  # until all that stays is imported: looking it through takes a twentieth of `videohub list`
+
 import importlib
 import os
 import sys
@@ -16,7 +19,8 @@ from videohub.registry import VARIABLE
 from videohub.terminal import layout
 from videohub.version import __version__
 
-gc.freeze()  # what is imported by now stays to the end: no collection has to look through it
+gc.freeze()  # no collection has to look through what is imported by now
+gc.enable()
 
 
 class _Verbs(Mapping[str, click.Command]):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Sequence
 
 import click
@@ -30,18 +29,8 @@ from videohub.terminal.options import print_json, with_json
 @with_json
 def command(pattern: str, as_json: bool, **filters: str | None) -> None:
     """List the records whose name matches PATTERN (* and ? match) and that fit the filters."""
-    gc.disable()  # hundreds of records are read, none of which is garbage
-    try:
-        known = registry.default(keep=True)
-        records = [known.records[name] for name in known.select(pattern, **filters)]
-        _print(known, records, pattern, as_json, filters)
-    finally:
-        gc.enable()
-
-
-def _print(
-    known: registry.Registry, records: list[Record], pattern: str, as_json: bool, filters: dict[str, str | None]
-) -> None:
+    known = registry.default(keep=True)
+    records = [known.records[name] for name in known.select(pattern, **filters)]
     if as_json:
         print_json([record.whole() for record in records])
     elif not records:

@@ -15,7 +15,7 @@ from videohub.registry.schema import Record
 
 _Complete: TypeAlias = Callable[[click.Context, click.Parameter, str], list[str]]
 _Names: TypeAlias = Callable[[Mapping[str, Record]], Iterable[str]]
-_WORD = re.compile(r"[\w.-]+")  # what no shell takes for anything else
+_WORD = r"[\w.-]+"  # what no shell takes for anything else
 
 
 def _of(names: _Names) -> _Complete:
@@ -26,7 +26,7 @@ def _of(names: _Names) -> _Complete:
             records = registry.default(context.find_root().params.get("registries") or (), keep=True).records
         except VideohubError:  # the verb itself will tell; here, nobody would read it
             return []
-        known = [name for name in dict.fromkeys(names(records)) if _WORD.fullmatch(name)]
+        known = [name for name in dict.fromkeys(names(records)) if re.fullmatch(_WORD, name)]
         as_typed = [name for name in known if name.startswith(begun)]
         return as_typed or [name for name in known if name.casefold().startswith(begun.casefold())]
 

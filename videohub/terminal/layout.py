@@ -32,7 +32,7 @@ _COLOURS = {"available": "green", "unreleased": "yellow", "broken": "red",
             "current": "green", "damaged": "red", "unreadable": "red", "stale": "yellow",
             "unfinished": "yellow"}  # fmt: skip
 _IN_ASCII = {"█": "#", "·": ".", "…": "...", "–": "-", "×": "x", "±": "+-", "≥": ">=", "≤": "<="}
-_BLANKS_AT_THE_END = re.compile(r" +((?:\x1b\[[0-9;]*m)*)$", re.MULTILINE)
+_BLANKS_AT_THE_END = r"(?m) +((?:\x1b\[[0-9;]*m)*)$"
 
 
 def write(text: str | bytes, *, err: bool = False, nl: bool = True, colours: bool | None = None) -> None:
@@ -151,7 +151,7 @@ def console() -> Console:
         def print(self, *objects: Any, **how: Any) -> None:
             with self.capture() as printed:
                 super().print(*objects, **how)
-            write(_BLANKS_AT_THE_END.sub(r"\1", printed.get()), nl=False, colours=True)
+            write(re.sub(_BLANKS_AT_THE_END, r"\1", printed.get()), nl=False, colours=True)
 
     return Results(file=sys.stdout, highlight=False, markup=False, emoji=False)
 
