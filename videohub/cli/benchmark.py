@@ -12,8 +12,8 @@ from click.core import ParameterSource
 
 from videohub.formatting import counted, with_unit
 from videohub.terminal import completion
-from videohub.terminal.layout import console, styled, table
-from videohub.terminal.options import RUN_OPTIONS, print_json, with_json, with_run_options
+from videohub.terminal.layout import console, facts, styled
+from videohub.terminal.options import RUN_OPTIONS, print_result, with_json, with_run_options
 
 if TYPE_CHECKING:
     from videohub.formatting import Spread
@@ -50,37 +50,25 @@ def command(context: click.Context, /, name: str, data: Path | None, as_json: bo
     if given := [other for other in others if context.get_parameter_source(other) is ParameterSource.COMMANDLINE]:
         raise click.UsageError(f"--{given[0]}: " + ("found no --data, which it is about" if data is None else
                                                     "is about frames of noise; leave out --data"))  # fmt: skip
-    wanted = {option: value for option, value in options.items() if option not in others}
+    settings = {option: value for option, value in options.items() if option not in others}
     if data is None:
         from videohub.timing import speed
 
-        found: Any = speed(name, **wanted)
-    else:
-        from videohub.verification import distributed, evaluate
+        print_result(speed(name, **settings), as_json, print_speed)
+        return
+    from videohub.terminal.reports import print_evaluated
+    from videohub.verification import distributed, evaluate
 
-        found = evaluate(name, data, **wanted)
-        if not distributed.is_rank_zero():
-            return
-    if as_json:
-        print_json(found)
-    elif data is None:
-        print_speed(found)
-    else:
-        from videohub.terminal.reports import print_evaluated
-
-        print_evaluated(found)
+    evaluated = evaluate(name, data, **settings)
+    if distributed.is_rank_zero():
+        print_result(evaluated, as_json, print_evaluated)
 
 
 def print_speed(speed: Speed) -> None:
     """Print what a view costs, what it takes, and how near that is to the limit."""
     cores = f", {speed.threads} threads" if speed.threads else ""
-    screen, rows = console(), table(header=False)
-    screen.print(styled(f"{speed.record}: {speed.device}{cores}, {speed.precision}", style="bold"))
-    rows.add_column(no_wrap=True, style="bold")
-    rows.add_column(overflow="fold")
-    for name, value in _facts(speed):
-        rows.add_row(name, value)
-    screen.print(rows)
+    console().print(styled(f"{speed.record}: {speed.device}{cores}, {speed.precision}", style="bold"))
+    console().print(facts(_facts(speed)))
 
 
 def _facts(speed: Speed) -> Iterator[tuple[str, str]]:

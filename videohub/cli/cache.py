@@ -12,7 +12,7 @@ import click
 from videohub.formatting import counted, with_unit
 from videohub.terminal import completion
 from videohub.terminal.layout import coloured, console, hand_over, indented, say, styled, table
-from videohub.terminal.options import print_json, with_json
+from videohub.terminal.options import print_json, print_result, with_json
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -105,10 +105,7 @@ def verify(as_json: bool) -> None:
     from videohub.cache_admin import integrity
 
     checked = integrity.check()
-    if as_json:
-        print_json(checked)
-    else:
-        print_checked(checked)
+    print_result(checked, as_json, print_checked)
     sys.exit(1 if checked.damaged else 0)
 
 
@@ -176,11 +173,7 @@ def pins(as_patch: bool, names: tuple[str, ...], as_json: bool) -> None:
 def _print_pins(*, as_json: bool) -> None:
     from videohub.cache_admin import trust
 
-    found = trust.pinned()
-    if as_json:
-        print_json(found)
-    else:
-        print_pins(found)
+    print_result(trust.pinned(), as_json, print_pins)
 
 
 def _print_patch(*, as_json: bool) -> None:

@@ -9,7 +9,7 @@ import click
 
 from videohub.formatting import counted, interval
 from videohub.terminal.layout import console, styled, table
-from videohub.terminal.options import print_json, with_json
+from videohub.terminal.options import print_result, with_json
 
 if TYPE_CHECKING:
     from videohub.reporting.comparison import Paired, Side
@@ -23,11 +23,7 @@ def command(a: Path, b: Path, as_json: bool) -> None:
     """Compare two runs on the same videos, A and B: the difference, its interval, and a McNemar test."""
     from videohub.reporting import comparison
 
-    paired = comparison.compare(a, b)
-    if as_json:
-        print_json(paired)
-    else:
-        print_paired(paired)
+    print_result(comparison.compare(a, b), as_json, print_paired)
 
 
 def print_paired(paired: Paired) -> None:

@@ -10,7 +10,7 @@ import click
 
 from videohub.terminal import completion
 from videohub.terminal.layout import coloured, console, indented, styled, table
-from videohub.terminal.options import print_json, progress_bar, with_data, with_json, with_labels, with_root
+from videohub.terminal.options import print_result, progress_bar, with_data, with_json, with_labels, with_root
 
 if TYPE_CHECKING:
     from videohub.formatting import Spread
@@ -41,10 +41,7 @@ def check(name: str, data: Path, root: Path | None, labels: str | None, deep: bo
     with progress_bar() as progress:
         result = preflight.check(name, data, root=root, labels=labels, deep=deep, index=preflight.index_beside(data),
                                 progress=progress)  # fmt: skip
-    if as_json:
-        print_json(result)
-    else:
-        print_check(result)
+    print_result(result, as_json, print_check)
     sys.exit(3 if result.verdict == "not usable" else 0)
 
 

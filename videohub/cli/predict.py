@@ -10,7 +10,7 @@ import click
 
 from videohub.terminal import completion
 from videohub.terminal.layout import console, table
-from videohub.terminal.options import print_json, with_checkpoint, with_device, with_json, with_labels
+from videohub.terminal.options import print_result, with_checkpoint, with_device, with_json, with_labels
 
 if TYPE_CHECKING:
     from videohub.prediction import Prediction
@@ -31,10 +31,7 @@ def command(
     from videohub.prediction import predict as run
 
     predictions = run(video, model, topk=topk, checkpoint=checkpoint, labels=labels, device=device)
-    if as_json:
-        print_json(predictions)
-    else:
-        print_predictions(predictions)
+    print_result(predictions, as_json, print_predictions)
 
 
 def print_predictions(predictions: Iterable[Prediction]) -> None:

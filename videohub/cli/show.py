@@ -11,7 +11,7 @@ from videohub.protocols import Protocol
 from videohub.registry.labels import told
 from videohub.registry.schema import Checkpoint, Proof, Published, Record
 from videohub.terminal import completion
-from videohub.terminal.layout import coloured, console, styled, table
+from videohub.terminal.layout import coloured, console, facts, styled
 from videohub.terminal.options import print_json, with_json
 
 
@@ -30,18 +30,13 @@ def command(name: str, as_json: bool) -> None:
 
 def print_record(record: Record, namesakes: Sequence[str] = ()) -> None:
     """Print everything that one record says, and which others have its upstream name."""
-    rows = table(header=False)
-    rows.add_column(no_wrap=True, style="bold")
-    rows.add_column(overflow="fold")
-    for name, value in _facts(record, namesakes):
-        rows.add_row(name, value)
     console().print(styled(record.name, style="bold"), coloured(record.status))
-    console().print(rows)
+    console().print(facts(_facts(record, namesakes)))
 
 
 def _facts(record: Record, namesakes: Sequence[str]) -> list[tuple[str, str]]:
     protocol, checkpoint = record.protocol, record.checkpoint
-    facts = [
+    named = [
         ("upstream name", record.upstream_name),
         ("aliases", ", ".join(record.aliases)),
         ("publisher", record.publisher or ""),
@@ -65,7 +60,7 @@ def _facts(record: Record, namesakes: Sequence[str]) -> list[tuple[str, str]]:
         ("superseded by", ", ".join(record.superseded_by)),
         *(("note", note) for note in record.notes),
     ]
-    return [(name, value) for name, value in facts if value]
+    return [(name, value) for name, value in named if value]
 
 
 def _outputs(record: Record) -> str:

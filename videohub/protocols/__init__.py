@@ -40,45 +40,14 @@ from videohub.protocols.steps import (
     Value,
     fields_in_words,
     plain_words,
-)
+)  # fmt: skip
 
 __all__ = [
-    "ON_THE_CPU",
-    "PLACES",
-    "WHOLE_LEVELS",
-    "Centres",
-    "Count",
-    "Crop",
-    "Dense",
-    "Detection",
-    "Divide",
-    "Flaw",
-    "FrameRule",
-    "Frames",
-    "Image",
-    "KeyFrames",
-    "Mirror",
-    "Normalise",
-    "Offset",
-    "PixelStep",
-    "Pixels",
-    "Place",
-    "Proportional",
-    "Protocol",
-    "Reach",
-    "Resampled",
-    "Resize",
-    "ResizeShortSide",
-    "ReverseChannels",
-    "ScoreRule",
-    "Segments",
-    "Spread",
-    "SpreadAtRate",
-    "Strided",
-    "Uniform",
-    "Value",
-    "ViewGrid",
-]
+    "ON_THE_CPU", "PLACES", "WHOLE_LEVELS", "Centres", "Count", "Crop", "Dense", "Detection", "Divide", "Flaw",
+    "FrameRule", "Frames", "Image", "KeyFrames", "Mirror", "Normalise", "Offset", "PixelStep", "Pixels", "Place",
+    "Proportional", "Protocol", "Reach", "Resampled", "Resize", "ResizeShortSide", "ReverseChannels", "ScoreRule",
+    "Segments", "Spread", "SpreadAtRate", "Strided", "Uniform", "Value", "ViewGrid",
+]  # fmt: skip
 
 Flaw: TypeAlias = tuple[tuple[str | int, ...], str, str]  # the steps to a field, what is wrong with it, and advice
 

@@ -20,19 +20,9 @@ from videohub.registry.lookup import Registry
 from videohub.registry.schema import Checkpoint, Published, Publisher, Record
 
 __all__ = [
-    "Checkpoint",
-    "Protocol",
-    "Published",
-    "Publisher",
-    "Record",
-    "Registry",
-    "default",
-    "files",
-    "list_models",
-    "load",
-    "record",
-    "record_files",
-]
+    "Checkpoint", "Protocol", "Published", "Publisher", "Record", "Registry", "default", "files", "list_models",
+    "load", "record", "record_files",
+]  # fmt: skip
 
 VARIABLE = "VIDEOHUB_REGISTRY"
 

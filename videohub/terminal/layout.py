@@ -10,7 +10,7 @@ import io
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
@@ -138,6 +138,16 @@ def table(*, header: bool = True) -> Table:
     from rich.table import Table
 
     return Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=header, header_style="dim")
+
+
+def facts(named: Iterable[tuple[str, str]]) -> Table:
+    """Return a table of names and what is known by them."""
+    rows = table(header=False)
+    rows.add_column(no_wrap=True, style="bold")
+    rows.add_column(overflow="fold")
+    for name, value in named:
+        rows.add_row(name, value)
+    return rows
 
 
 def console() -> Console:

@@ -15,6 +15,7 @@ from videohub import escaping
 from videohub.terminal.layout import write
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
+_Value = TypeVar("_Value")
 
 with_json = click.option("--json", "as_json", is_flag=True, help="Print the same values for a program.")
 with_checkpoint = click.option(
@@ -96,6 +97,14 @@ def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
             bar.update(0)
 
         yield tell
+
+
+def print_result(value: _Value, as_json: bool, for_people: Callable[[_Value], None]) -> None:
+    """Print what a verb found: as JSON, or as people read it."""
+    if as_json:
+        print_json(value)
+    else:
+        for_people(value)
 
 
 def print_json(value: Any) -> None:
