@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from types import SimpleNamespace
 
 import msgspec
 import pytest
@@ -232,7 +233,9 @@ def test_the_command_line_reports_each_and_compares_all(zoo, listing, tmp_path, 
     ],
 )
 def test_the_exit_code_is_that_of_the_worst_verdict(zoo, listing, tmp_path, run, monkeypatch, verdicts, code):
-    monkeypatch.setattr(verify_verb, "print_and_write_each", lambda *_: verdicts)
+    reports = iter([SimpleNamespace(verdict=verdict) for verdict in verdicts])
+    monkeypatch.setattr("videohub.verification.report", lambda _: next(reports))
+    monkeypatch.setattr(verify_verb, "print_and_write", lambda *_: None)
     monkeypatch.setattr("videohub.verification.measure", lambda *_, on_start: on_start())
     monkeypatch.chdir(tmp_path)
     found, _, err = run("verify", *NAMES[:2], "--data", listing)

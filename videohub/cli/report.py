@@ -31,4 +31,12 @@ def command(
     """
     if benchmark is not None and card is None:
         raise click.UsageError("--benchmark: found no --card, expected the folder of the card that it belongs to")
-    sys.exit(VERDICTS[print_and_write(folders, out or folders[0], as_json, card=card, benchmark=benchmark)])
+    from videohub import verification
+
+    report = verification.report(folders)
+    print_and_write([report], [out or folders[0]], as_json)
+    if card is not None:
+        from videohub.reporting import cards
+
+        cards.write(report, card, benchmark=benchmark)
+    sys.exit(VERDICTS[report.verdict])

@@ -11,7 +11,7 @@ import click
 from videohub.terminal import completion
 from videohub.terminal.layout import say
 from videohub.terminal.options import with_data, with_json, with_run_options
-from videohub.terminal.reports import VERDICTS, print_and_write_each
+from videohub.terminal.reports import VERDICTS, print_and_write
 
 _WORST_FIRST = ("inconsistent", "insufficient data")
 
@@ -37,7 +37,7 @@ def command(names: tuple[str, ...], data: Path, out: Path | None, as_json: bool,
     0 once all is scored; `videohub report` then gives the verdict's.
     """
     from videohub import registry
-    from videohub.verification import distributed, score
+    from videohub.verification import distributed, report, score
     from videohub.verification.settings import Settings
 
     records, runs = [registry.record(name) for name in names], out or Path("runs")
@@ -51,6 +51,8 @@ def command(names: tuple[str, ...], data: Path, out: Path | None, as_json: bool,
     score(records, folders, data, Settings(**options), on_start=tell)
     if not distributed.is_rank_zero():
         return
-    verdicts = print_and_write_each(folders, as_json)
+    reports = [report([folder]) for folder in folders]
+    print_and_write(reports, folders, as_json)
+    verdicts = {each.verdict for each in reports}
     if not distributed.under_torchrun():
         sys.exit(next((VERDICTS[worst] for worst in _WORST_FIRST if worst in verdicts), 0))

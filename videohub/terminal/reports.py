@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from videohub.formatting import interval
 from videohub.terminal.layout import coloured, console, indented, styled, table
-from videohub.terminal.options import print_json
+from videohub.terminal.options import print_result
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -20,50 +20,21 @@ VERDICTS = {"consistent": 0, "inconsistent": 1, "insufficient data": 3}  # exit 
 _SHOWN = 5  # of lists that may be long
 
 
-def print_and_write(
-    folders: Sequence[Path],
-    out: Path,
-    as_json: bool,
-    *,
-    card: Path | None = None,
-    benchmark: tuple[str, str] | None = None,
-) -> str:
-    """Make, print and write the report of a run, and return its verdict; what is printed needs no room on the disk."""
-    from videohub import verification
+def print_and_write(reports: Sequence[Report], folders: Sequence[Path], as_json: bool) -> None:
+    """Print reports, of one run or of several that were made together, and write each into its folder.
+
+    What is printed needs no room on the disk, and comes first.
+    """
     from videohub.reporting import pages
 
-    report = verification.report(folders)
-    if as_json:
-        print_json(report)
+    if len(reports) == 1:
+        print_result(reports[0], as_json, print_report)
     else:
-        print_report(report)
-    pages.write(report, out)
-    if not as_json:
-        print_written([out])
-    if card is not None:
-        from videohub.reporting import cards
-
-        cards.write(report, card, benchmark=benchmark)
-    return report.verdict
-
-
-def print_and_write_each(folders: Sequence[Path], as_json: bool) -> list[str]:
-    """Make, print and write the reports of runs that were made together, and return their verdicts."""
-    if len(folders) == 1:
-        return [print_and_write(folders, folders[0], as_json)]
-    from videohub import verification
-    from videohub.reporting import pages
-
-    reports = [verification.report([folder]) for folder in folders]
-    if as_json:
-        print_json(reports)
-    else:
-        print_reports(reports)
+        print_result(reports, as_json, print_reports)
     for report, folder in zip(reports, folders, strict=True):
         pages.write(report, folder)
     if not as_json:
-        print_written(folders)
-    return [report.verdict for report in reports]
+        _dim(console(), f"report.json, report.md and report.html are in {', '.join(map(str, folders))}")
 
 
 def print_report(report: Report) -> None:
@@ -84,11 +55,6 @@ def print_report(report: Report) -> None:
     _print_contradicted(screen, [report])
     _print_weights(screen, report)
     _print_verdict(screen, report)
-
-
-def print_written(folders: Sequence[Path]) -> None:
-    """Print where the pages are, once they are there."""
-    _dim(console(), f"report.json, report.md and report.html are in {', '.join(map(str, folders))}")
 
 
 def print_reports(reports: Sequence[Report]) -> None:
