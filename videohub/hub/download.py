@@ -25,7 +25,7 @@ class Fetched:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class Requested:
     """The file that is looked for: the record's name, its URL, and what is known of its content."""
 
     name: str
@@ -34,8 +34,14 @@ class Wanted:
     size: int | None
     pin: pins.Pin | None
 
+    @classmethod
+    def now(cls, name: str, url: str, sha256: str | None, size: int | None) -> Requested:
+        """Return it with the pin that the URL has at this moment, unless a digest is stated."""
+        return cls(name, url, sha256, size, None if sha256 else pins.pin_of(url))
+
     @property
     def digest(self) -> str | None:
+        """The SHA-256 that it must have, None if nobody has stated or seen one."""
         return self.sha256 or (self.pin.sha256 if self.pin else None)
 
 
@@ -67,18 +73,18 @@ def fetch(
     if not alternates and "VIDEOHUB_MIRRORS" not in os.environ:
         check(Source(url, "publisher"), name=name)
     with cache.at_work(f"{name}: the file cannot be kept"):
-        if found := _in_cache(_wanted(name, url, sha256, size)):
+        if fetched := _in_cache(Requested.now(name, url, sha256, size)):
             # a process was killed just before it could tidy
             if partial_download.left(url) or is_taken(cache.key_of(url)):
                 with suppress(OSError), file_lock(cache.key_of(url), what=name) as lock:
                     _tidy(url, lock)
-            return found
+            return fetched
         with file_lock(cache.key_of(url), what=name) as lock:
-            wanted = _wanted(name, url, sha256, size)
-            found = _in_cache(wanted)  # it may have come in the meantime
-            found = found or _from_first(sources(url, alternates), wanted, lock)
+            requested = Requested.now(name, url, sha256, size)
+            fetched = _in_cache(requested)  # it may have come in the meantime
+            fetched = fetched or _from_first(sources(url, alternates), requested, lock)
             _tidy(url, lock)
-            return found
+            return fetched
 
 
 def local(path: Path, *, name: str, sha256: str | None = None) -> Fetched:
@@ -110,35 +116,31 @@ def _tidy(url: str, lock: Lock) -> None:
         partial_download.remove_left_parts(url)
 
 
-def _wanted(name: str, url: str, sha256: str | None, size: int | None) -> Wanted:
-    return Wanted(name, url, sha256, size, None if sha256 else pins.pin_of(url))
-
-
-def _in_cache(wanted: Wanted) -> Fetched | None:
+def _in_cache(requested: Requested) -> Fetched | None:
     """Return the cached file if it still is what its name says; disks forget, and people edit."""
-    path = cache.find("raw", wanted.digest) if wanted.digest else None
-    if path is None or wanted.digest is None:
+    path = cache.find("raw", requested.digest) if requested.digest else None
+    if path is None or requested.digest is None:
         return None
-    if (found := cache.sha256_of(path)) == wanted.digest:
-        return Fetched(path, wanted.digest)
+    if (found := cache.sha256_of(path)) == requested.digest:
+        return Fetched(path, requested.digest)
     if not cache.is_ours(path):
         raise CacheError(f"{path}: damaged, its sha256 is {found}.\n  {cache.whose(path)}")
-    log.warning("%s: %s was damaged (its sha256 is %s); fetching it again", wanted.name, path, found)
+    log.warning("%s: %s was damaged (its sha256 is %s); fetching it again", requested.name, path, found)
     cache.remove(path)
     return None
 
 
-def _from_first(candidates: Iterable[Source], wanted: Wanted, lock: Lock) -> Fetched:
+def _from_first(candidates: Iterable[Source], requested: Requested, lock: Lock) -> Fetched:
     """Return the file from the first source that has the right one; the same digest is demanded of all."""
     failures: list[DownloadError] = []
     forbidden = offline()
     for candidate in candidates:
         try:
-            check(candidate, name=wanted.name)
+            check(candidate, name=requested.name)
             source = resolve_hf(candidate) if candidate.scheme == "hf" else candidate
             if forbidden and source.scheme != "file":
                 continue
-            fetched = _from(source, wanted, lock)
+            fetched = _from(source, requested, lock)
         except DownloadError as error:
             failures.append(error)
             continue
@@ -147,104 +149,97 @@ def _from_first(candidates: Iterable[Source], wanted: Wanted, lock: Lock) -> Fet
                 log.warning("%s\n  The right file came from %s.", failure, source.address)
         return fetched
     if forbidden:
-        raise _is_offline(wanted, forbidden, failures)
+        raise _is_offline(requested, forbidden, failures)
     if len(failures) == 1:
         raise failures[0]
     kind = ChecksumError if any(isinstance(error, ChecksumError) for error in failures) else DownloadError
-    said = "\n".join(str(error) for error in failures)
-    raise kind(f"{wanted.name}: none of {len(failures)} sources has the right file:\n{said}")
+    reasons = "\n".join(map(str, failures))
+    raise kind(f"{requested.name}: none of {len(failures)} sources has the right file:\n{reasons}")
 
 
-def _from(source: Source, wanted: Wanted, lock: Lock) -> Fetched:
+def _from(source: Source, requested: Requested, lock: Lock) -> Fetched:
     """Return the file from one source, in its place; a download that was pieced together has a second chance."""
-    with _brought(source, wanted, lock, afresh=False) as part:
-        found = part.sha256
-        if wanted.digest in (None, found):
-            return _keep(part, source, wanted)
-    if part.pieced:
-        log.warning("%s: the resumed download has sha256 %s; starting over", wanted.name, found)
-        with _brought(source, wanted, lock, afresh=True) as part:
-            found = part.sha256
-            if wanted.digest == found:
-                return _keep(part, source, wanted)
-    raise _another_file(source, wanted, found)
+    for afresh in (False, True):
+        with _brought(source, requested, lock, afresh=afresh) as part:
+            if requested.digest in (None, part.sha256):
+                return _keep(part, source, requested)
+        if not part.pieced:
+            break
+        log.warning("%s: the resumed download has sha256 %s; starting over", requested.name, part.sha256)
+    raise _another_file(source, requested, part.sha256)
 
 
 @contextmanager
-def _brought(source: Source, wanted: Wanted, lock: Lock, *, afresh: bool) -> Iterator[partial_download.Part]:
+def _brought(source: Source, requested: Requested, lock: Lock, *, afresh: bool) -> Iterator[partial_download.Part]:
     """Yield a file of ours with the source's whole content; it is gone afterwards unless it was published."""
-    from videohub.hub.http_download import Request, receive
+    from videohub.hub.http_download import receive
 
     if source.scheme == "file":
-        part = _copied(source, wanted)
+        part = _copied(source, requested)
     else:
-        digest_known = wanted.digest is not None
-        part = receive(
-            Request(wanted.url, source.address, source.headers, wanted.name, wanted.size, digest_known),
-            begun=None if afresh else partial_download.adopt(wanted.url, source.address, exclusive=lock.acquired),
-            heartbeat=lock.heartbeat,
-        )
+        begun = None if afresh else partial_download.adopt(requested.url, source.address, exclusive=lock.acquired)
+        part = receive(requested, source, begun=begun, heartbeat=lock.heartbeat)
     try:
         yield part
     finally:
         part.drop()
 
 
-def _copied(source: Source, wanted: Wanted) -> partial_download.Part:
+def _copied(source: Source, requested: Requested) -> partial_download.Part:
     """Return a copy of a file in a mirror's folder: unlike the mirror, it will not change under our hands."""
     from videohub.hub.http_response import HEAD, is_page
 
     try:
         with source.path.open("rb") as file:
             size, head = os.fstat(file.fileno()).st_size, file.read(HEAD)
-            if size == 0 or size != (wanted.size or size) or is_page(head):
+            if size == 0 or size != (requested.size or size) or is_page(head):
                 found = "a web page" if is_page(head) else f"{size} bytes"
-                expected = f"{wanted.size} bytes" if wanted.size else "a checkpoint"
-                raise DownloadError(f"{wanted.name}: {source.path} holds {found}, expected {expected}")
+                expected = f"{requested.size} bytes" if requested.size else "a checkpoint"
+                raise DownloadError(f"{requested.name}: {source.path} holds {found}, expected {expected}")
             cache.check_room(size)
             file.seek(0)
-            return partial_download.copy(file, partial_download.Note(wanted.url, source.address, None, None))
+            return partial_download.copy(file, partial_download.Note(requested.url, source.address, None, None))
     except OSError as error:
         if error.filename != str(source.path):  # it is our own disk that refuses
             raise
-        raise DownloadError(f"{wanted.name}: {source.path} cannot be read: {error.strerror}") from error
+        raise DownloadError(f"{requested.name}: {source.path} cannot be read: {error.strerror}") from error
 
 
-def _keep(part: partial_download.Part, source: Source, wanted: Wanted) -> Fetched:
+def _keep(part: partial_download.Part, source: Source, requested: Requested) -> Fetched:
     """Give the file its place in the cache, and bind its URL to it if nothing else does."""
     found = part.sha256
-    if wanted.sha256 is None:
-        binding = pins.pin(wanted.url, found, part.size, source="" if source.role == "publisher" else source.address)
+    if requested.sha256 is None:
+        binding = pins.pin(requested.url, found, part.size, source="" if source.role == "publisher" else source.address)
         if binding.sha256 != found:  # another process, without a lock, was faster and got another file
-            raise _another_file(source, replace(wanted, pin=binding), found)
+            raise _another_file(source, replace(requested, pin=binding), found)
     place = cache.place("raw", found)
     place.parent.mkdir(parents=True, exist_ok=True)
     part.give(place)  # not flushed to disk, which takes a quarter as long as all the rest: `_in_cache` checks it
     return Fetched(place, found)
 
 
-def _another_file(source: Source, wanted: Wanted, found: str) -> ChecksumError:
+def _another_file(source: Source, requested: Requested, found: str) -> ChecksumError:
     base = source.address.rpartition("/")[2]
-    if wanted.pin is None:
+    if requested.pin is None:
         return ChecksumError(
-            f"{wanted.name}: {base} has sha256 {found}, the registry says {wanted.sha256} ({source.address}).\n"
+            f"{requested.name}: {base} has sha256 {found}, the registry says {requested.sha256} ({source.address}).\n"
             "  The publisher replaced the file, or the source is not to be trusted. The file was removed.\n"
-            f"  Run `videohub fetch {wanted.name}` again; if it repeats, report the new hash."
+            f"  Run `videohub fetch {requested.name}` again; if it repeats, report the new hash."
         )
     today = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     return ChecksumError(
-        f"{wanted.name}: {base} has sha256 {found} today, {today};\n"
-        f"  when first seen here, {wanted.pin.first_seen}, it had {wanted.pin.sha256} ({source.address}).\n"
+        f"{requested.name}: {base} has sha256 {found} today, {today};\n"
+        f"  when first seen here, {requested.pin.first_seen}, it had {requested.pin.sha256} ({source.address}).\n"
         "  Its publisher replaced it, or somebody else did. The new file was removed.\n"
-        f"  If its publisher announces the change, `videohub cache pins --forget {wanted.name}` and then\n"
-        f"  `videohub fetch {wanted.name}` take the new one."
+        f"  If its publisher announces the change, `videohub cache pins --forget {requested.name}` and then\n"
+        f"  `videohub fetch {requested.name}` take the new one."
     )
 
 
-def _is_offline(wanted: Wanted, variable: str, failures: Sequence[DownloadError]) -> OfflineError:
-    name, reasons = wanted.name, "".join(f"\n  {failure}" for failure in failures)
+def _is_offline(requested: Requested, variable: str, failures: Sequence[DownloadError]) -> OfflineError:
+    name, reasons = requested.name, "".join(f"\n  {failure}" for failure in failures)
     return OfflineError(
-        f"{name}: {wanted.url} is not in the cache ({cache.home()}), and {variable} forbids connections.{reasons}\n"
+        f"{name}: {requested.url} is not in the cache ({cache.home()}), and {variable} forbids connections.{reasons}\n"
         f"  On a machine with a connection run `videohub bundle {name} -o {name}.tar`, bring that file here\n"
         f"  and run `videohub unbundle {name}.tar`. Or pass a copy of the published file with --checkpoint."
     )

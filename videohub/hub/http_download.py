@@ -7,8 +7,7 @@ import re
 import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import requests
 import urllib3
@@ -18,6 +17,10 @@ from videohub.errors import CacheError, DownloadError
 from videohub.hub import cache, http_response
 from videohub.hub.partial_download import Note, Part, boot
 from videohub.log import log
+
+if TYPE_CHECKING:
+    from videohub.hub.download import Requested
+    from videohub.hub.sources import Source
 
 CONNECT_S, READ_S = 10.0, 60.0
 ATTEMPTS = 5  # in a row, without a byte of progress
@@ -37,24 +40,13 @@ class Again(Exception):
         self.slow = slow  # what came so slowly is no progress
 
 
-@dataclass(frozen=True)
-class Request:
-    """What to fetch, for whom, and what is known of it."""
-
-    file: str  # the record's URL
-    url: str  # where to get it
-    headers: Mapping[str, str]
-    name: str  # of the record, for messages and the progress bar
-    size: int | None
-    digest_known: bool  # it will be compared: then a part may be resumed that the server cannot vouch for
-
-
 class Job:
     """A file on its way, and what was learnt of its server."""
 
-    def __init__(self, request: Request, begun: Part | None, heartbeat: Callable[[], None]) -> None:
-        self.file, self.url, self.name, self.size = request.file, request.url, request.name, request.size
-        self.headers, self.digest_known = request.headers, request.digest_known
+    def __init__(self, requested: Requested, source: Source, begun: Part | None, heartbeat: Callable[[], None]) -> None:
+        self.file, self.name, self.size = requested.url, requested.name, requested.size
+        self.url, self.headers = source.address, source.headers
+        self.digest_known = requested.digest is not None  # then a part may be resumed that the server cannot vouch for
         self.part = begun
         self.heartbeat = heartbeat
         self.told_of_start_over = False
@@ -63,6 +55,11 @@ class Job:
         """Return the error for what went wrong, with what to do."""
         advice = advice or "Bring the file here by hand and pass it with --checkpoint."
         return DownloadError(f"{self.name}: {self.url} {what}\n  {advice}")
+
+    def refusal(self, what: str, advice: str = "Nothing was kept.") -> DownloadError:
+        """Remove what there is, and return the error for it."""
+        self.drop()
+        return self.error(what, advice)
 
     def left_https(self, where: str) -> DownloadError:
         """Return the error for a way on which the file could have been changed."""
@@ -92,25 +89,23 @@ class Job:
 
 def take(job: Job, part: Part, response: requests.Response, bar: tqdm[Any]) -> None:
     """Write the body to the part, and check that it was all there."""
-    wanted = job.size if job.size is not None else part.note.total
-    cache.check_room((wanted or 0) - part.size)
-    bar.total = wanted
+    expected = job.size if job.size is not None else part.note.total
+    cache.check_room((expected or 0) - part.size)
+    bar.total = expected
     bar.n = part.size
     bar.refresh()
     for block in _blocks(response, first=part.size == 0):
         if part.size == 0 and http_response.is_page(block):
-            job.drop()
             via = f"was redirected to {response.url}, " if response.history else "gave "
             login = "; perhaps it asks for a log-in" if response.history else ""
-            raise job.error(f"{via}a web page and no checkpoint{login}", "Nothing was kept. Open the address in a "
-                            "browser, bring the file here and pass it with --checkpoint.")  # fmt: skip
-        if part.pieced and wanted is not None and part.size + len(block) > wanted:
+            raise job.refusal(f"{via}a web page and no checkpoint{login}", "Nothing was kept. Open the address in a "
+                              "browser, bring the file here and pass it with --checkpoint.")  # fmt: skip
+        if part.pieced and expected is not None and part.size + len(block) > expected:
             job.start_over("sent more than the rest it was asked for")
             raise Again("the server sent more than the rest it was asked for")
-        if part.size + len(block) > (LARGEST if wanted is None else wanted):
-            job.drop()
-            raise job.error(f"gave more than the {wanted or LARGEST} bytes that were expected", "Nothing was kept.")
-        _write(job, part, block, wanted)
+        if part.size + len(block) > (LARGEST if expected is None else expected):
+            raise job.refusal(f"gave more than the {expected or LARGEST} bytes that were expected")
+        _write(job, part, block, expected)
         bar.update(len(block))
         job.heartbeat()
     length = announced(job, response)
@@ -118,13 +113,11 @@ def take(job: Job, part: Part, response: requests.Response, bar: tqdm[Any]) -> N
     if length is not None and arrived != length:
         raise Again(f"gave {arrived} bytes, expected {length}")
     if part.size == 0:
-        job.drop()
-        raise job.error(f"gave 0 bytes, expected {wanted or 'more'}", "Nothing was kept; try again.")
-    if wanted is not None and part.size < wanted and part.note.encoded:
-        job.drop()
-        raise job.error(f"gave {part.size} bytes after unpacking, expected {wanted}", "Nothing was kept.")
-    if wanted is not None and part.size < wanted:
-        raise Again(f"gave {part.size} bytes, expected {wanted}")
+        raise job.refusal(f"gave 0 bytes, expected {expected or 'more'}", "Nothing was kept; try again.")
+    if expected is not None and part.size < expected and part.note.encoded:
+        raise job.refusal(f"gave {part.size} bytes after unpacking, expected {expected}")
+    if expected is not None and part.size < expected:
+        raise Again(f"gave {part.size} bytes, expected {expected}")
 
 
 def announced(job: Job, response: requests.Response) -> int | None:
@@ -137,15 +130,15 @@ def announced(job: Job, response: requests.Response) -> int | None:
     return int(text)
 
 
-def _write(job: Job, part: Part, block: bytes, wanted: int | None) -> None:
+def _write(job: Job, part: Part, block: bytes, expected: int | None) -> None:
     """Append a block; a body of unknown length may not take the disk's last, and what came of it goes if it does."""
     try:
-        with cache.at_work(f"{job.name}: the file cannot be kept", needed=wanted and wanted - part.size):
-            if wanted is None:
+        with cache.at_work(f"{job.name}: the file cannot be kept", needed=expected and expected - part.size):
+            if expected is None:
                 cache.check_reserve(job.name, part.size, len(block))
             part.write(block)
     except CacheError:
-        if wanted is None:
+        if expected is None:
             job.drop()
         raise
 
@@ -161,20 +154,19 @@ def _blocks(response: requests.Response, *, first: bool) -> Iterator[bytes]:
         raise Again(str(slow or error), slow=slow is not None) from error
 
 
-def receive(request: Request, *, begun: Part | None, heartbeat: Callable[[], None]) -> Part:
-    """Return the whole file behind an http(s) URL as a part, with its digest.
+def receive(requested: Requested, source: Source, *, begun: Part | None, heartbeat: Callable[[], None]) -> Part:
+    """Return the whole file of an http(s) source as a part, with its digest.
 
     Args:
-        request: What to fetch.
         begun: What an earlier call received, to go on from.
         heartbeat: Called with every block, for whom it may concern that there is progress.
     Raises: DownloadError; what was received stays for the next call, unless it was the wrong thing.
     """
     http_response.min_rate()  # refuses what makes no sense before anything is asked
-    job = Job(request, begun, heartbeat)
+    job = Job(requested, source, begun, heartbeat)
     with (
         http_response.session() as session,
-        tqdm(total=request.size, desc=request.name, unit="B", unit_scale=True, unit_divisor=1024, disable=None) as bar,
+        tqdm(total=job.size, desc=job.name, unit="B", unit_scale=True, unit_divisor=1024, disable=None) as bar,
     ):
         try:
             return _until_whole(job, session, bar)

@@ -52,12 +52,12 @@ def offline() -> str | None:
     it does not know allows.
     Raises: UsageError if `VIDEOHUB_OFFLINE` says neither yes nor no.
     """
-    said = os.environ.get("VIDEOHUB_OFFLINE", "").strip()
-    if said.upper() not in _TRUE | _FALSE:
+    value = os.environ.get("VIDEOHUB_OFFLINE", "").strip()
+    if value.upper() not in _TRUE | _FALSE:
         raise UsageError(
-            f"VIDEOHUB_OFFLINE: found {said[:40]!r}, expected 1, on, yes or true; or 0, off, no, false or nothing"
+            f"VIDEOHUB_OFFLINE: found {value[:40]!r}, expected 1, on, yes or true; or 0, off, no, false or nothing"
         )
-    if said.upper() in _TRUE:
+    if value.upper() in _TRUE:
         return "VIDEOHUB_OFFLINE"
     theirs = next((name for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE") if os.environ.get(name)), None)
     return theirs if theirs and os.environ[theirs].upper() in _TRUE else None
@@ -94,18 +94,6 @@ def path_of(url: str) -> Path:
     if "\0" in path:
         raise DownloadError(f"found the URL {url!r:.200}, which has a NUL in it; expected the path of a file")
     return Path(path)
-
-
-def misleading(path: str) -> str | None:
-    """Return what in a path of names, separated by slashes, could lead elsewhere than it seems to; None if nothing."""
-    if not path.isprintable():
-        return "a character in it that cannot be seen"
-    if "\\" in path:
-        return "a backslash in it"
-    if re.search("%[0-9A-Fa-f]{2}", path):
-        return "a percent-encoded character in it, where the character itself belongs"
-    odd = next((name for name in path.split("/") if name in ("", ".", "..")), None)
-    return None if odd is None else f"a part {odd!r}, which names nothing"
 
 
 def check(source: Source, *, name: str) -> None:
@@ -183,6 +171,10 @@ def hf_parts(address: str) -> tuple[str, str, str]:
     if len(pieces) != 3 or not revision:
         raise DownloadError(f"found {address!r:.200}, expected hf://org/repo/file@revision")
     for name in (path, revision):
-        if problem := misleading(name):
-            raise DownloadError(f"found {address!r:.200}, which has {problem}; expected hf://org/repo/file@revision")
+        hidden = not name.isprintable() or "\\" in name or re.search("%[0-9A-Fa-f]{2}", name)
+        if hidden or not {"", ".", ".."}.isdisjoint(name.split("/")):
+            raise DownloadError(
+                f"found {address!r:.200}, expected hf://org/repo/file@revision\n"
+                f"  whose parts say where they lead: {name!r:.100} has one that is empty, . or .., or hides a character."
+            )
     return f"{pieces[0]}/{pieces[1]}", pieces[2], revision
