@@ -170,8 +170,9 @@ def to_published(
     filled = steps.fills(there, table, arguments, unused=False)
     if lost := [name for name, fill in lacking.items() if not fill.unused and not (
                 name in filled and steps.is_filled(state[name], filled[name], exactly=fill.by is None))]:  # fmt: skip
+        reasons = "; ".join(dict.fromkeys(lacking[name].why for name in lost))
         raise ConversionError(
-            f"{table.name}: such files have no place for these tensors, and expect other values in them:\n"
+            f"{table.name}: such files have no place for these tensors, and expect other values in them ({reasons}):\n"
             + shapes(state, lost)
         )
     nameable = {name: found for name, found in matches.items() if name not in lacking}
@@ -182,9 +183,9 @@ def to_published(
         for key, part in zip(names, parts, strict=True):
             published[key] = steps.exported(key, part, table)
             published.update(dict.fromkeys(table.copies_of(key), published[key]))
-    for name in [name for key in published for name in table.computed_beside(key)]:
-        if how := table.computed_at(name):
-            published[name] = torch.from_numpy(steps.compute(how.by, how.given, arguments))
+    for key, tensor in list(published.items()):
+        for how, name in table.computed_beside(key):
+            published[name] = torch.from_numpy(steps.made(how, tuple(tensor.shape), arguments))
     return published
 
 
@@ -269,11 +270,16 @@ def _without_computed(
     tensors: dict[str, Array], found: Recognised, arguments: Mapping[str, Any], where: str
 ) -> dict[str, Array]:
     """Return the tensors of a file without those that follow from others, as they must."""
-    odd = [key for key in tensors if (how := found.computed_at(key)) and not steps.is_filled(
-           tensors[key], steps.compute(how.by, how.given, arguments), exactly=False)]  # fmt: skip
+    computed = {key: at for key in tensors if (at := found.computed_at(key))}
+    odd = []
+    for key, (how, beside) in computed.items():
+        expected = steps.made(how, tuple(tensors[beside].shape) if beside in tensors else (), arguments)
+        if not how.unused and not steps.is_filled(tensors[key], expected, exactly=how.by is None):
+            odd.append(key)
     if odd:
-        raise ConversionError(f"{where}: other values than this network computes:\n{shapes(tensors, odd)}")
-    return {key: array for key, array in tensors.items() if found.computed_at(key) is None}
+        reasons = "; ".join(dict.fromkeys(computed[key][0].why for key in odd))
+        raise ConversionError(f"{where}: other values than this network computes ({reasons}):\n{shapes(tensors, odd)}")
+    return {key: array for key, array in tensors.items() if key not in computed}
 
 
 def _one_to_one(

@@ -50,10 +50,11 @@ class Recognised:
         original = None if inner is None else self.table.original_of(inner)
         return None if original is None else self.prefix + original
 
-    def computed_at(self, key: str) -> Computed | None:
-        """Return how a tensor of the file is computed, None if it is not."""
+    def computed_at(self, key: str) -> tuple[Computed, str] | None:
+        """Return how a tensor of the file is computed, and the key that it stands beside; None if it is not."""
         inner = self._inner(key)
-        return None if inner is None else self.table.computed_at(inner)
+        computed = None if inner is None else self.table.computed_at(inner)
+        return None if computed is None else (computed[0], self.prefix + computed[1])
 
     def knows(self, keys: Collection[str]) -> int:
         """Return how many of these keys have a name, or a reason to have none."""

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from videohub.convert.stored_tensor import Array, DerivedTensor
-from videohub.convert.table_schema import ComputedBy, Fill, Permutation, ShapeFixup, Slice, SplitNorms
+from videohub.convert.table_schema import Computed, ComputedBy, Fill, Permutation, ShapeFixup, Slice, SplitNorms
 from videohub.convert.tables import Table, argument
 from videohub.errors import ConversionError
 
@@ -225,6 +225,13 @@ _COMPUTED: dict[ComputedBy, Callable[..., np.ndarray]] = {
 }
 
 
+def made(how: Computed | Fill, shape: tuple[int, ...], arguments: Mapping[str, Any]) -> np.ndarray:
+    """Return a tensor that one side lacks; `shape` is that of the tensor beside it. Raises: ConversionError."""
+    if how.by:
+        return compute(how.by, how.given, arguments)
+    return np.full(shape if how.axes is None else [shape[axis] for axis in how.axes], how.value, how.type)
+
+
 def is_filled(array: Any, expected: np.ndarray, *, exactly: bool) -> bool:
     """Say whether a stored tensor is the one that stands for it; computed fractions to what single precision rounds."""
     if tuple(array.shape) != expected.shape:
@@ -246,7 +253,7 @@ def fills(
         known = {**state, **found}
         for name, like in _filled_beside(pattern, fill, known):
             if name not in known:  # of several patterns the first, as in `Table.fill_of`
-                found[name] = _filled(fill, known[like].shape if like else (), arguments)
+                found[name] = made(fill, known[like].shape if like else (), arguments)
     return found
 
 
@@ -258,12 +265,6 @@ def _filled_beside(pattern: str, fill: Fill, state: Mapping[str, Any]) -> list[t
     inner = [(key, key[len(begin) : len(key) - len(end)]) for key in state
              if key.startswith(begin) and key.endswith(end) and len(key) >= len(begin) + len(end)]  # fmt: skip
     return [(pattern.replace("*", star), key) for key, star in inner]
-
-
-def _filled(fill: Fill, shape: tuple[int, ...], arguments: Mapping[str, Any]) -> np.ndarray:
-    if fill.by:
-        return compute(fill.by, fill.given, arguments)
-    return np.full(shape if fill.axes is None else [shape[axis] for axis in fill.axes], fill.value, fill.type)
 
 
 # --- split batch norms -----------------------------------------------------------------------------------------------

@@ -79,29 +79,28 @@ Step = Permutation | Slice | SplitNorms
 ComputedBy = Literal["relative_position_index", "sinusoid"]  # functions of `steps.py`
 
 
-class Computed(_Value, frozen=True, kw_only=True):
-    """A tensor of the file that follows from others: one stands beside each key that fits `beside`."""
-
-    beside: str
-    by: ComputedBy
-    given: dict[str, Any] = {}
-    why: str
-
-
-class Fill(_Value, frozen=True, kw_only=True):
-    """A tensor of ours that files lack, one for each of ours that fits `like`: of its shape, or of some of its axes.
-
-    On export it is left out, if it has this value or is `unused`: no output depends on it.
-    """
+class _OnOneSide(_Value, frozen=True, kw_only=True):
+    """A tensor that the other side lacks: `value` in the shape of a tensor that both have, or of some of its axes."""
 
     why: str
-    like: str | None = None
     axes: list[int] | None = None
     value: float = 0
     by: ComputedBy | None = None  # computed, instead of `value`
     given: dict[str, Any] = {}
     type: Literal["int64", "float32"] = "float32"
-    unused: bool = False
+    unused: bool = False  # no output depends on it, so any value will do
+
+
+class Computed(_OnOneSide, frozen=True, kw_only=True):
+    """A tensor of the file that ours lack, one for each key that fits `beside`. It is compared, and written."""
+
+    beside: str
+
+
+class Fill(_OnOneSide, frozen=True, kw_only=True):
+    """A tensor of ours that files lack, one for each of ours that fits `like`. With another value it is not written."""
+
+    like: str | None = None
 
 
 class Variant(_Value, frozen=True, kw_only=True):
@@ -111,6 +110,8 @@ class Variant(_Value, frozen=True, kw_only=True):
     fields: dict[str, Field] = {}
     rules: list[str] = []
     steps: list[Step] = []
+    computed: dict[str, Computed] = {}
+    fill: dict[str, Fill] = {}
 
 
 class TableFile(_Value, frozen=True, kw_only=True):
@@ -166,20 +167,20 @@ def flaws(file: TableFile) -> Iterator[tuple[tuple[str | int, ...], str]]:
             ):
                 flaw = f"has {len(step.parts)} parts in the order {step.order}, expected each of them once"
                 yield (*at, "steps", number), flaw
+        for key, how in part.computed.items():
+            if flaw := _pair_flaw([key, how.beside], fields):
+                yield (*at, "computed", key), flaw
+        for key, fill in part.fill.items():
+            if key.count("*") > 1 or key.count("*") != (fill.like or "").count("*"):
+                yield (*at, "fill", key), "expected one * in it and one in `like`, or none in both"
     for name, largest in file.largest.items():
         if unknown := {largest.field, *largest.where} - fields.keys():
             yield ("largest", name), f"no field is called {sorted(unknown)}"
-    for section, pairs in (
-        ("copies", file.copies), ("computed", {key: how.beside for key, how in file.computed.items()})
-    ):  # fmt: skip
-        for key, other in pairs.items():
-            if flaw := _pair_flaw([key, other], fields):
-                yield (section, key), flaw
+    for copy, original in file.copies.items():
+        if flaw := _pair_flaw([copy, original], fields):
+            yield ("copies", copy), flaw
     if file.written_as.under is not None and file.written_as.container != "torch":
         yield ("written_as",), f"a {file.written_as.container} file has no key to be under"
-    for key, fill in file.fill.items():
-        if key.count("*") > 1 or key.count("*") != (fill.like or "").count("*"):
-            yield ("fill", key), "expected one * in it and one in `like`, or none in both"
     for number, fixup in enumerate(file.shape_fixups):
         if fixup.written is not None and not 1 <= fixup.written <= MOST_DIMENSIONS:
             flaw = f"{fixup.written} dimensions are written, expected 1 to {MOST_DIMENSIONS}"

@@ -89,13 +89,15 @@ class Table:
         """Yield the keys under which a file stores this tensor again."""
         return self._renamed(key, ((original, copy) for copy, original in self.file.copies.items()))
 
-    def computed_at(self, key: str) -> Computed | None:
-        """Return how a tensor of the file is computed, None if it is not."""
-        return next((how for at, how in self.file.computed.items() if self._patterns[at].values(key) is not None), None)
+    def computed_at(self, key: str) -> tuple[Computed, str] | None:
+        """Return how a tensor of the file is computed, and the key that it stands beside; None if it is not."""
+        return next(((how, name) for at, how in self.file.computed.items()
+                     for name in self._renamed(key, [(at, how.beside)])), None)  # fmt: skip
 
-    def computed_beside(self, key: str) -> Iterator[str]:
-        """Yield the keys of computed tensors that a file has because it has `key`."""
-        return self._renamed(key, ((how.beside, at) for at, how in self.file.computed.items()))
+    def computed_beside(self, key: str) -> Iterator[tuple[Computed, str]]:
+        """Yield how tensors are computed that a file has because it has `key`, and their keys."""
+        return ((how, name) for at, how in self.file.computed.items()
+                for name in self._renamed(key, [(how.beside, at)]))  # fmt: skip
 
     def fill_of(self, name: str) -> Fill | None:
         """Return what stands for one of our tensors that files lack, None where none may."""
@@ -139,6 +141,8 @@ class Table:
             fields=self.file.fields | {name: field for variant in variants for name, field in variant.fields.items()},
             rules=[*self.file.rules, *(rule for variant in variants for rule in variant.rules)],
             steps=[*self.file.steps, *(step for variant in variants for step in variant.steps)],
+            computed=self.file.computed | {key: how for variant in variants for key, how in variant.computed.items()},
+            fill=self.file.fill | {key: fill for variant in variants for key, fill in variant.fill.items()},
             variants=[],
         )
         return replace(self, file=file)
@@ -227,9 +231,9 @@ def _digest(file: TableFile) -> str:
     """Return a SHA-256 of what a table says, without the order of its keys and without its reasons."""
     content = msgspec.to_builtins(file)
     content["ignore"] = sorted(file.ignore)
-    for part in [*content["fill"].values(), *content["computed"].values(), *content["steps"],
-                 *(step for variant in content["variants"] for step in variant["steps"])]:  # fmt: skip
-        part.pop("why", None)
+    for part in (content, *content["variants"]):
+        for value in (*part["fill"].values(), *part["computed"].values(), *part["steps"]):
+            value.pop("why", None)
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
