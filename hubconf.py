@@ -28,11 +28,11 @@ def _refuse_another_videohub():
     """The code beside this file is what was asked for; an installed copy, or another's package, would hide it."""
     loaded = sys.modules.get("videohub")
     place = loaded.__file__ if loaded else importlib.util.find_spec("videohub").origin
-    found = _Path(place or "").resolve().parent.parent
-    if found != _HERE:
+    folder = _Path(place or "").resolve().parent.parent
+    if folder != _HERE:
         version = f" {loaded.__version__}" if hasattr(loaded, "__version__") else ""
         raise ImportError(
-            f"videohub{version} from {found} hides the one that torch.hub was asked for, in {_HERE}. "
+            f"videohub{version} from {folder} hides the one that torch.hub was asked for, in {_HERE}. "
             "Uninstall it (`pip uninstall videohub` if it is somebody else's package of that name), or start a process "
             "that has not imported it, or, if it is ours, use it directly: videohub.load(name)."
         )

@@ -33,7 +33,7 @@ _ROOM = 1 << 30  # bytes that a large checkpoint, its conversion and a download 
 _FRAMES, _SIZE = 8, 32
 
 
-class Finding(msgspec.Struct, frozen=True, kw_only=True):
+class Finding(msgspec.Struct, frozen=True):
     """One thing that was looked at; `advice` says what to do where it is not "ok"."""
 
     about: str  # "versions", "devices", "decoder", "cache", "registries" or "network"
@@ -56,23 +56,21 @@ class Diagnosis(msgspec.Struct, frozen=True):
 
 def diagnose() -> Diagnosis:
     """Look at this machine. Nothing is downloaded, and nothing is left behind."""
-    found: list[Finding] = []
-    for look in (versions, devices, decoder, cache, registries, network):
-        found += look()
-    return Diagnosis(tuple(found))
+    looks = (versions, devices, decoder, cache, registries, network)
+    return Diagnosis(tuple(finding for look in looks for finding in look()))
 
 
 def versions() -> Iterator[Finding]:
     """Yield Python, videohub, what it depends on, and any other package that is called videohub, too."""
     system = f"{platform.system()} {platform.machine()}"
-    yield Finding(about="versions", name="Python", state="ok", detail=f"{platform.python_version()} on {system}")
+    yield Finding("versions", "Python", "ok", detail=f"{platform.python_version()} on {system}")
     here = Path(videohub.__file__).resolve().parent
-    yield Finding(about="versions", name="videohub", state="ok", detail=f"{__version__} in {here}")
+    yield Finding("versions", "videohub", "ok", detail=f"{__version__} in {here}")
     for name, floor in _floors().items():
         yield _version(name, floor)
     for where in foreign_copies():
         yield Finding(
-            about="versions", name="another videohub", state="note", detail=str(where),
+            "versions", "another videohub", "note", detail=str(where),
             advice="Where it comes first on Python's path, `import videohub` gives that one. "
                    "Uninstall it (`pip uninstall videohub`, which is somebody's), or take its folder off the path.",
         )  # fmt: skip
@@ -85,13 +83,13 @@ def devices() -> Iterator[Finding]:
     from videohub.devices import disagreement
 
     threads = f"{torch.get_num_threads()} threads"
-    yield Finding(about="devices", name="cpu", state="ok", detail=threads)
+    yield Finding("devices", "cpu", "ok", detail=threads)
     names = [f"cuda:{index}" for index in range(torch.cuda.device_count())]
     names += ["mps"] * torch.backends.mps.is_available()
     for name in names:
         what = torch.cuda.get_device_name(name) if name != "mps" else "Apple's GPU"
         problem = disagreement(torch.device(name))
-        yield Finding(about="devices", name=name, state="note" if problem else "ok",
+        yield Finding("devices", name, "note" if problem else "ok",
                       detail=f"{what}: {problem}" if problem else f"{what}, computes as the CPU does",
                       advice="Use cpu, or another version of torch." if problem else "")  # fmt: skip
 
@@ -108,10 +106,10 @@ def decoder() -> Iterator[Finding]:
     libraries = ", ".join(f"{name} {'.'.join(map(str, number))}" for name, number in sorted(av.library_versions.items())
                           if name in ("libavcodec", "libavformat", "libswscale"))  # fmt: skip
     if problem:
-        yield Finding(about="decoder", name="H.264", state="missing", detail=f"{problem} ({libraries})",
+        yield Finding("decoder", "H.264", "missing", detail=f"{problem} ({libraries})",
                       advice="Install another version of av (PyAV); its wheels bring FFmpeg along.")  # fmt: skip
     else:
-        yield Finding(about="decoder", name="H.264", state="ok", detail=f"{_FRAMES} frames exact ({libraries})")
+        yield Finding("decoder", "H.264", "ok", detail=f"{_FRAMES} frames exact ({libraries})")
 
 
 def cache() -> Iterator[Finding]:
@@ -121,16 +119,16 @@ def cache() -> Iterator[Finding]:
     folder = home()
     above = next(parent for parent in (folder, *folder.parents) if parent.exists())
     if not (above.is_dir() and os.access(above, os.W_OK | os.X_OK)):
-        yield Finding(about="cache", name=str(folder), state="missing", detail=f"{above} cannot be written to",
+        yield Finding("cache", str(folder), "missing", detail=f"{above} cannot be written to",
                       advice="Let VIDEOHUB_HOME name a folder that can.")  # fmt: skip
         return
     free = shutil.disk_usage(above).free
     detail = f"{with_unit(_kept(folder))} kept, {with_unit(free)} free"
     if free < _ROOM:
-        yield Finding(about="cache", name=str(folder), state="note", detail=detail,
+        yield Finding("cache", str(folder), "note", detail=detail,
                       advice="`videohub cache prune` makes room; VIDEOHUB_HOME names another folder.")  # fmt: skip
     else:
-        yield Finding(about="cache", name=str(folder), state="ok", detail=detail)
+        yield Finding("cache", str(folder), "ok", detail=detail)
 
 
 def registries() -> Iterator[Finding]:
@@ -141,32 +139,30 @@ def registries() -> Iterator[Finding]:
     try:
         records = registry.default().records
     except VideohubError as error:
-        yield Finding(about="registries", name=", ".join(map(str, files)), state="missing", detail=str(error),
+        yield Finding("registries", ", ".join(map(str, files)), "missing", detail=str(error),
                       advice=f"Look at ${registry.VARIABLE} and --registry.")  # fmt: skip
         return
     for file in files:
-        yield Finding(about="registries", name=str(file), state="ok", detail="read")
+        yield Finding("registries", str(file), "ok", detail="read")
     available = sum(record.status == "available" for record in records.values())
-    yield Finding(about="registries", name="records", state="ok", detail=f"{len(records)}, {available} available")
+    yield Finding("registries", "records", "ok", detail=f"{len(records)}, {available} available")
 
 
 def network() -> Iterator[Finding]:
     """Yield what the environment says of the way to the network; nothing is asked of it."""
     for name in _SWITCHES:
         if value := os.environ.get(name):
-            yield Finding(about="network", name=name, state="note", detail=value)
+            yield Finding("network", name, "note", detail=value)
     for name in _PROXIES:
         if value := os.environ.get(name) or os.environ.get(name.lower()):
-            yield Finding(about="network", name=name, state="note", detail=without_password(value))
+            yield Finding("network", name, "note", detail=without_password(value))
 
 
 def foreign_copies() -> list[Path]:
     """Return the folders of other packages on Python's path that are imported as `videohub`."""
     ours = Path(videohub.__file__).resolve().parent
-    found = [Path(entry or ".").absolute() / "videohub" for entry in sys.path]
-    return [
-        folder for folder in dict.fromkeys(found) if (folder / "__init__.py").is_file() and folder.resolve() != ours
-    ]
+    folders = dict.fromkeys(Path(entry or ".").absolute() / "videohub" for entry in sys.path)
+    return [folder for folder in folders if (folder / "__init__.py").is_file() and folder.resolve() != ours]
 
 
 def without_password(address: str) -> str:
@@ -212,12 +208,12 @@ def _version(name: str, floor: str) -> Finding:
     try:
         version = importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
-        return Finding(about="versions", name=name, state="missing", detail="is not installed",
+        return Finding("versions", name, "missing", detail="is not installed",
                        advice=f"pip install '{name}>={floor}'")  # fmt: skip
     if _numbers(version) < _numbers(floor):
-        return Finding(about="versions", name=name, state="missing", detail=f"{version}, expected {floor} or later",
+        return Finding("versions", name, "missing", detail=f"{version}, expected {floor} or later",
                        advice=f"pip install --upgrade '{name}>={floor}'")  # fmt: skip
-    return Finding(about="versions", name=name, state="ok", detail=version)
+    return Finding("versions", name, "ok", detail=version)
 
 
 def _numbers(version: str) -> tuple[int, ...]:

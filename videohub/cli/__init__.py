@@ -58,10 +58,10 @@ class _Nearest(click.Group):
         except click.UsageError as error:
             from difflib import get_close_matches
 
-            said, near = error.format_message(), get_close_matches(args[0], self.list_commands(ctx), n=1)
-            if not near or "Did you mean" in said:
+            message, near = error.format_message(), get_close_matches(args[0], self.list_commands(ctx), n=1)
+            if not near or "Did you mean" in message:
                 raise
-            raise click.UsageError(f"{said} Did you mean {near[0]!r}?", ctx) from error
+            raise click.UsageError(f"{message} Did you mean {near[0]!r}?", ctx) from error
 
 
 @click.group(cls=_Nearest, commands=_Verbs(), context_settings={"help_option_names": ["-h", "--help"]})

@@ -32,10 +32,10 @@ def _amount(units: Mapping[str, float], example: str) -> _Parser:
     def read(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
         if value is None:
             return None
-        found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) ?([a-z]*)", value.strip().lower())
-        if found is None or found[2] not in units:
+        match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) ?([a-z]*)", value.strip().lower())
+        if match is None or match[2] not in units:
             raise click.BadParameter(f"found {value!r}, expected something like {example}", ctx=ctx, param=param)
-        return float(found[1]) * units[found[2]]
+        return float(match[1]) * units[match[2]]
 
     return read
 

@@ -23,19 +23,19 @@ def command(file: Path, as_json: bool) -> None:
     """
     from videohub.cache_admin import bundle_install
 
-    found = bundle_install.unbundle(file)
+    unbundled = bundle_install.unbundle(file)
     if as_json:
-        print_json(found)
+        print_json(unbundled)
         return
-    say(f"{found.bundle}: sha256 {found.sha256}")
-    width = max(len(each.record) for each in found.records)
-    for each in found.records:
+    say(f"{unbundled.bundle}: sha256 {unbundled.sha256}")
+    width = max(len(each.record) for each in unbundled.records)
+    for each in unbundled.records:
         say(f"  {each.record:<{width}}  {each.state}: {each.weights}")
         if each.vouched_by == "bundle":
             say(f"  {'':<{width}}  that it is from the published file, nothing here says but this bundle")
-    if found.registry:
+    if unbundled.registry:
         paths = [path for path in os.environ.get(registry.VARIABLE, "").split(os.pathsep) if path]
-        if found.registry not in paths:
-            paths.append(found.registry)
+        if unbundled.registry not in paths:
+            paths.append(unbundled.registry)
         say("Some of its records are not known here yet. For `videohub` to find them, say")
         say(f"export {registry.VARIABLE}={shlex.quote(os.pathsep.join(paths))}")

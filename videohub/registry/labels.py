@@ -73,13 +73,13 @@ def with_labels(record: Record, labels: Given | None) -> Record:
     """
     if labels is None:
         return record
-    found = resolve(labels)
-    if count(found) != record.model.num_classes:
+    names = resolve(labels)
+    if count(names) != record.model.num_classes:
         raise UsageError(
-            f"labels: found {told(found)}, and {record.name} has {record.model.num_classes or 'no'} outputs; "
+            f"labels: found {told(names)}, and {record.name} has {record.model.num_classes or 'no'} outputs; "
             "expected a name for each"
         )
-    return msgspec.structs.replace(record, labels=found)
+    return msgspec.structs.replace(record, labels=names)
 
 
 def with_classes(record: Record, num_classes: int | None, labels: Labels = None) -> Record:
