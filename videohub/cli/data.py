@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from videohub.terminal import completion
-from videohub.terminal.layout import coloured, console, indented, styled, table
+from videohub.terminal.layout import coloured, console, facts, indented, styled
 from videohub.terminal.options import print_result, progress_bar, with_data, with_json, with_labels, with_root
 
 if TYPE_CHECKING:
@@ -47,30 +48,9 @@ def check(name: str, data: Path, root: Path | None, labels: str | None, deep: bo
 
 def print_check(check: Check) -> None:
     """Print what a data set is, what is wrong with it, and whether it can be used."""
-    screen, rows = console(), table(header=False)
+    screen = console()
     screen.print(styled(f"{check.record}: {check.expected.dataset}, {check.expected.split}", style="bold"))
-    rows.add_column(no_wrap=True, style="bold")
-    rows.add_column(overflow="fold")
-    reference = f" of {check.expected.samples:,} in the reference" if check.expected.samples else ""
-    rows.add_row("listed", f"{check.listed:,}{reference}")
-    rows.add_row("found", f"{check.found:,}, of which {check.usable:,} usable")
-    rows.add_row("missing", f"{check.missing:,}")
-    rows.add_row(
-        "unreadable", f"{check.unreadable:,}" + ("" if check.deep else " (headers; --deep decodes everything)")
-    )
-    for name, values, unit in (("short side", check.short_sides, "px"), ("length", check.seconds, "s")):
-        if values is not None:
-            rows.add_row(name, _spread(values, unit))
-    rates = sorted(check.frame_rates.items(), key=lambda rate: -rate[1])
-    if rates:
-        most = ", ".join(f"{rate} ({count:,})" for rate, count in rates[:_SHOWN])
-        rows.add_row("frame rates", most + (", …" if len(rates) > _SHOWN else ""))
-    present = sum(count > 0 for count in check.classes.counts)
-    rows.add_row("classes", f"{present} of {check.expected.classes} occur")
-    if check.keyframes is not None:
-        rows.add_row("key frames", f"{check.keyframes.key_frames:,} in {check.keyframes.videos} videos, "
-                                   f"{check.keyframes.boxes:,} boxes")  # fmt: skip
-    screen.print(rows)
+    screen.print(facts(_counts(check)))
     for finding in check.findings:
         screen.print(indented(finding.text, "red" if finding.fatal else "yellow"))
         for name, detail in list(finding.samples.items())[:3]:
@@ -80,6 +60,25 @@ def print_check(check: Check) -> None:
     screen.print("verdict:", coloured(check.verdict))
     if not check.findings:
         screen.print(indented("; ".join(check.reasons)))
+
+
+def _counts(check: Check) -> Iterator[tuple[str, str]]:
+    reference = f" of {check.expected.samples:,} in the reference" if check.expected.samples else ""
+    yield "listed", f"{check.listed:,}{reference}"
+    yield "found", f"{check.found:,}, of which {check.usable:,} usable"
+    yield "missing", f"{check.missing:,}"
+    yield "unreadable", f"{check.unreadable:,}" + ("" if check.deep else " (headers; --deep decodes everything)")
+    if check.short_sides is not None:
+        yield "short side", _spread(check.short_sides, "px")
+    if check.seconds is not None:
+        yield "length", _spread(check.seconds, "s")
+    if rates := sorted(check.frame_rates.items(), key=lambda rate: -rate[1]):
+        most = ", ".join(f"{rate} ({count:,})" for rate, count in rates[:_SHOWN])
+        yield "frame rates", most + (", …" if len(rates) > _SHOWN else "")
+    present = sum(count > 0 for count in check.classes.counts)
+    yield "classes", f"{present} of {check.expected.classes} occur"
+    if (keyframes := check.keyframes) is not None:
+        yield "key frames", f"{keyframes.key_frames:,} in {keyframes.videos} videos, {keyframes.boxes:,} boxes"
 
 
 def _spread(values: Spread, unit: str) -> str:

@@ -52,7 +52,6 @@ def print_report(report: Report) -> None:
                      interval(row.bounds))  # fmt: skip
     screen.print(rows)
     _print_failures(screen, [report])
-    _print_contradicted(screen, [report])
     _print_weights(screen, report)
     _print_verdict(screen, report)
 
@@ -72,7 +71,6 @@ def print_reports(reports: Sequence[Report]) -> None:
         _print_verdict(screen, report)
     screen.print()
     _print_failures(screen, reports)
-    _print_contradicted(screen, reports)
     named = {interval_name(report) for report in reports}
     for heading in ("", "", "published", "recomputed", named.pop() if len(named) == 1 else "interval", "verdict"):
         numeric = heading not in ("", "verdict")
@@ -97,7 +95,6 @@ def print_evaluated(result: Evaluated) -> None:
     screen.print(rows)
     _print_weights(screen, result)
     _print_failures(screen, [result], rest="--json")
-    _print_contradicted(screen, [result], rest="--json")
     if result.contradicted:
         rest = ", ".join(f"{number.metric} {number.value:.2f}" for number in result.without_contradicted)
         _yellow(screen, f"without the {len(result.contradicted):,} so read: {rest or 'nothing was scored'}")
@@ -125,23 +122,16 @@ def _print_counts(screen: Console, result: Report | Evaluated) -> None:
 
 
 def _print_failures(screen: Console, results: Sequence[Report | Evaluated], rest: str = "report.html") -> None:
-    """Print the first videos that could not be scored, each once, and where the rest is."""
-    failures = {failure.name: failure.reason for result in results for failure in result.failures}
-    for name, reason in islice(failures.items(), _SHOWN):
-        _yellow(screen, f"not scored: {name}: {reason}")
-    if len(failures) > _SHOWN:
-        _yellow(screen, f"not scored: {len(failures) - _SHOWN} more, see {rest}")
-
-
-def _print_contradicted(screen: Console, results: Sequence[Report | Evaluated], rest: str = "report.html") -> None:
-    """Print the first videos whose header contradicts their content, each once, and where the rest is."""
+    """Print the first videos that could not be scored, and those whose header contradicts their content."""
     from videohub.reporting.words import contradictions_in_words
 
-    videos = {video.name: contradictions_in_words(video) for result in results for video in result.contradicted}
-    for name, contradictions in islice(videos.items(), _SHOWN):
-        _yellow(screen, f"read as the original does: {name}: {contradictions}")
-    if len(videos) > _SHOWN:
-        _yellow(screen, f"read as the original does: {len(videos) - _SHOWN} more, see {rest}")
+    failed = {failure.name: failure.reason for result in results for failure in result.failures}
+    odd = {video.name: contradictions_in_words(video) for result in results for video in result.contradicted}
+    for what, videos in (("not scored", failed), ("read as the original does", odd)):
+        for name, why in islice(videos.items(), _SHOWN):
+            _yellow(screen, f"{what}: {name}: {why}")
+        if len(videos) > _SHOWN:
+            _yellow(screen, f"{what}: {len(videos) - _SHOWN} more, see {rest}")
 
 
 def _print_verdict(screen: Console, report: Report) -> None:
