@@ -88,7 +88,7 @@ def test_a_video_s_score_is_the_sum_of_its_views_probabilities(listing, tmp_path
     verify(NAME, chosen, out=tmp_path / "report")
     model = videohub.load(NAME)
     expected = [
-        sum(model(view[None]).softmax(dim=1)[0] for view in videohub.views(item.path, NAME)).numpy()
+        sum(model(view[None]).softmax(dim=1)[0] for view in videohub.views(item.source.path, NAME)).numpy()
         for item in read_list(chosen, num_classes=10)
     ]
     assert np.allclose(runs.join([tmp_path / "report"]).video_scores()[1], expected, atol=1e-5)
@@ -148,17 +148,17 @@ def test_predict_names_the_motion_and_sums_to_one(listing):
     model = videohub.load(NAME)
     right = 0
     for item in videos:
-        predictions = videohub.predict(item.path, model, topk=10)
+        predictions = videohub.predict(item.source.path, model, topk=10)
         assert sum(prediction.probability for prediction in predictions) == pytest.approx(1, abs=1e-5)
         assert predictions == sorted(predictions, key=lambda prediction: -prediction.probability)
         assert all(motions.CLASSES[prediction.index] == prediction.label for prediction in predictions)
-        right += predictions[0].index == item.label
+        right += predictions[0].index == item.truth[0]
     assert right >= 12  # by chance 3 of 30; 12 or more have a probability below 1e-5
 
 
 def test_a_model_that_is_not_ours_cannot_predict(listing):
     with pytest.raises(UsageError, match=r"comes neither from videohub\.load nor from"):
-        videohub.predict(read_list(listing, num_classes=10)[0].path, torch.nn.Linear(1, 1))
+        videohub.predict(read_list(listing, num_classes=10)[0].source.path, torch.nn.Linear(1, 1))
 
 
 def test_a_new_classifier_is_named_in_one_line_and_the_rest_is_kept(caplog):
@@ -190,7 +190,7 @@ def test_the_command_line_verifies_and_answers_with_an_exit_code(listing, tmp_pa
 
 
 def test_the_command_line_predicts(listing):
-    video = read_list(listing, num_classes=10)[0].path
+    video = read_list(listing, num_classes=10)[0].source.path
     code, out, _ = command("predict", video, "--model", NAME, "--topk", "2", "--json")
     assert code == 0
     assert [set(row) for row in json.loads(out)] == [{"label", "probability", "index"}] * 2
@@ -209,7 +209,7 @@ def test_the_command_line_predicts(listing):
 def test_a_bad_video_gets_one_clear_line_and_an_exit_code(listing, tmp_path, content, code, said):
     path = tmp_path / "bad.mp4"
     if content == "truncated":
-        source = read_list(listing, num_classes=10)[0].path
+        source = read_list(listing, num_classes=10)[0].source.path
         path.write_bytes(source.read_bytes()[: source.stat().st_size // 2])
     elif content == "audio only":
         _write_a_tone(path)
@@ -256,7 +256,7 @@ def test_the_command_line_converts_both_ways(tmp_path):
 
 
 def test_a_model_in_training_mode_is_refused_and_one_that_predicts_stays_as_it_is(listing):
-    path, model = read_list(listing, num_classes=10)[0].path, videohub.load(NAME)
+    path, model = read_list(listing, num_classes=10)[0].source.path, videohub.load(NAME)
     before = {key: tensor.clone() for key, tensor in model.state_dict().items()}
     videohub.predict(path, model)
     assert all(torch.equal(tensor, before[key]) for key, tensor in model.state_dict().items())

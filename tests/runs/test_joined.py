@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 
 import msgspec
@@ -11,7 +12,9 @@ import pytest
 from tests.reporting import kept as reporting
 from tests.runs.made import CLASSES, IDENTITY, MADE_BY, identity, is_right, kept, protocol_of, scores_of, shard, truth
 from videohub.errors import DataError, UsageError
-from videohub.runs import Truth, join, open_run
+from videohub.metrics import topk_accuracy
+from videohub.protocols import ScoreRule
+from videohub.runs import Truth, join, join_views, open_run
 from videohub.runs.score_file import read_scores
 
 
@@ -157,15 +160,9 @@ def test_the_first_clips_alone_count_with_all_their_crops(tmp_path, join_by, exp
     run = open_run(tmp_path, identity(protocol=protocol), truth(2))
     with run.writer(MADE_BY) as writer:
         writer.append(1, "1.mp4", None, views)
-    joined = join([tmp_path])
-    for k, best in expected.items():
-        indexes, scores = joined.scores_by_clips(k)
-        assert indexes.tolist() == [1]
-        assert scores[0, :2].tolist() == best
-    assert joined.video_scores()[1].tobytes() == joined.scores_by_clips(3)[1].tobytes()
-    for k in (0, 4):
-        with pytest.raises(UsageError, match=f"clips: found {k}, expected 1 to 3"):
-            joined.scores_by_clips(k)
+    ((index, by_clips),) = join([tmp_path]).by_clips()
+    assert index == 1
+    assert {k: row.tolist() for k, row in enumerate(by_clips[:, :2], start=1)} == expected
 
 
 def test_a_run_without_scores_has_an_empty_table(tmp_path):
@@ -215,6 +212,43 @@ def test_scores_by_clips_are_the_same_bit_for_bit(tmp_path, metric):
     found = dict(joined.by_clips())
     assert joined.scored == sorted(found) == [0, 2, 3, 4]
     assert joined.missing == [1]
-    for clips in range(1, 6):
-        indexes, scores = joined.scores_by_clips(clips)
-        assert np.array_equal(np.stack([found[index][clips - 1] for index in indexes]), scores)
+    for index, (_, _, views) in zip(joined.scored, samples, strict=True):
+        expected = [join_views(views[: 3 * clips], joined.identity.scoring.scores) for clips in range(1, 6)]
+        assert np.array_equal(found[index], expected)
+
+
+# --- views join as the original joins them, and the same way on every machine ----------------------------------------
+
+
+SUM = ScoreRule(activation="softmax", join="sum")
+
+
+@pytest.mark.parametrize("how", ["sum", "max"])
+def test_kept_views_join_into_the_original_s_video_scores_and_accuracies(golden, tmp_path, how):
+    arrays = np.load(golden / "metrics" / "ensemble_a.npz")
+    facts = json.loads((golden / "metrics" / "ensemble_a.json").read_text())
+    views = arrays["view_scores"].reshape(facts["videos"], facts["views"], facts["classes"])
+    protocol = protocol_of(10, 3, join=how)
+    truth = Truth(names=[str(index) for index in range(40)], classes=[[int(label)] for label in arrays["labels"]])
+    run = open_run(tmp_path / "run", identity(protocol=protocol, num_classes=facts["classes"]), truth)
+    with run.writer(MADE_BY) as writer:
+        for index in reversed(range(40)):
+            writer.append(index, str(index), None, views[index])
+    indexes, scores = join([run.folder]).video_scores()
+    assert indexes.tolist() == list(range(40))
+    assert np.abs(scores - arrays[f"video_{how}"]).max() <= (1e-5 if how == "sum" else 0)
+    found = topk_accuracy(scores, arrays["labels"])
+    assert {f"top{k}": f"{value:.2f}" for k, value in found.items()} == facts["results"][how]
+
+
+def test_a_sum_is_taken_one_view_after_another_in_single_precision():
+    ones_after_2_24 = np.array([[2.0**24]] + [[1.0]] * 30, dtype=np.float32)  # 2**24 + 1 rounds to 2**24, each time
+    assert join_views(ones_after_2_24, SUM).tolist() == [2.0**24]
+    assert join_views(ones_after_2_24[::-1], SUM).tolist() == [2.0**24 + 30]
+
+
+def test_joining_leaves_the_views_as_they_were():
+    views = np.array([[0.25, 0.5], [0.5, 0.125]], dtype=np.float32)
+    assert join_views(views, SUM).tolist() == [0.75, 0.625]
+    assert join_views(views, ScoreRule(activation="softmax", join="max")).tolist() == [0.5, 0.5]
+    assert views.tolist() == [[0.25, 0.5], [0.5, 0.125]]

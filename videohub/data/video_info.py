@@ -6,12 +6,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise
-from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 import msgspec
 
-if TYPE_CHECKING:
-    from videohub.data.decoded_images import Orientation  # the decoder is not needed to compare figures
+if TYPE_CHECKING:  # the decoder is not needed to compare figures
+    import av
+
+    from videohub.data.decoded_images import Orientation
 
 # Headers round: the stated end of a whole file may lie this many frames after the end of its last packet.
 END_TOLERANCE = 2
@@ -64,19 +66,6 @@ def refusal(info: VideoInfo) -> str | None:
 EVEN_WITHIN = 2  # steps
 
 
-class Packet(Protocol):
-    """The part of a demuxed packet that tells about time."""
-
-    pts: int | None
-    dts: int | None
-    duration: int | None
-    size: int
-
-    @property
-    def is_discard(self) -> bool:
-        """Whether an edit list takes this picture away."""
-
-
 @dataclass(frozen=True)
 class Stamps:
     """What a stream's own time stamps say; times are ticks of its time base, None where no packet has a stamp."""
@@ -117,7 +106,7 @@ class StampReader:
         self._before: int | None = None  # the decoding stamp of the last packet
         self._forward = self._steps = 0  # ticks that they went on by, and in how many steps
 
-    def take(self, packet: Packet) -> None:
+    def take(self, packet: av.Packet[Any]) -> None:
         """Look at one packet; those without content announce the end of the stream and say nothing."""
         if not packet.size:
             return
@@ -270,13 +259,8 @@ def _of_header(info: VideoInfo, stamps: Stamps | None) -> _Disagreements:
     elif info.duration is not None and info.average_rate:
         of_frames, stated = info.frames / info.average_rate, info.duration * info.time_base
         if _differ(of_frames, stated, info):
-            yield (
-                "frame count",
-                (
-                    f"{info.frames} frames at {_rate(info.average_rate)} are {float(of_frames):.2f} s, "
-                    f"{float(stated):.2f} s stated"
-                ),
-            )
+            of_all = f"{info.frames} frames at {_rate(info.average_rate)} are {float(of_frames):.2f} s"
+            yield "frame count", f"{of_all}, {float(stated):.2f} s stated"
     if info.tag_seconds is not None and info.file_seconds is not None and info.tag_seconds > info.file_seconds:
         tag, file = Fraction(info.tag_seconds), Fraction(info.file_seconds)
         if _differ(tag, file, info):

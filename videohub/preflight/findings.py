@@ -66,8 +66,8 @@ class Finding(msgspec.Struct, frozen=True):
     kind: str
     count: int
     text: str
-    fatal: bool = msgspec.field(name="grave")  # this alone makes the data unusable
-    samples: dict[str, str]
+    fatal: bool = msgspec.field(name="grave", default=False)  # this alone makes the data unusable
+    samples: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 class Classes(msgspec.Struct, frozen=True):
@@ -200,7 +200,7 @@ class SampleFindings:
             return None
         share = f"{len(touched):,} of {counted(len(self._samples), self._noun)}"
         names = {self._samples[number].name: touched[number] for number in sorted(touched)[:most]}
-        return Finding(kind, len(touched), f"{share} {text}", fatal=False, samples=names)
+        return Finding(kind, len(touched), f"{share} {text}", samples=names)
 
 
 def _touched(files: Sequence[ProbedFile], detail_of: Detail) -> dict[int, str]:

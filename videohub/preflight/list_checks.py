@@ -19,10 +19,10 @@ def judge_counts(listed: int, usable: int, expected: Expected) -> Iterator[Findi
     """Compare the number of samples with the reference's, and with what is left of them."""
     if 2 * usable < listed:
         text = f"only {usable:,} of {counted(listed, 'listed sample')} can be scored"
-        yield Finding("too few", listed - usable, text, fatal=True, samples={})
+        yield Finding("too few", listed - usable, text, fatal=True)
     if expected.samples is not None and listed != expected.samples:
         text = f"{counted(listed, 'sample')} listed, {expected.samples:,} in the reference ({expected.source})"
-        yield Finding("reference count", abs(listed - expected.samples), text, fatal=False, samples={})
+        yield Finding("reference count", abs(listed - expected.samples), text)
 
 
 # --- are labels numbered as the network's outputs are? ---------------------------------------------------------------
@@ -82,7 +82,7 @@ def judge_classes(classes: Classes, listed: int, *, averaged: bool) -> list[Find
     what = "the mean leaves them out" if averaged else "this is not the whole set, or its labels mean something else"
     verb = "is" if len(classes.empty) == 1 else "are"
     text = f"{counted(len(classes.empty), 'class')} {verb} never right (numbers {numbers}): {what}"
-    return [Finding("classes", len(classes.empty), text, fatal=False, samples={})]
+    return [Finding("classes", len(classes.empty), text)]
 
 
 def judge_folders(
@@ -93,7 +93,7 @@ def judge_folders(
         return []
     if folders.sorted is False:
         text = "labels do not ascend with the names of the folders that the videos lie in; classes are in sorted order"
-        return [Finding("label order", len(samples), text, fatal=False, samples={})]
+        return [Finding("label order", len(samples), text)]
     wrong = folders.named - folders.agreeing
     text = (
         f"{wrong:,} of {counted(folders.named, 'sample')} in folders called as classes are have another class's label"
@@ -162,12 +162,10 @@ def judge_keyframes(keyframes: Keyframes | None, data: DataSet, expected: Expect
     findings = []
     if expected.videos is not None and keyframes.videos != expected.videos:
         text = f"{counted(keyframes.videos, 'video')} here, {expected.videos} in the reference ({expected.source})"
-        findings.append(
-            Finding("reference count", abs(keyframes.videos - expected.videos), text, fatal=False, samples={})
-        )
+        findings.append(Finding("reference count", abs(keyframes.videos - expected.videos), text))
     if keyframes.without_truth == keyframes.key_frames:
         text = "no key frame has a row of the ground truth: boxes and annotations are of different videos"
-        findings.append(Finding("no ground truth", keyframes.key_frames, text, fatal=True, samples={}))
+        findings.append(Finding("no ground truth", keyframes.key_frames, text, fatal=True))
     if beyond := _beyond_end(_keyed(data.samples)):
         rate = f" at {expected.fps:g} a second" if expected.fps else ""
         text = (
@@ -175,7 +173,7 @@ def judge_keyframes(keyframes: Keyframes | None, data: DataSet, expected: Expect
             f"frames, whose last one is shown instead: frames were not extracted{rate} from second 900 on"
         )
         examples = dict(list(beyond.items())[:EXAMPLES])
-        findings.append(Finding("beyond the end", len(beyond), text, fatal=False, samples=examples))
+        findings.append(Finding("beyond the end", len(beyond), text, samples=examples))
     return findings
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
+from statistics import median
 from typing import NamedTuple
 
 from videohub.metrics.binomial import wilson_interval
@@ -123,12 +124,11 @@ def curve(points: Sequence[AtClips], metric: str, published: float) -> Curve:
 def skyline(classes: Sequence[PerClass]) -> Skyline:
     """Lay out all classes that have a value, at least one."""
     values = sorted(one.value for one in classes if one.value is not None)
-    middle = values[len(values) // 2] if len(values) % 2 else sum(values[len(values) // 2 - 1 :][:2]) / 2
     steps = "".join(f"V{100 - value:.2f}H{index + 1}" for index, value in enumerate(values))
     return Skyline(
         title="All classes, from the weakest to the strongest, in per cent",
         description=f"{len(values)} classes from {values[0]:.1f} to {values[-1]:.1f}; half of them are above "
-        f"{middle:.1f}.",
+        f"{median(values):.1f}.",
         classes=len(values),
         path=f"M0 100{steps}V100Z",
     )

@@ -14,6 +14,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from videohub import metrics
 from videohub.errors import CacheError, UsageError
 from videohub.escaping import in_html, in_markdown, in_narrow_html, visible
 from videohub.files import atomic_write
@@ -64,9 +65,7 @@ def html(report: Report) -> str:
         curve=charts.curve(report.by_clips, first.metric, first.published) if len(report.by_clips) > 1 else None,
         skyline=charts.skyline(measured) if measured else None,
         unmeasured=len(report.classes) - len(measured),
-        class_column=words.class_measure(report, short=True),
-        is_counted=words.is_counted(report),
-        chance_words=", the thin line its 95 % interval" if words.is_counted(report) else "",
+        chance_words=", the thin line its 95 % interval" if metrics.of(report.metric).is_counted else "",
     )
 
 
@@ -98,8 +97,7 @@ def _content(report: Report) -> dict[str, Any]:
         "metrics": [comparison.metric for comparison in report.comparisons],
         "numbers": words.numbers(report),
         "as_printed": words.as_printed(report),
-        "class_measure": words.class_measure(report),
-        "class_count": words.class_count(report),
+        "measure": metrics.of(report.metric),
         "extremes": words.EXTREMES,
         "measured": measured,
         "weakest": measured[: words.EXTREMES],

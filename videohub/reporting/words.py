@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from typing import NamedTuple
 from urllib.parse import quote, urlsplit
 
-from videohub import metrics
 from videohub.formatting import counted, duration, interval, listed, versions
 from videohub.metrics.metric import PerClass
 from videohub.registry.schema import Checkpoint
@@ -82,22 +81,6 @@ def interval_name(report: Report) -> str:
     if report.stopping is None or not report.counts.pending:
         return "95 % interval"
     return f"{100 * report.stopping.level:g} % interval"
-
-
-def is_counted(report: Report) -> bool:
-    """Tell whether a video is right or wrong, so that classes have numbers of right ones."""
-    return metrics.of(report.metric).is_counted
-
-
-def class_measure(report: Report, *, short: bool = False) -> str:
-    """Return what is measured of each class."""
-    metric = metrics.of(report.metric)
-    return metric.class_column if short else metric.class_measure
-
-
-def class_count(report: Report) -> str:
-    """Return what each class is measured on."""
-    return metrics.of(report.metric).class_count
 
 
 def measured_classes(report: Report) -> list[PerClass]:

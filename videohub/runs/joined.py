@@ -58,8 +58,7 @@ class Joined:
     def by_clips(self) -> Iterator[tuple[int, NDArray[np.float32]]]:
         """Yield of each scored sample, in any order, its index and its scores by number of clips, (clips, classes).
 
-        Row k - 1 is what `scores_by_clips(k)` gives, to the last bit where views are kept clip by clip. All come
-        from one reading: a full run's scores fill a gigabyte.
+        Row k - 1 is what the first k clips alone come to. All come from one reading: a full run's fill a gigabyte.
         """
         scoring = self.identity.scoring
         for entry, views in read_scores(self.entries.values()):
@@ -91,22 +90,14 @@ class Joined:
 
         Raises: UsageError for scores of boxes; DataError if a file is no longer as it was.
         """
-        return self.scores_by_clips(self.identity.scoring.clips)
-
-    def scores_by_clips(self, k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Return the same from the first k clips of each sample alone."""
-        scoring = self.identity.scoring
         if self.truth.by_box:
             raise UsageError(f"{self.identity.record}: was scored box by box, so there are no scores of whole videos")
-        if not 1 <= k <= scoring.clips:
-            raise UsageError(f"clips: found {k}, expected 1 to {scoring.clips}")
         indexes = self.scored
         row_of = {index: row for row, index in enumerate(indexes)}
         joined = np.empty((len(indexes), self.identity.num_classes), dtype=np.float32)
-        first = k * scoring.crops if scoring.views.order == "clip_major" else scoring.clips * scoring.crops
-        for entry, views in read_scores(self.entries.values(), first):
-            chosen = views if k == scoring.clips else scoring.clip_by_clip(views)[: k * scoring.crops]
-            joined[row_of[entry.index]] = join_views(chosen, scoring.scores)
+        rule = self.identity.scoring.scores
+        for entry, views in read_scores(self.entries.values()):
+            joined[row_of[entry.index]] = join_views(views, rule)
         return np.array(indexes, dtype=np.int64), joined
 
 

@@ -100,8 +100,8 @@ def read(path: Path, terms: Terms, *, whole: bool) -> ScoreFile:
     return ScoreFile(path, made_by, entries, blocks[-1].end < size)
 
 
-def read_scores(entries: Iterable[Entry], rows: int | None = None) -> Iterator[tuple[Entry, NDArray[np.float32]]]:
-    """Yield the entries that have scores with their first `rows` rows (None: all), file by file, each opened once.
+def read_scores(entries: Iterable[Entry]) -> Iterator[tuple[Entry, NDArray[np.float32]]]:
+    """Yield the entries that have scores with them, file by file, each opened once.
 
     Raises: DataError if a file is no longer as it was when its entries were read.
     """
@@ -110,7 +110,7 @@ def read_scores(entries: Iterable[Entry], rows: int | None = None) -> Iterator[t
         try:
             with path.open("rb", buffering=0) as file:
                 for entry in together:
-                    yield entry, _scores(file, entry, rows)
+                    yield entry, _scores(file, entry)
         except OSError as error:
             raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
 
@@ -354,9 +354,9 @@ def _entries(path: Path, blocks: Iterable[_Block], terms: Terms) -> list[Entry]:
     return entries
 
 
-def _scores(file: RawIOBase, entry: Entry, rows: int | None) -> NDArray[np.float32]:
+def _scores(file: RawIOBase, entry: Entry) -> NDArray[np.float32]:
     assert entry.shape is not None
-    scores = np.empty((min(entry.shape[0], rows or entry.shape[0]), entry.shape[1]), dtype="<f4")
+    scores = np.empty(entry.shape, dtype="<f4")
     left = memoryview(scores.data.cast("B"))
     file.seek(entry.at)
     while left:

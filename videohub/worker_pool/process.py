@@ -73,7 +73,7 @@ class WorkerProcess:
             self._stderr = undo.enter_context(anonymous_file())
             self._lifeline = theirs = link = -1
             self._link = None
-            if _signals_an_end():
+            if signals_an_end():
                 theirs, self._lifeline = os.pipe()  # nothing is ever written to it
                 undo.callback(os.close, self._lifeline)
                 after.callback(os.close, theirs)
@@ -178,7 +178,7 @@ def receive_descriptors(link: socket.socket, count: int) -> list[int]:
     return list(descriptors)
 
 
-def _signals_an_end() -> bool:
+def signals_an_end() -> bool:
     """Tell whether this system can send a process a signal when the other end of a pipe is closed."""
     return hasattr(signal, "SIGIO") and hasattr(os, "O_ASYNC") and importlib.util.find_spec("fcntl") is not None
 

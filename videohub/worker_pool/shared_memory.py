@@ -6,10 +6,8 @@ with the pages to put them on. So memory that the parent has no more use for goe
 
 from __future__ import annotations
 
-import importlib.util
 import mmap
 import os
-import signal
 import socket
 import sys
 import weakref
@@ -18,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from videohub.worker_pool.process import anonymous_file
+from videohub.worker_pool.process import anonymous_file, signals_an_end
 
 KEPT = 128 << 20  # bytes of a block that are worth keeping; larger ones are let go of when they come back
 
@@ -28,8 +26,7 @@ def available() -> bool:
 
     Windows has nothing of that, and macOS no nameless memory to share.
     """
-    has_all = hasattr(socket, "send_fds") and hasattr(signal, "SIGIO") and hasattr(os, "memfd_create")
-    return has_all and importlib.util.find_spec("fcntl") is not None and bool(sys.executable)
+    return signals_an_end() and hasattr(socket, "send_fds") and hasattr(os, "memfd_create") and bool(sys.executable)
 
 
 class SharedMemoryPool:

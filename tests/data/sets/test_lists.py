@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from videohub.data.sets.lists import Item, read_list
+from videohub.data.samples import Sample, VideoFile
+from videohub.data.sets.lists import read_list
 from videohub.errors import DataError, UsageError
 
 
@@ -39,28 +40,28 @@ def write(tmp_path: Path):
 )
 def test_the_label_is_the_last_field(write, line, name, label):
     path = write(line + "\n")
-    assert read_list(path, num_classes=400) == [Item(path=path.parent / name, label=label, name=name)]
+    assert read_list(path, num_classes=400) == [Sample(name, VideoFile(path.parent / name), (label,))]
 
 
 def test_blank_lines_windows_line_ends_and_a_byte_order_mark_are_fine(write):
     path = write(b"\xef\xbb\xbfa.mp4 1\r\n\r\nb.mp4 2\r\n   \r\n")
-    assert [(item.name, item.label) for item in read_list(path, num_classes=400)] == [("a.mp4", 1), ("b.mp4", 2)]
+    assert [(item.name, *item.truth) for item in read_list(path, num_classes=400)] == [("a.mp4", 1), ("b.mp4", 2)]
 
 
 def test_names_that_are_no_utf_8_are_the_bytes_that_the_disk_has(write):
     path = write(b"caf\xe9.mp4 1\n")
     [item] = read_list(path, num_classes=400)
-    assert os.fsencode(item.path) == os.fsencode(path.parent) + b"/caf\xe9.mp4"
+    assert os.fsencode(item.source.path) == os.fsencode(path.parent) + b"/caf\xe9.mp4"
 
 
 def test_the_line_ends_of_old_macs_are_fine(write):
-    assert [item.label for item in read_list(write(b"a.mp4 1\rb.mp4 2\r"), num_classes=400)] == [1, 2]
+    assert [item.truth for item in read_list(write(b"a.mp4 1\rb.mp4 2\r"), num_classes=400)] == [(1,), (2,)]
 
 
 def test_relative_paths_start_at_the_root_and_absolute_ones_stay(write, tmp_path):
     (tmp_path / "videos").mkdir()
     items = read_list(write("a.mp4 1\n/data/b.mp4 2\n"), root=tmp_path / "videos", num_classes=400)
-    assert [item.path for item in items] == [tmp_path / "videos" / "a.mp4", Path("/data/b.mp4")]
+    assert [item.source.path for item in items] == [tmp_path / "videos" / "a.mp4", Path("/data/b.mp4")]
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from videohub.data.samples import DataSet, ImageFile, Sample
+from videohub.data.samples import DataSet, ImageFile
 from videohub.data.sets.folders import IMAGES, folders_in, samples_in
 from videohub.data.sets.lists import first_file, left_out, read_list
 from videohub.errors import DataError, UsageError
@@ -21,7 +21,7 @@ def read(data: Path, *, root: Path | None, record: Record) -> DataSet:
     """
     split, classes = record.protocol.split, record.num_classes
     if data.is_file():
-        return _listed(data, root, classes)
+        return DataSet(read_list(data, root=root, num_classes=classes, kind=ImageFile))
     places = [root] if root else [data, data / split]
     for place in places:
         there = folders_in(place)
@@ -36,14 +36,9 @@ def read(data: Path, *, root: Path | None, record: Record) -> DataSet:
             strange = [folder.name for folder in there if folder not in folders]
             return DataSet(samples, notes=(*left_out(f"folders in {place} that are no WordNet ids", strange), *notes))
     if file := first_file((data,), (f"{split}.csv", f"{split}.txt")):
-        return _listed(file, root, classes)
+        return DataSet(read_list(file, root=root, num_classes=classes, kind=ImageFile))
     looked = "".join(f"\n  {place / 'n01440764'}" for place in places)
     raise UsageError(
         f"{data}: neither folders named for WordNet ids nor a list ({split}.csv, {split}.txt); looked for{looked}\n"
         "  Images that lie in one folder must be sorted into such folders, or named by a list of `path label`."
     )
-
-
-def _listed(file: Path, root: Path | None, classes: int) -> DataSet:
-    items = read_list(file, root=root, num_classes=classes)
-    return DataSet([Sample(item.name, ImageFile(item.path), (item.label,)) for item in items])

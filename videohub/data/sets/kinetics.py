@@ -42,9 +42,12 @@ def read(data: Path, *, root: Path | None, record: Record) -> DataSet:
         return _of_class_folders(data if root is None else root, record)
     if len(set(_COLUMNS) & set(header_of(file))) > 1:  # of a list, the first line may hold one of the words
         return _official(file, root, record, notes)
-    items = read_list(file, root=root or (data if data.is_dir() else None), num_classes=record.num_classes)
-    kind = ImageFile if record.protocol.frames.reach == "image" else VideoFile
-    return DataSet([Sample(item.name, kind(item.path), (item.label,)) for item in items], notes=notes)
+    start, kind = root or (data if data.is_dir() else None), _kind(record)
+    return DataSet(read_list(file, root=start, num_classes=record.num_classes, kind=kind), notes=notes)
+
+
+def _kind(record: Record) -> type[VideoFile | ImageFile]:
+    return ImageFile if record.protocol.frames.reach == "image" else VideoFile
 
 
 def _the_list(data: Path, split: str) -> tuple[Path | None, tuple[str, ...]]:
@@ -128,8 +131,8 @@ def _of_class_folders(data: Path, record: Record) -> DataSet:
     places = [data, *(data / name for name in dict.fromkeys((record.protocol.split, *_SPELLINGS)))]
     for place in places:
         if folders := _folders_of_classes(place, record.labels):
-            kind, suffixes = (ImageFile, IMAGES) if record.protocol.frames.reach == "image" else (VideoFile, VIDEOS)
-            samples, notes = samples_in(folders, kind, suffixes)
+            kind = _kind(record)
+            samples, notes = samples_in(folders, kind, IMAGES if kind is ImageFile else VIDEOS)
             strange = [folder.name for folder in folders_in(place) if folder not in folders]
             return DataSet(samples, notes=(*left_out(f"folders in {place} that are no class", strange), *notes))
     raise UsageError(

@@ -11,12 +11,12 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
 
+from videohub.data.samples import ImageFile, Sample, VideoFile
 from videohub.errors import DataError, UsageError
 from videohub.files import existing_file
 
@@ -59,16 +59,13 @@ def needed_file(what: str, places: Iterable[Path], names: Iterable[str]) -> Path
 # --- a list of path and label ----------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Item:
-    """One video of a data set."""
-
-    path: Path
-    label: int
-    name: str  # the path as the list writes it
-
-
-def read_list(path: str | Path, *, root: str | Path | None = None, num_classes: int) -> list[Item]:
+def read_list(
+    path: str | Path,
+    *,
+    root: str | Path | None = None,
+    num_classes: int,
+    kind: type[VideoFile | ImageFile] = VideoFile,
+) -> list[Sample]:
     """Read a Kinetics-style list: `path label` on each line, separated by a space, a tab or a comma, without a header.
 
     The label is what follows the last separator, so paths may hold spaces and commas; a path may also stand in
@@ -79,7 +76,8 @@ def read_list(path: str | Path, *, root: str | Path | None = None, num_classes: 
         path: The list, a text file in UTF-8; names of files that are none are fine.
         root: Folder that relative paths start from; the list's own folder if not given.
         num_classes: Labels run from 0 to `num_classes - 1`.
-    Returns: the videos, in the order of the list.
+        kind: What the files are.
+    Returns: the videos, in the order of the list, called as it writes their paths.
     Raises: UsageError if the list or `root` is missing; DataError if it is not text, holds no video, or a line has
         no label, a label that is not an integer or out of range, or a video that stands on an earlier line:
         each video must count once.
@@ -88,23 +86,23 @@ def read_list(path: str | Path, *, root: str | Path | None = None, num_classes: 
     folder = file.parent if root is None else Path(root)
     if not folder.is_dir():
         raise UsageError(f"{folder}: no such folder; the videos of {file} were to be found there")
-    items: list[Item] = []
+    samples: list[Sample] = []
     first_lines: dict[str, int] = {}
     for number, line in enumerate(text_lines(file), start=1):
         if not line.strip():
             continue
         where = f"{file}, line {number}"
-        item = _item(line.strip(), where, folder, num_classes)
-        earlier = first_lines.setdefault(os.path.normpath(item.path), number)
+        name, label = _name_and_label(line.strip(), where, num_classes)
+        earlier = first_lines.setdefault(os.path.normpath(folder / name), number)
         if earlier != number:
-            raise DataError(f"{where}: {item.name!r} already stands on line {earlier}; each video must count once")
-        items.append(item)
-    if not items:
+            raise DataError(f"{where}: {name!r} already stands on line {earlier}; each video must count once")
+        samples.append(Sample(name, kind(folder / name), (label,)))
+    if not samples:
         raise DataError(f"{file}: the list holds no videos; each line should be a path and a label")
-    return items
+    return samples
 
 
-def _item(line: str, where: str, folder: Path, num_classes: int) -> Item:
+def _name_and_label(line: str, where: str, num_classes: int) -> tuple[str, int]:
     """Read one line."""
     match = re.fullmatch(r"(?P<name>.*?)\s*[\s,]\s*(?P<label>[^\s,]+)", line)
     if match is None or not match["name"]:
@@ -119,7 +117,7 @@ def _item(line: str, where: str, folder: Path, num_classes: int) -> Item:
         raise DataError(
             f"{where}: label {shown} is out of range; {num_classes} classes have labels 0 to {num_classes - 1}"
         )
-    return Item(path=folder / name, label=int(label), name=name)
+    return name, int(label)
 
 
 def _likely(line: str) -> str:
