@@ -80,7 +80,8 @@ def measure(work: Path) -> None:
 
 def decode_all(listing: Path, record: registry.Record) -> list[tuple[Tensor, float, int]]:
     """Return (frames (T, 3, H, W) uint8 at the protocol's short side, frame rate, class) of every listed video."""
-    items = read_list(listing, root=None, num_classes=len(CLASSES))
+    samples = read_list(listing, num_classes=len(CLASSES))
+    paths = [sample.source.path for sample in samples]
 
     def decode(path: Path) -> tuple[Tensor, float]:
         with av.open(str(path)) as container:
@@ -93,8 +94,8 @@ def decode_all(listing: Path, record: registry.Record) -> list[tuple[Tensor, flo
         return F.interpolate(frames, size, mode="bilinear").round().to(torch.uint8), rate
 
     with ThreadPoolExecutor(2) as pool:
-        decoded = list(tqdm(pool.map(decode, [item.path for item in items]), total=len(items), desc="decode"))
-    return [(frames, rate, item.label) for (frames, rate), item in zip(decoded, items, strict=True)]
+        decoded = list(tqdm(pool.map(decode, paths), total=len(paths), desc="decode"))
+    return [(frames, rate, sample.truth[0]) for (frames, rate), sample in zip(decoded, samples, strict=True)]
 
 
 def train(model: nn.Module, videos: list[tuple[Tensor, float, int]], *, epochs: int) -> None:

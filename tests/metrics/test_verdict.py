@@ -1,10 +1,17 @@
 """When a recomputed number agrees with the published one; expectations are worked out by hand, or by trying all."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
+from videohub.metrics import verdict
 from videohub.metrics.binomial import hits_sequence
-from videohub.metrics.verdict import compare_accuracy, compare_map, settled
+
+# With what the zoo's maintainers allow.
+compare_accuracy = partial(verdict.compare_accuracy, tolerance=0.3)
+compare_map = partial(verdict.compare_map, tolerance=0.3)
+settled = partial(verdict.settled, tolerance=0.3)
 
 
 def answer(published, hits, scored, missing=0):

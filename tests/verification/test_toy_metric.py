@@ -52,7 +52,8 @@ def measure(run):
 
 def compare(run, published, names, *, tolerance):
     comparison = compare_map("class mean", published["class mean"], recomputed=value(run), interval=(0.0, 100.0),
-                             bounds=(0.0, 100.0), scored=len(run.scored), missing=len(run.missing), videos=100)
+                             bounds=(0.0, 100.0), scored=len(run.scored), missing=len(run.missing), videos=100,
+                             tolerance=tolerance)
     return Findings([comparison], [PerClass(names[right], 1, None, share) for right, share in shares(run).items()])
 
 

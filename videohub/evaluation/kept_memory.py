@@ -45,11 +45,19 @@ def kept_memory(device: str | torch.device = "cpu") -> Iterator[None]:
     if library is None:
         yield
         return
-    _enter(library)
+    global _inside
+    with _lock:
+        _inside += 1
+        if _inside == 1:
+            _set(library, _KEEPING)
     try:
         yield
     finally:
-        _leave(library)
+        with _lock:
+            _inside -= 1
+            if _inside == 0:
+                _set(library, _BY_ITSELF)
+                library.malloc_trim(ctypes.c_size_t(0))
 
 
 def _glibc() -> ctypes.CDLL | None:
@@ -62,23 +70,6 @@ def _glibc() -> ctypes.CDLL | None:
         return None
 
 
-def _enter(library: ctypes.CDLL) -> None:
-    global _inside
-    with _lock:
-        _inside += 1
-        if _inside == 1:
-            _tell(library, _KEEPING)
-
-
-def _leave(library: ctypes.CDLL) -> None:
-    global _inside
-    with _lock:
-        _inside -= 1
-        if _inside == 0:
-            _tell(library, _BY_ITSELF)
-            library.malloc_trim(ctypes.c_size_t(0))
-
-
-def _tell(library: ctypes.CDLL, settings: Mapping[int, int]) -> None:
-    for parameter, value in settings.items():
+def _set(library: ctypes.CDLL, parameters: Mapping[int, int]) -> None:
+    for parameter, value in parameters.items():
         library.mallopt(parameter, value)

@@ -10,7 +10,6 @@ import msgspec
 
 from videohub.metrics.binomial import hits_sequence, wilson_interval
 
-TOLERANCE = 0.3  # points; what the zoo's maintainers put down to the conversion of weights (their issue 28)
 FEWEST = 30  # videos; drawn again and again, fewer than that show less chance than there is
 RESOLUTION = 5.0  # points; an interval wider than ± this agrees with too much to mean anything
 
@@ -36,7 +35,7 @@ class Comparison(msgspec.Struct, frozen=True):
 
 
 def compare_accuracy(
-    metric: str, published: float, *, hits: int, scored: int, missing: int, tolerance: float = TOLERANCE
+    metric: str, published: float, *, hits: int, scored: int, missing: int, tolerance: float
 ) -> Comparison:
     """Compare an accuracy with the published one.
 
@@ -63,7 +62,7 @@ def compare_map(
     scored: int,
     missing: int,
     videos: int,
-    tolerance: float = TOLERANCE,
+    tolerance: float,
 ) -> Comparison:
     """Compare a mean average precision with the published one.
 
@@ -107,7 +106,7 @@ def settled(
     seen: int,
     total: int,
     level: float = 0.95,
-    tolerance: float = TOLERANCE,
+    tolerance: float,
 ) -> Verdict | None:
     """Return the verdict that `compare_accuracy` will give for the whole list, if it can no longer change, else None.
 

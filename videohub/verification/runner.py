@@ -29,7 +29,7 @@ from videohub.evaluation.precision_choice import choose_precision
 from videohub.evaluation.scoring import EvalModel, Scored, evaluate
 from videohub.loading import from_weights
 from videohub.log import log
-from videohub.metrics.verdict import TOLERANCE, Verdict, settled
+from videohub.metrics.verdict import Verdict, settled
 from videohub.models.inference_form import optimize
 from videohub.registry.labels import resolve
 from videohub.registry.schema import Record
@@ -114,7 +114,7 @@ class Decision:
     would bend the answer.
     """
 
-    def __init__(self, published: float, *, total: int, level: float, tolerance: float = TOLERANCE) -> None:
+    def __init__(self, published: float, *, total: int, level: float, tolerance: float) -> None:
         self.published, self.total, self.level, self.tolerance = published, total, level, tolerance
         self.seen = self.hits = self.failed = 0
         self._early: dict[int, bool | None] = {}  # beyond a gap: whether they are hits, None if they failed
