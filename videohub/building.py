@@ -92,12 +92,11 @@ def held(record: Record, weights: Path, *, labels: Given | None = None, source: 
     Raises: FormatError if the file is damaged; UsageError if there are not as many labels as outputs.
     """
     header = kept_weights.origin(weights)
-    found = with_labels(
-        with_classes(record, classes_of(weights, record), from_text(header.get("labels", "null"))), labels
-    )
-    if (found.model.num_classes, found.labels) != (record.model.num_classes, record.labels):
-        called = told(found.labels) if found.labels else "without names, which --labels FILE or labels= gives"
+    named = with_classes(record, classes_of(weights, record), from_text(header.get("labels", "null")))
+    named = with_labels(named, labels)
+    if (named.model.num_classes, named.labels) != (record.model.num_classes, record.labels):
+        called = told(named.labels) if named.labels else "without names, which --labels FILE or labels= gives"
         file = Path(source).name if source is not None else header.get("source", "its file")
-        log.warning("%s: %s classes in %s (the record: %s), %s", record.name, found.model.num_classes or "no", file,
+        log.warning("%s: %s classes in %s (the record: %s), %s", record.name, named.model.num_classes or "no", file,
                     record.model.num_classes or "none", called)  # fmt: skip
-    return found
+    return named

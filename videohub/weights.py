@@ -145,7 +145,10 @@ def _fetched(record: Record, checkpoint: str | Path | None, ignore: Sequence[str
 def known_sha256(record: Record) -> str | None:
     """Return the digest of a record's published file: the registry's, else the one first seen here, else None."""
     published = record.checkpoint
-    return download.known_sha256(published.url, published.sha256) if published.url else None
+    if published.url is None:
+        return None
+    pin = None if published.sha256 else pins.pin_of(published.url)
+    return pin.sha256 if pin else published.sha256
 
 
 def conversion_key(record: Record, layout: str | None = None, *, ignore: Sequence[str] = ()) -> str:
@@ -222,8 +225,8 @@ def _tell_if_bundled(record: Record) -> None:
 
 def _converted(source_sha256: str, keys: Mapping[str, str], record: Record) -> Path | None:
     """Return weights that were made before, if they are whole; marks them as used, for `cache prune`."""
-    found = (cache.find("converted", cache.converted_name(source_sha256, key)) for key in keys.values())
-    path = next(filter(None, found), None)
+    places = (cache.find("converted", cache.converted_name(source_sha256, key)) for key in keys.values())
+    path = next(filter(None, places), None)
     if path is None:
         return None
     try:
@@ -265,19 +268,15 @@ def _convert(
     described = " in ".join([checkpoint.container, *reversed(checkpoint.wrapping)])
     out = place(recognised.layout)
     if to == OURS:
+        origin = {
+            "source": source.path.name.encode(errors="replace").decode(),
+            "source_sha256": source.sha256,
+            "source_kind": described,
+            "layout": recognised.layout,
+            "table": recognised.table.digest,
+        }
         if checkpoint.is_converted:  # what it was made from stays known
-            origin = {
-                key: checkpoint.meta.get(key, "unknown")
-                for key in ("source", "source_sha256", "source_kind", "layout", "table")
-            }
-        else:
-            origin = {
-                "source": source.path.name.encode(errors="replace").decode(),
-                "source_sha256": source.sha256,
-                "source_kind": described,
-                "layout": recognised.layout,
-                "table": recognised.table.digest,
-            }
+            origin = {key: checkpoint.meta.get(key, "unknown") for key in origin}
         if ignore:
             origin["ignore"] = json.dumps(sorted(ignore))  # belongs to the conversion key, which the name holds
         whole = {"videohub": __version__, "record": to_portable_json(record), "labels": as_text(record.labels),

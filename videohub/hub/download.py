@@ -45,14 +45,6 @@ class Requested:
         return self.sha256 or (self.pin.sha256 if self.pin else None)
 
 
-def known_sha256(url: str, sha256: str | None) -> str | None:
-    """Return the digest that the file behind a URL must have: the registry's, else the one first seen here."""
-    if sha256:
-        return sha256
-    known = pins.pin_of(url)
-    return known.sha256 if known else None
-
-
 def fetch(
     url: str, *, name: str, sha256: str | None = None, size: int | None = None, alternates: Sequence[str] = ()
 ) -> Fetched:

@@ -175,6 +175,6 @@ def hf_parts(address: str) -> tuple[str, str, str]:
         if hidden or not {"", ".", ".."}.isdisjoint(name.split("/")):
             raise DownloadError(
                 f"found {address!r:.200}, expected hf://org/repo/file@revision\n"
-                f"  whose parts say where they lead: {name!r:.100} has one that is empty, . or .., or hides a character."
+                f"  where all is seen: {name!r:.100} has a part that is empty, . or .., or hides a character."
             )
     return f"{pieces[0]}/{pieces[1]}", pieces[2], revision
