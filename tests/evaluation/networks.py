@@ -3,18 +3,19 @@
 import torch
 
 from tests.golden import synth
-from videohub import models
+from videohub import architectures, models
 from videohub.architectures.parts import AverageWindow, LastStage, NonLocal, RoiMax
 from videohub.architectures.resnet import ResNet
-from videohub.architectures.slowfast import SlowFast
-from videohub.architectures.x3d import X3D
 from videohub.data.geometry import Square
 from videohub.data.views import Views
 from videohub.evaluation.scoring import join_views, view_scores
 
-SMALL = {"num_classes": 7, "head": AverageWindow(window=2)}  # a training crop of 64
-RESIDUAL = {"depth": (1, 1, 1, 1), "width": 16}
-EXPANDED = {"size": "XS", "depth_factor": 0.4, "width_factor": 1.0}  # 1, 1, 2, 2 blocks
+SMALL = {"num_classes": 7}
+WINDOWED = {"head": AverageWindow(window=2)}  # a training crop of 64
+RESIDUAL = {**WINDOWED, "depth": (1, 1, 1, 1), "width": 16}
+EXPANDED = {**WINDOWED, "size": "XS", "depth_factor": 0.4, "width_factor": 1.0}  # 1, 1, 2, 2 blocks
+BASIC = {"depth": (1, 1, 2, 1), "width": 16}
+SHIFTED = {"depth": (2, 2, 1, 1), "width": 32, "window": (2, 3, 3)}  # no map of theirs is a multiple of it
 SOFTMAX = NonLocal(after={"res3": [0], "res4": [0]}, affinity="softmax", pool=(1, 2, 2))
 FAMILIES = {
     "slowfast": {**RESIDUAL, "frames": 8, "lateral_kernel": 5},
@@ -24,13 +25,20 @@ FAMILIES = {
     "c2d": {**RESIDUAL, "frames": 4},
     "image": {**RESIDUAL, "frames": 1},
     "x3d": {**EXPANDED, "frames": 4},
+    "csn": {**RESIDUAL, "frames": 4},
+    "r2plus1d": {**RESIDUAL, "frames": 4},
+    "r3d": {**BASIC, "frames": 4, "variant": "r3d"},
+    "r3d_mc3": {**BASIC, "frames": 4, "variant": "mc3"},
+    "r3d_r2plus1d": {**BASIC, "frames": 4, "variant": "r2plus1d"},
+    "s3d": {**WINDOWED, "frames": 8},
+    "swin3d": {**SHIFTED, "frames": 8},
 }
 DETECTION = {"head": RoiMax(), "res5": LastStage(stride=1, dilation=2)}
 
 
 def build(name, *, frames, activation="softmax", **arguments):
     """Return a network by the name of its variant, or of its family where that has one alone."""
-    families = {"slowfast": SlowFast, "x3d": X3D}
+    families = architectures.families()
     arch = families[name](**arguments) if name in families else ResNet(variant=name, **arguments)
     return models.build(arch, frames=frames, activation=activation)
 

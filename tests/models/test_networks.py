@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tests.evaluation.networks import EXPANDED, RESIDUAL, SMALL, build
+from tests.evaluation.networks import BASIC, EXPANDED, RESIDUAL, SHIFTED, SMALL, WINDOWED, build
 from tests.golden import synth
 from videohub.architectures.parts import AverageAll, AverageWindow, LastStage, NonLocal, RoiMax
 from videohub.models.heads import DetectionHead, average_positions
@@ -21,7 +21,15 @@ FAMILIES = {
     "slowfast": {**RESIDUAL, "frames": 8, "lateral_kernel": 5},
     "slowfast non-local": {**RESIDUAL, "frames": 8, "non_local": DOT_PRODUCT},
     "x3d": {**EXPANDED, "frames": 8},
+    "csn": {**RESIDUAL, "frames": 8},
+    "r2plus1d": {**RESIDUAL, "frames": 8},
+    "r3d": {**BASIC, "frames": 8, "variant": "r3d"},
+    "r3d mc3": {**BASIC, "frames": 8, "variant": "mc3"},
+    "r3d r2plus1d": {**BASIC, "frames": 8, "variant": "r2plus1d"},
+    "s3d": {**WINDOWED, "frames": 8},
+    "swin3d": {**SHIFTED, "frames": 8},
 }
+SLIDING = [family for family, arguments in FAMILIES.items() if "head" in arguments]  # whose heads have positions
 
 
 def network(family, **changes):
@@ -56,12 +64,16 @@ def test_the_training_crop_has_one_position_and_gives_its_logits_as_they_are(fam
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("family", SLIDING)
 def test_a_larger_input_averages_probabilities_and_not_logits(family):
     net, clip = network(family), clip_for(family, height=96, width=128)
     seen = []
     net.head.projection.register_forward_hook(lambda module, given, made: seen.append(made))
     net(clip)
-    net.head.projection.weight.mul_(5 / seen.pop().abs().max())  # neither flat nor saturated
+    mean = seen[0].mean(dim=(0, 1, 2, 3))
+    scale = 3 / (seen.pop() - mean).abs().max()  # positions differ, and none is saturated
+    net.head.projection.weight.mul_(scale)
+    net.head.projection.bias.sub_(mean).mul_(scale)
     probabilities = net(clip).softmax(dim=1)
     assert seen[0].shape == (2, 1, 2, 3, 7)  # a map of 3 x 4 under a window of 2
     expected = seen[0].softmax(dim=4).mean(dim=(1, 2, 3))
@@ -70,6 +82,7 @@ def test_a_larger_input_averages_probabilities_and_not_logits(family):
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("family", SLIDING)
 def test_a_larger_input_averages_logits_where_the_published_test_does(family):
     net, clip = network(family, head=AverageWindow(window=2, mean_of="logits")), clip_for(family, height=96, width=128)
     seen = []
@@ -80,7 +93,7 @@ def test_a_larger_input_averages_logits_where_the_published_test_does(family):
 
 @torch.no_grad()
 def test_a_head_that_averages_all_sees_one_position_at_any_size(family):
-    net = network(family, head=AverageAll())
+    net = network(family, **({"head": AverageAll()} if family in SLIDING else {}))
     seen = []
     net.head.projection.register_forward_hook(lambda module, given, made: seen.append(made))
     net(clip_for(family, frames=16, height=96, width=128))
@@ -106,11 +119,24 @@ def test_channels_last_gives_the_same_results(family):
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("family", ["i3d non-local", "slowfast non-local"])
+@pytest.mark.parametrize("family", [
+    name if name in ("slowfast non-local", "swin3d") else pytest.param(name, marks=pytest.mark.slow)
+    for name in FAMILIES
+])  # fmt: skip
 def test_a_network_exports_as_one_graph(family):
     net, clip = network(family), clip_for(family, height=96, width=96)
     exported = torch.export.export(net, (clip,), strict=True)  # strict: a graph break is an error
     assert torch.allclose(exported.module()(clip), net(clip), atol=1e-5)
+
+
+@torch.no_grad()
+def test_bfloat16_under_autocast_gives_the_same_probabilities(family):
+    net, clip = network(family), clip_for(family)
+    net.head.projection.weight.mul_(5 / net(clip).abs().max())  # neither flat nor saturated
+    expected = net(clip).softmax(dim=1)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = net(clip).softmax(dim=1)
+    assert (found.float() - expected).abs().max() <= 2e-2
 
 
 @torch.no_grad()
