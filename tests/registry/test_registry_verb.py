@@ -61,6 +61,8 @@ def test_a_draft_states_only_what_its_record_does(run):
     assert '    model: {family: "slowfast", depth: "R50", alpha: 8, lateral_kernel: 5}\n' in out
     assert '    protocol: "kinetics_30view"\n' in out
     assert "protocols:" not in out
+    _, out, _ = run("registry", "new", "--from", "i3d_nln_r50_8x8")
+    assert 'non_local: {after: {res3: [1, 3], res4: [1, 3, 5]}, affinity: "softmax", pool: [1, 2, 2]}\n' in out
     _, out, _ = run("registry", "new", "--from", "slowfast_motions")
     assert 'head: {kind: "average_window", window: 1}' in out
 

@@ -104,7 +104,8 @@ def _differing(part: Part) -> dict[str, Any]:
     fields: dict[str, Any] = {str(tag.tag_field): tag.tag} if tag.tag_field else {}
     for field in msgspec.structs.fields(part):
         value = getattr(part, field.name)
-        if field.required or value != field.default:
+        default = field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
+        if value != default:  # of a required field, which has none, too
             fields[field.name] = _differing(value) if isinstance(value, Part) else msgspec.to_builtins(value)
     return fields
 
