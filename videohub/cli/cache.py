@@ -19,9 +19,7 @@ if TYPE_CHECKING:
 
     from videohub.cache_admin.integrity import Checked
     from videohub.cache_admin.listing import CacheDir, Item, Pruned
-    from videohub.cache_admin.trust import Pinned
-
-_CONDITIONS = "--older 30d, --keep 10GB, --status stale"
+    from videohub.cache_admin.trust import Forgotten, Patch, Pinned
 
 _Parser: TypeAlias = Callable[[click.Context, click.Parameter, "str | None"], "float | None"]
 
@@ -132,7 +130,7 @@ def prune(older_s: float | None, keep: float | None, statuses: tuple[str, ...], 
 
     if older_s is None and keep is None and not statuses:
         raise click.UsageError(
-            f"say what may go: {_CONDITIONS}, or several of them.\n"
+            "say what may go: --older 30d, --keep 10GB, --status stale, or several of them.\n"
             f"  --status is one of {', '.join(_STATUSES)}; `videohub cache list` shows it."
         )
     pruned = listing.prune(older_s=older_s, keep=keep, statuses=statuses, remove=yes)
@@ -162,28 +160,21 @@ def pins(as_patch: bool, names: tuple[str, ...], as_json: bool) -> None:
     """
     if as_patch and names:
         raise click.UsageError("--patch and --forget are two different things; give one of them")
+    from videohub.cache_admin import trust
+
     if as_patch:
-        _print_patch(as_json=as_json)
-    elif names:
-        _forget(names, as_json=as_json)
-    else:
-        _print_pins(as_json=as_json)
-
-
-def _print_pins(*, as_json: bool) -> None:
-    from videohub.cache_admin import trust
-
-    print_result(trust.pinned(), as_json, print_pins)
-
-
-def _print_patch(*, as_json: bool) -> None:
-    """Print the patch to stdout, alone so that it can be piped; what is left to do by hand goes to stderr."""
-    from videohub.cache_admin import trust
-
-    made = trust.patch()
-    if as_json:
-        print_json(made)
+        print_result(trust.patch(), as_json, _print_patch)
         return
+    if not names:
+        print_result(trust.pinned(), as_json, print_pins)
+        return
+    for name in names:  # all of them, before the first one is dropped
+        trust.url_of(name)
+    print_result([trust.forget(name) for name in names], as_json, _print_forgotten)
+
+
+def _print_patch(made: Patch) -> None:
+    """Print the patch to stdout, alone so that it can be piped; what is left to do by hand goes to stderr."""
     hand_over(*made.text.split("\n")[:-1])
     for name, why in made.left.items():
         say(f"{name}: {why}", err=True)
@@ -191,15 +182,7 @@ def _print_patch(*, as_json: bool) -> None:
         say("nothing to fill: the registry states what was first seen here, or nothing was", err=True)
 
 
-def _forget(names: tuple[str, ...], *, as_json: bool) -> None:
-    from videohub.cache_admin import trust
-
-    for name in names:  # all of them, before the first one is dropped
-        trust.url_of(name)
-    forgotten = [trust.forget(name) for name in names]
-    if as_json:
-        print_json(forgotten)
-        return
+def _print_forgotten(forgotten: Sequence[Forgotten]) -> None:
     for one in forgotten:
         if not one.was_pinned:
             say(f"{one.name}: nothing was known of {one.url}")
