@@ -72,24 +72,26 @@ def renamed(checkpoint: Listing, record: Record, *, ignore: Sequence[str] = ()) 
 
 
 def imported(
-    tensors: Mapping[str, Array], found: Recognised, arguments: Mapping[str, Any], where: str
+    tensors: Mapping[str, Array], recognised: Recognised, arguments: Mapping[str, Any], where: str
 ) -> dict[str, Array]:
     """Return the tensors of a file under our names: what `renamed` does, without a record.
 
     Args:
-        found: How their keys are spelt; its table is that of a network with these `arguments`.
+        recognised: How their keys are spelt; its table is that of a network with these `arguments`.
         where: What messages begin with.
     """
-    table = found.table
+    table = recognised.table
     if any(isinstance(step, SplitNorms) for step in table.file.steps):
         tensors = steps.plain_norms(tensors)
-    tensors = _without_copies({key: array for key, array in tensors.items() if found.ignored(key) is None}, found)
-    tensors = _without_computed(tensors, found, arguments, where)
+    tensors = _without_copies(
+        {key: array for key, array in tensors.items() if recognised.ignored(key) is None}, recognised
+    )
+    tensors = _without_computed(tensors, recognised, arguments, where)
     state: dict[str, Array] = {}
-    for sources, names in _one_to_one(found.matches(tensors), tensors, where, found.prefix):
+    for sources, names in _one_to_one(recognised.matches(tensors), tensors, where, recognised.prefix):
         arrays = [tensors[key] for key in sources]
-        if found.layout != OURS:
-            inner = [key.removeprefix(found.prefix) for key in sources]
+        if recognised.layout != OURS:
+            inner = [key.removeprefix(recognised.prefix) for key in sources]
             arrays = [steps.imported(key, array, table) for key, array in zip(inner, arrays, strict=True)]
         whole = arrays[0] if len(arrays) == 1 else steps.joined(arrays, sources)
         parts = [whole] if len(names) == 1 else steps.split(whole, len(names), sources[0])
@@ -98,7 +100,7 @@ def imported(
         fill = table.fill_of(name)
         if fill and fill.type == "int64" and not array.shape:  # a count, which half precision may have made infinite
             state[name] = np.asarray(np.nan_to_num(np.asarray(array), nan=0, posinf=0, neginf=0), np.int64)
-    return state | steps.fills(state, table, arguments, unused=found.layout == OURS)
+    return state | steps.fills(state, table, arguments, unused=recognised.layout == OURS)
 
 
 def check_state_dict(arrays: Mapping[str, Any], expected: Mapping[str, Tensor], called: str) -> dict[str, Tensor]:
@@ -165,7 +167,7 @@ def to_published(
 
     arguments = arguments or {}
     matches = table.matches(state, to_ours=False)
-    lacking = {name: fill for name, found in matches.items() if not found and (fill := table.fill_of(name))}
+    lacking = {name: fill for name, match in matches.items() if not match and (fill := table.fill_of(name))}
     there = {name: tensor for name, tensor in state.items() if name not in lacking}
     filled = steps.fills(there, table, arguments, unused=False)
     if lost := [name for name, fill in lacking.items() if not fill.unused and not (
@@ -175,7 +177,7 @@ def to_published(
             f"{table.name}: such files have no place for these tensors, and expect other values in them ({reasons}):\n"
             + shapes(state, lost)
         )
-    nameable = {name: found for name, found in matches.items() if name not in lacking}
+    nameable = {name: match for name, match in matches.items() if name not in lacking}
     published: dict[str, Tensor] = {}
     for sources, names in _one_to_one(nameable, state, table.name):
         whole = state[sources[0]] if len(sources) == 1 else torch.cat([state[name] for name in sources])
@@ -256,21 +258,21 @@ def _check_record(checkpoint: Listing, record: Record) -> None:
         raise ConversionError(f"{record.name}: {checkpoint.source} holds converted weights of {whose}")
 
 
-def _without_copies(tensors: dict[str, Array], found: Recognised) -> dict[str, Array]:
+def _without_copies(tensors: dict[str, Array], recognised: Recognised) -> dict[str, Array]:
     """Return the tensors of a file without those that are stored twice, which are compared where they are read."""
     once = dict(tensors)
     for key in tensors:
-        if (original := found.original_of(key)) is not None:
+        if (original := recognised.original_of(key)) is not None:
             copy = once.pop(key)
             once[original] = steps.same(once[original], copy, key, original) if original in once else copy
     return once
 
 
 def _without_computed(
-    tensors: dict[str, Array], found: Recognised, arguments: Mapping[str, Any], where: str
+    tensors: dict[str, Array], recognised: Recognised, arguments: Mapping[str, Any], where: str
 ) -> dict[str, Array]:
     """Return the tensors of a file without those that follow from others, as they must."""
-    computed = {key: at for key in tensors if (at := found.computed_at(key))}
+    computed = {key: at for key in tensors if (at := recognised.computed_at(key))}
     odd = []
     for key, (how, beside) in computed.items():
         expected = steps.made(how, tuple(tensors[beside].shape) if beside in tensors else (), arguments)
@@ -289,7 +291,7 @@ def _one_to_one(
     parts of its tensor missing.
     """
     problems = []
-    if nameless := [key for key, found in matches.items() if not found]:
+    if nameless := [key for key, match in matches.items() if not match]:
         behind = f"; the others begin with {visible(prefix)[:200]}" if prefix else ""
         problems.append(
             f"  no rule knows {len(nameless)} of {len(matches)} keys{behind} (`videohub convert --ignore PATTERN` "
@@ -300,9 +302,9 @@ def _one_to_one(
                 "  This is a network of videohub.optimize: batch norms have become part of the convolutions, and "
                 "nothing\n  takes them apart again. Save the state dict of the model that was optimised."
             )
-    if doubled := [key for key, found in matches.items() if len(found) > 1]:
+    if doubled := [key for key, match in matches.items() if len(match) > 1]:
         problems.append(f"  {len(doubled)} keys match two rules:\n" + shapes(tensors, doubled))
-    chosen = list(dict.fromkeys(found[0] for found in matches.values() if found))
+    chosen = list(dict.fromkeys(match[0] for match in matches.values() if match))
     lines = []
     owner: dict[str, str] = {}
     for sources, names in chosen:

@@ -31,11 +31,11 @@ class Recognised:
         inner = {key: key.removeprefix(self.prefix) for key in keys if key.startswith(self.prefix)}
         if self.layout == OURS:
             published = self.table.matches(inner.values(), to_ours=False)
-            known = {name for name, found in published.items() if found or self.table.fill_of(name)}
+            known = {name for name, match in published.items() if match or self.table.fill_of(name)}
             return {key: [Match((key,), (inner[key],))] if inner.get(key) in known else [] for key in keys}
-        found = self.table.matches(inner.values(), to_ours=True)
+        published = self.table.matches(inner.values(), to_ours=True)
         return {key: [Match(tuple(self.prefix + source for source in match.sources), match.names)
-                      for match in found[inner[key]]] if key in inner else [] for key in keys}  # fmt: skip
+                      for match in published[inner[key]]] if key in inner else [] for key in keys}  # fmt: skip
 
     def ignored(self, key: str) -> str | None:
         """Return why a key of the file is left aside, or None if it is not."""
@@ -58,8 +58,8 @@ class Recognised:
 
     def knows(self, keys: Collection[str]) -> int:
         """Return how many of these keys have a name, or a reason to have none."""
-        return sum(bool(found or self.ignored(key) or self.original_of(key) or self.computed_at(key))
-                   for key, found in self.matches(keys).items())  # fmt: skip
+        return sum(bool(match or self.ignored(key) or self.original_of(key) or self.computed_at(key))
+                   for key, match in self.matches(keys).items())  # fmt: skip
 
     def _inner(self, key: str) -> str | None:
         """Return a key without the prefix, None for our own and for one without it, which no table reads."""
@@ -88,8 +88,8 @@ def recognise(
 def layout_of(keys: Collection[str]) -> str:
     """Return how most of these are spelt: a layout that has a table, `videohub` or `unknown`."""
     sample = list(keys)[:: -(-len(keys) // _SAMPLE)]
-    found = recognise(sample)
-    return found.layout if found and 2 * found.knows(sample) > len(sample) else UNKNOWN
+    best = recognise(sample)
+    return best.layout if best and 2 * best.knows(sample) > len(sample) else UNKNOWN
 
 
 def _best(keys: Collection[str], known: list[Table], *, told: bool) -> Recognised | None:
@@ -125,5 +125,5 @@ def _prefixes(keys: Collection[str]) -> Iterator[str]:
 
 def _tables(family: str | None, arguments: Mapping[str, Any] | None) -> list[Table]:
     of = [family] if family else tables.families()
-    found = [tables.find(family, layout) for family in of for layout in tables.layouts(family)]
-    return [form for table in found for form in (table.forms() if arguments is None else [table.of(arguments)])]
+    known = [tables.find(family, layout) for family in of for layout in tables.layouts(family)]
+    return [form for table in known for form in (table.forms() if arguments is None else [table.of(arguments)])]
