@@ -219,6 +219,27 @@ variants:
     assert back(plain, {"res3.bias": [1], "head": [2]}) == {"blocks.2.bias": [1], "blocks.5.proj": [2]}
 
 
+def test_a_variant_may_fix_shapes_up(table):
+    """Kernels of images have no dimension for time in their files, and those of clips may have one of length 1."""
+    text = """
+fields: {}
+rules: ["conv <-> conv"]
+variants:
+  - {when: {image: true}, shape_fixups: [{keys: [conv], rank: 5, at: time, written: 4}]}
+"""
+    assert there(table(text, image=True), {"conv": [[[[1, 2]]]]}) == {"conv": [[[[[1, 2]]]]]}
+    assert back(table(text, image=True), {"conv": [[[[[1, 2]]]]]}) == {"conv": [[[[1, 2]]]]}
+    assert back(table(text, image=False), {"conv": [[[[[1, 2]]]]]}) == {"conv": [[[[[1, 2]]]]]}
+
+
+def test_an_old_spelling_is_read_and_not_written(table):
+    toy = table('fields: {}\nrules: ["qkv <-> qkv"]\nold_rules: ["q + k + v <-> qkv"]\n')
+    assert there(toy, {"q": [1], "k": [2], "v": [3]}) == there(toy, {"qkv": [1, 2, 3]}) == {"qkv": [1, 2, 3]}
+    assert back(toy, {"qkv": [1, 2, 3]}) == {"qkv": [1, 2, 3]}
+    with pytest.raises(ConversionError, match="would both become qkv"):
+        there(toy, {"qkv": [1, 2, 3], "q": [1], "k": [2], "v": [3]})
+
+
 def test_a_number_that_depends_on_the_depth_is_found_by_the_rules_in_either_direction(table):
     toy = table(
         'fields: {layer: {l1: s2, l2: s3}, block: "[0-9]+", last: {"{end}": fuse}}\n'
@@ -276,6 +297,7 @@ def test_a_file_is_written_as_its_table_says(tmp_path, table, container, found):
         ),
         ('rules: ["a <-> b"]\nsteps: [{step: guess}]', "guess"),
         ('rules: ["a <-> b"]\nshape_fixups: [{keys: [a], rank: 2, at: end, written: 6}]', "6 dimensions are"),
+        ('rules: ["a <-> b"]\nold_rules: ["a{x} <-> b"]', "one side only"),
         ('rules: ["a <-> b"]\nlargest: {l: {field: y, where: {}}}', "no field is called"),
     ],
 )

@@ -110,6 +110,7 @@ class Variant(_Value, frozen=True, kw_only=True):
     fields: dict[str, Field] = {}
     rules: list[str] = []
     steps: list[Step] = []
+    shape_fixups: list[ShapeFixup] = []
     computed: dict[str, Computed] = {}
     fill: dict[str, Fill] = {}
 
@@ -122,6 +123,7 @@ class TableFile(_Value, frozen=True, kw_only=True):
     fields: dict[str, Field]
     largest: dict[str, Largest] = {}
     rules: list[str]
+    old_rules: list[str] = []  # of spellings that are read and no longer written
     variants: list[Variant] = []
     copies: dict[str, str] = {}  # key of a tensor that is stored twice -> key of the one that is used
     steps: list[Step] = []
@@ -161,6 +163,10 @@ def flaws(file: TableFile) -> Iterator[tuple[tuple[str | int, ...], str]]:
         for number, line in enumerate(part.rules):
             if flaw := _rule_flaw(line, fields):
                 yield (*at, "rules", number), f"{line!r:.300}: {flaw}"
+        for number, fixup in enumerate(part.shape_fixups):
+            if fixup.written is not None and not 1 <= fixup.written <= MOST_DIMENSIONS:
+                flaw = f"{fixup.written} dimensions are written, expected 1 to {MOST_DIMENSIONS}"
+                yield (*at, "shape_fixups", number), flaw
         for number, step in enumerate(part.steps):
             if isinstance(step, Permutation) and (
                 min(step.parts, default=0) < 1 or sorted(step.order) != list(range(len(step.parts)))
@@ -173,6 +179,9 @@ def flaws(file: TableFile) -> Iterator[tuple[tuple[str | int, ...], str]]:
         for key, fill in part.fill.items():
             if key.count("*") > 1 or key.count("*") != (fill.like or "").count("*"):
                 yield (*at, "fill", key), "expected one * in it and one in `like`, or none in both"
+    for number, line in enumerate(file.old_rules):
+        if flaw := _rule_flaw(line, fields):
+            yield ("old_rules", number), f"{line!r:.300}: {flaw}"
     for name, largest in file.largest.items():
         if unknown := {largest.field, *largest.where} - fields.keys():
             yield ("largest", name), f"no field is called {sorted(unknown)}"
@@ -181,10 +190,6 @@ def flaws(file: TableFile) -> Iterator[tuple[tuple[str | int, ...], str]]:
             yield ("copies", copy), flaw
     if file.written_as.under is not None and file.written_as.container != "torch":
         yield ("written_as",), f"a {file.written_as.container} file has no key to be under"
-    for number, fixup in enumerate(file.shape_fixups):
-        if fixup.written is not None and not 1 <= fixup.written <= MOST_DIMENSIONS:
-            flaw = f"{fixup.written} dimensions are written, expected 1 to {MOST_DIMENSIONS}"
-            yield ("shape_fixups", number), flaw
 
 
 def _rule_flaw(line: str, fields: Mapping[str, Field]) -> str | None:

@@ -107,7 +107,8 @@ class Table:
         """Return what the rules say of each key."""
         keys = list(keys)
         fields = self._bound(keys, to_ours)
-        lines = [rule if to_ours else Rule(rule.ours, rule.file) for rule in self.rules]
+        old = map(parse_rule, self.file.old_rules)
+        lines = [*self.rules, *old] if to_ours else [Rule(rule.ours, rule.file) for rule in self.rules]
         patterns = [(_Pattern(key, fields, reverse=not to_ours), *line) for line in lines for key in line[0]]
         return {key: [Match(_with_fields(sources, values), _with_fields(names, pattern.translated(values)))
                       for pattern, sources, names in patterns if (values := pattern.values(key)) is not None]
@@ -141,6 +142,7 @@ class Table:
             fields=self.file.fields | {name: field for variant in variants for name, field in variant.fields.items()},
             rules=[*self.file.rules, *(rule for variant in variants for rule in variant.rules)],
             steps=[*self.file.steps, *(step for variant in variants for step in variant.steps)],
+            shape_fixups=[*(fixup for variant in variants for fixup in variant.shape_fixups), *self.file.shape_fixups],
             computed=self.file.computed | {key: how for variant in variants for key, how in variant.computed.items()},
             fill=self.file.fill | {key: fill for variant in variants for key, fill in variant.fill.items()},
             variants=[],
