@@ -78,13 +78,13 @@ class ClassificationHead(nn.Module):
 
     def forward(self, maps: Sequence[Tensor], boxes: Boxes | None = None) -> Tensor:
         """Return logits (B, classes) for feature maps (B, C, T, H, W), one per pathway."""
-        _no_boxes(boxes)
+        refuse_boxes(boxes)
         logits = self.projection(self.dropout(self.positions(maps)))
         return average_positions(logits.flatten(1, 3), self.mean_of)
 
     def features(self, maps: Sequence[Tensor], boxes: Boxes | None = None) -> Tensor:
         """Return what the projection sees, averaged over positions, (B, D)."""
-        _no_boxes(boxes)
+        refuse_boxes(boxes)
         return self.positions(maps).mean(dim=(1, 2, 3))
 
     def positions(self, maps: Sequence[Tensor]) -> Tensor:
@@ -202,6 +202,7 @@ def _checked(rows: Tensor, clips: int) -> Tensor:
     return rows
 
 
-def _no_boxes(boxes: Boxes | None) -> None:
+def refuse_boxes(boxes: Boxes | None) -> None:
+    """Refuse boxes, where whole clips are classified. Raises: ValueError."""
     if boxes is not None:
         raise ValueError("boxes: found a tensor, expected none: this network classifies whole clips")

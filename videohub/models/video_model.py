@@ -16,7 +16,12 @@ Boxes: TypeAlias = Tensor | Sequence[Tensor]
 
 
 class VideoModel(nn.Module):
-    """A network over clips. `videohub.load` returns one; `record` is what it was loaded from."""
+    """A network over clips. `videohub.load` returns one; `record` is what it was loaded from.
+
+    `smallest` is the clip that leaves something to its head: frames, height and width.
+    """
+
+    smallest: tuple[int, int, int] = (1, 1, 1)
 
     if TYPE_CHECKING:
         record: Record
@@ -41,6 +46,22 @@ class VideoModel(nn.Module):
     @abstractmethod
     def features(self, clip: Tensor | Sequence[Tensor], boxes: Boxes | None = None) -> Tensor:
         """Return pooled features before the projection, (B, D), or (K, D) per box where it detects."""
+
+    def checked(self, clip: Tensor | Sequence[Tensor]) -> Tensor:
+        """Return a clip, where there is one pathway.
+
+        Raises: ValueError if it is a list, or too short or too small for the network; as `check_clip`.
+        """
+        if not isinstance(clip, Tensor):
+            raise ValueError(f"clip: found a {type(clip).__name__}, expected one tensor (B, 3, T, H, W)")
+        self.check_clip(clip)
+        frames, height, width = clip.shape[2:]
+        if frames < self.smallest[0]:
+            raise ValueError(f"clip: found {frames} frames, expected at least {self.smallest[0]}")
+        if height < self.smallest[1] or width < self.smallest[2]:
+            least = " x ".join(map(str, self.smallest[1:]))
+            raise ValueError(f"clip: found {height} x {width} pixels, expected at least {least}")
+        return clip
 
     def check_clip(self, clip: Tensor) -> None:
         """Refuse what is no clip (B, 3, T, H, W) of the type that the weights have.
