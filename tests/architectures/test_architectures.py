@@ -10,9 +10,12 @@ import yaml
 
 from videohub import architectures, registry, resources
 from videohub.architectures import Architecture, Part
+from videohub.architectures.mvit import MViT
 from videohub.architectures.parts import AverageWindow, NonLocal, RoiMax
 from videohub.architectures.resnet import ResNet
+from videohub.architectures.reversible_mvit import ReversibleMViT
 from videohub.architectures.slowfast import SlowFast
+from videohub.architectures.vit import ViT
 from videohub.architectures.x3d import X3D
 
 RAW = yaml.safe_load(resources.registry_file().read_text(encoding="utf-8"))["records"]
@@ -49,10 +52,34 @@ def test_a_record_states_only_what_differs_from_its_family_s_defaults(name):
         (SlowFast(depth=(1, 1, 1, 1)), "slowfast", "R14", "classification"),  # 1 + 3 * 4 + 1 layers
         (SlowFast(depth="R50", head=RoiMax()), "slowfast", "R50", "detection"),
         (X3D(size="XS"), "x3d", "XS", "classification"),
+        (MViT(version=1, blocks=(1, 2, 11, 2)), "mvit", "B", "classification"),
+        (MViT(version=2, blocks=(1, 2, 11, 2)), "mvitv2", "S", "classification"),
+        (MViT(version=2, blocks=(2, 6, 36, 4), width=144, heads=2), "mvitv2", "L", "classification"),
+        (MViT(version=2, blocks=(1, 1, 1, 1)), "mvitv2", "4", "classification"),
+        (ReversibleMViT(blocks=(1, 2, 11, 2)), "rev_mvit", "B", "classification"),
+        (ReversibleMViT(blocks=(12,), width=384, heads=6, patch=16), "rev_vit", "S", "classification"),
+        (ViT(depth=32, width=1280, heads=16), "vit", "H", "classification"),
     ],
 )
 def test_arch_size_and_task_follow_from_what_is_said(model, arch, size, task):
     assert (model.arch, model.size, model.task) == (arch, size, task)
+
+
+@pytest.mark.parametrize(
+    ("model", "field", "what"),
+    [
+        (ViT(depth=1, width=768, heads=10), "heads", "expected a divisor of the width, 768"),
+        (ViT(depth=1, width=768, heads=12, crop=15), "crop", "expected at least 16"),
+        (MViT(version=1, blocks=(1, 1, 1, 1), crop=31), "crop", "expected at least 32"),
+        (MViT(version=2, blocks=(1, 1, 1, 1), joint_positions=True), "joint_positions", "is of version 1"),
+        (MViT(version=1, blocks=(1, 1, 1, 1), class_token=False, readout="class_token"), "readout", "does not have"),
+        (ReversibleMViT(blocks=(1, 2)), "crop", None),
+        (ReversibleMViT(blocks=()), "blocks", "is empty"),
+        (ReversibleMViT(blocks=(1, 2), patch=16), "blocks", "names 2 stages, expected one"),
+    ],
+)
+def test_a_transformer_that_cannot_be_built_is_refused(model, field, what):
+    assert [where for where, message in model.flaws() if what and what in message] == ([(field,)] if what else [])
 
 
 @pytest.mark.parametrize(("variant", "pools"), [("c2d", True), ("i3d", True), ("slow", False), ("image", False)])

@@ -121,3 +121,20 @@ class NonLocalResidual(Residual, frozen=True, kw_only=True):
 
     def flaws(self) -> Iterable[tuple[tuple[str, ...], str]]:
         return self.non_local.flaws(self.depth) if self.non_local else ()
+
+
+# --- transformers ----------------------------------------------------------------------------------------------------
+
+# What the classifier is given. The mean is that of all tokens but the class token. `mean_then_norm` normalises it, and
+# not the tokens; `mean_alone` has no norm, as networks that only predict what was masked.
+Readout: TypeAlias = Literal["class_token", "mean", "mean_then_norm", "mean_alone"]
+
+VIT_SIZES: Mapping[int, str] = {192: "T", 384: "S", 768: "B", 1024: "L", 1280: "H"}  # by width
+
+
+def token_flaws(width: int, heads: int, crop: int, *, smallest_crop: int) -> Iterable[tuple[tuple[str, ...], str]]:
+    """Yield what keeps tokens from being split into heads, or a crop into patches; see `Architecture.flaws`."""
+    if width % heads:
+        yield ("heads",), f"is {heads}, expected a divisor of the width, {width}"
+    if crop < smallest_crop:
+        yield ("crop",), f"is {crop} pixels, expected at least {smallest_crop}: a patch for each stage"

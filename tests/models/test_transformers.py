@@ -1,0 +1,231 @@
+"""Transformers over clips: what each kind is asked, what it refuses, and other sizes than its tables are for."""
+
+import numpy as np
+import pytest
+import torch
+
+from tests.models.token_networks import FAMILIES, clip_for, frames, network
+from videohub import models, optimize
+from videohub.architectures.mvit import MViT
+from videohub.models.multiscale_attention import RelativePositions, distances
+from videohub.models.transformer import JointPositions, SeparatePositions, TokenHead
+
+SIZES_ARE_FIXED = ("reversible mvit", "reversible mvit image")
+
+
+@pytest.fixture(params=FAMILIES)
+def family(request):
+    return request.param
+
+
+def error(found, expected):
+    """The largest difference, as a share of the largest value."""
+    return ((found - expected).abs().max() / expected.abs().max()).item()
+
+
+# --- what holds for every kind ---------------------------------------------------------------------------------------
+
+
+@torch.no_grad()
+def test_features_are_what_the_projection_sees(family):
+    net, clip = network(family), clip_for(family)
+    features, logits = net.features(clip), net(clip)
+    assert logits.shape == (2, 7)
+    assert features.shape == (2, net.num_features)
+    assert logits.std() > 0.01
+    assert torch.allclose(net.get_submodule(FAMILIES[family].classifier)(features), logits, atol=1e-5)
+
+
+@torch.no_grad()
+def test_a_network_without_classes_gives_its_features(family):
+    clip, net = clip_for(family), network(family, num_classes=None)
+    assert torch.equal(net(clip), net.features(clip))
+    assert torch.equal(net(clip), network(family).features(clip))
+
+
+@torch.no_grad()
+def test_each_clip_is_classified_by_itself(family):
+    net, clip = network(family), clip_for(family, batch=3)
+    assert torch.allclose(net(clip)[[2, 0]], net(clip[[2, 0]]), atol=1e-5)
+    assert (net(clip)[0] - net(clip)[1]).abs().max() > 1e-3
+
+
+@torch.no_grad()
+def test_a_network_exports_as_one_graph(family):
+    net, clip = network(family), clip_for(family)
+    exported = torch.export.export(net, (clip,), strict=True)  # strict: a graph break is an error
+    assert torch.allclose(exported.module()(clip), net(clip), atol=1e-5)
+
+
+@torch.no_grad()
+def test_the_inference_form_computes_the_same(family):
+    net, clip = network(family).double(), clip_for(family).double()
+    form = optimize(net)
+    assert error(form(clip), net(clip)) <= 1e-12
+    assert error(form.features(clip), net.features(clip)) <= 1e-12
+
+
+@torch.no_grad()
+def test_autocast_to_bfloat16_hardly_moves_probabilities(family):
+    net, clip = network(family), clip_for(family)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = net(clip)
+    assert found.dtype == torch.bfloat16
+    assert (found.float().softmax(dim=1) - net(clip).softmax(dim=1)).abs().max() <= 2e-2
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16], ids=str)
+def test_a_network_of_another_type_gives_logits_and_features_of_that_type(family, dtype):
+    net, clip = network(family), clip_for(family)
+    expected, expected_features = net(clip), net.features(clip)
+    net = net.to(dtype)
+    logits, features = net(clip.to(dtype)), net.features(clip.to(dtype))
+    assert logits.dtype == features.dtype == dtype
+    close = 1e-4 if dtype == torch.float64 else 0.1
+    assert error(logits.float(), expected) <= close
+    assert error(features.float(), expected_features) <= close
+
+
+def test_every_weight_takes_part(family):
+    """But in the last attention, of which a class token that is read out alone needs neither places nor pools."""
+    net = network(family)
+    net(clip_for(family)).square().sum().backward()
+    idle = {name for name, weight in net.named_parameters() if weight.grad is None or not weight.grad.any()}
+    assert {name for name in idle if not name.startswith(f"blocks.{len(net.blocks) - 1}.attention.")} == set()
+
+
+def test_every_layer_norm_has_the_original_s_epsilon(family):
+    """The numbers hardly see it, so it is read: FACTS section 7 says 1e-6 everywhere."""
+    norms = [module for module in network(family).modules() if isinstance(module, torch.nn.LayerNorm)]
+    assert {norm.eps for norm in norms} == {1e-6}
+
+
+def test_boxes_and_lists_are_refused(family):
+    net, clip = network(family), clip_for(family)
+    with pytest.raises(ValueError, match="classifies whole clips"):
+        net(clip, torch.zeros(1, 5))
+    with pytest.raises(ValueError, match="found a list, expected one tensor"):
+        net.features([clip, clip])
+
+
+@pytest.mark.parametrize("family", [family for family in FAMILIES if "image" in family or family == "reversible vit"])
+def test_a_network_for_images_takes_one_frame(family):
+    with pytest.raises(ValueError, match="found 2 frames, expected 1, as this network is for images"):
+        network(family)(clip_for(family, length=2))
+    with pytest.raises(ValueError, match="found 16, expected 1, as this network is for images"):
+        models.build(FAMILIES[family], frames=16)
+
+
+def test_a_vit_refuses_what_is_smaller_than_its_patches():
+    with pytest.raises(ValueError, match="found 1 frames, expected at least 2"):
+        network("vit")(clip_for("vit", length=1))
+    with pytest.raises(ValueError, match="found 15 x 15 pixels, expected at least 16 x 16"):
+        network("vit")(clip_for("vit", size=15))
+
+
+# --- other sizes -----------------------------------------------------------------------------------------------------
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("family", [family for family in FAMILIES if family not in SIZES_ARE_FIXED])
+def test_another_size_is_classified(family):
+    logits = network(family)(clip_for(family, size=96, length=1 if FAMILIES[family].image else 10))
+    assert logits.shape == (2, 7)
+    assert torch.isfinite(logits).all()
+
+
+@pytest.mark.parametrize("family", SIZES_ARE_FIXED)
+def test_reversible_networks_that_pool_take_their_own_size_alone(family):
+    own = "x".join(map(str, (frames(family), 64, 64)))
+    with pytest.raises(ValueError, match=f"expected {own} "):
+        network(family)(clip_for(family, size=96))
+
+
+def linear(table, length):
+    """Linear interpolation of rows between the middles of cells, held at the ends: written out."""
+    places = (np.arange(length) + 0.5) * len(table) / length - 0.5
+    return np.stack([np.interp(places, np.arange(len(table)), column) for column in table.T], axis=1)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("family", ["mvitv2", "mvitv2 image"])
+def test_relations_of_another_size_are_interpolated_along_each_axis(family):
+    """A network for 96 x 96 pixels whose tables are those of one for 64 x 64, stretched by hand."""
+    net, larger = network(family), network(family, crop=96)
+    state = net.state_dict()
+    for name, tensor in larger.state_dict().items():
+        if ".relative." in name:
+            state[name] = torch.from_numpy(linear(state[name].numpy(), len(tensor)).astype(np.float32))
+    assert state["blocks.0.attention.relative.height"].shape == (47, 8 // FAMILIES[family].heads)  # 24 rows of tokens
+    larger.load_state_dict(state)
+    clip = clip_for(family, size=96)
+    assert error(net(clip), larger(clip)) <= 1e-5
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("separate", [True, False])
+def test_positions_of_another_size_are_interpolated_along_all_axes(separate):
+    """The middle of eight positions is their mean, and the position of a class token stays."""
+    made = (SeparatePositions if separate else JointPositions)((2, 2, 2), 3, class_token=True)
+    for parameter in made.parameters():
+        torch.nn.init.uniform_(parameter)
+    own, one = made((2, 2, 2)), made((1, 1, 1))
+    assert own.shape == (1, 9, 3)
+    assert torch.equal(own[:, :1], one[:, :1])
+    assert torch.allclose(own[:, 1:].mean(dim=1), one[:, 1], atol=1e-6)
+
+
+@torch.no_grad()
+def test_separate_positions_are_sums_of_a_time_and_a_place():
+    made = SeparatePositions((2, 1, 3), 1, class_token=True)
+    made.time.copy_(torch.tensor([[[100.0], [200.0]]]))
+    made.space.copy_(torch.tensor([[[1.0], [2.0], [3.0]]]))
+    made.class_token.fill_(7)
+    assert made((2, 1, 3)).flatten().tolist() == [7, 101, 102, 103, 201, 202, 203]
+
+
+def test_distances_stretch_the_coarser_axis_and_begin_at_the_last_key():
+    assert distances(2, 2).tolist() == [[1, 0], [2, 1]]
+    assert distances(4, 2).tolist() == [[2, 0], [3, 1], [4, 2], [5, 3]]  # keys are two queries apart
+    assert distances(2, 4).tolist() == [[3, 2, 1, 0], [5, 4, 3, 2]]
+    assert distances(3, 2).tolist() == [[1, 0], [2, 1], [3, 2]]  # keys are 1.5 apart: 1.5, 2.5, 3.5, cut off
+
+
+@torch.no_grad()
+def test_tables_of_a_large_crop_are_as_long_as_the_original_cut_them():
+    """312 pixels are 78, 39, 20 and 10 tokens; the original halves 39 to 19 and 19 to 9, and interpolates.
+
+    The first block of the last stage has 19 keys along an axis still, and 9 queries.
+    """
+    large = MViT(version=2, blocks=(2, 6, 36, 4), width=144, heads=2, crop=312)
+    with torch.device("meta"):
+        net = models.build(large, frames=40)
+    lengths = [len(block.attention.relative.height) for block in net.blocks]
+    assert lengths == [155] * 2 + [77] * 6 + [37] * 37 + [17] * 3
+    assert {len(block.attention.relative.time) for block in net.blocks} == {39}
+
+
+@torch.no_grad()
+def test_a_query_s_product_with_a_distance_is_added_to_its_affinities_and_a_class_token_gets_none():
+    relations = RelativePositions(1, (0, 1, 2))
+    relations.height.fill_(0)
+    relations.width.copy_(torch.tensor([[1.0], [10.0], [100.0]]))  # one to the left, the same, one to the right
+    queries = torch.tensor([5.0, 1.0, 2.0]).reshape(1, 1, 3, 1)  # of a class token and two places side by side
+    added = relations(queries, (1, 1, 2), (1, 1, 2))
+    assert added[0, 0].tolist() == [[0, 0, 0], [0, 10, 1], [0, 200, 20]]
+
+
+# --- the head --------------------------------------------------------------------------------------------------------
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(
+    ("readout", "expected"),
+    [("class_token", [1.0, -1.0]), ("mean", [0.0, 0.0]), ("mean_then_norm", [1.0, -1.0]), ("mean_alone", [2.0, -1.0])],
+)
+def test_a_head_reads_the_class_token_or_the_mean_of_all_others(readout, expected):
+    """Two channels, normed, are 1 and -1 wherever they differ; the two places' means are 2 and -1."""
+    tokens = torch.tensor([[[9.0, 8.0], [5.0, -3.0], [-1.0, 1.0]]])
+    head = TokenHead(2, readout=readout, class_token=True, num_classes=3)
+    assert torch.allclose(head.features(tokens), torch.tensor([expected]), atol=1e-4)

@@ -1,0 +1,200 @@
+"""What transformers over clips share: patches as tokens, their positions, attention, and a head on tokens."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from videohub.architectures.parts import Readout
+from videohub.models.heads import classifier, refuse_boxes
+from videohub.models.video_model import Boxes, VideoModel
+
+Grid: TypeAlias = tuple[int, int, int]  # how many tokens, or pixels, along time, height and width
+
+
+def patch_grid(frames: int, crop: int, patch: Grid) -> Grid:
+    """Return how many patches there are in clips of `frames` frames of `crop` x `crop` pixels. Raises: ValueError."""
+    time, height, width = patch
+    if frames < time or (time == 1 and frames > 1):
+        raise ValueError(
+            f"frames: found {frames}, expected "
+            + ("1, as this network is for images" if time == 1 else f"at least {time}")
+        )
+    return frames // time, crop // height, crop // width
+
+
+def layer_norm(width: int) -> nn.LayerNorm:
+    """Return the norm that all of these networks have, with the epsilon of the originals."""
+    return nn.LayerNorm(width, eps=1e-6)
+
+
+class TokenModel(VideoModel):
+    """A network that makes tokens of a clip and classifies by them."""
+
+    head: TokenHead
+
+    @abstractmethod
+    def tokens(self, clip: Tensor | Sequence[Tensor]) -> Tensor:
+        """Return the tokens that the head reads, (B, N, width), behind the class token if there is one."""
+
+    @property
+    def num_features(self) -> int:
+        return self.head.projection.in_features
+
+    def forward(self, clip: Tensor | Sequence[Tensor], boxes: Boxes | None = None) -> Tensor:
+        """Return logits (B, classes) for a clip (B, 3, T, H, W)."""
+        refuse_boxes(boxes)
+        return self.head(self.tokens(clip))
+
+    def features(self, clip: Tensor | Sequence[Tensor], boxes: Boxes | None = None) -> Tensor:
+        """Return what the projection sees, (B, D)."""
+        refuse_boxes(boxes)
+        return self.head.features(self.tokens(clip))
+
+
+class Embedding(nn.Module):
+    """Make tokens of a clip's patches, put a class token before them, and add positions to all."""
+
+    def __init__(
+        self,
+        width: int,
+        *,
+        kernel: Grid,
+        stride: Grid,
+        padding: Grid,
+        class_token: bool,
+        positions: nn.Module | None,
+    ) -> None:
+        super().__init__()
+        self.patches = nn.Conv3d(3, width, kernel, stride, padding=padding)
+        self.class_token = nn.Parameter(torch.zeros(1, 1, width)) if class_token else None
+        self.positions = positions
+
+    def forward(self, clip: Tensor) -> tuple[Tensor, Grid]:
+        """Return tokens (B, N, width), time outermost, and the grid that all but the class token lie on.
+
+        Raises: ValueError for a clip of several frames where the network is for images.
+        """
+        if self.patches.stride[0] == 1 and clip.shape[2] != 1:
+            raise ValueError(f"clip: found {clip.shape[2]} frames, expected 1, as this network is for images")
+        patches = self.patches(clip)
+        tokens = patches.flatten(2).transpose(1, 2)
+        grid = (patches.shape[2], patches.shape[3], patches.shape[4])
+        if self.class_token is not None:
+            tokens = torch.cat([self.class_token.expand(len(tokens), -1, -1), tokens], dim=1)
+        return tokens if self.positions is None else tokens + self.positions(grid), grid
+
+
+class SeparatePositions(nn.Module):
+    """A vector for each place and one for each time, whose sum stands for a position; and one for the class token."""
+
+    def __init__(self, grid: Grid, width: int, *, class_token: bool) -> None:
+        super().__init__()
+        self.grid = grid
+        self.space = nn.Parameter(torch.zeros(1, grid[1] * grid[2], width))
+        self.time = nn.Parameter(torch.zeros(1, grid[0], width))
+        self.class_token = nn.Parameter(torch.zeros(1, 1, width)) if class_token else None
+
+    def forward(self, grid: Grid) -> Tensor:
+        """Return (1, N, width) for a grid, class token first."""
+        of_grid = _interpolated((self.time[:, :, None] + self.space[:, None]).flatten(1, 2), self.grid, grid)
+        return of_grid if self.class_token is None else torch.cat([self.class_token, of_grid], dim=1)
+
+
+class JointPositions(nn.Module):
+    """A vector for each position of a grid, after one for the class token."""
+
+    def __init__(self, grid: Grid, width: int, *, class_token: bool) -> None:
+        super().__init__()
+        self.grid = grid
+        self.table = nn.Parameter(torch.zeros(1, int(class_token) + grid[0] * grid[1] * grid[2], width))
+
+    def forward(self, grid: Grid) -> Tensor:
+        """Return (1, N, width) for a grid, class token first."""
+        count = math.prod(self.grid)
+        of_grid = _interpolated(self.table[:, -count:], self.grid, grid)
+        return torch.cat([self.table[:, :-count], of_grid], dim=1)
+
+
+def positions(grid: Grid, width: int, *, joint: bool, class_token: bool) -> SeparatePositions | JointPositions:
+    """Return learned positions for tokens of a grid; those of other grids are interpolated."""
+    return (JointPositions if joint else SeparatePositions)(grid, width, class_token=class_token)
+
+
+def _interpolated(vectors: Tensor, grid: Grid, wanted: Grid) -> Tensor:
+    """Return the vectors of a grid (1, N, width) as another grid has them.
+
+    Source: PySlowFast, `trilinear` over all three axes, of the sum where there are two tables.
+    """
+    if grid == wanted:
+        return vectors
+    lying = torch.unflatten(vectors, 1, grid).movedim(-1, 1)
+    return F.interpolate(lying, size=wanted, mode="trilinear").flatten(2).transpose(1, 2)
+
+
+class Attention(nn.Module):
+    """Each token gathers from all of them, weighted by affinity, in several heads."""
+
+    def __init__(self, width: int, *, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(width, 3 * width)
+        self.projection = nn.Linear(width, width)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Return (B, N, width) for tokens (B, N, width)."""
+        q, k, v = torch.unflatten(self.qkv(tokens), 2, (3, self.heads, -1)).permute(
+            2, 0, 3, 1, 4
+        )  # each (B, heads, N, D)
+        return self.projection(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+
+
+class Mlp(nn.Module):
+    """Two linear layers with a GELU between them, on each token."""
+
+    def __init__(self, width: int, hidden: int, out: int) -> None:
+        super().__init__()
+        self.hidden = nn.Linear(width, hidden)
+        self.gelu = nn.GELU()
+        self.out = nn.Linear(hidden, out)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        return self.out(self.gelu(self.hidden(tokens)))
+
+
+class TokenHead(nn.Module):
+    """Make one vector of all tokens, and project it."""
+
+    def __init__(self, width: int, *, readout: Readout, class_token: bool, num_classes: int | None) -> None:
+        super().__init__()
+        self.readout = readout
+        self.first = int(class_token)  # of the tokens that have a place
+        self.norm = nn.Identity() if readout == "mean_alone" else layer_norm(width)
+        self.projection = classifier(width, num_classes)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Return logits (B, classes) for tokens (B, N, width)."""
+        return self.projection(self.features(tokens))
+
+    def features(self, tokens: Tensor) -> Tensor:
+        """Return what the projection sees, (B, width)."""
+        if self.readout == "class_token":
+            return self.norm(tokens[:, 0])
+        if self.readout == "mean":
+            return self.norm(tokens[:, self.first :]).mean(dim=1)
+        return self.norm(tokens[:, self.first :].mean(dim=1))
+
+
+def initialise(model: nn.Module) -> None:
+    """Start a network for training: normal numbers of 0.02 for weights and positions, without far outliers."""
+    for name, parameter in model.named_parameters():
+        if parameter.ndim > 1 and not name.endswith("patches.weight"):
+            nn.init.trunc_normal_(parameter, std=0.02)
+        elif name.endswith("bias"):
+            nn.init.zeros_(parameter)
