@@ -84,7 +84,7 @@ def test_the_shell_completes_verbs_and_their_options(monkeypatch, capsys):
         ("videohub cache pins --forget resnet", 4, ["resnet_r50_in1k"]),
         ("videohub list --dataset k", 3, ["kinetics400", "k400", "kinetics", "kinetics600", "k600"]),
         ("videohub list --status un", 3, ["unreleased"]),
-        ("videohub convert x.pkl --to c", 4, ["caffe2"]),
+        ("videohub convert x.pkl --to videoh", 4, ["videohub"]),
         ("videohub --registry OURS show our", 4, ["our_slow"]),
         ("videohub --registry BROKEN show slow", 4, []),
     ],
@@ -116,13 +116,13 @@ def test_completing_a_name_loads_nothing_heavy():
     [
         (["zzz*"], "No name matches zzz*.\n  Did you mean "),
         (["slowfst_r50_8x8"], "No name matches slowfst_r50_8x8.\n  Did you mean slowfast_r50_8x8,"),
-        (["i3d"], "No name matches i3d as a whole.\n  `videohub list '*i3d*'` shows i3d_r50_8x8, i3d_nln_r50_8x8.\n"),
+        (["i3d"], "No name matches i3d as a whole.\n  `videohub list '*i3d*'` shows i3d_r50_8x8, i3d_nln_r50_8x8"),
         (["i3d*", "--dataset", "ava"], "records match i3d*, and none of them fits --dataset ava.\n"
-                                       "  Without --dataset: i3d_r50_8x8, i3d_nln_r50_8x8.\n"),
+                                       "  Without --dataset: i3d_r50_8x8, i3d_nln_r50_8x8"),
         (["--dataset", "charades", "--status", "broken"],
          "none of them fits --dataset charades --status broken.\n"
          "  Without --dataset: c2d_nopool_r50_8x8.\n"
-         "  Without --status: slowfast_r50_16x8_charades, slowfast_r50_16x8_charades_multigrid.\n"),
+         "  Without --status: slowfast_r50_16x8_charades, slowfast_r50_16x8_charades_multigrid"),
     ],
 )  # fmt: skip
 def test_a_listing_of_nothing_says_what_to_ask_for_instead(run, monkeypatch, arguments, said):
