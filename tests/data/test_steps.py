@@ -40,7 +40,8 @@ def listed(rule: steps.FrameRule, *, frames: int, rate: int, clips: int, total: 
 
 def test_every_step_and_rule_has_one_function():
     assert set(STEPS) == set(get_args(steps.Pixels)) - {steps.Crop}
-    assert set(LIST_RULES) | set(WINDOW_RULES) | {steps.KeyFrames, steps.Image} == set(get_args(steps.Frames))
+    elsewhere = {steps.Timed, steps.KeyFrames, steps.Image}
+    assert set(LIST_RULES) | set(WINDOW_RULES) | elsewhere == set(get_args(steps.Frames))
 
 
 def test_channels_are_reversed_to_bgr_before_or_after_each_has_its_mean():

@@ -18,12 +18,13 @@ from videohub.data.sampling import (
     frame_positions,
     list_indices,
     pts_window,
+    timed_indices,
 )
 from videohub.data.spec import TestSpec
 from videohub.data.video import DecodedFrame, Video, open_video
 from videohub.data.video_info import REFUSED, Stamps, VideoInfo, contradictions, refusal, true_info
 from videohub.errors import VideoError
-from videohub.protocols import Protocol
+from videohub.protocols import Protocol, Timed
 
 HELD_BYTES = 512 << 20  # of pictures that wait until all are counted; more than that, and decoding twice is cheaper
 _MOST_A_PIXEL = 16  # bytes: four floats
@@ -52,6 +53,8 @@ def read_clips(video: Video, specs: Sequence[TestSpec]) -> Iterator[ClipFrames]:
     Something-Something, Charades and others (`frame_list`): the original reads images that somebody has taken out of
     the video. Here all decoded frames in order of time are that list, at the video's own frame rate.
 
+    PyTorchVideo (`time_stamps`): all frames are decoded, and the time stamp of each counts, from the first one on.
+
     For those, and where the container states no duration (Matroska), every frame is decoded before the first is chosen.
     Meanwhile they are held in the video's own pixel format, about 1.5 bytes per pixel; where they come to more than
     `HELD_BYTES` (5 seconds of 1080p) they are let go, and the video is decoded a second time for the chosen ones.
@@ -59,7 +62,7 @@ def read_clips(video: Video, specs: Sequence[TestSpec]) -> Iterator[ClipFrames]:
     Raises: VideoError if the original refuses such a header, if the video is damaged before the last window has
         closed, a window holds no frame, or the pictures of a window are too large for any machine's memory.
     """
-    if specs[0].protocol.frames.reach == "frame_list":
+    if specs[0].protocol.frames.reach in ("frame_list", "time_stamps"):
         return _from_all_frames(video, specs, _by_time)
     if reason := refusal(video.info):
         raise VideoError(f"{video.path}: {REFUSED}: {reason}")
@@ -78,8 +81,8 @@ def read_content(video: Video, specs: Sequence[TestSpec], stamps: Stamps) -> Ite
     """
     info = true_info(video.info, stamps)
     uncounted = not info.frames or info.duration is None
-    listed = specs[0].protocol.frames.reach == "frame_list"
-    unwindowed = listed or info.reordered or not stamps.ordered or stamps.uneven
+    windowed = specs[0].protocol.frames.reach == "time_windows"
+    unwindowed = not windowed or info.reordered or not stamps.ordered or stamps.uneven
     # of a span below 1 the frame that is shown began before its window
     unwindowed = unwindowed or any(_span(info, spec) < 1 for spec in specs)
     if uncounted or unwindowed:
@@ -181,8 +184,7 @@ def _from_all_frames(
 ) -> Iterator[ClipFrames]:
     """Decode everything, count it, put it in order, and only then place the clips.
 
-    Without a `header`, which says by the stamps what should have been stated, what is stated counts, and clips are
-    placed by the numbers of frames; else by their times where these are uneven.
+    Without a `header`, which says by the stamps what should have been stated, what is stated counts.
     """
     stamps: list[_Stamped] = []
     held: list[DecodedFrame] | None = []
@@ -199,11 +201,11 @@ def _from_all_frames(
     pts = {position: stamp for stamp, position in stamps}
     all_stamps = video.read.stamps()
     info = header(all_stamps) if header else video.info
-    times = sorted(pts[position] or 0 for position in ordered) if header and all_stamps.uneven else []
+    shown = sorted(pts[position] or 0 for position in ordered)
     chosen = [
         _Chosen(place, number, [ordered[index] for index in of_clip])
         for place, spec in enumerate(specs)
-        for number, of_clip in enumerate(_placed(info, spec, len(ordered), times, least=1 if header else 0))
+        for number, of_clip in enumerate(_placed(info, spec, shown, all_stamps if header else None))
     ]
     if held is not None:
         yield from _hand_out(chosen, held, video)
@@ -218,16 +220,25 @@ def _numbered(video: Video) -> Iterator[DecodedFrame]:
         yield DecodedFrame(position, position if picture.pts is None else picture.pts, picture)
 
 
-def _placed(info: VideoInfo, spec: TestSpec, available: int, times: Sequence[int], *, least: float) -> list[list[int]]:
-    """Return which of the ordered frames each clip takes, from a span of `least` frames or more; the original's rule
-    steps back in time where it is below 1."""
-    protocol, clip = spec.protocol, spec.clip
+def _placed(info: VideoInfo, spec: TestSpec, shown: Sequence[int], content: Stamps | None) -> list[list[int]]:
+    """Return which of the ordered frames each clip takes.
+
+    Args:
+        shown: Their time stamps, ascending.
+        content: What the stamps say, where that counts. Then a clip spans a frame or more, while the original's rule
+            steps back in time where it spans less; and it is placed by times where these are uneven, not by numbers.
+            None: what the header states counts.
+    """
+    protocol, clip, available = spec.protocol, spec.clip, len(shown)
+    if isinstance(protocol.frames, Timed):
+        return _timed(info, spec, protocol.frames, shown, content)
     if protocol.frames.reach == "frame_list":
         rate = info.rate
         return list_indices(protocol, clip, available, float(rate) if rate else None)
     span = _span(info, spec)
     starts = _starts(protocol, available, span)
-    span = max(span, least)
+    span = max(span, 1) if content else span
+    times = shown if content and content.uneven else ()
     if len(times) < 2:
         return [frame_positions(start, span, clip.frames, available) for start in starts]
     step = Fraction(times[-1] - times[0], available - 1)
@@ -238,6 +249,29 @@ def _placed(info: VideoInfo, spec: TestSpec, available: int, times: Sequence[int
         ]
         for start in starts
     ]
+
+
+def _timed(
+    info: VideoInfo, spec: TestSpec, rule: Timed, shown: Sequence[int], content: Stamps | None
+) -> list[list[int]]:
+    """Return which frames each clip of so many seconds takes; see `_placed`.
+
+    The original takes the first stamp off the stated duration, which is without it already.
+    """
+    if content and not content.ordered:
+        step = 1 / (info.rate * info.time_base) if info.rate else 1
+        shown = [round(number * step) for number in range(len(shown))]
+    length = shown[-1] - shown[0]
+    if info.duration is not None:
+        length = info.duration if content else info.duration - shown[0]
+    return timed_indices(
+        shown,
+        length=length,
+        tick=info.time_base,
+        seconds=spec.clip.frames * spec.clip.sampling_rate / rule.fps,
+        frames=spec.clip.frames,
+        clips=spec.protocol.views.clips,
+    )
 
 
 @dataclass(frozen=True)

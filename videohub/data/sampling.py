@@ -1,13 +1,15 @@
 """Which frames a view is made of: where clips start, and which frames they take. Pure arithmetic, no files.
 
 By time (Kinetics): `clip_span`, then a rule of `WINDOW_RULES`, then `pts_window`, then `frame_positions`.
-By number in a list of all frames: a rule of `LIST_RULES`. Around a moment (AVA): `keyframe_indices`.
+By the time stamps of all frames (PyTorchVideo): `timed_indices`. By number in a list of all frames: a rule of
+`LIST_RULES`. Around a moment (AVA): `keyframe_indices`.
 """
 
 from __future__ import annotations
 
+import bisect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 
 import numpy as np
@@ -98,6 +100,49 @@ def frame_points(start: float, span: float, frames: int, available: int) -> list
     if available < 1 or frames < 1:
         raise ValueError(f"cannot take {frames} frames from {available}")
     return [float(point) for point in np.clip(_linspace(start, start + span - 1, frames), 0, available - 1)]
+
+
+def timed_indices(
+    stamps: Sequence[int], *, length: int, tick: Fraction, seconds: float, frames: int, clips: int
+) -> list[list[int]]:
+    """Return the frames of clips that last so many seconds, among all frames in order of time: (clips, frames).
+
+    Args:
+        stamps: Time stamps of all frames, ascending, in ticks.
+        length: Of the video, in ticks.
+        tick: In seconds.
+        seconds: Length of a clip; of a shorter video each clip takes all.
+        frames: Frames of a clip; they are evenly spaced among those whose stamps lie in it, both ends included.
+        clips: Number of clips, spread evenly from the beginning, so that the last one stops short of the end.
+    Raises: VideoError if there is no frame in a clip.
+    Source: PyTorchVideo's ConstantClipsPerVideoSampler, EncodedVideo and UniformTemporalSubsample as they were in 2021,
+        in float64: a clip goes from the first stamp at or after its start up to, but not including, the first at or
+        after its end.
+    """
+    free = max(float(length * tick) - seconds, 0.0)
+    chosen = []
+    for number in range(clips):
+        start = free / clips * number
+        first, beyond = (
+            bisect.bisect_left(stamps, math.ceil(time / float(tick)) + stamps[0]) for time in (start, start + seconds)
+        )
+        if first == beyond:
+            raise VideoError(f"clip {number + 1} of {clips} holds no frame: none is shown from {start:.2f} s on for "
+                             f"{seconds:.2f} s")  # fmt: skip
+        chosen.append([first + position for position in frame_positions(0, beyond - first, frames, beyond - first)])
+    return chosen
+
+
+def timed_list_indices(num_frames: int, *, frames: int, sampling_rate: int, clip: int, clips: int) -> list[int]:
+    """Return the frames of one clip that lasts as long as its frames at 30 a second, of a list that is so taken.
+
+    Source: PyTorchVideo's Charades and FrameVideo as they were in 2021, in float64: both ends of a clip are rounded to
+        whole frames, half to even, and the frames within are spread over it.
+    """
+    seconds, length = ((frames - 1) * sampling_rate + 1) / 30, num_frames / 30
+    start = max(length - seconds, 0) / clips * clip
+    first, beyond = round(30 * start), round(30 * min(start + seconds, length))
+    return [first + position for position in frame_positions(0, beyond - first, frames, beyond - first)]
 
 
 def segment_indices(num_frames: int, frames: int) -> list[int]:
@@ -283,6 +328,7 @@ def _resampled(rule: steps.Resampled, num_frames: int, clip: Clip, clips: int, f
 LIST_RULES: dict[type[FrameRule], Callable[..., list[list[int]]]] = {
     steps.Segments: _segments,
     steps.Uniform: _uniform,
+    steps.TimedList: _each(timed_list_indices),
     steps.Spread: _each(spread_indices),
     steps.SpreadAtRate: _at_rate,
     steps.Strided: _each(strided_indices),

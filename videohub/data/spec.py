@@ -46,6 +46,7 @@ def _of_frames(protocol: Protocol) -> dict[str, str]:
 
 SOURCES: dict[Reach, tuple[type[Source], ...]] = {  # what frames can be taken from
     "time_windows": (VideoFile,),
+    "time_stamps": (VideoFile,),
     "frame_list": (FrameList, VideoFile),
     "key_frame": (KeyFrame,),
     "image": (ImageFile,),

@@ -36,6 +36,8 @@ from videohub.protocols.steps import (
     Spread,
     SpreadAtRate,
     Strided,
+    Timed,
+    TimedList,
     Uniform,
     Value,
     fields_in_words,
@@ -46,7 +48,7 @@ __all__ = [
     "ON_THE_CPU", "PLACES", "WHOLE_LEVELS", "Centres", "Count", "Crop", "Dense", "Detection", "Divide", "Flaw",
     "FrameRule", "Frames", "Image", "KeyFrames", "Mirror", "Normalise", "Offset", "PixelStep", "Pixels", "Place",
     "Proportional", "Protocol", "Reach", "Resampled", "Resize", "ResizeShortSide", "ReverseChannels", "ScoreRule",
-    "Segments", "Spread", "SpreadAtRate", "Strided", "Uniform", "Value", "ViewGrid",
+    "Segments", "Spread", "SpreadAtRate", "Strided", "Timed", "TimedList", "Uniform", "Value", "ViewGrid",
 ]  # fmt: skip
 
 Flaw: TypeAlias = tuple[tuple[str | int, ...], str, str]  # the steps to a field, what is wrong with it, and advice

@@ -11,7 +11,7 @@ import msgspec
 Count: TypeAlias = Annotated[int, msgspec.Meta(gt=0)]
 Rate: TypeAlias = Annotated[float, msgspec.Meta(gt=0)]  # frames per second
 Rgb: TypeAlias = tuple[float, float, float]
-Reach: TypeAlias = Literal["time_windows", "frame_list", "key_frame", "image"]
+Reach: TypeAlias = Literal["time_windows", "time_stamps", "frame_list", "key_frame", "image"]
 
 
 class Value(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -29,13 +29,15 @@ def plain_words(value: object) -> str:
 
 
 # --- which frames ----------------------------------------------------------------------------------------------------
-# `past_end`: a clip that is longer than the video repeats its last frame, loops to its first, or refuses the video.
+# `past_end`: a clip that is longer than the video repeats its last frame, loops to its first, stretches the frames that
+# there are over its length, or refuses the video.
 
 
 class FrameRule(Value, frozen=True, tag_field="rule"):
     """Which frames each clip takes; its subclasses are all there are."""
 
-    reach: ClassVar[Reach] = "frame_list"  # how frames are found: by time, by number in a list, around one of them
+    # how frames are found: by what the header says of time, by the time stamps of all, by number in a list, around one
+    reach: ClassVar[Reach] = "frame_list"
 
     @property
     def name(self) -> str:
@@ -138,6 +140,27 @@ class Resampled(FrameRule, frozen=True, tag="resampled"):
     past_end: Literal["refuse"]
 
 
+class Timed(FrameRule, frozen=True, tag="timed"):
+    """Clip i of n starts at i / n of the free time; of all frames within it, evenly spaced ones (PyTorchVideo).
+
+    So its reader did in 2021, when its numbers were printed; today's divides by n - 1.
+    """
+
+    reach: ClassVar[Reach] = "time_stamps"
+    fps: Rate  # a clip lasts as long as at this rate, whatever the video's own
+    past_end: Literal["stretch"]
+
+
+class TimedList(FrameRule, frozen=True, tag="timed_list"):
+    """As `timed`, of a list of images, which are taken for 30 a second (PyTorchVideo, Charades)."""
+
+    past_end: Literal["stretch"]
+
+    def span(self, frames: int, sampling_rate: int) -> int:
+        """Return the distance from the first frame to the last, both counted."""
+        return (frames - 1) * sampling_rate + 1
+
+
 class KeyFrames(FrameRule, frozen=True, tag="keyframe"):
     """The frames around a moment (AVA), and the boxes of the people in it."""
 
@@ -169,6 +192,8 @@ Frames: TypeAlias = (
     | Dense
     | Centres
     | Resampled
+    | Timed
+    | TimedList
     | KeyFrames
     | Image
 )
