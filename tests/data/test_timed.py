@@ -100,7 +100,10 @@ def test_views_of_a_file_are_of_the_frames_that_are_shown_in_its_clips(name, med
 
 
 def test_a_file_without_a_stated_length_is_as_long_as_its_stamps_say(tmp_path):
-    path, clip = write_video(tmp_path / "unstated.mkv", 90, codec="mpeg4", pix_fmt="yuv420p"), Clip(frames=4, sampling_rate=8)
+    path, clip = (
+        write_video(tmp_path / "unstated.mkv", 90, codec="mpeg4", pix_fmt="yuv420p"),
+        Clip(frames=4, sampling_rate=8),
+    )
     with open_video(path) as video:
         assert video.info.duration is None
         stamps = [frame.pts for frame in video.frames()]

@@ -348,9 +348,7 @@ def list_indices(protocol: Protocol, clip: Clip, num_frames: int, fps: float | N
     rule = protocol.frames
     indices = LIST_RULES[type(rule)](rule, num_frames, clip, protocol.views.clips, fps)
     if not indices:
-        raise VideoError(
-            f"its {num_frames} frames are fewer than a clip takes; {rule.name} sampling skips such a video"
-        )
+        raise VideoError(f"its {num_frames} frames are fewer than a clip takes; {rule.name} sampling {steps.SKIPS}")
     if getattr(rule, "past_end", "repeat") == "loop":
         return [[index % num_frames for index in of_clip] for of_clip in indices]
     return [[min(index, num_frames - 1) for index in of_clip] for of_clip in indices]

@@ -79,15 +79,18 @@ def measure(run: Joined) -> list[Number]:
 
 
 def compare(run: Joined, published: Mapping[str, float], names: Sequence[str], *, tolerance: float) -> Findings:
-    """Return what the scores say, class by class, and what is taken for what."""
+    """Return what the scores say, class by class, and what is taken for what.
+
+    A video that the original skips has scores of zero there, and counts as wrong.
+    """
     labels = _labels(run)
     places, predicted = _read(run, labels)
-    rank = places[:, -1]
+    rank, skipped = places[:, -1], dict.fromkeys(run.skipped, False)
     ks = {metric: k for metric, k in _KS.items() if metric in published}
     return Findings(
         comparisons=[
-            _comparison(run, metric, published[metric], dict(zip(run.scored, (rank < k).tolist(), strict=True)),
-                        tolerance)
+            _comparison(run, metric, published[metric],
+                        dict(zip(run.scored, (rank < k).tolist(), strict=True)) | skipped, tolerance)
             for metric, k in ks.items()
         ],
         classes=_classes(labels, rank == 0, names),
@@ -159,7 +162,7 @@ def _read(run: Joined, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _comparison(run: Joined, metric: str, published: float, hits: dict[int, bool], tolerance: float) -> Comparison:
-    """Compare one accuracy with the published one; `hits` says of each scored video whether it counts as right."""
+    """Compare one accuracy with the published one; `hits` says of videos whether they count as right."""
     level, total = run.identity.until_decided, len(run.truth.names)
     if level is None or not run.pending:
         return compare_accuracy(metric, published, hits=sum(hits.values()), scored=len(hits), missing=total - len(hits),

@@ -11,6 +11,7 @@ import msgspec
 
 from videohub.protocols.steps import (
     ON_THE_CPU,
+    SKIPS,
     WHOLE_LEVELS,
     Centres,
     Count,
@@ -45,7 +46,7 @@ from videohub.protocols.steps import (
 )  # fmt: skip
 
 __all__ = [
-    "ON_THE_CPU", "PLACES", "WHOLE_LEVELS", "Centres", "Count", "Crop", "Dense", "Detection", "Divide", "Flaw",
+    "ON_THE_CPU", "PLACES", "SKIPS", "WHOLE_LEVELS", "Centres", "Count", "Crop", "Dense", "Detection", "Divide", "Flaw",
     "FrameRule", "Frames", "Image", "KeyFrames", "Mirror", "Normalise", "Offset", "PixelStep", "Pixels", "Place",
     "Proportional", "Protocol", "Reach", "Resampled", "Resize", "ResizeShortSide", "ReverseChannels", "ScoreRule",
     "Segments", "Spread", "SpreadAtRate", "Strided", "Timed", "TimedList", "Uniform", "Value", "ViewGrid",

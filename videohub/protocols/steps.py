@@ -29,6 +29,8 @@ def plain_words(value: object) -> str:
 
 
 # --- which frames ----------------------------------------------------------------------------------------------------
+SKIPS = "skips such a video"  # what the reason says with which a video fails that is too short for its rule
+
 # `past_end`: a clip that is longer than the video repeats its last frame, loops to its first, stretches the frames that
 # there are over its length, or refuses the video.
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from videohub.errors import DataError, UsageError
-from videohub.protocols import ScoreRule
+from videohub.protocols import SKIPS, ScoreRule
 from videohub.runs import score_file
 from videohub.runs.folder import Run, differences, read_run
 from videohub.runs.identity import Identity, MadeBy, Truth
@@ -54,6 +54,11 @@ class Joined:
         """The samples without scores, ascending: failed, or not looked at."""
         scored = set(self.scored)
         return [index for index in range(len(self.truth.names)) if index not in scored]
+
+    @property
+    def skipped(self) -> list[int]:
+        """The failed samples that the original skips as well, for they are shorter than a clip, ascending."""
+        return [index for index, entry in self.entries.items() if SKIPS in (entry.failure or "")]
 
     def by_clips(self) -> Iterator[tuple[int, NDArray[np.float32]]]:
         """Yield of each scored sample, in any order, its index and its scores by number of clips, (clips, classes).

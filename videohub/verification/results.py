@@ -66,7 +66,7 @@ def build(joined: Joined, record: Record) -> Report:
         published=record.number,
         comparisons=findings.comparisons,
         verdict=verdict,
-        reasons=[*reasons, *filter(None, (remark, _on_refused(failures)))],
+        reasons=[*reasons, *filter(None, (remark, _on_refused(failures), _on_skipped(joined)))],
         counts=_counts_of(joined),
         failures=failures,
         contradicted=odd,
@@ -332,4 +332,14 @@ def _on_refused(failures: Iterable[Failure]) -> str:
         f"{refused:,} videos count as failed because their headers are such that the original's reader refuses"
         if refused
         else ""
+    )
+
+
+def _on_skipped(joined: Joined) -> str:
+    """Return in a sentence how the videos count that the original skips; nothing if there are none."""
+    if not (skipped := len(joined.skipped)):
+        return ""
+    return (
+        f"{skipped:,} of the videos that failed {'is' if skipped == 1 else 'are'} shorter than a clip, and the "
+        "original keeps scores of zero for such a one: it counts as wrong"
     )
