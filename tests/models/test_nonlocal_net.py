@@ -159,6 +159,14 @@ def test_norms_with_statistics_are_not_written_as_frozen_ones():
         conversion.to_published(state, tables.find("resnet", "caffe2_affine"), arguments_of(FROZEN))
 
 
+@pytest.mark.parametrize("layout", ["pyslowfast", "pytorchvideo"])
+def test_no_file_is_written_for_a_library_that_has_no_such_network(layout):
+    state, _ = state_of(FROZEN, blobs_of(FROZEN, frozen=True))
+    table = tables.find("resnet", layout).of(arguments_of(FROZEN))
+    with pytest.raises(ConversionError, match=f"resnet/{layout}: .* first pooling looks beyond the edges of the pic"):
+        conversion.to_published(state, table, arguments_of(FROZEN))
+
+
 def test_a_clip_is_refused_that_leaves_no_frame():
     network = models.build(ResNet(variant="c2d", stem=PAPER, **SMALL), frames=32)
     assert network(torch.zeros(1, 3, 7, 64, 64)).shape == (1, 7)

@@ -161,11 +161,14 @@ def to_published(
 
     Args:
         table: That of a network with these `arguments`.
-    Raises: ConversionError that lists the keys that the table cannot name, or names a step that has no inverse.
+    Raises: ConversionError that lists the keys that the table cannot name, or names a step that has no inverse, or says
+        that the layout's library would compute something else.
     """
     import torch
 
     arguments = arguments or {}
+    if reason := table.reason_against_writing(arguments):
+        raise ConversionError(f"{table.name}: a file of this layout would be of another network: {reason}")
     matches = table.matches(state, to_ours=False)
     lacking = {name: fill for name, match in matches.items() if not match and (fill := table.fill_of(name))}
     there = {name: tensor for name, tensor in state.items() if name not in lacking}

@@ -115,6 +115,13 @@ class Variant(_Value, frozen=True, kw_only=True):
     fill: dict[str, Fill] = {}
 
 
+class Exclusion(_Value, frozen=True, kw_only=True):
+    """Networks whose tensors have names in the layout, and which its library computes otherwise: none is written."""
+
+    when: dict[str, Any]
+    why: str
+
+
 class TableFile(_Value, frozen=True, kw_only=True):
     """A table as it is written in `converters/FAMILY/LAYOUT.yaml`; CONTRIBUTING tells how to write one."""
 
@@ -125,6 +132,7 @@ class TableFile(_Value, frozen=True, kw_only=True):
     rules: list[str]
     old_rules: list[str] = []  # of spellings that are read and no longer written
     variants: list[Variant] = []
+    not_written_for: list[Exclusion] = []
     copies: dict[str, str] = {}  # key of a tensor that is stored twice -> key of the one that is used
     steps: list[Step] = []
     shape_fixups: list[ShapeFixup] = []

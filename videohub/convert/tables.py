@@ -66,6 +66,10 @@ class Table:
         """Return the table for a network with these arguments: with its variants that hold."""
         return self._with([variant for variant in self.file.variants if _holds(variant.when, arguments)])
 
+    def reason_against_writing(self, arguments: Mapping[str, Any]) -> str | None:
+        """Return why a network with these arguments is none of those that the layout's library has; None if it is."""
+        return next((one.why for one in self.file.not_written_for if _holds(one.when, arguments)), None)
+
     def forms(self) -> list[Table]:
         """Return what the table may be, where the network is not known."""
         return [self._with([variant]) for variant in self.file.variants] or [self]
@@ -233,6 +237,7 @@ def _digest(file: TableFile) -> str:
     """Return a SHA-256 of what a table says, without the order of its keys and without its reasons."""
     content = msgspec.to_builtins(file)
     content["ignore"] = sorted(file.ignore)
+    del content["not_written_for"]  # nothing that is read depends on it
     for part in (content, *content["variants"]):
         for value in (*part["fill"].values(), *part["computed"].values(), *part["steps"]):
             value.pop("why", None)
