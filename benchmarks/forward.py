@@ -36,6 +36,10 @@ NAMES = (
     "slow_r50_8x8",
     "slowfast_r50_4x16",
     "slowfast_r50_8x8",
+    "tv_r2plus1d_18",
+    "tv_r3d_18",
+    "tv_s3d",
+    "tv_swin3d_t",
 )
 OUTSIDE, INSIDE = PLACES = ("called by a program", "in an evaluation")
 PLAIN = f"plain, {OUTSIDE}"

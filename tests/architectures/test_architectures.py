@@ -10,11 +10,16 @@ import yaml
 
 from videohub import architectures, registry, resources
 from videohub.architectures import Architecture, Part
+from videohub.architectures.csn import CSN
 from videohub.architectures.mvit import MViT
 from videohub.architectures.parts import AverageWindow, NonLocal, RoiMax
+from videohub.architectures.r2plus1d import R2Plus1D
+from videohub.architectures.r3d import R3D
 from videohub.architectures.resnet import ResNet
 from videohub.architectures.reversible_mvit import ReversibleMViT
+from videohub.architectures.s3d import S3D
 from videohub.architectures.slowfast import SlowFast
+from videohub.architectures.swin3d import Swin3D
 from videohub.architectures.vit import ViT
 from videohub.architectures.x3d import X3D
 
@@ -59,6 +64,13 @@ def test_a_record_states_only_what_differs_from_its_family_s_defaults(name):
         (ReversibleMViT(blocks=(1, 2, 11, 2)), "rev_mvit", "B", "classification"),
         (ReversibleMViT(blocks=(12,), width=384, heads=6, patch=16), "rev_vit", "S", "classification"),
         (ViT(depth=32, width=1280, heads=16), "vit", "H", "classification"),
+        (CSN(depth="R101"), "csn", "R101", "classification"),
+        (R2Plus1D(depth="R50"), "r2plus1d", "R50", "classification"),
+        (R3D(variant="r2plus1d"), "r2plus1d", "R18", "classification"),
+        (R3D(variant="mc3", depth=(1, 1, 2, 1)), "mc3", "R12", "classification"),  # 1 + 2 * 5 + 1 layers
+        (S3D(), "s3d", "Inception", "classification"),
+        (Swin3D(depth="B"), "swin3d", "B", "classification"),
+        (Swin3D(depth=(2, 2, 1, 1)), "swin3d", "2-2-1-1", "classification"),
     ],
 )
 def test_arch_size_and_task_follow_from_what_is_said(model, arch, size, task):
@@ -86,6 +98,12 @@ def test_a_transformer_that_cannot_be_built_is_refused(model, field, what):
 def test_c2d_and_i3d_pool_frames_unless_they_are_told_not_to(variant, pools):
     assert ResNet(variant=variant, depth="R50").pools_frames is pools
     assert not ResNet(variant=variant, depth="R50", temporal_pool=False).pools_frames
+
+
+def test_a_width_of_swin_that_its_heads_do_not_divide_is_a_flaw():
+    assert list(Swin3D(depth="T").flaws()) == list(Swin3D(depth="T", width=64).flaws()) == []
+    ((field, message),) = Swin3D(depth="T", width=100).flaws()
+    assert (field, message) == (("width",), "is 100, expected a multiple of 32, the width of a head")
 
 
 def test_x3d_s_widths_and_depths_follow_from_its_factors():

@@ -1,0 +1,88 @@
+"""Networks that torchvision has, too: a file of ours in its own network, at sizes that no golden case has."""
+
+import msgspec
+import pytest
+import torch
+import torchvision
+
+from videohub import models
+from videohub.architectures import Architecture
+from videohub.architectures.r3d import R3D
+from videohub.architectures.s3d import S3D
+from videohub.architectures.swin3d import Swin3D
+from videohub.convert import conversion, tables
+
+ODD = (2, 3, 9, 65, 80)  # no stage divides it
+SAME = {  # torchvision's function, our architecture, and clips
+    "mc3_18": (R3D(variant="mc3"), [ODD]),
+    "r3d_18": (R3D(variant="r3d"), [ODD, (1, 3, 1, 1, 1)]),
+    "r2plus1d_18": (R3D(variant="r2plus1d"), [ODD, (1, 3, 1, 1, 1)]),
+    "s3d": (S3D(), [(1, 3, 24, 224, 257)]),  # positions in time and space
+    "swin3d_t": (
+        Swin3D(depth="T"),
+        [
+            (2, 3, 7, 100, 130),  # padded everywhere; windows that shrink in time do not shift there
+            (1, 3, 34, 50, 50),  # shifted in time, and shrunken in space from the third stage on
+            (1, 3, 1, 1, 1),
+        ],
+    ),
+}
+QUICK = ("mc3_18", "swin3d_t")
+
+
+def trained(arch: Architecture) -> models.VideoModel:
+    """A network whose norms are not the identity."""
+    torch.manual_seed(0)
+    network = models.build(arch, frames=16)
+    for name, tensor in network.state_dict().items():
+        if "norm" in name and tensor.is_floating_point():
+            low, high = (-0.1, 0.1) if name.endswith(("bias", "mean")) else (0.5, 1.5)
+            torch.nn.init.uniform_(tensor, low, high)
+        if name.endswith("bias_table"):
+            torch.nn.init.normal_(tensor)
+    return network
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize(
+    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in SAME]
+)
+def test_torchvision_s_network_gives_our_logits_at_any_size(name, tmp_path):
+    arch, shapes = SAME[name]
+    network, path = trained(arch), tmp_path / f"{name}.pth"
+    arguments = {**msgspec.to_builtins(arch), "arch": arch.arch}
+    table = tables.find(arch.family, "torchvision").of(arguments)
+    conversion.write_file(conversion.to_published(network.state_dict(), table, arguments), table, path)
+    theirs = getattr(torchvision.models.video, name)(num_classes=400).eval()
+    theirs.load_state_dict(torch.load(path, weights_only=True), strict=True)
+    for shape in shapes:
+        clip = torch.randn(shape, generator=torch.Generator().manual_seed(1))
+        logits, expected = network(clip), theirs(clip)
+        assert expected.std() > 1e-3
+        assert (logits - expected).abs().max() <= 1e-5 * expected.abs().max(), shape
+
+
+@pytest.mark.parametrize(
+    ("arch", "parameters"),
+    [
+        (R3D(variant="mc3"), 11_695_440),
+        (Swin3D(depth="S"), 49_816_678),
+        (Swin3D(depth="B"), 88_048_984),
+    ],
+)
+def test_sizes_without_a_golden_case_have_as_many_parameters_as_torchvision_says(arch, parameters):
+    with torch.device("meta"):
+        network = models.build(arch, frames=16)
+    assert sum(parameter.numel() for parameter in network.parameters()) == parameters
+
+
+@pytest.mark.parametrize(("shape", "message"), [
+    ((1, 3, 4, 64, 64), "found 4 frames, expected at least 5"),
+    ((1, 3, 8, 64, 16), "found 64 x 16 pixels, expected at least 17 x 17"),
+])  # fmt: skip
+def test_s3d_refuses_clips_of_which_pooling_would_leave_nothing(shape, message):
+    with torch.device("meta"):
+        network = models.build(S3D(), frames=16)
+        assert network(torch.empty(1, 3, 5, 17, 17)).shape == (1, 400)
+        with pytest.raises(ValueError, match=message):
+            network(torch.empty(shape))
