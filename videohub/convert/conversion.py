@@ -213,18 +213,35 @@ def export(state_dict: Mapping[str, Tensor], record: str | Record, layout: str, 
 
 
 def write_file(tensors: Mapping[str, Tensor], table: Table, path: Path) -> None:
-    """Write tensors, named as the layout's, in the container that its files have."""
+    """Write tensors, named as the layout's, in the container that its files have; the same tensors give the same bytes.
+
+    Torch files are so with one version of torch.
+    """
     written_as = table.file.written_as
     if written_as.container == "torch":
         import torch
 
-        torch.save({written_as.under: dict(tensors)} if written_as.under else dict(tensors), path)
+        alone = _in_storage_of_their_own(tensors)
+        with path.open("wb") as file:  # given a path, torch would write its name into the file
+            torch.save({written_as.under: alone} if written_as.under else alone, file)
         return
     arrays = {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()}
     if written_as.container == "caffe2":
         caffe2_pickle.write(path, arrays)
     else:
         kept_weights.write_safetensors(path, arrays, {"format": "pt"})
+
+
+def _in_storage_of_their_own(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return tensors as a file should hold them: of a view, torch would write all that it is a view of.
+
+    What stands under two names stays one tensor.
+    """
+    alone: dict[int, Tensor] = {}
+    for tensor in tensors.values():
+        plain = tensor.detach().cpu().contiguous()
+        alone[id(tensor)] = plain if plain.untyped_storage().nbytes() == plain.nbytes else plain.clone()
+    return {name: alone[id(tensor)] for name, tensor in tensors.items()}
 
 
 def check_layout(record: Record, layout: str, *others: str) -> None:
