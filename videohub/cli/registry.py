@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+import msgspec
 
 from videohub import registry
-from videohub.errors import RegistryError
+from videohub.errors import AmbiguousNameError, RegistryError
 from videohub.formatting import counted
 from videohub.terminal import completion
 from videohub.terminal.layout import hand_over, say, tell
@@ -65,13 +67,18 @@ def check(file: Path, as_json: bool) -> None:
 
 def _taken_names(known: registry.Registry, ids: Sequence[str]) -> list[str]:
     """Return what to tell of ids and aliases that are other records' upstream names: those lead to them no more."""
-    upstream = {record.upstream_name.casefold(): record for record in known.records.values() if record.name not in ids}
-    return [
-        f"{id_}: takes the name {name}, by which {upstream[name.casefold()].name} was found without it"
-        for id_ in ids
-        for name in (id_, *known.records[id_].aliases)
-        if name.casefold() in upstream
-    ]
+    records = {name: record for name, record in known.records.items() if name not in ids}
+    others = msgspec.structs.replace(known, records=records)
+    upstream = {record.upstream_name.casefold() for record in records.values()}
+    notes = []
+    for id_ in ids:
+        for name in (id_, *known.records[id_].aliases):
+            with suppress(AmbiguousNameError):  # it led to no record before
+                if name.casefold() in upstream:
+                    notes.append(
+                        f"{id_}: takes the name {name}, by which {others.find(name).name} was found without it"
+                    )
+    return notes
 
 
 @command.command()
