@@ -92,13 +92,14 @@ def test_the_first_publisher_that_has_a_name_is_meant_and_the_others_are_named_w
     files = [
         written(tmp_path, "zz_other", ("zz_slow", "SLOW_X", NUMBER)),
         written(tmp_path, "torchvision", ("tv_8x8", "SLOWFAST_8x8_R50", NUMBER), ("tv_slow", "SLOW_X", NUMBER)),
-        written(tmp_path, "pytorchvideo", ("ptv_8x8", "SLOWFAST_8x8_R50", NUMBER), ("ptv_slow", "SLOW_X", NUMBER)),
+        written(tmp_path, "pytorchvideo", ("ptv_slow", "SLOW_X", NUMBER)),
     ]
     known = registry.default(files)
     assert known.find("SLOWFAST_8x8_R50").name == "slowfast_r50_8x8"
     assert known.find("SLOW_X").name == "ptv_slow"
     assert known.find("torchvision/SLOW_X").name == "tv_slow"
-    assert known.find("PyTorchVideo/slowfast_8x8_r50.pth").name == "ptv_8x8"
+    assert known.find("PyTorchVideo/slowfast_8x8_r50.pyth").name == "ptv_slowfast_r50_8x8"
+    assert known.find("torchvision/slowfast_8x8_r50").name == "tv_8x8"
     assert known.find("zz_other/slow_x").name == "zz_slow"
     assert known.find("pyslowfast/slowfast_r50_8x8").name == "slowfast_r50_8x8"
     assert known.namesakes(known.find("SLOW_X")) == ["zz_slow", "tv_slow"]
