@@ -1,6 +1,7 @@
 """Networks that torchvision has, too: a file of ours in its own network, at sizes that no golden case has."""
 
 import msgspec
+import numpy as np
 import pytest
 import torch
 import torchvision
@@ -11,6 +12,7 @@ from videohub.architectures.r3d import R3D
 from videohub.architectures.s3d import S3D
 from videohub.architectures.swin3d import Swin3D
 from videohub.convert import conversion, tables
+from videohub.convert.recognition import recognise
 
 ODD = (2, 3, 9, 65, 80)  # no stage divides it
 SAME = {  # torchvision's function, our architecture, and clips
@@ -55,6 +57,10 @@ def test_torchvision_s_network_gives_our_logits_at_any_size(name, tmp_path):
     conversion.write_file(conversion.to_published(network.state_dict(), table, arguments), table, path)
     theirs = getattr(torchvision.models.video, name)(num_classes=400).eval()
     theirs.load_state_dict(torch.load(path, weights_only=True), strict=True)
+    read = {key: tensor.numpy() for key, tensor in theirs.state_dict().items()}  # with what it computes itself
+    back = conversion.imported(read, recognise(read, arch.family, arguments), arguments, name)
+    assert back.keys() == network.state_dict().keys()
+    assert all(np.array_equal(back[key], tensor) for key, tensor in network.state_dict().items())
     for shape in shapes:
         clip = torch.randn(shape, generator=torch.Generator().manual_seed(1))
         logits, expected = network(clip), theirs(clip)

@@ -81,7 +81,7 @@ class WindowAttention(nn.Module):
         """
         _, height, width = self.window
         order = torch.arange(tokens, device=self.bias_table.device)
-        row = torch.zeros_like(order[:, None] - order)
+        row = order.new_zeros(tokens, tokens)
         axes = (order // (height * width), order // width % height, order % width)
         for axis, length in zip(axes, self.window, strict=True):
             row = row * (2 * length - 1) + axis[:, None] - axis + length - 1
