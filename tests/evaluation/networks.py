@@ -16,6 +16,10 @@ RESIDUAL = {**WINDOWED, "depth": (1, 1, 1, 1), "width": 16}
 EXPANDED = {**WINDOWED, "size": "XS", "depth_factor": 0.4, "width_factor": 1.0}  # 1, 1, 2, 2 blocks
 BASIC = {"depth": (1, 1, 2, 1), "width": 16}
 SHIFTED = {"depth": (2, 2, 1, 1), "width": 32, "window": (2, 3, 3)}  # no map of theirs is a multiple of it
+# Attention has at least 32 queries everywhere, as in all published networks: with fewer, torch's kernel gives threads
+# buffers of other alignments, and the last bits of a view depend on which of them it meets.
+MULTISCALE = {"blocks": (1, 1, 1, 1), "width": 8, "crop": 48}
+PLAIN = {"width": 16, "heads": 2, "crop": 48}  # tokens of patches of 16
 SOFTMAX = NonLocal(after={"res3": [0], "res4": [0]}, affinity="softmax", pool=(1, 2, 2))
 FAMILIES = {
     "slowfast": {**RESIDUAL, "frames": 8, "lateral_kernel": 5},
@@ -32,8 +36,17 @@ FAMILIES = {
     "r3d_r2plus1d": {**BASIC, "frames": 4, "variant": "r2plus1d"},
     "s3d": {**WINDOWED, "frames": 8},
     "swin3d": {**SHIFTED, "frames": 8},
+    "mvit": {**MULTISCALE, "frames": 16, "version": 1},
+    "mvit_v2": {**MULTISCALE, "frames": 16, "version": 2},
+    "reversible_mvit": {**PLAIN, "frames": 8, "blocks": (2,), "patch": 16},
+    "vit": {**PLAIN, "frames": 8, "depth": 2},
 }
 DETECTION = {"head": RoiMax(), "res5": LastStage(stride=1, dilation=2)}
+
+
+def family_of(name):
+    """Return the family, or the variant of residual networks, that a small network is of."""
+    return name if name in architectures.families() else name.partition("_")[0]
 
 
 def build(name, *, frames, activation="softmax", **arguments):
@@ -46,7 +59,7 @@ def build(name, *, frames, activation="softmax", **arguments):
 def network(family, **changes):
     """Return a small network whose weights are made from their names, as the golden ones are."""
     arguments = {**SMALL, **FAMILIES[family], **changes}
-    built = build(family.partition("_")[0], **arguments)
+    built = build(family_of(family), **arguments)
     state = {name: torch.from_numpy(synth.synth(name, tuple(tensor.shape))) for name, tensor in
              built.state_dict().items()}  # fmt: skip
     built.load_state_dict(state)

@@ -14,8 +14,7 @@ from PIL import Image
 
 from tests.data.sample_videos import FOUR_FRAMES, numbered, protocol
 from tests.data.small_videos import small_video
-from tests.evaluation.networks import DETECTION, FAMILIES, network, score_video
-from tests.models import token_networks
+from tests.evaluation.networks import DETECTION, FAMILIES, family_of, network, score_video
 from videohub import architectures
 from videohub.data import views as views_file
 from videohub.data.samples import FrameList, KeyFrame, Sample, VideoFile
@@ -261,6 +260,4 @@ def test_a_run_that_is_left_ends_its_processes(model, samples, leave):
 
 def test_the_small_networks_cover_every_family():
     variants = {"slow", "i3d", "c2d", "image"}
-    of_tokens = {arch.family for arch in token_networks.FAMILIES.values()}
-    names = {name.partition("_")[0] for name in FAMILIES}
-    assert names | of_tokens == architectures.families().keys() - {"resnet"} | variants
+    assert {*map(family_of, FAMILIES)} == architectures.families().keys() - {"resnet"} | variants

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from tests.evaluation.networks import DETECTION, SOFTMAX, network
+from tests.evaluation.networks import FAMILIES as SMALL_NETWORKS
 from tests.golden import synth
 from tests.models.golden_networks import CASES
 from videohub import optimize, registry
@@ -29,6 +30,10 @@ FAMILIES = {
     "r3d_r2plus1d": {},
     "s3d": {},
     "swin3d": {},
+    "mvit": {},
+    "mvit_v2": {},
+    "reversible_mvit": {},
+    "vit": {},
 }
 BOXES = torch.tensor([[0, 4.0, 6, 40, 45], [1, 0, 0, 47, 47], [0, 30, 10, 46, 40]])
 
@@ -38,11 +43,14 @@ def plain(family):
 
 
 def clip_for(family, *, batch, seed="form"):
-    frames = {"slowfast": 8, "image": 1, "s3d": 8, "swin3d": 8}.get(family.split()[0], 4)
+    frames = SMALL_NETWORKS[family.split()[0]]["frames"]
     return torch.from_numpy(synth.synth_clip(seed, (batch, 3, frames, 48, 64)))
 
 
 def maps(model, clip):
+    """What the head is given, of each pathway."""
+    if hasattr(model, "tokens"):
+        return [model.tokens(clip)]
     return model.feature_maps(clip) if hasattr(model, "feature_maps") else [model.feature_map(clip)]
 
 
