@@ -16,7 +16,7 @@ from videohub.architectures import Architecture, Count, Task
 from videohub.digest import Sha256
 from videohub.errors import UsageError
 from videohub.escaping import visible
-from videohub.protocols import Flaw, Protocol
+from videohub.protocols import Flaw, Protocol, ViewGrid
 
 if TYPE_CHECKING:
     Model: TypeAlias = Architecture
@@ -89,6 +89,10 @@ class Views(_Value, frozen=True):
 
     clips: Count
     crops: Count
+
+    def are(self, grid: ViewGrid) -> bool:
+        """Tell whether a protocol's views are as many clips and crops."""
+        return (self.clips, self.crops) == (grid.clips, len(grid.crops))
 
 
 class Proof(_Value, frozen=True, omit_defaults=True):
@@ -191,6 +195,18 @@ class Record(_Value, frozen=True, omit_defaults=True):
     def number(self) -> Published | None:
         """The number to compare with: the first that was measured with the protocol's views."""
         return next((published for published in self.published if published.views is None), None)
+
+    def tested_with(self, views: ViewGrid) -> "Record":
+        """Return the record with the number that was published for these views, and with them in its protocol.
+
+        The record itself, if none was.
+        """
+        for published in self.published:
+            if published.views is not None and published.views.are(views):
+                number = msgspec.structs.replace(published, views=None)
+                protocol = msgspec.structs.replace(self.protocol, views=views)
+                return msgspec.structs.replace(self, protocol=protocol, published=(number,))
+        return self
 
     @property
     def family(self) -> str:

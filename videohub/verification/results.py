@@ -35,8 +35,8 @@ from videohub.verification.settings import refuse_unverifiable
 def build(joined: Joined, record: Record) -> Report:
     """Return what follows from the scores of a run.
 
-    A sample can agree or disagree with a published accuracy like any list. Other views than the protocol's, and videos
-    that are still to be scored, give no agreement, only `insufficient data`.
+    A sample can agree or disagree with a published accuracy like any list. Views for which no number was published, and
+    videos that are still to be scored, give no agreement, only `insufficient data`.
 
     Args:
         joined: What was kept.
@@ -46,9 +46,11 @@ def build(joined: Joined, record: Record) -> Report:
     """
     refuse_unverifiable(record)
     _refuse_another_record(joined, record)
-    assert record.number is not None, "refused before"
     _refuse_unscored(joined, record)
     identity = joined.identity
+    command = _command(identity, record)
+    record = record.tested_with(identity.tested.views)
+    assert record.number is not None, "refused before"
     findings = _findings(joined, record)
     verdict, reasons = _verdict(joined, record, findings)
     failures, odd = _failures_of(joined), _contradicted(joined)
@@ -89,7 +91,7 @@ def build(joined: Joined, record: Record) -> Report:
         confusions=findings.confusions,
         by_clips=findings.by_clips,
         ranks=findings.ranks,
-        command=_command(identity, record),
+        command=command,
     )
 
 

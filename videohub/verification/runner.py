@@ -229,8 +229,9 @@ def _part_of(run: runs.Run, record: Record, settings: Settings) -> Part:
 
 def _so_far(run: runs.Run, record: Record, level: float) -> Decision:
     """Return what earlier calls have found out."""
-    assert record.number is not None, "refused before"
-    published, deciding = record.number, metrics.of(record.protocol.metric).numbers[0]
+    published = record.tested_with(run.identity.tested.views).number
+    assert published is not None, "refused before"
+    deciding = metrics.of(record.protocol.metric).numbers[0]
     decision = Decision(published.numbers()[deciding], total=len(run.truth.names), level=level,
                         tolerance=published.tolerance)  # fmt: skip
     for entry in runs.join([run.folder]).entries.values():
