@@ -34,7 +34,7 @@ def test_list_colours_a_status_only_where_colours_are_wanted(run, monkeypatch, e
         monkeypatch.setenv(variable, value)
     _, out, _ = run("list", "slowfast_r101_8x8")
     line = out.splitlines()[1]
-    assert line == "slowfast_r101_8x8 K400 8x8  78.0 / 93.3 " + (
+    assert line == "slowfast_r101_8x8 K400 8x8  78.0  93.3  62.8M  126G " + (
         "\x1b[33munreleased\x1b[0m" if coloured else "unreleased"
     )
     assert ("\x1b" in out) == coloured
@@ -150,6 +150,10 @@ def test_show_tells_all_and_takes_any_spelling(run):
         assert fact in out.replace("\n", "").replace("               ", "") or fact in out
     full = json.loads(run("show", "SLOWFAST_8x8_R50", "--json")[1])
     assert full["model"]["lateral_kernel"] == 7
+    cost = full["cost"]  # PyTorchVideo's table prints 34.57 and 65.71
+    assert (round(cost["params"] / 1e6, 2), round(cost["multiply_adds"] / 1e9, 2)) == (34.57, 65.71)
+    assert cost["view"] == [32, 256, 256]
+    assert "ptv_slowfast_r50_8x8" in full["namesakes"]
     assert full["protocol"]["pixels"][-1] == {"step": "crop", "size": 256, "arithmetic": "pyslowfast"}
 
 

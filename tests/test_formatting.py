@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from videohub.formatting import counted, duration, interval, listed, versions, with_unit
+from videohub.formatting import counted, duration, interval, listed, versions, with_letter, with_unit
 
 
 @pytest.mark.parametrize(
@@ -52,3 +52,11 @@ def test_an_interval_has_both_ends_and_a_sign_where_it_is_a_difference():
 
 def test_libraries_stand_in_the_order_of_their_names():
     assert versions({"torch": "2.6.0", "av": "14.0.0"}) == "av 14.0.0, torch 2.6.0"
+
+
+@pytest.mark.parametrize(
+    ("count", "expected"),
+    [(999, "999"), (386_022, "386k"), (28_043_472, "28.0M"), (999_600_000, "1.00G"), (2_823_404_100_000, "2.82T")],
+)
+def test_a_count_has_three_digits_and_a_letter(count, expected):
+    assert with_letter(count) == expected

@@ -54,6 +54,14 @@ def with_unit(size: int) -> str:
     return f"{number:.0f} B" if units[0] == "B" else f"{number:.3g} {units[0]}"
 
 
+def with_letter(count: int) -> str:
+    """Return a count with three digits, in powers of 1000: `386k`, `34.6M`, `126G`, `2.83T`."""
+    number, letters = float(count), ["", "k", "M", "G", "T"]
+    while number >= 999.5 and len(letters) > 1:
+        number, letters = number / 1000, letters[1:]
+    return str(count) if letters[0] == "" else f"{number:#.3g}".rstrip(".") + letters[0]
+
+
 def versions(libraries: Mapping[str, str]) -> str:
     """Return libraries with their versions: `av 14.0.0, torch 2.6.0`."""
     return ", ".join(f"{name} {version}" for name, version in sorted(libraries.items()))

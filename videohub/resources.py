@@ -38,6 +38,11 @@ def labels_file() -> Path:
     return path("labels.yaml")
 
 
+def costs_file() -> Path:
+    """Return what was counted of networks, `costs.json`."""
+    return path("costs.json")
+
+
 def tables_folders(registries: Iterable[Path] = ()) -> list[Path]:
     """Return the folders of key tables: our own, `converters`, and those so called beside registries of a user's."""
     beside = [file.parent / "converters" for file in registries if file != registry_file()]

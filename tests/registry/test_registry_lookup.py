@@ -152,3 +152,35 @@ def test_a_pattern_is_of_the_id_or_the_upstream_name(zoo):
 def test_a_value_nobody_knows_is_an_error_that_lists_the_known_ones(filters, message):
     with pytest.raises(UsageError, match=message):
         registry.list_models(**filters)
+
+
+# --- sorted by accuracy and by cost ----------------------------------------------------------------------------------
+
+
+def test_a_listing_is_sorted_by_what_is_asked_for_and_what_lacks_it_comes_last():
+    some = {"dataset": "kinetics400", "publisher": "pyslowfast"}
+    assert registry.list_models("slow_r50_?x*", **some)[:2] == ["slow_r50_4x16", "slow_r50_8x8"]
+    best = registry.list_models("slow*_r50_?x*", sort="top1", **some)
+    assert best[:5] == [
+        "slowfast_r50_8x8", "slowfast_r50_8x8_stepwise", "slowfast_r50_8x8_stepwise_multigrid", "slowfast_r50_4x16",
+        "slow_r50_8x8",
+    ]  # fmt: skip  # 77.0, 76.8, 76.6, 75.6, 74.8
+    assert best[-1].startswith("slow_r50_8x8_")  # trained without labels, and without a number
+    x3d = ["x3d_xs_4x12", "x3d_s_13x6", "x3d_m_16x5", "x3d_l_16x5"]
+    assert registry.list_models("x3d_*", publisher="pyslowfast", sort="flops") == x3d
+    assert registry.list_models("x3d_*", publisher="pyslowfast", sort="name") == sorted(x3d)
+    assert registry.list_models("tv_*_18", sort="params") == ["tv_mc3_18", "tv_r2plus1d_18", "tv_r3d_18"]
+
+
+def test_the_least_accuracy_is_that_of_the_protocol_s_views_and_a_map_is_none():
+    """X3D-L has 77.5 with 30 views and 76.9 with 10; X3D-M has 76.2 and 75.1."""
+    assert registry.list_models("x3d_*", publisher="pyslowfast", min_top1=76.2) == ["x3d_m_16x5", "x3d_l_16x5"]
+    assert registry.list_models("x3d_*", publisher="pyslowfast", min_top1=76.3) == ["x3d_l_16x5"]
+    assert registry.list_models(dataset="ava", min_top1=0) == []
+
+
+def test_a_listing_of_nothing_names_the_least_accuracy_as_the_option_is_called(run):
+    code, _, err = run("list", "x3d_*", "--publisher", "pyslowfast", "--min-top1", "90")
+    assert code == 0
+    assert "none of them fits --min-top1 90.0 --publisher pyslowfast" in err
+    assert "Without --min-top1: x3d_xs_4x12" in err

@@ -119,9 +119,12 @@ def screen(place, run, monkeypatch, tmp_path):
     return see
 
 
-def test_looking_at_a_zoo(screen):
+def test_looking_at_a_zoo(screen, monkeypatch):
     shown = REST.encode("unicode_escape").decode()
+    assert screen("list")[0] == 0
+    monkeypatch.setenv("COLUMNS", "1000")  # on a narrow one the data set has no column
     assert shown in screen("list")[1]
+    monkeypatch.setenv("COLUMNS", "80")
     for verb in (["list", "--json"], ["list", "--dataset", SAID], ["list", "--dataset", SAID, "--status", "broken"],
                  ["show", "hostile"], ["show", "gone"], ["show", "named"],
                  ["show", "hostile", "--json"], ["show", SAID]):  # fmt: skip

@@ -117,3 +117,26 @@ def test_an_error_is_cut_to_what_can_be_read(run, monkeypatch):
     assert (code, len(err) < 2_000) == (2, True)
     assert "more letters) …" in err
     assert err.endswith("`videohub list` shows all names.\n")
+
+
+ROWS = [("slow_r50", "74.8", "32.5M", "available"), ("c2d", "67.2", "24.3M", "broken")]
+
+
+@pytest.mark.parametrize(
+    ("columns", "first", "last"),
+    [
+        ("31", "slow_r50 74.8  32.5M  available", "two records"),  # 8 + 5 + 6 + 9 letters and 3 blanks
+        ("30", "slow_r50 32.5M  available", "in a wider terminal: top-1"),
+    ],
+)
+def test_columns_go_until_the_rest_fits_and_the_summary_tells_which(monkeypatch, capsys, columns, first, last):
+    monkeypatch.setenv("COLUMNS", columns)
+    layout.print_columns(("name", "top-1", "params", "status"), ROWS, "two records", dispensable=["top-1"])
+    lines = capsys.readouterr().out.splitlines()
+    assert (lines[1], lines[-1]) == (first, last)
+
+
+def test_where_nothing_makes_columns_fit_none_goes(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "12")
+    layout.print_columns(("name", "top-1", "params", "status"), ROWS, "two records", dispensable=["top-1", "params"])
+    assert capsys.readouterr().out.splitlines()[0].split() == ["name", "top-1", "params", "status"]

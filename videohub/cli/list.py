@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import get_args
 
 import click
 
 from videohub import registry
-from videohub.formatting import counted
-from videohub.registry.schema import Published, Record
+from videohub.formatting import counted, with_letter
+from videohub.registry import Cost, Published, Record, Sort
 from videohub.terminal import completion
 from videohub.terminal.layout import print_columns, tell
 from videohub.terminal.options import print_json, with_json
@@ -26,40 +27,58 @@ from videohub.terminal.options import print_json, with_json
 @click.option("--status", shell_complete=completion.status, help="available, manual, unreleased, broken, program.")
 @click.option("--publisher", shell_complete=completion.publisher, help="Who published it: pyslowfast; * and ? match.")
 @click.option("--task", shell_complete=completion.task, help="classification, detection, features.")
+@click.option(
+    "--min-top1", type=click.FloatRange(0, 100), metavar="PERCENT", help="At least so accurate, as published."
+)
+@click.option(
+    "--sort",
+    type=click.Choice(get_args(Sort), case_sensitive=False),
+    help="The best, the smallest or the cheapest first.  [default: as the registry has them]",
+)
 @with_json
-def command(pattern: str, as_json: bool, **filters: str | None) -> None:
+def command(pattern: str, as_json: bool, min_top1: float | None, sort: Sort | None, **filters: str | None) -> None:
     """List the records whose name matches PATTERN (* and ? match) and that fit the filters."""
     known = registry.default(keep=True)
-    records = [known.records[name] for name in known.select(pattern, **filters)]
+    records = [known.records[name] for name in known.select(pattern, min_top1=min_top1, sort=sort, **filters)]
     if as_json:
-        print_json([record.whole() for record in records])
+        print_json([known.whole(record) for record in records])
     elif not records:
-        tell(known.why_none(pattern, **filters))
+        tell(known.why_none(pattern, min_top1=min_top1, **filters))
     else:
-        print_records(records)
+        print_records(records, known.costs)
 
 
-def print_records(records: Sequence[Record]) -> None:
-    """Print one line a record, within 80 columns."""
+def print_records(records: Sequence[Record], costs: Mapping[str, Cost]) -> None:
+    """Print one line a record; what a narrow terminal has no room for is told by `show` and --json."""
     rows = [
         (
             record.name,
             record.dataset.short or record.dataset.name,
             f"{record.frames}x{record.rate}" if record.frames else "image",
-            _numbers(record.number),
+            *_numbers(record.number),
+            *_cost(costs.get(record.name)),
             record.status,
         )
         for record in records
     ]
-    summary = f"{counted(len(records), 'record')}; published: top-1 / top-5 in per cent, or mAP"
-    print_columns(("name", "data", "clip", "published", "status"), rows, summary)
-
-
-def _numbers(published: Published | None) -> str:
-    """Return the numbers, rounded; the table's last line tells what they are."""
-    if published is None:
-        return "–"
-    numbers = published.numbers()
-    return ("" if published.top1 is not None or not numbers else f"{next(iter(numbers))} ") + " / ".join(
-        f"{number:.1f}" for number in numbers.values()
+    summary = (
+        f"{counted(len(records), 'record')}; published: top-1 and top-5 in per cent, or mAP;\n"
+        "counted: parameters, and multiply-adds (MACs) of one view"
     )
+    header = ("name", "data", "clip", "top-1", "top-5", "params", "MACs", "status")
+    print_columns(header, rows, summary, dispensable=("top-5", "clip", "data", "params", "MACs"))
+
+
+def _numbers(published: Published | None) -> tuple[str, str]:
+    """Return top-1 and top-5, or the first number of another metric by its name."""
+    numbers = {} if published is None else published.numbers()
+    if "top-1" in numbers or not numbers:
+        first, second = numbers.get("top-1"), numbers.get("top-5")
+        return "–" if first is None else f"{first:.1f}", "–" if second is None else f"{second:.1f}"
+    name, number = next(iter(numbers.items()))
+    return f"{name} {number:.1f}", ""
+
+
+def _cost(cost: Cost | None) -> tuple[str, str]:
+    """Return parameters and multiply-adds, with three digits."""
+    return ("–", "–") if cost is None else (with_letter(cost.params), with_letter(cost.multiply_adds))

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import click
+import msgspec
 
 from videohub import registry
+from videohub.formatting import with_letter, with_unit
 from videohub.protocols import Protocol
+from videohub.registry import Cost
+from videohub.registry.costs import view_size
 from videohub.registry.labels import told
 from videohub.registry.schema import Checkpoint, Proof, Published, Record
 from videohub.terminal import completion
@@ -22,34 +27,44 @@ def command(name: str, as_json: bool) -> None:
     """Show everything that is known of one record."""
     known = registry.default(keep=True)
     record = registry.record(name)
+    namesakes = known.namesakes(record)
     if as_json:
-        print_json(record.whole())
+        print_json({**known.whole(record), "namesakes": namesakes})
     else:
-        print_record(record, known.namesakes(record))
+        print_record(record, namesakes, known.costs.get(record.name))
 
 
-def print_record(record: Record, namesakes: Sequence[str] = ()) -> None:
-    """Print everything that one record says, and which others have its upstream name."""
+def print_record(record: Record, namesakes: Sequence[str], cost: Cost | None) -> None:
+    """Print everything that one record says, which others have its upstream name, and what its network costs."""
     console().print(styled(record.name, style="bold"), coloured(record.status))
-    console().print(facts(_facts(record, namesakes)))
+    console().print(facts(_facts(record, namesakes, cost)))
 
 
-def _facts(record: Record, namesakes: Sequence[str]) -> list[tuple[str, str]]:
-    protocol, checkpoint = record.protocol, record.checkpoint
+def _facts(record: Record, namesakes: Sequence[str], cost: Cost | None) -> list[tuple[str, str]]:
+    protocol, checkpoint, steps = record.protocol, record.checkpoint, record.protocol.in_words()
     named = [
         ("upstream name", record.upstream_name),
         ("aliases", ", ".join(record.aliases)),
         ("publisher", record.publisher or ""),
         ("also called so", ", ".join(namesakes)),
         ("network", f"{record.arch} {record.depth}, {_outputs(record)}"),
+        ("arguments", _in_words(msgspec.to_builtins(record.model))),
+        ("size", _size(record, cost)),
         ("labels", told(record.labels)),
         ("network input", f"{record.clip.frames} frames, every {record.clip.sampling_rate}"),
         ("protocol", _protocol(protocol)),
+        ("frames", steps["frames"]),
+        ("pixels", steps["pixels"]),
         ("published", str(record.number or "") + _as_printed(record.number)),
         ("source", record.number.source if record.number else ""),
         ("also published", _with_other_views(record.published)),
         ("file", (checkpoint.url or "") + (" (a page, to download by hand)" if checkpoint.manual else "")),
-        *(("another form", f"{other.url}, layout {other.layout}") for other in record.other_checkpoints),
+        *(("the same at", url) for url in checkpoint.alternates),
+        *(
+            ("another form", f"{other.url}, {other.container or 'container unknown'}, layout {other.layout}")
+            for other in record.other_checkpoints
+        ),
+        ("file size", with_unit(checkpoint.size) if checkpoint.size else ""),
         ("container", f"{checkpoint.container or 'unknown'} (the bytes decide), layout {checkpoint.layout}"),
         ("sha256", checkpoint.sha256 or _unmeasured(checkpoint)),
         ("license", checkpoint.license),
@@ -61,6 +76,30 @@ def _facts(record: Record, namesakes: Sequence[str]) -> list[tuple[str, str]]:
         *(("note", note) for note in record.notes),
     ]
     return [(name, value) for name, value in named if value]
+
+
+def _size(record: Record, cost: Cost | None) -> str:
+    size = view_size(record)
+    if cost is None or size is None:
+        return "not counted"
+    frames, height, width = size
+    view = f"a view of {frames} x {height} x {width}"
+    return f"{cost.params:,} parameters, {with_letter(cost.multiply_adds)} multiply-adds for {view}"
+
+
+def _in_words(value: Any) -> str:
+    """Return what a description says, its fields one after the other, those of its parts in brackets."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name.replace('_', ' ')} {_in_brackets(part)}" for name, part in value.items()) or "none"
+    if isinstance(value, (list, tuple)):
+        return " ".join(map(_in_words, value)) or "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "none" if value is None else str(value)
+
+
+def _in_brackets(part: Any) -> str:
+    return f"({_in_words(part)})" if part and isinstance(part, dict) else _in_words(part)
 
 
 def _outputs(record: Record) -> str:

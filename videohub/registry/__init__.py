@@ -16,12 +16,13 @@ from videohub import resources
 from videohub.errors import RegistryError
 from videohub.protocols import Protocol
 from videohub.registry import compiled
-from videohub.registry.lookup import Registry
+from videohub.registry.costs import Cost
+from videohub.registry.lookup import Registry, Sort
 from videohub.registry.schema import Checkpoint, Published, Publisher, Record
 
 __all__ = [
-    "Checkpoint", "Protocol", "Published", "Publisher", "Record", "Registry", "default", "files", "list_models",
-    "load", "record", "record_files",
+    "Checkpoint", "Cost", "Protocol", "Published", "Publisher", "Record", "Registry", "Sort", "default", "files",
+    "list_models", "load", "record", "record_files",
 ]  # fmt: skip
 
 VARIABLE = "VIDEOHUB_REGISTRY"
@@ -90,8 +91,10 @@ def list_models(
     status: str | None = None,
     publisher: str | None = None,
     task: str | None = None,
+    min_top1: float | None = None,
+    sort: Sort | None = None,
 ) -> list[str]:
-    """Return the ids of the records that fit all that is given, in the registry's order; case never matters.
+    """Return the ids of the records that fit all that is given; case never matters.
 
     Args:
         pattern: Of the id, an alias or the upstream name; `*`, `?` and `[…]` as in file names, here and in the others.
@@ -101,11 +104,15 @@ def list_models(
         status: available, manual, unreleased, broken or program.
         publisher: A publisher's short name, such as pyslowfast.
         task: classification, detection or features.
+        min_top1: The least published top-1 accuracy in per cent, with the protocol's views; what has none is left out.
+        sort: top1 (the best first), params, flops (multiply-adds of one view; the least first) or name; what has none
+            comes last. None: the registry's order.
     Raises: UsageError for a value that no record can have; it lists the known ones.
     """
     return default().select(
-        pattern, dataset=dataset, arch=arch, depth=depth, status=status, publisher=publisher, task=task
-    )
+        pattern, dataset=dataset, arch=arch, depth=depth, status=status, publisher=publisher, task=task,
+        min_top1=min_top1, sort=sort,
+    )  # fmt: skip
 
 
 _kept: dict[tuple[Path, ...], tuple[Registry, list[tuple[int, int, int]]]] = {}  # by the files that were asked for

@@ -19,12 +19,13 @@ import msgspec
 from videohub import resources
 from videohub.errors import VideohubError
 from videohub.protocols import Protocol
+from videohub.registry.costs import Cost
 from videohub.registry.lookup import Registry
 from videohub.registry.schema import DatasetInfo, Publisher, Record, with_urls
 from videohub.version import __version__
 
 NAME = "registry.msgpack"  # in a wheel, beside its registry.yaml
-_FORMAT = 1
+_FORMAT = 2
 _LARGEST, _MOST = 64 << 20, 8  # bytes of one; how many are kept in the cache
 _SETTLED_NS = 2_000_000_000
 _NONE = (0, 0, 0)
@@ -38,6 +39,7 @@ class _Head(msgspec.Struct, array_like=True):
     publishers: dict[str, Publisher]
     protocols: dict[str, Protocol]
     datasets: dict[str, DatasetInfo]
+    costs: dict[str, Cost]
     records: msgspec.Raw  # by id; a file below our own folder is named from there
 
 
@@ -66,6 +68,7 @@ def load(roots: tuple[Path, ...]) -> Registry | None:
             publishers=head.publishers,
             protocols=head.protocols,
             datasets=head.datasets,
+            costs=head.costs,
             files=tuple(_root() / name for name in head.inputs),
         )
     return None
@@ -102,6 +105,7 @@ def encoded(roots: Iterable[Path], registry: Registry, code: str = "") -> bytes:
             registry.publishers,
             registry.protocols,
             registry.datasets,
+            registry.costs,
             msgspec.Raw(msgspec.msgpack.encode(records)),
         )
     )
@@ -117,10 +121,10 @@ def stamp(path: Path) -> tuple[int, int, int]:
 
 
 def _inputs(registry: Registry) -> list[Path]:
-    """Return all files and folders that decide what a registry is: what was read, label sets and tables."""
+    """Return all files and folders that decide what a registry is: what was read, label sets, costs and tables."""
     tables = resources.tables_folders(registry.files)
     families = [family for folder in tables for family in sorted(folder.iterdir()) if family.is_dir()]
-    return list(dict.fromkeys([*registry.files, resources.labels_file(), *tables, *families]))
+    return list(dict.fromkeys([*registry.files, resources.labels_file(), resources.costs_file(), *tables, *families]))
 
 
 def _is_current(path: Path, before: tuple[int, int, int], digest: str) -> bool:

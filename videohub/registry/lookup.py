@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 import msgspec
 
 from videohub.architectures import Task
 from videohub.errors import AmbiguousNameError, UnknownNameError, UsageError
 from videohub.protocols import Protocol
+from videohub.registry.costs import Cost, view_size
 from videohub.registry.schema import DatasetInfo, Publisher, Record
 
 _SUFFIXES = (".pkl", ".pyth", ".pth", ".pt", ".safetensors", ".npz")
@@ -25,6 +26,8 @@ _FILTERS: Mapping[str, Callable[[Record], Iterable[str | None]]] = {
     "publisher": lambda record: (record.publisher,),
     "task": lambda record: (record.task,),
 }
+
+Sort: TypeAlias = Literal["top1", "params", "flops", "name"]
 _VALUES = {"status": get_args(Record.__annotations__["status"]), "task": get_args(Task)}  # also without such a record
 
 
@@ -35,6 +38,7 @@ class Registry(msgspec.Struct, frozen=True):
     publishers: dict[str, Publisher] = {}  # by short name; of two with one upstream name, the first one's is meant
     protocols: dict[str, Protocol] = {}
     datasets: dict[str, DatasetInfo] = {}  # ours, and those that registries of one's own bring
+    costs: dict[str, Cost] = {}  # by the record's id, as far as they were counted
     files: tuple[Path, ...] = ()  # all that was read, so that a change is seen
 
     def find(self, name: str) -> Record:
@@ -69,7 +73,15 @@ class Registry(msgspec.Struct, frozen=True):
         others = (other for other in self.records.values() if other.upstream_name.casefold() == spelled)
         return [other.name for other in others if other.name != record.name]
 
-    def select(self, pattern: str = "*", **filters: str | None) -> list[str]:
+    def whole(self, record: Record) -> dict[str, Any]:
+        """Return everything that is known of a record as JSON values; `cost` is null where it was not counted."""
+        cost = self.costs.get(record.name)
+        counted = {**msgspec.to_builtins(cost), "view": view_size(record)} if cost else None
+        return {**record.whole(), "cost": counted}
+
+    def select(
+        self, pattern: str = "*", *, min_top1: float | None = None, sort: Sort | None = None, **filters: str | None
+    ) -> list[str]:
         """Return the ids of the records that fit a pattern and filters, as `videohub.list_models` takes them."""
         every, spelled = self.records.values(), pattern.casefold()
         records = [record for record in every if any(fnmatchcase(name.casefold(), spelled) for name in names(record))]
@@ -81,23 +93,40 @@ class Registry(msgspec.Struct, frozen=True):
             if not fitting:
                 raise UsageError(f"{field} {value!r} is not known. Known: {', '.join(known)}.")
             records = [record for record in records if not fitting.isdisjoint(_FILTERS[field](record))]
-        return [record.name for record in records]
+        if min_top1 is not None:
+            records = [record for record in records if (top1 := _top1(record)) is not None and top1 >= min_top1]
+        return [record.name for record in self._sorted(records, sort)]
 
-    def why_none(self, pattern: str = "*", **filters: str | None) -> str:
+    def why_none(self, pattern: str = "*", **filters: Any) -> str:
         """Return what to tell where `select` finds nothing: which filter to leave out, or which names are near."""
         given = {name: value for name, value in filters.items() if value is not None}
         if named := self.select(pattern):
-            asked = " ".join(f"--{name} {value}" for name, value in given.items())
+            options = {name: f"--{name.replace('_', '-')}" for name in given}
+            asked = " ".join(f"{options[name]} {value}" for name, value in given.items())
             lines = [f"{len(named)} of {len(self.records)} records match {pattern}, and none of them fits {asked}."]
             for name in given:
                 if fitting := self.select(pattern, **{other: given[other] for other in given if other != name}):
-                    lines.append(f"Without --{name}: {_first_three(fitting)}.")
+                    lines.append(f"Without {options[name]}: {_first_three(fitting)}.")
             return "\n  ".join(lines)
         if inside := self.select(f"*{pattern}*"):
             shown = _first_three(inside)
             return f"No name matches {pattern} as a whole.\n  `videohub list '*{pattern}*'` shows {shown}."
         near = nearest(self.records.values(), pattern.strip("*?").casefold())
         return f"No name matches {pattern}.\n  Did you mean {listed(near)}?" if near else "There is no record."
+
+    def _sorted(self, records: list[Record], by: Sort | None) -> list[Record]:
+        """Return records in another order than the registry's; those of which nothing is known come last."""
+        if by is None:
+            return records
+        if by == "name":
+            return sorted(records, key=lambda record: record.name)
+        looked_at: dict[str, Callable[[Record], float | None]] = {
+            "top1": lambda record: None if (top1 := _top1(record)) is None else -top1,  # the best one first
+            "params": lambda record: cost.params if (cost := self.costs.get(record.name)) else None,
+            "flops": lambda record: cost.multiply_adds if (cost := self.costs.get(record.name)) else None,
+        }
+        keys = {record.name: looked_at[by](record) for record in records}
+        return sorted(records, key=lambda record: (keys[record.name] is None, keys[record.name] or 0))
 
     def _preferred(self, name: str, sharing: list[Record]) -> Record:
         """Return the one of several records with one upstream name that is meant."""
@@ -145,6 +174,11 @@ def nearest(records: Iterable[Record], spelled: str) -> list[str]:
 def listed(words: Sequence[str]) -> str:
     """Return words as `a, b or c`."""
     return " or ".join(filter(None, (", ".join(words[:-1]), words[-1])))
+
+
+def _top1(record: Record) -> float | None:
+    """Return the published accuracy under the protocol's views."""
+    return record.number.top1 if record.number else None
 
 
 def _publisher(record: Record) -> str:

@@ -16,7 +16,7 @@ import msgspec
 from videohub import architectures, metrics, resources
 from videohub.errors import UsageError
 from videohub.protocols import Flaw, Protocol
-from videohub.registry import labels, strict_yaml
+from videohub.registry import costs, labels, strict_yaml
 from videohub.registry.lookup import Registry
 from videohub.registry.messages import BrokenRegistryError, Messages, Steps, schema_flaws, shown
 from videohub.registry.schema import DatasetInfo, Labels, Publisher, Record, flaw_of_url, with_one_checkpoint, with_urls
@@ -89,6 +89,7 @@ class _Reader:
             publishers={name: self.publishers[name] for name in [*order, *self.publishers]},
             protocols={name: protocol for name, protocol in self.protocols.items() if protocol is not None},
             datasets=self.datasets,
+            costs=costs.of(self.records),
             files=tuple(self.files),
         )
 

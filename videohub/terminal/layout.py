@@ -9,6 +9,7 @@ import codecs
 import io
 import os
 import re
+import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
@@ -102,14 +103,30 @@ def write_anywhere() -> None:
             stream.reconfigure(errors="videohub")
 
 
-def print_columns(header: Sequence[str], rows: Sequence[Sequence[str]], summary: str) -> None:
-    """Print rows of short words, the last one of each in its colour, below a header and above a summary."""
-    rows = [[visible(word) for word in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-    lines = [click.style(_aligned(header, widths).rstrip(), dim=True)]
+def print_columns(
+    header: Sequence[str], rows: Sequence[Sequence[str]], summary: str, *, dispensable: Sequence[str] = ()
+) -> None:
+    """Print rows of short words, the last one of each in its colour, below a header and above a summary.
+
+    Args:
+        dispensable: Columns that go, the first one first, until the rest fits the terminal, and the summary
+            tells which; where nothing makes it fit, none goes.
+    """
+    columns = {name: [*map(visible, words)] for name, *words in zip(header, *rows, strict=True)}
+    widths = {name: max(map(len, [name, *words])) for name, words in columns.items()}
+    room = shutil.get_terminal_size().columns + 1  # each column has a blank behind it, the last one none
+    shorter = (dispensable[:count] for count in range(len(dispensable) + 1))
+    fits = (gone for gone in shorter if sum(widths[name] + 1 for name in columns if name not in gone) <= room)
+    gone = next(fits, ())
+    if gone:
+        summary += f"\nin a wider terminal: {', '.join(gone)}"
+    header = [name for name in header if name not in gone]
+    rows = list(zip(*(columns[name] for name in header), strict=True))
+    shown = [widths[name] for name in header]
+    lines = [click.style(_aligned(header, shown).rstrip(), dim=True)]
     for row in rows:
         *others, last = row
-        lines.append(f"{_aligned(others, widths)} {click.style(last, fg=_COLOURS.get(last))}")
+        lines.append(f"{_aligned(others, shown)} {click.style(last, fg=_COLOURS.get(last))}")
     lines.append(click.style(summary, dim=True))
     write("\n".join(lines), colours=_wanted_colours())
 
