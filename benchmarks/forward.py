@@ -36,6 +36,8 @@ NAMES = (
     "slow_r50_8x8",
     "slowfast_r50_4x16",
     "slowfast_r50_8x8",
+    "tv_mvit_v1_b",
+    "tv_mvit_v2_s",
     "tv_r2plus1d_18",
     "tv_r3d_18",
     "tv_s3d",

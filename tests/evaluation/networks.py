@@ -49,11 +49,15 @@ def family_of(name):
     return name if name in architectures.families() else name.partition("_")[0]
 
 
-def build(name, *, frames, activation="softmax", **arguments):
-    """Return a network by the name of its variant, or of its family where that has one alone."""
+def architecture(name, **arguments):
+    """Return what a network is, by the name of its variant, or of its family where that has one alone."""
     families = architectures.families()
-    arch = families[name](**arguments) if name in families else ResNet(variant=name, **arguments)
-    return models.build(arch, frames=frames, activation=activation)
+    return families[name](**arguments) if name in families else ResNet(variant=name, **arguments)
+
+
+def build(name, *, frames, activation="softmax", **arguments):
+    """Return a network of an `architecture`."""
+    return models.build(architecture(name, **arguments), frames=frames, activation=activation)
 
 
 def network(family, **changes):

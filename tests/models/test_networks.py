@@ -1,4 +1,4 @@
-"""What holds for every family: logits, pathways, features, export, memory formats; on very small networks."""
+"""What networks have beside what all families offer: positions, pathways, boxes, memory formats; on very small ones."""
 
 import pytest
 import torch
@@ -104,50 +104,12 @@ def test_a_head_that_averages_all_sees_one_position_at_any_size(family):
 
 
 @torch.no_grad()
-def test_features_are_what_the_projection_sees(family):
-    net, clip = network(family), clip_for(family)
-    features = net.features(clip)
-    assert features.shape == (2, net.head.projection.in_features)
-    assert features.shape == (2, net.num_features)
-    assert torch.allclose(net.head.projection(features), net(clip), atol=1e-5)
-
-
-@torch.no_grad()
 def test_channels_last_gives_the_same_results(family):
     net, clip = network(family), clip_for(family)
     expected = net(clip).softmax(dim=1)
     net = net.to(memory_format=torch.channels_last_3d)
     found = net(clip.to(memory_format=torch.channels_last_3d)).softmax(dim=1)
     assert torch.allclose(found, expected, atol=1e-5)
-
-
-@torch.no_grad()
-@pytest.mark.parametrize("family", [
-    name if name in ("slowfast non-local", "swin3d", "mvit v2") else pytest.param(name, marks=pytest.mark.slow)
-    for name in FAMILIES
-])  # fmt: skip
-def test_a_network_exports_as_one_graph(family):
-    net, clip = network(family), clip_for(family, height=96, width=96)
-    exported = torch.export.export(net, (clip,), strict=True)  # strict: a graph break is an error
-    assert torch.allclose(exported.module()(clip), net(clip), atol=1e-5)
-
-
-@torch.no_grad()
-def test_bfloat16_under_autocast_gives_the_same_probabilities(family):
-    net, clip = network(family), clip_for(family)
-    net.head.projection.weight.mul_(5 / net(clip).abs().max())  # neither flat nor saturated
-    expected = net(clip).softmax(dim=1)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        found = net(clip).softmax(dim=1)
-    assert (found.float() - expected).abs().max() <= 2e-2
-
-
-@torch.no_grad()
-def test_a_detection_network_exports_as_one_graph():
-    net = network("slow", **DETECTS)
-    clip, boxes = clip_for("slow"), torch.tensor([[0, 10.0, 10.0, 40.0, 60.0], [1, 0.0, 5.0, 60.0, 63.0]])
-    exported = torch.export.export(net, (clip, boxes), strict=True)
-    assert torch.allclose(exported.module()(clip, boxes), net(clip, boxes), atol=1e-5)
 
 
 def test_boxes_keep_their_place_in_half_precision():

@@ -8,6 +8,7 @@ import torchvision
 
 from videohub import models
 from videohub.architectures import Architecture
+from videohub.architectures.mvit import MViT
 from videohub.architectures.r3d import R3D
 from videohub.architectures.s3d import S3D
 from videohub.architectures.swin3d import Swin3D
@@ -28,6 +29,8 @@ SAME = {  # torchvision's function, our architecture, and clips
             (1, 3, 1, 1, 1),
         ],
     ),
+    "mvit_v1_b": (MViT(version=1, blocks=(1, 2, 11, 2)), [(1, 3, 16, 224, 224)]),  # torchvision's take no other size
+    "mvit_v2_s": (MViT(version=2, blocks=(1, 2, 11, 2)), [(1, 3, 16, 224, 224)]),
 }
 QUICK = ("mc3_18", "swin3d_t")
 

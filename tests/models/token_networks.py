@@ -29,6 +29,8 @@ FAMILIES = {
         blocks=(2,), width=16, heads=2, image=True, patch=16, joint_positions=True, **SMALL
     ),
     "vit": ViT(**PLAIN),
+    "vit class token": ViT(readout="class_token", **PLAIN),
+    "vit pre-training": ViT(readout="mean_alone", **PLAIN),
     "vit image": ViT(image=True, joint_positions=True, readout="mean", **PLAIN),
 }
 

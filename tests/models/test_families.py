@@ -1,0 +1,146 @@
+"""What every family offers, and each of its variants that is other code: classes, features, one graph, half precision.
+
+All on small networks; a family that has none here, or a choice between variants of which none is made, fails the first
+test.
+"""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Iterator
+
+import msgspec
+import pytest
+import torch
+
+from tests.evaluation.networks import DETECTION, SMALL, architecture
+from tests.golden import synth
+from tests.models import token_networks
+from tests.models.test_networks import FAMILIES
+from videohub import architectures, models
+from videohub.architectures import Architecture, Part
+from videohub.architectures.parts import AverageAll, AverageWindow, Stem
+
+VARIANTS = {  # of networks that others test, too
+    "slow detection": ("slow", DETECTION),
+    "slowfast detection": ("slowfast", DETECTION),
+    "c2d without pooling": ("c2d", {"temporal_pool": False}),
+    "i3d of video-nonlocal-net": ("i3d non-local", {"stem": Stem(stride=2, pool_frames=2, pool_padding=0)}),
+    "x3d efficient": ("x3d", {"head": AverageAll()}),
+    "x3d without a norm": ("x3d", {"first_shortcut_norm": False}),
+}
+
+
+def _networks() -> Iterator[tuple[str, Architecture, int]]:
+    """Yield each network's name, what it is, and the length of its clips."""
+    of_tokens = {arch.family for arch in token_networks.FAMILIES.values()}
+    for name, (of, changes) in {**{name: (name, {}) for name in FAMILIES}, **VARIANTS}.items():
+        arguments = {**SMALL, **FAMILIES[of], **changes}
+        frames = arguments.pop("frames")
+        if (arch := architecture(of.split()[0], **arguments)).family not in of_tokens:
+            yield name, arch, frames
+    for name, arch in token_networks.FAMILIES.items():
+        yield name, arch, token_networks.frames(name)
+
+
+NETWORKS = {name: (arch, frames) for name, arch, frames in _networks()}
+EXPORTED_QUICKLY = ("slow", "slowfast detection", "vit", "reversible vit")
+BOXES = torch.tensor([[0, 10.0, 10.0, 40.0, 60.0], [1, 0.0, 5.0, 60.0, 63.0], [0, 8.0, 8.0, 50.0, 50.0]])
+
+
+@pytest.fixture(params=NETWORKS)
+def name(request):
+    return request.param
+
+
+def network(name: str, **changes: object) -> models.VideoModel:
+    """Return a small network whose weights are made from their names, as the golden ones are."""
+    arch, frames = NETWORKS[name]
+    built = models.build(msgspec.structs.replace(arch, **changes), frames=frames)
+    made = {key: synth.synth(key, tuple(tensor.shape)) for key, tensor in built.state_dict().items()}
+    built.load_state_dict({key: torch.from_numpy(array) for key, array in made.items()})
+    return built
+
+
+def inputs(name: str, *, size: int = 64) -> tuple[torch.Tensor, ...]:
+    """Return two clips and, for a network that detects, boxes in them."""
+    arch, frames = NETWORKS[name]
+    clip = torch.from_numpy(synth.synth_clip("families", (2, 3, frames, size, size)))
+    return (clip, BOXES) if arch.task == "detection" else (clip,)
+
+
+def rows(name: str) -> int:
+    """Return how many rows come out: one a clip, or one a box."""
+    return inputs(name)[-1].shape[0]
+
+
+def choices(struct: type[Part]) -> Iterator[tuple[str, object]]:
+    """Yield each value of the arguments that are one of a few words, or yes or no; sizes are names of other ones."""
+    for field in msgspec.structs.fields(struct):
+        if field.type is bool:
+            yield from ((field.name, value) for value in (False, True))
+        elif typing.get_origin(field.type) is typing.Literal and field.name != "size":
+            yield from ((field.name, value) for value in typing.get_args(field.type))
+
+
+@pytest.mark.parametrize("family", architectures.families())
+def test_every_family_and_each_of_its_choices_has_a_small_network(family):
+    structs = [arch for arch, _ in NETWORKS.values() if arch.family == family]
+    assert structs, f"NETWORKS has no network of {family}"
+    offered = set(choices(architectures.families()[family]))
+    assert offered - {(name, getattr(arch, name)) for arch in structs for name, _ in offered} == set()
+
+
+@torch.no_grad()
+def test_features_are_as_many_as_it_says_and_what_its_classifier_is_given(name):
+    net, given = network(name), inputs(name)
+    features, logits = net.features(*given), net(*given)
+    assert logits.shape == (rows(name), 7)
+    assert features.shape == (rows(name), net.num_features)
+    assert logits.std() > 0.01
+    classifier = net.get_submodule(NETWORKS[name][0].classifier)
+    assert torch.allclose(classifier(features), logits, atol=1e-5)
+
+
+def test_another_number_of_classes_is_another_shape_of_the_classifier_s_two_tensors_alone(name):
+    with torch.device("meta"):
+        seven, three = (
+            {key: tensor.shape for key, tensor in models.build(arch, frames=NETWORKS[name][1]).state_dict().items()}
+            for arch in (NETWORKS[name][0], msgspec.structs.replace(NETWORKS[name][0], num_classes=3))
+        )
+    assert seven.keys() == three.keys()
+    assert {key for key in seven if seven[key] != three[key]} == set(NETWORKS[name][0].classifier_keys)
+    assert [three[key][0] for key in NETWORKS[name][0].classifier_keys] == [3, 3]
+
+
+@torch.no_grad()
+def test_a_network_without_classes_has_no_classifier_and_gives_its_features(name):
+    net, given = network(name, num_classes=None), inputs(name)
+    assert not set(NETWORKS[name][0].classifier_keys) & net.state_dict().keys()
+    assert torch.equal(net(*given), net.features(*given))
+    assert torch.equal(net(*given), network(name).features(*given))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(
+    "name", [name if name in EXPORTED_QUICKLY else pytest.param(name, marks=pytest.mark.slow) for name in NETWORKS]
+)
+def test_a_network_exports_as_one_graph(name):
+    several = isinstance(getattr(NETWORKS[name][0], "head", None), AverageWindow)  # positions, of a larger clip
+    net, given = network(name), inputs(name, size=96 if several else 64)
+    exported = torch.export.export(net, given, strict=True)  # strict: a graph break is an error
+    assert torch.allclose(exported.module()(*given), net(*given), atol=1e-5)
+
+
+@torch.no_grad()
+def test_bfloat16_under_autocast_gives_the_same_probabilities(name):
+    net, given = network(name), inputs(name)
+    shrunk = min(1, 5 / float(net(*given).abs().max()))  # none is saturated
+    for key in NETWORKS[name][0].classifier_keys:
+        net.get_parameter(key).mul_(shrunk)
+    expected = net(*given).softmax(dim=1)
+    assert expected.max() > 0.2  # nor are they flat: 1/7
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = net(*given)
+    assert found.dtype == torch.bfloat16
+    assert (found.float().softmax(dim=1) - expected).abs().max() <= 2e-2
