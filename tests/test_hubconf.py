@@ -22,6 +22,7 @@ ARCHIVED = (
     "registry.yaml",
     "registry.schema.json",
     "registry",
+    "costs.json",
     "datasets.yaml",
     "labels.yaml",
     "videohub",

@@ -21,7 +21,7 @@ from videohub import registry, resources
 pytestmark = pytest.mark.slow
 
 ROOT = resources.registry_file().parent
-DATA = ("registry.yaml", "registry.schema.json", "datasets.yaml", "labels.yaml")
+DATA = ("registry.yaml", "registry.schema.json", "datasets.yaml", "labels.yaml", "costs.json")
 DEMO = "demo/SLOWFAST_MOTIONS.pkl"
 JUNK = ("demo-run/videos/test_00000.mp4", "dist/old.whl", ".venv/pyvenv.cfg", "scratch.npz", "notes.txt")
 LIST = "import sys; sys.argv = ['videohub', 'list', '--json']; from videohub.cli import main; main()"
