@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-slow test-all test-matrix lint clean
+.PHONY: demo test test-slow test-all test-matrix test-zoo lint clean
 
 demo: $(READY)
 	BIN=$(BIN) sh tools/demo.sh
@@ -22,6 +22,11 @@ test-all: test test-slow
 # By hand, before a release: make test-matrix PYTHONS="python3.10 python3.13"
 test-matrix: $(READY)
 	$(BIN)/python tools/test_matrix.py $(PYTHONS)
+
+# By hand, when records, networks or tables have changed: every record, from a file that is made for it. Writes
+# tests/zoo/results.md; make test-zoo PUBLISHER=torchvision prints one publisher's.
+test-zoo: $(READY)
+	$(BIN)/python -m tests.zoo.walk $(if $(PUBLISHER),--publisher $(PUBLISHER))
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -1,0 +1,75 @@
+"""One record of each kind of file and network, through the public way, from a file that is made here."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+import torch
+
+import videohub
+from tests.zoo import published_files, walk
+from videohub import registry
+from videohub.convert import conversion
+from videohub.registry.schema import Record
+
+QUICK = "x3d_xs_4x12"
+
+
+def kind_of(record: Record) -> bytes:
+    """Return what decides how a record is converted: container, table and the network's arguments.
+
+    How many classes there are does not, only whether there are any.
+    """
+    arguments = conversion.arguments_of(record)
+    arguments["num_classes"] = arguments["num_classes"] is not None
+    prefix = published_files.PREFIXES.get(record.publisher or "")
+    kind = (published_files.container_of(record), record.family, record.checkpoint.layout, prefix, arguments)
+    return msgspec.json.encode(kind, order="sorted")
+
+
+def one_of_each_kind() -> list[str]:
+    records = registry.load(registry.files()[0]).records.values()
+    return [*{kind_of(record): record.name for record in reversed(records) if record.status not in walk.NO_FILE}
+            .values()]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "name", [name if name == QUICK else pytest.param(name, marks=pytest.mark.slow) for name in one_of_each_kind()]
+)
+def test_a_file_as_its_publisher_s_is_fetched_converted_and_loaded_bit_for_bit(name):
+    assert walk.check(videohub.record(name)).seconds is not None
+
+
+def test_another_weight_than_in_the_file_is_noticed(monkeypatch):
+    write = published_files.write
+
+    def write_another(tensors, record, path):
+        key = "s2.pathway0_res1.branch2.a.weight"
+        write({**tensors, key: tensors[key] + 1e-3}, record, path)
+
+    monkeypatch.setattr(published_files, "write", write_another)
+    with pytest.raises(walk.Mismatch, match=r"other weights than in its file: res2\.1\.conv_a\.weight, 1 in all"):
+        walk.check(videohub.record(QUICK))
+
+
+def test_a_file_that_is_read_as_another_kind_is_noticed(monkeypatch):
+    def write_safetensors(tensors, record, path):
+        torch.save(dict(tensors), path, _use_new_zipfile_serialization=False)
+
+    monkeypatch.setattr(published_files, "write", write_safetensors)
+    with pytest.raises(
+        walk.Mismatch, match=r"read as \('torch_legacy', 'pyslowfast'\), and the record says \('torch',"
+    ):
+        walk.check(videohub.record(QUICK))
+
+
+def test_a_walk_tells_why_a_record_was_not_loaded_and_goes_on(monkeypatch, capsys):
+    write = published_files.write
+    monkeypatch.setattr(published_files, "write", lambda tensors, *where: write(dict([*tensors.items()][:-1]), *where))
+    names = ("slowfast_r101_8x8", QUICK, "slowfast_r101_16x8")
+    outcomes = walk.walk(map(videohub.record, names))
+    assert [outcome.failed for outcome in outcomes] == [False, True, False]
+    assert outcomes[0].came_in_by == outcomes[2].came_in_by == "never released"
+    assert outcomes[1].came_in_by.startswith(f"failed: {QUICK}: the file does not hold this network")
+    assert "\n" not in walk.row(outcomes[1])
+    assert len(capsys.readouterr().err.splitlines()) == 3
