@@ -155,6 +155,7 @@ def test_a_patch_of_our_registry_applies_and_is_read_back(tmp_path, command):
     made = trust.registry_patch(dict.fromkeys(names, LEARNT), registry.files())
     assert (made.records, made.left) == (names, {})
     (tmp_path / "registry.yaml").write_text(text)
+    shutil.copytree(resources.registry_file().parent / "registry", tmp_path / "registry")  # which it names records of
     apply(command, tmp_path, made.text)
     records = registry.load(tmp_path / "registry.yaml").records
     filled = {name for name, record in records.items() if record.checkpoint.sha256 == SEEN}
