@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from statistics import median
 
 import msgspec
 
@@ -18,6 +17,8 @@ class Spread(msgspec.Struct, frozen=True):
     @classmethod
     def of(cls, values: Sequence[float]) -> Spread:
         """Return that of at least one number."""
+        from statistics import median  # `videohub list` formats, and would wait for it
+
         return cls(min(values), median(values), max(values))
 
 

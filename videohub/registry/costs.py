@@ -7,8 +7,6 @@ none, rather than an old one, and a user's record of a network that we have, too
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 
 import msgspec
@@ -36,6 +34,9 @@ def view_size(record: Record) -> tuple[int, int, int] | None:
 
 def key(record: Record) -> str | None:
     """Return what a network's entry is called, None if no size of its views is stated."""
+    import hashlib  # only where a registry is compiled: `videohub list` would wait for it
+    import json
+
     size = view_size(record)
     if size is None:
         return None
