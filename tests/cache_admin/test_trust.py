@@ -129,7 +129,8 @@ def test_several_registries_make_one_patch_and_nulls_written_inline_are_filled_t
 
 
 SEEN = "0123456789abcdef" * 4
-LEARNT = {"url": "weights/company_slow.pth", "sha256": SEEN, "size": 138_000_000}
+URL = "weights/company_slow.pth"
+LEARNT = trust.Learnt([trust.Measured(URL, {"sha256": SEEN, "size": 138_000_000})])
 
 BLOCK = "      sha256: null\n      size: null\n"
 APPLY = [["git", "apply", "--whitespace=nowarn"], ["patch", "-p1", "--quiet"]]
@@ -227,7 +228,8 @@ def test_what_the_registry_states_already_stays(company):
 
 @pytest.mark.parametrize("digest", ["1" * 64, "0" * 63 + "7", "1" * 62 + "e5"])
 def test_a_digest_that_yaml_would_take_for_a_number_is_quoted(company, digest):
-    found, _ = trust.fill(company.read_text(), {"company_slow": {**LEARNT, "sha256": digest}})
+    learnt = trust.Learnt([trust.Measured(URL, {"sha256": digest, "size": 138_000_000})])
+    found, _ = trust.fill(company.read_text(), {"company_slow": learnt})
     company.write_text(found)
     assert registry.load(company).records["company_slow"].checkpoint.sha256 == digest
 
@@ -253,11 +255,11 @@ def test_what_an_alias_shares_is_left_with_what_to_write_by_hand(company, change
 def test_of_several_forms_the_one_with_the_url_is_filled(company):
     text = company.read_text()
     form = "{url: %s, sha256: null, size: null, container: null, layout: pyslowfast, license: mine}"
-    forms = f"    checkpoint:\n      - {form % 'other.pth'}\n      - {form % LEARNT['url']}\n"
+    forms = f"    checkpoint:\n      - {form % 'other.pth'}\n      - {form % URL}\n"
     listed = re.sub(r"    checkpoint:\n(      .*\n)+", lambda _: forms, text)
     filled, left = trust.fill(listed, {"company_slow": LEARNT})
     assert left == {}
-    first, second = listed.rindex("sha256: null", 0, listed.index(LEARNT["url"])), listed.index(LEARNT["url"])
+    first, second = listed.rindex("sha256: null", 0, listed.index(URL)), listed.index(URL)
     assert filled == listed[:second] + listed[second:].replace("sha256: null", f"sha256: {SEEN}", 1).replace(
         "size: null", "size: 138000000", 1)  # fmt: skip
     assert filled[first:].startswith("sha256: null")
@@ -281,3 +283,88 @@ def _twin(text, checkpoint):
 def test_nothing_learnt_is_no_patch(company):
     assert trust.registry_patch({}, [company]) == trust.Patch("", [], [], {})
     assert trust.registry_patch({"of another file": LEARNT}, [company]).text == ""
+
+
+# --- containers and dead links ---------------------------------------------------------------------------------------
+
+
+def edited(company, text, learnt):
+    """The text after what was learnt, and the record that it is read as."""
+    found, left = trust.fill(text, {"company_slow": learnt})
+    assert left == {}
+    company.write_text(found, newline="")
+    return found, registry.load(company).records["company_slow"]
+
+
+IN_TORCH = trust.Learnt([trust.Measured(URL, {"container": "torch_legacy"})])
+DEAD = trust.Learnt(dead='It "answered" 404.')
+
+
+def test_another_container_takes_the_place_of_the_stated_one(company):
+    found, record = edited(company, text := company.read_text(), IN_TORCH)
+    assert found == text.replace("container: torch", "container: torch_legacy")
+    assert record.checkpoint.container == "torch_legacy"
+
+
+@pytest.mark.parametrize("ends", ["\n", "\r\n"], ids=["unix", "windows"])
+def test_a_container_that_a_record_leaves_to_its_file_is_put_before_its_other_fields(company, ends):
+    shared = "shared: {checkpoint: {container: torch}}\nrecords:"
+    text = company.read_text().replace("      container: torch\n", "").replace("records:", shared).replace("\n", ends)
+    found, record = edited(company, text, IN_TORCH)
+    assert found == text.replace("      url:", f"      container: torch_legacy{ends}      url:")
+    assert record.checkpoint.container == "torch_legacy"
+
+
+@pytest.mark.parametrize(
+    ("notes", "expected"),
+    [
+        ("    notes: []\n", '    notes: ["It \\"answered\\" 404."]\n'),
+        ("    notes: [one]\n", '    notes: [one, "It \\"answered\\" 404."]\n'),
+        ("    notes:\n      - &one one\n", '    notes:\n      - "It \\"answered\\" 404."\n      - &one one\n'),
+        ("    notes:\n    - one\n    - two\n", '    notes:\n    - "It \\"answered\\" 404."\n    - one\n    - two\n'),
+        ("    notes: &a-b\n      - one\n", '    notes: &a-b\n      - "It \\"answered\\" 404."\n      - one\n'),
+    ],
+    ids=["none", "in flow style", "with an anchor", "not set in", "themselves with an anchor"],
+)
+def test_a_dead_link_makes_the_status_broken_and_adds_a_note(company, notes, expected):
+    text = company.read_text().replace("    notes: []\n", notes)
+    found, record = edited(company, text, DEAD)
+    assert found == text.replace("status: available", "status: broken").replace(notes, expected)
+    assert (record.status, 'It "answered" 404.' in record.notes) == ("broken", True)
+
+
+def test_a_status_that_a_record_leaves_to_its_file_is_its_own_where_its_link_is_dead(company):
+    shared = "shared: {status: available, notes: []}\nrecords:"
+    text = company.read_text().replace("    status: available\n    notes: []\n", "").replace("records:", shared)
+    _, record = edited(company, text, DEAD)
+    assert (record.status, record.notes) == ("broken", ['It "answered" 404.'])
+
+
+def test_a_record_whose_notes_are_another_s_too_is_left_with_what_to_write_by_hand(company):
+    text = company.read_text().replace("notes: []", "notes: &all [one]")
+    checkpoint = "    checkpoint: {url: x, sha256: null, size: null, container: null, layout: a, license: b}\n"
+    text += _twin(text, checkpoint).replace("notes: &all [one]", "notes: *all")
+    found, left = trust.fill(text, {"company_slow": DEAD})
+    assert found == text
+    assert "by an alias. Write by hand: broken, and It" in left["company_slow"]
+
+
+def test_every_record_of_ours_takes_what_first_contact_may_learn(tmp_path):
+    """Also where its container, status or notes stand at its file's head, or its notes are anchored."""
+    records = registry.load(resources.registry_file()).records
+    links = {name: record.checkpoint.url for name, record in records.items() if record.status == "available"}
+    learnt = {
+        name: trust.Learnt([trust.Measured(url, {"size": 12, "container": "npz"})], dead="It answered 404.")
+        for name, url in links.items()
+        if "://" in url and not url.startswith("file:")
+    }
+    made = trust.registry_patch(learnt, registry.record_files())
+    assert made.left == {}
+    shutil.copy(resources.registry_file(), tmp_path / "registry.yaml")
+    shutil.copytree(resources.path("registry"), tmp_path / "registry")
+    apply(APPLY[0], tmp_path, made.text)
+    for name, record in registry.load(tmp_path / "registry.yaml").records.items():
+        if name in learnt:
+            assert (record.checkpoint.container, record.status) == ("npz", "broken"), name
+            assert "It answered 404." in record.notes, name
+            assert record.checkpoint.size == (records[name].checkpoint.size or 12), name

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 import io
+import json
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -59,7 +61,7 @@ def patch() -> Patch:
     Raises: RegistryError if a file cannot be read.
     """
     known = Known(cache_scan.entries())
-    learnt: dict[str, dict[str, str | int]] = {}
+    learnt: dict[str, Learnt] = {}
     contradicted: dict[str, str] = {}
     for name, record in known.records.items():
         published, pin = record.checkpoint, known.pins.get(record.checkpoint.url or "")
@@ -69,7 +71,7 @@ def patch() -> Patch:
             contradicted[name] = f"the registry states another file than was first seen here, {pin.first_seen}"
             continue
         if published.sha256 is None or published.size is None:
-            learnt[name] = {"url": pin.url, "sha256": pin.sha256, "size": pin.size}
+            learnt[name] = Learnt([Measured(pin.url, {"sha256": pin.sha256, "size": pin.size})])
     made = registry_patch(learnt, registry.record_files())
     return replace(made, left={**made.left, **contradicted})
 
@@ -126,8 +128,23 @@ def _pinned(item: Item) -> Pinned:
     )
 
 
-Learnt: TypeAlias = Mapping[str, Mapping[str, str | int]]  # record -> url, sha256 and size of its checkpoint
 _NULL = "tag:yaml.org,2002:null"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was seen of the file at a URL: its sha256 and size, which fill nulls, and its container."""
+
+    url: str
+    fields: Mapping[str, str | int]
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """What is to be written into a record: of its files, and a note if its link is dead."""
+
+    files: Sequence[Measured] = ()
+    dead: str | None = None
 
 
 @dataclass(frozen=True)
@@ -140,8 +157,8 @@ class Patch:
     left: dict[str, str]  # record -> why
 
 
-def registry_patch(learnt: Learnt, files: list[Path]) -> Patch:
-    """Return what fills the nulls of records' checkpoints in their registry files.
+def registry_patch(learnt: Mapping[str, Learnt], files: list[Path]) -> Patch:
+    """Return what writes into registry files what was learnt of their records.
 
     Raises: RegistryError if a file cannot be read.
     """
@@ -150,7 +167,7 @@ def registry_patch(learnt: Learnt, files: list[Path]) -> Patch:
     left: dict[str, str] = {}
     for file in files:
         names = strict_yaml.read(file).value["records"]
-        here = {name: fields for name, fields in learnt.items() if name in names}
+        here = {name: known for name, known in learnt.items() if name in names}
         if not here:
             continue
         with file.open(encoding="utf-8", newline="") as opened:  # line ends stay what they are
@@ -163,33 +180,73 @@ def registry_patch(learnt: Learnt, files: list[Path]) -> Patch:
     return Patch("".join(texts.values()), list(texts), records, left)
 
 
-def fill(text: str, learnt: Learnt) -> tuple[str, dict[str, str]]:
-    """Return a registry file's text with nulls filled, and which records have to be filled by hand, and why.
+def fill(text: str, learnt: Mapping[str, Learnt]) -> tuple[str, dict[str, str]]:
+    """Return a registry file's text with what was learnt, and which records have to be changed by hand, and why.
 
-    Each null is replaced where it stands, in block and in flow style; no other character changes.
+    A null is replaced where it stands, in block and in flow style, and so is a container, or it is put before the
+    checkpoint's other fields where the record leaves it to its file. A dead link makes the status broken, with a note.
+    No other character changes.
     """
     root = yaml.compose(text, Loader=yaml.SafeLoader)  # unlike the C loader it counts every character
     uses = Counter(_references(root))
-    changes: list[tuple[int, int, str]] = []
-    left: dict[str, str] = {}
+    changes: list[_Change] = []
+    left: dict[str, list[str]] = {}
     for name, known in learnt.items():
-        fields = {field: _written(known[field]) for field in ("sha256", "size")}
-        paths = [_follow(root, ["records", name, "checkpoint", field], str(known["url"])) for field in fields]
-        if why := next(filter(None, (_obstacle(path, uses) for path in paths)), None):
-            by_hand = ", ".join(f"{field}: {value}" for field, value in fields.items())
-            left[name] = f"{why}. Write by hand: {by_hand}"
-            continue
-        for path, value in zip(paths, fields.values(), strict=True):
-            if path[-1].tag == _NULL:
-                changes.append((path[-1].start_mark.index, path[-1].end_mark.index, value))
+        for file in known.files:
+            paths = {field: _follow(root, ["records", name, "checkpoint", field], file.url) for field in file.fields}
+            if why := next(filter(None, (_obstacle(path, field, uses) for field, path in paths.items())), None):
+                by_hand = ", ".join(f"{field}: {_written(value)}" for field, value in file.fields.items())
+                left.setdefault(name, []).append(f"{why}. Write by hand: {by_hand}")
+                continue
+            for field, path in paths.items():
+                if path[-1] is None or path[-1].tag == _NULL or field == "container":
+                    changes.append(_change(text, path, field, _written(file.fields[field])))
+        if known.dead is not None:
+            status, notes = (_follow(root, ["records", name, field], "") for field in ("status", "notes"))
+            if any(uses[id(node)] > 1 for node in (*status, *notes)):
+                left.setdefault(name, []).append(f"it is shared, by an alias. Write by hand: broken, and {known.dead}")
+                continue
+            changes += [_change(text, status, "status", "broken"), _noted(text, notes, json.dumps(known.dead))]
     for start, end, written in sorted(changes, reverse=True):
         text = text[:start] + written + text[end:]
-    return text, left
+    return text, {name: " ".join(why) for name, why in left.items()}
 
 
-def _obstacle(path: Sequence[Any], uses: Mapping[int, int]) -> str | None:
-    """Return why the field at the end of a path cannot be filled where it stands, None if it can."""
-    if path[-1] is None:
+_Change: TypeAlias = tuple[int, int, str]  # from where to where a text is replaced, and by what
+
+
+def _change(text: str, path: Sequence[Any], field: str, written: str) -> _Change:
+    """Return what gives a field this value; it goes before the others where the mapping lacks it."""
+    if path[-1] is not None:
+        return path[-1].start_mark.index, path[-1].end_mark.index, written
+    mapping, first = path[-2], path[-2].value[0][0].start_mark
+    after = ", " if mapping.flow_style else _line_end(text) + " " * first.column
+    return first.index, first.index, f"{field}: {written}{after}"
+
+
+_ANCHOR = re.compile(r"(?:&\S+\s+)?")
+
+
+def _noted(text: str, path: Sequence[Any], note: str) -> _Change:
+    """Return what adds a note to those of a record."""
+    notes = path[-1]
+    if notes is None or notes.tag == _NULL:
+        return _change(text, path, "notes", f"[{note}]")
+    if notes.flow_style:
+        place = notes.end_mark.index - 1
+        return place, place, f", {note}" if notes.value else note
+    dash = next(_ANCHOR.finditer(text, notes.start_mark.index)).end()  # the first note may be an alias, of elsewhere
+    indent = dash - (text.rfind("\n", 0, dash) + 1)
+    return dash, dash, f"- {note}{_line_end(text)}{' ' * indent}"
+
+
+def _line_end(text: str) -> str:
+    return "\r\n" if "\r\n" in text else "\n"
+
+
+def _obstacle(path: Sequence[Any], field: str, uses: Mapping[int, int]) -> str | None:
+    """Return why a field of a checkpoint, at the end of a path, cannot be written where it stands, None if it can."""
+    if path[-1] is None and (field != "container" or path[-2] is None):
         return "its own checkpoint has no field to fill; what its file says in `shared` is of all records"
     if any(uses[id(node)] > 1 for node in path):
         return "its checkpoint is shared, by an alias"

@@ -26,7 +26,7 @@ CONNECT_S, READ_S = 10.0, 60.0
 ATTEMPTS = 5  # in a row, without a byte of progress
 PAUSE_S = 1.0  # before the first retry; then 2, 4, 8 times as long, give or take half
 LONGEST_PAUSE_S = 120.0  # a server that asks for more patience is left for another day
-_RETRIED = {408, 429, 500, 502, 503, 504}
+RETRIED = {408, 429, 500, 502, 503, 504}
 LARGEST = 64 << 30  # a file of unknown size ends somewhere
 _BLOCK = 1 << 20
 
@@ -94,7 +94,7 @@ def take(job: Job, part: Part, response: requests.Response, bar: tqdm[Any]) -> N
     bar.total = expected
     bar.n = part.size
     bar.refresh()
-    for block in _blocks(response, first=part.size == 0):
+    for block in blocks(response, first=part.size == 0):
         if part.size == 0 and http_response.is_page(block):
             via = f"was redirected to {response.url}, " if response.history else "gave "
             login = "; perhaps it asks for a log-in" if response.history else ""
@@ -143,7 +143,7 @@ def _write(job: Job, part: Part, block: bytes, expected: int | None) -> None:
         raise
 
 
-def _blocks(response: requests.Response, *, first: bool) -> Iterator[bytes]:
+def blocks(response: requests.Response, *, first: bool) -> Iterator[bytes]:
     """Yield the body as it arrives; larger reads would lose what came before a cut."""
     wire = iter(lambda: response.raw.read1(_BLOCK, decode_content=False), b"")
     try:
@@ -212,17 +212,18 @@ def _let_go(job: Job) -> int:
 def _ask(job: Job, session: requests.Session, bar: tqdm[Any]) -> Part:
     """Send one request and take what comes; the part is returned when it is whole."""
     headers = {**job.headers, "Accept-Encoding": "identity", **_range(job)}
-    with _get(job, session, headers) as response:
+    with send(job, session, headers) as response:
         _check_status(job, response)
         part = _begin(job, response, asked="Range" in headers)
         take(job, part, response, bar)
         return part
 
 
-def _get(job: Job, session: requests.Session, headers: Mapping[str, str]) -> requests.Response:
+def send(job: Job, session: requests.Session, headers: Mapping[str, str], *, method: str = "GET") -> requests.Response:
     """Return the response, its body still to come."""
     try:
-        return session.get(
+        return session.request(
+            method,
             job.url,
             stream=True,
             timeout=(CONNECT_S, READ_S),
@@ -280,7 +281,7 @@ def _check_status(job: Job, response: requests.Response) -> None:
     if code == 416:
         job.start_over("has no such range")
         raise Again("the server has no such range (416)")
-    if code in _RETRIED:
+    if code in RETRIED:
         raise Again(f"{code} {response.reason}", wait=http_response.retry_after(response))
     if code not in (200, 206):
         advice = "It is gone or was never there." if code in (404, 410) else ""

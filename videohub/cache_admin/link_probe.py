@@ -1,0 +1,185 @@
+"""First contact: what lies behind records' links, whether it fits what the registry states, and what to write there.
+
+Nobody who wrote the records may have reached the files. Whoever can asks every link, or fetches every file, and has one
+patch for the registry and one list of what did not fit.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from videohub import registry, weights
+from videohub.cache_admin.trust import Learnt, Measured, Patch, registry_patch
+from videohub.convert.checkpoint import opened
+from videohub.errors import ConversionError, DownloadError, FormatError, OfflineError
+from videohub.hub import link_check, sources
+from videohub.hub.link_check import Answer
+from videohub.registry.schema import Checkpoint, Record
+
+Role: TypeAlias = Literal["file", "another form", "alternate"]  # the same bytes elsewhere
+Progress: TypeAlias = Callable[[str, int, int], None]  # what is being done, how many links are done, of how many
+
+
+@dataclass(frozen=True)
+class Link:
+    """An address of a record's file."""
+
+    record: str
+    url: str
+    role: Role
+    not_asked: str | None = None  # why nothing can be asked there
+
+
+@dataclass
+class Probed:
+    """What was seen behind a link, and what of it does not fit the record; without `fetched` nothing was downloaded."""
+
+    record: str
+    url: str
+    role: Role
+    asked_with: str | None = None
+    status: int | None = None
+    size: int | None = None
+    etag: str | None = None
+    sha256: str | None = None
+    container: str | None = None
+    fetched: bool = False
+    proved: bool = False  # read, and every tensor fits the record's network
+    misfits: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class FirstContact:
+    """All that was seen, and the patch that writes it into the registry."""
+
+    links: Sequence[Probed]
+    patch: Patch
+
+    @property
+    def misfits(self) -> list[str]:
+        """What did not fit, a line or more each."""
+        of_links = [f"{link.record}: {link.url}: {misfit}" for link in self.links for misfit in link.misfits]
+        return of_links + [f"{name}: {why}" for name, why in self.patch.left.items()]
+
+
+def links(records: Sequence[Record]) -> list[Link]:
+    """Return the addresses of records, in their order, also those where no program can ask."""
+    return [link for record in records for link in _links(record)]
+
+
+def probe(records: Sequence[Record], *, fetch: bool, progress: Progress) -> FirstContact:
+    """Ask all links of records, and download and prove their files, too.
+
+    Args:
+        records: Whose links.
+        fetch: Whether to download each file, hash and read it, and prove it against the network; it stays in the cache.
+        progress: Told before each link.
+    Raises: OfflineError if connections are forbidden; RegistryError if a registry file cannot be read; CacheError.
+    """
+    if variable := sources.offline():
+        raise OfflineError(f"{variable} forbids connections, and first contact needs them; unset it")
+    asked = [link for link in links(records) if link.not_asked is None]
+    by_name = {record.name: record for record in records}
+    probed: list[Probed] = []
+    learnt: dict[str, Learnt] = {}
+    for done, link in enumerate(asked):
+        progress(link.record, done, len(asked))
+        probed.append(_probe(link, by_name[link.record], fetch=fetch))
+    for record in records:
+        if known := _learnt(record, [link for link in probed if link.record == record.name]):
+            learnt[record.name] = known
+    progress("", len(asked), len(asked))
+    return FirstContact(probed, registry_patch(learnt, registry.record_files()))
+
+
+def _links(record: Record) -> Iterator[Link]:
+    for file in (record.checkpoint, *record.other_checkpoints):
+        role: Role = "file" if file is record.checkpoint else "another form"
+        if file.url is None:
+            continue
+        why = "a page, to download from by hand" if file.manual or record.status == "manual" else None
+        if file.url.startswith("file:"):
+            why = "a file of this machine"
+        yield Link(record.name, file.url, role, why)
+        for url in file.alternates:
+            yield Link(record.name, url, "alternate")
+
+
+def _probe(link: Link, record: Record, *, fetch: bool) -> Probed:
+    """Ask one link, and fetch what lies there if it is a file of the record's own that fits so far."""
+    seen = Probed(link.record, link.url, link.role)
+    files = (record.checkpoint, *record.other_checkpoints)
+    file = next(file for file in files if link.url in (file.url, *file.alternates))
+    try:
+        answer = link_check.ask(link.url, name=record.name, sha256=file.sha256)
+    except DownloadError as error:
+        seen.misfits.append(str(error))
+        return seen
+    seen.asked_with, seen.status, seen.size, seen.etag = answer.method, answer.status, answer.size, answer.etag
+    seen.misfits += _misfits(answer, file)
+    if fetch and not seen.misfits and link.role != "alternate" and record.status == "available":
+        alone = msgspec.structs.replace(record, checkpoint=file, other_checkpoints=())
+        _fetch(seen, alone)
+    return seen
+
+
+def _misfits(answer: Answer, file: Checkpoint) -> Iterator[str]:
+    """Yield what a server's answer has against a record."""
+    if answer.is_page:
+        yield f"gives a web page and no file ({answer.address})"
+    elif not answer.is_there:
+        yield f"answers {answer.status} {answer.reason}"
+    elif file.size is not None and answer.size not in (None, file.size):
+        yield f"has {answer.size} bytes, and the registry states {file.size}"
+
+
+def _fetch(seen: Probed, record: Record) -> None:
+    """Download a record's file, and prove it: what is wrong with it is a misfit."""
+    file = record.checkpoint
+    try:
+        fetched = weights.published_file(record)
+        seen.fetched, seen.sha256 = True, fetched.sha256
+        size = fetched.path.stat().st_size
+        if seen.size not in (None, size):
+            seen.misfits.append(f"came with {size} bytes, and its server announced {seen.size}")
+        seen.size = size
+        with opened(fetched.path) as checkpoint:
+            seen.container = checkpoint.container
+        weights.fetch(record)
+        seen.proved = True
+    except (DownloadError, FormatError, ConversionError) as error:
+        seen.misfits.append(str(error))
+        return
+    if file.reported_sha256 not in (None, seen.sha256):
+        seen.misfits.append(f"has sha256 {seen.sha256}, and somebody reported {file.reported_sha256}")
+    if file.container not in (None, seen.container):
+        seen.misfits.append(f"is a file of {seen.container}, and the registry states {file.container}")
+
+
+def _learnt(record: Record, probed: Sequence[Probed]) -> Learnt | None:
+    """Return what to write into a record: what was measured, or announced, where it states nothing."""
+    files = []
+    by_url = {link.url: link for link in probed}
+    for file in (record.checkpoint, *record.other_checkpoints):
+        seen = by_url.get(file.url or "")
+        if seen is None or not (seen.proved or (seen.asked_with and not seen.misfits)):
+            continue
+        measured: dict[str, str | int] = {}
+        if file.sha256 is None and seen.proved and seen.sha256:
+            measured["sha256"] = seen.sha256
+        if file.size is None and seen.size is not None:
+            measured["size"] = seen.size
+        if seen.container not in (None, file.container):
+            measured["container"] = str(seen.container)
+        if measured:
+            files.append(Measured(seen.url, measured))
+    gone = [link for link in probed if link.status in (404, 410)]
+    is_dead = bool(gone) and len(gone) == len(probed) and record.status == "available"
+    today = time.strftime("%Y-%m-%d", time.gmtime())
+    dead = f"Its link answered {gone[0].status} on {today}." if is_dead else None
+    return Learnt(files, dead) if files or dead else None
