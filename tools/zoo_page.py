@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from videohub import registry
-from videohub.registry.schema import Record
+from videohub.formatting import with_letter
+from videohub.registry import Cost, Record
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "zoo.md"
 
@@ -21,29 +22,52 @@ def main() -> None:
 
 def page(known: registry.Registry) -> str:
     """Return docs/zoo.md: a section for each publisher, a line for each record, in the order of the registry."""
-    lines = [
-        "# The zoo",
-        "",
-        "Made from the registry by `python tools/zoo_page.py`. Frames x rate are those that the published table prints",
-        "(of SlowFast, the slow pathway's); `videohub show NAME` tells what the network is given, how it was tested,",
-        "and every doubt that its source leaves open. A name that several publishers use means the first one's that",
-        "has it; `publisher/NAME` names one.",
-    ]
+    lines = [_BEGINNING, *_table("publisher | families | records | equal to the original")]
+    for publisher, records in _by_publisher(known).items():
+        families = ", ".join(_by_family(records))
+        lines.append(f"| {_title(known, publisher)} | {families} | {len(records)} | {len(_compared(records))} |")
     for publisher, records in _by_publisher(known).items():
         described = known.publishers.get(publisher)
-        lines += ["", f"## {described.title if described else publisher}", ""]
+        lines += ["", f"## {_title(known, publisher)}", ""]
         if described:
             commit = f"at {described.commit}" if described.commit else ""
             source = " ".join(filter(None, (described.url, commit)))
             name = f"`{publisher}`: {source}." if source else f"`{publisher}`."
             license_ = f"License: {described.license}." if described.license else ""
             lines += [" ".join(filter(None, (name, license_, described.citation))), ""]
-        lines += ["| name | upstream name | data | frames x rate | published | status |", "| --- " * 6 + "|"]
-        lines += map(row, records)
+        lines += _table("family | networks | records | equal to the original, and by which golden cases")
+        for family, own in _by_family(records).items():
+            proofs = _compared(own)
+            cases = ": " + ", ".join(f"`{case}`" for case in dict.fromkeys(proofs)) if proofs else ""
+            lines.append(f"| {family} | {_networks(own)} | {len(own)} | {len(proofs)}{cases} |")
+        lines += [
+            "",
+            *_table("name | upstream name | data | frames x rate | published | parameters | multiply-adds | status"),
+        ]
+        lines += [row(record, known.costs.get(record.name)) for record in records]
     return "\n".join(lines) + "\n"
 
 
-def row(record: Record) -> str:
+_BEGINNING = """\
+# The zoo
+
+Made from the registry by `python tools/zoo_page.py`. Frames x rate are those that the published table prints
+(of SlowFast, the slow pathway's); `videohub show NAME` tells what the network is given, how it was tested,
+and every doubt that its source leaves open. A name that several publishers use means the first one's that
+has it; `publisher/NAME` names one.
+
+What was checked against what:
+
+- Records: numbers, clips and addresses, against their publishers' tables, which the tests have by themselves.
+- Networks: scores, against the publisher's own code with the same weights, to 1e-5 (golden cases). A record that is not
+  counted as equal to the original is built by the same code, and its very configuration was not compared.
+- Parameters and multiply-adds: counted from the network, for one view under the test crop, and held against every
+  figure that a publisher prints; `errata.md` tells which figures count something else.
+- Files: none has been read yet. `videohub registry probe --online --fetch` reads and proves them where they can be had.
+"""
+
+
+def row(record: Record, cost: Cost | None) -> str:
     """Return one record's line."""
     clip = f"{record.frames} x {record.rate}" if record.frames else "image"
     cells = (
@@ -52,31 +76,54 @@ def row(record: Record) -> str:
         record.protocol.dataset,
         clip,
         str(record.number or "no number"),
+        with_letter(cost.params) if cost else "not counted",
+        with_letter(cost.multiply_adds) if cost else "not counted",
         record.status,
     )
     return f"| {' | '.join(cells)} |"
 
 
 def summary(known: registry.Registry) -> list[str]:
-    """Return the README's lines: one for each publisher and family of networks, with how many records it has."""
-    lines = ["| publisher | family | networks | data sets | records |", "| --- | --- | --- | --- | --- |"]
-    for publisher, records in _by_publisher(known).items():
-        described = known.publishers.get(publisher)
-        for family, count in Counter(record.family for record in records).items():
-            own = [record for record in records if record.family == family]
-            archs = ", ".join(dict.fromkeys(record.arch for record in own))
-            datasets = ", ".join(dict.fromkeys(record.protocol.dataset for record in own))
-            title = described.title if described else publisher
-            lines.append(f"| {title} | {family} | {archs} | {datasets} | {count} |")
+    """Return the README's lines: one for each family of networks, with how many records each publisher has of it."""
+    lines = _table("family | networks | records of each publisher | equal to the original")
+    for family, records in _by_family(known.records.values()).items():
+        own = {publisher: len(_by_family(each).get(family, ())) for publisher, each in _by_publisher(known).items()}
+        counts = ", ".join(f"{_title(known, publisher)} {count}" for publisher, count in own.items() if count)
+        compared = f"{len(_compared(records))} of {len(records)}"
+        lines.append(f"| {family} | {_networks(records)} | {counts} | {compared} |")
     return lines
 
 
+def _table(header: str) -> list[str]:
+    return [f"| {header} |", "| --- " * len(header.split("|")) + "|"]
+
+
+def _title(known: registry.Registry, publisher: str) -> str:
+    described = known.publishers.get(publisher)
+    return described.title if described else publisher
+
+
+def _networks(records: Sequence[Record]) -> str:
+    return ", ".join(dict.fromkeys(record.arch for record in records))
+
+
+def _compared(records: Sequence[Record]) -> list[str]:
+    """Return what each record's network was compared with, as far as it was."""
+    return [record.proof.golden or str(record.proof.reference) for record in records if record.proof]
+
+
+def _by_family(records: Iterable[Record]) -> dict[str, list[Record]]:
+    families: dict[str, list[Record]] = {}
+    for record in records:
+        families.setdefault(record.family, []).append(record)
+    return families
+
+
 def _by_publisher(known: registry.Registry) -> dict[str, list[Record]]:
-    order = list(known.publishers)
-    found: dict[str, list[Record]] = {name: [] for name in order}
+    publishers: dict[str, list[Record]] = {name: [] for name in known.publishers}
     for record in known.records.values():
-        found.setdefault(record.publisher or "others", []).append(record)
-    return {name: records for name, records in found.items() if records}
+        publishers.setdefault(record.publisher or "others", []).append(record)
+    return {name: records for name, records in publishers.items() if records}
 
 
 if __name__ == "__main__":
