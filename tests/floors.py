@@ -9,6 +9,7 @@ FLOORS = [
     {"verification", "prediction", "timing", "diagnosis"},
     {"evaluation", "loading", "cache_admin", "preflight", "reporting"},
     {"weights"},
+    {"certificate"},
     {"building", "devices"},
     {"data", "models", "convert"},
     {"hub", "registry"},

@@ -76,6 +76,7 @@ USERS_OF = {
         "models",
         "convert",
         "building",
+        "certificate",
         "devices",
         "weights",
         "loading",

@@ -34,12 +34,12 @@ url, children, noted = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 ours = registry.record("slowfast_motions")
 known = msgspec.structs.replace(ours.checkpoint, url=url, sha256=None if "unknown" in url else ours.checkpoint.sha256)
 record = msgspec.structs.replace(ours, checkpoint=known)
-convert = weights._convert
+write = weights._write
 def noting(*arguments, **named):
     with open(noted, "a") as file:
         file.write("x")
-    return convert(*arguments, **named)
-weights._convert = noting
+    return write(*arguments, **named)
+weights._write = noting
 for _ in range(children):
     if (child := os.fork()) == 0:
         try:

@@ -6,16 +6,17 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from videohub import registry
+from videohub import certificate, registry
 from videohub.building import build_empty, classes_of, held, with_classes_of
+from videohub.certificate import Certificate, CertifiedFile, NetworkFile
 from videohub.convert import kept_weights, tables
 from videohub.convert.checkpoint import opened
 from videohub.convert.conversion import check_layout, check_state_dict, export, renamed
@@ -44,6 +45,7 @@ class Converted:
     described: str  # the kind of file read, such as "caffe2 in tar in gzip"
     layout: str  # how its keys are spelt
     source_sha256: str
+    certificate: Certificate | None = None
 
 
 def fetch(name: str | Record, *, checkpoint: str | Path | None = None, ignore: Sequence[str] = ()) -> Path:
@@ -124,7 +126,8 @@ def _fetched(record: Record, checkpoint: str | Path | None, ignore: Sequence[str
         return cache.place("converted", cache.converted_name(source.sha256, keys[layout]))
 
     def convert() -> Path:
-        return Path(_convert(source, record, place, ignore=ignore, own=checkpoint is not None).out)
+        file = _read(source, record, ignore=ignore, own=checkpoint is not None)
+        return Path(_write(file, place(file.about.layout), ignore=ignore).out)
 
     with cache.at_work(f"{record.name}: the weights cannot be kept"), file_lock(first, what=record.name) as lock:
         if path := _converted(source.sha256, keys, record):
@@ -178,6 +181,7 @@ def convert_file(
     layout: str = OURS,
     ignore: Sequence[str] = (),
     labels: Given | None = None,
+    certify_to: str | Path | None = None,
 ) -> Converted:
     """Read a checkpoint file of any known kind, prove that it is the record's network, write it as another kind.
 
@@ -188,6 +192,7 @@ def convert_file(
         layout: "videohub" for .safetensors under our names, or one that has a table for the network.
         ignore: Patterns of published keys to leave aside knowingly.
         labels: What the outputs are called, which "videohub" files carry; None: as the file or the record says.
+        certify_to: Where to write a certificate that the file written and read back is the same network.
     Raises: UsageError, FormatError, ConversionError.
     """
     record = registry.record(name)
@@ -195,14 +200,24 @@ def convert_file(
     if names is not None and layout != OURS:
         raise UsageError(f"labels: files of {layout} carry no names; leave them out, or write a file of videohub's")
     check_layout(record, layout, OURS)
-    check_parent_exists(Path(out))
     source = download.local(Path(file), name=record.name)
-    if Path(out).exists() and Path(out).samefile(source.path):
-        raise UsageError(f"{out}: this is the file to read; give the result another name")
-    written = _convert(source, record, lambda _: Path(out), to=layout, ignore=ignore, own=True, labels=names)
+    for path in (Path(out), *([] if certify_to is None else [Path(certify_to)])):
+        check_parent_exists(path)
+        if path.exists() and path.samefile(source.path):
+            raise UsageError(f"{path}: this is the file to read; give the result another name")
+    if certify_to is not None and Path(certify_to).absolute() == Path(out).absolute():
+        raise UsageError(f"{out}: this is the file to write; give its certificate another name")
+    network = _read(source, record, ignore=ignore, own=True, labels=names)
+    written = _write(network, Path(out), to=layout, ignore=ignore)
     if layout == OURS:
         held(record, Path(out), source=file)  # tells what is not the record's
-    return written
+    if certify_to is None:
+        return written
+    there = network.record if layout == OURS else certificate.network_of(network.record, layout)
+    read_back = _read(download.local(Path(out), name=record.name), there, ignore=(), own=True)
+    certified = certificate.certify(network, read_back)
+    certificate.write(certified, Path(certify_to))
+    return replace(written, certificate=certified)
 
 
 def published_file(record: Record) -> download.Fetched:
@@ -212,7 +227,7 @@ def published_file(record: Record) -> download.Fetched:
 
 def convert_published(source: download.Fetched, record: Record, out: Path) -> Converted:
     """Make the weights that `fetch` hands out from a published file. Raises: FormatError, ConversionError."""
-    return _convert(source, record, lambda _: out, ignore=(), own=False)
+    return _write(_read(source, record, ignore=(), own=False), out)
 
 
 def _tell_if_bundled(record: Record) -> None:
@@ -243,21 +258,12 @@ def _converted(source_sha256: str, keys: Mapping[str, str], record: Record) -> P
     return path
 
 
-def _convert(
-    source: download.Fetched,
-    record: Record,
-    place: Callable[[str], Path],
-    *,
-    to: str = OURS,
-    ignore: Sequence[str],
-    own: bool,
-    labels: Given | None = None,
-) -> Converted:
-    """Look into the file, prove what it holds while it is read, and write it.
+def _read(
+    source: download.Fetched, record: Record, *, ignore: Sequence[str], own: bool, labels: Given | None = None
+) -> NetworkFile:
+    """Look into a file, and prove while it is read that it holds a record's network.
 
     Args:
-        place: Where to write it, told the layout that the file has.
-        to: The layout to write.
         own: Whether the file may have other classes than the record.
     """
     with opened(source.path) as checkpoint:
@@ -265,32 +271,43 @@ def _convert(
         if own:
             record = with_labels(with_classes_of(arrays, checkpoint, record), labels)
         state = check_state_dict(arrays, build_empty(record).state_dict(), record.name)
-    described = " in ".join([checkpoint.container, *reversed(checkpoint.wrapping)])
-    out = place(recognised.layout)
+    about = CertifiedFile(
+        file=source.path.name.encode(errors="replace").decode(),
+        sha256=source.sha256,
+        container=" in ".join([checkpoint.container, *reversed(checkpoint.wrapping)]),
+        layout=recognised.layout,
+        table_sha256=None if recognised.layout == OURS else recognised.table.digest,
+    )
+    return NetworkFile(about, record, recognised.table, checkpoint.meta if checkpoint.is_converted else {}, state)
+
+
+def _write(file: NetworkFile, out: Path, *, to: str = OURS, ignore: Sequence[str] = ()) -> Converted:
+    """Write the tensors of a file as one of another layout."""
+    about, record = file.about, file.record
     if to == OURS:
         origin = {
-            "source": source.path.name.encode(errors="replace").decode(),
-            "source_sha256": source.sha256,
-            "source_kind": described,
-            "layout": recognised.layout,
-            "table": recognised.table.digest,
+            "source": about.file,
+            "source_sha256": about.sha256,
+            "source_kind": about.container,
+            "layout": about.layout,
+            "table": file.table.digest,
         }
-        if checkpoint.is_converted:  # what it was made from stays known
-            origin = {key: checkpoint.meta.get(key, "unknown") for key in origin}
+        if file.header:  # what it was made from stays known
+            origin = {key: file.header.get(key, "unknown") for key in origin}
         if ignore:
             origin["ignore"] = json.dumps(sorted(ignore))  # belongs to the conversion key, which the name holds
         whole = {"videohub": __version__, "record": to_portable_json(record), "labels": as_text(record.labels),
                  **origin}  # fmt: skip
         if out.parent == cache.folder("converted"):
-            cache.check_room(sum(tensor.nbytes for tensor in state.values()))
+            cache.check_room(sum(tensor.nbytes for tensor in file.state.values()))
         with atomic_write(out) as part:
-            kept_weights.write(part, state, whole)
+            kept_weights.write(part, file.state, whole)
     else:
-        export(state, record, to, out)
+        export(file.state, record, to, out)
         if isinstance(record.labels, tuple):
             log.warning("%s: files of %s carry no names of classes; whoever reads %s gives them again, with --labels",
                         record.name, to, out.name)  # fmt: skip
-    return Converted(str(out), record.name, len(state), described, recognised.layout, source.sha256)
+    return Converted(str(out), record.name, len(file.state), about.container, about.layout, about.sha256)
 
 
 def _source(record: Record, checkpoint: str | Path | None) -> download.Fetched:

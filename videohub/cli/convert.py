@@ -20,18 +20,34 @@ from videohub.terminal.options import print_json, with_ignore, with_json, with_l
 @click.option("-o", "--out", required=True, type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--to", "layout", shell_complete=completion.layout, default="videohub", metavar="LAYOUT",
               show_default=True, help="Layout to write: videohub, or one that has a table for the model.")  # fmt: skip
+@click.option("--certificate", type=click.Path(path_type=Path, dir_okay=False), metavar="OUT.json",
+              help="Read the result back, compare logits, and write what is known of both.")  # fmt: skip
 @with_labels
 @with_ignore
 @with_json
 def command(
-    file: Path, model: str, out: Path, layout: str, labels: str | None, ignore: tuple[str, ...], as_json: bool
+    file: Path,
+    model: str,
+    out: Path,
+    layout: str,
+    certificate: Path | None,
+    labels: str | None,
+    ignore: tuple[str, ...],
+    as_json: bool,
 ) -> None:
     """Read a checkpoint FILE of any known kind, prove that it is the model, and write it as another kind."""
     from videohub import weights
 
     record = registry.record(model)
-    written = weights.convert_file(file, record, out, layout=layout, ignore=ignore, labels=labels)
+    written = weights.convert_file(
+        file, record, out, layout=layout, ignore=ignore, labels=labels, certify_to=certificate
+    )
     if as_json:
         print_json(written)
     else:
         say(f"{written.out}: {written.tensors} tensors of {record.name}, from {written.described}")
+        if shown := written.certificate:
+            say(
+                f"{certificate}: {shown.equal_tensors} of {shown.tensors} tensors are equal, logits differ by at most "
+                f"{shown.largest_difference:.2g}; the largest logit is {shown.largest_logit:.3g}"
+            )

@@ -133,6 +133,7 @@ class TableFile(_Value, frozen=True, kw_only=True):
     old_rules: list[str] = []  # of spellings that are read and no longer written
     variants: list[Variant] = []
     not_written_for: list[Exclusion] = []
+    network: dict[str, Any] = {}  # arguments of the library's networks, whatever those are of the one that is written
     copies: dict[str, str] = {}  # key of a tensor that is stored twice -> key of the one that is used
     steps: list[Step] = []
     shape_fixups: list[ShapeFixup] = []

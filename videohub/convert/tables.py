@@ -237,7 +237,7 @@ def _digest(file: TableFile) -> str:
     """Return a SHA-256 of what a table says, without the order of its keys and without its reasons."""
     content = msgspec.to_builtins(file)
     content["ignore"] = sorted(file.ignore)
-    del content["not_written_for"]  # nothing that is read depends on it
+    del content["not_written_for"], content["network"]  # nothing that is read depends on them
     for part in (content, *content["variants"]):
         for value in (*part["fill"].values(), *part["computed"].values(), *part["steps"]):
             value.pop("why", None)
