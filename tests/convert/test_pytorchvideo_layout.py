@@ -58,13 +58,6 @@ def test_the_number_of_a_stage_s_block_depends_on_whether_pooling_is_one():
         assert match.names == (f"{stage}.res_blocks.1.branch2.norm_b.running_var",)
 
 
-@pytest.mark.parametrize("name", ["models/I3D_NLN_8x8_R50", "models/ImageNet_RES_R50"])
-def test_what_pytorchvideo_has_no_network_for_is_not_written(name):
-    case = CASES[name]
-    with pytest.raises(ConversionError, match="no rule knows"):
-        as_pytorchvideo(case, case.state(case.numbered_file()))
-
-
 def test_the_file_of_a_network_that_detects_is_not_one_that_classifies():
     detecting, classifying = (
         CASES["wider/pytorchvideo/slowfast_r50_detection"],

@@ -5,6 +5,7 @@ import pytest
 
 from tests.convert.key_names import to_ours, to_published
 from tests.models.golden_networks import CASES
+from videohub import architectures
 from videohub.convert import conversion, tables
 from videohub.convert.recognition import recognise
 from videohub.errors import ConversionError, RegistryError
@@ -84,6 +85,15 @@ def test_what_is_ignored_has_a_reason(family):
     assert table.ignored("lr")
     assert table.ignored("model_iter")
     assert table.ignored("conv1_w") is None
+
+
+@pytest.mark.parametrize("family", tables.families())
+def test_tables_speak_of_arguments_that_the_family_s_networks_have(family):
+    arguments = {"arch", *architectures.families()[family].__struct_fields__}
+    for layout in tables.layouts(family):
+        file = tables.find(family, layout).file
+        paths = [path for part in (*file.variants, *file.not_written_for) for path in part.when]
+        assert {path.partition(".")[0] for path in paths} | file.network.keys() <= arguments
 
 
 def test_an_unknown_layout_names_the_known_ones():

@@ -168,7 +168,11 @@ def to_published(
 
     arguments = arguments or {}
     if reason := table.reason_against_writing(arguments):
-        raise ConversionError(f"{table.name}: a file of this layout would be of another network: {reason}")
+        others = ", ".join([OURS, *tables.writable(table.family, arguments)])
+        raise ConversionError(
+            f"{table.name}: a file of this layout would be of another network: {reason}.\n"
+            f"  Layouts for this one: {others}."
+        )
     matches = table.matches(state, to_ours=False)
     lacking = {name: fill for name, match in matches.items() if not match and (fill := table.fill_of(name))}
     there = {name: tensor for name, tensor in state.items() if name not in lacking}
@@ -246,8 +250,9 @@ def _in_storage_of_their_own(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]
 
 def check_layout(record: Record, layout: str, *others: str) -> None:
     """Refuse a layout that no table of the record's family writes, and that is none of `others`. Raises: UsageError."""
-    if layout not in (known := [*others, *tables.layouts(record.family)]):
-        raise UsageError(f"layout: found {layout!r:.100}, expected one of {', '.join(known)}")
+    if layout not in (*others, *tables.layouts(record.family)):
+        known = ", ".join([*others, *tables.writable(record.family, arguments_of(record))])
+        raise UsageError(f"layout: found {layout!r:.100}, expected for {record.name} one of {known}")
 
 
 def arguments_of(record: Record) -> dict[str, Any]:

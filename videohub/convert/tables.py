@@ -186,6 +186,11 @@ def layouts(family: str | None = None) -> list[str]:
     return sorted({layout for of, layout in resources.tables(registry.files()) if family in (None, of)})
 
 
+def writable(family: str, arguments: Mapping[str, Any]) -> list[str]:
+    """Return the layouts whose libraries have a network with these arguments, as far as their tables say."""
+    return [layout for layout in layouts(family) if find(family, layout).reason_against_writing(arguments) is None]
+
+
 def families() -> list[str]:
     """Return the families of networks that have a table."""
     return sorted({family for family, _ in resources.tables(registry.files())})

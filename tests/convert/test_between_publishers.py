@@ -1,0 +1,139 @@
+"""Golden weights from one publisher's file to another's and back, wherever both have the network."""
+
+import msgspec
+import numpy as np
+import pytest
+import torch
+
+from tests.models.golden_networks import CASES, GoldenCase
+from tests.own_registry import like
+from videohub import convert, models
+from videohub.certificate import network_of
+from videohub.convert import conversion, tables
+from videohub.convert.recognition import recognise
+from videohub.errors import ConversionError
+from videohub.weights import convert_file
+
+CAFFE2, PYSLOWFAST, PYTORCHVIDEO, TORCHVISION = "caffe2", "pyslowfast", "pytorchvideo", "torchvision"
+SAME = [  # case, other layouts whose library has this network: FACTS' statements that were run, and the tables of keys
+    ("models/MVIT_B_16x4_CONV", [PYTORCHVIDEO, TORCHVISION]),
+    ("models/MVITv2_S_16x4", [TORCHVISION]),
+    ("wider/pyslowfast/ImageNet_MVIT_B_16_CONV", [PYTORCHVIDEO]),
+    ("wider/pytorchvideo/mvit_base_16", [PYSLOWFAST]),
+    ("wider/pytorchvideo/mvit_base_16x4", [PYSLOWFAST, TORCHVISION]),
+    ("wider/torchvision/mvit_v1_b", [PYSLOWFAST, PYTORCHVIDEO]),
+    ("wider/torchvision/mvit_v2_s", [PYSLOWFAST]),
+    ("models/SLOW_4x16_R50", [CAFFE2, PYTORCHVIDEO]),
+    ("models/I3D_8x8_R50", [CAFFE2, PYTORCHVIDEO]),
+    ("models/I3D_NLN_8x8_R50", [CAFFE2]),
+    ("models/C2D_NOPOOL_8x8_R50", [CAFFE2, PYTORCHVIDEO]),
+    ("models/ImageNet_RES_R50", [CAFFE2]),
+    ("models/AVA_SLOW_8x8_R50", [CAFFE2, PYTORCHVIDEO]),
+    ("wider/pytorchvideo/slow_r50", [CAFFE2, PYSLOWFAST]),
+    ("wider/pytorchvideo/c2d_r50", [CAFFE2, PYSLOWFAST]),
+    ("wider/pytorchvideo/i3d_r50", [CAFFE2, PYSLOWFAST]),
+    ("models/SLOWFAST_4x16_R50", [CAFFE2, PYTORCHVIDEO]),
+    ("models/SLOWFAST_8x8_R50", [CAFFE2, PYTORCHVIDEO]),
+    ("models/SLOWFAST_8x8_R101_101_101", [CAFFE2, PYTORCHVIDEO]),
+    ("models/SLOWFAST_16x8_R101_50_50", [CAFFE2, PYTORCHVIDEO]),
+    ("models/SLOWFAST_NLN_16x8_R101_50_50", [CAFFE2]),
+    ("models/SSv2_SLOWFAST_16x8_R50", [CAFFE2, PYTORCHVIDEO]),
+    ("models/Charades_SLOWFAST_16x8_R50", [CAFFE2, PYTORCHVIDEO]),
+    ("models/AVA_SLOWFAST_32x2_R101_50_50", [CAFFE2]),
+    ("wider/pytorchvideo/slowfast_r50", [CAFFE2, PYSLOWFAST]),
+    ("wider/pytorchvideo/zoo_slowfast_4x16_r50", [CAFFE2, PYSLOWFAST]),
+    ("wider/pytorchvideo/slowfast_r50_detection", [CAFFE2, PYSLOWFAST]),
+    ("models/X3D_S", ["efficient_x3d"]),
+    ("wider/pyslowfast/X3D_XS", ["efficient_x3d"]),
+    ("wider/pytorchvideo/x3d_s", [PYSLOWFAST, "efficient_x3d"]),
+    ("wider/pytorchvideo/x3d_xs", [PYSLOWFAST, "efficient_x3d"]),
+    ("wider/pytorchvideo/efficient_x3d_xs", [PYSLOWFAST]),
+]
+QUICK = {  # one a family
+    ("wider/pytorchvideo/x3d_xs", PYSLOWFAST),
+    ("wider/pytorchvideo/slow_r50", CAFFE2),
+    ("models/SLOWFAST_4x16_R50", PYTORCHVIDEO),
+    ("wider/pytorchvideo/mvit_base_16", PYSLOWFAST),
+}
+NO_FIRST_NORM = "PyTorchVideo has no norm where a shortcut changes the stride alone"
+NO_NON_LOCAL = "PyTorchVideo's residual networks have no non-local blocks"
+REFUSED = {
+    ("models/X3D_S", PYTORCHVIDEO): NO_FIRST_NORM,
+    ("wider/pyslowfast/X3D_XS", PYTORCHVIDEO): NO_FIRST_NORM,
+    ("wider/pytorchvideo/efficient_x3d_xs", PYTORCHVIDEO): NO_FIRST_NORM,
+    ("models/I3D_NLN_8x8_R50", PYTORCHVIDEO): NO_NON_LOCAL,
+    ("models/SLOWFAST_NLN_16x8_R101_50_50", PYTORCHVIDEO): NO_NON_LOCAL,
+    ("models/AVA_SLOWFAST_32x2_R101_50_50", PYTORCHVIDEO): NO_NON_LOCAL,
+    ("models/ImageNet_RES_R50", PYTORCHVIDEO): "PyTorchVideo has no ResNet for images",
+    ("models/MVITv2_S_16x4", PYTORCHVIDEO): "version 1 alone",
+    ("wider/torchvision/mvit_v2_s", PYTORCHVIDEO): "version 1 alone",
+    ("wider/pyslowfast/ImageNet_MVITv2_T", PYTORCHVIDEO): "version 1 alone",
+    ("wider/pyslowfast/k400_MVITv2_S_16x4_FT", PYTORCHVIDEO): "version 1 alone",
+    ("wider/pyslowfast/k400_MVITv2_S_16x4_FT", TORCHVISION): "read out the class token",
+    ("wider/pyslowfast/ImageNet_MVITv2_T", TORCHVISION): "for clips alone",
+    ("wider/pyslowfast/ImageNet_MVIT_B_16_CONV", TORCHVISION): "for clips alone",
+    ("wider/pytorchvideo/mvit_base_16", TORCHVISION): "for clips alone",
+}
+ANOTHER_INPUT = {"models/I3D_8x8_R50__256x340", "models/SLOWFAST_8x8_R50__256x340"}  # of networks that are named above
+
+
+def record_of(case: GoldenCase):
+    """A record whose network is a golden one."""
+    slow = like("slow_r50_8x8")
+    clip = msgspec.structs.replace(slow.clip, frames=case.facts["input"]["shape"][2])
+    return msgspec.structs.replace(slow, name="golden", model=case.architecture, clip=clip, labels=None)
+
+
+def test_every_layout_of_every_golden_network_is_written_or_refused():
+    families = {case.family for case in CASES.values()}
+    for_training = {"caffe2_affine", "pyslowfast_contrastive"}  # of networks that no golden case is
+    expected = {(name, layout) for name, case in CASES.items() for layout in tables.layouts(case.family)
+                if layout not in {case.layout, *for_training} and name not in ANOTHER_INPUT}  # fmt: skip
+    assert {(name, layout) for name, layouts in SAME for layout in layouts} | REFUSED.keys() == expected
+    assert {CASES[name].family for name, _ in QUICK} == {
+        family for family in families if len({*tables.layouts(family)} - for_training) > 1
+    }
+
+
+@pytest.mark.parametrize(("name", "layout"), [
+    (name, layout) if (name, layout) in QUICK else pytest.param(name, layout, marks=pytest.mark.slow)
+    for name, layouts in SAME for layout in layouts
+])  # fmt: skip
+def test_golden_weights_go_to_another_publisher_s_file_and_back_and_give_the_original_s_numbers(
+    tmp_path, monkeypatch, name, layout
+):
+    monkeypatch.setenv("VIDEOHUB_HOME", str(tmp_path / "cache"))
+    case, published, written, back = CASES[name], tmp_path / "published", tmp_path / "written", tmp_path / "back"
+    golden, record = case.golden_file(), record_of(case)
+    conversion.write_file({key: torch.from_numpy(array) for key, array in golden.items()}, case.table, published)
+    convert_file(published, record, written, layout=layout)
+    convert_file(written, record, back, layout=case.layout)
+    assert convert.read(back).container == convert.read(published).container
+    again = convert.read(back).tensors
+    assert again.keys() >= golden.keys()
+    assert [key for key in golden if not np.array_equal(again[key], golden[key])] == []
+
+    there = network_of(record, layout)  # as the other library has it
+    file = convert.read(written)
+    assert (file.layout, file.container) == (layout, "caffe2" if layout == CAFFE2 else "torch")
+    arguments = conversion.arguments_of(there)
+    state = conversion.imported(file.tensors, recognise(file.tensors, case.family, arguments), arguments, name)
+    network = models.build(there.model, frames=there.clip.frames, activation=case.output_activation or "softmax")
+    network.load_state_dict({key: torch.as_tensor(np.asarray(array)) for key, array in state.items()}, strict=True)
+    with torch.inference_mode():
+        assert case.output_difference(network(case.clip(), *case.boxes())) <= 1
+
+
+@pytest.mark.parametrize(("name", "layout"), REFUSED)
+def test_a_network_that_the_other_library_lacks_is_refused_with_the_reason(name, layout):
+    case = CASES[name]
+    table = tables.find(case.family, layout).of(case.arguments)
+    with pytest.raises(ConversionError, match=REFUSED[name, layout]):
+        conversion.to_published(case.state(case.numbered_file()), table, case.arguments)
+
+
+def test_a_refusal_names_the_layouts_that_are_possible():
+    case = CASES["models/MVITv2_S_16x4"]
+    table = tables.find("mvit", PYTORCHVIDEO).of(case.arguments)
+    with pytest.raises(ConversionError, match=r"Layouts for this one: videohub, pyslowfast, torchvision\.$"):
+        conversion.to_published({}, table, case.arguments)
