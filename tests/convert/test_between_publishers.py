@@ -132,8 +132,13 @@ def test_a_network_that_the_other_library_lacks_is_refused_with_the_reason(name,
         conversion.to_published(case.state(case.numbered_file()), table, case.arguments)
 
 
-def test_a_refusal_names_the_layouts_that_are_possible():
-    case = CASES["models/MVITv2_S_16x4"]
-    table = tables.find("mvit", PYTORCHVIDEO).of(case.arguments)
-    with pytest.raises(ConversionError, match=r"Layouts for this one: videohub, pyslowfast, torchvision\.$"):
-        conversion.to_published({}, table, case.arguments)
+@pytest.mark.parametrize(("name", "words"), [
+    ("models/MVITv2_S_16x4", "Layouts for this one: videohub, pyslowfast, torchvision."),
+    ("wider/pyslowfast/X3D_XS", "Layouts that may have one: videohub, efficient_x3d, pyslowfast."),
+])  # fmt: skip
+def test_a_refusal_names_the_layouts_that_are_possible(name, words):
+    case = CASES[name]
+    table = tables.find(case.family, PYTORCHVIDEO).of(case.arguments)
+    with pytest.raises(ConversionError) as refusal:
+        conversion.to_published(case.state(case.numbered_file()), table, case.arguments)
+    assert str(refusal.value).endswith(f"\n  {words}")

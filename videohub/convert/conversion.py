@@ -168,10 +168,9 @@ def to_published(
 
     arguments = arguments or {}
     if reason := table.reason_against_writing(arguments):
-        others = ", ".join([OURS, *tables.writable(table.family, arguments)])
         raise ConversionError(
             f"{table.name}: a file of this layout would be of another network: {reason}.\n"
-            f"  Layouts for this one: {others}."
+            f"  Layouts for this one: {_other_layouts(table, arguments)}."
         )
     matches = table.matches(state, to_ours=False)
     lacking = {name: fill for name, match in matches.items() if not match and (fill := table.fill_of(name))}
@@ -182,7 +181,7 @@ def to_published(
         reasons = "; ".join(dict.fromkeys(lacking[name].why for name in lost))
         raise ConversionError(
             f"{table.name}: such files have no place for these tensors, and expect other values in them ({reasons}):\n"
-            + shapes(state, lost)
+            f"{shapes(state, lost)}\n  Layouts that may have one: {_other_layouts(table, arguments)}."
         )
     nameable = {name: match for name, match in matches.items() if name not in lacking}
     published: dict[str, Tensor] = {}
@@ -196,6 +195,11 @@ def to_published(
         for how, name in table.computed_beside(key):
             published[name] = torch.from_numpy(steps.made(how, tuple(tensor.shape), arguments))
     return published
+
+
+def _other_layouts(table: Table, arguments: Mapping[str, Any]) -> str:
+    """Return the layouts, but for a table's own, whose libraries have a network with these arguments."""
+    return ", ".join(layout for layout in (OURS, *tables.writable(table.family, arguments)) if layout != table.layout)
 
 
 def export(state_dict: Mapping[str, Tensor], record: str | Record, layout: str, path: str | Path) -> Path:
