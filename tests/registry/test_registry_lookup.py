@@ -172,6 +172,11 @@ def test_a_listing_is_sorted_by_what_is_asked_for_and_what_lacks_it_comes_last()
     assert registry.list_models("tv_*_18", sort="params") == ["tv_mc3_18", "tv_r2plus1d_18", "tv_r3d_18"]
 
 
+def test_an_order_that_is_none_is_refused_with_those_there_are():
+    with pytest.raises(UsageError, match=r"sort 'size' is not known\. Known: top1, params, flops, name\."):
+        registry.list_models(sort="size")
+
+
 def test_the_least_accuracy_is_that_of_the_protocol_s_views_and_a_map_is_none():
     """X3D-L has 77.5 with 30 views and 76.9 with 10; X3D-M has 76.2 and 75.1."""
     assert registry.list_models("x3d_*", publisher="pyslowfast", min_top1=76.2) == ["x3d_m_16x5", "x3d_l_16x5"]

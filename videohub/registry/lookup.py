@@ -125,6 +125,8 @@ class Registry(msgspec.Struct, frozen=True):
             "params": lambda record: cost.params if (cost := self.costs.get(record.name)) else None,
             "flops": lambda record: cost.multiply_adds if (cost := self.costs.get(record.name)) else None,
         }
+        if by not in looked_at:
+            raise UsageError(f"sort {by!r} is not known. Known: {', '.join(get_args(Sort))}.")
         keys = {record.name: looked_at[by](record) for record in records}
         return sorted(records, key=lambda record: (keys[record.name] is None, keys[record.name] or 0))
 
