@@ -45,11 +45,14 @@ def command(pattern: str, as_json: bool, min_top1: float | None, sort: Sort | No
     elif not records:
         tell(known.why_none(pattern, min_top1=min_top1, **filters))
     else:
-        print_records(records, known.costs)
+        print_records(records, known.costs, sort)
 
 
-def print_records(records: Sequence[Record], costs: Mapping[str, Cost]) -> None:
-    """Print one line a record; what a narrow terminal has no room for is told by `show` and --json."""
+def print_records(records: Sequence[Record], costs: Mapping[str, Cost], sort: Sort | None) -> None:
+    """Print one line a record; what a narrow terminal has no room for is told by `show` and --json.
+
+    What records are sorted by goes last of all.
+    """
     rows = [
         (
             record.name,
@@ -66,7 +69,9 @@ def print_records(records: Sequence[Record], costs: Mapping[str, Cost]) -> None:
         "counted: parameters, and multiply-adds (MACs) of one view"
     )
     header = ("name", "data", "clip", "top-1", "top-5", "params", "MACs", "status")
-    print_columns(header, rows, summary, dispensable=("top-5", "clip", "data", "params", "MACs"))
+    sorted_by = {"params": "params", "flops": "MACs"}.get(sort or "")
+    dispensable = sorted(("top-5", "MACs", "params", "clip", "data"), key=lambda column: column == sorted_by)
+    print_columns(header, rows, summary, dispensable=dispensable)
 
 
 def _numbers(published: Published | None) -> tuple[str, str]:

@@ -162,7 +162,7 @@ def nearest(records: Iterable[Record], spelled: str) -> list[str]:
     """Return the names of the three records whose names look most like what was typed, in small letters."""
     from difflib import SequenceMatcher
 
-    matcher = SequenceMatcher(b=spelled, autojunk=False)  # what is set as b is looked at once
+    matcher = SequenceMatcher(b=spelled[:200], autojunk=False)  # what is set as b is looked at once; no name is longer
 
     def likeness(name: str) -> float:
         matcher.set_seq1(name.casefold())
