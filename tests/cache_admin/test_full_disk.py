@@ -183,6 +183,7 @@ ROOMS = [
 ]
 
 
+@pytest.mark.slow
 def test_whatever_is_written_when_the_disk_is_full_it_is_told_and_nothing_useless_is_left(mounted, zoo, home):
     told = []
     for room in ROOMS:

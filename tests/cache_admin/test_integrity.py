@@ -206,6 +206,7 @@ def test_what_a_read_only_cache_dir_has_too_is_not_made_anew(run, home, tmp_path
     assert weights.fetch("first").parents[1] == tmp_path / "shared"
 
 
+@pytest.mark.slow
 def test_files_that_come_and_go_all_the_time_are_never_taken_for_damaged(run, home, zoo):
     """One removes and fetches while another verifies: nothing sound is called damaged."""
     ended = threading.Event()

@@ -91,6 +91,7 @@ def test_half_written_weights_have_the_mode_that_the_umask_gives_and_stand_alone
     assert mode == path.stat().st_mode & 0o777
 
 
+@pytest.mark.slow
 def test_another_user_uses_what_was_shared(shared):
     said = as_another("first", shared, shared.parent / "mine")
     assert said["load"] == "SlowFast"
@@ -122,6 +123,7 @@ def test_what_may_not_be_read_is_told_as_that(shared, kind):
     assert tree(shared) == before
 
 
+@pytest.mark.slow
 def test_what_may_not_be_read_in_our_own_folder_is_not_removed(shared):
     """In a folder that a group writes to, it may be a colleague's and sound."""
     path = only(shared, "converted/*")

@@ -71,6 +71,7 @@ def test_the_samples_have_names_of_their_own_and_say_where_they_come_from():
     assert all(attack.described for attack in SAMPLES)
 
 
+@pytest.mark.slow
 def test_the_samples_bite_a_plain_reader(tmp_path):
     asked = []
     for place, attack in enumerate(BITING):

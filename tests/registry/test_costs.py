@@ -127,6 +127,7 @@ def test_multiply_adds_are_as_printed(name):
     assert near(OURS.costs[OURS.find(name).name].multiply_adds, PRINTED["as_ours"][name])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PRINTED["with_norms"])
 def test_multiply_adds_and_norms_are_as_printed(name):
     record, printed = OURS.find(name), PRINTED["with_norms"][name]
@@ -135,6 +136,7 @@ def test_multiply_adds_and_norms_are_as_printed(name):
     assert near(multiply_adds + 5 * normalised(record), printed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PRINTED["of_another_view"])
 def test_multiply_adds_are_as_printed_for_the_view_that_was_counted(name):
     record, row = OURS.find(name), PRINTED["of_another_view"][name]
