@@ -49,8 +49,10 @@ SAME = [  # case, other layouts whose library has this network: FACTS' statement
     ("wider/pytorchvideo/x3d_xs", [PYSLOWFAST, "efficient_x3d"]),
     ("wider/pytorchvideo/efficient_x3d_xs", [PYSLOWFAST]),
 ]
-QUICK = {  # the smallest
+QUICK = {  # one a family
     ("wider/pytorchvideo/x3d_xs", PYSLOWFAST),
+    ("wider/pytorchvideo/slow_r50", CAFFE2),
+    ("models/SLOWFAST_4x16_R50", PYTORCHVIDEO),
     ("wider/pytorchvideo/mvit_base_16", PYSLOWFAST),
 }
 NO_FIRST_NORM = "PyTorchVideo has no norm where a shortcut changes the stride alone"
