@@ -29,12 +29,10 @@ class MViT(Architecture, frozen=True, kw_only=True, tag="mvit"):
     blocks: Blocks
     width: Count = 96
     heads: Count = 1
-    image: bool = (
-        False  # a network for single frames: nothing sees time, and keys are pooled by 4 at first instead of 8
-    )
+    image: bool = False  # a network for single frames: nothing sees time, and keys are pooled by 4 at first, not by 8
     crop: Count = 224  # height and width of the inputs that the tables of positions are for
-    widened_in: Literal["attention", "mlp"] | None = None  # a stage's first attention, or the last MLP before it; null:
-    # in version 1 the MLP, in version 2 attention
+    # A stage's first attention, or the last MLP before it; null: in version 1 the MLP, in version 2 attention.
+    widened_in: Literal["attention", "mlp"] | None = None
     kernel_by_stride: bool = False  # pools have kernels of stride + 1 in space alone, and are left out at stride 1
     last_stride: Literal[1, 2] = 2  # 1: the last stage keeps the size of the map
     joint_positions: bool = False  # one table for all positions, instead of one for places and one for times

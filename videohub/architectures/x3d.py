@@ -37,17 +37,18 @@ class X3D(Architecture, frozen=True, kw_only=True, tag="x3d"):
 
         Source: the original doubles the stem's width from stage to stage in multiples of 8, and expands each.
         """
-        stem = res2 = self.stem_width
+        res2 = self.stem_width
         res3 = _rounded(2 * res2, 8)
         res4 = _rounded(2 * res3, 8)
         res5 = _rounded(2 * res4, 8)
-        expanded = (_rounded(width * self.width_factor, 1) for width in (stem, res2, res3, res4, res5))
-        return tuple(expanded)  # type: ignore[return-value]
+        two, three, four, five = (_rounded(width * self.width_factor, 1) for width in (res2, res3, res4, res5))
+        return two, two, three, four, five
 
     @property
     def block_counts(self) -> tuple[int, int, int, int]:
         """Blocks of res2 to res5: 3, 5, 11, 7 by default."""
-        return tuple(math.ceil(self.depth_factor * count) for count in _BLOCKS)  # type: ignore[return-value]
+        two, three, four, five = (math.ceil(self.depth_factor * count) for count in _BLOCKS)
+        return two, three, four, five
 
     def inner_width(self, width: int) -> int:
         """Return how many channels the depthwise convolution of a block of `width` channels has."""
