@@ -82,7 +82,7 @@ def probe(records: Sequence[Record], *, fetch: bool, progress: Progress) -> Firs
     Raises: OfflineError if connections are forbidden; RegistryError if a registry file cannot be read; CacheError.
     """
     if variable := sources.offline():
-        raise OfflineError(f"{variable} forbids connections, and first contact needs them; unset it")
+        raise OfflineError(f"{variable} forbids connections, and links are asked over one; unset it")
     asked = [link for link in links(records) if link.not_asked is None]
     by_name = {record.name: record for record in records}
     probed: list[Probed] = []
