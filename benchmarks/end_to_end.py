@@ -13,7 +13,6 @@ import argparse
 import math
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import making_videos
@@ -22,6 +21,7 @@ import numpy as np
 import original_way
 import torch
 from gpu_forward import network
+from matrix_product import MatrixProduct
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -59,29 +59,10 @@ def main() -> None:
             paths[: arguments.their_videos],
             turns=arguments.turns,
             workers=arguments.workers,
-            products=Products(side=128 if arguments.small else 2048),
+            product=MatrixProduct(128 if arguments.small else 2048, count=5),
         )
     threads = {"threads": torch.get_num_threads(), "decoder processes": arguments.workers}
     measuring.publish(arguments.out, {**measuring.header("av"), "model": record.name, **threads, **found})
-
-
-@dataclass(frozen=True)
-class Products:
-    """Products of two float32 matrices, the most that a processor can do in a second."""
-
-    side: int
-    count: int = 5
-
-    @property
-    def gflop(self) -> float:
-        """Return 10^9 operations of all of them."""
-        return 2 * self.side**3 * self.count / 1e9
-
-    def multiply(self) -> None:
-        """Multiply."""
-        matrix, out = torch.ones(self.side, self.side), torch.empty(self.side, self.side)
-        for _ in range(self.count):
-            torch.mm(matrix, matrix, out=out)
 
 
 def side_by_side(
@@ -92,7 +73,7 @@ def side_by_side(
     *,
     turns: int,
     workers: int,
-    products: Products,
+    product: MatrixProduct,
 ) -> dict[str, object]:
     """Score videos both ways and multiply matrices, in turns; return views a second, ratios and the share of the limit.
 
@@ -111,13 +92,13 @@ def side_by_side(
         found = original_way.scores(model, list(theirs), protocol, clip, workers=workers, batch=batch)
         kept["theirs"] = found.numpy()
 
-    seconds = measuring.in_turns({"ours": our_way, "theirs": their_way, "products": products.multiply}, turns)
+    seconds = measuring.in_turns({"ours": our_way, "theirs": their_way, "product": product}, turns)
     difference = float(np.abs(kept["ours"][: len(theirs)] - kept["theirs"]).max())
     if difference > _SAME:
         raise SystemExit(f"the two ways give probabilities that differ by {difference:.2g}: no comparison")
     our_rates = measuring.rates(len(ours) * views, seconds["ours"])
     their_rates = measuring.rates(len(theirs) * views, seconds["theirs"])
-    gflops = measuring.rates(products.gflop, seconds["products"])
+    gflops = measuring.rates(product.gflop, seconds["product"])
     of_a_view = flop(spec, model) / 1e9
     limits = [rate / of_a_view for rate in gflops]
     return {
@@ -133,6 +114,7 @@ def side_by_side(
         },
         "GFLOP a view": float(f"{of_a_view:.4g}"),
         "float32 product, GFLOP/s": measuring.summary(gflops),
+        "float32 product by": product.way,
         "limit, views a second": measuring.summary(limits),
         "share of the limit": {"ours": measuring.summary(measuring.ratios(our_rates, limits)), "goal": ">= 0.65"},
     }

@@ -4,6 +4,7 @@ Each network gets a view of noise, in turns with its inference form and with a p
 the fastest that float32 goes here: as any program calls it, and as an evaluation does, where memory that is freed stays
 with the process. Weights are random; batch norms know the statistics of such a clip, so that numbers stay as large as
 in a trained network. Two processes take turns, one for each way, for memory that was once kept changes what follows.
+What torchvision publishes is timed beside torchvision's own network, too.
 The results go to benchmarks/results/forward.json.
 """
 
@@ -21,6 +22,8 @@ from typing import Any
 
 import measuring
 import torch
+import torchvision
+from matrix_product import MatrixProduct
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -36,15 +39,23 @@ NAMES = (
     "slow_r50_8x8",
     "slowfast_r50_4x16",
     "slowfast_r50_8x8",
-    "tv_mvit_v1_b",
-    "tv_mvit_v2_s",
+    "x3d_xs_4x12",
+    "x3d_s_13x6",
+    "x3d_m_16x5",
+    "x3d_l_16x5",
+    "ptv_csn_r101_32x2",
+    "ptv_r2plus1d_r50_16x4",
     "tv_r2plus1d_18",
     "tv_r3d_18",
+    "tv_mc3_18",
     "tv_s3d",
+    "tv_mvit_v1_b",
+    "tv_mvit_v2_s",
     "tv_swin3d_t",
 )
 OUTSIDE, INSIDE = PLACES = ("called by a program", "in an evaluation")
 PLAIN = f"plain, {OUTSIDE}"
+PUBLISHED = "torchvision's own"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -75,7 +86,9 @@ def compare(name: str, size: int | None, matrix: int, turns: int) -> dict[str, o
                     if turn >= 0:
                         seconds[f"{form}, {where}"].append(took)
     evaluated, called, written = (seconds[of] for of in (f"optimized, {INSIDE}", f"optimized, {OUTSIDE}", PLAIN))
+    published = seconds.get(f"{PUBLISHED}, {OUTSIDE}")
     limit = measuring.rates(2 * matrix**3 / 1e9, seconds[f"product, {INSIDE}"])
+    way = facts.pop("product by")
     return {
         **facts,
         "seconds": {of: measuring.summary(took) for of, took in seconds.items() if not of.startswith("product")},
@@ -84,10 +97,21 @@ def compare(name: str, size: int | None, matrix: int, turns: int) -> dict[str, o
             OUTSIDE: measuring.summary(measuring.ratios(written, called)),
             f"both {INSIDE}": measuring.summary(measuring.ratios(seconds[f"plain, {INSIDE}"], evaluated)),
         },
-        f"GFLOP/s of a float32 product, {matrix} squared": measuring.summary(limit),
+        **({f"times as fast as {PUBLISHED}": _beside(published, called, evaluated)} if published else {}),
+        f"GFLOP/s of a float32 product, {matrix} squared, by {way}": measuring.summary(limit),
         "GFLOP/s in an evaluation / product": measuring.summary(
             measuring.ratios(measuring.rates(facts["GFLOP"], evaluated), limit)
         ),
+    }
+
+
+def _beside(
+    published: Sequence[float], called: Sequence[float], evaluated: Sequence[float]
+) -> dict[str, dict[str, float]]:
+    """Return how many times as fast ours is, in either place, as the publisher's own network called by a program."""
+    return {
+        INSIDE: measuring.summary(measuring.ratios(published, evaluated)),
+        OUTSIDE: measuring.summary(measuring.ratios(published, called)),
     }
 
 
@@ -99,14 +123,14 @@ def _process(name: str, size: int | None, matrix: int, *, kept: bool) -> Process
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """What a process times: a network, its inference form, what they are given, and the matrices of the limit."""
+    """What a process times: a network, its inference form, what they are given, and the product of the limit."""
 
     plain: nn.Module
     optimized: nn.Module
+    published: nn.Module | None  # the publisher's own code, where it is installed
     clip: Tensor  # channels-last, as an evaluation gives it
     contiguous: Tensor  # as a plain network is given it
-    matrix: Tensor
-    product: Tensor
+    product: MatrixProduct
 
 
 _subject: Subject  # of this process
@@ -121,8 +145,8 @@ def _prepare(name: str, size: int | None, matrix: int, kept: bool) -> None:
     clip = torch.randn(1, 3, record.clip.frames, size, size)
     plain = network(name, clip)
     laid_out = clip.contiguous(memory_format=torch.channels_last_3d)
-    side = torch.randn(matrix, matrix)
-    _subject = Subject(plain, videohub.optimize(plain), laid_out, clip, side, torch.empty_like(side))
+    published = _torchvision(name) if record.publisher == "torchvision" else None
+    _subject = Subject(plain, videohub.optimize(plain), published, laid_out, clip, MatrixProduct(matrix))
     if kept:
         _kept.enter_context(kept_memory(clip.device))
 
@@ -131,15 +155,15 @@ def _prepare(name: str, size: int | None, matrix: int, kept: bool) -> None:
 def _turn(number: int) -> dict[str, float]:
     """Return what each form of the network takes for a view, and the product, in seconds."""
     of = _subject
-    return measuring.a_turn(
-        {
-            "plain": lambda: of.plain(of.contiguous),
-            "plain, channels-last": lambda: of.plain(of.clip),
-            "optimized": lambda: of.optimized(of.clip),
-            "product": lambda: torch.mm(of.matrix, of.matrix, out=of.product),
-        },
-        number,
-    )
+    contenders = {
+        "plain": lambda: of.plain(of.contiguous),
+        "plain, channels-last": lambda: of.plain(of.clip),
+        "optimized": lambda: of.optimized(of.clip),
+        "product": of.product,
+    }
+    if published := of.published:
+        contenders[PUBLISHED] = lambda: published(of.contiguous)
+    return measuring.a_turn(contenders, number)
 
 
 @torch.inference_mode()
@@ -151,11 +175,17 @@ def _facts() -> dict[str, Any]:
     return {
         "view": list(_subject.clip.shape[1:]),
         "GFLOP": round(counter.get_total_flops() / 1e9, 1),
+        "product by": _subject.product.way,
         "largest difference": {
             "probabilities": float((found.softmax(dim=1) - expected.softmax(dim=1)).abs().max()),
             "logits, relative to the largest": float((found - expected).abs().max() / expected.abs().max()),
         },
     }
+
+
+def _torchvision(name: str) -> nn.Module:
+    """Return torchvision's own network for a record of its zoo, with random weights."""
+    return getattr(torchvision.models.video, name.removeprefix("tv_"))().eval()
 
 
 def network(name: str, clip: Tensor) -> nn.Module:
