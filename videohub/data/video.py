@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import errno
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 from av.container import InputContainer
@@ -61,8 +62,12 @@ class Video:
                 raise VideoError(f"{self.path}: frame {position} has no time stamp; put it in another container")
             yield DecodedFrame(position, picture.pts, picture)
 
-    def pictures(self) -> Iterator[av.VideoFrame]:
+    def pictures(
+        self, others: Sequence[Any] = (), take: Callable[[av.Packet[Any]], object] = lambda packet: None
+    ) -> Iterator[av.VideoFrame]:
         """Decode from the start and yield each picture, in decoding order, with its time stamp if it has one.
+
+        Packets of other streams, such as sound, are handed to `take` as they come.
 
         A reader that has what it needs stops asking. Damage before that point is an error, never a shorter video:
         the file may be cut in the middle and the part in front still decode. Rotation tags are not applied.
@@ -73,7 +78,11 @@ class Video:
         """
         decoded = 0
         try:
-            for packet in self.container.demux(self.stream):
+            packets: Iterator[av.Packet[Any]] = self.container.demux(self.stream, *others)
+            for packet in packets:
+                if packet.stream.index != self.stream.index:
+                    take(packet)
+                    continue
                 self.read.take(packet)
                 for picture in packet.decode():
                     self.read.show(picture.pts)
