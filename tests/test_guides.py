@@ -1,0 +1,113 @@
+"""What the guides say is so: their Python and shell blocks run, in order, as a reader would run them.
+
+Each guide has a folder of its own with ten short videos in `videos/`, their list `test.csv`, and a copy of the first,
+`clip.mp4`; the demo's network, `slowfast_motions`, needs no download. Blocks marked ```python or ```sh run; Python
+blocks share their names. What cannot run here (published weights, a network, a GPU) is marked `no-run` behind the
+language, and only has to parse.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.command_lines import unknown_in
+from videohub.data.synthetic import motions
+
+ROOT = Path(__file__).resolve().parent.parent
+FOLDER = ROOT / "docs" / "guides"
+GUIDES = sorted(path.stem for path in FOLDER.glob("*.md") if path.stem != "README")
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block of a guide."""
+
+    language: str
+    runs: bool
+    text: str
+    line: int  # of its first line
+
+
+def blocks(page: str) -> list[Block]:
+    """Return the Python and shell blocks of a page, in order."""
+    found = re.finditer(r"^```(python|sh)( no-run)?\n(.*?)^```$", page, flags=re.MULTILINE | re.DOTALL)
+    return [Block(match[1], match[2] is None, match[3], page.count("\n", 0, match.start(3)) + 1) for match in found]
+
+
+def page_of(guide: str) -> str:
+    return (FOLDER / f"{guide}.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the demo's videos."""
+    folder = tmp_path_factory.mktemp("demo")
+    motions.generate(folder, clips=10)
+    shutil.copy(folder / "videos" / "test_00000.mp4", folder / "clip.mp4")
+    return folder
+
+
+@pytest.fixture
+def workplace(demo, tmp_path, tmp_path_factory, monkeypatch) -> Path:
+    """A reader's folder, from which this checkout's commands, `python` and `torchrun` are found."""
+    folder, commands = tmp_path / "work", tmp_path / "bin"
+    shutil.copytree(demo, folder)
+    commands.mkdir()
+    for name, module in (("python", ""), ("videohub", " -m videohub.cli"), ("torchrun", " -m torch.distributed.run")):
+        (commands / name).write_text(f'#!/bin/sh\nexec "{sys.executable}"{module} "$@"\n')
+        (commands / name).chmod(0o755)
+    (folder / "examples").symlink_to(ROOT / "examples")
+    monkeypatch.setenv("PATH", f"{commands}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("VIDEOHUB_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
+    monkeypatch.delenv("VIDEOHUB_REGISTRY", raising=False)
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("guide", GUIDES)
+def test_a_guide_s_blocks_run_in_order(guide, workplace):
+    names = {"__name__": "__main__"}
+    for block in (block for block in blocks(page_of(guide)) if block.runs):
+        where = f"docs/guides/{guide}.md:{block.line}"
+        if block.language == "python":
+            exec(compile("\n" * (block.line - 1) + block.text, where, "exec"), names)
+            continue
+        done = subprocess.run(["sh", "-euc", block.text], cwd=workplace, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, f"{where}: {done.stdout}{done.stderr}"
+
+
+@pytest.mark.parametrize("guide", GUIDES)
+def test_a_guide_s_code_parses_and_its_commands_have_their_options(guide):
+    found = blocks(page_of(guide))
+    assert any(block.runs for block in found)
+    for block in found:
+        if block.language == "python":
+            ast.parse(block.text, filename=f"{guide}.md")
+            continue
+        for line in block.text.replace("\\\n", " ").splitlines():
+            if line.startswith("videohub "):
+                assert unknown_in(line) == set(), line
+
+
+@pytest.mark.parametrize("guide", GUIDES)
+def test_a_guide_has_a_line_in_the_index_and_every_fence_is_closed(guide):
+    assert f"({guide}.md)" in (FOLDER / "README.md").read_text(encoding="utf-8")
+    fences = re.findall(r"^```.*$", page_of(guide), flags=re.MULTILINE)
+    assert len(fences) % 2 == 0
+    assert set(fences) <= {"```", "```python", "```sh", "```python no-run", "```sh no-run", "```text", "```json"}
+
+
+def test_blocks_know_their_language_whether_they_run_and_where_they_stand():
+    page = "# A\n\n```sh\none\n```\n\n```python no-run\ntwo\n```\n```text\nthree\n```\n"
+    assert blocks(page) == [Block("sh", True, "one\n", 4), Block("python", False, "two\n", 8)]
