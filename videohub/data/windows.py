@@ -1,0 +1,370 @@
+"""Windows along a video: one pass over its frames, each window given as soon as its last frame has come.
+
+The frames of a window are named by their times in seconds, from the first frame of the video on. So a caller says all:
+features ask for a window every so many frames, `predict` for one every so many seconds, `detect` for the frames around
+each key frame, some of which lie before the first frame of the video or behind the last.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from av.video.reformatter import VideoReformatter
+from torch import Tensor
+
+from videohub.data import levels
+from videohub.data.decoded_images import UPRIGHT, Frame, Image, Orientation, Picture, orientation
+from videohub.data.geometry import Square, squares
+from videohub.data.memory import Budget
+from videohub.data.pixels import prepare
+from videohub.data.video import Video, open_video
+from videohub.data.video_info import Contradiction, Stamps, contradictions, true_info
+from videohub.errors import VideoError
+from videohub.protocols import Protocol
+
+# Of the mean distance of two frames: so much before its stamp a frame counts as shown. Containers round stamps: in
+# Matroska frame 2 at 30 a second, which is asked for at 66.667 ms, has the stamp 67.
+_EARLY = 1 / 8
+
+
+@dataclass(eq=False)
+class TimedFrames:
+    """The frames of a video in the order in which they are shown, with their times, for one pass over them.
+
+    `open_frames` makes it of a file, `listed_frames` of pictures that are there.
+    """
+
+    path: Path  # of the file, or what stands for it in messages
+    rate: float | None  # frames a second, as the content has it; None of a single picture without a rate
+    seconds: float | None  # how long it probably is, before it has been decoded; None if nothing tells
+    pictures: Iterator[tuple[float, Picture]]  # ascending, each with the time from which it is shown, from 0
+    contradictions: Callable[[], tuple[Contradiction, ...]] = tuple  # of header and content, as far as it was decoded
+    end: Callable[[], float | None] = lambda: None  # until when the last picture is shown, where the stamps tell
+    budget: Budget = field(default_factory=Budget)
+
+    @property
+    def step(self) -> float:
+        """Return the mean distance of two frames, in seconds; 0 where there is no rate."""
+        return 1 / self.rate if self.rate else 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class Window:
+    """The frames of one clip, whole; `len(window)` crops are cut out of them on request, as from `Views`."""
+
+    number: int  # of the windows that were asked for, from 0
+    asked: npt.NDArray[np.float64]  # (T,): for which times, in seconds
+    times: npt.NDArray[np.float64]  # (T,): from when on the frames are shown that are there for them, in seconds
+    frames: Sequence[Tensor]  # T of (3, H, W) float32: normalised and resized; windows that overlap share them
+    offsets: Sequence[Square]  # of each crop, in pixels
+    size: tuple[int, int]  # (height, width) of a crop, in pixels
+    boxes: Tensor | None = None  # (K, 4): x1, y1, x2, y2 in pixels of the crop, for whoever has some
+
+    def __len__(self) -> int:
+        """Return the number of crops."""
+        return len(self.offsets)
+
+    @property
+    def shape(self) -> tuple[int, int, int, int, int]:
+        """Return the shape of all crops together, (crops, 3, T, H, W)."""
+        return (len(self), 3, len(self.frames), *self.size)
+
+    @property
+    def device(self) -> torch.device:
+        """Return where the frames lie."""
+        return self.frames[0].device
+
+    def write(self, crop: int, out: Tensor) -> None:
+        """Write one crop to where it is wanted, (3, T, H, W) in any memory format."""
+        (top, left, mirrored), (height, width) = self.offsets[crop], self.size
+        for place, frame in enumerate(self.frames):
+            out[:, place] = frame[:, top : top + height, left : left + width]
+        if mirrored:
+            out.copy_(out.flip(-1))
+
+    def stack(self) -> Tensor:
+        """Return all crops, (crops, 3, T, H, W) float32, a copy."""
+        crops = torch.empty(self.shape, device=self.device)
+        for crop in range(len(self)):
+            self.write(crop, crops[crop])
+        return crops
+
+
+# --- where frames come from ------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def open_frames(path: str | Path) -> Iterator[TimedFrames]:
+    """Open a video file for one pass over its frames, as its content has them.
+
+    It follows `read_content`: the first true video stream, from its first frame on, pictures upright. Stamps count
+    where they tell the order of the frames; where they repeat, go back or are missing, frames come at even distances,
+    in the order in which the decoder gives them. All packets are looked at before the first one is decoded. Ask for
+    the contradictions within the `with` block, after the first picture.
+
+    Raises: UsageError if it is no file, VideoError if it is no video that can be read; what `windows` raises as it
+        decodes.
+    """
+    with open_video(path) as video:
+        stamps = video.stamps()
+    with open_video(path) as video:
+        info = true_info(video.info, stamps)
+        rate = float(info.average_rate) if info.average_rate else None
+        counted = not stamps.ordered or info.reordered
+        reader = _Reader(video, stamps, rate, counted)
+        yield TimedFrames(
+            path=video.path,
+            rate=rate,
+            seconds=stamps.count / rate if rate else None,
+            pictures=reader.pictures(),
+            contradictions=reader.contradictions,
+            end=reader.end,
+            budget=video.budget,
+        )
+
+
+def listed_frames(
+    pictures: Iterable[npt.NDArray[np.uint8]], rate: float, *, name: str = "the frames", count: int | None = None
+) -> TimedFrames:
+    """Return pictures (H, W, 3) uint8 RGB as the frames of a video, picture k shown from k / rate on.
+
+    Args:
+        pictures: At least one; they are taken as they are needed.
+        rate: Frames a second.
+        name: What stands for the file in messages.
+        count: How many they are, if that is known.
+    """
+    timed = ((number / rate, Image(picture)) for number, picture in enumerate(pictures))
+    return TimedFrames(Path(name), rate, None if count is None else count / rate, timed)
+
+
+class _Reader:
+    """Decodes a video and says of each picture from when on it is shown."""
+
+    def __init__(self, video: Video, stamps: Stamps, rate: float | None, counted: bool) -> None:
+        self._video, self._stamps, self._step, self._counted = video, stamps, 1 / rate if rate else 0.0, counted
+        self._turned: Orientation | None = None  # what the first picture says, for all
+        self._first = 0  # time stamp that counts as 0
+
+    def pictures(self) -> Iterator[tuple[float, Picture]]:
+        to_rgb, before = VideoReformatter(), -1.0
+        tick = float(self._video.info.time_base)
+        for position, picture in enumerate(self._video.pictures()):
+            if self._turned is None:
+                self._turned, self._first = orientation(picture), picture.pts or 0
+            if picture.pts is not None and not self._counted:
+                seconds = (picture.pts - self._first) * tick
+                # the stamps are in order, but not the decoder's: they are those of the order of storage
+                self._counted = seconds <= before
+            if picture.pts is None or self._counted:
+                seconds = max(position * self._step, before)
+            before = seconds
+            yield seconds, Frame(picture, to_rgb, self._video.path, self._turned)
+
+    def contradictions(self) -> tuple[Contradiction, ...]:
+        return contradictions(self._video.info, self._video.stamps(), self._turned or UPRIGHT)
+
+    def end(self) -> float | None:
+        if self._counted or self._stamps.end is None:
+            return None
+        return float((self._stamps.end - self._first) * self._video.info.time_base)
+
+
+# --- windows ---------------------------------------------------------------------------------------------------------
+
+
+def windows(
+    frames: TimedFrames,
+    times: Iterable[Sequence[float]],
+    protocol: Protocol,
+    *,
+    needed: int = 0,
+    device: torch.device | str = "cpu",
+) -> Iterator[Window]:
+    """Yield windows in their order, each once its frames have come.
+
+    A frame stands for every time from its own on, up to that of the next; the first one for all before it, and the
+    last one for all behind it. Each frame that any window has is converted and prepared once, and no other one is. In
+    memory are the frames of open windows, however long the video is.
+
+    How long a video is shows when it ends, so the times may go on for ever: the first window whose frame `needed` lies
+    behind the end is not given any more, nor are those after it. With `needed=0` windows at the end repeat the last
+    frame; with `needed=-1` all of their frames lie within the video. For key frames it is their place in the window.
+
+        with open_frames("long.mp4") as frames:                  # a window every 16 frames at 30 a second
+            starts = (k * 16 / 30 for k in itertools.count())
+            for window in windows(frames, ([s + j * 2 / 30 for j in range(32)] for s in starts), protocol):
+                model.features(window.stack())                   # (crops, 3, 32, H, W)
+
+        around = [[(key + j - 16) / 30 for j in range(0, 32)] for key in key_frames]   # AVA: repeated at both ends
+        windows(frames, around, protocol, needed=16)
+
+    Args:
+        frames: What to take them from; it is used up.
+        times: Of the frames of each window, in seconds, ascending; no window begins before the one in front of it.
+        protocol: What is done to the pixels of a frame, and which crops are cut out of it; its rule of frames and its
+            number of clips are no matter.
+        needed: See above.
+        device: Where frames are prepared.
+    Raises: VideoError if the video is damaged or cut short, as soon as that shows: windows given before are of a
+        damaged video; if it changes its size, or does not fit into the memory. UsageError if the crop is larger than
+        the frame. ValueError if times are not in order.
+    """
+    collector = _Collector(frames, iter(times), _Preparation(frames, protocol, torch.device(device)), needed)
+    seconds, picture = -1.0, None
+    for following, next_picture in frames.pictures:
+        if picture is not None:
+            yield from collector.show(seconds, picture, until=following)
+            if collector.done:
+                return
+        seconds, picture = following, next_picture
+    if picture is None:
+        raise VideoError(f"{frames.path}: holds no pictures")
+    end = max(seconds + frames.step, frames.end() or 0.0)
+    yield from collector.finish(seconds, picture, end)
+
+
+class _Preparation:
+    """Makes of a picture what the network sees of it, before any crop."""
+
+    def __init__(self, frames: TimedFrames, protocol: Protocol, device: torch.device) -> None:
+        self._frames, self._protocol, self._device = frames, protocol, device
+        self._early_steps = levels.split_steps(protocol)[0]  # that need no torch
+        self._size: tuple[int, int] | None = None
+        self.offsets: list[Square] = []
+        self.crop = (0, 0)
+
+    def prepared(self, picture: Picture) -> Tensor:
+        """Return (3, H, W) float32. Raises: VideoError, UsageError as `windows`."""
+        if self._size is not None and picture.size != self._size:
+            (height, width), (before, across) = picture.size, self._size
+            raise VideoError(
+                f"{self._frames.path}: the picture changes its shape in the middle of the video, "
+                f"from {across}x{before} to {width}x{height}"
+            )
+        try:
+            pixels = levels.apply(picture.rgb(), self._early_steps)
+            frame = prepare(torch.from_numpy(pixels)[None].to(self._device), self._protocol)[0]
+        except MemoryError as error:
+            raise VideoError(f"{self._frames.path}: there is not enough memory for its frames") from error
+        if self._size is None:
+            self._size = picture.size
+            self.offsets, self.crop = squares(frame.shape[1], frame.shape[2], self._protocol)
+        return frame
+
+    def check(self, held: int, frame: Tensor) -> None:
+        """Refuse so many frames if the memory has no room for them. Raises: VideoError."""
+        budget = self._frames.budget
+        if held * frame.nbytes > budget.most:
+            height, width = frame.shape[1:]
+            budget.check(self._frames.path, held * frame.nbytes, f"{held} frames of {width}x{height} in open windows")
+
+
+@dataclass(eq=False)
+class _Open:
+    """A window that has begun."""
+
+    number: int
+    asked: Sequence[float]
+    begun: int  # frames that were prepared before it began
+    times: list[float] = field(default_factory=list)
+    frames: list[Tensor] = field(default_factory=list)
+
+    @property
+    def next(self) -> float | None:
+        """Return the first time that has no frame yet."""
+        return self.asked[len(self.frames)] if len(self.frames) < len(self.asked) else None
+
+
+class _Collector:
+    """Hands each frame to the windows that ask for its time, and each window out when it is full."""
+
+    def __init__(
+        self, frames: TimedFrames, times: Iterator[Sequence[float]], preparation: _Preparation, needed: int
+    ) -> None:
+        self._times, self._preparation, self._needed = times, preparation, needed
+        self._early = frames.step * _EARLY
+        self._open: deque[_Open] = deque()
+        self._given = self._prepared = 0
+        self._last: tuple[Picture, Tensor] | None = None  # what was prepared last
+        self._next = self._ask(before=float("-inf"))  # the window that begins next
+
+    @property
+    def done(self) -> bool:
+        """Return whether all windows that were asked for have been given."""
+        return self._next is None and not self._open
+
+    def show(self, seconds: float, picture: Picture, *, until: float) -> Iterator[Window]:
+        """Take a picture that is shown from `seconds` to `until`, and yield the windows that it fills."""
+        self._begin(until)
+        for window in self._open:
+            while (asked := window.next) is not None and asked + self._early < until:
+                window.frames.append(self._frame(picture))
+                window.times.append(seconds)
+        while self._open and self._open[0].next is None:
+            yield self._window(self._open.popleft())
+
+    def finish(self, seconds: float, picture: Picture, end: float) -> Iterator[Window]:
+        """Take the last picture, which is shown until `end`, and yield the windows that still lie in the video."""
+        yield from self.show(seconds, picture, until=end)
+        while (window := self._open.popleft() if self._open else self._following()) is not None:
+            needed = window.asked[self._needed]
+            # a picture without a rate has no length
+            if needed + self._early >= end and needed > seconds:
+                return
+            while window.next is not None:
+                window.frames.append(self._frame(picture))
+                window.times.append(seconds)
+            yield self._window(window)
+
+    def _begin(self, until: float) -> None:
+        """Open all windows that begin before a time."""
+        while self._next is not None and self._next[0] + self._early < until:
+            window = self._following()
+            assert window is not None
+            self._open.append(window)
+
+    def _following(self) -> _Open | None:
+        """Return the window that begins next, and ask for the one after it."""
+        if (asked := self._next) is None:
+            return None
+        self._next = self._ask(before=asked[0])
+        window = _Open(self._given, asked, self._prepared)
+        self._given += 1
+        return window
+
+    def _ask(self, before: float) -> Sequence[float] | None:
+        asked = next(self._times, None)
+        if asked is None:
+            return None
+        if not len(asked) or asked[0] < before or any(one > other for one, other in pairwise(asked)):
+            raise ValueError(f"times: found {list(asked)!r:.200} after {before:g}, expected them to ascend")
+        return asked
+
+    def _frame(self, picture: Picture) -> Tensor:
+        """Return a picture prepared, which is done once."""
+        if self._last is None or self._last[0] is not picture:
+            frame = self._preparation.prepared(picture)
+            self._last = picture, frame
+            self._prepared += 1
+            if self._open:
+                self._preparation.check(self._prepared - self._open[0].begun, frame)
+        return self._last[1]
+
+    def _window(self, window: _Open) -> Window:
+        return Window(
+            number=window.number,
+            asked=np.array(window.asked, np.float64),
+            times=np.array(window.times, np.float64),
+            frames=window.frames,
+            offsets=self._preparation.offsets,
+            size=self._preparation.crop,
+        )
