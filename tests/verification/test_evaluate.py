@@ -88,7 +88,7 @@ def test_only_the_first_process_of_a_torchrun_prints(kinetics, tmp_path, run, mo
     for rank in (1, 0):
         for name, value in (("RANK", rank), ("LOCAL_RANK", rank), ("WORLD_SIZE", 2), ("LOCAL_WORLD_SIZE", 2)):
             monkeypatch.setenv(name, str(value))
-        monkeypatch.setattr("videohub.verification.distributed.barrier", lambda: None)
+        monkeypatch.setattr("videohub.evaluation.distributed.barrier", lambda: None)
         code, out, _ = run("benchmark", "tiny_kinetics", "--data", data, "--workers", 0, "--out", tmp_path / "run")
         assert (code, "top-1" in out) == (0, rank == 0)
     assert "6 listed, 6 scored" in out

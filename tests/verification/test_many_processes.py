@@ -16,7 +16,8 @@ from tests.verification import datasets
 from tests.verification.killing import final_scores, killed_until_done
 from videohub import runs
 from videohub.errors import UsageError
-from videohub.verification import distributed, verify
+from videohub.evaluation import distributed
+from videohub.verification import verify
 
 pytestmark = pytest.mark.slow
 

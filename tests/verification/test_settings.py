@@ -13,9 +13,9 @@ import pytest
 import videohub
 from videohub.data.samples import Sample, VideoFile
 from videohub.errors import UsageError
+from videohub.evaluation import distributed
+from videohub.evaluation.distributed import Shard
 from videohub.terminal.options import RUN_OPTIONS
-from videohub.verification import distributed
-from videohub.verification.distributed import Shard
 from videohub.verification.settings import Settings, shuffled, stratified
 
 

@@ -18,7 +18,8 @@ from videohub import runs
 from videohub.cli import verify as verify_verb
 from videohub.data import decoded
 from videohub.errors import UsageError
-from videohub.verification import distributed, runner, verify, verify_together
+from videohub.evaluation import distributed
+from videohub.verification import runner, verify, verify_together
 from videohub.verification.runner import Part
 
 NAMES = ["tiny_kinetics", "tiny_slowfast", "tiny_i3d"]

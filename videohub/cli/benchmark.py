@@ -56,8 +56,9 @@ def command(context: click.Context, /, name: str, data: Path | None, as_json: bo
 
         print_result(speed(name, **settings), as_json, print_speed)
         return
+    from videohub.evaluation import distributed
     from videohub.terminal.reports import print_evaluated
-    from videohub.verification import distributed, evaluate
+    from videohub.verification import evaluate
 
     evaluated = evaluate(name, data, **settings)
     if distributed.is_rank_zero():

@@ -37,7 +37,8 @@ def command(names: tuple[str, ...], data: Path, out: Path | None, as_json: bool,
     0 once all is scored; `videohub report` then gives the verdict's.
     """
     from videohub import registry
-    from videohub.verification import distributed, report, score
+    from videohub.evaluation import distributed
+    from videohub.verification import report, score
     from videohub.verification.settings import Settings
 
     records, runs = [registry.record(name) for name in names], out or Path("runs")

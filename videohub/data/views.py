@@ -52,6 +52,11 @@ class Views:
         """Return the shape of all views together, (V, 3, T, H, W)."""
         return (len(self), 3, self.positions.shape[1], *self.size)
 
+    @property
+    def device(self) -> torch.device:
+        """Return where the frames lie."""
+        return self.frames.device
+
     def __getitem__(self, view: int) -> Tensor:
         """Return one view (3, T, H, W), a copy. Raises: IndexError outside 0 .. len - 1."""
         copy = self.frames.new_empty(self.shape[1:])

@@ -6,19 +6,43 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar, cast
+from typing import Protocol as Interface
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from videohub.data.views import Views
 from videohub.errors import DeviceError, UsageError
 from videohub.evaluation.numeric_precision import NumericPrecision, arithmetic
+from videohub.models.video_model import VideoModel
 from videohub.protocols import Protocol
 
 Scores = npt.NDArray[np.float32]
+
+
+class Cuts(Interface):
+    """What views are cut from on request: `Views` of a whole video, or a `Window` of it."""
+
+    @property
+    def boxes(self) -> Tensor | None:
+        """Return (K, 4), the boxes of the people in its view, if it has any."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Return the shape of all views together, (V, 3, T, H, W)."""
+
+    @property
+    def device(self) -> torch.device:
+        """Return where the frames lie."""
+
+    def __len__(self) -> int:
+        """Return V."""
+
+    def write(self, view: int, out: Tensor, /) -> None:
+        """Write one view, (3, T, H, W)."""
+
 
 # Input values that go through the model together on a CPU: one view of 8 frames or more at 256 pixels. More are no
 # faster, and take more memory.
@@ -59,16 +83,32 @@ def probabilities(
 
     Whatever the network computes in, the activation computes in float32.
     """
-    weights = next(model.parameters())
-    device = weights.device
     with torch.inference_mode():
-        batch = batch.to(device, weights.dtype, memory_format=torch.channels_last_3d)
-        with arithmetic(precision, device):
-            logits = model(batch) if boxes is None else model(batch, boxes.to(device))
-        logits = logits.float()
+        logits = _computed(model, next(model.parameters()), batch, boxes, precision)
         if protocol.scores.join == "mean_of_logits":
             return logits
         return logits.softmax(dim=1) if protocol.scores.activation == "softmax" else logits.sigmoid()
+
+
+def pooled_features(
+    model: nn.Module, batch: Tensor, boxes: Tensor | None, protocol: Protocol, precision: NumericPrecision
+) -> Tensor:
+    """Return what a classifier would be given, (B, D) or a row for each box, as `probabilities` does with scores."""
+    with torch.inference_mode():
+        return _computed(cast(VideoModel, model).features, next(model.parameters()), batch, boxes, precision)
+
+
+def _computed(
+    network: Callable[..., Tensor], weights: Tensor, batch: Tensor, boxes: Tensor | None, precision: NumericPrecision
+) -> Tensor:
+    """Return in float32 what a network makes of a batch, where its weights are and of their type."""
+    batch = batch.to(weights.device, weights.dtype, memory_format=torch.channels_last_3d)
+    with arithmetic(precision, weights.device):
+        found = network(batch) if boxes is None else network(batch, boxes.to(weights.device))
+    return found.float()
+
+
+Compute: TypeAlias = Callable[[nn.Module, Tensor, "Tensor | None", Protocol, NumericPrecision], Tensor]
 
 
 def device_of(model: nn.Module) -> torch.device:
@@ -101,15 +141,17 @@ class Batches:
         *,
         size: int | None = None,
         progress: Callable[[int], object] = lambda count: None,
+        compute: Compute = probabilities,
     ) -> None:
         """Set up for a model; `size` is N for views of any shape, None: as above.
 
-        `progress` is called with the number of views of each batch that is done. Raises: UsageError if N is below 1.
+        `progress` is called with the number of views of each batch that is done; `compute` says what is made of one:
+        `probabilities`, or `pooled_features`. Raises: UsageError if N is below 1.
         """
         if size is not None and size < 1:
             raise UsageError(f"batch: found {size}, expected at least 1 view")
         self._model, self._protocol, self._size, self._progress = model, protocol, size, progress
-        self._device = device_of(model)
+        self._device, self._compute = device_of(model), compute
         self.precision = precision
         self._to_measure: set[tuple[int, ...]] = set()
         self._videos: deque[_Video[Any]] = deque()  # that are not yet handed back
@@ -117,7 +159,7 @@ class Batches:
         self._begun: _Begun | None = None  # the batch whose results are still on the device
         self.sizes: dict[tuple[int, ...], int] = {}  # N by the shape of a view, (3, T, H, W), as last used
 
-    def scored(self, videos: Iterable[tuple[_Key, Views | None]]) -> Iterator[tuple[_Key, Scores | None]]:
+    def scored(self, videos: Iterable[tuple[_Key, Cuts | None]]) -> Iterator[tuple[_Key, Scores | None]]:
         """Yield the probabilities of each video in turn, one row a view or, where it has boxes, one row a box.
 
         A video without views passes through. Raises: DeviceError if one view alone does not fit into the memory.
@@ -126,7 +168,7 @@ class Batches:
             yield from self.take(key, views)
         yield from self.rest()
 
-    def take(self, key: _Key, views: Views | None) -> Iterator[tuple[_Key, Scores | None]]:
+    def take(self, key: _Key, views: Cuts | None) -> Iterator[tuple[_Key, Scores | None]]:
         """Take in one more video, and yield those that are done, in their order."""
         video = _Video(key, None if views is None else [None] * len(views))
         self._videos.append(video)
@@ -205,7 +247,7 @@ class Batches:
         batch = torch.empty(
             (size, *rows[0].shape),
             dtype=torch.float32,
-            device=rows[0].views.frames.device,
+            device=rows[0].views.device,
             memory_format=torch.channels_last_3d,
         )
         for place in range(size):
@@ -213,7 +255,7 @@ class Batches:
             row.views.write(row.number, batch[place])
         boxes = [_in_batch(row.views.boxes, place) for place, row in enumerate(rows)]
         given = [each for each in boxes if each is not None]
-        scores = probabilities(
+        scores = self._compute(
             self._model, batch, torch.cat(given) if given else None, self._protocol, self.precision
         ).to("cpu", non_blocking=True)
         return _Begun(rows, [1 if each is None else len(each) for each in boxes], scores, _moment(self._device))
@@ -263,7 +305,7 @@ class _Video(Generic[_Key]):
 class _Row:
     """A view of a video, and where its probabilities go."""
 
-    views: Views
+    views: Cuts
     number: int
     parts: list[Scores | None]
 

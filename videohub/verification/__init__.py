@@ -9,10 +9,10 @@ from pathlib import Path
 
 from videohub import registry, runs
 from videohub.errors import UsageError
+from videohub.evaluation import distributed
 from videohub.registry.schema import Record
 from videohub.reporting import pages
 from videohub.reporting.report import Evaluated, Report
-from videohub.verification import distributed
 from videohub.verification.results import build, evaluated
 from videohub.verification.runner import Target, measure, target_of
 from videohub.verification.settings import (

@@ -25,6 +25,8 @@ from videohub.data.sets.lists import folder_of
 from videohub.data.sets.missing import missing_files
 from videohub.data.spec import TestSpec
 from videohub.devices import usable
+from videohub.evaluation import distributed
+from videohub.evaluation.distributed import Shard
 from videohub.evaluation.precision_choice import choose_precision
 from videohub.evaluation.scoring import EvalModel, Scored, evaluate
 from videohub.loading import from_weights
@@ -33,8 +35,6 @@ from videohub.metrics.verdict import Verdict, settled
 from videohub.models.inference_form import optimize
 from videohub.registry.labels import resolve
 from videohub.registry.schema import Record
-from videohub.verification import distributed
-from videohub.verification.distributed import Shard
 from videohub.verification.settings import Settings, refuse_contradictions, refuse_unshared
 from videohub.version import __version__
 from videohub.weights import fetch, weights_file

@@ -19,10 +19,10 @@ from videohub.data.frame_formats import DECODERS, Decoder
 from videohub.data.samples import Sample
 from videohub.data.spec import TestSpec, check_shared
 from videohub.errors import UsageError
+from videohub.evaluation import distributed
+from videohub.evaluation.distributed import Shard
 from videohub.registry.labels import Given, told
 from videohub.registry.schema import Record
-from videohub.verification import distributed
-from videohub.verification.distributed import Shard
 
 _P = ParamSpec("_P")
 _Arguments = TypeVar("_Arguments")
@@ -51,13 +51,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     def shard_here(self) -> Shard:
         """Return the part of this process: its place in a torchrun, or what `shard` says. Raises: UsageError."""
-        if not distributed.under_torchrun():
-            return distributed.parse_shard(self.shard) if self.shard is not None else Shard()
-        if self.shard is not None:
-            raise UsageError(
-                f"shard: found {self.shard!r} under torchrun, which says itself what each process evaluates"
-            )
-        return distributed.shard_of_torchrun()
+        return distributed.shard_here(self.shard)
 
     def spec(self, record: Record) -> TestSpec:
         """Return how a record is tested, with the views that were asked for. Raises: UsageError."""

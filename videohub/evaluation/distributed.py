@@ -51,6 +51,15 @@ def is_rank_zero() -> bool:
     return not under_torchrun() or shard_of_torchrun().is_first
 
 
+def shard_here(shard: str | None) -> Shard:
+    """Return the part of this process: its place in a torchrun, or what `shard` says. Raises: UsageError."""
+    if not under_torchrun():
+        return parse_shard(shard) if shard is not None else Shard()
+    if shard is not None:
+        raise UsageError(f"shard: found {shard!r} under torchrun, which says itself what each process evaluates")
+    return shard_of_torchrun()
+
+
 def shard_of_torchrun() -> Shard:
     """Return the shard that this process of a torchrun evaluates."""
     return Shard(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]))
