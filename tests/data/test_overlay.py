@@ -6,9 +6,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from videohub.data.overlay import COLOURS, box, caption, drawn_on
+from videohub.data.overlay import COLOURS, box, caption, drawn_on, label
 
 GREY = 128
+
+
+def named(canvas, corners, words):
+    """Draw a box and words at it."""
+    box(canvas, corners)
+    label(canvas, corners, words)
 
 
 def drawn(draw, width=320, height=240) -> np.ndarray:
@@ -31,16 +37,16 @@ def test_a_box_is_an_outline_and_what_is_within_stays():
 
 
 def test_the_names_stand_above_the_box_where_there_is_room_and_inside_where_there_is_none():
-    low = changed(drawn(lambda canvas: box(canvas, (40, 100, 200, 200), ["stand 0.91"])))
+    low = changed(drawn(lambda canvas: named(canvas, (40, 100, 200, 200), ["stand 0.91"])))
     assert low[70:100].any()
     assert not low[110:190, 50:190].any()
-    high = changed(drawn(lambda canvas: box(canvas, (40, 0, 200, 200), ["stand 0.91"])))
+    high = changed(drawn(lambda canvas: named(canvas, (40, 0, 200, 200), ["stand 0.91"])))
     assert high[5:20, 50:80].any()
     assert not high[40:190, 50:190].any()
 
 
 def test_a_box_beyond_the_edges_is_cut_at_them_and_its_names_stay_within():
-    pixels = changed(drawn(lambda canvas: box(canvas, (250, 100, 500, 900), ["talk to (e.g., self, a person)"])))
+    pixels = changed(drawn(lambda canvas: named(canvas, (250, 100, 500, 900), ["talk to (e.g., self, a person)"])))
     assert pixels[110:, 250].all()
     assert pixels[-1, 250:].all()
     assert pixels[90, :250].any()  # moved to the left, so that the end can be read
@@ -78,11 +84,12 @@ def test_what_would_steer_a_screen_is_shown_and_never_obeyed():
 
 
 def test_letters_that_the_font_lacks_are_no_error():
-    assert changed(drawn(lambda canvas: box(canvas, (40, 100, 200, 200), ["走る 🏃", ""]))).any()
+    assert changed(drawn(lambda canvas: named(canvas, (40, 100, 200, 200), ["走る 🏃", ""]))).any()
 
 
 def test_without_words_there_is_no_bar():
     assert not changed(drawn(lambda canvas: caption(canvas, []))).any()
+    assert not changed(drawn(lambda canvas: label(canvas, (40, 100, 200, 200), []))).any()
 
 
 def test_colours_can_be_told_apart():

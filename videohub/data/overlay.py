@@ -17,6 +17,7 @@ COLOURS: tuple[Colour, ...] = ((86, 180, 233), (230, 159, 0), (0, 158, 115), (24
 
 _WHITE, _BLACK = (255, 255, 255), (0, 0, 0)
 _BAR = (0, 0, 0, 150)  # half transparent
+_DENSE = 225  # nearly not: black letters on a colour, over whatever the picture shows
 _SMALLEST = 11  # pixels of a letter that can be read
 _SHARE = 26  # of the short side that a line is high
 _DOTS = "..."
@@ -27,37 +28,47 @@ def drawn_on(picture: Image.Image) -> ImageDraw.ImageDraw:
     return ImageDraw.Draw(picture, "RGBA")
 
 
-def box(
-    canvas: ImageDraw.ImageDraw, corners: Sequence[float], lines: Sequence[str] = (), *, colour: Colour = COLOURS[0]
-) -> None:
-    """Draw a box, and its lines above it, or inside where there is no room above.
+def box(canvas: ImageDraw.ImageDraw, corners: Sequence[float], *, colour: Colour = COLOURS[0]) -> None:
+    """Draw the outline of a box.
 
     Args:
         canvas: From `drawn_on`.
         corners: x1, y1, x2, y2 in pixels; what lies outside of the picture is cut off.
+        colour: Of the outline.
+    """
+    left, top, right, bottom, stroke = _inside(canvas, corners)
+    canvas.rectangle((left, top, right, bottom), outline=colour, width=stroke)
+
+
+def label(
+    canvas: ImageDraw.ImageDraw, corners: Sequence[float], lines: Sequence[str], *, colour: Colour = COLOURS[0]
+) -> None:
+    """Draw lines of words above a box, or inside where there is no room above; after all boxes, so that none crosses.
+
+    Args:
+        canvas: From `drawn_on`.
+        corners: Of the box, as above.
         lines: The first one on top; what is too long for the picture is cut, and ends in dots. They are shown, never
             obeyed: see `escaping.visible`.
-        colour: Of the box and of the bar behind its lines.
+        colour: Of the bar behind them.
     """
+    if not lines:
+        return
     width, height = canvas.im.size
-    stroke = max(2, min(width, height) // 180)
-    left, right = (min(max(round(x), 0), width - 1) for x in (corners[0], corners[2]))
-    top, bottom = (min(max(round(y), 0), height - 1) for y in (corners[1], corners[3]))
-    canvas.rectangle((left, top, right, bottom), outline=colour, width=stroke)
-    if lines:
-        font, step, edge = _letters(width, height)
-        shown = [_fitting(line, font, width - 2 * edge) for line in lines]
-        across = round(max(font.getlength(line) for line in shown)) + 2 * edge
-        down = step * len(shown) + edge
-        left = max(0, min(left, width - across))
-        top = top - down if top >= down else min(top + stroke, max(0, height - down))
-        canvas.rectangle((left, top, left + across - 1, top + down - 1), fill=(*colour, 215))
-        for number, line in enumerate(shown):
-            canvas.text((left + edge, top + edge // 2 + number * step), line, font=font, fill=_BLACK)
+    left, top, _, _, stroke = _inside(canvas, corners)
+    font, step, edge = _letters(width, height)
+    shown = [_fitting(line, font, width - 2 * edge) for line in lines]
+    across = round(max(font.getlength(line) for line in shown)) + 2 * edge
+    down = step * len(shown) + edge
+    left = max(0, min(left, width - across))
+    top = top - down if top >= down else min(top + stroke, max(0, height - down))
+    canvas.rectangle((left, top, left + across - 1, top + down - 1), fill=(*colour, _DENSE))
+    for number, line in enumerate(shown):
+        canvas.text((left + edge, top + edge // 2 + number * step), line, font=font, fill=_BLACK)
 
 
 def caption(canvas: ImageDraw.ImageDraw, lines: Sequence[str]) -> None:
-    """Draw lines of words on a half transparent bar along the bottom of the picture; arguments as those of `box`."""
+    """Draw lines of words on a half transparent bar along the bottom of the picture; arguments as those of `label`."""
     if not lines:
         return
     width, height = canvas.im.size
@@ -67,6 +78,14 @@ def caption(canvas: ImageDraw.ImageDraw, lines: Sequence[str]) -> None:
     for number, line in enumerate(lines):
         shown = _fitting(line, font, width - 2 * edge)
         canvas.text((edge, top + edge // 2 + number * step), shown, font=font, fill=_WHITE)
+
+
+def _inside(canvas: ImageDraw.ImageDraw, corners: Sequence[float]) -> tuple[int, int, int, int, int]:
+    """Return left, top, right and bottom of what the picture shows of a box, and how thick its outline is."""
+    width, height = canvas.im.size
+    left, right = (min(max(round(x), 0), width - 1) for x in (corners[0], corners[2]))
+    top, bottom = (min(max(round(y), 0), height - 1) for y in (corners[1], corners[3]))
+    return left, top, right, bottom, max(2, min(width, height) // 180)
 
 
 @lru_cache(maxsize=16)
