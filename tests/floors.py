@@ -8,7 +8,7 @@ FLOORS = [
     {"terminal"},
     {"verification", "prediction", "timing", "diagnosis"},
     {"evaluation", "loading", "cache_admin", "preflight", "reporting"},
-    {"weights"},
+    {"detectors", "weights"},
     {"certificate"},
     {"building", "devices"},
     {"data", "models", "convert"},

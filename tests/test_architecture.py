@@ -65,7 +65,7 @@ KNOWN_TO = {
 USERS_OF = {
     "requests": {"hub"},
     "huggingface_hub": {"hub", "reporting"},
-    "torchvision": {"models", "data"},
+    "torchvision": {"models", "data", "detectors"},
     "jinja2": {"reporting"},
     "click": {"cli", "terminal"},
     "rich": {"cli", "terminal"},
@@ -79,6 +79,7 @@ USERS_OF = {
         "certificate",
         "devices",
         "weights",
+        "detectors",
         "loading",
         "evaluation",
         "prediction",

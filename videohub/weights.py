@@ -21,7 +21,7 @@ from videohub.convert import kept_weights, tables
 from videohub.convert.checkpoint import opened
 from videohub.convert.conversion import check_layout, check_state_dict, export, renamed
 from videohub.convert.recognition import OURS
-from videohub.errors import ChecksumError, ConversionError, FormatError, UnavailableError, UsageError
+from videohub.errors import ConversionError, FormatError, UnavailableError, UsageError
 from videohub.files import atomic_write, check_parent_exists, remove_stale_temps
 from videohub.hub import cache, download, pins, sources
 from videohub.hub.file_lock import file_lock
@@ -343,12 +343,7 @@ def _source(record: Record, checkpoint: str | Path | None) -> download.Fetched:
         size=published.size,
         alternates=published.alternates,
     )
-    if published.sha256_prefix is not None and not fetched.sha256.startswith(published.sha256_prefix):
-        pins.forget(published.url)  # another file must not bind the next download
-        raise ChecksumError(
-            f"{record.name}: {published.url} has sha256 {fetched.sha256}, and its publisher says that it begins with "
-            f"{published.sha256_prefix}.\n  The file at this address is another one, and was not used."
-        )
+    download.check_prefix(fetched, published.url, published.sha256_prefix, name=record.name)
     if published.sha256 is None and published.reported_sha256 not in (None, fetched.sha256):
         log.warning("%s: %s has sha256 %s, and somebody reported %s. The file is used; report what was found here.",
                     record.name, published.url, fetched.sha256, published.reported_sha256)  # fmt: skip

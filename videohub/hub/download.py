@@ -79,6 +79,22 @@ def fetch(
             return fetched
 
 
+def check_prefix(fetched: Fetched, url: str, prefix: str | None, *, name: str) -> None:
+    """Refuse a file whose digest does not begin as its publisher says, and let it not bind the next download.
+
+    Args:
+        fetched: What came from the URL.
+        prefix: The first digits, perhaps a part of the file's name; None: the publisher states none.
+    Raises: ChecksumError.
+    """
+    if prefix is not None and not fetched.sha256.startswith(prefix):
+        pins.forget(url)
+        raise ChecksumError(
+            f"{name}: {url} has sha256 {fetched.sha256}, and its publisher says that it begins with "
+            f"{prefix}.\n  The file at this address is another one, and was not used."
+        )
+
+
 def local(path: Path, *, name: str, sha256: str | None = None) -> Fetched:
     """Return a file that is already here, with its digest; it stays where it is.
 
