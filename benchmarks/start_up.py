@@ -1,7 +1,9 @@
 """How long the command line takes to start, beside the libraries it is made with: `python benchmarks/start_up.py`.
 
-Every command runs as a process of its own, in turns and in another order each turn; medians of wall time. The results
-go to benchmarks/results/start_up.json. What `videohub.load` takes is in hub.py.
+Every command runs as a process of its own, in turns and in another order each turn; medians of wall time. All modules
+have their bytecode, as pip makes it of what it installs: in a checkout, an environment may keep Python from writing
+it, and each start would compile our files and no library's. The results go to benchmarks/results/start_up.json. What
+`videohub.load` takes is in hub.py.
 """
 
 from __future__ import annotations
@@ -42,11 +44,14 @@ def start_up(turns: int) -> dict[str, object]:
         LIBRARIES: [sys.executable, "-c", LIBRARIES],
         "nothing": [sys.executable, "-c", ""],
     }
-    run = partial(subprocess.run, check=True, stdout=subprocess.DEVNULL)
-    runs = {name: partial(run, command) for name, command in commands.items()}
     with tempfile.TemporaryDirectory(prefix="videohub-") as folder:
+        environment = {**os.environ, "PYTHONPYCACHEPREFIX": str(Path(folder) / "bytecode")}  # the first turn writes it
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
+        run = partial(subprocess.run, check=True, stdout=subprocess.DEVNULL)
+        runs = {name: partial(run, command, env=environment) for name, command in commands.items()}
         for name in (MANY, FIRST):
-            runs[name] = partial(run, commands["videohub list"], env=many_records(Path(folder) / name, RECORDS))
+            theirs = environment | many_records(Path(folder) / name, RECORDS)
+            runs[name] = partial(run, commands["videohub list"], env=theirs)
         runs[MANY]()  # compiles
         listing = runs[FIRST]
 
@@ -71,7 +76,7 @@ def start_up(turns: int) -> dict[str, object]:
 
 
 def many_records(folder: Path, records: int) -> dict[str, str]:
-    """Write a registry that makes the whole one of so many records, and return the environment that names it."""
+    """Write a registry that makes the whole one of so many records, and return the variables that name it."""
     import msgspec
 
     from videohub import registry
@@ -90,7 +95,7 @@ def many_records(folder: Path, records: int) -> dict[str, str]:
     file = folder / "made.yaml"
     file.write_text(writer.text(made, known={record.protocol.name for record in made}), encoding="utf-8")
     os.utime(file, ns=(1, 1))  # what was written a moment ago is not compiled
-    return {**os.environ, "VIDEOHUB_HOME": str(folder / "home"), registry.VARIABLE: str(file)}
+    return {"VIDEOHUB_HOME": str(folder / "home"), registry.VARIABLE: str(file)}
 
 
 def console_command() -> tuple[list[str], str]:

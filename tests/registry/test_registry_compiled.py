@@ -55,8 +55,22 @@ def test_a_compiled_registry_says_the_same_to_the_letter(home, settled, monkeypa
     assert again is not read
     assert again.records == read.records
     assert [*again.records] == [*read.records]
-    assert (again.publishers, again.protocols) == (read.publishers, read.protocols)
+    assert (again.publishers, again.protocols, again.datasets) == (read.publishers, read.protocols, read.datasets)
+    assert (again.entries, again.costs) == (read.entries, read.costs)
     assert len(list((home / "compiled").iterdir())) == 1
+
+
+def test_a_list_needs_no_struct_of_the_schema_and_a_record_that_is_asked_for_has_them(home, settled):
+    code = (
+        "import sys; from videohub import registry; known = registry.default(keep=True); print(known.select('*slow'));"
+        "imported = lambda: any(name.startswith(('videohub.registry.schema', 'videohub.architectures', "
+        "'videohub.protocols')) for name in sys.modules); print(imported());"
+        "print(known.find('company_slow').model.depth, imported())"
+    )
+    environment = {**os.environ, "VIDEOHUB_REGISTRY": str(settled)}
+    registry.default([settled], keep=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout.splitlines() == ["['company_slow']", "False", "R50 True"]
 
 
 @pytest.mark.parametrize("kept", ["its time and size", "nothing"])
@@ -107,9 +121,8 @@ def test_a_damaged_one_is_made_anew(home, settled, monkeypatch, damage):
     whole = file.read_bytes()
     file.write_bytes(damage(whole))
     monkeypatch.setattr(registry, "_kept", {})
-    found = registry.default([settled], keep=True).records
-    if file.read_bytes() == whole:  # it was noticed; a letter of a name is text like any other
-        assert found == expected
+    assert registry.default([settled], keep=True).records == expected
+    assert file.read_bytes() == whole
 
 
 @pytest.mark.skipif(os.name == "nt" or (os.geteuid() == 0 and not Path("/proc/self").exists()), reason="needs folders")

@@ -7,7 +7,7 @@ import pytest
 
 from videohub import registry
 from videohub.errors import AmbiguousNameError, UnknownNameError, UsageError
-from videohub.registry import Registry
+from videohub.registry import Registry, lookup
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,8 @@ def test_of_several_published_ones_the_record_of_kinetics_400_wins(zoo):
     of_k400 = {"protocol": k400.protocol, "dataset": k400.dataset}
     of_kinetics = msgspec.structs.replace(ssv2, name="mine", **of_k400)
     records = {record.name: record for record in (ssv2, charades, of_kinetics)}
-    assert Registry(records=records).find("SLOWFAST_16x8_R50") is of_kinetics
+    known = Registry(records=records, entries={name: lookup.entry(record) for name, record in records.items()})
+    assert known.find("SLOWFAST_16x8_R50") is of_kinetics
 
 
 def test_show_tells_which_records_share_an_upstream_name(run):

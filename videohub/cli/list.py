@@ -9,7 +9,8 @@ import click
 
 from videohub import registry
 from videohub.formatting import counted, with_letter
-from videohub.registry import Cost, Published, Record, Sort
+from videohub.registry import Cost, Sort
+from videohub.registry.lookup import Entry
 from videohub.terminal import completion
 from videohub.terminal.layout import print_columns, tell
 from videohub.terminal.options import print_json, with_json
@@ -39,33 +40,33 @@ from videohub.terminal.options import print_json, with_json
 def command(pattern: str, as_json: bool, min_top1: float | None, sort: Sort | None, **filters: str | None) -> None:
     """List the records whose name matches PATTERN (* and ? match) and that fit the filters."""
     known = registry.default(keep=True)
-    records = [known.records[name] for name in known.select(pattern, min_top1=min_top1, sort=sort, **filters)]
+    names = known.select(pattern, min_top1=min_top1, sort=sort, **filters)
     if as_json:
-        print_json([known.whole(record) for record in records])
-    elif not records:
+        print_json([known.whole(known.records[name]) for name in names])
+    elif not names:
         tell(known.why_none(pattern, min_top1=min_top1, **filters))
     else:
-        print_records(records, known.costs, sort)
+        print_entries([known.entries[name] for name in names], known.costs, sort)
 
 
-def print_records(records: Sequence[Record], costs: Mapping[str, Cost], sort: Sort | None) -> None:
+def print_entries(entries: Sequence[Entry], costs: Mapping[str, Cost], sort: Sort | None) -> None:
     """Print one line a record; what a narrow terminal has no room for is told by `show` and --json.
 
     What records are sorted by goes last of all.
     """
     rows = [
         (
-            record.name,
-            record.dataset.short or record.dataset.name,
-            f"{record.frames}x{record.rate}" if record.frames else "image",
-            *_numbers(record.number),
-            *_cost(costs.get(record.name)),
-            record.status,
+            entry.name,
+            entry.dataset_in_tables,
+            f"{entry.frames}x{entry.rate}" if entry.frames else "image",
+            *_numbers(entry.numbers),
+            *_cost(costs.get(entry.name)),
+            entry.status,
         )
-        for record in records
+        for entry in entries
     ]
     summary = (
-        f"{counted(len(records), 'record')}; published: top-1 and top-5 in per cent, or mAP;\n"
+        f"{counted(len(entries), 'record')}; published: top-1 and top-5 in per cent, or mAP;\n"
         "counted: parameters, and multiply-adds (MACs) of one view"
     )
     header = ("name", "data", "clip", "top-1", "top-5", "params", "MACs", "status")
@@ -74,9 +75,8 @@ def print_records(records: Sequence[Record], costs: Mapping[str, Cost], sort: So
     print_columns(header, rows, summary, dispensable=dispensable)
 
 
-def _numbers(published: Published | None) -> tuple[str, str]:
+def _numbers(numbers: Mapping[str, float]) -> tuple[str, str]:
     """Return top-1 and top-5, or the first number of another metric by its name."""
-    numbers = {} if published is None else published.numbers()
     if "top-1" in numbers or not numbers:
         first, second = numbers.get("top-1"), numbers.get("top-5")
         return "–" if first is None else f"{first:.1f}", "–" if second is None else f"{second:.1f}"

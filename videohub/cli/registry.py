@@ -68,12 +68,12 @@ def check(file: Path, as_json: bool) -> None:
 
 def _taken_names(known: registry.Registry, ids: Sequence[str]) -> list[str]:
     """Return what to tell of ids and aliases that are other records' upstream names: those lead to them no more."""
-    records = {name: record for name, record in known.records.items() if name not in ids}
-    others = msgspec.structs.replace(known, records=records)
-    upstream = {record.upstream_name.casefold() for record in records.values()}
+    entries = {name: entry for name, entry in known.entries.items() if name not in ids}
+    others = msgspec.structs.replace(known, entries=entries)
+    upstream = {entry.upstream_name.casefold() for entry in entries.values()}
     notes = []
     for id_ in ids:
-        for name in (id_, *known.records[id_].aliases):
+        for name in (id_, *known.entries[id_].aliases):
             with suppress(AmbiguousNameError):  # it led to no record before
                 if name.casefold() in upstream:
                     notes.append(

@@ -11,14 +11,17 @@ import os
 import time
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from videohub import resources
 from videohub.errors import RegistryError
-from videohub.protocols import Protocol
 from videohub.registry import compiled
 from videohub.registry.costs import Cost
 from videohub.registry.lookup import Registry, Sort
-from videohub.registry.schema import Checkpoint, Published, Publisher, Record
+
+if TYPE_CHECKING:
+    from videohub.protocols import Protocol
+    from videohub.registry.schema import Checkpoint, Published, Publisher, Record
 
 __all__ = [
     "Checkpoint", "Cost", "Protocol", "Published", "Publisher", "Record", "Registry", "Sort", "default", "files",
@@ -79,7 +82,7 @@ def record(name: str | Record) -> Record:
 
     Raises: UnknownNameError, which offers the nearest names, or AmbiguousNameError, which lists the candidates.
     """
-    return name if isinstance(name, Record) else default().find(name)
+    return default().find(name) if isinstance(name, str) else name
 
 
 def list_models(
@@ -113,6 +116,15 @@ def list_models(
         pattern, dataset=dataset, arch=arch, depth=depth, status=status, publisher=publisher, task=task,
         min_top1=min_top1, sort=sort,
     )  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    """Import the schema when one of its names is first used: it takes as long as all else that `list` does."""
+    if name in __all__:
+        from videohub.registry import schema
+
+        return getattr(schema, name)
+    raise AttributeError(f"module 'videohub.registry' has no attribute {name!r}")
 
 
 _kept: dict[tuple[Path, ...], tuple[Registry, list[tuple[int, int, int]]]] = {}  # by the files that were asked for

@@ -1,46 +1,71 @@
 """A registry as it was read, kept so that the next process need not read it again: in the wheel, or in the cache.
 
-A compiled registry is data (msgpack), decoded into the types of the schema. It holds the times, size and digest of all
-that it was made of, so a change of one letter is seen: where the times differ, the digest decides. One that is damaged,
-old or of other files is made anew, and where none can be kept (a cache that is read-only or full) the files are read
-each time.
+A compiled registry is data (msgpack). What records are found by and listed with is decoded at once, all else into the
+types of the schema when it is asked for. It holds a checksum, and the times, size and digest of all that it was made
+of, so a change of one letter is seen: where the times differ, the digest decides. One that is damaged, old or of other
+files is made anew, and where none can be kept (a cache that is read-only or full) the files are read each time.
 """
 
 from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import unquote
 
 import msgspec
 
 from videohub import resources
 from videohub.errors import VideohubError
-from videohub.protocols import Protocol
 from videohub.registry.costs import Cost
-from videohub.registry.lookup import Registry
-from videohub.registry.schema import DatasetInfo, Publisher, Record, with_urls
+from videohub.registry.lookup import Entry, Registry
 from videohub.version import __version__
 
+if TYPE_CHECKING:
+    from videohub.registry.schema import Record
+
 NAME = "registry.msgpack"  # in a wheel, beside its registry.yaml
-_FORMAT = 2
+_FORMAT = 3
+_CHECKSUM = 4  # bytes, before all else
 _LARGEST, _MOST = 64 << 20, 8  # bytes of one; how many are kept in the cache
 _SETTLED_NS = 2_000_000_000
 _NONE = (0, 0, 0)
 _CODE = ("registry", "architectures", "metrics", "protocols")  # what decides what files mean
+
+_Value = TypeVar("_Value")
 
 
 class _Head(msgspec.Struct, array_like=True):
     made_by: str  # format, version, and in a checkout its code
     roots: list[str]
     inputs: dict[str, tuple[tuple[int, int, int], str]]  # file or folder -> its stamp, its digest
-    publishers: dict[str, Publisher]
-    protocols: dict[str, Protocol]
-    datasets: dict[str, DatasetInfo]
+    entries: dict[str, Entry]
     costs: dict[str, Cost]
-    records: msgspec.Raw  # by id; a file below our own folder is named from there
+    publishers: dict[str, msgspec.Raw]
+    protocols: dict[str, msgspec.Raw]
+    datasets: dict[str, msgspec.Raw]
+    records: dict[str, msgspec.Raw]  # a file below our own folder is named from there
+
+
+class _Packed(Mapping[str, _Value]):
+    """Values by name, each decoded when it is first asked for."""
+
+    def __init__(self, packed: Mapping[str, msgspec.Raw], decoded: Callable[[msgspec.Raw], _Value]) -> None:
+        self._packed, self._decoded = packed, decoded
+        self._values: dict[str, _Value] = {}
+
+    def __getitem__(self, name: str) -> _Value:
+        if name not in self._values:
+            self._values[name] = self._decoded(self._packed[name])
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._packed)
+
+    def __len__(self) -> int:
+        return len(self._packed)
 
 
 def load(roots: tuple[Path, ...]) -> Registry | None:
@@ -51,23 +76,25 @@ def load(roots: tuple[Path, ...]) -> Registry | None:
             continue
         try:
             with path.open("rb") as file:
-                content = file.read(_LARGEST)
+                checksum, content = file.read(_CHECKSUM), file.read(_LARGEST)
+            if checksum != _checksum(content):
+                raise ValueError("its checksum is another")
             head = msgspec.msgpack.decode(content, type=_Head)
             if head.made_by != _made_by(code) or [*map(_name, roots)] != head.roots:
                 continue
             if not all(_is_current(_root() / name, *known) for name, known in head.inputs.items()):
                 continue
-            records = msgspec.msgpack.decode(head.records, type=dict[str, Record])
         except OSError:
             continue
         except (msgspec.MsgspecError, ValueError) as error:
             _log("%s: is damaged, and the registry is read anew: %s", path, error)
             continue
         return Registry(
-            records={name: with_urls(record, _from_here) for name, record in records.items()},
-            publishers=head.publishers,
-            protocols=head.protocols,
-            datasets=head.datasets,
+            records=_Packed(head.records, _record),
+            entries=head.entries,
+            publishers=_Packed(head.publishers, _decoder("Publisher")),
+            protocols=_Packed(head.protocols, _decoder("Protocol")),
+            datasets=_Packed(head.datasets, _decoder("DatasetInfo")),
             costs=head.costs,
             files=tuple(_root() / name for name in head.inputs),
         )
@@ -96,19 +123,22 @@ def save(roots: tuple[Path, ...], registry: Registry, began_ns: int) -> None:
 
 def encoded(roots: Iterable[Path], registry: Registry, code: str = "") -> bytes:
     """Return a compiled registry; `code` is empty for a wheel, whose code does not change."""
-    records = {name: with_urls(record, _from_root) for name, record in registry.records.items()}
-    return msgspec.msgpack.encode(
+    from videohub.registry.schema import with_urls
+
+    content = msgspec.msgpack.encode(
         _Head(
             _made_by(code),
             [*map(_name, roots)],
             {_name(path): (stamp(path) if code else _NONE, _digest(path)) for path in _inputs(registry)},
-            registry.publishers,
-            registry.protocols,
-            registry.datasets,
+            registry.entries,
             registry.costs,
-            msgspec.Raw(msgspec.msgpack.encode(records)),
+            _packed(registry.publishers),
+            _packed(registry.protocols),
+            _packed(registry.datasets),
+            _packed({name: with_urls(record, _from_root) for name, record in registry.records.items()}),
         )
     )
+    return _checksum(content) + content
 
 
 def stamp(path: Path) -> tuple[int, int, int]:
@@ -118,6 +148,31 @@ def stamp(path: Path) -> tuple[int, int, int]:
     except OSError:
         return _NONE
     return status.st_mtime_ns, status.st_ctime_ns, status.st_size
+
+
+def _checksum(content: bytes) -> bytes:
+    return zlib.crc32(content).to_bytes(_CHECKSUM, "big")
+
+
+def _packed(values: Mapping[str, Any]) -> dict[str, msgspec.Raw]:
+    return {name: msgspec.Raw(msgspec.msgpack.encode(value)) for name, value in values.items()}
+
+
+def _decoder(kind: str) -> Callable[[msgspec.Raw], Any]:
+    """Return what decodes a struct of the schema, which is imported only then: it takes in every family's."""
+
+    def decoded(packed: msgspec.Raw) -> Any:
+        from videohub.registry import schema
+
+        return msgspec.msgpack.decode(packed, type=getattr(schema, kind))
+
+    return decoded
+
+
+def _record(packed: msgspec.Raw) -> Record:
+    from videohub.registry.schema import with_urls
+
+    return with_urls(_decoder("Record")(packed), _from_here)
 
 
 def _inputs(registry: Registry) -> list[Path]:

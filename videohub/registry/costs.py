@@ -8,12 +8,15 @@ none, rather than an old one, and a user's record of a network that we have, too
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from videohub import resources
 from videohub.errors import RegistryError
-from videohub.registry.schema import Record
+
+if TYPE_CHECKING:
+    from videohub.registry.schema import Record
 
 
 class Cost(msgspec.Struct, frozen=True):

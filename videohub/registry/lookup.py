@@ -1,43 +1,80 @@
-"""From what somebody typed to records: one by its id, alias or upstream name, or all that a pattern and filters fit."""
+"""From what somebody typed to records: one by its id, alias or upstream name, or all that a pattern and filters fit.
+
+Records are found by their entries, and none is decoded that nobody asked for; the schema is not even imported.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 import msgspec
 
-from videohub.architectures import Task
 from videohub.errors import AmbiguousNameError, UnknownNameError, UsageError
-from videohub.protocols import Protocol
 from videohub.registry.costs import Cost, view_size
-from videohub.registry.schema import DatasetInfo, Publisher, Record
+
+if TYPE_CHECKING:
+    from videohub.protocols import Protocol
+    from videohub.registry.schema import DatasetInfo, Publisher, Record
 
 _SUFFIXES = (".pkl", ".pyth", ".pth", ".pt", ".safetensors", ".npz")
 
-# What each filter looks at. A data set is named by its aliases and its group, too.
-_FILTERS: Mapping[str, Callable[[Record], Iterable[str | None]]] = {
-    "dataset": lambda record: (record.dataset.name, *record.dataset.aliases, record.dataset.group),
-    "arch": lambda record: (record.arch,),
-    "depth": lambda record: (record.depth,),
-    "status": lambda record: (record.status,),
-    "publisher": lambda record: (record.publisher,),
-    "task": lambda record: (record.task,),
-}
-
 Sort: TypeAlias = Literal["top1", "params", "flops", "name"]
-_VALUES = {"status": get_args(Record.__annotations__["status"]), "task": get_args(Task)}  # also without such a record
+
+
+class Entry(msgspec.Struct, frozen=True, array_like=True):
+    """What a record is found by and listed with; follows from the record, see `entry`."""
+
+    name: str
+    aliases: tuple[str, ...]
+    upstream_name: str
+    publisher: str | None
+    dataset: tuple[str, ...]  # its name, its aliases, its group
+    dataset_in_tables: str
+    arch: str
+    depth: str
+    task: str
+    status: str
+    frames: int | None
+    rate: int | None
+    numbers: dict[str, float]  # published for the protocol's views, by the names people use
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every name that the record is found by, its id first."""
+        return (self.name, *self.aliases, self.upstream_name)
+
+
+def entry(record: Record) -> Entry:
+    """Return what a record is found by and listed with."""
+    dataset = record.dataset
+    return Entry(
+        name=record.name,
+        aliases=record.aliases,
+        upstream_name=record.upstream_name,
+        publisher=record.publisher,
+        dataset=tuple(filter(None, (dataset.name, *dataset.aliases, dataset.group))),
+        dataset_in_tables=dataset.short or dataset.name,
+        arch=record.arch,
+        depth=record.depth,
+        task=record.task,
+        status=record.status,
+        frames=record.frames,
+        rate=record.rate,
+        numbers=record.number.numbers() if record.number else {},
+    )
 
 
 class Registry(msgspec.Struct, frozen=True):
     """Records by id, in the order of their files, and what they refer to."""
 
-    records: dict[str, Record]
-    publishers: dict[str, Publisher] = {}  # by short name; of two with one upstream name, the first one's is meant
-    protocols: dict[str, Protocol] = {}
-    datasets: dict[str, DatasetInfo] = {}  # ours, and those that registries of one's own bring
+    records: Mapping[str, Record]
+    entries: dict[str, Entry]  # of each record that is to be found
+    publishers: Mapping[str, Publisher] = {}  # by short name; of two with one upstream name, the first one's is meant
+    protocols: Mapping[str, Protocol] = {}
+    datasets: Mapping[str, DatasetInfo] = {}  # ours, and those that registries of one's own bring
     costs: dict[str, Cost] = {}  # by the record's id, as far as they were counted
     files: tuple[Path, ...] = ()  # all that was read, so that a change is seen
 
@@ -53,16 +90,16 @@ class Registry(msgspec.Struct, frozen=True):
             AmbiguousNameError: one publisher has several records of the name, and these rules do not leave one.
             UnknownNameError: no record has the name; the message offers the nearest three.
         """
-        spelled, candidates = name.casefold(), list(self.records.values())
+        spelled, candidates = name.casefold(), list(self.entries.values())
         publisher, slash, rest = spelled.partition("/")
         if slash and publisher in map(_publisher, candidates):
-            spelled, candidates = rest, [record for record in candidates if _publisher(record) == publisher]
+            spelled, candidates = rest, [entry for entry in candidates if _publisher(entry) == publisher]
         for spelling in dict.fromkeys((spelled, _without_suffix(spelled))):
-            for record in candidates:
-                if spelling in (record.name.casefold(), *map(str.casefold, record.aliases)):
-                    return record
-            if sharing := [record for record in candidates if record.upstream_name.casefold() == spelling]:
-                return self._preferred(name, sharing)
+            for entry in candidates:
+                if spelling in (entry.name.casefold(), *map(str.casefold, entry.aliases)):
+                    return self.records[entry.name]
+            if sharing := [entry.name for entry in candidates if entry.upstream_name.casefold() == spelling]:
+                return self._preferred(name, [self.records[id_] for id_ in sharing])
         near = nearest(candidates, _without_suffix(spelled))
         hint = f"Did you mean {listed(near)}?" if near else "The registry is empty."
         raise UnknownNameError(f"{name}: no record has this name. {hint}\n  `videohub list` shows all names.")
@@ -70,7 +107,7 @@ class Registry(msgspec.Struct, frozen=True):
     def namesakes(self, record: Record) -> list[str]:
         """Return the ids of the other records with a record's upstream name."""
         spelled = record.upstream_name.casefold()
-        others = (other for other in self.records.values() if other.upstream_name.casefold() == spelled)
+        others = (other for other in self.entries.values() if other.upstream_name.casefold() == spelled)
         return [other.name for other in others if other.name != record.name]
 
     def whole(self, record: Record) -> dict[str, Any]:
@@ -83,8 +120,8 @@ class Registry(msgspec.Struct, frozen=True):
         self, pattern: str = "*", *, min_top1: float | None = None, sort: Sort | None = None, **filters: str | None
     ) -> list[str]:
         """Return the ids of the records that fit a pattern and filters, as `videohub.list_models` takes them."""
-        every, spelled = self.records.values(), pattern.casefold()
-        records = [record for record in every if any(fnmatchcase(name.casefold(), spelled) for name in names(record))]
+        every, spelled = self.entries.values(), pattern.casefold()
+        found = [entry for entry in every if any(fnmatchcase(name.casefold(), spelled) for name in entry.names)]
         for field, value in filters.items():
             if value is None:
                 continue
@@ -92,10 +129,10 @@ class Registry(msgspec.Struct, frozen=True):
             fitting = {word for word in known if word.casefold() == spelled or fnmatchcase(word.casefold(), spelled)}
             if not fitting:
                 raise UsageError(f"{field} {value!r} is not known. Known: {', '.join(known)}.")
-            records = [record for record in records if not fitting.isdisjoint(_FILTERS[field](record))]
+            found = [entry for entry in found if not fitting.isdisjoint(_words(entry, field))]
         if min_top1 is not None:
-            records = [record for record in records if (top1 := _top1(record)) is not None and top1 >= min_top1]
-        return [record.name for record in self._sorted(records, sort)]
+            found = [entry for entry in found if "top-1" in entry.numbers and entry.numbers["top-1"] >= min_top1]
+        return [entry.name for entry in self._sorted(found, sort)]
 
     def why_none(self, pattern: str = "*", **filters: Any) -> str:
         """Return what to tell where `select` finds nothing: which filter to leave out, or which names are near."""
@@ -111,24 +148,24 @@ class Registry(msgspec.Struct, frozen=True):
         if inside := self.select(f"*{pattern}*"):
             shown = _first_three(inside)
             return f"No name matches {pattern} as a whole.\n  `videohub list '*{pattern}*'` shows {shown}."
-        near = nearest(self.records.values(), pattern.strip("*?").casefold())
+        near = nearest(self.entries.values(), pattern.strip("*?").casefold())
         return f"No name matches {pattern}.\n  Did you mean {listed(near)}?" if near else "There is no record."
 
-    def _sorted(self, records: list[Record], by: Sort | None) -> list[Record]:
-        """Return records in another order than the registry's; those of which nothing is known come last."""
+    def _sorted(self, entries: list[Entry], by: Sort | None) -> list[Entry]:
+        """Return entries in another order than the registry's; those of which nothing is known come last."""
         if by is None:
-            return records
+            return entries
         if by == "name":
-            return sorted(records, key=lambda record: record.name)
-        looked_at: dict[str, Callable[[Record], float | None]] = {
-            "top1": lambda record: None if (top1 := _top1(record)) is None else -top1,  # the best one first
-            "params": lambda record: cost.params if (cost := self.costs.get(record.name)) else None,
-            "flops": lambda record: cost.multiply_adds if (cost := self.costs.get(record.name)) else None,
+            return sorted(entries, key=lambda entry: entry.name)
+        looked_at: dict[str, Callable[[Entry], float | None]] = {
+            "top1": lambda entry: -entry.numbers["top-1"] if "top-1" in entry.numbers else None,  # the best one first
+            "params": lambda entry: cost.params if (cost := self.costs.get(entry.name)) else None,
+            "flops": lambda entry: cost.multiply_adds if (cost := self.costs.get(entry.name)) else None,
         }
         if by not in looked_at:
             raise UsageError(f"sort {by!r} is not known. Known: {', '.join(get_args(Sort))}.")
-        keys = {record.name: looked_at[by](record) for record in records}
-        return sorted(records, key=lambda record: (keys[record.name] is None, keys[record.name] or 0))
+        keys = {entry.name: looked_at[by](entry) for entry in entries}
+        return sorted(entries, key=lambda entry: (keys[entry.name] is None, keys[entry.name] or 0))
 
     def _preferred(self, name: str, sharing: list[Record]) -> Record:
         """Return the one of several records with one upstream name that is meant."""
@@ -147,18 +184,13 @@ class Registry(msgspec.Struct, frozen=True):
         raise AmbiguousNameError(f"{name}: {what}. Use one of their own:{lines}")
 
 
-def names(record: Record) -> tuple[str, ...]:
-    """Return every name that a record is found by, its id first."""
-    return (record.name, *record.aliases, record.upstream_name)
-
-
-def values(records: Iterable[Record], field: str) -> list[str]:
+def values(entries: Iterable[Entry], field: str) -> list[str]:
     """Return what a filter of `Registry.select` may be, such as every architecture."""
-    words = (word for record in records for word in _FILTERS[field](record) if word is not None)
-    return list(dict.fromkeys([*_VALUES.get(field, ()), *words]))
+    words = (word for entry in entries for word in _words(entry, field))
+    return list(dict.fromkeys([*_possible(field), *words]))
 
 
-def nearest(records: Iterable[Record], spelled: str) -> list[str]:
+def nearest(entries: Iterable[Entry], spelled: str) -> list[str]:
     """Return the names of the three records whose names look most like what was typed, in small letters."""
     from difflib import SequenceMatcher
 
@@ -168,7 +200,7 @@ def nearest(records: Iterable[Record], spelled: str) -> list[str]:
         matcher.set_seq1(name.casefold())
         return matcher.ratio()
 
-    closest = [max(((likeness(name), name) for name in names(record)), key=lambda pair: pair[0]) for record in records]
+    closest = [max(((likeness(name), name) for name in entry.names), key=lambda pair: pair[0]) for entry in entries]
     closest.sort(key=lambda pair: -pair[0])
     return list(dict.fromkeys(name for _, name in closest))[:3]
 
@@ -178,12 +210,23 @@ def listed(words: Sequence[str]) -> str:
     return " or ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
 
-def _top1(record: Record) -> float | None:
-    """Return the published accuracy under the protocol's views."""
-    return record.number.top1 if record.number else None
+def _words(entry: Entry, field: str) -> Iterable[str]:
+    """Return what a filter looks at; a data set is named by its aliases and its group, too."""
+    value = getattr(entry, field)
+    return value if isinstance(value, tuple) else () if value is None else (value,)
 
 
-def _publisher(record: Record) -> str:
+def _possible(field: str) -> Iterable[str]:
+    """Return what a record may say, whether or not one does."""
+    if field not in ("status", "task"):
+        return ()
+    from videohub.architectures import Task
+    from videohub.registry.schema import Status
+
+    return get_args(Status if field == "status" else Task)
+
+
+def _publisher(record: Record | Entry) -> str:
     return (record.publisher or "").casefold()
 
 

@@ -17,7 +17,7 @@ from videohub import architectures, metrics, resources
 from videohub.errors import UsageError
 from videohub.protocols import Flaw, Protocol
 from videohub.registry import costs, labels, strict_yaml
-from videohub.registry.lookup import Registry
+from videohub.registry.lookup import Registry, entry
 from videohub.registry.messages import BrokenRegistryError, Messages, Steps, schema_flaws, shown
 from videohub.registry.schema import DatasetInfo, Labels, Publisher, Record, flaw_of_url, with_one_checkpoint, with_urls
 from videohub.registry.strict_yaml import Document
@@ -86,6 +86,7 @@ class _Reader:
         order = [name for name in self.publisher_order if name in self.publishers]
         return Registry(
             records=self.records,
+            entries={name: entry(record) for name, record in self.records.items()},
             publishers={name: self.publishers[name] for name in [*order, *self.publishers]},
             protocols={name: protocol for name, protocol in self.protocols.items() if protocol is not None},
             datasets=self.datasets,

@@ -25,6 +25,7 @@ else:
 
 Percent: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=100)]
 Name: TypeAlias = Annotated[str, msgspec.Meta(min_length=1)]
+Status: TypeAlias = Literal["available", "manual", "unreleased", "broken", "program"]
 Labels: TypeAlias = str | tuple[Name, ...] | None  # a label set that is known, names of one's own, or none
 
 Sha256Prefix: TypeAlias = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{8,63}$", max_length=63)]
@@ -183,7 +184,7 @@ class Record(_Value, frozen=True, omit_defaults=True):
     labels: Labels
     published: tuple[Published, ...]
     config: str | None
-    status: Literal["available", "manual", "unreleased", "broken", "program"]
+    status: Status
     notes: list[str]
     superseded_by: list[str] = []
     aliases: tuple[Name, ...] = ()  # other ids that lead here

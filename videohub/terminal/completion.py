@@ -11,10 +11,10 @@ import click
 from videohub import registry, resources
 from videohub.errors import VideohubError
 from videohub.registry import lookup
-from videohub.registry.schema import Record
+from videohub.registry.lookup import Entry
 
 _Complete: TypeAlias = Callable[[click.Context, click.Parameter, str], list[str]]
-_Names: TypeAlias = Callable[[Mapping[str, Record]], Iterable[str]]
+_Names: TypeAlias = Callable[[Mapping[str, Entry]], Iterable[str]]
 _WORD = r"[\w.-]+"  # what no shell takes for anything else
 
 
@@ -23,24 +23,24 @@ def _of(names: _Names) -> _Complete:
 
     def complete(context: click.Context, parameter: click.Parameter, begun: str) -> list[str]:
         try:
-            records = registry.default(context.find_root().params.get("registries") or (), keep=True).records
+            entries = registry.default(context.find_root().params.get("registries") or (), keep=True).entries
         except VideohubError:  # the verb itself will tell; here, nobody would read it
             return []
-        known = [name for name in dict.fromkeys(names(records)) if re.fullmatch(_WORD, name)]
+        known = [name for name in dict.fromkeys(names(entries)) if re.fullmatch(_WORD, name)]
         as_typed = [name for name in known if name.startswith(begun)]
         return as_typed or [name for name in known if name.casefold().startswith(begun.casefold())]
 
     return complete
 
 
-def _all_names(records: Mapping[str, Record]) -> Iterable[str]:
-    aliases = (alias for record in records.values() for alias in record.aliases)
-    return [*records, *aliases, *(record.upstream_name for record in records.values())]
+def _all_names(entries: Mapping[str, Entry]) -> Iterable[str]:
+    aliases = (alias for entry in entries.values() for alias in entry.aliases)
+    return [*entries, *aliases, *(entry.upstream_name for entry in entries.values())]
 
 
 record = _of(_all_names)
 dataset, arch, depth, status, publisher, task = (
-    _of(lambda records, field=field: lookup.values(records.values(), field))  # type: ignore[misc]
+    _of(lambda entries, field=field: lookup.values(entries.values(), field))  # type: ignore[misc]
     for field in ("dataset", "arch", "depth", "status", "publisher", "task")
 )
 layout = _of(lambda _: ["videohub", *sorted({layout for _, layout in resources.tables(registry.files())})])
