@@ -16,8 +16,8 @@ FLOORS = [
     {"architectures"},
     {"metrics"},
     {"runs"},
-    {"resources", "files", "digest", "log", "protocols", "worker_pool"},
-    {"errors", "escaping", "formatting"},
+    {"resources", "files", "log", "protocols", "worker_pool"},
+    {"errors", "escaping", "formatting", "value_types"},
     {"version"},
 ]
 

@@ -28,8 +28,8 @@ HEIGHT = {room: -floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 
 # What a wing may know of the house; the rooms above the wings bring them together.
 KNOWN_TO = {
-    "cache_admin": {"weights", "data", "convert", "hub", "registry", "resources", "files", "digest", "errors"}
-    | {"architectures", "protocols", "escaping", "version"},
+    "cache_admin": {"weights", "data", "convert", "hub", "registry", "resources", "files", "errors"}
+    | {"architectures", "protocols", "escaping", "value_types", "version"},
     "reporting": {"data", "registry", "protocols", "runs", "metrics", "files", "errors", "escaping", "formatting"},
     "preflight": {
         "data",
@@ -46,19 +46,19 @@ KNOWN_TO = {
     "data": {"registry", "protocols", "metrics", "resources", "files", "log", "errors", "escaping"},
     "models": {"architectures", "registry"},  # the type of the record that a model was loaded from
     "convert": {"registry", "resources", "files", "log", "errors", "escaping"},
-    "hub": {"resources", "files", "digest", "log", "errors"},
-    "registry": {"architectures", "protocols", "metrics", "resources", "files", "digest", "log", "errors", "escaping"}
-    | {"version"},
-    "architectures": set(),
+    "hub": {"resources", "files", "log", "errors", "value_types"},
+    "registry": {"architectures", "protocols", "metrics", "resources", "files", "log", "errors", "escaping"}
+    | {"value_types", "version"},
+    "architectures": {"value_types"},
     "metrics": {"runs", "errors", "escaping"},
-    "protocols": set(),
+    "protocols": {"value_types"},
     "resources": {"errors"},
     "files": {"errors"},
-    "digest": set(),
     "log": {"escaping"},
     "errors": set(),
     "escaping": set(),
     "formatting": set(),
+    "value_types": set(),
 }
 
 # Heavy or far-reaching libraries, and the only rooms that have a use for them.

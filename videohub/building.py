@@ -12,7 +12,7 @@ from videohub.convert.checkpoint import Listing
 from videohub.convert.stored_tensor import Array
 from videohub.errors import UsageError
 from videohub.log import log
-from videohub.registry.labels import Given, count, from_text, told, with_classes, with_labels
+from videohub.registry.labels import Given, count, from_text, in_words, with_classes, with_labels
 from videohub.registry.schema import Record
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def held(record: Record, weights: Path, *, labels: Given | None = None, source: 
     named = with_classes(record, classes_of(weights, record), from_text(header.get("labels", "null")))
     named = with_labels(named, labels)
     if (named.model.num_classes, named.labels) != (record.model.num_classes, record.labels):
-        called = told(named.labels) if named.labels else "without names, which --labels FILE or labels= gives"
+        called = in_words(named.labels) if named.labels else "without names, which --labels FILE or labels= gives"
         file = Path(source).name if source is not None else header.get("source", "its file")
         log.warning("%s: %s classes in %s (the record: %s), %s", record.name, named.model.num_classes or "no", file,
                     record.model.num_classes or "none", called)  # fmt: skip

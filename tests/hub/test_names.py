@@ -12,10 +12,10 @@ import pytest
 from tests.hub.outcomes import CONTENT, SHA256
 from tests.hub.publisher import validators
 from videohub.cache_admin import cache_scan
-from videohub.digest import Sha256
 from videohub.errors import CacheError, VideohubError
 from videohub.hub import cache, download, partial_download, pins
 from videohub.hub.partial_download import boot
+from videohub.value_types import Sha256
 
 URL = "https://publisher.invalid/zoo/MODEL.pkl"
 THESIS = b"three years of work"

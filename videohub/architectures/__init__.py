@@ -8,11 +8,12 @@ the start of every process.
 import importlib
 import os
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, ClassVar, Literal, TypeAlias, Union
+from typing import Any, ClassVar, Literal, TypeAlias, Union
 
 import msgspec
 
-Count: TypeAlias = Annotated[int, msgspec.Meta(gt=0)]
+from videohub.value_types import Count as Count
+
 Task: TypeAlias = Literal["classification", "detection", "features"]
 
 

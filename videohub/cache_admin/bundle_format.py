@@ -20,13 +20,12 @@ from urllib.parse import unquote
 
 import msgspec
 
-from videohub.architectures import Count
 from videohub.convert.archives import HEAD, sniff, tar_members
-from videohub.digest import Sha256
 from videohub.errors import ChecksumError, FormatError, UnsafeFileError
 from videohub.protocols import Protocol
 from videohub.registry.schema import Record
 from videohub.registry.writer import is_local
+from videohub.value_types import Count, Sha256
 from videohub.version import __version__
 
 MANIFEST = "bundle.json"

@@ -13,7 +13,7 @@ from videohub.formatting import with_letter, with_unit
 from videohub.protocols import Protocol
 from videohub.registry import Cost
 from videohub.registry.costs import view_size
-from videohub.registry.labels import told
+from videohub.registry.labels import in_words
 from videohub.registry.schema import Checkpoint, Proof, Published, Record
 from videohub.terminal import completion
 from videohub.terminal.layout import coloured, console, facts, styled
@@ -50,7 +50,7 @@ def _facts(record: Record, namesakes: Sequence[str], cost: Cost | None) -> list[
         ("network", f"{record.arch} {record.depth}, {_outputs(record)}"),
         ("arguments", _in_words(msgspec.to_builtins(record.model))),
         ("size", _size(record, cost)),
-        ("labels", told(record.labels)),
+        ("labels", in_words(record.labels)),
         ("network input", f"{record.clip.frames} frames, every {record.clip.sampling_rate}"),
         ("protocol", _protocol(protocol)),
         ("frames", steps["frames"]),

@@ -7,7 +7,7 @@ import unicodedata
 
 from videohub.errors import UsageError
 from videohub.escaping import encodable
-from videohub.registry.labels import IN_TORCHVISION, known, shipped, told
+from videohub.registry.labels import IN_TORCHVISION, in_words, known, shipped
 from videohub.registry.schema import Labels, Record
 
 
@@ -41,7 +41,7 @@ def names_of(record: Record) -> tuple[str, ...]:
     names = class_names(record.labels)
     if len(names) != outputs:
         raise UsageError(
-            f"{record.name}: its labels are {told(record.labels)}, and its network has {outputs} outputs; "
+            f"{record.name}: its labels are {in_words(record.labels)}, and its network has {outputs} outputs; "
             "expected a name for each"
         )
     return names

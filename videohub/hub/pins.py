@@ -9,10 +9,10 @@ from typing import Annotated
 
 import msgspec
 
-from videohub.digest import Sha256
 from videohub.errors import CacheError
 from videohub.files import remove_stale_temps, temp_path_beside
 from videohub.hub import cache
+from videohub.value_types import Sha256
 
 
 class Pin(msgspec.Struct, frozen=True):

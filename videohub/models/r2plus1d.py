@@ -8,8 +8,8 @@ from videohub.architectures import r2plus1d as architecture
 from videohub.architectures.parts import block_counts
 from videohub.models.convolutions import ConvNorm, Size
 from videohub.models.heads import Activation, build_head
-from videohub.models.one_pathway import OnePathway
 from videohub.models.stages import initialise
+from videohub.models.video_model import OnePathway
 
 
 class Bottleneck(nn.Module):

@@ -11,8 +11,8 @@ from videohub.architectures import r3d as architecture
 from videohub.architectures.parts import AverageAll
 from videohub.models.convolutions import ConvNorm, SeparableConv, Size
 from videohub.models.heads import Activation, build_head
-from videohub.models.one_pathway import OnePathway
 from videohub.models.stages import initialise
+from videohub.models.video_model import OnePathway
 
 # How a stage's convolutions see a clip: space and time at once, space alone, or one after the other.
 Sight: TypeAlias = Literal["joint", "space", "separate"]

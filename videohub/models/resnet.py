@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from videohub.architectures.parts import block_counts
 from videohub.architectures.resnet import ResNet
 from videohub.models.heads import Activation, build_head
-from videohub.models.one_pathway import OnePathway
 from videohub.models.stages import TemporalKernels, initialise, stages
+from videohub.models.video_model import OnePathway
 
 # I3D's res5 starts with 1.
 _TEMPORAL_KERNELS: Mapping[str, TemporalKernels] = {

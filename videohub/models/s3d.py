@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from videohub.architectures import s3d as architecture
 from videohub.models.convolutions import ConvNorm, SeparableConv
 from videohub.models.heads import Activation, build_head
-from videohub.models.one_pathway import OnePathway
 from videohub.models.stages import initialise
+from videohub.models.video_model import OnePathway
 
 _EPS = 1e-3  # of every batch norm
 

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from videohub.architectures import swin3d as architecture
 from videohub.architectures.parts import AverageAll
 from videohub.models.heads import Activation, build_head
-from videohub.models.one_pathway import OnePathway
+from videohub.models.video_model import OnePathway
 
 Size: TypeAlias = Sequence[int]  # time, height, width, in tokens
 

@@ -1,4 +1,5 @@
-"""What every network of ours is: a module that takes a clip and returns logits, or the features behind them."""
+"""What every network of ours is: a module that takes a clip and returns logits, or the features behind them; and what
+those of one pathway share."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
+    from videohub.models.heads import ClassificationHead, DetectionHead
     from videohub.registry.schema import Record
 
 Boxes: TypeAlias = Tensor | Sequence[Tensor]
@@ -82,6 +84,28 @@ class VideoModel(nn.Module):
                     f"call the model with clip.to({weight.dtype}), or bring the model to {clip.dtype}"
                 )
             break
+
+
+class OnePathway(VideoModel):
+    """A network whose `feature_map` of a clip goes to its `head`."""
+
+    head: ClassificationHead | DetectionHead
+
+    @property
+    def num_features(self) -> int:
+        return self.head.projection.in_features
+
+    def forward(self, clip: Tensor | Sequence[Tensor], boxes: Boxes | None = None) -> Tensor:
+        """Return logits: (B, classes) for a clip (B, 3, T, H, W); (K, classes) with boxes where it detects."""
+        return self.head([self.feature_map(self.checked(clip))], boxes)
+
+    def features(self, clip: Tensor | Sequence[Tensor], boxes: Boxes | None = None) -> Tensor:
+        """Return pooled features before the projection, (B, D), or (K, D) per box where it detects."""
+        return self.head.features([self.feature_map(self.checked(clip))], boxes)
+
+    @abstractmethod
+    def feature_map(self, clip: Tensor) -> Tensor:
+        """Return what the head sees of a clip (B, 3, T, H, W): (B, D, T', H', W')."""
 
 
 def under_autocast(device: torch.device) -> bool:

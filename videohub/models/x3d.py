@@ -11,8 +11,8 @@ from torch.nn import functional as F
 
 from videohub.architectures import x3d as architecture
 from videohub.models.heads import Activation, ClassificationHead
-from videohub.models.one_pathway import OnePathway
 from videohub.models.stages import initialise
+from videohub.models.video_model import OnePathway
 
 
 class Stem(nn.Module):

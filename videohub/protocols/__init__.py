@@ -14,7 +14,6 @@ from videohub.protocols.steps import (
     SKIPS,
     WHOLE_LEVELS,
     Centres,
-    Count,
     Crop,
     Dense,
     Divide,
@@ -44,9 +43,10 @@ from videohub.protocols.steps import (
     fields_in_words,
     plain_words,
 )  # fmt: skip
+from videohub.value_types import Count
 
 __all__ = [
-    "ON_THE_CPU", "PLACES", "SKIPS", "WHOLE_LEVELS", "Centres", "Count", "Crop", "Dense", "Detection", "Divide", "Flaw",
+    "ON_THE_CPU", "PLACES", "SKIPS", "WHOLE_LEVELS", "Centres", "Crop", "Dense", "Detection", "Divide", "Flaw",
     "FrameRule", "Frames", "Image", "KeyFrames", "Mirror", "Normalise", "Offset", "PixelStep", "Pixels", "Place",
     "Proportional", "Protocol", "Reach", "Resampled", "Resize", "ResizeShortSide", "ReverseChannels", "ScoreRule",
     "Segments", "Spread", "SpreadAtRate", "Strided", "Timed", "TimedList", "Uniform", "Value", "ViewGrid",

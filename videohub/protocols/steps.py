@@ -8,7 +8,8 @@ from typing import Annotated, ClassVar, Literal, TypeAlias
 
 import msgspec
 
-Count: TypeAlias = Annotated[int, msgspec.Meta(gt=0)]
+from videohub.value_types import Count
+
 Rate: TypeAlias = Annotated[float, msgspec.Meta(gt=0)]  # frames per second
 Rgb: TypeAlias = tuple[float, float, float]
 Reach: TypeAlias = Literal["time_windows", "time_stamps", "frame_list", "key_frame", "image"]

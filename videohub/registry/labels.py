@@ -76,7 +76,7 @@ def with_labels(record: Record, labels: Given | None) -> Record:
     names = resolve(labels)
     if count(names) != record.model.num_classes:
         raise UsageError(
-            f"labels: found {told(names)}, and {record.name} has {record.model.num_classes or 'no'} outputs; "
+            f"labels: found {in_words(names)}, and {record.name} has {record.model.num_classes or 'no'} outputs; "
             "expected a name for each"
         )
     return msgspec.structs.replace(record, labels=names)
@@ -93,7 +93,7 @@ def with_classes(record: Record, num_classes: int | None, labels: Labels = None)
     return msgspec.structs.replace(record, model=model, labels=labels if count(labels) == num_classes else None)
 
 
-def told(labels: Labels) -> str:
+def in_words(labels: Labels) -> str:
     """Return labels for a message: a set's name, or how many names there are and the first."""
     if isinstance(labels, str):
         size = count(labels)

@@ -230,7 +230,7 @@ class _Reader:
             return
         record = with_one_checkpoint(msgspec.structs.replace(record, labels=names))
         if names is not None and labels.count(names) != record.model.num_classes:
-            what = f"is {labels.told(names)}, and the network has {record.model.num_classes or 'no'} outputs"
+            what = f"is {labels.in_words(names)}, and the network has {record.model.num_classes or 'no'} outputs"
             self._error(document, (*steps, "labels"), what, "Name each output, or write null for none of them.")
         self._add_flaws(document, steps, record.flaws(metrics.of(record.protocol.metric).numbers))
         folder = document.file.resolve().parent

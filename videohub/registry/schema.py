@@ -12,11 +12,11 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 
 from videohub import architectures
-from videohub.architectures import Architecture, Count, Task
-from videohub.digest import Sha256
+from videohub.architectures import Architecture, Task
 from videohub.errors import UsageError
 from videohub.escaping import visible
 from videohub.protocols import Flaw, Protocol, ViewGrid
+from videohub.value_types import Count, Sha256
 
 if TYPE_CHECKING:
     Model: TypeAlias = Architecture

@@ -11,6 +11,7 @@ import msgspec
 from videohub import metrics
 from videohub.errors import DataError, UsageError
 from videohub.metrics.metric import Discordance, Ranks
+from videohub.protocols import Protocol
 from videohub.reporting.report import Report, read
 from videohub.reporting.words import files_of
 from videohub.runs import Joined, WeightsFile, join
@@ -57,7 +58,7 @@ def compare(first: Compared, second: Compared) -> Paired:
         they have no video in common; and what reading them raises.
     """
     sides = _opened(first), _opened(second)
-    one, other = map(_about, sides)
+    one, other = map(_task, sides)
     _refuse_different(one, other)
     pair = metrics.of(one.metric).arithmetic.pair(*map(_scores_of, sides))
     if pair is None:
@@ -66,8 +67,8 @@ def compare(first: Compared, second: Compared) -> Paired:
         metric=pair.metric,
         dataset=one.dataset,
         common=pair.common,
-        first=one.side(pair.values[0], pair.alone[0]),
-        second=other.side(pair.values[1], pair.alone[1]),
+        first=_side(sides[0], pair.values[0], pair.alone[0]),
+        second=_side(sides[1], pair.values[1], pair.alone[1]),
         difference=pair.difference,
         interval=pair.interval,
         discordance=pair.discordance,
@@ -76,25 +77,15 @@ def compare(first: Compared, second: Compared) -> Paired:
 
 
 @dataclass(frozen=True)
-class _About:
-    """What two sides must share, and what they are called."""
+class _Task:
+    """What a record was measured on, which both sides must share."""
 
     record: str
-    upstream_name: str
-    weights_sha256: str
     dataset: str
     data_sha256: str
     listed: int
     labels: str | tuple[str, ...] | None
     metric: str
-    views: str
-    precision: str
-    weights_identity: Literal["tensors"] | None
-    weights_files: list[WeightsFile]
-
-    def side(self, value: float, alone: int) -> Side:
-        return Side(self.record, self.upstream_name, self.weights_sha256, self.views, self.precision, value, alone,
-                    self.weights_identity, self.weights_files)  # fmt: skip
 
 
 def _opened(given: Compared) -> Report | Joined:
@@ -105,26 +96,38 @@ def _opened(given: Compared) -> Report | Joined:
     return join([path]) if (path / RUN).is_file() else read(path)
 
 
-def _about(side: Report | Joined) -> _About:
-    stated = side if isinstance(side, Report) else side.identity
-    protocol = side.protocol if isinstance(side, Report) else side.identity.tested
-    return _About(
+def _task(given: Report | Joined) -> _Task:
+    stated = given if isinstance(given, Report) else given.identity
+    return _Task(
         record=stated.record,
-        upstream_name=stated.upstream_name,
-        weights_sha256=side.weights.sha256 if isinstance(side, Report) else side.identity.weights_sha256,
         dataset=f"{stated.dataset}, {stated.split}",
         data_sha256=stated.data_sha256,
-        listed=side.counts.listed if isinstance(side, Report) else side.identity.listed,
+        listed=given.counts.listed if isinstance(given, Report) else given.identity.listed,
         labels=stated.labels,
-        metric=protocol.metric,
-        views=protocol.views_in_words.removesuffix(" views"),
-        precision=stated.precision,
-        weights_identity=side.weights.identity if isinstance(side, Report) else side.identity.weights_identity,
-        weights_files=files_of(side.made_by),
+        metric=_protocol(given).metric,
     )
 
 
-def _refuse_different(one: _About, other: _About) -> None:
+def _side(given: Report | Joined, value: float, alone: int) -> Side:
+    stated = given if isinstance(given, Report) else given.identity
+    return Side(
+        record=stated.record,
+        upstream_name=stated.upstream_name,
+        weights_sha256=given.weights.sha256 if isinstance(given, Report) else given.identity.weights_sha256,
+        views=_protocol(given).views_in_words.removesuffix(" views"),
+        precision=stated.precision,
+        value=value,
+        alone=alone,
+        weights_identity=given.weights.identity if isinstance(given, Report) else given.identity.weights_identity,
+        weights_files=files_of(given.made_by),
+    )
+
+
+def _protocol(given: Report | Joined) -> Protocol:
+    return given.protocol if isinstance(given, Report) else given.identity.tested
+
+
+def _refuse_different(one: _Task, other: _Task) -> None:
     if one.data_sha256 != other.data_sha256:
         raise UsageError(
             f"the two were not measured on the same data: {one.record} on {one.dataset} with {one.listed} listed, "

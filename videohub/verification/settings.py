@@ -21,7 +21,7 @@ from videohub.data.spec import TestSpec, check_shared
 from videohub.errors import UsageError
 from videohub.evaluation import distributed
 from videohub.evaluation.distributed import Shard
-from videohub.registry.labels import Given, told
+from videohub.registry.labels import Given, in_words
 from videohub.registry.schema import Record
 
 _P = ParamSpec("_P")
@@ -221,7 +221,7 @@ def _refuse_other_lists(first: Record, other: Record) -> None:
     """Refuse a record for which the lists would mean something else: other classes, other boxes."""
     for what, here, there in (
         ("classes", first.num_classes, other.num_classes),
-        ("labels", told(first.labels), told(other.labels)),
+        ("labels", in_words(first.labels), in_words(other.labels)),
         ("boxes and ground truth", first.protocol.detection, other.protocol.detection),
     ):
         if here != there:

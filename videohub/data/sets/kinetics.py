@@ -23,7 +23,7 @@ from videohub.data.sets.folders import (
 )
 from videohub.data.sets.lists import first_file, folder_of, header_of, left_out, read_list, table
 from videohub.errors import DataError, UsageError
-from videohub.registry.labels import told
+from videohub.registry.labels import in_words
 from videohub.registry.schema import Labels, Record
 
 _SPELLINGS = ("val", "validate", "validation")  # of the split, as several releases have it
@@ -137,7 +137,7 @@ def _of_class_folders(data: Path, record: Record) -> DataSet:
             return DataSet(samples, notes=(*left_out(f"folders in {place} that are no class", strange), *notes))
     raise UsageError(
         f"{data}: neither a list (val.csv, test.csv or validate.csv, here or in annotations) nor a folder for each "
-        f"class of {told(record.labels)}, here or in {', '.join(place.name for place in places[1:])}"
+        f"class of {in_words(record.labels)}, here or in {', '.join(place.name for place in places[1:])}"
     )
 
 
