@@ -43,7 +43,7 @@ KNOWN_TO = {
         "worker_pool",
     },
     "runs": {"protocols", "files", "errors"},
-    "data": {"registry", "protocols", "metrics", "resources", "files", "log", "errors", "escaping"},
+    "data": {"hub", "registry", "protocols", "metrics", "resources", "files", "log", "errors", "escaping"},
     "models": {"architectures", "registry"},  # the type of the record that a model was loaded from
     "convert": {"registry", "resources", "files", "log", "errors", "escaping"},
     "hub": {"resources", "files", "log", "errors", "value_types"},

@@ -25,6 +25,16 @@ class Fetched:
 
 
 @dataclass(frozen=True)
+class Purpose:
+    """What a file is for, mostly in the words of messages."""
+
+    what: str = "checkpoint"
+    by_hand: str = "pass it with --checkpoint"  # what to do with one that was brought here so
+    trusted: str = "State its sha256 in the record, and the way no longer matters."
+    resumed: bool = True  # whether what came of it waits for a next call
+
+
+@dataclass(frozen=True)
 class Requested:
     """The file that is looked for: the record's name, its URL, and what is known of its content."""
 
@@ -33,6 +43,7 @@ class Requested:
     sha256: str | None
     size: int | None
     pin: pins.Pin | None
+    purpose: Purpose = Purpose()
 
     @classmethod
     def now(cls, name: str, url: str, sha256: str | None, size: int | None) -> Requested:
@@ -93,6 +104,37 @@ def check_prefix(fetched: Fetched, url: str, prefix: str | None, *, name: str) -
             f"{name}: {url} has sha256 {fetched.sha256}, and its publisher says that it begins with "
             f"{prefix}.\n  The file at this address is another one, and was not used."
         )
+
+
+@contextmanager
+def temporary(url: str, what: str) -> Iterator[Path]:
+    """Bring the file behind a URL here for as long as the block lasts; nothing of it is kept, nor is its digest.
+
+    Args:
+        url: http(s), file, or hf://org/repo/file@revision, which may already lie in huggingface_hub's cache.
+        what: What it should be, for messages and the progress bar, such as "video".
+    Raises: DownloadError; OfflineError; CacheError if this machine cannot keep it meanwhile.
+    """
+    purpose = Purpose(what, "give its path", f"Bring the {what} here by hand and give its path.", resumed=False)
+    source = Source(url, "publisher")
+    check(source, name=what, by_hand="give its path")
+    source = resolve_hf(source) if source.scheme == "hf" else source
+    if source.scheme == "file":
+        yield source.path
+        return
+    if forbidden := offline():
+        raise OfflineError(
+            f"{what}: {url} is to be fetched, and {forbidden} forbids connections.\n"
+            f"  Bring the file here by hand and {purpose.by_hand}."
+        )
+    from videohub.hub.http_download import receive
+
+    with cache.at_work(f"{what}: the file cannot be kept"):
+        part = receive(Requested(what, url, None, None, None, purpose), source, begun=None, heartbeat=lambda: None)
+    try:
+        yield part.path
+    finally:
+        part.drop()
 
 
 def local(path: Path, *, name: str, sha256: str | None = None) -> Fetched:

@@ -45,6 +45,7 @@ class Job:
 
     def __init__(self, requested: Requested, source: Source, begun: Part | None, heartbeat: Callable[[], None]) -> None:
         self.file, self.name, self.size = requested.url, requested.name, requested.size
+        self.purpose = requested.purpose
         self.url, self.headers = source.address, source.headers
         self.digest_known = requested.digest is not None  # then a part may be resumed that the server cannot vouch for
         self.part = begun
@@ -53,7 +54,7 @@ class Job:
 
     def error(self, what: str, advice: str = "") -> DownloadError:
         """Return the error for what went wrong, with what to do."""
-        advice = advice or "Bring the file here by hand and pass it with --checkpoint."
+        advice = advice or f"Bring the file here by hand and {self.purpose.by_hand}."
         return DownloadError(f"{self.name}: {self.url} {what}\n  {advice}")
 
     def refusal(self, what: str, advice: str = "Nothing was kept.") -> DownloadError:
@@ -65,7 +66,7 @@ class Job:
         """Return the error for a way on which the file could have been changed."""
         return self.error(
             f"leads from https to {where}, where anybody could have changed the file",
-            "State its sha256 in the record, and the way no longer matters.",
+            self.purpose.trusted,
         )
 
     def check_step(self, response: requests.Response, **_: Any) -> None:
@@ -98,8 +99,10 @@ def take(job: Job, part: Part, response: requests.Response, bar: tqdm[Any]) -> N
         if part.size == 0 and http_response.is_page(block):
             via = f"was redirected to {response.url}, " if response.history else "gave "
             login = "; perhaps it asks for a log-in" if response.history else ""
-            raise job.refusal(f"{via}a web page and no checkpoint{login}", "Nothing was kept. Open the address in a "
-                              "browser, bring the file here and pass it with --checkpoint.")  # fmt: skip
+            raise job.refusal(
+                f"{via}a web page and no {job.purpose.what}{login}",
+                "Nothing was kept. Open the address in a browser, bring the file here and " + job.purpose.by_hand + ".",
+            )
         if part.pieced and expected is not None and part.size + len(block) > expected:
             job.start_over("sent more than the rest it was asked for")
             raise Again("the server sent more than the rest it was asked for")
@@ -194,14 +197,14 @@ def _until_whole(job: Job, session: requests.Session, bar: tqdm[Any]) -> Part:
                 kept = f"{size} bytes are kept, and the next call goes on from there" if size else "Nothing was kept"
                 raise job.error(
                     f"could not be downloaded: {trouble}{patience}",
-                    f"{kept}. Try again later, or bring the file here and pass it with --checkpoint.",
+                    f"{kept}. Try again later, or bring the file here and {job.purpose.by_hand}.",
                 ) from trouble
             time.sleep(min(pause, LONGEST_PAUSE_S))
 
 
 def _let_go(job: Job) -> int:
     """Keep what the next call can go on with, remove what it cannot, and return how many bytes are kept."""
-    if job.part and (job.part.size == 0 or _doubt(job, job.part)):
+    if job.part and (job.part.size == 0 or not job.purpose.resumed or _doubt(job, job.part)):
         job.drop()
     if job.part is None:
         return 0
@@ -242,7 +245,7 @@ def send(job: Job, session: requests.Session, headers: Mapping[str, str], *, met
         if http_response.is_unreachable(error):
             raise job.error(
                 f"could not be downloaded: {error}",
-                "Check the connection, or bring the file here and pass it with --checkpoint.",
+                f"Check the connection, or bring the file here and {job.purpose.by_hand}.",
             ) from error
         raise Again(str(error)) from error
     except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError, OSError) as error:
@@ -288,7 +291,7 @@ def _check_status(job: Job, response: requests.Response) -> None:
         advice = "The publisher demands a log-in or refuses this machine." if code in (401, 403) else advice
         raise job.error(
             f"could not be downloaded: {code} {response.reason}",
-            f"{advice} Bring the file here by hand and pass it with --checkpoint.".strip(),
+            f"{advice} Bring the file here by hand and {job.purpose.by_hand}.".strip(),
         )
     if not job.digest_known and (step := http_response.left_https(response)):
         raise job.left_https(step)

@@ -96,10 +96,10 @@ def path_of(url: str) -> Path:
     return Path(path)
 
 
-def check(source: Source, *, name: str) -> None:
+def check(source: Source, *, name: str, by_hand: str = "pass it with --checkpoint FILE") -> None:
     """Refuse an address that no program can fetch from.
 
-    Raises: DownloadError that says what to do by hand.
+    Raises: DownloadError that says what to do with a file that was brought here `by_hand`.
     """
     if source.scheme not in ("http", "https", "hf", "file"):
         raise DownloadError(
@@ -108,7 +108,7 @@ def check(source: Source, *, name: str) -> None:
     if split(source.address).hostname in _BY_HAND:
         raise DownloadError(
             f"{name}: {source.address} is a page of Google Drive for people, which gives programs no file.\n"
-            "  Open it in a browser, download the file, and pass it with --checkpoint FILE."
+            f"  Open it in a browser, download the file, and {by_hand}."
         )
 
 
