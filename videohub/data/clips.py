@@ -71,13 +71,16 @@ def read_clips(video: Video, specs: Sequence[TestSpec]) -> Iterator[ClipFrames]:
     return _from_windows(video, specs, video.info, first=0)
 
 
-def read_content(video: Video, specs: Sequence[TestSpec], stamps: Stamps) -> Iterator[ClipFrames]:
+def read_content(
+    video: Video, specs: Sequence[TestSpec], stamps: Stamps, *, number: int | None = None
+) -> Iterator[ClipFrames]:
     """Yield the frames of every clip of one or more tests as the content of a video has them, whatever its header says.
 
     It is `read_clips` of a copy of the same frames whose header is true. Time begins with the first frame. Which frame
     comes after which is the decoder's to say: stamps may go back, repeat, or be those of the order of storage. Where
     frames come at uneven distances, clips are made of the frames that are shown at their times. `stamps` are those of
-    all packets. Raises: VideoError as `read_clips`, but for headers.
+    all packets. Of a test's clips only that with a `number`, if one is given: then decoding begins shortly before it,
+    where a video can be entered in the middle. Raises: VideoError as `read_clips`, but for headers.
     """
     info = true_info(video.info, stamps)
     uncounted = not info.frames or info.duration is None
@@ -86,9 +89,9 @@ def read_content(video: Video, specs: Sequence[TestSpec], stamps: Stamps) -> Ite
     # of a span below 1 the frame that is shown began before its window
     unwindowed = unwindowed or any(_span(info, spec) < 1 for spec in specs)
     if uncounted or unwindowed:
-        return _from_all_frames(video, specs, _as_decoded, header=lambda all_of: true_info(video.info, all_of))
+        return _from_all_frames(video, specs, _as_decoded, lambda all_of: true_info(video.info, all_of), number)
     late = any(one.kind == "first time stamp" for one in contradictions(video.info, stamps))
-    return _from_windows(video, specs, info, first=stamps.first or 0 if late else 0)
+    return _from_windows(video, specs, info, first=stamps.first or 0 if late else 0, number=number)
 
 
 @dataclass(eq=False)
@@ -112,10 +115,16 @@ class _Window:
         return frame.pts - self.zero > self.last_pts
 
 
-def _from_windows(video: Video, specs: Sequence[TestSpec], info: VideoInfo, *, first: int) -> Iterator[ClipFrames]:
+def _from_windows(
+    video: Video, specs: Sequence[TestSpec], info: VideoInfo, *, first: int, number: int | None = None
+) -> Iterator[ClipFrames]:
     """Collect windows while decoding, and yield each clip as its window closes or the video ends."""
     waiting = [window for place, spec in enumerate(specs) for window in _windows(info, place, spec, first)]
-    for frame in video.frames():
+    frames = video.frames()
+    if number is not None:
+        waiting = [window for window in waiting if window.number == number]
+        frames = video.frames_from(min(window.first_pts + window.zero for window in waiting))
+    for frame in frames:
         for window in [window for window in waiting if window.take(frame)]:
             waiting.remove(window)
             yield _choose(window, video)
@@ -180,9 +189,13 @@ def _as_decoded(stamps: Sequence[_Stamped]) -> list[int]:
 
 
 def _from_all_frames(
-    video: Video, specs: Sequence[TestSpec], order: _Order, header: Callable[[Stamps], VideoInfo] | None = None
+    video: Video,
+    specs: Sequence[TestSpec],
+    order: _Order,
+    header: Callable[[Stamps], VideoInfo] | None = None,
+    only: int | None = None,
 ) -> Iterator[ClipFrames]:
-    """Decode everything, count it, put it in order, and only then place the clips.
+    """Decode everything, count it, put it in order, and only then place the clips, or the only one that is wanted.
 
     Without a `header`, which says by the stamps what should have been stated, what is stated counts.
     """
@@ -206,6 +219,7 @@ def _from_all_frames(
         _Chosen(place, number, [ordered[index] for index in of_clip])
         for place, spec in enumerate(specs)
         for number, of_clip in enumerate(_placed(info, spec, shown, all_stamps if header else None))
+        if only in (None, number)
     ]
     if held is not None:
         yield from _hand_out(chosen, held, video)

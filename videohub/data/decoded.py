@@ -28,7 +28,7 @@ from videohub.data.samples import FrameList, ImageFile, KeyFrame, Source, VideoF
 from videohub.data.sampling import keyframe_indices, list_indices
 from videohub.data.spec import TestSpec, check_source
 from videohub.data.video import Video, open_video, very_first
-from videohub.data.video_info import Contradiction, contradictions
+from videohub.data.video_info import Contradiction, Stamps, contradictions
 from videohub.errors import VideoError
 from videohub.protocols import KeyFrames, Protocol
 from videohub.registry.schema import Clip
@@ -60,10 +60,11 @@ def decode(source: Source, protocol: Protocol, clip: Clip, *, decoder: Decoder =
     return outcome
 
 
-def decode_content(source: Source, protocol: Protocol, clip: Clip) -> Decoded:
+def decode_content(source: Source, protocol: Protocol, clip: Clip, *, number: int | None = None) -> Decoded:
     """Decode the frames that the clips of a test are made of, as the content of the source has them.
 
     A video is read as `read_content` does, and its pictures are turned upright; other sources are as in `decode`.
+    With the `number` of a clip of a video, from 0, only that one is made, and nothing is decoded after it.
     Raises: VideoError, UsageError as `decode_shared`.
     """
     if not isinstance(source, VideoFile):
@@ -71,8 +72,8 @@ def decode_content(source: Source, protocol: Protocol, clip: Clip) -> Decoded:
     check_source(source, protocol, clip)
     with _memory_told(source):
         with suppress(MatrixChangedError):
-            return _from_content(source.path, TestSpec(protocol, clip), DECODERS[0])
-        return _from_content(source.path, TestSpec(protocol, clip), "exact")
+            return _from_content(source.path, TestSpec(protocol, clip), DECODERS[0], number)
+        return _from_content(source.path, TestSpec(protocol, clip), "exact", number)
 
 
 def decode_shared(
@@ -159,12 +160,18 @@ def _from_video(path: Path, specs: Sequence[TestSpec], decoder: Decoder, room: R
         return _collected(video, read_clips(video, specs), specs, decoder, room)
 
 
-def _from_content(path: Path, spec: TestSpec, decoder: Decoder) -> Decoded:
+def _from_content(path: Path, spec: TestSpec, decoder: Decoder, number: int | None) -> Decoded:
     """Read a video as its content has it, which the time stamps of all packets tell before one is decoded."""
     with open_video(path) as video:
         stamps = video.stamps()
     with open_video(path) as video:
-        (content,) = _collected(video, read_content(video, [spec], stamps), [spec], decoder, own_memory, turn=True)
+        clips = read_content(video, [spec], stamps, number=number)
+        if number is None:
+            (content,) = _collected(video, clips, [spec], decoder, own_memory, turn=True)
+            return content
+        only = (replace(each, number=0) for each in clips)
+        single = TestSpec(spec.protocol.with_views(clips=1), spec.clip)
+        (content,) = _collected(video, only, [single], decoder, own_memory, turn=True, stamps=stamps)
         return content
 
 
@@ -176,8 +183,12 @@ def _collected(
     room: Room,
     *,
     turn: bool = False,
+    stamps: Stamps | None = None,
 ) -> list[Decoded]:
-    """Keep each frame when the first clip asks for it, and note which frames each clip is made of."""
+    """Keep each frame when the first clip asks for it, and note which frames each clip is made of.
+
+    `stamps` are those of all packets, where they are known and only a part of the video is read.
+    """
     rows: dict[int, int] = {}  # decoding position -> row of the store
     shapes = [(spec.protocol.views.clips, spec.clip.frames) for spec in specs]
     store = FrameStore(
@@ -196,7 +207,7 @@ def _collected(
         positions[chosen.number] = [rows[frame.position] for frame in chosen.frames]
         pts[chosen.number] = [frame.pts for frame in chosen.frames]
         decode_positions[chosen.number] = [frame.position for frame in chosen.frames]
-    kinds = contradictions(video.info, video.stamps(), turned or UPRIGHT)
+    kinds = contradictions(video.info, stamps or video.stamps(), turned or UPRIGHT)
     return [
         Decoded(store.frames(), *arrays, boxes=None, planar=store.planar, contradictions=kinds) for arrays in numbers
     ]

@@ -103,12 +103,21 @@ def read_views(video_path: str | Path, protocol: Protocol, clip: Clip) -> Views:
     return views_of(decode(_source(Path(video_path), protocol), protocol, clip), protocol)
 
 
-def read_content_views(video_path: str | Path, protocol: Protocol, clip: Clip) -> Views:
+def read_content_views(
+    video_path: str | Path,
+    protocol: Protocol,
+    clip: Clip,
+    *,
+    number: int | None = None,
+    device: torch.device | str = "cpu",
+) -> Views:
     """Read a video (or an image) into the views of a test, as its content has it; see `read_content`.
 
-    Args and Raises: as `read_views`; no header is refused.
+    Args and Raises: as `read_views`, but no header is refused. With the `number` of a clip, from 0, there are only
+        that one's views; frames are prepared on `device`.
     """
-    return views_of(decode_content(_source(Path(video_path), protocol), protocol, clip), protocol)
+    decoded = decode_content(_source(Path(video_path), protocol), protocol, clip, number=number)
+    return views_of(decoded, protocol, device)
 
 
 def _source(file: Path, protocol: Protocol) -> ImageFile | VideoFile:

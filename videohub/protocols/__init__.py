@@ -198,6 +198,16 @@ class Protocol(Value, frozen=True):
         views = msgspec.structs.replace(self.views, clips=clips or self.views.clips, crops=places)
         return msgspec.structs.replace(self, views=views)
 
+    def middle_view(self) -> "tuple[Protocol, int]":
+        """Return a protocol with the centre crop alone, and which of its clips stands in the middle of the video.
+
+        Of whole frames the crop is the whole.
+        """
+        rule, clips, number = self.frames.middle()
+        crops: tuple[Any, ...] = self.views.crops if self.views.crops == ("whole",) else ("centre",)
+        views = msgspec.structs.replace(self.views, clips=clips, crops=crops)
+        return msgspec.structs.replace(self, frames=rule, views=views), number
+
     def flaws(self) -> Iterator[Flaw]:
         """Yield what keeps the steps from being run although each is well typed."""
         yield from self._flaws_of_frames()

@@ -55,6 +55,13 @@ class FrameRule(Value, frozen=True, tag_field="rule"):
         """Return how many frames one clip covers, at the rule's own frame rate if it has one."""
         return frames * sampling_rate
 
+    def middle(self) -> "tuple[FrameRule, int, int]":
+        """Return a rule, a number of clips, and which of these stands in the middle of the video, as one clip would.
+
+        By itself a rule may place its single clip at the beginning, or place none.
+        """
+        return self, 1, 0
+
 
 class Proportional(FrameRule, frozen=True, tag="proportional"):
     """Clip i of n starts at i / n of the free length, so the last one stops short of the end (PySlowFast, Kinetics)."""
@@ -62,6 +69,10 @@ class Proportional(FrameRule, frozen=True, tag="proportional"):
     reach: ClassVar[Reach] = "time_windows"
     fps: Rate  # a clip lasts as long as at this rate, whatever the video's own
     past_end: Literal["repeat"]
+
+    def middle(self) -> tuple[FrameRule, int, int]:
+        """Return the second of two clips, which starts at half the free length."""
+        return self, 2, 1
 
 
 class Offset(FrameRule, frozen=True, tag="offset"):
@@ -104,6 +115,10 @@ class Spread(FrameRule, frozen=True, tag="spread"):
         """Return the distance from the first frame to the last, both counted."""
         return (frames - 1) * sampling_rate + 1
 
+    def middle(self) -> tuple[FrameRule, int, int]:
+        """Return the second of three clips."""
+        return self, 3, 1
+
 
 class SpreadAtRate(FrameRule, frozen=True, tag="spread_at_rate"):
     """As `spread`, with strides that last as long as at `fps`, and starts in whole steps (mmaction2, target_fps)."""
@@ -111,11 +126,19 @@ class SpreadAtRate(FrameRule, frozen=True, tag="spread_at_rate"):
     fps: Rate
     past_end: Literal["loop"]
 
+    def middle(self) -> tuple[FrameRule, int, int]:
+        """Return the second of three clips."""
+        return self, 3, 1
+
 
 class Strided(FrameRule, frozen=True, tag="strided"):
     """Clip i of n starts at i / n of all frames, exact stride, round the end (video-nonlocal-net)."""
 
     past_end: Literal["loop"]
+
+    def middle(self) -> tuple[FrameRule, int, int]:
+        """Return the second of three clips that are spread: the second of two starts in the middle."""
+        return Spread(past_end=self.past_end), 3, 1
 
 
 class Dense(FrameRule, frozen=True, tag="dense"):
@@ -124,6 +147,10 @@ class Dense(FrameRule, frozen=True, tag="dense"):
     positions: Count
     window: Count  # frames
     past_end: Literal["loop"]
+
+    def middle(self) -> tuple[FrameRule, int, int]:
+        """Return the second of three clips that are spread: a start's first clip lies before its middle."""
+        return Spread(past_end=self.past_end), 3, 1
 
 
 class Centres(FrameRule, frozen=True, tag="centres"):
@@ -142,6 +169,10 @@ class Resampled(FrameRule, frozen=True, tag="resampled"):
     fps: Rate
     past_end: Literal["refuse"]
 
+    def middle(self) -> tuple[FrameRule, int, int]:
+        """Return the second of three clips."""
+        return self, 3, 1
+
 
 class Timed(FrameRule, frozen=True, tag="timed"):
     """Clip i of n starts at i / n of the free time; of all frames within it, evenly spaced ones (PyTorchVideo).
@@ -153,6 +184,10 @@ class Timed(FrameRule, frozen=True, tag="timed"):
     fps: Rate  # a clip lasts as long as at this rate, whatever the video's own
     past_end: Literal["stretch"]
 
+    def middle(self) -> tuple[FrameRule, int, int]:
+        """Return the second of two clips, which starts at half the free length."""
+        return self, 2, 1
+
 
 class TimedList(FrameRule, frozen=True, tag="timed_list"):
     """As `timed`, of a list of images, which are taken for 30 a second (PyTorchVideo, Charades)."""
@@ -162,6 +197,10 @@ class TimedList(FrameRule, frozen=True, tag="timed_list"):
     def span(self, frames: int, sampling_rate: int) -> int:
         """Return the distance from the first frame to the last, both counted."""
         return (frames - 1) * sampling_rate + 1
+
+    def middle(self) -> tuple[FrameRule, int, int]:
+        """Return the second of two clips, which starts at half the free length."""
+        return self, 2, 1
 
 
 class KeyFrames(FrameRule, frozen=True, tag="keyframe"):
