@@ -290,6 +290,13 @@ def test_profiling_names_what_takes_the_time(monkeypatch, tmp_path):
     assert str(tmp_path) not in out.read_text()
 
 
+def test_predict(results):
+    found = results("predict", "--turns", 1, "--small", "--all-views")
+    assert set(found["seconds"]) == {"videohub predict", "import torch, av"}
+    assert (found["network"], found["video"]) == ("slowfast_motions", "2 s of 96 x 72")
+    assert found["all views, seconds"] > 0
+
+
 def test_start_up(results):
     found = results("start_up", "--turns", 1)
     libraries = "import yaml, click, rich"

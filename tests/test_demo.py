@@ -193,7 +193,9 @@ def test_the_command_line_predicts(listing):
     video = read_list(listing, num_classes=10)[0].source.path
     code, out, _ = command("predict", video, "--model", NAME, "--topk", "2", "--json")
     assert code == 0
-    assert [set(row) for row in json.loads(out)] == [{"label", "probability", "index"}] * 2
+    found = json.loads(out)
+    assert found["name"] == str(video)
+    assert [set(row) for row in found["predictions"]] == [{"label", "probability", "index"}] * 2
 
 
 @pytest.mark.parametrize(

@@ -279,7 +279,7 @@ def test_ten_names_in_a_file_go_before_the_record_s_ten(tmp_path, video):
 
 def test_the_command_takes_labels_where_classes_have_names(run, own, names_file, video, tmp_path):
     code, out, err = run("predict", video, "--model", NAME, "--checkpoint", own, "--labels", names_file, "--json")
-    assert (code, json.loads(out)[0]["label"]) == (0, "wave")
+    assert (code, json.loads(out)["predictions"][0]["label"]) == (0, "wave")
     code, out, err = run("predict", video, "--model", NAME, "--labels", names_file)
     assert (code, out) == (2, "")
     assert "found 6 names (run, jump, fall, …), and slowfast_motions has 10 outputs" in err

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from videohub.loading import inflate, load
     from videohub.models import VideoModel
     from videohub.models.inference_form import optimize
-    from videohub.prediction import Prediction, predict
+    from videohub.prediction import Predicted, Prediction, predict, predict_many
     from videohub.registry import list_models, record
     from videohub.reporting.report import Evaluated, Report
     from videohub.timing import Speed, speed
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Evaluated",
+    "Predicted",
     "Prediction",
     "Report",
     "Speed",
@@ -36,6 +37,7 @@ __all__ = [
     "load",
     "optimize",
     "predict",
+    "predict_many",
     "record",
     "speed",
     "verify",
@@ -45,6 +47,7 @@ __all__ = [
 
 _HOME = {
     "Evaluated": "videohub.reporting.report",
+    "Predicted": "videohub.prediction",
     "Prediction": "videohub.prediction",
     "Report": "videohub.reporting.report",
     "Speed": "videohub.timing",
@@ -58,6 +61,7 @@ _HOME = {
     "load": "videohub.loading",
     "optimize": "videohub.models.inference_form",
     "predict": "videohub.prediction",
+    "predict_many": "videohub.prediction",
     "record": "videohub.registry",
     "speed": "videohub.timing",
     "verify": "videohub.verification",

@@ -8,7 +8,8 @@ from videohub.architectures.parts import AverageWindow, LastStage, NonLocal, Roi
 from videohub.architectures.resnet import ResNet
 from videohub.data.geometry import Square
 from videohub.data.views import Views
-from videohub.evaluation.scoring import join_views, view_scores
+from videohub.evaluation.batches import Batches
+from videohub.evaluation.scoring import join_views
 
 SMALL = {"num_classes": 7}
 WINDOWED = {"head": AverageWindow(window=2)}  # a training crop of 64
@@ -81,4 +82,5 @@ def video(name, *, frames, clips=2, crops=3, side=48, width=68, boxes=None):
 
 def score_video(model, views, protocol):
     """Return the score of one video, (classes,): its views' probabilities, joined."""
-    return join_views(view_scores(model, views, protocol), protocol.scores)
+    ((_, scores),) = Batches(model, protocol, "fp32").scored([(None, views)])
+    return join_views(torch.from_numpy(scores), protocol.scores)

@@ -10,7 +10,6 @@ from tests.data.sample_videos import protocol
 from tests.evaluation.networks import DETECTION, FAMILIES, network, video
 from videohub.errors import DeviceError, UsageError
 from videohub.evaluation.batches import Batches, at_once, fitting
-from videohub.evaluation.scoring import view_scores
 
 CPU = torch.device("cpu")
 
@@ -171,12 +170,13 @@ def test_what_is_no_lack_of_memory_is_not_tried_again():
 def test_the_views_of_one_video_halve_likewise(lack):
     model, views = Counting(room=3, lack=lack), video("a", frames=2, clips=4)
     done = []
-    found = view_scores(model, views, protocol(), progress=done.append)
+    batches = Batches(model, protocol(), "fp32", size=12, progress=done.append)
+    found = dict(batches.scored([("a", views)]))
     assert model.batches == [12, 6] + [3] * 4
     assert done == [3] * 4
-    assert torch.equal(found, view_scores(Counting(), views, protocol()))
+    assert same_bits(found, scores(Counting(), {"a": views}, size=12))
     with pytest.raises(DeviceError, match="one view of 3 x 2 x 48 x 48 values does not fit"):
-        view_scores(Counting(room=0, lack=lack), views, protocol())
+        scores(Counting(room=0, lack=lack), {"a": views}, size=12)
 
 
 def test_too_many_views_for_a_cpu_are_told_and_not_made_fewer():

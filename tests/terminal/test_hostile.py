@@ -204,7 +204,8 @@ def test_measuring(screen, place):
     assert screen("predict", video, "--model", "hostile", "--json")[0] == 0
     code, told = screen("predict", video, "--model", "named")
     assert (code, r"\u202e" in told) == (0, True)
-    assert SAID in json.loads(screen("predict", video, "--model", "named", "--json")[1])[0]["label"]
+    found = json.loads(screen("predict", video, "--model", "named", "--json")[1])
+    assert SAID in found["predictions"][0]["label"]
     assert screen("predict", broken, "--model", "hostile")[0] == 3
 
 

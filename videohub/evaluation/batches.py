@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from videohub.errors import DeviceError, UsageError
+from videohub.errors import DeviceError, UsageError, VideohubError
 from videohub.evaluation.numeric_precision import NumericPrecision, arithmetic
 from videohub.models.video_model import VideoModel
 from videohub.protocols import Protocol
@@ -109,6 +109,15 @@ def _computed(
 
 
 Compute: TypeAlias = Callable[[nn.Module, Tensor, "Tensor | None", Protocol, NumericPrecision], Tensor]
+
+
+def check_finite(scores: Scores, name: str, precision: NumericPrecision) -> None:
+    """Refuse scores that are not numbers. Raises: VideohubError that names the video."""
+    if not np.isfinite(scores).all():
+        raise VideohubError(
+            f"{name}: the network gives probabilities that are not numbers, computing in {precision}; "
+            "look at its weights, or choose precision fp32 if that is another one"
+        )
 
 
 def device_of(model: nn.Module) -> torch.device:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from itertools import islice
 
@@ -83,14 +83,24 @@ def choose_precision(
     Raises: UsageError if nothing is called so; DeviceError if the device cannot compute so, or what it computes differs
         too much from fp32; DataError if no sample can be decoded to try it on.
     """
+
+    def videos() -> list[Views]:
+        return _a_few(spec, samples, workers, timeout_s, device_of(model), decoder)
+
+    return agreed_precision(requested, model, spec.protocol, videos)
+
+
+def agreed_precision(
+    requested: str, model: nn.Module, protocol: Protocol, videos: Callable[[], Sequence[Views]]
+) -> ChosenPrecision:
+    """Decide as `choose_precision` does, by the views of a few videos, which are asked for where they are needed."""
     device = device_of(model)
     if requested == AUTO and device.type != "cuda":
         return ChosenPrecision("fp32", "auto: fp32 is what CPUs are fast in" if device.type == "cpu" else "auto: fp32")
     precision = supported("fp16" if requested == AUTO else requested, device)
     if precision == "fp32":
         return ChosenPrecision(precision, "asked for")
-    videos = _a_few(spec, samples, workers, timeout_s, device, decoder)
-    trial = try_out(precision, model, spec.protocol, videos)
+    trial = try_out(precision, model, protocol, videos())
     if requested == AUTO:
         return ChosenPrecision("fp16" if trial.agrees else "fp32", f"auto: {trial}", trial)
     if not trial.agrees:

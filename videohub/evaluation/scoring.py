@@ -10,25 +10,24 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import TypeAlias
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from videohub import metrics, registry, runs
+from videohub import registry, runs
 from videohub.data.decoded import Decoded
 from videohub.data.frame_formats import DECODERS, Decoder
 from videohub.data.samples import Sample
 from videohub.data.spec import TestSpec, check_shared
 from videohub.data.video_info import Contradiction
 from videohub.data.views import Views, read_views, views_of_shared
-from videohub.errors import UsageError, VideoError, VideohubError
-from videohub.evaluation.batches import Batches, Scores, at_once, device_of, prepares_on
+from videohub.errors import UsageError, VideoError
+from videohub.evaluation.batches import Batches, Scores, check_finite, device_of, prepares_on
 from videohub.evaluation.decoding import Failure, Outcomes, decode_all
 from videohub.evaluation.kept_memory import kept_memory
 from videohub.evaluation.precision_choice import TRIED, ChosenPrecision, choose_precision
 from videohub.evaluation.prefetch import prepared
 from videohub.log import log
-from videohub.protocols import Protocol, ScoreRule
+from videohub.protocols import ScoreRule
 from videohub.registry.schema import Record
 
 Numbered: TypeAlias = tuple[int, Sample]
@@ -181,11 +180,8 @@ def _entry(place: int, index: int, sample: Sample, outcome: _Viewed | Failure) -
 
 def _checked(batches: Batches, done: Iterator[tuple[Scored, Scores | None]]) -> Iterator[Scored]:
     for entry, scores in done:
-        if scores is not None and not np.isfinite(scores).all():
-            raise VideohubError(
-                f"{entry.sample.name}: the network gives probabilities that are not numbers, computing in "
-                f"{batches.precision}; look at its weights, or choose precision fp32 if that is another one"
-            )
+        if scores is not None:
+            check_finite(scores, entry.sample.name, batches.precision)
         yield replace(entry, scores=scores)
 
 
@@ -218,26 +214,6 @@ def views(video: str | Path, record_or_name: str | Record) -> Tensor:
             contradictions,
         )
     return made.stack()
-
-
-def view_scores(
-    model: nn.Module, views: Views, protocol: Protocol, *, progress: Callable[[int], object] = lambda count: None
-) -> Tensor:
-    """Return the probabilities of all views in order, (V, classes) float32 on the CPU, as an evaluation makes them.
-
-    They go through the model in float32, no more together than there are; `progress` is called with the number of
-    those that are done since it was called last. Raises: DeviceError if one alone does not fit into the memory.
-    """
-    if metrics.of(protocol.metric).by_box:
-        raise UsageError(
-            f"protocol {protocol.name}: boxes are needed to score people; expected a classifier's protocol"
-        )
-    device = device_of(model)
-    size = min(at_once(views.shape[1:], device), len(views))
-    batches = Batches(model, protocol, "fp32", size=size, progress=progress)
-    with kept_memory(device):
-        scored = [scores for _, scores in batches.scored([(None, views)]) if scores is not None]
-    return torch.from_numpy(np.concatenate(scored))
 
 
 def join_views(views: Tensor, scores: ScoreRule) -> Tensor:

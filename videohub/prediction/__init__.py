@@ -1,118 +1,171 @@
-"""What a model sees in one video, in words."""
+"""What a model sees in videos, in words."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+from collections.abc import Iterable, Iterator, Sized
+from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import nn
 from tqdm import tqdm
 
-from videohub import loading, metrics, registry
-from videohub.data.labels import names_of
-from videohub.data.views import read_content_views
-from videohub.errors import UsageError
-from videohub.evaluation.scoring import join_views, view_scores
-from videohub.log import log
-from videohub.models.inference_form import optimize
-from videohub.registry.labels import Given, resolve, with_classes, with_labels
+from videohub.data.inputs import VideoInput, input_name, is_single, named_videos, video_source
+from videohub.data.views import Views, read_content_views
+from videohub.errors import UsageError, VideohubError
+from videohub.evaluation.batches import Batches, at_once, check_finite, prepares_on
+from videohub.evaluation.kept_memory import kept_memory
+from videohub.evaluation.precision_choice import agreed_precision
+from videohub.loading import ChosenModel, chosen_model
+from videohub.prediction.classes import (
+    Prediction,
+    WhichViews,
+    best_of,
+    check_classifies,
+    check_question,
+    joined,
+    tell_contradictions,
+)
+from videohub.registry.labels import Given
 from videohub.registry.schema import Record
+
+__all__ = ["Predicted", "Prediction", "WhichViews", "predict", "predict_many"]
 
 
 @dataclass(frozen=True)
-class Prediction:
-    """A class and how probable the model finds it, from 0 to 1."""
+class Predicted:
+    """What a model sees in one of several videos, best first; or why it sees nothing."""
 
-    label: str
-    probability: float
-    index: int
+    name: str  # as `videohub.data.inputs.input_name` calls the video
+    predictions: list[Prediction]
+    error: VideohubError | None = None
 
 
 def predict(
-    video: str | Path,
+    video: VideoInput,
     name_or_model: str | Record | nn.Module,
     *,
     topk: int = 5,
+    views: WhichViews = "one",
     checkpoint: str | Path | None = None,
     labels: Given | None = None,
     device: str | torch.device = "cpu",
+    precision: str = "auto",
+    fps: float | None = None,
 ) -> list[Prediction]:
-    """Return the most probable classes of a video, best first, tested with all the views of the record's protocol.
+    """Return the most probable classes of a video, best first.
 
     What counts is the content of the video: where its header contradicts that, one line says in what, and pictures that
     are stored turned or mirrored are seen upright. (`verify` reads such videos as the original does.)
 
     Args:
-        video: A video file (or an image, for an image record).
+        video: The path or URL of a video file (or of an image, for an image record), its bytes, a file opened for
+            reading bytes, or frames: uint8 levels of RGB as an array or a tensor (T, H, W, 3) or (T, 3, H, W), or a
+            list of PIL images. Several videos are what `predict_many` takes.
         name_or_model: A record, its id or upstream name, or a model from `videohub.load` or `videohub.build`, also in
             a wrapper that has it as `module`, as DataParallel and AveragedModel do.
         topk: How many classes to return.
+        views: "one": the clip in the middle of the video, as long as the record's test has it, under the centre crop;
+            nothing is decoded behind it. "protocol": all views of the record's test, which take as many times as long.
         checkpoint: A file of one's own instead of the record's URL; see `load`. Not beside a model.
         labels: What the outputs are called; None: as the model's record says, or `class 0` and so on.
         device: Where to run a model that is loaded here.
-    Raises: UsageError, VideoError, and what `load` raises.
+        precision: "fp32", "tf32", "bf16", "fp16", or "auto": fp32 on a CPU, on a GPU fp16 if it agrees with fp32 on the
+            first video. Another one that does not agree is refused.
+        fps: Frames a second of frames in memory; None: the rate that the record's sampling refers to, or 30.
+    Raises: UsageError, VideoError, DeviceError, DownloadError, and what `load` raises.
     """
-    if topk < 1:
-        raise UsageError(f"topk: found {topk}, expected at least 1")
-    if isinstance(name_or_model, nn.Module):
-        if checkpoint is not None:
-            raise UsageError(
-                f"predict: found a model and the checkpoint {checkpoint}, expected one of them; "
-                "pass a record's name with a checkpoint, or what videohub.load(name, checkpoint=…) returns"
-            )
-        model = _unwrapped(name_or_model)
-        record = with_labels(_record_of(model), labels)
+    (only,) = predict_many([video], name_or_model, topk=topk, views=views, checkpoint=checkpoint, labels=labels,
+                           device=device, precision=precision, fps=fps)  # fmt: skip
+    if only.error is not None:
+        raise only.error
+    return only.predictions
+
+
+def predict_many(
+    videos: str | os.PathLike[str] | Iterable[VideoInput],
+    name_or_model: str | Record | nn.Module,
+    *,
+    topk: int = 5,
+    views: WhichViews = "one",
+    checkpoint: str | Path | None = None,
+    labels: Given | None = None,
+    device: str | torch.device = "cpu",
+    precision: str = "auto",
+    fps: float | None = None,
+) -> Iterator[Predicted]:
+    """Yield the most probable classes of each of several videos, in their order; a broken one costs no other.
+
+    Videos share batches, so one may wait for a few that come after it. The model is loaded once, when the first video
+    has been decoded.
+
+    Args:
+        videos: The folder of videos, or a list of them with a path or URL on each line (see `named_videos`); or
+            whatever gives videos one after another, each as `predict` takes it.
+        name_or_model, topk, views, checkpoint, labels, device, precision, fps: As for `predict`.
+    Raises: when it is called, UsageError for what cannot be for any video; while it goes on, what `load` raises.
+    """
+    check_question(topk, views)
+    is_name = isinstance(videos, str | os.PathLike)
+    if not is_name and (is_single(videos) or not isinstance(videos, Iterable)):
+        raise UsageError(
+            f"predict_many: found one video ({input_name(cast(VideoInput, videos))}), expected several; "
+            "predict takes one"
+        )
+    chosen = chosen_model(name_or_model, verb="predict", checkpoint=checkpoint, labels=labels, device=device)
+    check_classifies(chosen.record, precision, chosen.device)
+    if isinstance(videos, str | os.PathLike):
+        videos = named_videos([videos], chosen.record.protocol)
+    return _predicted(videos, chosen, topk, views, precision, fps)
+
+
+def _predicted(
+    videos: Iterable[VideoInput],
+    chosen: ChosenModel,
+    topk: int,
+    which: WhichViews,
+    precision: str,
+    fps: float | None,
+) -> Iterator[Predicted]:
+    """Yield what is seen in each video; the model is loaded when there is something to see."""
+    viewed = (_viewed(video, chosen, which, fps) for video in videos)
+    for entry, views in viewed:
+        if views is not None:
+            break
+        yield entry
     else:
-        model, record = None, registry.record(name_or_model)
-        labels = None if labels is None else resolve(labels)
-    _refuse_detection(record)
-    names_of(record)  # before any frame, and before any download: most mistakes show here
-    views = read_content_views(Path(video), record.protocol, record.clip)
-    if views.contradictions:
-        contradictions = "; ".join(map(str, views.contradictions))
-        log.warning("%s: the header contradicts the content, which is followed: %s", video, contradictions)
-    if model is None:
-        model = loading.load(record, checkpoint=checkpoint, labels=labels, device=device)
-        record = _record_of(model)
-    model = optimize(model)
-    with tqdm(total=len(views), desc=record.name, unit="view", leave=False, disable=None) as bar:
-        of_views = view_scores(model, views, record.protocol, progress=bar.update)
-    scores = join_views(of_views, record.protocol.scores)
-    if record.protocol.scores.join == "sum":
-        scores = scores / len(views)
-    names = names_of(with_classes(record, len(scores)))
-    best = scores.topk(min(topk, len(scores)))
-    return [
-        Prediction(names[index], float(probability), index)
-        for probability, index in zip(best.values.tolist(), best.indices.tolist(), strict=True)
-    ]
+        return
+    model, record = chosen.ready()
+    protocol, each, first = record.protocol, len(views), views
+    total = each * len(videos) if isinstance(videos, Sized) else None
+    size = at_once(views.shape[1:], chosen.device)
+    size = size if total is None else min(size, total)
+    numeric = agreed_precision(precision, model, protocol, lambda: [first]).name
+    with kept_memory(chosen.device), tqdm(total=total, desc=record.name, unit="view", leave=False, disable=None) as bar:
+        batches = Batches(model, protocol, numeric, size=size, progress=bar.update)
+        for done, scores in batches.scored(chain([(entry, first)], viewed)):
+            if scores is None:
+                yield done
+                continue
+            check_finite(scores, done.name, numeric)
+            yield replace(done, predictions=best_of(joined(scores, protocol.scores), record, topk))
 
 
-def _unwrapped(model: nn.Module) -> nn.Module:
-    """Return the model within a wrapper, or the model itself."""
-    inner = getattr(model, "module", None)
-    return model if hasattr(model, "record") or not isinstance(inner, nn.Module) else _unwrapped(inner)
-
-
-def _record_of(model: nn.Module) -> Record:
-    """Return the record of a model, with as many classes as it has. Raises: UsageError if nothing tells it."""
-    record = getattr(model, "record", None)
-    if not isinstance(record, Record):
-        raise UsageError(
-            "predict: this model comes neither from videohub.load nor from videohub.build, so nothing tells how it "
-            "wants its clips; pass a record's name, or let `model.record` be the record that does"
-        )
-    if model.training:
-        raise UsageError("predict: found a model in training mode, expected evaluation mode; call model.eval()")
-    # perhaps a new one, put in by hand
-    classifier = dict(model.named_parameters()).get(record.model.classifier_keys[0])
-    return record if classifier is None else with_classes(record, len(classifier))
-
-
-def _refuse_detection(record: Record) -> None:
-    if metrics.of(record.protocol.metric).by_box:
-        raise UsageError(
-            f"{record.name}: this network names what people in given boxes do; predict needs a classifier. "
-            "Call the loaded model with (clip, boxes) instead."
-        )
+def _viewed(
+    video: VideoInput, chosen: ChosenModel, which: WhichViews, fps: float | None
+) -> tuple[Predicted, Views | None]:
+    """Return a video's entry, without predictions yet, and its views; none, and why, if there are none to be had."""
+    record, name = chosen.record, input_name(video)
+    protocol, number = record.protocol.middle_view() if which == "one" else (record.protocol, None)
+    try:
+        with video_source(video, protocol, fps=fps) as source:
+            views = read_content_views(
+                source.path, protocol, record.clip, number=number, device=prepares_on(chosen.device)
+            )
+    except VideohubError as error:
+        return Predicted(name, [], error), None
+    tell_contradictions(name, views.contradictions)
+    return Predicted(name, []), views

@@ -1,0 +1,82 @@
+"""Scores in words: the classes that a model finds most probable, and which models and questions have such an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import torch
+from torch import Tensor
+
+from videohub import metrics
+from videohub.data.labels import names_of
+from videohub.data.video_info import Contradiction
+from videohub.errors import UsageError
+from videohub.evaluation.batches import Scores
+from videohub.evaluation.numeric_precision import AUTO, supported
+from videohub.evaluation.scoring import join_views
+from videohub.log import log
+from videohub.protocols import ScoreRule
+from videohub.registry.labels import with_classes
+from videohub.registry.schema import Record
+
+WhichViews: TypeAlias = Literal["one", "protocol"]
+
+_WHICH_VIEWS: tuple[WhichViews, ...] = ("one", "protocol")
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A class and how probable the model finds it, from 0 to 1."""
+
+    label: str
+    probability: float
+    index: int
+
+
+def check_question(topk: int, views: str) -> None:
+    """Refuse what cannot be asked of any model. Raises: UsageError."""
+    if topk < 1:
+        raise UsageError(f"topk: found {topk}, expected at least 1")
+    if views not in _WHICH_VIEWS:
+        raise UsageError(f"views: found {views!r}, expected {' or '.join(_WHICH_VIEWS)}")
+
+
+def check_classifies(record: Record, precision: str, device: torch.device) -> None:
+    """Refuse a network that does not name classes of a video, or cannot be run so, before any frame and any download.
+
+    Raises: UsageError, DeviceError.
+    """
+    if metrics.of(record.protocol.metric).by_box:
+        raise UsageError(
+            f"{record.name}: this network names what people in given boxes do; predict needs a classifier.\n"
+            "  `videohub detect` takes it, or call the loaded model with (clip, boxes)."
+        )
+    names_of(record)
+    if precision != AUTO:
+        supported(precision, device)
+
+
+def tell_contradictions(name: str, contradictions: Sequence[Contradiction]) -> None:
+    """Say in one line in what the header of a video contradicts its content, if it does."""
+    if contradictions:
+        log.warning(
+            "%s: the header contradicts the content, which is followed: %s", name, "; ".join(map(str, contradictions))
+        )
+
+
+def joined(views: Scores, rule: ScoreRule) -> Tensor:
+    """Return one probability a class, (classes,), for those of the views (V, classes)."""
+    scores = join_views(torch.from_numpy(views), rule)
+    return scores / len(views) if rule.join == "sum" else scores
+
+
+def best_of(scores: Tensor, record: Record, topk: int) -> list[Prediction]:
+    """Return the most probable classes of scores (classes,), best first, called as the record says."""
+    names = names_of(with_classes(record, len(scores)))
+    best = scores.topk(min(topk, len(scores)))
+    return [
+        Prediction(names[index], float(probability), index)
+        for probability, index in zip(best.values.tolist(), best.indices.tolist(), strict=True)
+    ]
