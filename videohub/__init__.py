@@ -9,6 +9,8 @@ from videohub.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from videohub.building import build
+    from videohub.data.clip_dataset import ClipDataset
+    from videohub.data.transforms import transforms
     from videohub.evaluation.kept_memory import kept_memory
     from videohub.evaluation.scoring import views
     from videohub.loading import inflate, load
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from videohub.weights import fetch
 
 __all__ = [
+    "ClipDataset",
     "Evaluated",
     "Predicted",
     "Prediction",
@@ -40,12 +43,14 @@ __all__ = [
     "predict_many",
     "record",
     "speed",
+    "transforms",
     "verify",
     "verify_together",
     "views",
 ]
 
 _HOME = {
+    "ClipDataset": "videohub.data.clip_dataset",
     "Evaluated": "videohub.reporting.report",
     "Predicted": "videohub.prediction",
     "Prediction": "videohub.prediction",
@@ -64,6 +69,7 @@ _HOME = {
     "predict_many": "videohub.prediction",
     "record": "videohub.registry",
     "speed": "videohub.timing",
+    "transforms": "videohub.data.transforms",
     "verify": "videohub.verification",
     "verify_together": "videohub.verification",
     "views": "videohub.evaluation.scoring",

@@ -150,9 +150,14 @@ def segment_indices(num_frames: int, frames: int) -> list[int]:
 
     Source: the reference Something-Something protocol; the segments' borders are rounded half to even.
     """
-    length = (num_frames - 1) / frames
-    borders = [round(length * segment) for segment in range(frames + 1)]
+    borders = segment_borders(num_frames, frames)
     return [(borders[segment] + borders[segment + 1]) // 2 for segment in range(frames)]
+
+
+def segment_borders(num_frames: int, frames: int) -> list[int]:
+    """Return where `frames` equal segments of a video begin and end, `frames + 1` frame numbers; see above."""
+    length = (num_frames - 1) / frames
+    return [round(length * segment) for segment in range(frames + 1)]
 
 
 def spread_indices(num_frames: int, *, frames: int, sampling_rate: int, clip: int, clips: int) -> list[int]:

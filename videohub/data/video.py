@@ -124,7 +124,7 @@ class Video:
         if not decoded:
             why = ": its edit list cuts all of them away" if self.read.stamps().cut_away else ""
             raise VideoError(f"{self.path}: the video stream holds no pictures{why}")
-        self._check_end(float(self.read.reached * self.info.time_base))
+        self.check_end()
 
     def stamps(self) -> Stamps:
         """Return what the time stamps of all packets say; those that were not decoded are only looked at.
@@ -139,11 +139,13 @@ class Video:
             complete = False
         return replace(self.read.stamps(), complete=complete and ending(self.path) != "cut")
 
-    def _check_end(self, reached: float) -> None:
-        """Refuse a file whose packets stop clearly before the end that its header states, in seconds.
+    def check_end(self) -> None:
+        """Refuse a file whose packets, all of which were read, stop clearly before the end that its header states.
 
         Where the file is whole, or the length of all of it agrees, the header is wrong and nothing is missing.
+        Raises: VideoError.
         """
+        reached = float(self.read.reached * self.info.time_base)
         stated, tolerance = _stated_end(self.stream), float(END_TOLERANCE / (self.info.rate or _SLOWEST))
         if stated is None or reached + tolerance >= stated:
             return

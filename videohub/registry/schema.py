@@ -61,6 +61,7 @@ class DatasetInfo(_Value, frozen=True):
     longest_s: float | None = None
     resized_to: Count | None = None
     original_size: bool = False
+    directions: bool = False
     preferred: bool = False
 
 
@@ -83,6 +84,20 @@ class Clip(_Value, frozen=True):
 
     frames: Count
     sampling_rate: Count
+
+
+class TrainingPixels(_Value, frozen=True):
+    """What a network saw of a frame in training: its short side was drawn between two, and a square cut out."""
+
+    short_side: tuple[Count, Count]  # pixels, both included
+    crop: Count  # pixels
+
+    def flaws(self) -> Iterator[Flaw]:
+        """Yield a crop that does not fit, or two sides the wrong way round."""
+        low, high = self.short_side
+        if not self.crop <= low <= high:
+            what = f"is [{low}, {high}], and the crop {self.crop}"
+            yield ("training_pixels", "short_side"), what, "Expected two ascending sides, none smaller than the crop."
 
 
 class Views(_Value, frozen=True):
@@ -190,6 +205,7 @@ class Record(_Value, frozen=True, omit_defaults=True):
     aliases: tuple[Name, ...] = ()  # other ids that lead here
     publisher: ShortName | None = None  # which the head of the file states
     proof: Proof | None = None
+    training_pixels: TrainingPixels | None = None  # null: as most, a crop of 224 where the test's is not smaller
     other_checkpoints: tuple[Checkpoint, ...] = ()  # the rest, where a file has a list in `checkpoint`
 
     @property
@@ -272,6 +288,8 @@ class Record(_Value, frozen=True, omit_defaults=True):
                 fields = {name: field for field, name in FIELDS.items()}
                 place = ("published", index, fields.get(others[0], "others"))
                 yield place, f"does not fit the metric {self.protocol.metric}", ""
+        if self.training_pixels is not None:
+            yield from self.training_pixels.flaws()
         if self.proof is not None and (self.proof.golden is None) == (self.proof.reference is None):
             advice = "Name one of them; a record without proof is unproven."
             yield ("proof",), "has golden and reference, or neither", advice

@@ -55,10 +55,21 @@ def _the_list(data: Path, split: str) -> tuple[Path | None, tuple[str, ...]]:
     if data.is_file():
         return data, ()
     places = (data, data / "annotations")
-    names = list(dict.fromkeys(f"{name}.csv" for name in (split, "val", "test", "validate")))
+    names = _files(split)
     file = first_file(places, names)
     others = [place / name for name in names for place in places if (place / name).is_file() and place / name != file]
     return file, tuple(f"{other} is there too; {file} was read" for other in others)
+
+
+def _files(split: str) -> list[str]:
+    """Return what a list of a split may be called; none that is there to be tested stands for training."""
+    others = () if split == "train" else ("val", "test", "validate")
+    return [f"{name}.csv" for name in dict.fromkeys((split, *others))]
+
+
+def _folders(split: str) -> list[str]:
+    """Return what a folder of a split may be called, likewise."""
+    return list(dict.fromkeys((split, *(() if split == "train" else _SPELLINGS))))
 
 
 # --- the official annotations ----------------------------------------------------------------------------------------
@@ -69,7 +80,7 @@ def _official(file: Path, root: Path | None, record: Record, notes: tuple[str, .
     names, split, folder = class_names(record.labels), record.protocol.split, folder_of(file)
     labels, others = _rows(file, names, _SPELLINGS if split in _SPELLINGS else (split,))
     notes += left_out(f"rows of {file} that are not of the split {split}", others)
-    places = [root] if root else [folder, *(folder / name for name in _SPELLINGS)]
+    places = [root] if root else [folder, *(folder / name for name in _folders(split))]
     for place in places:
         if folders := _folders_of_classes(place, record.labels):
             paths = _in_folders(labels, {index: folder for folder, index in folders.items()}, place, names)
@@ -128,7 +139,8 @@ def _rows(file: Path, names: Sequence[str], splits: Sequence[str]) -> tuple[dict
 
 def _of_class_folders(data: Path, record: Record) -> DataSet:
     """Read the videos in folders that are named for classes."""
-    places = [data, *(data / name for name in dict.fromkeys((record.protocol.split, *_SPELLINGS)))]
+    split = record.protocol.split
+    places = [data, *(data / name for name in _folders(split))]
     for place in places:
         if folders := _folders_of_classes(place, record.labels):
             kind = _kind(record)
@@ -136,7 +148,7 @@ def _of_class_folders(data: Path, record: Record) -> DataSet:
             strange = [folder.name for folder in folders_in(place) if folder not in folders]
             return DataSet(samples, notes=(*left_out(f"folders in {place} that are no class", strange), *notes))
     raise UsageError(
-        f"{data}: neither a list (val.csv, test.csv or validate.csv, here or in annotations) nor a folder for each "
+        f"{data}: neither a list ({', '.join(_files(split))}, here or in annotations) nor a folder for each "
         f"class of {in_words(record.labels)}, here or in {', '.join(place.name for place in places[1:])}"
     )
 

@@ -1,0 +1,246 @@
+"""One clip of a video, from its middle or from anywhere: which frames it takes, and decoding no more than it needs.
+
+Training takes one clip a video where a test takes several, so a video is sought to the clip, and what the clip does not
+need is not decoded where the codec can do without it. What counts is the content of the video, as in `predict`.
+"""
+
+from __future__ import annotations
+
+import bisect
+import math
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import av
+import numpy as np
+import numpy.typing as npt
+from av.video.reformatter import VideoReformatter
+
+from videohub import protocols as rules
+from videohub.data.decoded_images import UPRIGHT, Frame, orientation
+from videohub.data.images import read_image, read_listed
+from videohub.data.samples import FrameList, ImageFile, KeyFrame, Source
+from videohub.data.sampling import frame_positions, list_indices, segment_borders
+from videohub.data.video import Video, open_video
+from videohub.data.video_info import true_info
+from videohub.errors import UsageError, VideoError
+from videohub.protocols import SKIPS, Protocol
+from videohub.registry.schema import Clip
+
+Draw: TypeAlias = Callable[[], float]  # a number from 0 to below 1
+Pictures: TypeAlias = npt.NDArray[np.uint8]
+
+
+def read_clip(source: Source, protocol: Protocol, clip: Clip, draw: Draw | None = None) -> Pictures:
+    """Return the frames of one clip of a source, (T, H, W, 3) uint8 RGB, upright.
+
+    Args:
+        source: A video, a list of frames, or an image.
+        protocol: Its rule says how far apart frames are, at which frame rate, and what happens past the end.
+        clip: Frames of the clip, and their distance.
+        draw: Says where the clip lies; None: in the middle.
+    All packets of a video are looked at, and only those are decoded that the clip needs, from the key frame before it
+    on. Where time stamps do not tell which frame is which, all are decoded, twice.
+
+    Raises: UsageError if there is no such file, or the source is a key frame with boxes; VideoError if it is damaged,
+        cut short, empty, shorter than the protocol takes, or too large for the memory.
+    """
+    if isinstance(source, ImageFile):
+        return np.repeat(read_image(source.path)[None], clip.frames, axis=0)
+    if isinstance(source, FrameList):
+        return _listed(source, clip_indices(protocol, clip, len(source), None, draw))
+    if isinstance(source, KeyFrame):
+        raise UsageError(f"{source.frames.folder}: found a key frame with boxes, expected a video, frames or an image")
+
+    def choose(video: Video, times: Sequence[int]) -> list[int]:
+        stamps = video.read.stamps()
+        rate = true_info(video.info, stamps).rate
+        indices = clip_indices(protocol, clip, len(times), float(rate) if rate else None, draw)
+        return _by_time(indices, times) if stamps.ordered and stamps.uneven else indices
+
+    clip_of = _sought(source.path, choose)
+    return _from_start(source.path, choose) if clip_of is None else clip_of
+
+
+# --- which frames ----------------------------------------------------------------------------------------------------
+
+_SPREAD = (rules.Proportional, rules.Offset, rules.Timed, rules.TimedList, rules.SpreadAtRate)
+
+
+def clip_indices(
+    protocol: Protocol, clip: Clip, num_frames: int, fps: float | None, draw: Draw | None = None
+) -> list[int]:
+    """Return the frames of one clip, (T,), of all frames of a video in order of time.
+
+    A clip is as long, and its frames as far apart, as each clip of the protocol's test is. Where a clip covers all of a
+    video (`segments`, `uniform`), a frame is drawn from each part, or is the test's.
+
+    Args:
+        protocol: Whose rule is followed.
+        clip: Frames of the clip, and their distance.
+        num_frames: Length of the video, at least 1.
+        fps: Its frame rate; None where nothing tells it.
+        draw: Says where the clip begins, evenly over all places where it fits; None: in the middle.
+    Raises: VideoError if the rule refuses a video that is too short.
+    Source: PySlowFast's training draws the start of Kinetics' clips from [0, length - span], and of each segment of
+        Something-Something a frame, both borders included.
+    """
+    rule, frames = protocol.frames, clip.frames
+    if isinstance(rule, rules.Segments | rules.Uniform):
+        if draw is None:
+            return list_indices(protocol, clip, num_frames)[0]
+        borders = segment_borders(num_frames, frames)
+        return [low + int(draw() * (high - low + 1)) for low, high in pairwise(borders)]
+    target = protocol.fps
+    distance = clip.sampling_rate * (fps / target if fps and target else 1.0)
+    spread = isinstance(rule, _SPREAD)
+    span = frames * distance if spread else (frames - 1) * distance + 1
+    if isinstance(rule, rules.TimedList):
+        span = (frames - 1) * distance + 1
+    if isinstance(rule, rules.Timed | rules.TimedList):  # of a shorter video each clip takes all
+        span = min(span, num_frames)
+    if isinstance(rule, rules.Resampled) and num_frames < span:
+        raise VideoError(f"its {num_frames} frames are fewer than a clip takes; {rule.name} sampling {SKIPS}")
+    room = max(num_frames - span, 0)
+    start = math.floor(room / 2) if draw is None else draw() * (room if spread else math.floor(room) + 1)
+    loops = getattr(rule, "past_end", "repeat") == "loop"
+    if spread and not loops:
+        return frame_positions(start, max(span, 1), frames, num_frames)
+    offsets = np.linspace(0, span - 1, frames) if spread else np.arange(frames) * distance
+    indices = [math.floor(start) + math.floor(offset) for offset in offsets]
+    return [index % num_frames if loops else min(index, num_frames - 1) for index in indices]
+
+
+def _by_time(indices: Sequence[int], times: Sequence[int]) -> list[int]:
+    """Return the frames that are shown when these would be if all were shown equally long."""
+    step = Fraction(times[-1] - times[0], len(times) - 1)
+    return [bisect.bisect_right(times, times[0] + index * step + Fraction(1, 2)) - 1 for index in indices]
+
+
+# --- decoding them ---------------------------------------------------------------------------------------------------
+
+_Choose: TypeAlias = Callable[[Video, Sequence[int]], list[int]]  # time stamps of all frames -> which are taken
+
+
+@dataclass(frozen=True)
+class _Packet:
+    pts: int | None
+    dts: int | None
+    is_keyframe: bool
+
+
+def _listed(source: FrameList, indices: list[int]) -> Pictures:
+    """Read the images of a list that a clip takes, each once."""
+    used = sorted(set(indices))
+    pictures = dict(zip(used, read_listed(source, used), strict=True))
+    return np.stack([pictures[index] for index in indices])
+
+
+def _sought(path: Path, choose: _Choose) -> Pictures | None:
+    """Decode a clip from the key frame before it on; None where the stamps do not tell which frame is which."""
+    with open_video(path) as video:
+        packets = _packets(video)
+        times = sorted(packet.pts for packet in packets if packet.pts is not None)
+        if not times or len(times) < len(packets) or not video.read.stamps().ordered or video.info.reordered:
+            return None
+        chosen = [times[index] for index in choose(video, times)]
+        pictures = _shown(video, packets, set(chosen))
+        return None if pictures is None else _rgb(video, pictures, chosen)
+
+
+def _from_start(path: Path, choose: _Choose) -> Pictures:
+    """Decode all frames to count them, and again for those of a clip; the decoder says which comes after which."""
+    with open_video(path) as video:
+        times = [number if picture.pts is None else picture.pts for number, picture in enumerate(video.pictures())]
+        chosen = choose(video, times)
+    with open_video(path) as video:
+        needed, pictures = set(chosen), {}
+        for number, picture in enumerate(video.pictures()):
+            if number in needed:
+                pictures[number] = picture
+                if len(pictures) == len(needed):
+                    return _rgb(video, pictures, chosen)
+    raise VideoError(f"{path}: fewer frames came out of it than when it was decoded before; did it change?")
+
+
+def _packets(video: Video) -> list[_Packet]:
+    """Return what all packets of pictures that are shown say, and decode none of them. Raises: VideoError."""
+    packets = []
+    try:
+        for packet in video.container.demux(video.stream):
+            video.read.take(packet)
+            if packet.size and not packet.is_discard:
+                packets.append(_Packet(packet.pts, packet.dts, packet.is_keyframe))
+    except av.FFmpegError as error:
+        raise VideoError(f"{video.path}: damaged after {len(packets)} frames: {error.strerror}") from error
+    video.check_end()
+    return packets
+
+
+def _shown(video: Video, packets: Sequence[_Packet], needed: Collection[int]) -> dict[int, av.VideoFrame] | None:
+    """Decode the frames with these time stamps, from the last key frame on that is shown no later than the first.
+
+    Frames that neither the clip nor another frame needs are skipped. None where seeking does not lead there, a packet
+    is damaged, or one of the frames does not come out whole: then only decoding all tells what is so.
+    """
+    first = min(needed)
+    begin = max((place for place, packet in enumerate(packets)
+                 if packet.is_keyframe and packet.pts is not None and packet.pts <= first), default=0)  # fmt: skip
+    decoder: Any = video.stream.codec_context
+    found: dict[int, av.VideoFrame] = {}
+    try:
+        for packet in _from_packet(video, packets, begin):
+            decoder.skip_frame = "DEFAULT" if packet.pts is None or packet.pts in needed else "NONREF"
+            for picture in packet.decode():
+                if picture.pts is not None and picture.pts in needed and not picture.is_corrupt:
+                    found[picture.pts] = picture
+            if len(found) == len(needed):
+                return found
+    except av.FFmpegError:
+        return None
+    return None
+
+
+def _from_packet(video: Video, packets: Sequence[_Packet], begin: int) -> Iterator[av.Packet[Any]]:
+    """Yield packets from one of them, or from an earlier one, on; none where seeking leads behind it.
+
+    Containers index key frames by the time at which they are shown (Matroska) or decoded (mp4).
+    """
+    places = {packet.pts: place for place, packet in enumerate(packets)}  # times of decoding are guessed after a seek
+    for time in (packets[begin].pts, packets[begin].dts):
+        if time is not None:
+            video.container.seek(time, stream=video.stream)
+            rest = video.container.demux(video.stream)
+            first = next(rest, None)
+            if first is not None and places.get(first.pts, len(packets)) <= begin:
+                yield first
+                yield from rest
+                return
+
+
+def _rgb(video: Video, pictures: dict[int, av.VideoFrame], chosen: Sequence[int]) -> Pictures:
+    """Return the chosen pictures, (T, H, W, 3), in their order; each is converted once."""
+    first = pictures[chosen[0]]
+    turned, to_rgb = orientation(first) or UPRIGHT, VideoReformatter()
+    height, width = turned.size(first.height, first.width)
+    size = len(chosen) * height * width * 3
+    held = size + sum(plane.buffer_size for plane in first.planes) * len(pictures)
+    video.budget.check(video.path, held, f"a clip of {len(chosen)} frames of {width}x{height}")
+    clip = np.empty((len(chosen), height, width, 3), np.uint8)
+    rows: dict[int, int] = {}
+    for row, key in enumerate(chosen):
+        if key in rows:
+            clip[row] = clip[rows[key]]
+            continue
+        frame = Frame(pictures[key], to_rgb, video.path, turned)
+        if frame.size != (height, width):
+            (high, wide), before = frame.size, f"{width}x{height}"
+            raise VideoError(f"{video.path}: the picture changes its shape in the middle of the video, from {before} "
+                             f"to {wide}x{high}")  # fmt: skip
+        clip[row] = frame.rgb()
+        rows[key] = row
+    return clip
