@@ -72,6 +72,16 @@ def test_around_a_key_frame_the_first_and_the_last_frame_are_repeated(tmp_path):
     assert [numbers(window) for window in along(path, around, needed=2)] == [[0, 0, 1, 3], [2, 4, 6, 8], [7, 9, 11, 11]]
 
 
+def test_the_picture_of_a_key_frame_is_kept_as_it_is_for_whoever_asks(tmp_path):
+    path = barcode.write(tmp_path / "v.mp4", 12)
+    around = [[(key + 2 * j - 4) / 30 for j in range(4)] for key in (1, 6, 11)]
+    with open_frames(path) as frames:
+        found = list(windows(frames, around, protocol(crop=None, short_side=32), needed=2, keep_picture=True))
+    assert [barcode.number(window.picture.rgb()) for window in found] == [1, 6, 11]
+    assert {window.picture.size for window in found} == {(barcode.HEIGHT, barcode.WIDTH)}
+    assert along(path, around, needed=2)[0].picture is None
+
+
 @pytest.mark.parametrize("suffix", ["mp4", "mkv", "avi", "ts"])
 def test_a_frame_is_found_at_its_own_time_however_its_container_rounds(tmp_path, suffix):
     path = barcode.write(tmp_path / f"v.{suffix}", 150, b_frames=0 if suffix == "avi" else 2)

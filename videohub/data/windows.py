@@ -66,6 +66,7 @@ class Window:
     frames: Sequence[Tensor]  # T of (3, H, W) float32: normalised and resized; windows that overlap share them
     offsets: Sequence[Square]  # of each crop, in pixels
     size: tuple[int, int]  # (height, width) of a crop, in pixels
+    picture: Picture | None = None  # of the frame `needed`, at its own size, if pictures were to be kept
     boxes: Tensor | None = None  # (K, 4): x1, y1, x2, y2 in pixels of the crop, for whoever has some
 
     def __len__(self) -> int:
@@ -187,6 +188,7 @@ def windows(
     protocol: Protocol,
     *,
     needed: int = 0,
+    keep_picture: bool = False,
     device: torch.device | str = "cpu",
 ) -> Iterator[Window]:
     """Yield windows in their order, each once its frames have come.
@@ -213,12 +215,14 @@ def windows(
         protocol: What is done to the pixels of a frame, and which crops are cut out of it; its rule of frames and its
             number of clips are no matter.
         needed: See above.
+        keep_picture: Whether each window comes with the picture of its frame `needed`, for whoever looks for people.
         device: Where frames are prepared.
     Raises: VideoError if the video is damaged or cut short, as soon as that shows: windows given before are of a
         damaged video; if it changes its size, or does not fit into the memory. UsageError if the crop is larger than
         the frame. ValueError if times are not in order.
     """
-    collector = _Collector(frames, iter(times), _Preparation(frames, protocol, torch.device(device)), needed)
+    preparation = _Preparation(frames, protocol, torch.device(device))
+    collector = _Collector(frames, iter(times), preparation, needed, keep_picture)
     seconds, picture = -1.0, None
     for following, next_picture in frames.pictures:
         if picture is not None:
@@ -277,6 +281,7 @@ class _Open:
     begun: int  # frames that were prepared before it began
     times: list[float] = field(default_factory=list)
     frames: list[Tensor] = field(default_factory=list)
+    picture: Picture | None = None
 
     @property
     def next(self) -> float | None:
@@ -288,9 +293,14 @@ class _Collector:
     """Hands each frame to the windows that ask for its time, and each window out when it is full."""
 
     def __init__(
-        self, frames: TimedFrames, times: Iterator[Sequence[float]], preparation: _Preparation, needed: int
+        self,
+        frames: TimedFrames,
+        times: Iterator[Sequence[float]],
+        preparation: _Preparation,
+        needed: int,
+        keep_picture: bool,
     ) -> None:
-        self._times, self._preparation, self._needed = times, preparation, needed
+        self._times, self._preparation, self._needed, self._keep_picture = times, preparation, needed, keep_picture
         self._early = frames.step * _EARLY
         self._open: deque[_Open] = deque()
         self._given = self._prepared = 0
@@ -307,8 +317,7 @@ class _Collector:
         self._begin(until)
         for window in self._open:
             while (asked := window.next) is not None and asked + self._early < until:
-                window.frames.append(self._frame(picture))
-                window.times.append(seconds)
+                self._take(window, seconds, picture)
         while self._open and self._open[0].next is None:
             yield self._window(self._open.popleft())
 
@@ -321,8 +330,7 @@ class _Collector:
             if needed + self._early >= end and needed > seconds:
                 return
             while window.next is not None:
-                window.frames.append(self._frame(picture))
-                window.times.append(seconds)
+                self._take(window, seconds, picture)
             yield self._window(window)
 
     def _begin(self, until: float) -> None:
@@ -349,6 +357,13 @@ class _Collector:
             raise ValueError(f"times: found {list(asked)!r:.200} after {before:g}, expected them to ascend")
         return asked
 
+    def _take(self, window: _Open, seconds: float, picture: Picture) -> None:
+        """Give a window its next frame."""
+        if self._keep_picture and len(window.frames) == self._needed % len(window.asked):
+            window.picture = picture
+        window.frames.append(self._frame(picture))
+        window.times.append(seconds)
+
     def _frame(self, picture: Picture) -> Tensor:
         """Return a picture prepared, which is done once."""
         if self._last is None or self._last[0] is not picture:
@@ -367,4 +382,5 @@ class _Collector:
             frames=window.frames,
             offsets=self._preparation.offsets,
             size=self._preparation.crop,
+            picture=window.picture,
         )
