@@ -6,7 +6,7 @@ from __future__ import annotations
 FLOORS = [
     {"cli"},
     {"terminal"},
-    {"verification", "prediction", "timing", "diagnosis"},
+    {"verification", "detection", "prediction", "timing", "diagnosis"},
     {"evaluation", "loading", "cache_admin", "preflight", "reporting"},
     {"detectors", "weights"},
     {"certificate"},

@@ -83,6 +83,7 @@ USERS_OF = {
         "loading",
         "evaluation",
         "prediction",
+        "detection",
         "timing",
         "diagnosis",
         "verification",

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from videohub.building import build
     from videohub.data.clip_dataset import ClipDataset
     from videohub.data.transforms import transforms
+    from videohub.detection import Detection, detect
     from videohub.evaluation.kept_memory import kept_memory
     from videohub.evaluation.scoring import views
     from videohub.loading import inflate, load
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ClipDataset",
+    "Detection",
     "Evaluated",
     "Predicted",
     "Prediction",
@@ -32,6 +34,7 @@ __all__ = [
     "Speed",
     "VideoModel",
     "build",
+    "detect",
     "evaluate",
     "fetch",
     "inflate",
@@ -51,6 +54,7 @@ __all__ = [
 
 _HOME = {
     "ClipDataset": "videohub.data.clip_dataset",
+    "Detection": "videohub.detection",
     "Evaluated": "videohub.reporting.report",
     "Predicted": "videohub.prediction",
     "Prediction": "videohub.prediction",
@@ -58,6 +62,7 @@ _HOME = {
     "Speed": "videohub.timing",
     "VideoModel": "videohub.models",
     "build": "videohub.building",
+    "detect": "videohub.detection",
     "evaluate": "videohub.verification",
     "fetch": "videohub.weights",
     "inflate": "videohub.loading",

@@ -13,17 +13,17 @@ import numpy as np
 import numpy.typing as npt
 from av.container import OutputContainer
 from av.video.reformatter import VideoReformatter
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from videohub.data.decoded_images import Frame, orientation
-from videohub.data.overlay import drawn_on
+from videohub.data.overlay import Canvas, drawn_on
 from videohub.data.video import Video, open_video
 from videohub.data.video_info import Stamps, true_info
 from videohub.errors import DeviceError, UsageError, VideoError
 from videohub.files import atomic_write, check_parent_exists
 from videohub.log import log
 
-Draw: TypeAlias = Callable[[ImageDraw.ImageDraw, float], object]  # on a picture, at its time in seconds
+Draw: TypeAlias = Callable[[Canvas, float], object]  # on a picture, at its time in seconds
 Progress: TypeAlias = Callable[[int], object]  # is told how many frames have been written since it was told last
 
 CONTAINERS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}

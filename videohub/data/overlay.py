@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from videohub.escaping import visible
 
+Canvas: TypeAlias = ImageDraw.ImageDraw
 Colour: TypeAlias = tuple[int, int, int]
 
 # Told apart by most people who see colours otherwise, too. Source: Okabe and Ito, Color Universal Design, 2008.
@@ -23,12 +24,12 @@ _SHARE = 26  # of the short side that a line is high
 _DOTS = "..."
 
 
-def drawn_on(picture: Image.Image) -> ImageDraw.ImageDraw:
+def drawn_on(picture: Image.Image) -> Canvas:
     """Return what draws on an RGB picture, in place. A colour's fourth value, if any, says how dense it is, to 255."""
     return ImageDraw.Draw(picture, "RGBA")
 
 
-def box(canvas: ImageDraw.ImageDraw, corners: Sequence[float], *, colour: Colour = COLOURS[0]) -> None:
+def box(canvas: Canvas, corners: Sequence[float], *, colour: Colour = COLOURS[0]) -> None:
     """Draw the outline of a box.
 
     Args:
@@ -40,9 +41,7 @@ def box(canvas: ImageDraw.ImageDraw, corners: Sequence[float], *, colour: Colour
     canvas.rectangle((left, top, right, bottom), outline=colour, width=stroke)
 
 
-def label(
-    canvas: ImageDraw.ImageDraw, corners: Sequence[float], lines: Sequence[str], *, colour: Colour = COLOURS[0]
-) -> None:
+def label(canvas: Canvas, corners: Sequence[float], lines: Sequence[str], *, colour: Colour = COLOURS[0]) -> None:
     """Draw lines of words above a box, or inside where there is no room above; after all boxes, so that none crosses.
 
     Args:
@@ -67,7 +66,7 @@ def label(
         canvas.text((left + edge, top + edge // 2 + number * step), line, font=font, fill=_BLACK)
 
 
-def caption(canvas: ImageDraw.ImageDraw, lines: Sequence[str]) -> None:
+def caption(canvas: Canvas, lines: Sequence[str]) -> None:
     """Draw lines of words on a half transparent bar along the bottom of the picture; arguments as those of `label`."""
     if not lines:
         return
@@ -80,7 +79,7 @@ def caption(canvas: ImageDraw.ImageDraw, lines: Sequence[str]) -> None:
         canvas.text((edge, top + edge // 2 + number * step), shown, font=font, fill=_WHITE)
 
 
-def _inside(canvas: ImageDraw.ImageDraw, corners: Sequence[float]) -> tuple[int, int, int, int, int]:
+def _inside(canvas: Canvas, corners: Sequence[float]) -> tuple[int, int, int, int, int]:
     """Return left, top, right and bottom of what the picture shows of a box, and how thick its outline is."""
     width, height = canvas.im.size
     left, right = (min(max(round(x), 0), width - 1) for x in (corners[0], corners[2]))
