@@ -6,7 +6,7 @@ from __future__ import annotations
 FLOORS = [
     {"cli"},
     {"terminal"},
-    {"verification", "detection", "prediction", "timing", "diagnosis"},
+    {"verification", "detection", "prediction", "feature_extraction", "timing", "diagnosis"},
     {"evaluation", "loading", "cache_admin", "preflight", "reporting"},
     {"detectors", "weights"},
     {"certificate"},

@@ -82,6 +82,7 @@ USERS_OF = {
         "detectors",
         "loading",
         "evaluation",
+        "feature_extraction",
         "prediction",
         "detection",
         "timing",

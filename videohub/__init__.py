@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from videohub.detection import Detection, detect
     from videohub.evaluation.kept_memory import kept_memory
     from videohub.evaluation.scoring import views
+    from videohub.feature_extraction import Features, features
     from videohub.loading import inflate, load
     from videohub.models import VideoModel
     from videohub.models.inference_form import optimize
@@ -28,6 +29,7 @@ __all__ = [
     "ClipDataset",
     "Detection",
     "Evaluated",
+    "Features",
     "Predicted",
     "Prediction",
     "Report",
@@ -36,6 +38,7 @@ __all__ = [
     "build",
     "detect",
     "evaluate",
+    "features",
     "fetch",
     "inflate",
     "kept_memory",
@@ -56,6 +59,7 @@ _HOME = {
     "ClipDataset": "videohub.data.clip_dataset",
     "Detection": "videohub.detection",
     "Evaluated": "videohub.reporting.report",
+    "Features": "videohub.feature_extraction",
     "Predicted": "videohub.prediction",
     "Prediction": "videohub.prediction",
     "Report": "videohub.reporting.report",
@@ -64,6 +68,7 @@ _HOME = {
     "build": "videohub.building",
     "detect": "videohub.detection",
     "evaluate": "videohub.verification",
+    "features": "videohub.feature_extraction",
     "fetch": "videohub.weights",
     "inflate": "videohub.loading",
     "kept_memory": "videohub.evaluation.kept_memory",

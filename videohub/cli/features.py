@@ -1,0 +1,130 @@
+"""The verb features: what a network's classifier would be given, along videos, into files."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from videohub.formatting import counted
+from videohub.terminal import completion
+from videohub.terminal.layout import say, tell
+from videohub.terminal.options import RUN_OPTIONS, print_json_line, with_checkpoint, with_device, with_json
+
+if TYPE_CHECKING:
+    from videohub.feature_extraction.folder import Outcome
+
+
+@click.command("features")
+@click.argument("videos", nargs=-1, required=True, metavar="VIDEO|FOLDER|LIST...")
+@click.option("--model", required=True, shell_complete=completion.record, help="A record's id or upstream name.")
+@click.option("--stride", required=True, type=click.IntRange(min=1), help="Frames from one window to the next.")
+@click.option("--frames", type=click.IntRange(min=1), help="Frames of a window.  [default: the record's]")
+@click.option(
+    "--sampling-rate", type=click.IntRange(min=1), help="From one of them to the next.  [default: the record's]"
+)
+@click.option(
+    "--fps",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Rate that all these count, in frames a second.  [default: the protocol's, or each video's own]",
+)
+@click.option(
+    "--crop",
+    default="center",
+    show_default=True,
+    type=click.Choice(("center", "whole", "three")),
+    help="What of a frame; three are averaged.",
+)
+@click.option(
+    "--tail",
+    default="pad",
+    show_default=True,
+    type=click.Choice(("pad", "drop")),
+    help="Windows that go beyond the end: the last frame repeated, or none.",
+)
+@click.option("-o", "--out", required=True, type=click.Path(path_type=Path), help="Folder for the files.")
+@click.option("--fp16", is_flag=True, help="Keep float16 in place of float32.")
+@click.option(
+    "--layout", type=click.Choice(("actionformer", "opentad")), help="Also tell the lines of its configuration."
+)
+@with_checkpoint
+@with_device
+@click.option("--precision", default="fp32", show_default=True, type=click.Choice(("fp32", "tf32", "bf16", "fp16")))
+@RUN_OPTIONS["batch"]
+@click.option(
+    "--threads",
+    type=click.IntRange(min=0),
+    help="Videos that are decoded at once, ahead of the network.  [default: what the device can use]",
+)
+@click.option("--shard", metavar="I/N", help="Take only this part of the videos; torchrun says it by itself.")
+@with_json
+def command(
+    videos: tuple[str, ...],
+    model: str,
+    stride: int,
+    frames: int | None,
+    sampling_rate: int | None,
+    fps: float | None,
+    crop: Literal["center", "whole", "three"],
+    tail: Literal["pad", "drop"],
+    out: Path,
+    fp16: bool,
+    layout: Literal["actionformer", "opentad"] | None,
+    checkpoint: Path | None,
+    device: str,
+    precision: str,
+    batch: int | None,
+    threads: int | None,
+    shard: str | None,
+    as_json: bool,
+) -> None:
+    """Write features along videos: a row for each window, NAME.npy (windows, D), and NAME.json with their times.
+
+    A list has a path or URL on each line. Several videos share a batch. The same command goes on where an interrupted
+    one ended; broken videos are told, the others go on, and the exit code is 1.
+
+    \b
+    For example, a feature each 16 frames at 30 a second:
+      videohub features clips/ --model slowfast_r50_8x8 --stride 16 -o features
+    """
+    from tqdm import tqdm
+
+    from videohub.data.inputs import named_videos
+    from videohub.evaluation import distributed
+    from videohub.feature_extraction.folder import FeatureFolder, extract, ids_of, setting_of
+    from videohub.feature_extraction.layouts import config_of, write_missing
+    from videohub.feature_extraction.network import network_of
+
+    part = distributed.shard_here(shard)
+    network = network_of(
+        model, stride=stride, frames=frames, sampling_rate=sampling_rate, fps=fps, crop=crop, tail=tail,
+        checkpoint=checkpoint, device=distributed.local_device(device), precision=precision, batch=batch,
+        threads=threads,
+    )  # fmt: skip
+    named = ids_of(named_videos(videos, network.protocol))
+    folder = FeatureFolder.opened(out, setting_of(network, precision, "float16" if fp16 else "float32"))
+    mine = {name: video for number, (name, video) in enumerate(named.items()) if part.has(number)}
+    failed = False
+    with tqdm(desc=network.record.name, unit="window", leave=False, disable=None) as bar:
+        for outcome in extract(mine, network, folder, tell=bar.update):
+            failed |= outcome.status == "failed"
+            bar.clear()
+            print_outcome(outcome, as_json)
+    distributed.barrier()
+    if layout is not None and distributed.is_rank_zero():
+        write_missing(layout, out, [name for name, video in named.items() if folder.kept(name, video) is None])
+        say(*config_of(layout, out, network.sampling, network.num_features).splitlines(), err=as_json)
+    sys.exit(1 if failed else 0)
+
+
+def print_outcome(outcome: Outcome, as_json: bool) -> None:
+    """Print what became of a video: a line to stdout, or why there is nothing to stderr."""
+    if as_json:
+        print_json_line(outcome)
+    elif outcome.error is not None:
+        tell(outcome.error)
+    else:
+        there = " (was there)" if outcome.status == "kept" else ""
+        say(f"{outcome.file}  {counted(outcome.windows or 0, 'window')}{there}")

@@ -1,0 +1,270 @@
+"""Features of many videos in a folder: a matrix for each, and beside it how it came about; an interrupted call goes on.
+
+`NAME.npy` is (windows, D), `NAME.json` is written when that is whole. Both appear in one step or not at all. All files
+of a folder were made in one way, which `.videohub-features.json` keeps.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Literal, TypeAlias, TypeVar
+from urllib.parse import unquote, urlsplit
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from videohub.data.inputs import is_url
+from videohub.errors import UsageError, VideohubError
+from videohub.escaping import encodable
+from videohub.feature_extraction.extraction import Ended, WindowFeatures
+from videohub.feature_extraction.network import Network, versions, warn
+from videohub.files import atomic_write, fsync_and_replace, remove_stale_temps, temp_path_beside
+
+Number: TypeAlias = Literal["float32", "float16"]
+Event: TypeAlias = "WindowFeatures[str] | Ended[str]"
+
+_SETTING = ".videohub-features.json"
+_Kept = TypeVar("_Kept", bound="Setting")
+
+
+class Setting(msgspec.Struct, frozen=True, kw_only=True):
+    """What all features of a folder share."""
+
+    record: str
+    weights_sha256: str
+    stride: int
+    frames: int
+    sampling_rate: int
+    fps: float | None  # None: each video's own rate
+    crop: str
+    tail: str
+    precision: str
+    dtype: Number
+
+
+class Made(Setting, frozen=True, kw_only=True):
+    """What stands beside the features of a video; times are in seconds from its first frame on."""
+
+    video: str
+    bytes: int | None  # of the file; None of a URL
+    rate: float  # frames a second that stride, frames and sampling rate count
+    windows: int
+    features: int  # D
+    times: list[tuple[float, float, float]]  # of each window's first, middle and last frame
+    contradictions: list[str]  # of the video's header and its content
+    versions: dict[str, str]
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a video; `kept`: its features were there already."""
+
+    name: str  # of the video, as it was given
+    status: Literal["done", "kept", "failed"]
+    file: str | None = None
+    windows: int | None = None
+    error: str | None = None
+
+
+def setting_of(network: Network, precision: str, dtype: Number) -> Setting:
+    """Return what the features of a network share."""
+    sampling = network.sampling
+    return Setting(
+        record=network.record.name,
+        weights_sha256=network.weights_sha256,
+        stride=sampling.stride,
+        frames=sampling.frames,
+        sampling_rate=sampling.sampling_rate,
+        fps=sampling.fps,
+        crop=sampling.crop,
+        tail=sampling.tail,
+        precision=precision,
+        dtype=dtype,
+    )
+
+
+def ids_of(videos: Sequence[str]) -> dict[str, str]:
+    """Return what the files of each video are called: its own name without the suffix. Raises: UsageError if not one.
+
+    Returns: the videos by these names, in their order.
+    """
+    named: dict[str, str] = {}
+    for video in videos:
+        path = Path(unquote(urlsplit(video).path)) if is_url(video) else Path(video)
+        other = named.setdefault(path.stem, video)
+        if other != video or not path.stem:
+            raise UsageError(
+                f"{video}: its features would be called {path.stem}.npy, as those of {other}; give it another name, or "
+                "put its features into another folder"
+            )
+    return named
+
+
+@dataclass(frozen=True)
+class FeatureFolder:
+    """A folder of features that were made in one way."""
+
+    path: Path
+    setting: Setting
+
+    @classmethod
+    def opened(cls, path: Path, setting: Setting) -> FeatureFolder:
+        """Open a folder, or make it. Raises: UsageError if it holds features of another setting, or is no folder."""
+        if path.exists() and not path.is_dir():
+            raise UsageError(f"{path}: found a file, expected a folder for features")
+        path.mkdir(parents=True, exist_ok=True)
+        file = path / _SETTING
+        if not file.exists():
+            with atomic_write(file) as part:
+                part.write_bytes(_json(setting))
+        known = _read(file, Setting)
+        if known is None:
+            raise UsageError(f"{file}: says no longer how the features here were made; take another folder")
+        if known != setting:
+            other = ", ".join(
+                f"{name} {getattr(known, name)} (asked for: {getattr(setting, name)})"
+                for name in Setting.__struct_fields__
+                if getattr(known, name) != getattr(setting, name)
+            )
+            raise UsageError(f"{path}: holds features made in another way: {other}; take another folder")
+        return cls(path, setting)
+
+    def matrix(self, name: str) -> Path:
+        """Return the file of a video's features, by the name of its files."""
+        return self.path / f"{name}.npy"
+
+    def kept(self, name: str, video: str) -> Made | None:
+        """Return how the features of a video came about that are here and whole; None if they are to be made.
+
+        A file that has another size now is looked at anew; one that is gone is not missed.
+        """
+        made = _read(self._beside(name), Made)
+        size = _bytes(video)
+        if made is None or (size is not None and size != made.bytes):
+            return None
+        if any(getattr(made, field) != getattr(self.setting, field) for field in Setting.__struct_fields__):
+            return None
+        try:
+            there = np.load(self.matrix(name), mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError, EOFError):
+            return None
+        return made if (there.shape, there.dtype) == ((made.windows, made.features), np.dtype(made.dtype)) else None
+
+    def write(
+        self, name: str, video: str, columns: int, events: Iterator[Event], tell: Callable[[], object]
+    ) -> Made | VideohubError:
+        """Write what comes of a video up to its end, and return how it came about, or why there is nothing of it."""
+        matrix, beside = self.matrix(name), self._beside(name)
+        for file in (beside, matrix):
+            file.unlink(missing_ok=True)
+            remove_stale_temps(file)
+        times: list[tuple[float, float, float]] = []
+        with temp_path_beside(matrix) as part:
+            with part.open("wb") as opened:
+                rows = _Rows(opened, columns, self.setting.dtype)
+                while not isinstance(event := next(events), Ended):
+                    rows.append(event.values, video)
+                    times.append(event.times)
+                    tell()
+                rows.finish()
+            if event.rate is None:
+                return event.error or VideohubError(f"{video}: has no rate, for no reason that was given")
+            fsync_and_replace(part, matrix)
+        warn(video, event.contradictions)
+        made = Made(
+            **msgspec.structs.asdict(self.setting),
+            video=encodable(video),
+            bytes=_bytes(video),
+            rate=event.rate,
+            windows=len(times),
+            features=columns,
+            times=[(round(first, 6), round(middle, 6), round(last, 6)) for first, middle, last in times],
+            contradictions=[str(one) for one in event.contradictions],
+            versions=versions(),
+        )
+        with atomic_write(beside) as part:
+            part.write_bytes(_json(made))
+        return made
+
+    def _beside(self, name: str) -> Path:
+        return self.path / f"{name}.json"
+
+
+def extract(
+    named: dict[str, str], network: Network, folder: FeatureFolder, *, tell: Callable[[], object] = lambda: None
+) -> Iterator[Outcome]:
+    """Make the features of videos that a folder lacks, and yield what became of each; broken ones are told.
+
+    Args:
+        named: The videos by what their files are called.
+        network: What looks at them.
+        folder: Receives the files.
+        tell: Called for each window that is done.
+    Raises: what `Extraction.run` raises.
+    """
+    kept = {name: folder.kept(name, video) for name, video in named.items()}
+    todo = [(video, video) for name, video in named.items() if kept[name] is None]
+    with closing(network.extraction.run(todo)) as events:
+        for name, video in named.items():
+            there = kept[name]
+            made = folder.write(name, video, network.num_features, events, tell) if there is None else there
+            if isinstance(made, VideohubError):
+                yield Outcome(name=encodable(video), status="failed", error=str(made))
+                continue
+            status: Literal["done", "kept"] = "kept" if made is there else "done"
+            yield Outcome(name=encodable(video), status=status, file=str(folder.matrix(name)), windows=made.windows)
+
+
+class _Rows:
+    """A matrix in NumPy's format that is written row by row; how many there are is put into its header at the end.
+
+    NumPy leaves room in a header for a longer first axis.
+    """
+
+    def __init__(self, file: IO[bytes], columns: int, dtype: Number) -> None:
+        self._file, self._columns, self._dtype, self._count = file, columns, np.dtype(dtype), 0
+        self._begin = self._header()
+
+    def append(self, row: npt.NDArray[np.float32], video: str) -> None:
+        """Write a row (D,). Raises: VideohubError if float16 does not hold it."""
+        with np.errstate(over="ignore"):
+            kept = row.astype(self._dtype)
+        if not np.isfinite(kept).all():
+            raise VideohubError(f"{video}: features of {np.abs(row).max():.3g} are too large for float16; keep float32")
+        self._file.write(kept.tobytes())
+        self._count += 1
+
+    def finish(self) -> None:
+        """State the number of rows."""
+        self._file.seek(0)
+        if self._header() != self._begin:
+            raise VideohubError(f"this version of NumPy ({np.__version__}) leaves no room in the header of a matrix")
+
+    def _header(self) -> int:
+        fields = {"descr": self._dtype.str, "fortran_order": False, "shape": (self._count, self._columns)}
+        np.lib.format.write_array_header_1_0(self._file, fields)
+        return self._file.tell()
+
+
+def _json(value: Setting) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(value), indent=0 if isinstance(value, Made) else 1) + b"\n"
+
+
+def _read(file: Path, kind: type[_Kept]) -> _Kept | None:
+    """Return what a file of ours says; None if there is none, or none that is whole."""
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=kind)
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+def _bytes(video: str) -> int | None:
+    """Return how large a video's file is; None if it is none, or not there."""
+    try:
+        return None if is_url(video) else os.stat(video).st_size
+    except (OSError, ValueError):
+        return None
