@@ -273,6 +273,19 @@ def test_what_makes_no_sense_is_refused_before_a_frame_is_decoded(options, messa
         detect("absent.mp4", Recorder(), **options)
 
 
+def test_a_detector_is_fetched_only_once_there_is_a_video(monkeypatch):
+    monkeypatch.setenv("VIDEOHUB_OFFLINE", "1")
+    with pytest.raises(UsageError, match=r"absent\.mp4: no such video file"):
+        detect("absent.mp4", Recorder(), detector="torchvision")
+
+
+def test_the_video_is_not_written_over_and_nothing_is_computed(grey):
+    model = Recorder()
+    with pytest.raises(UsageError, match="this is the video to read; give the copy another name"):
+        detect(grey, model, detector=everybody, annotate=grey)
+    assert model.seen == []
+
+
 def test_boxes_in_the_pixels_of_a_larger_frame_are_refused(grey):
     with pytest.raises(
         DataError, match=r"boxes, row 0: the box 100, 100, 500, 400 does not lie in the frame, which has 64x48"

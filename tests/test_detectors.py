@@ -15,7 +15,7 @@ from torchvision.models.detection.anchor_utils import AnchorGenerator
 from tests.hub.publisher import running
 from videohub import detectors
 from videohub.detectors import load_detector, people_in
-from videohub.errors import ChecksumError, ConversionError, OfflineError, UnsafeFileError, UsageError
+from videohub.errors import ChecksumError, ConversionError, DownloadError, OfflineError, UnsafeFileError, UsageError
 from videohub.hub import cache, pins
 
 CPU = torch.device("cpu")
@@ -117,6 +117,15 @@ def test_without_a_connection_the_message_says_where_to_put_the_file(monkeypatch
         OfflineError, match=r"download\.pytorch\.org/models/fasterrcnn_resnet50_fpn_coco-258fb6c6\.pth in"
     ):
         load_detector()
+
+
+def test_a_file_that_is_gone_is_told_with_what_to_do_about_a_detector(published, publisher):
+    url = published(saved(small()))
+    del publisher.files[url.removeprefix(publisher.url(""))]
+    with pytest.raises(DownloadError, match="404") as told:
+        load_detector()
+    assert "in a folder that VIDEOHUB_MIRRORS names" in str(told.value)
+    assert "--checkpoint" not in str(told.value)
 
 
 def test_no_other_name_is_known():

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol as Interface
 
@@ -21,7 +22,7 @@ from tqdm import tqdm
 
 from videohub import metrics
 from videohub.data import overlay
-from videohub.data.annotated_video import annotate_video, checked_target
+from videohub.data.annotated_video import annotate_video, check_is_another, checked_target
 from videohub.data.decoded_images import Picture
 from videohub.data.geometry import Box, boxes_in_pixels
 from videohub.data.inputs import VideoInput, input_name, video_source
@@ -29,7 +30,7 @@ from videohub.data.labels import names_of
 from videohub.data.person_boxes import PersonBox, Rows, Units, as_pixels, key_frames
 from videohub.data.sampling import keyframe_indices
 from videohub.data.windows import TimedFrames, Window, open_frames, windows
-from videohub.detectors import Detector, load_detector, people_in
+from videohub.detectors import Detector, check_name, load_detector, people_in
 from videohub.errors import UsageError
 from videohub.evaluation.batches import Batches, check_finite, device_of, prepares_on
 from videohub.evaluation.kept_memory import kept_memory
@@ -114,20 +115,21 @@ def detect(
     record = chosen.record
     rule = _rule_of(record)
     names_of(record)  # before any frame, and before any download: most mistakes show here
-    if annotate is not None:
-        checked_target(annotate)
+    out = None if annotate is None else checked_target(annotate)
     if person_threshold is None:
         person_threshold = record.protocol.detection.score_threshold if record.protocol.detection else 0.0
     people = _people(boxes, detector, units=units, every=every, threshold=person_threshold, device=chosen.device)
     with video_source(video, record.protocol, fps=fps) as source:
+        if out is not None:
+            check_is_another(out, source.path)
         with open_frames(source.path) as frames:
             seen = list(_seen(frames, people, chosen, rule, threshold))
             if contradictions := frames.contradictions():
                 log.warning("%s: the header contradicts the content, which is followed: %s", input_name(video),
                             "; ".join(map(str, contradictions)))  # fmt: skip
         _tell(input_name(video), seen, people, threshold)
-        if annotate is not None:
-            _annotate(source.path, seen, Path(annotate), reach=people.reach)
+        if out is not None:
+            _annotate(source.path, seen, out, reach=people.reach)
     return [detection for moment in seen for actions in moment.actions for detection in actions]
 
 
@@ -171,9 +173,14 @@ class _Given:
 class _Found:
     """People whom a detector finds, at moments in equal distances."""
 
-    def __init__(self, detector: Detector, every: float, threshold: float, device: torch.device) -> None:
-        self._detector, self._every, self._threshold, self._device = detector, every, threshold, device
+    def __init__(self, detector: str | Detector, every: float, threshold: float, device: torch.device) -> None:
+        self._given, self._every, self._threshold, self._device = detector, every, threshold, device
         self.reach = every / 2
+
+    @cached_property
+    def _detector(self) -> Detector:
+        """Load what is only named, once there is a picture to look at."""
+        return load_detector(self._given, device=self._device) if isinstance(self._given, str) else self._given
 
     def moments(self) -> Iterable[float]:
         return (number * self._every for number in itertools.count())
@@ -207,11 +214,14 @@ def _people(
     if every is not None and not 0 < every < math.inf:
         raise UsageError(f"every: found {every}, expected seconds, more than 0")
     if isinstance(detector, str):
-        return _Found(load_detector(detector, device=device), every or EVERY, threshold, device)
-    if not callable(detector):
+        check_name(detector)
+    elif isinstance(detector, nn.Module):
+        device = next((each.device for each in detector.parameters()), torch.device("cpu"))
+    elif callable(detector):
+        device = torch.device("cpu")
+    else:
         raise UsageError(f'detector: found a {type(detector).__name__}, expected "torchvision" or a network')
-    where = device_of(detector) if isinstance(detector, nn.Module) else torch.device("cpu")
-    return _Found(detector, every or EVERY, threshold, where)
+    return _Found(detector, every or EVERY, threshold, device)
 
 
 # --- what they do ----------------------------------------------------------------------------------------------------

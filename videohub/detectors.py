@@ -41,17 +41,17 @@ def load_detector(name: str = "torchvision", *, device: str | torch.device = "cp
         device: Where to put it.
     Raises: UsageError for another name; DownloadError, FormatError, ConversionError, DeviceError.
     """
-    if name not in NAMES:
-        raise UsageError(f"detector: found {name!r}, expected {', '.join(NAMES)}, or a network that is called like it")
+    check_name(name)
     where = usable(device)
     prefix = re.search(r"-([0-9a-f]{8,64})\.pth$", URL)
+    keep = f"keep it as {sources.path_in_mirror(URL)} in a folder that VIDEOHUB_MIRRORS names"
+    purpose = download.Purpose("detector", keep, f"Bring the file here by hand and {keep}.")
     try:
-        fetched = download.fetch(URL, name=_NAME)
+        fetched = download.fetch(URL, name=_NAME, purpose=purpose)
     except OfflineError as error:
         raise OfflineError(
             f"{_NAME}: {URL} is not in the cache, and no connection is allowed.\n"
-            f"  Keep it as {sources.path_in_mirror(URL)} in a folder that VIDEOHUB_MIRRORS names, or give boxes of "
-            "your own."
+            f"  Bring the file here by hand and {keep}; or give boxes of your own."
         ) from error
     download.check_prefix(fetched, URL, prefix[1] if prefix else None, name=_NAME)
     network = _network()
@@ -62,6 +62,12 @@ def load_detector(name: str = "torchvision", *, device: str | torch.device = "cp
     except RuntimeError as error:
         raise ConversionError(f"{_NAME}: {fetched.path} does not hold this network: {error}") from error
     return network.to(where)
+
+
+def check_name(name: str) -> None:
+    """Refuse a name that no detector has. Raises: UsageError."""
+    if name not in NAMES:
+        raise UsageError(f"detector: found {name!r}, expected {', '.join(NAMES)}, or a network that is called like it")
 
 
 def people_in(

@@ -13,12 +13,13 @@ import numpy as np
 import numpy.typing as npt
 from av.container import OutputContainer
 from av.video.reformatter import VideoReformatter
+from av.video.stream import VideoStream
 from PIL import Image
 
-from videohub.data.decoded_images import Frame, orientation
+from videohub.data.decoded_images import UPRIGHT, Frame, orientation
+from videohub.data.frame_clock import FrameClock
 from videohub.data.overlay import Canvas, drawn_on
 from videohub.data.video import Video, open_video
-from videohub.data.video_info import Stamps, true_info
 from videohub.errors import DeviceError, UsageError, VideoError
 from videohub.files import atomic_write, check_parent_exists
 from videohub.log import log
@@ -41,10 +42,10 @@ def annotate_video(
     """Write a copy of a video, in H.264, in which `draw` has drawn over every frame.
 
     The content of the source counts: pictures that are stored turned or mirrored are upright, and each frame is shown
-    when it was, counted from the first one; where the time stamps cannot tell (they are missing, repeat, or go back),
-    frames follow one another at the video's rate. Sound is copied as it is, not encoded anew; what the container has
-    no place for is left out, and one line says so. So are subtitles and cover pictures. A side of an odd number of
-    pixels gets one more, a copy of its last, for 4:2:0 takes pixels by twos. One pass; one picture is in memory.
+    when it was, counted from the first one (see `FrameClock`). Sound is copied as it is, not encoded anew; what the
+    container has no place for is left out, and one line says so. So are subtitles and cover pictures. A side of an odd
+    number of pixels gets one more, a copy of its last, for 4:2:0 takes pixels by twos. One pass; one picture is in
+    memory.
 
     Args:
         source: A video file.
@@ -55,30 +56,31 @@ def annotate_video(
     Raises: UsageError if `out` is of another kind, in no folder, or the source itself; VideoError as `Video.pictures`,
         or if the picture changes its size; DeviceError if this FFmpeg cannot write H.264.
     """
-    out, path = checked_target(out), Path(source)
-    if out.exists() and path.exists() and out.samefile(path):
-        raise UsageError(f"{out}: this is the video to read; give the copy another name")
+    path, out = Path(source), checked_target(out)
+    check_is_another(out, path)
     with open_video(path) as video:
         stamps = video.stamps()
     with open_video(path) as video, _written(out) as container:
-        codec = video.stream.codec_context
-        clock, sound = _Clock(video, stamps), _Sound(video, stamps)
+        clock, sound = FrameClock(video.info, stamps), _Sound(video)
         writer: _Writer | None = None
-        to_rgb = VideoReformatter()
-        for number, picture in enumerate(video.pictures(sound.streams, sound.take)):
-            frame = Frame(picture, to_rgb, path, orientation(picture))
-            ticks = clock.ticks(number, picture.pts)
+        turned, to_rgb, last = UPRIGHT, VideoReformatter(), -1
+        for picture in video.pictures(sound.streams, sound.take):
+            seconds = clock.seconds(picture.pts)
             if writer is None:
-                writer = _Writer(container, frame.size, clock.rate, clock.time_base, out)
-                writer.keep_tags(codec, video.stream.sample_aspect_ratio, turned=frame.turned.transposed)
-                sound.begin(container, out)
+                turned = orientation(picture)  # of all, as whoever looks at the video takes it
+            frame = Frame(picture, to_rgb, path, turned)
+            if writer is None:
+                writer = _Writer(container, frame.size, clock.rate or _USUAL_RATE, video.info.time_base, out)
+                writer.keep_tags(video.stream, turned=turned.transposed)
+                sound.begin(container, out, clock.first * video.info.time_base)
                 container.start_encoding()
             if frame.size != writer.size:
                 raise VideoError(
                     f"{path}: the picture changes its shape in the middle of the video, from "
                     f"{writer.size[1]}x{writer.size[0]} to {frame.size[1]}x{frame.size[0]}"
                 )
-            writer.write(_drawn(frame.rgb(), draw, float(ticks * clock.time_base)), ticks)
+            last = max(round(seconds / video.info.time_base), last + 1)  # no container takes one time twice
+            writer.write(_drawn(frame.rgb(), draw, seconds), last)
             sound.write(container)
             progress(1)
         if writer is not None:  # else an error has told why
@@ -94,6 +96,12 @@ def checked_target(out: str | Path) -> Path:
         raise UsageError(f"{path}: found the ending {path.suffix!r}, expected one of {', '.join(CONTAINERS)}")
     check_parent_exists(path)
     return path
+
+
+def check_is_another(out: Path, source: Path) -> None:
+    """Refuse to write over the video that is read. Raises: UsageError."""
+    if out.exists() and source.exists() and out.samefile(source):
+        raise UsageError(f"{out}: this is the video to read; give the copy another name")
 
 
 @contextmanager
@@ -120,24 +128,6 @@ def _drawn(pixels: npt.NDArray[np.uint8], draw: Draw, seconds: float) -> npt.NDA
     return np.asarray(picture)
 
 
-class _Clock:
-    """When each frame of a video is shown, in ticks from the first one."""
-
-    def __init__(self, video: Video, stamps: Stamps) -> None:
-        info = true_info(video.info, stamps)
-        self.rate = info.rate or _USUAL_RATE
-        self.time_base = info.time_base
-        self._trusted = stamps.ordered and not info.reordered
-        self._first = stamps.first or 0
-        self._last = -1
-
-    def ticks(self, number: int, pts: int | None) -> int:
-        """Return the time of frame `number`; no two frames have one time, for no container takes that."""
-        counted = round(number / (self.rate * self.time_base))
-        self._last = max(pts - self._first if self._trusted and pts is not None else counted, self._last + 1)
-        return self._last
-
-
 class _Writer:
     """Encodes pictures of one size."""
 
@@ -158,11 +148,11 @@ class _Writer:
             codec.bit_rate = int(_BITS_A_PIXEL * height * width * rate)
         self._to_planes = VideoReformatter()
 
-    def keep_tags(self, source: Any, aspect: Fraction | None, *, turned: bool) -> None:
+    def keep_tags(self, source: VideoStream, *, turned: bool) -> None:
         """Say of the copy what the source says of its colours and of the shape of its pixels."""
-        codec = self._stream.codec_context
-        codec.color_primaries, codec.color_trc = source.color_primaries, source.color_trc
-        if aspect:
+        codec, said = self._stream.codec_context, source.codec_context
+        codec.color_primaries, codec.color_trc = said.color_primaries, said.color_trc
+        if aspect := source.sample_aspect_ratio:
             codec.sample_aspect_ratio = 1 / aspect if turned else aspect
 
     def write(self, pixels: npt.NDArray[np.uint8], ticks: int) -> None:
@@ -196,10 +186,10 @@ def _encoder(out: Path) -> str:
 class _Sound:
     """The sound of a video on its way into a copy: packets as they are, on the copy's clock."""
 
-    def __init__(self, video: Video, stamps: Stamps) -> None:
+    def __init__(self, video: Video) -> None:
         self.streams = [stream for stream in video.container.streams.audio if stream.codec_context is not None]
         self._path = video.path
-        self._begin = (stamps.first or 0) * video.info.time_base  # seconds; the copy begins there
+        self._from = Fraction(0)  # time of the source at which the copy begins, in seconds
         self._waiting: list[av.Packet[Any]] = []
         self._copies: dict[int, Any] = {}  # stream of the copy by the number of the source's
         self._reached: dict[int, int] = {}  # decoding stamp of the last packet, likewise
@@ -208,8 +198,9 @@ class _Sound:
             log.warning("%s: %d streams of its sound are of a kind that this FFmpeg does not know, and are left out",
                         video.path, unknown)  # fmt: skip
 
-    def begin(self, container: OutputContainer, out: Path) -> None:
-        """Make a place in the copy for each stream of sound, or say that there is none."""
+    def begin(self, container: OutputContainer, out: Path, seconds: Fraction) -> None:
+        """Make a place for each stream of sound in a copy that begins at this time, or say that there is none."""
+        self._from = seconds
         for stream in self.streams:
             try:
                 self._copies[stream.index] = container.add_stream_from_template(stream)
@@ -233,7 +224,7 @@ class _Sound:
                 self._backward += 1
                 continue
             self._reached[number] = decoded
-            shift = round(self._begin / packet.time_base)
+            shift = round(self._from / packet.time_base)
             packet.pts = (decoded if packet.pts is None else packet.pts) - shift
             packet.dts = decoded - shift
             packet.stream = self._copies[number]

@@ -22,11 +22,12 @@ from torch import Tensor
 
 from videohub.data import levels
 from videohub.data.decoded_images import UPRIGHT, Frame, Image, Orientation, Picture, orientation
+from videohub.data.frame_clock import FrameClock
 from videohub.data.geometry import Square, squares
 from videohub.data.memory import Budget
 from videohub.data.pixels import prepare
 from videohub.data.video import Video, open_video
-from videohub.data.video_info import Contradiction, Stamps, contradictions, true_info
+from videohub.data.video_info import Contradiction, contradictions
 from videohub.errors import VideoError
 from videohub.protocols import Protocol
 
@@ -106,10 +107,9 @@ class Window:
 def open_frames(path: str | Path) -> Iterator[TimedFrames]:
     """Open a video file for one pass over its frames, as its content has them.
 
-    It follows `read_content`: the first true video stream, from its first frame on, pictures upright. Stamps count
-    where they tell the order of the frames; where they repeat, go back or are missing, frames come at even distances,
-    in the order in which the decoder gives them. All packets are looked at before the first one is decoded. Ask for
-    the contradictions within the `with` block, after the first picture.
+    It follows `read_content`: the first true video stream, from its first frame on, pictures upright, at the times
+    that `FrameClock` gives them, in the order in which the decoder does. All packets are looked at before the first
+    one is decoded. Ask for the contradictions within the `with` block, after the first picture.
 
     Raises: UsageError if it is no file, VideoError if it is no video that can be read; what `windows` raises as it
         decodes.
@@ -117,17 +117,15 @@ def open_frames(path: str | Path) -> Iterator[TimedFrames]:
     with open_video(path) as video:
         stamps = video.stamps()
     with open_video(path) as video:
-        info = true_info(video.info, stamps)
-        rate = float(info.average_rate) if info.average_rate else None
-        counted = not stamps.ordered or info.reordered
-        reader = _Reader(video, stamps, rate, counted)
+        clock = FrameClock(video.info, stamps)
+        reader, rate = _Reader(video, clock), float(clock.rate) if clock.rate else None
         yield TimedFrames(
             path=video.path,
             rate=rate,
             seconds=stamps.count / rate if rate else None,
             pictures=reader.pictures(),
             contradictions=reader.contradictions,
-            end=reader.end,
+            end=clock.end,
             budget=video.budget,
         )
 
@@ -150,33 +148,19 @@ def listed_frames(
 class _Reader:
     """Decodes a video and says of each picture from when on it is shown."""
 
-    def __init__(self, video: Video, stamps: Stamps, rate: float | None, counted: bool) -> None:
-        self._video, self._stamps, self._step, self._counted = video, stamps, 1 / rate if rate else 0.0, counted
+    def __init__(self, video: Video, clock: FrameClock) -> None:
+        self._video, self._clock = video, clock
         self._turned: Orientation | None = None  # what the first picture says, for all
-        self._first = 0  # time stamp that counts as 0
 
     def pictures(self) -> Iterator[tuple[float, Picture]]:
-        to_rgb, before = VideoReformatter(), -1.0
-        tick = float(self._video.info.time_base)
-        for position, picture in enumerate(self._video.pictures()):
+        to_rgb = VideoReformatter()
+        for picture in self._video.pictures():
             if self._turned is None:
-                self._turned, self._first = orientation(picture), picture.pts or 0
-            if picture.pts is not None and not self._counted:
-                seconds = (picture.pts - self._first) * tick
-                # the stamps are in order, but not the decoder's: they are those of the order of storage
-                self._counted = seconds <= before
-            if picture.pts is None or self._counted:
-                seconds = max(position * self._step, before)
-            before = seconds
-            yield seconds, Frame(picture, to_rgb, self._video.path, self._turned)
+                self._turned = orientation(picture)
+            yield self._clock.seconds(picture.pts), Frame(picture, to_rgb, self._video.path, self._turned)
 
     def contradictions(self) -> tuple[Contradiction, ...]:
         return contradictions(self._video.info, self._video.stamps(), self._turned or UPRIGHT)
-
-    def end(self) -> float | None:
-        if self._counted or self._stamps.end is None:
-            return None
-        return float((self._stamps.end - self._first) * self._video.info.time_base)
 
 
 # --- windows ---------------------------------------------------------------------------------------------------------

@@ -34,6 +34,9 @@ class Purpose:
     resumed: bool = True  # whether what came of it waits for a next call
 
 
+_CHECKPOINT = Purpose()
+
+
 @dataclass(frozen=True)
 class Requested:
     """The file that is looked for: the record's name, its URL, and what is known of its content."""
@@ -43,12 +46,12 @@ class Requested:
     sha256: str | None
     size: int | None
     pin: pins.Pin | None
-    purpose: Purpose = Purpose()
+    purpose: Purpose = _CHECKPOINT
 
     @classmethod
-    def now(cls, name: str, url: str, sha256: str | None, size: int | None) -> Requested:
+    def now(cls, name: str, url: str, sha256: str | None, size: int | None, purpose: Purpose) -> Requested:
         """Return it with the pin that the URL has at this moment, unless a digest is stated."""
-        return cls(name, url, sha256, size, None if sha256 else pins.pin_of(url))
+        return cls(name, url, sha256, size, None if sha256 else pins.pin_of(url), purpose)
 
     @property
     def digest(self) -> str | None:
@@ -57,7 +60,13 @@ class Requested:
 
 
 def fetch(
-    url: str, *, name: str, sha256: str | None = None, size: int | None = None, alternates: Sequence[str] = ()
+    url: str,
+    *,
+    name: str,
+    sha256: str | None = None,
+    size: int | None = None,
+    alternates: Sequence[str] = (),
+    purpose: Purpose = _CHECKPOINT,
 ) -> Fetched:
     """Return the file behind a URL, from the cache if it is there, else from the first source that has it.
 
@@ -67,6 +76,7 @@ def fetch(
         sha256: The digest that the registry states; None: the first one seen here is remembered and binds.
         size: Its size in bytes, if the registry states it.
         alternates: Where else it can be had.
+        purpose: What it is for, for messages.
     Raises: DownloadError if no source has it; ChecksumError if one has another file and no other has the right one;
         OfflineError; CacheError if this machine cannot keep it.
     """
@@ -76,14 +86,14 @@ def fetch(
     if not alternates and "VIDEOHUB_MIRRORS" not in os.environ:
         check(Source(url, "publisher"), name=name)
     with cache.at_work(f"{name}: the file cannot be kept"):
-        if fetched := _in_cache(Requested.now(name, url, sha256, size)):
+        if fetched := _in_cache(Requested.now(name, url, sha256, size, purpose)):
             # a process was killed just before it could tidy
             if partial_download.left(url) or is_taken(cache.key_of(url)):
                 with suppress(OSError), file_lock(cache.key_of(url), what=name) as lock:
                     _tidy(url, lock)
             return fetched
         with file_lock(cache.key_of(url), what=name) as lock:
-            requested = Requested.now(name, url, sha256, size)
+            requested = Requested.now(name, url, sha256, size, purpose)
             fetched = _in_cache(requested)  # it may have come in the meantime
             fetched = fetched or _from_first(sources(url, alternates), requested, lock)
             _tidy(url, lock)
