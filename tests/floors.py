@@ -6,8 +6,9 @@ from __future__ import annotations
 FLOORS = [
     {"cli"},
     {"terminal"},
-    {"verification", "detection", "prediction", "feature_extraction", "timing", "diagnosis"},
+    {"verification", "detection", "prediction", "feature_extraction", "timing", "exports", "diagnosis"},
     {"evaluation", "loading", "cache_admin", "preflight", "reporting"},
+    {"onnx_model"},
     {"detectors", "weights"},
     {"certificate"},
     {"building", "devices"},

@@ -84,11 +84,16 @@ USERS_OF = {
         "evaluation",
         "feature_extraction",
         "prediction",
+        "onnx_model",
+        "exports",
         "detection",
         "timing",
         "diagnosis",
         "verification",
     },
+    "onnx": {"onnx_model"},
+    "onnxruntime": {"onnx_model"},
+    "onnxscript": {"exports"},
 }
 PURE = {"metrics"}  # they compute, and touch nothing
 

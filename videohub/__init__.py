@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from videohub.detection import Detection, detect
     from videohub.evaluation.kept_memory import kept_memory
     from videohub.evaluation.scoring import views
+    from videohub.exports import Exported, export
     from videohub.feature_extraction import Features, features
     from videohub.loading import inflate, load
     from videohub.models import VideoModel
@@ -29,6 +30,7 @@ __all__ = [
     "ClipDataset",
     "Detection",
     "Evaluated",
+    "Exported",
     "Features",
     "Predicted",
     "Prediction",
@@ -38,6 +40,7 @@ __all__ = [
     "build",
     "detect",
     "evaluate",
+    "export",
     "features",
     "fetch",
     "inflate",
@@ -59,6 +62,7 @@ _HOME = {
     "ClipDataset": "videohub.data.clip_dataset",
     "Detection": "videohub.detection",
     "Evaluated": "videohub.reporting.report",
+    "Exported": "videohub.exports",
     "Features": "videohub.feature_extraction",
     "Predicted": "videohub.prediction",
     "Prediction": "videohub.prediction",
@@ -68,6 +72,7 @@ _HOME = {
     "build": "videohub.building",
     "detect": "videohub.detection",
     "evaluate": "videohub.verification",
+    "export": "videohub.exports",
     "features": "videohub.feature_extraction",
     "fetch": "videohub.weights",
     "inflate": "videohub.loading",

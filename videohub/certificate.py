@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -133,13 +133,17 @@ def synthetic_clip(record: Record) -> Tensor:
     0.225. It is as large as the clips of training, for which every head has one position: libraries average larger
     inputs in different ways, and no file says in which.
     """
+    side = training_side(record)
+    return noise((1, 3, record.clip.frames, side, side))
+
+
+def noise(shape: Sequence[int], *, number: int = 0) -> Tensor:
+    """Return noise of a shape, float32, as normalised pixels are; of each number another one, everywhere the same."""
     import torch
 
-    side = _side(record)
-    shape = (1, 3, record.clip.frames, side, side)
-    length = int(np.prod(shape))
-    noise = np.frombuffer(hashlib.shake_256(_SEED).digest(length), np.uint8).reshape(shape)
-    return torch.from_numpy((noise.astype(np.float32) / np.float32(255) - np.float32(0.45)) / np.float32(0.225))
+    seed = _SEED if number == 0 else b"%s %d" % (_SEED, number)
+    made = np.frombuffer(hashlib.shake_256(seed).digest(int(np.prod(shape))), np.uint8).reshape(shape)
+    return torch.from_numpy((made.astype(np.float32) / np.float32(255) - np.float32(0.45)) / np.float32(0.225))
 
 
 def _boxes(record: Record) -> Tensor | None:
@@ -148,11 +152,11 @@ def _boxes(record: Record) -> Tensor | None:
 
     if record.task != "detection":
         return None
-    side = _side(record)
+    side = training_side(record)
     return torch.tensor([[0, side / 4, side / 4, side * 3 / 4, side * 3 / 4]])
 
 
-def _side(record: Record) -> int:
+def training_side(record: Record) -> int:
     """Return height and width of a network's clips in training, in pixels."""
     if isinstance(head := getattr(record.model, "head", None), AverageWindow):
         return 32 * head.window

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from videohub import registry
+from videohub import onnx_model, registry
 from videohub.building import build, build_empty, classes_of, held
 from videohub.convert import kept_weights
 from videohub.convert.conversion import shapes
@@ -100,7 +100,7 @@ class ChosenModel:
 
 
 def chosen_model(
-    name_or_model: str | Record | nn.Module,
+    name_or_model: str | Path | Record | nn.Module,
     *,
     verb: str,
     checkpoint: str | Path | None = None,
@@ -111,16 +111,19 @@ def chosen_model(
 
     Args:
         name_or_model: A record, its id or upstream name, or a model from `load` or `build`, also in a wrapper that has
-            it as `module`, as DataParallel and AveragedModel do.
+            it as `module`, as DataParallel and AveragedModel do; or an ONNX file that `export` wrote.
         verb: What it is wanted for, as messages begin.
         checkpoint: A file of one's own instead of the record's URL; see `load`. Not beside a model.
         labels: What the outputs are called; None: as the record says.
         device: Where to run a model that is loaded; one that is here stays where it is.
     Raises: UnknownNameError, DeviceError; UsageError if the model is not ours, in training mode, or given beside a
-        checkpoint, or if the labels are not as many as its outputs.
+        checkpoint, or if the labels are not as many as its outputs; FormatError for an ONNX file of others.
     """
+    if onnx_model.is_file(name_or_model):
+        name_or_model = onnx_model.load(name_or_model, device=device)
     if not isinstance(name_or_model, nn.Module):
-        record, names = registry.record(name_or_model), None if labels is None else resolve(labels)
+        name = str(name_or_model) if isinstance(name_or_model, Path) else name_or_model
+        record, names = registry.record(name), None if labels is None else resolve(labels)
         return ChosenModel(record, usable(device), checkpoint=checkpoint, labels=names)
     if checkpoint is not None:
         raise UsageError(

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 
 @click.command("predict")
 @click.argument("videos", nargs=-1, required=True, metavar="VIDEO...")
-@click.option("--model", required=True, shell_complete=completion.record, help="A record's id or upstream name.")
+@click.option(
+    "--model", required=True, shell_complete=completion.record, help="A record's id or upstream name, or an .onnx file."
+)
 @with_checkpoint
 @with_labels
 @click.option(
@@ -59,17 +61,26 @@ def command(
     \b
     videohub predict clip.mp4 --model SLOWFAST_8x8_R50
     videohub predict videos/ https://host/clip.mp4 --model X3D_M --json
+    videohub predict clip.mp4 --model slowfast.onnx
     """
-    from videohub import registry
+    from videohub import onnx_model, registry
     from videohub.data.inputs import named_videos
     from videohub.prediction import predict_many
 
-    record = registry.record(model)
+    network = onnx_model.load(model, device=device) if onnx_model.is_file(model) else None
+    record = registry.record(model) if network is None else network.record
     names = named_videos(videos, record.protocol)
     alone = [*videos] == names and len(names) == 1
     failed = False
     for predicted in predict_many(
-        names, record, topk=topk, views=views, checkpoint=checkpoint, labels=labels, device=device, precision=precision
+        names,
+        network or record,
+        topk=topk,
+        views=views,
+        checkpoint=checkpoint,
+        labels=labels,
+        device=device,
+        precision=precision,
     ):
         if predicted.error is not None:
             if alone:

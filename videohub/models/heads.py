@@ -125,7 +125,7 @@ class DetectionHead(nn.Module):
 
     def features(self, maps: Sequence[Tensor], boxes: Boxes | None = None) -> Tensor:
         """Return the features of each box before the projection, (K, D), of the type that the maps have."""
-        rows = _rows_of_boxes(boxes, len(maps[0]))
+        rows = _rows_of_boxes(boxes, maps[0].shape[0])  # not len, which an export takes for fixed
         regions = []
         for features in maps:
             average = _at_least_float32(features.mean(dim=2))  # half precision would round boxes to 2 pixels

@@ -87,7 +87,9 @@ class Embedding(nn.Module):
         tokens = patches.flatten(2).transpose(1, 2)
         grid = (patches.shape[2], patches.shape[3], patches.shape[4])
         if self.class_token is not None:
-            tokens = torch.cat([self.class_token.expand(len(tokens), -1, -1), tokens], dim=1)
+            tokens = torch.cat(
+                [self.class_token.expand(tokens.shape[0], -1, -1), tokens], dim=1
+            )  # not len, which an export takes for fixed
         return tokens if self.positions is None else tokens + self.positions(grid), grid
 
 

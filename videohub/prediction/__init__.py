@@ -46,7 +46,7 @@ class Predicted:
 
 def predict(
     video: VideoInput,
-    name_or_model: str | Record | nn.Module,
+    name_or_model: str | Path | Record | nn.Module,
     *,
     topk: int = 5,
     views: WhichViews = "one",
@@ -66,7 +66,7 @@ def predict(
             reading bytes, or frames: uint8 levels of RGB as an array or a tensor (T, H, W, 3) or (T, 3, H, W), or a
             list of PIL images. Several videos are what `predict_many` takes.
         name_or_model: A record, its id or upstream name, or a model from `videohub.load` or `videohub.build`, also in
-            a wrapper that has it as `module`, as DataParallel and AveragedModel do.
+            a wrapper that has it as `module`, as DataParallel and AveragedModel do; or an ONNX file of `export`.
         topk: How many classes to return.
         views: "one": the clip in the middle of the video, as long as the record's test has it, under the centre crop;
             nothing is decoded behind it. "protocol": all views of the record's test, which take as many times as long.
@@ -87,7 +87,7 @@ def predict(
 
 def predict_many(
     videos: str | os.PathLike[str] | Iterable[VideoInput],
-    name_or_model: str | Record | nn.Module,
+    name_or_model: str | Path | Record | nn.Module,
     *,
     topk: int = 5,
     views: WhichViews = "one",

@@ -1,0 +1,266 @@
+"""A network as a file that runs without videohub, read back and compared before anybody gets it."""
+
+from __future__ import annotations
+
+import copy
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from videohub import loading
+from videohub.building import build_empty
+from videohub.certificate import noise, training_side
+from videohub.convert.kept_weights import weights_digest
+from videohub.errors import ConversionError, UsageError
+from videohub.evaluation.kept_memory import kept_memory
+from videohub.exports.comparison import Comparison, boxes_of, compared, in_batch
+from videohub.exports.formats import Example, Format, format_of
+from videohub.files import check_parent_exists, fsync_and_replace, temp_path_beside
+from videohub.hub.cache import sha256_of
+from videohub.models.inference_form import optimize
+from videohub.onnx_model import OnnxModel
+from videohub.onnx_model.metadata import ClipShape, metadata_of
+from videohub.registry.labels import Given
+from videohub.registry.schema import Record
+from videohub.version import __version__
+from videohub.weights import to_portable_json
+
+TOLERANCE = {"fp32": 1e-4, "fp16": 2e-2}  # of the largest logit
+
+
+class ExportCertificate(msgspec.Struct, frozen=True, kw_only=True):
+    """What a file is, and how far what its own runtime made of it was from the network. The guide tells each field."""
+
+    model: str
+    format: str
+    file: str  # its name, without folders
+    sha256: str
+    size: int
+    precision: Literal["fp32", "fp16"]  # of weights and clips
+    clip: ClipShape
+    weights_sha256: str  # of the network's tensors, as runs have it
+    largest_relative_difference: float
+    tolerance: float
+    comparisons: tuple[Comparison, ...]
+    versions: dict[str, str]
+    record: dict[str, Any]
+
+
+class Exported(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that was exported, and its certificate."""
+
+    out: str
+    certificate_file: str
+    certificate: ExportCertificate
+
+
+def export(
+    name_or_model: str | Record | nn.Module,
+    path: str | Path,
+    *,
+    format: Literal["pt2", "onnx", "ts"] | None = None,
+    checkpoint: str | Path | None = None,
+    labels: Given | None = None,
+    batch: int | Literal["dynamic"] = "dynamic",
+    size: int | tuple[int, int] | None = None,
+    frames: int | None = None,
+    half: bool = False,
+    certificate: str | Path | None = None,
+) -> Exported:
+    """Write a network as a file that runs without videohub, in its inference form, and prove that it is the same.
+
+    The file is read by its own runtime (onnxruntime, `torch.export.load`, `torch.jit.load`) and compared with the
+    network on three clips of noise, in batches of 1 and 3. If it gives other logits, nothing is left of it. Files take
+    clips (B, 3, T, H, W), normalised as the record says, and give logits (B, classes); of a network that detects they
+    take boxes (K, 5), too, of any number, and give (K, classes). They hold record, names of the classes, and
+    normalisation.
+
+    Args:
+        name_or_model: A record, its id or upstream name, or a float32 model in evaluation mode that has a `record`.
+        path: The file to write, whole or not at all; an existing one is replaced.
+        format: "pt2" for torch.export, "onnx", or "ts" for TorchScript; None: by the suffix of `path`.
+        checkpoint: A file of one's own instead of the record's URL; see `load`. Not beside a model.
+        labels: What the outputs are called; None: as the file or the record says.
+        batch: How many clips a call takes: "dynamic" for any number, or one number.
+        size: Height and width of clips in pixels, one number for both; None: those of the record's test, or of
+            training where that shows whole frames.
+        frames: Length of clips; None: the record's.
+        half: Weights, clips and logits in float16.
+        certificate: Where to write the certificate; None: beside the file, as `.json`.
+    Raises: UsageError if a size does not fit the network; DeviceError if a library is missing; ConversionError if
+        torch cannot export it, or the file differs by more than 1e-4 of a clip's largest logit, 2e-2 in float16; and
+        what `load` raises, where there is no file to be had.
+    """
+    out = Path(path)
+    chosen = format_of(out, format)
+    proof = out.with_suffix(".json") if certificate is None else Path(certificate)
+    _check_places(out, proof, checkpoint)
+    model = loading.chosen_model(name_or_model, verb="export", checkpoint=checkpoint, labels=labels)
+    record, network = model.record, model.network
+    clip = _clip(record, batch, size, frames)
+    if network is None:
+        _check_before(build_empty(record), record, clip, chosen, half)  # before a download
+        network = loading.load(record, checkpoint=checkpoint, labels=model.labels)
+        record = network.record
+    else:
+        network = _on_cpu(network)
+        _check_before(network, record, clip, chosen, half)
+    with tqdm(total=3, desc=record.name, unit="step", leave=False, disable=None) as bar:
+        made = _proved(network, record, clip, chosen, out=out, proof=proof, half=half, bar=bar)
+    return Exported(out=str(out), certificate_file=str(proof), certificate=made)
+
+
+def _proved(
+    network: nn.Module,
+    record: Record,
+    clip: ClipShape,
+    chosen: Format,
+    *,
+    out: Path,
+    proof: Path,
+    half: bool,
+    bar: tqdm[Any],
+) -> ExportCertificate:
+    """Write the file, read it back, compare, and give it and its certificate their names."""
+    dtype = torch.float16 if half else torch.float32
+    precision: Literal["fp32", "fp16"] = "fp16" if half else "fp32"
+    metadata = metadata_of(record, clip, weights_digest(network.state_dict()))
+    form = optimize(network).to(dtype)
+    bar.update()
+    with temp_path_beside(out) as part, temp_path_beside(proof) as proof_part:
+        chosen.write(form, _example(record, clip, dtype), metadata, part)
+        del form
+        bar.update()
+        with kept_memory():
+            comparisons = tuple(compared(network, chosen.open(part), clip, dtype, detects=_detects(record)))
+        bar.update()
+        made = ExportCertificate(
+            model=record.name,
+            format=chosen.title,
+            file=out.name.encode(errors="replace").decode(),
+            sha256=sha256_of(part),
+            size=part.stat().st_size,
+            precision=precision,
+            clip=clip,
+            weights_sha256=metadata.weights_sha256,
+            largest_relative_difference=max(each.relative_difference for each in comparisons),
+            tolerance=TOLERANCE[precision],
+            comparisons=comparisons,
+            versions={"videohub": __version__, **{name: version(name) for name in chosen.libraries}},
+            record=msgspec.json.decode(to_portable_json(metadata.record)),
+        )
+        _check_is_same(made, out)
+        proof_part.write_bytes(msgspec.json.format(msgspec.json.encode(made), indent=2) + b"\n")
+        fsync_and_replace(part, out)
+        fsync_and_replace(proof_part, proof)
+    return made
+
+
+def _check_is_same(made: ExportCertificate, out: Path) -> None:
+    """Refuse a file that gives other logits, or what are no numbers. Raises: ConversionError."""
+    if all(each.relative_difference <= made.tolerance for each in made.comparisons):
+        return
+    found = ", ".join(f"{each.relative_difference:.3g} in a batch of {each.batch}" for each in made.comparisons)
+    versions = ", ".join(f"{name} {number}" for name, number in made.versions.items())
+    advice = "Export it without half." if made.precision == "fp16" else "Try another format, and report this."
+    raise ConversionError(
+        f"{made.model}: {out.name} gives other logits than the network: they differ by {found} of the largest logit, "
+        f"allowed is {made.tolerance:g}.\n  Nothing was written ({versions}). {advice}"
+    )
+
+
+def _example(record: Record, clip: ClipShape, dtype: torch.dtype) -> Example:
+    """Return what the network is given while its graph is taken: two clips, where their number shall be any."""
+    count = clip.batch or 2
+    boxes = None
+    if _detects(record):
+        boxes = torch.cat([boxes_of(clip, 2), in_batch(boxes_of(clip, 1), count - 1)])
+    return Example(noise(clip.of(count)).to(dtype), boxes, any_batch=clip.batch is None)
+
+
+def _detects(record: Record) -> bool:
+    return record.task == "detection"
+
+
+# --- what is refused before any work ---------------------------------------------------------------------------------
+
+
+def _check_places(out: Path, proof: Path, checkpoint: str | Path | None) -> None:
+    """Refuse to write where something else lies. Raises: UsageError."""
+    for path in (out, proof):
+        check_parent_exists(path)
+        if path.exists() and not path.is_file():
+            raise UsageError(f"{path}: found a folder or a device, expected a file to write")
+        if checkpoint is not None and path.exists() and Path(checkpoint).exists() and path.samefile(checkpoint):
+            raise UsageError(f"{path}: this is the file to read; give the result another name")
+    if proof.absolute() == out.absolute():
+        raise UsageError(f"{out}: this is the file to write; give its certificate another name")
+    if proof.exists():
+        try:
+            about = msgspec.json.decode(proof.read_bytes(), type=_About).file
+        except msgspec.MsgspecError:
+            about = None
+        if about != out.name:
+            raise UsageError(
+                f"{proof}: found {'no certificate' if about is None else f'the certificate of {about}'}, expected a "
+                f"place for that of {out.name}; name another one with certificate= (--certificate)"
+            )
+
+
+class _About(msgspec.Struct):
+    """Of a certificate, which file it is about."""
+
+    file: str
+    sha256: str
+
+
+def _on_cpu(model: nn.Module) -> nn.Module:
+    """Return a model on the CPU, a copy if it is elsewhere. Raises: UsageError if it is not in float32, or a file."""
+    if isinstance(model, OnnxModel):
+        raise UsageError(f"export: found {model.source}, which was exported already; expected a network")
+    if odd := {tensor.dtype for tensor in model.parameters()} - {torch.float32}:
+        raise UsageError(f"export: found weights of {odd.pop()}, expected float32; half=True writes float16")
+    elsewhere = any(tensor.device.type != "cpu" for tensor in model.parameters())
+    return copy.deepcopy(model).cpu() if elsewhere else model
+
+
+def _clip(
+    record: Record, batch: int | Literal["dynamic"], size: int | tuple[int, int] | None, frames: int | None
+) -> ClipShape:
+    """Return the clips that a file is to take. Raises: UsageError if one of these is no number that counts."""
+    side = record.protocol.crop_size or training_side(record)
+    height, width = (side, side) if size is None else (size, size) if isinstance(size, int) else size
+    count = None if batch == "dynamic" else batch
+    for name, number in (("batch", count), ("size", height), ("size", width), ("frames", frames)):
+        if number is not None and (not isinstance(number, int) or isinstance(number, bool) or number < 1):
+            raise UsageError(f"{name}: found {number!r}, expected a whole number from 1 on")
+    return ClipShape(
+        batch=count,
+        frames=frames or record.clip.frames,
+        height=height,
+        width=width,
+        sampling_rate=record.clip.sampling_rate,
+        fps=record.protocol.fps,
+    )
+
+
+def _check_before(network: nn.Module, record: Record, clip: ClipShape, chosen: Format, half: bool) -> None:
+    """Let a network without values see clips without values. Raises: UsageError if it does not take them."""
+    state = {name: tensor.to("meta") for name, tensor in network.state_dict().items()}
+    chosen.check(sum(tensor.nbytes for tensor in state.values()) // (2 if half else 1), record.name)
+    given = [torch.empty(clip.of(1), dtype=torch.float32, device="meta")]
+    if _detects(record):
+        given.append(torch.empty(1, 5, dtype=torch.float32, device="meta"))
+    try:
+        with torch.device("meta"), torch.inference_mode():
+            torch.func.functional_call(network, state, tuple(given))
+    except (ValueError, RuntimeError) as error:
+        raise UsageError(
+            f"{record.name}: its network does not take clips of {clip.frames} frames of {clip.height} x {clip.width} "
+            f"pixels: {str(error).splitlines()[0]:.300}"
+        ) from error
