@@ -1,9 +1,9 @@
 """What the guides say is so: their Python and shell blocks run, in order, as a reader would run them.
 
-Each guide has a folder of its own with ten short videos in `videos/`, their list `test.csv`, and a copy of the first,
-`clip.mp4`; the demo's network, `slowfast_motions`, needs no download. Blocks marked ```python or ```sh run; Python
-blocks share their names. What cannot run here (published weights, a network, a GPU) is marked `no-run` behind the
-language, and only has to parse.
+Each guide has a folder of its own with twenty short videos (two of each of ten motions) in `videos/`, their list
+`test.csv`, and a copy of the first, `clip.mp4`; the demo's network, `slowfast_motions`, needs no download. Blocks
+marked ```python or ```sh run; Python blocks share their names. What cannot run here (published weights, a network, a
+GPU) is marked `no-run` behind the language, and only has to parse.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def page_of(guide: str) -> str:
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the demo's videos."""
     folder = tmp_path_factory.mktemp("demo")
-    motions.generate(folder, clips=10)
+    motions.generate(folder, clips=20)
     shutil.copy(folder / "videos" / "test_00000.mp4", folder / "clip.mp4")
     return folder
 

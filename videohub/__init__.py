@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from videohub.evaluation.scoring import views
     from videohub.exports import Exported, export
     from videohub.feature_extraction import Features, features
-    from videohub.loading import inflate, load
+    from videohub.loading import inflate, load, save
     from videohub.models import VideoModel
     from videohub.models.inference_form import optimize
     from videohub.prediction import Predicted, Prediction, predict, predict_many
@@ -51,6 +51,7 @@ __all__ = [
     "predict",
     "predict_many",
     "record",
+    "save",
     "speed",
     "transforms",
     "verify",
@@ -83,6 +84,7 @@ _HOME = {
     "predict": "videohub.prediction",
     "predict_many": "videohub.prediction",
     "record": "videohub.registry",
+    "save": "videohub.loading",
     "speed": "videohub.timing",
     "transforms": "videohub.data.transforms",
     "verify": "videohub.verification",

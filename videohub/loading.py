@@ -13,14 +13,16 @@ from torch import Tensor, nn
 from videohub import onnx_model, registry
 from videohub.building import build, build_empty, classes_of, held
 from videohub.convert import kept_weights
-from videohub.convert.conversion import shapes
+from videohub.convert.conversion import check_state_dict, shapes
 from videohub.devices import usable
 from videohub.errors import ConversionError, UsageError
+from videohub.files import atomic_write, check_parent_exists
 from videohub.log import log
 from videohub.models.inference_form import optimize
-from videohub.registry.labels import Given, resolve, with_classes, with_labels
+from videohub.registry.labels import Given, as_text, resolve, with_classes, with_labels
 from videohub.registry.schema import Record
-from videohub.weights import fetch
+from videohub.version import __version__
+from videohub.weights import fetch, to_portable_json
 
 if TYPE_CHECKING:
     from videohub.models import VideoModel
@@ -60,6 +62,35 @@ def load(
         log.warning("%s: its file has no classifier, and features (B, %d) come out; num_classes= puts a new one on",
                     record.name, model.num_features)  # fmt: skip
     return model.to(where)
+
+
+def save(model: VideoModel, path: str | Path) -> Path:
+    """Write a network's weights, float32, with its record and the names of its classes, as one .safetensors file.
+
+    The file is all that `load(name, checkpoint=path)`, `predict`, `benchmark --data` and `export` need. It appears
+    whole or not at all, and carries a checksum.
+
+    Args:
+        model: From `load` or `build`, whatever it was trained to since; not its wrapper (`DistributedDataParallel` has
+            it as `module`), and not what `optimize` returned.
+        path: The file; its folder exists.
+    Returns: the path.
+    Raises: UsageError if nothing tells what the model is, or the folder is missing; ConversionError if its tensors are
+        not those of its record's network.
+    """
+    record = getattr(model, "record", None)
+    if not isinstance(record, Record):
+        raise UsageError(
+            f"save: found a {type(model).__name__} without a record, expected a model from videohub.load or "
+            "videohub.build; of a wrapper, give its `module`"
+        )
+    held_here = {key: tensor.detach().cpu() for key, tensor in model.state_dict().items()}
+    state = check_state_dict(held_here, build_empty(record).state_dict(), record.name)
+    check_parent_exists(Path(path))
+    header = {"videohub": __version__, "record": to_portable_json(record), "labels": as_text(record.labels)}
+    with atomic_write(Path(path)) as part:
+        kept_weights.write(part, state, header)
+    return Path(path)
 
 
 def from_weights(record: Record, weights: Path) -> VideoModel:

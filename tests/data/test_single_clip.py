@@ -16,6 +16,7 @@ from videohub import protocols as steps
 from videohub.data import single_clip
 from videohub.data.samples import FrameList, ImageFile, VideoFile
 from videohub.data.single_clip import clip_indices, read_clip
+from videohub.data.views import read_content_views
 from videohub.errors import UsageError, VideoError
 from videohub.registry.schema import Clip
 
@@ -43,10 +44,10 @@ def rule(frames: steps.FrameRule):
         (steps.Proportional(fps=30.0, past_end="repeat"), 0.5, [118, 127, 136, 145, 154, 163, 172, 181]),
         (steps.Proportional(fps=30.0, past_end="repeat"), 0.0, [0, 9, 18, 27, 36, 45, 54, 63]),
         (steps.Timed(fps=30.0, past_end="stretch"), 0.0, [0, 9, 18, 27, 36, 45, 54, 63]),
-        # at 15 a second clips are twice as long: 128 of 300 from 86 on, linspace(0, 127, 8)
+        # at 15 a second clips are twice as long: 128 of 300 from 86 on, linspace(0, 127, 8) rounded down
         (steps.Proportional(fps=15.0, past_end="repeat"), None, [86, 104, 122, 140, 158, 176, 194, 213]),
-        # exact distances: 57 frames, from (300 - 57) // 2 = 121 on, or one of 244 places
-        (steps.Spread(past_end="loop"), None, [121, 129, 137, 145, 153, 161, 169, 177]),
+        # exact distances: 57 frames, from (300 - 57) / 2 = 121.5 on, rounded half to even, or one of 244 places
+        (steps.Spread(past_end="loop"), None, [122, 130, 138, 146, 154, 162, 170, 178]),
         (steps.Spread(past_end="repeat"), 0.999, [243, 251, 259, 267, 275, 283, 291, 299]),
         (steps.Strided(past_end="loop"), 0.0, [0, 8, 16, 24, 32, 40, 48, 56]),
         (steps.Dense(positions=10, window=64, past_end="loop"), 0.999, [243, 251, 259, 267, 275, 283, 291, 299]),
@@ -60,8 +61,8 @@ def test_a_clip_of_three_hundred_frames_at_thirty_a_second(frames, draw, expecte
 
 
 def test_a_clip_lasts_as_long_at_any_rate_of_the_video():
-    """At 25 a second 64 frames at 30 are 53.33: linspace(0, 52.33, 8) from (250 - 53.33) / 2 = 98 on."""
-    expected = [98 + int(52.3333 * number / 7) for number in range(8)]
+    """At 25 a second 64 frames at 30 are 53.33: linspace(0, 52.33, 8) from (250 - 53.33) / 2 = 98.33 on."""
+    expected = [99 + int(52.3333 * number / 7) for number in range(8)]
     assert clip_indices(rule(steps.Proportional(fps=30.0, past_end="repeat")), EIGHT_BY_EIGHT, 250, 25.0) == expected
 
 
@@ -77,6 +78,30 @@ def test_past_the_end_each_rule_does_what_it_does_in_a_test():
     assert of(steps.Timed(fps=30.0, past_end="stretch")) == [0, 0, 1, 2]  # linspace(0, 2, 4): 0, 0.67, 1.33, 2
     with pytest.raises(VideoError, match="its 3 frames are fewer than a clip takes"):
         of(steps.Resampled(fps=30.0, past_end="refuse"))
+
+
+OF_VIDEOS = {
+    "proportional": steps.Proportional(fps=30.0, past_end="repeat"),
+    "offset": steps.Offset(fps=15.0, past_end="repeat"),
+    "timed": steps.Timed(fps=24.0, past_end="stretch"),
+    "segments": steps.Segments(past_end="repeat"),
+    "spread": steps.Spread(past_end="loop"),
+    "spread at rate": steps.SpreadAtRate(fps=15.0, past_end="loop"),
+    "resampled": steps.Resampled(fps=15.0, past_end="refuse"),
+    "dense": steps.Dense(positions=10, window=64, past_end="loop"),
+    "timed list": steps.TimedList(past_end="stretch"),
+}
+
+
+@pytest.mark.parametrize("count", [29, 31])
+@pytest.mark.parametrize("kind", OF_VIDEOS)
+def test_the_middle_clip_is_that_of_the_test_s_own_reader(kind, count, tmp_path):
+    """Which was compared with the original's frames; here it is asked for the clip in the middle, as `predict` does."""
+    path = write_video(tmp_path / "numbered.mov", count)
+    middle, number = rule(OF_VIDEOS[kind]).middle_view()
+    views = read_content_views(path, middle, FOUR_FRAMES, number=number)
+    clip = read_clip(VideoFile(path), rule(OF_VIDEOS[kind]), FOUR_FRAMES)
+    assert clip[:, 0, 0, 0].tolist() == (views[0][0, :, 0, 0] * 255).round().tolist()  # levels are the frames' numbers
 
 
 def test_a_frame_is_drawn_from_each_part_of_a_video_that_a_clip_covers():

@@ -28,7 +28,7 @@ from videohub.data.sampling import frame_positions, list_indices, segment_border
 from videohub.data.video import Video, open_video
 from videohub.data.video_info import true_info
 from videohub.errors import UsageError, VideoError
-from videohub.protocols import SKIPS, Protocol
+from videohub.protocols import SKIPS, FrameRule, Protocol
 from videohub.registry.schema import Clip
 
 Draw: TypeAlias = Callable[[], float]  # a number from 0 to below 1
@@ -68,8 +68,6 @@ def read_clip(source: Source, protocol: Protocol, clip: Clip, draw: Draw | None 
 
 # --- which frames ----------------------------------------------------------------------------------------------------
 
-_SPREAD = (rules.Proportional, rules.Offset, rules.Timed, rules.TimedList, rules.SpreadAtRate)
-
 
 def clip_indices(
     protocol: Protocol, clip: Clip, num_frames: int, fps: float | None, draw: Draw | None = None
@@ -89,30 +87,49 @@ def clip_indices(
     Source: PySlowFast's training draws the start of Kinetics' clips from [0, length - span], and of each segment of
         Something-Something a frame, both borders included.
     """
-    rule, frames = protocol.frames, clip.frames
+    rule = protocol.frames
+    if rule.reach in ("time_windows", "time_stamps"):
+        return _in_window(rule, clip, num_frames, fps, draw)
+    if draw is None:
+        middle, number = protocol.middle_view()
+        return list_indices(middle, clip, num_frames, fps)[number]
     if isinstance(rule, rules.Segments | rules.Uniform):
-        if draw is None:
-            return list_indices(protocol, clip, num_frames)[0]
-        borders = segment_borders(num_frames, frames)
+        borders = segment_borders(num_frames, clip.frames)
         return [low + int(draw() * (high - low + 1)) for low, high in pairwise(borders)]
-    target = protocol.fps
-    distance = clip.sampling_rate * (fps / target if fps and target else 1.0)
-    spread = isinstance(rule, _SPREAD)
-    span = frames * distance if spread else (frames - 1) * distance + 1
-    if isinstance(rule, rules.TimedList):
-        span = (frames - 1) * distance + 1
-    if isinstance(rule, rules.Timed | rules.TimedList):  # of a shorter video each clip takes all
-        span = min(span, num_frames)
-    if isinstance(rule, rules.Resampled) and num_frames < span:
+    distance = clip.sampling_rate * _ratio(rule, fps)
+    steps = np.arange(clip.frames) * distance
+    if isinstance(rule, rules.SpreadAtRate):  # which spreads its frames over a distance more
+        steps = np.linspace(0, max(1, clip.frames * distance) - 1, clip.frames)
+    offsets = [math.floor(step) for step in steps]
+    room = num_frames - 1 - offsets[-1]
+    if isinstance(rule, rules.Resampled) and room < 0:
         raise VideoError(f"its {num_frames} frames are fewer than a clip takes; {rule.name} sampling {SKIPS}")
+    if isinstance(rule, rules.TimedList) and room < 0:
+        return frame_positions(0, num_frames, clip.frames, num_frames)
+    start = int(draw() * (max(room, 0) + 1))
+    if getattr(rule, "past_end", "repeat") == "loop":
+        return [(start + offset) % num_frames for offset in offsets]
+    return [min(start + offset, num_frames - 1) for offset in offsets]
+
+
+def _in_window(rule: FrameRule, clip: Clip, num_frames: int, fps: float | None, draw: Draw | None) -> list[int]:
+    """Return the frames of a clip that is a stretch of time, whose frames are spread over those that lie within."""
+    span = clip.frames * clip.sampling_rate * _ratio(rule, fps)
+    if isinstance(rule, rules.Timed):  # of a shorter video a clip takes all
+        span = min(span, num_frames)
     room = max(num_frames - span, 0)
-    start = math.floor(room / 2) if draw is None else draw() * (room if spread else math.floor(room) + 1)
-    loops = getattr(rule, "past_end", "repeat") == "loop"
-    if spread and not loops:
-        return frame_positions(start, max(span, 1), frames, num_frames)
-    offsets = np.linspace(0, span - 1, frames) if spread else np.arange(frames) * distance
-    indices = [math.floor(start) + math.floor(offset) for offset in offsets]
-    return [index % num_frames if loops else min(index, num_frames - 1) for index in indices]
+    start = draw() * room if draw else math.floor(room / 2) if isinstance(rule, rules.Offset) else room / 2
+    first = min(math.ceil(start), num_frames - 1)
+    within = num_frames - first
+    if isinstance(rule, rules.Timed):
+        span = within = max(1, min(within, math.ceil(start + span) - first))
+    return [first + offset for offset in frame_positions(0, max(span, 1), clip.frames, within)]
+
+
+def _ratio(rule: FrameRule, fps: float | None) -> float:
+    """Return how many frames of the source pass for one at the rate that distances refer to."""
+    target = getattr(rule, "fps", None)
+    return fps / target if fps and target else 1.0
 
 
 def _by_time(indices: Sequence[int], times: Sequence[int]) -> list[int]:
