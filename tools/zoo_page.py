@@ -8,6 +8,7 @@ from pathlib import Path
 from videohub import registry
 from videohub.formatting import with_letter
 from videohub.registry import Cost, Record
+from videohub.registry.schema import Proof
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "zoo.md"
 
@@ -22,10 +23,10 @@ def main() -> None:
 
 def page(known: registry.Registry) -> str:
     """Return docs/zoo.md: a section for each publisher, a line for each record, in the order of the registry."""
-    lines = [_BEGINNING, *_table("publisher | families | records | equal to the original")]
+    lines = [_BEGINNING, *_table("publisher | families | records | equal to the original | to another implementation")]
     for publisher, records in _by_publisher(known).items():
-        families = ", ".join(_by_family(records))
-        lines.append(f"| {_title(known, publisher)} | {families} | {len(records)} | {len(_compared(records))} |")
+        families, originals, others = ", ".join(_by_family(records)), _originals(records), _others(records)
+        lines.append(f"| {_title(known, publisher)} | {families} | {len(records)} | {len(originals)} | {len(others)} |")
     for publisher, records in _by_publisher(known).items():
         described = known.publishers.get(publisher)
         lines += ["", f"## {_title(known, publisher)}", ""]
@@ -35,11 +36,12 @@ def page(known: registry.Registry) -> str:
             name = f"`{publisher}`: {source}." if source else f"`{publisher}`."
             license_ = f"License: {described.license}." if described.license else ""
             lines += [" ".join(filter(None, (name, license_, described.citation))), ""]
-        lines += _table("family | networks | records | equal to the original, and by which golden cases")
+        lines += _table(
+            "family | networks | records | equal to the original, by these cases | to another implementation"
+        )
         for family, own in _by_family(records).items():
-            proofs = _compared(own)
-            cases = ": " + ", ".join(f"`{case}`" for case in dict.fromkeys(proofs)) if proofs else ""
-            lines.append(f"| {family} | {_networks(own)} | {len(own)} | {len(proofs)}{cases} |")
+            originals, others = _counted(_originals(own)), _counted(_others(own))
+            lines.append(f"| {family} | {_networks(own)} | {len(own)} | {originals} | {others} |")
         lines += [
             "",
             *_table("name | upstream name | data | frames x rate | published | parameters | multiply-adds | status"),
@@ -59,8 +61,10 @@ has it; `publisher/NAME` names one.
 What was checked against what:
 
 - Records: numbers, clips and addresses, against their publishers' tables, which the tests have by themselves.
-- Networks: scores, against the publisher's own code with the same weights, to 1e-5 (golden cases). A record that is not
-  counted as equal to the original is built by the same code, and its very configuration was not compared.
+- Networks: scores, to 1e-5, against those of the publisher's own code with the same weights (golden cases, and
+  torchvision's networks as they are), or of another implementation that runs in the tests. What was compared had the
+  record's arguments and frames, whatever the number of classes. A record that is counted in neither way is built by the
+  same code, and its very configuration was not compared.
 - Parameters and multiply-adds: counted from the network, for one view under the test crop, and held against every
   figure that a publisher prints; `errata.md` tells which figures count something else.
 - Files: none has been read yet. `videohub registry probe --online --fetch` reads and proves them where they can be had.
@@ -85,11 +89,11 @@ def row(record: Record, cost: Cost | None) -> str:
 
 def summary(known: registry.Registry) -> list[str]:
     """Return the README's lines: one for each family of networks, with how many records each publisher has of it."""
-    lines = _table("family | networks | records of each publisher | equal to the original")
+    lines = _table("family | networks | records of each publisher | equal to the original | to another implementation")
     for family, records in _by_family(known.records.values()).items():
         own = {publisher: len(_by_family(each).get(family, ())) for publisher, each in _by_publisher(known).items()}
         counts = ", ".join(f"{_title(known, publisher)} {count}" for publisher, count in own.items() if count)
-        compared = f"{len(_compared(records))} of {len(records)}"
+        compared = f"{len(_originals(records))} of {len(records)} | {len(_others(records))}"
         lines.append(f"| {family} | {_networks(records)} | {counts} | {compared} |")
     return lines
 
@@ -107,9 +111,25 @@ def _networks(records: Sequence[Record]) -> str:
     return ", ".join(dict.fromkeys(record.arch for record in records))
 
 
-def _compared(records: Sequence[Record]) -> list[str]:
-    """Return what each record's network was compared with, as far as it was."""
-    return [record.proof.golden or str(record.proof.reference) for record in records if record.proof]
+def _originals(records: Sequence[Record]) -> list[str]:
+    """Return by what each record's network was compared with its publisher's: a golden case, or its library's own."""
+    proofs = [(record.publisher, record.proof) for record in records if record.proof]
+    return [f"`{proof.golden or proof.reference}`" for publisher, proof in proofs if _is_original(publisher, proof)]
+
+
+def _others(records: Sequence[Record]) -> list[str]:
+    """Return with which other implementation each record's network was compared, where it was with none of those."""
+    proofs = [(record.publisher, record.proof) for record in records if record.proof]
+    return [str(proof.reference) for publisher, proof in proofs if not _is_original(publisher, proof)]
+
+
+def _is_original(publisher: str | None, proof: Proof) -> bool:
+    return proof.golden is not None or str(proof.reference).startswith(f"{publisher}.")
+
+
+def _counted(names: Sequence[str]) -> str:
+    """Return how many there are, and each of them once."""
+    return f"{len(names)}: {', '.join(dict.fromkeys(names))}" if names else "0"
 
 
 def _by_family(records: Iterable[Record]) -> dict[str, list[Record]]:

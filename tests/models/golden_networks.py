@@ -26,9 +26,26 @@ from videohub.convert import conversion, tables
 from videohub.convert.recognition import recognise
 from videohub.convert.tables import Table
 from videohub.registry import strict_yaml
+from videohub.registry.schema import Record
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 LOGITS_CLOSE = 1e-5  # of the largest logit; threads and rounding to float32 make 1.7e-6
+
+
+def compared(architecture: Architecture) -> dict:
+    """Return the arguments of a network that its logits at each position of the head depend on."""
+    arguments = {name: value for name, value in architecture.effective().items() if name != "num_classes"}
+    if "head" in arguments:
+        arguments["head"] = {name: value for name, value in arguments["head"].items() if name != "mean_of"}
+    return arguments
+
+
+def trained(arch: Architecture, *, frames: int) -> models.VideoModel:
+    """Return a network whose weights are made from its own names: no norm is the identity, no table is zero."""
+    network = models.build(arch, frames=frames)
+    for name, tensor in network.state_dict().items():
+        tensor.copy_(torch.from_numpy(synth.synth(name, tuple(tensor.shape))))
+    return network
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +81,15 @@ class GoldenCase:
     def table(self) -> Table:
         """How its tensors are named, there and here."""
         return tables.find(self.family, self.layout).of(self.arguments)
+
+    def computed(self, record: Record) -> bool:
+        """Tell whether what the original computed here is what a record's network computes.
+
+        That is of the same arguments and as many frames, but for the number of classes, of which each has a row of the
+        classifier, and for how a head joins the scores of its positions: those are compared before they are joined.
+        """
+        theirs = self.facts["input"]["shape"][2], compared(self.architecture)
+        return theirs == (record.clip.frames, compared(record.model))
 
     @property
     def output_activation(self) -> str | None:

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from tests.convert.key_names import to_published
 from tests.golden import synth
 from videohub import models, optimize
-from videohub.architectures.parts import AverageWindow, NonLocal, Stem
+from videohub.architectures.parts import AverageWindow, NonLocal, Stem, block_counts
 from videohub.architectures.resnet import ResNet
 from videohub.convert import conversion, tables
 from videohub.convert.recognition import recognise
@@ -64,8 +64,8 @@ def arguments_of(arch):
     return {**msgspec.to_builtins(arch), "arch": arch.arch}
 
 
-def as_written_out(arch, frames, blobs, clip):
-    """Return probabilities (classes,) of a clip (1, 3, T, H, W), as lib/models of the original builds its networks."""
+def logits_written_out(arch, frames, blobs, clip):
+    """Return logits (1, T', H', W', classes) of a clip (1, 3, T, H, W), as lib/models of the original builds them."""
     blobs = {name: torch.from_numpy(value) for name, value in blobs.items()}
     inflated, paper, frozen = arch.variant == "i3d", arch.stem.stride == 2, "res_conv1_bn_rm" not in blobs
 
@@ -92,7 +92,7 @@ def as_written_out(arch, frames, blobs, clip):
     x = conv(clip, "conv1", stride=(2 if paper else 1, 2, 2), padding=(kernel, 3, 3))
     pool = 2 if paper else 1
     x = F.max_pool3d(norm(x, "res_conv1_bn").relu(), (pool, 3, 3), (pool, 2, 2))
-    for stage, count in enumerate(arch.depth, start=2):
+    for stage, count in enumerate(block_counts(arch.depth), start=2):
         if stage == 3:
             x = F.max_pool3d(x, (2, 1, 1))
         for block in range(count):
@@ -103,13 +103,13 @@ def as_written_out(arch, frames, blobs, clip):
             y = norm(conv(y, f"{name}2b", stride=stride, padding=(0, 1, 1)), f"{name}2b_bn").relu()
             y = norm(conv(y, f"{name}2c"), f"{name}2c_bn")
             x = (y + (norm(conv(x, f"{name}1", stride=stride), f"{name}1_bn") if block == 0 else x)).relu()
-            if arch.non_local and block in AFTER.get(f"res{stage}", ()):
+            if arch.non_local and block in arch.non_local.after.get(f"res{stage}", ()):
                 each = 4 if frozen and stage == 3 else x.shape[2]
                 parts = [non_local(part, f"nonlocal_conv{stage}_{block}") for part in x.split(each, dim=2)]
                 x = torch.cat(parts, dim=2)
-    x = F.avg_pool3d(x, (frames // (8 if paper else 2), 2, 2), stride=1)
-    logits = x.movedim(1, -1) @ blobs["pred_w"].T + blobs["pred_b"]
-    return logits.softmax(dim=-1).flatten(0, 3).mean(dim=0)
+    crop = arch.head.window  # of training, by 32
+    x = F.avg_pool3d(x, (frames // (8 if paper else 2), crop, crop), stride=1)
+    return x.movedim(1, -1) @ blobs["pred_w"].T + blobs["pred_b"]
 
 
 def state_of(arch, blobs):
@@ -127,7 +127,8 @@ def test_a_network_computes_what_the_original_says(case, size):
     network = models.build(arch, frames=frames)
     network.load_state_dict(state_of(arch, blobs)[0], strict=True)
     clip = torch.from_numpy(synth.synth_clip("nonlocal_net", (1, 3, frames, size, size)))
-    found, expected = network(clip)[0].softmax(dim=0), as_written_out(arch, frames, blobs, clip)
+    logits = logits_written_out(arch, frames, blobs, clip)
+    found, expected = network(clip)[0].softmax(dim=0), logits.softmax(dim=-1).flatten(0, 3).mean(dim=0)
     assert expected.max() < 0.99
     assert (found - expected).abs().max() <= 1e-6
     assert (optimize(network)(clip)[0].softmax(dim=0) - expected).abs().max() <= 1e-5

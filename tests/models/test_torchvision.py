@@ -3,21 +3,17 @@
 Where a network takes clips of any size, they have sizes that no golden case has.
 """
 
-import msgspec
-import numpy as np
 import pytest
 import torch
 import torchvision
 
-from tests.golden import synth
+from tests.models.golden_networks import trained
+from tests.models.torchvision_networks import fill
 from videohub import models
-from videohub.architectures import Architecture
 from videohub.architectures.mvit import MViT
 from videohub.architectures.r3d import R3D
 from videohub.architectures.s3d import S3D
 from videohub.architectures.swin3d import Swin3D
-from videohub.convert import conversion, tables
-from videohub.convert.recognition import recognise
 
 ODD = (2, 3, 9, 65, 80)  # no stage divides it
 SAME = {  # torchvision's function, our architecture, and clips
@@ -39,30 +35,15 @@ SAME = {  # torchvision's function, our architecture, and clips
 QUICK = ("mc3_18",)
 
 
-def trained(arch: Architecture) -> models.VideoModel:
-    """A network with weights made from their names: no norm is the identity, and no table of positions is zero."""
-    network = models.build(arch, frames=16)
-    for name, tensor in network.state_dict().items():
-        tensor.copy_(torch.from_numpy(synth.synth(name, tuple(tensor.shape))))
-    return network
-
-
 @torch.inference_mode()
 @pytest.mark.parametrize(
     "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in SAME]
 )
 def test_torchvision_s_network_gives_our_logits_at_any_size(name, tmp_path):
     arch, shapes = SAME[name]
-    network, path = trained(arch), tmp_path / f"{name}.pth"
-    arguments = {**msgspec.to_builtins(arch), "arch": arch.arch}
-    table = tables.find(arch.family, "torchvision").of(arguments)
-    conversion.write_file(conversion.to_published(network.state_dict(), table, arguments), table, path)
+    network = trained(arch, frames=16)
     theirs = getattr(torchvision.models.video, name)(num_classes=400).eval()
-    theirs.load_state_dict(torch.load(path, weights_only=True), strict=True)
-    read = {key: tensor.numpy() for key, tensor in theirs.state_dict().items()}  # with what it computes itself
-    back = conversion.imported(read, recognise(read, arch.family, arguments), arguments, name)
-    assert back.keys() == network.state_dict().keys()
-    assert all(np.array_equal(back[key], tensor) for key, tensor in network.state_dict().items())
+    fill(theirs, network, arch, tmp_path / f"{name}.pth")
     for shape in shapes:
         clip = torch.randn(shape, generator=torch.Generator().manual_seed(1))
         logits, expected = network(clip), theirs(clip)

@@ -8,7 +8,6 @@ import pytest
 import torch
 
 import videohub
-from tests.models.golden_networks import GOLDEN
 from videohub import registry
 from videohub.registry import strict_yaml
 
@@ -60,10 +59,3 @@ def test_a_network_has_as_many_parameters_as_its_row_prints(name):
     else:  # in millions, rounded or cut short
         unit = 10.0 ** -len(printed.partition(".")[2])
         assert abs(count / 1e6 - float(printed)) < unit
-
-
-def test_what_a_record_was_compared_with_is_there():
-    for record in registry.load(registry.files()[0]).records.values():
-        if record.proof and record.proof.golden:
-            places = (GOLDEN / "models" / record.proof.golden, GOLDEN / record.proof.golden)
-            assert any(place.with_name(f"{place.name}.json").is_file() for place in places), record.name

@@ -112,10 +112,14 @@ class Views(_Value, frozen=True):
 
 
 class Proof(_Value, frozen=True, omit_defaults=True):
-    """What our network was compared with, number by number; a record without one is unproven."""
+    """What our network was compared with, number by number; a record without one is unproven.
+
+    It had the same arguments and as many frames, but for the number of classes; the scores of a head's positions were
+    compared before they are joined.
+    """
 
     golden: Name | None = None  # a case made with the original: in tests/golden/models, or a path from tests/golden
-    reference: Name | None = None  # another implementation that was run beside ours
+    reference: Name | None = None  # another implementation that runs beside ours, where no golden case is the network
 
 
 class Checkpoint(_Value, frozen=True, omit_defaults=True):

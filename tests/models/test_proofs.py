@@ -1,0 +1,177 @@
+"""What records say that their networks were compared with: golden cases, or another implementation that runs here.
+
+torchvision's networks are its publisher's own; its MViT with the blocks of PySlowFast's configurations is that of the
+larger ones. What no library here has is written out by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import msgspec
+import pytest
+import torch
+import torchvision
+from torch import Tensor, nn
+
+from tests.golden import synth
+from tests.models import reversible_written_out, test_nonlocal_net, token_networks, torchvision_networks
+from tests.models.golden_networks import CASES, compared, trained
+from videohub import architectures, models, registry
+from videohub.architectures import Architecture
+from videohub.convert import conversion, tables
+from videohub.registry.schema import Proof, Record
+
+REVERSIBLE = "the network written out over PySlowFast's keys (tests/models/reversible_written_out.py)"
+NONLOCAL_NET = "the network written out over Caffe2's blobs (tests/models/test_nonlocal_net.py)"
+MVIT = "torchvision.models.video.MViT with the blocks of PySlowFast's {}"
+
+Compare = Callable[[Architecture, Tensor, Path], tuple[Tensor, Tensor]]  # logits of ours, and of the other
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Another implementation: what records call it, for which network and length of clips, and on which clip it ran."""
+
+    name: str
+    model: Mapping[str, object]
+    frames: int
+    clip: tuple[int, int, int]  # frames, height, width
+    compare: Compare
+
+    @property
+    def architecture(self) -> Architecture:
+        return architectures.read({**self.model})
+
+    def computed(self, record: Record) -> bool:
+        """Tell whether it is of a record's network, however many classes there are."""
+        return (self.frames, compared(self.architecture)) == (record.clip.frames, compared(record.model))
+
+
+def with_torchvision(make: Callable[..., nn.Module], arch: Architecture, clip: Tensor, folder: Path):
+    network = trained(arch, frames=clip.shape[2])
+    theirs = make(num_classes=arch.num_classes).eval()
+    torchvision_networks.fill(theirs, network, arch, folder / "file.pth")
+    return network(clip), theirs(clip)
+
+
+def with_reversible(arch: Architecture, clip: Tensor, folder: Path):
+    network = trained(arch, frames=clip.shape[2])
+    arguments = {**msgspec.to_builtins(arch), "arch": arch.arch}
+    file = conversion.to_published(
+        network.state_dict(), tables.find(arch.family, "pyslowfast").of(arguments), arguments
+    )
+    arrays = {key: tensor.numpy() for key, tensor in file.items()}
+    key_stride = 4 if arch.image else 8
+    return network(clip), reversible_written_out.logits(arrays, clip, heads=arch.heads, key_stride=key_stride)
+
+
+def with_nonlocal_net(frozen: bool, arch: Architecture, clip: Tensor, folder: Path):
+    blobs = test_nonlocal_net.blobs_of(arch, frozen)
+    network = models.build(arch, frames=clip.shape[2])
+    network.load_state_dict(test_nonlocal_net.state_of(arch, blobs)[0], strict=True)
+    return network(clip), test_nonlocal_net.logits_written_out(arch, clip.shape[2], blobs, clip).flatten(0, 3)
+
+
+def of_torchvision(function: str, model: Mapping[str, object], frames: int, *, pixels: int = 224) -> Reference:
+    name = f"torchvision.models.video.{function}"
+    compare = partial(with_torchvision, getattr(torchvision.models.video, function))
+    return Reference(name, model, frames, (frames, pixels, pixels), compare)
+
+
+def of_multiscale(name: str, model: Mapping[str, object], frames: int, **blocks: object) -> Reference:
+    """Return torchvision's MViT for clips of so many frames, with the blocks of `torchvision_networks.mvit`."""
+    make = partial(torchvision_networks.mvit, model["version"], frames=frames, **blocks)
+    return Reference(MVIT.format(name), model, frames, (frames, 224, 224), partial(with_torchvision, make))
+
+
+def of_nonlocal_net(record: Record) -> Reference:
+    model, frames = msgspec.to_builtins(record.model), record.clip.frames
+    compare = partial(with_nonlocal_net, record.checkpoint.layout == "caffe2_affine")
+    return Reference(NONLOCAL_NET, model, frames, (frames, 224, 224), compare)
+
+
+REV_VIDEO = "wider/pyslowfast/REV_MVIT_B_16x4_CONV"
+SWIN = {"family": "swin3d"}
+MVIT_B = {"family": "mvit", "version": 1, "blocks": [1, 2, 11, 2]}
+MVIT_B_DEEP = {"family": "mvit", "version": 1, "blocks": [2, 3, 16, 3], "kernel_by_stride": True}
+MVITV2_B = {"family": "mvit", "version": 2, "blocks": [2, 3, 16, 3]}
+REV_MVIT_B = {"family": "reversible_mvit", "blocks": [1, 2, 11, 2], "image": True, "fusion": "mlp",
+              "joint_positions": True, "num_classes": 1000}  # fmt: skip
+REV_VIT_B = {"family": "reversible_mvit", "blocks": [12], "width": 768, "heads": 12, "image": True, "patch": 16,
+             "joint_positions": True, "num_classes": 1000}  # fmt: skip
+REFERENCES = [
+    of_torchvision("mc3_18", {"family": "r3d", "variant": "mc3"}, 16, pixels=112),
+    of_torchvision("s3d", {"family": "s3d"}, 128),
+    *(of_torchvision(f"swin3d_{depth.lower()}", {**SWIN, "depth": depth}, 32) for depth in ("T", "S", "B")),
+    of_multiscale("MVIT_B_16x4_CONV, for 32 frames", MVIT_B, 32, depth=16, narrows=(1, 3, 14)),
+    of_multiscale("MVIT_B_32x3_CONV", MVIT_B_DEEP, 32, depth=24, narrows=(2, 5, 21), kernel=None),
+    of_multiscale("MVITv2_B_32x3", MVITV2_B, 32, depth=24, narrows=(2, 5, 21)),
+    Reference(REVERSIBLE, REV_MVIT_B, 1, (1, 224, 224), with_reversible),
+    Reference(REVERSIBLE, REV_VIT_B, 1, (1, 224, 224), with_reversible),
+]
+RECORDS = registry.load(registry.files()[0]).records
+REFERENCES += {
+    msgspec.json.encode((record.model, record.clip.frames)): of_nonlocal_net(record)
+    for record in RECORDS.values()
+    if record.publisher == "video_nonlocal_net"
+}.values()
+
+
+def title(reference: Reference) -> str:
+    arch = reference.architecture
+    return f"{arch.arch} {arch.size}, {reference.frames} frames"
+
+
+def compared_with(record: Record) -> list[Proof]:
+    """Return the proofs that a record may state: a golden case of its layout before another, and a reference after."""
+    layout = "pyslowfast" if record.checkpoint.layout == "caffe2" else record.checkpoint.layout
+    cases = [case for case in CASES.values() if case.computed(record)]
+    if cases := [case for case in cases if case.layout == layout] or cases:
+        return [Proof(golden=case.name.removeprefix("models/")) for case in cases]
+    return [Proof(reference=reference.name) for reference in REFERENCES if reference.computed(record)]
+
+
+@torch.inference_mode()
+@pytest.mark.slow
+@pytest.mark.parametrize("reference", REFERENCES, ids=title)
+def test_another_implementation_gives_our_logits(reference, tmp_path):
+    clip = torch.from_numpy(synth.synth_clip("references", (1, 3, *reference.clip)))
+    found, expected = reference.compare(reference.architecture, clip, tmp_path)
+    assert expected.std() > 1e-3
+    assert (found - expected).abs().max() <= 1e-5 * expected.abs().max()
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize(
+    "name", ["wider/pyslowfast/ImageNet_REV_VIT_S", pytest.param(REV_VIDEO, marks=pytest.mark.slow)]
+)
+def test_reversible_networks_as_written_out_give_the_original_s_logits(name):
+    case = CASES[name]
+    arch = case.architecture
+    logits = reversible_written_out.logits(
+        case.golden_file(), case.clip(), heads=arch.heads, key_stride=4 if arch.image else 8
+    )
+    assert case.logits_difference(logits) <= 1
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("family", ["reversible mvit", "reversible mvit image", "reversible vit"])
+def test_small_reversible_networks_are_as_written_out(family, tmp_path):
+    arch, clip = token_networks.FAMILIES[family], token_networks.clip_for(family)
+    found, expected = with_reversible(arch, clip, tmp_path)
+    assert (found - expected).abs().max() <= 1e-5 * expected.abs().max()
+
+
+@pytest.mark.parametrize("name", RECORDS)
+def test_a_record_states_what_its_very_network_was_compared_with_and_nothing_else(name):
+    record = RECORDS[name]
+    if record.status == "program":
+        assert record.proof is None  # of numbers in 8 bits, which no network here computes with
+    elif proofs := compared_with(record):
+        assert record.proof in proofs
+    else:
+        assert record.proof is None
