@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
+import sys
 
 import pytest
 
 from tests.cache_admin.cache_files import SHA256, caffe2, narrow
-from tests.hub.publisher import LOG_IN, refusing
+from tests.hub.publisher import LOG_IN, gzipped, headed, ignoring_ranges, redirecting, refusing
 from videohub import registry
 from videohub.hub import http_download
 
@@ -99,6 +101,85 @@ def test_what_is_no_file_today_is_a_misfit_and_no_dead_link(run, zoo, publisher,
     assert code == 1
     assert misfit in links["first"]["misfits"][0]
     assert found["patch"]["text"] == ""
+
+
+@pytest.mark.parametrize("to_head", [403, 404, 405, 501])
+@pytest.mark.parametrize("ranges", [True, False], ids=["with ranges", "without ranges"])
+def test_where_head_is_refused_the_first_bytes_tell_the_size(run, zoo, publisher, contents, tmp_path, to_head, ranges):
+    def refused(asked, serve):
+        return refusing(to_head)(asked, serve) if asked.method == "HEAD" else serve(asked)
+
+    behaviours = [refused] if ranges else [refused, ignoring_ranges]
+    publisher.publish("/first/MODEL.pkl", contents[0], *behaviours)
+    code, links, found = probed(run, "first", "--online")
+    seen = links["first"]
+    assert (code, seen["asked_with"], seen["status"]) == (0, "GET", 206 if ranges else 200)
+    apply(tmp_path, found["patch"]["text"])
+    assert registry.record("first").checkpoint.size == len(contents[0])
+
+
+def test_an_empty_file_is_a_misfit_and_its_size_is_not_patched(run, zoo, publisher):
+    publisher.publish("/first/MODEL.pkl", b"")
+    code, links, found = probed(run, "first", "--online", "--fetch")
+    assert (code, links["first"]["misfits"], found["patch"]["text"]) == (1, ["is empty"], "")
+
+
+@pytest.mark.parametrize("etag", [None, 'W/"5"'])
+def test_a_file_without_a_strong_etag_is_fetched_and_proved(run, zoo, publisher, contents, etag):
+    publisher.publish("/first/MODEL.pkl", contents[0], headed({"ETag": etag}))
+    code, links, _ = probed(run, "first", "--online", "--fetch")
+    seen = links["first"]
+    assert (code, seen["etag"], seen["sha256"], seen["proved"]) == (0, etag, SHA256, True)
+
+
+def test_what_is_compressed_on_its_way_is_proved_and_its_own_size_patched(run, zoo, publisher, contents, tmp_path):
+    publisher.publish("/first/MODEL.pkl", contents[0], gzipped())
+    code, links, found = probed(run, "first", "--online", "--fetch")
+    assert (code, links["first"]["proved"]) == (0, True)
+    apply(tmp_path, found["patch"]["text"])
+    file = registry.record("first").checkpoint
+    assert (file.size, file.sha256) == (len(contents[0]), SHA256)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cached", [False, True], ids=["", "in huggingface_hub's cache"])
+def test_an_address_of_hugging_face_is_asked_at_its_endpoint(zoo, publisher, contents, tmp_path, cached):
+    """In a process of its own: huggingface_hub reads its environment when it is imported."""
+    path, commit = "/org/repo/resolve/v1/weights/MODEL.pkl", "0123456789abcdef0123456789abcdef01234567"
+    zoo.write_text(
+        zoo.read_text().replace(registry.record("first").checkpoint.url, "hf://org/repo/weights/MODEL.pkl@v1")
+    )
+    publisher.publish(path, b"", redirecting(publisher.url("/storage/first")))
+    publisher.publish("/storage/first", contents[0])
+    if cached:
+        repository = tmp_path / "hf" / "hub" / "models--org--repo"
+        file = repository / "snapshots" / commit / "weights" / "MODEL.pkl"
+        file.parent.mkdir(parents=True)
+        file.write_bytes(contents[0])
+        (repository / "refs").mkdir()
+        (repository / "refs" / "v1").write_text(commit)
+    settings = {"HF_ENDPOINT": publisher.url(""), "HF_HOME": str(tmp_path / "hf"), "HF_TOKEN": "hf_secret"}
+    command = [sys.executable, "-m", "videohub.cli", "registry", "probe", "first", "--online", "--fetch", "--json"]
+    done = subprocess.run(command, env={**os.environ, **settings}, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    (seen,) = found["links"]
+    assert (seen["asked_with"], seen["status"], seen["size"]) == ("HEAD", 200, len(contents[0]))
+    assert (seen["sha256"], seen["proved"]) == (SHA256, True)
+    assert [exchange.method for exchange in publisher.log] == ["HEAD", "HEAD"] + ["GET", "GET"] * (not cached)
+    assert publisher.asked("authorization")[0] == "Bearer hf_secret"
+    apply(tmp_path, found["patch"]["text"])
+    assert registry.record("first").checkpoint.sha256 == SHA256
+
+
+def test_an_address_of_hugging_face_where_nothing_is_says_so(zoo, publisher, tmp_path):
+    url = registry.record("first").checkpoint.url
+    zoo.write_text(zoo.read_text().replace(url, "hf://org/repo/MODEL.pkl@v1"))
+    settings = {"HF_ENDPOINT": publisher.url(""), "HF_HOME": str(tmp_path / "hf")}
+    command = [sys.executable, "-m", "videohub.cli", "registry", "probe", "first", "--online"]
+    done = subprocess.run(command, env={**os.environ, **settings}, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "first: hf://org/repo/MODEL.pkl@v1: answers 404 Not Found" in done.stdout
 
 
 def test_another_size_than_the_registry_s_is_a_misfit_and_nothing_is_fetched(run, zoo, publisher):

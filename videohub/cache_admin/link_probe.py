@@ -132,6 +132,8 @@ def _misfits(answer: Answer, file: Checkpoint) -> Iterator[str]:
     """Yield what a server's answer has against a record."""
     if answer.is_page:
         yield f"gives a web page and no file ({answer.address})"
+    elif answer.size == 0:
+        yield "is empty"
     elif not answer.is_there:
         yield f"answers {answer.status} {answer.reason}"
     elif file.size is not None and answer.size not in (None, file.size):

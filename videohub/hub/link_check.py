@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,7 +14,7 @@ from videohub.errors import OfflineError
 from videohub.hub import http_download, http_response
 from videohub.hub.download import Requested
 from videohub.hub.http_download import Again, Job
-from videohub.hub.sources import Source, check, offline, resolve_hf
+from videohub.hub.sources import Source, check, hf_endpoint, offline
 
 _FIRST = {"Range": f"bytes=0-{http_response.HEAD - 1}"}
 
@@ -44,7 +45,8 @@ class Answer:
 def ask(url: str, *, name: str, sha256: str | None = None) -> Answer:
     """Return what the server at an http(s) or hf address says, after as many attempts as a download has.
 
-    It is asked with HEAD, and for the first bytes where that gives no size or no file: some hosts answer 404 to HEAD.
+    It is asked with HEAD, and for the first bytes where that gives no size, no file or no answer: some hosts answer 404
+    to HEAD, and some hang. Of an hf address the server is asked also where huggingface_hub's cache has the file.
 
     Args:
         url: The address.
@@ -57,20 +59,21 @@ def ask(url: str, *, name: str, sha256: str | None = None) -> Answer:
     source = Source(url, "publisher")
     check(source, name=name)
     if source.scheme == "hf":
-        source = resolve_hf(source)
+        source = hf_endpoint(source)
     job = Job(Requested(name, url, sha256, None, None), source, None, lambda: None)
     with http_response.session() as session:
-        answer = _patiently(job, session, "HEAD")
-        if answer.is_there and answer.size is not None:
-            return answer
-        return _patiently(job, session, "GET")
+        with suppress(Again):
+            answer = _once(job, session, "HEAD")
+            if answer.is_there and answer.size:  # 0 is what some state for whatever they make while they send it
+                return answer
+        return _patiently(job, session)
 
 
-def _patiently(job: Job, session: requests.Session, method: Literal["HEAD", "GET"]) -> Answer:
-    """Ask again while there is hope. Raises: DownloadError."""
+def _patiently(job: Job, session: requests.Session) -> Answer:
+    """Ask for the first bytes, again while there is hope. Raises: DownloadError."""
     for failed in range(1, http_download.ATTEMPTS + 1):
         try:
-            return _once(job, session, method)
+            return _once(job, session, "GET")
         except Again as trouble:
             wait = max(trouble.wait or 0, http_download.PAUSE_S * 2 ** (failed - 1))
             if failed == http_download.ATTEMPTS or wait > http_download.LONGEST_PAUSE_S:
@@ -88,7 +91,7 @@ def _once(job: Job, session: requests.Session, method: Literal["HEAD", "GET"]) -
         if not job.digest_known and (step := http_response.left_https(response)):
             raise job.left_https(step)
         if method == "GET" and response.status_code in (200, 206):
-            is_page = http_response.is_page(next(http_download.blocks(response, first=True), b""))
+            is_page = http_response.is_page(_beginning(response))
         else:
             is_page = response.headers.get("content-type", "").strip().lower().startswith("text/html")
         return Answer(
@@ -102,11 +105,28 @@ def _once(job: Job, session: requests.Session, method: Literal["HEAD", "GET"]) -
         )
 
 
+def _beginning(response: requests.Response) -> bytes:
+    """Return the first bytes of a body, enough to show whether it is a page. Raises: Again if it breaks off before."""
+    head = b""
+    try:
+        for block in http_download.blocks(response, first=False):
+            head += block
+            if len(head) >= http_response.HEAD:
+                break
+    except Again:  # the first bytes of what was compressed end too early, as they must
+        if not (response.status_code == 206 and http_response.is_encoded(response)):
+            raise
+    return head
+
+
 def _size(job: Job, response: requests.Response) -> int | None:
     """Return the size of the whole file, None if the server does not state it, or that of something else."""
-    if response.status_code == 206:
-        total = re.fullmatch(r"bytes 0-\d{1,18}/(\d{1,18})", response.headers.get("content-range", "").strip())
-        return int(total[1]) if total else None
-    if response.status_code != 200 or http_response.is_encoded(response):
+    ranges = response.headers.get("content-range", "").strip()
+    if response.status_code == 416 and ranges == "bytes */0":  # of no bytes, there are no first ones
+        return 0
+    if response.status_code not in (200, 206) or http_response.is_encoded(response):
         return None
+    if response.status_code == 206:
+        total = re.fullmatch(r"bytes 0-\d{1,18}/(\d{1,18})", ranges)
+        return int(total[1]) if total else None
     return http_download.announced(job, response)

@@ -145,16 +145,26 @@ def resolve_hf(source: Source) -> Source:
     `HF_ENDPOINT`, `HF_TOKEN` and `HF_HUB_CACHE` are honoured by the library.
     Raises: DownloadError if the address has no repository, file or revision.
     """
-    from huggingface_hub import get_token, hf_hub_url, try_to_load_from_cache
+    from huggingface_hub import try_to_load_from_cache
     from huggingface_hub.errors import HFValidationError
 
     repository, file, revision = hf_parts(source.address)
     try:
         found = try_to_load_from_cache(repository, file, revision=revision)
-        if isinstance(found, str):
-            return Source(Path(found).resolve().as_uri(), source.role)
-        token = get_token()
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
+    except HFValidationError as error:
+        raise DownloadError(f"{source.address}: {error}") from error
+    return Source(Path(found).resolve().as_uri(), source.role) if isinstance(found, str) else hf_endpoint(source)
+
+
+def hf_endpoint(source: Source) -> Source:
+    """Return where hf://org/repo/file@revision lies behind a URL of the library's endpoint. Raises: as `resolve_hf`."""
+    from huggingface_hub import get_token, hf_hub_url
+    from huggingface_hub.errors import HFValidationError
+
+    repository, file, revision = hf_parts(source.address)
+    token = get_token()
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    try:
         return Source(hf_hub_url(repository, file, revision=revision), source.role, headers)
     except HFValidationError as error:
         raise DownloadError(f"{source.address}: {error}") from error
