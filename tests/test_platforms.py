@@ -14,6 +14,11 @@ import videohub
 from videohub import devices
 from videohub.data.synthetic import motions
 from videohub.errors import DeviceError, UsageError
+from videohub.models.heads import DetectionHead
+from videohub.models.multiscale_attention import MultiscaleAttention, RelativePositions
+from videohub.models.probes import probes
+from videohub.models.stages import NonLocal
+from videohub.models.swin3d import WindowAttention
 
 pytestmark = pytest.mark.slow
 
@@ -144,6 +149,11 @@ def test_a_device_that_lacks_an_operation_is_told_by_its_name(monkeypatch):
 
     monkeypatch.setattr(devices, "optimize", lacks)
     assert "The operator 'aten::pool' is not" in devices.disagreement.__wrapped__(torch.device("cpu"))
+
+
+@pytest.mark.parametrize("part", [MultiscaleAttention, RelativePositions, WindowAttention, NonLocal, DetectionHead])
+def test_a_device_is_tried_with_what_attends_and_what_detects(part):
+    assert any(isinstance(module, part) for network, _ in probes() for module in network.modules())
 
 
 def test_the_small_networks_agree_with_themselves_in_the_form_that_is_evaluated():

@@ -41,8 +41,7 @@ def usable(device: str | torch.device) -> torch.device:
 def disagreement(device: torch.device) -> str | None:
     """Return how small networks on a device differ from the same on the CPU, or None if they do not.
 
-    Two classify and one detects: they have every kind of layer of our convolutional networks, in the form that an
-    evaluation runs.
+    They have every kind of layer of our networks, those that attend too, in the form that an evaluation runs.
     """
     with torch.random.fork_rng(devices=[]), torch.inference_mode():
         torch.manual_seed(0)

@@ -142,3 +142,15 @@ def test_a_refusal_names_the_layouts_that_are_possible(name, words):
     with pytest.raises(ConversionError) as refusal:
         conversion.to_published(case.state(case.numbered_file()), table, case.arguments)
     assert str(refusal.value).endswith(f"\n  {words}")
+
+
+def test_tensors_that_a_layout_has_no_names_for_are_listed_with_layouts_that_may_have_some():
+    case = CASES["models/X3D_S"]
+    state = {**case.state(case.numbered_file()), "res2.0.odd.weight": torch.zeros(2, 3)}
+    with pytest.raises(ConversionError) as refusal:
+        conversion.to_published(state, case.table, case.arguments)
+    assert str(refusal.value) == (
+        f"x3d/pyslowfast: such files have no names for 1 of {len(state)} tensors:\n"
+        "    res2.0.odd.weight (2, 3)\n"
+        "  Layouts that may have some: videohub, efficient_x3d, pytorchvideo."
+    )

@@ -184,6 +184,10 @@ def to_published(
             f"{shapes(state, lost)}\n  Layouts that may have one: {_other_layouts(table, arguments)}."
         )
     nameable = {name: match for name, match in matches.items() if name not in lacking}
+    if nameless := [name for name, match in nameable.items() if not match]:
+        lines = [f"{table.name}: such files have no names for {len(nameless)} of {len(nameable)} tensors:"]
+        lines += [shapes(state, nameless), *_if_folded(nameless, nameable)]
+        raise ConversionError("\n".join([*lines, f"  Layouts that may have some: {_other_layouts(table, arguments)}."]))
     published: dict[str, Tensor] = {}
     for sources, names in _one_to_one(nameable, state, table.name):
         whole = state[sources[0]] if len(sources) == 1 else torch.cat([state[name] for name in sources])
@@ -326,11 +330,7 @@ def _one_to_one(
             f"  no rule knows {len(nameless)} of {len(matches)} keys{behind} (`videohub convert --ignore PATTERN` "
             f"leaves keys aside):\n{shapes(tensors, nameless)}"
         )
-        if _is_folded(nameless, matches):
-            problems.append(
-                "  This is a network of videohub.optimize: batch norms have become part of the convolutions, and "
-                "nothing\n  takes them apart again. Save the state dict of the model that was optimised."
-            )
+        problems += _if_folded(nameless, matches)
     if doubled := [key for key, match in matches.items() if len(match) > 1]:
         problems.append(f"  {len(doubled)} keys match two rules:\n" + shapes(tensors, doubled))
     chosen = list(dict.fromkeys(match[0] for match in matches.values() if match))
@@ -350,8 +350,12 @@ def _one_to_one(
     return chosen
 
 
-def _is_folded(nameless: Collection[str], keys: Collection[str]) -> bool:
-    """Say whether the keys that no rule knows are the biases of convolutions that have a batch norm in them."""
-    return all(key.endswith(".bias") and f"{key.removesuffix('bias')}weight" in keys for key in nameless) and not any(
-        key.endswith(".running_mean") for key in keys
-    )
+def _if_folded(nameless: Collection[str], keys: Collection[str]) -> list[str]:
+    """Return what to say where the keys that no rule knows are biases of convolutions with a batch norm in them."""
+    are_biases = all(key.endswith(".bias") and f"{key.removesuffix('bias')}weight" in keys for key in nameless)
+    if not are_biases or any(key.endswith(".running_mean") for key in keys):
+        return []
+    return [
+        "  This is a network of videohub.optimize: batch norms have become part of the convolutions, and nothing\n"
+        "  takes them apart again. Save the state dict of the model that was optimised."
+    ]

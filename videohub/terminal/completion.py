@@ -23,14 +23,21 @@ def _of(names: _Names) -> _Complete:
 
     def complete(context: click.Context, parameter: click.Parameter, begun: str) -> list[str]:
         try:
-            entries = registry.default(context.find_root().params.get("registries") or (), keep=True).entries
+            return _beginning(begun, names(_known(context).entries))
         except VideohubError:  # the verb itself will tell; here, nobody would read it
             return []
-        known = [name for name in dict.fromkeys(names(entries)) if re.fullmatch(_WORD, name)]
-        as_typed = [name for name in known if name.startswith(begun)]
-        return as_typed or [name for name in known if name.casefold().startswith(begun.casefold())]
 
     return complete
+
+
+def _known(context: click.Context) -> registry.Registry:
+    return registry.default(context.find_root().params.get("registries") or (), keep=True)
+
+
+def _beginning(begun: str, names: Iterable[str]) -> list[str]:
+    known = [name for name in dict.fromkeys(names) if re.fullmatch(_WORD, name)]
+    as_typed = [name for name in known if name.startswith(begun)]
+    return as_typed or [name for name in known if name.casefold().startswith(begun.casefold())]
 
 
 def _all_names(entries: Mapping[str, Entry]) -> Iterable[str]:
@@ -43,4 +50,19 @@ dataset, arch, depth, status, publisher, task = (
     _of(lambda entries, field=field: lookup.values(entries.values(), field))  # type: ignore[misc]
     for field in ("dataset", "arch", "depth", "status", "publisher", "task")
 )
-layout = _of(lambda _: ["videohub", *sorted({layout for _, layout in resources.tables(registry.files())})])
+
+
+def layout(context: click.Context, parameter: click.Parameter, begun: str) -> list[str]:
+    """Complete a layout to write: one of the network's that `--model` names before it, of any network without."""
+    try:
+        known = _known(context)
+        if (model := context.params.get("model")) is None:
+            layouts = sorted({layout for _, layout in resources.tables(registry.files())})
+        else:
+            from videohub.convert import conversion, tables
+
+            named = known.find(model)
+            layouts = tables.writable(named.family, conversion.arguments_of(named))
+        return _beginning(begun, ["videohub", *layouts])
+    except VideohubError:
+        return []
