@@ -45,8 +45,9 @@ class Mismatch(Exception):
 class Outcome:
     """What became of a record."""
 
-    record: Record
+    record: Record  # whose checkpoint is the form that was walked
     parameters: int
+    form: int = 1  # of its file, where that is published in several
     tensors: int | None = None  # in its file
     weights: str = ""
     came_in_by: str = ""  # or why it did not
@@ -54,7 +55,13 @@ class Outcome:
     failed: bool = False
 
 
-def check(record: Record) -> Outcome:
+def forms(record: Record) -> list[Record]:
+    """Return a record for each form in which its file is published, which has that one alone."""
+    files = (record.checkpoint, *record.other_checkpoints)
+    return [msgspec.structs.replace(record, checkpoint=file, other_checkpoints=()) for file in files]
+
+
+def check(record: Record, form: int = 1) -> Outcome:
     """Return what became of a record whose file is made in a folder, with a mirror, a cache and no connection.
 
     A file that is made here has another digest: digests and sizes that the record states become the made file's. One
@@ -63,7 +70,7 @@ def check(record: Record) -> Outcome:
     """
     began, url = time.perf_counter(), record.checkpoint.url
     if record.status in NO_FILE or url is None:
-        return Outcome(record, _parameters(record), came_in_by=NO_FILE[record.status])
+        return Outcome(record, _parameters(record), form, came_in_by=NO_FILE[record.status])
     with tempfile.TemporaryDirectory(prefix="zoo-") as folder:
         by_hand = record.status == "broken" or url.startswith("file:")
         path = Path(folder, "mirror", "file" if by_hand else sources.path_in_mirror(url))
@@ -83,6 +90,7 @@ def check(record: Record) -> Outcome:
     return Outcome(
         record,
         _parameters(record),
+        form,
         tensors,
         f"golden, {file.golden}" if file.golden else "made up",
         way.get(record.status, "a file of one's own" if by_hand else "mirror"),
@@ -116,14 +124,14 @@ def _check_kind(weights: Path, record: Record) -> None:
 
 
 def walk(records: Iterable[Record]) -> list[Outcome]:
-    """Return what became of records, one after the other; tells each on stderr."""
+    """Return what became of each form of records' files, one after the other; tells each on stderr."""
     outcomes = []
-    for record in records:
+    for form, number in ((form, number) for record in records for number, form in enumerate(forms(record), start=1)):
         try:
-            outcome = check(record)
+            outcome = check(form, number)
         except (Mismatch, VideohubError) as error:
             why = textwrap.shorten(f"failed: {error}", 300)
-            outcome = Outcome(record, _parameters(record), came_in_by=why, failed=True)
+            outcome = Outcome(form, _parameters(form), number, came_in_by=why, failed=True)
         print(row(outcome), file=sys.stderr, flush=True)
         outcomes.append(outcome)
     return outcomes
@@ -146,6 +154,7 @@ def page(outcomes: list[Outcome]) -> str:
         f"{len(outcomes)} records were built, and {len(loaded)} of them loaded from a file that was made here, with",
         "the container, the layout and all sizes of the published one: fetched from a mirror without a connection,",
         "recognised, converted, loaded strictly, and every tensor compared bit for bit. No published file was at hand.",
+        "A record whose file is published in several forms counts once for each.",
         "",
         f"In {golden} of these files the keys and shapes are those of an original network, and the weights are golden.",
         "In the others they come from our table, which shows that table and network agree, and not that the publisher",
@@ -162,16 +171,31 @@ def row(outcome: Outcome) -> str:
     """Return one record's line."""
     record = outcome.record
     cells = (
-        f"`{record.name}`",
-        f"{record.arch} {record.depth}",
+        title(record, outcome.form),
+        network(record),
         f"{outcome.parameters:,}",
-        "" if outcome.tensors is None else f"{published_files.container_of(record)}, {record.checkpoint.layout}",
+        "" if outcome.tensors is None else kind(record),
         outcome.tensors or "",
         outcome.weights,
         outcome.came_in_by,
         "" if outcome.seconds is None else f"{outcome.seconds:.1f}",
     )
     return f"| {' | '.join(map(str, cells))} |"
+
+
+def title(record: Record, form: int = 1) -> str:
+    """Return what a form of a record's file is called in its line."""
+    return f"`{record.name}`" + (f", form {form}" if form > 1 else "")
+
+
+def network(record: Record) -> str:
+    """Return what a record's network is called in its line."""
+    return f"{record.arch} {record.depth}"
+
+
+def kind(record: Record) -> str:
+    """Return what a line says of a file: its container and layout."""
+    return f"{published_files.container_of(record)}, {record.checkpoint.layout}"
 
 
 def main() -> int:
