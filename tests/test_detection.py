@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 import pytest
 import torch
+from av.video.reformatter import VideoReformatter
 from torch import nn
 
 import videohub
@@ -21,6 +22,7 @@ from tests.data.small_videos import small_video
 from tests.own_registry import like, write_registry
 from videohub import building, registry
 from videohub.architectures.parts import RoiMax
+from videohub.data.colour import converted
 from videohub.data.labels import names_of
 from videohub.detection import Detection, detect
 from videohub.errors import DataError, UsageError
@@ -81,7 +83,7 @@ def test_views_and_boxes_are_the_originals(case, media):
     assert (facts["num_frames"], facts["sampling_rate"], facts["test_crop_size"]) == (32, 2, 256)
     with av.open(str(media / facts["video"])) as container:
         pictures = sorted(container.decode(video=0), key=lambda frame: frame.pts)
-        frames = np.stack([picture.to_ndarray(format="rgb24") for picture in pictures])
+        frames = np.stack([converted(picture, VideoReformatter()) for picture in pictures])
     rows = [(second - 902 + 2, *row) for second, *row in facts["detector_rows"]]  # frame (second - 900) * 30 at 30
     model = Recorder()
     detect(frames, model, boxes=rows, units="fractions", fps=30)

@@ -146,7 +146,7 @@ class _Writer:
         codec.colorspace, codec.color_range = _BT_709, _LIMITED
         if name != "libx264":
             codec.bit_rate = int(_BITS_A_PIXEL * height * width * rate)
-        self._to_planes = VideoReformatter()
+        self._to_planes: Any = VideoReformatter()
 
     def keep_tags(self, source: VideoStream, *, turned: bool) -> None:
         """Say of the copy what the source says of its colours and of the shape of its pixels."""
@@ -160,7 +160,7 @@ class _Writer:
         if any(self._odd):
             pixels = np.pad(pixels, ((0, self._odd[0]), (0, self._odd[1]), (0, 0)), mode="edge")
         rgb = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
-        planes = self._to_planes.reformat(rgb, format="yuv420p", dst_colorspace=_BT_709, dst_color_range=_LIMITED)
+        planes = self._to_planes.reformat(rgb, format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
         planes.colorspace, planes.color_range = _BT_709, _LIMITED
         planes.pts, planes.time_base = ticks, self._time_base
         self._container.mux(self._stream.encode(planes))
