@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from videohub.models import VideoModel
     from videohub.models.inference_form import optimize
     from videohub.prediction import Predicted, Prediction, predict, predict_many
+    from videohub.prediction.timeline import PredictedWindow, predict_windows
     from videohub.registry import list_models, record
     from videohub.reporting.report import Evaluated, Report
     from videohub.timing import Speed, speed
@@ -33,6 +34,7 @@ __all__ = [
     "Exported",
     "Features",
     "Predicted",
+    "PredictedWindow",
     "Prediction",
     "Report",
     "Speed",
@@ -50,6 +52,7 @@ __all__ = [
     "optimize",
     "predict",
     "predict_many",
+    "predict_windows",
     "record",
     "save",
     "speed",
@@ -66,6 +69,7 @@ _HOME = {
     "Exported": "videohub.exports",
     "Features": "videohub.feature_extraction",
     "Predicted": "videohub.prediction",
+    "PredictedWindow": "videohub.prediction.timeline",
     "Prediction": "videohub.prediction",
     "Report": "videohub.reporting.report",
     "Speed": "videohub.timing",
@@ -83,6 +87,7 @@ _HOME = {
     "optimize": "videohub.models.inference_form",
     "predict": "videohub.prediction",
     "predict_many": "videohub.prediction",
+    "predict_windows": "videohub.prediction.timeline",
     "record": "videohub.registry",
     "save": "videohub.loading",
     "speed": "videohub.timing",

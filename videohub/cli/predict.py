@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,9 @@ from videohub.terminal.options import (
 
 if TYPE_CHECKING:
     from videohub.prediction import Predicted, Prediction, WhichViews
+    from videohub.prediction.timeline import PredictedWindow, Timeline
+
+_SECONDS = 2.0  # of the parts of a video that is annotated
 
 
 @click.command("predict")
@@ -38,6 +42,18 @@ if TYPE_CHECKING:
     type=click.Choice(("one", "protocol")),
     help="The clip in the middle under the centre crop, or all views of the record's test.",
 )
+@click.option(
+    "--window",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="See it in parts of so many seconds, one after another.",
+)
+@click.option(
+    "--annotate",
+    type=click.Path(path_type=Path),
+    metavar="OUT",
+    help="Also write a copy of VIDEO (.mp4, .mov, .mkv) with the best classes over each part; of 2 s if not said.",
+)
 @with_device
 @RUN_OPTIONS["precision"]
 @click.option("--topk", default=5, show_default=True, type=click.IntRange(min=1))
@@ -48,6 +64,8 @@ def command(
     checkpoint: Path | None,
     labels: str | None,
     views: WhichViews,
+    window: float | None,
+    annotate: Path | None,
     device: str,
     precision: str,
     topk: int,
@@ -61,38 +79,37 @@ def command(
     \b
     videohub predict clip.mp4 --model SLOWFAST_8x8_R50
     videohub predict videos/ https://host/clip.mp4 --model X3D_M --json
+    videohub predict long.mp4 --model X3D_M --window 2 --annotate out.mp4
     videohub predict clip.mp4 --model slowfast.onnx
     """
     from videohub import onnx_model, registry
     from videohub.data.inputs import named_videos
     from videohub.prediction import predict_many
+    from videohub.prediction.timeline import timelines
 
     network = onnx_model.load(model, device=device) if onnx_model.is_file(model) else None
     record = registry.record(model) if network is None else network.record
+    used = network or record
     names = named_videos(videos, record.protocol)
     alone = [*videos] == names and len(names) == 1
+    results: Iterator[Predicted | Timeline]
+    if window is None and annotate is None:
+        results = predict_many(names, used, topk=topk, views=views, checkpoint=checkpoint, labels=labels,
+                               device=device, precision=precision)  # fmt: skip
+    else:
+        results = timelines(names, used, window=window or _SECONDS, topk=topk, views=views, annotate=annotate,
+                            checkpoint=checkpoint, labels=labels, device=device, precision=precision)  # fmt: skip
     failed = False
-    for predicted in predict_many(
-        names,
-        network or record,
-        topk=topk,
-        views=views,
-        checkpoint=checkpoint,
-        labels=labels,
-        device=device,
-        precision=precision,
-    ):
-        if predicted.error is not None:
+    for result in results:
+        if result.error is not None:
             if alone:
-                raise predicted.error
+                raise result.error
             failed = True
-            print_error(predicted.error)
+            print_error(result.error)
         if as_json:
-            print_json_line(_as_json(predicted))
-        elif predicted.error is None:
-            if not alone:
-                console().print(styled(predicted.name, style="bold"))
-            print_predictions(predicted.predictions)
+            print_json_line(_as_json(result))
+        elif result.error is None:
+            _print(result, heading=not alone)
     if failed:
         sys.exit(1)
 
@@ -109,7 +126,30 @@ def print_predictions(predictions: Iterable[Prediction]) -> None:
     console().print(rows)
 
 
-def _as_json(predicted: Predicted) -> dict[str, object]:
-    if predicted.error is not None:
-        return {"name": predicted.name, "error": str(predicted.error)}
-    return {"name": predicted.name, "predictions": predicted.predictions}
+def print_windows(windows: Iterable[PredictedWindow]) -> None:
+    """Print a table of times, in seconds, with the classes of each, best first."""
+    rows = table(header=False)
+    rows.add_column(justify="right", no_wrap=True, style="cyan")
+    rows.add_column(justify="right", no_wrap=True, style="cyan")
+    rows.add_column(overflow="fold")
+    for window in windows:
+        seen = (f"{one.probability:.2f} {one.label}" for one in window.predictions)
+        rows.add_row(f"{window.start:.1f} s", f"{window.end:.1f} s", " · ".join(seen))
+    console().print(rows)
+
+
+def _print(result: Predicted | Timeline, *, heading: bool) -> None:
+    if heading:
+        console().print(styled(result.name, style="bold"))
+    from videohub.prediction.timeline import Timeline
+
+    if isinstance(result, Timeline):
+        print_windows(result.windows)
+    else:
+        print_predictions(result.predictions)
+
+
+def _as_json(result: Predicted | Timeline) -> dict[str, object]:
+    if result.error is not None:
+        return {"name": result.name, "error": str(result.error)}
+    return {field: value for field, value in asdict(result).items() if field != "error"}

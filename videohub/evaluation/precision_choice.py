@@ -17,7 +17,7 @@ from videohub.data.samples import Sample
 from videohub.data.spec import TestSpec
 from videohub.data.views import Views, views_of
 from videohub.errors import DataError, DeviceError
-from videohub.evaluation.batches import Batches, Scores, device_of, prepares_on
+from videohub.evaluation.batches import Batches, Cuts, Scores, device_of, prepares_on
 from videohub.evaluation.decoding import Failure, decode_all
 from videohub.evaluation.numeric_precision import AUTO, NumericPrecision, supported
 from videohub.protocols import Protocol
@@ -91,7 +91,7 @@ def choose_precision(
 
 
 def agreed_precision(
-    requested: str, model: nn.Module, protocol: Protocol, videos: Callable[[], Sequence[Views]]
+    requested: str, model: nn.Module, protocol: Protocol, videos: Callable[[], Sequence[Cuts]]
 ) -> ChosenPrecision:
     """Decide as `choose_precision` does, by the views of a few videos, which are asked for where they are needed."""
     device = device_of(model)
@@ -108,7 +108,7 @@ def agreed_precision(
     return ChosenPrecision(precision, f"asked for; {trial}", trial)
 
 
-def try_out(precision: NumericPrecision, model: nn.Module, protocol: Protocol, videos: Sequence[Views]) -> Trial:
+def try_out(precision: NumericPrecision, model: nn.Module, protocol: Protocol, videos: Sequence[Cuts]) -> Trial:
     """Score videos in float32 and in another precision, and compare the probabilities of every view."""
     exact, reduced = (_scores(model, protocol, each, videos) for each in ("fp32", precision))
     return compare(precision, exact, reduced)
@@ -124,7 +124,7 @@ def compare(precision: NumericPrecision, exact: Scores, reduced: Scores) -> Tria
     return Trial(precision, len(exact), largest, int(changed.sum()))
 
 
-def _scores(model: nn.Module, protocol: Protocol, precision: NumericPrecision, videos: Sequence[Views]) -> Scores:
+def _scores(model: nn.Module, protocol: Protocol, precision: NumericPrecision, videos: Sequence[Cuts]) -> Scores:
     scored = Batches(model, protocol, precision).scored(enumerate(videos))
     joined = np.concatenate([scores for _, scores in scored if scores is not None])
     return runs.activated(joined, protocol.scores) if protocol.scores.join == "mean_of_logits" else joined
