@@ -15,7 +15,7 @@ import torch
 from tests.data import barcode
 from tests.data.contradicted_videos import VIDEOS, turned
 from tests.data.sample_videos import numbered, protocol, write_video
-from videohub.data import windows as module
+from videohub.data import prepared_frames as module
 from videohub.data.views import read_content_views
 from videohub.data.windows import TimedFrames, Window, listed_frames, open_frames, windows
 from videohub.errors import UsageError, VideoError
@@ -230,9 +230,24 @@ def test_nothing_to_see_and_another_size_are_errors():
 
 def test_frames_of_open_windows_that_fill_the_memory_are_refused():
     frames = TimedFrames(Path("huge"), 30, None, listed_frames([numbered(0)] * 40, 30).pictures)
-    frames.budget.most = 20 * 3 * 48 * 64 * 4  # 20 frames of 48 x 64
-    with pytest.raises(VideoError, match="huge: 21 frames of 64x48 in open windows"):
+    frames.budget.most = 48 * 64 * (20 * 12 + 20 + 24)  # 20 frames, and another one while it is prepared
+    with pytest.raises(
+        VideoError, match="huge: 21 frames in open windows, and one of 64x48, 64x48 once resized, would"
+    ):
         list(windows(frames, every(1, 40, 1), protocol(crop=None)))
+
+
+def test_a_strip_that_would_fill_the_memory_once_it_is_resized_is_refused_before():
+    strip = listed_frames([np.zeros((2, 2048, 3), np.uint8)], 30, name="strip")
+    strip.budget.most = 1 << 30  # short side 256: 262144 x 256
+    with pytest.raises(VideoError, match="strip: 0 frames in open windows, and one of 2048x2, 262144x256 once resized"):
+        list(windows(strip, [[0.0]], protocol(short_side=256, crop=224)))
+
+
+def test_of_a_frame_what_no_crop_reaches_is_let_go():
+    (window,) = windows(listed_frames([numbered(0)], 30), [[0.0]], protocol(crop=32))
+    assert window.frames[0].untyped_storage().nbytes() == 3 * 32 * 32 * 4
+    assert window.offsets == [(0, 0, False)]
 
 
 def test_crops_are_cut_out_of_whole_frames():

@@ -16,7 +16,7 @@ import yaml
 
 import videohub
 from tests.verification import datasets
-from videohub.data import windows as windows_module
+from videohub.data import prepared_frames
 from videohub.data.synthetic.mp4 import write_mp4
 from videohub.errors import UsageError
 from videohub.feature_extraction import extraction
@@ -75,7 +75,8 @@ def test_a_finished_video_is_not_looked_at_again(zoo, run, videos, tmp_path, mon
     (out / "b.json").unlink()
     opened = []
     original = extraction.open_frames
-    monkeypatch.setattr(extraction, "open_frames", lambda path: opened.append(path.name) or original(path))
+    monkeypatch.setattr(extraction, "open_frames", lambda path, **share: opened.append(path.name) or
+                        original(path, **share))  # fmt: skip
     code, said, _ = features(run, videos, "-o", out, "--json")
     assert code == 0
     lines = [json.loads(line) for line in said.splitlines()]
@@ -116,7 +117,7 @@ def test_features_made_in_another_way_are_not_mixed(zoo, run, videos, tmp_path):
 def test_what_interrupts_leaves_nothing_of_the_video_that_it_was_at(zoo, run, videos, tmp_path, monkeypatch):
     out = tmp_path / "features"
     features(run, videos, "-o", tmp_path / "whole", "--batch", 5)  # all windows of a
-    original = windows_module.prepare
+    original = prepared_frames.prepare
     prepared = []
 
     def interrupted(pixels, how, planar=None):
@@ -125,11 +126,11 @@ def test_what_interrupts_leaves_nothing_of_the_video_that_it_was_at(zoo, run, vi
             raise KeyboardInterrupt
         return original(pixels, how, planar)
 
-    monkeypatch.setattr(windows_module, "prepare", interrupted)
+    monkeypatch.setattr(prepared_frames, "prepare", interrupted)
     code, _, said = features(run, videos, "-o", out, "--batch", 5)
     assert (code, "interrupted" in said) == (130, True)
     assert sorted(path.name for path in out.iterdir()) == [".videohub-features.json", "a.json", "a.npy"]
-    monkeypatch.setattr(windows_module, "prepare", original)
+    monkeypatch.setattr(prepared_frames, "prepare", original)
     (out / ".b.npy-0123456789abcdef.part").touch()  # of a process that was killed
     assert features(run, videos, "-o", out, "--batch", 5)[0] == 0
     assert kept(out) == kept(tmp_path / "whole")

@@ -20,12 +20,11 @@ import torch
 from av.video.reformatter import VideoReformatter
 from torch import Tensor
 
-from videohub.data import levels
 from videohub.data.decoded_images import UPRIGHT, Frame, Image, Orientation, Picture, orientation
 from videohub.data.frame_clock import FrameClock
-from videohub.data.geometry import Square, squares
+from videohub.data.geometry import Square
 from videohub.data.memory import Budget
-from videohub.data.pixels import prepare
+from videohub.data.prepared_frames import FramePreparation
 from videohub.data.video import Video, open_video
 from videohub.data.video_info import Contradiction, contradictions
 from videohub.errors import VideoError
@@ -59,13 +58,16 @@ class TimedFrames:
 
 @dataclass(frozen=True, eq=False)
 class Window:
-    """The frames of one clip, whole; `len(window)` crops are cut out of them on request, as from `Views`."""
+    """The frames of one clip, from which `len(window)` crops are cut on request, as from `Views`.
+
+    Windows that overlap share their frames.
+    """
 
     number: int  # of the windows that were asked for, from 0
     asked: npt.NDArray[np.float64]  # (T,): for which times, in seconds
     times: npt.NDArray[np.float64]  # (T,): from when on the frames are shown that are there for them, in seconds
-    frames: Sequence[Tensor]  # T of (3, H, W) float32: normalised and resized; windows that overlap share them
-    offsets: Sequence[Square]  # of each crop, in pixels
+    frames: Sequence[Tensor]  # T of (3, H, W) float32: normalised, resized, and of them what any crop reaches
+    offsets: Sequence[Square]  # of each crop in those, in pixels
     size: tuple[int, int]  # (height, width) of a crop, in pixels
     picture: Picture | None = None  # of the frame `needed`, at its own size, if pictures were to be kept
     boxes: Tensor | None = None  # (K, 4): x1, y1, x2, y2 in pixels of the crop, for whoever has some
@@ -104,13 +106,16 @@ class Window:
 
 
 @contextmanager
-def open_frames(path: str | Path) -> Iterator[TimedFrames]:
+def open_frames(path: str | Path, *, share: int = 1) -> Iterator[TimedFrames]:
     """Open a video file for one pass over its frames, as its content has them.
 
     It follows `read_content`: the first true video stream, from its first frame on, pictures upright, at the times
     that `FrameClock` gives them, in the order in which the decoder does. All packets are looked at before the first
     one is decoded. Ask for the contradictions within the `with` block, after the first picture.
 
+    Args:
+        path: The file.
+        share: How many videos are decoded at the same time; each may take so much of the free memory.
     Raises: UsageError if it is no file, VideoError if it is no video that can be read; what `windows` raises as it
         decodes.
     """
@@ -126,7 +131,7 @@ def open_frames(path: str | Path) -> Iterator[TimedFrames]:
             pictures=reader.pictures(),
             contradictions=reader.contradictions,
             end=clock.end,
-            budget=video.budget,
+            budget=Budget(share),
         )
 
 
@@ -179,7 +184,7 @@ def windows(
 
     A frame stands for every time from its own on, up to that of the next; the first one for all before it, and the
     last one for all behind it. Each frame that any window has is converted and prepared once, and no other one is. In
-    memory are the frames of open windows, however long the video is.
+    memory are the frames of open windows, and of those that the caller keeps, however long the video is.
 
     How long a video is shows when it ends, so the times may go on for ever: the first window whose frame `needed` lies
     behind the end is not given any more, nor are those after it. With `needed=0` windows at the end repeat the last
@@ -205,7 +210,7 @@ def windows(
         damaged video; if it changes its size, or does not fit into the memory. UsageError if the crop is larger than
         the frame. ValueError if times are not in order.
     """
-    preparation = _Preparation(frames, protocol, torch.device(device))
+    preparation = FramePreparation(frames.path, protocol, torch.device(device), frames.budget)
     collector = _Collector(frames, iter(times), preparation, needed, keep_picture)
     seconds, picture = -1.0, None
     for following, next_picture in frames.pictures:
@@ -220,49 +225,12 @@ def windows(
     yield from collector.finish(seconds, picture, end)
 
 
-class _Preparation:
-    """Makes of a picture what the network sees of it, before any crop."""
-
-    def __init__(self, frames: TimedFrames, protocol: Protocol, device: torch.device) -> None:
-        self._frames, self._protocol, self._device = frames, protocol, device
-        self._early_steps = levels.split_steps(protocol)[0]  # that need no torch
-        self._size: tuple[int, int] | None = None
-        self.offsets: list[Square] = []
-        self.crop = (0, 0)
-
-    def prepared(self, picture: Picture) -> Tensor:
-        """Return (3, H, W) float32. Raises: VideoError, UsageError as `windows`."""
-        if self._size is not None and picture.size != self._size:
-            (height, width), (before, across) = picture.size, self._size
-            raise VideoError(
-                f"{self._frames.path}: the picture changes its shape in the middle of the video, "
-                f"from {across}x{before} to {width}x{height}"
-            )
-        try:
-            pixels = levels.apply(picture.rgb(), self._early_steps)
-            frame = prepare(torch.from_numpy(pixels)[None].to(self._device), self._protocol)[0]
-        except MemoryError as error:
-            raise VideoError(f"{self._frames.path}: there is not enough memory for its frames") from error
-        if self._size is None:
-            self._size = picture.size
-            self.offsets, self.crop = squares(frame.shape[1], frame.shape[2], self._protocol)
-        return frame
-
-    def check(self, held: int, frame: Tensor) -> None:
-        """Refuse so many frames if the memory has no room for them. Raises: VideoError."""
-        budget = self._frames.budget
-        if held * frame.nbytes > budget.most:
-            height, width = frame.shape[1:]
-            budget.check(self._frames.path, held * frame.nbytes, f"{held} frames of {width}x{height} in open windows")
-
-
 @dataclass(eq=False)
 class _Open:
     """A window that has begun."""
 
     number: int
     asked: Sequence[float]
-    begun: int  # frames that were prepared before it began
     times: list[float] = field(default_factory=list)
     frames: list[Tensor] = field(default_factory=list)
     picture: Picture | None = None
@@ -280,14 +248,14 @@ class _Collector:
         self,
         frames: TimedFrames,
         times: Iterator[Sequence[float]],
-        preparation: _Preparation,
+        preparation: FramePreparation,
         needed: int,
         keep_picture: bool,
     ) -> None:
         self._times, self._preparation, self._needed, self._keep_picture = times, preparation, needed, keep_picture
         self._early = frames.step * _EARLY
         self._open: deque[_Open] = deque()
-        self._given = self._prepared = 0
+        self._given = 0
         self._last: tuple[Picture, Tensor] | None = None  # what was prepared last
         self._next = self._ask(before=float("-inf"))  # the window that begins next
 
@@ -329,7 +297,7 @@ class _Collector:
         if (asked := self._next) is None:
             return None
         self._next = self._ask(before=asked[0])
-        window = _Open(self._given, asked, self._prepared)
+        window = _Open(self._given, asked)
         self._given += 1
         return window
 
@@ -351,11 +319,7 @@ class _Collector:
     def _frame(self, picture: Picture) -> Tensor:
         """Return a picture prepared, which is done once."""
         if self._last is None or self._last[0] is not picture:
-            frame = self._preparation.prepared(picture)
-            self._last = picture, frame
-            self._prepared += 1
-            if self._open:
-                self._preparation.check(self._prepared - self._open[0].begun, frame)
+            self._last = picture, self._preparation.prepared(picture)
         return self._last[1]
 
     def _window(self, window: _Open) -> Window:

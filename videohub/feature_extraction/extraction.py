@@ -116,7 +116,10 @@ class Extraction:
         """Yield the windows of a video, and behind them that it has ended."""
         key, given = video
         try:
-            with video_source(given, self._protocol) as source, open_frames(source.path) as frames:
+            with (
+                video_source(given, self._protocol) as source,
+                open_frames(source.path, share=max(1, self._threads)) as frames,
+            ):
                 rate = self._sampling.fps or frames.rate
                 if rate is None:
                     raise VideoError(f"{frames.path}: states no frame rate; say by fps at which it is to be taken")
