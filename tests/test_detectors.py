@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 
 import numpy as np
 import pytest
@@ -155,6 +156,23 @@ def test_the_network_is_torchvisions_to_the_last_bit(monkeypatch):
         (expected,), (found,) = theirs(picture), ours(picture)
     assert len(expected["boxes"])
     assert all(torch.equal(found[key], expected[key]) for key in ("boxes", "labels", "scores"))
+
+
+@pytest.mark.slow
+def test_the_published_file_s_older_names_are_read(publisher, monkeypatch):
+    original = detectors._network()
+    older = {
+        key.replace("rpn.head.conv.0.0.", "rpn.head.conv."): tensor for key, tensor in original.state_dict().items()
+    }
+    older = {re.sub(r"(inner|layer)_blocks\.(\d)\.0\.", r"\1_blocks.\2.", key): tensor for key, tensor in older.items()}
+    assert {"backbone.fpn.inner_blocks.0.weight", "rpn.head.conv.weight"} <= set(older)
+    file = io.BytesIO()
+    torch.save(older, file, _use_new_zipfile_serialization=False)
+    digits = hashlib.sha256(file.getvalue()).hexdigest()[:8]
+    url = publisher.publish(f"/models/fasterrcnn_resnet50_fpn_coco-{digits}.pth", file.getvalue())
+    monkeypatch.setattr(detectors, "URL", url)
+    loaded = load_detector().state_dict()
+    assert all(torch.equal(tensor, loaded[key]) for key, tensor in original.state_dict().items())
 
 
 # --- what it says ----------------------------------------------------------------------------------------------------

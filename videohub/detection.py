@@ -147,6 +147,9 @@ class _People(Interface):
     def count(self, seconds: float | None) -> int | None:
         """Return how many key frames a video of so many seconds probably has."""
 
+    def behind(self, seen: int) -> Sequence[float]:
+        """Return the moments with people for which the video was too short, once so many key frames were seen."""
+
     def boxes(self, moment: float, picture: Picture) -> list[Box]:
         """Return where people are in the picture of a key frame, in its pixels."""
 
@@ -164,6 +167,9 @@ class _Given:
 
     def count(self, seconds: float | None) -> int | None:
         return len(self._moments)
+
+    def behind(self, seen: int) -> Sequence[float]:
+        return [*self._moments][seen:]
 
     def boxes(self, moment: float, picture: Picture) -> list[Box]:
         height, width = picture.size
@@ -187,6 +193,9 @@ class _Found:
 
     def count(self, seconds: float | None) -> int | None:
         return None if seconds is None else math.ceil(seconds / self._every)
+
+    def behind(self, seen: int) -> Sequence[float]:
+        return ()
 
     def boxes(self, moment: float, picture: Picture) -> list[Box]:
         return people_in(picture.rgb(), self._detector, threshold=self._threshold, device=self._device)
@@ -308,10 +317,9 @@ def _actions(
 
 def _tell(name: str, seen: Sequence[_Moment], people: _People, threshold: float) -> None:
     """Say what is not among the rows and might be missed."""
-    if isinstance(people, _Given) and len(seen) < (given := people.count(None) or 0):
-        behind = [*people.moments()][len(seen) :]
+    if behind := people.behind(len(seen)):
         log.warning("%s: %d of %d moments with boxes lie behind its end and are left out, the first at %g s", name,
-                    len(behind), given, behind[0])  # fmt: skip
+                    len(behind), len(seen) + len(behind), behind[0])  # fmt: skip
     boxes = sum(len(moment.boxes) for moment in seen)
     if not boxes:
         log.warning("%s: nobody at any of its %d key frames", name, len(seen))

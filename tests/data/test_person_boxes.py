@@ -60,6 +60,12 @@ def test_rows_of_numbers_are_taken_too():
     }
 
 
+@pytest.mark.parametrize(("row", "found"), [((1, 2, 3, 4), "4 values"), (5.0, "a float")])
+def test_a_row_of_another_length_is_refused(row, found):
+    with pytest.raises(DataError, match=f"boxes, row 0: found {found}, expected time, x1, y1, x2, y2 and perhaps"):
+        moments([row])
+
+
 def test_nobody_is_no_error():
     assert moments([]) == {}
 
