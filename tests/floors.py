@@ -18,7 +18,7 @@ FLOORS = [
     {"metrics"},
     {"runs"},
     {"resources", "files", "log", "protocols", "worker_pool"},
-    {"errors", "escaping", "formatting", "value_types"},
+    {"errors", "escaping", "formatting", "sinusoid", "value_types"},
     {"version"},
 ]
 

@@ -44,8 +44,8 @@ KNOWN_TO = {
     },
     "runs": {"protocols", "files", "errors"},
     "data": {"hub", "registry", "protocols", "metrics", "resources", "files", "log", "errors", "escaping"},
-    "models": {"architectures", "registry"},  # the type of the record that a model was loaded from
-    "convert": {"registry", "resources", "files", "log", "errors", "escaping"},
+    "models": {"architectures", "registry", "sinusoid"},  # the type of the record that a model was loaded from
+    "convert": {"registry", "resources", "files", "log", "errors", "escaping", "sinusoid"},
     "hub": {"resources", "files", "log", "errors", "value_types"},
     "registry": {"architectures", "protocols", "metrics", "resources", "files", "log", "errors", "escaping"}
     | {"value_types", "version"},
@@ -58,6 +58,7 @@ KNOWN_TO = {
     "errors": set(),
     "escaping": set(),
     "formatting": set(),
+    "sinusoid": set(),
     "value_types": set(),
 }
 

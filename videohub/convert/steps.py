@@ -18,6 +18,7 @@ from videohub.convert.stored_tensor import Array, DerivedTensor
 from videohub.convert.table_schema import Computed, ComputedBy, Fill, Permutation, ShapeFixup, Slice, SplitNorms
 from videohub.convert.tables import Table, argument
 from videohub.errors import ConversionError
+from videohub.sinusoid import sinusoid
 
 # --- of one tensor ---------------------------------------------------------------------------------------------------
 
@@ -209,19 +210,14 @@ def relative_position_index(*, window: Sequence[int]) -> np.ndarray:
     return index
 
 
-def sinusoid(*, grid: Sequence[int], width: int) -> np.ndarray:
-    """Return the fixed table of positions of a grid (T, H, W), time outermost: (1, T * H * W, width) float32.
-
-    Source: VideoMAE: angle p / 10000^(2 floor(j / 2) / width), sine at even j, cosine at odd; in double, then rounded.
-    """
-    channel = np.arange(width)
-    angles = np.arange(math.prod(grid))[:, None] / np.power(10000.0, 2 * (channel // 2) / width)
-    return np.where(channel % 2 == 0, np.sin(angles), np.cos(angles))[None].astype(np.float32)
+def sinusoid_of_grid(*, grid: Sequence[int], width: int) -> np.ndarray:
+    """Return the fixed positions of a grid (T, H, W), time outermost: (1, T * H * W, width) float32."""
+    return sinusoid(count=math.prod(grid), width=width)
 
 
 _COMPUTED: dict[ComputedBy, Callable[..., np.ndarray]] = {
     "relative_position_index": relative_position_index,
-    "sinusoid": sinusoid,
+    "sinusoid": sinusoid_of_grid,
 }
 
 
