@@ -15,6 +15,7 @@ from videohub.errors import ConversionError
 from videohub.weights import convert_file
 
 CAFFE2, PYSLOWFAST, PYTORCHVIDEO, TORCHVISION = "caffe2", "pyslowfast", "pytorchvideo", "torchvision"
+TRANSFORMERS, VIDEOMAE = "transformers", "videomae"
 SAME = [  # case, other layouts whose library has this network: FACTS' statements that were run, and the tables of keys
     ("models/MVIT_B_16x4_CONV", [PYTORCHVIDEO, TORCHVISION]),
     ("models/MVITv2_S_16x4", [TORCHVISION]),
@@ -48,12 +49,21 @@ SAME = [  # case, other layouts whose library has this network: FACTS' statement
     ("wider/pytorchvideo/x3d_s", [PYSLOWFAST, "efficient_x3d"]),
     ("wider/pytorchvideo/x3d_xs", [PYSLOWFAST, "efficient_x3d"]),
     ("wider/pytorchvideo/efficient_x3d_xs", [PYSLOWFAST]),
+    ("modern/videomae/videomae_s_k400", [TRANSFORMERS]),
+    ("modern/videomae/videomae_s_ssv2", [TRANSFORMERS]),
+    ("modern/videomae/videomae_b_k400", [TRANSFORMERS]),
+    ("modern/videomaev2/vit_s_k710_dl_from_giant", [TRANSFORMERS]),
+    ("modern/videomaev2/vit_b_k710_dl_from_giant", [TRANSFORMERS]),
+    ("modern/transformers/videomae-small-finetuned-kinetics", [VIDEOMAE]),
+    ("modern/transformers/videomae-small-finetuned-kinetics__6heads", [VIDEOMAE]),
+    ("modern/transformers/videomae-base-finetuned-kinetics", [VIDEOMAE]),
 ]
 QUICK = {  # one a family
     ("wider/pytorchvideo/x3d_xs", PYSLOWFAST),
     ("wider/pytorchvideo/slow_r50", CAFFE2),
     ("models/SLOWFAST_4x16_R50", PYTORCHVIDEO),
     ("wider/pytorchvideo/mvit_base_16", PYSLOWFAST),
+    ("modern/videomae/videomae_s_k400", TRANSFORMERS),
 }
 NO_FIRST_NORM = "PyTorchVideo has no norm where a shortcut changes the stride alone"
 NO_NON_LOCAL = "PyTorchVideo's residual networks have no non-local blocks"
@@ -73,7 +83,14 @@ REFUSED = {
     ("wider/pyslowfast/ImageNet_MVITv2_T", TORCHVISION): "for clips alone",
     ("wider/pyslowfast/ImageNet_MVIT_B_16_CONV", TORCHVISION): "for clips alone",
     ("wider/pytorchvideo/mvit_base_16", TORCHVISION): "for clips alone",
-}
+    ("wider/pyslowfast/in1k_VIT_B_MaskFeat_FT", TRANSFORMERS): "are for clips",
+    ("wider/pyslowfast/k400_VIT_B_16x4_FT", TRANSFORMERS): "reads out its class token",
+    ("modern/transformers/vivit-b-16x2-kinetics400", PYSLOWFAST): "GELU is the exact one",
+    **{(name, VIDEOMAE): "VideoMAE's networks have no class token"
+       for name, case in CASES.items() if case.arguments.get("class_token") and case.family == "vit"},
+    **{(name, PYSLOWFAST): "PySlowFast's ViT has a class token"
+       for name, case in CASES.items() if not case.arguments.get("class_token") and case.family == "vit"},
+}  # fmt: skip
 ANOTHER_INPUT = {"models/I3D_8x8_R50__256x340", "models/SLOWFAST_8x8_R50__256x340"}  # of networks that are named above
 
 
@@ -115,7 +132,7 @@ def test_golden_weights_go_to_another_publisher_s_file_and_back_and_give_the_ori
 
     there = network_of(record, layout)  # as the other library has it
     file = convert.read(written)
-    assert (file.layout, file.container) == (layout, "caffe2" if layout == CAFFE2 else "torch")
+    assert (file.layout, file.container) == (layout, {CAFFE2: CAFFE2, TRANSFORMERS: "safetensors"}.get(layout, "torch"))
     arguments = conversion.arguments_of(there)
     state = conversion.imported(file.tensors, recognise(file.tensors, case.family, arguments), arguments, name)
     network = models.build(there.model, frames=there.clip.frames, activation=case.output_activation or "softmax")

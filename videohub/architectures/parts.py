@@ -129,7 +129,7 @@ class NonLocalResidual(Residual, frozen=True, kw_only=True):
 # not the tokens; `mean_alone` has no norm, as networks that only predict what was masked.
 Readout: TypeAlias = Literal["class_token", "mean", "mean_then_norm", "mean_alone"]
 
-VIT_SIZES: Mapping[int, str] = {192: "T", 384: "S", 768: "B", 1024: "L", 1280: "H"}  # by width
+VIT_SIZES: Mapping[int, str] = {192: "T", 384: "S", 768: "B", 1024: "L", 1280: "H", 1408: "g"}  # by width
 
 
 def token_flaws(width: int, heads: int, crop: int, *, smallest_crop: int) -> Iterable[tuple[tuple[str, ...], str]]:

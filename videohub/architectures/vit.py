@@ -1,26 +1,41 @@
-"""ViT over clips: patches as tokens, and blocks of one width (arXiv:2010.11929), as MAE and MaskFeat train it.
+"""ViT over clips: patches as tokens, and blocks of one width (arXiv:2010.11929).
 
-MAE for video: arXiv:2205.09113. MaskFeat: arXiv:2112.09133.
+As MAE (arXiv:2205.09113), MaskFeat (arXiv:2112.09133), VideoMAE (arXiv:2203.12602, arXiv:2303.16727) and ViViT
+(arXiv:2103.15691) train it.
 """
 
-from collections.abc import Iterable
-from typing import ClassVar
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar, Literal
 
 from videohub.architectures import Architecture, Count
 from videohub.architectures.parts import VIT_SIZES, Readout, token_flaws
 
 
 class ViT(Architecture, frozen=True, kw_only=True, tag="vit"):
-    """Patches of 16 x 16 pixels and, in clips, 2 frames; a class token; positions that are learned."""
+    """Patches of some pixels and, in clips, 2 frames; then tokens that all look at each other, in every block."""
 
+    NEUTRAL: ClassVar[Mapping[str, Any]] = {
+        "hidden": None,
+        "patch": 16,
+        "class_token": True,
+        "sinusoids": False,
+        "key_bias": True,
+        "gelu": "exact",
+    }
     classifier: ClassVar[str] = "head.projection"
 
     depth: Count
     width: Count
     heads: Count
+    hidden: Count | None = None  # width between the two layers of an MLP; null: 4 x width
+    patch: Count = 16  # height and width, in pixels
     image: bool = False  # a network for single frames
     crop: Count = 224  # height and width of the inputs that the tables of positions are for
-    joint_positions: bool = False  # one table for all positions, instead of one for places and one for times
+    class_token: bool = True
+    sinusoids: bool = False  # positions are sines and cosines, computed and in no file, instead of learned
+    joint_positions: bool = False  # one learned table for all positions, instead of one for places and one for times
+    key_bias: bool = True  # false: queries and values alone have a bias
+    gelu: Literal["exact", "tanh"] = "exact"  # tanh: its usual approximation
     readout: Readout = "mean_then_norm"
 
     @property
@@ -32,4 +47,10 @@ class ViT(Architecture, frozen=True, kw_only=True, tag="vit"):
         return self.depth
 
     def flaws(self) -> Iterable[tuple[tuple[str, ...], str]]:
-        yield from token_flaws(self.width, self.heads, self.crop, smallest_crop=16)
+        yield from token_flaws(self.width, self.heads, self.crop, smallest_crop=self.patch)
+        if self.readout == "class_token" and not self.class_token:
+            yield ("readout",), "reads the class token, which this network does not have"
+        if self.sinusoids and self.joint_positions:
+            yield ("joint_positions",), "is of learned positions: these are computed"
+        if self.sinusoids and self.class_token:
+            yield ("class_token",), "has no position among sines and cosines, which number the patches alone"

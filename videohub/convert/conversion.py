@@ -96,6 +96,7 @@ def imported(
         whole = arrays[0] if len(arrays) == 1 else steps.joined(arrays, sources)
         parts = [whole] if len(names) == 1 else steps.split(whole, len(names), sources[0])
         state.update(zip(names, parts, strict=True))
+    _check_needed(state, table, where)
     for name, array in state.items():
         fill = table.fill_of(name)
         if fill and fill.type == "int64" and not array.shape:  # a count, which half precision may have made infinite
@@ -315,6 +316,19 @@ def _without_computed(
         reasons = "; ".join(dict.fromkeys(computed[key][0].why for key in odd))
         raise ConversionError(f"{where}: other values than this network computes ({reasons}):\n{shapes(tensors, odd)}")
     return {key: array for key, array in tensors.items() if key not in computed}
+
+
+def _check_needed(state: Mapping[str, Array], table: Table, where: str) -> None:
+    """Refuse a file that lacks what some are known to have lost."""
+    lacking = {other: why for name in state for other, why in table.needed_beside(name) if other not in state}
+    if lacking:
+        reasons = "; ".join(dict.fromkeys(lacking.values()))
+        names = "\n".join(f"    {brief(name)}" for name in list(lacking)[:_MOST])
+        more = f"\n    … and {len(lacking) - _MOST} more" if len(lacking) > _MOST else ""
+        raise ConversionError(
+            f"{where}: the file lacks {len(lacking)} tensors that it must hold ({reasons}):\n{names}{more}\n"
+            "  Take the file as its publisher offers it, or save yours anew from a network that has them."
+        )
 
 
 def _one_to_one(

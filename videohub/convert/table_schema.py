@@ -103,6 +103,13 @@ class Fill(_OnOneSide, frozen=True, kw_only=True):
     like: str | None = None
 
 
+class Needed(_Value, frozen=True, kw_only=True):
+    """A tensor of ours that a file must hold, one for each of ours that fits `beside`, and why nothing replaces it."""
+
+    beside: str
+    why: str
+
+
 class Variant(_Value, frozen=True, kw_only=True):
     """What is added for networks whose arguments are such; `{head.kind: roi_max}`, or a list of values."""
 
@@ -113,6 +120,7 @@ class Variant(_Value, frozen=True, kw_only=True):
     shape_fixups: list[ShapeFixup] = []
     computed: dict[str, Computed] = {}
     fill: dict[str, Fill] = {}
+    needed: dict[str, Needed] = {}
 
 
 class Exclusion(_Value, frozen=True, kw_only=True):
@@ -139,6 +147,7 @@ class TableFile(_Value, frozen=True, kw_only=True):
     shape_fixups: list[ShapeFixup] = []
     computed: dict[str, Computed] = {}
     fill: dict[str, Fill] = {}
+    needed: dict[str, Needed] = {}  # of what files may lack by mistake: the refusal tells the reason
     ignore: dict[str, str] = {}  # pattern of keys of the file -> why they are left aside
 
 
@@ -185,6 +194,9 @@ def flaws(file: TableFile) -> Iterator[tuple[tuple[str | int, ...], str]]:
         for key, how in part.computed.items():
             if flaw := _pair_flaw([key, how.beside], fields):
                 yield (*at, "computed", key), flaw
+        for name, needed in part.needed.items():
+            if flaw := _pair_flaw([name, needed.beside], fields):
+                yield (*at, "needed", name), flaw
         for key, fill in part.fill.items():
             if key.count("*") > 1 or key.count("*") != (fill.like or "").count("*"):
                 yield (*at, "fill", key), "expected one * in it and one in `like`, or none in both"

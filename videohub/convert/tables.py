@@ -103,6 +103,11 @@ class Table:
         return ((how, name) for at, how in self.file.computed.items()
                 for name in self._renamed(key, [(how.beside, at)]))  # fmt: skip
 
+    def needed_beside(self, name: str) -> Iterator[tuple[str, str]]:
+        """Yield our tensors that a file must hold because it holds `name`, and why."""
+        return ((other, needed.why) for at, needed in self.file.needed.items()
+                for other in self._renamed(name, [(needed.beside, at)]))  # fmt: skip
+
     def fill_of(self, name: str) -> Fill | None:
         """Return what stands for one of our tensors that files lack, None where none may."""
         return next((fill for pattern, fill in self.file.fill.items() if fnmatchcase(name, pattern)), None)
@@ -149,6 +154,7 @@ class Table:
             shape_fixups=[*(fixup for variant in variants for fixup in variant.shape_fixups), *self.file.shape_fixups],
             computed=self.file.computed | {key: how for variant in variants for key, how in variant.computed.items()},
             fill=self.file.fill | {key: fill for variant in variants for key, fill in variant.fill.items()},
+            needed=self.file.needed | {key: one for variant in variants for key, one in variant.needed.items()},
             variants=[],
         )
         return replace(self, file=file)
@@ -163,7 +169,14 @@ class Table:
     def _patterns(self) -> dict[str, _Pattern]:
         """The keys of tensors that are stored twice or follow from others."""
         file = self.file
-        keys = {*file.copies, *file.copies.values(), *file.computed, *(how.beside for how in file.computed.values())}
+        needed = (needed.beside for needed in file.needed.values())
+        keys = {
+            *needed,
+            *file.copies,
+            *file.copies.values(),
+            *file.computed,
+            *(how.beside for how in file.computed.values()),
+        }
         return {key: _Pattern(key, file.fields) for key in keys}
 
 
@@ -244,6 +257,7 @@ def _digest(file: TableFile) -> str:
     content["ignore"] = sorted(file.ignore)
     del content["not_written_for"], content["network"]  # nothing that is read depends on them
     for part in (content, *content["variants"]):
+        del part["needed"]
         for value in (*part["fill"].values(), *part["computed"].values(), *part["steps"]):
             value.pop("why", None)
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

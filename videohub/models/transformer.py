@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from videohub.architectures.parts import Readout
 from videohub.models.heads import classifier, refuse_boxes
 from videohub.models.video_model import Boxes, VideoModel
+from videohub.sinusoid import sinusoid
 
 Grid: TypeAlias = tuple[int, int, int]  # how many tokens, or pixels, along time, height and width
 
@@ -90,7 +91,7 @@ class Embedding(nn.Module):
             tokens = torch.cat(
                 [self.class_token.expand(tokens.shape[0], -1, -1), tokens], dim=1
             )  # not len, which an export takes for fixed
-        return tokens if self.positions is None else tokens + self.positions(grid), grid
+        return tokens if self.positions is None else tokens + self.positions(grid).to(tokens.device), grid
 
 
 class SeparatePositions(nn.Module):
@@ -124,6 +125,33 @@ class JointPositions(nn.Module):
         return torch.cat([self.table[:, :-count], of_grid], dim=1)
 
 
+class SinusoidPositions(nn.Module):
+    """Sines and cosines of a token's number, time outermost: computed, and in no file.
+
+    Another grid numbers its tokens anew, as the original's network for clips of another size does.
+    """
+
+    table: Tensor
+
+    def __init__(self, grid: Grid, width: int) -> None:
+        super().__init__()
+        self.width = width
+        # on the processor also where a network is built without memory: no file fills it
+        self.register_buffer("table", _sinusoid(math.prod(grid), width), persistent=False)
+
+    def forward(self, grid: Grid) -> Tensor:
+        """Return (1, N, width) for a grid."""
+        count = math.prod(grid)
+        if count <= self.table.shape[1]:
+            return self.table[:, :count]
+        return _sinusoid(count, self.width).to(self.table)
+
+
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+def _sinusoid(count: int, width: int) -> Tensor:
+    return torch.from_numpy(sinusoid(count=count, width=width))
+
+
 def positions(grid: Grid, width: int, *, joint: bool, class_token: bool) -> SeparatePositions | JointPositions:
     """Return learned positions for tokens of a grid; those of other grids are interpolated."""
     return (JointPositions if joint else SeparatePositions)(grid, width, class_token=class_token)
@@ -143,27 +171,35 @@ def _interpolated(vectors: Tensor, grid: Grid, wanted: Grid) -> Tensor:
 class Attention(nn.Module):
     """Each token gathers from all of them, weighted by affinity, in several heads."""
 
-    def __init__(self, width: int, *, heads: int) -> None:
+    def __init__(self, width: int, *, heads: int, key_bias: bool = True) -> None:
         super().__init__()
         self.heads = heads
-        self.qkv = nn.Linear(width, 3 * width)
+        self.qkv = nn.Linear(width, 3 * width, bias=key_bias)
+        self.q_bias = None if key_bias else nn.Parameter(torch.zeros(width))
+        self.v_bias = None if key_bias else nn.Parameter(torch.zeros(width))
         self.projection = nn.Linear(width, width)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Return (B, N, width) for tokens (B, N, width)."""
-        q, k, v = torch.unflatten(self.qkv(tokens), 2, (3, self.heads, -1)).permute(
-            2, 0, 3, 1, 4
-        )  # each (B, heads, N, D)
+        qkv = torch.unflatten(self._qkv(tokens), 2, (3, self.heads, -1))
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each (B, heads, N, D)
         return self.projection(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+
+    def _qkv(self, tokens: Tensor) -> Tensor:
+        """Return queries, keys and values side by side, (B, N, 3 width)."""
+        if self.q_bias is None or self.v_bias is None:
+            return self.qkv(tokens)
+        bias = torch.cat([self.q_bias, torch.zeros_like(self.q_bias), self.v_bias])
+        return F.linear(tokens, self.qkv.weight, bias)
 
 
 class Mlp(nn.Module):
     """Two linear layers with a GELU between them, on each token."""
 
-    def __init__(self, width: int, hidden: int, out: int) -> None:
+    def __init__(self, width: int, hidden: int, out: int, *, gelu: Literal["exact", "tanh"] = "exact") -> None:
         super().__init__()
         self.hidden = nn.Linear(width, hidden)
-        self.gelu = nn.GELU()
+        self.gelu = nn.GELU(approximate="tanh" if gelu == "tanh" else "none")
         self.out = nn.Linear(hidden, out)
 
     def forward(self, tokens: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""ViT over clips, as MAE and MaskFeat train it (arXiv:2010.11929, arXiv:2205.09113, arXiv:2112.09133)."""
+"""ViT over clips, as MAE, MaskFeat, VideoMAE and ViViT train it; architectures/vit.py names the papers."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from videohub.models.transformer import (
     Attention,
     Embedding,
     Mlp,
+    SinusoidPositions,
     TokenHead,
     TokenModel,
     initialise,
@@ -24,12 +25,13 @@ from videohub.models.transformer import (
 class Block(nn.Module):
     """Attention between tokens, then an MLP on each, both beside a shortcut."""
 
-    def __init__(self, width: int, *, heads: int) -> None:
+    def __init__(self, arch: architecture.ViT) -> None:
         super().__init__()
+        width = arch.width
         self.attention_norm = layer_norm(width)
-        self.attention = Attention(width, heads=heads)
+        self.attention = Attention(width, heads=arch.heads, key_bias=arch.key_bias)
         self.mlp_norm = layer_norm(width)
-        self.mlp = Mlp(width, 4 * width, width)
+        self.mlp = Mlp(width, arch.hidden or 4 * width, width, gelu=arch.gelu)
 
     def forward(self, tokens: Tensor) -> Tensor:
         tokens = tokens + self.attention(self.attention_norm(tokens))
@@ -41,19 +43,22 @@ class ViT(TokenModel):
 
     def __init__(self, arch: architecture.ViT, *, frames: int) -> None:
         super().__init__()
-        patch = self.smallest = (1 if arch.image else 2, 16, 16)
+        patch = self.smallest = (1 if arch.image else 2, arch.patch, arch.patch)
+        grid = patch_grid(frames, arch.crop, patch)
         self.embedding = Embedding(
             arch.width,
             kernel=patch,
             stride=patch,
             padding=(0, 0, 0),
-            class_token=True,
-            positions=positions(
-                patch_grid(frames, arch.crop, patch), arch.width, joint=arch.joint_positions, class_token=True
-            ),
+            class_token=arch.class_token,
+            positions=SinusoidPositions(grid, arch.width)
+            if arch.sinusoids
+            else positions(grid, arch.width, joint=arch.joint_positions, class_token=arch.class_token),
         )
-        self.blocks = nn.Sequential(*(Block(arch.width, heads=arch.heads) for _ in range(arch.depth)))
-        self.head = TokenHead(arch.width, readout=arch.readout, class_token=True, num_classes=arch.num_classes)
+        self.blocks = nn.Sequential(*(Block(arch) for _ in range(arch.depth)))
+        self.head = TokenHead(
+            arch.width, readout=arch.readout, class_token=arch.class_token, num_classes=arch.num_classes
+        )
         initialise(self)
 
     def tokens(self, clip: Tensor | Sequence[Tensor]) -> Tensor:

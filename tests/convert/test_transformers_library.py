@@ -1,0 +1,101 @@
+"""Files from the library transformers and for it, by the logits of its own networks. Skipped without it."""
+
+import pytest
+import torch
+
+from tests.golden import synth
+from tests.own_registry import like
+from videohub import convert, models
+from videohub.architectures.vit import ViT
+
+transformers = pytest.importorskip("transformers")
+
+SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "image_size": 56, "num_labels": 7}
+OURS = {"depth": 2, "width": 32, "heads": 4, "crop": 56, "num_classes": 7}
+PLAIN = {"class_token": False, "sinusoids": True, "key_bias": False}
+
+
+def videomae(patch, hidden, **changes):
+    """A small VideoMAE of the library's, with the epsilons of its authors, which it does not have by itself."""
+    config = transformers.VideoMAEConfig(
+        patch_size=patch, intermediate_size=hidden, num_frames=4, layer_norm_eps=1e-6, **{**SIZES, **changes}
+    )
+    network = transformers.VideoMAEForVideoClassification(config)
+    if network.fc_norm is not None:
+        network.fc_norm.eps = 1e-6
+    return network
+
+
+def vivit():
+    config = transformers.VivitConfig(num_frames=4, tubelet_size=[2, 14, 14], intermediate_size=128, **SIZES)
+    return transformers.VivitForVideoClassification(config)
+
+
+NETWORKS = {
+    "videomae": (lambda: videomae(14, 128), ViT(patch=14, **PLAIN, **OURS)),
+    "videomae giant": (lambda: videomae(14, 140), ViT(patch=14, hidden=140, **PLAIN, **OURS)),
+    "vivit": (vivit, ViT(patch=14, joint_positions=True, gelu="tanh", readout="class_token", **OURS)),
+}
+
+
+@pytest.fixture(params=NETWORKS)
+def pair(request):
+    """Theirs, ours, and a record of ours."""
+    make, arch = NETWORKS[request.param]
+    slow = like("slow_r50_8x8")
+    record = like("slow_r50_8x8", name="small", model=arch, clip=type(slow.clip)(4, 1), labels=None)
+    return make().eval(), models.build(arch, frames=4), record
+
+
+def fill(network):
+    """Give every tensor values that are made from its name."""
+    named = {name: synth.synth(name, tuple(tensor.shape)) for name, tensor in network.state_dict().items()}
+    network.load_state_dict({name: torch.from_numpy(array) for name, array in named.items()})
+
+
+def difference(theirs, ours):
+    clip = torch.from_numpy(synth.synth_clip("transformers", (2, 3, 4, 56, 56)))
+    with torch.inference_mode():
+        expected, found = theirs(clip.transpose(1, 2)).logits, ours(clip)
+    assert expected.std() > 0.01
+    return float((found - expected).abs().max() / expected.abs().max())
+
+
+def test_what_the_library_saves_gives_its_logits_here(tmp_path, pair):
+    theirs, ours, record = pair
+    fill(theirs)
+    theirs.save_pretrained(tmp_path)
+    checkpoint = convert.read(tmp_path / "model.safetensors")
+    assert checkpoint.layout == "transformers"
+    ours.load_state_dict(convert.to_state_dict(checkpoint, record), strict=True)
+    assert difference(theirs, ours) <= 1e-5
+
+
+def test_what_is_written_for_the_library_gives_our_logits_there(tmp_path, pair):
+    theirs, ours, record = pair
+    fill(ours)
+    theirs.config.save_pretrained(tmp_path)
+    convert.export(ours.state_dict(), record, "transformers", tmp_path / "model.safetensors")
+    loaded, told = type(theirs).from_pretrained(tmp_path, output_loading_info=True)
+    assert not told["missing_keys"]
+    assert not told["unexpected_keys"]
+    if getattr(loaded, "fc_norm", None) is not None:
+        loaded.fc_norm.eps = 1e-6
+    assert difference(loaded.eval(), ours) <= 1e-5
+
+
+def test_the_encoder_of_a_pre_training_file_gives_the_library_s_tokens(tmp_path):
+    decoder = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+    config = videomae(
+        14, 128, use_mean_pooling=False, **{f"decoder_{name}": size for name, size in decoder.items()}
+    ).config
+    theirs = transformers.VideoMAEForPreTraining(config).eval()
+    theirs.save_pretrained(tmp_path)
+    arch = ViT(patch=14, readout="mean", **PLAIN, **{**OURS, "num_classes": None})
+    record = like("slow_r50_8x8", name="small", model=arch, labels=None)
+    ours = models.build(arch, frames=4)
+    ours.load_state_dict(convert.to_state_dict(convert.read(tmp_path / "model.safetensors"), record), strict=True)
+    clip = torch.from_numpy(synth.synth_clip("transformers", (2, 3, 4, 56, 56)))
+    with torch.inference_mode():
+        tokens = theirs.videomae(clip.transpose(1, 2)).last_hidden_state
+        assert torch.allclose(ours.features(clip), tokens.mean(dim=1), atol=1e-5)
