@@ -2,7 +2,8 @@
 
 Small videos of varying size and length are made, two in a hundred of them cut short, and evaluated several times with a
 tiny network. The resident memory of this process and of each worker process is noted every 100 videos; what counts is
-its slope, by least squares, after the first quarter. The results go to benchmarks/results/soak.json.
+its slope, by least squares, after the first quarter. The same videos then give 5,000 clips to train on, through a
+DataLoader whose worker processes outlive its epochs. The results go to benchmarks/results/soak.json.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import av
 import msgspec
 import numpy as np
 import torch
+from torch.utils.data import DataLoader
 
 import videohub
 from videohub import models, registry
@@ -50,6 +52,7 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--videos", type=int, default=800, help="how many are made")
     options.add_argument("--rounds", type=int, default=10, help="how often each of them is evaluated")
+    options.add_argument("--clips", type=int, default=5000, help="to train on, drawn from them")
     options.add_argument("--workers", type=int, default=2)
     options.add_argument("--out", type=Path, default=RESULTS)
     arguments = options.parse_args()
@@ -58,18 +61,32 @@ def main() -> None:
         samples = make_videos(Path(folder), arguments.videos)
         made = time.monotonic() - began
         looks, failed = soak(samples * arguments.rounds, workers=arguments.workers)
+        scored = time.monotonic() - began
+        of_clips, left_out = soak_clips(Path(folder), samples, arguments.clips, workers=arguments.workers)
     results = {
         "date": time.strftime("%Y-%m-%d"),
         "machine": machine(),
         "videos": {"made": len(samples), "evaluated": len(samples) * arguments.rounds},
         "failed": failed,
         "workers": arguments.workers,
-        "seconds": {"making": round(made), "soaking": round(time.monotonic() - began - made)},
+        "seconds": {
+            "making": round(made),
+            "soaking": round(scored - made),
+            "clips": round(time.monotonic() - began - scored),
+        },
         "KB per 1,000 videos after the first quarter": slopes(looks, after=len(samples) * arguments.rounds // 4),
         "resident KB by videos done": looks,
+        "clips to train on": {
+            "read": arguments.clips,
+            "broken videos left out": left_out,
+            "KB per 1,000 clips after the first quarter": slopes(of_clips, after=arguments.clips // 4),
+            "resident KB by clips read": of_clips,
+        },
     }
     arguments.out.write_text(json.dumps(results, indent=1) + "\n")
-    print(json.dumps({name: value for name, value in results.items() if "resident" not in name}, indent=2))
+    told = {name: value for name, value in results.items() if "resident" not in name}
+    told["clips to train on"] = {name: value for name, value in told["clips to train on"].items() if "res" not in name}
+    print(json.dumps(told, indent=2))
 
 
 def make_videos(folder: Path, count: int) -> list[Sample]:
@@ -107,6 +124,28 @@ def soak(samples: Sequence[Sample], *, workers: int, every: int = 100) -> tuple[
     return looks, failed
 
 
+def soak_clips(
+    folder: Path, samples: Sequence[Sample], count: int, *, workers: int, every: int = 100
+) -> tuple[dict[str, dict[int, int]], int]:
+    """Read clips to train on, epoch after epoch.
+
+    Returns: the resident KB of every process, by the number of clips read, and how many videos were left out.
+    """
+    (folder / "train.csv").write_text("".join(f"{sample.name} 0\n" for sample in samples))
+    record = msgspec.structs.replace(registry.record("slowfast_motions"), protocol=PROTOCOL, clip=CLIP)
+    dataset = videohub.ClipDataset(folder, record, split="train", train=True, skip_broken=True)
+    loader = DataLoader(dataset, batch_size=10, num_workers=workers, shuffle=True, persistent_workers=True)
+    looks: dict[str, dict[int, int]] = {}
+    done = 0
+    while done < count:
+        dataset.set_epoch(done // len(samples))
+        for clips, _ in loader:
+            if done // every < (done := done + len(clips)) // every:
+                for name, process in {"parent": os.getpid(), **children("worker", b"")}.items():
+                    looks.setdefault(name, {})[done] = resident(process)
+    return looks, len(dataset.broken)
+
+
 def slopes(looks: dict[str, dict[int, int]], *, after: int) -> dict[str, float]:
     """Return the slope of each process's memory over the videos done, in KB per 1,000 videos, by least squares."""
     found = {}
@@ -124,15 +163,20 @@ def resident(process: int) -> int:
 
 
 def decoders() -> dict[str, int]:
-    """Return the worker processes of this one, by a name for each."""
+    """Return the worker processes of this one that decode for an evaluation, by a name for each."""
+    return children("decoder", b"videohub.worker_pool.worker")
+
+
+def children(called: str, command: bytes) -> dict[str, int]:
+    """Return the processes that this one has started and whose command line holds some text, by a name for each."""
     found = {}
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            status, command = (folder / "stat").read_text(), (folder / "cmdline").read_bytes()
+            status, line = (folder / "stat").read_text(), (folder / "cmdline").read_bytes()
         except OSError:
             continue  # it has just ended
-        if int(status.rpartition(")")[2].split()[1]) == os.getpid() and b"videohub.worker_pool.worker" in command:
-            found[f"decoder {folder.name}"] = int(folder.name)
+        if int(status.rpartition(")")[2].split()[1]) == os.getpid() and command in line:
+            found[f"{called} {folder.name}"] = int(folder.name)
     return found
 
 

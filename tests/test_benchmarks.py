@@ -251,6 +251,17 @@ def test_data_path(results):
     assert decoders["motions"]["share of views with the same first class"] >= 0.995
 
 
+def test_training_clips(results):
+    found = results("training_clips", "--small", "--turns", 1, "--videos", 2, "--clips", 4)
+    rates = {who: of["median"] for who, of in found["clips a second"].items()}
+    ours = rates.pop("videohub.ClipDataset")
+    assert "PyAV and torchvision" in rates
+    for who, rate in rates.items():
+        assert found["ours / the other"][who]["median"] == pytest.approx(ours / rate, rel=0.02)
+    assert found["the faster of the others"] == max(rates, key=rates.get)
+    assert {*rates, *found["left out"]} == {"PyAV and torchvision", "torchcodec and torchvision"}
+
+
 def test_end_to_end(results):
     found = results("end_to_end", "--small", "--turns", 1, "--videos", 2, "--workers", 0)
     ours, theirs = (found["views a second"][who]["median"] for who in ("ours", "theirs"))

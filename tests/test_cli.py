@@ -168,6 +168,7 @@ def test_show_tells_all_and_takes_any_spelling(run):
     assert cost["view"] == [32, 256, 256]
     assert "ptv_slowfast_r50_8x8" in full["namesakes"]
     assert full["protocol"]["pixels"][-1] == {"step": "crop", "size": 256, "arithmetic": "pyslowfast"}
+    assert "crops of 160 at short sides of 182 to 228" in " ".join(run("show", "x3d_s")[1].split())
 
 
 def test_square_brackets_in_a_note_are_printed_and_not_taken_for_colours(run):

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 import videohub
 from tests.data.sample_videos import with_pixels
 from tests.data.small_videos import small_video
-from tests.own_registry import like
+from tests.own_registry import like, write_registry
 from tests.verification import datasets
 from videohub.errors import DataError, UsageError, VideoError
 from videohub.registry.schema import Clip, Record
@@ -112,6 +112,15 @@ def test_nothing_that_is_there_to_be_tested_is_trained_on(what, folder, tmp_path
         shutil.copy(folder / "v0.mp4", tmp_path / "val" / "growing")
     with pytest.raises(UsageError, match=r"neither a list \(train\.csv, here"):
         dataset(tmp_path)
+
+
+def test_a_registry_of_one_s_own_brings_its_data_set_s_word_on_directions(folder, tmp_path, monkeypatch):
+    record = like(NAME, name="mine", upstream_name="MINE", aliases=(), labels=("a", "b", "c", "d", "e", *"fghij"))
+    write_registry(tmp_path / "mine.yaml", record)
+    monkeypatch.setenv("VIDEOHUB_REGISTRY", str(tmp_path / "mine.yaml"))
+    clips = dataset(folder, "MINE")
+    assert (clips[2][1], clips.class_names[2]) == (2, "c")
+    assert not clips.transform.flip
 
 
 def test_labels_beyond_the_classes_are_refused(folder):

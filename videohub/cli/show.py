@@ -68,7 +68,7 @@ def _facts(record: Record, namesakes: Sequence[str], cost: Cost | None) -> list[
         ("container", f"{checkpoint.container or 'unknown'} (the bytes decide), layout {checkpoint.layout}"),
         ("sha256", checkpoint.sha256 or _unmeasured(checkpoint)),
         ("license", checkpoint.license),
-        ("training", record.training + (f", from {record.pretrain}" if record.pretrain else "")),
+        ("training", _training(record)),
         ("config", record.config or ""),
         ("paper", record.paper),
         ("proof", _proof(record.proof)),
@@ -100,6 +100,14 @@ def _in_words(value: Any) -> str:
 
 def _in_brackets(part: Any) -> str:
     return f"({_in_words(part)})" if part and isinstance(part, dict) else _in_words(part)
+
+
+def _training(record: Record) -> str:
+    pretrain = f", from {record.pretrain}" if record.pretrain else ""
+    if (pixels := record.training_pixels) is None:
+        return record.training + pretrain
+    low, high = pixels.short_side
+    return f"{record.training}{pretrain}, crops of {pixels.crop} at short sides of {low} to {high}"
 
 
 def _outputs(record: Record) -> str:
