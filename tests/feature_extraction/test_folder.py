@@ -5,8 +5,10 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,8 +21,9 @@ from tests.verification import datasets
 from videohub.data import prepared_frames
 from videohub.data.synthetic.mp4 import write_mp4
 from videohub.errors import UsageError
-from videohub.feature_extraction import extraction
+from videohub.feature_extraction import extraction, suspects
 from videohub.feature_extraction.folder import ids_of
+from videohub.preflight.probe import Probe
 
 NAME = "tiny_kinetics"  # 8 frames two apart, 30 a second
 LENGTHS = {"a": 40, "b": 25, "c": 33}
@@ -114,7 +117,7 @@ def test_features_made_in_another_way_are_not_mixed(zoo, run, videos, tmp_path):
     assert "says no longer how the features here were made" in features(run, videos, "-o", out)[2]
 
 
-def test_what_interrupts_leaves_nothing_of_the_video_that_it_was_at(zoo, run, videos, tmp_path, monkeypatch):
+def test_what_interrupts_leaves_nothing_of_the_video_that_it_was_at(zoo, run, videos, tmp_path, monkeypatch, caplog):
     out = tmp_path / "features"
     features(run, videos, "-o", tmp_path / "whole", "--batch", 5)  # all windows of a
     original = prepared_frames.prepare
@@ -129,12 +132,14 @@ def test_what_interrupts_leaves_nothing_of_the_video_that_it_was_at(zoo, run, vi
     monkeypatch.setattr(prepared_frames, "prepare", interrupted)
     code, _, said = features(run, videos, "-o", out, "--batch", 5)
     assert (code, "interrupted" in said) == (130, True)
-    assert sorted(path.name for path in out.iterdir()) == [".videohub-features.json", "a.json", "a.npy"]
+    left = [".b.begun", ".videohub-features.json", "a.json", "a.npy"]
+    assert sorted(path.name for path in out.iterdir()) == left
     monkeypatch.setattr(prepared_frames, "prepare", original)
     (out / ".b.npy-0123456789abcdef.part").touch()  # of a process that was killed
     assert features(run, videos, "-o", out, "--batch", 5)[0] == 0
+    assert caplog.text.count("b.mp4: an earlier call ended while this was read") == 1
     assert kept(out) == kept(tmp_path / "whole")
-    assert not list(out.glob("*.part"))
+    assert not [*out.glob("*.part"), *out.glob(".*.begun")]
 
 
 def test_broken_videos_are_told_and_the_others_go_on(zoo, run, videos, tmp_path):
@@ -156,6 +161,21 @@ def test_broken_videos_are_told_and_the_others_go_on(zoo, run, videos, tmp_path)
     assert code == 1
     assert [line["status"] for line in lines] == ["failed", "failed", "failed", "kept"]
     assert "the file is empty (0 bytes)" in lines[0]["error"]
+
+
+def test_a_video_that_ended_an_earlier_call_and_ends_a_process_of_its_own_is_left_out(
+    zoo, run, videos, tmp_path, monkeypatch
+):
+    out = tmp_path / "features"
+    out.mkdir()
+    (out / ".b.begun").touch()
+    crashed = Probe(problem="the decoder crashed (SIGSEGV)", passing=True)
+    monkeypatch.setattr(suspects, "probe_files", lambda jobs, **limits: iter([crashed for _ in jobs]))
+    for _ in range(2):
+        code, _, told = features(run, videos, "-o", out)
+        assert code == 1
+        assert "b.mp4: the decoder crashed (SIGSEGV), in a process of its own, too" in told
+        assert set(kept(out)) == {"a.npy", "c.npy"}
 
 
 def test_shards_share_the_videos_and_come_to_the_same_bits(zoo, run, videos, tmp_path):
@@ -261,6 +281,27 @@ def test_processes_of_a_torchrun_share_the_videos(zoo, run, videos, tmp_path):
     assert kept(tmp_path / "shared") == kept(tmp_path / "whole")
     assert done.stdout.count("feature_stride = 8") == 1  # one process speaks for all
     assert (tmp_path / "shared" / "missing_files.txt").read_text() == ""
+
+
+@pytest.mark.slow
+def test_a_call_that_was_killed_is_gone_on_with_and_comes_to_the_same_bits(zoo, run, videos, tmp_path):
+    own = tmp_path / "own"
+    for number in range(12):
+        datasets.video(own / f"v{number}.mp4", number, 60)
+    command = [sys.executable, "-m", "videohub.cli", "features", own, "--model", NAME, "--stride", 1, "--batch", 4]
+    killed = subprocess.Popen([*map(str, command), "-o", str(tmp_path / "out")], stderr=subprocess.DEVNULL,
+                              stdout=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": str(ROOT)})  # fmt: skip
+    until = time.monotonic() + 120
+    while not list((tmp_path / "out").glob("v*.json")) and time.monotonic() < until and killed.poll() is None:
+        time.sleep(0.01)
+    killed.kill()
+    assert killed.wait() == -signal.SIGKILL, "it was over before it could be killed"
+    before = kept(tmp_path / "out")
+    assert 0 < len(before) < 12
+    for out in ("out", "whole"):
+        assert features(run, own, "-o", tmp_path / out, "--batch", 4, stride=1)[0] == 0
+    assert kept(tmp_path / "out") == kept(tmp_path / "whole")
+    assert sorted(path.suffix for path in (tmp_path / "out").iterdir()) == sorted([".json", ".npy"] * 12 + [".json"])
 
 
 ALONG = """

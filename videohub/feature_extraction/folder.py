@@ -23,6 +23,7 @@ from videohub.errors import UsageError, VideohubError
 from videohub.escaping import encodable
 from videohub.feature_extraction.extraction import Ended, WindowFeatures
 from videohub.feature_extraction.network import Network, versions, warn
+from videohub.feature_extraction.suspects import Suspects
 from videohub.files import atomic_write, fsync_and_replace, remove_stale_temps, temp_path_beside
 
 Number: TypeAlias = Literal["float32", "float16"]
@@ -204,14 +205,19 @@ def extract(
         network: What looks at them.
         folder: Receives the files.
         tell: Called for each window that is done.
-    Raises: what `Extraction.run` raises.
+    Raises: what `Extraction.run` and `Suspects.harmful` raise.
     """
     kept = {name: folder.kept(name, video) for name, video in named.items()}
-    todo = [(video, video) for name, video in named.items() if kept[name] is None]
-    with closing(network.extraction.run(todo)) as events:
+    todo = {name: video for name, video in named.items() if kept[name] is None}
+    suspects = Suspects(folder.path)
+    harmful = suspects.harmful(todo)
+    harmless = {name: video for name, video in todo.items() if name not in harmful}
+    with closing(network.extraction.run(suspects.begun(harmless))) as events:
         for name, video in named.items():
-            there = kept[name]
+            there = kept[name] or harmful.get(name)
             made = folder.write(name, video, network.num_features, events, tell) if there is None else there
+            if name in harmless:
+                suspects.ended(name)
             if isinstance(made, VideohubError):
                 yield Outcome(name=encodable(video), status="failed", error=str(made))
                 continue
