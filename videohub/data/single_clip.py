@@ -44,7 +44,7 @@ def read_clip(source: Source, protocol: Protocol, clip: Clip, draw: Draw | None 
         clip: Frames of the clip, and their distance.
         draw: Says where the clip lies; None: in the middle.
     All packets of a video are looked at, and only those are decoded that the clip needs, from the key frame before it
-    on. Where time stamps do not tell which frame is which, all are decoded, twice.
+    on. Where time stamps do not tell which frame is which, all are decoded.
 
     Raises: UsageError if there is no such file, or the source is a key frame with boxes; VideoError if it is damaged,
         cut short, empty, shorter than the protocol takes, or too large for the memory.
@@ -143,10 +143,13 @@ def _by_time(indices: Sequence[int], times: Sequence[int]) -> list[int]:
 _Choose: TypeAlias = Callable[[Video, Sequence[int]], list[int]]  # time stamps of all frames -> which are taken
 
 
+_HELD_BYTES = 64 << 20  # of pictures that wait until all are counted: 200 of 640 x 480
+
+
 @dataclass(frozen=True)
 class _Packet:
-    pts: int | None
-    dts: int | None
+    time: int | None  # at which its picture is shown
+    decoded_at: int | None
     is_keyframe: bool
 
 
@@ -161,7 +164,7 @@ def _sought(path: Path, choose: _Choose) -> Pictures | None:
     """Decode a clip from the key frame before it on; None where the stamps do not tell which frame is which."""
     with open_video(path) as video:
         packets = _packets(video)
-        times = sorted(packet.pts for packet in packets if packet.pts is not None)
+        times = sorted(packet.time for packet in packets if packet.time is not None)
         if not times or len(times) < len(packets) or not video.read.stamps().ordered or video.info.reordered:
             return None
         chosen = [times[index] for index in choose(video, times)]
@@ -170,10 +173,24 @@ def _sought(path: Path, choose: _Choose) -> Pictures | None:
 
 
 def _from_start(path: Path, choose: _Choose) -> Pictures:
-    """Decode all frames to count them, and again for those of a clip; the decoder says which comes after which."""
+    """Decode all frames to count them, and again for those of a clip if they were too many to be held meanwhile.
+
+    The decoder says which comes after which.
+    """
+    times: list[int] = []
+    held: dict[int, av.VideoFrame] | None = {}
+    held_bytes = 0
     with open_video(path) as video:
-        times = [number if picture.pts is None else picture.pts for number, picture in enumerate(video.pictures())]
+        for number, picture in enumerate(video.pictures()):
+            times.append(number if picture.pts is None else picture.pts)
+            held_bytes += _bytes_of(picture)
+            if held is not None and held_bytes <= _HELD_BYTES:
+                held[number] = picture
+            else:
+                held = None
         chosen = choose(video, times)
+        if held is not None:
+            return _rgb(video, held, chosen)
     with open_video(path) as video:
         needed, pictures = set(chosen), {}
         for number, picture in enumerate(video.pictures()):
@@ -191,11 +208,16 @@ def _packets(video: Video) -> list[_Packet]:
         for packet in video.container.demux(video.stream):
             video.read.take(packet)
             if packet.size and not packet.is_discard:
-                packets.append(_Packet(packet.pts, packet.dts, packet.is_keyframe))
+                packets.append(_Packet(_time_of(packet), packet.dts, packet.is_keyframe))
     except av.FFmpegError as error:
         raise VideoError(f"{video.path}: damaged after {len(packets)} frames: {error.strerror}") from error
     video.check_end()
     return packets
+
+
+def _time_of(packet: av.Packet[Any]) -> int | None:
+    """Return when a picture is shown; AVI says when it is decoded, which is the same where none are reordered."""
+    return packet.dts if packet.pts is None else packet.pts
 
 
 def _shown(video: Video, packets: Sequence[_Packet], needed: Collection[int]) -> dict[int, av.VideoFrame] | None:
@@ -206,12 +228,13 @@ def _shown(video: Video, packets: Sequence[_Packet], needed: Collection[int]) ->
     """
     first = min(needed)
     begin = max((place for place, packet in enumerate(packets)
-                 if packet.is_keyframe and packet.pts is not None and packet.pts <= first), default=0)  # fmt: skip
+                 if packet.is_keyframe and packet.time is not None and packet.time <= first), default=0)  # fmt: skip
     decoder: Any = video.stream.codec_context
     found: dict[int, av.VideoFrame] = {}
     try:
         for packet in _from_packet(video, packets, begin):
-            decoder.skip_frame = "DEFAULT" if packet.pts is None or packet.pts in needed else "NONREF"
+            time = _time_of(packet)
+            decoder.skip_frame = "DEFAULT" if time is None or time in needed else "NONREF"
             for picture in packet.decode():
                 if picture.pts is not None and picture.pts in needed and not picture.is_corrupt:
                     found[picture.pts] = picture
@@ -227,13 +250,13 @@ def _from_packet(video: Video, packets: Sequence[_Packet], begin: int) -> Iterat
 
     Containers index key frames by the time at which they are shown (Matroska) or decoded (mp4).
     """
-    places = {packet.pts: place for place, packet in enumerate(packets)}  # times of decoding are guessed after a seek
-    for time in (packets[begin].pts, packets[begin].dts):
+    places = {packet.time: place for place, packet in enumerate(packets)}
+    for time in (packets[begin].time, packets[begin].decoded_at):
         if time is not None:
             video.container.seek(time, stream=video.stream)
             rest = video.container.demux(video.stream)
             first = next(rest, None)
-            if first is not None and places.get(first.pts, len(packets)) <= begin:
+            if first is not None and places.get(_time_of(first), len(packets)) <= begin:
                 yield first
                 yield from rest
                 return
@@ -245,8 +268,9 @@ def _rgb(video: Video, pictures: dict[int, av.VideoFrame], chosen: Sequence[int]
     turned, to_rgb = orientation(first) or UPRIGHT, VideoReformatter()
     height, width = turned.size(first.height, first.width)
     size = len(chosen) * height * width * 3
-    held = size + sum(plane.buffer_size for plane in first.planes) * len(pictures)
-    video.budget.check(video.path, held, f"a clip of {len(chosen)} frames of {width}x{height}")
+    video.budget.check(
+        video.path, size + _bytes_of(first) * len(pictures), f"a clip of {len(chosen)} frames of {width}x{height}"
+    )
     clip = np.empty((len(chosen), height, width, 3), np.uint8)
     rows: dict[int, int] = {}
     for row, key in enumerate(chosen):
@@ -261,3 +285,7 @@ def _rgb(video: Video, pictures: dict[int, av.VideoFrame], chosen: Sequence[int]
         clip[row] = frame.rgb()
         rows[key] = row
     return clip
+
+
+def _bytes_of(picture: av.VideoFrame) -> int:
+    return sum(plane.buffer_size for plane in picture.planes)
