@@ -179,6 +179,12 @@ def test_the_views_of_one_video_halve_likewise(lack):
         scores(Counting(room=0, lack=lack), {"a": views}, size=12)
 
 
+def test_a_type_that_torch_lacks_says_what_to_do():
+    model = Counting(room=0, lack=RuntimeError("\"slow_conv3d_cpu\" not implemented for 'Half'"))
+    with pytest.raises(DeviceError, match=r"does not compute this network in float16 here .*call model\.float\(\)"):
+        scores(model.half(), {"a": video("a", frames=2)})
+
+
 def test_too_many_views_for_a_cpu_are_told_and_not_made_fewer():
     with pytest.raises(DeviceError, match="cpu: 100000000000 views at once do not fit into the memory; take fewer"):
         scores(Counting(), {"a": video("a", frames=2)}, size=100_000_000_000)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import shutil
 
 import numpy as np
 import pytest
@@ -204,6 +206,14 @@ def test_a_url_keeps_both_of_its_slashes(run):
     code, out, err = run("predict", "https://127.0.0.1:9/clip.mp4", "--model", NAME)
     assert (code, out) == (4, "")
     assert "video: https://127.0.0.1:9/clip.mp4 could not be downloaded" in err
+
+
+def test_a_name_that_is_no_text_is_a_line_of_json_that_can_be_read(run, video, tmp_path):
+    odd = os.fsdecode(bytes(tmp_path) + b"/\xe9.mp4")
+    shutil.copy(video, odd)
+    code, out, _ = run("predict", odd, "--model", NAME, "--json")
+    assert (code, len(out.splitlines())) == (0, 1)
+    assert json.loads(out)["name"] == odd
 
 
 def test_all_views_are_asked_for_by_name(run, video, model):

@@ -250,6 +250,12 @@ class Batches:
                 raise DeviceError(
                     f"{self._device}: {size} views at once do not fit into the memory; take fewer"
                 ) from error
+            if "not implemented for" in str(error):
+                kind = str(next(self._model.parameters()).dtype).removeprefix("torch.")
+                raise DeviceError(
+                    f"{self._device}: torch {torch.__version__} does not compute this network in {kind} here "
+                    f"({error}); call model.float(), or use another device"
+                ) from error
             raise
 
     def _begin(self, rows: list[_Row], size: int) -> _Begun:

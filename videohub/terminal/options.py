@@ -109,19 +109,20 @@ def print_result(value: _Value, as_json: bool, for_people: Callable[[_Value], No
 
 def print_json(value: Any) -> None:
     """Print a value to stdout as JSON that people can read, too."""
-    write(escaping.visible_json(msgspec.json.format(_json(value), indent=2).decode(), encoding=sys.stdout.encoding))
+    write(escaping.visible_json(_json(value, indent=2), encoding=sys.stdout.encoding))
 
 
 def print_json_line(value: Any) -> None:
     """Print one value of several to stdout, as a line of JSON for itself."""
-    write(escaping.visible_json(_json(value).decode(), encoding=sys.stdout.encoding))
+    write(escaping.visible_json(_json(value, indent=None), encoding=sys.stdout.encoding))
 
 
-def _json(value: Any) -> bytes:
+def _json(value: Any, *, indent: int | None) -> str:
     try:
-        return msgspec.json.encode(value)
+        text = msgspec.json.encode(value)
+        return (text if indent is None else msgspec.json.format(text, indent=indent)).decode()
     except UnicodeEncodeError:  # a path that is no UTF-8; Python's json escapes it and reads it back
         import json
 
         plain = json.dumps(msgspec.to_builtins(value))
-        return json.dumps(json.loads(plain, parse_constant=lambda _: None)).encode()  # NaN is null, as with msgspec
+        return json.dumps(json.loads(plain, parse_constant=lambda _: None), indent=indent)  # NaN is null, as above
