@@ -7,6 +7,7 @@ import torch
 from tests.models.token_networks import FAMILIES, clip_for, frames, network
 from videohub import models, optimize
 from videohub.architectures.mvit import MViT
+from videohub.convert import tables
 from videohub.models.multiscale_attention import RelativePositions, distances
 from videohub.models.transformer import JointPositions, SeparatePositions, TokenHead
 
@@ -157,6 +158,33 @@ def test_distances_stretch_the_coarser_axis_and_begin_at_the_last_key():
     assert distances(4, 2).tolist() == [[2, 0], [3, 1], [4, 2], [5, 3]]  # keys are two queries apart
     assert distances(2, 4).tolist() == [[3, 2, 1, 0], [5, 4, 3, 2]]
     assert distances(3, 2).tolist() == [[1, 0], [2, 1], [3, 2]]  # keys are 1.5 apart: 1.5, 2.5, 3.5, cut off
+
+
+def test_nothing_is_written_for_torchvision_where_it_rounds_distances_otherwise():
+    """Its order is (query - (key - last)) x stretch, PySlowFast's query - key x stretch + last x stretch."""
+
+    def theirs(queries, keys):
+        stretch_q, stretch_k = max(keys / queries, 1.0), max(queries / keys, 1.0)
+        keys_before_last = torch.arange(keys)[None, :] + (1.0 - keys)
+        return (torch.arange(queries)[:, None] * stretch_q - keys_before_last * stretch_k).long()
+
+    def pairs(crop):
+        """Queries and keys along an axis, of each stage's first block and of its others."""
+        tokens, key_stride = -(-crop // 4), 8
+        for stage in range(4):
+            if stage:
+                key_stride = max(key_stride // 2, 1)
+                yield -(-tokens // 2), -(-tokens // key_stride)
+                tokens = -(-tokens // 2)
+            yield tokens, -(-tokens // key_stride)
+
+    table = tables.find("mvit", "torchvision")
+    refused = {crop for crop in range(32, 641, 4)
+               if table.reason_against_writing({"version": 2, "crop": crop, "image": False, "class_token": True,
+                                                "readout": None, "joint_positions": False})}  # fmt: skip
+    assert 312 in refused
+    assert refused == {crop for crop in range(32, 641, 4)
+                       if not all(torch.equal(distances(*pair), theirs(*pair)) for pair in pairs(crop))}  # fmt: skip
 
 
 @torch.no_grad()
