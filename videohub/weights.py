@@ -21,6 +21,7 @@ from videohub.convert import kept_weights, tables
 from videohub.convert.checkpoint import opened
 from videohub.convert.conversion import check_layout, check_state_dict, export, renamed
 from videohub.convert.recognition import OURS
+from videohub.convert.tables import Table
 from videohub.errors import ConversionError, FormatError, UnavailableError, UsageError
 from videohub.files import atomic_write, check_parent_exists, remove_stale_temps
 from videohub.hub import cache, download, pins, sources
@@ -162,15 +163,21 @@ def conversion_key(record: Record, layout: str | None = None, *, ignore: Sequenc
         ignore: Patterns of published keys that are left aside.
     """
     layout = layout or record.checkpoint.layout
-    table = None if layout == OURS else tables.find(record.family, layout).digest
-    parts = [_CONVERTER, {**cache_key_fields(record), "layout": layout}, table, sorted(ignore)]
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    return _conversion_key(record, layout, None if layout == OURS else tables.find(record.family, layout), ignore)
 
 
 def conversion_keys(record: Record, ignore: Sequence[str] = ()) -> dict[str, str]:
     """Return the key for each layout that a file of the record's may turn out to have, the record's own first."""
-    layouts = dict.fromkeys([record.checkpoint.layout, *tables.layouts(record.family), OURS])
-    return {layout: conversion_key(record, layout, ignore=ignore) for layout in layouts}
+    known: dict[str, Table | None] = {**tables.of_family(record.family), OURS: None}
+    own = record.checkpoint.layout
+    table = known[own] if own in known else tables.find(record.family, own)
+    return {layout: _conversion_key(record, layout, of, ignore) for layout, of in ({own: table} | known).items()}
+
+
+def _conversion_key(record: Record, layout: str, table: Table | None, ignore: Sequence[str]) -> str:
+    digest = None if table is None else table.digest
+    parts = [_CONVERTER, {**cache_key_fields(record), "layout": layout}, digest, sorted(ignore)]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 def convert_file(

@@ -13,11 +13,9 @@ import pytest
 from tests.cache_admin.bundle_files import UNPINNED, Opened, kept
 from tests.cache_admin.cache_files import NAME, PUBLISHED, caffe2
 from tests.hub.publisher import running
-from tests.own_registry import like, write_registry
-from videohub import registry, resources
+from tests.own_registry import like, ours, write_registry
 from videohub.cache_admin import bundle_install, bundle_pack
 from videohub.errors import FormatError, VideohubError
-from videohub.registry import writer
 
 
 @pytest.fixture(autouse=True)
@@ -109,7 +107,7 @@ def company(tmp_path: Path) -> Callable[..., Path]:
     """
 
     def write(name: str = "company.yaml", /, **records: dict[str, Any]) -> Path:
-        demo_record = registry.load(resources.registry_file()).records[NAME]
+        demo_record = ours().records[NAME]
         made = []
         for key, changes in records.items():
             inner = {field: changes[field] for field in changes if field in demo_record.checkpoint.__struct_fields__}
@@ -119,8 +117,7 @@ def company(tmp_path: Path) -> Callable[..., Path]:
                 msgspec.structs.replace(demo_record, name=key, upstream_name=key, checkpoint=checkpoint, **outer)
             )
         (tmp_path / "company net.pkl").write_bytes(PUBLISHED.read_bytes())
-        known = {record.protocol.name for record in registry.load(resources.registry_file()).records.values()}
-        (tmp_path / name).write_text(writer.text(made, known=known), encoding="utf-8")
+        write_registry(tmp_path / name, *made)
         return tmp_path / name
 
     return write

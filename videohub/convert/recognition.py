@@ -125,5 +125,5 @@ def _prefixes(keys: Collection[str]) -> Iterator[str]:
 
 def _tables(family: str | None, arguments: Mapping[str, Any] | None) -> list[Table]:
     of = [family] if family else tables.families()
-    known = [tables.find(family, layout) for family in of for layout in tables.layouts(family)]
+    known = [table for family in of for table in tables.of_family(family).values()]
     return [form for table in known for form in (table.forms() if arguments is None else [table.of(arguments)])]

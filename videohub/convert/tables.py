@@ -10,7 +10,7 @@ import functools
 import hashlib
 import json
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -186,12 +186,16 @@ def find(family: str, layout: str) -> Table:
     Raises: ConversionError if there is none; RegistryError if the file breaks the rules of tables.
     """
     paths = resources.tables(registry.files()).get((family, layout), [])  # no path to elsewhere, whatever a record says
-    if len(paths) > 1:
-        raise RegistryError(f"{paths[1]}: {paths[0]} is the table of {family}/{layout} already.\n  Rename one.")
     if not paths:
         known = ", ".join(layouts(family)) or "none"
         raise ConversionError(f"no key table {family}/{layout[:100]!r} in converters/, expected one of {known}")
-    return _read(paths[0], paths[0].stat().st_mtime_ns)
+    return _only(paths)
+
+
+def of_family(family: str) -> dict[str, Table]:
+    """Return the tables of a family of networks by their layouts. Raises: RegistryError."""
+    found = resources.tables(registry.files())
+    return {layout: _only(found[named, layout]) for named, layout in sorted(found) if named == family}
 
 
 def layouts(family: str | None = None) -> list[str]:
@@ -201,12 +205,22 @@ def layouts(family: str | None = None) -> list[str]:
 
 def writable(family: str, arguments: Mapping[str, Any]) -> list[str]:
     """Return the layouts whose libraries have a network with these arguments, as far as their tables say."""
-    return [layout for layout in layouts(family) if find(family, layout).reason_against_writing(arguments) is None]
+    known = of_family(family).items()
+    return [layout for layout, table in known if table.reason_against_writing(arguments) is None]
 
 
 def families() -> list[str]:
     """Return the families of networks that have a table."""
     return sorted({family for family, _ in resources.tables(registry.files())})
+
+
+def _only(paths: Sequence[Path]) -> Table:
+    """Return the one table of a family and a layout."""
+    first, *others = paths
+    if others:
+        named = f"{first.parent.name}/{first.stem}"
+        raise RegistryError(f"{others[0]}: {first} is the table of {named} already.\n  Rename one.")
+    return _read(first, first.stat().st_mtime_ns)
 
 
 @functools.cache
