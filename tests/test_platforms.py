@@ -79,6 +79,16 @@ def test_a_video_is_predicted_without_what_only_linux_has(tmp_path, videos):
     assert '"probability"' in done.stdout
 
 
+def test_features_are_written_without_what_only_linux_has(tmp_path, videos):
+    first = videos.parent / videos.read_text().split()[0]
+    options = ("--model", "slowfast_motions", "--stride", "16", "-o", str(tmp_path / "features"))
+    (tmp_path / "features").mkdir()
+    (tmp_path / "features" / f".{first.stem}.begun").touch()  # tried in a process of its own there, too
+    done = elsewhere(tmp_path, "features", str(first), *options)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "features" / f"{first.stem}.npy").exists()
+
+
 @pytest.mark.parametrize(("workers", "told"), [(["--workers", "0"], 0), (["--workers", "2"], 1), ([], 1)])
 def test_verify_goes_on_in_one_process_and_says_so_once(tmp_path, videos, workers, told):
     out = tmp_path / "run"
