@@ -146,6 +146,15 @@ def test_the_file_predicts_under_its_own_names(ours, folder, run):
 
 
 @pytest.mark.slow
+def test_the_file_is_exported_and_what_comes_out_knows_the_classes_too(ours, folder, tmp_path, run):
+    exported = tmp_path / "ours.onnx"
+    assert run("export", NAME, "--checkpoint", ours, "-o", exported)[0] == 0
+    code, out, _ = run("predict", sorted((folder / "val" / "left").iterdir())[0], "--model", exported, "--topk", 6)
+    assert code == 0
+    assert all(name in out for name in SIX)
+
+
+@pytest.mark.slow
 def test_two_processes_train_together(folder, tmp_path):
     *epochs, written = finetune(folder, tmp_path / "two.safetensors", epochs=(1, 1), processes=2)
     assert len(epochs) == 2

@@ -108,6 +108,11 @@ def test_a_guide_has_a_line_in_the_index_and_every_fence_is_closed(guide):
     assert set(fences) <= {"```", "```python", "```sh", "```python no-run", "```sh no-run", "```text", "```json"}
 
 
+def test_every_page_of_the_index_is_there():
+    index = (FOLDER / "README.md").read_text(encoding="utf-8")
+    assert sorted(re.findall(r"\((\w+)\.md\)", index)) == GUIDES
+
+
 def test_blocks_know_their_language_whether_they_run_and_where_they_stand():
     page = "# A\n\n```sh\none\n```\n\n```python no-run\ntwo\n```\n```text\nthree\n```\n"
     assert blocks(page) == [Block("sh", True, "one\n", 4), Block("python", False, "two\n", 8)]
