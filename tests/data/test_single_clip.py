@@ -51,6 +51,10 @@ def rule(frames: steps.FrameRule):
         (steps.Spread(past_end="repeat"), 0.999, [243, 251, 259, 267, 275, 283, 291, 299]),
         (steps.Strided(past_end="loop"), 0.0, [0, 8, 16, 24, 32, 40, 48, 56]),
         (steps.Dense(positions=10, window=64, past_end="loop"), 0.999, [243, 251, 259, 267, 275, 283, 291, 299]),
+        (steps.Windows(past_end="repeat"), None, [120, 128, 136, 144, 152, 160, 168, 176]),  # window 15 of 31
+        (steps.Windows(past_end="repeat"), 0.999, [243, 251, 259, 267, 275, 283, 291, 299]),
+        (steps.Interleaved(past_end="repeat"), None, [18, 56, 93, 131, 168, 206, 243, 281]),  # middles of 37.5 frames
+        (steps.SpreadResampled(fps=30.0, past_end="loop"), None, [118, 126, 134, 142, 150, 158, 166, 174]),
         # every second frame at 15 a second, 8 of those apart
         (steps.Resampled(fps=15.0, past_end="refuse"), 0.0, [0, 16, 32, 48, 64, 80, 96, 112]),
     ],

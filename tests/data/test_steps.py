@@ -33,9 +33,9 @@ def prepared(*pixels: steps.Pixels, picture: np.ndarray = PICTURE) -> torch.Tens
     return prepare(torch.from_numpy(picture.copy())[None], protocol(pixels=pixels))[0]
 
 
-def listed(rule: steps.FrameRule, *, frames: int, rate: int, clips: int, total: int) -> list[list[int]]:
+def listed(rule: steps.FrameRule, *, frames: int, rate: int, clips: int, total: int, fps: float | None = None):
     views = steps.ViewGrid(clips=clips, crops=("centre",), order="clip_major")
-    return list_indices(protocol(frames=rule, views=views), Clip(frames=frames, sampling_rate=rate), total)
+    return list_indices(protocol(frames=rule, views=views), Clip(frames=frames, sampling_rate=rate), total, fps)
 
 
 def test_every_step_and_rule_has_one_function():
@@ -103,11 +103,53 @@ def test_the_last_spread_clip_ends_at_the_last_frame_and_a_single_one_stands_in_
     assert listed(steps.Spread(past_end="loop"), frames=4, rate=3, clips=1, total=30) == [[10, 13, 16, 19]]
 
 
+def test_windows_of_frames_at_a_stride_share_out_those_that_there_are():
+    """VideoMAE's of Kinetics: of 300 frames every fourth is one of 75, and 5 windows of 16 start at 14.75 x k."""
+    five = listed(steps.Windows(past_end="repeat"), frames=16, rate=4, clips=5, total=300)
+    assert [clip[0] for clip in five] == [4 * start for start in (0, 14, 29, 44, 59)]
+    assert five[-1] == [4 * position for position in range(59, 75)]
+    # 30 frames have 8 at that stride, the last of them 28, which stands for the 8 that are missing
+    assert (
+        listed(steps.Windows(past_end="repeat"), frames=16, rate=4, clips=5, total=30)
+        == [[0, 4, 8, 12, 16, 20, 24, *[28] * 9]] * 5
+    )
+
+
+def test_two_interleaved_clips_take_the_beginnings_and_the_middles_of_equal_parts():
+    """VideoMAE's of Something-Something: of 41 frames, 16 parts of 2.5625."""
+    first, second = listed(steps.Interleaved(past_end="repeat"), frames=16, rate=1, clips=2, total=41)
+    assert first == [0, 2, 5, 7, 10, 12, 15, 17, 20, 23, 25, 28, 30, 33, 35, 38]
+    assert second == [1, 3, 6, 8, 11, 14, 16, 19, 21, 24, 26, 29, 32, 34, 37, 39]
+    assert listed(steps.Interleaved(past_end="repeat"), frames=4, rate=1, clips=2, total=2) == [[0, 0, 1, 1]] * 2
+
+
+def test_clips_of_a_resampled_video_share_out_what_their_frames_times_their_stride_leave():
+    """Scenic's of Kinetics: 4 clips of 32 x 2 among 250 frames start at 0, 62, 124 and 186."""
+    rule = steps.SpreadResampled(fps=25.0, past_end="loop")
+    four = listed(rule, frames=32, rate=2, clips=4, total=250, fps=25.0)
+    assert [(clip[0], clip[-1]) for clip in four] == [(0, 62), (62, 124), (124, 186), (186, 248)]
+    # at 50 a second every second frame is left: 5 of 10, and a clip of 3 x 2 goes on at the beginning
+    assert listed(rule, frames=3, rate=2, clips=2, total=10, fps=50.0) == [[0, 4, 8]] * 2
+    assert listed(rule, frames=4, rate=2, clips=2, total=10, fps=50.0) == [[0, 4, 8, 2]] * 2
+
+
+def test_tensorflow_s_resizing_rounds_down():
+    """Of 0 and 255 side by side, at four columns: a quarter and three quarters of the way between."""
+    two = torch.tensor([[0, 255], [0, 255]], dtype=torch.uint8)[..., None].expand(2, 2, 3).numpy()
+    found = {name: prepared(steps.Resize(height=2, width=4, arithmetic=name), picture=two)[0, 0].tolist()
+             for name in ("tensorflow_uint8", "torch_uint8")}  # fmt: skip
+    assert found == {"tensorflow_uint8": [0, 63, 191, 255], "torch_uint8": [0, 64, 191, 255]}
+
+
 def test_three_crops_and_one_are_placed_by_each_library_s_arithmetic():
-    crop = {name: steps.Crop(size=256, arithmetic=name) for name in ("pyslowfast", "mmaction2", "torchvision")}
+    crop = {
+        name: steps.Crop(size=256, arithmetic=name) for name in ("pyslowfast", "mmaction2", "torchvision", "videomae")
+    }
     three = ("start", "centre", "end")
     assert [c.left for c in crop_squares(256, 455, crop["pyslowfast"], three)] == [0, 100, 199]  # 99.5 up
     assert [c.left for c in crop_squares(256, 455, crop["mmaction2"], three)] == [0, 99, 198]  # down, and twice that
+    assert [c.left for c in crop_squares(256, 455, crop["videomae"], three)] == [0, 99, 199]  # down, and to the edge
+    assert [c.top for c in crop_squares(455, 256, crop["videomae"], three)] == [0, 99, 199]
     assert [c.left for c in crop_squares(256, 455, crop["torchvision"], ("centre",))] == [100]  # to the even one
     assert [c.left for c in crop_squares(256, 457, crop["torchvision"], ("centre",))] == [100]  # 100.5, too
 

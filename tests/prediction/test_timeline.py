@@ -64,6 +64,9 @@ FOUR = Clip(frames=4, sampling_rate=2)
         (rules.Strided(past_end="loop"), 30, [26, 28, 30, 32]),
         (rules.TimedList(past_end="stretch"), 30, [26, 28, 30, 32]),
         (rules.Resampled(fps=15.0, past_end="refuse"), 30, [23, 27, 31, 35]),  # every fourth frame
+        (rules.Windows(past_end="repeat"), 30, [26, 28, 30, 32]),
+        (rules.SpreadResampled(fps=30.0, past_end="loop"), 30, [26, 28, 30, 32]),
+        (rules.Interleaved(past_end="repeat"), 30, [7, 22, 37, 52]),
         (rules.Segments(past_end="repeat"), 30, [7, 22, 37, 52]),  # the middles of quarters
         (rules.Uniform(past_end="repeat"), 30, [7, 22, 37, 52]),
         (rules.Centres(past_end="repeat"), 30, [30, 30, 30, 30]),

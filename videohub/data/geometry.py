@@ -129,9 +129,15 @@ def _torchvision(down: int, across: int, place: Place) -> Square:
     return Square(round(down / 2), round(across / 2))
 
 
+def _videomae(down: int, across: int, place: Place) -> Square:
+    """Source: VideoMAE's test, `int(k * (length - size) / 2)`: the centre rounds down, the last touches the edge."""
+    return _along(down, across, place, centre=lambda room: room // 2, end=lambda room: room)
+
+
 _BY: dict[str, Callable[[int, int, Place], Square]] = {
     "pyslowfast": _pyslowfast,
     "mmaction2": _mmaction2,
     "mmaction2_ten": _mmaction2_ten,
     "torchvision": _torchvision,
+    "videomae": _videomae,
 }

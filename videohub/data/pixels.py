@@ -69,14 +69,17 @@ def resize(frames: Tensor, step: Resize | ResizeShortSide) -> Tensor:
     """Return frames (N, 3, H, W) resized; those of that size already are returned as they are.
 
     Bilinear, pixel centres at halves, no antialiasing. `torch_uint8` rounds to whole levels again, half to even, as
-    torchvision does with pictures of 8 bits.
+    torchvision does with pictures of 8 bits; `tensorflow_uint8` rounds down to them, as a cast of what
+    `tf.image.resize` gives does.
     """
     height, width = frames.shape[-2:]
     size = resized_size(height, width, [step])
     if (height, width) == size:
         return frames
     resized = F.interpolate(frames, size=size, mode="bilinear", align_corners=False)
-    return resized.round_() if step.arithmetic == "torch_uint8" else resized
+    if step.arithmetic == "torch_uint8":
+        return resized.round_()
+    return resized.floor_() if step.arithmetic == "tensorflow_uint8" else resized
 
 
 STEPS: dict[type[PixelStep], Callable[[Tensor, Any], Tensor]] = {

@@ -251,6 +251,43 @@ def resampled_indices(num_frames: int, *, frames: int, clips: int, fps: float, n
     return [resampled[start : start + frames] for start in starts]
 
 
+def window_indices(num_frames: int, *, frames: int, sampling_rate: int, clip: int, clips: int) -> list[int]:
+    """Return the frames of one of several windows of the frames that lie `sampling_rate` apart, from the first on.
+
+    Where those are fewer than a window holds, the last of them is repeated.
+    Source: VideoMAE's test of Kinetics, `int(clip * (count - frames) / (clips - 1))`; a single one is in the middle.
+    """
+    count = len(range(0, num_frames, sampling_rate))
+    room = max(count - frames, 0)
+    start = room // 2 if clips == 1 else int(clip * (room / (clips - 1)))
+    return [min(start + position, count - 1) * sampling_rate for position in range(frames)]
+
+
+def interleaved_indices(num_frames: int, *, frames: int, sampling_rate: int, clip: int, clips: int) -> list[int]:
+    """Return a frame of each of `frames` equal parts of a video, for each clip at another place of the part.
+
+    Source: VideoMAE's test of Something-Something, whose two clips take `int(part * x)` and `int(part / 2 + part * x)`.
+    """
+    part = num_frames / frames
+    return [int(part * clip / clips + part * number) for number in range(frames)]
+
+
+def spread_resampled_indices(
+    num_frames: int, *, frames: int, sampling_rate: int, clip: int, clips: int, ratio: float
+) -> list[int]:
+    """Return the frames of one clip, once the video is resampled; past its end they go on at its beginning.
+
+    Args:
+        ratio: Frame rate of the source by that of the resampled video, whose frame j is frame `int(j * ratio)`.
+    Source: DMVR's sample_linspace_sequence, `int(linspace(0, count - frames * sampling_rate, clips))` in float32; of a
+        single clip, half of that. How the originals were resampled is not stated.
+    """
+    resampled = [int(number * ratio) for number in range(math.ceil(num_frames / ratio))]
+    room = max(len(resampled) - frames * sampling_rate, 0)
+    start = room // 2 if clips == 1 else int(_linspace(0, room, clips)[clip])
+    return [resampled[(start + position * sampling_rate) % len(resampled)] for position in range(frames)]
+
+
 def keyframe_indices(centre: int, *, frames: int, sampling_rate: int, num_frames: int) -> list[int]:
     """Return the frames around a key frame, which becomes position `frames / 2` of the clip.
 
@@ -312,18 +349,25 @@ def _dense(rule: steps.Dense, num_frames: int, clip: Clip, clips: int, fps: floa
     ]
 
 
-def _at_rate(rule: steps.SpreadAtRate, num_frames: int, clip: Clip, clips: int, fps: float | None) -> list[list[int]]:
-    return [
-        spread_at_rate_indices(
-            num_frames,
-            frames=clip.frames,
-            sampling_rate=clip.sampling_rate,
-            clip=number,
-            clips=clips,
-            ratio=fps / rule.fps if fps else 1,  # images carry no rate; the original takes each of them then
-        )
-        for number in range(clips)
-    ]
+def _each_at_rate(of_one: Callable[..., list[int]]) -> Callable[..., list[list[int]]]:
+    """Return what applies a rule of one clip, at a frame rate of its own, to every clip."""
+
+    def of_all(
+        rule: steps.SpreadAtRate | steps.SpreadResampled, num_frames: int, clip: Clip, clips: int, fps: float | None
+    ) -> list[list[int]]:
+        return [
+            of_one(
+                num_frames,
+                frames=clip.frames,
+                sampling_rate=clip.sampling_rate,
+                clip=number,
+                clips=clips,
+                ratio=fps / rule.fps if fps else 1,  # images carry no rate; the originals take each of them then
+            )
+            for number in range(clips)
+        ]
+
+    return of_all
 
 
 def _resampled(rule: steps.Resampled, num_frames: int, clip: Clip, clips: int, fps: float | None) -> list[list[int]]:
@@ -335,7 +379,10 @@ LIST_RULES: dict[type[FrameRule], Callable[..., list[list[int]]]] = {
     steps.Uniform: _uniform,
     steps.TimedList: _each(timed_list_indices),
     steps.Spread: _each(spread_indices),
-    steps.SpreadAtRate: _at_rate,
+    steps.SpreadAtRate: _each_at_rate(spread_at_rate_indices),
+    steps.SpreadResampled: _each_at_rate(spread_resampled_indices),
+    steps.Windows: _each(window_indices),
+    steps.Interleaved: _each(interleaved_indices),
     steps.Strided: _each(strided_indices),
     steps.Dense: _dense,
     steps.Centres: _centres,

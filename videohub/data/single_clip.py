@@ -75,7 +75,7 @@ def clip_indices(
     """Return the frames of one clip, (T,), of all frames of a video in order of time.
 
     A clip is as long, and its frames as far apart, as each clip of the protocol's test is. Where a clip covers all of a
-    video (`segments`, `uniform`), a frame is drawn from each part, or is the test's.
+    video (`segments`, `uniform`, `interleaved`), a frame is drawn from each part, or is the test's.
 
     Args:
         protocol: Whose rule is followed.
@@ -93,7 +93,7 @@ def clip_indices(
     if draw is None:
         middle, number = protocol.middle_view()
         return list_indices(middle, clip, num_frames, fps)[number]
-    if isinstance(rule, rules.Segments | rules.Uniform):
+    if isinstance(rule, rules.Segments | rules.Uniform | rules.Interleaved):
         borders = segment_borders(num_frames, clip.frames)
         return [low + int(draw() * (high - low + 1)) for low, high in pairwise(borders)]
     distance = clip.sampling_rate * _ratio(rule, fps)

@@ -39,6 +39,15 @@ from videohub.registry.schema import Clip, Record
 
 CAPTION_LINES = 3  # classes at a time that are written over a video
 _USUAL_RATE = 30.0  # frames a second, where nothing tells it
+_EXACT_STRIDES = (
+    rules.Spread,
+    rules.SpreadResampled,
+    rules.Windows,
+    rules.Strided,
+    rules.Dense,
+    rules.Resampled,
+    rules.TimedList,
+)
 _FPS_OF_LISTS = 30.0  # that `timed_list` takes images for
 _ROUNDING = 1e-6  # of a frame
 
@@ -143,14 +152,14 @@ def clip_times(protocol: Protocol, clip: Clip, begin: float, seconds: float, rat
     rounded down, as there.
     """
     rule, frames = protocol.frames, clip.frames
-    if isinstance(rule, rules.Segments | rules.Uniform):
+    if isinstance(rule, rules.Segments | rules.Uniform | rules.Interleaved):
         times = [begin + seconds * (part + 0.5) / frames for part in range(frames)]
     elif isinstance(rule, rules.Centres):
         times = [begin + seconds / 2] * frames
     else:
         fps = protocol.fps or (_FPS_OF_LISTS if isinstance(rule, rules.TimedList) else rate)
         covered = max(frames * clip.sampling_rate / fps - 1 / rate, 0.0)  # from the first frame's time to the last's
-        if isinstance(rule, rules.Spread | rules.Strided | rules.Dense | rules.Resampled | rules.TimedList):
+        if isinstance(rule, _EXACT_STRIDES):
             covered = (frames - 1) * clip.sampling_rate / fps
         first = begin + (seconds - covered - 1 / rate) / 2
         times = [first + covered * number / max(frames - 1, 1) for number in range(frames)]

@@ -20,6 +20,7 @@ from videohub.protocols.steps import (
     FrameRule,
     Frames,
     Image,
+    Interleaved,
     KeyFrames,
     Mirror,
     Normalise,
@@ -35,11 +36,13 @@ from videohub.protocols.steps import (
     Segments,
     Spread,
     SpreadAtRate,
+    SpreadResampled,
     Strided,
     Timed,
     TimedList,
     Uniform,
     Value,
+    Windows,
     fields_in_words,
     plain_words,
 )  # fmt: skip
@@ -47,9 +50,10 @@ from videohub.value_types import Count
 
 __all__ = [
     "ON_THE_CPU", "PLACES", "SKIPS", "WHOLE_LEVELS", "Centres", "Crop", "Dense", "Detection", "Divide", "Flaw",
-    "FrameRule", "Frames", "Image", "KeyFrames", "Mirror", "Normalise", "Offset", "PixelStep", "Pixels", "Place",
-    "Proportional", "Protocol", "Reach", "Resampled", "Resize", "ResizeShortSide", "ReverseChannels", "ScoreRule",
-    "Segments", "Spread", "SpreadAtRate", "Strided", "Timed", "TimedList", "Uniform", "Value", "ViewGrid",
+    "FrameRule", "Frames", "Image", "Interleaved", "KeyFrames", "Mirror", "Normalise", "Offset", "PixelStep",
+    "Pixels", "Place", "Proportional", "Protocol", "Reach", "Resampled", "Resize", "ResizeShortSide",
+    "ReverseChannels", "ScoreRule", "Segments", "Spread", "SpreadAtRate", "SpreadResampled", "Strided", "Timed",
+    "TimedList", "Uniform", "Value", "ViewGrid", "Windows",
 ]  # fmt: skip
 
 Flaw: TypeAlias = tuple[tuple[str | int, ...], str, str]  # the steps to a field, what is wrong with it, and advice
@@ -78,6 +82,7 @@ PLACES: dict[str, tuple[str, ...]] = {  # that each arithmetic knows
     "mmaction2": ("start", "centre", "end"),
     "mmaction2_ten": tuple(place + mirrored for place in _TEN for mirrored in ("", "_mirrored")),
     "torchvision": ("centre",),
+    "videomae": ("start", "centre", "end"),
 }
 
 

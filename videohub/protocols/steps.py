@@ -203,6 +203,45 @@ class TimedList(FrameRule, frozen=True, tag="timed_list"):
         return self, 2, 1
 
 
+class Windows(FrameRule, frozen=True, tag="windows"):
+    """Of the frames at the exact stride from the first on, n windows; the last ends with them (VideoMAE, Kinetics)."""
+
+    past_end: Literal["repeat"]  # the last of those frames
+
+    def span(self, frames: int, sampling_rate: int) -> int:
+        """Return the distance from the first frame to the last, both counted."""
+        return (frames - 1) * sampling_rate + 1
+
+    def middle(self) -> tuple[FrameRule, int, int]:
+        """Return the second of three clips."""
+        return self, 3, 1
+
+
+class Interleaved(FrameRule, frozen=True, tag="interleaved"):
+    """A frame of each of as many equal parts as a clip has frames; clip i of n takes it at i / n (VideoMAE, SSv2)."""
+
+    past_end: Literal["repeat"]
+
+    def span(self, frames: int, sampling_rate: int) -> int:
+        """Return the number of frames: from fewer, some are taken twice."""
+        return frames
+
+    def middle(self) -> tuple[FrameRule, int, int]:
+        """Return the second of two clips, whose frames are the middles of the parts."""
+        return self, 2, 1
+
+
+class SpreadResampled(FrameRule, frozen=True, tag="spread_resampled"):
+    """At another frame rate: n clips, exact stride, whose starts share out what frames x rate leave (Scenic)."""
+
+    fps: Rate
+    past_end: Literal["loop"]
+
+    def middle(self) -> tuple[FrameRule, int, int]:
+        """Return the second of three clips."""
+        return self, 3, 1
+
+
 class KeyFrames(FrameRule, frozen=True, tag="keyframe"):
     """The frames around a moment (AVA), and the boxes of the people in it."""
 
@@ -236,14 +275,25 @@ Frames: TypeAlias = (
     | Resampled
     | Timed
     | TimedList
+    | Windows
+    | Interleaved
+    | SpreadResampled
     | KeyFrames
     | Image
 )
 
 # --- what is done to their pixels ------------------------------------------------------------------------------------
 
-Arithmetic: TypeAlias = Literal["torch_float", "torch_uint8", "opencv_uint8", "pillow_bilinear", "pillow_bicubic"]
-WHOLE_LEVELS = ("torch_uint8", "opencv_uint8", "pillow_bilinear", "pillow_bicubic")  # from 0..255 to 0..255, rounded
+Arithmetic: TypeAlias = Literal[
+    "torch_float", "torch_uint8", "tensorflow_uint8", "opencv_uint8", "pillow_bilinear", "pillow_bicubic"
+]
+WHOLE_LEVELS = (
+    "torch_uint8",
+    "tensorflow_uint8",
+    "opencv_uint8",
+    "pillow_bilinear",
+    "pillow_bicubic",
+)  # from 0..255 to 0..255, rounded
 ON_THE_CPU = ("opencv_uint8", "pillow_bilinear", "pillow_bicubic")  # done to each picture as it is decoded
 
 
@@ -309,11 +359,12 @@ class Crop(PixelStep, frozen=True, tag="crop"):
     """Cut squares out of the frame: those that `views.crops` names.
 
     By whose arithmetic they are placed: of PySlowFast the centre rounds up and the end touches the edge; of mmaction2
-    it rounds down and the end is twice as far; its TenCrop counts in quarters; of torchvision it rounds half to even.
+    it rounds down and the end is twice as far; its TenCrop counts in quarters; of torchvision it rounds half to even;
+    of VideoMAE it rounds down and the end touches the edge.
     """
 
     size: Count
-    arithmetic: Literal["pyslowfast", "mmaction2", "mmaction2_ten", "torchvision"]
+    arithmetic: Literal["pyslowfast", "mmaction2", "mmaction2_ten", "torchvision", "videomae"]
 
 
 Pixels: TypeAlias = Divide | Normalise | ReverseChannels | Mirror | ResizeShortSide | Resize | Crop
