@@ -11,12 +11,12 @@ import pytest
 import torch
 
 from tests.data.sample_videos import protocol
+from videohub.data.frame_rules import list_indices
 from videohub.data.sampling import (
     clip_span,
     clip_starts,
     frame_positions,
     keyframe_indices,
-    list_indices,
     offset_clip_starts,
     pts_window,
     segment_indices,

@@ -11,12 +11,11 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TypeAlias
 
+from videohub.data.frame_rules import WINDOW_RULES, list_indices
 from videohub.data.sampling import (
-    WINDOW_RULES,
     clip_span,
     frame_points,
     frame_positions,
-    list_indices,
     pts_window,
     timed_indices,
 )

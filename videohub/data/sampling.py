@@ -1,23 +1,20 @@
 """Which frames a view is made of: where clips start, and which frames they take. Pure arithmetic, no files.
 
-By time (Kinetics): `clip_span`, then a rule of `WINDOW_RULES`, then `pts_window`, then `frame_positions`.
-By the time stamps of all frames (PyTorchVideo): `timed_indices`. By number in a list of all frames: a rule of
-`LIST_RULES`. Around a moment (AVA): `keyframe_indices`.
+By time (Kinetics): `clip_span`, then `clip_starts` or `offset_clip_starts`, then `pts_window`, then `frame_positions`.
+By the time stamps of all frames (PyTorchVideo): `timed_indices`. By number in a list of all frames: the rest. Around a
+moment (AVA): `keyframe_indices`. `frame_rules.py` says which of them a protocol's rule is.
 """
 
 from __future__ import annotations
 
 import bisect
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
 
 import numpy as np
 
-from videohub import protocols as steps
 from videohub.errors import VideoError
-from videohub.protocols import FrameRule, Protocol
-from videohub.registry.schema import Clip
 
 
 def clip_span(*, frames: int, sampling_rate: int, fps: Fraction | float, target_fps: float | None) -> float:
@@ -300,110 +297,6 @@ def keyframe_indices(centre: int, *, frames: int, sampling_rate: int, num_frames
     """
     half = frames * sampling_rate // 2
     return [min(max(index, 0), num_frames - 1) for index in range(centre - half, centre + half, sampling_rate)]
-
-
-# --- rules by name: how a protocol's are found ------------------------------------------------------------------------
-
-WINDOW_RULES: dict[type[FrameRule], Callable[[int, float, int], list[float]]] = {
-    steps.Proportional: clip_starts,
-    steps.Offset: offset_clip_starts,
-}
-
-
-def _each(of_one: Callable[..., list[int]]) -> Callable[..., list[list[int]]]:
-    """Return what applies a rule of one clip to every clip."""
-
-    def of_all(rule: FrameRule, num_frames: int, clip: Clip, clips: int, fps: float | None) -> list[list[int]]:
-        return [
-            of_one(num_frames, frames=clip.frames, sampling_rate=clip.sampling_rate, clip=number, clips=clips)
-            for number in range(clips)
-        ]
-
-    return of_all
-
-
-def _segments(_: steps.Segments, num_frames: int, clip: Clip, clips: int, fps: float | None) -> list[list[int]]:
-    return [segment_indices(num_frames, clip.frames)] * clips  # all of the video, whichever the clip
-
-
-def _uniform(_: steps.Uniform, num_frames: int, clip: Clip, clips: int, fps: float | None) -> list[list[int]]:
-    return [uniform_indices(num_frames, clip.frames)] * clips
-
-
-def _centres(_: steps.Centres, num_frames: int, clip: Clip, clips: int, fps: float | None) -> list[list[int]]:
-    return [[centre_index(num_frames, clip=number, clips=clips)] * clip.frames for number in range(clips)]
-
-
-def _dense(rule: steps.Dense, num_frames: int, clip: Clip, clips: int, fps: float | None) -> list[list[int]]:
-    return [
-        dense_indices(
-            num_frames,
-            frames=clip.frames,
-            sampling_rate=clip.sampling_rate,
-            clip=number,
-            clips=clips,
-            positions=rule.positions,
-            window=rule.window,
-        )
-        for number in range(clips)
-    ]
-
-
-def _each_at_rate(of_one: Callable[..., list[int]]) -> Callable[..., list[list[int]]]:
-    """Return what applies a rule of one clip, at a frame rate of its own, to every clip."""
-
-    def of_all(
-        rule: steps.SpreadAtRate | steps.SpreadResampled, num_frames: int, clip: Clip, clips: int, fps: float | None
-    ) -> list[list[int]]:
-        return [
-            of_one(
-                num_frames,
-                frames=clip.frames,
-                sampling_rate=clip.sampling_rate,
-                clip=number,
-                clips=clips,
-                ratio=fps / rule.fps if fps else 1,  # images carry no rate; the originals take each of them then
-            )
-            for number in range(clips)
-        ]
-
-    return of_all
-
-
-def _resampled(rule: steps.Resampled, num_frames: int, clip: Clip, clips: int, fps: float | None) -> list[list[int]]:
-    return resampled_indices(num_frames, frames=clip.frames, clips=clips, fps=fps or rule.fps, new_fps=rule.fps)
-
-
-LIST_RULES: dict[type[FrameRule], Callable[..., list[list[int]]]] = {
-    steps.Segments: _segments,
-    steps.Uniform: _uniform,
-    steps.TimedList: _each(timed_list_indices),
-    steps.Spread: _each(spread_indices),
-    steps.SpreadAtRate: _each_at_rate(spread_at_rate_indices),
-    steps.SpreadResampled: _each_at_rate(spread_resampled_indices),
-    steps.Windows: _each(window_indices),
-    steps.Interleaved: _each(interleaved_indices),
-    steps.Strided: _each(strided_indices),
-    steps.Dense: _dense,
-    steps.Centres: _centres,
-    steps.Resampled: _resampled,
-}
-
-
-def list_indices(protocol: Protocol, clip: Clip, num_frames: int, fps: float | None = None) -> list[list[int]]:
-    """Return the frames of every clip of a test among all frames of a video, (clips, T), by the protocol's rule.
-
-    Args:
-        fps: Frame rate of the video, in frames per second; None where nothing tells it.
-    Raises: VideoError if the rule refuses a video that is too short.
-    """
-    rule = protocol.frames
-    indices = LIST_RULES[type(rule)](rule, num_frames, clip, protocol.views.clips, fps)
-    if not indices:
-        raise VideoError(f"its {num_frames} frames are fewer than a clip takes; {rule.name} sampling {steps.SKIPS}")
-    if getattr(rule, "past_end", "repeat") == "loop":
-        return [[index % num_frames for index in of_clip] for of_clip in indices]
-    return [[min(index, num_frames - 1) for index in of_clip] for of_clip in indices]
 
 
 def _check_clips(clips: int) -> None:
