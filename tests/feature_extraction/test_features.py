@@ -119,6 +119,20 @@ def test_three_crops_are_averaged_and_a_whole_frame_is_seen_whole(video):
     assert close(whole, by_hand(model, numbers, left=0, width=WIDTH))
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_every_network_takes_a_whole_frame_or_says_that_it_does_not(name, video):
+    """Frames of 96 x 64, where the networks of tokens were made for squares of 64."""
+    model, frames = network(name), NETWORKS[name][1]
+    try:
+        expected = by_hand(model, [2 * frame for frame in range(frames)], left=0, width=WIDTH)
+    except (ValueError, RuntimeError):
+        with pytest.raises(UsageError, match=rf"small: its network does not take windows of {frames} frames of 96x64"):
+            videohub.features(video, model, stride=30, crop="whole")
+    else:
+        assert close(videohub.features(video, model, stride=30, crop="whole").values[0], expected)
+
+
 def test_a_protocol_that_cuts_no_crop_shows_whole_frames_in_the_centre(video):
     model = network("slow", protocol(short_side=64, crop=None))
     found = videohub.features(video, model, stride=30).values[0]

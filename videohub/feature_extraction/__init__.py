@@ -56,9 +56,9 @@ def features(
     """Return features along a video: `model.features` of a window every `stride` frames.
 
     Window k holds the frames that are shown at (k * stride + j * sampling_rate) / rate seconds, j = 0 … frames - 1. The
-    rate is `fps`, whatever the video's own. The video is decoded once, whole, and memory does not grow with its length
-    but for the result. What counts is its content, as in `predict`: time begins with the first frame, pictures are
-    upright, and one line says in what the header contradicts that.
+    rate is `fps`, whatever the video's own. The video is decoded once, whole; in memory are the frames of open windows,
+    however long it is, the result, and some numbers a frame. What counts is its content, as in `predict`: time begins
+    with the first frame, pictures are upright, and one line says in what the header contradicts that.
 
     Args:
         video: As `predict` takes it; frames in memory are taken to be at the rate.
