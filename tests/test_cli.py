@@ -64,8 +64,8 @@ def test_every_verb_is_there_and_a_misspelt_one_is_corrected(run):
     _, out, _ = run("--help")
     verbs = out[out.index("Commands:") :].splitlines()[1:]
     assert [line.split()[0] for line in verbs if line.startswith("  ") and line[2] != " "] == sorted(
-        ["list", "show", "fetch", "convert", "predict", "features", "demo", "verify", "report", "compare", "data",
-         "bundle", "unbundle", "cache", "benchmark", "doctor", "registry"]
+        ["list", "show", "fetch", "convert", "predict", "features", "detect", "export", "demo", "verify", "report",
+         "compare", "data", "bundle", "unbundle", "cache", "benchmark", "doctor", "registry"]
     )  # fmt: skip
     assert "Did you mean 'list'?" in run("lst")[2]
 

@@ -38,7 +38,8 @@ class ClipDataset(Dataset[tuple[Tensor, "int | Tensor"]]):
     In training a clip lies anywhere in its video and is seen through a random view; else it is the middle one in the
     centre view. Its frames are as many and as far apart as the record's test has them, at the record's frame rate where
     it has one. `dataset[i]` is (clip (3, T, H, W) float32, target): the number of the class, or, where several may be
-    right (Charades), a float vector (classes,) of ones and zeros.
+    right (Charades), a float vector (classes,) of ones and zeros. These are the classes of the whole video, wherever in
+    it the clip lies.
 
     Attributes:
         record: Whose clips these are, with the classes of the data set.
