@@ -136,6 +136,11 @@ CONTAINERS = {
     "frames.webm": ("libvpx-vp9", {"g": "12", "deadline": "realtime", "cpu-used": "8", "auto-alt-ref": "1",
                                    "lag-in-frames": "10"}),
     "all_intra.mov": ("mjpeg", {}),
+    "layers.mp4": ("libx265", {"g": "12", "x265-params": "temporal-layers=3:bframes=3:log-level=none:pools=none"}),
+    "mpeg2.ts": ("mpeg2video", {"g": "12", "bf": "2"}),
+    "mpeg4.mp4": ("mpeg4", {"g": "12", "bf": "2"}),
+    "vp8.webm": ("libvpx", {"g": "12", "deadline": "realtime", "cpu-used": "8", "auto-alt-ref": "1",
+                            "lag-in-frames": "10"}),
 }  # fmt: skip
 
 

@@ -144,6 +144,8 @@ def _by_time(indices: Sequence[int], times: Sequence[int]) -> list[int]:
 _Choose: TypeAlias = Callable[[Video, Sequence[int]], list[int]]  # time stamps of all frames -> which are taken
 
 
+# Whose frames without reference no other frame needs. HEVC calls some so that finer layers of time refer to.
+_SKIPPABLE = ("h264", "mpeg4", "mpeg1video", "mpeg2video", "vp8", "vp9")
 _HELD_BYTES = 64 << 20  # of pictures that wait until all are counted: 200 of 640 x 480
 
 
@@ -231,11 +233,12 @@ def _shown(video: Video, packets: Sequence[_Packet], needed: Collection[int]) ->
     begin = max((place for place, packet in enumerate(packets)
                  if packet.is_keyframe and packet.time is not None and packet.time <= first), default=0)  # fmt: skip
     decoder: Any = video.stream.codec_context
+    skippable = decoder.name in _SKIPPABLE
     found: dict[int, av.VideoFrame] = {}
     try:
         for packet in _from_packet(video, packets, begin):
             time = _time_of(packet)
-            decoder.skip_frame = "DEFAULT" if time is None or time in needed else "NONREF"
+            decoder.skip_frame = "NONREF" if skippable and time is not None and time not in needed else "DEFAULT"
             for picture in packet.decode():
                 if picture.pts is not None and picture.pts in needed and not picture.is_corrupt:
                     found[picture.pts] = picture
