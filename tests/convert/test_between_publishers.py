@@ -15,7 +15,7 @@ from videohub.errors import ConversionError
 from videohub.weights import convert_file
 
 CAFFE2, PYSLOWFAST, PYTORCHVIDEO, TORCHVISION = "caffe2", "pyslowfast", "pytorchvideo", "torchvision"
-TRANSFORMERS, VIDEOMAE = "transformers", "videomae"
+TRANSFORMERS, VIDEOMAE, TIMESFORMER, MMACTION2 = "transformers", "videomae", "timesformer", "mmaction2"
 SAME = [  # case, other layouts whose library has this network: FACTS' statements that were run, and the tables of keys
     ("models/MVIT_B_16x4_CONV", [PYTORCHVIDEO, TORCHVISION]),
     ("models/MVITv2_S_16x4", [TORCHVISION]),
@@ -57,6 +57,11 @@ SAME = [  # case, other layouts whose library has this network: FACTS' statement
     ("modern/transformers/videomae-small-finetuned-kinetics", [VIDEOMAE]),
     ("modern/transformers/videomae-small-finetuned-kinetics__6heads", [VIDEOMAE]),
     ("modern/transformers/videomae-base-finetuned-kinetics", [VIDEOMAE]),
+    ("modern/timesformer/timesformer_divST_8x32_224_K400", [TRANSFORMERS, MMACTION2]),
+    ("modern/timesformer/timesformer_jointST_8x32_224", [TRANSFORMERS, MMACTION2]),
+    ("modern/transformers/timesformer-base-finetuned-k400", [TIMESFORMER, MMACTION2]),
+    ("modern/mmaction2/timesformer_divST_8x32x1", [TIMESFORMER, TRANSFORMERS]),
+    ("modern/mmaction2/timesformer_jointST_8x32x1", [TIMESFORMER, TRANSFORMERS]),
 ]
 QUICK = {  # one a family
     ("wider/pytorchvideo/x3d_xs", PYSLOWFAST),
@@ -64,6 +69,7 @@ QUICK = {  # one a family
     ("models/SLOWFAST_4x16_R50", PYTORCHVIDEO),
     ("wider/pytorchvideo/mvit_base_16", PYSLOWFAST),
     ("modern/videomae/videomae_s_k400", TRANSFORMERS),
+    ("modern/timesformer/timesformer_jointST_8x32_224", TRANSFORMERS),
 }
 NO_FIRST_NORM = "PyTorchVideo has no norm where a shortcut changes the stride alone"
 NO_NON_LOCAL = "PyTorchVideo's residual networks have no non-local blocks"

@@ -6,6 +6,7 @@ import torch
 from tests.golden import synth
 from tests.own_registry import like
 from videohub import convert, models
+from videohub.architectures.timesformer import TimeSformer
 from videohub.architectures.vit import ViT
 
 transformers = pytest.importorskip("transformers")
@@ -31,10 +32,17 @@ def vivit():
     return transformers.VivitForVideoClassification(config)
 
 
+def timesformer(attention):
+    config = transformers.TimesformerConfig(num_frames=4, intermediate_size=128, attention_type=attention, **SIZES)
+    return transformers.TimesformerForVideoClassification(config)
+
+
 NETWORKS = {
     "videomae": (lambda: videomae(14, 128), ViT(patch=14, **PLAIN, **OURS)),
     "videomae giant": (lambda: videomae(14, 140), ViT(patch=14, hidden=140, **PLAIN, **OURS)),
     "vivit": (vivit, ViT(patch=14, joint_positions=True, gelu="tanh", readout="class_token", **OURS)),
+    "timesformer": (lambda: timesformer("divided_space_time"), TimeSformer(**OURS)),
+    "timesformer joint": (lambda: timesformer("joint_space_time"), TimeSformer(attention="joint", **OURS)),
 }
 
 

@@ -1,18 +1,15 @@
-"""VideoMAE and ViViT as their authors and the library transformers spell them, by the maps of keys that were run."""
-
-import json
+"""VideoMAE as its authors and the library transformers spell it: biases that files lost, and what pre-training left."""
 
 import numpy as np
 import pytest
 import torch
 
-from tests.models.golden_networks import CASES, GOLDEN
+from tests.models.golden_networks import CASES
 from tests.own_registry import like
 from videohub import convert
 from videohub.convert import conversion
 from videohub.errors import ConversionError
 
-MAPS = ["videomae__videomae-small-finetuned-kinetics", "videomae__videomae-base-finetuned-kinetics"]
 SMALL = CASES["modern/transformers/videomae-small-finetuned-kinetics__6heads"]
 QUERY, VALUE = (f"videomae.encoder.layer.{{}}.attention.attention.{letter}_bias" for letter in "qv")
 
@@ -27,19 +24,6 @@ def read(file, path):
     """Our tensors of a file that holds these arrays."""
     conversion.write_file({key: torch.from_numpy(array) for key, array in file.items()}, SMALL.table, path)
     return convert.to_state_dict(convert.read(path), record_of(SMALL))
-
-
-@pytest.mark.parametrize("name", MAPS)
-def test_a_file_moved_to_the_other_layout_key_by_key_holds_the_same_network(name):
-    """Whose logits are the original's, as the golden networks show."""
-    said = json.loads((GOLDEN / "modern" / "correspondence" / f"{name}.json").read_text())
-    original, other = CASES[f"modern/{said['from']}"], CASES[f"modern/{said['to']}"]
-    file = original.golden_file()
-    moved = {there: file[here] if rows is None else file[here][slice(*rows)] for there, here, rows in said["map"]}
-    assert moved.keys() == {key for key, _, _ in other.facts["tensors"]}
-    expected, state = original.state(file), other.state(moved)
-    assert state.keys() == expected.keys()
-    assert [key for key in state if not torch.equal(state[key], expected[key])] == []
 
 
 def test_biases_are_read_under_either_name_that_transformers_saved_them_by(tmp_path):

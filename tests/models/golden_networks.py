@@ -94,8 +94,11 @@ class GoldenCase:
     @property
     def output_activation(self) -> str | None:
         """What the original applied before it gave its output; None: that is logits."""
-        said = self.facts["architecture"].get("head_act") or self.facts["architecture"].get("head_activation")
-        return said and said.lower()
+        said = self.facts["architecture"]
+        if said.get("cls_head", {}).get("average_clips") == "prob":  # mmaction2: the mean of clips' probabilities
+            return "softmax"
+        activation = said.get("head_act") or said.get("head_activation")
+        return activation and activation.lower().split()[0]
 
     def clip(self) -> Tensor:
         """Return the input, (B, 3, T, H, W)."""

@@ -9,6 +9,7 @@ from videohub import models, optimize
 from videohub.architectures.mvit import MViT
 from videohub.convert import tables
 from videohub.models.multiscale_attention import RelativePositions, distances
+from videohub.models.timesformer import FramePositions
 from videohub.models.transformer import JointPositions, SeparatePositions, TokenHead
 
 SIZES_ARE_FIXED = ("reversible mvit", "reversible mvit image")
@@ -98,7 +99,7 @@ def test_a_vit_refuses_what_is_smaller_than_its_patches():
 @torch.no_grad()
 @pytest.mark.parametrize("family", [family for family in FAMILIES if family not in SIZES_ARE_FIXED])
 def test_another_size_is_classified(family):
-    logits = network(family)(clip_for(family, size=96, length=1 if FAMILIES[family].image else 10))
+    logits = network(family)(clip_for(family, size=96, length=1 if frames(family) == 1 else 10))
     assert logits.shape == (2, 7)
     assert torch.isfinite(logits).all()
 
@@ -151,6 +152,17 @@ def test_separate_positions_are_sums_of_a_time_and_a_place():
     made.space.copy_(torch.tensor([[[1.0], [2.0], [3.0]]]))
     made.class_token.fill_(7)
     assert made((2, 1, 3)).flatten().tolist() == [7, 101, 102, 103, 201, 202, 203]
+
+
+@torch.no_grad()
+def test_positions_of_frames_are_sums_and_those_of_another_size_are_the_nearest():
+    """Two times and 1 x 2 places become three times, of which the first two are nearest to the first, and 1 x 4."""
+    made = FramePositions((2, 1, 2), 1)
+    made.time.copy_(torch.tensor([[[100.0], [200.0]]]))
+    made.space.copy_(torch.tensor([[[7.0], [1.0], [2.0]]]))
+    assert made((2, 1, 2)).flatten().tolist() == [7, 101, 102, 201, 202]
+    first, second = [101, 101, 102, 102], [201, 201, 202, 202]
+    assert made((3, 1, 4)).flatten().tolist() == [7, *first, *first, *second]
 
 
 def test_distances_stretch_the_coarser_axis_and_begin_at_the_last_key():

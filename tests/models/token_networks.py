@@ -8,6 +8,7 @@ from tests.golden import synth
 from videohub import models
 from videohub.architectures.mvit import MViT
 from videohub.architectures.reversible_mvit import ReversibleMViT
+from videohub.architectures.timesformer import TimeSformer
 from videohub.architectures.vit import ViT
 
 SMALL = {"num_classes": 7, "crop": 64}
@@ -28,6 +29,8 @@ FAMILIES = {
     "reversible vit": ReversibleMViT(
         blocks=(2,), width=16, heads=2, image=True, patch=16, joint_positions=True, **SMALL
     ),
+    "timesformer": TimeSformer(**PLAIN),
+    "timesformer joint": TimeSformer(attention="joint", **PLAIN),
     "vit": ViT(**PLAIN),
     "vit class token": ViT(readout="class_token", **PLAIN),
     "vit pre-training": ViT(readout="mean_alone", **PLAIN),
@@ -42,7 +45,7 @@ FAMILIES = {
 
 def frames(family: str) -> int:
     """Return how many frames a network of the family is given."""
-    return 1 if FAMILIES[family].image else 8
+    return 1 if getattr(FAMILIES[family], "image", False) else 8
 
 
 def network(family: str, **changes: object) -> models.VideoModel:

@@ -86,6 +86,7 @@ def overlapping_patches(width: int, *, image: bool, class_token: bool, positions
         padding=(0 if image else 1, 3, 3),
         class_token=class_token,
         positions=positions,
+        image=image,
     )
 
 

@@ -95,7 +95,13 @@ class ReversibleMViT(TokenModel):
             overlapping_patches(arch.width, image=arch.image, class_token=False, positions=added)
             if arch.patch == 4
             else Embedding(
-                arch.width, kernel=patch, stride=patch, padding=(0, 0, 0), class_token=False, positions=added
+                arch.width,
+                kernel=patch,
+                stride=patch,
+                padding=(0, 0, 0),
+                class_token=False,
+                positions=added,
+                image=arch.image,
             )
         )
         self.grid = grid if arch.patch == 4 else None

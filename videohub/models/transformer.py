@@ -71,8 +71,11 @@ class Embedding(nn.Module):
         padding: Grid,
         class_token: bool,
         positions: nn.Module | None,
+        image: bool = False,
     ) -> None:
+        """Take `image` for a network that is for single frames."""
         super().__init__()
+        self.image = image
         self.patches = nn.Conv3d(3, width, kernel, stride, padding=padding)
         self.class_token = nn.Parameter(torch.zeros(1, 1, width)) if class_token else None
         self.positions = positions
@@ -82,7 +85,7 @@ class Embedding(nn.Module):
 
         Raises: ValueError for a clip of several frames where the network is for images.
         """
-        if self.patches.stride[0] == 1 and clip.shape[2] != 1:
+        if self.image and clip.shape[2] != 1:
             raise ValueError(f"clip: found {clip.shape[2]} frames, expected 1, as this network is for images")
         patches = self.patches(clip)
         tokens = patches.flatten(2).transpose(1, 2)
@@ -204,6 +207,30 @@ class Mlp(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         return self.out(self.gelu(self.hidden(tokens)))
+
+
+class Block(nn.Module):
+    """Attention between all tokens, then an MLP on each, both beside a shortcut."""
+
+    def __init__(
+        self,
+        width: int,
+        *,
+        heads: int,
+        hidden: int | None = None,
+        key_bias: bool = True,
+        gelu: Literal["exact", "tanh"] = "exact",
+    ) -> None:
+        """Take `hidden` for the width between the MLP's layers; None: 4 x width."""
+        super().__init__()
+        self.attention_norm = layer_norm(width)
+        self.attention = Attention(width, heads=heads, key_bias=key_bias)
+        self.mlp_norm = layer_norm(width)
+        self.mlp = Mlp(width, hidden or 4 * width, width, gelu=gelu)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        tokens = tokens + self.attention(self.attention_norm(tokens))
+        return tokens + self.mlp(self.mlp_norm(tokens))
 
 
 class TokenHead(nn.Module):

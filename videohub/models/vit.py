@@ -9,33 +9,15 @@ from torch import Tensor, nn
 from videohub.architectures import vit as architecture
 from videohub.models.heads import Activation
 from videohub.models.transformer import (
-    Attention,
+    Block,
     Embedding,
-    Mlp,
     SinusoidPositions,
     TokenHead,
     TokenModel,
     initialise,
-    layer_norm,
     patch_grid,
     positions,
 )
-
-
-class Block(nn.Module):
-    """Attention between tokens, then an MLP on each, both beside a shortcut."""
-
-    def __init__(self, arch: architecture.ViT) -> None:
-        super().__init__()
-        width = arch.width
-        self.attention_norm = layer_norm(width)
-        self.attention = Attention(width, heads=arch.heads, key_bias=arch.key_bias)
-        self.mlp_norm = layer_norm(width)
-        self.mlp = Mlp(width, arch.hidden or 4 * width, width, gelu=arch.gelu)
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        tokens = tokens + self.attention(self.attention_norm(tokens))
-        return tokens + self.mlp(self.mlp_norm(tokens))
 
 
 class ViT(TokenModel):
@@ -54,8 +36,14 @@ class ViT(TokenModel):
             positions=SinusoidPositions(grid, arch.width)
             if arch.sinusoids
             else positions(grid, arch.width, joint=arch.joint_positions, class_token=arch.class_token),
+            image=arch.image,
         )
-        self.blocks = nn.Sequential(*(Block(arch) for _ in range(arch.depth)))
+        self.blocks = nn.Sequential(
+            *(
+                Block(arch.width, heads=arch.heads, hidden=arch.hidden, key_bias=arch.key_bias, gelu=arch.gelu)
+                for _ in range(arch.depth)
+            )
+        )
         self.head = TokenHead(
             arch.width, readout=arch.readout, class_token=arch.class_token, num_classes=arch.num_classes
         )

@@ -1,0 +1,23 @@
+"""Files of two layouts, by the maps from one's keys to the other's with which the originals gave the same logits."""
+
+import json
+
+import pytest
+import torch
+
+from tests.models.golden_networks import CASES, GOLDEN
+
+MAPS = sorted((GOLDEN / "modern" / "correspondence").glob("*.json"))
+
+
+@pytest.mark.parametrize("path", MAPS, ids=[path.stem for path in MAPS])
+def test_a_file_moved_to_the_other_layout_key_by_key_holds_the_same_network(path):
+    """Whose logits are the original's, as the golden networks show."""
+    said = json.loads(path.read_text())
+    original, other = CASES[f"modern/{said['from']}"], CASES[f"modern/{said['to']}"]
+    file = original.golden_file()
+    moved = {there: file[here] if rows is None else file[here][slice(*rows)] for there, here, rows in said["map"]}
+    assert moved.keys() == {key for key, _, _ in other.facts["tensors"]}
+    expected, state = original.state(file), other.state(moved)
+    assert state.keys() == expected.keys()
+    assert [key for key in state if not torch.equal(state[key], expected[key])] == []

@@ -1,0 +1,31 @@
+"""TimeSformer: attention along time, then within each frame, or across both at once (arXiv:2102.05095)."""
+
+from collections.abc import Iterable
+from typing import ClassVar, Literal
+
+from videohub.architectures import Architecture, Count
+from videohub.architectures.parts import VIT_SIZES, token_flaws
+
+
+class TimeSformer(Architecture, frozen=True, kw_only=True, tag="timesformer"):
+    """Patches of 16 x 16 pixels of each frame, a class token, and blocks of one width."""
+
+    PATCH: ClassVar[int] = 16  # pixels
+    classifier: ClassVar[str] = "head.projection"
+
+    depth: Count = 12
+    width: Count = 768
+    heads: Count = 12
+    crop: Count = 224  # height and width of the inputs that the table of places is for
+    attention: Literal["divided", "joint"] = "divided"  # joint: all tokens look at each other
+
+    @property
+    def size(self) -> str:
+        return VIT_SIZES.get(self.width, str(self.depth))
+
+    @property
+    def num_blocks(self) -> int:
+        return self.depth
+
+    def flaws(self) -> Iterable[tuple[tuple[str, ...], str]]:
+        return token_flaws(self.width, self.heads, self.crop, smallest_crop=self.PATCH)
