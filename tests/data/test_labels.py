@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from videohub import resources
+from videohub.data import labels
 from videohub.data.labels import class_names
 from videohub.errors import UsageError
 
@@ -30,6 +31,28 @@ def test_each_set_is_complete_and_in_order(label_set, count, known):
     assert len(names) == len(set(names)) == count
     for index, name in known.items():
         assert names[index] == name
+
+
+def test_torchvision_s_names_are_those_of_its_weights_whether_it_is_imported_or_not(monkeypatch):
+    from torchvision.models import ResNet50_Weights
+    from torchvision.models.video import R3D_18_Weights
+
+    weights = {"kinetics400": R3D_18_Weights.DEFAULT, "imagenet1k": ResNet50_Weights.DEFAULT}
+    for label_set, of in weights.items():
+        assert class_names(label_set) == tuple(of.meta["categories"])
+    monkeypatch.setattr(labels, "_LISTS", dict.fromkeys(weights, "_ELSEWHERE"))
+    for label_set, of in weights.items():
+        assert class_names(label_set) == tuple(of.meta["categories"])
+
+
+def test_torchvision_s_names_are_read_without_it():
+    code = (
+        "import sys; from videohub.data.labels import class_names; class_names('kinetics400');"
+        "print([name for name in ('torch', 'torchvision') if name in sys.modules])"
+    )
+    checkout = Path(__file__).resolve().parents[2]
+    done = subprocess.run([sys.executable, "-c", code], cwd=checkout, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 @pytest.mark.parametrize("label_set", ["kinetics400", "kinetics600", "ssv2"])

@@ -9,7 +9,6 @@ from typing import Literal, TypeAlias
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchvision.ops import roi_align
 
 from videohub.architectures.parts import Average, AverageWindow, Head, RoiMax
 from videohub.models.video_model import Boxes, under_autocast
@@ -112,7 +111,10 @@ class DetectionHead(nn.Module):
         stride: int,
         num_classes: int | None,
     ) -> None:
+        from torchvision.ops import roi_align  # whose import takes a second, torch's compiler with it
+
         super().__init__()
+        self._roi_align = roi_align
         self.resolution = resolution
         self.aligned = aligned
         self.stride = stride
@@ -129,7 +131,7 @@ class DetectionHead(nn.Module):
         regions = []
         for features in maps:
             average = _at_least_float32(features.mean(dim=2))  # half precision would round boxes to 2 pixels
-            region = roi_align(
+            region = self._roi_align(
                 average,
                 rows.to(average.dtype),
                 self.resolution,

@@ -187,7 +187,13 @@ def stages(
 
 
 def initialise(model: nn.Module) -> None:
-    """Start a network for training: He initialisation, and blocks that begin as the identity."""
+    """Start a network for training: He initialisation, and blocks that begin as the identity.
+
+    One on the meta device is left as it is: it has nothing to start, and drawing there imports torch's compiler, which
+    takes a second.
+    """
+    if next(model.parameters()).is_meta:
+        return
     for module in model.modules():
         if isinstance(module, nn.Conv3d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
