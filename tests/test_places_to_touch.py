@@ -120,11 +120,10 @@ FAMILY = {
 }
 
 BESIDE_OURS = """
-import videohub.architectures, videohub.models
+import videohub.architectures
 from pathlib import Path
 folder = Path({folder!r})
 videohub.architectures.__path__.append(str(folder / "architectures"))
-videohub.models.__path__.append(str(folder / "models"))
 """
 
 
@@ -158,8 +157,9 @@ def test_a_family_is_listed_loaded_trained_anew_saved_and_read_back(house):
     (line,) = run(
         house,
         """
-        import json, torch, videohub
+        import json, torch, videohub, videohub.models
 
+        videohub.models.__path__.append(str(folder / "models"))
         torch.manual_seed(0)
         net, clip = videohub.build("toy_short"), torch.randn(2, 3, 4, 8, 8)
         torch.nn.init.uniform_(net.looks.calm.running_mean)

@@ -69,8 +69,8 @@ def test_what_is_told_belongs_together():
 
 
 def test_parameters_are_those_of_the_network_as_published():
-    found = videohub.speed(small("slow_r50_4x16", crop=32), seconds=0.01)
-    assert found.parameters == PARAMETERS["slow_r50_4x16"]  # its inference form has fewer
+    found = videohub.speed(small("resnet_r50_in1k", crop=32), seconds=0.01)
+    assert found.parameters == PARAMETERS["resnet_r50_in1k"]  # its inference form has fewer
 
 
 class Watching(nn.Module):

@@ -64,8 +64,9 @@ def moment_differences(views: Views, facts: dict, expected: dict[str, np.ndarray
     for number, pathway, rows, cropped in _pathways(views, facts):
         crop = number % len(views.offsets)
         if crop not in of_frames:
-            moments = torch.var_mean(cropped, dim=(2, 3), correction=0)
-            of_frames[crop] = tuple(moment.numpy().astype(np.float64) for moment in moments)
+            mean = cropped.mean(dim=(2, 3), keepdim=True)
+            variance = (cropped - mean).square_().mean(dim=(2, 3))  # three times as fast as torch.var_mean
+            of_frames[crop] = tuple(moment.numpy().astype(np.float64) for moment in (variance, mean[..., 0, 0]))
         variances, means = (moment[rows] for moment in of_frames[crop])
         deviation = np.sqrt(variances.mean(axis=0) + means.var(axis=0))
         differences.append(np.abs(means.mean(axis=0) - expected[f"p{pathway}_mean"][first + number]))

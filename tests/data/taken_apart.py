@@ -22,7 +22,7 @@ def take_apart(video: Path, folder: Path, indices: Iterable[int]) -> FrameList:
     with av.open(str(video)) as container:
         pictures = sorted(container.decode(video=0), key=lambda frame: frame.pts)
         for index in set(indices):
-            Image.fromarray(converted(pictures[index], reformatter)).save(folder / name(index), compress_level=1)
+            Image.fromarray(converted(pictures[index], reformatter)).save(folder / name(index), compress_level=0)
     return FrameList(folder, "\n".join(map(name, range(len(pictures)))))
 
 

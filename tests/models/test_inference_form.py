@@ -67,7 +67,11 @@ def family(request):
 # --- the same numbers ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["I3D_NLN_8x8_R50", "ImageNet_RES_R50", "SLOWFAST_4x16_R50", "SLOW_4x16_R50", "X3D_S"])
+@pytest.mark.parametrize(
+    "name",
+    ["X3D_S", *(pytest.param(name, marks=pytest.mark.slow)
+                for name in ("I3D_NLN_8x8_R50", "ImageNet_RES_R50", "SLOWFAST_4x16_R50", "SLOW_4x16_R50"))],
+)  # fmt: skip
 def test_the_form_gives_the_original_s_probabilities_and_logits(name):
     case = CASES[f"models/{name}"]
     form = optimize(case.network())
@@ -82,7 +86,7 @@ def test_the_form_gives_the_original_s_probabilities_and_logits(name):
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("batch", [1, 2])
+@pytest.mark.parametrize("batch", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_logits_features_and_maps_are_the_network_s(family, batch):
     net, clip = plain(family), clip_for(family, batch=batch)
     form = optimize(net)
@@ -159,7 +163,7 @@ def test_the_form_computes_the_same_on_a_gpu(family):
 
 
 @torch.inference_mode()
-@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("threads", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_a_view_s_bits_depend_on_neither_its_row_nor_its_neighbours(family, threads):
     form, views, others = optimize(plain(family)), clip_for(family, batch=4), clip_for(family, batch=2, seed="others")
     before = torch.get_num_threads()

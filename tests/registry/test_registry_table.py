@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from videohub import registry, resources
+from tests.own_registry import ours
+from videohub import registry
 
 DOCUMENT = Path(__file__).parent.parent / "golden" / "MODEL_ZOO.md"
 ARCHS = {"C2D": "c2d", "I3D": "i3d", "I3D NLN": "i3d_nln", "Slow": "slow", "SlowFast": "slowfast", "ResNet": "resnet"}
@@ -40,7 +41,7 @@ def row_name(row: dict[str, str]) -> str:
 
 def record_of(row: dict[str, str]) -> registry.Record:
     """The one record with the row's link, or with the row's network where the link leads nowhere."""
-    records = registry.load(resources.registry_file()).records.values()
+    records = ours().records.values()
     if row["model"] != "coming_soon":
         found = [record for record in records if record.checkpoint.url == row["model"]]
     else:

@@ -6,7 +6,8 @@ import msgspec
 import pytest
 import yaml
 
-from videohub import registry, resources
+from tests import own_registry
+from videohub import registry
 from videohub.errors import RegistryError
 from videohub.registry import writer
 from videohub.registry.schema import DatasetInfo
@@ -20,7 +21,7 @@ ODD = [
 
 @pytest.fixture
 def ours():
-    return registry.load(resources.registry_file()).records
+    return own_registry.ours().records
 
 
 @pytest.fixture
