@@ -308,15 +308,19 @@ ALONG = """
 import json, resource, sys
 import videohub
 
-found = videohub.features(sys.argv[1], "tiny_kinetics", stride=64)
+found = videohub.features(sys.argv[1], "slowfast_motions", stride=64)
 print(json.dumps([len(found.values), found.times[-1].tolist(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss]))
 """
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="the peak is counted in other units elsewhere")
-def test_two_hours_of_video_take_no_more_memory_than_ten_minutes(zoo, tmp_path):
-    """36,000 frames, 5 a second, at 30 a second: the frames of all of them would take 900 MB."""
+def test_two_hours_of_video_take_no_more_memory_than_ten_minutes(tmp_path, monkeypatch):
+    """36,000 frames, 5 a second, at 30 a second: prepared, all of them would take 440 MB.
+
+    The network is one of ours: to read a registry of one's own takes more memory than all else here.
+    """
+    monkeypatch.setenv("VIDEOHUB_HOME", str(tmp_path / "cache"))
     peaks = {}
     for seconds in (600, 7200):
         path = tmp_path / f"{seconds}.mp4"
