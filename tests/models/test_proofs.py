@@ -20,16 +20,18 @@ import torchvision
 from torch import Tensor, nn
 
 from tests.golden import synth
-from tests.models import test_nonlocal_net, token_networks, tokens_written_out, torchvision_networks
+from tests.models import test_nonlocal_net, token_networks, tokens_written_out, torchvision_networks, x3d_written_out
 from tests.models.golden_networks import CASES, compared, trained
 from videohub import architectures, models, registry
 from videohub.architectures import Architecture
 from videohub.architectures.reversible_mvit import ReversibleMViT
 from videohub.architectures.vit import ViT
+from videohub.architectures.x3d import X3D
 from videohub.convert import conversion, tables
 from videohub.registry.schema import Proof, Record
 
 TOKENS = "the network written out over PySlowFast's keys (tests/models/tokens_written_out.py)"
+X3D_KEYS = "the network written out over PySlowFast's keys (tests/models/x3d_written_out.py)"
 NONLOCAL_NET = "the network written out over Caffe2's blobs (tests/models/test_nonlocal_net.py)"
 MVIT = "torchvision.models.video.MViT with the blocks of PySlowFast's {}"
 
@@ -69,11 +71,14 @@ def with_written_out(arch: Architecture, clip: Tensor, folder: Path):
     arguments = {**msgspec.to_builtins(arch), "arch": arch.arch}
     table = tables.find(arch.family, "pyslowfast").of(arguments)
     file = conversion.to_published(network.state_dict(), table, arguments)
-    return network(clip), written_out(arch, {key: tensor.numpy() for key, tensor in file.items()}, clip)
+    found = network(clip)
+    return found, written_out(arch, {key: tensor.numpy() for key, tensor in file.items()}, clip).reshape(found.shape)
 
 
 def written_out(arch: Architecture, file: Mapping[str, np.ndarray], clip: Tensor) -> Tensor:
-    """Return what a transformer's file of PySlowFast's makes of a clip, as it is written out."""
+    """Return what a file of PySlowFast's makes of a clip, as its network is written out."""
+    if isinstance(arch, X3D):
+        return x3d_written_out.logits(file, clip, window=getattr(arch.head, "window", None))
     if isinstance(arch, ViT):
         return tokens_written_out.blocks(file, clip, heads=arch.heads, readout=arch.readout)
     key_stride = 4 if arch.image else 8
@@ -112,8 +117,12 @@ def of_nonlocal_net(record: Record) -> Reference:
 
 
 def of_written_out(record: Record) -> Reference:
-    """Return what is written out of a record's transformer, run on few frames where all would take minutes."""
-    frames, crop = record.clip.frames, record.model.crop
+    """Return a record's network as it is written out, run on few frames where all would take minutes."""
+    frames = record.clip.frames
+    if isinstance(record.model, X3D):
+        crop = 32 * getattr(record.model.head, "window", 5)
+        return Reference(X3D_KEYS, msgspec.to_builtins(record.model), frames, (frames, crop, crop), with_written_out)
+    crop = record.model.crop
     run = frames if KNOWN.costs[record.name].multiply_adds < 300e9 else 4
     name = TOKENS if run == frames else f"{TOKENS}, at {run} of its {frames} frames"
     return Reference(name, msgspec.to_builtins(record.model), frames, (run, crop, crop), with_written_out)
@@ -138,7 +147,9 @@ for record in RECORDS.values():
         continue
     if record.publisher == "video_nonlocal_net":
         REFERENCES.append(of_nonlocal_net(record))
-    elif record.family in ("mvit", "reversible_mvit", "vit") and record.checkpoint.layout == "pyslowfast":
+    elif record.family == "x3d" or (
+        record.family in ("mvit", "reversible_mvit", "vit") and record.checkpoint.layout == "pyslowfast"
+    ):
         REFERENCES.append(of_written_out(record))
 
 
@@ -172,10 +183,10 @@ def test_another_implementation_gives_our_logits(reference, tmp_path):
     [
         name if name in QUICK else pytest.param(name, marks=pytest.mark.slow)
         for name, case in CASES.items()
-        if case.layout == "pyslowfast" and case.family in ("mvit", "reversible_mvit", "vit")
+        if case.layout == "pyslowfast" and case.family in ("mvit", "reversible_mvit", "vit", "x3d")
     ],
 )
-def test_transformers_as_written_out_give_the_original_s_logits(name):
+def test_networks_as_written_out_give_the_original_s_logits(name):
     case = CASES[name]
     assert case.logits_difference(written_out(case.architecture, case.golden_file(), case.clip())) <= 1
 
