@@ -89,6 +89,13 @@ def test_bytes_and_an_open_file_are_seen_as_the_file(model, video):
         assert videohub.predict(file, model) == expected
 
 
+def test_views_are_made_of_any_input(model, video):
+    expected = videohub.views(video, NAME)
+    assert torch.equal(videohub.views(video.read_bytes(), NAME), expected)
+    frames = np.zeros((60, 40, 60, 3), np.uint8)
+    assert videohub.views(frames, NAME, fps=25).shape == (9, 3, 16, 32, 32)
+
+
 # --- several ---------------------------------------------------------------------------------------------------------
 
 

@@ -7,7 +7,6 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import chain, islice
-from pathlib import Path
 from typing import TypeAlias
 
 import torch
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 from videohub import registry, runs
 from videohub.data.decoded import Decoded
 from videohub.data.frame_formats import DECODERS, Decoder
+from videohub.data.inputs import VideoInput, input_name, video_source
 from videohub.data.samples import Sample
 from videohub.data.spec import TestSpec, check_shared
 from videohub.data.video_info import Contradiction
@@ -196,21 +196,26 @@ def _identity(decoded: Decoded) -> str:
 # --- one video -------------------------------------------------------------------------------------------------------
 
 
-def views(video: str | Path, record_or_name: str | Record) -> Tensor:
+def views(video: VideoInput, record_or_name: str | Record, *, fps: float | None = None) -> Tensor:
     """Return every test view of a video, (V, 3, T, H, W) float32, exactly as the record's protocol says.
 
     View v is clip v // crops under crop v % crops. The video is decoded once. Where its header contradicts its content,
     these are the views that the original makes of it, as in `verify`, and one line says so; `predict` follows the
     content.
+
+    Args:
+        video: A path, a URL, bytes, an open file, or frames in memory; see `predict`.
+        fps: Frames a second of frames in memory; None: the rate that the record's sampling refers to, or 30.
     Raises: UsageError if there is no such file; VideoError if it holds no usable pictures, or the original refuses it.
     """
     record = registry.record(record_or_name)
-    made = read_views(Path(video), record.protocol, record.clip)
+    with video_source(video, record.protocol, fps=fps) as source:
+        made = read_views(source.path, record.protocol, record.clip)
     if made.contradictions:
         contradictions = "; ".join(map(str, made.contradictions))
         log.warning(
             "%s: the header contradicts the content; the original, which is followed, believes it: %s",
-            video,
+            input_name(video),
             contradictions,
         )
     return made.stack()
