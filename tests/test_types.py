@@ -53,6 +53,8 @@ def checked(tmp_path: Path, cache: Path, line: str) -> tuple[int, str]:
         ("model.record.nome", 'has no attribute "nome"'),
         ("width: int = model.features(clip)", "Incompatible types in assignment"),
         ("model('clip.mp4')", "incompatible type"),
+        ("made: videohub.Exported = videohub.export(model, 'a.onnx', batch=2, size=(256, 340))", ""),
+        ("videohub.export(model, 'a.onnx', batch='any')", "incompatible type"),
         ("report: videohub.Report = videohub.verify('slowfast_r50_8x8', data='val.csv', sample=100)", ""),
         (
             "videohub.verify_together(['slow_r50_8x8'], 'val.csv', smaple=3)",

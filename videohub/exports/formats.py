@@ -24,6 +24,7 @@ from videohub.onnx_model.metadata import ExportMetadata
 Logits: TypeAlias = Callable[[Tensor, Tensor | None], Tensor]  # of clips, with boxes where the network detects
 METADATA = "videohub.json"  # the file within .pt2 and .ts files that holds what ONNX files have as metadata
 
+_GRAPH = 32 << 20  # bytes that an ONNX file may need beside the weights; graphs of published networks take 2 MB
 _jit: Any = torch.jit  # which has no types
 # What torch raises for a network that it cannot export; its own classes derive from these.
 _FAILURES = (RuntimeError, ValueError, TypeError, AssertionError)
@@ -101,13 +102,15 @@ class Onnx(Format):
             import onnxscript  # noqa: F401
         except ImportError as error:
             raise DeviceError(f"ONNX files are written by onnxscript; `pip install {error.name}`") from error
-        if size >= LARGEST:
+        if size + _GRAPH > LARGEST:
             raise UsageError(
                 f"{name}: its weights take {with_unit(size)}, and an ONNX file holds {with_unit(LARGEST)} at most; "
                 "write a .pt2 file, or half as much with half=True (--half)"
             )
 
     def write(self, network: nn.Module, example: Example, metadata: ExportMetadata, path: Path) -> None:
+        from onnxscript import ir
+
         outputs = ["features" if metadata.labels is None else "logits"]
         program = _program(network, example)
         with _told("as ONNX"):
@@ -122,7 +125,7 @@ class Onnx(Format):
             del model.opset_imports[domain]  # of functions that are inlined by now
         model.metadata_props.clear()
         model.metadata_props.update(file_metadata.written(metadata))
-        written.save(path, external_data=False)
+        ir.save(model, path)  # torch's own `save` puts more than 1.5 GiB into another file
 
     def open(self, path: Path) -> Logits:
         return onnx_model.load(path)
