@@ -51,30 +51,36 @@ def scores(predictions):
 FOUR = Clip(frames=4, sampling_rate=2)
 
 
-@pytest.mark.parametrize(
-    ("rule", "rate", "frames"),  # of a window from 1 s to 3 s, in frames of the video after 1 s, rounded down
-    [
-        # 8 frames at 30 a second are covered, from (60 - 8) / 2 on, both ends included
-        (rules.Proportional(fps=30.0, past_end="repeat"), 30, [26, 28, 30, 33]),
-        (rules.Timed(fps=30.0, past_end="stretch"), 30, [26, 28, 30, 33]),
-        (rules.Offset(fps=15.0, past_end="repeat"), 30, [22, 27, 32, 37]),  # 16 frames
-        (rules.Proportional(fps=30.0, past_end="repeat"), 60, [52, 57, 62, 67]),  # 16 of 120 frames
-        # 7 frames from the first to the last, from (60 - 7) / 2 on
-        (rules.Spread(past_end="repeat"), 30, [26, 28, 30, 32]),
-        (rules.Strided(past_end="loop"), 30, [26, 28, 30, 32]),
-        (rules.TimedList(past_end="stretch"), 30, [26, 28, 30, 32]),
-        (rules.Resampled(fps=15.0, past_end="refuse"), 30, [23, 27, 31, 35]),  # every fourth frame
-        (rules.Windows(past_end="repeat"), 30, [26, 28, 30, 32]),
-        (rules.SpreadResampled(fps=30.0, past_end="loop"), 30, [26, 28, 30, 32]),
-        (rules.Interleaved(past_end="repeat"), 30, [7, 22, 37, 52]),
-        (rules.Segments(past_end="repeat"), 30, [7, 22, 37, 52]),  # the middles of quarters
-        (rules.Uniform(past_end="repeat"), 30, [7, 22, 37, 52]),
-        (rules.Centres(past_end="repeat"), 30, [30, 30, 30, 30]),
-    ],
-)
+CASES = [  # rule, rate, frames of a window from 1 s to 3 s, counted from 1 s on and rounded down
+    # 8 frames at 30 a second are covered, from (60 - 8) / 2 on, both ends included
+    (rules.Proportional(fps=30.0, past_end="repeat"), 30, [26, 28, 30, 33]),
+    (rules.Timed(fps=30.0, past_end="stretch"), 30, [26, 28, 30, 33]),
+    (rules.Offset(fps=15.0, past_end="repeat"), 30, [22, 27, 32, 37]),  # 16 frames
+    (rules.Proportional(fps=30.0, past_end="repeat"), 60, [52, 57, 62, 67]),  # 16 of 120 frames
+    (rules.SpreadAtRate(fps=30.0, past_end="loop"), 30, [26, 28, 30, 33]),
+    # 7 frames from the first to the last, from (60 - 7) / 2 on
+    (rules.Spread(past_end="repeat"), 30, [26, 28, 30, 32]),
+    (rules.Strided(past_end="loop"), 30, [26, 28, 30, 32]),
+    (rules.TimedList(past_end="stretch"), 30, [26, 28, 30, 32]),
+    (rules.Resampled(fps=15.0, past_end="refuse"), 30, [23, 27, 31, 35]),  # every fourth frame
+    (rules.Dense(positions=2, window=40, past_end="loop"), 30, [26, 28, 30, 32]),
+    (rules.Windows(past_end="repeat"), 30, [26, 28, 30, 32]),
+    (rules.SpreadResampled(fps=30.0, past_end="loop"), 30, [26, 28, 30, 32]),
+    (rules.Interleaved(past_end="repeat"), 30, [7, 22, 37, 52]),
+    (rules.Segments(past_end="repeat"), 30, [7, 22, 37, 52]),  # the middles of quarters
+    (rules.Uniform(past_end="repeat"), 30, [7, 22, 37, 52]),
+    (rules.Centres(past_end="repeat"), 30, [30, 30, 30, 30]),
+]
+
+
+@pytest.mark.parametrize(("rule", "rate", "frames"), CASES)
 def test_the_clip_of_a_window_is_spread_as_the_record_s_is(rule, rate, frames):
     times = clip_times(msgspec.structs.replace(protocol(), frames=rule), FOUR, 1.0, 2.0, rate)
     assert [(time - 1) * rate for time in times] == pytest.approx(frames)
+
+
+def test_every_rule_of_videos_has_its_case():
+    assert {type(rule) for rule, *_ in CASES} | {rules.Image, rules.KeyFrames} == set(rules.FrameRule.__subclasses__())
 
 
 def test_each_window_is_seen_as_that_part_of_the_video_alone(model):

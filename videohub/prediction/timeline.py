@@ -259,7 +259,7 @@ class _Ready:
 def _annotate(path: Path, target: Path, found: Sequence[PredictedWindow]) -> None:
     """Write a copy of a video with the best classes of each window over its frames."""
     starts = [each.start for each in found]
-    lines = [[f"{100 * one.probability:3.0f} %  {one.label}" for one in each.predictions[:CAPTION_LINES]]
+    lines = [[f"{100 * one.probability:.0f} %  {one.label}" for one in each.predictions[:CAPTION_LINES]]
              for each in found]  # fmt: skip
 
     with tqdm(desc=target.name, unit="frame", leave=False, disable=None) as bar:
