@@ -73,7 +73,9 @@ What was checked against what:
 
 def row(record: Record, cost: Cost | None) -> str:
     """Return one record's line."""
-    clip = f"{record.frames} x {record.rate}" if record.frames else "image"
+    clip = "image"
+    if record.frames:
+        clip = f"{record.frames} x {record.rate}" if record.rate else str(record.frames)
     cells = (
         f"`{record.name}`",
         record.upstream_name,

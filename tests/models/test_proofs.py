@@ -1,7 +1,7 @@
 """What records say that their networks were compared with: golden cases, or another implementation that runs here.
 
-torchvision's networks are its publisher's own; its MViT with the blocks of PySlowFast's configurations is that of the
-larger ones. What no library here has is written out by itself.
+torchvision's networks are its publisher's own; transformers has VideoMAE as its authors do. torchvision's MViT with the
+blocks of PySlowFast's configurations is that of the larger ones. What no library here has is written out by itself.
 """
 
 from __future__ import annotations
@@ -98,6 +98,44 @@ def with_nonlocal_net(frozen: bool, arch: Architecture, clip: Tensor, folder: Pa
     return network(clip), test_nonlocal_net.logits_written_out(arch, clip.shape[2], blobs, clip).flatten(0, 3)
 
 
+def with_transformers(arch: Architecture, clip: Tensor, folder: Path):
+    """Compare with that library's VideoMAE for clips of this size, which takes our tensors: none is there twice."""
+    transformers = pytest.importorskip("transformers")
+    network = models.build(arch, frames=clip.shape[2])
+    generator = torch.Generator().manual_seed(0)
+    for tensor in network.state_dict().values():
+        tensor.normal_(0 if tensor.ndim > 1 else 0.5, 0.04, generator=generator)
+    config = transformers.VideoMAEConfig(
+        image_size=clip.shape[-1],
+        patch_size=arch.patch,
+        num_frames=clip.shape[2],
+        hidden_size=arch.width,
+        num_hidden_layers=arch.depth,
+        num_attention_heads=arch.heads,
+        intermediate_size=arch.hidden or 4 * arch.width,
+        layer_norm_eps=1e-6,
+        num_labels=arch.num_classes,
+    )
+    with torch.device("meta"):
+        theirs = transformers.VideoMAEForVideoClassification(config).eval()
+    arguments = {**msgspec.to_builtins(arch), "arch": arch.arch}
+    table = tables.find(arch.family, "transformers").of(arguments)
+    file = conversion.to_published(network.state_dict(), table, arguments)
+    in_memory = {key.replace("q_bias", "query.bias").replace("v_bias", "value.bias"): file[key] for key in file}
+    theirs.load_state_dict(in_memory, strict=True, assign=True)
+    theirs.fc_norm.eps = 1e-6  # as its authors have it; the library's own differs
+    return network(clip), theirs(clip.transpose(1, 2)).logits
+
+
+def of_transformers(depth: int, width: int, heads: int, *, patch: int = 16, **more: object) -> Reference:
+    """Return a size of VideoMAE, run on small pictures, which number their tokens from 0 like large ones."""
+    model = {"family": "vit", "depth": depth, "width": width, "heads": heads, "patch": patch, "class_token": False,
+             "sinusoids": True, "key_bias": False, **more}  # fmt: skip
+    side = 4 * patch
+    name = f"transformers.VideoMAEForVideoClassification, at {side} x {side} pixels"
+    return Reference(name, model, 16, (16, side, side), with_transformers)
+
+
 def of_torchvision(function: str, model: Mapping[str, object], frames: int, *, pixels: int = 224) -> Reference:
     name = f"torchvision.models.video.{function}"
     compare = partial(with_torchvision, getattr(torchvision.models.video, function))
@@ -141,6 +179,9 @@ REFERENCES = [
     of_multiscale("MVIT_B_16x4_CONV, for 32 frames", MVIT_B, 32, depth=16, narrows=(1, 3, 14)),
     of_multiscale("MVIT_B_32x3_CONV", MVIT_B_DEEP, 32, depth=24, narrows=(2, 5, 21), kernel=None),
     of_multiscale("MVITv2_B_32x3", MVITV2_B, 32, depth=24, narrows=(2, 5, 21)),
+    of_transformers(24, 1024, 16),
+    of_transformers(32, 1280, 16),
+    of_transformers(40, 1408, 16, patch=14, hidden=6144),
 ]
 for record in RECORDS.values():
     if any(other.computed(record) for other in (*CASES.values(), *REFERENCES)):

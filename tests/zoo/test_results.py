@@ -31,6 +31,9 @@ def test_a_line_says_of_its_record_what_the_registry_does(row, form):
     if record.status in walk.NO_FILE:
         assert (row["came in by"], row["file"], row["weights"]) == (walk.NO_FILE[record.status], "", "")
         return
+    if KNOWN.costs[record.name].params > walk.GIANT:
+        assert (row["came in by"], row["file"], row["weights"]) == (walk.KEYS_ALONE, "", "")
+        return
     assert row["file"] == walk.kind(record)
     assert (record.status == "manual") == (row["came in by"] == "mirror, downloaded by hand")
     assert not row["came in by"].startswith("failed")

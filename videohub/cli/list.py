@@ -58,7 +58,7 @@ def print_entries(entries: Sequence[Entry], costs: Mapping[str, Cost], sort: Sor
         (
             entry.name,
             entry.dataset_in_tables,
-            f"{entry.frames}x{entry.rate}" if entry.frames else "image",
+            _clip(entry),
             *_numbers(entry.numbers),
             *_cost(costs.get(entry.name)),
             entry.status,
@@ -73,6 +73,13 @@ def print_entries(entries: Sequence[Entry], costs: Mapping[str, Cost], sort: Sor
     sorted_by = {"params": "params", "flops": "MACs"}.get(sort or "")
     dispensable = sorted(("top-5", "MACs", "params", "clip", "data"), key=lambda column: column == sorted_by)
     print_columns(header, rows, summary, dispensable=dispensable)
+
+
+def _clip(entry: Entry) -> str:
+    """Return frames x rate as the table prints them, which may have no rate."""
+    if not entry.frames:
+        return "image"
+    return f"{entry.frames}x{entry.rate}" if entry.rate else str(entry.frames)
 
 
 def _numbers(numbers: Mapping[str, float]) -> tuple[str, str]:
