@@ -103,6 +103,13 @@ def test_a_long_video_is_entered_shortly_before_its_middle(tmp_path, decoded, b_
     assert {each.kind for each in found.contradictions} == ({"first time stamp"} if first else set())
 
 
+def test_what_was_entered_too_late_is_decoded_from_its_start(tmp_path, decoded, monkeypatch):
+    monkeypatch.setattr("videohub.data.video._REORDERED", -100)  # as a false index may lead there
+    path = barcode.write(tmp_path / "long.mp4", 600)
+    assert numbers(middle(path, with_rule(steps.Proportional(fps=30.0, past_end="repeat")))) == [296, 298, 300, 303]
+    assert len(decoded) > 300
+
+
 def test_where_a_video_cannot_be_entered_it_is_decoded_from_its_start(tmp_path, decoded):
     for name in ("long.ts", "long.mkv", "long.avi"):
         path = barcode.write(tmp_path / name, 300)

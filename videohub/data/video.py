@@ -24,9 +24,8 @@ _SLOWEST = 10  # frames per second that count where no rate is stated
 _ATTACHED_PICTURE = 0x400  # FFmpeg's AV_DISPOSITION_ATTACHED_PIC
 _NO_CLOCK = Fraction(1, 90_000)  # the unit of time of a stream that has none
 _TICKS = 1000  # a second; a clock that ticks so often counts no frames
-# FFmpeg's names of containers that list their key frames, and frames by which a codec may change their order, twofold.
-_INDEXED = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")
-_REORDERED = 32
+_MP4 = "mov,mp4,m4a,3gp,3g2,mj2"  # FFmpeg's name of containers that list their key frames, and count their frames
+_REORDERED = 32  # frames: twice what a codec may change their order by
 _STILL_CODECS = ("mjpeg", "png", "bmp", "gif", "webp", "tiff")
 
 
@@ -68,10 +67,10 @@ class Video:
     def frames_from(self, pts: int) -> Iterator[DecodedFrame]:
         """Decode from a key frame before a time stamp on, and yield each frame, numbered from there; see `frames`.
 
-        Where the container has no index, or what comes out of it begins behind the time stamp, all is decoded.
+        In other containers than mp4 and QuickTime, or where that begins behind the time stamp, all is decoded.
         """
         ahead = round(_REORDERED / (self.info.rate * self.info.time_base)) if self.info.rate else 0
-        if not ahead or self.container.format.name not in _INDEXED or pts - ahead <= (self.info.start or 0):
+        if not ahead or self.container.format.name != _MP4 or pts - ahead <= (self.info.start or 0):
             yield from self.frames()
             return
         frames = self.frames()
