@@ -86,6 +86,14 @@ def test_a_file_of_a_fixed_batch_is_given_clips_in_its_batches(tmp_path):
 
 
 @pytest.mark.slow
+def test_a_file_in_half_names_the_same_classes(tmp_path, video):
+    videohub.export(NAME, tmp_path / "a.onnx", half=True)
+    expected, found = (videohub.predict(video, model, topk=3) for model in (NAME, tmp_path / "a.onnx"))
+    assert [each.label for each in found] == [each.label for each in expected]
+    assert [each.probability for each in found] == pytest.approx([each.probability for each in expected], abs=5e-3)
+
+
+@pytest.mark.slow
 def test_a_network_that_detects_is_given_boxes(tmp_path):
     net, (clip, boxes) = model_of("slow detection"), inputs("slow detection")
     videohub.export(net, tmp_path / "a.onnx", size=64)
@@ -105,6 +113,8 @@ def test_what_an_onnx_file_does_not_have_is_refused(exported, tmp_path, video):
         videohub.export(exported, tmp_path / "a.onnx")
     with pytest.raises(UsageError, match="found a model and the checkpoint"):
         videohub.predict(video, exported, checkpoint="own.pth")
+    with pytest.raises(UsageError, match="an ONNX file computes as it was exported; choose precision fp32"):
+        videohub.predict(video, exported, precision="bf16")
 
 
 def test_clips_of_another_size_are_refused(exported):

@@ -70,6 +70,8 @@ class OnnxModel(nn.Module):
         return clip.new_empty(len(clip), self.num_features)
 
     def _check(self, clip: Tensor, boxes: Tensor | None) -> None:
+        if torch.is_autocast_enabled("cpu"):
+            raise UsageError(f"{self.source}: an ONNX file computes as it was exported; choose precision fp32")
         expected = self.metadata.clip
         if tuple(clip.shape[1:]) != expected.of(1)[1:] or clip.dtype != self.dtype or not len(clip):
             raise UsageError(
