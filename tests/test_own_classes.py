@@ -15,7 +15,7 @@ from tests.data.small_videos import small_video
 from videohub import convert, registry
 from videohub.errors import ConversionError, UsageError
 from videohub.registry.labels import as_text, from_text, resolve
-from videohub.weights import convert_file, fetch
+from videohub.weights import convert_file, fetch, weights_file
 
 NAME = "slowfast_motions"  # ten classes
 SIX = ("run", "jump", "fall", "sit", "wave", "rest")
@@ -229,6 +229,42 @@ def test_new_heads_are_called_as_is_said(video):
     assert videohub.build(NAME, num_classes=6, labels=SIX).record.labels == SIX
     assert videohub.load(NAME, num_classes=6, labels=SIX).record.labels == SIX
     assert videohub.build(NAME).record.labels == "motions"
+
+
+def test_as_many_classes_of_other_names_get_a_new_head(tmp_path, caplog):
+    """Else a folder's ten classes, sorted by name, would begin as ten others."""
+    published = videohub.load(NAME).head.projection.weight
+    names = sorted(resolve_names("motions"))
+    caplog.clear()
+    model = videohub.load(NAME, num_classes=10, labels=names)
+    new = f"{NAME}: new, to be trained: head.projection.weight (10, 448), head.projection.bias (10,)"
+    assert said(caplog) == [new]
+    assert not torch.equal(model.head.projection.weight, published)
+    assert model.record.labels == tuple(names)
+    again = videohub.load(
+        NAME, checkpoint=videohub.save(model, tmp_path / "a.safetensors"), num_classes=10, labels=names
+    )
+    assert torch.equal(again.head.projection.weight, model.head.projection.weight)  # it goes on
+
+
+@pytest.mark.parametrize("how", [
+    {"num_classes": 10},
+    {"labels": "sorted"},  # who only renames
+    {"num_classes": 10, "labels": "motions"},
+    {"num_classes": 10, "labels": "as folders"},
+])  # fmt: skip
+def test_as_many_classes_of_the_same_names_keep_their_head(how):
+    names = resolve_names("motions")
+    lists = {"sorted": sorted(names), "as folders": [name.replace(" ", "_") for name in names]}
+    how = {**how, "labels": lists.get(how.get("labels"), how.get("labels"))}
+    assert torch.equal(videohub.load(NAME, **how).head.projection.weight, videohub.load(NAME).head.projection.weight)
+
+
+def test_a_file_that_was_trained_claims_no_origin(tmp_path):
+    file = videohub.save(videohub.build(NAME), tmp_path / "ours.safetensors")
+    weights = fetch(NAME, checkpoint=file)
+    about = weights_file(weights, registry.record(NAME), checkpoint=file)
+    assert (about.name, about.claimed_source, about.claimed_sha256) == ("ours.safetensors", None, None)
 
 
 def test_a_head_put_in_by_hand_has_numbers_for_names(video):

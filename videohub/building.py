@@ -10,10 +10,11 @@ from videohub import registry
 from videohub.convert import kept_weights
 from videohub.convert.checkpoint import Listing
 from videohub.convert.stored_tensor import Array
+from videohub.data.labels import class_names, squeezed
 from videohub.errors import UsageError
 from videohub.log import log
 from videohub.registry.labels import Given, count, from_text, in_words, with_classes, with_labels
-from videohub.registry.schema import Record
+from videohub.registry.schema import Labels, Record
 
 if TYPE_CHECKING:
     from videohub.models import VideoModel
@@ -79,6 +80,20 @@ def classes_of(weights: Path, record: Record) -> int | None:
     """
     shape = kept_weights.shape(weights, record.model.classifier_keys[0])
     return None if shape is None else shape[0]
+
+
+def renames(weights: Path, record: Record, labels: Labels) -> bool:
+    """Return whether labels name other classes than those that converted weights tell apart.
+
+    Spelling aside: `riding a bike` may be a folder `riding_a_bike`. Weights without names may be called anything.
+
+    Raises: FormatError.
+    """
+    header = kept_weights.origin(weights)
+    known = with_classes(record, classes_of(weights, record), from_text(header.get("labels", "null"))).labels
+    if None in (count(known), count(labels)):
+        return False
+    return [squeezed(name) for name in class_names(known)] != [squeezed(name) for name in class_names(labels)]
 
 
 def held(record: Record, weights: Path, *, labels: Given | None = None, source: str | Path | None = None) -> Record:

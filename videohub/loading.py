@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from videohub import onnx_model, registry
-from videohub.building import build, build_empty, classes_of, held
+from videohub.building import build, build_empty, classes_of, held, renames
 from videohub.convert import kept_weights
 from videohub.convert.conversion import check_state_dict, shapes
 from videohub.devices import usable
@@ -42,8 +42,9 @@ def load(
         name: A record, its id or its upstream name.
         checkpoint: A file of one's own instead of the record's URL: a copy of the published one, converted weights, or
             what was saved from such a network, which has the classes that are in the file; one line tells them.
-        num_classes: Replace a classifier of another size by a new one, to be trained; one line says which tensors.
-            A network that was trained without classes gets one only so: else it gives features, and one line says so.
+        num_classes: Replace a classifier of another size, or one whose classes are called otherwise than `labels`, by a
+            new one, to be trained; one line says which tensors. A network that was trained without classes gets one
+            only so: else it gives features, and one line says so.
         labels: What the outputs are called: the classes' names, a file of them, or a label set that is known; None: as
             the file or the record says.
         device: Where to put it, such as "cpu", "cuda:0" or a torch.device.
@@ -54,7 +55,7 @@ def load(
     where = usable(device)
     names = None if labels is None else resolve(labels)  # before a download: most mistakes show here
     weights = fetch(record, checkpoint=checkpoint)
-    if num_classes is not None and num_classes != classes_of(weights, record):
+    if num_classes is not None and (num_classes != classes_of(weights, record) or renames(weights, record, names)):
         model = with_new_classifier(record, weights, num_classes, labels=names)
     else:
         model = from_weights(held(record, weights, labels=names, source=checkpoint), weights)
