@@ -12,7 +12,7 @@ from videohub.models.multiscale_attention import RelativePositions, distances
 from videohub.models.timesformer import FramePositions
 from videohub.models.transformer import JointPositions, SeparatePositions, TokenHead
 
-SIZES_ARE_FIXED = ("reversible mvit", "reversible mvit image")
+SIZES_ARE_FIXED = ("reversible mvit", "reversible mvit image", "hiera")
 
 
 @pytest.fixture(params=FAMILIES)
@@ -105,7 +105,7 @@ def test_another_size_is_classified(family):
 
 
 @pytest.mark.parametrize("family", SIZES_ARE_FIXED)
-def test_reversible_networks_that_pool_take_their_own_size_alone(family):
+def test_some_networks_that_pool_take_their_own_size_alone(family):
     own = "x".join(map(str, (frames(family), 64, 64)))
     with pytest.raises(ValueError, match=f"expected {own} "):
         network(family)(clip_for(family, size=96))

@@ -6,6 +6,7 @@ import torch
 
 from tests.golden import synth
 from videohub import models
+from videohub.architectures.hiera import Hiera
 from videohub.architectures.mvit import MViT
 from videohub.architectures.reversible_mvit import ReversibleMViT
 from videohub.architectures.timesformer import TimeSformer
@@ -29,6 +30,7 @@ FAMILIES = {
     "reversible vit": ReversibleMViT(
         blocks=(2,), width=16, heads=2, image=True, patch=16, joint_positions=True, **SMALL
     ),
+    "hiera": Hiera(heads=2, **MULTISCALE),
     "timesformer": TimeSformer(**PLAIN),
     "timesformer joint": TimeSformer(attention="joint", **PLAIN),
     "vit": ViT(**PLAIN),
