@@ -136,6 +136,28 @@ def of_transformers(depth: int, width: int, heads: int, *, patch: int = 16, **mo
     return Reference(name, model, 16, (16, side, side), with_transformers)
 
 
+def with_timesformer(arch: Architecture, clip: Tensor, folder: Path):
+    """Compare with transformers' TimeSformer; both have tables for pictures of this size."""
+    transformers = pytest.importorskip("transformers")
+    arch = msgspec.structs.replace(arch, crop=clip.shape[-1])
+    network = trained(arch, frames=clip.shape[2])
+    config = transformers.TimesformerConfig(
+        image_size=arch.crop, num_frames=clip.shape[2], num_labels=arch.num_classes, hidden_size=arch.width,
+        num_hidden_layers=arch.depth, num_attention_heads=arch.heads, intermediate_size=4 * arch.width,
+    )  # fmt: skip
+    with torch.device("meta"):
+        theirs = transformers.TimesformerForVideoClassification(config).eval()
+    arguments = {**msgspec.to_builtins(arch), "arch": arch.arch}
+    table = tables.find(arch.family, "transformers").of(arguments)
+    theirs.load_state_dict(conversion.to_published(network.state_dict(), table, arguments), strict=True, assign=True)
+    return network(clip), theirs(clip.transpose(1, 2)).logits
+
+
+def of_timesformer(frames: int, **model: object) -> Reference:
+    name = "transformers.TimesformerForVideoClassification, at 64 x 64 pixels"
+    return Reference(name, {"family": "timesformer", **model}, frames, (frames, 64, 64), with_timesformer)
+
+
 def of_torchvision(function: str, model: Mapping[str, object], frames: int, *, pixels: int = 224) -> Reference:
     name = f"torchvision.models.video.{function}"
     compare = partial(with_torchvision, getattr(torchvision.models.video, function))
@@ -182,6 +204,9 @@ REFERENCES = [
     of_transformers(24, 1024, 16),
     of_transformers(32, 1280, 16),
     of_transformers(40, 1408, 16, patch=14, hidden=6144),
+    of_timesformer(16, crop=448),
+    of_timesformer(64),
+    of_timesformer(96),
 ]
 for record in RECORDS.values():
     if any(other.computed(record) for other in (*CASES.values(), *REFERENCES)):
