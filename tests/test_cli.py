@@ -91,7 +91,11 @@ def test_the_shell_completes_verbs_and_their_options(monkeypatch, capsys):
         ("videohub predict clip.mp4 --model resnet", 4, ["resnet_r50_in1k"]),
         ("videohub data check resnet", 3, ["resnet_r50_in1k"]),
         ("videohub cache pins --forget resnet", 4, ["resnet_r50_in1k"]),
-        ("videohub list --dataset k", 3, ["kinetics400", "k400", "kinetics", "kinetics600", "k600"]),
+        (
+            "videohub list --dataset k",
+            3,
+            ["kinetics400", "k400", "kinetics", "kinetics600", "k600", "kinetics710", "k710"],
+        ),
         ("videohub list --status un", 3, ["unreleased"]),
         ("videohub convert x.pkl --to videoh", 4, ["videohub"]),
         ("videohub convert x.pkl --to py", 4, ["pyslowfast", "pyslowfast_contrastive", "pytorchvideo"]),
