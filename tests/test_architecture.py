@@ -161,6 +161,7 @@ def libraries_seen(tree: ast.Module) -> set[str]:
 
 
 MODULES = modules()
+LIBRARIES = {name: libraries_seen(tree) for name, tree in MODULES.items()}
 BELOW_THE_ROOF = sorted(name for name in MODULES if name)
 
 
@@ -183,13 +184,13 @@ def test_a_wing_knows_only_what_the_plan_lets_it_know(wing):
 
 @pytest.mark.parametrize("library", sorted(USERS_OF))
 def test_a_library_is_used_only_where_it_belongs(library):
-    users = {room(name) for name in BELOW_THE_ROOF if library in libraries_seen(MODULES[name])}
+    users = {room(name) for name in BELOW_THE_ROOF if library in LIBRARIES[name]}
     assert users <= USERS_OF[library]
 
 
 def test_metrics_and_verdicts_are_pure():
     for name in (name for name in BELOW_THE_ROOF if room(name) in PURE):
-        assert libraries_seen(MODULES[name]) <= {"numpy", "msgspec"}
+        assert LIBRARIES[name] <= {"numpy", "msgspec"}
         if name != "metrics.ava_files":  # which reads AVA's
             assert not {"os", "pathlib", "io", "subprocess"} & set(imported(MODULES[name]))
 

@@ -44,7 +44,7 @@ def _networks() -> Iterator[tuple[str, Architecture, int]]:
 
 
 NETWORKS = {name: (arch, frames) for name, arch, frames in _networks()}
-EXPORTED_QUICKLY = ("slow", "slowfast detection", "vit", "reversible vit")
+EXPORTED_QUICKLY = ("slowfast detection", "vit")
 BOXES = torch.tensor([[0, 10.0, 10.0, 40.0, 60.0], [1, 0.0, 5.0, 60.0, 63.0], [0, 8.0, 8.0, 50.0, 50.0]])
 
 
