@@ -10,9 +10,10 @@ READY := $(VENV)/.ready
 demo: $(READY)
 	BIN=$(BIN) sh tools/demo.sh
 
-# Every area within minutes; what is marked `slow` is left to test-all.
+# Every area within minutes; what is marked `slow` is left to test-all. A file's tests stay in one of two processes, each
+# with one thread of torch's: most tests have no use for another.
 test: $(READY)
-	$(BIN)/python -m pytest -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadscope -m "not slow"
 
 test-slow: $(READY)
 	$(BIN)/python -m pytest -m slow
