@@ -7,6 +7,7 @@ blocks of PySlowFast's configurations is that of the larger ones. What no librar
 from __future__ import annotations
 
 import itertools
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -158,6 +159,34 @@ def of_timesformer(frames: int, **model: object) -> Reference:
     return Reference(name, {"family": "timesformer", **model}, frames, (frames, 64, 64), with_timesformer)
 
 
+def with_hiera(arch: Architecture, clip: Tensor, folder: Path):
+    """Compare with the authors' package; both are for pictures of this size."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # it imports timm by an older path
+        hiera = pytest.importorskip("hiera")
+    arch = msgspec.structs.replace(arch, crop=clip.shape[-1])
+    network = models.build(arch, frames=clip.shape[2])
+    generator = torch.Generator().manual_seed(0)
+    for tensor in network.state_dict().values():
+        tensor.normal_(0 if tensor.ndim > 1 else 0.5, 0.04, generator=generator)
+    theirs = hiera.Hiera(
+        input_size=tuple(clip.shape[2:]), embed_dim=arch.width, num_heads=arch.heads, num_classes=arch.num_classes,
+        stages=arch.blocks, q_stride=(1, 2, 2), mask_unit_size=(1, 8, 8), patch_kernel=(3, 7, 7),
+        patch_stride=(2, 4, 4), patch_padding=(1, 3, 3), sep_pos_embed=True,
+    ).eval()  # fmt: skip
+    arguments = {**msgspec.to_builtins(arch), "arch": arch.arch}
+    file = conversion.to_published(network.state_dict(), tables.find("hiera", "hiera").of(arguments), arguments)
+    theirs.load_state_dict(file, strict=True, assign=True)
+    theirs.head.act_func = torch.nn.Identity()  # its softmax
+    return network(clip), theirs(clip)
+
+
+def of_hiera(width: int, heads: int) -> Reference:
+    """Return one of the two deep sizes."""
+    model = {"family": "hiera", "blocks": [2, 6, 36, 4], "width": width, "heads": heads}
+    return Reference("hiera.Hiera of hiera-transformer, at 64 x 64 pixels", model, 16, (16, 64, 64), with_hiera)
+
+
 def of_torchvision(function: str, model: Mapping[str, object], frames: int, *, pixels: int = 224) -> Reference:
     name = f"torchvision.models.video.{function}"
     compare = partial(with_torchvision, getattr(torchvision.models.video, function))
@@ -207,6 +236,8 @@ REFERENCES = [
     of_timesformer(16, crop=448),
     of_timesformer(64),
     of_timesformer(96),
+    of_hiera(144, 2),
+    of_hiera(256, 4),
 ]
 for record in RECORDS.values():
     if any(other.computed(record) for other in (*CASES.values(), *REFERENCES)):
