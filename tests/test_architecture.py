@@ -81,6 +81,7 @@ USERS_OF = {
         "devices",
         "weights",
         "detectors",
+        "chosen_model",
         "loading",
         "evaluation",
         "feature_extraction",

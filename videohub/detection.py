@@ -21,6 +21,7 @@ from torch import nn
 from tqdm import tqdm
 
 from videohub import metrics
+from videohub.chosen_model import ChosenModel, chosen_model
 from videohub.data import overlay
 from videohub.data.annotated_video import annotate_video, check_is_another, checked_target
 from videohub.data.decoded_images import Picture
@@ -34,7 +35,6 @@ from videohub.detectors import Detector, check_name, load_detector, people_in
 from videohub.errors import UsageError
 from videohub.evaluation.batches import Batches, check_finite, device_of, prepares_on
 from videohub.evaluation.kept_memory import kept_memory
-from videohub.loading import ChosenModel, chosen_model
 from videohub.log import log
 from videohub.protocols import KeyFrames
 from videohub.registry.labels import Given

@@ -15,6 +15,7 @@ from tqdm import tqdm
 from videohub import loading
 from videohub.building import build_empty
 from videohub.certificate import noise, training_side
+from videohub.chosen_model import chosen_model
 from videohub.convert.kept_weights import weights_digest
 from videohub.errors import ConversionError, UsageError
 from videohub.evaluation.kept_memory import kept_memory
@@ -100,7 +101,7 @@ def export(
     chosen = format_of(out, format)
     proof = out.with_suffix(".json") if certificate is None else Path(certificate)
     _check_places(out, proof, checkpoint)
-    model = loading.chosen_model(name_or_model, verb="export", checkpoint=checkpoint, labels=labels)
+    model = chosen_model(name_or_model, verb="export", checkpoint=checkpoint, labels=labels)
     record, network = model.record, model.network
     clip = _clip(record, batch, size, frames)
     if network is None:

@@ -10,13 +10,14 @@ from typing import cast
 import torch
 from torch import nn
 
+from videohub.chosen_model import chosen_model
 from videohub.convert.kept_weights import weights_digest
 from videohub.data.decoded import decoder_versions
 from videohub.data.video_info import Contradiction
 from videohub.evaluation.numeric_precision import supported
 from videohub.feature_extraction.extraction import Extraction
 from videohub.feature_extraction.sampling import CropChoice, Sampling, Tail, protocol_of, sampling_of
-from videohub.loading import chosen_model, load
+from videohub.loading import load
 from videohub.log import log
 from videohub.models import VideoModel
 from videohub.models.inference_form import optimize

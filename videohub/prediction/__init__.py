@@ -13,13 +13,13 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
+from videohub.chosen_model import ChosenModel, chosen_model
 from videohub.data.inputs import VideoInput, input_name, is_single, named_videos, video_source
 from videohub.data.views import Views, read_content_views
 from videohub.errors import UsageError, VideohubError
 from videohub.evaluation.batches import Batches, at_once, check_finite, prepares_on
 from videohub.evaluation.kept_memory import kept_memory
 from videohub.evaluation.precision_choice import agreed_precision
-from videohub.loading import ChosenModel, chosen_model
 from videohub.prediction.classes import (
     Prediction,
     WhichViews,

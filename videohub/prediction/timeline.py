@@ -14,6 +14,7 @@ from torch import nn
 from tqdm import tqdm
 
 from videohub import protocols as rules
+from videohub.chosen_model import ChosenModel, chosen_model
 from videohub.data.annotated_video import annotate_video, checked_target
 from videohub.data.inputs import VideoInput, input_name, video_source
 from videohub.data.overlay import caption
@@ -23,7 +24,6 @@ from videohub.evaluation.batches import Batches, at_once, check_finite, prepares
 from videohub.evaluation.kept_memory import kept_memory
 from videohub.evaluation.numeric_precision import NumericPrecision
 from videohub.evaluation.precision_choice import agreed_precision
-from videohub.loading import ChosenModel, chosen_model
 from videohub.prediction.classes import (
     Prediction,
     WhichViews,
