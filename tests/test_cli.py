@@ -184,6 +184,8 @@ def test_square_brackets_in_a_note_are_printed_and_not_taken_for_colours(run):
     ("arguments", "code", "said"),
     [
         (["show", "SLOWFAST_8x8_R5"], 2, "Did you mean SLOWFAST_8x8_R50"),
+        (["show", "SLOWFAST_8x8_R5.pkl"], 2, "Did you mean SLOWFAST_8x8_R50"),
+        (["predict", "a.mp4", "--model", "ours.safetensors"], 2, "it goes in with --checkpoint, beside its network's"),
         (["show", "SLOWFAST_16x8_R50"], 2, "slowfast_r50_16x8_charades"),
         (["list", "--dataset", "imagenet22k"], 2, "Known: kinetics400"),
         (["fetch", "slowfast_r101_8x8"], 4, "never released"),

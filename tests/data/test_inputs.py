@@ -169,6 +169,11 @@ def test_a_file_its_bytes_and_an_open_file_are_the_same_video(video, as_given):
     assert torch.equal(views(as_given(video)), read_content_views(video, PLAIN, FOUR_FRAMES).stack())
 
 
+def test_a_video_that_was_opened_as_text_is_refused_before_it_is_decoded(video):
+    with video.open(encoding="utf-8") as file, pytest.raises(UsageError, match='opened with "rb"'):
+        views(file)
+
+
 def test_an_open_file_is_read_from_its_beginning_and_stands_where_it_stood(video):
     with video.open("rb") as file:
         file.seek(100)

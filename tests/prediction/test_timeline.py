@@ -191,6 +191,9 @@ def test_the_command_line_prints_a_table_of_times_and_a_line_of_json(run, video,
     assert [line.split()[:4] for line in out.splitlines()] == [
         ["0.0", "s", "2.0", "s"], ["2.0", "s", "4.0", "s"], ["4.0", "s", "5.0", "s"]
     ]  # fmt: skip
+    code, out, _ = run("predict", video, "--model", NAME, "--window", "1.25", "--topk", "1")
+    assert code == 0
+    assert [line.split()[0] for line in out.splitlines()] == ["0.00", "1.25", "2.50", "3.75"]  # and not 1.2
     code, out, _ = run("predict", video, "--model", NAME, "--annotate", tmp_path / "seen.mp4", "--json")
     found = json.loads(out)
     assert [set(each) for each in found["windows"]] == [{"start", "end", "predictions"}] * 3

@@ -132,9 +132,13 @@ def print_windows(windows: Iterable[PredictedWindow]) -> None:
     rows.add_column(justify="right", no_wrap=True, style="cyan")
     rows.add_column(justify="right", no_wrap=True, style="cyan")
     rows.add_column(overflow="fold")
+    windows = list(windows)
+    digits = next(
+        (few for few in (1, 2) if all(abs(round(each.start, few) - each.start) < 1e-6 for each in windows)), 3
+    )
     for window in windows:
         seen = (f"{one.probability:.2f} {one.label}" for one in window.predictions)
-        rows.add_row(f"{window.start:.1f} s", f"{window.end:.1f} s", " · ".join(seen))
+        rows.add_row(f"{window.start:.{digits}f} s", f"{window.end:.{digits}f} s", " · ".join(seen))
     console().print(rows)
 
 

@@ -202,13 +202,13 @@ def _copy(file: Any, path: Path) -> None:
     """Write what an open file holds."""
     if not callable(getattr(file, "read", None)):
         raise UsageError(f"video: found a {type(file).__name__}, {_EXPECTED}")
+    if not isinstance(file.read(0), bytes | bytearray | memoryview):  # before a video is decoded as text
+        raise UsageError(f'{input_name(file)}: found a file that gives text, expected one opened with "rb"')
     stands = file.tell() if _can_seek(file) else None
     if stands is not None:
         file.seek(0)
     with path.open("wb") as out:
         while block := file.read(1 << 20):
-            if not isinstance(block, bytes | bytearray | memoryview):
-                raise UsageError(f'{input_name(file)}: found a file that gives text, expected one opened with "rb"')
             out.write(block)
     if stands is not None:
         file.seek(stands)

@@ -102,6 +102,8 @@ class Registry(msgspec.Struct, frozen=True):
                 return self._preferred(name, [self.records[id_] for id_ in sharing])
         near = nearest(candidates, _without_suffix(spelled))
         hint = f"Did you mean {listed(near)}?" if near else "The registry is empty."
+        if spelled != _without_suffix(spelled):
+            hint += "\n  A file of weights is no network's name: it goes in with --checkpoint, beside its network's."
         raise UnknownNameError(f"{name}: no record has this name. {hint}\n  `videohub list` shows all names.")
 
     def namesakes(self, record: Record) -> list[str]:
