@@ -32,6 +32,10 @@ def main() -> None:
     options.add_argument("--workers", type=int, default=4)
     options.add_argument("--flip", action=argparse.BooleanOptionalAction, help="no: labels tell left from right")
     args = options.parse_args()
+    if not (args.data / "train").is_dir():
+        options.error(f"{args.data}: found no folder train in it, expected one with a folder for each class")
+    if not args.out.parent.is_dir():  # not after hours
+        options.error(f"{args.out}: found no folder {args.out.parent}, expected one to write into")
     torch.manual_seed(0)
     device = torch.device(f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if torch.cuda.is_available() else "cpu")
     if WORLD > 1:
@@ -67,9 +71,10 @@ def main() -> None:
             right = accuracy(model.eval(), mine, device)
             if RANK == 0:
                 print(f"epoch {epoch + 1}: {100 * right:.1f} % of {len(val)} right", flush=True)
+                videohub.save(model, args.out)  # so that an interruption loses one epoch
         first += epochs
     if RANK == 0:
-        print(videohub.save(model, args.out))
+        print(args.out)
     if WORLD > 1:
         distributed.destroy_process_group()
 

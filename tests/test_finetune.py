@@ -115,6 +115,20 @@ def finetune(folder: Path, out: Path, *, epochs: tuple[int, int], processes: int
     return done.stdout.splitlines()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("data", "out", "said"), [
+    ("nowhere", "a.safetensors", "nowhere: found no folder train in it"),
+    ("clips", "nowhere/a.safetensors", "found no folder nowhere, expected one to write into"),
+])  # fmt: skip
+def test_a_path_that_cannot_do_is_told_before_hours_of_training(data, out, said, tmp_path):
+    (tmp_path / "clips" / "train").mkdir(parents=True)
+    command = [sys.executable, str(ROOT / "examples" / "finetune.py"), data, "--model", NAME, "--out", out]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 2
+    assert said in done.stderr
+
+
 @pytest.fixture(scope="module")
 def ours(folder, tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("out") / "ours.safetensors"
