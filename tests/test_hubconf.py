@@ -230,8 +230,7 @@ def test_the_dependencies_are_what_building_and_loading_import():
     for node in ast.parse((ROOT / "hubconf.py").read_text()).body:
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "dependencies":
             stated = ast.literal_eval(node.value)
-    needed = libraries_behind("videohub.loading", "videohub.building", "videohub.registry")
-    assert set(stated) == needed - {"onnx", "onnxruntime", "google"}  # of the extra `export`: for .onnx files alone
+    assert set(stated) == libraries_behind("videohub.loading", "videohub.building", "videohub.registry")
 
 
 def libraries_behind(*modules: str) -> set[str]:
