@@ -41,7 +41,10 @@ FAMILIES = {
     "mvit_v2": {**MULTISCALE, "frames": 16, "version": 2},
     "reversible_mvit": {**PLAIN, "frames": 8, "blocks": (2,), "patch": 16},
     "vit": {**PLAIN, "frames": 8, "depth": 2},
+    "timesformer": {**PLAIN, "frames": 8, "depth": 2},
+    "hiera": {"blocks": (1, 1, 1, 1), "width": 8, "heads": 2, "crop": 64, "frames": 16},
 }
+SIDES = {"hiera": 64}  # of those that take one size alone, and not 48
 DETECTION = {"head": RoiMax(), "res5": LastStage(stride=1, dilation=2)}
 
 
@@ -71,8 +74,9 @@ def network(family, **changes):
     return built.to(memory_format=torch.channels_last_3d)
 
 
-def video(name, *, frames, clips=2, crops=3, side=48, width=68, boxes=None):
+def video(name, *, frames, clips=2, crops=3, side=48, width=None, boxes=None):
     """Return views of made-up frames, `side` pixels high: a square a crop, or the whole frame where there are boxes."""
+    width = width or side + 20
     clip = torch.from_numpy(synth.synth_clip(name, (3, frames + clips - 1, side, width)))
     positions = torch.stack([torch.arange(frames) + number for number in range(clips)])
     offsets = [Square(0, 10 * number) for number in range(crops)] if boxes is None else [Square(0, 0)]

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tests.data.sample_videos import protocol
-from tests.evaluation.networks import DETECTION, FAMILIES, network, video
+from tests.evaluation.networks import DETECTION, FAMILIES, SIDES, network, video
 from videohub.errors import DeviceError, UsageError
 from videohub.evaluation.batches import Batches, at_once, fitting
 
@@ -38,8 +38,8 @@ def same_bits(found, expected):
 @pytest.mark.parametrize(("family", "size"), [*((family, 4) for family in FAMILIES), ("image", None)])
 def test_a_video_s_bits_do_not_depend_on_who_shares_its_batches(family, size, threads):
     """Batches of 4 end within videos of 6, 3 and 2 views; alone, in any order and after a part they are the same."""
-    model, frames = network(family), FAMILIES[family]["frames"]
-    videos = {f"{clips} x {crops}": video(f"{clips}{crops}", frames=frames, clips=clips, crops=crops)
+    model, frames, side = network(family), FAMILIES[family]["frames"], SIDES.get(family, 48)
+    videos = {f"{clips} x {crops}": video(f"{clips}{crops}", frames=frames, clips=clips, crops=crops, side=side)
               for clips, crops in [(2, 3), (1, 3), (1, 1), (1, 2)]}  # fmt: skip
     alone = {name: scores(model, {name: views}, size=size)[name] for name, views in videos.items()}
     assert {name: found.shape for name, found in alone.items()} == {name: (len(videos[name]), 7) for name in videos}
@@ -237,7 +237,7 @@ def test_a_batch_without_views_is_refused():
 @pytest.mark.parametrize("family", FAMILIES)
 def test_on_a_gpu_many_views_go_together_and_score_as_on_the_cpu(family):
     model, frames = network(family), FAMILIES[family]["frames"]
-    videos = {name: video(name, frames=frames, clips=4) for name in ("one", "two", "three")}
+    videos = {name: video(name, frames=frames, clips=4, side=SIDES.get(family, 48)) for name in ("one", "two", "three")}
     expected = scores(model, videos)
     batches = Batches(model.cuda(), protocol(), "fp32")
     there = {
