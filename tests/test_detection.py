@@ -354,7 +354,7 @@ def test_the_verb_prints_rows_and_json(tmp_path, grey, small_model, run):
 def test_the_verb_wants_boxes_or_a_detector(grey, small_model, run):
     code, out, err = run("detect", grey, "--model", "small_ava", "--checkpoint", small_model)
     assert (code, out) == (2, "")
-    assert "expected one of them: a file of boxes, or" in err
+    assert "expected one of them: boxes=, or a file of them after --boxes" in err
 
 
 def test_a_video_that_is_missing_ends_with_misuse(grey, small_model, run, tmp_path):

@@ -214,7 +214,8 @@ def _people(
     if (boxes is None) == (detector is None):
         raise UsageError(
             f"detect: found {'neither boxes nor a detector' if boxes is None else 'boxes and a detector'}, expected "
-            'one of them: a file of boxes, or "torchvision", which finds people'
+            'one of them: boxes=, or a file of them after --boxes; or detector="torchvision" (--detector torchvision), '
+            "which finds people"
         )
     if boxes is not None:
         if every is not None:

@@ -81,10 +81,16 @@ def check_is_no_pipe(path: Path) -> None:
 
 @contextmanager
 def temp_path_beside(path: Path) -> Iterator[Path]:
-    """Yield an empty file of its own beside `path`, on the same disk; it is gone afterwards unless it was published."""
+    """Yield an empty file of its own beside `path`, on the same disk; it is gone afterwards unless it was published.
+
+    Raises: OSError that names `path`, which its user knows, and not the temporary name.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temp = path.parent / f".{path.name}-{secrets.token_hex(8)}.part"
-    temp.open("xb").close()
+    try:
+        temp.open("xb").close()
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
     try:
         yield temp
     finally:

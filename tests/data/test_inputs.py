@@ -143,6 +143,12 @@ def test_several_frames_are_no_image():
         views(noise(2), IMAGES)
 
 
+@pytest.mark.parametrize("given", ["clip.mp4", "https://example.org/clip.MOV"])
+def test_a_video_is_no_image(given):
+    with pytest.raises(UsageError, match=r"clip\.\w+: found a video, expected an image: this network looks at single"):
+        views(given, IMAGES)
+
+
 @pytest.mark.parametrize("fps", [0, -1, float("nan"), float("inf")])
 def test_a_rate_that_is_none_is_refused(fps):
     with pytest.raises(UsageError, match=r"fps: found .*, expected frames a second"):

@@ -71,6 +71,8 @@ def video_source(video: VideoInput, protocol: Protocol, *, fps: float | None = N
     if fps is not None and not 0 < fps <= 1000:
         raise UsageError(f"fps: found {fps}, expected frames a second, above 0 and at most 1000")
     name, is_image = input_name(video), protocol.frames.reach == "image"
+    if is_image and name.lower().endswith(VIDEOS):
+        raise UsageError(f"{name}: found a video, expected an image: this network looks at single images")
     with _as_file(video, is_image, fps or protocol.fps or USUAL_FPS) as path:
         try:
             yield ImageFile(path) if is_image else VideoFile(path)

@@ -61,7 +61,7 @@ def key_frames(rows: Rows, *, units: Units, threshold: float) -> dict[float, lis
     if boxes and units == "pixels" and max(max(each.box) for each in boxes) <= _MOST:
         raise DataError(
             f"{boxes[0].where}: {_told(boxes[0].box)} and all others look like fractions of the frame, expected "
-            "pixels; say that the units are fractions"
+            'pixels; say units="fractions" (--units fractions) if they are'
         )
     sure = [each for each in boxes if each.score is None or each.score >= threshold]
     if boxes and not sure:
