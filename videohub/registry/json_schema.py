@@ -34,7 +34,8 @@ def file_schema() -> dict[str, Any]:
     record["protocol"] = {"type": "string", "description": "A name in `protocols`."}
     record["labels"]["anyOf"].append({"enum": labels.known()})  # what an editor offers; a file's name is text, too
     defs["Protocol"]["properties"]["metric"] = {"enum": metrics.names()}
-    defs["NonLocal"]["properties"]["after"]["propertyNames"] = {"enum": list(get_args(Stage))}
+    for by_stage in ("after", "windows"):
+        defs["NonLocal"]["properties"][by_stage]["propertyNames"] = {"enum": list(get_args(Stage))}
     shareable = {name: value for name, value in record.items() if name not in NOT_SHARED}
     shareable["published"] = {"anyOf": [record["published"], {"$ref": "#/$defs/Published"}]}  # what each number has
     defs["Shared"] = {"type": "object", "properties": shareable, "additionalProperties": False,
@@ -79,13 +80,18 @@ def text() -> str:
 
 
 def _in_order(value: Any) -> Any:
-    """Return a schema that every version of Python and msgspec makes: alternatives in one order, docstrings flush."""
+    """Return a schema that every version of Python and msgspec makes: alternatives in one order, docstrings flush.
+
+    msgspec states the names of properties from 0.23 on, before their values; so they always stand there.
+    """
     if isinstance(value, list):
         return [_in_order(item) for item in value]
     if not isinstance(value, dict):
         return value
     if isinstance(description := value.get("description"), str):
         value = {**value, "description": inspect.cleandoc(description)}
+    if names := value.get("propertyNames"):
+        value = {"type": value["type"], "propertyNames": names, **value}
     ordered = {key: _in_order(item) for key, item in value.items()}
     return {key: sorted(item, key=json.dumps) if key == "anyOf" else item for key, item in ordered.items()}
 

@@ -19,6 +19,7 @@ from videohub.registry.schema import DatasetInfo
 READERS = {
     "kinetics400": kinetics,
     "kinetics600": kinetics,
+    "kinetics710": kinetics,
     "ssv2": something,
     "charades": charades,
     "ava_v2.1": ava,
