@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.data import barcode
 from tests.data.sample_videos import FOUR_FRAMES, numbered, protocol, write_video
 from tests.data.small_videos import moving
 from videohub import protocols as steps
@@ -106,6 +107,39 @@ def test_the_middle_clip_is_that_of_the_test_s_own_reader(kind, count, tmp_path)
     views = read_content_views(path, middle, FOUR_FRAMES, number=number)
     clip = read_clip(VideoFile(path), rule(OF_VIDEOS[kind]), FOUR_FRAMES)
     assert clip[:, 0, 0, 0].tolist() == (views[0][0, :, 0, 0] * 255).round().tolist()  # levels are the frames' numbers
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        # at 25 a second 8 frames at 30 are 6.67, which begin at (31 - 6.67) / 2 = 12.17: linspace(12.17, 17.83, 4)
+        ("uncounted.mkv", [12, 14, 15, 17]),
+        ("reordered.avi", [12, 14, 15, 17]),
+        # 30 distances in 39 ticks of 1 / 25 s: 5.13 frames, from 12.94 on, which are 12, 14, 15 and 17 rounded down. At
+        # even distances these were shown at 15.6, 18.2, 19.5 and 22.1 ticks, and half a tick is for rounding; frame 9
+        # is shown at 18, those before it every second tick, those behind it each
+        ("uneven.mp4", [8, 9, 11, 13]),
+    ],
+)
+def test_the_middle_clip_of_a_video_whose_frames_are_counted_is_that_of_predict(name, expected, tmp_path):
+    """Its container states no count, or no stamp tells which frame is which, or they come at uneven distances."""
+    path = tmp_path / name
+    codec, options = ("mpeg4", {"bf": "2", "g": "12"}) if name == "reordered.avi" else ("libx264", {"bf": "0"})
+    ticks = [number + (min(number, 9) if name == "uneven.mp4" else 0) for number in range(31)]
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=25, options=options)
+        stream.width, stream.height, stream.pix_fmt = barcode.WIDTH, barcode.HEIGHT, "yuv420p"
+        for number, tick in enumerate(ticks):
+            frame = av.VideoFrame.from_ndarray(barcode.picture(number), format="rgb24")
+            frame.pts, frame.time_base = tick, Fraction(1, 25)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    proportional = rule(steps.Proportional(fps=30.0, past_end="repeat"))
+    middle, number = proportional.middle_view()
+    views = read_content_views(path, middle, FOUR_FRAMES, number=number)
+    seen = views.frames[views.positions[0]].permute(0, 2, 3, 1).numpy()  # before they are cropped
+    assert [barcode.number(picture) for picture in read_clip(VideoFile(path), proportional, FOUR_FRAMES)] == expected
+    assert [barcode.number(picture) for picture in seen] == expected
 
 
 def test_a_frame_is_drawn_from_each_part_of_a_video_that_a_clip_covers():

@@ -82,15 +82,29 @@ def read_content(
     where a video can be entered in the middle. Raises: VideoError as `read_clips`, but for headers.
     """
     info = true_info(video.info, stamps)
-    uncounted = not info.frames or info.duration is None
-    windowed = specs[0].protocol.frames.reach == "time_windows"
-    unwindowed = not windowed or info.reordered or not stamps.ordered or stamps.uneven
-    # of a span below 1 the frame that is shown began before its window
-    unwindowed = unwindowed or any(_span(info, spec) < 1 for spec in specs)
-    if uncounted or unwindowed:
+    if not _windowed(info, specs, stamps):
         return _from_all_frames(video, specs, _as_decoded, lambda all_of: true_info(video.info, all_of), number)
     late = any(one.kind == "first time stamp" for one in contradictions(video.info, stamps))
     return _from_windows(video, specs, info, first=stamps.first or 0 if late else 0, number=number)
+
+
+def numbered_clips(header: VideoInfo, spec: TestSpec, stamps: Stamps, shown: Sequence[int]) -> list[list[int]] | None:
+    """Return which of all frames of a video each clip takes where `read_content` places clips by counting frames.
+
+    None where it collects windows of time. `shown` are the time stamps of all frames, ascending.
+    """
+    info = true_info(header, stamps)
+    return None if _windowed(info, [spec], stamps) else _placed(info, spec, shown, stamps)
+
+
+def _windowed(info: VideoInfo, specs: Sequence[TestSpec], stamps: Stamps) -> bool:
+    """Return whether windows of time hold the clips of a video whose header is true; else its frames are counted."""
+    if specs[0].protocol.frames.reach != "time_windows" or not info.frames or info.duration is None:
+        return False
+    if info.reordered or not stamps.ordered or stamps.uneven:
+        return False
+    # of a span below 1 the frame that is shown began before its window
+    return all(_span(info, spec) >= 1 for spec in specs)
 
 
 @dataclass(eq=False)

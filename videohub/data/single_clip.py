@@ -21,11 +21,13 @@ import numpy.typing as npt
 from av.video.reformatter import VideoReformatter
 
 from videohub import protocols as rules
+from videohub.data.clips import numbered_clips
 from videohub.data.decoded_images import UPRIGHT, Frame, orientation
 from videohub.data.frame_rules import list_indices
 from videohub.data.images import read_image, read_listed
 from videohub.data.samples import FrameList, ImageFile, KeyFrame, Source
 from videohub.data.sampling import frame_positions, segment_borders
+from videohub.data.spec import TestSpec
 from videohub.data.video import Video, open_video
 from videohub.data.video_info import true_info
 from videohub.errors import UsageError, VideoError
@@ -43,7 +45,7 @@ def read_clip(source: Source, protocol: Protocol, clip: Clip, draw: Draw | None 
         source: A video, a list of frames, or an image.
         protocol: Its rule says how far apart frames are, at which frame rate, and what happens past the end.
         clip: Frames of the clip, and their distance.
-        draw: Says where the clip lies; None: in the middle.
+        draw: Says where the clip lies; None: in the middle, with the frames that `predict` takes of a video.
     All packets of a video are looked at, and only those are decoded that the clip needs, from the key frame before it
     on. Where time stamps do not tell which frame is which, all are decoded.
 
@@ -59,6 +61,11 @@ def read_clip(source: Source, protocol: Protocol, clip: Clip, draw: Draw | None 
 
     def choose(video: Video, times: Sequence[int]) -> list[int]:
         stamps = video.read.stamps()
+        if draw is None:
+            middle, number = protocol.middle_view()
+            numbered = numbered_clips(video.info, TestSpec(middle, clip), stamps, sorted(times))
+            if numbered is not None:
+                return numbered[number]
         rate = true_info(video.info, stamps).rate
         indices = clip_indices(protocol, clip, len(times), float(rate) if rate else None, draw)
         return _by_time(indices, times) if stamps.ordered and stamps.uneven else indices
