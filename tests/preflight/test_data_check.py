@@ -66,6 +66,26 @@ def test_a_video_is_too_short_if_a_clip_covers_more_at_its_own_frame_rate(tmp_pa
     }
 
 
+def test_a_video_that_torchvision_s_test_skips_is_said_to_be_skipped(tmp_path):
+    """16 frames at 15 a second are every second one of 30: the 16th is frame 30, so that 31 frames do."""
+    enough = small_video(tmp_path / "enough.mp4", count=31, width=288, height=256)
+    short = small_video(tmp_path / "short.mp4", count=30, width=288, height=256)
+    answer = check({enough: 0, short: 0}, "tv_r3d_18")
+    assert findings(answer)["too short"] == (
+        1,
+        "1 of 2 videos are shorter than one clip: resampled sampling skips such a video, as the original does; verify "
+        "counts it as wrong, likewise",
+    )
+    assert answer.findings[-1].samples == {"short.mp4": "30 frames, a clip covers 32"}
+
+
+def test_a_small_video_is_not_said_to_be_enlarged_where_the_network_sees_smaller_ones(tmp_path):
+    """The test of tv_r3d_18 resizes to 128x171."""
+    path = small_video(tmp_path / "small.mp4", count=72, width=240, height=180)
+    text = "1 of 1 video are smaller than the 256 pixels that the reference's were resized to beforehand"
+    assert findings(check({path: 0}, "tv_r3d_18"))["small"] == (1, text)
+
+
 def test_videos_that_were_not_cut_are_remarked_on(tmp_path):
     path = small_video(tmp_path / "long.mp4", count=80, rate=5)  # 16 s
     assert findings(check({path: 0}))["too long"] == (

@@ -6,12 +6,13 @@ from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 
 from videohub.data.samples import Sample
+from videohub.data.sampling import resampled_indices
 from videohub.data.video_info import KINDS, REFUSED, Kind
 from videohub.formatting import counted
 from videohub.preflight.findings import Detail, Expected, Finding, ProbedFile, SampleFindings
 from videohub.preflight.index import Target
 from videohub.preflight.probe import Probe
-from videohub.protocols import Protocol
+from videohub.protocols import SKIPS, Protocol, Resampled
 
 # Uneven and turned videos have words of their own.
 _HEADER_KINDS = [kind for kind in KINDS if kind not in ("turned picture", "uneven time stamps")]
@@ -94,7 +95,14 @@ def too_short(probe: Probe, expected: Expected, protocol: Protocol) -> str | Non
     span = float(expected.clip_frames)
     if protocol.fps is not None and probe.fps:
         span *= probe.fps / protocol.fps
-    return f"{counted(frames, 'frame')}, a clip covers {span:g}" if 0 < frames < span else None
+    if not 0 < frames < span:
+        return None
+    rule = protocol.frames
+    if isinstance(rule, Resampled) and resampled_indices(
+        frames, frames=expected.clip_frames, clips=1, fps=probe.fps or rule.fps, new_fps=rule.fps
+    ):
+        return None  # what lies behind the last frame that a clip takes may be missing
+    return f"{counted(frames, 'frame')}, a clip covers {span:g}"
 
 
 _Rule: TypeAlias = tuple[str, Detail, str]  # a kind of finding, what is said of one file, and what of all
@@ -118,7 +126,9 @@ def _pictures(good: Sequence[ProbedFile], expected: Expected, protocol: Protocol
         yield (
             "small",
             lambda probe: size(probe) if probe.short_side < side - _NEAR else None,
-            f"are smaller than {side} pixels, and will be enlarged",
+            f"are smaller than {side} pixels, and will be enlarged"
+            if (protocol.short_side or 0) >= side
+            else f"are smaller than the {side} pixels that the reference's were resized to beforehand",
         )
     if expected.original_size:
         yield (
@@ -147,6 +157,8 @@ def _pictures(good: Sequence[ProbedFile], expected: Expected, protocol: Protocol
 def _lengths(expected: Expected, protocol: Protocol) -> Iterator[_Rule]:
     """Yield what may be found about length."""
     effect = "all their clips are the same" if protocol.views.clips > 1 else "some of their frames are taken twice"
+    if isinstance(protocol.frames, Resampled):
+        effect = f"{protocol.frames.name} sampling {SKIPS}, as the original does; verify counts it as wrong, likewise"
     yield (
         "too short",
         lambda probe: too_short(probe, expected, protocol),
