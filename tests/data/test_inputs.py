@@ -17,6 +17,7 @@ from tests.hub.publisher import LOG_IN, Publisher, cut, first, refusing, running
 from videohub.data.inputs import input_name, named_videos, video_source
 from videohub.data.samples import ImageFile
 from videohub.data.views import read_content_views
+from videohub.data.windows import open_frames
 from videohub.errors import DataError, DeviceError, DownloadError, OfflineError, UsageError, VideoError
 from videohub.hub import http_download
 from videohub.registry.schema import Clip
@@ -138,6 +139,35 @@ def test_what_is_no_video_is_refused_and_says_what_was_found(given, said):
         views(given)
 
 
+def opened(pictures: list[Image.Image], kind: str) -> Image.Image:
+    """Return pictures as Pillow opens them from a file."""
+    file = io.BytesIO()
+    pictures[0].save(file, kind, save_all=len(pictures) > 1, append_images=pictures[1:])
+    return Image.open(io.BytesIO(file.getvalue()))
+
+
+def test_a_file_of_pictures_that_pillow_opened_is_not_taken_for_its_first():
+    animated = opened([Image.fromarray(picture) for picture in noise(3)], "GIF")
+    with pytest.raises(UsageError, match="an image: found a file of 3 pictures, expected a still one; give the file's"):
+        views(animated)
+
+
+def test_levels_beyond_eight_bits_are_brought_to_eight_or_refused_as_in_files():
+    grey = noise()[..., 0]
+    deep = [opened([Image.fromarray(picture.astype(np.uint16) * 256 + 255)], "PNG") for picture in grey]
+    assert torch.equal(views(deep), views(np.repeat(grey[..., None], 3, axis=3)))
+    for odd in (grey.astype(np.uint16), grey.astype(np.float32), grey.astype(np.int32)):
+        with pytest.raises(VideoError, match=r"frame 0 of 20: its pixels \(in memory, mode .* which value is white"):
+            views([Image.fromarray(picture) for picture in odd])
+
+
+def test_a_picture_that_is_cut_short_is_no_fault_of_the_disk():
+    file = io.BytesIO()
+    Image.fromarray(noise()[0]).save(file, "PNG")
+    with pytest.raises(VideoError, match="frame 0 of 1: not an image that can be read"):
+        views([Image.open(io.BytesIO(file.getvalue()[:2000]))])
+
+
 def test_several_frames_are_no_image():
     with pytest.raises(UsageError, match="2 frames: expected one, for a network that looks at images"):
         views(noise(2), IMAGES)
@@ -153,6 +183,19 @@ def test_a_video_is_no_image(given):
 def test_a_rate_that_is_none_is_refused(fps):
     with pytest.raises(UsageError, match=r"fps: found .*, expected frames a second"):
         views(noise(), fps=fps)
+
+
+@pytest.mark.parametrize("fps", [0.001, 0.0015, 0.9, np.float32(30)])
+def test_a_slow_rate_is_kept(fps):
+    with video_source(noise(3), PLAIN, fps=fps) as source, open_frames(source.path) as frames:
+        assert frames.rate == pytest.approx(float(fps), rel=1e-3)
+
+
+def test_a_file_that_was_closed_is_refused(video):
+    with video.open("rb") as file:
+        pass
+    with pytest.raises(UsageError, match=r"twenty\.mp4: found a file that is closed, expected an open one"):
+        views(file)
 
 
 def test_a_rate_beside_a_file_is_refused(video):

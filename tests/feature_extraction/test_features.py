@@ -220,6 +220,8 @@ def test_networks_that_want_boxes_are_refused(video):
     ("options", "words"),
     [
         ({"stride": 0}, "stride: found 0, expected at least 1"),
+        ({"stride": 1.5}, "stride: found 1.5, expected at least 1, in whole frames"),
+        ({"stride": float("nan")}, "stride: found nan, expected at least 1, in whole frames"),
         ({"stride": 4, "frames": 0}, "frames: found 0"),
         ({"stride": 4, "sampling_rate": -1}, "sampling_rate: found -1"),
         ({"stride": 4, "fps": 0}, "fps: found 0"),

@@ -40,12 +40,21 @@ def read_image(path: str | Path) -> npt.NDArray[np.uint8]:
         JPEG, PNG, BMP, WebP, GIF or TIFF, damaged, or has pixels that do not say how bright they are.
     """
     with _opened(Path(path)) as image:
-        _load(image, path)
-        if image.mode in _EIGHT_BITS:
-            image.info.pop("transparency", None)  # else Pillow would look for a colour that stands for it
-            return np.array(image.convert("RGB"))
-        grey = (np.asarray(image) >> 8).astype(np.uint8)
-        return np.repeat(grey[..., None], 3, axis=2)
+        image.info.pop("transparency", None)  # else Pillow would look for a colour that stands for it
+        return rgb_of(image, path)
+
+
+def rgb_of(image: Image.Image, name: str | Path) -> npt.NDArray[np.uint8]:
+    """Return an image of Pillow's as RGB (H, W, 3), by the rules of `read_image`; `name` is for messages.
+
+    Raises: VideoError if it is damaged, or has pixels that do not say how bright they are.
+    """
+    _check_levels(image, name)
+    _load(image, name)
+    if image.mode in _EIGHT_BITS:
+        return np.array(image.convert("RGB"))
+    grey = (np.asarray(image) >> 8).astype(np.uint8)
+    return np.repeat(grey[..., None], 3, axis=2)
 
 
 def image_size(path: str | Path, *, whole: bool) -> tuple[int, int]:
@@ -96,12 +105,17 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         except _REFUSED as error:
             raise VideoError(_refusal(path, error)) from error
         with image:
-            if image.mode not in _EIGHT_BITS and not _is_grey_16(image):
-                raise VideoError(
-                    f"{path}: its pixels ({image.format}, mode {image.mode}) do not say which value is white; expected "
-                    "8 bits a channel, or grey of 16; convert it"
-                )
+            _check_levels(image, path)
             yield image
+
+
+def _check_levels(image: Image.Image, name: str | Path) -> None:
+    """Refuse pixels without a meaning here. Raises: VideoError."""
+    if image.mode not in _EIGHT_BITS and not _is_grey_16(image):
+        raise VideoError(
+            f"{name}: its pixels ({image.format or 'in memory'}, mode {image.mode}) do not say which value is white; "
+            "expected 8 bits a channel, or a file's grey of 16; convert it"
+        )
 
 
 def _load(image: Image.Image, path: str | Path) -> None:

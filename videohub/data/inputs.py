@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from videohub.data.images import rgb_of
 from videohub.data.samples import ImageFile, VideoFile
 from videohub.data.sets.folders import IMAGES, VIDEOS, is_leftover
 from videohub.data.sets.lists import lines
@@ -33,6 +34,7 @@ VideoInput: TypeAlias = (
 )
 
 USUAL_FPS = 30.0  # of frames that nobody says the rate of, where the protocol counts frames and no seconds
+SLOWEST_FPS = 0.001  # a frame in a quarter of an hour
 LISTS = (".txt", ".csv", ".tsv", ".list", ".lst")
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")  # a drive of Windows has one letter
 _LOST_SLASH = re.compile(r"(https?|hf|file):/[^/]")
@@ -68,8 +70,8 @@ def video_source(video: VideoInput, protocol: Protocol, *, fps: float | None = N
             f"fps: found {fps} beside {input_name(video)}, expected none: a video states its own rate, and frames in "
             "memory alone need one"
         )
-    if fps is not None and not 0 < fps <= 1000:
-        raise UsageError(f"fps: found {fps}, expected frames a second, above 0 and at most 1000")
+    if fps is not None and not SLOWEST_FPS <= fps <= 1000:
+        raise UsageError(f"fps: found {fps}, expected frames a second, from {SLOWEST_FPS:g} to 1000")
     name, is_image = input_name(video), protocol.frames.reach == "image"
     if is_image and name.lower().endswith(VIDEOS):
         raise UsageError(f"{name}: found a video, expected an image: this network looks at single images")
@@ -186,7 +188,7 @@ def _temporary_file(video: Any, is_image: bool, fps: float, stack: ExitStack) ->
     try:
         path = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="videohub-"))) / "video"
         if _holds_frames(video):
-            frames = _checked_frames(video)
+            frames = _checked_frames(video, is_image)
             _write_image(frames, path) if is_image else _write_video(frames, fps, path)
         elif isinstance(video, bytes | bytearray | memoryview):
             path.write_bytes(video)
@@ -204,6 +206,8 @@ def _copy(file: Any, path: Path) -> None:
     """Write what an open file holds."""
     if not callable(getattr(file, "read", None)):
         raise UsageError(f"video: found a {type(file).__name__}, {_EXPECTED}")
+    if getattr(file, "closed", False):
+        raise UsageError(f"{input_name(file)}: found a file that is closed, expected an open one")
     if not isinstance(file.read(0), bytes | bytearray | memoryview):  # before a video is decoded as text
         raise UsageError(f'{input_name(file)}: found a file that gives text, expected one opened with "rb"')
     stands = file.tell() if _can_seek(file) else None
@@ -227,9 +231,16 @@ def _holds_frames(video: object) -> bool:
     return isinstance(video, list | tuple | Image.Image) or hasattr(video, "shape")
 
 
-def _checked_frames(video: Any) -> Sequence[npt.NDArray[np.uint8]]:
+def _checked_frames(video: Any, is_image: bool) -> Sequence[npt.NDArray[np.uint8]]:
     """Return frames in memory as pictures (H, W, 3) of one size. Raises: UsageError if they are none."""
     if isinstance(video, Image.Image):
+        if (
+            not is_image and (count := getattr(video, "n_frames", 1)) > 1
+        ):  # Pillow would hand on the one that it stands at
+            raise UsageError(
+                f"an image: found a file of {count} pictures, expected a still one; give the file's name or bytes, or "
+                "the list [each.convert('RGB') for each in PIL.ImageSequence.Iterator(image)]"
+            )
         video = [video]
     if isinstance(video, list | tuple):
         return _of_list(video)
@@ -253,7 +264,7 @@ def _of_list(pictures: Sequence[Any]) -> list[npt.NDArray[np.uint8]]:
     frames: list[npt.NDArray[np.uint8]] = []
     for number, picture in enumerate(pictures):
         if isinstance(picture, Image.Image):
-            frame = np.array(picture.convert("RGB"))
+            frame = rgb_of(picture, f"frame {number} of {len(pictures)}")
         elif isinstance(picture, np.ndarray) and picture.dtype == np.uint8 and picture.shape[2:] == (3,):
             frame = picture
         else:
@@ -287,7 +298,9 @@ def _write_video(frames: Sequence[npt.NDArray[np.uint8]], fps: float, path: Path
 
     With 24 bits a pixel, QuickTime's raw pictures of an odd width come back shifted.
     """
-    rate = Fraction(fps).limit_denominator(1001)
+    rate = Fraction(float(fps)).limit_denominator(1001)
+    if fps < 1:  # where so few denominators are far apart
+        rate = 1 / Fraction(1 / float(fps)).limit_denominator(1001)
     with av.open(str(path), "w", format="mov") as container:
         stream: Any = container.add_stream("rawvideo", rate=rate)
         stream.height, stream.width, _ = frames[0].shape

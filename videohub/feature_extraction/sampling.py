@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from numbers import Integral
 from typing import Literal, TypeAlias, get_args
 
 import msgspec
 import torch
 
 from videohub import building, metrics
+from videohub.data.inputs import SLOWEST_FPS
 from videohub.errors import UsageError
 from videohub.protocols import PLACES, Crop, Place, Protocol, Spread, SpreadAtRate
 from videohub.registry.schema import Record
@@ -67,10 +69,10 @@ def sampling_of(
     Raises: UsageError if a number is out of its range, or the network takes no such windows, or boxes beside them.
     """
     for name, value in (("stride", stride), ("frames", frames), ("sampling_rate", sampling_rate)):
-        if value is not None and value < 1:
-            raise UsageError(f"{name}: found {value}, expected at least 1")
-    if fps is not None and not 0 < fps <= 1000:
-        raise UsageError(f"fps: found {fps}, expected frames a second, above 0 and at most 1000")
+        if value is not None and (not isinstance(value, Integral) or value < 1):
+            raise UsageError(f"{name}: found {value}, expected at least 1, in whole frames")
+    if fps is not None and not SLOWEST_FPS <= fps <= 1000:
+        raise UsageError(f"fps: found {fps}, expected frames a second, from {SLOWEST_FPS:g} to 1000")
     if crop not in CROPS:
         raise UsageError(f"crop: found {crop!r}, expected {', '.join(CROPS)}")
     if tail not in TAILS:
