@@ -192,6 +192,11 @@ def huge(model):
     entry.value = json.dumps(json.loads(entry.value) | {"frames": 10**6})
 
 
+def another_rate(model):
+    entry = text_of(model, "videohub.clip")
+    entry.value = json.dumps(json.loads(entry.value) | {"fps": 5.0})
+
+
 def without_clip(model):
     model.metadata_props.remove(text_of(model, "videohub.clip"))
 
@@ -215,7 +220,8 @@ def many_views(model):
         (set_text("labels", " " * (5 << 20)), UnsafeFileError, "letters"),
         (set_text("normalisation", "[]"), FormatError, "videohub.normalisation of its metadata is not what"),
         (record_with(unknown=1), FormatError, "unknown field `unknown`"),
-        (record_with(labels="nobody's"), UsageError, "no label set"),
+        (record_with(labels="nobody's"), FormatError, "changed.onnx: its record is broken: no label set"),
+        (another_rate, FormatError, "videohub.clip of its metadata is not what its record says"),
         (huge, UnsafeFileError, "its clips are any number x 3 x 1000000"),
         (many_views, UnsafeFileError, "it asks for 3000000000 views"),
     ],
@@ -241,6 +247,10 @@ def more_outputs(model):
     model.graph.output[0].type.tensor_type.shape.dim[1].dim_value = 400
 
 
+def in_whole_numbers(model):
+    model.graph.output[0].type.tensor_type.elem_type = TensorProto.INT64
+
+
 def broken_graph(model):
     model.graph.node[0].input[0] = "nothing"
 
@@ -252,12 +262,40 @@ def broken_graph(model):
         (another_length, "its graph takes clips"),
         (of_whole_numbers, "are of ONNX's type 6, expected a float"),
         (more_outputs, "its outputs are .*400.*, expected rows of 10"),
+        (in_whole_numbers, "its outputs are of ONNX's type 7, expected float32 as its clips are"),
         (broken_graph, "onnxruntime refuses it"),
     ],
 )
 def test_a_graph_that_is_not_what_its_metadata_say_is_refused(changed, change, message):
     with pytest.raises(FormatError, match=message):
         onnx_model.load(changed(change))
+
+
+def gives(*shape):
+    """Return a change after which a graph gives ones of this shape, for any clips."""
+
+    def change(model):
+        graph = model.graph
+        del graph.node[:], graph.initializer[:], graph.value_info[:]
+        sizes = helper.make_tensor("sizes", TensorProto.INT64, [len(shape)], shape)
+        graph.initializer.extend([sizes, helper.make_tensor("one", TensorProto.FLOAT, [1], [1.0])])
+        graph.node.append(helper.make_node("Expand", ["one", "sizes"], [graph.output[0].name], name="\x1b[31mred"))
+
+    return change
+
+
+@pytest.mark.parametrize("shape", [(1, 10), (7, 10), (2, 5)])
+def test_a_graph_that_gives_other_rows_than_it_promised_is_refused(changed, shape):
+    model = onnx_model.load(changed(gives(*shape)))
+    with pytest.raises(FormatError, match=rf"its graph gave outputs \({shape[0]}, {shape[1]}\), expected \(2, 10\)"):
+        model(torch.zeros(2, 3, 16, 32, 32))
+
+
+def test_the_runtime_prints_no_words_of_a_stranger_s(changed, capfd):
+    model = onnx_model.load(changed(gives(1 << 40, 1 << 40)))
+    with pytest.raises(FormatError, match="its graph cannot be run"):
+        model(torch.zeros(1, 3, 16, 32, 32))
+    assert capfd.readouterr() == ("", "")
 
 
 def test_weights_cut_short_are_refused(changed):

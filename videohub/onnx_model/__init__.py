@@ -92,6 +92,10 @@ class OnnxModel(nn.Module):
             (made,) = self._session.run(None, given)
         except _runtime_errors() as error:
             raise FormatError(f"{self.source}: its graph cannot be run: {error!s:.500}") from error
+        rows = len(clip if boxes is None else boxes)
+        columns = self.record.model.num_classes or made.shape[-1]  # where features are given, of any number
+        if made.shape != (rows, columns):  # whatever the graph promised
+            raise FormatError(f"{self.source}: its graph gave outputs {made.shape}, expected {(rows, columns)}")
         return torch.from_numpy(made)
 
 
@@ -150,7 +154,7 @@ def _session(content: bytes, source: str) -> Any:
     _, onnxruntime = libraries()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
-    options.log_severity_level = 3  # errors, which are raised, too
+    options.log_severity_level = 4  # errors are raised, and printed as they are, with a stranger's words
     try:
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except _runtime_errors() as error:

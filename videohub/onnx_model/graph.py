@@ -68,6 +68,8 @@ def check_signature(
     made = [[dim.dim_value or None for dim in value.type.tensor_type.shape.dim] for value in model.graph.output]
     if len(made) != 1 or len(made[0]) != 2 or outputs not in (None, made[0][1]):
         raise FormatError(f"{source}: its outputs are {brief(str(made))}, expected rows of {outputs or 'features'}")
+    if (kind := model.graph.output[0].type.tensor_type.elem_type) != inputs["clip"].elem_type:
+        raise FormatError(f"{source}: its outputs are of ONNX's type {kind}, expected {dtype} as its clips are")
     return "float32" if dtype == "float32" else "float16"
 
 

@@ -9,7 +9,7 @@ import msgspec
 
 from videohub import metrics
 from videohub.data.labels import names_of
-from videohub.errors import FormatError, UnsafeFileError
+from videohub.errors import FormatError, UnsafeFileError, UsageError
 from videohub.escaping import brief
 from videohub.protocols import Crop, Divide, Normalise, Resize, ResizeShortSide, ReverseChannels
 from videohub.registry.schema import Record
@@ -147,7 +147,12 @@ def _check(metadata: ExportMetadata, source: str) -> None:
         )
     if record.protocol.num_views > _MOST_VIEWS:
         raise UnsafeFileError(f"{source}: it asks for {record.protocol.num_views} views.\n  Do not use this file.")
-    expected = metadata_of(record, clip, metadata.weights_sha256)
+    if (clip.sampling_rate, clip.fps) != (record.clip.sampling_rate, record.protocol.fps):
+        raise FormatError(f"{source}: {PREFIX}clip of its metadata is not what its record says")
+    try:
+        expected = metadata_of(record, clip, metadata.weights_sha256)
+    except UsageError as error:  # of its labels
+        raise FormatError(f"{source}: its record is broken: {error}") from error
     for name in metadata.__struct_fields__:
         if name != "videohub" and getattr(metadata, name) != getattr(expected, name):
             raise FormatError(f"{source}: {PREFIX}{name} of its metadata is not what its record says")
