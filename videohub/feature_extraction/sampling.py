@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from numbers import Integral
 from typing import Literal, TypeAlias, get_args
 
 import msgspec
@@ -69,7 +68,7 @@ def sampling_of(
     Raises: UsageError if a number is out of its range, or the network takes no such windows, or boxes beside them.
     """
     for name, value in (("stride", stride), ("frames", frames), ("sampling_rate", sampling_rate)):
-        if value is not None and (not isinstance(value, Integral) or value < 1):
+        if value is not None and (not hasattr(value, "__index__") or value < 1):
             raise UsageError(f"{name}: found {value}, expected at least 1, in whole frames")
     if fps is not None and not SLOWEST_FPS <= fps <= 1000:
         raise UsageError(f"fps: found {fps}, expected frames a second, from {SLOWEST_FPS:g} to 1000")
