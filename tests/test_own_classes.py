@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 import videohub
 from tests.data.small_videos import small_video
 from videohub import convert, registry
+from videohub.chosen_model import chosen_model
 from videohub.errors import ConversionError, UsageError
 from videohub.registry.labels import as_text, from_text, resolve
 from videohub.weights import convert_file, fetch, weights_file
@@ -205,6 +206,12 @@ def test_a_network_that_was_built_predicts_too(video, trained):
     ten = videohub.predict(video, videohub.build(NAME), topk=10)
     assert {each.label for each in ten} == set(resolve_names("motions"))
     assert len(videohub.predict(video, videohub.load(NAME, num_classes=3))) == 3
+
+
+def test_a_compiled_model_has_the_digest_of_the_model():
+    model = videohub.load(NAME)
+    compiled = torch.compile(model, backend="eager")
+    assert chosen_model(compiled, verb="features").network is model
 
 
 @pytest.mark.parametrize("wrapper", [torch.nn.DataParallel, torch.optim.swa_utils.AveragedModel])

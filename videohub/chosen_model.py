@@ -75,6 +75,8 @@ def chosen_model(
 
 def _unwrapped(model: nn.Module) -> nn.Module:
     """Return the model within a wrapper, or the model itself."""
+    if isinstance(original := getattr(model, "_orig_mod", None), nn.Module):  # of torch.compile, which renames tensors
+        return _unwrapped(original)
     inner = getattr(model, "module", None)
     return model if hasattr(model, "record") or not isinstance(inner, nn.Module) else _unwrapped(inner)
 

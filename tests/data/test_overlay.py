@@ -76,6 +76,11 @@ def test_a_line_that_is_too_long_ends_in_dots_and_none_leaves_the_picture():
     assert np.array_equal(long, cut)
 
 
+def test_a_name_of_a_million_letters_is_cut_as_a_shorter_one_is():
+    long, longer = (drawn(lambda canvas, count=count: caption(canvas, ["walk " * count])) for count in (100, 200_000))
+    assert (long == longer).all()
+
+
 def test_what_would_steer_a_screen_is_shown_and_never_obeyed():
     hostile, escaped = (
         drawn(lambda canvas, words=words: caption(canvas, [words])) for words in ("a\nb\x1b[2J", "a\\nb\\x1b[2J")

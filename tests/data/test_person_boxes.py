@@ -127,6 +127,9 @@ def test_bytes_that_are_no_text_and_files_that_are_none_are_refused(tmp_path):
     (tmp_path / "boxes.csv").write_bytes(b"time,x1,y1,x2,y2\n\xff\n")
     with pytest.raises(DataError, match="no UTF-8"):
         key_frames(tmp_path / "boxes.csv", units="pixels", threshold=0)
+    (tmp_path / "boxes.csv").write_text("time,x1,y1,x2,y2\n0,1,2,3," + "9" * 200_000)  # more than csv takes
+    with pytest.raises(DataError, match=r"boxes\.csv, line 2: found what is no csv"):
+        key_frames(tmp_path / "boxes.csv", units="pixels", threshold=0)
     with pytest.raises(UsageError, match=r"absent\.csv: no such boxes file"):
         key_frames(tmp_path / "absent.csv", units="pixels", threshold=0)
     with pytest.raises(UsageError, match="units: found 'percent', expected one of pixels, fractions"):

@@ -14,7 +14,7 @@ import videohub
 from tests.data.sample_videos import protocol
 from tests.data.small_videos import small_video
 from videohub import protocols as rules
-from videohub.errors import UsageError, VideoError
+from videohub.errors import OfflineError, UsageError, VideoError
 from videohub.prediction.timeline import clip_times, timelines
 from videohub.registry.schema import Clip
 
@@ -183,6 +183,14 @@ def test_images_have_no_parts_in_time():
 def test_a_broken_video_costs_no_other(model, video):
     found = list(timelines(["nowhere.mp4", video], model, window=2.5))
     assert [(each.error is None, len(each.windows)) for each in found] == [(False, 0), (True, 2)]
+
+
+def test_weights_that_cannot_be_had_are_no_fault_of_each_video(video, monkeypatch):
+    monkeypatch.setenv("VIDEOHUB_OFFLINE", "1")
+    found = timelines(["absent.mp4", video, video], "X3D_XS", window=1.0)
+    assert "no such video file" in str(next(found).error)
+    with pytest.raises(OfflineError, match="x3d_xs"):
+        next(found)
 
 
 def test_the_command_line_prints_a_table_of_times_and_a_line_of_json(run, video, tmp_path):

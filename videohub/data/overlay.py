@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import bisect
+import math
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import TypeAlias
@@ -96,8 +98,10 @@ def _letters(width: int, height: int) -> tuple[ImageFont.FreeTypeFont | ImageFon
 
 def _fitting(line: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, room: int) -> str:
     """Return as much of a line as fits into so many pixels."""
-    line = visible(line)
-    if font.getlength(line) <= room:
-        return line
-    kept = next((end for end in range(len(line), 0, -1) if font.getlength(line[:end] + _DOTS) <= room), 0)
-    return line[:kept].rstrip() + _DOTS
+    most = max(room, 0) + 1  # letters, each of a pixel at least: a stranger's name may have millions
+    shown = visible(line[:most])
+    if len(line) <= most and font.getlength(shown) <= room:
+        return shown
+    ends = range(1, len(shown) + 1)
+    kept = bisect.bisect_right(ends, room, key=lambda end: math.ceil(font.getlength(shown[:end] + _DOTS)))
+    return shown[:kept].rstrip() + _DOTS

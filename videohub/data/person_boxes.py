@@ -141,10 +141,14 @@ def _read(path: Path) -> Iterator[PersonBox]:
 
 def _from_csv(text: str, file: Path) -> Iterator[PersonBox]:
     rows = csv.reader(text.splitlines())
-    header = [name.strip() for name in next(rows, [])]
-    _check_columns(header, f"{file}, line 1")
-    for row in rows:
-        where = f"{file}, line {rows.line_num}"
+    try:
+        header = [name.strip() for name in next(rows, [])]
+        _check_columns(header, f"{file}, line 1")
+        numbered = [(rows.line_num, row) for row in rows]
+    except csv.Error as error:
+        raise DataError(f"{file}, line {rows.line_num}: found what is no csv: {error}") from error
+    for line, row in numbered:
+        where = f"{file}, line {line}"
         if not any(map(str.strip, row)):
             continue
         if len(row) != len(header):

@@ -182,6 +182,7 @@ def _timelines(
     crops = protocol if which == "protocol" else protocol.middle_view()[0]
     for video in videos:
         name = input_name(video)
+        first: Window | None = None
         try:
             with video_source(video, protocol, fps=fps) as source:
                 with open_frames(source.path) as frames:
@@ -193,6 +194,8 @@ def _timelines(
                 if target is not None:
                     _annotate(source.path, target, found)
         except VideohubError as error:
+            if first is not None and ready is None:  # no video's fault: there is no model to see any of them
+                raise
             yield Timeline(name, [], error)
         else:
             yield Timeline(name, found)
