@@ -20,6 +20,7 @@ from videohub.data.views import read_content_views
 from videohub.data.windows import open_frames
 from videohub.errors import DataError, DeviceError, DownloadError, OfflineError, UsageError, VideoError
 from videohub.hub import http_download
+from videohub.protocols import Resampled
 from videohub.registry.schema import Clip
 
 PLAIN = protocol()  # 30 frames a second, two clips, the centre of 48 pixels; a clip spans 8 frames
@@ -246,6 +247,18 @@ def test_what_cannot_go_back_is_read_from_where_it_stands(video):
 def test_a_path_that_was_a_url_says_how_to_pass_it():
     with pytest.raises(UsageError, match=r"https:/host/clip\.mp4: found a path that was a URL, expected its text"):
         views(Path("https://host/clip.mp4"))
+
+
+def test_the_refusal_of_a_rule_for_frames_names_the_video_too(video):
+    """Rules count frames, and know no files: of torchvision's, clips of 4 frames at 1 a second need 4 seconds."""
+    seconds = protocol(frames=Resampled(fps=1.0, past_end="refuse"), join="mean")
+    for given in (video, video.read_bytes()):
+        with (
+            pytest.raises(VideoError, match="fewer than a clip takes") as raised,
+            video_source(given, seconds) as source,
+        ):
+            read_content_views(source.path, seconds, FOUR_FRAMES)
+        assert str(raised.value).startswith(f"{input_name(given)}: its ")
 
 
 def test_errors_name_what_was_given_and_not_the_temporary_file(video, publisher):

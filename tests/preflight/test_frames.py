@@ -83,6 +83,16 @@ def test_images_that_are_missing_empty_or_of_another_size_are_found(something):
     assert (answer.missing, answer.unreadable, answer.usable) == (0, 2, 2)
 
 
+def test_clips_that_lie_between_one_another_differ_also_of_short_videos(something):
+    """Of 5 frames in 16 parts of 0.3125, int(part * x) is 0 0 0 0 1 … and int(part / 2 + part * x) is 0 0 0 1 1 …."""
+    for file in sorted((something / "frames" / "0").iterdir())[5:]:
+        file.unlink()
+    (something / "frame_lists" / "val.csv").write_text(frame_list({"0": 5, "1": 64, "2": 64, "3": 64}))
+    answer = preflight.check("videomae_vit_s_16_ssv2", something, workers=1)
+    text = "1 of 4 videos are shorter than one clip: some of their frames are taken twice"
+    assert findings(answer)["too short"] == (1, text)
+
+
 def test_a_folder_of_frames_that_is_not_there_is_a_missing_video(something):
     (something / "frames" / "2").rename(something / "frames" / "two")
     answer = check_something(something)

@@ -52,7 +52,7 @@ def video_source(video: VideoInput, protocol: Protocol, *, fps: float | None = N
     A path stays where it is. All else becomes a temporary file, which is gone afterwards: what a URL leads to (http,
     https, file, `hf://org/repo/file@revision`), bytes, what an open file holds from its beginning (its position stays;
     from where it stands, if it cannot go back), and frames, kept as they are, 4 bytes a pixel. Errors of readers within
-    the block name what was given (`input_name`) in place of that file.
+    the block name what was given (`input_name`) in place of that file, a VideoError also if it names none.
 
     Args:
         video: As above. Frames are uint8 levels of RGB: an array or a tensor (T, H, W, 3) or (T, 3, H, W), PIL images
@@ -79,9 +79,12 @@ def video_source(video: VideoInput, protocol: Protocol, *, fps: float | None = N
         try:
             yield ImageFile(path) if is_image else VideoFile(path)
         except (UsageError, VideoError) as error:
-            if str(path) not in str(error) or str(path) == name:
+            message = str(error).replace(str(path), name)
+            if isinstance(error, VideoError) and name not in message:  # of a rule for frames, which knows no files
+                message = f"{name}: {message}"
+            if message == str(error):
                 raise
-            raise type(error)(str(error).replace(str(path), name)) from error
+            raise type(error)(message) from error
 
 
 def input_name(video: VideoInput) -> str:

@@ -12,7 +12,7 @@ from videohub.formatting import counted
 from videohub.preflight.findings import Detail, Expected, Finding, ProbedFile, SampleFindings
 from videohub.preflight.index import Target
 from videohub.preflight.probe import Probe
-from videohub.protocols import SKIPS, Protocol, Resampled
+from videohub.protocols import SKIPS, Interleaved, Protocol, Resampled
 
 # Uneven and turned videos have words of their own.
 _HEADER_KINDS = [kind for kind in KINDS if kind not in ("turned picture", "uneven time stamps")]
@@ -156,7 +156,8 @@ def _pictures(good: Sequence[ProbedFile], expected: Expected, protocol: Protocol
 
 def _lengths(expected: Expected, protocol: Protocol) -> Iterator[_Rule]:
     """Yield what may be found about length."""
-    effect = "all their clips are the same" if protocol.views.clips > 1 else "some of their frames are taken twice"
+    apart = protocol.views.clips == 1 or isinstance(protocol.frames, Interleaved)  # whose clips differ
+    effect = "some of their frames are taken twice" if apart else "all their clips are the same"
     if isinstance(protocol.frames, Resampled):
         effect = f"{protocol.frames.name} sampling {SKIPS}, as the original does; verify counts it as wrong, likewise"
     yield (
