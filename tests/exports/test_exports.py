@@ -316,6 +316,17 @@ def test_what_a_network_does_not_take_is_refused_before_any_work(folder, name, a
     assert [*folder.iterdir()] == []
 
 
+def test_three_sides_are_no_size(folder):
+    with pytest.raises(UsageError, match=r"size: found \(32, 32, 32\), expected one number, or height and width"):
+        videohub.export(DEMO, folder / "a.ts", size=(32, 32, 32))
+
+
+def test_a_file_that_is_no_text_is_no_certificate(folder):
+    (folder / "bytes.json").write_bytes(b'{"file":"\xff"}')
+    with pytest.raises(UsageError, match=r"bytes\.json: found no certificate"):
+        videohub.export(DEMO, folder / "bytes.ts")
+
+
 def test_networks_that_nobody_has_are_refused_with_the_reason(folder):
     for status, error in (("unreleased", UnavailableError), ("program", UnavailableError)):
         for name in videohub.list_models(status=status)[:1]:

@@ -103,6 +103,14 @@ def test_a_video_that_has_changed_or_whose_features_are_damaged_is_done_anew(zoo
     assert np.load(out / "a.npy").shape == (5, 256)
 
 
+def test_another_url_that_ends_in_the_same_name_is_done_anew(zoo, run, videos, tmp_path):
+    out, other = tmp_path / "features", tmp_path / "other"
+    other.mkdir()
+    (other / "a.mp4").write_bytes((videos / "b.mp4").read_bytes())
+    for folder, windows in ((videos, "5 windows"), (videos, "5 windows (was there)"), (other, "4 windows")):
+        assert features(run, (folder / "a.mp4").as_uri(), "-o", out)[:2] == (0, f"{out}/a.npy  {windows}\n")
+
+
 def test_features_made_in_another_way_are_not_mixed(zoo, run, videos, tmp_path):
     out = tmp_path / "features"
     features(run, videos / "a.mp4", "-o", out)

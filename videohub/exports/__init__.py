@@ -204,7 +204,7 @@ def _check_places(out: Path, proof: Path, checkpoint: str | Path | None) -> None
     if proof.exists():
         try:
             about = msgspec.json.decode(proof.read_bytes(), type=_About).file
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, UnicodeDecodeError):
             about = None
         if about != out.name:
             raise UsageError(
@@ -235,7 +235,10 @@ def _clip(
 ) -> ClipShape:
     """Return the clips that a file is to take. Raises: UsageError if one of these is no number that counts."""
     side = record.protocol.crop_size or training_side(record)
-    height, width = (side, side) if size is None else (size, size) if isinstance(size, int) else size
+    sides = (side, side) if size is None else size if isinstance(size, tuple | list) else (size, size)
+    if len(sides) != 2:
+        raise UsageError(f"size: found {sides!r}, expected one number, or height and width")
+    height, width = sides
     count = None if batch == "dynamic" else batch
     for name, number in (("batch", count), ("size", height), ("size", width), ("frames", frames)):
         if number is not None and (not isinstance(number, int) or isinstance(number, bool) or number < 1):

@@ -141,11 +141,14 @@ class FeatureFolder:
     def kept(self, name: str, video: str) -> Made | None:
         """Return how the features of a video came about that are here and whole; None if they are to be made.
 
-        A file that has another size now is looked at anew; one that is gone is not missed.
+        A file that has another size now is looked at anew, and so is another URL whose last part is the same; one that
+        is gone is not missed.
         """
         made = _read(self._beside(name), Made)
         size = _bytes(video)
         if made is None or (size is not None and size != made.bytes):
+            return None
+        if is_url(video) and encodable(video) != made.video:  # whose size is not known
             return None
         if any(getattr(made, field) != getattr(self.setting, field) for field in Setting.__struct_fields__):
             return None
