@@ -224,6 +224,11 @@ def test_float16_takes_half_the_room_and_refuses_what_it_cannot_hold(zoo, run, v
     assert kept(tmp_path / "large") == {}
 
 
+def test_a_url_after_which_no_file_can_be_called_is_refused():
+    with pytest.raises(UsageError, match="its last part holds a zero byte"):
+        ids_of(["https://host/a%00b.mp4"])
+
+
 def test_videos_whose_files_would_be_called_alike_are_refused(tmp_path):
     assert list(ids_of(["x/a.mp4", "https://host/some%20clip.mp4?key=1", "b.c.avi"])) == ["a", "some clip", "b.c"]
     with pytest.raises(UsageError, match=r"y/a\.avi: its features would be called a\.npy, as those of x/a\.mp4"):

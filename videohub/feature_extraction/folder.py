@@ -96,6 +96,8 @@ def ids_of(videos: Sequence[str]) -> dict[str, str]:
     named: dict[str, str] = {}
     for video in videos:
         path = Path(unquote(urlsplit(video).path)) if is_url(video) else Path(video)
+        if "\0" in path.stem:
+            raise UsageError(f"{video}: its last part holds a zero byte, and no file of features can be called so")
         other = named.setdefault(path.stem, video)
         if other != video or not path.stem:
             raise UsageError(
