@@ -262,7 +262,7 @@ def test_a_network_for_whole_clips_is_refused(grey):
         ({}, "found neither boxes nor a detector, expected one of them"),
         ({"boxes": [(1, 2, 3, 4, 5)], "detector": everybody}, "found boxes and a detector, expected one of them"),
         ({"boxes": [(1, 2, 3, 4, 5)], "every": 2}, "every: found 2 beside boxes, expected none"),
-        ({"detector": everybody, "every": 0}, "every: found 0, expected seconds, more than 0"),
+        ({"detector": everybody, "every": 0}, "every: found 0, expected seconds, at least 0.01"),
         ({"detector": everybody, "every": math.nan}, "every: found nan"),
         ({"detector": 5}, 'detector: found a int, expected "torchvision" or a network'),
         ({"detector": everybody, "threshold": 50}, "threshold: found 50, expected 0 to 1"),

@@ -30,7 +30,7 @@ from videohub.data.inputs import VideoInput, input_name, video_source
 from videohub.data.labels import names_of
 from videohub.data.person_boxes import PersonBox, Rows, Units, as_pixels, key_frames
 from videohub.data.sampling import keyframe_indices
-from videohub.data.windows import TimedFrames, Window, open_frames, windows
+from videohub.data.windows import SHORTEST_S, TimedFrames, Window, open_frames, windows
 from videohub.detectors import Detector, check_name, load_detector, people_in
 from videohub.errors import UsageError
 from videohub.evaluation.batches import Batches, check_finite, device_of, prepares_on
@@ -221,8 +221,8 @@ def _people(
         if every is not None:
             raise UsageError(f"every: found {every} beside boxes, expected none: their moments are the key frames")
         return _Given(key_frames(boxes, units=units, threshold=threshold), units)
-    if every is not None and not 0 < every < math.inf:
-        raise UsageError(f"every: found {every}, expected seconds, more than 0")
+    if every is not None and not SHORTEST_S <= every < math.inf:
+        raise UsageError(f"every: found {every}, expected seconds, at least {SHORTEST_S}")
     if isinstance(detector, str):
         check_name(detector)
     elif isinstance(detector, nn.Module):

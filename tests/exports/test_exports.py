@@ -287,6 +287,17 @@ def test_logits_that_are_no_numbers_are_told_and_nothing_is_written(folder):
 
 
 @SLOW
+def test_a_network_whose_logits_are_all_zero_is_told(folder):
+    model = videohub.load(DEMO)
+    with torch.no_grad():
+        model.head.projection.weight.zero_()
+        model.head.projection.bias.zero_()
+    with pytest.raises(ConversionError, match="all 0 for noise, beside which no difference shows"):
+        videohub.export(model, folder / "a.ts")
+    assert [*folder.iterdir()] == []
+
+
+@SLOW
 def test_half_that_overflows_is_not_kept(folder):
     model = videohub.load(DEMO)
     with torch.no_grad():
@@ -304,6 +315,7 @@ def test_half_that_overflows_is_not_kept(folder):
     [
         (DEMO, {"frames": 10}, "does not take clips of 10 frames of 32 x 32 pixels"),
         (DEMO, {"size": 0}, "size: found 0, expected a whole number"),
+        (DEMO, {"size": 10**7}, r"size: found 1 clip\(s\) of \d+ frames of 10000000x10000000, expected at most"),
         (DEMO, {"batch": 0}, "batch: found 0"),
         (DEMO, {"batch": "any"}, "batch: found 'any'"),
         ("rev_mvit_b_16x4_k400", {"size": 192}, "does not take clips of"),

@@ -103,6 +103,19 @@ def test_a_video_that_has_changed_or_whose_features_are_damaged_is_done_anew(zoo
     assert np.load(out / "a.npy").shape == (5, 256)
 
 
+def test_another_video_of_the_same_name_and_size_is_done_anew(zoo, run, videos, tmp_path):
+    out, own = tmp_path / "features", tmp_path / "own"
+    own.mkdir()
+    content = (videos / "a.mp4").read_bytes() + b"\0\0\0\x10free"  # a box that players pass over
+    for ending, said in (
+        (b"version1", "5 windows"),
+        (b"version1", "5 windows (was there)"),
+        (b"version2", "5 windows"),
+    ):
+        (own / "a.mp4").write_bytes(content + ending)
+        assert features(run, own / "a.mp4", "-o", out)[:2] == (0, f"{out}/a.npy  {said}\n")
+
+
 def test_another_url_that_ends_in_the_same_name_is_done_anew(zoo, run, videos, tmp_path):
     out, other = tmp_path / "features", tmp_path / "other"
     other.mkdir()

@@ -163,8 +163,9 @@ def test_nothing_is_left_of_a_copy_of_a_broken_video(model, video, tmp_path):
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"window": 0}, "window: found 0, expected seconds, above 0"),
+        ({"window": 0}, "window: found 0, expected seconds, at least 0.01"),
         ({"window": float("nan")}, "window: found nan"),
+        ({"window": 1e-7}, "window: found 1e-07"),
         ({"annotate": "seen.gif"}, r"seen\.gif: found the ending '\.gif'"),
         ({"annotate": "nowhere/seen.mp4"}, "found no folder nowhere"),
         ({"topk": 0}, "topk: found 0"),

@@ -30,6 +30,8 @@ from videohub.data.video_info import Contradiction, contradictions
 from videohub.errors import VideoError
 from videohub.protocols import Protocol
 
+SHORTEST_S = 0.01  # from one window to the next; fewer are no frames, and would not come to an end
+
 # Of the mean distance of two frames: so much before its stamp a frame counts as shown. Containers round stamps: in
 # Matroska frame 2 at 30 a second, which is asked for at 66.667 ms, has the stamp 67.
 _EARLY = 1 / 8

@@ -25,7 +25,7 @@ from videohub.files import check_parent_exists, fsync_and_replace, temp_path_bes
 from videohub.hub.cache import sha256_of
 from videohub.models.inference_form import optimize
 from videohub.onnx_model import OnnxModel
-from videohub.onnx_model.metadata import ClipShape, metadata_of
+from videohub.onnx_model.metadata import LARGEST_CLIP, ClipShape, metadata_of
 from videohub.registry.labels import Given
 from videohub.registry.schema import Record
 from videohub.version import __version__
@@ -243,9 +243,13 @@ def _clip(
     for name, number in (("batch", count), ("size", height), ("size", width), ("frames", frames)):
         if number is not None and (not isinstance(number, int) or isinstance(number, bool) or number < 1):
             raise UsageError(f"{name}: found {number!r}, expected a whole number from 1 on")
+    length = frames or record.clip.frames
+    if 3 * length * height * width * (count or 1) > LARGEST_CLIP:
+        shape = f"{count or 1} clip(s) of {length} frames of {width}x{height}"
+        raise UsageError(f"size: found {shape}, expected at most {LARGEST_CLIP} values")
     return ClipShape(
         batch=count,
-        frames=frames or record.clip.frames,
+        frames=length,
         height=height,
         width=width,
         sampling_rate=record.clip.sampling_rate,

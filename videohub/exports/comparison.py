@@ -51,6 +51,11 @@ def compared(
                 "the network itself gives logits that are no numbers for noise; look at its weights.\n"
                 "  Nothing was written."
             )
+        if not beside.any():
+            raise ConversionError(
+                "the network itself gives logits that are all 0 for noise, beside which no difference shows; look at "
+                "its weights.\n  Nothing was written."
+            )
         lengths = [len(expected[number]) for number in numbers]
         pairs = zip(torch.split(logits, lengths), torch.split(beside, lengths), strict=True)  # of each clip
         shares = torch.stack([(found - right).abs().max() / right.abs().max() for found, right in pairs])

@@ -6,6 +6,7 @@ of a folder were made in one way, which `.videohub-features.json` keeps.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
@@ -30,6 +31,7 @@ Number: TypeAlias = Literal["float32", "float16"]
 Event: TypeAlias = "WindowFeatures[str] | Ended[str]"
 
 _SETTING = ".videohub-features.json"
+_END = 64 << 10  # bytes
 _Kept = TypeVar("_Kept", bound="Setting")
 
 
@@ -53,6 +55,7 @@ class Made(Setting, frozen=True, kw_only=True):
 
     video: str
     bytes: int | None  # of the file; None of a URL
+    ends_sha256: str | None  # of its first and last 64 KiB: all of a data set's videos need not be read to go on
     rate: float  # frames a second that stride, frames and sampling rate count
     windows: int
     features: int  # D
@@ -143,12 +146,12 @@ class FeatureFolder:
     def kept(self, name: str, video: str) -> Made | None:
         """Return how the features of a video came about that are here and whole; None if they are to be made.
 
-        A file that has another size now is looked at anew, and so is another URL whose last part is the same; one that
-        is gone is not missed.
+        A file that is another one now is looked at anew, by its size and its ends, and so is another URL whose last
+        part is the same; one that is gone is not missed.
         """
         made = _read(self._beside(name), Made)
-        size = _bytes(video)
-        if made is None or (size is not None and size != made.bytes):
+        size, ends = _identity(video)
+        if made is None or (size is not None and (size, ends) != (made.bytes, made.ends_sha256)):
             return None
         if is_url(video) and encodable(video) != made.video:  # whose size is not known
             return None
@@ -168,6 +171,7 @@ class FeatureFolder:
         for file in (beside, matrix):
             file.unlink(missing_ok=True)
             remove_stale_temps(file)
+        size, ends = _identity(video)
         times: list[tuple[float, float, float]] = []
         with temp_path_beside(matrix) as part:
             with part.open("wb") as opened:
@@ -184,7 +188,8 @@ class FeatureFolder:
         made = Made(
             **msgspec.structs.asdict(self.setting),
             video=encodable(video),
-            bytes=_bytes(video),
+            bytes=size,
+            ends_sha256=ends,
             rate=event.rate,
             windows=len(times),
             features=columns,
@@ -273,9 +278,16 @@ def _read(file: Path, kind: type[_Kept]) -> _Kept | None:
         return None
 
 
-def _bytes(video: str) -> int | None:
-    """Return how large a video's file is; None if it is none, or not there."""
+def _identity(video: str) -> tuple[int | None, str | None]:
+    """Return how large a video's file is, and a digest of both its ends; None if it is none, or not there."""
+    if is_url(video):
+        return None, None
     try:
-        return None if is_url(video) else os.stat(video).st_size
+        with open(video, "rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            sums = hashlib.sha256(file.read(_END))
+            file.seek(max(_END, size - _END))
+            sums.update(file.read(_END))
     except (OSError, ValueError):
-        return None
+        return None, None
+    return size, sums.hexdigest()

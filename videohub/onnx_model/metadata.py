@@ -21,7 +21,7 @@ Levels: TypeAlias = Divide | Normalise | ReverseChannels  # steps that leave pix
 
 PREFIX = "videohub."  # of our keys, beside those of other programs
 _LONGEST = 4 << 20  # letters of a value; ten thousand long names of classes take a quarter of it
-_LARGEST_CLIP = 1 << 28  # values; a published one has 12 million
+LARGEST_CLIP = 1 << 28  # values; a published one has 12 million
 _LARGEST_SIDE = 8192  # pixels that frames may be resized to
 _MOST_VIEWS = 10_000
 
@@ -141,7 +141,7 @@ def _check(metadata: ExportMetadata, source: str) -> None:
             sides.append(step.pixels)
         elif isinstance(step, Resize):
             sides += [step.height, step.width]
-    if 3 * clip.frames * clip.height * clip.width * (clip.batch or 1) > _LARGEST_CLIP or max(sides) > _LARGEST_SIDE:
+    if 3 * clip.frames * clip.height * clip.width * (clip.batch or 1) > LARGEST_CLIP or max(sides) > _LARGEST_SIDE:
         raise UnsafeFileError(
             f"{source}: its clips are {clip}, of frames resized to {max(sides)} pixels.\n  Do not use this file."
         )

@@ -18,7 +18,7 @@ from videohub.chosen_model import ChosenModel, chosen_model
 from videohub.data.annotated_video import annotate_video, checked_target
 from videohub.data.inputs import VideoInput, input_name, video_source
 from videohub.data.overlay import caption
-from videohub.data.windows import TimedFrames, Window, open_frames, windows
+from videohub.data.windows import SHORTEST_S, TimedFrames, Window, open_frames, windows
 from videohub.errors import UsageError, VideohubError
 from videohub.evaluation.batches import Batches, at_once, check_finite, prepares_on
 from videohub.evaluation.kept_memory import kept_memory
@@ -93,7 +93,7 @@ def predict_windows(
     in `predict`; in memory are the frames of a few windows.
 
     Args:
-        window: Seconds of each.
+        window: Seconds of each, at least a hundredth.
         views: "one": the centre crop. "protocol": all crops of the record's test.
         annotate: Also write a copy of the video with the best three classes over each window; .mp4, .mov or .mkv.
         video, name_or_model, topk, checkpoint, labels, device, precision, fps: As for `predict`.
@@ -125,8 +125,8 @@ def timelines(
     Raises: when it is called, UsageError for what cannot be for any video; while it goes on, what `load` raises.
     """
     check_question(topk, views)
-    if not 0 < window < math.inf:
-        raise UsageError(f"window: found {window}, expected seconds, above 0")
+    if not SHORTEST_S <= window < math.inf:
+        raise UsageError(f"window: found {window}, expected seconds, at least {SHORTEST_S}")
     chosen = chosen_model(name_or_model, verb="predict", checkpoint=checkpoint, labels=labels, device=device)
     check_classifies(chosen.record, precision, chosen.device)
     if chosen.record.protocol.frames.reach == "image":
