@@ -135,6 +135,7 @@ def soak_clips(
     record = msgspec.structs.replace(registry.record("slowfast_motions"), protocol=PROTOCOL, clip=CLIP)
     dataset = videohub.ClipDataset(folder, record, split="train", train=True, skip_broken=True)
     loader = DataLoader(dataset, batch_size=10, num_workers=workers, shuffle=True, persistent_workers=True)
+    others = set(children("worker", b"").values())  # of this process, that do not read
     looks: dict[str, dict[int, int]] = {}
     done = 0
     while done < count:
@@ -142,7 +143,8 @@ def soak_clips(
         for clips, _ in loader:
             if done // every < (done := done + len(clips)) // every:
                 for name, process in {"parent": os.getpid(), **children("worker", b"")}.items():
-                    looks.setdefault(name, {})[done] = resident(process)
+                    if process not in others:
+                        looks.setdefault(name, {})[done] = resident(process)
     return looks, len(dataset.broken)
 
 
