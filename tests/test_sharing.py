@@ -146,13 +146,13 @@ def test_the_conversion_key_follows_from_the_content_of_the_one_table_that_is_us
     path = tmp_path / "slowfast" / "caffe2.yaml"
     path.parent.mkdir()
     text = (resources.path("converters") / "slowfast" / "caffe2.yaml").read_text()
-    found = tables.find
+    found = tables.of_family("slowfast")
 
     def changed(old, new):
         path.write_text(text.replace(old, new))
         table = tables.read_table(path)
         with monkeypatch.context() as later:
-            later.setattr(tables, "find", lambda family, layout: table if layout == "caffe2" else found(family, layout))
+            later.setattr(tables, "of_family", lambda family: {**found, "caffe2": table})
             return weights.conversion_keys(record)
 
     assert changed("rules:", "# another comment\nrules:") == keys

@@ -18,7 +18,7 @@ from videohub.hub import http_download
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch):
     monkeypatch.setattr(http_download, "PAUSE_S", 0)
-    monkeypatch.setattr(http_download, "READ_S", 0.3)
+    monkeypatch.setattr(http_download, "READ_S", 1.0)
     monkeypatch.setattr(http_download, "ATTEMPTS", 3)
 
 

@@ -33,7 +33,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """No pause before a retry, and little patience with a silent server."""
     monkeypatch.setattr(http_download, "PAUSE_S", 0)
-    monkeypatch.setattr(http_download, "READ_S", 0.3)
+    monkeypatch.setattr(http_download, "READ_S", 1.0)
     monkeypatch.setattr(http_download, "ATTEMPTS", 3)
 
 

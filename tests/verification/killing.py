@@ -44,16 +44,17 @@ def killed_until_done(name: str, listing: Path, out: Path, *, kills: int, seed: 
     """Start a run, kill it and start it again; return how often it was killed before it ended well.
 
     Most kills come soon after a first score of this start is kept, so that each start gets a little further and all
-    kills fit into one run; every third comes at any moment, also while the libraries are loading.
+    kills fit into one run; every third comes at any moment before such a score, also while the libraries are loading.
     """
-    chance, done = random.Random(seed), 0
+    chance, done, to_a_score = random.Random(seed), 0, 0.0
     while done < kills:
-        run, before = started(name, listing, out), kept_bytes(out)
+        run, before, start = started(name, listing, out), kept_bytes(out), time.monotonic()
         if done % 3 == 2:
-            time.sleep(chance.uniform(0, 4))
+            time.sleep(chance.uniform(0, to_a_score))
         else:
             while run.poll() is None and kept_bytes(out) <= before + 1000:  # its header alone is shorter
                 time.sleep(0.005)
+            to_a_score = time.monotonic() - start
             time.sleep(chance.uniform(0, 0.1))
         if run.poll() is not None:
             break  # it was faster
