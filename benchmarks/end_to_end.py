@@ -13,6 +13,7 @@ import argparse
 import math
 import tempfile
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import making_videos
@@ -21,7 +22,6 @@ import numpy as np
 import original_way
 import torch
 from gpu_forward import network
-from matrix_product import MatrixProduct
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -30,8 +30,10 @@ from videohub import registry
 from videohub.data.samples import Sample, VideoFile
 from videohub.data.spec import TestSpec
 from videohub.evaluation.scoring import EvalModel, evaluate
+from videohub.timing import MatrixProduct
 
 RESULTS = measuring.RESULTS / "end_to_end.json"
+PRODUCTS = 5  # in a turn
 KNOWN = 0.50  # views a second of the original itself, on 2 cores with AVX2
 _SAME = 1e-5  # of a probability
 
@@ -59,7 +61,7 @@ def main() -> None:
             paths[: arguments.their_videos],
             turns=arguments.turns,
             workers=arguments.workers,
-            product=MatrixProduct(128 if arguments.small else 2048, count=5),
+            product=MatrixProduct(128 if arguments.small else 2048),
         )
     threads = {"threads": torch.get_num_threads(), "decoder processes": arguments.workers}
     measuring.publish(arguments.out, {**measuring.header("av"), "model": record.name, **threads, **found})
@@ -92,13 +94,13 @@ def side_by_side(
         found = original_way.scores(model, list(theirs), protocol, clip, workers=workers, batch=batch)
         kept["theirs"] = found.numpy()
 
-    seconds = measuring.in_turns({"ours": our_way, "theirs": their_way, "product": product}, turns)
+    seconds = measuring.in_turns({"ours": our_way, "theirs": their_way, "products": partial(product, PRODUCTS)}, turns)
     difference = float(np.abs(kept["ours"][: len(theirs)] - kept["theirs"]).max())
     if difference > _SAME:
         raise SystemExit(f"the two ways give probabilities that differ by {difference:.2g}: no comparison")
     our_rates = measuring.rates(len(ours) * views, seconds["ours"])
     their_rates = measuring.rates(len(theirs) * views, seconds["theirs"])
-    gflops = measuring.rates(product.gflop, seconds["product"])
+    gflops = measuring.rates(2 * PRODUCTS * product.multiply_adds / 1e9, seconds["products"])
     of_a_view = flop(spec, model) / 1e9
     limits = [rate / of_a_view for rate in gflops]
     return {

@@ -23,12 +23,12 @@ from typing import Any
 import measuring
 import torch
 import torchvision
-from matrix_product import MatrixProduct
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 import videohub
 from videohub.evaluation.kept_memory import kept_memory
+from videohub.timing import MatrixProduct
 
 RESULTS = measuring.RESULTS / "forward.json"
 NAMES = (

@@ -169,13 +169,31 @@ def test_the_batch_is_the_one_that_an_evaluation_comes_to():
 
 
 @pytest.mark.parametrize(("bf16", "dtype"), [(2.0, torch.float32), (0.5, torch.bfloat16)])
-def test_the_limit_is_a_product_that_the_cpu_does_not_imitate(monkeypatch, bf16, dtype):
-    took = iter([1.0] * 3 + [bf16] * 3)
-    monkeypatch.setattr(timing, "_Timed", lambda action, device: lambda: next(took))
+def test_the_yardstick_is_a_product_that_the_cpu_does_not_imitate(monkeypatch, bf16, dtype):
+    """Three tries of `torch.mm` and of oneDNN: in bf16, in float32, and of the product that is taken."""
+    took = iter([bf16] * 6 + [1.0] * 6 + [0.1] * 3 + [0.2] * 3)
+    monkeypatch.setattr(timing, "_seconds", lambda action: next(took))
     seen = []
     monkeypatch.setattr(torch, "mm", lambda a, b, out: seen.append(a.dtype))
     timing._product("bf16", torch.device("cpu"))(2)
     assert seen == [dtype] * 2
+
+
+@pytest.mark.parametrize(("mm", "onednn", "way"), [(0.1, 0.2, "torch.mm"), (0.2, 0.1, "oneDNN")])
+def test_the_yardstick_is_the_quicker_of_two_ways_to_multiply(monkeypatch, mm, onednn, way):
+    took = iter([mm] * 3 + [onednn] * 3)
+    monkeypatch.setattr(timing, "_seconds", lambda action: next(took))
+    product = timing.MatrixProduct(8)
+    assert (product.way, product.seconds, product.multiply_adds) == (way, 0.1, 512)
+
+
+def test_both_ways_multiply_two_matrices(monkeypatch):
+    matrix, results = torch.randn(7, 7), []
+    monkeypatch.setattr(torch, "randn", lambda *size, **of: matrix)
+    monkeypatch.setattr(timing, "_seconds", lambda action: results.append(action()) or 1.0)
+    timing.MatrixProduct(7)
+    assert torch.allclose(results[0], matrix @ matrix, atol=1e-5)
+    assert torch.allclose(results[3][0, :, :, 0], matrix @ matrix.t(), atol=1e-5)  # pixels are rows there
 
 
 def test_nothing_is_fetched_or_kept(monkeypatch, tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import nn
@@ -27,15 +28,19 @@ class ChosenModel:
     checkpoint: str | Path | None = None
     labels: Given | None = None
 
+    def loaded(self) -> nn.Module:
+        """Return the network as it is written, loaded unless it is here. Raises: what `load` raises."""
+        if self.network is not None:
+            return self.network
+        return load(self.record, checkpoint=self.checkpoint, labels=self.labels, device=self.device)
+
     def ready(self) -> tuple[nn.Module, Record]:
         """Return the network in its inference form, and its record with the classes and names that it has.
 
         Raises: what `load` raises.
         """
-        if self.network is not None:
-            return optimize(self.network), self.record
-        model = load(self.record, checkpoint=self.checkpoint, labels=self.labels, device=self.device)
-        return optimize(model), model.record
+        model = self.loaded()
+        return optimize(model), self.record if self.network is not None else cast(Record, model.record)
 
 
 def chosen_model(

@@ -30,6 +30,7 @@ from videohub.data.inputs import VideoInput, input_name, video_source
 from videohub.data.labels import names_of
 from videohub.data.person_boxes import PersonBox, Rows, Units, as_pixels, key_frames
 from videohub.data.sampling import keyframe_indices
+from videohub.data.video_info import tell_contradictions
 from videohub.data.windows import SHORTEST_S, TimedFrames, Window, open_frames, windows
 from videohub.detectors import Detector, check_name, load_detector, people_in
 from videohub.errors import UsageError
@@ -124,9 +125,7 @@ def detect(
             check_is_another(out, source.path)
         with open_frames(source.path) as frames:
             seen = list(_seen(frames, people, chosen, rule, threshold))
-            if contradictions := frames.contradictions():
-                log.warning("%s: the header contradicts the content, which is followed: %s", input_name(video),
-                            "; ".join(map(str, contradictions)))  # fmt: skip
+            tell_contradictions(input_name(video), frames.contradictions())
         _tell(input_name(video), seen, people, threshold)
         if out is not None:
             _annotate(source.path, seen, out, reach=people.reach)

@@ -218,7 +218,7 @@ def test_a_video_whose_prepared_frames_find_no_memory_fails_alone(model, samples
 
 def test_probabilities_that_are_no_numbers_stop_the_run_and_name_the_sample(samples):
     faulty = Faulty(lambda batch: torch.full((len(batch), 2), torch.nan))
-    with pytest.raises(VideohubError, match="video02: the network gives probabilities that are not numbers"):
+    with pytest.raises(VideohubError, match="video02: the network gives values that are not numbers"):
         scored(faulty, enumerate(samples), batch=6)
 
 

@@ -180,7 +180,7 @@ def test_probabilities_that_are_no_numbers_are_refused(video):
     model = videohub.load(NAME)
     with torch.no_grad():
         model.head.projection.bias[0] = float("nan")
-    with pytest.raises(VideohubError, match=r"clip\.mp4: the network gives probabilities that are not numbers"):
+    with pytest.raises(VideohubError, match=r"clip\.mp4: the network gives values that are not numbers"):
         videohub.predict(video, model)
 
 

@@ -66,7 +66,7 @@ def command(context: click.Context, /, name: str, data: Path | None, as_json: bo
 
 
 def print_speed(speed: Speed) -> None:
-    """Print what a view costs, what it takes, and how near that is to the limit."""
+    """Print what a view costs, what it takes, and how that compares with a product of matrices."""
     cores = f", {speed.threads} threads" if speed.threads else ""
     console().print(styled(f"{speed.record}: {speed.device}{cores}, {speed.precision}", style="bold"))
     console().print(facts(_facts(speed)))
@@ -82,7 +82,7 @@ def _facts(speed: Speed) -> Iterator[tuple[str, str]]:
     views = counted(speed.views_per_sample, "view")
     yield f"a {speed.sample}", f"{speed.seconds_per_sample:.3g} s, {views}, without decoding and preparing its frames"
     yield (
-        "limit",
+        "beside",
         f"{100 * speed.share_of_product.median:.0f} % of the speed of a matrix product, which does "
         f"{_spread(speed.product)} G multiply-adds a second",
     )

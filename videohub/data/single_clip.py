@@ -101,7 +101,7 @@ def clip_indices(
     if draw is None:
         middle, number = protocol.middle_view()
         return list_indices(middle, clip, num_frames, fps)[number]
-    if isinstance(rule, rules.Segments | rules.Uniform | rules.Interleaved):
+    if rule.whole_video:
         borders = segment_borders(num_frames, clip.frames)
         return [low + int(draw() * (high - low + 1)) for low, high in pairwise(borders)]
     distance = clip.sampling_rate * _ratio(rule, fps)

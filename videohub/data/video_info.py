@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 import msgspec
 
+from videohub.log import log
+
 if TYPE_CHECKING:  # the decoder is not needed to compare figures
     import av
 
@@ -223,6 +225,17 @@ def contradictions(
     if turned:
         details["turned picture"] = str(turned)
     return tuple(Contradiction(kind, detail) for kind, detail in details.items())
+
+
+def tell_contradictions(name: str, kinds: Sequence[Contradiction]) -> None:
+    """Say in one line in what the header of a video contradicts its content, which is followed; nothing if in nothing.
+
+    Args:
+        name: What the video is called.
+        kinds: What `contradictions` returned.
+    """
+    if kinds:
+        log.warning("%s: the header contradicts the content, which is followed: %s", name, "; ".join(map(str, kinds)))
 
 
 def true_info(info: VideoInfo, stamps: Stamps) -> VideoInfo:

@@ -115,7 +115,7 @@ def check_finite(scores: Scores, name: str, precision: NumericPrecision) -> None
     """Refuse scores that are not numbers. Raises: VideohubError that names the video."""
     if not np.isfinite(scores).all():
         raise VideohubError(
-            f"{name}: the network gives probabilities that are not numbers, computing in {precision}; "
+            f"{name}: the network gives values that are not numbers, computing in {precision}; "
             "look at its weights, or choose precision fp32 if that is another one"
         )
 

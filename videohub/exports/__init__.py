@@ -5,14 +5,13 @@ from __future__ import annotations
 import copy
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import msgspec
 import torch
 from torch import nn
 from tqdm import tqdm
 
-from videohub import loading
 from videohub.building import build_empty
 from videohub.certificate import noise, training_side
 from videohub.chosen_model import chosen_model
@@ -106,8 +105,8 @@ def export(
     clip = _clip(record, batch, size, frames)
     if network is None:
         _check_before(build_empty(record), record, clip, chosen, half)  # before a download
-        network = loading.load(record, checkpoint=checkpoint, labels=model.labels)
-        record = network.record
+        network = model.loaded()
+        record = cast(Record, network.record)
     else:
         network = _on_cpu(network)
         _check_before(network, record, clip, chosen, half)

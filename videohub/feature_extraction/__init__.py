@@ -12,8 +12,9 @@ import torch
 from torch import nn
 
 from videohub.data.inputs import VideoInput, input_name
+from videohub.data.video_info import tell_contradictions
 from videohub.feature_extraction.extraction import Ended
-from videohub.feature_extraction.network import network_of, versions, warn
+from videohub.feature_extraction.network import network_of, versions
 from videohub.feature_extraction.sampling import CropChoice, Tail
 from videohub.registry.schema import Record
 
@@ -88,7 +89,7 @@ def features(
             continue
         if found.error is not None:
             raise found.error
-        warn(name, found.contradictions)
+        tell_contradictions(name, found.contradictions)
         rate = found.rate
     assert rate is not None, "a video without an error has ended"
     return Features(

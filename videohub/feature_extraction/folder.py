@@ -20,10 +20,11 @@ import numpy as np
 import numpy.typing as npt
 
 from videohub.data.inputs import is_url
+from videohub.data.video_info import tell_contradictions
 from videohub.errors import UsageError, VideohubError
 from videohub.escaping import encodable
 from videohub.feature_extraction.extraction import Ended, WindowFeatures
-from videohub.feature_extraction.network import Network, versions, warn
+from videohub.feature_extraction.network import Network, versions
 from videohub.feature_extraction.suspects import Suspects
 from videohub.files import atomic_write, fsync_and_replace, remove_stale_temps, temp_path_beside
 
@@ -184,7 +185,7 @@ class FeatureFolder:
             if event.rate is None:
                 return event.error or VideohubError(f"{video}: has no rate, for no reason that was given")
             fsync_and_replace(part, matrix)
-        warn(video, event.contradictions)
+        tell_contradictions(video, event.contradictions)
         made = Made(
             **msgspec.structs.asdict(self.setting),
             video=encodable(video),

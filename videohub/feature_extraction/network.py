@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -13,12 +12,9 @@ from torch import nn
 from videohub.chosen_model import chosen_model
 from videohub.convert.kept_weights import weights_digest
 from videohub.data.decoded import decoder_versions
-from videohub.data.video_info import Contradiction
 from videohub.evaluation.numeric_precision import supported
 from videohub.feature_extraction.extraction import Extraction
 from videohub.feature_extraction.sampling import CropChoice, Sampling, Tail, protocol_of, sampling_of
-from videohub.loading import load
-from videohub.log import log
 from videohub.models import VideoModel
 from videohub.models.inference_form import optimize
 from videohub.protocols import Protocol
@@ -61,21 +57,11 @@ def network_of(
     sampling = sampling_of(chosen.record, stride=stride, frames=frames, sampling_rate=sampling_rate, fps=fps, crop=crop,
                            tail=tail)  # fmt: skip
     numeric = supported(precision, chosen.device)
-    if chosen.network is None:
-        model = load(chosen.record, checkpoint=checkpoint, device=chosen.device)
-    else:
-        model = cast(VideoModel, chosen.network)
+    model = cast(VideoModel, chosen.loaded())
     digest = weights_digest(model.state_dict())
     extraction = Extraction(optimize(model), chosen.record, sampling, numeric, batch=batch, threads=threads)
     protocol = protocol_of(chosen.record, sampling)
     return Network(chosen.record, sampling, protocol, digest, model.num_features, extraction)
-
-
-def warn(name: str, kinds: Sequence[Contradiction]) -> None:
-    """Say in one line in what the header of a video contradicts its content."""
-    if kinds:
-        told = "; ".join(map(str, kinds))
-        log.warning("%s: the header contradicts the content, which is followed: %s", name, told)
 
 
 def versions() -> dict[str, str]:

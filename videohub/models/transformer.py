@@ -150,7 +150,6 @@ class SinusoidPositions(nn.Module):
         return _sinusoid(count, self.width).to(self.table)
 
 
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
 def _sinusoid(count: int, width: int) -> Tensor:
     return torch.from_numpy(sinusoid(count=count, width=width))
 

@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from videohub.chosen_model import ChosenModel, chosen_model
 from videohub.data.inputs import VideoInput, input_name, is_single, named_videos, video_source
+from videohub.data.video_info import tell_contradictions
 from videohub.data.views import Views, read_content_views
 from videohub.errors import UsageError, VideohubError
 from videohub.evaluation.batches import Batches, at_once, check_finite, prepares_on
@@ -27,7 +28,6 @@ from videohub.prediction.classes import (
     check_classifies,
     check_question,
     joined,
-    tell_contradictions,
 )
 from videohub.registry.labels import Given
 from videohub.registry.schema import Record

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -11,12 +10,10 @@ from torch import Tensor
 
 from videohub import metrics
 from videohub.data.labels import names_of
-from videohub.data.video_info import Contradiction
 from videohub.errors import UsageError
 from videohub.evaluation.batches import Scores
 from videohub.evaluation.numeric_precision import AUTO, supported
 from videohub.evaluation.scoring import join_views
-from videohub.log import log
 from videohub.protocols import ScoreRule
 from videohub.registry.labels import with_classes
 from videohub.registry.schema import Record
@@ -56,14 +53,6 @@ def check_classifies(record: Record, precision: str, device: torch.device) -> No
     names_of(record)
     if precision != AUTO:
         supported(precision, device)
-
-
-def tell_contradictions(name: str, contradictions: Sequence[Contradiction]) -> None:
-    """Say in one line in what the header of a video contradicts its content, if it does."""
-    if contradictions:
-        log.warning(
-            "%s: the header contradicts the content, which is followed: %s", name, "; ".join(map(str, contradictions))
-        )
 
 
 def joined(views: Scores, rule: ScoreRule) -> Tensor:

@@ -18,6 +18,7 @@ from videohub.chosen_model import ChosenModel, chosen_model
 from videohub.data.annotated_video import annotate_video, checked_target
 from videohub.data.inputs import VideoInput, input_name, video_source
 from videohub.data.overlay import caption
+from videohub.data.video_info import tell_contradictions
 from videohub.data.windows import SHORTEST_S, TimedFrames, Window, open_frames, windows
 from videohub.errors import UsageError, VideohubError
 from videohub.evaluation.batches import Batches, at_once, check_finite, prepares_on
@@ -31,7 +32,6 @@ from videohub.prediction.classes import (
     check_classifies,
     check_question,
     joined,
-    tell_contradictions,
 )
 from videohub.protocols import Protocol
 from videohub.registry.labels import Given
@@ -39,15 +39,6 @@ from videohub.registry.schema import Clip, Record
 
 CAPTION_LINES = 3  # classes at a time that are written over a video
 _USUAL_RATE = 30.0  # frames a second, where nothing tells it
-_EXACT_STRIDES = (
-    rules.Spread,
-    rules.SpreadResampled,
-    rules.Windows,
-    rules.Strided,
-    rules.Dense,
-    rules.Resampled,
-    rules.TimedList,
-)
 _FPS_OF_LISTS = 30.0  # that `timed_list` takes images for
 _ROUNDING = 1e-6  # of a frame
 
@@ -152,14 +143,14 @@ def clip_times(protocol: Protocol, clip: Clip, begin: float, seconds: float, rat
     rounded down, as there.
     """
     rule, frames = protocol.frames, clip.frames
-    if isinstance(rule, rules.Segments | rules.Uniform | rules.Interleaved):
+    if rule.whole_video:
         times = [begin + seconds * (part + 0.5) / frames for part in range(frames)]
     elif isinstance(rule, rules.Centres):
         times = [begin + seconds / 2] * frames
     else:
         fps = protocol.fps or (_FPS_OF_LISTS if isinstance(rule, rules.TimedList) else rate)
         covered = max(frames * clip.sampling_rate / fps - 1 / rate, 0.0)  # from the first frame's time to the last's
-        if isinstance(rule, _EXACT_STRIDES):
+        if rule.exact_stride:
             covered = (frames - 1) * clip.sampling_rate / fps
         first = begin + (seconds - covered - 1 / rate) / 2
         times = [first + covered * number / max(frames - 1, 1) for number in range(frames)]

@@ -41,6 +41,8 @@ class FrameRule(Value, frozen=True, tag_field="rule"):
 
     # how frames are found: by what the header says of time, by the time stamps of all, by number in a list, around one
     reach: ClassVar[Reach] = "frame_list"
+    whole_video: ClassVar[bool] = False  # whether a clip's frames come from equal parts of all of the video
+    exact_stride: ClassVar[bool] = False  # whether they lie `sampling_rate` apart, and are not spread over a span
 
     @property
     def name(self) -> str:
@@ -86,6 +88,7 @@ class Offset(FrameRule, frozen=True, tag="offset"):
 class Segments(FrameRule, frozen=True, tag="segments"):
     """The middle frame of each of as many equal parts as a clip has frames (PySlowFast, Something-Something)."""
 
+    whole_video: ClassVar[bool] = True
     past_end: Literal["repeat"]
 
     def span(self, frames: int, sampling_rate: int) -> int:
@@ -96,6 +99,7 @@ class Segments(FrameRule, frozen=True, tag="segments"):
 class Uniform(FrameRule, frozen=True, tag="uniform"):
     """Nearly the same by another rounding (mmaction2's UniformSample)."""
 
+    whole_video: ClassVar[bool] = True
     past_end: Literal["repeat"]
 
     def span(self, frames: int, sampling_rate: int) -> int:
@@ -109,6 +113,7 @@ class Spread(FrameRule, frozen=True, tag="spread"):
     A single clip stands in the middle.
     """
 
+    exact_stride: ClassVar[bool] = True
     past_end: Literal["repeat", "loop"]
 
     def span(self, frames: int, sampling_rate: int) -> int:
@@ -134,6 +139,7 @@ class SpreadAtRate(FrameRule, frozen=True, tag="spread_at_rate"):
 class Strided(FrameRule, frozen=True, tag="strided"):
     """Clip i of n starts at i / n of all frames, exact stride, round the end (video-nonlocal-net)."""
 
+    exact_stride: ClassVar[bool] = True
     past_end: Literal["loop"]
 
     def middle(self) -> tuple[FrameRule, int, int]:
@@ -144,6 +150,7 @@ class Strided(FrameRule, frozen=True, tag="strided"):
 class Dense(FrameRule, frozen=True, tag="dense"):
     """From each of `positions` starts, clips that share out `window` frames (mmaction2's DenseSampleFrames)."""
 
+    exact_stride: ClassVar[bool] = True
     positions: Count
     window: Count  # frames
     past_end: Literal["loop"]
@@ -166,6 +173,7 @@ class Centres(FrameRule, frozen=True, tag="centres"):
 class Resampled(FrameRule, frozen=True, tag="resampled"):
     """n of all windows of consecutive frames at another frame rate, the last ends at the end (torchvision)."""
 
+    exact_stride: ClassVar[bool] = True
     fps: Rate
     past_end: Literal["refuse"]
 
@@ -192,6 +200,7 @@ class Timed(FrameRule, frozen=True, tag="timed"):
 class TimedList(FrameRule, frozen=True, tag="timed_list"):
     """As `timed`, of a list of images, which are taken for 30 a second (PyTorchVideo, Charades)."""
 
+    exact_stride: ClassVar[bool] = True
     past_end: Literal["stretch"]
 
     def span(self, frames: int, sampling_rate: int) -> int:
@@ -206,6 +215,7 @@ class TimedList(FrameRule, frozen=True, tag="timed_list"):
 class Windows(FrameRule, frozen=True, tag="windows"):
     """Of the frames at the exact stride from the first on, n windows; the last ends with them (VideoMAE, Kinetics)."""
 
+    exact_stride: ClassVar[bool] = True
     past_end: Literal["repeat"]  # the last of those frames
 
     def span(self, frames: int, sampling_rate: int) -> int:
@@ -220,6 +230,7 @@ class Windows(FrameRule, frozen=True, tag="windows"):
 class Interleaved(FrameRule, frozen=True, tag="interleaved"):
     """A frame of each of as many equal parts as a clip has frames; clip i of n takes it at i / n (VideoMAE, SSv2)."""
 
+    whole_video: ClassVar[bool] = True
     past_end: Literal["repeat"]
 
     def span(self, frames: int, sampling_rate: int) -> int:
@@ -234,6 +245,7 @@ class Interleaved(FrameRule, frozen=True, tag="interleaved"):
 class SpreadResampled(FrameRule, frozen=True, tag="spread_resampled"):
     """At another frame rate: n clips, exact stride, whose starts share out what frames x rate leave (Scenic)."""
 
+    exact_stride: ClassVar[bool] = True
     fps: Rate
     past_end: Literal["loop"]
 
