@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import glob
+import hashlib
 import os
 import secrets
 import stat
@@ -12,6 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from videohub.errors import UsageError
+
+_LONGEST = 200  # bytes of a name; disks take 255
 
 
 @contextmanager
@@ -86,11 +89,9 @@ def temp_path_beside(path: Path) -> Iterator[Path]:
     Raises: OSError that names `path`, which its user knows, and not the temporary name.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temp = path.parent / f".{path.name}-{secrets.token_hex(8)}.part"
-    try:
+    temp = path.parent / f"{_temp_prefix(path)}{secrets.token_hex(8)}.part"
+    with _naming(path):
         temp.open("xb").close()
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(path)) from error
     try:
         yield temp
     finally:
@@ -99,7 +100,7 @@ def temp_path_beside(path: Path) -> Iterator[Path]:
 
 def remove_stale_temps(path: Path) -> None:
     """Remove what killed writers of `path` left beside it; for those who know that nobody else writes it now."""
-    for temp in path.parent.glob(f".{glob.escape(path.name)}-*.part"):
+    for temp in path.parent.glob(f"{glob.escape(_temp_prefix(path))}*.part"):
         temp.unlink(missing_ok=True)
 
 
@@ -112,4 +113,20 @@ def fsync_and_replace(temp: Path, path: Path) -> None:
 
 def replace(temp: Path, path: Path) -> None:
     """Give `temp` its final name in one step; a power cut may take the content, so whoever reads it has to check it."""
-    temp.replace(path)
+    with _naming(path):
+        temp.replace(path)
+
+
+def _temp_prefix(path: Path) -> str:
+    """Return what temporary names beside a path begin with; a digest of its name where that leaves no room for more."""
+    name = os.fsencode(path.name)
+    return f".{path.name if len(name) <= _LONGEST else hashlib.sha256(name).hexdigest()}-"
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Let an OSError name `path`, which its user knows, and not the temporary name."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
