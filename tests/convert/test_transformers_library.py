@@ -13,7 +13,7 @@ transformers = pytest.importorskip("transformers")
 
 SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "image_size": 56, "num_labels": 7}
 OURS = {"depth": 2, "width": 32, "heads": 4, "crop": 56, "num_classes": 7}
-PLAIN = {"class_token": False, "sinusoids": True, "key_bias": False}
+PLAIN = {"class_token": False, "positions": "sinusoid", "key_bias": False}
 
 
 def videomae(patch, hidden, **changes):
@@ -40,7 +40,7 @@ def timesformer(attention):
 NETWORKS = {
     "videomae": (lambda: videomae(14, 128), ViT(patch=14, **PLAIN, **OURS)),
     "videomae giant": (lambda: videomae(14, 140), ViT(patch=14, hidden=140, **PLAIN, **OURS)),
-    "vivit": (vivit, ViT(patch=14, joint_positions=True, gelu="tanh", readout="class_token", **OURS)),
+    "vivit": (vivit, ViT(patch=14, positions="joint", gelu="tanh", readout="class_token", **OURS)),
     "timesformer": (lambda: timesformer("divided_space_time"), TimeSformer(**OURS)),
     "timesformer joint": (lambda: timesformer("joint_space_time"), TimeSformer(attention="joint", **OURS)),
 }

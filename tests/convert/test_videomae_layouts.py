@@ -60,8 +60,8 @@ def test_what_predicts_masked_patches_is_left_aside_and_the_encoder_s_norm_is_re
     tensors = {key: torch.from_numpy(array).contiguous() for key, array in {**left, **norm, **decoder}.items()}
     torch.save({"model": tensors}, path)
     case = CASES["modern/videomae/videomae_s_k400"]
-    encoder = type(case.architecture)(depth=12, width=384, heads=6, class_token=False, sinusoids=True, key_bias=False,
-                                      readout="mean", num_classes=None)  # fmt: skip
+    encoder = type(case.architecture)(depth=12, width=384, heads=6, class_token=False, positions="sinusoid",
+                                      key_bias=False, readout="mean", num_classes=None)  # fmt: skip
     record = like("slow_r50_8x8", name="encoder", model=encoder, labels=None)
     state = convert.to_state_dict(convert.read(path), record)
     ours = {key for key in case.state(fine_tuned) if not key.startswith("head.projection")}

@@ -131,7 +131,7 @@ def with_transformers(arch: Architecture, clip: Tensor, folder: Path):
 def of_transformers(depth: int, width: int, heads: int, *, patch: int = 16, **more: object) -> Reference:
     """Return a size of VideoMAE, run on small pictures, which number their tokens from 0 like large ones."""
     model = {"family": "vit", "depth": depth, "width": width, "heads": heads, "patch": patch, "class_token": False,
-             "sinusoids": True, "key_bias": False, **more}  # fmt: skip
+             "positions": "sinusoid", "key_bias": False, **more}  # fmt: skip
     side = 4 * patch
     name = f"transformers.VideoMAEForVideoClassification, at {side} x {side} pixels"
     return Reference(name, model, 16, (16, side, side), with_transformers)

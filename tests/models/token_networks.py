@@ -36,12 +36,12 @@ FAMILIES = {
     "vit": ViT(**PLAIN),
     "vit class token": ViT(readout="class_token", **PLAIN),
     "vit pre-training": ViT(readout="mean_alone", **PLAIN),
-    "vit videomae": ViT(class_token=False, sinusoids=True, key_bias=False, **PLAIN),
+    "vit videomae": ViT(class_token=False, positions="sinusoid", key_bias=False, **PLAIN),
     "vit videomae giant": ViT(
-        class_token=False, sinusoids=True, key_bias=False, hidden=24, patch=14, readout="mean", **PLAIN
+        class_token=False, positions="sinusoid", key_bias=False, hidden=24, patch=14, readout="mean", **PLAIN
     ),
-    "vivit": ViT(joint_positions=True, gelu="tanh", readout="class_token", **PLAIN),
-    "vit image": ViT(image=True, joint_positions=True, readout="mean", **PLAIN),
+    "vivit": ViT(positions="joint", gelu="tanh", readout="class_token", **PLAIN),
+    "vit image": ViT(image=True, positions="joint", readout="mean", **PLAIN),
 }
 
 

@@ -5,10 +5,14 @@ As MAE (arXiv:2205.09113), MaskFeat (arXiv:2112.09133), VideoMAE (arXiv:2203.126
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypeAlias
 
 from videohub.architectures import Architecture, Count
 from videohub.architectures.parts import VIT_SIZES, Readout, token_flaws
+
+# Tables that files hold: one for places and one for times (separate), or one for all positions (joint). Or sines and
+# cosines of a token's number (sinusoid), which are computed and in no file.
+Positions: TypeAlias = Literal["separate", "joint", "sinusoid"]
 
 
 class ViT(Architecture, frozen=True, kw_only=True, tag="vit"):
@@ -18,7 +22,7 @@ class ViT(Architecture, frozen=True, kw_only=True, tag="vit"):
         "hidden": None,
         "patch": 16,
         "class_token": True,
-        "sinusoids": False,
+        "positions": "separate",
         "key_bias": True,
         "gelu": "exact",
     }
@@ -32,8 +36,7 @@ class ViT(Architecture, frozen=True, kw_only=True, tag="vit"):
     image: bool = False  # a network for single frames
     crop: Count = 224  # height and width of the inputs that the tables of positions are for
     class_token: bool = True
-    sinusoids: bool = False  # positions are sines and cosines, computed and in no file, instead of learned
-    joint_positions: bool = False  # one learned table for all positions, instead of one for places and one for times
+    positions: Positions = "separate"
     key_bias: bool = True  # false: queries and values alone have a bias
     gelu: Literal["exact", "tanh"] = "exact"  # tanh: its usual approximation
     readout: Readout = "mean_then_norm"
@@ -50,7 +53,5 @@ class ViT(Architecture, frozen=True, kw_only=True, tag="vit"):
         yield from token_flaws(self.width, self.heads, self.crop, smallest_crop=self.patch)
         if self.readout == "class_token" and not self.class_token:
             yield ("readout",), "reads the class token, which this network does not have"
-        if self.sinusoids and self.joint_positions:
-            yield ("joint_positions",), "is of learned positions: these are computed"
-        if self.sinusoids and self.class_token:
+        if self.positions == "sinusoid" and self.class_token:
             yield ("class_token",), "has no position among sines and cosines, which number the patches alone"

@@ -11,6 +11,7 @@ from videohub.models.heads import Activation
 from videohub.models.transformer import (
     Block,
     Embedding,
+    Grid,
     SinusoidPositions,
     TokenHead,
     TokenModel,
@@ -33,9 +34,7 @@ class ViT(TokenModel):
             stride=patch,
             padding=(0, 0, 0),
             class_token=arch.class_token,
-            positions=SinusoidPositions(grid, arch.width)
-            if arch.sinusoids
-            else positions(grid, arch.width, joint=arch.joint_positions, class_token=arch.class_token),
+            positions=_positions(arch, grid),
             image=arch.image,
         )
         self.blocks = nn.Sequential(
@@ -52,6 +51,13 @@ class ViT(TokenModel):
     def tokens(self, clip: Tensor | Sequence[Tensor]) -> Tensor:
         tokens, _ = self.embedding(self.checked(clip))
         return self.blocks(tokens)
+
+
+def _positions(arch: architecture.ViT, grid: Grid) -> nn.Module:
+    """Return what is added to the tokens of a grid for where they lie."""
+    if arch.positions == "sinusoid":
+        return SinusoidPositions(grid, arch.width)
+    return positions(grid, arch.width, joint=arch.positions == "joint", class_token=arch.class_token)
 
 
 def vit(arch: architecture.ViT, *, frames: int, activation: Activation) -> ViT:
