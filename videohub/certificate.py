@@ -15,6 +15,7 @@ from videohub import architectures
 from videohub.architectures.parts import AverageWindow
 from videohub.building import build_empty
 from videohub.convert import tables
+from videohub.convert.conversion import arguments_of
 from videohub.convert.tables import Table
 from videohub.errors import ConversionError, RegistryError
 from videohub.files import atomic_write
@@ -75,7 +76,7 @@ def network_of(record: Record, layout: str) -> Record:
 
     Raises: ConversionError if there is no table of this layout; RegistryError if its `network` is none of the family.
     """
-    table = tables.find(record.family, layout)
+    table = tables.find(record.family, layout).of(arguments_of(record))
     try:
         model = architectures.read({**msgspec.to_builtins(record.model), **table.file.network})
     except msgspec.ValidationError as error:

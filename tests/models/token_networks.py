@@ -32,7 +32,7 @@ FAMILIES = {
     ),
     "hiera": Hiera(heads=2, **MULTISCALE),
     "timesformer": TimeSformer(**PLAIN),
-    "timesformer joint": TimeSformer(attention="joint", **PLAIN),
+    "timesformer joint": TimeSformer(attention="joint", norm_eps=1e-5, **PLAIN),
     "vit": ViT(**PLAIN),
     "vit class token": ViT(readout="class_token", **PLAIN),
     "vit pre-training": ViT(readout="mean_alone", **PLAIN),
@@ -41,6 +41,7 @@ FAMILIES = {
         class_token=False, positions="sinusoid", key_bias=False, hidden=24, patch=14, readout="mean", **PLAIN
     ),
     "vivit": ViT(positions="joint", gelu="tanh", readout="class_token", **PLAIN),
+    "vit epsilons": ViT(norm_eps=1e-12, readout_eps=1e-5, **PLAIN),
     "vit image": ViT(image=True, positions="joint", readout="mean", **PLAIN),
 }
 

@@ -1,7 +1,7 @@
 """What the structs of several families share: heads, depths of residual networks, non-local blocks."""
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeAlias, get_args
 
 import msgspec
 
@@ -128,6 +128,8 @@ class NonLocalResidual(Residual, frozen=True, kw_only=True):
 # What the classifier is given. The mean is that of all tokens but the class token. `mean_then_norm` normalises it, and
 # not the tokens; `mean_alone` has no norm, as networks that only predict what was masked.
 Readout: TypeAlias = Literal["class_token", "mean", "mean_then_norm", "mean_alone"]
+
+Eps: TypeAlias = Annotated[float, msgspec.Meta(gt=0, le=1)]  # that a norm adds to a variance
 
 VIT_SIZES: Mapping[int, str] = {192: "T", 384: "S", 768: "B", 1024: "L", 1280: "H", 1408: "g"}  # by width
 

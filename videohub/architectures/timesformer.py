@@ -1,15 +1,16 @@
 """TimeSformer: attention along time, then within each frame, or across both at once (arXiv:2102.05095)."""
 
-from collections.abc import Iterable
-from typing import ClassVar, Literal
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar, Literal
 
 from videohub.architectures import Architecture, Count
-from videohub.architectures.parts import VIT_SIZES, token_flaws
+from videohub.architectures.parts import VIT_SIZES, Eps, token_flaws
 
 
 class TimeSformer(Architecture, frozen=True, kw_only=True, tag="timesformer"):
     """Patches of 16 x 16 pixels of each frame, a class token, and blocks of one width."""
 
+    NEUTRAL: ClassVar[Mapping[str, Any]] = {"norm_eps": 1e-6}
     PATCH: ClassVar[int] = 16  # pixels
     classifier: ClassVar[str] = "head.projection"
 
@@ -18,6 +19,7 @@ class TimeSformer(Architecture, frozen=True, kw_only=True, tag="timesformer"):
     heads: Count = 12
     crop: Count = 224  # height and width of the inputs that the table of places is for
     attention: Literal["divided", "joint"] = "divided"  # joint: all tokens look at each other
+    norm_eps: Eps = 1e-6
 
     @property
     def size(self) -> str:

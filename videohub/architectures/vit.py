@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Literal, TypeAlias
 
 from videohub.architectures import Architecture, Count
-from videohub.architectures.parts import VIT_SIZES, Readout, token_flaws
+from videohub.architectures.parts import VIT_SIZES, Eps, Readout, token_flaws
 
 # Tables that files hold: one for places and one for times (separate), or one for all positions (joint). Or sines and
 # cosines of a token's number (sinusoid), which are computed and in no file.
@@ -25,6 +25,8 @@ class ViT(Architecture, frozen=True, kw_only=True, tag="vit"):
         "positions": "separate",
         "key_bias": True,
         "gelu": "exact",
+        "norm_eps": 1e-6,
+        "readout_eps": None,
     }
     classifier: ClassVar[str] = "head.projection"
 
@@ -40,6 +42,8 @@ class ViT(Architecture, frozen=True, kw_only=True, tag="vit"):
     key_bias: bool = True  # false: queries and values alone have a bias
     gelu: Literal["exact", "tanh"] = "exact"  # tanh: its usual approximation
     readout: Readout = "mean_then_norm"
+    norm_eps: Eps = 1e-6
+    readout_eps: Eps | None = None  # of the norm before the classifier; null: norm_eps
 
     @property
     def size(self) -> str:

@@ -121,6 +121,7 @@ class Variant(_Value, frozen=True, kw_only=True):
     computed: dict[str, Computed] = {}
     fill: dict[str, Fill] = {}
     needed: dict[str, Needed] = {}
+    network: dict[str, Any] = {}
 
 
 class Exclusion(_Value, frozen=True, kw_only=True):

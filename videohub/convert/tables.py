@@ -155,6 +155,7 @@ class Table:
             computed=self.file.computed | {key: how for variant in variants for key, how in variant.computed.items()},
             fill=self.file.fill | {key: fill for variant in variants for key, fill in variant.fill.items()},
             needed=self.file.needed | {key: one for variant in variants for key, one in variant.needed.items()},
+            network=self.file.network | {key: value for variant in variants for key, value in variant.network.items()},
             variants=[],
         )
         return replace(self, file=file)
@@ -269,9 +270,10 @@ def _digest(file: TableFile) -> str:
     """Return a SHA-256 of what a table says, without the order of its keys and without its reasons."""
     content = msgspec.to_builtins(file)
     content["ignore"] = sorted(file.ignore)
-    del content["not_written_for"], content["network"]  # nothing that is read depends on them
+    del content["not_written_for"]  # nothing that is read depends on it, nor on `network`
     for part in (content, *content["variants"]):
         del part["needed"]
+        part.pop("network", None)
         for value in (*part["fill"].values(), *part["computed"].values(), *part["steps"]):
             value.pop("why", None)
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -54,14 +54,14 @@ class DividedBlock(nn.Module):
     those make of it.
     """
 
-    def __init__(self, width: int, *, heads: int) -> None:
+    def __init__(self, width: int, *, heads: int, eps: float) -> None:
         super().__init__()
-        self.time_norm = layer_norm(width)
+        self.time_norm = layer_norm(width, eps)
         self.time_attention = Attention(width, heads=heads)
         self.time_projection = nn.Linear(width, width)  # a second one
-        self.attention_norm = layer_norm(width)
+        self.attention_norm = layer_norm(width, eps)
         self.attention = Attention(width, heads=heads)
-        self.mlp_norm = layer_norm(width)
+        self.mlp_norm = layer_norm(width, eps)
         self.mlp = Mlp(width, 4 * width, width)
 
     def forward(self, tokens: Tensor, frames: int) -> Tensor:
@@ -103,8 +103,10 @@ class TimeSformer(TokenModel):
         )
         self.divided = arch.attention == "divided"
         block = DividedBlock if self.divided else Block
-        self.blocks = nn.ModuleList(block(arch.width, heads=arch.heads) for _ in range(arch.depth))
-        self.head = TokenHead(arch.width, readout="class_token", class_token=True, num_classes=arch.num_classes)
+        self.blocks = nn.ModuleList(block(arch.width, heads=arch.heads, eps=arch.norm_eps) for _ in range(arch.depth))
+        self.head = TokenHead(
+            arch.width, readout="class_token", class_token=True, num_classes=arch.num_classes, eps=arch.norm_eps
+        )
         initialise(self)
 
     def tokens(self, clip: Tensor | Sequence[Tensor]) -> Tensor:

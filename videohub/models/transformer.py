@@ -30,9 +30,9 @@ def patch_grid(frames: int, crop: int, patch: Grid) -> Grid:
     return frames // time, crop // height, crop // width
 
 
-def layer_norm(width: int) -> nn.LayerNorm:
-    """Return the norm that all of these networks have, with the epsilon of the originals."""
-    return nn.LayerNorm(width, eps=1e-6)
+def layer_norm(width: int, eps: float = 1e-6) -> nn.LayerNorm:
+    """Return the norm that all of these networks have, with the epsilon of the originals unless told otherwise."""
+    return nn.LayerNorm(width, eps=eps)
 
 
 class TokenModel(VideoModel):
@@ -219,12 +219,13 @@ class Block(nn.Module):
         hidden: int | None = None,
         key_bias: bool = True,
         gelu: Literal["exact", "tanh"] = "exact",
+        eps: float = 1e-6,
     ) -> None:
         """Take `hidden` for the width between the MLP's layers; None: 4 x width."""
         super().__init__()
-        self.attention_norm = layer_norm(width)
+        self.attention_norm = layer_norm(width, eps)
         self.attention = Attention(width, heads=heads, key_bias=key_bias)
-        self.mlp_norm = layer_norm(width)
+        self.mlp_norm = layer_norm(width, eps)
         self.mlp = Mlp(width, hidden or 4 * width, width, gelu=gelu)
 
     def forward(self, tokens: Tensor) -> Tensor:
@@ -235,11 +236,13 @@ class Block(nn.Module):
 class TokenHead(nn.Module):
     """Make one vector of all tokens, and project it."""
 
-    def __init__(self, width: int, *, readout: Readout, class_token: bool, num_classes: int | None) -> None:
+    def __init__(
+        self, width: int, *, readout: Readout, class_token: bool, num_classes: int | None, eps: float = 1e-6
+    ) -> None:
         super().__init__()
         self.readout = readout
         self.first = int(class_token)  # of the tokens that have a place
-        self.norm = nn.Identity() if readout == "mean_alone" else layer_norm(width)
+        self.norm = nn.Identity() if readout == "mean_alone" else layer_norm(width, eps)
         self.projection = classifier(width, num_classes)
 
     def forward(self, tokens: Tensor) -> Tensor:

@@ -39,12 +39,23 @@ class ViT(TokenModel):
         )
         self.blocks = nn.Sequential(
             *(
-                Block(arch.width, heads=arch.heads, hidden=arch.hidden, key_bias=arch.key_bias, gelu=arch.gelu)
+                Block(
+                    arch.width,
+                    heads=arch.heads,
+                    hidden=arch.hidden,
+                    key_bias=arch.key_bias,
+                    gelu=arch.gelu,
+                    eps=arch.norm_eps,
+                )
                 for _ in range(arch.depth)
             )
         )
         self.head = TokenHead(
-            arch.width, readout=arch.readout, class_token=arch.class_token, num_classes=arch.num_classes
+            arch.width,
+            readout=arch.readout,
+            class_token=arch.class_token,
+            num_classes=arch.num_classes,
+            eps=arch.readout_eps or arch.norm_eps,
         )
         initialise(self)
 
