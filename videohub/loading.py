@@ -16,8 +16,9 @@ from videohub.convert.conversion import check_state_dict, shapes
 from videohub.devices import usable
 from videohub.errors import ConversionError, UsageError
 from videohub.files import atomic_write, check_parent_exists
-from videohub.log import log
+from videohub.log import log, warn_once
 from videohub.registry.labels import Given, as_text, resolve
+from videohub.registry.lookup import MARKS, marks
 from videohub.registry.schema import Record
 from videohub.version import __version__
 from videohub.weights import fetch, to_portable_json
@@ -93,7 +94,8 @@ def save(model: VideoModel, path: str | Path) -> Path:
 
 
 def from_weights(record: Record, weights: Path) -> VideoModel:
-    """Return the network of a record with the converted weights that `fetch` returned."""
+    """Return the network of a record with the converted weights that `fetch` returned; its marks are told once."""
+    _tell_marks(record)
     model = build_empty(record)
     model.load_state_dict(kept_weights.tensors(weights), strict=True, assign=True)
     return model
@@ -101,6 +103,7 @@ def from_weights(record: Record, weights: Path) -> VideoModel:
 
 def with_new_classifier(record: Record, weights: Path, num_classes: int, *, labels: Given | None = None) -> VideoModel:
     """Return the network of a record with converted weights and a new classifier; one line says what is new."""
+    _tell_marks(record)
     classifier = record.model.classifier_keys
     state = {key: tensor for key, tensor in kept_weights.tensors(weights).items() if key not in classifier}
     model = build(record, num_classes=num_classes, labels=labels)
@@ -163,6 +166,12 @@ def _inflated(
             f"the image network's kernels do not inflate:\n{shapes(image, odd)}\n  expected:\n{shapes(video, odd)}"
         )
     return tensors
+
+
+def _tell_marks(record: Record) -> None:
+    said = {"NC": f"{MARKS['NC']}: {record.checkpoint.license}", "unproven": f"unproven: {MARKS['unproven']}"}
+    for mark in marks(record):
+        warn_once("%s: %s", record.name, said[mark])
 
 
 def _fill(model: nn.Module, state: Mapping[str, Tensor], record: Record) -> None:

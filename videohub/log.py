@@ -20,5 +20,14 @@ def silence_last_resort(name: str) -> None:
     logging.getLogger(name).addHandler(logging.NullHandler())
 
 
+def warn_once(message: str, *arguments: object) -> None:
+    """Warn, unless this process has said the same words before."""
+    words = message % arguments
+    if words not in _told:
+        _told.add(words)
+        log.warning("%s", words)
+
+
+_told: set[str] = set()
 log = logging.getLogger("videohub")
 log.addFilter(_Visible())

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -14,6 +15,7 @@ from PIL import Image
 
 import videohub
 from tests.data.small_videos import small_video
+from videohub import registry
 from videohub.data.views import read_content_views
 from videohub.errors import DeviceError, UnknownNameError, UsageError, VideohubError
 
@@ -162,6 +164,26 @@ def test_features_alone_are_no_classes():
     feature_networks = [name for name in videohub.list_models() if videohub.record(name).model.num_classes is None]
     with pytest.raises(UsageError, match="its file has no classifier"):
         videohub.predict("nowhere.mp4", feature_networks[0])
+
+
+@pytest.mark.parametrize(
+    ("like_it", "classes"), [("videomaev2_vit_s_16x4_k710", 710), ("videomaev2_vit_g_16_ssv2", 174)]
+)
+def test_classes_without_names_go_by_their_numbers_which_one_line_says(like_it, classes, video, caplog):
+    of = registry.record(like_it)
+    small = msgspec.structs.replace(of.model, depth=1, width=48, heads=1, hidden=48, patch=56)
+    model = videohub.build(msgspec.structs.replace(of, name=f"nameless_{classes}", model=small, labels=None))
+    said = [
+        f"nameless_{classes}: its {classes} classes have no names here: output k is called class k; --labels FILE or "
+        "labels= names them"
+    ]
+    for _ in range(2):
+        seen = videohub.predict(video, model)
+        assert [each.label for each in seen] == [f"class {each.index}" for each in seen]
+        assert caplog.messages == said
+    named = videohub.predict(video, model, labels=[f"motion {number}" for number in range(classes)])
+    assert [each.label for each in named] == [f"motion {each.index}" for each in seen]
+    assert caplog.messages == said
 
 
 def test_a_part_in_training_mode_is_named(model, video):

@@ -10,10 +10,12 @@ import click
 from videohub import registry
 from videohub.formatting import counted, with_letter
 from videohub.registry import Cost, Sort
-from videohub.registry.lookup import Entry
+from videohub.registry.lookup import MARKS, Entry
 from videohub.terminal import completion
 from videohub.terminal.layout import print_columns, tell
 from videohub.terminal.options import print_json, with_json
+
+_SIGNS = {"NC": "NC", "unproven": "?"}  # of marks, in a narrow column
 
 
 @click.command("list")
@@ -54,6 +56,7 @@ def print_entries(entries: Sequence[Entry], costs: Mapping[str, Cost], sort: Sor
 
     What records are sorted by goes last of all.
     """
+    marked = {mark for entry in entries for mark in entry.marks}
     rows = [
         (
             entry.name,
@@ -61,6 +64,7 @@ def print_entries(entries: Sequence[Entry], costs: Mapping[str, Cost], sort: Sor
             _clip(entry),
             *_numbers(entry.numbers),
             *_cost(costs.get(entry.name)),
+            *([" ".join(_SIGNS[mark] for mark in entry.marks)] if marked else []),
             entry.status,
         )
         for entry in entries
@@ -69,7 +73,9 @@ def print_entries(entries: Sequence[Entry], costs: Mapping[str, Cost], sort: Sor
         f"{counted(len(entries), 'record')}; published: top-1 and top-5 in per cent, or mAP;\n"
         "counted: parameters, and multiply-adds (MACs) of one view"
     )
-    header = ("name", "data", "clip", "top-1", "top-5", "params", "MACs", "status")
+    for mark in filter(marked.__contains__, MARKS):
+        summary += f"\n{_SIGNS[mark]}: {'' if _SIGNS[mark] == mark else f'{mark}: '}{MARKS[mark]}"
+    header = ("name", "data", "clip", "top-1", "top-5", "params", "MACs", *(["marks"] if marked else []), "status")
     sorted_by = {"params": "params", "flops": "MACs"}.get(sort or "")
     dispensable = sorted(("top-5", "MACs", "params", "clip", "data"), key=lambda column: column == sorted_by)
     print_columns(header, rows, summary, dispensable=dispensable)

@@ -14,6 +14,7 @@ from videohub.protocols import Protocol
 from videohub.registry import Cost
 from videohub.registry.costs import view_size
 from videohub.registry.labels import in_words
+from videohub.registry.lookup import MARKS, marks
 from videohub.registry.schema import Checkpoint, Proof, Published, Record
 from videohub.terminal import completion
 from videohub.terminal.layout import coloured, console, facts, styled
@@ -68,6 +69,7 @@ def _facts(record: Record, namesakes: Sequence[str], cost: Cost | None) -> list[
         ("container", f"{checkpoint.container or 'unknown'} (the bytes decide), layout {checkpoint.layout}"),
         ("sha256", checkpoint.sha256 or _unmeasured(checkpoint)),
         ("license", checkpoint.license),
+        ("marks", "; ".join(f"{mark}: {MARKS[mark]}" for mark in marks(record))),
         ("training", _training(record)),
         ("config", record.config or ""),
         ("paper", record.paper),

@@ -28,6 +28,7 @@ from videohub.prediction.classes import (
     check_classifies,
     check_question,
     joined,
+    tell_unnamed,
 )
 from videohub.registry.labels import Given
 from videohub.registry.schema import Record
@@ -139,6 +140,7 @@ def _predicted(
     else:
         return
     model, record = chosen.ready()
+    tell_unnamed(record, chosen.record.labels)
     protocol, each, first = record.protocol, len(views), views
     total = each * len(videos) if isinstance(videos, Sized) else None
     size = at_once(views.shape[1:], chosen.device)

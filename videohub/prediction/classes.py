@@ -14,9 +14,10 @@ from videohub.errors import UsageError
 from videohub.evaluation.batches import Scores
 from videohub.evaluation.numeric_precision import AUTO, supported
 from videohub.evaluation.scoring import join_views
+from videohub.log import warn_once
 from videohub.protocols import ScoreRule
 from videohub.registry.labels import with_classes
-from videohub.registry.schema import Record
+from videohub.registry.schema import Labels, Record
 
 WhichViews: TypeAlias = Literal["one", "protocol"]
 
@@ -53,6 +54,16 @@ def check_classifies(record: Record, precision: str, device: torch.device) -> No
     names_of(record)
     if precision != AUTO:
         supported(precision, device)
+
+
+def tell_unnamed(record: Record, stated: Labels) -> None:
+    """Say once that classes go by their numbers, if nothing names them; `stated` are the labels before it was loaded.
+
+    Where loading took them away, for a file has other classes, it said so itself.
+    """
+    if record.labels is None and stated is None:
+        warn_once("%s: its %d classes have no names here: output k is called class k; --labels FILE or labels= names "
+                  "them", record.name, record.num_classes)  # fmt: skip
 
 
 def joined(views: Scores, rule: ScoreRule) -> Tensor:

@@ -32,6 +32,7 @@ from videohub.prediction.classes import (
     check_classifies,
     check_question,
     joined,
+    tell_unnamed,
 )
 from videohub.protocols import Protocol
 from videohub.registry.labels import Given
@@ -221,6 +222,7 @@ class _Ready:
 
     def __init__(self, chosen: ChosenModel, precision: str) -> None:
         self._model, self._record = chosen.ready()
+        tell_unnamed(self._record, chosen.record.labels)
         self._device, self._precision = chosen.device, precision
         self._numeric: NumericPrecision | None = None
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from videohub.registry.schema import Record
 
 NAME = "registry.msgpack"  # in a wheel, beside its registry.yaml
-_FORMAT = 3
+_FORMAT = 4
 _CHECKSUM = 4  # bytes, before all else
 _LARGEST, _MOST = 64 << 20, 8  # bytes of one; how many are kept in the cache
 _SETTLED_NS = 2_000_000_000

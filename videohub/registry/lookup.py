@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from videohub.protocols import Protocol
     from videohub.registry.schema import DatasetInfo, Publisher, Record
 
+MARKS = {  # of records, and what they mean
+    "NC": "licensed for non-commercial use alone",
+    "unproven": "its network was compared with no other implementation",
+}
 _SUFFIXES = (".pkl", ".pyth", ".pth", ".pt", ".safetensors", ".npz")
 
 Sort: TypeAlias = Literal["top1", "params", "flops", "name"]
@@ -40,6 +44,7 @@ class Entry(msgspec.Struct, frozen=True, array_like=True):
     frames: int | None
     rate: int | None
     numbers: dict[str, float]  # published for the protocol's views, by the names people use
+    marks: tuple[str, ...]
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -64,7 +69,18 @@ def entry(record: Record) -> Entry:
         frames=record.frames,
         rate=record.rate,
         numbers=record.number.numbers() if record.number else {},
+        marks=marks(record),
     )
+
+
+def marks(record: Record) -> tuple[str, ...]:
+    """Return what is to be known of a record before it is used, by the words of `MARKS`.
+
+    Of a network that we trained, this code is the original.
+    """
+    unproven = record.proof is None and record.publisher != "videohub"
+    carried = {"NC": record.checkpoint.non_commercial, "unproven": unproven}
+    return tuple(mark for mark, is_carried in carried.items() if is_carried)
 
 
 class Registry(msgspec.Struct, frozen=True):
@@ -113,10 +129,13 @@ class Registry(msgspec.Struct, frozen=True):
         return [other.name for other in others if other.name != record.name]
 
     def whole(self, record: Record) -> dict[str, Any]:
-        """Return everything that is known of a record as JSON values; `cost` is null where it was not counted."""
+        """Return everything that is known of a record as JSON values, with its marks and its cost.
+
+        `cost` is null where it was not counted.
+        """
         cost = self.costs.get(record.name)
         counted = {**msgspec.to_builtins(cost), "view": view_size(record)} if cost else None
-        return {**record.whole(), "cost": counted}
+        return {**record.whole(), "marks": marks(record), "cost": counted}
 
     def select(
         self, pattern: str = "*", *, min_top1: float | None = None, sort: Sort | None = None, **filters: str | None

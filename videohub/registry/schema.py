@@ -139,6 +139,11 @@ class Checkpoint(_Value, frozen=True, omit_defaults=True):
     reported_sha256: Sha256 | None = None  # somebody's word; another one is told, not refused
     manual: bool = False  # `url` is a page to download from by hand
 
+    @property
+    def non_commercial(self) -> bool:
+        """Whether its licence, in its publisher's words, is for non-commercial use alone."""
+        return re.search(r"\bNC\b|non-?commercial", self.license, re.IGNORECASE) is not None
+
     def flaws(self) -> Iterator[Flaw]:
         """Yield addresses where nothing can lie, and a digest that is not as its publisher says."""
         if self.url is not None and (flaw := flaw_of_url(self.url)):
