@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -93,11 +93,17 @@ def save(model: VideoModel, path: str | Path) -> Path:
     return Path(path)
 
 
-def from_weights(record: Record, weights: Path) -> VideoModel:
-    """Return the network of a record with the converted weights that `fetch` returned; its marks are told once."""
+def from_weights(record: Record, weights: Path, *, outputs: Sequence[int] | None = None) -> VideoModel:
+    """Return the network of a record with the converted weights that `fetch` returned; its marks are told once.
+
+    Args:
+        outputs: Those of the file's that are the record's classes, by a label map; None: all.
+    """
     _tell_marks(record)
-    model = build_empty(record)
-    model.load_state_dict(kept_weights.tensors(weights), strict=True, assign=True)
+    model, state = build_empty(record), kept_weights.tensors(weights)
+    if outputs is not None:
+        state = {**state, **{key: state[key][list(outputs)] for key in record.model.classifier_keys}}
+    model.load_state_dict(state, strict=True, assign=True)
     return model
 
 

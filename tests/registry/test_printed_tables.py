@@ -33,6 +33,7 @@ def test_a_record_has_the_file_the_clip_and_the_numbers_of_its_row(name):
     numbers = []
     for published in record.published:
         views = {"views": f"{published.views.clips} x {published.views.crops}"} if published.views else {}
+        views |= {"on": published.mapped.dataset} if published.mapped else {}
         given = {"top1": published.top1, "top5": published.top5, "map": published.map}
         numbers.append({field: number for field, number in given.items() if number is not None} | views)
     assert numbers == row["numbers"]

@@ -11,7 +11,15 @@ import click
 
 from videohub.terminal import completion
 from videohub.terminal.layout import coloured, console, facts, indented, styled
-from videohub.terminal.options import print_result, progress_bar, with_data, with_json, with_labels, with_root
+from videohub.terminal.options import (
+    print_result,
+    progress_bar,
+    with_data,
+    with_json,
+    with_label_map,
+    with_labels,
+    with_root,
+)
 
 if TYPE_CHECKING:
     from videohub.formatting import Spread
@@ -30,9 +38,12 @@ def command() -> None:
 @with_data
 @with_root
 @with_labels
+@with_label_map
 @click.option("--deep", is_flag=True, help="Also decode every video to its end.")
 @with_json
-def check(name: str, data: Path, root: Path | None, labels: str | None, deep: bool, as_json: bool) -> None:
+def check(
+    name: str, data: Path, root: Path | None, labels: str | None, label_map: Path | None, deep: bool, as_json: bool
+) -> None:
     """Compare DATA with what the protocol of a record expects: missing, broken, short, oddly sized, misnumbered videos.
 
     Exit code: 0 usable, 3 not usable.
@@ -40,8 +51,8 @@ def check(name: str, data: Path, root: Path | None, labels: str | None, deep: bo
     from videohub import preflight
 
     with progress_bar() as progress:
-        result = preflight.check(name, data, root=root, labels=labels, deep=deep, index=preflight.index_beside(data),
-                                progress=progress)  # fmt: skip
+        result = preflight.check(name, data, root=root, labels=labels, label_map=label_map, deep=deep,
+                                index=preflight.index_beside(data), progress=progress)  # fmt: skip
     print_result(result, as_json, print_check)
     sys.exit(3 if result.verdict == "not usable" else 0)
 

@@ -130,7 +130,13 @@ def _proof(proof: Proof | None) -> str:
 
 
 def _with_other_views(published: Sequence[Published]) -> str:
-    return "; ".join(f"{each} with {each.views.clips} x {each.views.crops} views" for each in published if each.views)
+    return "; ".join(f"{each}{_with(each)}" for each in published if each.views or each.mapped)
+
+
+def _with(published: Published) -> str:
+    views, mapped = published.views, published.mapped
+    words = f" with {views.clips} x {views.crops} views" if views else ""
+    return words + (f" on {mapped.dataset}, of {mapped.classes} of the outputs (--label-map)" if mapped else "")
 
 
 def _protocol(protocol: Protocol) -> str:

@@ -32,6 +32,7 @@ from videohub.preflight.list_checks import (
     judge_keyframes,
 )
 from videohub.preflight.probe import probe_files
+from videohub.registry import label_map as label_maps
 from videohub.registry.labels import Given, with_labels
 from videohub.registry.schema import Record
 from videohub.worker_pool import usable_cores
@@ -51,6 +52,7 @@ def check(
     *,
     root: str | Path | None = None,
     labels: Given | None = None,
+    label_map: str | Path | None = None,
     deep: bool = False,
     workers: int | None = None,
     index: str | Path | None = None,
@@ -64,6 +66,7 @@ def check(
         data: Folder of the data set, or one of its lists.
         root: Folder that the paths of the lists start from; None: where that data set's releases have them.
         labels: What the network's outputs are called; None: as the record says.
+        label_map: Which outputs are the data's classes; see `videohub.registry.label_map`. None: all.
         deep: Decode everything, which takes as long as a test without a model, instead of headers and first pictures.
         workers: Processes that look at files; None: one for each core, at least 2.
         index: File to remember probes in, and to take earlier ones from; None: nothing is remembered.
@@ -72,7 +75,7 @@ def check(
         progress: Is told how far it has got.
     Raises: UsageError and DataError if the lists cannot be read; DeviceError if no process can be started.
     """
-    tested = with_labels(registry.record(record), labels)
+    tested = _tested(registry.record(record), labels, label_map)
     began = time.monotonic()
     samples = sets.read(Path(data), root=Path(root) if root else None, record=tested)
     answer = check_samples(
@@ -80,6 +83,15 @@ def check(
         index=Path(index) if index else None, timeout_s=timeout_s, progress=progress,
     )  # fmt: skip
     return msgspec.structs.replace(answer, took_s=round(time.monotonic() - began, 3))
+
+
+def _tested(record: Record, labels: Given | None, label_map: str | Path | None) -> Record:
+    """Return a record with the classes that it is tested with, called as the labels say."""
+    if label_map is None:
+        return with_labels(record, labels)
+    outputs = label_maps.read(label_map)
+    label_maps.check(outputs, record)
+    return label_maps.mapped(record, len(outputs), labels)
 
 
 def index_beside(data: str | Path) -> Path:

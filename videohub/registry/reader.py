@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import keyword
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -21,6 +21,7 @@ from videohub.registry.lookup import Registry, entry
 from videohub.registry.messages import BrokenRegistryError, Messages, Steps, schema_flaws, shown
 from videohub.registry.schema import DatasetInfo, Labels, Publisher, Record, flaw_of_url, with_one_checkpoint, with_urls
 from videohub.registry.strict_yaml import Document
+from videohub.registry.unknown_names import unknown_in_protocol, unknown_in_record, unknown_records
 
 SCHEMA_VERSION = 1
 _NAMED = {"name": "The key is the name."}
@@ -81,7 +82,7 @@ class _Reader:
         """Return what was read, after looking at what refers to other records."""
         owners = {name: owner for name, (owner, _) in self.names.items()}
         for document, steps, fields in self.unresolved:
-            self._add_flaws(document, steps, _unknown_records(fields, str(steps[-1]), owners))
+            self._add_flaws(document, steps, unknown_records(fields, str(steps[-1]), owners))
         self.messages.check()
         order = [name for name in self.publisher_order if name in self.publishers]
         return Registry(
@@ -174,7 +175,7 @@ class _Reader:
             return
         self.homes[steps], self.protocols[name] = document.file, None
         protocol = self._converted(document, steps, raw, Protocol)
-        has_unknown = self._add_flaws(document, steps, _unknown_in_protocol(raw, self.datasets))
+        has_unknown = self._add_flaws(document, steps, unknown_in_protocol(raw, self.datasets))
         if protocol is None:
             return
         self._add_flaws(document, steps, protocol.flaws())
@@ -220,7 +221,7 @@ class _Reader:
         dataset = self.datasets.get(protocol.dataset) if protocol else None
         record = self._converted(document, steps, raw, Record, shared, {"protocol": protocol, "dataset": dataset})
         self.unresolved.append((document, steps, fields))
-        self._add_flaws(document, steps, _unknown_in_record(fields, self.protocols, layouts))
+        self._add_flaws(document, steps, unknown_in_record(fields, self.protocols, layouts, self.datasets))
         aliases = fields.get("aliases")
         for index, alias in enumerate(aliases if isinstance(aliases, list) else ()):
             if isinstance(alias, str) and alias:
@@ -349,52 +350,3 @@ def _located(url: str, folder: Path) -> str:
 
 def _is_relative(pattern: Any) -> bool:
     return isinstance(pattern, str) and bool(pattern) and not Path(pattern).is_absolute()
-
-
-# --- names that lead nowhere, looked up as a file has them: also where something else is wrong ---
-
-
-def _unknown_in_protocol(raw: Any, datasets: Collection[str]) -> Iterator[Flaw]:
-    """Yield a metric and a data set that nobody knows."""
-    fields = _merged({}, raw)
-    metric, dataset = fields.get("metric"), fields.get("dataset")
-    if isinstance(metric, str) and metric not in metrics.names():
-        yield ("metric",), f"is {shown(metric)}, expected one of {', '.join(metrics.names())}", ""
-    if isinstance(dataset, str) and dataset not in datasets:
-        advice = f"Known: {', '.join(datasets)}. Others stand in `datasets`, such as `ours: {{title: Ours}}`."
-        yield ("dataset",), f"is {shown(dataset)}, which is no known data set", advice
-
-
-def _unknown_in_record(
-    fields: Mapping[str, Any], protocols: Collection[str], layouts: Mapping[str, Collection[str]]
-) -> Iterator[Flaw]:
-    """Yield a protocol that nobody knows, and layouts that no table reads into the record's network."""
-    protocol, model, files = fields.get("protocol"), fields.get("model"), fields.get("checkpoint")
-    if "protocol" in fields and (not isinstance(protocol, str) or protocol not in protocols):
-        advice = f"Known: {', '.join(protocols) or 'none'}."
-        yield ("protocol",), f"is {shown(protocol)}, which is no known protocol", advice
-    family = str(model.get("family")) if isinstance(model, dict) else ""
-    places = [((index,), file) for index, file in enumerate(files)] if isinstance(files, list) else [((), files)]
-    for place, file in places:
-        layout = file.get("layout") if isinstance(file, dict) else None
-        if isinstance(layout, str) and family in layouts and layout not in layouts[family]:
-            what = f"is {shown(layout)}, and no table reads that into {family}"
-            advice = f"A table lies in converters/{family}/, ours or the one beside a registry."
-            yield ("checkpoint", *place, "layout"), what, advice
-
-
-def _unknown_records(fields: Mapping[str, Any], name: str, owners: Mapping[str, str]) -> Iterator[Flaw]:
-    """Yield references of the record `name` to itself, or to none; `owners` are the ids behind names."""
-    pretrain, superseded_by = fields.get("pretrain"), fields.get("superseded_by")
-    references: list[tuple[Steps, Any]] = [(("pretrain",), pretrain)]
-    if isinstance(superseded_by, list):
-        references += [(("superseded_by", index), other) for index, other in enumerate(superseded_by)]
-    for place, other in references:
-        owner = owners.get(other.casefold()) if isinstance(other, str) else ""
-        if owner is None:
-            advice = "Name one of this file or of those read before it, or write null."
-            if place != ("pretrain",):
-                advice = "Say in `notes` what is known and has no record."
-            yield place, f"is {shown(other)}, which is no record", advice
-        elif owner == name:
-            yield place, f"is {shown(other)}, the record itself", ""

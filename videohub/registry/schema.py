@@ -111,6 +111,13 @@ class Views(_Value, frozen=True):
         return (self.clips, self.crops) == (grid.clips, len(grid.crops))
 
 
+class Mapped(_Value, frozen=True):
+    """Some of a network's outputs, which a label map names, are the classes of another data set."""
+
+    dataset: Name
+    classes: Count
+
+
 class Proof(_Value, frozen=True, omit_defaults=True):
     """What our network was compared with, number by number; a record without one is unproven.
 
@@ -180,6 +187,7 @@ class Published(_Value, frozen=True, omit_defaults=True):
     as_printed: dict[str, Percent] | None = None
     tolerance: Percent = 0.0
     views: Views | None = None  # null: those of the protocol
+    mapped: Mapped | None = None  # null: all outputs, on the protocol's data set
 
     def numbers(self) -> dict[str, float]:
         """Return the numbers that are given, by the names people use for them."""
@@ -219,8 +227,8 @@ class Record(_Value, frozen=True, omit_defaults=True):
 
     @property
     def number(self) -> Published | None:
-        """The number to compare with: the first that was measured with the protocol's views."""
-        return next((published for published in self.published if published.views is None), None)
+        """The number to compare with: the first that was measured with the protocol's views, of all outputs."""
+        return next((each for each in self.published if each.views is None and each.mapped is None), None)
 
     def tested_with(self, views: ViewGrid) -> "Record":
         """Return the record with the number that was published for these views, and with them in its protocol.
@@ -228,7 +236,7 @@ class Record(_Value, frozen=True, omit_defaults=True):
         The record itself, if none was.
         """
         for published in self.published:
-            if published.views is not None and published.views.are(views):
+            if published.mapped is None and published.views is not None and published.views.are(views):
                 number = msgspec.structs.replace(published, views=None)
                 protocol = msgspec.structs.replace(self.protocol, views=views)
                 return msgspec.structs.replace(self, protocol=protocol, published=(number,))
@@ -297,6 +305,9 @@ class Record(_Value, frozen=True, omit_defaults=True):
                 fields = {name: field for field, name in FIELDS.items()}
                 place = ("published", index, fields.get(others[0], "others"))
                 yield place, f"does not fit the metric {self.protocol.metric}", ""
+            if published.mapped is not None and published.mapped.classes > (self.model.num_classes or 0):
+                what = f"is {published.mapped.classes}, and the network has {self.model.num_classes or 'no'} outputs"
+                yield ("published", index, "mapped", "classes"), what, ""
         if self.training_pixels is not None:
             yield from self.training_pixels.flaws()
         if self.proof is not None and (self.proof.golden is None) == (self.proof.reference is None):

@@ -14,7 +14,7 @@ from videohub.metrics.metric import AtClips, Confusion, Number, Part, PerClass
 from videohub.metrics.verdict import Comparison, Verdict
 from videohub.protocols import Protocol
 from videohub.registry.schema import Published
-from videohub.runs import MadeBy
+from videohub.runs import LabelMap, MadeBy
 
 SCHEMA_VERSION: Final = 1
 NAME = "report.json"
@@ -83,6 +83,7 @@ class Report(Part, frozen=True, kw_only=True):
     split: str
     metric: str
     labels: str | tuple[str, ...] | None
+    label_map: LabelMap | None = None  # which of the network's outputs were scored; null: all
     published: Published
     comparisons: list[Comparison]
     verdict: Verdict
@@ -131,6 +132,7 @@ class Evaluated(msgspec.Struct, frozen=True, kw_only=True):
     record: str
     dataset: str
     split: str
+    label_map: LabelMap | None = None
     numbers: list[Number]  # the first one is what the protocol is known by
     counts: Counts
     failures: list[Failure]

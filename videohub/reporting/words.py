@@ -12,7 +12,7 @@ from videohub.formatting import counted, duration, interval, listed, versions
 from videohub.metrics.metric import PerClass
 from videohub.registry.schema import Checkpoint
 from videohub.reporting.report import Contradicted, Report
-from videohub.runs import MadeBy, WeightsFile
+from videohub.runs import LabelMap, MadeBy, WeightsFile
 
 EXTREMES = 20  # classes shown at either end
 MOST_NAMED = 50  # further ones are in report.json only
@@ -48,6 +48,11 @@ def summary(report: Report) -> str:
             f"it looked at {counted(report.stopping.looked_at, what(report))}."
         )
     return sentences
+
+
+def label_map(used: LabelMap) -> str:
+    """Return which outputs of a network were scored."""
+    return f"{used.classes} of the network's {used.outputs} outputs, by a label map with sha256 {used.sha256}"
 
 
 def sentence(words: str) -> str:
@@ -158,6 +163,7 @@ def _data(report: Report) -> list[Fact]:
     counts = report.counts
     return [
         Fact("data set", f"{report.dataset}, {report.split}"),
+        *([Fact("label map", label_map(report.label_map))] if report.label_map else []),
         Fact("sha256 of the list", report.data_sha256, True),
         Fact("listed", f"{counts.listed:,}"),
         *([Fact("chosen", f"{counts.chosen:,}")] if counts.chosen != counts.listed else []),

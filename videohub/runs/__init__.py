@@ -6,7 +6,19 @@ scores/*.scores    one file for each process that ever wrote here; it only grows
 """
 
 from videohub.runs.folder import Run, open_run, read_run
-from videohub.runs.identity import Box, Identity, MadeBy, Truth, Voucher, WeightsFile, difference, plain
+from videohub.runs.identity import (
+    Box,
+    Identity,
+    LabelMap,
+    MadeBy,
+    Truth,
+    Voucher,
+    WeightsFile,
+    canonical,
+    difference,
+    digest_of,
+    plain,
+)
 from videohub.runs.joined import Disagreement, Joined, activated, join, join_first_views, join_views
 from videohub.runs.score_file import Entry, Writer, read_scores
 
@@ -16,6 +28,7 @@ __all__ = [
     "Entry",
     "Identity",
     "Joined",
+    "LabelMap",
     "MadeBy",
     "Run",
     "Truth",
@@ -23,7 +36,9 @@ __all__ = [
     "WeightsFile",
     "Writer",
     "activated",
+    "canonical",
     "difference",
+    "digest_of",
     "join",
     "join_first_views",
     "join_views",

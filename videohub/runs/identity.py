@@ -51,6 +51,14 @@ class Scoring(msgspec.Struct, frozen=True):
         return views.reshape(self.crops, self.clips, -1).swapaxes(0, 1).reshape(views.shape)
 
 
+class LabelMap(_Value, frozen=True):
+    """Which of a network's outputs were scored, where a file of their numbers says it."""
+
+    sha256: str  # of these numbers
+    classes: int  # how many they are
+    outputs: int  # of how many
+
+
 class Identity(_Value, frozen=True, omit_defaults=True, rename={"upstream_name": "zoo_name"}):  # as 0.1.0 wrote it
     """What must agree for scores to be joined. Where and when they were made is not part of it: see `MadeBy`."""
 
@@ -71,6 +79,7 @@ class Identity(_Value, frozen=True, omit_defaults=True, rename={"upstream_name":
     precision: str
     decoder: str
     weights_identity: Literal["tensors"] | None = None  # null: weights_sha256 is what a file's header said (0.1.0)
+    label_map: LabelMap | None = None  # null: all outputs were scored
 
     @property
     def scoring(self) -> Scoring:

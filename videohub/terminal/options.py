@@ -26,6 +26,12 @@ with_checkpoint = click.option(
 with_labels = click.option(
     "--labels", metavar="FILE", help="What the outputs are called: a file of names, or a label set that is known."
 )
+with_label_map = click.option(
+    "--label-map",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Which outputs are the data's classes: a JSON list of their numbers, such as label_710to400.json.",
+)
 with_device = click.option("--device", default="cpu", show_default=True, help='Where the model runs, such as "cuda".')
 with_data = click.option(
     "--data", required=True, type=click.Path(path_type=Path), help="The data set's list, or the folder of its lists."
@@ -40,6 +46,7 @@ RUN_OPTIONS = {
     "root": with_root,
     "checkpoint": with_checkpoint,
     "labels": with_labels,
+    "label_map": with_label_map,
     "device": with_device,
     "clips": click.option(
         "--clips", type=int, help="Clips a video; another number than the protocol's gives no verdict."

@@ -117,6 +117,10 @@ def _print_counts(screen: Console, result: Report | Evaluated) -> None:
     pending = f", {counts.pending} not looked at" if counts.pending else ""
     screen.print(f"{chosen} listed, {counts.scored} scored, {counts.failed} failed{pending}")
     devices = ", ".join(sorted({process.device for process in result.made_by}))
+    if result.label_map is not None:
+        from videohub.reporting.words import label_map
+
+        _dim(screen, label_map(result.label_map))
     _dim(screen, f"{result.protocol.views_in_words}, {result.precision}, {result.decoder} decoding, "
                  f"{result.seconds:.1f} s on {devices}")  # fmt: skip
 

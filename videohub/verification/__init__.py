@@ -10,6 +10,7 @@ from pathlib import Path
 from videohub import registry, runs
 from videohub.errors import UsageError
 from videohub.evaluation import distributed
+from videohub.registry import label_map
 from videohub.registry.schema import Record
 from videohub.reporting import pages
 from videohub.reporting.report import Evaluated, Report
@@ -41,6 +42,8 @@ def verify(call: OfOne) -> Report:
         root: Folder that the lists' paths start from; None: where that data set's releases have them.
         checkpoint: A local copy of the published file, instead of the record's URL.
         labels: What the outputs are called, for lists and folders that name classes; None: as the record says.
+        label_map: A file that says which outputs are the classes of the data: see `videohub.registry.label_map`. Of
+            a head of Kinetics-710, those of Kinetics-400, say; they are picked before the softmax, as by publishers.
         device: Where the model runs; under torchrun "cuda" is each process's own GPU.
         clips: Clips a video; None: the protocol's. Another number than the protocol's gives no verdict.
         crops: Crops a clip, likewise.
@@ -122,7 +125,11 @@ def report(
     Raises: UsageError if the folders do not belong to one run; DataError if they are damaged, or nothing was scored.
     """
     joined = runs.join(folders)
-    made = build(joined, registry.record(record if record is not None else joined.identity.record))
+    of = registry.record(record if record is not None else joined.identity.record)
+    if (used := joined.identity.label_map) is not None and of.num_classes == used.outputs:
+        label_map.refuse_unpublished(of, used.classes)
+        of = label_map.mapped(of, used.classes)
+    made = build(joined, of)
     if out is not None:
         pages.write(made, Path(out))
     return made
@@ -155,9 +162,12 @@ def score(
     targets = []
     for name, folder in zip(names, folders, strict=True):
         record = registry.record(name)
-        refuse_unverifiable(record)  # before anything is fetched
+        if settings.label_map is None:
+            refuse_unverifiable(record)  # before anything is fetched
+        else:
+            label_map.refuse_unpublished(record, len(label_map.read(settings.label_map)))
         target = target_of(record, folder, settings)
-        refuse_other_classes(record, target.record, settings.checkpoint)
+        refuse_other_classes(record, target.of_file or target.record, settings.checkpoint)
         targets.append(target)
     measure(targets, data, settings, on_start=on_start)
     distributed.barrier()

@@ -65,6 +65,7 @@ def build(joined: Joined, record: Record) -> Report:
         split=identity.split,
         metric=record.protocol.metric,
         labels=identity.labels,
+        label_map=identity.label_map,
         published=record.number,
         comparisons=findings.comparisons,
         verdict=verdict,
@@ -109,6 +110,7 @@ def evaluated(joined: Joined, record: Record) -> Evaluated:
         record=record.name,
         dataset=identity.dataset,
         split=identity.split,
+        label_map=identity.label_map,
         numbers=arithmetic.measure(joined),
         counts=_counts_of(joined),
         failures=_failures_of(joined),
@@ -307,6 +309,8 @@ def _command(identity: Identity, record: Record) -> str:
         parts.append(f"--clips {used.clips}")
     if used.crops != stated.crops:
         parts.append(f"--crops {len(used.crops)}")
+    if identity.label_map is not None:
+        parts.append("--label-map FILE")
     if identity.sample is not None:
         parts.append(f"--sample {identity.sample} --seed {identity.seed}")
     if identity.until_decided is not None:

@@ -33,6 +33,7 @@ from videohub.loading import from_weights
 from videohub.log import log
 from videohub.metrics.verdict import Verdict, settled
 from videohub.models.inference_form import optimize
+from videohub.registry import label_map
 from videohub.registry.labels import resolve
 from videohub.registry.schema import Record
 from videohub.verification.settings import Settings, refuse_contradictions, refuse_unshared
@@ -50,18 +51,30 @@ class Target:
     out: Path
     checkpoint: str | Path | None = None  # a local copy of its published file, or a file of one's own
     weights: Path | None = None  # what `fetch` returned, where it was asked already
+    outputs: tuple[int, ...] | None = None  # that a label map names; `record` has the classes that they are
+    of_file: Record | None = None  # with all classes of its file, where there is a label map
 
 
 def target_of(record: Record, out: Path, settings: Settings) -> Target:
-    """Return a record to score, with the classes of a file of one's own, called as the labels say.
+    """Return a record to score, with the classes of a file of one's own, or of a label map, called as the labels say.
 
-    Raises: UsageError if there are as many labels as classes not; and what `fetch` raises for the file.
+    Raises: UsageError if there are as many labels as classes not, or what a label map says cannot be; and what `fetch`
+        raises for the file.
     """
     names = None if settings.labels is None else resolve(settings.labels)
-    if settings.checkpoint is None and names is None:
+    outputs = None if settings.label_map is None else label_map.read(settings.label_map)
+    if settings.checkpoint is None and names is None and outputs is None:
         return Target(record, out)
+    if outputs is not None and settings.checkpoint is None:
+        label_map.check(outputs, record)  # before a download
     weights = fetch(record, checkpoint=settings.checkpoint)
-    return Target(held(record, weights, labels=names, source=settings.checkpoint), out, settings.checkpoint, weights)
+    if outputs is None:
+        of_file = held(record, weights, labels=names, source=settings.checkpoint)
+        return Target(of_file, out, settings.checkpoint, weights)
+    of_file = held(record, weights, source=settings.checkpoint)
+    label_map.check(outputs, of_file)
+    mapped = label_map.mapped(of_file, len(outputs), names)
+    return Target(mapped, out, settings.checkpoint, weights, outputs, of_file)
 
 
 def measure(
@@ -202,12 +215,12 @@ def _read(data: str | Path, record: Record, settings: Settings) -> DataSet:
 def _entering(target: Target, spec: TestSpec, weights: Path, common: _Pass) -> _Entering | None:
     """Open the run of a record, and return what it lacks and who makes that; None if it lacks nothing."""
     record, settings = target.record, common.settings
-    loaded = from_weights(record, weights)
+    loaded = from_weights(record, weights, outputs=target.outputs)
     used = weights_digest(loaded.state_dict())  # as they were read: what is folded is another's arithmetic
     model = optimize(loaded.to(common.device))
     precision = choose_precision(settings.precision, model, spec, common.samples, workers=common.workers,
                      decoder=settings.decoder)  # fmt: skip
-    identity = _identity(record, spec, common.data, settings, precision=precision.name,
+    identity = _identity(target, spec, common.data, settings, precision=precision.name,
                            weights_sha256=used)  # fmt: skip
     run = runs.open_run(target.out, identity, _truth(common.samples, common.data))
     part = _part_of(run, record, settings)
@@ -247,13 +260,13 @@ def _take(decision: Decision, run: runs.Run, made: Scored | runs.Entry) -> None:
 
 
 def _identity(
-    record: Record, spec: TestSpec, data: DataSet, settings: Settings, *, weights_sha256: str, precision: str
+    target: Target, spec: TestSpec, data: DataSet, settings: Settings, *, weights_sha256: str, precision: str
 ) -> runs.Identity:
     """Return what the scores of a run must share.
 
     `weights_sha256` is the digest of the model's tensors; `precision` the one that was settled on.
     """
-    protocol = spec.protocol
+    record, protocol = target.record, spec.protocol
     return runs.Identity(
         record=record.name,
         upstream_name=record.upstream_name,
@@ -272,7 +285,15 @@ def _identity(
         precision=precision,
         decoder=settings.decoder,
         weights_identity="tensors",
+        label_map=_label_map(target),
     )
+
+
+def _label_map(target: Target) -> runs.LabelMap | None:
+    if target.outputs is None or target.of_file is None:
+        return None
+    digest = runs.digest_of(runs.canonical(target.outputs))
+    return runs.LabelMap(sha256=digest, classes=len(target.outputs), outputs=target.of_file.num_classes)
 
 
 def _truth(samples: Sequence[Sample], data: DataSet) -> runs.Truth:

@@ -35,6 +35,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     root: str | Path | None = None
     checkpoint: str | Path | None = None
     labels: Given | None = None
+    label_map: str | Path | None = None
     device: str | torch.device = "cpu"
     clips: int | None = None
     crops: int | None = None
