@@ -24,6 +24,7 @@ MIDDLES = [
     (steps.Uniform(past_end="repeat"), [5, 15, 25, 35]),
     (steps.Spread(past_end="repeat"), [17, 19, 21, 23]),  # 34 / 2
     (steps.Spread(past_end="loop"), [17, 19, 21, 23]),
+    (steps.SpreadDown(past_end="repeat"), [17, 19, 21, 23]),  # 34 / 2
     (steps.SpreadAtRate(fps=30.0, past_end="loop"), [16, 18, 20, 23]),  # floor(33 / 2), then 0, 7/3, 14/3, 7
     (steps.Strided(past_end="loop"), [17, 19, 21, 23]),
     (steps.Dense(positions=2, window=20, past_end="loop"), [17, 19, 21, 23]),

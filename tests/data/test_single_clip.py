@@ -49,6 +49,7 @@ def rule(frames: steps.FrameRule):
         (steps.Proportional(fps=15.0, past_end="repeat"), None, [86, 104, 122, 140, 158, 176, 194, 213]),
         # exact distances: 57 frames, from (300 - 57) / 2 = 121.5 on, rounded half to even, or one of 244 places
         (steps.Spread(past_end="loop"), None, [122, 130, 138, 146, 154, 162, 170, 178]),
+        (steps.SpreadDown(past_end="repeat"), None, [121, 129, 137, 145, 153, 161, 169, 177]),  # rounded down
         (steps.Spread(past_end="repeat"), 0.999, [243, 251, 259, 267, 275, 283, 291, 299]),
         (steps.Strided(past_end="loop"), 0.0, [0, 8, 16, 24, 32, 40, 48, 56]),
         (steps.Dense(positions=10, window=64, past_end="loop"), 0.999, [243, 251, 259, 267, 275, 283, 291, 299]),

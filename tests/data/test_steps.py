@@ -103,6 +103,14 @@ def test_the_last_spread_clip_ends_at_the_last_frame_and_a_single_one_stands_in_
     assert listed(steps.Spread(past_end="loop"), frames=4, rate=3, clips=1, total=30) == [[10, 13, 16, 19]]
 
 
+def test_starts_that_are_rounded_down_are_a_frame_earlier_than_rounded_ones():
+    """VMZ's of Kinetics: 10 clips of 32 x 2 among 300 frames start at 237 / 9 x k."""
+    ten = listed(steps.SpreadDown(past_end="repeat"), frames=32, rate=2, clips=10, total=300)
+    assert [clip[0] for clip in ten] == [0, 26, 52, 79, 105, 131, 158, 184, 210, 237]
+    assert ten[-1] == list(range(237, 300, 2))
+    assert listed(steps.SpreadDown(past_end="repeat"), frames=4, rate=2, clips=2, total=3) == [[0, 2, 2, 2]] * 2
+
+
 def test_windows_of_frames_at_a_stride_share_out_those_that_there_are():
     """VideoMAE's of Kinetics: of 300 frames every fourth is one of 75, and 5 windows of 16 start at 14.75 x k."""
     five = listed(steps.Windows(past_end="repeat"), frames=16, rate=4, clips=5, total=300)
@@ -121,6 +129,12 @@ def test_two_interleaved_clips_take_the_beginnings_and_the_middles_of_equal_part
     assert first == [0, 2, 5, 7, 10, 12, 15, 17, 20, 23, 25, 28, 30, 33, 35, 38]
     assert second == [1, 3, 6, 8, 11, 14, 16, 19, 21, 24, 26, 29, 32, 34, 37, 39]
     assert listed(steps.Interleaved(past_end="repeat"), frames=4, rate=1, clips=2, total=2) == [[0, 0, 1, 1]] * 2
+
+
+def test_a_single_clip_of_equal_parts_takes_their_middles():
+    """TSM's of Kinetics: 8 parts of 300 / 8 = 37.5 frames, from 18.75 on."""
+    (only,) = listed(steps.Interleaved(past_end="repeat"), frames=8, rate=1, clips=1, total=300)
+    assert only == [18, 56, 93, 131, 168, 206, 243, 281]
 
 
 def test_clips_of_a_resampled_video_share_out_what_their_frames_times_their_stride_leave():

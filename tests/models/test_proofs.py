@@ -193,6 +193,15 @@ def of_torchvision(function: str, model: Mapping[str, object], frames: int, *, p
     return Reference(name, model, frames, (frames, pixels, pixels), compare)
 
 
+def of_vmz(network: str, model: Mapping[str, object], frames: int) -> Reference:
+    """Return a network of VMZ's, which takes pictures and clips of any size, on small ones."""
+    run = "8 frames" if frames == 8 else f"8 of its {frames} frames"
+    name = f"torchvision's VideoResNet with VMZ's {network} blocks, at {run}"
+    layers = (3, 4, 6, 3) if network == "r2plus1d_34" else (3, 8, 36, 3)
+    compare = partial(with_torchvision, partial(torchvision_networks.vmz, network, layers=layers))
+    return Reference(name, model, frames, (8, 64, 64), compare)
+
+
 def of_multiscale(name: str, model: Mapping[str, object], frames: int, **blocks: object) -> Reference:
     """Return torchvision's MViT for clips of so many frames, with the blocks of `torchvision_networks.mvit`."""
     make = partial(torchvision_networks.mvit, model["version"], frames=frames, **blocks)
@@ -223,7 +232,14 @@ SWIN = {"family": "swin3d"}
 MVIT_B = {"family": "mvit", "version": 1, "blocks": [1, 2, 11, 2]}
 MVIT_B_DEEP = {"family": "mvit", "version": 1, "blocks": [2, 3, 16, 3], "kernel_by_stride": True}
 MVITV2_B = {"family": "mvit", "version": 2, "blocks": [2, 3, 16, 3]}
+SEPARATE = {"family": "r3d", "variant": "r2plus1d", "middle": "convolution", "eps": 1e-3,
+            "head": {"kind": "average_window"}}  # fmt: skip
+CSN_152 = {"family": "csn", "depth": "R152", "eps": 1e-3, "head": {"kind": "average_window"}}
 REFERENCES = [
+    *(of_vmz("r2plus1d_34", {**SEPARATE, "depth": "R34"}, frames) for frames in (8, 32)),
+    of_vmz("r2plus1d_152", {**SEPARATE, "depth": [3, 8, 36, 3], "bottleneck": True}, 32),
+    of_vmz("ir_csn_152", CSN_152, 32),
+    of_vmz("ip_csn_152", {**CSN_152, "variant": "ip"}, 32),
     of_torchvision("mc3_18", {"family": "r3d", "variant": "mc3"}, 16, pixels=112),
     of_torchvision("s3d", {"family": "s3d"}, 128),
     *(of_torchvision(f"swin3d_{depth.lower()}", {**SWIN, "depth": depth}, 32) for depth in ("T", "S", "B")),

@@ -3,13 +3,16 @@
 Where a network takes clips of any size, they have sizes that no golden case has.
 """
 
+import msgspec
 import pytest
 import torch
 import torchvision
+from torch import nn
 
 from tests.models.golden_networks import trained
-from tests.models.torchvision_networks import fill
+from tests.models.torchvision_networks import fill, vmz
 from videohub import models
+from videohub.architectures.csn import CSN
 from videohub.architectures.mvit import MViT
 from videohub.architectures.r3d import R3D
 from videohub.architectures.s3d import S3D
@@ -33,6 +36,13 @@ SAME = {  # torchvision's function, our architecture, and clips
     "mvit_v2_s": (MViT(version=2, blocks=(1, 2, 11, 2)), [(1, 3, 16, 224, 224)]),
 }
 QUICK = ("mc3_18",)
+SEPARATE = {"variant": "r2plus1d", "middle": "convolution", "eps": 1e-3}
+VMZ = {
+    "r2plus1d_34": R3D(depth="R34", **SEPARATE),
+    "r2plus1d_152": R3D(depth=(3, 8, 36, 3), bottleneck=True, **SEPARATE),
+    "ir_csn_152": CSN(depth="R152", eps=1e-3),
+    "ip_csn_152": CSN(depth="R152", variant="ip", eps=1e-3),
+}
 
 
 @torch.inference_mode()
@@ -49,6 +59,29 @@ def test_torchvision_s_network_gives_our_logits_at_any_size(name, tmp_path):
         logits, expected = network(clip), theirs(clip)
         assert expected.std() > 1e-3
         assert (logits - expected).abs().max() <= 1e-5 * expected.abs().max(), shape
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("name", VMZ)
+def test_vmz_s_networks_of_few_blocks_give_our_logits(name, tmp_path):
+    arch = msgspec.structs.replace(VMZ[name], depth=(1, 2, 1, 1), num_classes=7)
+    network = trained(arch, frames=9)
+    theirs = vmz(name, layers=(1, 2, 1, 1), num_classes=7)
+    fill(theirs, network, arch, tmp_path / f"{name}.pth")
+    clip = torch.randn(ODD, generator=torch.Generator().manual_seed(1))
+    logits, expected = network(clip), theirs(clip)
+    assert expected.std() > 1e-3
+    assert (logits - expected).abs().max() <= 1e-5 * expected.abs().max()
+
+
+@pytest.mark.parametrize(("name", "millions"), [
+    ("r2plus1d_34", 63.6), ("r2plus1d_152", 118.0), ("ir_csn_152", 29.6), ("ip_csn_152", 32.8),
+])  # fmt: skip
+def test_vmz_s_networks_have_as_many_weights_of_convolutions_and_classes_as_its_table_prints(name, millions):
+    with torch.device("meta"):
+        network = models.build(VMZ[name], frames=32)
+    weights = [module.weight.numel() for module in network.modules() if isinstance(module, nn.Conv3d | nn.Linear)]
+    assert round(sum(weights) / 1e6, 1) == millions
 
 
 @pytest.mark.parametrize(

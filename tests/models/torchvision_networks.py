@@ -1,4 +1,5 @@
-"""torchvision's own networks with our weights in them, and its MViT as PySlowFast's configurations describe theirs."""
+"""torchvision's own networks with our weights in them, its MViT as PySlowFast's configurations describe theirs, and its
+VideoResNet with the convolutions of VMZ's networks."""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 from torchvision.models.video.mvit import MSBlockConfig, MViT
+from torchvision.models.video.resnet import BasicBlock, BasicStem, Bottleneck, R2Plus1dStem, VideoResNet
 
 from videohub import models
 from videohub.architectures import Architecture
@@ -28,6 +30,59 @@ def fill(theirs: nn.Module, network: models.VideoModel, arch: Architecture, path
     back = conversion.imported(read, recognise(read, arch.family, arguments), arguments, "torchvision")
     assert back.keys() == network.state_dict().keys()
     assert all(np.array_equal(back[key], tensor) for key, tensor in network.state_dict().items())
+
+
+class _Depthwise(nn.Conv3d):
+    """A 3x3x3 convolution of each channel."""
+
+    def __init__(self, width: int, out: int, middle: int, stride: int = 1, padding: int = 1) -> None:
+        super().__init__(width, out, 3, stride, padding, groups=width, bias=False)
+
+    @staticmethod
+    def get_downsample_stride(stride: int) -> tuple[int, int, int]:
+        return stride, stride, stride
+
+
+class _MixedDepthwise(nn.Sequential):
+    """The same behind a 1x1x1 convolution and its norm."""
+
+    get_downsample_stride = _Depthwise.get_downsample_stride
+
+    def __init__(self, width: int, out: int, middle: int, stride: int = 1, padding: int = 1) -> None:
+        mix = nn.Conv3d(width, out, 1, bias=False)
+        super().__init__(mix, nn.BatchNorm3d(out), _Depthwise(out, out, middle, stride))
+
+
+class _Separate(nn.Sequential):
+    """A convolution over space and one over time, whose middle is counted for this very one, and not its block."""
+
+    get_downsample_stride = _Depthwise.get_downsample_stride
+
+    def __init__(self, width: int, out: int, middle: int, stride: int = 1, padding: int = 1) -> None:
+        middle = width * out * 3 * 3 * 3 // (width * 3 * 3 + 3 * out)
+        space = nn.Conv3d(width, middle, (1, 3, 3), (1, stride, stride), (0, padding, padding), bias=False)
+        time = nn.Conv3d(middle, out, (3, 1, 1), (stride, 1, 1), (padding, 0, 0), bias=False)
+        super().__init__(space, nn.BatchNorm3d(middle), nn.ReLU(), time)
+
+
+class _PoolingStem(nn.Sequential):
+    def __init__(self) -> None:
+        super().__init__(*BasicStem(), nn.MaxPool3d((1, 3, 3), (1, 2, 2), (0, 1, 1)))
+
+
+def vmz(name: str, *, layers: Sequence[int], num_classes: int) -> VideoResNet:
+    """Return torchvision's VideoResNet as VMZ builds its networks (pt/vmz/models at 4cc542d), without their weights."""
+    block, convolution, stem = {
+        "r2plus1d_34": (BasicBlock, _Separate, R2Plus1dStem),
+        "r2plus1d_152": (Bottleneck, _Separate, R2Plus1dStem),
+        "ir_csn_152": (Bottleneck, _Depthwise, _PoolingStem),
+        "ip_csn_152": (Bottleneck, _MixedDepthwise, _PoolingStem),
+    }[name]
+    network = VideoResNet(block, [convolution] * 4, list(layers), stem, num_classes=num_classes)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm3d):
+            module.eps = 1e-3
+    return network.eval()
 
 
 def mvit(

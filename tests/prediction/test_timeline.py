@@ -60,6 +60,7 @@ CASES = [  # rule, rate, frames of a window from 1 s to 3 s, counted from 1 s on
     (rules.SpreadAtRate(fps=30.0, past_end="loop"), 30, [26, 28, 30, 33]),
     # 7 frames from the first to the last, from (60 - 7) / 2 on
     (rules.Spread(past_end="repeat"), 30, [26, 28, 30, 32]),
+    (rules.SpreadDown(past_end="repeat"), 30, [26, 28, 30, 32]),
     (rules.Strided(past_end="loop"), 30, [26, 28, 30, 32]),
     (rules.TimedList(past_end="stretch"), 30, [26, 28, 30, 32]),
     (rules.Resampled(fps=15.0, past_end="refuse"), 30, [23, 27, 31, 35]),  # every fourth frame

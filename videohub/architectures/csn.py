@@ -1,16 +1,23 @@
 """CSN: a ResNet whose 3x3x3 convolutions each look at one channel (arXiv:1904.02811)."""
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 from videohub.architectures import Count
-from videohub.architectures.parts import Average, AverageWindow, Depth, Residual
+from videohub.architectures.parts import Average, AverageWindow, Depth, Epsilon, Residual
 
 
 class CSN(Residual, frozen=True, kw_only=True, tag="csn"):
-    """The interaction-reduced network: channels meet in the 1x1x1 convolutions before and after alone."""
+    """In `ir`, interaction-reduced, channels meet in the 1x1x1 convolutions before and after alone.
+
+    `ip`, interaction-preserved, has a further one right before each that looks at one channel.
+    """
 
     classifier: ClassVar[str] = "head.projection"
+    NEUTRAL: ClassVar[Mapping[str, Any]] = {"variant": "ir", "eps": 1e-5}
 
+    variant: Literal["ir", "ip"] = "ir"
     depth: Depth
     width: Count = 64
+    eps: Epsilon = 1e-5
     head: Average = AverageWindow(mean_of="logits")

@@ -37,6 +37,7 @@ Head: TypeAlias = Average | RoiMax
 
 # --- residual networks -----------------------------------------------------------------------------------------------
 
+Epsilon: TypeAlias = Annotated[float, msgspec.Meta(gt=0)]  # of all batch norms
 Stage: TypeAlias = Literal["res2", "res3", "res4", "res5"]
 Blocks: TypeAlias = tuple[Count, Count, Count, Count]  # of res2 to res5
 Depth: TypeAlias = Literal["R18", "R50", "R101", "R152"] | Blocks

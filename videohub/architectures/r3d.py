@@ -1,28 +1,35 @@
-"""R3D, MC3 and R(2+1)D of basic blocks: three ways to look at time in one residual network (arXiv:1711.11248)."""
+"""R3D, MC3 and R(2+1)D: three ways to look at time in one residual network (arXiv:1711.11248)."""
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias
 
 from videohub.architectures import Architecture, Count
-from videohub.architectures.parts import Blocks
+from videohub.architectures.parts import Average, AverageAll, Blocks, Epsilon
 
-BasicDepth: TypeAlias = Literal["R18"] | Blocks  # of basic blocks, which have two convolutions each
+BasicDepth: TypeAlias = Literal["R18", "R34"] | Blocks  # names are those of basic blocks, of two convolutions each
 
-_BLOCKS: Mapping[str, Blocks] = {"R18": (2, 2, 2, 2)}
+_BLOCKS: Mapping[str, Blocks] = {"R18": (2, 2, 2, 2), "R34": (3, 4, 6, 3)}
 
 
 class R3D(Architecture, frozen=True, kw_only=True, tag="r3d"):
-    """A ResNet of basic blocks over clips; its variant says what their convolutions are.
+    """A ResNet over clips; its variant says what the convolutions of its blocks are.
 
     `r3d`: 3x3x3, all of them. `mc3`: 3x3x3 in res2, 1x3x3 after it. `r2plus1d`: over space, then over time, with as
-    many channels between them as give both as many weights as the 3x3x3 one.
+    many channels between them as give both as many weights as the 3x3x3 one. In a bottleneck that is the middle one.
     """
 
     classifier: ClassVar[str] = "head.projection"
+    NEUTRAL: ClassVar[Mapping[str, Any]] = {
+        "bottleneck": False, "middle": "block", "eps": 1e-5, "head": AverageAll(),
+    }  # fmt: skip
 
     variant: Literal["r3d", "mc3", "r2plus1d"]
     depth: BasicDepth = "R18"
     width: Count = 64
+    bottleneck: bool = False  # blocks of three convolutions, which put out four times their width
+    middle: Literal["block", "convolution"] = "block"  # what counts the channels between separate ones: once a block
+    eps: Epsilon = 1e-5
+    head: Average = AverageAll()
 
     @property
     def arch(self) -> str:
@@ -35,7 +42,9 @@ class R3D(Architecture, frozen=True, kw_only=True, tag="r3d"):
 
     @property
     def size(self) -> str:
-        return self.depth if isinstance(self.depth, str) else f"R{2 * self.num_blocks + 2}"
+        if isinstance(self.depth, str):
+            return self.depth
+        return f"R{(3 if self.bottleneck else 2) * self.num_blocks + 2}"
 
     @property
     def num_blocks(self) -> int:

@@ -174,6 +174,17 @@ def spread_indices(num_frames: int, *, frames: int, sampling_rate: int, clip: in
     return [start + position * sampling_rate for position in range(frames)]
 
 
+def spread_down_indices(num_frames: int, *, frames: int, sampling_rate: int, clip: int, clips: int) -> list[int]:
+    """Return the same, with starts rounded down; the first of a single clip.
+
+    Source: Caffe2's reader of videos, `floor(clip * room / (clips - 1))` in float32, which VMZ tests with. It reads no
+        video that is shorter than a clip.
+    """
+    room = max(num_frames - ((frames - 1) * sampling_rate + 1), 0)
+    start = int(np.float32(clip) * (np.float32(room) / np.float32(max(clips - 1, 1))))
+    return [start + position * sampling_rate for position in range(frames)]
+
+
 def uniform_indices(num_frames: int, frames: int) -> list[int]:
     """Return a frame of each of `frames` parts of a video. Source: mmaction2's UniformSample, in float64."""
     length = (num_frames - 1) / frames
@@ -263,10 +274,12 @@ def window_indices(num_frames: int, *, frames: int, sampling_rate: int, clip: in
 def interleaved_indices(num_frames: int, *, frames: int, sampling_rate: int, clip: int, clips: int) -> list[int]:
     """Return a frame of each of `frames` equal parts of a video, for each clip at another place of the part.
 
-    Source: VideoMAE's test of Something-Something, whose two clips take `int(part * x)` and `int(part / 2 + part * x)`.
+    Source: VideoMAE's test of Something-Something, whose two clips take `int(part * x)` and `int(part / 2 + part * x)`;
+        TSM's two are the same in the other order, and its single clip takes the latter.
     """
     part = num_frames / frames
-    return [int(part * clip / clips + part * number) for number in range(frames)]
+    offset = part / 2 if clips == 1 else part * clip / clips
+    return [int(offset + part * number) for number in range(frames)]
 
 
 def spread_resampled_indices(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from torch import Tensor, nn
 
 from videohub.architectures import csn as architecture
@@ -13,19 +15,23 @@ from videohub.models.video_model import OnePathway
 
 
 class Bottleneck(nn.Module):
-    """Convolutions of 1, 3 and 1 beside a shortcut; the middle one is depthwise and carries the stride."""
+    """Convolutions of 1, 3 and 1 beside a shortcut; the middle one is depthwise and carries the stride.
 
-    def __init__(self, width: int, inner: int, out: int, *, stride: Size) -> None:
+    With `mixes`, one of 1 stands right before it, with a norm and without a ReLU.
+    """
+
+    def __init__(self, width: int, inner: int, out: int, *, stride: Size, mixes: bool, eps: float) -> None:
         super().__init__()
-        self.conv_a = ConvNorm(width, inner, (1, 1, 1))
-        self.conv_b = ConvNorm(inner, inner, (3, 3, 3), stride=stride, groups=inner)
-        self.conv_c = ConvNorm(inner, out, (1, 1, 1))
-        self.shortcut = ConvNorm(width, out, (1, 1, 1), stride=stride) if width != out else nn.Identity()
+        self.conv_a = ConvNorm(width, inner, (1, 1, 1), eps=eps)
+        self.mix = ConvNorm(inner, inner, (1, 1, 1), eps=eps) if mixes else nn.Identity()
+        self.conv_b = ConvNorm(inner, inner, (3, 3, 3), stride=stride, groups=inner, eps=eps)
+        self.conv_c = ConvNorm(inner, out, (1, 1, 1), eps=eps)
+        self.shortcut = ConvNorm(width, out, (1, 1, 1), stride=stride, eps=eps) if width != out else nn.Identity()
         self.relu = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.relu(self.conv_a(x))
-        y = self.relu(self.conv_b(y))
+        y = self.relu(self.conv_b(self.mix(y)))
         y = self.conv_c(y)
         y += self.shortcut(x)
         return self.relu(y)
@@ -38,11 +44,11 @@ class CSN(OnePathway):
         super().__init__()
         width = arch.width
         two, three, four, five = block_counts(arch.depth)
-        self.stem = Stem(width, temporal_kernel=3)
-        self.res2 = _stage(two, width, 4 * width, stride=(1, 1, 1))
-        self.res3 = _stage(three, 4 * width, 8 * width, stride=(2, 2, 2))
-        self.res4 = _stage(four, 8 * width, 16 * width, stride=(2, 2, 2))
-        self.res5 = _stage(five, 16 * width, 32 * width, stride=(2, 2, 2))
+        self.stem = Stem(width, temporal_kernel=3, eps=arch.eps)
+        self.res2 = _stage(arch, two, width, 4 * width, stride=(1, 1, 1))
+        self.res3 = _stage(arch, three, 4 * width, 8 * width, stride=(2, 2, 2))
+        self.res4 = _stage(arch, four, 8 * width, 16 * width, stride=(2, 2, 2))
+        self.res5 = _stage(arch, five, 16 * width, 32 * width, stride=(2, 2, 2))
         self.head = build_head(
             arch.head,
             [32 * width],
@@ -59,9 +65,10 @@ class CSN(OnePathway):
         return self.res5(self.res4(self.res3(x)))
 
 
-def _stage(count: int, width: int, out: int, *, stride: Size) -> nn.Sequential:
-    first = Bottleneck(width, out // 4, out, stride=stride)
-    return nn.Sequential(first, *(Bottleneck(out, out // 4, out, stride=(1, 1, 1)) for _ in range(count - 1)))
+def _stage(arch: architecture.CSN, count: int, width: int, out: int, *, stride: Size) -> nn.Sequential:
+    block = partial(Bottleneck, mixes=arch.variant == "ip", eps=arch.eps)
+    first = block(width, out // 4, out, stride=stride)
+    return nn.Sequential(first, *(block(out, out // 4, out, stride=(1, 1, 1)) for _ in range(count - 1)))
 
 
 def csn(arch: architecture.CSN, *, frames: int, activation: Activation) -> CSN:

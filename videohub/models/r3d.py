@@ -1,4 +1,4 @@
-"""R3D, MC3 and R(2+1)D of basic blocks: three ways to look at time in one residual network (arXiv:1711.11248)."""
+"""R3D, MC3 and R(2+1)D: three ways to look at time in one residual network (arXiv:1711.11248)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Literal, TypeAlias
 from torch import Tensor, nn
 
 from videohub.architectures import r3d as architecture
-from videohub.architectures.parts import AverageAll
 from videohub.models.convolutions import ConvNorm, SeparableConv, Size
 from videohub.models.heads import Activation, build_head
 from videohub.models.stages import initialise
@@ -28,16 +27,17 @@ class BasicBlock(nn.Module):
     """Two convolutions of 3 beside a shortcut; the first carries the stride, which is one of time where time is seen.
 
     Source: torchvision computes the width between the halves of separate convolutions once a block, from what enters
-        and leaves it, also for the second.
+        and leaves it, also for the second; Caffe2's networks have one of its own there (issue 1265 of torchvision).
     """
 
-    def __init__(self, width: int, out: int, *, sight: Sight, stride: int) -> None:
+    def __init__(self, arch: architecture.R3D, width: int, out: int, *, sight: Sight, stride: int) -> None:
         super().__init__()
-        steps = (1 if sight == "space" else stride, stride, stride)
+        steps = _steps(sight, stride)
         middle = middle_width(width, out)
-        self.conv_a = _conv(width, out, sight=sight, middle=middle, stride=steps)
-        self.conv_b = _conv(out, out, sight=sight, middle=middle, stride=(1, 1, 1))
-        self.shortcut = ConvNorm(width, out, (1, 1, 1), stride=steps) if width != out else nn.Identity()
+        second = middle if arch.middle == "block" else middle_width(out, out)
+        self.conv_a = _conv(width, out, sight=sight, middle=middle, stride=steps, eps=arch.eps)
+        self.conv_b = _conv(out, out, sight=sight, middle=second, eps=arch.eps)
+        self.shortcut = _shortcut(width, out, stride=steps, eps=arch.eps)
         self.relu = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -46,26 +46,51 @@ class BasicBlock(nn.Module):
         return self.relu(y)
 
 
+class Bottleneck(nn.Module):
+    """Convolutions of 1, 3 and 1 beside a shortcut; the middle one carries the stride, as in a basic block."""
+
+    def __init__(self, arch: architecture.R3D, width: int, out: int, *, sight: Sight, stride: int) -> None:
+        super().__init__()
+        inner, steps = out // 4, _steps(sight, stride)
+        middle = middle_width(width if arch.middle == "block" else inner, inner)
+        self.conv_a = ConvNorm(width, inner, (1, 1, 1), eps=arch.eps)
+        self.conv_b = _conv(inner, inner, sight=sight, middle=middle, stride=steps, eps=arch.eps)
+        self.conv_c = ConvNorm(inner, out, (1, 1, 1), eps=arch.eps)
+        self.shortcut = _shortcut(width, out, stride=steps, eps=arch.eps)
+        self.relu = nn.ReLU(inplace=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.relu(self.conv_a(x))
+        y = self.conv_c(self.relu(self.conv_b(y)))
+        y += self.shortcut(x)
+        return self.relu(y)
+
+
 class R3D(OnePathway):
     """A stem that halves the picture, and four stages, of which the last three halve what they see."""
 
-    def __init__(self, arch: architecture.R3D, *, activation: Activation) -> None:
+    def __init__(self, arch: architecture.R3D, *, frames: int, activation: Activation) -> None:
         super().__init__()
-        width = arch.width
+        width, out = arch.width, arch.width * (4 if arch.bottleneck else 1)
         two, three, four, five = arch.blocks
         sights = _SIGHTS[arch.variant]
-        self.stem = nn.Sequential(_stem(width, separate=sights[0] == "separate"), nn.ReLU(inplace=True))
-        self.res2 = _stage(two, width, width, sight=sights[0], stride=1)
-        self.res3 = _stage(three, width, 2 * width, sight=sights[1], stride=2)
-        self.res4 = _stage(four, 2 * width, 4 * width, sight=sights[2], stride=2)
-        self.res5 = _stage(five, 4 * width, 8 * width, sight=sights[3], stride=2)
+        self.stem = nn.Sequential(_stem(arch, separate=sights[0] == "separate"), nn.ReLU(inplace=True))
+        self.res2 = _stage(arch, two, width, out, sight=sights[0], stride=1)
+        self.res3 = _stage(arch, three, out, 2 * out, sight=sights[1], stride=2)
+        self.res4 = _stage(arch, four, 2 * out, 4 * out, sight=sights[2], stride=2)
+        self.res5 = _stage(arch, five, 4 * out, 8 * out, sight=sights[3], stride=2)
         self.head = build_head(
-            AverageAll(), [8 * width], frames=None, stride=16, num_classes=arch.num_classes, activation=activation
+            arch.head,
+            [8 * out],
+            frames=frames if arch.variant == "mc3" else -(-frames // 8),
+            stride=16,
+            num_classes=arch.num_classes,
+            activation=activation,
         )
         initialise(self)
 
     def feature_map(self, clip: Tensor) -> Tensor:
-        """Return the output of res5, (B, 8 width, T', H / 16, W / 16), rounded up; T' is T / 8, in MC3 T."""
+        """Return the output of res5, (B, D, T', H / 16, W / 16), rounded up; T' is T / 8, in MC3 T."""
         x = self.res2(self.stem(clip))
         return self.res5(self.res4(self.res3(x)))
 
@@ -78,23 +103,32 @@ def middle_width(width: int, out: int) -> int:
     return 27 * width * out // (9 * width + 3 * out)
 
 
-def _stem(width: int, *, separate: bool) -> nn.Module:
+def _stem(arch: architecture.R3D, *, separate: bool) -> nn.Module:
     if separate:  # by the formula there would be 83 between the halves; the authors' network has 45
-        return SeparableConv(3, width, (3, 7, 7), middle=45, stride=(1, 2, 2))
-    return ConvNorm(3, width, (3, 7, 7), stride=(1, 2, 2))
+        return SeparableConv(3, arch.width, (3, 7, 7), middle=45, stride=(1, 2, 2), eps=arch.eps)
+    return ConvNorm(3, arch.width, (3, 7, 7), stride=(1, 2, 2), eps=arch.eps)
 
 
-def _stage(count: int, width: int, out: int, *, sight: Sight, stride: int) -> nn.Sequential:
-    first = BasicBlock(width, out, sight=sight, stride=stride)
-    return nn.Sequential(first, *(BasicBlock(out, out, sight=sight, stride=1) for _ in range(count - 1)))
+def _stage(arch: architecture.R3D, count: int, width: int, out: int, *, sight: Sight, stride: int) -> nn.Sequential:
+    block = Bottleneck if arch.bottleneck else BasicBlock
+    first = block(arch, width, out, sight=sight, stride=stride)
+    return nn.Sequential(first, *(block(arch, out, out, sight=sight, stride=1) for _ in range(count - 1)))
 
 
-def _conv(width: int, out: int, *, sight: Sight, middle: int, stride: Size) -> nn.Module:
+def _steps(sight: Sight, stride: int) -> Size:
+    return (1 if sight == "space" else stride, stride, stride)
+
+
+def _conv(width: int, out: int, *, sight: Sight, middle: int, stride: Size = (1, 1, 1), eps: float) -> nn.Module:
     if sight == "separate":
-        return SeparableConv(width, out, (3, 3, 3), middle=middle, stride=stride)
-    return ConvNorm(width, out, (3 if sight == "joint" else 1, 3, 3), stride=stride)
+        return SeparableConv(width, out, (3, 3, 3), middle=middle, stride=stride, eps=eps)
+    return ConvNorm(width, out, (3 if sight == "joint" else 1, 3, 3), stride=stride, eps=eps)
+
+
+def _shortcut(width: int, out: int, *, stride: Size, eps: float) -> nn.Module:
+    return ConvNorm(width, out, (1, 1, 1), stride=stride, eps=eps) if width != out else nn.Identity()
 
 
 def r3d(arch: architecture.R3D, *, frames: int, activation: Activation) -> R3D:
-    """The network that a record describes; its head averages over all frames, so their number does not matter."""
-    return R3D(arch, activation=activation)
+    """The network that a record describes, for clips of `frames` frames."""
+    return R3D(arch, frames=frames, activation=activation)

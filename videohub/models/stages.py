@@ -25,12 +25,12 @@ class Stem(nn.Module):
 
     NORM_AFTER: ClassVar[Mapping[str, str]] = {"conv": "norm"}
 
-    def __init__(self, width: int, *, temporal_kernel: int, stem: parts.Stem = _PLAIN_STEM) -> None:
+    def __init__(self, width: int, *, temporal_kernel: int, stem: parts.Stem = _PLAIN_STEM, eps: float = 1e-5) -> None:
         super().__init__()
         self.conv = nn.Conv3d(
             3, width, (temporal_kernel, 7, 7), (stem.stride, 2, 2), padding=(temporal_kernel // 2, 3, 3), bias=False
         )
-        self.norm = nn.BatchNorm3d(width, eps=1e-5)
+        self.norm = nn.BatchNorm3d(width, eps=eps)
         self.relu = nn.ReLU(inplace=True)
         frames, pixels = stem.pool_frames, stem.pool_padding
         self.pool = nn.MaxPool3d((frames, 3, 3), (frames, 2, 2), padding=(0, pixels, pixels))

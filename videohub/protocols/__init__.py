@@ -36,6 +36,7 @@ from videohub.protocols.steps import (
     Segments,
     Spread,
     SpreadAtRate,
+    SpreadDown,
     SpreadResampled,
     Strided,
     Timed,
@@ -52,8 +53,8 @@ __all__ = [
     "ON_THE_CPU", "PLACES", "SKIPS", "WHOLE_LEVELS", "Centres", "Crop", "Dense", "Detection", "Divide", "Flaw",
     "FrameRule", "Frames", "Image", "Interleaved", "KeyFrames", "Mirror", "Normalise", "Offset", "PixelStep",
     "Pixels", "Place", "Proportional", "Protocol", "Reach", "Resampled", "Resize", "ResizeShortSide",
-    "ReverseChannels", "ScoreRule", "Segments", "Spread", "SpreadAtRate", "SpreadResampled", "Strided", "Timed",
-    "TimedList", "Uniform", "Value", "ViewGrid", "Windows",
+    "ReverseChannels", "ScoreRule", "Segments", "Spread", "SpreadAtRate", "SpreadDown", "SpreadResampled", "Strided",
+    "Timed", "TimedList", "Uniform", "Value", "ViewGrid", "Windows",
 ]  # fmt: skip
 
 Flaw: TypeAlias = tuple[tuple[str | int, ...], str, str]  # the steps to a field, what is wrong with it, and advice

@@ -125,6 +125,21 @@ class Spread(FrameRule, frozen=True, tag="spread"):
         return self, 3, 1
 
 
+class SpreadDown(FrameRule, frozen=True, tag="spread_down"):
+    """As `spread`, with starts rounded down (VMZ)."""
+
+    exact_stride: ClassVar[bool] = True
+    past_end: Literal["repeat"]
+
+    def span(self, frames: int, sampling_rate: int) -> int:
+        """Return the distance from the first frame to the last, both counted."""
+        return (frames - 1) * sampling_rate + 1
+
+    def middle(self) -> tuple[FrameRule, int, int]:
+        """Return the second of three clips."""
+        return self, 3, 1
+
+
 class SpreadAtRate(FrameRule, frozen=True, tag="spread_at_rate"):
     """As `spread`, with strides that last as long as at `fps`, and starts in whole steps (mmaction2, target_fps)."""
 
@@ -228,7 +243,10 @@ class Windows(FrameRule, frozen=True, tag="windows"):
 
 
 class Interleaved(FrameRule, frozen=True, tag="interleaved"):
-    """A frame of each of as many equal parts as a clip has frames; clip i of n takes it at i / n (VideoMAE, SSv2)."""
+    """A frame of each of as many equal parts as a clip has frames; clip i of n takes it at i / n (VideoMAE, SSv2; TSM).
+
+    A single clip takes the middle of each part.
+    """
 
     whole_video: ClassVar[bool] = True
     past_end: Literal["repeat"]
@@ -238,8 +256,8 @@ class Interleaved(FrameRule, frozen=True, tag="interleaved"):
         return frames
 
     def middle(self) -> tuple[FrameRule, int, int]:
-        """Return the second of two clips, whose frames are the middles of the parts."""
-        return self, 2, 1
+        """Return a single clip."""
+        return self, 1, 0
 
 
 class SpreadResampled(FrameRule, frozen=True, tag="spread_resampled"):
@@ -280,6 +298,7 @@ Frames: TypeAlias = (
     | Segments
     | Uniform
     | Spread
+    | SpreadDown
     | SpreadAtRate
     | Strided
     | Dense

@@ -20,6 +20,7 @@ READERS = {
     "kinetics400": kinetics,
     "kinetics600": kinetics,
     "kinetics710": kinetics,
+    "ig65m": kinetics,
     "ssv2": something,
     "charades": charades,
     "ava_v2.1": ava,
