@@ -9,30 +9,32 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
 
-from videohub.protocols.steps import (
+from videohub.protocols.pixel_steps import (
     ON_THE_CPU,
-    SKIPS,
     WHOLE_LEVELS,
-    Centres,
     Crop,
-    Dense,
     Divide,
+    Mirror,
+    Normalise,
+    Pixels,
+    PixelStep,
+    Resize,
+    ResizeShortSide,
+    ReverseChannels,
+)  # fmt: skip
+from videohub.protocols.steps import (
+    SKIPS,
+    Centres,
+    Dense,
     FrameRule,
     Frames,
     Image,
     Interleaved,
     KeyFrames,
-    Mirror,
-    Normalise,
     Offset,
-    Pixels,
-    PixelStep,
     Proportional,
     Reach,
     Resampled,
-    Resize,
-    ResizeShortSide,
-    ReverseChannels,
     Segments,
     Spread,
     SpreadAtRate,

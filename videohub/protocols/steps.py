@@ -1,4 +1,4 @@
-"""Which frames a test takes and what is done to their pixels: names and numbers alone, `videohub.data` does it.
+"""Which frames a test takes: names and numbers alone, `videohub.data` does it; `pixel_steps.py` has what follows.
 
 The types are written out at once (no `from __future__ import annotations`): msgspec would compile each one's text at
 the start of every process.
@@ -11,7 +11,6 @@ import msgspec
 from videohub.value_types import Count
 
 Rate: TypeAlias = Annotated[float, msgspec.Meta(gt=0)]  # frames per second
-Rgb: TypeAlias = tuple[float, float, float]
 Reach: TypeAlias = Literal["time_windows", "time_stamps", "frame_list", "key_frame", "image"]
 
 
@@ -312,90 +311,3 @@ Frames: TypeAlias = (
     | KeyFrames
     | Image
 )
-
-# --- what is done to their pixels ------------------------------------------------------------------------------------
-
-Arithmetic: TypeAlias = Literal[
-    "torch_float", "torch_uint8", "tensorflow_uint8", "opencv_uint8", "pillow_bilinear", "pillow_bicubic"
-]
-WHOLE_LEVELS = (
-    "torch_uint8",
-    "tensorflow_uint8",
-    "opencv_uint8",
-    "pillow_bilinear",
-    "pillow_bicubic",
-)  # from 0..255 to 0..255, rounded
-ON_THE_CPU = ("opencv_uint8", "pillow_bilinear", "pillow_bicubic")  # done to each picture as it is decoded
-
-
-class PixelStep(Value, frozen=True, tag_field="step"):
-    """One thing that is done to RGB frames, which come as levels from 0 to 255."""
-
-    @property
-    def name(self) -> str:
-        """The step, as a registry file calls it."""
-        return str(type(self).__struct_config__.tag)
-
-    def in_words(self) -> str:
-        """Return the step and its numbers, such as `divide by 255`."""
-        return f"{self.name.replace('_', ' ')} {', '.join(fields_in_words(self))}".rstrip()
-
-
-class Divide(PixelStep, frozen=True, tag="divide"):
-    """Divide every value."""
-
-    by: Annotated[float, msgspec.Meta(gt=0)]
-
-
-class Normalise(PixelStep, frozen=True, tag="normalise"):
-    """Subtract a mean and divide by a deviation, each of a channel."""
-
-    mean: Rgb
-    std: tuple[
-        Annotated[float, msgspec.Meta(gt=0)],
-        Annotated[float, msgspec.Meta(gt=0)],
-        Annotated[float, msgspec.Meta(gt=0)],
-    ]
-
-
-class ReverseChannels(PixelStep, frozen=True, tag="reverse_channels"):
-    """RGB becomes BGR."""
-
-
-class Mirror(PixelStep, frozen=True, tag="mirror"):
-    """Left and right change places."""
-
-
-class ResizeShortSide(PixelStep, frozen=True, tag="resize_short_side"):
-    """Resize so that the short side has so many pixels; the long side follows, rounded.
-
-    `floor`: of long / short x pixels (PySlowFast); `truncate`: of pixels x long / short (torchvision, Pillow);
-    `half_up`: of long x (pixels / short) (mmaction2).
-    """
-
-    pixels: Count
-    long_side: Literal["floor", "truncate", "half_up"]
-    arithmetic: Arithmetic
-
-
-class Resize(PixelStep, frozen=True, tag="resize"):
-    """Resize to a fixed size, whatever the shape was."""
-
-    height: Count
-    width: Count
-    arithmetic: Arithmetic
-
-
-class Crop(PixelStep, frozen=True, tag="crop"):
-    """Cut squares out of the frame: those that `views.crops` names.
-
-    By whose arithmetic they are placed: of PySlowFast the centre rounds up and the end touches the edge; of mmaction2
-    it rounds down and the end is twice as far; its TenCrop counts in quarters; of torchvision it rounds half to even;
-    of VideoMAE it rounds down and the end touches the edge.
-    """
-
-    size: Count
-    arithmetic: Literal["pyslowfast", "mmaction2", "mmaction2_ten", "torchvision", "videomae"]
-
-
-Pixels: TypeAlias = Divide | Normalise | ReverseChannels | Mirror | ResizeShortSide | Resize | Crop
