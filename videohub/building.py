@@ -13,13 +13,11 @@ from videohub.convert.stored_tensor import Array
 from videohub.data.labels import class_names, squeezed
 from videohub.errors import UsageError
 from videohub.log import log
-from videohub.registry.labels import Given, count, from_text, in_words, with_classes, with_labels
+from videohub.registry.labels import MOST_CLASSES, Given, count, from_text, in_words, with_classes, with_labels
 from videohub.registry.schema import Labels, Record
 
 if TYPE_CHECKING:
     from videohub.models import VideoModel
-
-MOST_CLASSES = 30_000  # of all ImageNet, 21 841; a file that claims more is made to fill the memory
 
 
 def build(name: str | Record, *, num_classes: int | None = None, labels: Given | None = None) -> VideoModel:

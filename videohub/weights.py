@@ -19,7 +19,7 @@ from videohub.building import build_empty, classes_of, held, with_classes_of
 from videohub.certificate import Certificate, CertifiedFile, NetworkFile
 from videohub.convert import kept_weights, tables
 from videohub.convert.checkpoint import opened
-from videohub.convert.conversion import check_layout, check_state_dict, export, renamed
+from videohub.convert.conversion import check_layout, check_state_dict, export, file_at, names_classes, renamed
 from videohub.convert.recognition import OURS
 from videohub.convert.tables import Table
 from videohub.errors import ConversionError, FormatError, UnavailableError, UsageError
@@ -195,7 +195,7 @@ def convert_file(
     Args:
         file: Published, converted or exported weights.
         name: The record whose network the file holds.
-        out: The file to write, whole or not at all.
+        out: The file to write, whole or not at all; for transformers also a folder, for what belongs beside it.
         layout: "videohub" for .safetensors under our names, or one that has a table for the network.
         ignore: Patterns of published keys to leave aside knowingly.
         labels: What the outputs are called, which "videohub" files carry; None: as the file or the record says.
@@ -204,24 +204,27 @@ def convert_file(
     """
     record = registry.record(name)
     names = None if labels is None else resolve(labels)
-    if names is not None and layout != OURS:
-        raise UsageError(f"labels: files of {layout} carry no names; leave them out, or write a file of videohub's")
     check_layout(record, layout, OURS)
+    if names is not None and not names_classes(record, layout):
+        raise UsageError(f"labels: files of {layout} carry no names; leave them out, or write a file of videohub's")
     source = download.local(Path(file), name=record.name)
-    for path in (Path(out), *([] if certify_to is None else [Path(certify_to)])):
-        check_parent_exists(path)
+    check_parent_exists(Path(out))
+    weights = file_at(Path(out), record, layout)
+    for path in (weights, *([] if certify_to is None else [Path(certify_to)])):
         if path.exists() and path.samefile(source.path):
             raise UsageError(f"{path}: this is the file to read; give the result another name")
-    if certify_to is not None and Path(certify_to).absolute() == Path(out).absolute():
-        raise UsageError(f"{out}: this is the file to write; give its certificate another name")
+    if certify_to is not None and Path(certify_to).parent != weights.parent:  # which may be yet to come
+        check_parent_exists(Path(certify_to))
+    if certify_to is not None and Path(certify_to).absolute() == weights.absolute():
+        raise UsageError(f"{weights}: this is the file to write; give its certificate another name")
     network = _read(source, record, ignore=ignore, own=True, labels=names)
     written = _write(network, Path(out), to=layout, ignore=ignore)
     if layout == OURS:
-        held(record, Path(out), source=file)  # tells what is not the record's
+        held(record, weights, source=file)  # tells what is not the record's
     if certify_to is None:
         return written
     there = network.record if layout == OURS else certificate.network_of(network.record, layout)
-    read_back = _read(download.local(Path(out), name=record.name), there, ignore=(), own=True)
+    read_back = _read(download.local(weights, name=record.name), there, ignore=(), own=True)
     certified = certificate.certify(network, read_back)
     certificate.write(certified, Path(certify_to))
     return replace(written, certificate=certified)
@@ -310,8 +313,8 @@ def _write(file: NetworkFile, out: Path, *, to: str = OURS, ignore: Sequence[str
         with atomic_write(out) as part:
             kept_weights.write(part, file.state, whole)
     else:
-        export(file.state, record, to, out)
-        if isinstance(record.labels, tuple):
+        out = export(file.state, record, to, out)
+        if isinstance(record.labels, tuple) and not names_classes(record, to):
             log.warning("%s: files of %s carry no names of classes; whoever reads %s gives them again, with --labels",
                         record.name, to, out.name)  # fmt: skip
     return Converted(str(out), record.name, len(file.state), about.container, about.layout, about.sha256)

@@ -126,7 +126,12 @@ def test_golden_weights_go_to_another_publisher_s_file_and_back_and_give_the_ori
     tmp_path, monkeypatch, name, layout
 ):
     monkeypatch.setenv("VIDEOHUB_HOME", str(tmp_path / "cache"))
-    case, published, written, back = CASES[name], tmp_path / "published", tmp_path / "written", tmp_path / "back"
+    case, published, written, back = (
+        CASES[name],
+        tmp_path / "published",
+        tmp_path / "written.file",
+        tmp_path / "back.file",
+    )
     golden, record = case.golden_file(), record_of(case)
     conversion.write_file({key: torch.from_numpy(array) for key, array in golden.items()}, case.table, published)
     convert_file(published, record, written, layout=layout)

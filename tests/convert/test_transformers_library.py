@@ -1,5 +1,6 @@
 """Files from the library transformers and for it, by the logits of its own networks. Skipped without it."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -8,6 +9,9 @@ from tests.own_registry import like
 from videohub import convert, models
 from videohub.architectures.timesformer import TimeSformer
 from videohub.architectures.vit import ViT
+from videohub.convert import described_weights
+from videohub.data.labels import class_names
+from videohub.protocols import Divide
 
 transformers = pytest.importorskip("transformers")
 
@@ -79,11 +83,18 @@ def test_what_the_library_saves_gives_its_logits_here(tmp_path, pair):
 def test_what_is_written_for_the_library_gives_our_logits_there(tmp_path, pair):
     theirs, ours, record = pair
     fill(ours)
-    theirs.config.save_pretrained(tmp_path)
-    convert.export(ours.state_dict(), record, "transformers", tmp_path / "model.safetensors")
-    loaded, told = type(theirs).from_pretrained(tmp_path, output_loading_info=True)
-    assert not told["missing_keys"]
-    assert not told["unexpected_keys"]
+    assert convert.export(ours.state_dict(), record, "transformers", tmp_path / "small") == (
+        tmp_path / "small" / "model.safetensors"
+    )
+    loaded, told = transformers.AutoModelForVideoClassification.from_pretrained(
+        tmp_path / "small", output_loading_info=True
+    )
+    assert not any(told.values()), told
+    assert type(loaded) is type(theirs)
+    said, expected = loaded.config.to_dict(), theirs.config.to_dict()
+    unlike = {"_name_or_path", "architectures", "dtype", "id2label", "label2id", "problem_type"}
+    assert {name: said[name] for name in said.keys() - unlike} == {name: expected[name] for name in
+                                                                     expected.keys() - unlike}  # fmt: skip
     assert difference(loaded.eval(), ours) <= 1e-5
 
 
@@ -102,3 +113,21 @@ def test_the_encoder_of_a_pre_training_file_gives_the_library_s_tokens(tmp_path)
     with torch.inference_mode():
         tokens = theirs.videomae(clip.transpose(1, 2)).last_hidden_state
         assert torch.allclose(ours.features(clip), tokens.mean(dim=1), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["videomae_vit_b_16x4", "timesformer_b_8x32", "scenic_vit_b_32x2"])
+def test_the_library_makes_the_pixels_of_a_record_by_what_is_written_beside_its_weights(tmp_path, name):
+    record = like(name)
+    for file, content in described_weights.beside(tmp_path / "model.safetensors", record).items():
+        file.write_bytes(content)
+    frames = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (2, 224, 224, 3), np.uint8))
+    processor = transformers.AutoImageProcessor.from_pretrained(tmp_path)
+    found = processor([*frames.numpy()], do_resize=False, return_tensors="pt")["pixel_values"]
+    protocol = record.protocol
+    expected = frames / next((step.by for step in protocol.pixels if isinstance(step, Divide)), 1)
+    expected = (expected - torch.tensor(protocol.normalise.mean)) / torch.tensor(protocol.normalise.std)
+    assert torch.allclose(found[0], expected.permute(0, 3, 1, 2), atol=1e-5)
+    assert processor.size["shortest_edge"] == protocol.short_side
+    config = transformers.AutoConfig.from_pretrained(tmp_path)
+    assert [config.id2label[number] for number in range(400)] == list(class_names("kinetics400"))
+    assert config.label2id[config.id2label[7]] == 7

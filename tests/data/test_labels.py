@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from videohub import resources
-from videohub.data import labels
+from videohub import registry, resources
 from videohub.data.labels import class_names
 from videohub.errors import UsageError
 
@@ -40,7 +39,7 @@ def test_torchvision_s_names_are_those_of_its_weights_whether_it_is_imported_or_
     weights = {"kinetics400": R3D_18_Weights.DEFAULT, "imagenet1k": ResNet50_Weights.DEFAULT}
     for label_set, of in weights.items():
         assert class_names(label_set) == tuple(of.meta["categories"])
-    monkeypatch.setattr(labels, "_LISTS", dict.fromkeys(weights, "_ELSEWHERE"))
+    monkeypatch.setattr(registry.labels, "_LISTS", dict.fromkeys(weights, "_ELSEWHERE"))
     for label_set, of in weights.items():
         assert class_names(label_set) == tuple(of.meta["categories"])
 

@@ -17,7 +17,8 @@ from videohub.terminal.options import print_json, with_ignore, with_json, with_l
 @click.option(
     "--model", required=True, shell_complete=completion.record, help="The record whose network the file holds."
 )
-@click.option("-o", "--out", required=True, type=click.Path(path_type=Path, dir_okay=False))
+@click.option("-o", "--out", required=True, type=click.Path(path_type=Path),
+              help="The file to write; --to transformers also takes a folder, for what belongs beside it.")  # fmt: skip
 @click.option("--to", "layout", shell_complete=completion.layout, default="videohub", metavar="LAYOUT",
               show_default=True, help="Layout to write: videohub, or one that has a table for the model.")  # fmt: skip
 @click.option("--certificate", type=click.Path(path_type=Path, dir_okay=False), metavar="OUT.json",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ import msgspec
 import numpy as np
 
 from videohub import registry
-from videohub.convert import caffe2_pickle, kept_weights, steps, tables
+from videohub.convert import caffe2_pickle, described_weights, kept_weights, steps, tables
 from videohub.convert.checkpoint import Listing
 from videohub.convert.recognition import OURS, Recognised, recognise
 from videohub.convert.stored_tensor import Array
@@ -211,18 +212,33 @@ def export(state_dict: Mapping[str, Tensor], record: str | Record, layout: str, 
     """Write tensors under our names as a published file of a layout, whole or not at all, and return its path.
 
     What is given is written: whether it is the whole network is for `check_state_dict` to say. The layout's
-    table says what kind of file it is.
+    table says what kind of file it is. Beside a file of transformers' are those that describe it (`described_weights`),
+    and the path may be a folder.
     Raises: UsageError for another layout; ConversionError for tensors that the layout has no names for.
     """
     record = registry.record(record)
     check_layout(record, layout)
-    check_parent_exists(Path(path))
     arguments = arguments_of(record)
     table = tables.find(record.family, layout).of(arguments)
+    check_parent_exists(Path(path))
+    file = file_at(Path(path), record, layout)
     tensors = to_published(state_dict, table, arguments)
-    with atomic_write(Path(path)) as part:
-        write_file(tensors, table, part)
-    return Path(path)
+    described = described_weights.beside(file, record) if names_classes(record, layout) else {}
+    with ExitStack() as written:
+        for other, content in described.items():
+            written.enter_context(atomic_write(other)).write_bytes(content)
+        write_file(tensors, table, written.enter_context(atomic_write(file)))
+    return file
+
+
+def file_at(path: Path, record: Record, layout: str) -> Path:
+    """Return the file that a path to write names, which may be a folder where more is written beside the weights."""
+    return described_weights.weights_at(path) if layout != OURS and names_classes(record, layout) else path
+
+
+def names_classes(record: Record, layout: str) -> bool:
+    """Tell whether files of a layout say what the outputs are called."""
+    return layout == OURS or tables.find(record.family, layout).file.written_as.described
 
 
 def write_file(tensors: Mapping[str, Tensor], table: Table, path: Path) -> None:

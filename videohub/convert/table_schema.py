@@ -27,10 +27,14 @@ class Recognition(_Value, frozen=True, kw_only=True):
 
 
 class Container(_Value, frozen=True, kw_only=True):
-    """How a file of the layout is written; `under` is the key of a torch file that holds the state dict."""
+    """How a file of the layout is written; `under` is the key of a torch file that holds the state dict.
+
+    `described`: with transformers' config.json and preprocessor_config.json beside it, which say whose network it is.
+    """
 
     container: Literal["caffe2", "torch", "safetensors"]
     under: str | None = None
+    described: bool = False
 
 
 class Largest(_Value, frozen=True, kw_only=True):

@@ -271,6 +271,7 @@ def _digest(file: TableFile) -> str:
     content = msgspec.to_builtins(file)
     content["ignore"] = sorted(file.ignore)
     del content["not_written_for"]  # nothing that is read depends on it, nor on `network`
+    del content["written_as"]["described"]
     for part in (content, *content["variants"]):
         del part["needed"]
         part.pop("network", None)

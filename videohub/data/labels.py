@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import ast
 import os
 import unicodedata
-from importlib.util import find_spec
-from pathlib import Path
 
 from videohub.errors import UsageError
 from videohub.escaping import encodable
-from videohub.registry.labels import IN_TORCHVISION, in_words, known, shipped
+from videohub.registry.labels import in_words, known, names
 from videohub.registry.schema import Labels, Record
-
-_LISTS = {"kinetics400": "_KINETICS400_CATEGORIES", "imagenet1k": "_IMAGENET_CATEGORIES"}  # torchvision's variables
 
 
 def class_names(labels: Labels) -> tuple[str, ...]:
@@ -28,11 +23,9 @@ def class_names(labels: Labels) -> tuple[str, ...]:
         raise UsageError("labels: the names of the classes are needed here, and none are stated; give --labels FILE")
     if not isinstance(labels, str):
         return labels
-    if labels in IN_TORCHVISION:
-        return _torchvision_names(labels)
-    if labels not in shipped():
+    if labels not in known():
         raise UsageError(f"no label set is called {labels!r}; known: {', '.join(known())}")
-    return shipped()[labels]
+    return names(labels) or _torchvision_names(labels)
 
 
 def names_of(record: Record) -> tuple[str, ...]:
@@ -63,13 +56,7 @@ def squeezed(name: str) -> str:
 
 
 def _torchvision_names(label_set: str) -> tuple[str, ...]:
-    """Read the names that torchvision keeps beside its own weights; nothing is downloaded.
-
-    They are read off the file in which it lists them: to import it takes a second, torch's compiler with it. A version
-    that lists them elsewhere is imported.
-    """
-    if names := _listed_in_torchvision(_LISTS[label_set]):
-        return names
+    """Import the names from a torchvision that lists them elsewhere than others; nothing is downloaded."""
     if label_set == "imagenet1k":
         from torchvision.models import ResNet50_Weights
 
@@ -77,17 +64,3 @@ def _torchvision_names(label_set: str) -> tuple[str, ...]:
     from torchvision.models.video import R3D_18_Weights
 
     return tuple(R3D_18_Weights.DEFAULT.meta["categories"])
-
-
-def _listed_in_torchvision(variable: str) -> tuple[str, ...] | None:
-    """Return the texts that a variable of torchvision's list of names is set to; None where it is not to be found."""
-    package = find_spec("torchvision")
-    if package is None or package.origin is None:
-        return None
-    file = Path(package.origin).with_name("models") / "_meta.py"
-    if not file.is_file():
-        return None
-    for statement in ast.parse(file.read_bytes()).body:
-        if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == variable:
-            return tuple(ast.literal_eval(statement.value))
-    return None

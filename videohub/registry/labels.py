@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import functools
 import json
 import os
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -19,6 +21,8 @@ from videohub.registry.schema import Labels, Record
 Given: TypeAlias = str | os.PathLike[str] | Sequence[str]  # by a user: a known set, a file, or names
 
 IN_TORCHVISION = {"kinetics400": 400, "imagenet1k": 1000}  # so that nothing is imported to count them
+_LISTS = {"kinetics400": "_KINETICS400_CATEGORIES", "imagenet1k": "_IMAGENET_CATEGORIES"}  # torchvision's variables
+MOST_CLASSES = 30_000  # of all ImageNet, 21 841; a file that claims more is made to fill the memory
 _NAMES = tuple[str, ...] | None
 LARGEST_FILE = 4 << 20  # bytes; ten thousand long names take a quarter of it
 
@@ -38,6 +42,13 @@ def count(labels: Labels) -> int | None:
     if labels is None or isinstance(labels, tuple):
         return None if labels is None else len(labels)
     return IN_TORCHVISION.get(labels) or (len(shipped()[labels]) if labels in shipped() else None)
+
+
+def names(labels: Labels) -> tuple[str, ...] | None:
+    """Return the names that labels stand for, None where there are none or they are not to be found here."""
+    if not isinstance(labels, str):
+        return labels
+    return _listed_in_torchvision(_LISTS[labels]) if labels in _LISTS else shipped().get(labels)
 
 
 def resolve(given: Given, folder: Path | None = None) -> str | tuple[str, ...]:
@@ -166,3 +177,20 @@ def _names(value: Any, where: str | Path) -> tuple[str, ...]:
         if not isinstance(name, str) or not name.strip():
             raise UsageError(f"{where}: class {number} is called {name!r:.80}, expected a name")
     return tuple(value)
+
+
+def _listed_in_torchvision(variable: str) -> tuple[str, ...] | None:
+    """Return the texts that a variable of torchvision's list of names is set to; None where it is not to be found.
+
+    They are read off its file: to import it takes a second, torch's compiler with it.
+    """
+    package = find_spec("torchvision")
+    if package is None or package.origin is None:
+        return None
+    file = Path(package.origin).with_name("models") / "_meta.py"
+    if not file.is_file():
+        return None
+    for statement in ast.parse(file.read_bytes()).body:
+        if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == variable:
+            return tuple(ast.literal_eval(statement.value))
+    return None

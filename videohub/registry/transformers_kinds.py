@@ -1,0 +1,301 @@
+"""The model types of the library transformers that videohub builds: what each may say, and what that is here.
+
+The types are written out at once (no `from __future__ import annotations`), as msgspec wants them.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
+
+import msgspec
+
+from videohub.architectures import Architecture
+from videohub.architectures.parts import Eps
+from videohub.architectures.timesformer import TimeSformer
+from videohub.architectures.vit import ViT
+
+# No file may ask for a network that fills the memory: larger ones than anybody has trained are refused.
+Side: TypeAlias = Annotated[int, msgspec.Meta(gt=0, le=1_024)]  # pixels
+Square: TypeAlias = Side | tuple[Side, Side]
+NumFrames: TypeAlias = Annotated[int, msgspec.Meta(gt=0, le=512)]
+Depth: TypeAlias = Annotated[int, msgspec.Meta(gt=0, le=128)]
+Width: TypeAlias = Annotated[int, msgspec.Meta(gt=0, le=8_192)]
+Hidden: TypeAlias = Annotated[int, msgspec.Meta(gt=0, le=65_536)]
+_MOST_TOKENS = 1 << 17
+_LOST_BIASES = (5, 5, 1), (5, 18, 0)  # versions from which on, and before which, VideoMAE's were lost on loading
+
+
+class Kind:
+    """A model type of the library's: what its config.json may say, and what that is in a family of ours."""
+
+    model_type: ClassVar[str]
+    family: ClassVar[str]
+    paper: ClassVar[str]
+    classifier: ClassVar[str]  # its class with a head
+    encoders: ClassVar[tuple[str, ...]]  # and without; the first is written
+    schema: ClassVar[Any]  # fields that decide the arithmetic, with the library's defaults
+    without_effect: ClassVar[frozenset[str]] = frozenset()
+    protocol: ClassVar[str]  # of its authors, for Kinetics-400
+    processor: ClassVar[str]  # the class that preprocessor_config.json is of
+
+    def refused(self, fields: Any, classifies: bool) -> Iterator[tuple[str, Any, str]]:
+        """Yield what is well typed and not supported: field, value, what was expected."""
+        raise NotImplementedError
+
+    def arguments(self, fields: Any, classifies: bool) -> dict[str, Any]:
+        """Return the arguments of our network."""
+        raise NotImplementedError
+
+    def frames(self, fields: Any) -> int:
+        """Return the frames of a clip."""
+        return int(fields.num_frames)
+
+    def rate(self, frames: int) -> int:
+        """Return the distance between a clip's frames in its authors' test, for clips of so many."""
+        raise NotImplementedError
+
+    def remarks(self, fields: Any, version: str) -> list[str]:
+        """Return what is to be told of such a network that a version of the library wrote."""
+        return []
+
+    def holds(self, model: Architecture) -> bool:
+        """Tell whether a network of ours is one of these."""
+        raise NotImplementedError
+
+    def said(self, model: Any, frames: int) -> dict[str, Any]:
+        """Return the fields that describe a network of ours."""
+        raise NotImplementedError
+
+
+class _Fields(msgspec.Struct, frozen=True, kw_only=True):
+    """What all of them say; with the library's defaults."""
+
+    image_size: Square = 224
+    num_channels: Literal[3] = 3
+    num_frames: NumFrames = 16
+    hidden_size: Width = 768
+    num_hidden_layers: Depth = 12
+    num_attention_heads: Width = 12
+    intermediate_size: Hidden = 3072
+    layer_norm_eps: Eps = 1e-6
+    qkv_bias: bool = True
+    head_dim: Width | None = None
+
+
+class _VideoMAEFields(_Fields, frozen=True, kw_only=True):
+    patch_size: Square = 16
+    tubelet_size: Literal[2] = 2
+    hidden_act: Literal["gelu", "gelu_python"] = "gelu"
+    layer_norm_eps: Eps = 1e-12
+    qv_bias: bool = True
+    use_mean_pooling: bool = True
+
+
+class _VideoMAE(Kind):
+    """The norm before its classifier has torch's epsilon, whatever the file says."""
+
+    model_type, family, paper = "videomae", "vit", "arXiv:2203.12602"
+    classifier, encoders = "VideoMAEForVideoClassification", ("VideoMAEModel", "VideoMAEForPreTraining")
+    schema = _VideoMAEFields
+    without_effect = frozenset({"norm_pix_loss"} | {f"decoder_{name}" for name in
+                     ("num_attention_heads", "hidden_size", "num_hidden_layers", "intermediate_size")})  # fmt: skip
+    protocol, processor = "videomae_kinetics_15view", "VideoMAEImageProcessor"
+    READOUT_EPS = 1e-5
+
+    def refused(self, fields: _VideoMAEFields, classifies: bool) -> Iterator[tuple[str, Any, str]]:
+        yield from _refused(fields, fields.patch_size, tubelet=2)
+        if not fields.qv_bias:
+            yield "qv_bias", False, "true: queries and values have a bias each"
+        if classifies and not fields.use_mean_pooling:
+            yield "use_mean_pooling", False, "true: without it the library classifies by the first patch alone"
+
+    def arguments(self, fields: _VideoMAEFields, classifies: bool) -> dict[str, Any]:
+        readout = "mean_then_norm" if classifies else "mean_alone" if fields.use_mean_pooling else "mean"
+        return _of_vit(fields) | {
+            "patch": _side(fields.patch_size),
+            "class_token": False,
+            "positions": "sinusoid",
+            "key_bias": False,
+            "readout": readout,
+            "readout_eps": self.READOUT_EPS if classifies else None,
+        }
+
+    def rate(self, frames: int) -> int:
+        return 4
+
+    def remarks(self, fields: _VideoMAEFields, version: str) -> list[str]:
+        remarks = []
+        if (fields.hidden_size, fields.num_attention_heads) == (384, 16):
+            remarks.append(
+                "num_attention_heads is 16, as the library's converter writes, and is followed; the authors' network "
+                "of this width has 6"
+            )
+        if (found := _version(version)) and _LOST_BIASES[0] <= found < _LOST_BIASES[1]:
+            remarks.append(
+                f"transformers {version:.20} wrote it, one of those (5.5.1 to 5.17) that lose the biases of queries "
+                "and values when they load a file: a fine-tune may have started without them"
+            )
+        return remarks
+
+    def holds(self, model: Architecture) -> bool:
+        is_whole = (model.num_classes is None) == (
+            getattr(model, "readout", None) == "mean"
+        )  # its encoder has that norm
+        return isinstance(model, ViT) and model.positions == "sinusoid" and not model.class_token and is_whole
+
+    def said(self, model: ViT, frames: int) -> dict[str, Any]:
+        return _said_of_vit(model, frames) | {
+            "patch_size": model.patch,
+            "tubelet_size": 2,
+            "hidden_act": "gelu",
+            "qkv_bias": True,
+            "use_mean_pooling": model.readout != "mean",
+        }
+
+
+class _TimeSformerFields(_Fields, frozen=True, kw_only=True):
+    patch_size: Square = 16
+    num_frames: NumFrames = 8
+    hidden_act: Literal["gelu", "gelu_python"] = "gelu"
+    attention_type: Literal["divided_space_time", "joint_space_time"] = "divided_space_time"
+
+
+class _TimeSformer(Kind):
+    model_type, family, paper = "timesformer", "timesformer", "arXiv:2102.05095"
+    classifier, encoders = "TimesformerForVideoClassification", ("TimesformerModel",)
+    schema = _TimeSformerFields
+    without_effect = frozenset({"drop_path_rate"})
+    protocol, processor = "timesformer_kinetics_3view", "VideoMAEImageProcessor"
+    ATTENTION: ClassVar[Mapping[str, str]] = {"divided_space_time": "divided", "joint_space_time": "joint"}
+
+    def refused(self, fields: _TimeSformerFields, classifies: bool) -> Iterator[tuple[str, Any, str]]:
+        yield from _refused(fields, fields.patch_size, tubelet=1)
+        if _side(fields.patch_size) != TimeSformer.PATCH:
+            yield "patch_size", fields.patch_size, str(TimeSformer.PATCH)
+        if fields.intermediate_size != 4 * fields.hidden_size:
+            yield "intermediate_size", fields.intermediate_size, f"4 x hidden_size, {4 * fields.hidden_size}"
+
+    def arguments(self, fields: _TimeSformerFields, classifies: bool) -> dict[str, Any]:
+        return _sizes(fields) | {"attention": self.ATTENTION[fields.attention_type]}
+
+    def rate(self, frames: int) -> int:
+        return max(1, 256 // frames) if frames < 96 else 4  # 8 x 32, 16 x 16, 96 x 4
+
+    def holds(self, model: Architecture) -> bool:
+        return isinstance(model, TimeSformer)
+
+    def said(self, model: TimeSformer, frames: int) -> dict[str, Any]:
+        attention = {ours: theirs for theirs, ours in self.ATTENTION.items()}[model.attention]
+        return _said(model, frames, hidden=4 * model.width) | {
+            "patch_size": model.PATCH,
+            "hidden_act": "gelu",
+            "qkv_bias": True,
+            "attention_type": attention,
+        }
+
+
+class _ViViTFields(_Fields, frozen=True, kw_only=True):
+    num_frames: NumFrames = 32
+    tubelet_size: tuple[Literal[2], Side, Side] = (2, 16, 16)
+    hidden_act: Literal["gelu", "gelu_python", "gelu_fast", "gelu_new", "gelu_pytorch_tanh"] = "gelu_fast"
+
+
+class _ViViT(Kind):
+    model_type, family, paper = "vivit", "vit", "arXiv:2103.15691"
+    classifier, encoders = "VivitForVideoClassification", ("VivitModel",)
+    schema = _ViViTFields
+    without_effect = frozenset({"pooler_act", "pooler_output_size"})  # of a layer that no classifier reads
+    protocol, processor = "scenic_kinetics_12view", "VivitImageProcessor"
+
+    def refused(self, fields: _ViViTFields, classifies: bool) -> Iterator[tuple[str, Any, str]]:
+        yield from _refused(fields, fields.tubelet_size[1:], tubelet=2)
+
+    def arguments(self, fields: _ViViTFields, classifies: bool) -> dict[str, Any]:
+        return _of_vit(fields) | {
+            "patch": fields.tubelet_size[1],
+            "positions": "joint",
+            "gelu": "exact" if fields.hidden_act in ("gelu", "gelu_python") else "tanh",
+            "readout": "class_token",
+        }
+
+    def rate(self, frames: int) -> int:
+        return 2
+
+    def holds(self, model: Architecture) -> bool:
+        return isinstance(model, ViT) and model.positions == "joint" and model.readout == "class_token"
+
+    def said(self, model: ViT, frames: int) -> dict[str, Any]:
+        return _said_of_vit(model, frames) | {
+            "tubelet_size": [2, model.patch, model.patch],
+            "hidden_act": "gelu_fast" if model.gelu == "tanh" else "gelu",
+            "qkv_bias": True,
+        }
+
+
+KINDS: Mapping[str, Kind] = {kind.model_type: kind for kind in (_VideoMAE(), _TimeSformer(), _ViViT())}
+
+
+# --- what several kinds share ----------------------------------------------------------------------------------------
+
+
+def _sizes(fields: _Fields) -> dict[str, Any]:
+    return {
+        "depth": fields.num_hidden_layers,
+        "width": fields.hidden_size,
+        "heads": fields.num_attention_heads,
+        "crop": _side(fields.image_size),
+        "norm_eps": fields.layer_norm_eps,
+    }
+
+
+def _of_vit(fields: _Fields) -> dict[str, Any]:
+    is_usual = fields.intermediate_size == 4 * fields.hidden_size
+    return _sizes(fields) | {"hidden": None if is_usual else fields.intermediate_size}
+
+
+def _said(model: Any, frames: int, *, hidden: int) -> dict[str, Any]:
+    return {
+        "image_size": model.crop,
+        "num_channels": 3,
+        "num_frames": frames,
+        "hidden_size": model.width,
+        "num_hidden_layers": model.depth,
+        "num_attention_heads": model.heads,
+        "intermediate_size": hidden,
+        "layer_norm_eps": model.norm_eps,
+    }
+
+
+def _said_of_vit(model: ViT, frames: int) -> dict[str, Any]:
+    return _said(model, frames, hidden=model.hidden or 4 * model.width)
+
+
+def _refused(fields: _Fields, patch: Any, *, tubelet: int) -> Iterator[tuple[str, Any, str]]:
+    """Yield what no kind supports."""
+    if not fields.qkv_bias:
+        yield "qkv_bias", False, "true: networks without these biases are not built here"
+    for name, square in (("image_size", fields.image_size), ("patch_size", patch)):
+        if isinstance(square, tuple) and square[0] != square[1]:
+            yield name, list(square), "a square"
+    heads = fields.num_attention_heads
+    if fields.hidden_size % heads:
+        yield "num_attention_heads", heads, f"a divisor of hidden_size, {fields.hidden_size}"
+    elif fields.head_dim not in (None, fields.hidden_size // heads):
+        yield "head_dim", fields.head_dim, f"hidden_size / num_attention_heads, {fields.hidden_size // heads}"
+    if fields.num_frames < tubelet:
+        yield "num_frames", fields.num_frames, f"at least {tubelet}"
+    if _side(patch) > _side(fields.image_size):
+        yield "patch_size", _side(patch), f"at most image_size, {_side(fields.image_size)}"
+    tokens = fields.num_frames // tubelet * (_side(fields.image_size) // _side(patch)) ** 2
+    if tokens > _MOST_TOKENS:
+        yield "num_frames", fields.num_frames, f"a clip of at most {_MOST_TOKENS} patches, and these are {tokens}"
+
+
+def _side(square: Any) -> int:
+    return int(square if isinstance(square, int) else square[0])
+
+
+def _version(text: str) -> tuple[int, ...] | None:
+    """Return a version's numbers, None if it is none."""
+    match = re.match(r"(\d{1,4})\.(\d{1,4})(?:\.(\d{1,4}))?", text)
+    return tuple(int(number or 0) for number in match.groups()) if match else None
