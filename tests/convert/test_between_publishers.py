@@ -16,6 +16,7 @@ from videohub.weights import convert_file
 
 CAFFE2, PYSLOWFAST, PYTORCHVIDEO, TORCHVISION = "caffe2", "pyslowfast", "pytorchvideo", "torchvision"
 TRANSFORMERS, VIDEOMAE, TIMESFORMER, MMACTION2 = "transformers", "videomae", "timesformer", "mmaction2"
+VIDEO_SWIN = "video_swin"
 SAME = [  # case, other layouts whose library has this network: FACTS' statements that were run, and the tables of keys
     ("models/MVIT_B_16x4_CONV", [PYTORCHVIDEO, TORCHVISION]),
     ("models/MVITv2_S_16x4", [TORCHVISION]),
@@ -62,6 +63,10 @@ SAME = [  # case, other layouts whose library has this network: FACTS' statement
     ("modern/transformers/timesformer-base-finetuned-k400", [TIMESFORMER, MMACTION2]),
     ("modern/mmaction2/timesformer_divST_8x32x1", [TIMESFORMER, TRANSFORMERS]),
     ("modern/mmaction2/timesformer_jointST_8x32x1", [TIMESFORMER, TRANSFORMERS]),
+    ("modern/video_swin/swin_tiny_patch244_window877_k400", [TORCHVISION, MMACTION2]),
+    ("modern/video_swin/swin_base_patch244_window877_k400", [TORCHVISION, MMACTION2]),
+    ("wider/torchvision/swin3d_t", [VIDEO_SWIN, MMACTION2]),
+    ("wider/mmaction2/swin-tiny_32x2x1", [TORCHVISION, VIDEO_SWIN]),
 ]
 QUICK = {  # one a family
     ("wider/pytorchvideo/x3d_xs", PYSLOWFAST),
@@ -70,6 +75,7 @@ QUICK = {  # one a family
     ("wider/pytorchvideo/mvit_base_16", PYSLOWFAST),
     ("modern/videomae/videomae_s_k400", TRANSFORMERS),
     ("modern/timesformer/timesformer_jointST_8x32_224", TRANSFORMERS),
+    ("wider/mmaction2/swin-tiny_32x2x1", VIDEO_SWIN),
 }
 NO_FIRST_NORM = "PyTorchVideo has no norm where a shortcut changes the stride alone"
 NO_NON_LOCAL = "PyTorchVideo's residual networks have no non-local blocks"

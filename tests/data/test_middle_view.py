@@ -28,7 +28,7 @@ MIDDLES = [
     (steps.SpreadAtRate(fps=30.0, past_end="loop"), [16, 18, 20, 23]),  # floor(33 / 2), then 0, 7/3, 14/3, 7
     (steps.Strided(past_end="loop"), [17, 19, 21, 23]),
     (steps.Dense(positions=2, window=20, past_end="loop"), [17, 19, 21, 23]),
-    (steps.Centres(past_end="repeat"), [20, 20, 20, 20]),
+    (steps.Centres(past_end="loop"), [17, 19, 21, 23]),  # of 34 starts, as 8 frames count
     (steps.Resampled(fps=15.0, past_end="refuse"), [16, 18, 20, 22]),  # window 8 of 18, of every second frame
     (steps.Windows(past_end="repeat"), [16, 18, 20, 22]),  # window 8 of 18, of every second frame
     (steps.Interleaved(past_end="repeat"), [5, 15, 25, 35]),  # parts of 10.25, and their middles, rounded down

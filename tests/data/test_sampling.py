@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from tests.data.sample_videos import protocol
+from videohub import protocols as steps
 from videohub.data.frame_rules import list_indices
 from videohub.data.sampling import (
     clip_span,
@@ -145,6 +146,21 @@ def test_spread_clips_reach_the_end():
 def test_a_spread_clip_of_a_short_video_repeats_its_last_frame():
     rule = protocol(clips=2, sampling="spread")
     assert list_indices(rule, Clip(frames=4, sampling_rate=2), 4) == [[0, 2, 3, 3]] * 2
+
+
+def test_clips_start_in_the_centres_of_equal_parts_of_all_starts():
+    """32 frames at every second one count as 64: of 300 frames there are 237 starts, 59.25 for each of four clips."""
+    rule, clip = protocol(frames=steps.Centres(past_end="loop"), clips=4), Clip(frames=32, sampling_rate=2)
+    chosen = list_indices(rule, clip, 300)
+    assert [frames[0] for frames in chosen] == [29, 88, 148, 207]  # 29.625, 88.875, 148.125, 207.375
+    assert [frames[-1] for frames in chosen] == [91, 150, 210, 269]
+
+
+@pytest.mark.parametrize("frames", [5, 63])
+def test_of_a_video_shorter_than_a_clip_all_start_at_its_first_frame_and_go_round(frames):
+    rule = protocol(frames=steps.Centres(past_end="loop"), clips=4)
+    expected = [position * 2 % frames for position in range(32)]
+    assert list_indices(rule, Clip(frames=32, sampling_rate=2), frames) == [expected] * 4
 
 
 @pytest.mark.parametrize("case", views_of("Charades"))

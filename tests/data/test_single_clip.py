@@ -94,6 +94,7 @@ OF_VIDEOS = {
     "spread": steps.Spread(past_end="loop"),
     "spread at rate": steps.SpreadAtRate(fps=15.0, past_end="loop"),
     "resampled": steps.Resampled(fps=15.0, past_end="refuse"),
+    "centres": steps.Centres(past_end="loop"),
     "dense": steps.Dense(positions=10, window=64, past_end="loop"),
     "timed list": steps.TimedList(past_end="stretch"),
 }

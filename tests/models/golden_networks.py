@@ -94,8 +94,9 @@ class GoldenCase:
     @property
     def output_activation(self) -> str | None:
         """What the original applied before it gave its output; None: that is logits."""
-        said = self.facts["architecture"]
-        if said.get("cls_head", {}).get("average_clips") == "prob":  # mmaction2: the mean of clips' probabilities
+        said, averaging = self.facts["architecture"], self.facts.get("evaluation", {}).get("averaging", "")
+        # mmaction2, and Video Swin, which is built on it: the mean of clips' probabilities
+        if said.get("cls_head", {}).get("average_clips") == "prob" or "average_clips prob" in averaging:
             return "softmax"
         activation = said.get("head_act") or said.get("head_activation")
         return activation and activation.lower().split()[0]

@@ -19,6 +19,7 @@ import pytest
 import torch
 import torchvision
 from torch import Tensor, nn
+from torchvision.models.video.swin_transformer import SwinTransformer3d
 
 from tests.golden import synth
 from tests.models import test_nonlocal_net, token_networks, tokens_written_out, torchvision_networks, x3d_written_out
@@ -202,6 +203,17 @@ def of_vmz(network: str, model: Mapping[str, object], frames: int) -> Reference:
     return Reference(name, model, frames, (8, 64, 64), compare)
 
 
+def of_long_windows() -> Reference:
+    """Return torchvision's Video Swin with the windows of the authors' one for Something-Something."""
+    make = partial(
+        SwinTransformer3d, patch_size=[2, 4, 4], embed_dim=128, depths=[2, 2, 18, 2], num_heads=[4, 8, 16, 32],
+        window_size=[16, 7, 7],
+    )  # fmt: skip
+    model = {**SWIN, "depth": "B", "window": [16, 7, 7]}
+    name = "torchvision.models.video.SwinTransformer3d with windows of 16 x 7 x 7"
+    return Reference(name, model, 32, (32, 224, 224), partial(with_torchvision, make))
+
+
 def of_multiscale(name: str, model: Mapping[str, object], frames: int, **blocks: object) -> Reference:
     """Return torchvision's MViT for clips of so many frames, with the blocks of `torchvision_networks.mvit`."""
     make = partial(torchvision_networks.mvit, model["version"], frames=frames, **blocks)
@@ -243,6 +255,7 @@ REFERENCES = [
     of_torchvision("mc3_18", {"family": "r3d", "variant": "mc3"}, 16, pixels=112),
     of_torchvision("s3d", {"family": "s3d"}, 128),
     *(of_torchvision(f"swin3d_{depth.lower()}", {**SWIN, "depth": depth}, 32) for depth in ("T", "S", "B")),
+    of_long_windows(),
     of_multiscale("MVIT_B_16x4_CONV, for 32 frames", MVIT_B, 32, depth=16, narrows=(1, 3, 14)),
     of_multiscale("MVIT_B_32x3_CONV", MVIT_B_DEEP, 32, depth=24, narrows=(2, 5, 21), kernel=None),
     of_multiscale("MVITv2_B_32x3", MVITV2_B, 32, depth=24, narrows=(2, 5, 21)),

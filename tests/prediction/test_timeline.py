@@ -70,7 +70,7 @@ CASES = [  # rule, rate, frames of a window from 1 s to 3 s, counted from 1 s on
     (rules.Interleaved(past_end="repeat"), 30, [7, 22, 37, 52]),
     (rules.Segments(past_end="repeat"), 30, [7, 22, 37, 52]),  # the middles of quarters
     (rules.Uniform(past_end="repeat"), 30, [7, 22, 37, 52]),
-    (rules.Centres(past_end="repeat"), 30, [30, 30, 30, 30]),
+    (rules.Centres(past_end="loop"), 30, [26, 28, 30, 32]),
 ]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from videohub import protocols as steps
 from videohub.data.sampling import (
-    centre_index,
+    centred_indices,
     clip_starts,
     dense_indices,
     interleaved_indices,
@@ -50,10 +50,6 @@ def _segments(_: steps.Segments, num_frames: int, clip: Clip, clips: int, fps: f
 
 def _uniform(_: steps.Uniform, num_frames: int, clip: Clip, clips: int, fps: float | None) -> list[list[int]]:
     return [uniform_indices(num_frames, clip.frames)] * clips
-
-
-def _centres(_: steps.Centres, num_frames: int, clip: Clip, clips: int, fps: float | None) -> list[list[int]]:
-    return [[centre_index(num_frames, clip=number, clips=clips)] * clip.frames for number in range(clips)]
 
 
 def _dense(rule: steps.Dense, num_frames: int, clip: Clip, clips: int, fps: float | None) -> list[list[int]]:
@@ -108,7 +104,7 @@ LIST_RULES: dict[type[FrameRule], Callable[..., list[list[int]]]] = {
     steps.Interleaved: _each(interleaved_indices),
     steps.Strided: _each(strided_indices),
     steps.Dense: _dense,
-    steps.Centres: _centres,
+    steps.Centres: _each(centred_indices),
     steps.Resampled: _resampled,
 }
 

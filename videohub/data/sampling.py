@@ -191,10 +191,15 @@ def uniform_indices(num_frames: int, frames: int) -> list[int]:
     return [round(length * part) + math.floor(length / 2) for part in range(frames)]
 
 
-def centre_index(num_frames: int, *, clip: int, clips: int) -> int:
-    """Return the frame in the centre of one of `clips` parts. Source: mmaction2's SampleFrames of single frames."""
-    length = num_frames / clips
-    return int(clip * length + length / 2)  # in this order: 60 frames, part 12 of 25: 29, where exactness has 30
+def centred_indices(num_frames: int, *, frames: int, sampling_rate: int, clip: int, clips: int) -> list[int]:
+    """Return the frames of one clip that starts in the centre of one of `clips` parts of all starts; beyond the end too.
+
+    Source: SampleFrames of mmaction2 before 1.0, and later of single frames: a clip counts `frames * sampling_rate`.
+        In this order: of 60 frames, part 12 of 25 has its centre at 29, where exactness has 30.
+    """
+    length = max(num_frames - frames * sampling_rate + 1, 0) / clips
+    start = int(clip * length + length / 2)
+    return [start + position * sampling_rate for position in range(frames)]
 
 
 def dense_indices(

@@ -146,8 +146,6 @@ def clip_times(protocol: Protocol, clip: Clip, begin: float, seconds: float, rat
     rule, frames = protocol.frames, clip.frames
     if rule.whole_video:
         times = [begin + seconds * (part + 0.5) / frames for part in range(frames)]
-    elif isinstance(rule, rules.Centres):
-        times = [begin + seconds / 2] * frames
     else:
         fps = protocol.fps or (_FPS_OF_LISTS if isinstance(rule, rules.TimedList) else rate)
         covered = max(frames * clip.sampling_rate / fps - 1 / rate, 0.0)  # from the first frame's time to the last's

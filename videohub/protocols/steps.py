@@ -175,13 +175,17 @@ class Dense(FrameRule, frozen=True, tag="dense"):
 
 
 class Centres(FrameRule, frozen=True, tag="centres"):
-    """One frame from the centre of each of n equal parts: n clips of one frame (mmaction2, TSN)."""
+    """Clip i of n starts in the centre of the i-th of n equal parts of where one may, exact stride (mmaction2 0.x).
 
-    past_end: Literal["repeat"]
+    Clips of one frame do so in its later versions, too (TSN).
+    """
+
+    exact_stride: ClassVar[bool] = True
+    past_end: Literal["repeat", "loop"]
 
     def span(self, frames: int, sampling_rate: int) -> int:
-        """Return 1: any video has that."""
-        return 1
+        """Return the distance from the first frame to the last, both counted."""
+        return (frames - 1) * sampling_rate + 1
 
 
 class Resampled(FrameRule, frozen=True, tag="resampled"):
