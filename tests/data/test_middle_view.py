@@ -19,6 +19,7 @@ MIDDLES = [
     (steps.Proportional(fps=30.0, past_end="repeat"), [17, 19, 21, 24]),  # from 33 / 2 on
     (steps.Proportional(fps=15.0, past_end="repeat"), [13, 18, 23, 28]),  # spans 16 from 12.5 on
     (steps.Offset(fps=30.0, past_end="repeat"), [16, 18, 20, 23]),  # floor(33 / 2)
+    (steps.OffsetFrames(past_end="repeat"), [16, 18, 20, 23]),
     (steps.Timed(fps=30.0, past_end="stretch"), [17, 19, 21, 24]),  # from 16.5 / 30 s to 24.5 / 30 s
     (steps.Segments(past_end="repeat"), [5, 15, 25, 35]),  # of the borders 0, 10, 20, 30, 40
     (steps.Uniform(past_end="repeat"), [5, 15, 25, 35]),

@@ -42,6 +42,8 @@ def rule(frames: steps.FrameRule):
         # 64 frames of 300 from (300 - 64) / 2 = 118 on; a clip's frames are linspace(0, 63, 8), rounded down
         (steps.Proportional(fps=30.0, past_end="repeat"), None, [118, 127, 136, 145, 154, 163, 172, 181]),
         (steps.Offset(fps=30.0, past_end="repeat"), None, [118, 127, 136, 145, 154, 163, 172, 181]),
+        (steps.OffsetFrames(past_end="repeat"), None, [118, 127, 136, 145, 154, 163, 172, 181]),
+        (steps.OffsetFrames(past_end="repeat"), 0.0, [0, 9, 18, 27, 36, 45, 54, 63]),
         (steps.Proportional(fps=30.0, past_end="repeat"), 0.5, [118, 127, 136, 145, 154, 163, 172, 181]),
         (steps.Proportional(fps=30.0, past_end="repeat"), 0.0, [0, 9, 18, 27, 36, 45, 54, 63]),
         (steps.Timed(fps=30.0, past_end="stretch"), 0.0, [0, 9, 18, 27, 36, 45, 54, 63]),

@@ -137,6 +137,27 @@ def test_a_single_clip_of_equal_parts_takes_their_middles():
     assert only == [18, 56, 93, 131, 168, 206, 243, 281]
 
 
+def test_clips_by_number_share_out_whole_steps_of_what_one_leaves():
+    """UniFormer's of Kinetics: 4 clips of 16 x 4 among 300 frames start at k x floor(236 / 3) = 78 k, at any rate."""
+    rule = steps.OffsetFrames(past_end="repeat")
+    four = listed(rule, frames=16, rate=4, clips=4, total=300, fps=25.0)
+    assert [clip[0] for clip in four] == [0, 78, 156, 234]
+    assert four[0] == [0, 4, 8, 12, 16, 21, 25, 29, 33, 37, 42, 46, 50, 54, 58, 63]  # 4.2 k, rounded down
+    assert four[3][-1] == 297  # and not 299
+    assert listed(rule, frames=4, rate=4, clips=2, total=10) == [[0, 5, 9, 9]] * 2  # 0, 5, 10, 15
+
+
+def test_uniform_clips_lie_at_equal_ways_into_each_part():
+    """UniFormerV2's of Kinetics: of 81 frames 8 parts of 10, whose clips take what lies 2, 4, 6 and 8 frames in."""
+    four = listed(steps.Uniform(past_end="repeat"), frames=8, rate=1, clips=4, total=81)
+    assert four == [[10 * part + way for part in range(8)] for way in (2, 4, 6, 8)]
+    # of 30 frames 4 parts of 7.25, which begin at 0, 7, 14 (14.5) and 22 (21.75); thirds of the way are 2.4 and 4.8
+    assert listed(steps.Uniform(past_end="repeat"), frames=4, rate=1, clips=2, total=30) == [
+        [2, 9, 16, 24],
+        [4, 11, 18, 26],
+    ]
+
+
 def test_clips_of_a_resampled_video_share_out_what_their_frames_times_their_stride_leave():
     """Scenic's of Kinetics: 4 clips of 32 x 2 among 250 frames start at 0, 62, 124 and 186."""
     rule = steps.SpreadResampled(fps=25.0, past_end="loop")

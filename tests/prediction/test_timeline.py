@@ -57,6 +57,8 @@ CASES = [  # rule, rate, frames of a window from 1 s to 3 s, counted from 1 s on
     (rules.Timed(fps=30.0, past_end="stretch"), 30, [26, 28, 30, 33]),
     (rules.Offset(fps=15.0, past_end="repeat"), 30, [22, 27, 32, 37]),  # 16 frames
     (rules.Proportional(fps=30.0, past_end="repeat"), 60, [52, 57, 62, 67]),  # 16 of 120 frames
+    (rules.OffsetFrames(past_end="repeat"), 30, [26, 28, 30, 33]),
+    (rules.OffsetFrames(past_end="repeat"), 60, [56, 58, 60, 63]),  # 8 frames of 120, whatever their rate
     (rules.SpreadAtRate(fps=30.0, past_end="loop"), 30, [26, 28, 30, 33]),
     # 7 frames from the first to the last, from (60 - 7) / 2 on
     (rules.Spread(past_end="repeat"), 30, [26, 28, 30, 32]),

@@ -11,6 +11,7 @@ from videohub.data.sampling import (
     dense_indices,
     interleaved_indices,
     offset_clip_starts,
+    offset_indices,
     resampled_indices,
     segment_indices,
     spread_at_rate_indices,
@@ -46,10 +47,6 @@ def _each(of_one: Callable[..., list[int]]) -> Callable[..., list[list[int]]]:
 
 def _segments(_: steps.Segments, num_frames: int, clip: Clip, clips: int, fps: float | None) -> list[list[int]]:
     return [segment_indices(num_frames, clip.frames)] * clips  # all of the video, whichever the clip
-
-
-def _uniform(_: steps.Uniform, num_frames: int, clip: Clip, clips: int, fps: float | None) -> list[list[int]]:
-    return [uniform_indices(num_frames, clip.frames)] * clips
 
 
 def _dense(rule: steps.Dense, num_frames: int, clip: Clip, clips: int, fps: float | None) -> list[list[int]]:
@@ -94,7 +91,8 @@ def _resampled(rule: steps.Resampled, num_frames: int, clip: Clip, clips: int, f
 
 LIST_RULES: dict[type[FrameRule], Callable[..., list[list[int]]]] = {
     steps.Segments: _segments,
-    steps.Uniform: _uniform,
+    steps.Uniform: _each(uniform_indices),
+    steps.OffsetFrames: _each(offset_indices),
     steps.TimedList: _each(timed_list_indices),
     steps.Spread: _each(spread_indices),
     steps.SpreadDown: _each(spread_down_indices),

@@ -185,10 +185,22 @@ def spread_down_indices(num_frames: int, *, frames: int, sampling_rate: int, cli
     return [start + position * sampling_rate for position in range(frames)]
 
 
-def uniform_indices(num_frames: int, frames: int) -> list[int]:
-    """Return a frame of each of `frames` parts of a video. Source: mmaction2's UniformSample, in float64."""
+def uniform_indices(num_frames: int, *, frames: int, sampling_rate: int, clip: int, clips: int) -> list[int]:
+    """Return a frame of each of `frames` parts of a video, for each clip at another place of the part.
+
+    Source: mmaction2's UniformSample and the loaders of UniFormer and UniFormerV2, in float64.
+    """
     length = (num_frames - 1) / frames
-    return [round(length * part) + math.floor(length / 2) for part in range(frames)]
+    return [round(length * part) + int(length / (clips + 1) * (clip + 1)) for part in range(frames)]
+
+
+def offset_indices(num_frames: int, *, frames: int, sampling_rate: int, clip: int, clips: int) -> list[int]:
+    """Return the frames of one clip that starts where `offset_clip_starts` says and is spread over its span.
+
+    Source: UniFormer's test of Kinetics by decord, as `frame_positions` of all frames.
+    """
+    span = frames * sampling_rate
+    return frame_positions(offset_clip_starts(num_frames, span, clips)[clip], span, frames, num_frames)
 
 
 def centred_indices(num_frames: int, *, frames: int, sampling_rate: int, clip: int, clips: int) -> list[int]:

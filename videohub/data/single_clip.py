@@ -106,7 +106,7 @@ def clip_indices(
         return [low + int(draw() * (high - low + 1)) for low, high in pairwise(borders)]
     distance = clip.sampling_rate * _ratio(rule, fps)
     steps = np.arange(clip.frames) * distance
-    if isinstance(rule, rules.SpreadAtRate):  # which spreads its frames over a distance more
+    if isinstance(rule, rules.SpreadAtRate | rules.OffsetFrames):  # which spread their frames over a distance more
         steps = np.linspace(0, max(1, clip.frames * distance) - 1, clip.frames)
     offsets = [math.floor(step) for step in steps]
     room = num_frames - 1 - offsets[-1]

@@ -32,6 +32,7 @@ from videohub.protocols.steps import (
     Interleaved,
     KeyFrames,
     Offset,
+    OffsetFrames,
     Proportional,
     Reach,
     Resampled,
@@ -53,8 +54,8 @@ from videohub.value_types import Count
 
 __all__ = [
     "ON_THE_CPU", "PLACES", "SKIPS", "WHOLE_LEVELS", "Centres", "Crop", "Dense", "Detection", "Divide", "Flaw",
-    "FrameRule", "Frames", "Image", "Interleaved", "KeyFrames", "Mirror", "Normalise", "Offset", "PixelStep",
-    "Pixels", "Place", "Proportional", "Protocol", "Reach", "Resampled", "Resize", "ResizeShortSide",
+    "FrameRule", "Frames", "Image", "Interleaved", "KeyFrames", "Mirror", "Normalise", "Offset", "OffsetFrames",
+    "PixelStep", "Pixels", "Place", "Proportional", "Protocol", "Reach", "Resampled", "Resize", "ResizeShortSide",
     "ReverseChannels", "ScoreRule", "Segments", "Spread", "SpreadAtRate", "SpreadDown", "SpreadResampled", "Strided",
     "Timed", "TimedList", "Uniform", "Value", "ViewGrid", "Windows",
 ]  # fmt: skip

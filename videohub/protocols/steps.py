@@ -84,6 +84,12 @@ class Offset(FrameRule, frozen=True, tag="offset"):
     past_end: Literal["repeat"]
 
 
+class OffsetFrames(FrameRule, frozen=True, tag="offset_frames"):
+    """As `offset`, of all frames that there are, whatever the video's rate (UniFormer, Kinetics)."""
+
+    past_end: Literal["repeat"]
+
+
 class Segments(FrameRule, frozen=True, tag="segments"):
     """The middle frame of each of as many equal parts as a clip has frames (PySlowFast, Something-Something)."""
 
@@ -96,7 +102,10 @@ class Segments(FrameRule, frozen=True, tag="segments"):
 
 
 class Uniform(FrameRule, frozen=True, tag="uniform"):
-    """Nearly the same by another rounding (mmaction2's UniformSample)."""
+    """Nearly the same by another rounding (mmaction2's UniformSample); clip i of n lies i + 1 of n + 1 into each part.
+
+    The whole frames of that way count, from the nearest one to where a part begins. A single clip takes the middle.
+    """
 
     whole_video: ClassVar[bool] = True
     past_end: Literal["repeat"]
@@ -298,6 +307,7 @@ class Image(FrameRule, frozen=True, tag="image"):
 Frames: TypeAlias = (
     Proportional
     | Offset
+    | OffsetFrames
     | Segments
     | Uniform
     | Spread
