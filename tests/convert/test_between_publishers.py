@@ -67,6 +67,9 @@ SAME = [  # case, other layouts whose library has this network: FACTS' statement
     ("modern/video_swin/swin_base_patch244_window877_k400", [TORCHVISION, MMACTION2]),
     ("wider/torchvision/swin3d_t", [VIDEO_SWIN, MMACTION2]),
     ("wider/mmaction2/swin-tiny_32x2x1", [TORCHVISION, VIDEO_SWIN]),
+    ("modern/uniformer/uniformer_small_k400_16x4", [MMACTION2]),
+    ("modern/uniformer/uniformer_base_k400_16x4", [MMACTION2]),
+    ("modern/mmaction2/uniformer-small_16x4x1", ["uniformer"]),
 ]
 QUICK = {  # one a family
     ("wider/pytorchvideo/x3d_xs", PYSLOWFAST),
@@ -76,6 +79,7 @@ QUICK = {  # one a family
     ("modern/videomae/videomae_s_k400", TRANSFORMERS),
     ("modern/timesformer/timesformer_jointST_8x32_224", TRANSFORMERS),
     ("wider/mmaction2/swin-tiny_32x2x1", VIDEO_SWIN),
+    ("modern/uniformer/uniformer_small_k400_16x4", MMACTION2),
 }
 NO_FIRST_NORM = "PyTorchVideo has no norm where a shortcut changes the stride alone"
 NO_NON_LOCAL = "PyTorchVideo's residual networks have no non-local blocks"

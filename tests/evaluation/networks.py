@@ -16,6 +16,7 @@ WINDOWED = {"head": AverageWindow(window=2)}  # a training crop of 64
 RESIDUAL = {**WINDOWED, "depth": (1, 1, 1, 1), "width": 16}
 EXPANDED = {**WINDOWED, "size": "XS", "depth_factor": 0.4, "width_factor": 1.0}  # 1, 1, 2, 2 blocks
 BASIC = {"depth": (1, 1, 2, 1), "width": 16}
+NEAR_AND_FAR = {"depth": (1, 1, 1, 1), "widths": (8, 8, 16, 16), "head_width": 8}
 SHIFTED = {"depth": (2, 2, 1, 1), "width": 32, "window": (2, 3, 3)}  # no map of theirs is a multiple of it
 # Attention has at least 32 queries everywhere, as in all published networks: with fewer, torch's kernel gives threads
 # buffers of other alignments, and the last bits of a view depend on which of them it meets.
@@ -39,6 +40,7 @@ FAMILIES = {
     "r3d_bottleneck": {**BASIC, "frames": 4, "variant": "r2plus1d", "bottleneck": True, "middle": "convolution"},
     "s3d": {**WINDOWED, "frames": 8},
     "swin3d": {**SHIFTED, "frames": 8},
+    "uniformer": {**NEAR_AND_FAR, "frames": 16},
     "mvit": {**MULTISCALE, "frames": 16, "version": 1},
     "mvit_v2": {**MULTISCALE, "frames": 16, "version": 2},
     "reversible_mvit": {**PLAIN, "frames": 8, "blocks": (2,), "patch": 16},
@@ -46,7 +48,7 @@ FAMILIES = {
     "timesformer": {**PLAIN, "frames": 8, "depth": 2},
     "hiera": {"blocks": (1, 1, 1, 1), "width": 8, "heads": 2, "crop": 64, "frames": 16},
 }
-SIDES = {"hiera": 64}  # of those that take one size alone, and not 48
+SIDES = {"hiera": 64, "uniformer": 64}  # of those that take one size alone, and not 48, or have too few queries there
 DETECTION = {"head": RoiMax(), "res5": LastStage(stride=1, dilation=2)}
 
 

@@ -3,7 +3,18 @@
 import pytest
 import torch
 
-from tests.evaluation.networks import BASIC, EXPANDED, MULTISCALE, PLAIN, RESIDUAL, SHIFTED, SMALL, WINDOWED, build
+from tests.evaluation.networks import (
+    BASIC,
+    EXPANDED,
+    MULTISCALE,
+    NEAR_AND_FAR,
+    PLAIN,
+    RESIDUAL,
+    SHIFTED,
+    SMALL,
+    WINDOWED,
+    build,
+)
 from tests.golden import synth
 from videohub.architectures.parts import AverageAll, AverageWindow, LastStage, NonLocal, RoiMax
 from videohub.models.heads import DetectionHead, average_positions
@@ -31,6 +42,7 @@ FAMILIES = {
     "r3d bottleneck": {**BASIC, "frames": 8, "variant": "r3d", "bottleneck": True},
     "s3d": {**WINDOWED, "frames": 8},
     "swin3d": {**SHIFTED, "frames": 8},
+    "uniformer": {**NEAR_AND_FAR, "frames": 8},
     "mvit": {**MULTISCALE, "frames": 8, "version": 1, "crop": 64},
     "mvit v2": {**MULTISCALE, "frames": 8, "version": 2, "crop": 64},
     "reversible_mvit": {**PLAIN, "frames": 8, "blocks": (2,), "patch": 16, "crop": 64},

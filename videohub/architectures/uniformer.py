@@ -1,0 +1,38 @@
+"""UniFormer: convolutions among neighbours in two stages, attention among all tokens in two more (arXiv:2201.04676)."""
+
+from collections.abc import Iterable, Mapping
+from typing import ClassVar, Literal
+
+from videohub.architectures import Architecture, Count
+from videohub.architectures.parts import Blocks, Eps
+
+_BLOCKS: Mapping[str, Blocks] = {"S": (3, 4, 8, 3), "B": (5, 8, 20, 7)}
+
+
+class UniFormer(Architecture, frozen=True, kw_only=True, tag="uniformer"):
+    """Tokens of 2x4x4 pixels, which each later stage halves along height and width."""
+
+    classifier: ClassVar[str] = "head.projection"
+
+    depth: Literal["S", "B"] | Blocks
+    widths: Blocks = (64, 128, 320, 512)  # channels of each stage
+    head_width: Count = 64  # channels of an attention head
+    norm_eps: Eps = 1e-6  # of the norms in the blocks of the last two
+
+    @property
+    def blocks(self) -> Blocks:
+        """How many blocks each stage has."""
+        return _BLOCKS[self.depth] if isinstance(self.depth, str) else self.depth
+
+    @property
+    def size(self) -> str:
+        return self.depth if isinstance(self.depth, str) else "-".join(map(str, self.depth))
+
+    @property
+    def num_blocks(self) -> int:
+        return sum(self.blocks)
+
+    def flaws(self) -> Iterable[tuple[tuple[str, ...], str]]:
+        for width in self.widths[2:]:
+            if width % self.head_width:
+                yield ("widths",), f"has {width}, expected a multiple of {self.head_width}, the width of a head"
