@@ -18,6 +18,17 @@ from videohub.errors import UsageError
     ("label_set", "count", "known"),
     [
         ("kinetics400", 400, {0: "abseiling", 5: "archery", 399: "zumba"}),
+        (
+            "kinetics400_uniformer",
+            400,
+            {
+                0: "riding a bike",
+                1: "marching",
+                87: "skiing (not slalom or crosscountry)",
+                263: "massaging person's head",
+                399: "playing badminton",
+            },
+        ),
         ("kinetics600", 600, {0: "abseiling", 599: "zumba"}),
         ("imagenet1k", 1000, {0: "tench", 1: "goldfish", 998: "ear", 999: "toilet tissue"}),
         ("ssv2", 174, {0: "Approaching something with your camera"}),
@@ -30,6 +41,15 @@ def test_each_set_is_complete_and_in_order(label_set, count, known):
     assert len(names) == len(set(names)) == count
     for index, name in known.items():
         assert names[index] == name
+
+
+def test_uniformer_s_authors_count_the_same_classes_in_another_order():
+    """mmaction2, which sorts their rows, says where its first twelve are (k710_channel_map/map_k400.json)."""
+    sorted_names, theirs = class_names("kinetics400"), class_names("kinetics400_uniformer")
+    assert sorted(theirs) == sorted(sorted_names)
+    assert [theirs.index(name) for name in sorted_names[:12]] == [
+        341, 158, 189, 16, 398, 302, 202, 318, 80, 323, 249, 315
+    ]  # fmt: skip
 
 
 def test_torchvision_s_names_are_those_of_its_weights_whether_it_is_imported_or_not(monkeypatch):
@@ -66,7 +86,7 @@ def test_sixty_of_avas_eighty_actions_are_evaluated():
 
 
 def test_an_unknown_set_is_answered_with_the_known_ones():
-    with pytest.raises(UsageError, match=r"'kinetics'; known: ava, charades, imagenet1k, kinetics400, kinetics600"):
+    with pytest.raises(UsageError, match=r"'kinetics'; known: ava, charades, imagenet1k, kinetics400, kinetics400_"):
         class_names("kinetics")
 
 

@@ -177,3 +177,14 @@ def test_a_data_set_of_one_s_own_is_a_list_of_videos_or_images(put, rule, kind):
     own = msgspec.structs.replace(record, protocol=protocol, labels="our_labels")
     found = sets.read(folder, root=None, record=own)
     assert found.samples == [Sample("a/1", kind(folder / "a" / "1"), (3,))]
+
+
+def test_numbers_are_told_to_be_a_network_s_own_where_it_counts_the_classes_otherwise(put, read):
+    folder = put({"val.csv": "a.mp4 0\n", "official.csv": HEADER + "abseiling,0347ZoDXyP0,95.0,105.0,validate\n"})
+    told = read("uniformer_s_16x4").notes
+    assert told == (
+        f"the numbers in {folder / 'val.csv'} are taken for those of kinetics400_uniformer, in which 0 is "
+        "'riding a bike', as this network counts; annotations and folders that name classes are safe",
+    )
+    named = read("uniformer_s_16x4", folder / "official.csv")
+    assert (named.samples[0].truth, named.notes) == ((341,), ())  # its place among the authors' names

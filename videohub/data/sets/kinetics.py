@@ -23,7 +23,7 @@ from videohub.data.sets.folders import (
 )
 from videohub.data.sets.lists import first_file, folder_of, header_of, left_out, read_list, table
 from videohub.errors import DataError, UsageError
-from videohub.registry.labels import in_words
+from videohub.registry.labels import in_words, known
 from videohub.registry.schema import Labels, Record
 
 _SPELLINGS = ("val", "validate", "validation")  # of the split, as several releases have it
@@ -43,7 +43,18 @@ def read(data: Path, *, root: Path | None, record: Record) -> DataSet:
     if len(set(_COLUMNS) & set(header_of(file))) > 1:  # of a list, the first line may hold one of the words
         return _official(file, root, record, notes)
     start, kind = root or (data if data.is_dir() else None), _kind(record)
+    notes += _numbering(file, record)
     return DataSet(read_list(file, root=start, num_classes=record.num_classes, kind=kind), notes=notes)
+
+
+def _numbering(file: Path, record: Record) -> tuple[str, ...]:
+    """Tell how a list's numbers are understood where a network counts the data set's classes in an order of its own."""
+    labels = record.labels
+    if not isinstance(labels, str) or labels == record.protocol.dataset or record.protocol.dataset not in known():
+        return ()
+    first = class_names(labels)[0]
+    return (f"the numbers in {file} are taken for those of {labels}, in which 0 is {first!r}, as this network counts; "
+            "annotations and folders that name classes are safe",)  # fmt: skip
 
 
 def _kind(record: Record) -> type[VideoFile | ImageFile]:
