@@ -333,7 +333,7 @@ def test_of_several_checkpoints_the_first_that_is_not_manual_is_fetched(company,
         (
             "rule: proportional",
             "rule: random",
-            'frames.rule is "random", expected one of proportional, offset, seg',
+            'frames.rule is "random", expected one of proportional, offset, offset_frames, seg',
         ),
         ("    frames: {rule: proportional, fps: 30, past_end: repeat}\n", "", "frames is missing."),
         ("past_end: repeat", "past_end: loop", 'frames.past_end is "loop", expected one of repeat.'),

@@ -204,7 +204,7 @@ def offset_indices(num_frames: int, *, frames: int, sampling_rate: int, clip: in
 
 
 def centred_indices(num_frames: int, *, frames: int, sampling_rate: int, clip: int, clips: int) -> list[int]:
-    """Return the frames of one clip that starts in the centre of one of `clips` parts of all starts; beyond the end too.
+    """Return the frames of a clip that starts in the centre of one of `clips` parts of all starts; beyond the end too.
 
     Source: SampleFrames of mmaction2 before 1.0, and later of single frames: a clip counts `frames * sampling_rate`.
         In this order: of 60 frames, part 12 of 25 has its centre at 29, where exactness has 30.
