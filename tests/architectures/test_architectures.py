@@ -20,7 +20,7 @@ from videohub.architectures.reversible_mvit import ReversibleMViT
 from videohub.architectures.s3d import S3D
 from videohub.architectures.slowfast import SlowFast
 from videohub.architectures.swin3d import Swin3D
-from videohub.architectures.vit import ViT
+from videohub.architectures.vit import Probe, ViT
 from videohub.architectures.x3d import X3D
 
 RAW = yaml.safe_load(resources.registry_file().read_text(encoding="utf-8"))["records"]
@@ -83,6 +83,9 @@ def test_arch_size_and_task_follow_from_what_is_said(model, arch, size, task):
         (ViT(depth=1, width=768, heads=10), "heads", "expected a divisor of the width, 768"),
         (ViT(depth=1, width=768, heads=12, crop=15), "crop", "expected at least 16"),
         (MViT(version=1, blocks=(1, 1, 1, 1), crop=31), "crop", "expected at least 32"),
+        (ViT(depth=1, width=768, heads=12, segments=2), "class_token", "would be there 2 times"),
+        (ViT(depth=2, width=768, heads=12, levels=(1, 2)), "levels", "names block 2, and the blocks are 0 to 1"),
+        (ViT(depth=1, width=768, heads=12, positions="rotary"), "class_token", "no place to turn by"),
         (MViT(version=2, blocks=(1, 1, 1, 1), joint_positions=True), "joint_positions", "is of version 1"),
         (MViT(version=1, blocks=(1, 1, 1, 1), class_token=False, readout="class_token"), "readout", "does not have"),
         (ReversibleMViT(blocks=(1, 2)), "crop", None),
@@ -92,6 +95,11 @@ def test_arch_size_and_task_follow_from_what_is_said(model, arch, size, task):
 )
 def test_a_transformer_that_cannot_be_built_is_refused(model, field, what):
     assert [where for where, message in model.flaws() if what and what in message] == ([(field,)] if what else [])
+
+
+def test_a_probe_whose_heads_do_not_divide_the_width_is_refused():
+    model = ViT(depth=1, width=768, heads=12, readout=Probe(heads=7))
+    assert list(model.flaws()) == [(("readout", "heads"), "is 7, expected a divisor of the width, 768")]
 
 
 @pytest.mark.parametrize(("variant", "pools"), [("c2d", True), ("i3d", True), ("slow", False), ("image", False)])

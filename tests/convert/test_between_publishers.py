@@ -17,6 +17,7 @@ from videohub.weights import convert_file
 CAFFE2, PYSLOWFAST, PYTORCHVIDEO, TORCHVISION = "caffe2", "pyslowfast", "pytorchvideo", "torchvision"
 TRANSFORMERS, VIDEOMAE, TIMESFORMER, MMACTION2 = "transformers", "videomae", "timesformer", "mmaction2"
 VIDEO_SWIN = "video_swin"
+VJEPA, VJEPA2 = "vjepa", "vjepa2"
 SAME = [  # case, other layouts whose library has this network: FACTS' statements that were run, and the tables of keys
     ("models/MVIT_B_16x4_CONV", [PYTORCHVIDEO, TORCHVISION]),
     ("models/MVITv2_S_16x4", [TORCHVISION]),
@@ -70,6 +71,8 @@ SAME = [  # case, other layouts whose library has this network: FACTS' statement
     ("modern/uniformer/uniformer_small_k400_16x4", [MMACTION2]),
     ("modern/uniformer/uniformer_base_k400_16x4", [MMACTION2]),
     ("modern/mmaction2/uniformer-small_16x4x1", ["uniformer"]),
+    ("modern/vjepa2/vitl_ssv2_16f_256", [TRANSFORMERS]),
+    ("modern/transformers/vjepa2-vitl-fpc16-256-ssv2", [VJEPA2]),
 ]
 QUICK = {  # one a family
     ("wider/pytorchvideo/x3d_xs", PYSLOWFAST),
@@ -106,6 +109,11 @@ REFUSED = {
        for name, case in CASES.items() if case.arguments.get("class_token") and case.family == "vit"},
     **{(name, PYSLOWFAST): "PySlowFast's ViT has a class token"
        for name, case in CASES.items() if not case.arguments.get("class_token") and case.family == "vit"},
+    **{(name, VJEPA): "V-JEPA adds a table" for name, case in CASES.items() if case.family == "vit"},
+    **{(name, VJEPA2): "V-JEPA 2 turns queries and keys" for name, case in CASES.items()
+       if case.family == "vit" and case.arguments["positions"] != "rotary"},
+    **{(name, VIDEOMAE): "VideoMAE's keys have no bias" for name, case in CASES.items()
+       if case.family == "vit" and case.arguments["positions"] == "rotary"},
 }  # fmt: skip
 ANOTHER_INPUT = {"models/I3D_8x8_R50__256x340", "models/SLOWFAST_8x8_R50__256x340"}  # of networks that are named above
 
@@ -113,7 +121,7 @@ ANOTHER_INPUT = {"models/I3D_8x8_R50__256x340", "models/SLOWFAST_8x8_R50__256x34
 def record_of(case: GoldenCase):
     """A record whose network is a golden one."""
     slow = like("slow_r50_8x8")
-    clip = msgspec.structs.replace(slow.clip, frames=case.facts["input"]["shape"][2])
+    clip = msgspec.structs.replace(slow.clip, frames=case.frames or case.facts["input"]["shape"][2])
     return msgspec.structs.replace(slow, name="golden", model=case.architecture, clip=clip, labels=None)
 
 

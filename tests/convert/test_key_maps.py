@@ -10,7 +10,11 @@ from tests.models.golden_networks import CASES, GOLDEN
 MAPS = sorted((GOLDEN / "modern" / "correspondence").glob("*.json"))
 
 
-@pytest.mark.parametrize("path", MAPS, ids=[path.stem for path in MAPS])
+LARGE = "vjepa2__hf_vjepa2-vitl-fpc16-256-ssv2"
+
+
+@pytest.mark.parametrize("path", [pytest.param(path, id=path.stem, marks=[pytest.mark.slow] * (path.stem == LARGE))
+                                  for path in MAPS])  # fmt: skip
 def test_a_file_moved_to_the_other_layout_key_by_key_holds_the_same_network(path):
     """Whose logits are the original's, as the golden networks show."""
     said = json.loads(path.read_text())

@@ -8,7 +8,7 @@ from tests.golden import synth
 from tests.own_registry import like
 from videohub import convert, models
 from videohub.architectures.timesformer import TimeSformer
-from videohub.architectures.vit import ViT
+from videohub.architectures.vit import Probe, ViT
 from videohub.convert import described_weights
 from videohub.data.labels import class_names
 from videohub.protocols import Divide
@@ -38,10 +38,22 @@ def timesformer(attention):
     return transformers.TimesformerForVideoClassification(config)
 
 
+def vjepa2():
+    predictor = {"hidden_size": 24, "num_attention_heads": 2, "num_hidden_layers": 1}
+    config = transformers.VJEPA2Config(
+        crop_size=56, patch_size=14, frames_per_clip=4, num_pooler_layers=2, mlp_ratio=4.0,
+        **{name: value for name, value in SIZES.items() if name != "image_size"},
+        **{f"pred_{name}": value for name, value in predictor.items()},
+    )  # fmt: skip
+    return transformers.VJEPA2ForVideoClassification(config)
+
+
+ROTARY = {"class_token": False, "positions": "rotary", "readout": Probe(blocks=2, heads=4)}
 NETWORKS = {
     "videomae": (lambda: videomae(14, 128), ViT(patch=14, readout_eps=1e-5, **PLAIN, **OURS)),
     "videomae giant": (lambda: videomae(14, 140), ViT(patch=14, hidden=140, readout_eps=1e-5, **PLAIN, **OURS)),
     "vivit": (vivit, ViT(patch=14, positions="joint", gelu="tanh", readout="class_token", **OURS)),
+    "vjepa2": (vjepa2, ViT(patch=14, **ROTARY, **OURS)),
     "timesformer": (lambda: timesformer("divided_space_time"), TimeSformer(**OURS)),
     "timesformer joint": (lambda: timesformer("joint_space_time"), TimeSformer(attention="joint", **OURS)),
 }
@@ -89,13 +101,30 @@ def test_what_is_written_for_the_library_gives_our_logits_there(tmp_path, pair):
     loaded, told = transformers.AutoModelForVideoClassification.from_pretrained(
         tmp_path / "small", output_loading_info=True
     )
-    assert not any(told.values()), told
+    found = {name: {key for key in keys if ".predictor." not in key} for name, keys in told.items()}
+    assert not any(found.values()), found  # but for what only training needs
     assert type(loaded) is type(theirs)
     said, expected = loaded.config.to_dict(), theirs.config.to_dict()
     unlike = {"_name_or_path", "architectures", "dtype", "id2label", "label2id", "problem_type"}
+    unlike |= {name for name in expected if name.startswith("pred_")}
     assert {name: said[name] for name in said.keys() - unlike} == {name: expected[name] for name in
                                                                      expected.keys() - unlike}  # fmt: skip
     assert difference(loaded.eval(), ours) <= 1e-5
+
+
+def test_an_encoder_of_v_jepa_2_gives_the_library_s_tokens(tmp_path):
+    """Its features are their mean; without a probe, a file spells its keys without `vjepa2.`."""
+    theirs = transformers.VJEPA2Model(vjepa2().config).eval()
+    fill(theirs)
+    theirs.save_pretrained(tmp_path)
+    arch = ViT(patch=14, **{**ROTARY, "readout": "mean"}, **{**OURS, "num_classes": None})
+    record = like("slow_r50_8x8", name="small", model=arch, labels=None)
+    ours = models.build(arch, frames=4)
+    ours.load_state_dict(convert.to_state_dict(convert.read(tmp_path / "model.safetensors"), record), strict=True)
+    clip = torch.from_numpy(synth.synth_clip("transformers", (2, 3, 4, 56, 56)))
+    with torch.inference_mode():
+        tokens = theirs(clip.transpose(1, 2), skip_predictor=True).last_hidden_state
+        assert torch.allclose(ours.features(clip), tokens.mean(dim=1), atol=1e-5)
 
 
 def test_the_encoder_of_a_pre_training_file_gives_the_library_s_tokens(tmp_path):

@@ -57,6 +57,7 @@ class GoldenCase:
     architecture: Architecture
     stages: Mapping[str, str | Sequence[str | None] | None]
     quick: bool
+    frames: int | None = None  # that the network is built for; None: those of the input
 
     @cached_property
     def facts(self) -> dict:
@@ -88,7 +89,7 @@ class GoldenCase:
         That is of the same arguments and as many frames, but for the number of classes, of which each has a row of the
         classifier, and for how a head joins the scores of its positions: those are compared before they are joined.
         """
-        theirs = self.facts["input"]["shape"][2], compared(self.architecture)
+        theirs = self.frames or self.facts["input"]["shape"][2], compared(self.architecture)
         return theirs == (record.clip.frames, compared(record.model))
 
     @property
@@ -148,8 +149,8 @@ class GoldenCase:
 
     def build(self) -> models.VideoModel:
         """Return the network with random weights."""
-        frames, activation = self.facts["input"]["shape"][2], self.output_activation or "softmax"
-        return models.build(self.architecture, frames=frames, activation=activation)
+        frames = self.frames or self.facts["input"]["shape"][2]
+        return models.build(self.architecture, frames=frames, activation=self.output_activation or "softmax")
 
     def network(self) -> models.VideoModel:
         """Return the network with the golden weights."""
@@ -227,7 +228,7 @@ def _cases() -> dict[str, GoldenCase]:
         for name, case in family["cases"].items():
             architecture = architectures.read({"family": path.stem, **case["model"]})
             stages, quick = family["stages"][case.get("stages", case["layout"])], case.get("quick", False)
-            cases[name] = GoldenCase(name, case["layout"], architecture, stages, quick)
+            cases[name] = GoldenCase(name, case["layout"], architecture, stages, quick, case.get("frames"))
     return cases
 
 

@@ -1,16 +1,20 @@
 """Transformers over clips: what each kind is asked, what it refuses, and other sizes than its tables are for."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
 
+from tests.golden import synth
+from tests.models.golden_networks import CASES
 from tests.models.token_networks import FAMILIES, clip_for, frames, network
 from videohub import models, optimize
 from videohub.architectures.mvit import MViT
 from videohub.convert import tables
 from videohub.models.multiscale_attention import RelativePositions, distances
 from videohub.models.timesformer import FramePositions
-from videohub.models.transformer import JointPositions, SeparatePositions, TokenHead
+from videohub.models.transformer import JointPositions, SeparatePositions, TokenHead, rotary_turns, turned
 
 SIZES_ARE_FIXED = ("reversible mvit", "reversible mvit image", "hiera")
 
@@ -70,8 +74,12 @@ def test_every_layer_norm_has_the_original_s_epsilon_or_the_one_that_is_stated(f
              if isinstance(module, torch.nn.LayerNorm)}  # fmt: skip
     arch = FAMILIES[family]
     stated = getattr(arch, "norm_eps", 1e-6)
-    expected = {**dict.fromkeys(norms, stated), "head.norm": getattr(arch, "readout_eps", None) or stated}
-    assert norms == {name: expected[name] for name in norms}
+    readout = getattr(arch, "readout_eps", None) or stated
+    probe = any(name.startswith("head.pooling") for name in norms)
+    expected = {
+        name: readout if name.startswith("head.pooling" if probe else "head.norm") else stated for name in norms
+    }
+    assert norms == expected
 
 
 def test_boxes_and_lists_are_refused(family):
@@ -103,7 +111,8 @@ def test_a_vit_refuses_what_is_smaller_than_its_patches():
 @torch.no_grad()
 @pytest.mark.parametrize("family", [family for family in FAMILIES if family not in SIZES_ARE_FIXED])
 def test_another_size_is_classified(family):
-    logits = network(family)(clip_for(family, size=96, length=1 if frames(family) == 1 else 10))
+    length = 12 if family == "vjepa2" else 10  # three segments
+    logits = network(family)(clip_for(family, size=96, length=1 if frames(family) == 1 else length))
     assert logits.shape == (2, 7)
     assert torch.isfinite(logits).all()
 
@@ -147,6 +156,63 @@ def test_positions_of_another_size_are_interpolated_along_all_axes(separate):
     assert own.shape == (1, 9, 3)
     assert torch.equal(own[:, :1], one[:, :1])
     assert torch.allclose(own[:, 1:].mean(dim=1), one[:, 1], atol=1e-6)
+
+
+@torch.no_grad()
+def test_a_shorter_clip_may_have_the_first_times_of_a_table():
+    made = JointPositions((3, 1, 2), 1, class_token=False, first=True)
+    made.table.copy_(torch.arange(6.0)[None, :, None])
+    assert made((2, 1, 2)).flatten().tolist() == [0, 1, 2, 3]
+    assert made((1, 1, 1)).flatten().tolist() == [2.5]  # of another size: the mean of them all
+
+
+# --- V-JEPA's --------------------------------------------------------------------------------------------------------
+
+
+def test_neighbouring_channels_turn_by_frequencies_that_are_tiled():
+    """14 channels: 4 each for time, row and column, by 1, 1/100, 1, 1/100 a step, and 2 that do not turn."""
+    turns = rotary_turns((2, 3, 2), 14, device=torch.device("cpu"))
+    assert turns.shape == (2, 12, 14)
+    angles = torch.atan2(turns[1], turns[0])[11]  # of the last token: time 1, row 2, column 1
+    assert angles.tolist() == pytest.approx([1, 0.01, 1, 0.01, 2, 0.02, 2, 0.02, 1, 0.01, 1, 0.01, 0, 0], abs=1e-6)
+    vectors = torch.arange(1.0, 15.0).expand(1, 1, 12, 14)
+    found = turned(vectors, turns)[0, 0, 11]
+    by_hand = [math.cos(1) - 2 * math.sin(1), 2 * math.cos(0.01) + math.sin(0.01)]
+    assert found[[0, 1, 12, 13]].tolist() == pytest.approx([*by_hand, 13, 14], abs=1e-5)
+
+
+@torch.no_grad()
+def test_segments_do_not_see_each_other_and_are_read_out_together():
+    """Their order is nothing to a probe, which has no positions, and one segment alone is a clip, too."""
+    net, clip = network("vjepa2"), clip_for("vjepa2")
+    first, second = clip[:, :, :4], clip[:, :, 4:]
+    tokens = torch.cat([net.tokens(first), net.tokens(second)], dim=1)
+    assert torch.allclose(net.tokens(clip), tokens, atol=1e-5)
+    assert error(net(torch.cat([second, first], dim=2)), net(clip)) <= 1e-5
+    assert error(net(first), net(clip)) > 1e-3
+    with pytest.raises(ValueError, match="found 6 frames, expected at most 4 or a multiple of that"):
+        net(clip_for("vjepa2", length=6))
+    with pytest.raises(ValueError, match="found 7, expected a multiple of the segments, 2"):
+        models.build(FAMILIES["vjepa2"], frames=7)
+
+
+@torch.inference_mode()
+@pytest.mark.slow
+def test_a_probe_of_v_jepa_2_sees_the_tokens_of_two_clips_together_as_the_original_s_does():
+    case = CASES["modern/vjepa2/vitl_ssv2_16f_256"]
+    second = synth.synth_clip(case.facts["two_clips"]["second_clip_seed"], case.facts["input"]["shape"])
+    clips = torch.cat([case.clip(), torch.from_numpy(second)], dim=2)
+    expected = torch.from_numpy(case.expected["two_clip_logits"])
+    assert error(case.network()(clips), expected) <= 1e-5
+
+
+@torch.no_grad()
+def test_levels_are_read_out_side_by_side():
+    net = network("vjepa2")
+    last = network("vjepa2", levels=())
+    clip = clip_for("vjepa2", length=4)
+    assert net.tokens(clip).shape == (2, 2 * 32, 16)  # 2 x 4 x 4 places of each level
+    assert torch.equal(net.tokens(clip)[:, 32:], last.tokens(clip))
 
 
 @torch.no_grad()

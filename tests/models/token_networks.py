@@ -10,7 +10,7 @@ from videohub.architectures.hiera import Hiera
 from videohub.architectures.mvit import MViT
 from videohub.architectures.reversible_mvit import ReversibleMViT
 from videohub.architectures.timesformer import TimeSformer
-from videohub.architectures.vit import ViT
+from videohub.architectures.vit import Probe, ViT
 
 SMALL = {"num_classes": 7, "crop": 64}
 MULTISCALE = {"blocks": (1, 1, 2, 1), "width": 8, **SMALL}
@@ -42,6 +42,16 @@ FAMILIES = {
     ),
     "vivit": ViT(positions="joint", gelu="tanh", readout="class_token", **PLAIN),
     "vit epsilons": ViT(norm_eps=1e-12, readout_eps=1e-5, **PLAIN),
+    "vjepa2": ViT(
+        class_token=False,
+        positions="rotary",
+        readout=Probe(blocks=1, heads=4),
+        readout_eps=1e-5,
+        segments=2,
+        levels=(0, 1),
+        **PLAIN,
+    ),
+    "vjepa": ViT(class_token=False, positions="joint_first", readout=Probe(blocks=0, heads=4), **PLAIN),
     "vit image": ViT(image=True, positions="joint", readout="mean", **PLAIN),
 }
 

@@ -1,18 +1,30 @@
 """ViT over clips: patches as tokens, and blocks of one width (arXiv:2010.11929).
 
-As MAE (arXiv:2205.09113), MaskFeat (arXiv:2112.09133), VideoMAE (arXiv:2203.12602, arXiv:2303.16727) and ViViT
-(arXiv:2103.15691) train it.
+As MAE (arXiv:2205.09113), MaskFeat (arXiv:2112.09133), VideoMAE (arXiv:2203.12602, arXiv:2303.16727), ViViT
+(arXiv:2103.15691) and V-JEPA (arXiv:2404.08471, arXiv:2506.09985) train it.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar, Literal, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
-from videohub.architectures import Architecture, Count
+import msgspec
+
+from videohub.architectures import Architecture, Count, Part
 from videohub.architectures.parts import VIT_SIZES, Eps, Readout, token_flaws
 
+BlockNumber: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
+
 # Tables that files hold: one for places and one for times (separate), or one for all positions (joint). Or sines and
-# cosines of a token's number (sinusoid), which are computed and in no file.
-Positions: TypeAlias = Literal["separate", "joint", "sinusoid"]
+# cosines of a token's number (sinusoid), which are computed and in no file. Or nothing is added, and queries and keys
+# turn by time, row and column (rotary). A joint table of which a shorter clip takes the first times is `joint_first`.
+Positions: TypeAlias = Literal["separate", "joint", "joint_first", "sinusoid", "rotary"]
+
+
+class Probe(Part, frozen=True, kw_only=True, tag_field="kind", tag="probe"):
+    """One learned query gathers from all tokens, once these have gone through blocks of their own (V-JEPA)."""
+
+    blocks: BlockNumber = 3
+    heads: Count = 16
 
 
 class ViT(Architecture, frozen=True, kw_only=True, tag="vit"):
@@ -27,6 +39,8 @@ class ViT(Architecture, frozen=True, kw_only=True, tag="vit"):
         "gelu": "exact",
         "norm_eps": 1e-6,
         "readout_eps": None,
+        "levels": (),
+        "segments": 1,
     }
     classifier: ClassVar[str] = "head.projection"
 
@@ -41,9 +55,11 @@ class ViT(Architecture, frozen=True, kw_only=True, tag="vit"):
     positions: Positions = "separate"
     key_bias: bool = True  # false: queries and values alone have a bias
     gelu: Literal["exact", "tanh"] = "exact"  # tanh: its usual approximation
-    readout: Readout = "mean_then_norm"
+    readout: Readout | Probe = "mean_then_norm"
     norm_eps: Eps = 1e-6
-    readout_eps: Eps | None = None  # of the norm before the classifier; null: norm_eps
+    readout_eps: Eps | None = None  # of the norm before the classifier, or of all in a probe; null: norm_eps
+    levels: tuple[BlockNumber, ...] = ()  # blocks whose tokens are read out side by side; none: the last one's
+    segments: Count = 1  # equal parts of a clip that do not see each other, and whose tokens are read out together
 
     @property
     def size(self) -> str:
@@ -51,11 +67,19 @@ class ViT(Architecture, frozen=True, kw_only=True, tag="vit"):
 
     @property
     def num_blocks(self) -> int:
-        return self.depth
+        return self.depth + (self.readout.blocks if isinstance(self.readout, Probe) else 0)
 
     def flaws(self) -> Iterable[tuple[tuple[str, ...], str]]:
         yield from token_flaws(self.width, self.heads, self.crop, smallest_crop=self.patch)
         if self.readout == "class_token" and not self.class_token:
             yield ("readout",), "reads the class token, which this network does not have"
+        if self.segments > 1 and self.class_token:
+            yield ("class_token",), f"would be there {self.segments} times, one for each segment"
+        if any(level >= self.depth for level in self.levels):
+            yield ("levels",), f"names block {max(self.levels)}, and the blocks are 0 to {self.depth - 1}"
+        if isinstance(self.readout, Probe) and self.width % self.readout.heads:
+            yield ("readout", "heads"), f"is {self.readout.heads}, expected a divisor of the width, {self.width}"
+        if self.positions == "rotary" and self.class_token:
+            yield ("class_token",), "has no place to turn by"
         if self.positions == "sinusoid" and self.class_token:
             yield ("class_token",), "has no position among sines and cosines, which number the patches alone"

@@ -251,8 +251,11 @@ def write_file(tensors: Mapping[str, Tensor], table: Table, path: Path) -> None:
         import torch
 
         alone = _in_storage_of_their_own(tensors)
+        whole: object = {written_as.under: alone} if written_as.under else alone
+        if table.file.parts:
+            whole = table.in_parts(alone)
         with path.open("wb") as file:  # given a path, torch would write its name into the file
-            torch.save({written_as.under: alone} if written_as.under else alone, file)
+            torch.save(whole, file)
         return
     arrays = {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()}
     if written_as.container == "caffe2":

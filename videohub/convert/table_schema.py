@@ -37,6 +37,17 @@ class Container(_Value, frozen=True, kw_only=True):
     described: bool = False
 
 
+class Part(_Value, frozen=True, kw_only=True):
+    """Where a torch file has the tensors whose keys begin, in the rules, as the part is called.
+
+    `under` is the key of their state dict, `classifiers.0` of the only one of a list; `prefix` is what such files have
+    before each key, perhaps without one of its words.
+    """
+
+    under: str
+    prefix: str = ""
+
+
 class Largest(_Value, frozen=True, kw_only=True):
     """A number that depends on the network's depth: the largest of `field` in keys whose other fields are `where`."""
 
@@ -140,6 +151,7 @@ class TableFile(_Value, frozen=True, kw_only=True):
 
     recognised_by: Recognition
     written_as: Container
+    parts: dict[str, Part] = {}  # of a torch file that holds several state dicts, or of files that go together
     fields: dict[str, Field]
     largest: dict[str, Largest] = {}
     rules: list[str]
@@ -214,6 +226,8 @@ def flaws(file: TableFile) -> Iterator[tuple[tuple[str | int, ...], str]]:
     for copy, original in file.copies.items():
         if flaw := _pair_flaw([copy, original], fields):
             yield ("copies", copy), flaw
+    if file.parts and (file.written_as.container, file.written_as.under) != ("torch", None):
+        yield ("parts",), "are of torch files, and say themselves what they are under"
     if file.written_as.under is not None and file.written_as.container != "torch":
         yield ("written_as",), f"a {file.written_as.container} file has no key to be under"
 

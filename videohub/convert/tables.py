@@ -23,6 +23,7 @@ from videohub.convert.table_schema import (
     Computed,
     Field,
     Fill,
+    Part,
     Rule,
     TableFile,
     Variant,
@@ -107,6 +108,17 @@ class Table:
         """Yield our tensors that a file must hold because it holds `name`, and why."""
         return ((other, needed.why) for at, needed in self.file.needed.items()
                 for other in self._renamed(name, [(needed.beside, at)]))  # fmt: skip
+
+    def in_parts(self, tensors: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the tensors of a file as it holds them: the state dict of each part, by the key that it lies under."""
+        whole: dict[str, Any] = {}
+        for begins, part in self.file.parts.items():
+            under, _, number = part.under.partition(".")
+            if state := {
+                part.prefix + key.removeprefix(begins): tensors[key] for key in tensors if key.startswith(begins)
+            }:
+                whole[under] = [state] if number else state
+        return whole
 
     def fill_of(self, name: str) -> Fill | None:
         """Return what stands for one of our tensors that files lack, None where none may."""
@@ -210,6 +222,12 @@ def writable(family: str, arguments: Mapping[str, Any]) -> list[str]:
     return [layout for layout, table in known if table.reason_against_writing(arguments) is None]
 
 
+def parts() -> dict[str, tuple[str, Part]]:
+    """Return what files may have parts under, with what begins the keys of each in the rules of its table."""
+    known = [table for family in families() for table in of_family(family).values()]
+    return {part.under: (begins, part) for table in known for begins, part in table.file.parts.items()}
+
+
 def families() -> list[str]:
     """Return the families of networks that have a table."""
     return sorted({family for family, _ in resources.tables(registry.files())})
@@ -270,6 +288,8 @@ def _digest(file: TableFile) -> str:
     """Return a SHA-256 of what a table says, without the order of its keys and without its reasons."""
     content = msgspec.to_builtins(file)
     content["ignore"] = sorted(file.ignore)
+    if not file.parts:
+        del content["parts"]
     del content["not_written_for"]  # nothing that is read depends on it, nor on `network`
     del content["written_as"]["described"]
     for part in (content, *content["variants"]):

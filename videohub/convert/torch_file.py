@@ -16,7 +16,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from videohub.convert import pickle_scan, unpickler
+from videohub.convert import pickle_scan, tables, unpickler
 from videohub.convert.archives import HEAD, is_tar
 from videohub.convert.pickle_scan import LongString
 from videohub.convert.stored_tensor import StoredTensor, by_stride, bytes_at, checked_shape, damaged, strided
@@ -116,7 +116,8 @@ def read_legacy(file: IO[bytes], end: int, source: str) -> Content:
 def _content(outline: Outline) -> Content:
     """Return what the outline promises; two names of one tensor share it."""
     source = outline.source
-    found_under, state = _state_dict(outline.content, source)
+    used, state = _state_dict(outline.content, source)
+    found_under = " and ".join(used) or None
     limit = left = 4 * outline.file.seek(0, 2) + (1 << 20)
     known: dict[TensorView, StoredTensor] = {}
     tensors: dict[str, StoredTensor] = {}
@@ -143,7 +144,7 @@ def _content(outline: Outline) -> Content:
                 value = pickle_scan.as_string(outline.file, value, source)
             if isinstance(value, int | float | str):
                 meta[key] = value
-        others = [key for key in outline.content if key != found_under and key not in meta]
+        others = [key for key in outline.content if key not in (*used, *meta)]
         meta["other_keys"] = [key if isinstance(key, str) else quote(key) for key in others]
         networks = [key for key in others if isinstance(value := outline.content[key], dict)
                     and _tensors_in(value) >= len(state)]  # fmt: skip
@@ -151,21 +152,45 @@ def _content(outline: Outline) -> Content:
     return tensors, meta
 
 
-def _state_dict(outline: Any, source: str) -> tuple[str | None, Mapping[Any, Any]]:
-    """Return the key under which the state dict lies, None if it is the file's whole content, and the state dict."""
+def _parts(outline: Mapping[Any, Any], source: str) -> tuple[list[str], Mapping[Any, Any]]:
+    """Return the state dicts of the parts that a table knows, as one, and the keys that they lie under."""
+    used, state = list[str](), dict[Any, Any]()
+    for path, (begins, part) in tables.parts().items():
+        under, _, number = path.partition(".")
+        value = outline.get(under)
+        if number and isinstance(value, list):
+            if len(value) != 1:
+                raise FormatError(
+                    f"{source}: holds {len(value)} state dicts under {under}, expected one.\n"
+                    f"  Save it anew with the one that you mean: {{'{under}': [state_dict]}}."
+                )
+            value = value[0]
+        if isinstance(value, dict) and _tensors_in(value) and all(isinstance(key, str) for key in value):
+            for word in part.prefix.split("."):
+                if word and all(key.startswith(f"{word}.") for key in value):
+                    value = {key[len(word) + 1 :]: tensor for key, tensor in value.items()}
+            state.update({begins + key: tensor for key, tensor in value.items()})
+            used.append(under)
+    return used, state
+
+
+def _state_dict(outline: Any, source: str) -> tuple[list[str], Mapping[Any, Any]]:
+    """Return the key under which the state dict lies, none if it is the file's whole content, and the state dict."""
     if isinstance(outline, dict):
         found = [key for key in STATE_KEYS if isinstance(outline.get(key), dict) and outline[key]]
         found.sort(key=lambda key: not _tensors_in(outline[key]))  # "model" may hold what the network was made from
         if found and _tensors_in(outline[found[0]]):
-            return found[0], outline[found[0]]
+            return found[:1], outline[found[0]]
         if _tensors_in(outline):
-            return None, outline
+            return [], outline
+        if not found and (parts := _parts(outline, source))[0]:
+            return parts
         others = [key for key, value in outline.items() if isinstance(value, dict)
                   and 0 < len(value) == _tensors_in(value)]  # fmt: skip
         if len(others) == 1:  # under a name of its own, and nothing else could be meant
-            return others[0], outline[others[0]]
+            return others, outline[others[0]]
         if found:
-            return found[0], outline[found[0]]
+            return found[:1], outline[found[0]]
         keys = [visible(key[:40]) if isinstance(key, str) else quote(key) for key in list(outline)[:10]]
         what = f"a dict with the keys {', '.join(keys) or 'none'}"
     else:

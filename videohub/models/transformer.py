@@ -38,7 +38,7 @@ def layer_norm(width: int, eps: float = 1e-6) -> nn.LayerNorm:
 class TokenModel(VideoModel):
     """A network that makes tokens of a clip and classifies by them."""
 
-    head: TokenHead
+    head: TokenHead | PoolingHead
 
     @abstractmethod
     def tokens(self, clip: Tensor | Sequence[Tensor]) -> Tensor:
@@ -116,15 +116,21 @@ class SeparatePositions(nn.Module):
 class JointPositions(nn.Module):
     """A vector for each position of a grid, after one for the class token."""
 
-    def __init__(self, grid: Grid, width: int, *, class_token: bool) -> None:
+    def __init__(self, grid: Grid, width: int, *, class_token: bool, first: bool = False) -> None:
+        """Take `first` where a shorter clip has the first times, and not all of them at longer steps."""
         super().__init__()
         self.grid = grid
+        self.first = first
         self.table = nn.Parameter(torch.zeros(1, int(class_token) + grid[0] * grid[1] * grid[2], width))
 
     def forward(self, grid: Grid) -> Tensor:
         """Return (1, N, width) for a grid, class token first."""
         count = math.prod(self.grid)
-        of_grid = _interpolated(self.table[:, -count:], self.grid, grid)
+        of_grid = self.table[:, -count:]
+        if self.first and grid[0] < self.grid[0] and grid[1:] == self.grid[1:]:
+            of_grid = of_grid[:, : math.prod(grid)]
+        else:
+            of_grid = _interpolated(of_grid, self.grid, grid)
         return torch.cat([self.table[:, :-count], of_grid], dim=1)
 
 
@@ -170,6 +176,27 @@ def _interpolated(vectors: Tensor, grid: Grid, wanted: Grid) -> Tensor:
     return F.interpolate(lying, size=wanted, mode="trilinear").flatten(2).transpose(1, 2)
 
 
+def rotary_turns(grid: Grid, width: int, *, device: torch.device) -> Tensor:
+    """Return by what each channel of a head's queries and keys turns: cosines and sines, (2, N, width).
+
+    A third of the channels each turns with time, row and column; what is left over does not.
+    Source: V-JEPA 2, whose neighbours are pairs, and whose angles are not theirs: f1 to fn, twice one after the other.
+    """
+    each = 2 * (width // 3 // 2)
+    frequencies = 10000.0 ** (-torch.arange(each // 2, device=device) / (each / 2))
+    places = torch.cartesian_prod(*(torch.arange(count, device=device) for count in grid))  # (N, 3), time outermost
+    angles = (places[:, :, None] * frequencies.repeat(2)).flatten(1)
+    angles = F.pad(angles, (0, width - 3 * each))
+    return torch.stack([angles.cos(), angles.sin()])
+
+
+def turned(vectors: Tensor, turns: Tensor) -> Tensor:
+    """Return queries or keys (B, heads, N, D), each pair of neighbouring channels turned; see `rotary_turns`."""
+    cos, sin = turns.to(vectors.dtype)
+    first, second = torch.unflatten(vectors, -1, (-1, 2)).unbind(-1)
+    return vectors * cos + torch.stack([-second, first], dim=-1).flatten(-2) * sin
+
+
 class Attention(nn.Module):
     """Each token gathers from all of them, weighted by affinity, in several heads."""
 
@@ -181,10 +208,12 @@ class Attention(nn.Module):
         self.v_bias = None if key_bias else nn.Parameter(torch.zeros(width))
         self.projection = nn.Linear(width, width)
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        """Return (B, N, width) for tokens (B, N, width)."""
+    def forward(self, tokens: Tensor, turns: Tensor | None = None) -> Tensor:
+        """Return (B, N, width) for tokens (B, N, width), whose queries and keys turn as `rotary_turns` says."""
         qkv = torch.unflatten(self._qkv(tokens), 2, (3, self.heads, -1))
         q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each (B, heads, N, D)
+        if turns is not None:
+            q, k = turned(q, turns), turned(k, turns)
         return self.projection(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
 
     def _qkv(self, tokens: Tensor) -> Tensor:
@@ -228,8 +257,8 @@ class Block(nn.Module):
         self.mlp_norm = layer_norm(width, eps)
         self.mlp = Mlp(width, hidden or 4 * width, width, gelu=gelu)
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        tokens = tokens + self.attention(self.attention_norm(tokens))
+    def forward(self, tokens: Tensor, turns: Tensor | None = None) -> Tensor:
+        tokens = tokens + self.attention(self.attention_norm(tokens), turns)
         return tokens + self.mlp(self.mlp_norm(tokens))
 
 
@@ -256,6 +285,27 @@ class TokenHead(nn.Module):
         if self.readout == "mean":
             return self.norm(tokens[:, self.first :]).mean(dim=1)
         return self.norm(tokens[:, self.first :].mean(dim=1))
+
+
+class PoolingHead(nn.Module):
+    """Normalise all tokens, make one vector of them by a module of its own, and project it."""
+
+    def __init__(
+        self, width: int, pooling: nn.Module, *, num_classes: int | None, out: int | None = None, eps: float = 1e-6
+    ) -> None:
+        """Take `out` for the width of what is made; None: that of the tokens."""
+        super().__init__()
+        self.norm = layer_norm(width, eps)
+        self.pooling = pooling
+        self.projection = classifier(out or width, num_classes)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Return logits (B, classes) for tokens (B, N, width)."""
+        return self.projection(self.features(tokens))
+
+    def features(self, tokens: Tensor) -> Tensor:
+        """Return what the projection sees, (B, out)."""
+        return self.pooling(self.norm(tokens))
 
 
 def initialise(model: nn.Module) -> None:

@@ -1,23 +1,28 @@
-"""ViT over clips, as MAE, MaskFeat, VideoMAE and ViViT train it; architectures/vit.py names the papers."""
+"""ViT over clips, as MAE, MaskFeat, VideoMAE, ViViT and V-JEPA train it; architectures/vit.py names the papers."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 
 from videohub.architectures import vit as architecture
 from videohub.models.heads import Activation
+from videohub.models.probe import Probe
 from videohub.models.transformer import (
     Block,
     Embedding,
     Grid,
+    JointPositions,
+    PoolingHead,
     SinusoidPositions,
     TokenHead,
     TokenModel,
     initialise,
     patch_grid,
     positions,
+    rotary_turns,
 )
 
 
@@ -27,7 +32,10 @@ class ViT(TokenModel):
     def __init__(self, arch: architecture.ViT, *, frames: int) -> None:
         super().__init__()
         patch = self.smallest = (1 if arch.image else 2, arch.patch, arch.patch)
-        grid = patch_grid(frames, arch.crop, patch)
+        if frames % arch.segments:
+            raise ValueError(f"frames: found {frames}, expected a multiple of the segments, {arch.segments}")
+        self.segment = frames // arch.segments if arch.segments > 1 else None
+        grid = patch_grid(frames // arch.segments, arch.crop, patch)
         self.embedding = Embedding(
             arch.width,
             kernel=patch,
@@ -37,37 +45,74 @@ class ViT(TokenModel):
             positions=_positions(arch, grid),
             image=arch.image,
         )
-        self.blocks = nn.Sequential(
-            *(
-                Block(
-                    arch.width,
-                    heads=arch.heads,
-                    hidden=arch.hidden,
-                    key_bias=arch.key_bias,
-                    gelu=arch.gelu,
-                    eps=arch.norm_eps,
-                )
-                for _ in range(arch.depth)
+        self.head_width = arch.width // arch.heads if arch.positions == "rotary" else None
+        self.blocks = nn.ModuleList(
+            Block(
+                arch.width,
+                heads=arch.heads,
+                hidden=arch.hidden,
+                key_bias=arch.key_bias,
+                gelu=arch.gelu,
+                eps=arch.norm_eps,
             )
+            for _ in range(arch.depth)
         )
-        self.head = TokenHead(
-            arch.width,
-            readout=arch.readout,
-            class_token=arch.class_token,
-            num_classes=arch.num_classes,
-            eps=arch.readout_eps or arch.norm_eps,
-        )
+        self.levels = arch.levels or (arch.depth - 1,)
+        self.head = _head(arch)
         initialise(self)
 
     def tokens(self, clip: Tensor | Sequence[Tensor]) -> Tensor:
-        tokens, _ = self.embedding(self.checked(clip))
-        return self.blocks(tokens)
+        segments, of_clip = self._segments(self.checked(clip))
+        tokens, grid = self.embedding(segments)
+        turns = None if self.head_width is None else rotary_turns(grid, self.head_width, device=tokens.device)
+        found = []
+        for number, block in enumerate(self.blocks):
+            tokens = block(tokens, turns)
+            if number in self.levels:
+                found.append(tokens)
+        tokens = found[0] if len(found) == 1 else torch.cat(found, dim=1)
+        return tokens if of_clip == 1 else torch.unflatten(tokens, 0, (-1, of_clip)).flatten(1, 2)
+
+    def _segments(self, clip: Tensor) -> tuple[Tensor, int]:
+        """Return the segments of clips one after the other, (B x segments, 3, t, H, W), and how many a clip has.
+
+        A clip that is not longer than a segment is one.
+        Raises: ValueError for a clip of another number of frames.
+        """
+        frames = clip.shape[2]
+        if self.segment is None or frames <= self.segment:
+            return clip, 1
+        if frames % self.segment:
+            raise ValueError(
+                f"clip: found {frames} frames, expected at most {self.segment} or a multiple of that: "
+                "segments lie one after the other"
+            )
+        of_clip = frames // self.segment
+        return torch.unflatten(clip, 2, (of_clip, self.segment)).transpose(1, 2).flatten(0, 1), of_clip
 
 
-def _positions(arch: architecture.ViT, grid: Grid) -> nn.Module:
-    """Return what is added to the tokens of a grid for where they lie."""
+def _head(arch: architecture.ViT) -> TokenHead | PoolingHead:
+    """Return what reads out the tokens."""
+    if isinstance(arch.readout, architecture.Probe):
+        probe = Probe(arch.width, arch.readout, eps=arch.readout_eps or arch.norm_eps)
+        return PoolingHead(arch.width, probe, num_classes=arch.num_classes, eps=arch.norm_eps)
+    return TokenHead(
+        arch.width,
+        readout=arch.readout,
+        class_token=arch.class_token,
+        num_classes=arch.num_classes,
+        eps=arch.readout_eps or arch.norm_eps,
+    )
+
+
+def _positions(arch: architecture.ViT, grid: Grid) -> nn.Module | None:
+    """Return what is added to the tokens of a grid for where they lie, None if nothing is."""
+    if arch.positions == "rotary":
+        return None
     if arch.positions == "sinusoid":
         return SinusoidPositions(grid, arch.width)
+    if arch.positions == "joint_first":
+        return JointPositions(grid, arch.width, class_token=arch.class_token, first=True)
     return positions(grid, arch.width, joint=arch.positions == "joint", class_token=arch.class_token)
 
 

@@ -12,7 +12,7 @@ import msgspec
 from videohub.architectures import Architecture
 from videohub.architectures.parts import Eps
 from videohub.architectures.timesformer import TimeSformer
-from videohub.architectures.vit import ViT
+from videohub.architectures.vit import Probe, ViT
 
 # No file may ask for a network that fills the memory: larger ones than anybody has trained are refused.
 Side: TypeAlias = Annotated[int, msgspec.Meta(gt=0, le=1_024)]  # pixels
@@ -232,7 +232,95 @@ class _ViViT(Kind):
         }
 
 
-KINDS: Mapping[str, Kind] = {kind.model_type: kind for kind in (_VideoMAE(), _TimeSformer(), _ViViT())}
+class _VJEPA2Fields(msgspec.Struct, frozen=True, kw_only=True):
+    patch_size: Square = 16
+    crop_size: Side = 256
+    frames_per_clip: NumFrames = 64
+    tubelet_size: Literal[2] = 2
+    hidden_size: Width = 1024
+    in_chans: Literal[3] = 3
+    num_attention_heads: Width = 16
+    num_hidden_layers: Depth = 24
+    mlp_ratio: Annotated[float, msgspec.Meta(gt=0, le=64)] = 4.0
+    layer_norm_eps: Eps = 1e-6
+    qkv_bias: bool = True
+    hidden_act: Literal["gelu", "gelu_python"] = "gelu"
+    num_pooler_layers: Annotated[int, msgspec.Meta(ge=0, le=128)] = 3
+
+    @property
+    def hidden(self) -> int:
+        """The width between the two layers of an MLP."""
+        return int(self.hidden_size * self.mlp_ratio)
+
+    def usual(self) -> _Fields:
+        """Return the fields that other kinds have, too."""
+        return _Fields(
+            image_size=self.crop_size,
+            num_frames=self.frames_per_clip,
+            hidden_size=self.hidden_size,
+            num_hidden_layers=self.num_hidden_layers,
+            num_attention_heads=self.num_attention_heads,
+            intermediate_size=self.hidden,
+            layer_norm_eps=self.layer_norm_eps,
+            qkv_bias=self.qkv_bias,
+        )
+
+
+class _VJEPA2(Kind):
+    """Its probe has the heads and the epsilon of its encoder, and classifies one clip by the last block's tokens."""
+
+    model_type, family, paper = "vjepa2", "vit", "arXiv:2506.09985"
+    classifier, encoders = "VJEPA2ForVideoClassification", ("VJEPA2Model",)
+    schema = _VJEPA2Fields
+    without_effect = frozenset({"attention_dropout", "drop_path_rate"} | {f"pred_{name}" for name in
+                     ("hidden_size", "num_attention_heads", "num_hidden_layers", "num_mask_tokens",
+                      "zero_init_mask_tokens", "mlp_ratio")})  # fmt: skip
+    protocol, processor = "vjepa2_kinetics_1view", "VJEPA2VideoProcessor"
+
+    def refused(self, fields: _VJEPA2Fields, classifies: bool) -> Iterator[tuple[str, Any, str]]:
+        yield from _refused(fields.usual(), fields.patch_size, tubelet=2)
+
+    def arguments(self, fields: _VJEPA2Fields, classifies: bool) -> dict[str, Any]:
+        probe = {"kind": "probe", "blocks": fields.num_pooler_layers, "heads": fields.num_attention_heads}
+        return _of_vit(fields.usual()) | {
+            "patch": _side(fields.patch_size),
+            "class_token": False,
+            "positions": "rotary",
+            "readout": probe if classifies else "mean",
+        }
+
+    def frames(self, fields: _VJEPA2Fields) -> int:
+        return fields.frames_per_clip
+
+    def rate(self, frames: int) -> int:
+        return 4 if frames == 16 else 2
+
+    def holds(self, model: Architecture) -> bool:
+        if not isinstance(model, ViT) or model.positions != "rotary" or model.levels:
+            return False
+        if isinstance(model.readout, Probe):
+            return model.readout.heads == model.heads and model.num_classes is not None
+        return model.readout == "mean" and model.num_classes is None
+
+    def said(self, model: ViT, frames: int) -> dict[str, Any]:
+        return {
+            "patch_size": model.patch,
+            "crop_size": model.crop,
+            "frames_per_clip": frames // model.segments,
+            "tubelet_size": 2,
+            "hidden_size": model.width,
+            "in_chans": 3,
+            "num_attention_heads": model.heads,
+            "num_hidden_layers": model.depth,
+            "mlp_ratio": (model.hidden or 4 * model.width) / model.width,
+            "layer_norm_eps": model.norm_eps,
+            "qkv_bias": True,
+            "hidden_act": "gelu",
+            **({"num_pooler_layers": model.readout.blocks} if isinstance(model.readout, Probe) else {}),
+        }
+
+
+KINDS: Mapping[str, Kind] = {kind.model_type: kind for kind in (_VideoMAE(), _TimeSformer(), _ViViT(), _VJEPA2())}
 
 
 # --- what several kinds share ----------------------------------------------------------------------------------------
