@@ -11,7 +11,7 @@ FLOORS = [
     {"evaluation", "loading", "cache_admin", "onnx_model", "preflight", "reporting"},
     {"detectors", "weights"},
     {"certificate"},
-    {"building", "devices"},
+    {"building", "devices", "numeric_precision"},
     {"data", "models", "convert"},
     {"hub", "registry"},
     {"architectures"},

@@ -81,6 +81,7 @@ USERS_OF = {
         "devices",
         "weights",
         "detectors",
+        "numeric_precision",
         "chosen_model",
         "loading",
         "evaluation",
