@@ -9,6 +9,7 @@ FLOORS = [
     {"verification", "detection", "prediction", "feature_extraction", "timing", "exports", "diagnosis"},
     {"chosen_model"},
     {"evaluation", "loading", "cache_admin", "onnx_model", "preflight", "reporting"},
+    {"known_answers"},
     {"detectors", "weights"},
     {"certificate"},
     {"building", "devices", "numeric_precision"},

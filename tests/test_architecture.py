@@ -28,7 +28,7 @@ HEIGHT = {room: -floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 
 # What a wing may know of the house; the rooms above the wings bring them together.
 KNOWN_TO = {
-    "cache_admin": {"weights", "data", "convert", "hub", "registry", "resources", "files", "errors"}
+    "cache_admin": {"known_answers", "weights", "data", "convert", "hub", "registry", "resources", "files", "errors"}
     | {"architectures", "protocols", "escaping", "value_types", "version"},
     "reporting": {"data", "registry", "protocols", "runs", "metrics", "files", "errors", "escaping", "formatting"},
     "preflight": {
@@ -82,6 +82,7 @@ USERS_OF = {
         "weights",
         "detectors",
         "numeric_precision",
+        "known_answers",
         "chosen_model",
         "loading",
         "evaluation",

@@ -29,7 +29,7 @@ from videohub.hub.file_lock import file_lock
 from videohub.log import log
 from videohub.registry.labels import Given, as_text, resolve, with_labels
 from videohub.registry.lookup import listed
-from videohub.registry.schema import Record
+from videohub.registry.schema import Record, with_urls
 from videohub.runs import Voucher, WeightsFile
 from videohub.version import __version__
 
@@ -368,7 +368,5 @@ def cache_key_fields(record: Record) -> dict[str, Any]:
 
 def to_portable_json(record: Record) -> str:
     """Return the record as JSON, without the place where a file beside the registry lies on this machine."""
-    if (url := record.checkpoint.url) and url.startswith("file:"):
-        beside = msgspec.structs.replace(record.checkpoint, url=url.rpartition("/")[2])
-        record = msgspec.structs.replace(record, checkpoint=beside)
+    record = with_urls(record, lambda url: url.rpartition("/")[2] if url.startswith("file:") else url)
     return msgspec.json.encode(record).decode()

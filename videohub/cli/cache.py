@@ -13,13 +13,14 @@ from videohub.formatting import counted, with_unit
 from videohub.terminal import completion
 from videohub.terminal.layout import coloured, console, hand_over, indented, say, styled, table
 from videohub.terminal.options import print_json, print_result, with_json
+from videohub.terminal.reports import print_patch
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from videohub.cache_admin.integrity import Checked
     from videohub.cache_admin.listing import CacheDir, Item, Pruned
-    from videohub.cache_admin.trust import Forgotten, Patch, Pinned
+    from videohub.cache_admin.trust import Forgotten, Pinned
 
 _Parser: TypeAlias = Callable[[click.Context, click.Parameter, "str | None"], "float | None"]
 
@@ -163,7 +164,7 @@ def pins(as_patch: bool, names: tuple[str, ...], as_json: bool) -> None:
     from videohub.cache_admin import trust
 
     if as_patch:
-        print_result(trust.patch(), as_json, _print_patch)
+        print_result(trust.patch(), as_json, print_patch)
         return
     if not names:
         print_result(trust.pinned(), as_json, print_pins)
@@ -171,15 +172,6 @@ def pins(as_patch: bool, names: tuple[str, ...], as_json: bool) -> None:
     for name in names:  # all of them, before the first one is dropped
         trust.url_of(name)
     print_result([trust.forget(name) for name in names], as_json, _print_forgotten)
-
-
-def _print_patch(made: Patch) -> None:
-    """Print the patch to stdout, alone so that it can be piped; what is left to do by hand goes to stderr."""
-    hand_over(*made.text.split("\n")[:-1])
-    for name, why in made.left.items():
-        say(f"{name}: {why}", err=True)
-    if not made.text and not made.left:
-        say("nothing to fill: the registry states what was first seen here, or nothing was", err=True)
 
 
 def _print_forgotten(forgotten: Sequence[Forgotten]) -> None:
