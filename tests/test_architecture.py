@@ -47,7 +47,7 @@ KNOWN_TO = {
     "models": {"architectures", "registry", "sinusoid"},  # the type of the record that a model was loaded from
     "convert": {"registry", "resources", "files", "log", "errors", "escaping", "sinusoid"},
     "hub": {"resources", "files", "log", "errors", "value_types"},
-    "registry": {"architectures", "protocols", "metrics", "resources", "files", "log", "errors", "escaping"}
+    "registry": {"architectures", "protocols", "metrics", "hub", "resources", "files", "log", "errors", "escaping"}
     | {"value_types", "version"},
     "architectures": {"value_types"},
     "metrics": {"runs", "errors", "escaping"},

@@ -20,8 +20,10 @@ from videohub.cache_admin import cache_scan
 from videohub.cache_admin.listing import Item, Known, items
 from videohub.errors import CacheError, UsageError
 from videohub.hub import cache, pins
-from videohub.registry import strict_yaml, writer
+from videohub.registry import model_folder, strict_yaml, writer
 from videohub.registry.known_answers import FileClip, KnownAnswer
+
+_OF_A_MODEL = 3  # slashes of hf://user/model; those of a file have more
 
 
 @dataclass(frozen=True)
@@ -86,24 +88,32 @@ def patch() -> Patch:
     return replace(made, left={**made.left, **contradicted})
 
 
-def url_of(name: str) -> str:
-    """Return the URL of a record, or the URL that was given.
+def urls_of(name: str) -> list[str]:
+    """Return the URL of a record, the URL that was given, or those of all files of `hf://user/model` that were seen.
 
     Raises: UnknownNameError; UsageError if the record has no URL.
     """
+    if name.startswith("hf://") and name.partition("@")[0].count("/") == _OF_A_MODEL:
+        repository, revision = model_folder.hub_parts(name)
+        pinned = (entry.pin.url for entry in cache_scan.entries() if entry.pin)
+        of_model = {url for url in pinned if url.startswith(f"hf://{repository}/") and url.endswith(f"@{revision}")}
+        return sorted(of_model) or [name]
     url = name if "://" in name else registry.record(name).checkpoint.url
     if url is None:
         raise UsageError(f"{name}: was never released, so that nothing of it was seen here")
-    return url
+    return [url]
 
 
-def forget(name: str) -> Forgotten:
-    """Drop what is known of a record's URL, or of a URL, so that the next fetch takes what it finds.
+def forget(name: str) -> list[Forgotten]:
+    """Drop what is known of a name's URLs, as `urls_of` has them, so that the next fetch takes what it finds.
 
-    The file that came from it goes too.
-    Raises: UnknownNameError; UsageError if the record has no URL; CacheError if a read-only cache dir binds it.
+    The files that came from them go too.
+    Raises: UnknownNameError; UsageError if the record has no URL; CacheError if a read-only cache dir binds one.
     """
-    url = url_of(name)
+    return [_forgotten(name, url) for url in urls_of(name)]
+
+
+def _forgotten(name: str, url: str) -> Forgotten:
     note = f"{cache.key_of(url)}.json"
     shared = [cache_dir / "pins" / note for cache_dir, is_shared in cache_scan.dirs() if is_shared]
     if binding := next((path for path in shared if path.is_file()), None):

@@ -149,7 +149,7 @@ def prune(older_s: float | None, keep: float | None, statuses: tuple[str, ...], 
     multiple=True,
     metavar="NAME",
     shell_complete=completion.record,
-    help="A record, or a URL, to be trusted anew.",
+    help="A record, a model of the hub, or a URL, to be trusted anew.",
 )
 @with_json
 def pins(as_patch: bool, names: tuple[str, ...], as_json: bool) -> None:
@@ -170,8 +170,8 @@ def pins(as_patch: bool, names: tuple[str, ...], as_json: bool) -> None:
         print_result(trust.pinned(), as_json, print_pins)
         return
     for name in names:  # all of them, before the first one is dropped
-        trust.url_of(name)
-    print_result([trust.forget(name) for name in names], as_json, _print_forgotten)
+        trust.urls_of(name)
+    print_result([one for name in names for one in trust.forget(name)], as_json, _print_forgotten)
 
 
 def _print_forgotten(forgotten: Sequence[Forgotten]) -> None:

@@ -228,6 +228,11 @@ class Record(_Value, frozen=True, omit_defaults=True):
     other_checkpoints: tuple[Checkpoint, ...] = ()  # the rest, where a file has a list in `checkpoint`
 
     @property
+    def folder_name(self) -> str:
+        """What a folder for it is called: its name, without what leads elsewhere (`hf://user/model`, `../mine`)."""
+        return re.sub(r"[^\w-]+", "_", self.name).strip("_") or "model"
+
+    @property
     def number(self) -> Published | None:
         """The number to compare with: the first that was measured with the protocol's views, of all outputs."""
         return next((each for each in self.published if each.views is None and each.mapped is None), None)
