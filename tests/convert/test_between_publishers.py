@@ -73,6 +73,7 @@ SAME = [  # case, other layouts whose library has this network: FACTS' statement
     ("modern/mmaction2/uniformer-small_16x4x1", ["uniformer"]),
     ("modern/vjepa2/vitl_ssv2_16f_256", [TRANSFORMERS]),
     ("modern/transformers/vjepa2-vitl-fpc16-256-ssv2", [VJEPA2]),
+    ("modern/uniformerv2/uniformerv2_b16_k400_f8", [MMACTION2]),
 ]
 QUICK = {  # one a family
     ("wider/pytorchvideo/x3d_xs", PYSLOWFAST),
@@ -83,6 +84,7 @@ QUICK = {  # one a family
     ("modern/timesformer/timesformer_jointST_8x32_224", TRANSFORMERS),
     ("wider/mmaction2/swin-tiny_32x2x1", VIDEO_SWIN),
     ("modern/uniformer/uniformer_small_k400_16x4", MMACTION2),
+    ("modern/uniformerv2/uniformerv2_b16_k400_f8", MMACTION2),
 }
 NO_FIRST_NORM = "PyTorchVideo has no norm where a shortcut changes the stride alone"
 NO_NON_LOCAL = "PyTorchVideo's residual networks have no non-local blocks"

@@ -46,6 +46,7 @@ FAMILIES = {
     "reversible_mvit": {**PLAIN, "frames": 8, "blocks": (2,), "patch": 16},
     "vit": {**PLAIN, "frames": 8, "depth": 2},
     "timesformer": {**PLAIN, "frames": 8, "depth": 2},
+    "uniformerv2": {**PLAIN, "frames": 8, "depth": 2, "gathers": 1},
     "hiera": {"blocks": (1, 1, 1, 1), "width": 8, "heads": 2, "crop": 64, "frames": 16},
 }
 SIDES = {"hiera": 64, "uniformer": 64}  # of those that take one size alone, and not 48, or have too few queries there

@@ -10,6 +10,7 @@ from videohub.architectures.hiera import Hiera
 from videohub.architectures.mvit import MViT
 from videohub.architectures.reversible_mvit import ReversibleMViT
 from videohub.architectures.timesformer import TimeSformer
+from videohub.architectures.uniformerv2 import UniFormerV2
 from videohub.architectures.vit import Probe, ViT
 
 SMALL = {"num_classes": 7, "crop": 64}
@@ -33,6 +34,8 @@ FAMILIES = {
     "hiera": Hiera(heads=2, **MULTISCALE),
     "timesformer": TimeSformer(**PLAIN),
     "timesformer joint": TimeSformer(attention="joint", norm_eps=1e-5, **PLAIN),
+    "uniformerv2": UniFormerV2(gathers=1, **PLAIN),
+    "uniformerv2 local": UniFormerV2(gathers=2, local=True, **PLAIN),
     "vit": ViT(**PLAIN),
     "vit class token": ViT(readout="class_token", **PLAIN),
     "vit pre-training": ViT(readout="mean_alone", **PLAIN),

@@ -224,13 +224,20 @@ class Attention(nn.Module):
         return F.linear(tokens, self.qkv.weight, bias)
 
 
+class QuickGELU(nn.Module):
+    """The approximation of a GELU that CLIP has: x sigmoid(1.702 x)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * torch.sigmoid(1.702 * x)
+
+
 class Mlp(nn.Module):
     """Two linear layers with a GELU between them, on each token."""
 
-    def __init__(self, width: int, hidden: int, out: int, *, gelu: Literal["exact", "tanh"] = "exact") -> None:
+    def __init__(self, width: int, hidden: int, out: int, *, gelu: Literal["exact", "tanh", "quick"] = "exact") -> None:
         super().__init__()
         self.hidden = nn.Linear(width, hidden)
-        self.gelu = nn.GELU(approximate="tanh" if gelu == "tanh" else "none")
+        self.gelu = QuickGELU() if gelu == "quick" else nn.GELU(approximate="tanh" if gelu == "tanh" else "none")
         self.out = nn.Linear(hidden, out)
 
     def forward(self, tokens: Tensor) -> Tensor:
