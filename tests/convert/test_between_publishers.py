@@ -107,6 +107,7 @@ REFUSED = {
     ("wider/pyslowfast/in1k_VIT_B_MaskFeat_FT", TRANSFORMERS): "are for clips",
     ("wider/pyslowfast/k400_VIT_B_16x4_FT", TRANSFORMERS): "reads out its class token",
     ("modern/transformers/vivit-b-16x2-kinetics400", PYSLOWFAST): "GELU is the exact one",
+    **{(name, "omnivore"): "classify images and depth, too" for name, case in CASES.items() if case.family == "swin3d"},
     **{(name, VIDEOMAE): "VideoMAE's networks have no class token"
        for name, case in CASES.items() if case.arguments.get("class_token") and case.family == "vit"},
     **{(name, PYSLOWFAST): "PySlowFast's ViT has a class token"

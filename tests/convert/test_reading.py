@@ -177,6 +177,12 @@ def test_a_torch_state_dict_is_found_where_training_code_puts_it(write, key, leg
     assert checkpoint.meta["found_under"] == key
 
 
+def test_a_network_in_two_state_dicts_is_read_as_one(write):
+    checkpoint = read(write(torch_bytes({"trunk": torch_state(), "heads": torch_state(), "epoch": 3})))
+    assert_holds(checkpoint, {f"{part}.{key}": array for part in ("trunk", "heads") for key, array in STATE.items()})
+    assert (checkpoint.meta["found_under"], checkpoint.meta["epoch"]) == ("trunk and heads", 3)
+
+
 @pytest.mark.parametrize("legacy", [False, True])
 def test_a_training_checkpoint_keeps_its_epoch_and_cfg_and_no_optimizer(write, legacy):
     group = {"lr": np.float64(0.1), "momentum": 0.9, "params": [140_000_000_000_000]}

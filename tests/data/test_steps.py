@@ -40,7 +40,7 @@ def listed(rule: steps.FrameRule, *, frames: int, rate: int, clips: int, total: 
 
 def test_every_step_and_rule_has_one_function():
     assert set(STEPS) == set(get_args(steps.Pixels)) - {steps.Crop}
-    elsewhere = {steps.Timed, steps.KeyFrames, steps.Image}
+    elsewhere = {steps.Timed, steps.TimedBeginning, steps.KeyFrames, steps.Image}
     assert set(LIST_RULES) | set(WINDOW_RULES) | elsewhere == set(get_args(steps.Frames))
 
 

@@ -13,7 +13,7 @@ from tests.data.test_views import ranks
 from videohub import protocols as steps
 from videohub.data.frame_rules import list_indices
 from videohub.data.samples import FrameList
-from videohub.data.sampling import timed_indices
+from videohub.data.sampling import row_of, timed_indices
 from videohub.data.spec import check_source
 from videohub.data.video import open_video
 from videohub.data.views import read_content_views, read_views
@@ -115,3 +115,22 @@ def test_a_file_without_a_stated_length_is_as_long_as_its_stamps_say(tmp_path):
 def test_a_list_of_images_has_no_time_stamps(tmp_path):
     with pytest.raises(UsageError, match="timed sampling needs a video file; a list of frames is none"):
         check_source(FrameList(tmp_path, "a.jpg"), timed(1), EIGHT)
+
+
+BEGINNING = steps.TimedBeginning(fps=16.0, kept=160, past_end="stretch")
+
+
+def test_rows_of_the_frames_kept_of_ten_seconds_begin_at_quarters_of_them(tmp_path):
+    """Of 15 s at 16 a second, the first 160 are kept as they are: clips of 32 from 0, 40, 80 and 120 on."""
+    path = write_video(tmp_path / "long.mov", 240, rate=16)
+    clips = ranks(path, read_views(path, timed(4, BEGINNING), Clip(frames=32, sampling_rate=1)))
+    assert clips.tolist() == [list(range(start, start + 32)) for start in (0, 40, 80, 120)]
+
+
+def test_frames_kept_of_ten_seconds_at_another_rate_are_evenly_spaced_and_a_row_repeats_the_last():
+    """Of 300 frames linspace(0, 299, 160), rounded down; beyond the last it is repeated."""
+    thirty = torch.linspace(0, 299, 160).long().tolist()
+    kept = timed_indices(list(range(900)), length=900, tick=Fraction(1, 30), seconds=10, frames=160, clips=1)[0]
+    assert kept == thirty
+    assert row_of(kept, frames=32, sampling_rate=1, clip=3, clips=4) == thirty[120:152]
+    assert row_of([5, 6, 7, 8], frames=4, sampling_rate=1, clip=1, clips=2) == [7, 8, 8, 8]

@@ -203,15 +203,16 @@ def of_vmz(network: str, model: Mapping[str, object], frames: int) -> Reference:
     return Reference(name, model, frames, (8, 64, 64), compare)
 
 
-def of_long_windows() -> Reference:
-    """Return torchvision's Video Swin with the windows of the authors' one for Something-Something."""
+def of_swin(depth: str, window: tuple[int, int, int], width: int) -> Reference:
+    """Return torchvision's Video Swin of a width or with windows that no function of its has, on small pictures."""
     make = partial(
-        SwinTransformer3d, patch_size=[2, 4, 4], embed_dim=128, depths=[2, 2, 18, 2], num_heads=[4, 8, 16, 32],
-        window_size=[16, 7, 7],
+        SwinTransformer3d, patch_size=[2, 4, 4], embed_dim=width, depths=[2, 2, 18, 2],
+        num_heads=[width // 32 * times for times in (1, 2, 4, 8)], window_size=list(window),
     )  # fmt: skip
-    model = {**SWIN, "depth": "B", "window": [16, 7, 7]}
-    name = "torchvision.models.video.SwinTransformer3d with windows of 16 x 7 x 7"
-    return Reference(name, model, 32, (32, 224, 224), partial(with_torchvision, make))
+    shape = " x ".join(map(str, window))
+    name = f"torchvision.models.video.SwinTransformer3d of width {width}, windows of {shape}, at 96 x 96 pixels"
+    model = {**SWIN, "depth": depth, "window": window}
+    return Reference(name, model, 32, (32, 96, 96), partial(with_torchvision, make))
 
 
 def of_multiscale(name: str, model: Mapping[str, object], frames: int, **blocks: object) -> Reference:
@@ -255,7 +256,8 @@ REFERENCES = [
     of_torchvision("mc3_18", {"family": "r3d", "variant": "mc3"}, 16, pixels=112),
     of_torchvision("s3d", {"family": "s3d"}, 128),
     *(of_torchvision(f"swin3d_{depth.lower()}", {**SWIN, "depth": depth}, 32) for depth in ("T", "S", "B")),
-    of_long_windows(),
+    of_swin("B", (16, 7, 7), 128),
+    of_swin("L", (8, 7, 7), 192),
     of_multiscale("MVIT_B_16x4_CONV, for 32 frames", MVIT_B, 32, depth=16, narrows=(1, 3, 14)),
     of_multiscale("MVIT_B_32x3_CONV", MVIT_B_DEEP, 32, depth=24, narrows=(2, 5, 21), kernel=None),
     of_multiscale("MVITv2_B_32x3", MVITV2_B, 32, depth=24, narrows=(2, 5, 21)),

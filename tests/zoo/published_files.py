@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import torch
 from torch import Tensor
@@ -66,7 +67,8 @@ def golden_case(record: Record, ours: VideoModel) -> GoldenCase | None:
 
 def write(tensors: Mapping[str, Tensor], record: Record, path: Path) -> None:
     """Write a file in the container that the record states."""
-    under = tables.find(record.family, record.checkpoint.layout).file.written_as.under
+    table = tables.find(record.family, record.checkpoint.layout)
+    under = table.file.written_as.under
     arrays = {key: tensor.numpy() for key, tensor in tensors.items()}
     match container_of(record):
         case "caffe2":
@@ -77,6 +79,8 @@ def write(tensors: Mapping[str, Tensor], record: Record, path: Path) -> None:
             np.savez(path.open("wb"), **arrays)
         case "torch" | "torch_legacy" as container:
             content = {under: dict(tensors)} if under else dict(tensors)
+            if table.file.parts:
+                content = table.in_parts(tensors)
             torch.save(content, path, _use_new_zipfile_serialization=container == "torch")
 
 
@@ -109,7 +113,8 @@ def _made_up(network: VideoModel, table: Table, arguments: Mapping[str, Any]) ->
     there = {name: _weight(name, tensor) for name, tensor in ours.items() if name not in lacking}
     fills = steps.fills(there, table, arguments, unused=False)
     filled = {name: torch.from_numpy(array) for name, array in fills.items() if name in lacking}
-    tensors = conversion.to_published({**there, **filled}, table, arguments)
+    written = replace(table, file=msgspec.structs.replace(table.file, not_written_for=[]))  # with what training left
+    tensors = conversion.to_published({**there, **filled}, written, arguments)
 
     def expected(name: str) -> Tensor:  # made anew, so that a large network need not be here twice
         return filled[name] if name in filled else _weight(name, ours[name])

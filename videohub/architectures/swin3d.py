@@ -6,8 +6,8 @@ from typing import ClassVar, Literal
 from videohub.architectures import Architecture, Count
 from videohub.architectures.parts import Blocks
 
-_BLOCKS: Mapping[str, Blocks] = {"T": (2, 2, 6, 2), "S": (2, 2, 18, 2), "B": (2, 2, 18, 2)}
-_WIDTH: Mapping[str, int] = {"T": 96, "S": 96, "B": 128}
+_BLOCKS: Mapping[str, Blocks] = {"T": (2, 2, 6, 2), "S": (2, 2, 18, 2), "B": (2, 2, 18, 2), "L": (2, 2, 18, 2)}
+_WIDTH: Mapping[str, int] = {"T": 96, "S": 96, "B": 128, "L": 192}
 
 
 class Swin3D(Architecture, frozen=True, kw_only=True, tag="swin3d"):
@@ -16,7 +16,7 @@ class Swin3D(Architecture, frozen=True, kw_only=True, tag="swin3d"):
     classifier: ClassVar[str] = "head.projection"
     HEAD_WIDTH: ClassVar[int] = 32  # channels of an attention head, at every size
 
-    depth: Literal["T", "S", "B"] | Blocks
+    depth: Literal["T", "S", "B", "L"] | Blocks
     width: Count | None = None  # of the first stage; null: as its depth has it
     window: tuple[Count, Count, Count] = (8, 7, 7)  # time, height, width, in tokens
 

@@ -9,6 +9,7 @@ import bisect
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import partial
 from typing import TypeAlias
 
 from videohub.data.frame_rules import WINDOW_RULES, list_indices
@@ -17,13 +18,14 @@ from videohub.data.sampling import (
     frame_points,
     frame_positions,
     pts_window,
+    row_of,
     timed_indices,
 )
 from videohub.data.spec import TestSpec
 from videohub.data.video import DecodedFrame, Video, open_video
 from videohub.data.video_info import REFUSED, Stamps, VideoInfo, contradictions, refusal, true_info
 from videohub.errors import VideoError
-from videohub.protocols import Protocol, Timed
+from videohub.protocols import Protocol, Timed, TimedBeginning
 
 HELD_BYTES = 512 << 20  # of pictures that wait until all are counted; more than that, and decoding twice is cheaper
 _MOST_A_PIXEL = 16  # bytes: four floats
@@ -291,14 +293,12 @@ def _timed(
     length = shown[-1] - shown[0]
     if info.duration is not None:
         length = info.duration if content else info.duration - shown[0]
-    return timed_indices(
-        shown,
-        length=length,
-        tick=info.time_base,
-        seconds=spec.clip.frames * spec.clip.sampling_rate / rule.fps,
-        frames=spec.clip.frames,
-        clips=spec.protocol.views.clips,
-    )
+    indices = partial(timed_indices, shown, length=length, tick=info.time_base)
+    frames, rate, clips = spec.clip.frames, spec.clip.sampling_rate, spec.protocol.views.clips
+    if isinstance(rule, TimedBeginning):
+        (kept,) = indices(seconds=rule.kept / rule.fps, frames=rule.kept, clips=1)
+        return [row_of(kept, frames=frames, sampling_rate=rate, clip=number, clips=clips) for number in range(clips)]
+    return indices(seconds=frames * rate / rule.fps, frames=frames, clips=clips)
 
 
 @dataclass(frozen=True)

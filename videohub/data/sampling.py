@@ -130,6 +130,15 @@ def timed_indices(
     return chosen
 
 
+def row_of(kept: Sequence[int], *, frames: int, sampling_rate: int, clip: int, clips: int) -> list[int]:
+    """Return the frames of one clip that is a row of those kept of a video, from `clip / clips` of them on.
+
+    Source: Omnivore's inference: of 160 frames of 10 seconds, clips of 32 start 40 apart.
+    """
+    start = len(kept) * clip // clips
+    return [kept[min(start + position * sampling_rate, len(kept) - 1)] for position in range(frames)]
+
+
 def timed_list_indices(num_frames: int, *, frames: int, sampling_rate: int, clip: int, clips: int) -> list[int]:
     """Return the frames of one clip that lasts as long as its frames at 30 a second, of a list that is so taken.
 

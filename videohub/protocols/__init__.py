@@ -43,6 +43,7 @@ from videohub.protocols.steps import (
     SpreadResampled,
     Strided,
     Timed,
+    TimedBeginning,
     TimedList,
     Uniform,
     Value,
@@ -57,7 +58,7 @@ __all__ = [
     "FrameRule", "Frames", "Image", "Interleaved", "KeyFrames", "Mirror", "Normalise", "Offset", "OffsetFrames",
     "PixelStep", "Pixels", "Place", "Proportional", "Protocol", "Reach", "Resampled", "Resize", "ResizeShortSide",
     "ReverseChannels", "ScoreRule", "Segments", "Spread", "SpreadAtRate", "SpreadDown", "SpreadResampled", "Strided",
-    "Timed", "TimedList", "Uniform", "Value", "ViewGrid", "Windows",
+    "Timed", "TimedBeginning", "TimedList", "Uniform", "Value", "ViewGrid", "Windows",
 ]  # fmt: skip
 
 Flaw: TypeAlias = tuple[tuple[str | int, ...], str, str]  # the steps to a field, what is wrong with it, and advice

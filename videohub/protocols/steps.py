@@ -224,6 +224,19 @@ class Timed(FrameRule, frozen=True, tag="timed"):
         return self, 2, 1
 
 
+class TimedBeginning(Timed, frozen=True, tag="timed_beginning"):
+    """Of all frames in the first seconds, evenly spaced ones; of these, clip i of n is a row from i / n on (Omnivore).
+
+    Its clips see no more of a longer video.
+    """
+
+    kept: Count  # so many of them, `fps` a second; beyond the last, a clip repeats it
+
+    def middle(self) -> tuple[FrameRule, int, int]:
+        """Return a rule for the whole video, whose clips last as long."""
+        return Timed(fps=self.fps, past_end=self.past_end).middle()
+
+
 class TimedList(FrameRule, frozen=True, tag="timed_list"):
     """As `timed`, of a list of images, which are taken for 30 a second (PyTorchVideo, Charades)."""
 
@@ -318,6 +331,7 @@ Frames: TypeAlias = (
     | Centres
     | Resampled
     | Timed
+    | TimedBeginning
     | TimedList
     | Windows
     | Interleaved
