@@ -28,7 +28,7 @@ HEIGHT = {room: -floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 
 # What a wing may know of the house; the rooms above the wings bring them together.
 KNOWN_TO = {
-    "cache_admin": {"weights", "data", "convert", "hub", "registry", "resources", "files", "errors"}
+    "cache_admin": {"known_answers", "weights", "data", "convert", "hub", "registry", "resources", "files", "errors"}
     | {"architectures", "protocols", "escaping", "value_types", "version"},
     "reporting": {"data", "registry", "protocols", "runs", "metrics", "files", "errors", "escaping", "formatting"},
     "preflight": {
@@ -47,7 +47,7 @@ KNOWN_TO = {
     "models": {"architectures", "registry", "sinusoid"},  # the type of the record that a model was loaded from
     "convert": {"registry", "resources", "files", "log", "errors", "escaping", "sinusoid"},
     "hub": {"resources", "files", "log", "errors", "value_types"},
-    "registry": {"architectures", "protocols", "metrics", "resources", "files", "log", "errors", "escaping"}
+    "registry": {"architectures", "protocols", "metrics", "hub", "resources", "files", "log", "errors", "escaping"}
     | {"value_types", "version"},
     "architectures": {"value_types"},
     "metrics": {"runs", "errors", "escaping"},
@@ -81,6 +81,8 @@ USERS_OF = {
         "devices",
         "weights",
         "detectors",
+        "numeric_precision",
+        "known_answers",
         "chosen_model",
         "loading",
         "evaluation",

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from videohub.evaluation.scoring import views
     from videohub.exports import Exported, export
     from videohub.feature_extraction import Features, features
+    from videohub.known_answers import Checked, check
     from videohub.loading import inflate, load, save
     from videohub.models import VideoModel
     from videohub.models.inference_form import optimize
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from videohub.weights import fetch
 
 __all__ = [
+    "Checked",
     "ClipDataset",
     "Detection",
     "Evaluated",
@@ -40,6 +42,7 @@ __all__ = [
     "Speed",
     "VideoModel",
     "build",
+    "check",
     "detect",
     "evaluate",
     "export",
@@ -63,6 +66,7 @@ __all__ = [
 ]
 
 _HOME = {
+    "Checked": "videohub.known_answers",
     "ClipDataset": "videohub.data.clip_dataset",
     "Detection": "videohub.detection",
     "Evaluated": "videohub.reporting.report",
@@ -75,6 +79,7 @@ _HOME = {
     "Speed": "videohub.timing",
     "VideoModel": "videohub.models",
     "build": "videohub.building",
+    "check": "videohub.known_answers",
     "detect": "videohub.detection",
     "evaluate": "videohub.verification",
     "export": "videohub.exports",

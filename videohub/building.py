@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,6 +50,20 @@ def build_empty(record: Record) -> VideoModel:
 
     with torch.device("meta"):
         return build(record)
+
+
+def with_weights(record: Record, weights: Path, *, outputs: Sequence[int] | None = None) -> VideoModel:
+    """Return the network of a record with converted weights.
+
+    Args:
+        outputs: Those of the file's that are the record's classes, by a label map; None: all.
+    Raises: FormatError.
+    """
+    model, state = build_empty(record), kept_weights.tensors(weights)
+    if outputs is not None:
+        state = {**state, **{key: state[key][list(outputs)] for key in record.model.classifier_keys}}
+    model.load_state_dict(state, strict=True, assign=True)
+    return model
 
 
 def with_classes_of(state: Mapping[str, Array], checkpoint: Listing, record: Record) -> Record:

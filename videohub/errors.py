@@ -73,6 +73,11 @@ class ConversionError(VideohubError):
     """Keys or shapes of a checkpoint and of the network do not agree one to one; the message lists them."""
 
 
+class KnownAnswerError(VideohubError):
+    """A network does not give what is publicly known of its file's outputs; the message says what is the likelier
+    cause: weights, arithmetic or preprocessing."""
+
+
 class VideoError(VideohubError):
     """A video is empty, damaged or holds no pictures."""
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from videohub import registry
-from videohub.building import build, build_empty, classes_of, held, renames
+from videohub.building import build, build_empty, classes_of, held, renames, with_weights
 from videohub.convert import kept_weights
 from videohub.convert.conversion import check_state_dict, shapes
 from videohub.devices import usable
@@ -34,6 +34,7 @@ def load(
     num_classes: int | None = None,
     labels: Given | None = None,
     device: str | torch.device = "cpu",
+    check: bool = False,
 ) -> VideoModel:
     """Return the network of a record with its published weights, in evaluation mode.
 
@@ -47,13 +48,17 @@ def load(
         labels: What the outputs are called: the classes' names, a file of them, or a label set that is known; None: as
             the file or the record says.
         device: Where to put it, such as "cpu", "cuda:0" or a torch.device.
+        check: Compute again what is publicly known of the file's outputs, as `videohub.check` does, on the CPU; one
+            line says so where nothing is.
     Raises: UnavailableError, DownloadError, FormatError, ConversionError, DeviceError; UsageError if there are not as
-        many labels as outputs.
+        many labels as outputs; KnownAnswerError, and DownloadError where the clip of a known answer cannot be had.
     """
     record = registry.record(name)
     where = usable(device)
     names = None if labels is None else resolve(labels)  # before a download: most mistakes show here
     weights = fetch(record, checkpoint=checkpoint)
+    if check:
+        _check(record, weights, checkpoint)
     if num_classes is not None and (num_classes != classes_of(weights, record) or renames(weights, record, names)):
         model = with_new_classifier(record, weights, num_classes, labels=names)
     else:
@@ -62,6 +67,17 @@ def load(
         log.warning("%s: its file has no classifier, and features (B, %d) come out; num_classes= puts a new one on",
                     record.name, model.num_features)  # fmt: skip
     return model.to(where)
+
+
+def _check(record: Record, weights: Path, checkpoint: str | Path | None) -> None:
+    """Compute again what is known of a file's outputs. Raises: KnownAnswerError."""
+    from videohub import known_answers  # with all that reads videos
+
+    checked = known_answers.check_weights(record, weights, checkpoint=checkpoint)
+    known_answers.refuse_wrong(checked)
+    if checked.status == "nothing known":
+        log.warning("%s: nothing is publicly known of the outputs of %s, so that nothing was checked",
+                    record.name, checked.file)  # fmt: skip
 
 
 def save(model: VideoModel, path: str | Path) -> Path:
@@ -100,11 +116,7 @@ def from_weights(record: Record, weights: Path, *, outputs: Sequence[int] | None
         outputs: Those of the file's that are the record's classes, by a label map; None: all.
     """
     _tell_marks(record)
-    model, state = build_empty(record), kept_weights.tensors(weights)
-    if outputs is not None:
-        state = {**state, **{key: state[key][list(outputs)] for key in record.model.classifier_keys}}
-    model.load_state_dict(state, strict=True, assign=True)
-    return model
+    return with_weights(record, weights, outputs=outputs)
 
 
 def with_new_classifier(record: Record, weights: Path, num_classes: int, *, labels: Given | None = None) -> VideoModel:

@@ -21,9 +21,9 @@ from videohub.devices import usable
 from videohub.errors import UsageError
 from videohub.evaluation.batches import Batches
 from videohub.evaluation.kept_memory import kept_memory
-from videohub.evaluation.numeric_precision import AUTO, NumericPrecision, arithmetic, supported
 from videohub.formatting import Spread
 from videohub.models.inference_form import optimize
+from videohub.numeric_precision import AUTO, NumericPrecision, arithmetic, supported
 from videohub.registry.schema import Record
 
 _FEWEST_TURNS = 3

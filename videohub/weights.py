@@ -18,7 +18,7 @@ from videohub import certificate, registry
 from videohub.building import build_empty, classes_of, held, with_classes_of
 from videohub.certificate import Certificate, CertifiedFile, NetworkFile
 from videohub.convert import kept_weights, tables
-from videohub.convert.checkpoint import opened
+from videohub.convert.checkpoint import opened, opened_together
 from videohub.convert.conversion import check_layout, check_state_dict, export, file_at, names_classes, renamed
 from videohub.convert.recognition import OURS
 from videohub.convert.tables import Table
@@ -27,9 +27,10 @@ from videohub.files import atomic_write, check_parent_exists, remove_stale_temps
 from videohub.hub import cache, download, pins, sources
 from videohub.hub.file_lock import file_lock
 from videohub.log import log
+from videohub.registry import model_folder
 from videohub.registry.labels import Given, as_text, resolve, with_labels
 from videohub.registry.lookup import listed
-from videohub.registry.schema import Record
+from videohub.registry.schema import Record, with_urls
 from videohub.runs import Voucher, WeightsFile
 from videohub.version import __version__
 
@@ -149,7 +150,7 @@ def _fetched(record: Record, checkpoint: str | Path | None, ignore: Sequence[str
 def known_sha256(record: Record) -> str | None:
     """Return the digest of a record's published file: the registry's, else the one first seen here, else None."""
     published = record.checkpoint
-    if published.url is None:
+    if published.url is None or model_folder.is_index(published.url):
         return None
     pin = None if published.sha256 else pins.pin_of(published.url)
     return pin.sha256 if pin else published.sha256
@@ -276,7 +277,8 @@ def _read(
     Args:
         own: Whether the file may have other classes than the record.
     """
-    with opened(source.path) as checkpoint:
+    one = not source.parts
+    with opened(source.path) if one else opened_together(source.parts, str(source.path)) as checkpoint:
         arrays, recognised = renamed(checkpoint, record, ignore=ignore)
         if own:
             record = with_labels(with_classes_of(arrays, checkpoint, record), labels)
@@ -357,7 +359,15 @@ def _source(record: Record, checkpoint: str | Path | None) -> download.Fetched:
     if published.sha256 is None and published.reported_sha256 not in (None, fetched.sha256):
         log.warning("%s: %s has sha256 %s, and somebody reported %s. The file is used; report what was found here.",
                     record.name, published.url, fetched.sha256, published.reported_sha256)  # fmt: skip
-    return fetched
+    return _with_shards(fetched, published.url, record) if model_folder.is_index(published.url) else fetched
+
+
+def _with_shards(index: download.Fetched, url: str, record: Record) -> download.Fetched:
+    """Return an index with the files that it names, which lie beside it; their digest is one of all digests."""
+    parts = [download.fetch(each, name=record.name) for each in model_folder.shards(index.path, url, record.name)]
+    digests = " ".join([index.sha256, *(part.sha256 for part in parts)])
+    sha256 = hashlib.sha256(digests.encode()).hexdigest()
+    return download.Fetched(index.path, sha256, tuple(part.path for part in parts))
 
 
 def cache_key_fields(record: Record) -> dict[str, Any]:
@@ -368,7 +378,5 @@ def cache_key_fields(record: Record) -> dict[str, Any]:
 
 def to_portable_json(record: Record) -> str:
     """Return the record as JSON, without the place where a file beside the registry lies on this machine."""
-    if (url := record.checkpoint.url) and url.startswith("file:"):
-        beside = msgspec.structs.replace(record.checkpoint, url=url.rpartition("/")[2])
-        record = msgspec.structs.replace(record, checkpoint=beside)
+    record = with_urls(record, lambda url: url.rpartition("/")[2] if url.startswith("file:") else url)
     return msgspec.json.encode(record).decode()

@@ -56,7 +56,7 @@ def zoo(tmp_path, publisher, contents, monkeypatch):
     """A user's registry with two records whose files have one base name and other content; nobody states digests."""
     records = []
     for name, content in zip(("first", "second"), contents, strict=True):
-        record = like(NAME, name=name, upstream_name=name.upper())
+        record = like(NAME, name=name, upstream_name=name.upper(), known_answers=())
         file = {"url": publisher.publish(f"/{name}/MODEL.pkl", content), "sha256": None, "size": None}
         records.append(msgspec.structs.replace(record, checkpoint=msgspec.structs.replace(record.checkpoint, **file)))
     text = write_registry(tmp_path / "zoo.yaml", *records)

@@ -220,3 +220,16 @@ def test_a_pattern_names_several_and_a_misspelt_name_is_an_error(run, zoo):
     links = json.loads(json.dumps(run("registry", "probe", "tv_*_18", "first", "--json")[1]))["links"]
     assert [link["record"] for link in links] == ["tv_mc3_18", "tv_r3d_18", "tv_r2plus1d_18", "first"]
     assert run("registry", "probe", "frist")[0] == 2
+
+
+def test_a_fetched_file_without_a_fingerprint_gets_one_and_one_with_a_wrong_one_is_a_misfit(run, zoo, tmp_path):
+    apply(tmp_path, probed(run, "first", "second", "--online", "--fetch")[2]["patch"]["text"])
+    (answer,) = registry.record("first").known_answers
+    assert answer.is_fingerprint
+    text = zoo.read_text()
+    place = text.index("rms: ", text.index("  first:")) + len("rms: ")
+    zoo.write_text(text[:place] + "100" + text[place:])
+    code, links, _ = probed(run, "first", "second", "--online", "--fetch")
+    assert code == 1
+    assert links["second"]["misfits"] == []
+    assert "does not give what is known of its outputs; the likelier cause is weights" in links["first"]["misfits"][0]

@@ -71,9 +71,9 @@ SAME = [  # case, other layouts whose library has this network: FACTS' statement
     ("modern/uniformer/uniformer_small_k400_16x4", [MMACTION2]),
     ("modern/uniformer/uniformer_base_k400_16x4", [MMACTION2]),
     ("modern/mmaction2/uniformer-small_16x4x1", ["uniformer"]),
+    ("modern/uniformerv2/uniformerv2_b16_k400_f8", [MMACTION2]),
     ("modern/vjepa2/vitl_ssv2_16f_256", [TRANSFORMERS]),
     ("modern/transformers/vjepa2-vitl-fpc16-256-ssv2", [VJEPA2]),
-    ("modern/uniformerv2/uniformerv2_b16_k400_f8", [MMACTION2]),
 ]
 QUICK = {  # one a family
     ("wider/pytorchvideo/x3d_xs", PYSLOWFAST),

@@ -10,8 +10,8 @@ from videohub.data.samples import Sample, VideoFile
 from videohub.data.spec import TestSpec
 from videohub.errors import DataError, DeviceError, UsageError
 from videohub.evaluation import precision_choice
-from videohub.evaluation.numeric_precision import arithmetic, supported
 from videohub.evaluation.precision_choice import Trial, choose_precision, compare, try_out
+from videohub.numeric_precision import arithmetic, supported
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 

@@ -88,6 +88,11 @@ def _check_question(records: Sequence[Record], out: Path, checkpoint: str | Path
     if checkpoint is not None and out.exists() and Path(checkpoint).exists() and out.samefile(checkpoint):
         raise UsageError(f"{out}: this is the file to read; give the bundle another name")
     for record in records:
+        if not record.name.isidentifier():
+            raise UsageError(
+                f"{record.name}: is no record of a registry, and bundles are of those alone.\n"
+                "  Take its folder along, or huggingface_hub's cache of it, which videohub reads."
+            )
         if why := bundle_format.obstacle(record):
             raise UnavailableError(f"{record.name}: cannot be bundled: it {why}.")
 

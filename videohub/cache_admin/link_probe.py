@@ -13,12 +13,13 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from videohub import registry, weights
+from videohub import known_answers, registry, weights
 from videohub.cache_admin.trust import Learnt, Measured, Patch, registry_patch
 from videohub.convert.checkpoint import opened
 from videohub.errors import ConversionError, DownloadError, FormatError, OfflineError
 from videohub.hub import link_check, sources
 from videohub.hub.link_check import Answer
+from videohub.registry.known_answers import KnownAnswer
 from videohub.registry.schema import Checkpoint, Record
 
 Role: TypeAlias = Literal["file", "another form", "alternate"]  # the same bytes elsewhere
@@ -50,6 +51,7 @@ class Probed:
     container: str | None = None
     fetched: bool = False
     proved: bool = False  # read, and every tensor fits the record's network
+    fingerprint: KnownAnswer | None = None  # of a record's own file, which had none
     misfits: list[str] = field(default_factory=list)
 
 
@@ -77,7 +79,8 @@ def probe(records: Sequence[Record], *, fetch: bool, progress: Progress) -> Firs
 
     Args:
         records: Whose links.
-        fetch: Whether to download each file, hash and read it, and prove it against the network; it stays in the cache.
+        fetch: Whether to download each file, hash and read it, prove it against the network, and compute again what is
+            known of its outputs; it stays in the cache. Of a record's own file that has no fingerprint one is made.
         progress: Told before each link.
     Raises: OfflineError if connections are forbidden; RegistryError if a registry file cannot be read; CacheError.
     """
@@ -152,8 +155,14 @@ def _fetch(seen: Probed, record: Record) -> None:
         seen.size = size
         with opened(fetched.path) as checkpoint:
             seen.container = checkpoint.container
-        weights.fetch(record)
+        made = weights.fetch(record)
         seen.proved = True
+        checked = known_answers.check_weights(record, made)
+        if checked.cause is not None:
+            why = f"{checked.cause.kind}: {checked.cause.why}"
+            seen.misfits.append(f"does not give what is known of its outputs; the likelier cause is {why}")
+        elif seen.role == "file" and known_answers.lacks_fingerprint(record):
+            seen.fingerprint = known_answers.fingerprint(record, made)
     except (DownloadError, FormatError, ConversionError) as error:
         seen.misfits.append(str(error))
         return
@@ -184,4 +193,5 @@ def _learnt(record: Record, probed: Sequence[Probed]) -> Learnt | None:
     is_dead = bool(gone) and len(gone) == len(probed) and record.status == "available"
     today = time.strftime("%Y-%m-%d", time.gmtime())
     dead = f"Its link answered {gone[0].status} on {today}." if is_dead else None
-    return Learnt(files, dead) if files or dead else None
+    answer = next((link.fingerprint for link in probed if link.fingerprint is not None), None)
+    return Learnt(files, dead, answer) if files or dead or answer else None

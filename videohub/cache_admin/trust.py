@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import io
 import json
@@ -19,7 +20,10 @@ from videohub.cache_admin import cache_scan
 from videohub.cache_admin.listing import Item, Known, items
 from videohub.errors import CacheError, UsageError
 from videohub.hub import cache, pins
-from videohub.registry import strict_yaml
+from videohub.registry import model_folder, strict_yaml, writer
+from videohub.registry.known_answers import FileClip, KnownAnswer
+
+_OF_A_MODEL = 3  # slashes of hf://user/model; those of a file have more
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,14 @@ def patch() -> Patch:
     learnt: dict[str, Learnt] = {}
     contradicted: dict[str, str] = {}
     for name, record in known.records.items():
+        clips = {
+            answer.input.url: answer.input.sha256
+            for answer in record.known_answers
+            if isinstance(answer.input, FileClip)
+        }
+        seen = {url: known.pins[url].sha256 for url, stated in clips.items() if stated is None and url in known.pins}
+        if seen:
+            learnt[name] = Learnt(clips=seen)
         published, pin = record.checkpoint, known.pins.get(record.checkpoint.url or "")
         if pin is None:
             continue
@@ -71,29 +83,37 @@ def patch() -> Patch:
             contradicted[name] = f"the registry states another file than was first seen here, {pin.first_seen}"
             continue
         if published.sha256 is None or published.size is None:
-            learnt[name] = Learnt([Measured(pin.url, {"sha256": pin.sha256, "size": pin.size})])
+            learnt[name] = Learnt([Measured(pin.url, {"sha256": pin.sha256, "size": pin.size})], clips=seen)
     made = registry_patch(learnt, registry.record_files())
     return replace(made, left={**made.left, **contradicted})
 
 
-def url_of(name: str) -> str:
-    """Return the URL of a record, or the URL that was given.
+def urls_of(name: str) -> list[str]:
+    """Return the URL of a record, the URL that was given, or those of all files of `hf://user/model` that were seen.
 
     Raises: UnknownNameError; UsageError if the record has no URL.
     """
+    if name.startswith("hf://") and name.partition("@")[0].count("/") == _OF_A_MODEL:
+        repository, revision = model_folder.hub_parts(name)
+        pinned = (entry.pin.url for entry in cache_scan.entries() if entry.pin)
+        of_model = {url for url in pinned if url.startswith(f"hf://{repository}/") and url.endswith(f"@{revision}")}
+        return sorted(of_model) or [name]
     url = name if "://" in name else registry.record(name).checkpoint.url
     if url is None:
         raise UsageError(f"{name}: was never released, so that nothing of it was seen here")
-    return url
+    return [url]
 
 
-def forget(name: str) -> Forgotten:
-    """Drop what is known of a record's URL, or of a URL, so that the next fetch takes what it finds.
+def forget(name: str) -> list[Forgotten]:
+    """Drop what is known of a name's URLs, as `urls_of` has them, so that the next fetch takes what it finds.
 
-    The file that came from it goes too.
-    Raises: UnknownNameError; UsageError if the record has no URL; CacheError if a read-only cache dir binds it.
+    The files that came from them go too.
+    Raises: UnknownNameError; UsageError if the record has no URL; CacheError if a read-only cache dir binds one.
     """
-    url = url_of(name)
+    return [_forgotten(name, url) for url in urls_of(name)]
+
+
+def _forgotten(name: str, url: str) -> Forgotten:
     note = f"{cache.key_of(url)}.json"
     shared = [cache_dir / "pins" / note for cache_dir, is_shared in cache_scan.dirs() if is_shared]
     if binding := next((path for path in shared if path.is_file()), None):
@@ -141,10 +161,15 @@ class Measured:
 
 @dataclass(frozen=True)
 class Learnt:
-    """What is to be written into a record: of its files, and a note if its link is dead."""
+    """What is to be written into a record: of its files, a note if its link is dead, and what is known of its outputs.
+
+    `clips` are the digests of the files that known answers are of, by their addresses.
+    """
 
     files: Sequence[Measured] = ()
     dead: str | None = None
+    answer: KnownAnswer | None = None
+    clips: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -207,6 +232,17 @@ def fill(text: str, learnt: Mapping[str, Learnt]) -> tuple[str, dict[str, str]]:
                 left.setdefault(name, []).append(f"it is shared, by an alias. Write by hand: broken, and {known.dead}")
                 continue
             changes += [_change(text, status, "status", "broken"), _noted(text, notes, json.dumps(known.dead))]
+        if known.answer is not None:
+            path = _follow(root, ["records", name, "known_answers"], "")
+            if any(node is not None and (uses[id(node)] > 1 or node.flow_style) for node in path[-2:]):
+                by_hand = "\n".join(writer.listed(known.answer, "      "))
+                left.setdefault(name, []).append(
+                    f"what is known of it stands in one line, or is shared. Write by hand:\n{by_hand}"
+                )
+                continue
+            changes.append(_answered(text, path, known.answer))
+    clips = {url: digest for known in learnt.values() for url, digest in known.clips.items()}
+    changes += [_change(text, [node], "sha256", _written(digest)) for node, digest in _unmeasured(root, clips)]
     for start, end, written in sorted(changes, reverse=True):
         text = text[:start] + written + text[end:]
     return text, {name: " ".join(why) for name, why in left.items()}
@@ -238,6 +274,36 @@ def _noted(text: str, path: Sequence[Any], note: str) -> _Change:
     dash = next(_ANCHOR.finditer(text, notes.start_mark.index)).end()  # the first note may be an alias, of elsewhere
     indent = dash - (text.rfind("\n", 0, dash) + 1)
     return dash, dash, f"- {note}{_line_end(text)}{' ' * indent}"
+
+
+def _answered(text: str, path: Sequence[Any], answer: KnownAnswer) -> _Change:
+    """Return what adds a known answer to those of a record, before its last field where it has none."""
+    record, answers = path[-2], path[-1]
+    if answers is None:
+        place, key = record.value[-1][0].start_mark.index, ["known_answers:"]
+        column = record.value[-1][0].start_mark.column
+        lines = key + writer.listed(answer, " " * (column + 2))
+    else:
+        place = next(_ANCHOR.finditer(text, answers.start_mark.index)).end()
+        column = place - (text.rfind("\n", 0, place) + 1)
+        lines = writer.listed(answer, " " * column)
+    return place, place, _line_end(text).join([*lines, " " * column]).lstrip()
+
+
+def _unmeasured(root: Any, clips: Mapping[str, str]) -> Iterator[tuple[Any, str]]:
+    """Yield the nulls in which the digests of files belong that known answers are of, each once, however often named.
+
+    An address is one file, whichever records name it.
+    """
+    seen: dict[int, tuple[Any, str]] = {}
+    for record in _value(root, "records").value:
+        answers = _value(record[1], "known_answers")
+        for answer in answers.value if isinstance(answers, yaml.SequenceNode) else ():
+            clip = _value(answer, "input")
+            digest, node = clips.get(_value(clip, "url", "value")), _value(clip, "sha256")
+            if digest is not None and node is not None and node.tag == _NULL:
+                seen[id(node)] = node, digest
+    yield from seen.values()
 
 
 def _line_end(text: str) -> str:

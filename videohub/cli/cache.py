@@ -13,13 +13,14 @@ from videohub.formatting import counted, with_unit
 from videohub.terminal import completion
 from videohub.terminal.layout import coloured, console, hand_over, indented, say, styled, table
 from videohub.terminal.options import print_json, print_result, with_json
+from videohub.terminal.reports import print_patch
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from videohub.cache_admin.integrity import Checked
     from videohub.cache_admin.listing import CacheDir, Item, Pruned
-    from videohub.cache_admin.trust import Forgotten, Patch, Pinned
+    from videohub.cache_admin.trust import Forgotten, Pinned
 
 _Parser: TypeAlias = Callable[[click.Context, click.Parameter, "str | None"], "float | None"]
 
@@ -148,7 +149,7 @@ def prune(older_s: float | None, keep: float | None, statuses: tuple[str, ...], 
     multiple=True,
     metavar="NAME",
     shell_complete=completion.record,
-    help="A record, or a URL, to be trusted anew.",
+    help="A record, a model of the hub, or a URL, to be trusted anew.",
 )
 @with_json
 def pins(as_patch: bool, names: tuple[str, ...], as_json: bool) -> None:
@@ -163,23 +164,14 @@ def pins(as_patch: bool, names: tuple[str, ...], as_json: bool) -> None:
     from videohub.cache_admin import trust
 
     if as_patch:
-        print_result(trust.patch(), as_json, _print_patch)
+        print_result(trust.patch(), as_json, print_patch)
         return
     if not names:
         print_result(trust.pinned(), as_json, print_pins)
         return
     for name in names:  # all of them, before the first one is dropped
-        trust.url_of(name)
-    print_result([trust.forget(name) for name in names], as_json, _print_forgotten)
-
-
-def _print_patch(made: Patch) -> None:
-    """Print the patch to stdout, alone so that it can be piped; what is left to do by hand goes to stderr."""
-    hand_over(*made.text.split("\n")[:-1])
-    for name, why in made.left.items():
-        say(f"{name}: {why}", err=True)
-    if not made.text and not made.left:
-        say("nothing to fill: the registry states what was first seen here, or nothing was", err=True)
+        trust.urls_of(name)
+    print_result([one for name in names for one in trust.forget(name)], as_json, _print_forgotten)
 
 
 def _print_forgotten(forgotten: Sequence[Forgotten]) -> None:

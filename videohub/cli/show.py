@@ -68,6 +68,7 @@ def _facts(record: Record, namesakes: Sequence[str], cost: Cost | None) -> list[
         ("file size", with_unit(checkpoint.size) if checkpoint.size else ""),
         ("container", f"{checkpoint.container or 'unknown'} (the bytes decide), layout {checkpoint.layout}"),
         ("sha256", checkpoint.sha256 or _unmeasured(checkpoint)),
+        *(("known answer", f"{answer.input.in_words()}: {answer.source}") for answer in record.known_answers),
         ("license", checkpoint.license),
         ("marks", "; ".join(f"{mark}: {MARKS[mark]}" for mark in marks(record))),
         ("training", _training(record)),

@@ -42,7 +42,7 @@ def command(names: tuple[str, ...], data: Path, out: Path | None, as_json: bool,
     from videohub.verification.settings import Settings
 
     records, runs = [registry.record(name) for name in names], out or Path("runs")
-    folders = [out] if out is not None and len(names) == 1 else [runs / record.name for record in records]
+    folders = [out] if out is not None and len(names) == 1 else [runs / record.folder_name for record in records]
 
     def tell() -> None:
         if distributed.is_rank_zero():

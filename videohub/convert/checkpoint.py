@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,6 +98,21 @@ def opened(path: str | os.PathLike[str]) -> Iterator[Listing]:
     except FormatError as error:
         error.args = ("\n".join(visible(line) for line in str(error).split("\n")),)
         raise
+
+
+@contextmanager
+def opened_together(paths: Sequence[Path], source: str) -> Iterator[Listing]:
+    """Yield what several files of one network hold, as one; see `opened`. Raises: FormatError if two have one name."""
+    with ExitStack() as stack:
+        files = [stack.enter_context(opened(path)) for path in paths]
+        tensors: dict[str, StoredTensor | np.ndarray] = {}
+        for file in files:
+            if twice := tensors.keys() & file.tensors.keys():
+                raise FormatError(
+                    f"{source}: two of its files hold {visible(min(twice)):.200}, expected each tensor once"
+                )
+            tensors.update(file.tensors)
+        yield Listing(files[0].container, (), tensors, {}, source)
 
 
 def _read(path: Path, folder: Path, stack: ExitStack) -> Listing:

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from videohub.errors import DeviceError, UsageError, VideohubError
-from videohub.evaluation.numeric_precision import NumericPrecision, arithmetic
 from videohub.models.video_model import VideoModel
+from videohub.numeric_precision import NumericPrecision, arithmetic
 from videohub.protocols import Protocol
 
 Scores = npt.NDArray[np.float32]

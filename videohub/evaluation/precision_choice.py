@@ -19,7 +19,7 @@ from videohub.data.views import Views, views_of
 from videohub.errors import DataError, DeviceError
 from videohub.evaluation.batches import Batches, Cuts, Scores, device_of, prepares_on
 from videohub.evaluation.decoding import Failure, decode_all
-from videohub.evaluation.numeric_precision import AUTO, NumericPrecision, supported
+from videohub.numeric_precision import AUTO, NumericPrecision, supported
 from videohub.protocols import Protocol
 
 SAMPLES = 4  # that are compared

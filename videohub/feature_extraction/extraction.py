@@ -19,9 +19,9 @@ from videohub.errors import DownloadError, UsageError, VideoError, VideohubError
 from videohub.evaluation import distributed
 from videohub.evaluation.batches import Batches, check_finite, device_of, pooled_features, prepares_on
 from videohub.evaluation.kept_memory import kept_memory
-from videohub.evaluation.numeric_precision import NumericPrecision
 from videohub.evaluation.read_ahead import read_ahead
 from videohub.feature_extraction.sampling import Sampling, check_shape, protocol_of
+from videohub.numeric_precision import NumericPrecision
 from videohub.registry.schema import Record
 from videohub.worker_pool import usable_cores
 

@@ -12,11 +12,11 @@ from torch import nn
 from videohub.chosen_model import chosen_model
 from videohub.convert.kept_weights import weights_digest
 from videohub.data.decoded import decoder_versions
-from videohub.evaluation.numeric_precision import supported
 from videohub.feature_extraction.extraction import Extraction
 from videohub.feature_extraction.sampling import CropChoice, Sampling, Tail, protocol_of, sampling_of
 from videohub.models import VideoModel
 from videohub.models.inference_form import optimize
+from videohub.numeric_precision import supported
 from videohub.protocols import Protocol
 from videohub.registry.schema import Record
 from videohub.version import __version__

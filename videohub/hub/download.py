@@ -22,6 +22,7 @@ class Fetched:
 
     path: Path
     sha256: str
+    parts: tuple[Path, ...] = ()  # what holds the tensors, where this one only tells which lie where
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Purpose:
     by_hand: str = "pass it with --checkpoint"  # what to do with one that was brought here so
     trusted: str = "State its sha256 in the record, and the way no longer matters."
     resumed: bool = True  # whether what came of it waits for a next call
+    largest: int | None = None  # bytes that such a file may have, where that is known
 
 
 _CHECKPOINT = Purpose()
@@ -256,6 +258,11 @@ def _copied(source: Source, requested: Requested) -> partial_download.Part:
                 found = "a web page" if is_page(head) else f"{size} bytes"
                 expected = f"{requested.size} bytes" if requested.size else "a checkpoint"
                 raise DownloadError(f"{requested.name}: {source.path} holds {found}, expected {expected}")
+            if size > (requested.purpose.largest or size):
+                raise DownloadError(
+                    f"{requested.name}: {source.path} has {size} bytes, expected a {requested.purpose.what} of at most "
+                    f"{requested.purpose.largest}"
+                )
             cache.check_room(size)
             file.seek(0)
             return partial_download.copy(file, partial_download.Note(requested.url, source.address, None, None))

@@ -91,6 +91,9 @@ class Job:
 def take(job: Job, part: Part, response: requests.Response, bar: tqdm[Any]) -> None:
     """Write the body to the part, and check that it was all there."""
     expected = job.size if job.size is not None else part.note.total
+    largest = LARGEST if job.purpose.largest is None else job.purpose.largest
+    if expected is not None and job.purpose.largest is not None and expected > largest:
+        raise job.refusal(f"has {expected} bytes, expected a {job.purpose.what} of at most {largest}")
     cache.check_room((expected or 0) - part.size)
     bar.total = expected
     bar.n = part.size
@@ -106,8 +109,8 @@ def take(job: Job, part: Part, response: requests.Response, bar: tqdm[Any]) -> N
         if part.pieced and expected is not None and part.size + len(block) > expected:
             job.start_over("sent more than the rest it was asked for")
             raise Again("the server sent more than the rest it was asked for")
-        if part.size + len(block) > (LARGEST if expected is None else expected):
-            raise job.refusal(f"gave more than the {expected or LARGEST} bytes that were expected")
+        if part.size + len(block) > (largest if expected is None else expected):
+            raise job.refusal(f"gave more than the {expected or largest} bytes that were expected")
         _write(job, part, block, expected)
         bar.update(len(block))
         job.heartbeat()

@@ -10,11 +10,11 @@ from typing import Literal
 
 import requests
 
-from videohub.errors import OfflineError
-from videohub.hub import http_download, http_response
+from videohub.errors import DownloadError, OfflineError
+from videohub.hub import http_download, http_response, pins
 from videohub.hub.download import Requested
 from videohub.hub.http_download import Again, Job
-from videohub.hub.sources import Source, check, hf_endpoint, offline
+from videohub.hub.sources import Source, check, hf_endpoint, offline, resolve_hf, sources
 
 _FIRST = {"Range": f"bytes=0-{http_response.HEAD - 1}"}
 
@@ -40,6 +40,35 @@ class Answer:
     def is_gone(self) -> bool:
         """Whether the server says that there is none, rather than that it does not hand it out now."""
         return self.status in (404, 410)
+
+
+def has(url: str, *, name: str) -> bool:
+    """Tell whether a file is to be had: it was seen here, or a mirror, huggingface_hub's cache or a server has it.
+
+    Where connections are forbidden, what is not here is not to be had.
+    Raises: DownloadError if it is kept from us, or if there is no answer.
+    """
+    if pins.pin_of(url) is not None:
+        return True
+    forbidden, refused = offline(), list[str]()
+    for candidate in sources(url):
+        check(candidate, name=name)
+        source = resolve_hf(candidate) if candidate.scheme == "hf" else candidate
+        if source.scheme == "file":
+            if source.path.is_file():
+                return True
+        elif not forbidden:
+            answer = ask(candidate.address, name=name)
+            if answer.is_there:
+                return True
+            if not answer.is_gone:
+                refused.append(f"{answer.address} answers {answer.status} {answer.reason}")
+    if refused:
+        raise DownloadError(
+            f"{name}: {'; '.join(refused)}\n"
+            "  It is private, gated or not there. Log in with `hf auth login`, or set HF_TOKEN."
+        )
+    return False
 
 
 def ask(url: str, *, name: str, sha256: str | None = None) -> Answer:

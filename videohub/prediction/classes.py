@@ -12,9 +12,9 @@ from videohub import metrics
 from videohub.data.labels import names_of
 from videohub.errors import UsageError
 from videohub.evaluation.batches import Scores
-from videohub.evaluation.numeric_precision import AUTO, supported
 from videohub.evaluation.scoring import join_views
 from videohub.log import warn_once
+from videohub.numeric_precision import AUTO, supported
 from videohub.protocols import ScoreRule
 from videohub.registry.labels import with_classes
 from videohub.registry.schema import Labels, Record

@@ -23,8 +23,8 @@ from videohub.data.windows import SHORTEST_S, TimedFrames, Window, open_frames, 
 from videohub.errors import UsageError, VideohubError
 from videohub.evaluation.batches import Batches, at_once, check_finite, prepares_on
 from videohub.evaluation.kept_memory import kept_memory
-from videohub.evaluation.numeric_precision import NumericPrecision
 from videohub.evaluation.precision_choice import agreed_precision
+from videohub.numeric_precision import NumericPrecision
 from videohub.prediction.classes import (
     Prediction,
     WhichViews,

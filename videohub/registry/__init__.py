@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from videohub import resources
-from videohub.errors import RegistryError
+from videohub.errors import AmbiguousNameError, RegistryError, UnknownNameError
 from videohub.registry import compiled
 from videohub.registry.costs import Cost
 from videohub.registry.lookup import Registry, Sort
@@ -77,12 +77,32 @@ def record_files() -> list[Path]:
     return [path for path in default().files if path.suffix in (".yaml", ".yml") and _holds_records(path)]
 
 
-def record(name: str | Record) -> Record:
+def record(name: str | os.PathLike[str] | Record) -> Record:
     """Return the record called `name`, by its id or upstream name, in any case; a record is handed back as it is.
 
-    Raises: UnknownNameError, which offers the nearest names, or AmbiguousNameError, which lists the candidates.
+    Of `hf://user/model`, `hf://user/model@revision`, or a folder where no record has this name, one is made: of a
+    network as transformers saves it; see `model_folder`.
+
+    Raises: UnknownNameError, which offers the nearest names, or AmbiguousNameError, which lists the candidates; what
+        `model_folder` raises.
     """
-    return default().find(name) if isinstance(name, str) else name
+    if not isinstance(name, (str, os.PathLike)):
+        return name
+    given = os.fspath(name)
+    if given.startswith("hf://"):
+        from videohub.registry import model_folder
+
+        return model_folder.of_hub(given)
+    try:
+        return default().find(given)
+    except AmbiguousNameError:
+        raise
+    except UnknownNameError:
+        if not os.path.isdir(given):
+            raise
+        from videohub.registry import model_folder
+
+        return model_folder.of_folder(given)
 
 
 def list_models(

@@ -16,6 +16,7 @@ from videohub.architectures import Architecture, Task
 from videohub.errors import UsageError
 from videohub.escaping import visible
 from videohub.protocols import Flaw, Protocol, ViewGrid
+from videohub.registry.known_answers import FileClip, KnownAnswer
 from videohub.value_types import Count, Sha256
 
 if TYPE_CHECKING:
@@ -222,8 +223,14 @@ class Record(_Value, frozen=True, omit_defaults=True):
     aliases: tuple[Name, ...] = ()  # other ids that lead here
     publisher: ShortName | None = None  # which the head of the file states
     proof: Proof | None = None
+    known_answers: tuple[KnownAnswer, ...] = ()  # of the published file's outputs, to be computed again
     training_pixels: TrainingPixels | None = None  # null: as most, a crop of 224 where the test's is not smaller
     other_checkpoints: tuple[Checkpoint, ...] = ()  # the rest, where a file has a list in `checkpoint`
+
+    @property
+    def folder_name(self) -> str:
+        """What a folder for it is called: its name, without what leads elsewhere (`hf://user/model`, `../mine`)."""
+        return re.sub(r"[^\w-]+", "_", self.name).strip("_") or "model"
 
     @property
     def number(self) -> Published | None:
@@ -310,9 +317,19 @@ class Record(_Value, frozen=True, omit_defaults=True):
                 yield ("published", index, "mapped", "classes"), what, ""
         if self.training_pixels is not None:
             yield from self.training_pixels.flaws()
+        yield from self._flaws_of_known_answers()
         if self.proof is not None and (self.proof.golden is None) == (self.proof.reference is None):
             advice = "Name one of them; a record without proof is unproven."
             yield ("proof",), "has golden and reference, or neither", advice
+
+    def _flaws_of_known_answers(self) -> Iterator[Flaw]:
+        layouts = {checkpoint.layout for checkpoint in (self.checkpoint, *self.other_checkpoints)}
+        for index, answer in enumerate(self.known_answers):
+            for place, what, advice in answer.flaws(self.protocol, sorted(layouts), self.model.num_classes):
+                yield ("known_answers", index, *place), what, advice
+            if isinstance(answer.input, FileClip) and (flaw := flaw_of_url(answer.input.url)):
+                what = f'is "{visible(answer.input.url)}", which is no address: {flaw}'
+                yield ("known_answers", index, "input", "url"), what, ""
 
 
 def with_one_checkpoint(record: Record) -> Record:
@@ -326,12 +343,19 @@ def with_one_checkpoint(record: Record) -> Record:
 
 
 def with_urls(record: Record, changed: Callable[[str], str]) -> Record:
-    """Return a record each of whose checkpoints lies where `changed` says, given where it lay."""
+    """Return a record whose checkpoints and known answers' files lie where `changed` says, given where they lay."""
+    replace = msgspec.structs.replace
     files = (record.checkpoint, *record.other_checkpoints)
-    moved = tuple(file if file.url is None else msgspec.structs.replace(file, url=changed(file.url)) for file in files)
-    if moved == files:
+    moved = tuple(file if file.url is None else replace(file, url=changed(file.url)) for file in files)
+    answers = tuple(
+        replace(answer, input=replace(answer.input, url=changed(answer.input.url)))
+        if isinstance(answer.input, FileClip)
+        else answer
+        for answer in record.known_answers
+    )
+    if (moved, answers) == (files, record.known_answers):
         return record
-    return msgspec.structs.replace(record, checkpoint=moved[0], other_checkpoints=moved[1:])
+    return replace(record, checkpoint=moved[0], other_checkpoints=moved[1:], known_answers=answers)
 
 
 def flaw_of_url(url: str) -> str | None:

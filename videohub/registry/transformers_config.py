@@ -124,7 +124,7 @@ def _outputs(config: Mapping[str, Any], where: str) -> tuple[int, tuple[str, ...
             raise _refusal(where, "num_labels", count, f"1 to {MOST_CLASSES}")
         return count, None, []
     if not isinstance(names, dict) or not 1 <= len(names) <= MOST_CLASSES:
-        raise _refusal(where, "id2label", names, f"a mapping of 1 to {MOST_CLASSES} names")
+        raise _refusal(where, "id2label", names, f"one of 1 to {MOST_CLASSES} names")
     missing = next((number for number in range(len(names)) if str(number) not in names), None)
     if missing is not None:
         raise RegistryError(f"{where}: id2label has {len(names)} names and none for {missing}; expected one for each "

@@ -16,7 +16,8 @@ from videohub.architectures.vit import Probe, ViT
 
 # No file may ask for a network that fills the memory: larger ones than anybody has trained are refused.
 Side: TypeAlias = Annotated[int, msgspec.Meta(gt=0, le=1_024)]  # pixels
-Square: TypeAlias = Side | tuple[Side, Side]
+# A list of a stated length and no tuple: beside a number with limits, msgspec 0.23 crashes on those.
+Square: TypeAlias = Side | Annotated[list[Side], msgspec.Meta(min_length=2, max_length=2)]
 NumFrames: TypeAlias = Annotated[int, msgspec.Meta(gt=0, le=512)]
 Depth: TypeAlias = Annotated[int, msgspec.Meta(gt=0, le=128)]
 Width: TypeAlias = Annotated[int, msgspec.Meta(gt=0, le=8_192)]
@@ -363,8 +364,8 @@ def _refused(fields: _Fields, patch: Any, *, tubelet: int) -> Iterator[tuple[str
     if not fields.qkv_bias:
         yield "qkv_bias", False, "true: networks without these biases are not built here"
     for name, square in (("image_size", fields.image_size), ("patch_size", patch)):
-        if isinstance(square, tuple) and square[0] != square[1]:
-            yield name, list(square), "a square"
+        if not isinstance(square, int) and square[0] != square[1]:
+            yield name, str([*square]), "a square"
     heads = fields.num_attention_heads
     if fields.hidden_size % heads:
         yield "num_attention_heads", heads, f"a divisor of hidden_size, {fields.hidden_size}"

@@ -33,6 +33,7 @@ _WITHOUT_EFFECT = {
 
 _Positive: TypeAlias = Annotated[float, msgspec.Meta(gt=0, le=1e6)]
 _Level: TypeAlias = Annotated[float, msgspec.Meta(ge=-1e6, le=1e6)]
+_THREE = msgspec.Meta(min_length=3, max_length=3)  # no tuple: see `transformers_kinds.Square`
 _Size: TypeAlias = Side | dict[str, Side]
 
 
@@ -48,8 +49,8 @@ class _Fields(msgspec.Struct, frozen=True, kw_only=True):
     rescale_factor: _Positive | None = None
     offset: bool = True
     do_normalize: bool = True
-    image_mean: _Level | tuple[_Level, _Level, _Level] | None = None
-    image_std: _Positive | tuple[_Positive, _Positive, _Positive] | None = None
+    image_mean: _Level | Annotated[list[_Level], _THREE] | None = None
+    image_std: _Positive | Annotated[list[_Positive], _THREE] | None = None
     do_flip_channel_order: bool = False
     do_pad: bool = False
 
@@ -200,7 +201,8 @@ def _square(size: Any, where: str, name: str) -> int | None:
 def _of_channels(value: Any, where: str, name: str) -> tuple[float, float, float]:
     if value is None:
         raise RegistryError(f"{where}: {name} is missing, expected a number for each channel")
-    return value if isinstance(value, tuple) else (value, value, value)
+    first, second, third = value if isinstance(value, list) else [value] * 3
+    return first, second, third
 
 
 def _whole(number: float) -> float:

@@ -54,7 +54,7 @@ def draft(like: Record, name: str | None) -> str:
     It states what is not a default, and refers to the other's protocol.
     """
     fields = _fields(like)
-    for of_that in ("aliases", "publisher", "superseded_by", "proof"):
+    for of_that in ("aliases", "publisher", "superseded_by", "proof", "known_answers"):
         fields.pop(of_that, None)
     fields |= {
         "model": _differing(like.model),
@@ -78,6 +78,11 @@ _DRAFT = """\
 """
 
 
+def listed(value: msgspec.Struct, indent: str) -> list[str]:
+    """Return the lines of a value as an item of a list in a registry file."""
+    return _item(msgspec.to_builtins(value), indent)
+
+
 def is_local(url: str) -> bool:
     """Tell whether a record's URL is a file's: of this machine, or one beside the registry."""
     return url.casefold().startswith("file:") or "://" not in url
@@ -91,7 +96,8 @@ def _fields(value: Record | Protocol | DatasetInfo) -> dict[str, Any]:
         fields["protocol"] = value.protocol.name
         del fields["dataset"]
         files = [fields["checkpoint"], *fields.pop("other_checkpoints", ())]
-        for file in files:
+        clips = [answer["input"] for answer in fields.get("known_answers", ()) if "url" in answer["input"]]
+        for file in (*files, *clips):
             if (url := file["url"]) and is_local(url):
                 file["url"] = unquote(url.rpartition("/")[2])
         fields["checkpoint"] = files[0] if len(files) == 1 else files

@@ -1,4 +1,4 @@
-"""Reports printed and written: what verify and report do at their end, and what the verdict means for a shell."""
+"""Reports printed and written: what verify and report do at their end, what the verdict means for a shell; patches."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from videohub.formatting import interval
-from videohub.terminal.layout import coloured, console, indented, styled, table
+from videohub.terminal.layout import coloured, console, hand_over, indented, say, styled, table
 from videohub.terminal.options import print_result
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from videohub.cache_admin.trust import Patch
     from videohub.reporting.report import Evaluated, Report
 
 VERDICTS = {"consistent": 0, "inconsistent": 1, "insufficient data": 3}  # exit codes
@@ -153,3 +154,12 @@ def _dim(screen: Console, text: str) -> None:
 
 def _yellow(screen: Console, text: str) -> None:
     screen.print(styled(text, style="yellow"))
+
+
+def print_patch(made: Patch) -> None:
+    """Print a patch to stdout, alone so that it can be piped; what is left to do by hand goes to stderr."""
+    hand_over(*made.text.split("\n")[:-1])
+    for name, why in made.left.items():
+        say(f"{name}: {why}", err=True)
+    if not made.text and not made.left:
+        say("nothing to fill: the registry states what was first seen here, or nothing was", err=True)

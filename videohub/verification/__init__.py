@@ -84,7 +84,7 @@ def verify_together(call: OfSeveral) -> list[Report]:
     """
     records = [registry.record(name) for name in call.names]
     with _run_folder(call.out) as folder:
-        return _verified(records, call.data, call, [folder / record.name for record in records])
+        return _verified(records, call.data, call, [folder / record.folder_name for record in records])
 
 
 @called_with(OfOne)

@@ -1,0 +1,262 @@
+"""A network as the library transformers saves it, in a repository of the Hugging Face hub or in a folder: its record.
+
+Its config.json says which network it is, preprocessor_config.json what is done to pixels. Both are data: no code of a
+repository is fetched or run. Its test is the one of the network's authors, so that it has several views a video.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from videohub import registry
+from videohub.errors import DownloadError, OfflineError, RegistryError, UsageError
+from videohub.escaping import visible
+from videohub.files import read_file
+from videohub.hub import download, sources
+from videohub.hub.download import Purpose
+from videohub.log import warn_once
+from videohub.registry import transformers_config, transformers_pixels
+from videohub.registry.schema import Checkpoint, Clip, DatasetInfo, Record
+from videohub.registry.transformers_pixels import Pixels
+
+LAYOUT = "transformers"
+INDEX = ".index.json"  # what the file ends with that says which tensors lie in which of several
+WEIGHTS: Mapping[str, Literal["safetensors", "torch"]] = {  # in the library's order
+    "model.safetensors": "safetensors",
+    f"model.safetensors{INDEX}": "safetensors",
+    "pytorch_model.bin": "torch",
+    f"pytorch_model.bin{INDEX}": "torch",
+}
+OWN = DatasetInfo(name="own", title="A data set of one's own")
+_MOST_SHARDS = 100
+_LARGEST = 4 << 20  # bytes of a file of JSON: thirty thousand long names, twice
+
+
+def of_hub(name: str) -> Record:
+    """Return the record of `hf://user/model` or `hf://user/model@revision`; only its descriptions are fetched.
+
+    Without a revision, `main` is meant as it was first seen here (`videohub cache pins --forget` looks anew).
+    Raises: UsageError if the name is none; RegistryError naming what is not supported; DownloadError, OfflineError.
+    """
+    repository, revision = hub_parts(name)
+    return _record(_Repository(name, repository, revision))
+
+
+def of_folder(name: str) -> Record:
+    """Return the record of a folder, under the name that it was given by. Raises: RegistryError, as `of_hub`."""
+    return _record(_Folder(name, Path(name)))
+
+
+def hub_parts(name: str) -> tuple[str, str]:
+    """Return repository and revision of `hf://user/model@revision`. Raises: UsageError."""
+    path, at, revision = name.removeprefix("hf://").partition("@")
+    expected = f"found {visible(name):.200}, expected hf://user/model or hf://user/model@revision"
+    try:
+        repository, _, revision = sources.hf_parts(f"hf://{path}/file@{revision if at else 'main'}")
+    except DownloadError as error:
+        raise UsageError(expected) from error
+    if repository != path:
+        raise UsageError(expected)
+    return repository, revision
+
+
+@dataclass(frozen=True)
+class _Repository:
+    """A repository of the hub at a revision."""
+
+    name: str
+    repository: str
+    revision: str
+
+    def url(self, file: str) -> str:
+        return f"hf://{self.repository}/{file}@{self.revision}"
+
+    def has(self, file: str) -> bool:
+        from videohub.hub import link_check
+
+        return link_check.has(self.url(file), name=self.name)
+
+    def content(self, file: str) -> bytes:
+        purpose = Purpose(file, "give the folder that it lies in", f"Bring the {file} here by hand.", largest=_LARGEST)
+        return download.fetch(self.url(file), name=self.name, purpose=purpose).path.read_bytes()
+
+    def lacking(self, files: str) -> Exception:
+        if forbidden := sources.offline():
+            return OfflineError(f"{self.name}: {files} is not in the cache, and {forbidden} forbids connections")
+        return DownloadError(f"{self.name}: found no {files}, expected what transformers saves of a network")
+
+    @property
+    def page(self) -> str:
+        return f"https://huggingface.co/{self.repository}"
+
+
+@dataclass(frozen=True)
+class _Folder:
+    """A folder on this machine."""
+
+    name: str
+    path: Path
+
+    def url(self, file: str) -> str:
+        return (self.path.expanduser().absolute() / file).as_uri()
+
+    def has(self, file: str) -> bool:
+        return (self.path / file).is_file()
+
+    def content(self, file: str) -> bytes:
+        path = self.path / file
+        try:
+            size = path.stat().st_size
+            if size > _LARGEST:
+                raise RegistryError(f"{path}: has {size} bytes, expected a {file} of at most {_LARGEST}")
+            return read_file(path)
+        except OSError as error:
+            raise RegistryError(f"{path}: cannot be read: {error.strerror}") from error
+
+    def lacking(self, files: str) -> Exception:
+        return RegistryError(f"{self.name}: found no {files}, expected a folder as transformers saves a network in")
+
+    page = "the folder's files"
+
+
+def _record(place: _Repository | _Folder) -> Record:
+    if not place.has(transformers_config.NAME):
+        raise place.lacking(transformers_config.NAME)
+    described = transformers_config.read(_json(place, transformers_config.NAME), place.name)
+    kind, model = described.kind, described.model
+    side = getattr(model, "crop")  # noqa: B009  # each of these families has it
+    remarks = [*described.remarks]
+    pixels = _pixels(place, kind.processor, side, remarks)
+    weights = next((file for file in WEIGHTS if place.has(file)), None)
+    if weights is None:
+        raise place.lacking(" or ".join(WEIGHTS))
+    base = registry.default().protocols[kind.protocol]
+    protocol = msgspec.structs.replace(transformers_pixels.applied(pixels, base, side), dataset=OWN.name)
+    rate = kind.rate(described.frames)
+    if flaw := next(protocol.flaws(), None):
+        raise RegistryError(f"{place.name}: {'.'.join(map(str, flaw[0]))} of its test {flaw[1]}. {flaw[2]}")
+    for remark in (*remarks, *_of_registry(place)):
+        warn_once("%s: %s", place.name, remark)
+    return Record(
+        name=place.name,
+        upstream_name=place.name.removeprefix("hf://"),
+        frames=described.frames,
+        rate=rate,
+        paper=kind.paper,
+        model=model,
+        clip=Clip(frames=described.frames, sampling_rate=rate),
+        protocol=protocol,
+        dataset=OWN,
+        checkpoint=Checkpoint(
+            url=place.url(weights),
+            sha256=None,
+            size=None,
+            container=WEIGHTS[weights],
+            layout=LAYOUT,
+            license=f"as stated by {place.page}",
+        ),
+        pretrain=None,
+        training="as whoever saved it trained it",
+        labels=described.labels,
+        published=(),
+        config=transformers_config.NAME,
+        status="available",
+        notes=[
+            f"Made of its {transformers_config.NAME} and {transformers_pixels.NAME}; no code of its own is run.",
+            f"Tested as its network's authors do on Kinetics-400 ({base.name}), with its own pixels. That clips are "
+            f"{described.frames} frames, every {rate}, is theirs, too: no file says how far apart its frames were.",
+            *remarks,
+        ],
+    )
+
+
+def _pixels(place: _Repository | _Folder, processor: str, side: int, remarks: list[str]) -> Pixels:
+    """Return what the preprocessor's file does to pixels: of a repository the first, of a folder both alike."""
+    found: dict[str, Pixels] = {}
+    for file in transformers_pixels.NAMES:
+        if not (found and isinstance(place, _Repository)) and place.has(file):
+            where = f"{place.name}: {file}"
+            found[file], told = transformers_pixels.read(_json(place, file), where, side=side, default=processor)
+            remarks += told
+    if not found:
+        raise place.lacking(transformers_pixels.NAME)
+    first, *others = found.items()
+    for name, pixels in others:
+        if pixels != first[1]:
+            raise RegistryError(f"{place.name}: {name} makes {pixels}, and {first[0]} {first[1]}; expected the same")
+    return first[1]
+
+
+def _of_registry(place: _Repository | _Folder) -> Iterator[str]:
+    """Yield that the registry has this repository, and knows more of it."""
+    if isinstance(place, _Repository):
+        begins = f"hf://{place.repository}/".casefold()
+        for record in registry.default().records.values():
+            urls = (file.url or "" for file in (record.checkpoint, *record.other_checkpoints))
+            if any(url.casefold().startswith(begins) for url in urls):
+                yield f"is {record.name} of the registry, which knows how that was tested and what was published"
+
+
+def _json(place: _Repository | _Folder, file: str) -> dict[str, Any]:
+    """Return what a file of JSON says. Raises: RegistryError if it is none, or no mapping, or says something twice."""
+    try:
+        value = json.loads(place.content(file).decode("utf-8-sig"), object_pairs_hook=_once, parse_constant=_no_number)
+    except (ValueError, RecursionError) as error:
+        raise RegistryError(f"{place.name}: {file}: is no JSON that can be read ({error!s:.200})") from error
+    if not isinstance(value, dict):
+        raise RegistryError(f"{place.name}: {file}: found a {type(value).__name__}, expected a mapping")
+    return value
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    said = dict(pairs)
+    if len(said) < len(pairs):
+        raise ValueError("a name occurs twice")
+    return said
+
+
+def _no_number(text: str) -> Any:
+    raise ValueError(f"{text} is no number of JSON's")
+
+
+def is_index(url: str) -> bool:
+    """Tell whether a URL is of an index: a file that says in which others the tensors lie."""
+    return _without_revision(url)[0].endswith(INDEX)
+
+
+def shards(index: Path, url: str, name: str) -> list[str]:
+    """Return the URLs of the files that an index says the tensors lie in, which are beside it.
+
+    Args:
+        index: The file.
+        url: Its own.
+        name: Whose it is, for messages.
+    Raises: RegistryError if it is no index, or names a file that lies elsewhere.
+    """
+    path, revision = _without_revision(url)
+    folder, _, file = path.rpartition("/")
+    try:
+        if index.stat().st_size > _LARGEST:
+            raise ValueError(f"more than {_LARGEST} bytes")
+        files = sorted({str(each) for each in json.loads(read_file(index))["weight_map"].values()})
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise RegistryError(f"{name}: {file}: is no index of tensors ({error!s:.200})") from error
+    if not 1 <= len(files) <= _MOST_SHARDS:
+        raise RegistryError(f"{name}: {file}: names {len(files)} files, expected 1 to {_MOST_SHARDS}")
+    for each in files:
+        if not re.fullmatch(r"[A-Za-z0-9_][\w.-]{0,200}\.(safetensors|bin)", each, re.ASCII):
+            raise RegistryError(f"{name}: {file}: names the file {visible(each):.200}, expected one beside it")
+    return [f"{folder}/{each}{revision}" for each in files]
+
+
+def _without_revision(url: str) -> tuple[str, str]:
+    """Return a URL of the hub without its revision, and that with its @; any other URL as it is."""
+    path, at, revision = url.rpartition("@") if url.startswith("hf://") else (url, "", "")
+    return path, at + revision
