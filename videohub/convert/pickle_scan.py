@@ -26,6 +26,7 @@ MAX_NAME = 256  # longer strings are not kept, for they name no global
 MAX_NUMBER = 256  # bytes of a whole number
 MAX_INT_KEYS = 5_000  # an optimizer counts its tensors; more are chosen to collide in the dict
 MAX_TEXT = 8192  # longer strings stay in the file
+GETATTR = ("builtins.getattr", "__builtin__.getattr")
 MAX_BYTES = 8 << 20  # of a pickle without its long strings, built to six times as much; a network of MAX_OPCODES has 3
 
 
@@ -36,16 +37,26 @@ class Scanned(NamedTuple):
     texts: list[LongString]
 
 
-def scan(file: IO[bytes], end: int, source: str, allowed: Collection[str], *, persistent: bool = False) -> Scanned:
+def scan(
+    file: IO[bytes],
+    end: int,
+    source: str,
+    allowed: Collection[str],
+    *,
+    classes: Collection[str] = (),
+    persistent: bool = False,
+) -> Scanned:
     """Read one pickle from where `file` stands, leave `file` behind it, and return it without its long strings.
 
     Args:
         end: Where the pickle has to end at the latest, in bytes from the beginning of the file.
         allowed: The globals it may name, as `module.name`.
+        classes: Those of them that it may make objects of; it comes back with plain calls in their place. Once it
+            named one, it may also ask for an attribute (`getattr`).
         persistent: Whether it may refer to storages outside of itself, as torch files do.
     Raises: UnsafeFileError naming what it asks for; FormatError if it is cut short or damaged.
     """
-    return _Scan(file, end, source, allowed, persistent).run()
+    return _Scan(file, end, source, allowed, classes, persistent).run()
 
 
 _MARK: Any = pickletools.markobject
@@ -73,11 +84,24 @@ _INTS = {pickletools.pyint, pickletools.pylong, pickletools.pyinteger_or_bool, p
 _OPCODES = {op.code.encode("latin1"): op for op in pickletools.opcodes}
 
 
+class _Class:
+    """Stands on the stack for a global that objects may be made of."""
+
+
 class _Scan:
     """The stack and the memo of a pickle machine that holds kinds of values instead of values, and short strings."""
 
-    def __init__(self, file: IO[bytes], end: int, source: str, allowed: Collection[str], persistent: bool) -> None:
+    def __init__(
+        self,
+        file: IO[bytes],
+        end: int,
+        source: str,
+        allowed: Collection[str],
+        classes: Collection[str],
+        persistent: bool,
+    ) -> None:
         self.file, self.end, self.source, self.allowed, self.persistent = file, end, source, allowed, persistent
+        self.classes, self.class_named = classes, False
         self.position = file.tell()
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
@@ -100,16 +124,15 @@ class _Scan:
         op = _OPCODES.get(self.read(1))
         if op is None:
             raise self.damaged("an unknown opcode")
-        if op.name in _NEVER or (op.name == "BINPERSID" and not self.persistent):
+        if (op.name in _NEVER and not (op.name == "NEWOBJ" and self.class_named)) or (
+            op.name == "BINPERSID" and not self.persistent
+        ):
             raise self.unsafe(_NEVER.get(op.name, "an object outside of the file"))
         if op.name == "PROTO":
             self.protocol(self.read(1)[0])
             return op.name
-        if op.name in ("GLOBAL", "INST"):
-            self.check(self.line(), self.line())
-            argument = None
-        else:
-            argument = self.argument(op)
+        named = op.name in ("GLOBAL", "INST")
+        argument: Any = self.check(self.line(), self.line()) if named else self.argument(op)
         if isinstance(argument, LongString) or op.name == "FRAME":  # which counts the bytes that were there
             del self.scanned.pickle[begin:]
         if isinstance(argument, LongString):
@@ -119,7 +142,11 @@ class _Scan:
         if op.name == "BINPERSID" and taken != [pickletools.pytuple]:
             raise self.damaged("the id of an object outside of the file is no tuple")
         if op.name == "STACK_GLOBAL":
-            self.check(*taken)
+            argument = self.check(*taken)
+        elif op.name == "NEWOBJ":
+            if not isinstance(taken[0], _Class):
+                raise self.unsafe(_NEVER[op.name])
+            self.scanned.pickle[-1:] = b"R"  # the machine would want a class; a stand-in is called
         elif op.name == "SETITEM":
             self.check_keys(taken[1:2])
         elif op.name in ("SETITEMS", "DICT"):
@@ -192,6 +219,8 @@ class _Scan:
             self.stack.append(self.memo[self.number(argument)])
         elif op.name == "DUP":
             self.stack += taken * 2
+        elif isinstance(argument, _Class) and op.name != "INST":
+            self.stack.append(argument)
         elif op.name in _STRINGS:
             self.stack.append(argument if isinstance(argument, str) else pickletools.pystring)
         else:
@@ -207,12 +236,20 @@ class _Scan:
             raise self.damaged("nothing to memorize")
         self.memo[index] = self.stack[-1]
 
-    def check(self, module: Any, name: Any) -> None:
-        """Refuse a global that is not on the list, or whose name is put together where it cannot be seen."""
+    def check(self, module: Any, name: Any) -> _Class | None:
+        """Refuse a global that is not on the list, or whose name is put together where it cannot be seen.
+
+        Returns: what stands for one that objects may be made of.
+        """
         if not isinstance(module, str) or not isinstance(name, str):
             raise self.unsafe("a global whose name is not written in it")
-        if f"{module}.{name}" not in self.allowed or "\n" in module + name:
-            raise self.unsafe(visible(f"{module}.{name}"[:200]))
+        full = f"{module}.{name}"
+        if full not in self.allowed or "\n" in full or (full in GETATTR and not self.class_named):
+            raise self.unsafe(visible(full[:200]))
+        if full not in self.classes:
+            return None
+        self.class_named = True
+        return _Class()
 
     def check_keys(self, keys: list[Any]) -> None:
         """Refuse keys that are slow to hash or to tell apart; tensors have strings, optimizer slots numbers."""

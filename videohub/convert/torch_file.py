@@ -211,6 +211,7 @@ def _kind(value: Any) -> str:
     return {TensorView: "tensor", Record: "dict"}.get(type(value), type(value).__name__)
 
 
+HISTORIES = ("mmengine.logging.history_buffer.HistoryBuffer",)  # what MMEngine keeps of losses beside the weights
 MAX_PICKLE = 64 << 20  # tensors lie outside of the pickle, which so has some hundred bytes for each
 
 
@@ -309,7 +310,7 @@ class _Tensors:
             "torch.Size": _size,
             "torch.device": _no_value,
         }
-        return unpickler.load(file, end, self.source, stand_ins=stand_ins, persistent=self.storage)
+        return unpickler.load(file, end, self.source, stand_ins=stand_ins, classes=HISTORIES, persistent=self.storage)
 
     def storage(self, pid: Any) -> Storage:
         """Return the storage of a persistent id: ("storage", type, key, place, length[, view])."""

@@ -10,7 +10,7 @@ import io
 import math
 import pickle
 import struct
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import IO, Any
 
 import numpy as np
@@ -29,6 +29,18 @@ class Record(dict[Any, Any]):
 
     def __setstate__(self, state: Any) -> None:
         """Forget the attributes, such as torch's `_metadata`."""
+
+
+class Inert:
+    """Stands for an object that is not looked at, whatever the file says of it."""
+
+    __slots__ = ()
+
+    def __init__(self, *_: Any) -> None:
+        pass
+
+    def __setstate__(self, state: Any) -> None:
+        """Forget the attributes."""
 
 
 class Array:
@@ -120,6 +132,7 @@ def load(
     source: str,
     *,
     stand_ins: Mapping[str, Callable[..., Any]] | None = None,
+    classes: Collection[str] = (),
     persistent: Callable[[Any], Any] | None = None,
 ) -> Any:
     """Read one pickle of any protocol from where `file` stands; bytes of Python 2 become `str`, as latin1.
@@ -127,6 +140,7 @@ def load(
     Args:
         end: Where the pickle has to end at the latest, in bytes from the beginning of the file.
         stand_ins: What to build for further globals, `module.name` → callable.
+        classes: Classes whose objects are taken as `Inert`, and whose methods are.
         persistent: What to build for objects outside of the pickle, from their id.
     Returns: dicts, lists, strings, numbers, `Record` for OrderedDict, `Array` for arrays, `LongString` for what is
         long; `file` stands behind it, and has to stay open while the arrays are read.
@@ -134,7 +148,18 @@ def load(
     """
     start = file.tell()
     table = {**_numpy_stand_ins(Memory(file, end - start, source)), **(stand_ins or {})}
-    scanned = scan(file, end, source, table.keys(), persistent=persistent is not None)
+
+    def method(owner: Any, name: Any) -> Inert:
+        """Stand for a method of a class that is taken as inert; nothing else has attributes here."""
+        if not isinstance(owner, StandIn) or owner.build is not Inert:
+            raise UnsafeFileError(
+                f"{source}: the pickle asks for an attribute (getattr) of something else than a class of histories.\n"
+                "  Nothing from it was run."
+            )
+        return Inert()
+
+    table |= dict.fromkeys(classes, Inert) | (dict.fromkeys(pickle_scan.GETATTR, method) if classes else {})
+    scanned = scan(file, end, source, table.keys(), classes=classes, persistent=persistent is not None)
     stop = file.tell()
     try:
         value = _Unpickler(io.BytesIO(scanned.pickle), table, scanned.texts, persistent, source).load()
