@@ -20,21 +20,21 @@ VIDEO_SWIN = "video_swin"
 VJEPA, VJEPA2 = "vjepa", "vjepa2"
 SAME = [  # case, other layouts whose library has this network: FACTS' statements that were run, and the tables of keys
     ("models/MVIT_B_16x4_CONV", [PYTORCHVIDEO, TORCHVISION]),
-    ("models/MVITv2_S_16x4", [TORCHVISION]),
+    ("models/MVITv2_S_16x4", [TORCHVISION, MMACTION2]),
     ("wider/pyslowfast/ImageNet_MVIT_B_16_CONV", [PYTORCHVIDEO]),
     ("wider/pytorchvideo/mvit_base_16", [PYSLOWFAST]),
     ("wider/pytorchvideo/mvit_base_16x4", [PYSLOWFAST, TORCHVISION]),
     ("wider/torchvision/mvit_v1_b", [PYSLOWFAST, PYTORCHVIDEO]),
-    ("wider/torchvision/mvit_v2_s", [PYSLOWFAST]),
-    ("models/SLOW_4x16_R50", [CAFFE2, PYTORCHVIDEO]),
-    ("models/I3D_8x8_R50", [CAFFE2, PYTORCHVIDEO]),
+    ("wider/torchvision/mvit_v2_s", [PYSLOWFAST, MMACTION2]),
+    ("models/SLOW_4x16_R50", [CAFFE2, PYTORCHVIDEO, MMACTION2]),
+    ("models/I3D_8x8_R50", [CAFFE2, PYTORCHVIDEO, MMACTION2]),
     ("models/I3D_NLN_8x8_R50", [CAFFE2]),
-    ("models/C2D_NOPOOL_8x8_R50", [CAFFE2, PYTORCHVIDEO]),
-    ("models/ImageNet_RES_R50", [CAFFE2]),
-    ("models/AVA_SLOW_8x8_R50", [CAFFE2, PYTORCHVIDEO]),
-    ("wider/pytorchvideo/slow_r50", [CAFFE2, PYSLOWFAST]),
+    ("models/C2D_NOPOOL_8x8_R50", [CAFFE2, PYTORCHVIDEO, MMACTION2]),
+    ("models/ImageNet_RES_R50", [CAFFE2, MMACTION2]),
+    ("models/AVA_SLOW_8x8_R50", [CAFFE2, PYTORCHVIDEO, MMACTION2]),
+    ("wider/pytorchvideo/slow_r50", [CAFFE2, PYSLOWFAST, MMACTION2]),
     ("wider/pytorchvideo/c2d_r50", [CAFFE2, PYSLOWFAST]),
-    ("wider/pytorchvideo/i3d_r50", [CAFFE2, PYSLOWFAST]),
+    ("wider/pytorchvideo/i3d_r50", [CAFFE2, PYSLOWFAST, MMACTION2]),
     ("models/SLOWFAST_4x16_R50", [CAFFE2, PYTORCHVIDEO]),
     ("models/SLOWFAST_8x8_R50", [CAFFE2, PYTORCHVIDEO]),
     ("models/SLOWFAST_8x8_R101_101_101", [CAFFE2, PYTORCHVIDEO]),
@@ -46,11 +46,11 @@ SAME = [  # case, other layouts whose library has this network: FACTS' statement
     ("wider/pytorchvideo/slowfast_r50", [CAFFE2, PYSLOWFAST]),
     ("wider/pytorchvideo/zoo_slowfast_4x16_r50", [CAFFE2, PYSLOWFAST]),
     ("wider/pytorchvideo/slowfast_r50_detection", [CAFFE2, PYSLOWFAST]),
-    ("models/X3D_S", ["efficient_x3d"]),
-    ("wider/pyslowfast/X3D_XS", ["efficient_x3d"]),
-    ("wider/pytorchvideo/x3d_s", [PYSLOWFAST, "efficient_x3d"]),
-    ("wider/pytorchvideo/x3d_xs", [PYSLOWFAST, "efficient_x3d"]),
-    ("wider/pytorchvideo/efficient_x3d_xs", [PYSLOWFAST]),
+    ("models/X3D_S", ["efficient_x3d", MMACTION2]),
+    ("wider/pyslowfast/X3D_XS", ["efficient_x3d", MMACTION2]),
+    ("wider/pytorchvideo/x3d_s", [PYSLOWFAST, "efficient_x3d", MMACTION2]),
+    ("wider/pytorchvideo/x3d_xs", [PYSLOWFAST, "efficient_x3d", MMACTION2]),
+    ("wider/pytorchvideo/efficient_x3d_xs", [PYSLOWFAST, MMACTION2]),
     ("modern/videomae/videomae_s_k400", [TRANSFORMERS]),
     ("modern/videomae/videomae_s_ssv2", [TRANSFORMERS]),
     ("modern/videomae/videomae_b_k400", [TRANSFORMERS]),
@@ -62,6 +62,13 @@ SAME = [  # case, other layouts whose library has this network: FACTS' statement
     ("modern/timesformer/timesformer_divST_8x32_224_K400", [TRANSFORMERS, MMACTION2]),
     ("modern/timesformer/timesformer_jointST_8x32_224", [TRANSFORMERS, MMACTION2]),
     ("modern/transformers/timesformer-base-finetuned-k400", [TIMESFORMER, MMACTION2]),
+    ("wider/mmaction2/slowonly_r50_4x16x1", [CAFFE2, PYSLOWFAST, PYTORCHVIDEO]),
+    ("wider/mmaction2/slowonly_r50_8x8x1", [CAFFE2, PYSLOWFAST, PYTORCHVIDEO]),
+    ("wider/mmaction2/ava_slowonly_r50_4x16x1", [CAFFE2, PYSLOWFAST, PYTORCHVIDEO]),
+    ("wider/mmaction2/c2d_r50_8x8x1", [CAFFE2]),
+    ("wider/mmaction2/tsn_r50_1x1x8", [CAFFE2, PYSLOWFAST, PYTORCHVIDEO]),
+    ("wider/mmaction2/x3d_s_13x6x1", [PYSLOWFAST, "efficient_x3d"]),
+    ("wider/mmaction2/mvit_small_16x4x1", [PYSLOWFAST, TORCHVISION]),
     ("modern/mmaction2/timesformer_divST_8x32x1", [TIMESFORMER, TRANSFORMERS]),
     ("modern/mmaction2/timesformer_jointST_8x32x1", [TIMESFORMER, TRANSFORMERS]),
     ("modern/video_swin/swin_tiny_patch244_window877_k400", [TORCHVISION, MMACTION2]),
@@ -86,13 +93,39 @@ QUICK = {  # one a family
     ("modern/uniformer/uniformer_small_k400_16x4", MMACTION2),
     ("modern/uniformerv2/uniformerv2_b16_k400_f8", MMACTION2),
 }
+ALL_THREE = (CAFFE2, PYSLOWFAST, PYTORCHVIDEO)
+ANOTHER_INPUT = {"models/I3D_8x8_R50__256x340", "models/SLOWFAST_8x8_R50__256x340"}  # of networks that are named here
 NO_FIRST_NORM = "PyTorchVideo has no norm where a shortcut changes the stride alone"
 NO_NON_LOCAL = "PyTorchVideo's residual networks have no non-local blocks"
 REFUSED = {
     ("models/X3D_S", PYTORCHVIDEO): NO_FIRST_NORM,
     ("wider/pyslowfast/X3D_XS", PYTORCHVIDEO): NO_FIRST_NORM,
     ("wider/pytorchvideo/efficient_x3d_xs", PYTORCHVIDEO): NO_FIRST_NORM,
+    ("wider/mmaction2/x3d_s_13x6x1", PYTORCHVIDEO): NO_FIRST_NORM,
     ("models/I3D_NLN_8x8_R50", PYTORCHVIDEO): NO_NON_LOCAL,
+    ("models/I3D_NLN_8x8_R50", MMACTION2): "pools keys and values after their convolutions",
+    ("wider/mmaction2/i3d_r50_nl-dot-product_32x2x1", CAFFE2): "pools before the convolutions",
+    ("wider/mmaction2/i3d_r50_nl-dot-product_32x2x1", PYSLOWFAST): "first convolution takes every frame",
+    ("wider/mmaction2/i3d_r50_nl-dot-product_32x2x1", PYTORCHVIDEO): "first convolution takes every frame",
+    ("wider/mmaction2/slowonly_r50_nl-embedded-gaussian_4x16x1", CAFFE2): "pools before the convolutions",
+    ("wider/mmaction2/slowonly_r50_nl-embedded-gaussian_4x16x1", PYSLOWFAST): "pools before the convolutions",
+    ("wider/mmaction2/slowonly_r50_nl-embedded-gaussian_4x16x1", PYTORCHVIDEO): NO_NON_LOCAL,
+    ("wider/mmaction2/i3d_r50_32x2x1", CAFFE2): "takes the larger of two frames",
+    ("wider/mmaction2/i3d_r50_32x2x1", PYSLOWFAST): "first convolution takes every frame",
+    ("wider/mmaction2/i3d_r50_32x2x1", PYTORCHVIDEO): "first convolution takes every frame",
+    ("wider/mmaction2/c2d_r50_8x8x1", PYSLOWFAST): "looks beyond the edges of the picture",
+    ("wider/mmaction2/c2d_r50_8x8x1", PYTORCHVIDEO): "looks beyond the edges of the picture",
+    ("wider/pytorchvideo/c2d_r50", MMACTION2): "does not look beyond the edges of the picture",
+    **{("wider/mmaction2/i3d_r50_heavy_32x2x1", layout): "has blocks that see single frames" for layout in ALL_THREE},
+    **{(name, layout): "lateral connections have a norm and ReLU" for layout in ALL_THREE
+       for name, case in CASES.items() if case.family == "slowfast" and case.layout == MMACTION2},
+    **{(name, MMACTION2): "sees every alpha-th frame" for name, case in CASES.items()
+       if case.family == "slowfast" and case.layout != MMACTION2 and name not in ANOTHER_INPUT},
+    **{(name, MMACTION2): "MViT of version 2 alone" for name, case in CASES.items()
+       if case.family == "mvit" and case.arguments["version"] == 1},
+    ("wider/pyslowfast/ImageNet_MVITv2_T", MMACTION2): "is for clips alone",
+    ("wider/pyslowfast/k400_MVITv2_S_16x4_FT", MMACTION2): "reads out its class token",
+    ("wider/mmaction2/mvit_small_16x4x1", PYTORCHVIDEO): "version 1 alone",
     ("models/SLOWFAST_NLN_16x8_R101_50_50", PYTORCHVIDEO): NO_NON_LOCAL,
     ("models/AVA_SLOWFAST_32x2_R101_50_50", PYTORCHVIDEO): NO_NON_LOCAL,
     ("models/ImageNet_RES_R50", PYTORCHVIDEO): "PyTorchVideo has no ResNet for images",
@@ -118,7 +151,6 @@ REFUSED = {
     **{(name, VIDEOMAE): "VideoMAE's keys have no bias" for name, case in CASES.items()
        if case.family == "vit" and case.arguments["positions"] == "rotary"},
 }  # fmt: skip
-ANOTHER_INPUT = {"models/I3D_8x8_R50__256x340", "models/SLOWFAST_8x8_R50__256x340"}  # of networks that are named above
 
 
 def record_of(case: GoldenCase):
@@ -182,8 +214,8 @@ def test_a_network_that_the_other_library_lacks_is_refused_with_the_reason(name,
 
 
 @pytest.mark.parametrize(("name", "words"), [
-    ("models/MVITv2_S_16x4", "Layouts for this one: videohub, pyslowfast, torchvision."),
-    ("wider/pyslowfast/X3D_XS", "Layouts that may have one: videohub, efficient_x3d, pyslowfast."),
+    ("models/MVITv2_S_16x4", "Layouts for this one: videohub, mmaction2, pyslowfast, torchvision."),
+    ("wider/pyslowfast/X3D_XS", "Layouts that may have one: videohub, efficient_x3d, mmaction2, pyslowfast."),
 ])  # fmt: skip
 def test_a_refusal_names_the_layouts_that_are_possible(name, words):
     case = CASES[name]
@@ -201,5 +233,5 @@ def test_tensors_that_a_layout_has_no_names_for_are_listed_with_layouts_that_may
     assert str(refusal.value) == (
         f"x3d/pyslowfast: such files have no names for 1 of {len(state)} tensors:\n"
         "    res2.0.odd.weight (2, 3)\n"
-        "  Layouts that may have some: videohub, efficient_x3d, pytorchvideo."
+        "  Layouts that may have some: videohub, efficient_x3d, mmaction2, pytorchvideo."
     )

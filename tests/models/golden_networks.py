@@ -99,6 +99,8 @@ class GoldenCase:
         # mmaction2, and Video Swin, which is built on it: the mean of clips' probabilities
         if said.get("cls_head", {}).get("average_clips") == "prob" or "average_clips prob" in averaging:
             return "softmax"
+        if said.get("bbox_head", {}).get("multilabel"):
+            return "sigmoid"
         activation = said.get("head_act") or said.get("head_activation")
         return activation and activation.lower().split()[0]
 
@@ -193,6 +195,8 @@ class GoldenCase:
 
             def compare(_module, _given, made, row=row, stage=stage):
                 values = (made if isinstance(made, Tensor) else made[stage["pathway"]]).double().numpy()
+                if values.ndim > len(stage["shape"]):  # there, frames are images
+                    values = values.swapaxes(1, 2).reshape(-1, values.shape[1], *values.shape[3:])
                 differences[f"{stage['name']}/{stage['pathway']}"] = self._stage_difference(row, values)
 
             network.get_submodule(module).register_forward_hook(compare)

@@ -9,22 +9,28 @@ from __future__ import annotations
 import typing
 from collections.abc import Iterator
 
-import msgspec
 import pytest
 import torch
+from msgspec.structs import fields, replace
 
 from tests.evaluation.networks import DETECTION, SMALL, architecture
 from tests.golden import synth
 from tests.models import token_networks
-from tests.models.test_networks import FAMILIES
+from tests.models.test_networks import FAMILIES, NON_LOCAL
 from videohub import architectures, models
 from videohub.architectures import Architecture, Part
 from videohub.architectures.parts import AverageAll, AverageWindow, Stem
 
+AFTER = {"pooled": "keys", "out_bias": False}
+HALVING = Stem(stride=2, pool_stride=2)
+MMACTION2 = {"slow_frames": "strided", "lateral_norm": False, "fast_depth": (1, 1, 2, 1)}
 VARIANTS = {  # of networks that others test, too
     "slow detection": ("slow", DETECTION),
     "slowfast detection": ("slowfast", DETECTION),
     "c2d without pooling": ("c2d", {"temporal_pool": False}),
+    "slowfast of mmaction2": ("slowfast", MMACTION2),
+    "i3d of mmaction2": ("i3d", {"stem": HALVING, "non_local": replace(NON_LOCAL, affinity="gaussian", **AFTER)}),
+    "slow of mmaction2": ("slow", {"non_local": replace(NON_LOCAL, scaled=False, **AFTER)}),
     "i3d of video-nonlocal-net": ("i3d non-local", {"stem": Stem(stride=2, pool_frames=2, pool_padding=0)}),
     "x3d efficient": ("x3d", {"head": AverageAll()}),
     "x3d without a norm": ("x3d", {"first_shortcut_norm": False}),
@@ -56,7 +62,7 @@ def name(request):
 def network(name: str, **changes: object) -> models.VideoModel:
     """Return a small network whose weights are made from their names, as the golden ones are."""
     arch, frames = NETWORKS[name]
-    built = models.build(msgspec.structs.replace(arch, **changes), frames=frames)
+    built = models.build(replace(arch, **changes), frames=frames)
     made = {key: synth.synth(key, tuple(tensor.shape)) for key, tensor in built.state_dict().items()}
     built.load_state_dict({key: torch.from_numpy(array) for key, array in made.items()})
     return built
@@ -76,7 +82,7 @@ def rows(name: str) -> int:
 
 def choices(struct: type[Part]) -> Iterator[tuple[str, object]]:
     """Yield each value of the arguments that are one of a few words, or yes or no; sizes are names of other ones."""
-    for field in msgspec.structs.fields(struct):
+    for field in fields(struct):
         if field.type is bool:
             yield from ((field.name, value) for value in (False, True))
         elif typing.get_origin(field.type) is typing.Literal and field.name != "size":
@@ -106,7 +112,7 @@ def test_another_number_of_classes_is_another_shape_of_the_classifier_s_two_tens
     with torch.device("meta"):
         seven, three = (
             {key: tensor.shape for key, tensor in models.build(arch, frames=NETWORKS[name][1]).state_dict().items()}
-            for arch in (NETWORKS[name][0], msgspec.structs.replace(NETWORKS[name][0], num_classes=3))
+            for arch in (NETWORKS[name][0], replace(NETWORKS[name][0], num_classes=3))
         )
     assert seven.keys() == three.keys()
     assert {key for key in seven if seven[key] != three[key]} == set(NETWORKS[name][0].classifier_keys)

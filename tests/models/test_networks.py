@@ -26,6 +26,7 @@ DETECTS = {"head": RoiMax(), "res5": LastStage(stride=1, dilation=2), "activatio
 FAMILIES = {
     "c2d": {**RESIDUAL, "frames": 8},
     "i3d": {**RESIDUAL, "frames": 8},
+    "i3d_heavy": {**RESIDUAL, "frames": 8},
     "i3d non-local": {**RESIDUAL, "frames": 8, "non_local": NON_LOCAL},
     "slow": {**RESIDUAL, "frames": 8},
     "image": {**RESIDUAL, "frames": 1},

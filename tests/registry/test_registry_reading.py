@@ -74,7 +74,7 @@ def test_an_unknown_or_missing_field_is_named(company, old, new, expected):
         ("clip: {frames: 8, sampling_rate: 8}", "clip: 8", "company_slow: clip is 8, expected a mapping."),
         ("status: available", "status: ok", 'company_slow: status is "ok", expected one of available, broken, man'),
         ("family: resnet", "family: fast", 'company_slow: model.family is "fast", expected one of '),
-        ("variant: slow", "variant: fast", 'company_slow: model.variant is "fast", expected one of c2d, i3d, image, '),
+        ("variant: slow", "variant: fast", 'company_slow: model.variant is "fast", expected one of c2d, i3d, '),
         ("kind: average_window", "kind: max", 'company_slow: model.head.kind is "max", expected one of average_wind'),
         ("stride: 2", "stride: 4", "company_slow: model.res5.stride is 4, expected one of 1, 2."),
         ("metric: topk", "metric: top", 'protocol company_video: metric is "top", expected one of ava_map, multil'),

@@ -59,11 +59,14 @@ def depth_name(depth: Depth) -> str:
 class NonLocal(Part, frozen=True):
     """Non-local blocks of the (slow) pathway, and how they relate positions."""
 
-    NEUTRAL: ClassVar[Mapping[str, Any]] = {"windows": {}}
+    NEUTRAL: ClassVar[Mapping[str, Any]] = {"windows": {}, "pooled": "input", "scaled": True, "out_bias": True}
 
     after: dict[Stage, list[int]]  # stage -> the blocks after which one stands
-    affinity: Literal["softmax", "dot_product"]
+    affinity: Literal["softmax", "gaussian", "dot_product"]  # gaussian: softmax of the input's own products
     pool: tuple[Count, Count, Count]  # time, height, width: pooling of keys and values
+    pooled: Literal["input", "keys"] = "input"  # before their convolutions, or after
+    scaled: bool = True  # of softmax: whether products are divided by the root of their width
+    out_bias: bool = True  # of the last convolution, which a norm follows
     windows: dict[Stage, Count] = msgspec.field(default_factory=dict)  # stage -> frames that relate to each other alone
 
     def flaws(self, depth: Depth) -> Iterable[tuple[tuple[str, ...], str]]:
@@ -82,9 +85,17 @@ class NonLocal(Part, frozen=True):
 class Stem(Part, frozen=True):
     """What the first layers do to time, and whether their pooling looks beyond the edges of the picture."""
 
+    NEUTRAL: ClassVar[Mapping[str, Any]] = {"pool_stride": None}
+
     stride: Literal[1, 2] = 1  # frames, of the convolution
-    pool_frames: Literal[1, 2] = 1  # that the pooling looks at, and that it goes on by
+    pool_frames: Literal[1, 2] = 1  # that the pooling looks at
+    pool_stride: Literal[1, 2] | None = None  # frames that it goes on by; null: that it looks at
     pool_padding: Literal[0, 1] = 1  # pixels
+
+    @property
+    def pool_step(self) -> int:
+        """Frames that the pooling goes on by."""
+        return self.pool_stride or self.pool_frames
 
 
 class LastStage(Part, frozen=True):

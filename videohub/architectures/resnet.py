@@ -12,13 +12,13 @@ class ResNet(NonLocalResidual, frozen=True, kw_only=True, tag="resnet"):
     """A ResNet over clips; its variant says which convolutions see several frames.
 
     `c2d`: none; frames meet in the pooling after res2 and in the head. `i3d`: the stem, all of res2 and every other
-    block after it. `slow`: res4 and res5. `image`: none, in clips of one frame.
+    block after it. `i3d_heavy`: the stem and every block. `slow`: res4 and res5. `image`: none, in clips of one frame.
     """
 
     classifier: ClassVar[str] = "head.projection"
     NEUTRAL: ClassVar[Mapping[str, Any]] = {"stem": Stem(stride=1, pool_frames=1, pool_padding=1)}
 
-    variant: Literal["c2d", "i3d", "slow", "image"]
+    variant: Literal["c2d", "i3d", "i3d_heavy", "slow", "image"]
     depth: Depth
     width: Count = 64
     stem: Stem = Stem()
@@ -30,14 +30,14 @@ class ResNet(NonLocalResidual, frozen=True, kw_only=True, tag="resnet"):
     @property
     def pools_frames(self) -> bool:
         """Whether pairs of frames become one after res2."""
-        return self.variant in ("c2d", "i3d") if self.temporal_pool is None else self.temporal_pool
+        return self.variant in ("c2d", "i3d", "i3d_heavy") if self.temporal_pool is None else self.temporal_pool
 
     @property
     def frames_to_one(self) -> int:
         """How many frames of a clip become one on the way to the head."""
-        return self.stem.stride * self.stem.pool_frames * (2 if self.pools_frames else 1)
+        return self.stem.stride * self.stem.pool_step * (2 if self.pools_frames else 1)
 
     @property
     def arch(self) -> str:
-        name = {"image": "resnet"}.get(self.variant, self.variant)
+        name = {"image": "resnet", "i3d_heavy": "i3d"}.get(self.variant, self.variant)
         return f"{name}_nln" if self.non_local else name

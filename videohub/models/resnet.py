@@ -16,6 +16,7 @@ from videohub.models.video_model import OnePathway
 _TEMPORAL_KERNELS: Mapping[str, TemporalKernels] = {
     "c2d": (1, [1], [1], [1], [1]),
     "i3d": (5, [3], [3, 1], [3, 1], [1, 3]),
+    "i3d_heavy": (5, [3], [3], [3], [3]),
     "slow": (1, [1], [1], [3], [3]),
     "image": (1, [1], [1], [1], [1]),
 }
@@ -35,7 +36,8 @@ class ResNet3d(OnePathway):
             stem=arch.stem,
         )
         self.stem, self.res2 = parts["stem"], parts["res2"]
-        into_pool = arch.frames_to_one // arch.stem.stride  # the convolution rounds up, pooling rounds down
+        out_of_stem = 2 if arch.pools_frames else 1  # the convolution rounds up, pooling rounds down
+        into_pool = arch.stem.pool_step * (out_of_stem - 1) + arch.stem.pool_frames
         self.smallest = (arch.stem.stride * (into_pool - 1) + 1, 1, 1)
         self.temporal_pool = nn.MaxPool3d((2, 1, 1)) if arch.pools_frames else nn.Identity()
         self.res3, self.res4, self.res5 = parts["res3"], parts["res4"], parts["res5"]

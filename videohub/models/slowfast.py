@@ -16,15 +16,15 @@ from videohub.models.video_model import Boxes, VideoModel
 
 
 class Lateral(nn.Module):
-    """Bring fast features to the slow pathway's frame rate, with twice the channels."""
+    """Bring fast features to the slow pathway's frame rate, with twice the channels; with a norm and ReLU, or bare."""
 
     NORM_AFTER: ClassVar[Mapping[str, str]] = {"conv": "norm"}
 
-    def __init__(self, width: int, *, alpha: int, kernel: int) -> None:
+    def __init__(self, width: int, *, alpha: int, kernel: int, norm: bool) -> None:
         super().__init__()
         self.conv = nn.Conv3d(width, 2 * width, (kernel, 1, 1), (alpha, 1, 1), padding=(kernel // 2, 0, 0), bias=False)
-        self.norm = nn.BatchNorm3d(2 * width, eps=1e-5)
-        self.relu = nn.ReLU(inplace=True)
+        self.norm = nn.BatchNorm3d(2 * width, eps=1e-5) if norm else nn.Identity()
+        self.relu = nn.ReLU(inplace=True) if norm else nn.Identity()
 
     def forward(self, fast: Tensor) -> Tensor:
         return self.relu(self.norm(self.conv(fast)))
@@ -35,19 +35,19 @@ class SlowFast(VideoModel):
 
     def __init__(self, arch: architecture.SlowFast, *, activation: Activation) -> None:
         super().__init__()
-        self.alpha = arch.alpha
+        self.alpha, self.strided = arch.alpha, arch.slow_frames == "strided"
         thin = arch.width // arch.beta_inv
-        counts, (slow_temporal, fast_temporal) = block_counts(arch.depth), arch.temporal_blocks
+        slow_temporal, fast_temporal = arch.temporal_blocks
         carried = {"stem": thin, "res2": 4 * thin, "res3": 8 * thin, "res4": 16 * thin}
         self.lateral = nn.ModuleDict(
             {
-                stage: Lateral(channels, alpha=arch.alpha, kernel=arch.lateral_kernel)
+                stage: Lateral(channels, alpha=arch.alpha, kernel=arch.lateral_kernel, norm=arch.lateral_norm)
                 for stage, channels in carried.items()
             }
         )
         self.slow = nn.ModuleDict(
             stages(
-                counts,
+                block_counts(arch.depth),
                 width=arch.width,
                 temporal_kernels=(1, [1], [1], [3], [3]),
                 res4_temporal=slow_temporal,
@@ -58,7 +58,7 @@ class SlowFast(VideoModel):
         )
         self.fast = nn.ModuleDict(
             stages(
-                counts,
+                block_counts(arch.fast_depth or arch.depth),
                 width=thin,
                 temporal_kernels=(5, [3], [3], [3], [3]),
                 res4_temporal=fast_temporal,
@@ -102,7 +102,7 @@ class SlowFast(VideoModel):
     def _pathways(self, clip: Tensor | Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         if isinstance(clip, Tensor):
             self.check_clip(clip)
-            return slow_frames(clip, self.alpha), clip
+            return slow_frames(clip, self.alpha, strided=self.strided), clip
         for pathway in clip:
             self.check_clip(pathway)
         if len(clip) != 2 or clip[1].shape[2] != self.alpha * clip[0].shape[2]:
@@ -113,14 +113,17 @@ class SlowFast(VideoModel):
         return clip[0], clip[1]
 
 
-def slow_frames(clip: Tensor, alpha: int) -> Tensor:
-    """Return the slow pathway's frames of a clip (B, 3, T, H, W): T / alpha of them, both ends included.
+def slow_frames(clip: Tensor, alpha: int, *, strided: bool = False) -> Tensor:
+    """Return the slow pathway's frames of a clip (B, 3, T, H, W): T / alpha of them.
 
+    Both ends are included, or, if they are strided, they are each alpha-th from the first on.
     Raises: ValueError if T is no multiple of `alpha`, which the lateral connections need.
     """
     frames = clip.shape[2]
     if frames < alpha or frames % alpha:
         raise ValueError(f"clip: found {frames} frames, expected a multiple of alpha = {alpha}")
+    if strided:
+        return clip[:, :, ::alpha]
     return clip.index_select(2, slow_positions(frames, frames // alpha).to(clip.device))
 
 

@@ -32,8 +32,8 @@ class Stem(nn.Module):
         )
         self.norm = nn.BatchNorm3d(width, eps=eps)
         self.relu = nn.ReLU(inplace=True)
-        frames, pixels = stem.pool_frames, stem.pool_padding
-        self.pool = nn.MaxPool3d((frames, 3, 3), (frames, 2, 2), padding=(0, pixels, pixels))
+        pixels = stem.pool_padding
+        self.pool = nn.MaxPool3d((stem.pool_frames, 3, 3), (stem.pool_step, 2, 2), padding=(0, pixels, pixels))
 
     def forward(self, clip: Tensor) -> Tensor:
         return self.pool(self.relu(self.norm(self.conv(clip))))
@@ -87,7 +87,8 @@ class Bottleneck(nn.Module):
 class NonLocal(nn.Module):
     """Add to each position what it gathers from all (pooled) positions, weighted by their affinity (arXiv:1711.07971).
 
-    `softmax` scales by 1/sqrt(inner width) and normalises; `dot_product` divides by the number of keys instead.
+    `softmax` scales by 1/sqrt(inner width), if at all, and normalises; `gaussian` does so with the products of the
+    input itself, unscaled; `dot_product` divides by the number of keys instead.
     With a `window`, so many frames at a time are a clip of their own.
     """
 
@@ -98,18 +99,23 @@ class NonLocal(nn.Module):
         self,
         width: int,
         *,
-        affinity: Literal["softmax", "dot_product"],
+        affinity: Literal["softmax", "gaussian", "dot_product"],
         pool: tuple[int, int, int],
+        pooled: Literal["input", "keys"] = "input",
+        scaled: bool = True,
+        out_bias: bool = True,
         window: int | None = None,
     ) -> None:
         super().__init__()
         inner = width // 2
         self.affinity = affinity
+        self.pools_input = pooled == "input"
+        self.scale = inner**-0.5 if scaled and affinity == "softmax" else 1.0
         self.window = window
-        self.theta = nn.Conv3d(width, inner, 1)
-        self.phi = nn.Conv3d(width, inner, 1)
+        self.theta = nn.Identity() if affinity == "gaussian" else nn.Conv3d(width, inner, 1)
+        self.phi = nn.Identity() if affinity == "gaussian" else nn.Conv3d(width, inner, 1)
         self.g = nn.Conv3d(width, inner, 1)
-        self.out = nn.Conv3d(inner, width, 1)
+        self.out = nn.Conv3d(inner, width, 1, bias=out_bias)
         self.norm = nn.BatchNorm3d(width, eps=1e-5)
         self.pool = nn.MaxPool3d(tuple(pool), tuple(pool)) if max(pool) > 1 else nn.Identity()
 
@@ -120,14 +126,17 @@ class NonLocal(nn.Module):
         return self._related(x)
 
     def _related(self, x: Tensor) -> Tensor:
-        pooled = self.pool(x)
-        queries, keys, values = self.theta(x), self.phi(pooled).flatten(2), self.g(pooled).flatten(2)
-        affinity = queries.flatten(2).transpose(1, 2) @ keys  # (B, positions, pooled positions)
-        if self.affinity == "softmax":
-            affinity = torch.softmax(affinity * keys.shape[1] ** -0.5, dim=2)
+        if self.pools_input:
+            pooled = self.pool(x)
+            keys, values = self.phi(pooled).flatten(2), self.g(pooled).flatten(2)
         else:
+            keys, values = self.pool(self.phi(x)).flatten(2), self.pool(self.g(x)).flatten(2)
+        affinity = self.theta(x).flatten(2).transpose(1, 2) @ keys  # (B, positions, pooled positions)
+        if self.affinity == "dot_product":
             affinity = affinity / keys.shape[2]
-        gathered = (values @ affinity.transpose(1, 2)).reshape(queries.shape)
+        else:
+            affinity = torch.softmax(affinity * self.scale, dim=2)
+        gathered = (values @ affinity.transpose(1, 2)).unflatten(2, x.shape[2:])
         return x + self.norm(self.out(gathered))
 
 
@@ -179,7 +188,13 @@ def stages(
             for stage, blocks in non_local.after.items():
                 for block in blocks if stage == name else ():
                     chain[block].non_local = NonLocal(
-                        out, affinity=non_local.affinity, pool=non_local.pool, window=non_local.windows.get(stage)
+                        out,
+                        affinity=non_local.affinity,
+                        pool=non_local.pool,
+                        pooled=non_local.pooled,
+                        scaled=non_local.scaled,
+                        out_bias=non_local.out_bias,
+                        window=non_local.windows.get(stage),
                     )
         made[name] = nn.Sequential(*chain)
         arriving = out
