@@ -22,7 +22,14 @@ from torch import Tensor, nn
 from torchvision.models.video.swin_transformer import SwinTransformer3d
 
 from tests.golden import synth
-from tests.models import test_nonlocal_net, token_networks, tokens_written_out, torchvision_networks, x3d_written_out
+from tests.models import (
+    mmaction2_written_out,
+    test_nonlocal_net,
+    token_networks,
+    tokens_written_out,
+    torchvision_networks,
+    x3d_written_out,
+)
 from tests.models.golden_networks import CASES, compared, trained
 from videohub import architectures, models, registry
 from videohub.architectures import Architecture
@@ -34,6 +41,9 @@ from videohub.registry.schema import Proof, Record
 
 TOKENS = "the network written out over PySlowFast's keys (tests/models/tokens_written_out.py)"
 X3D_KEYS = "the network written out over PySlowFast's keys (tests/models/x3d_written_out.py)"
+MMACTION2_KEYS = (
+    "the network written out over mmaction2's keys (tests/models/mmaction2_written_out.py), at 64 x 64 pixels"
+)
 NONLOCAL_NET = "the network written out over Caffe2's blobs (tests/models/test_nonlocal_net.py)"
 MVIT = "torchvision.models.video.MViT with the blocks of PySlowFast's {}"
 
@@ -98,6 +108,21 @@ def with_nonlocal_net(frozen: bool, arch: Architecture, clip: Tensor, folder: Pa
     network = models.build(arch, frames=clip.shape[2])
     network.load_state_dict(test_nonlocal_net.state_of(arch, blobs)[0], strict=True)
     return network(clip), test_nonlocal_net.logits_written_out(arch, clip.shape[2], blobs, clip).flatten(0, 3)
+
+
+def with_mmaction2_keys(arch: Architecture, clip: Tensor, folder: Path):
+    network = trained(arch, frames=clip.shape[2])
+    for name, tensor in network.named_parameters():
+        if name.endswith("norm_c.weight"):  # else maps grow from block to block
+            tensor.mul_(0.1)
+        elif ".theta." in name:  # else softmax picks single places
+            tensor.mul_(0.01)
+    arguments = {**msgspec.to_builtins(arch), "arch": arch.arch}
+    table = tables.find(arch.family, "mmaction2").of(arguments)
+    file = conversion.to_published(network.state_dict(), table, arguments)
+    boxes = (torch.tensor([[0, 3.0, 5.0, 50.0, 60.0]]),) if arch.task == "detection" else ()
+    theirs = mmaction2_written_out.WrittenOut({key: tensor.numpy() for key, tensor in file.items()}, arch)
+    return network(clip, *boxes), theirs.logits(clip, *boxes)
 
 
 def with_transformers(arch: Architecture, clip: Tensor, folder: Path):
@@ -227,6 +252,11 @@ def of_nonlocal_net(record: Record) -> Reference:
     return Reference(NONLOCAL_NET, model, frames, (frames, 224, 224), compare)
 
 
+def of_mmaction2(record: Record) -> Reference:
+    frames = record.clip.frames
+    return Reference(MMACTION2_KEYS, msgspec.to_builtins(record.model), frames, (frames, 64, 64), with_mmaction2_keys)
+
+
 def of_written_out(record: Record) -> Reference:
     """Return a record's network as it is written out, run on few frames where all would take minutes."""
     frames = record.clip.frames
@@ -275,8 +305,10 @@ for record in RECORDS.values():
         continue
     if record.publisher == "video_nonlocal_net":
         REFERENCES.append(of_nonlocal_net(record))
-    elif record.family == "x3d" or (
-        record.family in ("mvit", "reversible_mvit", "vit") and record.checkpoint.layout == "pyslowfast"
+    elif record.publisher == "mmaction2" and record.family in ("resnet", "slowfast"):
+        REFERENCES.append(of_mmaction2(record))
+    elif record.family in ("x3d", "mvit") or (
+        record.family in ("reversible_mvit", "vit") and record.checkpoint.layout == "pyslowfast"
     ):
         REFERENCES.append(of_written_out(record))
 
@@ -317,6 +349,21 @@ def test_another_implementation_gives_our_logits(reference, tmp_path):
 def test_networks_as_written_out_give_the_original_s_logits(name):
     case = CASES[name]
     assert case.logits_difference(written_out(case.architecture, case.golden_file(), case.clip())) <= 1
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize(
+    "name",
+    [
+        name if "slowonly_r50_nl" in name else pytest.param(name, marks=pytest.mark.slow)
+        for name, case in CASES.items()
+        if case.layout == "mmaction2" and case.family in ("resnet", "slowfast")
+    ],
+)
+def test_networks_as_written_out_over_mmaction2_s_keys_give_the_original_s_logits(name):
+    case = CASES[name]
+    theirs = mmaction2_written_out.WrittenOut(case.golden_file(), case.architecture)
+    assert case.logits_difference(theirs.logits(case.clip(), *case.boxes())) <= 1
 
 
 def is_written_for(arch: Architecture) -> bool:

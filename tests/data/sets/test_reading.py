@@ -19,6 +19,7 @@ from videohub.registry.schema import DatasetInfo
 READERS = {
     "kinetics400": kinetics,
     "kinetics600": kinetics,
+    "kinetics700": kinetics,
     "kinetics710": kinetics,
     "ig65m": kinetics,
     "ssv2": something,
