@@ -16,9 +16,9 @@ from typing import IO, Any
 
 import numpy as np
 
-from videohub.convert import pickle_scan, tables, unpickler
+from videohub.convert import long_string, tables, unpickler
 from videohub.convert.archives import HEAD, is_tar
-from videohub.convert.pickle_scan import LongString
+from videohub.convert.long_string import LongString
 from videohub.convert.stored_tensor import StoredTensor, by_stride, bytes_at, checked_shape, damaged, strided
 from videohub.convert.unpickler import Record
 from videohub.convert.zip_file import Member, members_of
@@ -141,7 +141,7 @@ def _content(outline: Outline) -> Content:
         for key in ("epoch", "cfg"):
             value = outline.content.get(key)
             if isinstance(value, LongString):
-                value = pickle_scan.as_string(outline.file, value, source)
+                value = long_string.as_string(outline.file, value, source)
             if isinstance(value, int | float | str):
                 meta[key] = value
         others = [key for key in outline.content if key not in (*used, *meta)]

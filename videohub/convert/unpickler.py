@@ -15,8 +15,9 @@ from typing import IO, Any
 
 import numpy as np
 
-from videohub.convert import pickle_scan
-from videohub.convert.pickle_scan import MAX_INT_KEYS, LongString, scan
+from videohub.convert import long_string
+from videohub.convert.long_string import LongString
+from videohub.convert.pickle_scan import GETATTR, MAX_INT_KEYS, scan
 from videohub.convert.stored_tensor import DTYPES, StoredTensor, checked_shape, claims_too_much, damaged
 from videohub.errors import FormatError, UnsafeFileError
 from videohub.escaping import quote
@@ -88,7 +89,7 @@ class Memory:
         raw = np.dtype(dtype.byteorder + dtype.name)
         if isinstance(data, LongString):
             file, source = self.file, self.source
-            return StoredTensor(shape, raw, lambda: pickle_scan.as_bytes(file, data, source), source, axes=axes)
+            return StoredTensor(shape, raw, lambda: long_string.as_bytes(file, data, source), source, axes=axes)
         return StoredTensor(shape, raw, lambda: iter((bytes(data),)), self.source, axes=axes)
 
     def encoded(self, text: Any = "", encoding: Any = "latin1") -> _Encoded:
@@ -158,7 +159,7 @@ def load(
             )
         return Inert()
 
-    table |= dict.fromkeys(classes, Inert) | (dict.fromkeys(pickle_scan.GETATTR, method) if classes else {})
+    table |= dict.fromkeys(classes, Inert) | (dict.fromkeys(GETATTR, method) if classes else {})
     scanned = scan(file, end, source, table.keys(), classes=classes, persistent=persistent is not None)
     stop = file.tell()
     try:
