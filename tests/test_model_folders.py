@@ -321,7 +321,7 @@ def test_all_that_is_wrong_is_told_at_once(tmp_path):
         ({"size": {"longest_edge": 224}}, "size is .*longest_edge.*, expected shortest_edge"),
         ({"size": {"shortest_edge": 10**9}}, r"size\.shortest_edge is 1000000000, expected a whole number <= 1024"),
         ({"size": {"shortest_edge": 16}}, "size is 16, expected at least the 32 pixels"),
-        ({"crop_size": 24}, "crop_size is 24, expected 32, the image_size of config.json"),
+        ({"crop_size": 24}, "crop_size is 24, expected 32, the size of clips in config.json"),
         ({"crop_size": {"height": 32, "width": 24}}, "crop_size is .*, expected height and width of a square"),
         ({"rescale_factor": 0}, "rescale_factor is 0, expected a number > 0"),
         ({"offset": True}, "offset is true, expected no such field"),

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+import videohub
 from tests.golden import synth
 from tests.own_registry import like
-from videohub import convert, models
+from videohub import convert, models, registry
 from videohub.architectures.timesformer import TimeSformer
 from videohub.architectures.vit import Probe, ViT
 from videohub.convert import described_weights
@@ -160,3 +161,42 @@ def test_the_library_makes_the_pixels_of_a_record_by_what_is_written_beside_its_
     config = transformers.AutoConfig.from_pretrained(tmp_path)
     assert [config.id2label[number] for number in range(400)] == list(class_names("kinetics400"))
     assert config.label2id[config.id2label[7]] == 7
+
+
+PIXELS = {"size": {"shortest_edge": 56}, "crop_size": {"height": 56, "width": 56}}
+
+
+def test_a_folder_that_the_library_saved_is_its_network_here(tmp_path, monkeypatch, pair):
+    theirs, *_ = pair
+    if theirs.config.model_type == "vjepa2" and "vjepa2_ssv2_256" not in registry.default().protocols:
+        pytest.skip("its authors' test is not recorded yet")
+    monkeypatch.setenv("VIDEOHUB_HOME", str(tmp_path / "cache"))
+    fill(theirs)
+    theirs.config.id2label = {number: f"class of {number}" for number in range(7)}
+    theirs.config.label2id = {name: number for number, name in theirs.config.id2label.items()}
+    theirs.save_pretrained(tmp_path / "mine", max_shard_size="100KB")
+    transformers.VideoMAEImageProcessor(**PIXELS).save_pretrained(tmp_path / "mine")
+    ours = videohub.load(tmp_path / "mine")
+    assert difference(theirs, ours) <= 1e-5
+    assert ours.record.labels[3] == "class of 3"
+
+
+@pytest.mark.parametrize("make", [
+    lambda: transformers.VideoMAEModel(videomae(14, 128).config),
+    lambda: transformers.VideoMAEModel(videomae(14, 128, use_mean_pooling=False).config),
+    lambda: transformers.VideoMAEForPreTraining(videomae(14, 128, use_mean_pooling=False).config),
+    lambda: transformers.TimesformerModel(timesformer("divided_space_time").config),
+    lambda: transformers.VivitModel(vivit().config),
+])  # fmt: skip
+def test_a_folder_of_an_encoder_gives_features_of_the_library_s_tokens(tmp_path, monkeypatch, make):
+    monkeypatch.setenv("VIDEOHUB_HOME", str(tmp_path / "cache"))
+    theirs = make().eval()
+    fill(theirs)
+    theirs.save_pretrained(tmp_path / "mine")
+    transformers.VideoMAEImageProcessor(**PIXELS).save_pretrained(tmp_path / "mine")
+    ours = videohub.load(tmp_path / "mine")
+    clip = torch.from_numpy(synth.synth_clip("transformers", (2, 3, 4, 56, 56)))
+    with torch.inference_mode():
+        tokens = getattr(theirs, "videomae", theirs)(clip.transpose(1, 2)).last_hidden_state
+        expected = tokens.mean(dim=1) if theirs.config.model_type == "videomae" else tokens[:, 0]
+        assert torch.allclose(ours(clip), expected, rtol=1e-4, atol=1e-5)

@@ -91,7 +91,7 @@ def new(like: str, name: str | None, as_json: bool) -> None:
     """Print a registry file to edit, of one record, which passes the check as it is."""
     from videohub.registry import writer
 
-    text = writer.draft(registry.record(like), name)
+    text = writer.draft(registry.default().find(like), name)
     if as_json:
         print_json({"text": text})
     else:

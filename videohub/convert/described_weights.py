@@ -28,11 +28,12 @@ def beside(file: Path, record: Record) -> dict[Path, bytes]:
     config = transformers_config.written(record.model, record.clip.frames, names(record.labels))
     said: dict[str, Any] = {transformers_config.NAME: config}
     processor = transformers_kinds.KINDS[config["model_type"]].processor
+    file_of_pixels = transformers_pixels.file_of(processor)
     if pixels := transformers_pixels.written(record.protocol, processor):
-        said[transformers_pixels.NAME] = pixels
+        said[file_of_pixels] = pixels
     else:
         log.warning("%s: wrote no %s: transformers has no such steps as those of protocol %s", record.name,
-                    transformers_pixels.NAME, record.protocol.name)  # fmt: skip
+                    file_of_pixels, record.protocol.name)  # fmt: skip
     contents = {file.parent / name: json.dumps(each, indent=2, ensure_ascii=False).encode() + b"\n"
                 for name, each in said.items()}  # fmt: skip
     for place, content in contents.items():

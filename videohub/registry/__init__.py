@@ -100,9 +100,9 @@ def record(name: str | os.PathLike[str] | Record) -> Record:
     except UnknownNameError:
         if not os.path.isdir(given):
             raise
-        from videohub.registry import model_folder
+    from videohub.registry import model_folder
 
-        return model_folder.of_folder(given)
+    return model_folder.of_folder(given)
 
 
 def list_models(

@@ -137,9 +137,13 @@ def _record(place: _Repository | _Folder) -> Record:
     weights = next((file for file in WEIGHTS if place.has(file)), None)
     if weights is None:
         raise place.lacking(" or ".join(WEIGHTS))
-    base = registry.default().protocols[kind.protocol]
+    has_classes = model.num_classes is not None
+    test = (None if has_classes else kind.protocol_of_encoders) or kind.protocol
+    base = registry.default().protocols.get(test)
+    if base is None:
+        raise RegistryError(f"{place.name}: {test}, the test of its network's authors, is not in the registry")
     protocol = msgspec.structs.replace(transformers_pixels.applied(pixels, base, side), dataset=OWN.name)
-    rate = kind.rate(described.frames)
+    rate = kind.rate(described.frames // getattr(model, "segments", 1))
     if flaw := next(protocol.flaws(), None):
         raise RegistryError(f"{place.name}: {'.'.join(map(str, flaw[0]))} of its test {flaw[1]}. {flaw[2]}")
     for remark in (*remarks, *_of_registry(place)):
@@ -170,8 +174,8 @@ def _record(place: _Repository | _Folder) -> Record:
         status="available",
         notes=[
             f"Made of its {transformers_config.NAME} and {transformers_pixels.NAME}; no code of its own is run.",
-            f"Tested as its network's authors do on Kinetics-400 ({base.name}), with its own pixels. That clips are "
-            f"{described.frames} frames, every {rate}, is theirs, too: no file says how far apart its frames were.",
+            f"Tested as its network's authors do ({base.name}), with its own pixels. That clips are {described.frames} "
+            f"frames, every {rate}, is theirs, too: no file says how far apart its frames were in training.",
             *remarks,
         ],
     )
@@ -180,7 +184,7 @@ def _record(place: _Repository | _Folder) -> Record:
 def _pixels(place: _Repository | _Folder, processor: str, side: int, remarks: list[str]) -> Pixels:
     """Return what the preprocessor's file does to pixels: of a repository the first, of a folder both alike."""
     found: dict[str, Pixels] = {}
-    for file in transformers_pixels.NAMES:
+    for file in (transformers_pixels.NAME, transformers_pixels.OF_VIDEOS):
         if not (found and isinstance(place, _Repository)) and place.has(file):
             where = f"{place.name}: {file}"
             found[file], told = transformers_pixels.read(_json(place, file), where, side=side, default=processor)

@@ -77,7 +77,7 @@ def read(config: Mapping[str, Any], where: str) -> Described:
     remarks += kind.remarks(fields, str(config.get("transformers_version") or ""))
     if unknown := sorted(config.keys() - known - _WITHOUT_EFFECT - kind.without_effect):
         remarks.append(f"passed over what videohub does not know in {NAME}: {', '.join(map(brief, unknown))[:400]}")
-    return Described(kind, model, kind.frames(fields), labels, tuple(remarks))
+    return Described(kind, model, kind.frames(fields, classifies), labels, tuple(remarks))
 
 
 def written(model: Architecture, frames: int, names: Sequence[str] | None) -> dict[str, Any]:

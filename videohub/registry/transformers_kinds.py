@@ -36,7 +36,8 @@ class Kind:
     encoders: ClassVar[tuple[str, ...]]  # and without; the first is written
     schema: ClassVar[Any]  # fields that decide the arithmetic, with the library's defaults
     without_effect: ClassVar[frozenset[str]] = frozenset()
-    protocol: ClassVar[str]  # of its authors, for Kinetics-400
+    protocol: ClassVar[str]  # of its authors, for Kinetics-400 if they have one
+    protocol_of_encoders: ClassVar[str | None] = None  # None: the same
     processor: ClassVar[str]  # the class that preprocessor_config.json is of
 
     def refused(self, fields: Any, classifies: bool) -> Iterator[tuple[str, Any, str]]:
@@ -47,12 +48,12 @@ class Kind:
         """Return the arguments of our network."""
         raise NotImplementedError
 
-    def frames(self, fields: Any) -> int:
+    def frames(self, fields: Any, classifies: bool) -> int:
         """Return the frames of a clip."""
         return int(fields.num_frames)
 
     def rate(self, frames: int) -> int:
-        """Return the distance between a clip's frames in its authors' test, for clips of so many."""
+        """Return the distance between frames in its authors' test, for so many that the network sees together."""
         raise NotImplementedError
 
     def remarks(self, fields: Any, version: str) -> list[str]:
@@ -268,7 +269,10 @@ class _VJEPA2Fields(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _VJEPA2(Kind):
-    """Its probe has the heads and the epsilon of its encoder, and classifies one clip by the last block's tokens."""
+    """Its probe has the heads and the epsilon of its encoder, and reads the last block's tokens.
+
+    The library gives it one clip, the authors' test those of several parts of the video together.
+    """
 
     model_type, family, paper = "vjepa2", "vit", "arXiv:2506.09985"
     classifier, encoders = "VJEPA2ForVideoClassification", ("VJEPA2Model",)
@@ -276,7 +280,9 @@ class _VJEPA2(Kind):
     without_effect = frozenset({"attention_dropout", "drop_path_rate"} | {f"pred_{name}" for name in
                      ("hidden_size", "num_attention_heads", "num_hidden_layers", "num_mask_tokens",
                       "zero_init_mask_tokens", "mlp_ratio")})  # fmt: skip
-    protocol, processor = "vjepa2_kinetics_1view", "VJEPA2VideoProcessor"
+    protocol, protocol_of_encoders = "vjepa2_ssv2_256", "vjepa2_kinetics_1view"
+    processor = "VJEPA2VideoProcessor"
+    SEGMENTS: ClassVar[int] = 2  # of the authors' clips, whose tokens the probe reads together
 
     def refused(self, fields: _VJEPA2Fields, classifies: bool) -> Iterator[tuple[str, Any, str]]:
         yield from _refused(fields.usual(), fields.patch_size, tubelet=2)
@@ -288,10 +294,11 @@ class _VJEPA2(Kind):
             "class_token": False,
             "positions": "rotary",
             "readout": probe if classifies else "mean",
+            "segments": self.SEGMENTS if classifies else 1,
         }
 
-    def frames(self, fields: _VJEPA2Fields) -> int:
-        return fields.frames_per_clip
+    def frames(self, fields: _VJEPA2Fields, classifies: bool) -> int:
+        return fields.frames_per_clip * (self.SEGMENTS if classifies else 1)
 
     def rate(self, frames: int) -> int:
         return 4 if frames == 16 else 2

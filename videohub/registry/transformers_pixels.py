@@ -14,13 +14,14 @@ from videohub.protocols import Crop, Divide, Normalise, Protocol, Resize, Resize
 from videohub.registry.messages import schema_flaws, shown
 from videohub.registry.transformers_kinds import Side
 
-NAME = "preprocessor_config.json"
-NAMES = (NAME, "video_preprocessor_config.json")
+NAME, OF_VIDEOS = "preprocessor_config.json", "video_preprocessor_config.json"  # by the kind of the class
+
+_ITS_OWN_SIZE = "VJEPA2VideoProcessor"  # it resizes to 256 for clips of 224, and so on, whatever its file says
 
 _OFFSETTING = ("VivitImageProcessor", "VivitImageProcessorFast", "VivitVideoProcessor")
 _PROCESSORS = (
     "VideoMAEImageProcessor", "VideoMAEImageProcessorFast", "VideoMAEImageProcessorPil", "VideoMAEFeatureExtractor",
-    "VideoMAEVideoProcessor", "TimesformerVideoProcessor", *_OFFSETTING, "VJEPA2VideoProcessor",
+    "VideoMAEVideoProcessor", "TimesformerVideoProcessor", *_OFFSETTING, _ITS_OWN_SIZE,
 )  # fmt: skip
 _CLASS = ("video_processor_type", "image_processor_type", "feature_extractor_type")  # the field that names it
 
@@ -104,13 +105,15 @@ def read(said: Mapping[str, Any], where: str, *, side: int, default: str) -> tup
             remarks.append("its frames are scaled to -1..1 and then normalised once more, as its "
                            f"{where.rpartition(' ')[2]} says; the authors of ViViT did not")  # fmt: skip
     by = _whole(1 / factor) if fields.do_rescale else 1.0
-    resized_to = _resized_to(fields, where) if fields.do_resize else None
+    resized_to: int | tuple[int, int] | None = None
+    if fields.do_resize:
+        resized_to = _own_size(side) if kind == _ITS_OWN_SIZE else _resized_to(fields, where)
     if isinstance(resized_to, int) and resized_to < side:
         raise _refusal(where, "size", resized_to, f"at least the {side} pixels of the network's clips")
     if isinstance(resized_to, tuple) and min(resized_to) < side:
         raise _refusal(where, "size", list(resized_to), f"at least the {side} pixels of the network's clips")
     if fields.do_center_crop and (cut := _square(fields.crop_size, where, "crop_size")) not in (None, side):
-        raise _refusal(where, "crop_size", cut, f"{side}, the image_size of config.json")
+        raise _refusal(where, "crop_size", cut, f"{side}, the size of clips in config.json")
     return Pixels(
         resized_to=resized_to, by=by, mean=(mean[0] + offset, mean[1] + offset, mean[2] + offset), std=std
     ), remarks
@@ -144,8 +147,15 @@ def applied(pixels: Pixels, protocol: Protocol, side: int) -> Protocol:
     return msgspec.structs.replace(protocol, name=name, pixels=tuple(steps), views=views)
 
 
+def file_of(processor: str) -> str:
+    """Return the name of the file that a class of the library's reads."""
+    return OF_VIDEOS if processor.endswith("VideoProcessor") else NAME
+
+
 def written(protocol: Protocol, processor: str) -> dict[str, Any] | None:
     """Return the preprocessor_config.json that does to a frame what a protocol does, with its centre crop.
+
+    But for V-JEPA 2's size, which the library's class decides.
 
     Args:
         protocol: How the network is tested.
@@ -158,9 +168,9 @@ def written(protocol: Protocol, processor: str) -> dict[str, Any] | None:
     resize, crop, normalise = steps["resize_short_side"], steps["crop"], steps["normalise"]
     divide = steps.get("divide")
     said: dict[str, Any] = {
-        "image_processor_type": processor,
+        "video_processor_type" if file_of(processor) == OF_VIDEOS else "image_processor_type": processor,
         "do_resize": True,
-        "size": {"shortest_edge": resize.pixels},
+        "size": {"shortest_edge": _own_size(crop.size) if processor == _ITS_OWN_SIZE else resize.pixels},
         "resample": 2,
         "do_center_crop": True,
         "crop_size": {"height": crop.size, "width": crop.size},
@@ -186,6 +196,10 @@ def _resized_to(fields: _Fields, where: str) -> int | tuple[int, int]:
     if size is not None and size.keys() == {"height", "width"}:
         return size["height"], size["width"]
     raise _refusal(where, "size", size, "shortest_edge, or height and width")
+
+
+def _own_size(side: int) -> int:
+    return int(side * 256 / 224)
 
 
 def _square(size: Any, where: str, name: str) -> int | None:
