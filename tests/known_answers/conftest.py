@@ -120,26 +120,35 @@ Known = Callable[..., Record]
 
 
 @pytest.fixture
-def known(record, tmp_path, monkeypatch, video) -> Known:
-    """Write the registry, in which the record has these known answers, and name it; returns the record.
+def known(record, tmp_path, video) -> Known:
+    """Return the record with these known answers: by default one, of the first logits of the first frames."""
 
-    By default one, of the first logits of the first frames.
-    """
-
-    def write(first: list[float] | None = None, *, frames: np.ndarray = video, **changes: Any) -> Record:
-        np.save(tmp_path / "clip.npy", frames)
+    def make(first: list[float] | None = None, **changes: Any) -> Record:
+        np.save(tmp_path / "clip.npy", video)
         pixels = (
             ResizeShortSide(pixels=SIDE, long_side="truncate", arithmetic="pillow_bilinear"),
             Crop(size=SIDE, arithmetic="videomae"), Divide(by=255), Normalise(mean=HALF, std=HALF),
         )  # fmt: skip
         given = {
-            "layouts": ("transformers",), "input": ArrayClip(url="clip.npy", sha256=None, frames=FRAMES),
-            "pixels": pixels, "values": Values(first=tuple(first or ())), "tolerance": 1e-4, "source": "its converter",
+            "layouts": ("transformers",), "input": clip_beside(tmp_path), "pixels": pixels,
+            "values": Values(first=tuple(first or ())), "tolerance": 1e-4, "source": "its converter",
         }  # fmt: skip
         answers = () if first is None and not changes else (KnownAnswer(**{**given, **changes}),)
-        made = msgspec.structs.replace(record, known_answers=answers)
-        write_registry(tmp_path / "own.yaml", made)
+        return msgspec.structs.replace(record, known_answers=answers)
+
+    return make
+
+
+def clip_beside(folder: Path, **chosen: Any) -> ArrayClip:
+    return ArrayClip(url=(folder / "clip.npy").as_uri(), sha256=None, frames=FRAMES, **chosen)
+
+
+@pytest.fixture
+def registered(tmp_path, monkeypatch) -> Callable[[Record], None]:
+    """Write a registry with a record in it, and name it."""
+
+    def write(record: Record) -> None:
+        write_registry(tmp_path / "own.yaml", record)
         monkeypatch.setenv("VIDEOHUB_REGISTRY", str(tmp_path / "own.yaml"))
-        return made
 
     return write

@@ -10,10 +10,9 @@ import pytest
 import torch
 
 import videohub
-from tests.known_answers.conftest import CLASSES, FRAMES, HALF, theirs
+from tests.known_answers.conftest import CLASSES, FRAMES, clip_beside, theirs
 from videohub.errors import KnownAnswerError, UsageError
-from videohub.protocols import Divide, Normalise
-from videohub.registry.known_answers import ArrayClip, Values
+from videohub.registry.known_answers import Values
 
 IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 PYSLOWFAST = {"mean": (0.45, 0.45, 0.45), "std": (0.225, 0.225, 0.225)}
@@ -32,8 +31,8 @@ def without_biases(network):
     return network
 
 
-def test_what_the_library_computed_comes_out(run, known, published, video):
-    known(published.logits(video[:FRAMES])[:3])
+def test_what_the_library_computed_comes_out(run, known, registered, published, video):
+    registered(known(published.logits(video[:FRAMES])[:3]))
     code, found, _ = run("check", "TINY", "--json")
     assert (code, found["status"], found["cause"], found["tried"]) == (0, "holds", None, [])
     (answer,) = found["answers"]
@@ -46,8 +45,8 @@ def test_what_the_library_computed_comes_out(run, known, published, video):
     assert max(map(len, out.splitlines())) <= 80
 
 
-def test_what_does_not_come_out_is_printed_with_its_cause(run, known, published, video):
-    known(published.logits(video[:FRAMES], **IMAGENET)[:3])
+def test_what_does_not_come_out_is_printed_with_its_cause(run, known, registered, published, video):
+    registered(known(published.logits(video[:FRAMES], **IMAGENET)[:3]))
     code, out, _ = run("check", "tiny")
     assert code == 1
     assert out.splitlines()[0] == "tiny fails"
@@ -56,28 +55,28 @@ def test_what_does_not_come_out_is_printed_with_its_cause(run, known, published,
 
 
 @pytest.mark.parametrize("chosen", [{}, {"step": 2}], ids=["the first frames", "every second one"])
-def test_the_frames_are_taken_that_the_answer_names(known, published, video, chosen):
+def test_the_frames_are_taken_that_the_answer_names(known, published, video, tmp_path, chosen):
     frames = video[:: chosen.get("step", 1)][:FRAMES]
-    known(published.logits(frames)[:3], input=ArrayClip(url="clip.npy", sha256=None, frames=FRAMES, **chosen))
-    assert videohub.check("tiny").status == "holds"
+    record = known(published.logits(frames)[:3], input=clip_beside(tmp_path, **chosen))
+    assert videohub.check(record).status == "holds"
 
 
 def test_the_first_class_and_its_probability_may_be_all_that_is_known(known, published, video):
     scores = softmax(published.logits(video[:FRAMES]))
     best = int(np.argmax(scores))
-    known(values=Values(top1=best, probability=round(scores[best], 5)))
-    assert videohub.check("tiny").status == "holds"
-    known(values=Values(top1=(best + 1) % CLASSES, probability=round(scores[best], 5)))
-    checked = videohub.check("tiny")
+    record = known(values=Values(top1=best, probability=round(scores[best], 5)))
+    assert videohub.check(record).status == "holds"
+    record = known(values=Values(top1=(best + 1) % CLASSES, probability=round(scores[best], 5)))
+    checked = videohub.check(record)
     assert (checked.status, checked.answers[0].found.top1) == ("fails", best)
 
 
 def test_the_mean_and_the_root_mean_square_of_all_outputs_may_be_known(known, published, video):
     logits = np.array(published.logits(video[:FRAMES]))
-    known(values=Values(mean=float(logits.mean()), rms=float(np.sqrt((logits**2).mean()))))
-    assert videohub.check("tiny").status == "holds"
-    known(values=Values(mean=float(logits.mean()) + 1e-3))
-    assert videohub.check("tiny").status == "fails"
+    record = known(values=Values(mean=float(logits.mean()), rms=float(np.sqrt((logits**2).mean()))))
+    assert videohub.check(record).status == "holds"
+    record = known(values=Values(mean=float(logits.mean()) + 1e-3))
+    assert videohub.check(record).status == "fails"
 
 
 @pytest.mark.parametrize(
@@ -91,12 +90,11 @@ def test_the_mean_and_the_root_mean_square_of_all_outputs_may_be_known(known, pu
     ],
     ids=lambda value: str(value) if isinstance(value, str) else "",
 )
-def test_a_slip_where_the_values_were_computed_is_named(run, known, published, video, slip, kind, what):
-    known(published.logits(video[:FRAMES], **slip)[:3], tolerance=1e-5)
-    code, found, _ = run("check", "tiny", "--json")
-    assert (code, found["status"], found["cause"]["kind"]) == (1, "fails", kind)
-    assert f"with {what} the known values come out" in found["cause"]["why"]
-    assert found["tried"][0]["difference"] <= 1e-5 < found["tried"][1]["difference"]
+def test_a_slip_where_the_values_were_computed_is_named(known, published, video, slip, kind, what):
+    checked = videohub.check(known(published.logits(video[:FRAMES], **slip)[:3], tolerance=1e-5))
+    assert (checked.status, checked.cause.kind) == ("fails", kind)
+    assert f"with {what} the known values come out" in checked.cause.why
+    assert checked.tried[0].difference <= 1e-5 < checked.tried[1].difference
 
 
 @pytest.mark.parametrize(
@@ -108,22 +106,22 @@ def test_a_slip_where_the_values_were_computed_is_named(run, known, published, v
     ids=["channels", "frames"],
 )
 def test_what_was_turned_round_is_named(known, published, video, turned, what):
-    known(published.logits(turned(video[:FRAMES]))[:3])
-    cause = videohub.check("tiny").cause
+    record = known(published.logits(turned(video[:FRAMES]))[:3])
+    cause = videohub.check(record).cause
     assert (cause.kind, what in cause.why) == ("preprocessing", True)
 
 
 def test_a_normalisation_that_was_done_twice_is_named(known, published, video):
     """(x / 255 - 0.5) / 0.5, and that less 0.5 and divided by 0.5: (x / 255 - 0.75) / 0.25."""
-    known(published.logits(video[:FRAMES], mean=(0.75,) * 3, std=(0.25,) * 3)[:3])
-    assert "mean and deviation 0.5 a second time" in videohub.check("tiny").cause.why
+    record = known(published.logits(video[:FRAMES], mean=(0.75,) * 3, std=(0.25,) * 3)[:3])
+    assert "mean and deviation 0.5 a second time" in videohub.check(record).cause.why
 
 
 def test_values_of_a_network_that_lost_its_biases_are_named(known, published, video, tmp_path):
     lost = theirs(tmp_path / "lost")
     without_biases(lost.network)
-    known(lost.logits(video[:FRAMES])[:3])
-    cause = videohub.check("tiny").cause
+    record = known(lost.logits(video[:FRAMES])[:3])
+    cause = videohub.check(record).cause
     assert cause.kind == "weights"
     assert "with queries and values without their biases the known values come out" in cause.why
 
@@ -131,36 +129,35 @@ def test_values_of_a_network_that_lost_its_biases_are_named(known, published, vi
 def test_a_file_that_lost_its_biases_is_named(known, published, video, tmp_path):
     lost = theirs(tmp_path / "lost")
     without_biases(lost.network).save_pretrained(lost.folder)
-    known(published.logits(video[:FRAMES])[:3])
-    cause = videohub.check("tiny", checkpoint=lost.folder / "model.safetensors").cause
+    record = known(published.logits(video[:FRAMES])[:3])
+    cause = videohub.check(record, checkpoint=lost.folder / "model.safetensors").cause
     assert (cause.kind, "the biases of all queries and values are zero in this file" in cause.why) == ("weights", True)
 
 
 def test_where_no_slip_explains_it_the_weights_are_the_likelier_cause(known, published, video, tmp_path):
     other = theirs(tmp_path / "other", seed=1)
-    known(published.logits(video[:FRAMES])[:3])
-    checked = videohub.check("tiny", checkpoint=other.folder / "model.safetensors")
+    record = known(published.logits(video[:FRAMES])[:3])
+    checked = videohub.check(record, checkpoint=other.folder / "model.safetensors")
     assert (checked.status, checked.cause.kind) == ("fails", "weights")
     assert "the file may hold other weights" in checked.cause.why
 
 
 def test_a_slip_that_brings_the_values_nearly_there_is_named_as_the_nearest(known, published, video):
     logits = published.logits(video[:FRAMES], **IMAGENET)[:3]
-    known([logits[0] + 3e-3, *logits[1:]])
-    cause = videohub.check("tiny").cause
+    record = known([logits[0] + 3e-3, *logits[1:]])
+    cause = videohub.check(record).cause
     assert cause.kind == "preprocessing"
     assert "with mean and deviation ImageNet's the difference is 0.003 instead of" in cause.why
 
 
-def test_the_network_is_as_it_was_after_all_slips(known, published, video, record):
-    known([9.0, 9.0, 9.0])
+def test_the_network_is_as_it_was_after_all_slips(known):
+    record = known([9.0, 9.0, 9.0])
     from videohub.known_answers import _tried, clip_of
-    from videohub.registry import record as named
 
-    model, here = videohub.load("tiny"), named("tiny")
-    clip = clip_of(here.known_answers[0], here)
+    model, (answer,) = videohub.load(record), record.known_answers
+    clip = clip_of(answer, record)
     before, state = model(clip), {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    assert len(_tried(model, here, here.known_answers[0], lambda *told: None)) >= 10
+    assert len(_tried(model, record, answer, lambda *told: None)) >= 10
     assert torch.equal(model(clip), before)
     assert model.state_dict().keys() == state.keys()
 
@@ -168,8 +165,8 @@ def test_the_network_is_as_it_was_after_all_slips(known, published, video, recor
 # --- what is not checked ---------------------------------------------------------------------------------------------
 
 
-def test_where_nothing_is_known_nothing_is_fetched_and_the_exit_code_is_3(run, known, tmp_path):
-    known()
+def test_where_nothing_is_known_nothing_is_fetched_and_the_exit_code_is_3(run, record, registered, tmp_path):
+    registered(record)
     (tmp_path / "model.safetensors").unlink()
     code, out, _ = run("check", "tiny")
     assert code == 3
@@ -178,25 +175,15 @@ def test_where_nothing_is_known_nothing_is_fetched_and_the_exit_code_is_3(run, k
     assert run("check", "tiny", "--json")[1]["status"] == "nothing known"
 
 
-def test_of_several_checkpoints_the_first_is_taken_of_which_something_is_known(record, published, video, tmp_path):
-    file = record.checkpoint
-    other = msgspec.structs.replace(file, layout="videomae", url=(tmp_path / "none.pth").as_uri())
-    logits = published.logits(video[:FRAMES])
-    np.save(tmp_path / "clip.npy", video)
-    answer = msgspec.structs.replace
-    from videohub.registry.known_answers import KnownAnswer
-
-    known = KnownAnswer(
-        layouts=("transformers",), input=ArrayClip(url=(tmp_path / "clip.npy").as_uri(), sha256=None, frames=FRAMES),
-        pixels=(Divide(by=255), Normalise(mean=HALF, std=HALF)), values=Values(first=(0.0,)), tolerance=1e3, source="",
-    )  # fmt: skip
-    several = answer(record, checkpoint=other, other_checkpoints=(file,), known_answers=(known,))
+def test_of_several_checkpoints_the_first_is_taken_of_which_something_is_known(known, published, video, tmp_path):
+    record = known(published.logits(video[:FRAMES])[:3])
+    other = msgspec.structs.replace(record.checkpoint, layout="videomae", url=(tmp_path / "none.pth").as_uri())
+    several = msgspec.structs.replace(record, checkpoint=other, other_checkpoints=(record.checkpoint,))
     assert videohub.check(several).status == "holds"
-    assert logits  # computed
 
 
-def test_a_clip_that_cannot_be_had_ends_with_exit_code_4(run, known, published, video, tmp_path):
-    known([0.0])
+def test_a_clip_that_cannot_be_had_ends_with_exit_code_4(run, known, registered, tmp_path):
+    registered(known([0.0]))
     (tmp_path / "clip.npy").unlink()
     code, _, err = run("check", "tiny")
     assert code == 4
@@ -204,10 +191,10 @@ def test_a_clip_that_cannot_be_had_ends_with_exit_code_4(run, known, published, 
 
 
 def test_a_file_with_other_classes_is_refused(known, published, video, tmp_path):
-    known(published.logits(video[:FRAMES])[:3])
-    own = videohub.load("tiny", num_classes=7)
+    record = known(published.logits(video[:FRAMES])[:3])
+    own = videohub.load(record, num_classes=7)
     with pytest.raises(UsageError, match=r"7 classes in the file, and what is known .* is of 5"):
-        videohub.check("tiny", checkpoint=videohub.save(own, tmp_path / "own.safetensors"))
+        videohub.check(record, checkpoint=videohub.save(own, tmp_path / "own.safetensors"))
 
 
 # --- load ------------------------------------------------------------------------------------------------------------
@@ -215,17 +202,16 @@ def test_a_file_with_other_classes_is_refused(known, published, video, tmp_path)
 
 def test_load_checks_where_it_is_asked_to(known, published, video, caplog):
     logits = published.logits(video[:FRAMES])[:3]
-    known(logits)
-    assert videohub.load("tiny", check=True).num_features == 32
+    record = known(logits)
+    assert videohub.load(record, check=True).num_features == 32
     assert not caplog.records
-    known([logits[0] + 1, *logits[1:]])
+    record = known([logits[0] + 1, *logits[1:]])
     with pytest.raises(KnownAnswerError, match=r"(?s)tiny: model.safetensors does not give .* The likelier cause is"):
-        videohub.load("tiny", check=True)
-    videohub.load("tiny")
+        videohub.load(record, check=True)
+    videohub.load(record)
 
 
-def test_load_says_in_one_line_where_nothing_is_known(known, published, caplog):
-    known()
-    videohub.load("tiny", check=True)
+def test_load_says_in_one_line_where_nothing_is_known(record, caplog):
+    videohub.load(record, check=True)
     (line,) = caplog.messages
     assert line == "tiny: nothing is publicly known of the outputs of model.safetensors, so that nothing was checked"
