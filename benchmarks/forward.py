@@ -4,7 +4,8 @@ Each network gets a view of noise, in turns with its inference form and with a p
 the fastest that float32 goes here: as any program calls it, and as an evaluation does, where memory that is freed stays
 with the process. Weights are random; batch norms know the statistics of such a clip, so that numbers stay as large as
 in a trained network. Two processes take turns, one for each way, for memory that was once kept changes what follows.
-What torchvision publishes is timed beside torchvision's own network, too.
+What torchvision publishes is timed beside torchvision's own network, too, and VideoMAE, TimeSformer and ViViT beside
+those of the library transformers, where that is installed.
 The results go to benchmarks/results/forward.json.
 """
 
@@ -17,6 +18,7 @@ from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import videohub
 from videohub.evaluation.kept_memory import kept_memory
+from videohub.registry import Record
 from videohub.timing import MatrixProduct
 
 RESULTS = measuring.RESULTS / "forward.json"
@@ -52,10 +55,18 @@ NAMES = (
     "tv_mvit_v1_b",
     "tv_mvit_v2_s",
     "tv_swin3d_t",
+    "videomae_vit_b_16x4",
+    "timesformer_b_8x32",
+    "scenic_vit_b_32x2",
 )
 OUTSIDE, INSIDE = PLACES = ("called by a program", "in an evaluation")
 PLAIN = f"plain, {OUTSIDE}"
-PUBLISHED = "torchvision's own"
+PUBLISHED = {  # whose own network a publisher's is timed beside
+    "torchvision": "torchvision's own",
+    "videomae": "transformers' own",
+    "timesformer": "transformers' own",
+    "scenic": "transformers' own",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -70,7 +81,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     networks = {name: compare(name, chosen.size, chosen.matrix, chosen.turns) for name in chosen.names}
     measuring.publish(
         chosen.out,
-        {**measuring.header(), "threads": torch.get_num_threads(), "turns": chosen.turns, "networks": networks},
+        {
+            **measuring.header("transformers"),
+            "threads": torch.get_num_threads(),
+            "turns": chosen.turns,
+            "networks": networks,
+        },
     )
 
 
@@ -86,7 +102,8 @@ def compare(name: str, size: int | None, matrix: int, turns: int) -> dict[str, o
                     if turn >= 0:
                         seconds[f"{form}, {where}"].append(took)
     evaluated, called, written = (seconds[of] for of in (f"optimized, {INSIDE}", f"optimized, {OUTSIDE}", PLAIN))
-    published = seconds.get(f"{PUBLISHED}, {OUTSIDE}")
+    library = PUBLISHED.get(videohub.record(name).publisher or "")
+    published = seconds.get(f"{library}, {OUTSIDE}")
     limit = measuring.rates(2 * matrix**3 / 1e9, seconds[f"product, {INSIDE}"])
     way = facts.pop("product by")
     return {
@@ -97,7 +114,7 @@ def compare(name: str, size: int | None, matrix: int, turns: int) -> dict[str, o
             OUTSIDE: measuring.summary(measuring.ratios(written, called)),
             f"both {INSIDE}": measuring.summary(measuring.ratios(seconds[f"plain, {INSIDE}"], evaluated)),
         },
-        **({f"times as fast as {PUBLISHED}": _beside(published, called, evaluated)} if published else {}),
+        **({f"times as fast as {library}": _beside(published, called, evaluated)} if published else {}),
         f"GFLOP/s of a float32 product, {matrix} squared, by {way}": measuring.summary(limit),
         "GFLOP/s in an evaluation / product": measuring.summary(
             measuring.ratios(measuring.rates(facts["GFLOP"], evaluated), limit)
@@ -127,7 +144,7 @@ class Subject:
 
     plain: nn.Module
     optimized: nn.Module
-    published: nn.Module | None  # the publisher's own code, where it is installed
+    published: dict[str, nn.Module]  # the library's own network, where it has it and is installed
     clip: Tensor  # channels-last, as an evaluation gives it
     contiguous: Tensor  # as a plain network is given it
     product: MatrixProduct
@@ -145,7 +162,7 @@ def _prepare(name: str, size: int | None, matrix: int, kept: bool) -> None:
     clip = torch.randn(1, 3, record.clip.frames, size, size)
     plain = network(name, clip)
     laid_out = clip.contiguous(memory_format=torch.channels_last_3d)
-    published = _torchvision(name) if record.publisher == "torchvision" else None
+    published = _published(record, size)
     _subject = Subject(plain, videohub.optimize(plain), published, laid_out, clip, MatrixProduct(matrix))
     if kept:
         _kept.enter_context(kept_memory(clip.device))
@@ -161,8 +178,8 @@ def _turn(number: int) -> dict[str, float]:
         "optimized": lambda: of.optimized(of.clip),
         "product": of.product,
     }
-    if published := of.published:
-        contenders[PUBLISHED] = lambda: published(of.contiguous)
+    for library, published in of.published.items():
+        contenders[library] = lambda published=published: published(of.contiguous)
     return measuring.a_turn(contenders, number)
 
 
@@ -183,9 +200,36 @@ def _facts() -> dict[str, Any]:
     }
 
 
-def _torchvision(name: str) -> nn.Module:
-    """Return torchvision's own network for a record of its zoo, with random weights."""
-    return getattr(torchvision.models.video, name.removeprefix("tv_"))().eval()
+def _published(record: Record, size: int) -> dict[str, nn.Module]:
+    """Return a library's own network for a record, for views of this size and with random weights, by what it is."""
+    if record.publisher == "torchvision":
+        made = getattr(torchvision.models.video, record.name.removeprefix("tv_"))()
+    elif record.publisher in PUBLISHED and find_spec("transformers"):
+        made = OfTransformers(record, size)
+    else:
+        return {}
+    return {PUBLISHED[record.publisher]: made.eval()}
+
+
+class OfTransformers(nn.Module):
+    """The network of transformers that is a record's, with random weights; it takes clips as ours do."""
+
+    def __init__(self, record: Record, size: int) -> None:
+        """Take the height and width of its clips; of the record its arguments, frames and classes."""
+        super().__init__()
+        import transformers
+
+        kind = {"videomae": "VideoMAE", "timesformer": "Timesformer", "scenic": "Vivit"}[str(record.publisher)]
+        model: Any = record.model
+        config = getattr(transformers, f"{kind}Config")(
+            image_size=size, num_frames=record.clip.frames, num_labels=record.num_classes, hidden_size=model.width,
+            num_hidden_layers=model.depth, num_attention_heads=model.heads, intermediate_size=4 * model.width,
+        )  # fmt: skip
+        self.network = getattr(transformers, f"{kind}ForVideoClassification")(config)
+
+    def forward(self, clip: Tensor) -> Tensor:
+        """Return logits for a clip (B, 3, T, H, W)."""
+        return self.network(clip.transpose(1, 2)).logits
 
 
 def network(name: str, clip: Tensor) -> nn.Module:

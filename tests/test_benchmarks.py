@@ -3,6 +3,7 @@
 import importlib
 import json
 import os
+import statistics
 import subprocess
 import sys
 import time
@@ -286,6 +287,36 @@ def test_forward(results):
         own = seconds[f"plain, {plain}"]["median"] / seconds[f"optimized, {optimized}"]["median"]
         assert ratios[name]["median"] == pytest.approx(own, rel=0.02)
     assert row["largest difference"]["probabilities"] < 1e-5
+
+
+def test_forward_beside_transformers_own_network(results):
+    pytest.importorskip("transformers")
+    found = results("forward", "--names", "videomae_vit_b_16x4", "--turns", 1, "--size", 32, "--matrix", 256)
+    row = found["networks"]["videomae_vit_b_16x4"]
+    theirs = row["seconds"]["transformers' own, called by a program"]["median"]
+    ours = row["seconds"]["optimized, called by a program"]["median"]
+    beside = row["times as fast as transformers' own"]["called by a program"]["median"]
+    assert beside == pytest.approx(theirs / ours, rel=0.02)
+
+
+@pytest.mark.parametrize("name", ["videomae_vit_b_16x4", "timesformer_b_8x32"])
+def test_the_inference_form_is_not_slower_than_transformers_own_network(name):
+    """In the same minute, in turns; the best of three looks, as other programs may be at work."""
+    pytest.importorskip("transformers")
+    import forward
+    import measuring
+
+    forward._prepare(name, 112, 256, kept=False)
+    of = forward._subject
+    (theirs,) = of.published.values()
+    contenders = {"ours": lambda: of.optimized(of.clip), "theirs": lambda: theirs(of.contiguous)}
+
+    def looked():
+        seconds = measuring.in_turns(contenders, 5)
+        return statistics.median(measuring.ratios(seconds["ours"], seconds["theirs"]))
+
+    with torch.inference_mode():
+        assert any(looked() <= 1.1 for _ in range(3))
 
 
 def test_profiling_names_what_takes_the_time(monkeypatch, tmp_path):
