@@ -131,6 +131,15 @@ def test_two_interleaved_clips_take_the_beginnings_and_the_middles_of_equal_part
     assert listed(steps.Interleaved(past_end="repeat"), frames=4, rate=1, clips=2, total=2) == [[0, 0, 1, 1]] * 2
 
 
+def test_dense_clips_of_one_a_start_are_those_of_tsm():
+    """TSM's of Kinetics: 10 starts from 0 to 300 - 64, and 8 frames 8 apart, which go on at the beginning."""
+    rule = steps.Dense(positions=10, window=64, past_end="loop")
+    ten = listed(rule, frames=8, rate=8, clips=10, total=300)
+    assert [clip[0] for clip in ten] == [0, 26, 52, 78, 104, 131, 157, 183, 209, 236]
+    assert ten[-1] == [236, 244, 252, 260, 268, 276, 284, 292]
+    assert listed(rule, frames=8, rate=8, clips=10, total=40) == [[0, 8, 16, 24, 32, 0, 8, 16]] * 10
+
+
 def test_a_single_clip_of_equal_parts_takes_their_middles():
     """TSM's of Kinetics: 8 parts of 300 / 8 = 37.5 frames, from 18.75 on."""
     (only,) = listed(steps.Interleaved(past_end="repeat"), frames=8, rate=1, clips=1, total=300)
@@ -178,13 +187,16 @@ def test_tensorflow_s_resizing_rounds_down():
 
 def test_three_crops_and_one_are_placed_by_each_library_s_arithmetic():
     crop = {
-        name: steps.Crop(size=256, arithmetic=name) for name in ("pyslowfast", "mmaction2", "torchvision", "videomae")
+        name: steps.Crop(size=256, arithmetic=name)
+        for name in ("pyslowfast", "mmaction2", "torchvision", "tsm", "videomae")
     }
     three = ("start", "centre", "end")
     assert [c.left for c in crop_squares(256, 455, crop["pyslowfast"], three)] == [0, 100, 199]  # 99.5 up
     assert [c.left for c in crop_squares(256, 455, crop["mmaction2"], three)] == [0, 99, 198]  # down, and twice that
     assert [c.left for c in crop_squares(256, 455, crop["videomae"], three)] == [0, 99, 199]  # down, and to the edge
     assert [c.top for c in crop_squares(455, 256, crop["videomae"], three)] == [0, 99, 199]
+    assert [c.left for c in crop_squares(256, 455, crop["tsm"], three)] == [0, 98, 196]  # 199 // 4 = 49
+    assert [(c.top, c.left) for c in crop_squares(455, 256, crop["tsm"], three)] == [(98, 0)] * 3
     assert [c.left for c in crop_squares(256, 455, crop["torchvision"], ("centre",))] == [100]  # to the even one
     assert [c.left for c in crop_squares(256, 457, crop["torchvision"], ("centre",))] == [100]  # 100.5, too
 

@@ -240,6 +240,18 @@ def of_swin(depth: str, window: tuple[int, int, int], width: int) -> Reference:
     return Reference(name, model, 32, (32, 96, 96), partial(with_torchvision, make))
 
 
+def with_tsm(arch: Architecture, clip: Tensor, folder: Path):
+    network = trained(arch, frames=clip.shape[2])
+    arguments = {**msgspec.to_builtins(arch), "arch": arch.arch}
+    file = conversion.to_published(network.state_dict(), tables.find(arch.family, "tsm").of(arguments), arguments)
+    return network(clip), torchvision_networks.tsm(file, every=getattr(arch, "every", 1))(clip)
+
+
+def of_tsm(network: str, model: Mapping[str, object], frames: int) -> Reference:
+    name = f"torchvision.models.{network} with the shifts written out, at 64 x 64 pixels"
+    return Reference(name, model, frames, (frames, 64, 64), with_tsm)
+
+
 def of_multiscale(name: str, model: Mapping[str, object], frames: int, **blocks: object) -> Reference:
     """Return torchvision's MViT for clips of so many frames, with the blocks of `torchvision_networks.mvit`."""
     make = partial(torchvision_networks.mvit, model["version"], frames=frames, **blocks)
@@ -283,6 +295,9 @@ REFERENCES = [
     of_vmz("r2plus1d_152", {**SEPARATE, "depth": [3, 8, 36, 3], "bottleneck": True}, 32),
     of_vmz("ir_csn_152", CSN_152, 32),
     of_vmz("ip_csn_152", {**CSN_152, "variant": "ip"}, 32),
+    of_tsm("resnet50", {"family": "tsm", "depth": "R50"}, 16),
+    of_tsm("resnet101", {"family": "tsm", "depth": "R101", "every": 2}, 8),
+    of_tsm("mobilenet_v2", {"family": "tsm_mobilenet"}, 8),
     of_torchvision("mc3_18", {"family": "r3d", "variant": "mc3"}, 16, pixels=112),
     of_torchvision("s3d", {"family": "s3d"}, 128),
     *(of_torchvision(f"swin3d_{depth.lower()}", {**SWIN, "depth": depth}, 32) for depth in ("T", "S", "B")),

@@ -3,14 +3,15 @@ VideoResNet with the convolutions of VMZ's networks."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 import msgspec
 import numpy as np
 import torch
-from torch import nn
+import torchvision
+from torch import Tensor, nn
 from torchvision.models.video.mvit import MSBlockConfig, MViT
 from torchvision.models.video.resnet import BasicBlock, BasicStem, Bottleneck, R2Plus1dStem, VideoResNet
 
@@ -83,6 +84,48 @@ def vmz(name: str, *, layers: Sequence[int], num_classes: int) -> VideoResNet:
         if isinstance(module, nn.BatchNorm3d):
             module.eps = 1e-3
     return network.eval()
+
+
+def tsm(file: Mapping[str, Tensor], *, every: int = 1, share: int = 8) -> Callable[[Tensor], Tensor]:
+    """Return what a file of TSM's authors makes of a clip (B, 3, T, H, W): torchvision's network, with shifts by hand.
+
+    Frames are images there, in a row; the shift is written as the README of mit-han-lab/temporal-shift-module has it.
+    """
+    tensors = {key.removeprefix("module.base_model.").replace(".net.", "."): tensor for key, tensor in file.items()}
+    classes = len(tensors["module.new_fc.bias"])
+    if "features.0.0.weight" in tensors:
+        network = torchvision.models.mobilenet_v2(num_classes=classes)
+        tensors = dict(zip(network.state_dict(), tensors.values(), strict=True))  # otherwise called
+        blocks = [block for block in network.features if getattr(block, "use_res_connect", False)]
+        shifting = [block.conv for block in blocks]
+    else:
+        depth = {16: 50, 33: 101}[sum(key.endswith(".bn3.weight") for key in tensors)]
+        network = getattr(torchvision.models, f"resnet{depth}")(num_classes=classes)
+        tensors = {key.replace("module.new_fc.", "fc."): tensor for key, tensor in tensors.items()}
+        stages = (network.layer1, network.layer2, network.layer3, network.layer4)
+        shifting = [block.conv1 for stage in stages for block in list(stage)[::every]]
+    network.load_state_dict(tensors, strict=True)
+    network.eval()
+
+    def logits(clip: Tensor) -> Tensor:
+        frames = clip.shape[2]
+
+        def shifted(_: nn.Module, given: tuple[Tensor]) -> tuple[Tensor]:
+            x = given[0].unflatten(0, (-1, frames))
+            fold = x.shape[2] // share
+            out = torch.zeros_like(x)
+            out[:, :-1, :fold] = x[:, 1:, :fold]
+            out[:, 1:, fold : 2 * fold] = x[:, :-1, fold : 2 * fold]
+            out[:, :, 2 * fold :] = x[:, :, 2 * fold :]
+            return (out.flatten(0, 1),)
+
+        hooks = [part.register_forward_pre_hook(shifted) for part in shifting]
+        made = network(clip.transpose(1, 2).flatten(0, 1)).unflatten(0, (-1, frames)).mean(dim=1)
+        for hook in hooks:
+            hook.remove()
+        return made
+
+    return logits
 
 
 def mvit(

@@ -129,6 +129,11 @@ def _torchvision(down: int, across: int, place: Place) -> Square:
     return Square(round(down / 2), round(across / 2))
 
 
+def _tsm(down: int, across: int, place: Place) -> Square:
+    """Source: TSM's GroupFullResSample: steps of `(length - size) // 4`; a frame higher than wide has one square."""
+    return Square(down // 4 * 2, across // 4 * {"start": 0, "centre": 2, "end": 4}[place])
+
+
 def _videomae(down: int, across: int, place: Place) -> Square:
     """Source: VideoMAE's test, `int(k * (length - size) / 2)`: the centre rounds down, the last touches the edge."""
     return _along(down, across, place, centre=lambda room: room // 2, end=lambda room: room)
@@ -139,5 +144,6 @@ _BY: dict[str, Callable[[int, int, Place], Square]] = {
     "mmaction2": _mmaction2,
     "mmaction2_ten": _mmaction2_ten,
     "torchvision": _torchvision,
+    "tsm": _tsm,
     "videomae": _videomae,
 }

@@ -11,6 +11,7 @@ from typing import ClassVar, Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from videohub.architectures import parts
 from videohub.architectures.parts import LastStage
@@ -73,15 +74,34 @@ class Bottleneck(nn.Module):
         if self.has_projection:
             self.conv_shortcut = nn.Conv3d(width, out, 1, (1, stride, stride), bias=False)
             self.norm_shortcut = nn.BatchNorm3d(out, eps=1e-5)
+        self.shift: nn.Module = nn.Identity()
         self.non_local: nn.Module = nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
         shortcut = self.norm_shortcut(self.conv_shortcut(x)) if self.has_projection else x
-        y = self.relu(self.norm_a(self.conv_a(x)))
+        y = self.relu(self.norm_a(self.conv_a(self.shift(x))))
         y = self.relu(self.norm_b(self.conv_b(y)))
         y = self.norm_c(self.conv_c(y))
         y += shortcut  # in place, as ReLU is: the largest tensors of a network stand here
         return self.non_local(self.relu(y))
+
+
+class TemporalShift(nn.Module):
+    """Take 1 / `share` of the channels from the next frame, and the ones after those from the frame before.
+
+    Beyond the clip's ends there are zeros. Source: TSM (arXiv:1811.08383), its residual shift.
+    """
+
+    def __init__(self, share: int) -> None:
+        super().__init__()
+        self.share = share
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return a tensor of the shape of `x` (B, C, T, H, W)."""
+        moved = x.shape[1] // self.share
+        after = F.pad(x[:, :moved, 1:], (0, 0, 0, 0, 0, 1))
+        before = F.pad(x[:, moved : 2 * moved, :-1], (0, 0, 0, 0, 1, 0))
+        return torch.cat([after, before, x[:, 2 * moved :]], dim=1)
 
 
 class NonLocal(nn.Module):

@@ -87,6 +87,7 @@ PLACES: dict[str, tuple[str, ...]] = {  # that each arithmetic knows
     "mmaction2": ("start", "centre", "end"),
     "mmaction2_ten": tuple(place + mirrored for place in _TEN for mirrored in ("", "_mirrored")),
     "torchvision": ("centre",),
+    "tsm": ("start", "centre", "end"),
     "videomae": ("start", "centre", "end"),
 }
 

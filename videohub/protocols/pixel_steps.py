@@ -87,11 +87,11 @@ class Crop(PixelStep, frozen=True, tag="crop"):
 
     By whose arithmetic they are placed: of PySlowFast the centre rounds up and the end touches the edge; of mmaction2
     it rounds down and the end is twice as far; its TenCrop counts in quarters; of torchvision it rounds half to even;
-    of VideoMAE it rounds down and the end touches the edge.
+    of VideoMAE it rounds down and the end touches the edge; of TSM they count in quarters, along the width alone.
     """
 
     size: Count
-    arithmetic: Literal["pyslowfast", "mmaction2", "mmaction2_ten", "torchvision", "videomae"]
+    arithmetic: Literal["pyslowfast", "mmaction2", "mmaction2_ten", "torchvision", "tsm", "videomae"]
 
 
 Pixels: TypeAlias = Divide | Normalise | ReverseChannels | Mirror | ResizeShortSide | Resize | Crop
