@@ -11,6 +11,7 @@ from tests.models.golden_networks import CASES
 from tests.models.token_networks import FAMILIES, clip_for, frames, network
 from videohub import models, optimize
 from videohub.architectures.mvit import MViT
+from videohub.architectures.vit import AttentionPool, Probe
 from videohub.convert import tables
 from videohub.models.multiscale_attention import RelativePositions, distances
 from videohub.models.timesformer import FramePositions
@@ -75,10 +76,8 @@ def test_every_layer_norm_has_the_original_s_epsilon_or_the_one_that_is_stated(f
     arch = FAMILIES[family]
     stated = getattr(arch, "norm_eps", 1e-5 if arch.family == "uniformerv2" else 1e-6)
     readout = getattr(arch, "readout_eps", None) or stated
-    probe = any(name.startswith("head.pooling") for name in norms)
-    expected = {
-        name: readout if name.startswith("head.pooling" if probe else "head.norm") else stated for name in norms
-    }
+    of_readout = {Probe: "head.pooling", AttentionPool: "head."}.get(type(getattr(arch, "readout", None)), "head.norm")
+    expected = {name: readout if name.startswith(of_readout) else stated for name in norms}
     assert norms == expected
 
 

@@ -11,7 +11,7 @@ from videohub.architectures.mvit import MViT
 from videohub.architectures.reversible_mvit import ReversibleMViT
 from videohub.architectures.timesformer import TimeSformer
 from videohub.architectures.uniformerv2 import UniFormerV2
-from videohub.architectures.vit import Probe, ViT
+from videohub.architectures.vit import AttentionPool, Probe, ViT
 
 SMALL = {"num_classes": 7, "crop": 64}
 MULTISCALE = {"blocks": (1, 1, 2, 1), "width": 8, **SMALL}
@@ -44,6 +44,15 @@ FAMILIES = {
         class_token=False, positions="sinusoid", key_bias=False, hidden=24, patch=14, readout="mean", **PLAIN
     ),
     "vivit": ViT(positions="joint", gelu="tanh", readout="class_token", **PLAIN),
+    "vit internvideo2": ViT(
+        block="internvit",
+        tubelet=1,
+        positions="joint",
+        gelu="tanh",
+        readout=AttentionPool(heads=4, out=24),
+        readout_eps=1e-5,
+        **PLAIN,
+    ),
     "vit epsilons": ViT(norm_eps=1e-12, readout_eps=1e-5, **PLAIN),
     "vjepa2": ViT(
         class_token=False,
@@ -66,7 +75,7 @@ def frames(family: str) -> int:
 
 def network(family: str, **changes: object) -> models.VideoModel:
     """Return a small network whose weights are made from their names, as the golden ones are."""
-    arch = type(FAMILIES[family])(**{**_arguments(family), **changes})
+    arch = type(FAMILIES[family])(**{**arguments(family), **changes})
     built = models.build(arch, frames=frames(family))
     built.load_state_dict(
         {name: torch.from_numpy(synth.synth(name, tuple(tensor.shape))) for name, tensor in built.state_dict().items()}
@@ -79,5 +88,5 @@ def clip_for(family: str, *, batch: int = 2, size: int = 64, length: int | None 
     return torch.from_numpy(synth.synth_clip("tokens", (batch, 3, length or frames(family), size, size)))
 
 
-def _arguments(family: str) -> dict[str, object]:
+def arguments(family: str) -> dict[str, object]:
     return {name: getattr(FAMILIES[family], name) for name in FAMILIES[family].__struct_fields__}

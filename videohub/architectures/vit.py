@@ -1,7 +1,7 @@
 """ViT over clips: patches as tokens, and blocks of one width (arXiv:2010.11929).
 
 As MAE (arXiv:2205.09113), MaskFeat (arXiv:2112.09133), VideoMAE (arXiv:2203.12602, arXiv:2303.16727), ViViT
-(arXiv:2103.15691) and V-JEPA (arXiv:2404.08471, arXiv:2506.09985) train it.
+(arXiv:2103.15691), V-JEPA (arXiv:2404.08471, arXiv:2506.09985) and InternVideo2 (arXiv:2403.15377) train it.
 """
 
 from collections.abc import Iterable, Mapping
@@ -27,12 +27,21 @@ class Probe(Part, frozen=True, kw_only=True, tag_field="kind", tag="probe"):
     heads: Count = 16
 
 
+class AttentionPool(Part, frozen=True, kw_only=True, tag_field="kind", tag="attention_pool"):
+    """The mean of all tokens gathers from them, and what it has gets another width (InternVideo2)."""
+
+    heads: Count = 16
+    out: Count = 768  # width of what is made
+
+
 class ViT(Architecture, frozen=True, kw_only=True, tag="vit"):
     """Patches of some pixels and, in clips, 2 frames; then tokens that all look at each other, in every block."""
 
     NEUTRAL: ClassVar[Mapping[str, Any]] = {
         "hidden": None,
         "patch": 16,
+        "tubelet": 2,
+        "block": "plain",
         "class_token": True,
         "positions": "separate",
         "key_bias": True,
@@ -49,15 +58,19 @@ class ViT(Architecture, frozen=True, kw_only=True, tag="vit"):
     heads: Count
     hidden: Count | None = None  # width between the two layers of an MLP; null: 4 x width
     patch: Count = 16  # height and width, in pixels
+    tubelet: Count = 2  # frames of a patch, in clips
+    # internvit: norms are of the root mean square alone, queries and keys are normed, too, nothing has a bias before
+    # them, and what a block adds is scaled channel by channel
+    block: Literal["plain", "internvit"] = "plain"
     image: bool = False  # a network for single frames
     crop: Count = 224  # height and width of the inputs that the tables of positions are for
     class_token: bool = True
     positions: Positions = "separate"
     key_bias: bool = True  # false: queries and values alone have a bias
     gelu: Literal["exact", "tanh"] = "exact"  # tanh: its usual approximation
-    readout: Readout | Probe = "mean_then_norm"
+    readout: Readout | Probe | AttentionPool = "mean_then_norm"
     norm_eps: Eps = 1e-6
-    readout_eps: Eps | None = None  # of the norm before the classifier, or of all in a probe; null: norm_eps
+    readout_eps: Eps | None = None  # of the norm before the classifier, or of all in a probe or pool; null: norm_eps
     levels: tuple[BlockNumber, ...] = ()  # blocks whose tokens are read out side by side; none: the last one's
     segments: Count = 1  # equal parts of a clip that do not see each other, and whose tokens are read out together
 
@@ -77,9 +90,11 @@ class ViT(Architecture, frozen=True, kw_only=True, tag="vit"):
             yield ("class_token",), f"would be there {self.segments} times, one for each segment"
         if any(level >= self.depth for level in self.levels):
             yield ("levels",), f"names block {max(self.levels)}, and the blocks are 0 to {self.depth - 1}"
-        if isinstance(self.readout, Probe) and self.width % self.readout.heads:
+        if isinstance(self.readout, Probe | AttentionPool) and self.width % self.readout.heads:
             yield ("readout", "heads"), f"is {self.readout.heads}, expected a divisor of the width, {self.width}"
         if self.positions == "rotary" and self.class_token:
             yield ("class_token",), "has no place to turn by"
+        if self.block == "internvit" and self.positions == "rotary":
+            yield ("positions",), "is rotary, and InternViT's blocks turn nothing"
         if self.positions == "sinusoid" and self.class_token:
             yield ("class_token",), "has no position among sines and cosines, which number the patches alone"

@@ -197,7 +197,7 @@ def spread_down_indices(num_frames: int, *, frames: int, sampling_rate: int, cli
 def uniform_indices(num_frames: int, *, frames: int, sampling_rate: int, clip: int, clips: int) -> list[int]:
     """Return a frame of each of `frames` parts of a video, for each clip at another place of the part.
 
-    Source: mmaction2's UniformSample and the loaders of UniFormer and UniFormerV2, in float64.
+    Source: mmaction2's UniformSample and the loaders of UniFormer, UniFormerV2 and InternVideo2, in float64.
     """
     length = (num_frames - 1) / frames
     return [round(length * part) + int(length / (clips + 1) * (clip + 1)) for part in range(frames)]

@@ -57,7 +57,7 @@ class MViT(TokenModel):
     def __init__(self, arch: architecture.MViT, *, frames: int) -> None:
         super().__init__()
         time = 1 if arch.image else 2
-        grid = patch_grid(frames, arch.crop, (time, 4, 4))
+        grid = patch_grid(frames, arch.crop, (time, 4, 4), image=arch.image)
         added = None
         if arch.version == 1:
             added = positions(grid, arch.width, joint=arch.joint_positions, class_token=arch.class_token)

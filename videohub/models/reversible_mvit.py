@@ -89,7 +89,7 @@ class ReversibleMViT(TokenModel):
         super().__init__()
         patch = (1 if arch.image else 2, arch.patch, arch.patch)
         self.smallest = patch if arch.patch == 16 else (1, 1, 1)
-        grid = patch_grid(frames, arch.crop, patch)
+        grid = patch_grid(frames, arch.crop, patch, image=arch.image)
         added = positions(grid, arch.width, joint=arch.joint_positions, class_token=False)
         self.embedding = (
             overlapping_patches(arch.width, image=arch.image, class_token=False, positions=added)

@@ -12,20 +12,19 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from videohub.architectures.parts import Readout
-from videohub.models.heads import classifier, refuse_boxes
+from videohub.models.heads import NoClassifier, classifier, refuse_boxes
 from videohub.models.video_model import Boxes, VideoModel
 from videohub.sinusoid import sinusoid
 
 Grid: TypeAlias = tuple[int, int, int]  # how many tokens, or pixels, along time, height and width
 
 
-def patch_grid(frames: int, crop: int, patch: Grid) -> Grid:
+def patch_grid(frames: int, crop: int, patch: Grid, *, image: bool = False) -> Grid:
     """Return how many patches there are in clips of `frames` frames of `crop` x `crop` pixels. Raises: ValueError."""
     time, height, width = patch
-    if frames < time or (time == 1 and frames > 1):
+    if frames < time or (image and frames > 1):
         raise ValueError(
-            f"frames: found {frames}, expected "
-            + ("1, as this network is for images" if time == 1 else f"at least {time}")
+            f"frames: found {frames}, expected " + ("1, as this network is for images" if image else f"at least {time}")
         )
     return frames // time, crop // height, crop // width
 
@@ -38,7 +37,7 @@ def layer_norm(width: int, eps: float = 1e-6) -> nn.LayerNorm:
 class TokenModel(VideoModel):
     """A network that makes tokens of a clip and classifies by them."""
 
-    head: TokenHead | PoolingHead
+    head: Head
 
     @abstractmethod
     def tokens(self, clip: Tensor | Sequence[Tensor]) -> Tensor:
@@ -269,8 +268,22 @@ class Block(nn.Module):
         return tokens + self.mlp(self.mlp_norm(tokens))
 
 
-class TokenHead(nn.Module):
+class Head(nn.Module):
     """Make one vector of all tokens, and project it."""
+
+    projection: nn.Linear | NoClassifier
+
+    @abstractmethod
+    def features(self, tokens: Tensor) -> Tensor:
+        """Return what the projection sees, (B, D), of tokens (B, N, width)."""
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Return logits (B, classes) for tokens (B, N, width)."""
+        return self.projection(self.features(tokens))
+
+
+class TokenHead(Head):
+    """Take the class token or the mean of all others, normed before or after."""
 
     def __init__(
         self, width: int, *, readout: Readout, class_token: bool, num_classes: int | None, eps: float = 1e-6
@@ -281,12 +294,7 @@ class TokenHead(nn.Module):
         self.norm = nn.Identity() if readout == "mean_alone" else layer_norm(width, eps)
         self.projection = classifier(width, num_classes)
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        """Return logits (B, classes) for tokens (B, N, width)."""
-        return self.projection(self.features(tokens))
-
     def features(self, tokens: Tensor) -> Tensor:
-        """Return what the projection sees, (B, width)."""
         if self.readout == "class_token":
             return self.norm(tokens[:, 0])
         if self.readout == "mean":
@@ -294,8 +302,8 @@ class TokenHead(nn.Module):
         return self.norm(tokens[:, self.first :].mean(dim=1))
 
 
-class PoolingHead(nn.Module):
-    """Normalise all tokens, make one vector of them by a module of its own, and project it."""
+class PoolingHead(Head):
+    """Normalise all tokens, and make one vector of them by a module of its own."""
 
     def __init__(
         self, width: int, pooling: nn.Module, *, num_classes: int | None, out: int | None = None, eps: float = 1e-6
@@ -306,12 +314,7 @@ class PoolingHead(nn.Module):
         self.pooling = pooling
         self.projection = classifier(out or width, num_classes)
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        """Return logits (B, classes) for tokens (B, N, width)."""
-        return self.projection(self.features(tokens))
-
     def features(self, tokens: Tensor) -> Tensor:
-        """Return what the projection sees, (B, out)."""
         return self.pooling(self.norm(tokens))
 
 

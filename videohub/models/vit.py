@@ -1,4 +1,4 @@
-"""ViT over clips, as MAE, MaskFeat, VideoMAE, ViViT and V-JEPA train it; architectures/vit.py names the papers."""
+"""ViT over clips, in every form that architectures/vit.py names."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ import torch
 from torch import Tensor, nn
 
 from videohub.architectures import vit as architecture
+from videohub.models import internvit
 from videohub.models.heads import Activation
 from videohub.models.probe import Probe
 from videohub.models.transformer import (
     Block,
     Embedding,
     Grid,
+    Head,
     JointPositions,
     PoolingHead,
     SinusoidPositions,
@@ -31,11 +33,11 @@ class ViT(TokenModel):
 
     def __init__(self, arch: architecture.ViT, *, frames: int) -> None:
         super().__init__()
-        patch = self.smallest = (1 if arch.image else 2, arch.patch, arch.patch)
+        patch = self.smallest = (1 if arch.image else arch.tubelet, arch.patch, arch.patch)
         if frames % arch.segments:
             raise ValueError(f"frames: found {frames}, expected a multiple of the segments, {arch.segments}")
         self.segment = frames // arch.segments if arch.segments > 1 else None
-        grid = patch_grid(frames // arch.segments, arch.crop, patch)
+        grid = patch_grid(frames // arch.segments, arch.crop, patch, image=arch.image)
         self.embedding = Embedding(
             arch.width,
             kernel=patch,
@@ -46,17 +48,7 @@ class ViT(TokenModel):
             image=arch.image,
         )
         self.head_width = arch.width // arch.heads if arch.positions == "rotary" else None
-        self.blocks = nn.ModuleList(
-            Block(
-                arch.width,
-                heads=arch.heads,
-                hidden=arch.hidden,
-                key_bias=arch.key_bias,
-                gelu=arch.gelu,
-                eps=arch.norm_eps,
-            )
-            for _ in range(arch.depth)
-        )
+        self.blocks = nn.ModuleList(_block(arch) for _ in range(arch.depth))
         self.levels = arch.levels or (arch.depth - 1,)
         self.head = _head(arch)
         initialise(self)
@@ -91,11 +83,32 @@ class ViT(TokenModel):
         return torch.unflatten(clip, 2, (of_clip, self.segment)).transpose(1, 2).flatten(0, 1), of_clip
 
 
-def _head(arch: architecture.ViT) -> TokenHead | PoolingHead:
+def _block(arch: architecture.ViT) -> nn.Module:
+    if arch.block == "internvit":
+        return internvit.Block(arch.width, heads=arch.heads, hidden=arch.hidden, gelu=arch.gelu, eps=arch.norm_eps)
+    return Block(
+        arch.width,
+        heads=arch.heads,
+        hidden=arch.hidden,
+        key_bias=arch.key_bias,
+        gelu=arch.gelu,
+        eps=arch.norm_eps,
+    )
+
+
+def _head(arch: architecture.ViT) -> Head:
     """Return what reads out the tokens."""
     if isinstance(arch.readout, architecture.Probe):
         probe = Probe(arch.width, arch.readout, eps=arch.readout_eps or arch.norm_eps)
         return PoolingHead(arch.width, probe, num_classes=arch.num_classes, eps=arch.norm_eps)
+    if isinstance(arch.readout, architecture.AttentionPool):
+        return internvit.PooledHead(
+            arch.width,
+            heads=arch.readout.heads,
+            out=arch.readout.out,
+            num_classes=arch.num_classes,
+            eps=arch.readout_eps or arch.norm_eps,
+        )
     return TokenHead(
         arch.width,
         readout=arch.readout,
