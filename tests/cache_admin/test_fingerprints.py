@@ -120,6 +120,15 @@ def test_the_digest_of_a_clip_is_written_wherever_it_is_null(run, with_answers, 
     assert None not in digests
 
 
+def test_a_clip_belongs_in_the_cache_to_the_records_that_know_of_it(run, with_answers):
+    with_answers(0.0)
+    run("check", "first")
+    (cache_dir,) = run("cache", "list", "--json")[1]["cache_dirs"]
+    of_clip = [item for item in cache_dir["entries"] if (item["url"] or "").endswith("/clip.npy")]
+    assert sorted(item["kind"] for item in of_clip) == ["pin", "raw"]
+    assert {(item["status"], *item["records"]) for item in of_clip} == {("current", "first", "second")}
+
+
 def test_a_clip_that_records_share_by_an_alias_is_filled_once(zoo):
     text = zoo.read_text()
     clip = '{kind: array, url: "https://x.org/clip.npy", sha256: null, frames: 32}'

@@ -18,6 +18,7 @@ from videohub.errors import FormatError, VideohubError
 from videohub.escaping import brief
 from videohub.hub import cache, sources
 from videohub.hub.pins import Pin
+from videohub.registry.known_answers import FileClip
 from videohub.registry.schema import Record
 
 Status: TypeAlias = Literal[
@@ -90,6 +91,11 @@ class Known:
                 self.pins.setdefault(entry.pin.url, entry.pin)  # the first cache dir's binds
         self._keys = {name: _keys(record) for name, record in self.records.items()}
         self._headers = {entry.path: _header(entry) for entry in entries if entry.kind == "converted"}
+        self._clips: dict[str, list[str]] = {}  # address of a known answer's clip -> the records that know of it
+        for name, record in self.records.items():
+            for answer in record.known_answers:
+                if isinstance(answer.input, FileClip):
+                    self._clips.setdefault(answer.input.url, []).append(name)
 
     def digest(self, record: Record) -> str | None:
         """Return the digest of a record's published file, as far as it is known here."""
@@ -116,7 +122,14 @@ class Known:
     def item(self, entry: Entry) -> Item:
         """Return an entry with what it is to the records."""
         item = replace(self._item(entry), bundle=self._bundle(entry))
+        if item.status == "unknown" and (url := self._clip(entry)):
+            item = replace(item, status="current", records=list(dict.fromkeys(self._clips[url])), url=url)
         return replace(item, status="unreadable", problem=entry.unreadable) if entry.unreadable else item
+
+    def _clip(self, entry: Entry) -> str | None:
+        """Return the address of a known answer's clip that an entry is of."""
+        seen = {url: self.pins[url].sha256 for url in self._clips if url in self.pins}
+        return next((url for url, sha256 in seen.items() if entry.url == url or entry.sha256 == sha256), None)
 
     def _bundle(self, entry: Entry) -> str | None:
         """Return the bundle that alone says what an entry's digest is of; None if a registry or a download does."""
