@@ -248,7 +248,9 @@ def with_tsm(arch: Architecture, clip: Tensor, folder: Path):
 
 
 def of_tsm(network: str, model: Mapping[str, object], frames: int) -> Reference:
-    name = f"torchvision.models.{network} with the shifts written out, at 64 x 64 pixels"
+    name, _, more = network.partition(", ")
+    written_out = f"{more} and shifts" if more else "the shifts"
+    name = f"torchvision.models.{name} with {written_out} written out, at 64 x 64 pixels"
     return Reference(name, model, frames, (frames, 64, 64), with_tsm)
 
 
@@ -287,6 +289,8 @@ SWIN = {"family": "swin3d"}
 MVIT_B = {"family": "mvit", "version": 1, "blocks": [1, 2, 11, 2]}
 MVIT_B_DEEP = {"family": "mvit", "version": 1, "blocks": [2, 3, 16, 3], "kernel_by_stride": True}
 MVITV2_B = {"family": "mvit", "version": 2, "blocks": [2, 3, 16, 3]}
+TSM_NON_LOCAL = {"after": {"res3": [0, 2], "res4": [0, 2, 4]}, "affinity": "softmax", "pool": [1, 2, 2],
+                 "pooled": "keys", "scaled": False}  # fmt: skip
 SEPARATE = {"family": "r3d", "variant": "r2plus1d", "middle": "convolution", "eps": 1e-3,
             "head": {"kind": "average_window"}}  # fmt: skip
 CSN_152 = {"family": "csn", "depth": "R152", "eps": 1e-3, "head": {"kind": "average_window"}}
@@ -298,6 +302,7 @@ REFERENCES = [
     of_tsm("resnet50", {"family": "tsm", "depth": "R50"}, 16),
     of_tsm("resnet101", {"family": "tsm", "depth": "R101", "every": 2}, 8),
     of_tsm("mobilenet_v2", {"family": "tsm_mobilenet"}, 8),
+    of_tsm("resnet50, non-local blocks", {"family": "tsm", "depth": "R50", "non_local": TSM_NON_LOCAL}, 8),
     of_torchvision("mc3_18", {"family": "r3d", "variant": "mc3"}, 16, pixels=112),
     of_torchvision("s3d", {"family": "s3d"}, 128),
     *(of_torchvision(f"swin3d_{depth.lower()}", {**SWIN, "depth": depth}, 32) for depth in ("T", "S", "B")),

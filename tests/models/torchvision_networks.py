@@ -12,6 +12,7 @@ import numpy as np
 import torch
 import torchvision
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torchvision.models.video.mvit import MSBlockConfig, MViT
 from torchvision.models.video.resnet import BasicBlock, BasicStem, Bottleneck, R2Plus1dStem, VideoResNet
 
@@ -92,6 +93,8 @@ def tsm(file: Mapping[str, Tensor], *, every: int = 1, share: int = 8) -> Callab
     Frames are images there, in a row; the shift is written as the README of mit-han-lab/temporal-shift-module has it.
     """
     tensors = {key.removeprefix("module.base_model.").replace(".net.", "."): tensor for key, tensor in file.items()}
+    tensors = {key.replace(".block.", "."): tensor for key, tensor in tensors.items()}
+    beside = {key: tensors.pop(key) for key in [*tensors] if ".nl." in key}
     classes = len(tensors["module.new_fc.bias"])
     if "features.0.0.weight" in tensors:
         network = torchvision.models.mobilenet_v2(num_classes=classes)
@@ -119,7 +122,22 @@ def tsm(file: Mapping[str, Tensor], *, every: int = 1, share: int = 8) -> Callab
             out[:, :, 2 * fold :] = x[:, :, 2 * fold :]
             return (out.flatten(0, 1),)
 
+        def related(place: str, made: Tensor) -> Tensor:
+            """Add what non_local.py of theirs does: keys and values are pooled, and products are not scaled."""
+            x = made.unflatten(0, (-1, frames)).transpose(1, 2)
+            nl = {key.removeprefix(f"{place}.nl."): tensor for key, tensor in beside.items()}
+            queries, keys, values = (F.conv3d(x, nl[f"{p}.weight"], nl[f"{p}.bias"]) for p in ("theta", "phi.0", "g.0"))
+            keys, values = (F.max_pool3d(each, (1, 2, 2)).flatten(2) for each in (keys, values))
+            affinity = (queries.flatten(2).transpose(1, 2) @ keys).softmax(dim=-1)
+            y = (affinity @ values.transpose(1, 2)).transpose(1, 2).unflatten(2, x.shape[2:])
+            y = F.conv3d(y, nl["W.0.weight"], nl["W.0.bias"])
+            norm = (nl[f"W.1.{name}"] for name in ("running_mean", "running_var", "weight", "bias"))
+            return (x + F.batch_norm(y, *norm)).transpose(1, 2).flatten(0, 1)
+
         hooks = [part.register_forward_pre_hook(shifted) for part in shifting]
+        for place in {key.partition(".nl.")[0] for key in beside}:
+            block = network.get_submodule(place)
+            hooks.append(block.register_forward_hook(lambda _, given, made, place=place: related(place, made)))
         made = network(clip.transpose(1, 2).flatten(0, 1)).unflatten(0, (-1, frames)).mean(dim=1)
         for hook in hooks:
             hook.remove()
