@@ -127,6 +127,14 @@ def test_rows_of_the_frames_kept_of_ten_seconds_begin_at_quarters_of_them(tmp_pa
     assert clips.tolist() == [list(range(start, start + 32)) for start in (0, 40, 80, 120)]
 
 
+def test_the_middle_clip_is_that_of_the_whole_video_and_as_long_as_the_others(tmp_path):
+    """2 of 15 seconds, from (240 - 32) / 2 = 104 on."""
+    path = write_video(tmp_path / "long.mov", 240, rate=16)
+    middle, number = timed(4, BEGINNING).middle_view()
+    views = read_content_views(path, middle, Clip(frames=32, sampling_rate=1), number=number)
+    assert ranks(path, views).tolist() == [list(range(104, 136))]
+
+
 def test_frames_kept_of_ten_seconds_at_another_rate_are_evenly_spaced_and_a_row_repeats_the_last():
     """Of 300 frames linspace(0, 299, 160), rounded down; beyond the last it is repeated."""
     thirty = torch.linspace(0, 299, 160).long().tolist()
