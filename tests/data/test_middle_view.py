@@ -33,6 +33,7 @@ MIDDLES = [
     (steps.Resampled(fps=15.0, past_end="refuse"), [16, 18, 20, 22]),  # window 8 of 18, of every second frame
     (steps.Windows(past_end="repeat"), [16, 18, 20, 22]),  # window 8 of 18, of every second frame
     (steps.Interleaved(past_end="repeat"), [5, 15, 25, 35]),  # parts of 10.25, and their middles, rounded down
+    (steps.PartWindows(parts=2, past_end="repeat"), [8, 11, 28, 31]),  # of parts of 20: 4 of them, from 8 on
     (steps.SpreadResampled(fps=30.0, past_end="loop"), [16, 18, 20, 22]),  # 33 / 2, rounded down
     (steps.TimedList(past_end="stretch"), [17, 19, 21, 23]),  # from 17 / 30 s to 24 / 30 s
 ]

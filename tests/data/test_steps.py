@@ -167,6 +167,32 @@ def test_uniform_clips_lie_at_equal_ways_into_each_part():
     ]
 
 
+def test_windows_of_equal_parts_of_a_video_lie_one_after_the_other_in_one_clip():
+    """V-JEPA's of Something-Something, 2 x 16 frames of 4: parts of 100 frames, windows of 64 from frame 18 on.
+
+    linspace(0, 64, 16) goes by 64 / 15 = 4.27, and its last point, 64, is cut to 63.
+    """
+    rule = steps.PartWindows(parts=2, past_end="repeat")
+    (clip,) = listed(rule, frames=32, rate=4, clips=1, total=200)
+    offsets = [0, 4, 8, 12, 17, 21, 25, 29, 34, 38, 42, 46, 51, 55, 59, 63]
+    assert clip == [18 + offset for offset in offsets] + [118 + offset for offset in offsets]
+
+
+def test_windows_that_are_longer_than_parts_overlap_and_repeat_their_last_frame():
+    """Of 100 frames the two windows of 64 begin 100 - 64 = 36 apart; linspace(0, 63, 15) goes by 4.5, then 63 again.
+
+    Both last points are cut to 62. Of 10 frames each window has linspace(0, 9, 2), and 8 for all that is missing.
+    """
+    rule = steps.PartWindows(parts=2, past_end="repeat")
+    (clip,) = listed(rule, frames=32, rate=4, clips=1, total=100)
+    offsets = [0, 4, 9, 13, 18, 22, 27, 31, 36, 40, 45, 49, 54, 58, 62, 62]
+    assert clip == offsets + [36 + offset for offset in offsets]
+    assert listed(rule, frames=32, rate=4, clips=1, total=10) == [2 * [0, *[8] * 15]]
+    assert listed(rule, frames=8, rate=4, clips=1, total=1) == [[0] * 8]
+    (only,) = listed(steps.PartWindows(parts=1, past_end="repeat"), frames=4, rate=2, clips=1, total=8)
+    assert only == [0, 3, 6, 6]  # linspace(0, 7, 3), and 7 again, cut to 6
+
+
 def test_clips_of_a_resampled_video_share_out_what_their_frames_times_their_stride_leave():
     """Scenic's of Kinetics: 4 clips of 32 x 2 among 250 frames start at 0, 62, 124 and 186."""
     rule = steps.SpreadResampled(fps=25.0, past_end="loop")

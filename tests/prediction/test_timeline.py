@@ -70,6 +70,7 @@ CASES = [  # rule, rate, frames of a window from 1 s to 3 s, counted from 1 s on
     (rules.Windows(past_end="repeat"), 30, [26, 28, 30, 32]),
     (rules.SpreadResampled(fps=30.0, past_end="loop"), 30, [26, 28, 30, 32]),
     (rules.Interleaved(past_end="repeat"), 30, [7, 22, 37, 52]),
+    (rules.PartWindows(parts=2, past_end="repeat"), 30, [7, 22, 37, 52]),
     (rules.Segments(past_end="repeat"), 30, [7, 22, 37, 52]),  # the middles of quarters
     (rules.Uniform(past_end="repeat"), 30, [7, 22, 37, 52]),
     (rules.Centres(past_end="loop"), 30, [26, 28, 30, 32]),

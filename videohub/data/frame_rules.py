@@ -12,6 +12,7 @@ from videohub.data.sampling import (
     interleaved_indices,
     offset_clip_starts,
     offset_indices,
+    part_window_indices,
     resampled_indices,
     segment_indices,
     spread_at_rate_indices,
@@ -89,6 +90,15 @@ def _resampled(rule: steps.Resampled, num_frames: int, clip: Clip, clips: int, f
     return resampled_indices(num_frames, frames=clip.frames, clips=clips, fps=fps or rule.fps, new_fps=rule.fps)
 
 
+def _part_windows(
+    rule: steps.PartWindows, num_frames: int, clip: Clip, clips: int, fps: float | None
+) -> list[list[int]]:
+    of_all = part_window_indices(
+        num_frames, frames=clip.frames, sampling_rate=clip.sampling_rate, parts=rule.parts
+    )  # in the middle, whichever the clip
+    return [of_all] * clips
+
+
 LIST_RULES: dict[type[FrameRule], Callable[..., list[list[int]]]] = {
     steps.Segments: _segments,
     steps.Uniform: _each(uniform_indices),
@@ -104,6 +114,7 @@ LIST_RULES: dict[type[FrameRule], Callable[..., list[list[int]]]] = {
     steps.Dense: _dense,
     steps.Centres: _each(centred_indices),
     steps.Resampled: _resampled,
+    steps.PartWindows: _part_windows,
 }
 
 

@@ -324,6 +324,30 @@ def spread_resampled_indices(
     return [resampled[(start + position * sampling_rate) % len(resampled)] for position in range(frames)]
 
 
+def part_window_indices(num_frames: int, *, frames: int, sampling_rate: int, parts: int) -> list[int]:
+    """Return the frames of a window of each of `parts` equal parts of a video, one after the other.
+
+    Args:
+        frames: Frames of all windows together.
+        sampling_rate: What a window covers, in frames of the source for each of its frames.
+    Source: V-JEPA's evaluation, in float64: `linspace(start, start + span, frames)`, cut to the span. It draws where the
+        windows of longer parts start, in tests, too; here they are in the middle. Windows of other parts begin
+        `(num_frames - span) // (parts - 1)` apart, and what they lack is their last frame but one.
+    """
+    each = frames // parts
+    span, length = each * sampling_rate, num_frames // parts
+    if length > span:
+        starts = [(length - span) // 2 + part * length for part in range(parts)]
+        offsets = [min(point, span - 1) for point in _evenly(0, span, each)]
+    else:
+        apart = (num_frames - span) // (parts - 1) if num_frames > span else 0
+        starts = [part * apart for part in range(parts)]
+        last = min(span, num_frames) - 1
+        points = [*_evenly(0, last, last // sampling_rate), *[last] * (each - last // sampling_rate)]
+        offsets = [min(point, max(last - 1, 0)) for point in points]
+    return [start + int(offset) for start in starts for offset in offsets]
+
+
 def keyframe_indices(centre: int, *, frames: int, sampling_rate: int, num_frames: int) -> list[int]:
     """Return the frames around a key frame, which becomes position `frames / 2` of the clip.
 

@@ -83,7 +83,7 @@ def clip_indices(
     """Return the frames of one clip, (T,), of all frames of a video in order of time.
 
     A clip is as long, and its frames as far apart, as each clip of the protocol's test is. Where a clip covers all of a
-    video (`segments`, `uniform`, `interleaved`), a frame is drawn from each part, or is the test's.
+    video (`segments`, `uniform`, `interleaved`, `part_windows`), a frame is drawn from each part, or is the test's.
 
     Args:
         protocol: Whose rule is followed.

@@ -33,6 +33,7 @@ from videohub.protocols.steps import (
     KeyFrames,
     Offset,
     OffsetFrames,
+    PartWindows,
     Proportional,
     Reach,
     Resampled,
@@ -55,7 +56,7 @@ from videohub.value_types import Count
 
 __all__ = [
     "ON_THE_CPU", "PLACES", "SKIPS", "WHOLE_LEVELS", "Centres", "Crop", "Dense", "Detection", "Divide", "Flaw",
-    "FrameRule", "Frames", "Image", "Interleaved", "KeyFrames", "Mirror", "Normalise", "Offset", "OffsetFrames",
+    "FrameRule", "Frames", "Image", "Interleaved", "KeyFrames", "Mirror", "Normalise", "Offset", "OffsetFrames", "PartWindows",
     "PixelStep", "Pixels", "Place", "Proportional", "Protocol", "Reach", "Resampled", "Resize", "ResizeShortSide",
     "ReverseChannels", "ScoreRule", "Segments", "Spread", "SpreadAtRate", "SpreadDown", "SpreadResampled", "Strided",
     "Timed", "TimedBeginning", "TimedList", "Uniform", "Value", "ViewGrid", "Windows",

@@ -297,6 +297,21 @@ class SpreadResampled(FrameRule, frozen=True, tag="spread_resampled"):
         return self, 3, 1
 
 
+class PartWindows(FrameRule, frozen=True, tag="part_windows"):
+    """The frames in the middle of each of `parts` equal parts of the video, one after the other, are one clip (V-JEPA).
+
+    In its own test they are drawn from where they fit in their part; from parts that are shorter, they overlap.
+    """
+
+    whole_video: ClassVar[bool] = True
+    parts: Count
+    past_end: Literal["repeat"]
+
+    def span(self, frames: int, sampling_rate: int) -> int:
+        """Return how many frames one part takes."""
+        return frames // self.parts * sampling_rate
+
+
 class KeyFrames(FrameRule, frozen=True, tag="keyframe"):
     """The frames around a moment (AVA), and the boxes of the people in it."""
 
@@ -336,6 +351,7 @@ Frames: TypeAlias = (
     | Windows
     | Interleaved
     | SpreadResampled
+    | PartWindows
     | KeyFrames
     | Image
 )
