@@ -55,7 +55,8 @@ def fetch(name: str | Record, *, checkpoint: str | Path | None = None, ignore: S
 
     Args:
         name: A record, its id or its upstream name.
-        checkpoint: A file of one's own instead of the record's URL, which may have another number of classes.
+        checkpoint: A file of one's own instead of the record's URL, which may have another number of classes. Where the
+            record's weights come in several files: a folder that holds them by their published names, or one of all.
         ignore: Patterns of published keys to leave aside knowingly.
     Raises: UnavailableError, DownloadError, FormatError, ConversionError.
     """
@@ -116,12 +117,13 @@ def _first_seen(pin: pins.Pin) -> str:
 
 def _fetched(record: Record, checkpoint: str | Path | None, ignore: Sequence[str]) -> Path:
     """Return the weights in the cache, made if they are not there."""
-    keys, known = conversion_keys(record, ignore), known_sha256(record) if checkpoint is None else None
+    known = known_sha256(record) if checkpoint is None else None
     if known:
         _tell_if_bundled(record)
-    if known and (path := _converted(known, keys, record)):
+    if known and (path := _converted(known, conversion_keys(record, ignore), record)):
         return path  # the published file itself is not needed any more
     source = _source(record, checkpoint)
+    keys = conversion_keys(record, ignore, beside=[each.sha256 for each in source.beside])
     first = cache.converted_name(source.sha256, next(iter(keys.values())))
 
     def place(layout: str) -> Path:
@@ -141,7 +143,8 @@ def _fetched(record: Record, checkpoint: str | Path | None, ignore: Sequence[str
             return convert()
         except FormatError:
             if checkpoint is None and known is None and record.checkpoint.url:
-                pins.forget(record.checkpoint.url)  # a log-in page must not bind the next download
+                for file in record.checkpoint.files:
+                    pins.forget(file.url or "")  # a log-in page must not bind the next download
             raise
         except FileNotFoundError:  # where locks do nothing, another process took ours for a left-over
             return _converted(source.sha256, keys, record) or convert()
@@ -152,8 +155,12 @@ def known_sha256(record: Record) -> str | None:
     published = record.checkpoint
     if published.url is None or model_folder.is_index(published.url):
         return None
-    pin = None if published.sha256 else pins.pin_of(published.url)
-    return pin.sha256 if pin else published.sha256
+    return pins.digest_of(published.url, published.sha256)
+
+
+def known_beside(record: Record) -> list[str | None]:
+    """Return the digests of the files beside a record's own, None for each that nobody knows."""
+    return [pins.digest_of(each.url, each.sha256) for each in record.checkpoint.beside]
 
 
 def conversion_key(record: Record, layout: str | None = None, *, ignore: Sequence[str] = ()) -> str:
@@ -164,20 +171,30 @@ def conversion_key(record: Record, layout: str | None = None, *, ignore: Sequenc
         ignore: Patterns of published keys that are left aside.
     """
     layout = layout or record.checkpoint.layout
-    return _conversion_key(record, layout, None if layout == OURS else tables.find(record.family, layout), ignore)
+    table = None if layout == OURS else tables.find(record.family, layout)
+    return _conversion_key(record, layout, table, ignore, known_beside(record))
 
 
-def conversion_keys(record: Record, ignore: Sequence[str] = ()) -> dict[str, str]:
-    """Return the key for each layout that a file of the record's may turn out to have, the record's own first."""
+def conversion_keys(
+    record: Record, ignore: Sequence[str] = (), *, beside: Sequence[str | None] | None = None
+) -> dict[str, str]:
+    """Return the key for each layout that a file of the record's may turn out to have, the record's own first.
+
+    `beside` are digests of files that were read beside it; None: what is known of the published ones.
+    """
     known: dict[str, Table | None] = {**tables.of_family(record.family), OURS: None}
     own = record.checkpoint.layout
     table = known[own] if own in known else tables.find(record.family, own)
-    return {layout: _conversion_key(record, layout, of, ignore) for layout, of in ({own: table} | known).items()}
+    others, all_of = known_beside(record) if beside is None else beside, {own: table} | known
+    return {layout: _conversion_key(record, layout, of, ignore, others) for layout, of in all_of.items()}
 
 
-def _conversion_key(record: Record, layout: str, table: Table | None, ignore: Sequence[str]) -> str:
+def _conversion_key(
+    record: Record, layout: str, table: Table | None, ignore: Sequence[str], beside: Sequence[str | None]
+) -> str:
     digest = None if table is None else table.digest
     parts = [_CONVERTER, {**cache_key_fields(record), "layout": layout}, digest, sorted(ignore)]
+    parts += [list(beside)] if beside else []
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
@@ -277,8 +294,8 @@ def _read(
     Args:
         own: Whether the file may have other classes than the record.
     """
-    one = not source.parts
-    with opened(source.path) if one else opened_together(source.parts, str(source.path)) as checkpoint:
+    paths = [*(source.parts or [source.path]), *(each.path for each in source.beside)]
+    with opened(paths[0]) if len(paths) == 1 else opened_together(paths, str(source.path)) as checkpoint:
         arrays, recognised = renamed(checkpoint, record, ignore=ignore)
         if own:
             record = with_labels(with_classes_of(arrays, checkpoint, record), labels)
@@ -324,7 +341,8 @@ def _write(file: NetworkFile, out: Path, *, to: str = OURS, ignore: Sequence[str
 
 def _source(record: Record, checkpoint: str | Path | None) -> download.Fetched:
     if checkpoint is not None:
-        return download.local(Path(checkpoint), name=record.name)
+        urls = [file.url or "" for file in record.checkpoint.files]
+        return download.local_together(Path(checkpoint), urls, name=record.name)
     published = record.checkpoint
     if published.url is None:
         instead = f"Take {listed(record.superseded_by)}." if record.superseded_by else "\n  ".join(record.notes)
@@ -348,25 +366,23 @@ def _source(record: Record, checkpoint: str | Path | None) -> download.Fetched:
             f"{record.name}: download {published.url} in a browser and pass the file with --checkpoint FILE, or keep "
             f"it as {sources.path_in_mirror(published.url)} in a folder that VIDEOHUB_MIRRORS names."
         )
-    fetched = download.fetch(
-        published.url,
-        name=record.name,
-        sha256=published.sha256,
-        size=published.size,
-        alternates=published.alternates,
-    )
+    fetched = download.fetch(published.url, name=record.name, sha256=published.sha256, size=published.size,
+                             alternates=published.alternates)  # fmt: skip
     download.check_prefix(fetched, published.url, published.sha256_prefix, name=record.name)
     if published.sha256 is None and published.reported_sha256 not in (None, fetched.sha256):
         log.warning("%s: %s has sha256 %s, and somebody reported %s. The file is used; report what was found here.",
                     record.name, published.url, fetched.sha256, published.reported_sha256)  # fmt: skip
+    others = [
+        download.fetch(each.url, name=record.name, sha256=each.sha256, size=each.size) for each in published.beside
+    ]
+    fetched = replace(fetched, beside=tuple(others))
     return _with_shards(fetched, published.url, record) if model_folder.is_index(published.url) else fetched
 
 
 def _with_shards(index: download.Fetched, url: str, record: Record) -> download.Fetched:
     """Return an index with the files that it names, which lie beside it; their digest is one of all digests."""
     parts = [download.fetch(each, name=record.name) for each in model_folder.shards(index.path, url, record.name)]
-    digests = " ".join([index.sha256, *(part.sha256 for part in parts)])
-    sha256 = hashlib.sha256(digests.encode()).hexdigest()
+    sha256 = hashlib.sha256(" ".join([index.sha256, *(part.sha256 for part in parts)]).encode()).hexdigest()
     return download.Fetched(index.path, sha256, tuple(part.path for part in parts))
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -34,7 +34,7 @@ from tests.models.golden_networks import CASES, compared, trained
 from videohub import architectures, models, registry
 from videohub.architectures import Architecture
 from videohub.architectures.reversible_mvit import ReversibleMViT
-from videohub.architectures.vit import ViT
+from videohub.architectures.vit import Probe, ViT
 from videohub.architectures.x3d import X3D
 from videohub.convert import conversion, tables
 from videohub.registry.schema import Proof, Record
@@ -161,6 +161,112 @@ def of_transformers(depth: int, width: int, heads: int, *, patch: int = 16, **mo
     side = 4 * patch
     name = f"transformers.VideoMAEForVideoClassification, at {side} x {side} pixels"
     return Reference(name, model, 16, (16, side, side), with_transformers)
+
+
+def with_vjepa2(arch: Architecture, clip: Tensor, folder: Path):
+    """Compare with that library's encoder and pooler, put together as the authors do: heads, levels and segments.
+
+    Both take our tensors; none is there twice.
+    """
+    transformers = pytest.importorskip("transformers")
+    from transformers.models.vjepa2 import modeling_vjepa2
+
+    network = models.build(arch, frames=clip.shape[2])
+    generator = torch.Generator().manual_seed(0)
+    for tensor in network.state_dict().values():
+        tensor.normal_(0 if tensor.ndim > 1 else 0.5, 0.04, generator=generator)
+    said = {"crop_size": clip.shape[-1], "hidden_size": arch.width, "num_hidden_layers": arch.depth,
+            "mlp_ratio": (arch.hidden or 4 * arch.width) / arch.width, "layer_norm_eps": arch.norm_eps,
+            "frames_per_clip": clip.shape[2] // arch.segments}  # fmt: skip
+    config = transformers.VJEPA2Config(num_attention_heads=arch.heads, **said)
+    with torch.device("meta"):
+        encoder = modeling_vjepa2.VJEPA2Encoder(config).eval()
+    arguments = {**msgspec.to_builtins(arch), "arch": arch.arch}
+    table = tables.find(arch.family, "transformers").of(arguments)
+    table = replace(table, file=msgspec.structs.replace(table.file, not_written_for=[]))
+    file = conversion.to_published(network.state_dict(), table, arguments)
+
+    def part(begins: str) -> dict[str, Tensor]:
+        return {key.removeprefix(begins): tensor for key, tensor in file.items() if key.startswith(begins)}
+
+    probe = isinstance(arch.readout, Probe)
+    encoder.load_state_dict(part("vjepa2.encoder." if probe else "encoder."), strict=True, assign=True)
+    outputs = []
+    levels = arch.levels or (arch.depth - 1,)
+    for segment in clip.chunk(arch.segments, dim=2):
+        tokens = encoder.embeddings(segment.transpose(1, 2))
+        for number, layer in enumerate(encoder.layer):
+            tokens = layer(tokens, None)[0]
+            if number in levels:
+                outputs.append(encoder.layernorm(tokens))
+    tokens = torch.cat(outputs, dim=1)
+    if not probe:
+        return network(clip), tokens.mean(dim=1)
+    of_probe = transformers.VJEPA2Config(num_attention_heads=arch.readout.heads, num_pooler_layers=arch.readout.blocks,
+                                         **{**said, "mlp_ratio": 4.0, "layer_norm_eps": arch.readout_eps})  # fmt: skip
+    with torch.device("meta"):
+        pooler = modeling_vjepa2.VJEPA2AttentivePooler(of_probe).eval()
+    pooler.load_state_dict(part("pooler."), strict=True, assign=True)
+    classifier = part("classifier.")
+    return network(clip), nn.functional.linear(pooler(tokens), classifier["weight"], classifier["bias"])
+
+
+def with_vjepa(arch: Architecture, clip: Tensor, folder: Path):
+    """Compare with timm's blocks and torch's attention, over the authors' keys, with positions of such pictures."""
+    vision_transformer = pytest.importorskip("timm.models.vision_transformer")
+    arch = msgspec.structs.replace(arch, crop=clip.shape[-1])
+    network = models.build(arch, frames=clip.shape[2])
+    generator = torch.Generator().manual_seed(0)
+    for tensor in network.state_dict().values():
+        tensor.normal_(0 if tensor.ndim > 1 else 0.5, 0.04, generator=generator)
+    arguments = {**msgspec.to_builtins(arch), "arch": arch.arch}
+    file = conversion.to_published(network.state_dict(), tables.find("vit", "vjepa").of(arguments), arguments)
+
+    def of(key: str) -> list[Tensor]:
+        return [file[f"{key}.weight"], file[f"{key}.bias"]]
+
+    def encoded(segment: Tensor) -> Tensor:
+        patches = nn.functional.conv3d(segment, *of("encoder.patch_embed.proj"), stride=(2, 16, 16))
+        tokens = patches.flatten(2).transpose(1, 2) + file["encoder.pos_embed"]
+        with torch.device("meta"):
+            block = vision_transformer.Block(arch.width, arch.heads, qkv_bias=True,
+                                             norm_layer=partial(nn.LayerNorm, eps=1e-6)).eval()  # fmt: skip
+        for number in range(arch.depth):
+            begins = f"encoder.blocks.{number}."
+            weights = {key.removeprefix(begins): file[key] for key in file if key.startswith(begins)}
+            block.load_state_dict(weights, strict=True, assign=True)
+            tokens = block(tokens)
+        return nn.functional.layer_norm(tokens, (arch.width,), *of("encoder.norm"), 1e-6)
+
+    tokens = torch.cat([encoded(segment) for segment in clip.chunk(arch.segments, dim=2)], dim=1)
+    at = "classifier.pooler.cross_attention_block"
+    tokens = nn.functional.layer_norm(tokens, (arch.width,), *of(f"{at}.norm1"), 1e-5)
+    gathers = nn.MultiheadAttention(arch.width, arch.readout.heads, batch_first=True).eval()
+    gathers.load_state_dict({
+        **{f"in_proj_{kind}": torch.cat([file[f"{at}.xattn.q.{kind}"], file[f"{at}.xattn.kv.{kind}"]])
+           for kind in ("weight", "bias")},
+        "out_proj.weight": torch.eye(arch.width), "out_proj.bias": torch.zeros(arch.width),
+    })  # fmt: skip
+    query = file["classifier.pooler.query_tokens"]
+    query = query + gathers(query, tokens, tokens, need_weights=False)[0]
+    hidden = nn.functional.layer_norm(query, (arch.width,), *of(f"{at}.norm2"), 1e-5)
+    hidden = nn.functional.gelu(nn.functional.linear(hidden, *of(f"{at}.mlp.fc1")))
+    query = query + nn.functional.linear(hidden, *of(f"{at}.mlp.fc2"))
+    return network(clip), nn.functional.linear(query[:, 0], *of("classifier.linear"))
+
+
+def of_vjepa(record: Record) -> Reference:
+    """Return a network of V-JEPA, run on small pictures."""
+    name, frames = "timm's blocks and torch's attention over V-JEPA's keys, at 64 x 64 pixels", record.clip.frames
+    return Reference(name, msgspec.to_builtins(record.model), frames, (frames, 64, 64), with_vjepa)
+
+
+def of_vjepa2(record: Record) -> Reference:
+    """Return a network of V-JEPA 2, run on small pictures and as few segments as it has."""
+    probe = isinstance(record.model.readout, Probe)
+    name = f"transformers.VJEPA2Model{' and its attentive pooler' * probe}, at 64 x 64 pixels"
+    frames = record.clip.frames
+    return Reference(name, msgspec.to_builtins(record.model), frames, (frames, 64, 64), with_vjepa2)
 
 
 def with_timesformer(arch: Architecture, clip: Tensor, folder: Path):
@@ -327,6 +433,10 @@ for record in RECORDS.values():
         REFERENCES.append(of_nonlocal_net(record))
     elif record.publisher == "mmaction2" and record.family in ("resnet", "slowfast"):
         REFERENCES.append(of_mmaction2(record))
+    elif record.checkpoint.layout == "vjepa2":
+        REFERENCES.append(of_vjepa2(record))
+    elif record.checkpoint.layout == "vjepa":
+        REFERENCES.append(of_vjepa(record))
     elif record.family in ("x3d", "mvit") or (
         record.family in ("reversible_mvit", "vit") and record.checkpoint.layout == "pyslowfast"
     ):

@@ -8,7 +8,7 @@ a key list of, such a file shows that table and network agree, and not that the 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,7 @@ class PublishedFile:
 def published_file(record: Record) -> PublishedFile:
     """Return what the file of a record holds, with what training leaves beside the network. Raises: ConversionError."""
     arguments, ours = conversion.arguments_of(record), build_empty(record)
-    table = tables.find(record.family, record.checkpoint.layout).of(arguments)
+    table = as_published(record)
     case = golden_case(record, ours)
     made = _made_up(ours, table, arguments) if case is None else _golden(case, table.layout)
     left_by_training = {pattern.replace("*", "left_by_training"): torch.ones(2) for pattern in table.file.ignore}
@@ -65,10 +65,23 @@ def golden_case(record: Record, ours: VideoModel) -> GoldenCase | None:
                  and case.table == table and _shapes(case.state(case.numbered_file())) == shapes), None)  # fmt: skip
 
 
-def write(tensors: Mapping[str, Tensor], record: Record, path: Path) -> None:
-    """Write a file in the container that the record states."""
+def as_published(record: Record) -> Table:
+    """Return the table of a record's file, also where its publisher has networks that are not written for others."""
+    table = tables.find(record.family, record.checkpoint.layout).of(conversion.arguments_of(record))
+    return replace(table, file=msgspec.structs.replace(table.file, not_written_for=[]))
+
+
+def write(tensors: Mapping[str, Tensor], record: Record, path: Path, beside: Sequence[Path] = ()) -> None:
+    """Write a file in the container that the record states; of one of several parts, the first goes `beside` it."""
     table = tables.find(record.family, record.checkpoint.layout)
     under = table.file.written_as.under
+    if table.file.parts:
+        whole = table.in_parts(tensors)
+        for place, part in zip(beside, list(whole), strict=False):
+            place.parent.mkdir(parents=True, exist_ok=True)
+            torch.save({part: whole.pop(part)}, place)
+        torch.save(whole, path)
+        return
     arrays = {key: tensor.numpy() for key, tensor in tensors.items()}
     match container_of(record):
         case "caffe2":

@@ -29,7 +29,7 @@ import videohub
 from tests.zoo import published_files
 from videohub import registry
 from videohub.building import build_empty
-from videohub.convert import conversion, kept_weights, tables
+from videohub.convert import conversion, kept_weights
 from videohub.convert.recognition import recognise
 from videohub.errors import VideohubError
 from videohub.hub import cache, sources
@@ -83,7 +83,8 @@ def check(record: Record, form: int = 1) -> Outcome:
         path = Path(folder, "mirror", "file" if by_hand else sources.path_in_mirror(url))
         path.parent.mkdir(parents=True)
         file = published_files.published_file(record)
-        published_files.write(file.tensors, record, path)
+        beside = [Path(folder, "mirror", sources.path_in_mirror(each.url)) for each in record.checkpoint.beside]
+        published_files.write(file.tensors, record, path, beside)
         tensors = len(file.tensors)
         file.tensors.clear()  # before they are read again
         places = {"VIDEOHUB_HOME": f"{folder}/cache", "VIDEOHUB_MIRRORS": f"{folder}/mirror"}
@@ -111,7 +112,7 @@ def check_keys(record: Record) -> None:
     Raises: Mismatch if they do not; ConversionError.
     """
     arguments, ours = conversion.arguments_of(record), build_empty(record).state_dict()
-    table = tables.find(record.family, record.checkpoint.layout).of(arguments)
+    table = published_files.as_published(record)
     file = {key: np.broadcast_to(np.float32(0), tuple(tensor.shape))
             for key, tensor in conversion.to_published(ours, table, arguments).items()}  # fmt: skip
     recognised = recognise(file, record.family, arguments)

@@ -139,6 +139,11 @@ def obstacle(record: Record) -> str | None:
             f"  `videohub convert FILE --model {record.name} -o {record.name}.safetensors` makes a file that\n"
             "  --checkpoint takes anywhere"
         )
+    if published.beside:
+        return (
+            "has its weights in several files, and a bundle holds one of each record.\n"
+            f"  `videohub.save(videohub.load({record.name!r}), FILE)` makes one that --checkpoint takes anywhere"
+        )
     if is_local(published.url) and published.sha256 is None:
         return (
             f"lies on this machine ({published.url}) and its record states no sha256, by which another one could\n"

@@ -150,6 +150,8 @@ def _rebuild(item: Item, problem: str, record: Record, ignore: Sequence[str], *,
 
 def _source(sha256: str, record: Record) -> Path | None:
     """Return a file on this machine with this digest."""
+    if record.checkpoint.beside:  # one file of several is not enough
+        return None
     places = [cache_dir / "raw" / sha256 for cache_dir, _ in cache_scan.dirs()]
     if (url := record.checkpoint.url or "").startswith("file:"):
         places.append(path_of(url))

@@ -20,9 +20,9 @@ from videohub.errors import ConversionError, DownloadError, FormatError, Offline
 from videohub.hub import link_check, sources
 from videohub.hub.link_check import Answer
 from videohub.registry.known_answers import KnownAnswer
-from videohub.registry.schema import Checkpoint, Record
+from videohub.registry.schema import Checkpoint, FileBeside, Record
 
-Role: TypeAlias = Literal["file", "another form", "alternate"]  # the same bytes elsewhere
+Role: TypeAlias = Literal["file", "another form", "alternate", "beside another"]  # the same bytes elsewhere
 Progress: TypeAlias = Callable[[str, int, int], None]  # what is being done, how many links are done, of how many
 
 
@@ -111,27 +111,30 @@ def _links(record: Record) -> Iterator[Link]:
         yield Link(record.name, file.url, role, why)
         for url in file.alternates:
             yield Link(record.name, url, "alternate")
+        for each in file.beside:
+            yield Link(record.name, each.url, "beside another")
 
 
 def _probe(link: Link, record: Record, *, fetch: bool) -> Probed:
     """Ask one link, and fetch what lies there if it is a file of the record's own that fits so far."""
     seen = Probed(link.record, link.url, link.role)
     files = (record.checkpoint, *record.other_checkpoints)
-    file = next(file for file in files if link.url in (file.url, *file.alternates))
+    beside = next((each for file in files for each in file.beside if each.url == link.url), None)
+    file = next((file for file in files if link.url in (file.url, *file.alternates)), files[0])
     try:
-        answer = link_check.ask(link.url, name=record.name, sha256=file.sha256)
+        answer = link_check.ask(link.url, name=record.name, sha256=(beside or file).sha256)
     except DownloadError as error:
         seen.misfits.append(str(error))
         return seen
     seen.asked_with, seen.status, seen.size, seen.etag = answer.method, answer.status, answer.size, answer.etag
-    seen.misfits += _misfits(answer, file)
-    if fetch and not seen.misfits and link.role != "alternate" and record.status == "available":
+    seen.misfits += _misfits(answer, beside or file)
+    if fetch and not seen.misfits and link.role not in ("alternate", "beside another") and record.status == "available":
         alone = msgspec.structs.replace(record, checkpoint=file, other_checkpoints=())
         _fetch(seen, alone)
     return seen
 
 
-def _misfits(answer: Answer, file: Checkpoint) -> Iterator[str]:
+def _misfits(answer: Answer, file: Checkpoint | FileBeside) -> Iterator[str]:
     """Yield what a server's answer has against a record."""
     if answer.is_page:
         yield f"gives a web page and no file ({answer.address})"

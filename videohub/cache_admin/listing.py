@@ -102,6 +102,12 @@ class Known:
         pin = self.pins.get(record.checkpoint.url or "")
         return record.checkpoint.sha256 or (pin.sha256 if pin else None)
 
+    def files(self, record: Record) -> dict[str, str | None]:
+        """Return the addresses of a record's files, its own first, each with its digest as far as it is known here."""
+        published = record.checkpoint
+        stated = {file.url: file.sha256 for file in published.files if file.url}
+        return {url: sha256 or (self.pins[url].sha256 if url in self.pins else None) for url, sha256 in stated.items()}
+
     def maker(self, entry: Entry) -> tuple[Record, list[str]] | None:
         """Return the record, and what it was told to ignore, that would make converted weights of this name today."""
         for name, keys in self._keys.items():
@@ -133,7 +139,8 @@ class Known:
 
     def _bundle(self, entry: Entry) -> str | None:
         """Return the bundle that alone says what an entry's digest is of; None if a registry or a download does."""
-        if entry.sha256 in {record.checkpoint.sha256 for record in self.records.values()}:
+        if any(file.sha256 == entry.sha256 for record in self.records.values()
+               for file in record.checkpoint.files):  # fmt: skip
             return None
         bundles = [pin.bundle for pin in self.pins.values() if pin.sha256 == entry.sha256]
         return bundles[0] if bundles and all(bundles) else None
@@ -156,18 +163,22 @@ class Known:
         names = [
             name
             for name, record in self.records.items()
-            if self.digest(record) == entry.sha256 and not (record.checkpoint.url or "").startswith("file:")
+            if entry.sha256 in self.files(record).values() and not (record.checkpoint.url or "").startswith("file:")
         ]
         pins = [pin for pin in self.pins.values() if pin.sha256 == entry.sha256]
-        url = next((self.records[name].checkpoint.url for name in names), pins[0].url if pins else None)
+        of_names = [(file, self.files(self.records[name])) for name in names
+                 for file in self.records[name].checkpoint.files]  # fmt: skip
+        found = [file for file, known in of_names if known.get(file.url or "") == entry.sha256]
+        url = next((file.url for file in found), pins[0].url if pins else None)
         item = Item(entry, "current", names, url)
-        sizes = {self.records[name].checkpoint.size for name in names} | {pin.size for pin in pins}
+        sizes = {file.size for file in found} | {pin.size for pin in pins}
         if sizes - {None, entry.size}:
             stated = next(iter(sizes - {None, entry.size}))
             return replace(item, status="damaged", problem=f"has {entry.size} bytes, expected {stated}")
         if names:
             weights_here = {path.name for path in self._headers}
-            made = [{cache.converted_name(entry.sha256 or "", key) for key in self._keys[name]} for name in names]
+            made = [{cache.converted_name(self.digest(self.records[name]) or "", key) for key in self._keys[name]}
+                    for name in names]  # fmt: skip
             return replace(item, status="redundant" if all(each & weights_here for each in made) else "current")
         was = [
             name
@@ -200,13 +211,15 @@ class Known:
         named = [
             record
             for record in self.records.values()
-            if record.checkpoint.url and cache.key_of(record.checkpoint.url) == entry.path.stem
+            if any(cache.key_of(url) == entry.path.stem for url in self.files(record))
         ]
-        url = entry.url or next((record.checkpoint.url for record in named), None)
+        files = [file for record in named for file in record.checkpoint.files
+                 if file.url and cache.key_of(file.url) == entry.path.stem]  # fmt: skip
+        url = entry.url or next((file.url for file in files), None)
         item = Item(entry, "current", [record.name for record in named], url, entry.problem)
         if entry.problem:
             return replace(item, status="damaged")
-        stated = {record.checkpoint.sha256 for record in named}
+        stated = {file.sha256 for file in files}
         if not named:
             return replace(item, status="unknown")
         if None in stated:
@@ -219,7 +232,7 @@ class Known:
         return [
             name
             for name, record in self.records.items()
-            if work in (cache.key_of(record.checkpoint.url or "")[:32], (self.digest(record) or "")[:32])
+            if any(work in (cache.key_of(url)[:32], (sha256 or "")[:32]) for url, sha256 in self.files(record).items())
         ]
 
 

@@ -60,6 +60,7 @@ def _facts(record: Record, namesakes: Sequence[str], cost: Cost | None) -> list[
         ("source", record.number.source if record.number else ""),
         ("also published", _with_other_views(record.published)),
         ("file", (checkpoint.url or "") + (" (a page, to download by hand)" if checkpoint.manual else "")),
+        *(("beside it", file.url) for file in checkpoint.beside),
         *(("the same at", url) for url in checkpoint.alternates),
         *(
             ("another form", f"{other.url}, {other.container or 'container unknown'}, layout {other.layout}")

@@ -330,8 +330,8 @@ def part_window_indices(num_frames: int, *, frames: int, sampling_rate: int, par
     Args:
         frames: Frames of all windows together.
         sampling_rate: What a window covers, in frames of the source for each of its frames.
-    Source: V-JEPA's evaluation, in float64: `linspace(start, start + span, frames)`, cut to the span. It draws where the
-        windows of longer parts start, in tests, too; here they are in the middle. Windows of other parts begin
+    Source: V-JEPA's evaluation, in float64: `linspace(start, start + span, frames)`, cut to the span. It draws where
+        the windows of longer parts start, in tests, too; here they are in the middle. Windows of other parts begin
         `(num_frames - span) // (parts - 1)` apart, and what they lack is their last frame but one.
     """
     each = frames // parts

@@ -18,11 +18,12 @@ from videohub.log import log
 
 @dataclass(frozen=True)
 class Fetched:
-    """A file on this machine, and its digest."""
+    """A file on this machine, and its digest; `beside` are those that hold the rest of its network."""
 
     path: Path
     sha256: str
     parts: tuple[Path, ...] = ()  # what holds the tensors, where this one only tells which lie where
+    beside: tuple[Fetched, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -147,6 +148,14 @@ def temporary(url: str, what: str) -> Iterator[Path]:
         yield part.path
     finally:
         part.drop()
+
+
+def local_together(path: Path, urls: Sequence[str], *, name: str) -> Fetched:
+    """Return a file that was given, or, where several belong together, those of a folder that end as these URLs do."""
+    if len(urls) < 2 or not path.is_dir():
+        return local(path, name=name)
+    first, *beside = (local(path / url.rpartition("/")[2], name=name) for url in urls)
+    return replace(first, beside=tuple(beside))
 
 
 def local(path: Path, *, name: str, sha256: str | None = None) -> Fetched:

@@ -75,6 +75,12 @@ def tidy(url: str) -> None:
     remove_stale_temps(cache.place("pins", _name(url)))
 
 
+def digest_of(url: str, stated: str | None) -> str | None:
+    """Return the digest of what lies at a URL: the one that is stated, else the one first seen here, else None."""
+    pin = None if stated else pin_of(url)
+    return pin.sha256 if pin else stated
+
+
 def forget(url: str) -> Pin | None:
     """Drop what is known of a URL, and the file that came from it; returns what was known."""
     known = pin_of(url)

@@ -56,7 +56,8 @@ from videohub.value_types import Count
 
 __all__ = [
     "ON_THE_CPU", "PLACES", "SKIPS", "WHOLE_LEVELS", "Centres", "Crop", "Dense", "Detection", "Divide", "Flaw",
-    "FrameRule", "Frames", "Image", "Interleaved", "KeyFrames", "Mirror", "Normalise", "Offset", "OffsetFrames", "PartWindows",
+    "FrameRule", "Frames", "Image", "Interleaved", "KeyFrames", "Mirror", "Normalise", "Offset", "OffsetFrames",
+    "PartWindows",
     "PixelStep", "Pixels", "Place", "Proportional", "Protocol", "Reach", "Resampled", "Resize", "ResizeShortSide",
     "ReverseChannels", "ScoreRule", "Segments", "Spread", "SpreadAtRate", "SpreadDown", "SpreadResampled", "Strided",
     "Timed", "TimedBeginning", "TimedList", "Uniform", "Value", "ViewGrid", "Windows",

@@ -130,6 +130,14 @@ class Proof(_Value, frozen=True, omit_defaults=True):
     reference: Name | None = None  # another implementation that runs beside ours, where no golden case is the network
 
 
+class FileBeside(_Value, frozen=True):
+    """A file that holds the rest of a network whose weights come in several."""
+
+    url: str
+    sha256: Sha256 | None
+    size: Count | None
+
+
 class Checkpoint(_Value, frozen=True, omit_defaults=True):
     """The published file. `sha256` and `size` stay null until someone has measured them.
 
@@ -146,6 +154,12 @@ class Checkpoint(_Value, frozen=True, omit_defaults=True):
     sha256_prefix: Sha256Prefix | None = None  # what its publisher put into the file's name
     reported_sha256: Sha256 | None = None  # somebody's word; another one is told, not refused
     manual: bool = False  # `url` is a page to download from by hand
+    beside: tuple[FileBeside, ...] = ()  # what it is of no use without: a probe's encoder
+
+    @property
+    def files(self) -> tuple["Checkpoint | FileBeside", ...]:
+        """The files that its network's weights are in, its own first."""
+        return (self, *self.beside)
 
     @property
     def non_commercial(self) -> bool:
@@ -156,6 +170,13 @@ class Checkpoint(_Value, frozen=True, omit_defaults=True):
         """Yield addresses where nothing can lie, and a digest that is not as its publisher says."""
         if self.url is not None and (flaw := flaw_of_url(self.url)):
             yield ("checkpoint", "url"), f'is "{visible(self.url)}", which is no address: {flaw}', ""
+        for index, file in enumerate(self.beside):
+            if flaw := flaw_of_url(file.url):
+                yield (
+                    ("checkpoint", "beside", index, "url"),
+                    f'is "{visible(file.url)}", which is no address: {flaw}',
+                    "",
+                )
         for index, url in enumerate(self.alternates):
             if flaw_of_url(url) or not re.fullmatch(r"https?://[^/]+/.+|hf://[^/@]+/[^/@]+/[^@]+@[^@/]+", url):
                 advice = "Expected https or hf://org/repo/file@revision."
@@ -346,7 +367,11 @@ def with_urls(record: Record, changed: Callable[[str], str]) -> Record:
     """Return a record whose checkpoints and known answers' files lie where `changed` says, given where they lay."""
     replace = msgspec.structs.replace
     files = (record.checkpoint, *record.other_checkpoints)
-    moved = tuple(file if file.url is None else replace(file, url=changed(file.url)) for file in files)
+    beside = [tuple(replace(each, url=changed(each.url)) for each in file.beside) for file in files]
+    moved = tuple(
+        file if file.url is None else replace(file, url=changed(file.url), beside=others)
+        for file, others in zip(files, beside, strict=True)
+    )
     answers = tuple(
         replace(answer, input=replace(answer.input, url=changed(answer.input.url)))
         if isinstance(answer.input, FileClip)

@@ -98,8 +98,9 @@ def _fields(value: Record | Protocol | DatasetInfo) -> dict[str, Any]:
         files = [fields["checkpoint"], *fields.pop("other_checkpoints", ())]
         clips = [answer["input"] for answer in fields.get("known_answers", ()) if "url" in answer["input"]]
         for file in (*files, *clips):
-            if (url := file["url"]) and is_local(url):
-                file["url"] = unquote(url.rpartition("/")[2])
+            for each in (file, *file.get("beside", ())):
+                if (url := each["url"]) and is_local(url):
+                    each["url"] = unquote(url.rpartition("/")[2])
         fields["checkpoint"] = files[0] if len(files) == 1 else files
     return fields
 

@@ -21,7 +21,7 @@ with_json = click.option("--json", "as_json", is_flag=True, help="Print the same
 with_checkpoint = click.option(
     "--checkpoint",
     type=click.Path(path_type=Path),
-    help="A file of your own, such as a copy of the published one, instead of its URL.",
+    help="A file of your own, such as a copy of the published one, instead of its URL; a folder where it is several.",
 )
 with_labels = click.option(
     "--labels", metavar="FILE", help="What the outputs are called: a file of names, or a label set that is known."

@@ -23,6 +23,7 @@ READERS = {
     "kinetics710": kinetics,
     "ig65m": kinetics,
     "ssv2": something,
+    "diving48": kinetics,
     "charades": charades,
     "ava_v2.1": ava,
     "ava_v2.2": ava,
