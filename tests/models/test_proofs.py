@@ -28,6 +28,7 @@ from tests.models import (
     token_networks,
     tokens_written_out,
     torchvision_networks,
+    uniformer_written_out,
     x3d_written_out,
 )
 from tests.models.golden_networks import CASES, compared, trained
@@ -45,6 +46,9 @@ MMACTION2_KEYS = (
     "the network written out over mmaction2's keys (tests/models/mmaction2_written_out.py), at 64 x 64 pixels"
 )
 NONLOCAL_NET = "the network written out over Caffe2's blobs (tests/models/test_nonlocal_net.py)"
+UNIFORMER_KEYS = (
+    "the network written out over its authors' keys (tests/models/uniformer_written_out.py), at 64 x 64 pixels"
+)
 MVIT = "torchvision.models.video.MViT with the blocks of PySlowFast's {}"
 
 QUICK = ("wider/pyslowfast/ImageNet_REV_VIT_S", "wider/pyslowfast/ImageNet_MVITv2_T")
@@ -101,6 +105,16 @@ def written_out(arch: Architecture, file: Mapping[str, np.ndarray], clip: Tensor
     return tokens_written_out.blocks(
         file, clip, heads=arch.heads, readout=arch.read_out, key_stride=key_stride, narrows=narrows, widens=first
     )
+
+
+def with_uniformer_keys(arch: Architecture, clip: Tensor, folder: Path):
+    network = trained(arch, frames=clip.shape[2])
+    for name, tensor in network.named_parameters():
+        if name.endswith(("projection.weight", "out.weight")) and name.startswith("stage"):  # else maps grow by block
+            tensor.mul_(0.1)
+    arguments = {**msgspec.to_builtins(arch), "arch": arch.arch}
+    file = conversion.to_published(network.state_dict(), tables.find("uniformer", "uniformer").of(arguments), arguments)
+    return network(clip), uniformer_written_out.logits({key: each.numpy() for key, each in file.items()}, clip)
 
 
 def with_nonlocal_net(frozen: bool, arch: Architecture, clip: Tensor, folder: Path):
@@ -423,6 +437,7 @@ REFERENCES = [
     of_timesformer(16, crop=448),
     of_timesformer(64),
     of_timesformer(96),
+    Reference(UNIFORMER_KEYS, {"family": "uniformer", "depth": "B"}, 32, (32, 64, 64), with_uniformer_keys),
     of_hiera(144, 2),
     of_hiera(256, 4),
 ]
@@ -494,6 +509,14 @@ def test_networks_as_written_out_over_mmaction2_s_keys_give_the_original_s_logit
     case = CASES[name]
     theirs = mmaction2_written_out.WrittenOut(case.golden_file(), case.architecture)
     assert case.logits_difference(theirs.logits(case.clip(), *case.boxes())) <= 1
+
+
+@torch.inference_mode()
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.layout == "uniformer"])
+def test_uniformer_as_written_out_gives_the_original_s_logits(name):
+    case = CASES[name]
+    assert case.logits_difference(uniformer_written_out.logits(case.golden_file(), case.clip())) <= 1
 
 
 def is_written_for(arch: Architecture) -> bool:
