@@ -203,6 +203,10 @@ def test_clips_of_an_epoch_follow_from_seed_epoch_and_video_alone(folder):
     assert not torch.equal(two[0][0], first[0])
     with pytest.raises(UsageError, match="epoch: found -1"):
         one.set_epoch(-1)
+    with pytest.raises(UsageError, match=r"epoch: found 1\.5, expected a whole number"):
+        one.set_epoch(1.5)
+    with pytest.raises(UsageError, match="seed: found nan, expected a whole number"):
+        dataset(folder, seed=float("nan"))
 
 
 def test_without_an_epoch_they_follow_torch_s_own_seed(folder):

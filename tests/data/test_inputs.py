@@ -332,9 +332,10 @@ def made(folder: Path, *names: str) -> Path:
     return folder
 
 
-def test_a_folder_stands_for_the_videos_in_it(tmp_path):
+def test_a_folder_stands_for_the_videos_in_it(tmp_path, caplog):
     folder = made(tmp_path / "videos", "b.MP4", "a/c.webm", "a/notes.txt", ".hidden/d.mp4", "._b.mp4", "picture.jpg")
     assert named_videos([folder], PLAIN) == [f"{folder}/a/c.webm", f"{folder}/b.MP4"]
+    assert caplog.messages == [f"{folder}: left out: files of other endings, 2 in all: a/notes.txt, picture.jpg"]
     assert named_videos([folder], IMAGES) == [f"{folder}/picture.jpg"]
     assert named_videos(["x.mp4", str(folder), "https://host/y"], PLAIN) == [
         "x.mp4", f"{folder}/a/c.webm", f"{folder}/b.MP4", "https://host/y"

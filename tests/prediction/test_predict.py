@@ -142,7 +142,8 @@ def test_one_video_is_not_taken_for_several(given):
 @pytest.mark.parametrize(
     ("settings", "error", "said"),
     [
-        ({"topk": 0}, UsageError, "topk: found 0, expected at least 1"),
+        ({"topk": 0}, UsageError, "topk: found 0, expected a whole number, at least 1"),
+        ({"topk": 2.5}, UsageError, r"topk: found 2\.5, expected a whole number"),
         ({"views": "all"}, UsageError, "views: found 'all', expected one or protocol"),
         ({"precision": "fp8"}, UsageError, "precision: found 'fp8'"),
         ({"precision": "fp16"}, DeviceError, "CPUs do not compute networks in fp16"),

@@ -169,6 +169,7 @@ def test_nothing_is_left_of_a_copy_of_a_broken_video(model, video, tmp_path):
     [
         ({"window": 0}, "window: found 0, expected seconds, at least 0.01"),
         ({"window": float("nan")}, "window: found nan"),
+        ({"window": "2"}, "window: found '2', expected seconds"),
         ({"window": 1e-7}, "window: found 1e-07"),
         ({"annotate": "seen.gif"}, r"seen\.gif: found the ending '\.gif'"),
         ({"annotate": "nowhere/seen.mp4"}, "found no folder nowhere"),

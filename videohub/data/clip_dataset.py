@@ -7,7 +7,7 @@ import operator
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeAlias
+from typing import SupportsIndex, TypeAlias
 
 import msgspec
 import torch
@@ -83,6 +83,8 @@ class ClipDataset(Dataset[tuple[Tensor, "int | Tensor"]]):
         if skip_broken and not train:
             raise UsageError("skip_broken: found it with train=False, expected it in training alone: a test on other "
                              "videos than the list's is another test; take broken ones out of the list")  # fmt: skip
+        if not isinstance(seed, SupportsIndex):
+            raise UsageError(f"seed: found {seed!r}, expected a whole number")
         if labels is not None:
             names = resolve(labels)
             record = with_classes(record, count(names), names)
@@ -134,8 +136,8 @@ class ClipDataset(Dataset[tuple[Tensor, "int | Tensor"]]):
         So they are the same with any number of worker processes, of any kind, and when a training goes on. Without,
         they are torch's default generator's, which a DataLoader seeds for each worker.
         """
-        if epoch < 0:
-            raise UsageError(f"epoch: found {epoch}, expected 0 or more")
+        if not isinstance(epoch, SupportsIndex) or operator.index(epoch) < 0:
+            raise UsageError(f"epoch: found {epoch!r}, expected a whole number, 0 or more")
         self._epoch.fill_(epoch)
 
     @property

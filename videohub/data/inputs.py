@@ -19,9 +19,10 @@ from PIL import Image
 from videohub.data.images import rgb_of
 from videohub.data.samples import ImageFile, VideoFile
 from videohub.data.sets.folders import IMAGES, VIDEOS, is_leftover
-from videohub.data.sets.lists import lines
+from videohub.data.sets.lists import left_out, lines
 from videohub.errors import DataError, DeviceError, UsageError, VideoError
 from videohub.hub import download
+from videohub.log import log
 from videohub.protocols import Protocol
 
 if TYPE_CHECKING:
@@ -141,12 +142,17 @@ def named_videos(given: Iterable[str | os.PathLike[str]], protocol: Protocol) ->
 
 def _in_folder(folder: Path, suffixes: Sequence[str]) -> list[str]:
     found: list[str] = []
+    others: list[str] = []
     for place, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if not is_leftover(name)]
-        names = [name for name in files if not is_leftover(name) and name.lower().endswith(tuple(suffixes))]
-        found += [os.path.join(place, name) for name in names]
+        for name in files:
+            if not is_leftover(name):
+                taken = found if name.lower().endswith(tuple(suffixes)) else others
+                taken.append(os.path.join(place, name))
     if not found:
         raise UsageError(f"{folder}: this folder holds no files that end in {', '.join(suffixes)}")
+    for told in left_out("files of other endings", [os.path.relpath(name, folder) for name in sorted(others)]):
+        log.warning("%s: %s", folder, told)
     return sorted(found)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, SupportsIndex, TypeAlias
 
 import torch
 from torch import Tensor
@@ -35,8 +36,8 @@ class Prediction:
 
 def check_question(topk: int, views: str) -> None:
     """Refuse what cannot be asked of any model. Raises: UsageError."""
-    if topk < 1:
-        raise UsageError(f"topk: found {topk}, expected at least 1")
+    if not isinstance(topk, SupportsIndex) or operator.index(topk) < 1:
+        raise UsageError(f"topk: found {topk!r}, expected a whole number, at least 1")
     if views not in _WHICH_VIEWS:
         raise UsageError(f"views: found {views!r}, expected {' or '.join(_WHICH_VIEWS)}")
 

@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass
 from pathlib import Path
+from typing import SupportsFloat
 
 import torch
 from torch import nn
@@ -117,8 +118,8 @@ def timelines(
     Raises: when it is called, UsageError for what cannot be for any video; while it goes on, what `load` raises.
     """
     check_question(topk, views)
-    if not SHORTEST_S <= window < math.inf:
-        raise UsageError(f"window: found {window}, expected seconds, at least {SHORTEST_S}")
+    if not isinstance(window, SupportsFloat) or not SHORTEST_S <= window < math.inf:
+        raise UsageError(f"window: found {window!r}, expected seconds, at least {SHORTEST_S}")
     chosen = chosen_model(name_or_model, verb="predict", checkpoint=checkpoint, labels=labels, device=device)
     check_classifies(chosen.record, precision, chosen.device)
     if chosen.record.protocol.frames.reach == "image":
