@@ -128,6 +128,9 @@ def test_a_record_goes_before_a_folder_of_its_name_and_a_folder_s_name_leads_now
         ("videomae", "VideoMAEForPreTraining", {"use_mean_pooling": False}, "vit",
          {"num_classes": None, "readout": "mean"}, (5, 3)),
         ("videomae", "VideoMAEModel", {}, "vit", {"num_classes": None, "readout": "mean_alone"}, (5, 3)),
+        ("vjepa2", "VJEPA2ForVideoClassification", {"crop_size": 32, "mlp_ratio": 2}, "vit",
+         {"positions": "rotary", "segments": 2, "hidden": 48, "readout_eps": None}, (1, 3)),
+        ("vjepa2", "VJEPA2Model", {"crop_size": 32}, "vit", {"num_classes": None, "segments": 1}, (1, 1)),
     ],
 )  # fmt: skip
 def test_what_changes_the_arithmetic_is_read(tmp_path, model_type, wrote, changes, family, said, views):
@@ -401,14 +404,18 @@ def test_a_file_that_lost_its_biases_is_refused_and_either_spelling_read(tmp_pat
 # --- the files of weights --------------------------------------------------------------------------------------------
 
 
-def test_of_two_files_of_weights_the_library_s_first_is_taken(tmp_path):
+def test_of_two_files_of_weights_the_library_s_first_is_taken_and_told(tmp_path, caplog):
     folder = write(tmp_path / "mine", file="pytorch_model.bin")
     assert registry.record("mine").checkpoint.url.endswith("/pytorch_model.bin")
     clip = torch.rand(1, 3, 4, 32, 32)
     with torch.inference_mode():
         assert torch.equal(videohub.load("mine")(clip), network()(clip))
     write_weights(folder / "model.safetensors", tensors())
+    caplog.clear()
     assert registry.record("mine").checkpoint.url.endswith("/model.safetensors")
+    assert told(caplog) == [
+        "mine: holds model.safetensors and pytorch_model.bin; model.safetensors is taken, as transformers does"
+    ]
 
 
 def in_two(folder, file, index):

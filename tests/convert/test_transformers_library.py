@@ -7,7 +7,7 @@ import torch
 import videohub
 from tests.golden import synth
 from tests.own_registry import like
-from videohub import convert, models, registry
+from videohub import convert, models
 from videohub.architectures.timesformer import TimeSformer
 from videohub.architectures.vit import Probe, ViT
 from videohub.convert import described_weights
@@ -163,13 +163,24 @@ def test_the_library_makes_the_pixels_of_a_record_by_what_is_written_beside_its_
     assert config.label2id[config.id2label[7]] == 7
 
 
+def test_the_library_s_class_for_v_jepa_2_decides_the_size_by_itself(tmp_path):
+    record = like("vjepa2_vit_l_16x4_ssv2")
+    for file, content in described_weights.beside(tmp_path / "model.safetensors", record).items():
+        file.write_bytes(content)
+    processor = transformers.AutoVideoProcessor.from_pretrained(tmp_path)
+    assert (processor.size["shortest_edge"], processor.crop_size["height"], processor.resample) == (292, 256, 2)
+    assert (tuple(processor.image_mean), tuple(processor.image_std)) == (
+        record.protocol.normalise.mean, record.protocol.normalise.std,
+    )  # fmt: skip
+    config = transformers.AutoConfig.from_pretrained(tmp_path)
+    assert (config.frames_per_clip, record.clip.frames) == (16, 32)  # the authors' test joins two parts of a video
+
+
 PIXELS = {"size": {"shortest_edge": 56}, "crop_size": {"height": 56, "width": 56}}
 
 
 def test_a_folder_that_the_library_saved_is_its_network_here(tmp_path, monkeypatch, pair):
     theirs, *_ = pair
-    if theirs.config.model_type == "vjepa2" and "vjepa2_ssv2_256" not in registry.default().protocols:
-        pytest.skip("its authors' test is not recorded yet")
     monkeypatch.setenv("VIDEOHUB_HOME", str(tmp_path / "cache"))
     fill(theirs)
     theirs.config.id2label = {number: f"class of {number}" for number in range(7)}

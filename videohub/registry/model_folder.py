@@ -134,9 +134,7 @@ def _record(place: _Repository | _Folder) -> Record:
     side = getattr(model, "crop")  # noqa: B009  # each of these families has it
     remarks = [*described.remarks]
     pixels = _pixels(place, kind.processor, side, remarks)
-    weights = next((file for file in WEIGHTS if place.has(file)), None)
-    if weights is None:
-        raise place.lacking(" or ".join(WEIGHTS))
+    weights = _weights(place, remarks)
     has_classes = model.num_classes is not None
     test = (None if has_classes else kind.protocol_of_encoders) or kind.protocol
     base = registry.default().protocols.get(test)
@@ -179,6 +177,19 @@ def _record(place: _Repository | _Folder) -> Record:
             *remarks,
         ],
     )
+
+
+def _weights(place: _Repository | _Folder, remarks: list[str]) -> str:
+    """Return the file of weights: the first one, as the library takes it; of a repository no other is asked for."""
+    found = list[str]()
+    for file in WEIGHTS:
+        if not (found and isinstance(place, _Repository)) and place.has(file):
+            found.append(file)
+    if not found:
+        raise place.lacking(" or ".join(WEIGHTS))
+    if len(found) > 1:
+        remarks.append(f"holds {' and '.join(found)}; {found[0]} is taken, as transformers does")
+    return found[0]
 
 
 def _pixels(place: _Repository | _Folder, processor: str, side: int, remarks: list[str]) -> Pixels:
