@@ -97,7 +97,7 @@ def test_tables_speak_of_arguments_that_the_family_s_networks_have(family):
 
 
 def test_an_unknown_layout_names_the_known_ones():
-    with pytest.raises(ConversionError, match="caffe2, pyslowfast"):
+    with pytest.raises(ConversionError, match="caffe2, mmaction2, pyslowfast"):
         tables.find("slowfast", "cafe2")
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchvision.ops import roi_align
 
+from videohub.architectures.csn import CSN
 from videohub.architectures.resnet import ResNet
 from videohub.architectures.slowfast import SlowFast
 
@@ -21,9 +22,9 @@ from videohub.architectures.slowfast import SlowFast
 class WrittenOut:
     """The tensors of one file, and what is computed with them."""
 
-    def __init__(self, file: Mapping[str, np.ndarray], arch: ResNet | SlowFast) -> None:
+    def __init__(self, file: Mapping[str, np.ndarray], arch: ResNet | SlowFast | CSN) -> None:
         self.file = {key: torch.from_numpy(np.asarray(array)) for key, array in file.items()}
-        self.arch = arch
+        self.arch, self.is_csn = arch, isinstance(arch, CSN)
 
     def logits(self, clip: Tensor, boxes: Tensor | None = None) -> Tensor:
         """Return logits (B, classes) of clips (B, 3, T, H, W), or (K, classes) of boxes (K, 5) in them."""
@@ -50,7 +51,7 @@ class WrittenOut:
         outputs = []
         for stage in range(5):
             if stage:
-                halves = stage in (2, 3) or (stage == 4 and self.arch.res5.stride == 2)
+                halves = stage in (2, 3) or (stage == 4 and (self.is_csn or self.arch.res5.stride == 2))
                 x = self.stage(f"{path}.layer{stage}", x, 2 if halves else 1)
             outputs.append(x)
             if stage == 1 and getattr(self.arch, "pools_frames", False):
@@ -69,9 +70,13 @@ class WrittenOut:
         """Return what the blocks of a stage make of a map."""
         number = 0
         while f"{layer}.{number}.conv3.conv.weight" in self.file:
-            block, there = f"{layer}.{number}", (1, stride, stride) if number == 0 else (1, 1, 1)
+            in_time = stride if self.is_csn else 1
+            block, there = f"{layer}.{number}", (in_time, stride, stride) if number == 0 else (1, 1, 1)
             y = self.unit(f"{block}.conv1", x).relu()
-            y = self.unit(f"{block}.conv2", y, stride=there).relu()
+            middle = f"{block}.conv2" if not self.is_csn else f"{block}.conv2.0"
+            if f"{block}.conv2.1.conv.weight" in self.file:
+                middle, y = f"{block}.conv2.1", self.unit(middle, y)
+            y = self.unit(middle, y, stride=there).relu()
             y = self.unit(f"{block}.conv3", y)
             x = (y + (self.unit(f"{block}.downsample", x, stride=there) if number == 0 else x)).relu()
             if f"{block}.non_local_block.g.0.conv.weight" in self.file:
@@ -105,13 +110,14 @@ class WrittenOut:
         kernels = self.file[f"{name}.weight"]
         kernels = kernels[:, :, None] if kernels.ndim == 4 else kernels
         padding = [length // 2 for length in kernels.shape[2:]]
-        return F.conv3d(x, kernels, self.file.get(f"{name}.bias"), stride, padding)
+        groups = x.shape[1] // kernels.shape[1]  # of CSN each channel is one
+        return F.conv3d(x, kernels, self.file.get(f"{name}.bias"), stride, padding, groups=groups)
 
     def norm(self, name: str, x: Tensor) -> Tensor:
         mean, variance, scale, shift = (
             self.file[f"{name}.{part}"].view(-1, 1, 1, 1) for part in ("running_mean", "running_var", "weight", "bias")
         )
-        return (x - mean) / torch.sqrt(variance + 1e-5) * scale + shift
+        return (x - mean) / torch.sqrt(variance + getattr(self.arch, "eps", 1e-5)) * scale + shift
 
     def linear(self, name: str, x: Tensor) -> Tensor:
         return F.linear(x, self.file[f"{name}.weight"], self.file[f"{name}.bias"])
