@@ -74,6 +74,18 @@ def test_a_folder_with_both_or_a_file_of_both_is_taken_by_hand(probe, mirror, tm
         loading.load(probe, checkpoint=folder)
 
 
+def test_nobody_vouches_for_a_published_probe_beside_another_encoder(probe, mirror, tmp_path):
+    published = kept.fetch(probe)
+    assert kept.weights_file(published, probe).vouched_by == "first use"
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    encoder = torch.load(mirror / sources.path_in_mirror(ENCODER), weights_only=True)["target_encoder"]
+    torch.save({"target_encoder": {key: tensor * 1.5 for key, tensor in encoder.items()}}, folder / "encoder.pt")
+    (folder / "probe.pt").write_bytes((mirror / sources.path_in_mirror(PROBE)).read_bytes())
+    mixed = kept.fetch(probe, checkpoint=folder)
+    assert kept.weights_file(mixed, probe, checkpoint=folder).vouched_by is None
+
+
 def test_the_cache_knows_whose_both_files_are(probe, mirror, monkeypatch):
     kept.fetch(probe)
     known = Known(cache_scan.entries())

@@ -85,7 +85,9 @@ def weights_file(weights: Path, record: Record, *, checkpoint: str | Path | None
     sha256 = kept["sha256"]  # of what our own conversion had read
     origin = kept_weights.origin(weights)
     converted_here = origin.get("source_sha256") == sha256
-    vouched_by, first_seen = _voucher(sha256, record, by_hand=checkpoint is not None)
+    keys = conversion_keys(record, json.loads(origin.get("ignore", "[]"))) if record.checkpoint.beside else {}
+    is_other = keys and weights.name not in {cache.converted_name(sha256, key) for key in keys.values()}  # beside it
+    vouched_by, first_seen = (None, "") if is_other else _voucher(sha256, record, by_hand=checkpoint is not None)
     name = Path(checkpoint).name if checkpoint is not None else (record.checkpoint.url or "").rpartition("/")[2]
     return WeightsFile(
         name=name.encode(errors="replace").decode(),
