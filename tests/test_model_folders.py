@@ -510,6 +510,17 @@ def test_a_replaced_file_is_not_taken_until_the_model_is_forgotten(tmp_path, mon
     assert [each.was_pinned for each in trust.forget("hf://somebody/else")] == [False]
 
 
+def test_a_damaged_one_of_several_files_does_not_bind_the_next_download(tmp_path, monkeypatch):
+    second = in_two(in_mirror(tmp_path, monkeypatch), "model.safetensors", "model.safetensors.index.json")
+    second = second / "model-00002-of-00002.safetensors"
+    whole = second.read_bytes()
+    second.write_bytes(whole[:-1000])
+    with pytest.raises(FormatError, match="cut short"):
+        videohub.load(HUB)
+    second.write_bytes(whole)
+    assert videohub.load(HUB).record.labels == NAMES
+
+
 @pytest.mark.parametrize("revision", ["v1.0", "refs/pr/3", "0" * 40])
 def test_a_revision_is_part_of_the_name(tmp_path, monkeypatch, revision):
     in_two(in_mirror(tmp_path, monkeypatch, revision), "model.safetensors", "model.safetensors.index.json")

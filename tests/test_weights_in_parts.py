@@ -9,7 +9,7 @@ from videohub import convert, loading
 from videohub import weights as kept
 from videohub.cache_admin import bundle_format, cache_scan
 from videohub.cache_admin.listing import Known
-from videohub.errors import ConversionError, UsageError
+from videohub.errors import ConversionError, FormatError, OfflineError, UsageError
 from videohub.hub import pins, sources
 from videohub.registry.schema import FileBeside
 
@@ -72,6 +72,21 @@ def test_a_folder_with_both_or_a_file_of_both_is_taken_by_hand(probe, mirror, tm
     (folder / "encoder.pt").unlink()
     with pytest.raises(UsageError, match=r"encoder\.pt is not a file"):
         loading.load(probe, checkpoint=folder)
+
+
+def test_a_damaged_encoder_does_not_bind_the_next_download(probe, mirror):
+    encoder, here = mirror / sources.path_in_mirror(ENCODER), mirror / sources.path_in_mirror(PROBE)
+    whole = encoder.read_bytes()
+    encoder.unlink()
+    with pytest.raises(OfflineError):
+        kept.fetch(probe)
+    assert pins.pin_of(PROBE)
+    for damaged in (whole[: len(whole) // 2], here.read_bytes()):
+        encoder.write_bytes(damaged)
+        with pytest.raises(FormatError):
+            kept.fetch(probe)
+    encoder.write_bytes(whole)
+    assert kept.fetch(probe).is_file()
 
 
 def test_nobody_vouches_for_a_published_probe_beside_another_encoder(probe, mirror, tmp_path):

@@ -80,9 +80,7 @@ def weights_file(weights: Path, record: Record, *, checkpoint: str | Path | None
         checkpoint: The file that was given by hand, if one was.
     Raises: CacheError if what is known of the record's address is damaged; FormatError if the weights are.
     """
-    kept = cache.NAMES["converted"].fullmatch(weights.name)
-    assert kept is not None, "fetch returns what lies in the cache"
-    sha256 = kept["sha256"]  # of what our own conversion had read
+    sha256 = weights.name.partition("-")[0]  # of what our own conversion had read: its name in the cache says it
     origin = kept_weights.origin(weights)
     converted_here = origin.get("source_sha256") == sha256
     keys = conversion_keys(record, json.loads(origin.get("ignore", "[]"))) if record.checkpoint.beside else {}
@@ -124,6 +122,8 @@ def _fetched(record: Record, checkpoint: str | Path | None, ignore: Sequence[str
         _tell_if_bundled(record)
     if known and (path := _converted(known, conversion_keys(record, ignore), record)):
         return path  # the published file itself is not needed any more
+    files = record.checkpoint.files if checkpoint is None else ()
+    first_seen = [file.url for file in files if file.url and pins.digest_of(file.url, file.sha256) is None]
     source = _source(record, checkpoint)
     keys = conversion_keys(record, ignore, beside=[each.sha256 for each in source.beside])
     first = cache.converted_name(source.sha256, next(iter(keys.values())))
@@ -144,9 +144,9 @@ def _fetched(record: Record, checkpoint: str | Path | None, ignore: Sequence[str
         try:
             return convert()
         except FormatError:
-            if checkpoint is None and known is None and record.checkpoint.url:
-                for file in record.checkpoint.files:
-                    pins.forget(file.url or "")  # a log-in page must not bind the next download
+            shards = model_folder.shards(source.path, record.checkpoint.url or "", record.name) if source.parts else []
+            for url in (*first_seen, *shards):
+                pins.forget(url)  # a log-in page must not bind the next download
             raise
         except FileNotFoundError:  # where locks do nothing, another process took ours for a left-over
             return _converted(source.sha256, keys, record) or convert()
