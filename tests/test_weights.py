@@ -244,7 +244,7 @@ def test_records_without_a_file_say_what_to_do():
 
 
 def test_a_layout_that_cannot_be_written_is_refused(tmp_path, state):
-    with pytest.raises(UsageError, match="caffe2, mmaction2, pyslowfast"):
+    with pytest.raises(UsageError, match="caffe2, pyslowfast"):
         convert.export(state, registry.record(NAME), "onnx", tmp_path / "x")
 
 

@@ -173,6 +173,7 @@ def test_where_nothing_is_known_nothing_is_fetched_and_the_exit_code_is_3(run, r
     assert "tiny nothing known" in out
     assert "--pin" in out
     assert run("check", "tiny", "--json")[1]["status"] == "nothing known"
+    assert run("check", "tiny", "--checkpoint", "mine.pt", "--json")[1]["file"] == "mine.pt"
 
 
 def test_of_several_checkpoints_the_first_is_taken_of_which_something_is_known(known, published, video, tmp_path):

@@ -104,7 +104,7 @@ def check(
     if checkpoint is None:
         record = _of_known_form(record)
     if not (record.known_answers if checkpoint else _of_layout(record, record.checkpoint.layout)):
-        return Checked(record.name, record.checkpoint.url or "", None, "nothing known")
+        return Checked(record.name, str(checkpoint or record.checkpoint.url or ""), None, "nothing known")
     weights = fetch(record, checkpoint=checkpoint)
     return check_weights(record, weights, checkpoint=checkpoint, progress=progress)
 

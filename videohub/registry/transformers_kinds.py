@@ -286,6 +286,8 @@ class _VJEPA2(Kind):
 
     def refused(self, fields: _VJEPA2Fields, classifies: bool) -> Iterator[tuple[str, Any, str]]:
         yield from _refused(fields.usual(), fields.patch_size, tubelet=2)
+        if fields.hidden < 1:
+            yield "mlp_ratio", fields.mlp_ratio, f"at least 1 / hidden_size, 1 / {fields.hidden_size}"
 
     def arguments(self, fields: _VJEPA2Fields, classifies: bool) -> dict[str, Any]:
         probe = {"kind": "probe", "blocks": fields.num_pooler_layers, "heads": fields.num_attention_heads}
