@@ -65,8 +65,9 @@ def test_every_verb_is_there_and_a_misspelt_one_is_corrected(run):
     verbs = out[out.index("Commands:") :].splitlines()[1:]
     assert [line.split()[0] for line in verbs if line.startswith("  ") and line[2] != " "] == sorted(
         ["list", "show", "fetch", "convert", "predict", "features", "detect", "export", "demo", "verify", "report",
-         "compare", "data", "bundle", "unbundle", "cache", "benchmark", "doctor", "registry"]
+         "compare", "data", "bundle", "unbundle", "cache", "check", "benchmark", "doctor", "registry"]
     )  # fmt: skip
+    assert not [line for line in verbs if line.endswith("...")]  # each has a sentence that fits
     assert "Did you mean 'list'?" in run("lst")[2]
 
 
@@ -94,13 +95,21 @@ def test_the_shell_completes_verbs_and_their_options(monkeypatch, capsys):
         (
             "videohub list --dataset k",
             3,
-            ["kinetics400", "k400", "kinetics", "kinetics600", "k600", "kinetics710", "k710"],
+            ["kinetics400", "k400", "kinetics", "kinetics600", "k600", "kinetics710", "k710", "kinetics700", "k700"],
         ),
         ("videohub list --status un", 3, ["unreleased"]),
         ("videohub convert x.pkl --to videoh", 4, ["videohub"]),
         ("videohub convert x.pkl --to py", 4, ["pyslowfast", "pyslowfast_contrastive", "pytorchvideo"]),
-        ("videohub convert x.pkl --model tv_swin3d_t --to ''", 6, ["videohub", "torchvision"]),
-        ("videohub convert x.pkl --model mvitv2_s_16x4 --to ''", 6, ["videohub", "pyslowfast", "torchvision"]),
+        (
+            "videohub convert x.pkl --model tv_swin3d_t --to ''",
+            6,
+            ["videohub", "mmaction2", "torchvision", "video_swin"],
+        ),
+        (
+            "videohub convert x.pkl --model mvitv2_s_16x4 --to ''",
+            6,
+            ["videohub", "mmaction2", "pyslowfast", "torchvision"],
+        ),
         ("videohub convert x.pkl --model nobody --to ''", 6, []),
         ("videohub --registry OURS show our", 4, ["our_slow"]),
         ("videohub --registry BROKEN show slow", 4, []),
@@ -173,6 +182,20 @@ def test_show_tells_all_and_takes_any_spelling(run):
     assert "ptv_slowfast_r50_8x8" in full["namesakes"]
     assert full["protocol"]["pixels"][-1] == {"step": "crop", "size": 256, "arithmetic": "pyslowfast"}
     assert "crops of 160 at short sides of 182 to 228" in " ".join(run("show", "x3d_s")[1].split())
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("slow_r50_8x8", "8 frames, every 8"),
+        ("internvideo2_vit_s_8", "8 frames, spread over the whole video"),
+        ("vjepa2_vit_l_16x4_ssv2", "2 x 16 frames, every 4 in the middle of each part of the video"),
+        ("resnet_r50_in1k", "an image"),
+    ],
+)
+def test_show_tells_which_frames_a_network_is_given(run, name, words):
+    (line,) = [line for line in run("show", name)[1].splitlines() if line.startswith("network input")]
+    assert line.split(maxsplit=2)[2] == words
 
 
 def test_square_brackets_in_a_note_are_printed_and_not_taken_for_colours(run):

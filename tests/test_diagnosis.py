@@ -12,6 +12,7 @@ import torch
 
 from videohub import diagnosis
 from videohub.diagnosis import foreign_copies, without_password
+from videohub.formatting import counted
 
 
 @pytest.fixture(autouse=True)
@@ -33,13 +34,13 @@ def findings(run, code=0):
 def test_a_machine_that_runs_these_tests_is_able(run, home):
     found = findings(run)
     assert found["versions", "torch"]["detail"] == importlib.metadata.version("torch")
-    assert found["devices", "cpu"]["detail"] == f"{torch.get_num_threads()} threads"
+    assert found["devices", "cpu"]["detail"] == counted(torch.get_num_threads(), "thread")
     assert found["decoder", "H.264"]["detail"].startswith("8 frames exact (libavcodec ")
     assert found["cache", str(home)]["detail"].startswith("0 B kept, ")
     assert not home.exists()
     assert found["registries", "records"]["state"] == "ok"
     code, out, _ = run("doctor")
-    assert (code, out.splitlines()[-1]) == (0, "able")
+    assert (code, out.splitlines()[-1]) == (0, "able to run videohub")
 
 
 def test_a_library_that_is_not_there_or_too_old_is_missing(run, monkeypatch):

@@ -342,7 +342,7 @@ def test_pixels_that_cannot_be_made_are_refused_by_the_field(tmp_path, changes, 
 
 def test_a_folder_without_its_pixels_or_weights_or_with_two_kinds_of_pixels_is_refused(tmp_path):
     write(tmp_path / "a", pixels=None)
-    with pytest.raises(RegistryError, match=r"found no preprocessor_config\.json"):
+    with pytest.raises(RegistryError, match=r"found no preprocessor_config\.json.*\n.*`save_pretrained` of its image"):
         registry.record("a")
     write(tmp_path / "b", file="other.safetensors")
     with pytest.raises(RegistryError, match=r"found no model\.safetensors or .* or pytorch_model\.bin"):
@@ -354,8 +354,19 @@ def test_a_folder_without_its_pixels_or_weights_or_with_two_kinds_of_pixels_is_r
     with pytest.raises(RegistryError, match=r"video_preprocessor_config\.json makes .* expected the same"):
         registry.record("c")
     (tmp_path / "d").mkdir()
-    with pytest.raises(RegistryError, match=r"d: found no config\.json"):
+    with pytest.raises(RegistryError, match=r"d: found no config\.json, expected [\w ]+$"):
         registry.record("d")
+    write(tmp_path / "d" / "checkpoint-500")
+    with pytest.raises(RegistryError, match=r"d: found no config\.json.*\n.*in its folders checkpoint-"):
+        registry.record("d")
+
+
+def test_a_folder_is_not_told_of_digests_that_bind_or_fingerprints_that_have_no_record(tmp_path, run):
+    write(tmp_path / "mine")
+    assert "not stated; the file is taken as it is" in " ".join(run("show", "mine")[1].split())
+    assert run("check", "mine")[:2] == (3, "mine nothing known\nnothing is publicly known of its file's outputs\n")
+    code, _, err = run("check", "mine", "--pin")
+    assert (code, "found no record of a registry file" in err) == (2, True)
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ import msgspec
 
 import videohub
 from videohub.errors import VideohubError
-from videohub.formatting import with_unit
+from videohub.formatting import counted, with_unit
 from videohub.version import __version__
 
 State: TypeAlias = Literal["ok", "note", "missing"]
@@ -82,7 +82,7 @@ def devices() -> Iterator[Finding]:
 
     from videohub.devices import disagreement
 
-    threads = f"{torch.get_num_threads()} threads"
+    threads = counted(torch.get_num_threads(), "thread")
     yield Finding("devices", "cpu", "ok", detail=threads)
     names = [f"cuda:{index}" for index in range(torch.cuda.device_count())]
     names += ["mps"] * torch.backends.mps.is_available()

@@ -235,7 +235,7 @@ def test_of_several_videos_each_has_its_line_and_a_broken_one_ends_with_1(run, v
 def test_a_url_keeps_both_of_its_slashes(run):
     code, out, err = run("predict", "https://127.0.0.1:9/clip.mp4", "--model", NAME)
     assert (code, out) == (4, "")
-    assert "video: https://127.0.0.1:9/clip.mp4 could not be downloaded" in err
+    assert "video: https://127.0.0.1:9/clip.mp4 could not be downloaded: Failed to establish a new connection" in err
 
 
 def test_a_name_that_is_no_text_is_a_line_of_json_that_can_be_read(run, video, tmp_path):

@@ -147,7 +147,7 @@ def obstacle(record: Record) -> str | None:
     if is_local(published.url) and published.sha256 is None:
         return (
             f"lies on this machine ({published.url}) and its record states no sha256, by which another one could\n"
-            "  know its weights. State checkpoint.sha256 in the record"
+            "  know its weights. Copy it there by itself, or state checkpoint.sha256 in the record"
         )
     return None
 

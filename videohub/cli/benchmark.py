@@ -67,7 +67,7 @@ def command(context: click.Context, /, name: str, data: Path | None, as_json: bo
 
 def print_speed(speed: Speed) -> None:
     """Print what a view costs, what it takes, and how that compares with a product of matrices."""
-    cores = f", {speed.threads} threads" if speed.threads else ""
+    cores = f", {counted(speed.threads, 'thread')}" if speed.threads else ""
     console().print(styled(f"{speed.record}: {speed.device}{cores}, {speed.precision}", style="bold"))
     console().print(facts(_facts(speed)))
 

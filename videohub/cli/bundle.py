@@ -17,9 +17,9 @@ from videohub.terminal.options import print_json, with_checkpoint, with_json
 @with_checkpoint
 @with_json
 def command(names: tuple[str, ...], out: Path, checkpoint: Path | None, as_json: bool) -> None:
-    """Pack published files, records and labels into one file for a machine without a connection.
+    """Pack records into one file for a machine without a connection.
 
-    There, `videohub unbundle` installs it.
+    It holds their published files and labels, too. There, `videohub unbundle` installs it.
     """
     from videohub.cache_admin import bundle_pack
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from videohub import registry
+from videohub.errors import UsageError
 from videohub.terminal import completion
 from videohub.terminal.layout import console, facts, indented, styled
 from videohub.terminal.options import print_result, progress_bar, with_checkpoint, with_json
@@ -31,15 +32,17 @@ _SHOWN = 3  # slips, the nearest first; --json has all
 )
 @with_json
 def command(name: str, checkpoint: Path | None, pin: bool, as_json: bool) -> None:
-    """Compute again what is publicly known of a file's outputs, in seconds and without a data set.
+    """Compute again what is publicly known of a file's outputs.
 
-    Exit code 0: all of it comes out; 1: it does not, and the likelier cause is named: weights, arithmetic or
-    preprocessing; 3: nothing is known. `videohub check NAME --pin | git apply` states what the file makes of a fixed
-    synthetic clip, so that whoever has it later can check it.
+    That takes seconds and no data set. Exit code 0: all of it comes out; 1: it does not, and the likelier cause is
+    named: weights, arithmetic or preprocessing; 3: nothing is known. `videohub check NAME --pin | git apply` states
+    what the file makes of a fixed synthetic clip, so that whoever has it later can check it.
     """
     from videohub import known_answers
 
     record = registry.record(name)
+    if pin and record.name not in registry.default().records:
+        raise UsageError(f"{record.name}: found no record of a registry file, expected one that --pin can write into")
     with progress_bar() as progress:
         checked = known_answers.check(record, checkpoint=checkpoint, progress=progress)
     if pin and checked.status != "fails":
@@ -65,7 +68,10 @@ def print_checked(checked: Checked) -> None:
     screen.print(styled(checked.record, style="bold"), styled(checked.status, _STYLES[checked.status]))
     if checked.status == "nothing known":
         screen.print("nothing is publicly known of its file's outputs")
-        screen.print(f"Whoever has the published file can state its fingerprint: videohub check {checked.record} --pin")
+        if checked.record in registry.default().records:
+            screen.print(
+                f"Whoever has the published file can state its fingerprint: videohub check {checked.record} --pin"
+            )
         return
     screen.print(facts(_facts(checked)))
     if checked.cause is not None:

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 @click.argument("b", type=click.Path(path_type=Path))
 @with_json
 def command(a: Path, b: Path, as_json: bool) -> None:
-    """Compare two runs on the same videos, A and B: the difference, its interval, and a McNemar test."""
+    """Compare two runs on the same videos, A and B.
+
+    Prints the difference, its interval, and a McNemar test.
+    """
     from videohub.reporting import comparison
 
     print_result(comparison.compare(a, b), as_json, print_paired)

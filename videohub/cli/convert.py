@@ -36,7 +36,10 @@ def command(
     ignore: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """Read a checkpoint FILE of any known kind, prove that it is the model, and write it as another kind."""
+    """Write a checkpoint FILE of any known kind as another kind.
+
+    It is proved to be the model before.
+    """
     from videohub import weights
 
     record = registry.record(model)

@@ -15,7 +15,10 @@ from videohub.terminal.options import print_json, with_json
 @click.option("--clips", default=320, show_default=True, type=click.IntRange(min=1), help="How many videos.")
 @with_json
 def command(folder: Path, clips: int, as_json: bool) -> None:
-    """Write the embedded data set into FOLDER: short videos of ten motions, and their list."""
+    """Write the embedded data set into FOLDER.
+
+    It is short videos of ten motions, and their list.
+    """
     from videohub.data.synthetic import motions
 
     listing = str(motions.generate(folder, clips=clips))

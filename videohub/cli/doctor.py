@@ -18,9 +18,10 @@ _STYLES = {"ok": "green", "note": "yellow", "missing": "red"}
 @click.command("doctor")
 @with_json
 def command(as_json: bool) -> None:
-    """Look at this machine: versions, devices, a clip decoded, the cache, registry files, the way to the network.
+    """Look at this machine, and tell whether videohub can run here.
 
-    Nothing is downloaded. Exit code: 0 able, 5 if something that is needed is missing.
+    It looks at versions, devices, a clip decoded, the cache, registry files and the way to the network. Nothing is
+    downloaded. Exit code: 0 able, 5 if something that is needed is missing.
     """
     from videohub.diagnosis import diagnose
 
@@ -49,5 +50,7 @@ def _print(diagnosis: Diagnosis) -> None:
             rows.add_row("", "", "", styled(finding.advice, _STYLES[finding.state], overflow="fold"))
     screen.print(rows)
     lacking = sum(finding.state == "missing" for finding in diagnosis.findings)
-    screen.print("able" if not lacking else f"{lacking} of what is needed {'is' if lacking == 1 else 'are'} missing",
-                 style="green" if not lacking else "red")  # fmt: skip
+    if lacking:
+        screen.print(f"{lacking} of what is needed {'is' if lacking == 1 else 'are'} missing", style="red")
+    else:
+        screen.print("able to run videohub", style="green")

@@ -80,10 +80,11 @@ def command(
     shard: str | None,
     as_json: bool,
 ) -> None:
-    """Write features along videos: a row for each window, NAME.npy (windows, D), and NAME.json with their times.
+    """Write features along videos, a row for each window.
 
-    A list has a path or URL on each line. Several videos share a batch. The same command goes on where an interrupted
-    one ended; broken videos are told, the others go on, and the exit code is 1.
+    They go into NAME.npy (windows, D), their times into NAME.json. A list has a path or URL on each line. Several
+    videos share a batch. The same command goes on where an interrupted one ended; broken videos are told, the others go
+    on, and the exit code is 1.
 
     \b
     For example, a feature each 16 frames at 30 a second:

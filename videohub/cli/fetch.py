@@ -18,7 +18,10 @@ from videohub.terminal.options import print_json, with_checkpoint, with_ignore, 
 @with_ignore
 @with_json
 def command(names: tuple[str, ...], checkpoint: Path | None, ignore: tuple[str, ...], as_json: bool) -> None:
-    """Download, prove and convert records into the cache; prints where their weights lie."""
+    """Download, prove and convert records into the cache.
+
+    Prints where their weights lie.
+    """
     from videohub import weights
 
     if checkpoint is not None and len(names) > 1:

@@ -40,7 +40,10 @@ _SIGNS = {"NC": "NC", "unproven": "?"}  # of marks, in a narrow column
 )
 @with_json
 def command(pattern: str, as_json: bool, min_top1: float | None, sort: Sort | None, **filters: str | None) -> None:
-    """List the records whose name matches PATTERN (* and ? match) and that fit the filters."""
+    """List the records that fit PATTERN and the filters.
+
+    PATTERN is of names; * and ? match.
+    """
     known = registry.default(keep=True)
     names = known.select(pattern, min_top1=min_top1, sort=sort, **filters)
     if as_json:

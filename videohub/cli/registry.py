@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @click.group("registry")
 def command() -> None:
-    """Check a registry file of your own, or begin one; ask what lies behind records' links."""
+    """Check or begin a registry file; ask what lies behind links."""
 
 
 @command.command()

@@ -25,9 +25,9 @@ from videohub.terminal.reports import VERDICTS, print_and_write
 def command(
     folders: tuple[Path, ...], out: Path | None, card: Path | None, benchmark: tuple[str, str] | None, as_json: bool
 ) -> None:
-    """Join the runs or shards in DIR..., and give their number and verdict again, without a model.
+    """Join runs or shards in DIR..., and give their verdict again.
 
-    Writes report.json, report.md and report.html. Exit codes are those of verify.
+    No model is needed. Writes report.json, report.md and report.html. Exit codes are those of verify.
     """
     if benchmark is not None and card is None:
         raise click.UsageError("--benchmark: found no --card, expected the folder of the card that it belongs to")

@@ -11,6 +11,7 @@ import msgspec
 from videohub import registry
 from videohub.formatting import with_letter, with_unit
 from videohub.protocols import Protocol
+from videohub.protocols.steps import Image, PartWindows
 from videohub.registry import Cost
 from videohub.registry.costs import view_size
 from videohub.registry.labels import in_words
@@ -52,7 +53,7 @@ def _facts(record: Record, namesakes: Sequence[str], cost: Cost | None) -> list[
         ("arguments", _in_words(msgspec.to_builtins(record.model))),
         ("size", _size(record, cost)),
         ("labels", in_words(record.labels)),
-        ("network input", f"{record.clip.frames} frames, every {record.clip.sampling_rate}"),
+        ("network input", _input(record)),
         ("protocol", _protocol(protocol)),
         ("frames", steps["frames"]),
         ("pixels", steps["pixels"]),
@@ -80,6 +81,16 @@ def _facts(record: Record, namesakes: Sequence[str], cost: Cost | None) -> list[
         *(("note", note) for note in record.notes),
     ]
     return [(name, value) for name, value in named if value]
+
+
+def _input(record: Record) -> str:
+    """Return how many frames a clip has, and how far apart where the rule does not spread them over the video."""
+    rule, frames, stride = record.protocol.frames, record.clip.frames, record.clip.sampling_rate
+    if isinstance(rule, PartWindows):
+        return f"{rule.parts} x {frames // rule.parts} frames, every {stride} in the middle of each part of the video"
+    if isinstance(rule, Image):
+        return "an image"
+    return f"{frames} frames, " + ("spread over the whole video" if rule.whole_video else f"every {stride}")
 
 
 def _size(record: Record, cost: Cost | None) -> str:
@@ -119,6 +130,8 @@ def _outputs(record: Record) -> str:
 
 
 def _unmeasured(checkpoint: Checkpoint) -> str:
+    if (checkpoint.url or "").startswith("file:"):
+        return "not stated; the file is taken as it is"
     text = "not yet measured; the first one seen here will bind"
     if checkpoint.sha256_prefix:
         text += f"; its publisher says that it begins with {checkpoint.sha256_prefix}"

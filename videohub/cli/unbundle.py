@@ -17,9 +17,9 @@ from videohub.terminal.options import print_json, with_json
 @click.argument("file", type=click.Path(path_type=Path))
 @with_json
 def command(file: Path, as_json: bool) -> None:
-    """Install what `videohub bundle` packed into FILE; all of it or, if anything is wrong, nothing.
+    """Install what `videohub bundle` packed into FILE.
 
-    Afterwards the records of the bundle load without a connection.
+    It is all of it or, if anything is wrong, nothing. Afterwards the records of the bundle load without a connection.
     """
     from videohub.cache_admin import bundle_install
 

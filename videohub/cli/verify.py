@@ -27,10 +27,10 @@ _WORST_FIRST = ("inconsistent", "insufficient data")
 )
 @with_json
 def command(names: tuple[str, ...], data: Path, out: Path | None, as_json: bool, **options: Any) -> None:
-    """Recompute the published number of a record on one's own data, and say whether it holds.
+    """Recompute a record's published number on your own data.
 
-    Several records that are tested on the same frames share one pass over the videos; each has a run and a report of
-    its own, as if it were verified alone.
+    It says whether that number holds. Several records that are tested on the same frames share one pass over the
+    videos; each has a run and a report of its own, as if it were verified alone.
 
     The same command goes on where an interrupted one ended. Exit code: 0 consistent, 1 inconsistent, 3 insufficient
     data; of several records 1 if one is inconsistent, else 3 if the data of one are insufficient. Under torchrun it is

@@ -245,9 +245,9 @@ def send(job: Job, session: requests.Session, headers: Mapping[str, str], *, met
         slow = http_response.slowness(error)
         raise Again(f"no answer in time ({slow or error})", slow=slow is not None) from error
     except requests.ConnectionError as error:
-        if http_response.is_unreachable(error):
+        if why := http_response.unreachable(error):
             raise job.error(
-                f"could not be downloaded: {error}",
+                f"could not be downloaded: {why}",
                 f"Check the connection, or bring the file here and {job.purpose.by_hand}.",
             ) from error
         raise Again(str(error)) from error

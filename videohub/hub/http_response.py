@@ -102,10 +102,12 @@ def retry_after(response: requests.Response) -> float | None:
         return None
 
 
-def is_unreachable(error: requests.ConnectionError) -> bool:
-    """Tell a host that is not there, or does not listen, from a connection that broke."""
-    cause = error.args[0] if error.args else None
-    return isinstance(getattr(cause, "reason", None), NewConnectionError)
+def unreachable(error: requests.ConnectionError) -> str | None:
+    """Return why a host is not there, or does not listen; None of a connection that broke."""
+    reason = getattr(error.args[0] if error.args else None, "reason", None)
+    if not isinstance(reason, NewConnectionError):
+        return None
+    return str(reason).partition("): ")[2] or str(reason)  # without the names of our own classes
 
 
 def leaves_https(response: requests.Response) -> str | None:

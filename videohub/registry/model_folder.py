@@ -121,7 +121,14 @@ class _Folder:
             raise RegistryError(f"{path}: cannot be read: {error.strerror}") from error
 
     def lacking(self, files: str) -> Exception:
-        return RegistryError(f"{self.name}: found no {files}, expected a folder as transformers saves a network in")
+        hint = ""
+        if files == transformers_pixels.NAME:
+            hint = ".\n  `save_pretrained` of its image processor, or video processor, writes one there"
+        elif files == transformers_config.NAME and any(self.path.glob(f"checkpoint-*/{files}")):
+            hint = ".\n  The Trainer's networks lie in its folders checkpoint-…: name one of these"
+        return RegistryError(
+            f"{self.name}: found no {files}, expected a folder as transformers saves a network in{hint}"
+        )
 
     page = "the folder's files"
 
@@ -172,8 +179,9 @@ def _record(place: _Repository | _Folder) -> Record:
         status="available",
         notes=[
             f"Made of its {transformers_config.NAME} and {transformers_pixels.NAME}; no code of its own is run.",
-            f"Tested as its network's authors do ({base.name}), with its own pixels. That clips are {described.frames} "
-            f"frames, every {rate}, is theirs, too: no file says how far apart its frames were in training.",
+            f"Tested as its network's authors do ({base.name}), with its own pixels. That clips are "
+            f"{_in_parts(model, described.frames)} frames, every {rate}, is theirs, too: no file says how far apart "
+            "its frames were in training.",
             *remarks,
         ],
     )
@@ -190,6 +198,12 @@ def _weights(place: _Repository | _Folder, remarks: list[str]) -> str:
     if len(found) > 1:
         remarks.append(f"holds {' and '.join(found)}; {found[0]} is taken, as transformers does")
     return found[0]
+
+
+def _in_parts(model: Any, frames: int) -> str:
+    """Return how many frames a clip has, `2 x 8` where the network sees parts of the video together."""
+    parts = getattr(model, "segments", 1)
+    return str(frames) if parts == 1 else f"{parts} x {frames // parts}"
 
 
 def _pixels(place: _Repository | _Folder, processor: str, side: int, remarks: list[str]) -> Pixels:

@@ -294,5 +294,5 @@ def _voucher(file: WeightsFile) -> str:
     if file.vouched_by == "first use":
         return f"what its address held when it was first seen here ({file.first_seen}); the registry states no digest"
     if file.vouched_by == "registry path":
-        return "the file that the registry names by its path; it states no digest"
+        return "the file where its record says that it lies on this machine; no digest is stated"
     return "given by hand; nothing says that it is the published file"
