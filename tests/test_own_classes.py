@@ -219,10 +219,16 @@ def test_a_network_within_a_wrapper_predicts_too(video, trained, wrapper):
     assert videohub.predict(video, wrapper(trained).eval())[0].label == "class 4"
 
 
+@pytest.mark.parametrize("count", [0, 2.5, "6"])
+def test_a_number_of_classes_that_is_none_is_refused(count):
+    with pytest.raises(UsageError, match="num_classes: found .*, expected a whole number, at least 1"):
+        videohub.build(NAME, num_classes=count)
+
+
 def test_what_predict_could_not_use_is_refused(video, trained):
     with pytest.raises(UsageError, match=r"a model and the checkpoint own\.pth, expected one of them"):
         videohub.predict(video, trained, checkpoint="own.pth")
-    with pytest.raises(UsageError, match="topk: found 0, expected at least 1"):
+    with pytest.raises(UsageError, match="topk: found 0, expected a whole number, at least 1"):
         videohub.predict(video, trained, topk=0)
 
 

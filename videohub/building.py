@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, SupportsIndex
 
 from videohub import registry
 from videohub.convert import kept_weights
@@ -32,10 +33,10 @@ def build(name: str | Record, *, num_classes: int | None = None, labels: Given |
     from videohub import models
 
     record = registry.record(name)
-    if num_classes is not None and num_classes < 1:
-        raise UsageError(f"num_classes: found {num_classes}, expected at least 1")
     if num_classes is not None:
-        record = with_classes(record, num_classes)
+        if not isinstance(num_classes, SupportsIndex) or operator.index(num_classes) < 1:
+            raise UsageError(f"num_classes: found {num_classes!r}, expected a whole number, at least 1")
+        record = with_classes(record, int(num_classes))
     record = with_labels(record, labels)
     model = models.build(record.model, frames=record.clip.frames, activation=record.protocol.scores.activation)
     model.record = record  # which predict reads
