@@ -295,7 +295,8 @@ def test_without_names_two_outputs_are_the_library_s_default(tmp_path):
          r"patch_size is .*8, 16"),
         ({"model_type": "vivit", "architectures": ["VivitForVideoClassification"], "tubelet_size": 2},
          "tubelet_size is 2, expected a list"),
-        ({"model_type": "vjepa2", "architectures": ["VJEPA2ForVideoClassification"], "crop_size": 32, "mlp_ratio": 0.01},
+        ({"model_type": "vjepa2", "architectures": ["VJEPA2ForVideoClassification"],
+          "crop_size": 32, "mlp_ratio": 0.01},
          "mlp_ratio is 0.01, expected at least 1 / hidden_size, 1 / 24"),
     ],
 )  # fmt: skip

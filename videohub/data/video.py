@@ -240,7 +240,7 @@ def _info(container: InputContainer, stream: VideoStream, file: Path) -> VideoIn
         frames=stream.frames,
         average_rate=_fraction(stream.average_rate),
         duration=stream.duration,
-        time_base=Fraction(stream.time_base),
+        time_base=Fraction(stream.time_base.numerator, stream.time_base.denominator),
         width=stream.width,
         height=stream.height,
         guessed_rate=_guessed_rate(stream),
@@ -253,9 +253,9 @@ def _info(container: InputContainer, stream: VideoStream, file: Path) -> VideoIn
     )
 
 
-def _fraction(rate: Fraction | None) -> Fraction | None:
-    """Return a rate as PyAV gives it; some versions say 0 where there is none."""
-    return Fraction(rate) if rate else None
+def _fraction(rate: Any) -> Fraction | None:
+    """Return a rate of PyAV's, whose type is its own from 19 on; some versions say 0 where there is none."""
+    return Fraction(rate.numerator, rate.denominator) if rate else None
 
 
 def _guessed_rate(stream: VideoStream) -> Fraction | None:
