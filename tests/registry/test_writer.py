@@ -95,7 +95,8 @@ def test_the_text_is_for_people(ours):
     assert text.startswith('schema_version: 1\n\nprotocols:\n\n  motions_9view:\n    dataset: "motions"\n')
     assert "    clip: {frames: 16, sampling_rate: 2}\n" in text
     assert '      url: "SLOWFAST_MOTIONS.pkl"\n' in text
-    assert max(len(line) for line in text.splitlines() if ' - "' not in line) <= 120
+    whole = (' - "', ' source: "')  # notes and sources, which no line break may part
+    assert max(len(line) for line in text.splitlines() if not any(start in line for start in whole)) <= 120
 
 
 def test_no_records_are_a_registry_too(again):
