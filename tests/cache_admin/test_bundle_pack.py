@@ -145,7 +145,7 @@ def test_weights_that_were_published_as_ours_are_bundled(machine, company, tmp_p
 
 def test_a_file_on_this_machine_without_a_digest_is_refused_and_told_what_to_state(machine, company, tmp_path):
     machine("here", company(tiny={"sha256": None}))
-    with pytest.raises(UnavailableError, match=r"(?s)tiny: cannot be bundled.*State checkpoint\.sha256"):
+    with pytest.raises(UnavailableError, match=r"(?s)tiny: cannot be bundled.*or state checkpoint\.sha256"):
         bundle_pack.bundle(["tiny"], tmp_path / "b.tar")
 
 

@@ -17,7 +17,7 @@ from videohub.weights import convert_file
 CAFFE2, PYSLOWFAST, PYTORCHVIDEO, TORCHVISION = "caffe2", "pyslowfast", "pytorchvideo", "torchvision"
 TRANSFORMERS, VIDEOMAE, TIMESFORMER, MMACTION2 = "transformers", "videomae", "timesformer", "mmaction2"
 VIDEO_SWIN = "video_swin"
-VJEPA, VJEPA2 = "vjepa", "vjepa2"
+VJEPA, VJEPA2, INTERNVIDEO2 = "vjepa", "vjepa2", "internvideo2"
 SAME = [  # case, other layouts whose library has this network: FACTS' statements that were run, and the tables of keys
     ("models/MVIT_B_16x4_CONV", [PYTORCHVIDEO, TORCHVISION]),
     ("models/MVITv2_S_16x4", [TORCHVISION, MMACTION2]),
@@ -66,6 +66,7 @@ SAME = [  # case, other layouts whose library has this network: FACTS' statement
     ("wider/mmaction2/slowonly_r50_8x8x1", [CAFFE2, PYSLOWFAST, PYTORCHVIDEO]),
     ("wider/mmaction2/ava_slowonly_r50_4x16x1", [CAFFE2, PYSLOWFAST, PYTORCHVIDEO]),
     ("wider/mmaction2/c2d_r50_8x8x1", [CAFFE2]),
+    ("wider/mmaction2/tsm_r50_1x1x8", ["tsm"]),
     ("wider/mmaction2/tsn_r50_1x1x8", [CAFFE2, PYSLOWFAST, PYTORCHVIDEO]),
     ("wider/mmaction2/x3d_s_13x6x1", [PYSLOWFAST, "efficient_x3d"]),
     ("wider/mmaction2/mvit_small_16x4x1", [PYSLOWFAST, TORCHVISION]),
@@ -92,6 +93,7 @@ QUICK = {  # one a family
     ("modern/videomae/videomae_s_k400", TRANSFORMERS),
     ("modern/timesformer/timesformer_jointST_8x32_224", TRANSFORMERS),
     ("wider/mmaction2/ipcsn_r152_32x2x1", TORCHVISION),
+    ("wider/mmaction2/tsm_r50_1x1x8", "tsm"),
     ("wider/mmaction2/swin-tiny_32x2x1", VIDEO_SWIN),
     ("modern/uniformer/uniformer_small_k400_16x4", MMACTION2),
     ("modern/uniformerv2/uniformerv2_b16_k400_f8", MMACTION2),
@@ -150,6 +152,10 @@ REFUSED = {
     **{(name, "omnivore"): "classify images and depth, too" for name, case in CASES.items() if case.family == "swin3d"},
     **{(name, VIDEOMAE): "VideoMAE's networks have no class token"
        for name, case in CASES.items() if case.arguments.get("class_token") and case.family == "vit"},
+    **{(name, layout): "plain" for layout in (VIDEOMAE, PYSLOWFAST, TRANSFORMERS)
+       for name, case in CASES.items() if case.family == "vit" and case.layout == INTERNVIDEO2},
+    **{(name, INTERNVIDEO2): "norms of queries and keys"
+       for name, case in CASES.items() if case.family == "vit" and case.layout != INTERNVIDEO2},
     **{(name, PYSLOWFAST): "PySlowFast's ViT has a class token"
        for name, case in CASES.items() if not case.arguments.get("class_token") and case.family == "vit"},
     **{(name, VJEPA): "V-JEPA adds a table" for name, case in CASES.items() if case.family == "vit"},

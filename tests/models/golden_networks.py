@@ -122,9 +122,11 @@ class GoldenCase:
                 if key not in computed}  # fmt: skip
 
     def golden_file(self) -> dict[str, np.ndarray]:
-        """Return the tensors of a file with the golden weights."""
+        """Return the tensors of a file with the golden weights; batches are counted in whole numbers, as files do."""
         seed, gains = self.facts["weights"]["seed"], self.facts["weights"]["gains"]
-        return self.file(lambda key, shape: synth.synth(key, shape, seed, gains))
+        made = self.file(lambda key, shape: synth.synth(key, shape, seed, gains))
+        return {key: array.astype(np.int64) if key.endswith("num_batches_tracked") else array
+                for key, array in made.items()}  # fmt: skip
 
     def numbered_file(self) -> dict[str, np.ndarray]:
         """Return the tensors of a file with a number of its own in each row, and no memory for the rest.
