@@ -69,9 +69,9 @@ def test_a_file_as_its_publisher_s_is_fetched_converted_and_loaded_bit_for_bit(n
 def test_another_weight_than_in_the_file_is_noticed(monkeypatch):
     write = published_files.write
 
-    def write_another(tensors, record, path):
+    def write_another(tensors, record, path, beside):
         key = "s2.pathway0_res1.branch2.a.weight"
-        write({**tensors, key: tensors[key] + 1e-3}, record, path)
+        write({**tensors, key: tensors[key] + 1e-3}, record, path, beside)
 
     monkeypatch.setattr(published_files, "write", write_another)
     with pytest.raises(walk.Mismatch, match=r"other weights than in its file: res2\.1\.conv_a\.weight, 1 in all"):
@@ -79,7 +79,7 @@ def test_another_weight_than_in_the_file_is_noticed(monkeypatch):
 
 
 def test_a_file_that_is_read_as_another_kind_is_noticed(monkeypatch):
-    def write_safetensors(tensors, record, path):
+    def write_safetensors(tensors, record, path, beside):
         torch.save(dict(tensors), path, _use_new_zipfile_serialization=False)
 
     monkeypatch.setattr(published_files, "write", write_safetensors)
