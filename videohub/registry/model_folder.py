@@ -138,29 +138,29 @@ def _record(place: _Repository | _Folder) -> Record:
         raise place.lacking(transformers_config.NAME)
     described = transformers_config.read(_json(place, transformers_config.NAME), place.name)
     kind, model = described.kind, described.model
-    side = getattr(model, "crop")  # noqa: B009  # each of these families has it
     remarks = [*described.remarks]
-    pixels = _pixels(place, kind.processor, side, remarks)
+    pixels = _pixels(place, kind.processor, described.side, remarks)
     weights = _weights(place, remarks)
     has_classes = model.num_classes is not None
     test = (None if has_classes else kind.protocol_of_encoders) or kind.protocol
     base = registry.default().protocols.get(test)
     if base is None:
         raise RegistryError(f"{place.name}: {test}, the test of its network's authors, is not in the registry")
-    protocol = msgspec.structs.replace(transformers_pixels.applied(pixels, base, side), dataset=OWN.name)
-    rate = kind.rate(described.frames // getattr(model, "segments", 1))
+    protocol = msgspec.structs.replace(transformers_pixels.applied(pixels, base, described.side), dataset=OWN.name)
+    rate, frames = kind.rate(described.frames), described.frames * described.segments
     if flaw := next(protocol.flaws(), None):
         raise RegistryError(f"{place.name}: {'.'.join(map(str, flaw[0]))} of its test {flaw[1]}. {flaw[2]}")
     for remark in (*remarks, *_of_registry(place)):
         warn_once("%s: %s", place.name, remark)
+    in_parts = str(frames) if described.segments == 1 else f"{described.segments} x {described.frames}"
     return Record(
         name=place.name,
         upstream_name=place.name.removeprefix("hf://"),
-        frames=described.frames,
+        frames=frames,
         rate=rate,
         paper=kind.paper,
         model=model,
-        clip=Clip(frames=described.frames, sampling_rate=rate),
+        clip=Clip(frames=frames, sampling_rate=rate),
         protocol=protocol,
         dataset=OWN,
         checkpoint=Checkpoint(
@@ -180,7 +180,7 @@ def _record(place: _Repository | _Folder) -> Record:
         notes=[
             f"Made of its {transformers_config.NAME} and {transformers_pixels.NAME}; no code of its own is run.",
             f"Tested as its network's authors do ({base.name}), with its own pixels. That clips are "
-            f"{_in_parts(model, described.frames)} frames, every {rate}, is theirs, too: no file says how far apart "
+            f"{in_parts} frames, every {rate}, is theirs, too: no file says how far apart "
             "its frames were in training.",
             *remarks,
         ],
@@ -198,12 +198,6 @@ def _weights(place: _Repository | _Folder, remarks: list[str]) -> str:
     if len(found) > 1:
         remarks.append(f"holds {' and '.join(found)}; {found[0]} is taken, as transformers does")
     return found[0]
-
-
-def _in_parts(model: Any, frames: int) -> str:
-    """Return how many frames a clip has, `2 x 8` where the network sees parts of the video together."""
-    parts = getattr(model, "segments", 1)
-    return str(frames) if parts == 1 else f"{parts} x {frames // parts}"
 
 
 def _pixels(place: _Repository | _Folder, processor: str, side: int, remarks: list[str]) -> Pixels:

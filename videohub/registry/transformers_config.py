@@ -38,7 +38,9 @@ class Described:
 
     kind: Kind
     model: Architecture
-    frames: int
+    side: int  # height and width of its clips
+    frames: int  # that it sees together
+    segments: int  # so many times, each in another part of the video
     labels: tuple[str, ...] | None
     remarks: tuple[str, ...]
 
@@ -77,7 +79,15 @@ def read(config: Mapping[str, Any], where: str) -> Described:
     remarks += kind.remarks(fields, str(config.get("transformers_version") or ""))
     if unknown := sorted(config.keys() - known - _WITHOUT_EFFECT - kind.without_effect):
         remarks.append(f"passed over what videohub does not know in {NAME}: {', '.join(map(brief, unknown))[:400]}")
-    return Described(kind, model, kind.frames(fields, classifies), labels, tuple(remarks))
+    return Described(
+        kind=kind,
+        model=model,
+        side=kind.side(fields),
+        frames=kind.frames(fields),
+        segments=kind.segments(classifies),
+        labels=labels,
+        remarks=tuple(remarks),
+    )
 
 
 def written(model: Architecture, frames: int, names: Sequence[str] | None) -> dict[str, Any]:

@@ -1,32 +1,22 @@
-"""The model types of the library transformers that videohub builds: what each may say, and what that is here.
+"""The model types of the library transformers that videohub builds: what each is in a family of ours, and back."""
 
-The types are written out at once (no `from __future__ import annotations`), as msgspec wants them.
-"""
+from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, ClassVar, Literal, TypeAlias
-
-import msgspec
+from typing import Any, ClassVar
 
 from videohub.architectures import Architecture
-from videohub.architectures.parts import Eps
 from videohub.architectures.timesformer import TimeSformer
 from videohub.architectures.vit import Probe, ViT
+from videohub.registry.transformers_fields import Fields, TimeSformerFields, VideoMAEFields, ViViTFields, VJEPA2Fields
 
-# No file may ask for a network that fills the memory: larger ones than anybody has trained are refused.
-Side: TypeAlias = Annotated[int, msgspec.Meta(gt=0, le=1_024)]  # pixels
-# A list of a stated length and no tuple: beside a number with limits, msgspec 0.23 crashes on those.
-Square: TypeAlias = Side | Annotated[list[Side], msgspec.Meta(min_length=2, max_length=2)]
-NumFrames: TypeAlias = Annotated[int, msgspec.Meta(gt=0, le=512)]
-Depth: TypeAlias = Annotated[int, msgspec.Meta(gt=0, le=128)]
-Width: TypeAlias = Annotated[int, msgspec.Meta(gt=0, le=8_192)]
-Hidden: TypeAlias = Annotated[int, msgspec.Meta(gt=0, le=65_536)]
 _MOST_TOKENS = 1 << 17
 _LOST_BIASES = (5, 5, 1), (5, 18, 0)  # versions from which on, and before which, VideoMAE's were lost on loading
 
 
-class Kind:
+class Kind(ABC):
     """A model type of the library's: what its config.json may say, and what that is in a family of ours."""
 
     model_type: ClassVar[str]
@@ -40,57 +30,41 @@ class Kind:
     protocol_of_encoders: ClassVar[str | None] = None  # None: the same
     processor: ClassVar[str]  # the class that preprocessor_config.json is of
 
+    @abstractmethod
     def refused(self, fields: Any, classifies: bool) -> Iterator[tuple[str, Any, str]]:
         """Yield what is well typed and not supported: field, value, what was expected."""
-        raise NotImplementedError
 
+    @abstractmethod
     def arguments(self, fields: Any, classifies: bool) -> dict[str, Any]:
         """Return the arguments of our network."""
-        raise NotImplementedError
 
-    def frames(self, fields: Any, classifies: bool) -> int:
-        """Return the frames of a clip."""
+    def side(self, fields: Any) -> int:
+        """Return the height and width of a clip."""
+        return _side(fields.image_size)
+
+    def frames(self, fields: Any) -> int:
+        """Return how many frames the network sees together."""
         return int(fields.num_frames)
 
+    def segments(self, classifies: bool) -> int:
+        """Return of how many parts of a video, each seen by itself, a clip is."""
+        return 1
+
+    @abstractmethod
     def rate(self, frames: int) -> int:
         """Return the distance between frames in its authors' test, for so many that the network sees together."""
-        raise NotImplementedError
 
     def remarks(self, fields: Any, version: str) -> list[str]:
         """Return what is to be told of such a network that a version of the library wrote."""
         return []
 
+    @abstractmethod
     def holds(self, model: Architecture) -> bool:
         """Tell whether a network of ours is one of these."""
-        raise NotImplementedError
 
+    @abstractmethod
     def said(self, model: Any, frames: int) -> dict[str, Any]:
         """Return the fields that describe a network of ours."""
-        raise NotImplementedError
-
-
-class _Fields(msgspec.Struct, frozen=True, kw_only=True):
-    """What all of them say; with the library's defaults."""
-
-    image_size: Square = 224
-    num_channels: Literal[3] = 3
-    num_frames: NumFrames = 16
-    hidden_size: Width = 768
-    num_hidden_layers: Depth = 12
-    num_attention_heads: Width = 12
-    intermediate_size: Hidden = 3072
-    layer_norm_eps: Eps = 1e-6
-    qkv_bias: bool = True
-    head_dim: Width | None = None
-
-
-class _VideoMAEFields(_Fields, frozen=True, kw_only=True):
-    patch_size: Square = 16
-    tubelet_size: Literal[2] = 2
-    hidden_act: Literal["gelu", "gelu_python"] = "gelu"
-    layer_norm_eps: Eps = 1e-12
-    qv_bias: bool = True
-    use_mean_pooling: bool = True
 
 
 class _VideoMAE(Kind):
@@ -98,20 +72,20 @@ class _VideoMAE(Kind):
 
     model_type, family, paper = "videomae", "vit", "arXiv:2203.12602"
     classifier, encoders = "VideoMAEForVideoClassification", ("VideoMAEModel", "VideoMAEForPreTraining")
-    schema = _VideoMAEFields
+    schema = VideoMAEFields
     without_effect = frozenset({"norm_pix_loss"} | {f"decoder_{name}" for name in
                      ("num_attention_heads", "hidden_size", "num_hidden_layers", "intermediate_size")})  # fmt: skip
     protocol, processor = "videomae_kinetics_15view", "VideoMAEImageProcessor"
     READOUT_EPS = 1e-5
 
-    def refused(self, fields: _VideoMAEFields, classifies: bool) -> Iterator[tuple[str, Any, str]]:
+    def refused(self, fields: VideoMAEFields, classifies: bool) -> Iterator[tuple[str, Any, str]]:
         yield from _refused(fields, fields.patch_size, tubelet=2)
         if not fields.qv_bias:
             yield "qv_bias", False, "true: queries and values have a bias each"
         if classifies and not fields.use_mean_pooling:
             yield "use_mean_pooling", False, "true: without it the library classifies by the first patch alone"
 
-    def arguments(self, fields: _VideoMAEFields, classifies: bool) -> dict[str, Any]:
+    def arguments(self, fields: VideoMAEFields, classifies: bool) -> dict[str, Any]:
         readout = "mean_then_norm" if classifies else "mean_alone" if fields.use_mean_pooling else "mean"
         return _of_vit(fields) | {
             "patch": _side(fields.patch_size),
@@ -125,7 +99,7 @@ class _VideoMAE(Kind):
     def rate(self, frames: int) -> int:
         return 4
 
-    def remarks(self, fields: _VideoMAEFields, version: str) -> list[str]:
+    def remarks(self, fields: VideoMAEFields, version: str) -> list[str]:
         remarks = []
         if (fields.hidden_size, fields.num_attention_heads) == (384, 16):
             remarks.append(
@@ -140,10 +114,9 @@ class _VideoMAE(Kind):
         return remarks
 
     def holds(self, model: Architecture) -> bool:
-        is_whole = (model.num_classes is None) == (
-            getattr(model, "readout", None) == "mean"
-        )  # its encoder has that norm
-        return isinstance(model, ViT) and model.positions == "sinusoid" and not model.class_token and is_whole
+        if not isinstance(model, ViT) or model.positions != "sinusoid" or model.class_token:
+            return False
+        return (model.num_classes is None) == (model.readout == "mean")  # its encoder has that norm
 
     def said(self, model: ViT, frames: int) -> dict[str, Any]:
         return _said_of_vit(model, frames) | {
@@ -155,29 +128,22 @@ class _VideoMAE(Kind):
         }
 
 
-class _TimeSformerFields(_Fields, frozen=True, kw_only=True):
-    patch_size: Square = 16
-    num_frames: NumFrames = 8
-    hidden_act: Literal["gelu", "gelu_python"] = "gelu"
-    attention_type: Literal["divided_space_time", "joint_space_time"] = "divided_space_time"
-
-
 class _TimeSformer(Kind):
     model_type, family, paper = "timesformer", "timesformer", "arXiv:2102.05095"
     classifier, encoders = "TimesformerForVideoClassification", ("TimesformerModel",)
-    schema = _TimeSformerFields
+    schema = TimeSformerFields
     without_effect = frozenset({"drop_path_rate"})
     protocol, processor = "timesformer_kinetics_3view", "VideoMAEImageProcessor"
     ATTENTION: ClassVar[Mapping[str, str]] = {"divided_space_time": "divided", "joint_space_time": "joint"}
 
-    def refused(self, fields: _TimeSformerFields, classifies: bool) -> Iterator[tuple[str, Any, str]]:
+    def refused(self, fields: TimeSformerFields, classifies: bool) -> Iterator[tuple[str, Any, str]]:
         yield from _refused(fields, fields.patch_size, tubelet=1)
         if _side(fields.patch_size) != TimeSformer.PATCH:
             yield "patch_size", fields.patch_size, str(TimeSformer.PATCH)
         if fields.intermediate_size != 4 * fields.hidden_size:
             yield "intermediate_size", fields.intermediate_size, f"4 x hidden_size, {4 * fields.hidden_size}"
 
-    def arguments(self, fields: _TimeSformerFields, classifies: bool) -> dict[str, Any]:
+    def arguments(self, fields: TimeSformerFields, classifies: bool) -> dict[str, Any]:
         return _sizes(fields) | {"attention": self.ATTENTION[fields.attention_type]}
 
     def rate(self, frames: int) -> int:
@@ -196,23 +162,17 @@ class _TimeSformer(Kind):
         }
 
 
-class _ViViTFields(_Fields, frozen=True, kw_only=True):
-    num_frames: NumFrames = 32
-    tubelet_size: tuple[Literal[2], Side, Side] = (2, 16, 16)
-    hidden_act: Literal["gelu", "gelu_python", "gelu_fast", "gelu_new", "gelu_pytorch_tanh"] = "gelu_fast"
-
-
 class _ViViT(Kind):
     model_type, family, paper = "vivit", "vit", "arXiv:2103.15691"
     classifier, encoders = "VivitForVideoClassification", ("VivitModel",)
-    schema = _ViViTFields
+    schema = ViViTFields
     without_effect = frozenset({"pooler_act", "pooler_output_size"})  # of a layer that no classifier reads
     protocol, processor = "scenic_kinetics_12view", "VivitImageProcessor"
 
-    def refused(self, fields: _ViViTFields, classifies: bool) -> Iterator[tuple[str, Any, str]]:
+    def refused(self, fields: ViViTFields, classifies: bool) -> Iterator[tuple[str, Any, str]]:
         yield from _refused(fields, fields.tubelet_size[1:], tubelet=2)
 
-    def arguments(self, fields: _ViViTFields, classifies: bool) -> dict[str, Any]:
+    def arguments(self, fields: ViViTFields, classifies: bool) -> dict[str, Any]:
         return _of_vit(fields) | {
             "patch": fields.tubelet_size[1],
             "positions": "joint",
@@ -234,40 +194,6 @@ class _ViViT(Kind):
         }
 
 
-class _VJEPA2Fields(msgspec.Struct, frozen=True, kw_only=True):
-    patch_size: Square = 16
-    crop_size: Side = 256
-    frames_per_clip: NumFrames = 64
-    tubelet_size: Literal[2] = 2
-    hidden_size: Width = 1024
-    in_chans: Literal[3] = 3
-    num_attention_heads: Width = 16
-    num_hidden_layers: Depth = 24
-    mlp_ratio: Annotated[float, msgspec.Meta(gt=0, le=64)] = 4.0
-    layer_norm_eps: Eps = 1e-6
-    qkv_bias: bool = True
-    hidden_act: Literal["gelu", "gelu_python"] = "gelu"
-    num_pooler_layers: Annotated[int, msgspec.Meta(ge=0, le=128)] = 3
-
-    @property
-    def hidden(self) -> int:
-        """The width between the two layers of an MLP."""
-        return int(self.hidden_size * self.mlp_ratio)
-
-    def usual(self) -> _Fields:
-        """Return the fields that other kinds have, too."""
-        return _Fields(
-            image_size=self.crop_size,
-            num_frames=self.frames_per_clip,
-            hidden_size=self.hidden_size,
-            num_hidden_layers=self.num_hidden_layers,
-            num_attention_heads=self.num_attention_heads,
-            intermediate_size=self.hidden,
-            layer_norm_eps=self.layer_norm_eps,
-            qkv_bias=self.qkv_bias,
-        )
-
-
 class _VJEPA2(Kind):
     """Its probe has the heads and the epsilon of its encoder, and reads the last block's tokens.
 
@@ -276,31 +202,36 @@ class _VJEPA2(Kind):
 
     model_type, family, paper = "vjepa2", "vit", "arXiv:2506.09985"
     classifier, encoders = "VJEPA2ForVideoClassification", ("VJEPA2Model",)
-    schema = _VJEPA2Fields
+    schema = VJEPA2Fields
     without_effect = frozenset({"attention_dropout", "drop_path_rate"} | {f"pred_{name}" for name in
                      ("hidden_size", "num_attention_heads", "num_hidden_layers", "num_mask_tokens",
                       "zero_init_mask_tokens", "mlp_ratio")})  # fmt: skip
     protocol, protocol_of_encoders = "vjepa2_ssv2_256", "vjepa2_kinetics_1view"
     processor = "VJEPA2VideoProcessor"
-    SEGMENTS: ClassVar[int] = 2  # of the authors' clips, whose tokens the probe reads together
 
-    def refused(self, fields: _VJEPA2Fields, classifies: bool) -> Iterator[tuple[str, Any, str]]:
+    def refused(self, fields: VJEPA2Fields, classifies: bool) -> Iterator[tuple[str, Any, str]]:
         yield from _refused(fields.usual(), fields.patch_size, tubelet=2)
         if fields.hidden < 1:
             yield "mlp_ratio", fields.mlp_ratio, f"at least 1 / hidden_size, 1 / {fields.hidden_size}"
 
-    def arguments(self, fields: _VJEPA2Fields, classifies: bool) -> dict[str, Any]:
+    def arguments(self, fields: VJEPA2Fields, classifies: bool) -> dict[str, Any]:
         probe = {"kind": "probe", "blocks": fields.num_pooler_layers, "heads": fields.num_attention_heads}
         return _of_vit(fields.usual()) | {
             "patch": _side(fields.patch_size),
             "class_token": False,
             "positions": "rotary",
             "readout": probe if classifies else "mean",
-            "segments": self.SEGMENTS if classifies else 1,
+            "segments": self.segments(classifies),
         }
 
-    def frames(self, fields: _VJEPA2Fields, classifies: bool) -> int:
-        return fields.frames_per_clip * (self.SEGMENTS if classifies else 1)
+    def side(self, fields: VJEPA2Fields) -> int:
+        return fields.crop_size
+
+    def frames(self, fields: VJEPA2Fields) -> int:
+        return fields.frames_per_clip
+
+    def segments(self, classifies: bool) -> int:
+        return 2 if classifies else 1  # of the authors' clips, whose tokens the probe reads together
 
     def rate(self, frames: int) -> int:
         return 4 if frames == 16 else 2
@@ -336,7 +267,7 @@ KINDS: Mapping[str, Kind] = {kind.model_type: kind for kind in (_VideoMAE(), _Ti
 # --- what several kinds share ----------------------------------------------------------------------------------------
 
 
-def _sizes(fields: _Fields) -> dict[str, Any]:
+def _sizes(fields: Fields) -> dict[str, Any]:
     return {
         "depth": fields.num_hidden_layers,
         "width": fields.hidden_size,
@@ -346,7 +277,7 @@ def _sizes(fields: _Fields) -> dict[str, Any]:
     }
 
 
-def _of_vit(fields: _Fields) -> dict[str, Any]:
+def _of_vit(fields: Fields) -> dict[str, Any]:
     is_usual = fields.intermediate_size == 4 * fields.hidden_size
     return _sizes(fields) | {"hidden": None if is_usual else fields.intermediate_size}
 
@@ -368,7 +299,7 @@ def _said_of_vit(model: ViT, frames: int) -> dict[str, Any]:
     return _said(model, frames, hidden=model.hidden or 4 * model.width)
 
 
-def _refused(fields: _Fields, patch: Any, *, tubelet: int) -> Iterator[tuple[str, Any, str]]:
+def _refused(fields: Fields, patch: Any, *, tubelet: int) -> Iterator[tuple[str, Any, str]]:
     """Yield what no kind supports."""
     if not fields.qkv_bias:
         yield "qkv_bias", False, "true: networks without these biases are not built here"

@@ -12,7 +12,7 @@ from videohub.errors import RegistryError
 from videohub.escaping import brief
 from videohub.protocols import Crop, Divide, Normalise, Protocol, Resize, ResizeShortSide
 from videohub.registry.messages import schema_flaws, shown
-from videohub.registry.transformers_kinds import Side
+from videohub.registry.transformers_fields import Side
 
 NAME, OF_VIDEOS = "preprocessor_config.json", "video_preprocessor_config.json"  # by the kind of the class
 
@@ -34,7 +34,7 @@ _WITHOUT_EFFECT = {
 
 _Positive: TypeAlias = Annotated[float, msgspec.Meta(gt=0, le=1e6)]
 _Level: TypeAlias = Annotated[float, msgspec.Meta(ge=-1e6, le=1e6)]
-_THREE = msgspec.Meta(min_length=3, max_length=3)  # no tuple: see `transformers_kinds.Square`
+_THREE = msgspec.Meta(min_length=3, max_length=3)  # no tuple: see `transformers_fields.Square`
 _Size: TypeAlias = Side | dict[str, Side]
 
 
