@@ -221,7 +221,7 @@ def test_a_network_within_a_wrapper_predicts_too(video, trained, wrapper):
 
 @pytest.mark.parametrize("count", [0, 2.5, "6"])
 def test_a_number_of_classes_that_is_none_is_refused(count):
-    with pytest.raises(UsageError, match="num_classes: found .*, expected a whole number, at least 1"):
+    with pytest.raises(UsageError, match=r"num_classes: found .*, expected a whole number, at least 1"):
         videohub.build(NAME, num_classes=count)
 
 
