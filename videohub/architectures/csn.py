@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 from videohub.architectures import Count
-from videohub.architectures.parts import Average, AverageWindow, Depth, Epsilon, Residual
+from videohub.architectures.parts import Average, AverageWindow, Depth, Eps, Residual
 
 
 class CSN(Residual, frozen=True, kw_only=True, tag="csn"):
@@ -19,5 +19,5 @@ class CSN(Residual, frozen=True, kw_only=True, tag="csn"):
     variant: Literal["ir", "ip"] = "ir"
     depth: Depth
     width: Count = 64
-    eps: Epsilon = 1e-5
+    eps: Eps = 1e-5  # of all batch norms
     head: Average = AverageWindow(mean_of="logits")

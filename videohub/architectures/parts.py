@@ -7,6 +7,9 @@ import msgspec
 
 from videohub.architectures import Architecture, Count, Part, Task
 
+Eps: TypeAlias = Annotated[float, msgspec.Meta(gt=0, le=1)]  # that a norm adds to a variance
+Blocks: TypeAlias = tuple[Count, Count, Count, Count]  # of each stage
+
 # --- heads -----------------------------------------------------------------------------------------------------------
 
 
@@ -37,9 +40,7 @@ Head: TypeAlias = Average | RoiMax
 
 # --- residual networks -----------------------------------------------------------------------------------------------
 
-Epsilon: TypeAlias = Annotated[float, msgspec.Meta(gt=0)]  # of all batch norms
 Stage: TypeAlias = Literal["res2", "res3", "res4", "res5"]
-Blocks: TypeAlias = tuple[Count, Count, Count, Count]  # of res2 to res5
 Depth: TypeAlias = Literal["R18", "R50", "R101", "R152"] | Blocks
 
 # Depths count bottleneck blocks; R18 has bottlenecks too, as the original has no other block for video.
@@ -135,13 +136,36 @@ class NonLocalResidual(Residual, frozen=True, kw_only=True):
         return self.non_local.flaws(self.depth) if self.non_local else ()
 
 
+# --- networks of four stages, of named sizes -------------------------------------------------------------------------
+
+
+class Staged(Architecture, frozen=True, kw_only=True):
+    """A network of blocks in four stages, whose depth is the name of a size or four numbers: what follows from it."""
+
+    SIZES: ClassVar[Mapping[str, Blocks]]  # blocks of each stage, by the size's name
+
+    if TYPE_CHECKING:  # each family says where it stands among its fields, and which names it has
+        depth: str | Blocks
+
+    @property
+    def blocks(self) -> Blocks:
+        """How many blocks each stage has."""
+        return self.SIZES[self.depth] if isinstance(self.depth, str) else self.depth
+
+    @property
+    def size(self) -> str:
+        return self.depth if isinstance(self.depth, str) else "-".join(map(str, self.depth))
+
+    @property
+    def num_blocks(self) -> int:
+        return sum(self.blocks)
+
+
 # --- transformers ----------------------------------------------------------------------------------------------------
 
 # What the classifier is given. The mean is that of all tokens but the class token. `mean_then_norm` normalises it, and
 # not the tokens; `mean_alone` has no norm, as networks that only predict what was masked.
 Readout: TypeAlias = Literal["class_token", "mean", "mean_then_norm", "mean_alone"]
-
-Eps: TypeAlias = Annotated[float, msgspec.Meta(gt=0, le=1)]  # that a norm adds to a variance
 
 VIT_SIZES: Mapping[int, str] = {192: "T", 384: "S", 768: "B", 1024: "L", 1280: "H", 1408: "g"}  # by width
 

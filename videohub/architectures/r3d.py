@@ -3,15 +3,13 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, TypeAlias
 
-from videohub.architectures import Architecture, Count
-from videohub.architectures.parts import Average, AverageAll, Blocks, Epsilon
+from videohub.architectures import Count
+from videohub.architectures.parts import Average, AverageAll, Blocks, Eps, Staged
 
 BasicDepth: TypeAlias = Literal["R18", "R34"] | Blocks  # names are those of basic blocks, of two convolutions each
 
-_BLOCKS: Mapping[str, Blocks] = {"R18": (2, 2, 2, 2), "R34": (3, 4, 6, 3)}
 
-
-class R3D(Architecture, frozen=True, kw_only=True, tag="r3d"):
+class R3D(Staged, frozen=True, kw_only=True, tag="r3d"):
     """A ResNet over clips; its variant says what the convolutions of its blocks are.
 
     `r3d`: 3x3x3, all of them. `mc3`: 3x3x3 in res2, 1x3x3 after it. `r2plus1d`: over space, then over time, with as
@@ -19,6 +17,7 @@ class R3D(Architecture, frozen=True, kw_only=True, tag="r3d"):
     """
 
     classifier: ClassVar[str] = "head.projection"
+    SIZES: ClassVar[Mapping[str, Blocks]] = {"R18": (2, 2, 2, 2), "R34": (3, 4, 6, 3)}
     NEUTRAL: ClassVar[Mapping[str, Any]] = {
         "bottleneck": False, "middle": "block", "eps": 1e-5, "head": AverageAll(),
     }  # fmt: skip
@@ -28,7 +27,7 @@ class R3D(Architecture, frozen=True, kw_only=True, tag="r3d"):
     width: Count = 64
     bottleneck: bool = False  # blocks of three convolutions, which put out four times their width
     middle: Literal["block", "convolution"] = "block"  # what counts the channels between separate ones: once a block
-    eps: Epsilon = 1e-5
+    eps: Eps = 1e-5  # of all batch norms
     head: Average = AverageAll()
 
     @property
@@ -36,16 +35,7 @@ class R3D(Architecture, frozen=True, kw_only=True, tag="r3d"):
         return self.variant
 
     @property
-    def blocks(self) -> Blocks:
-        """How many blocks res2 to res5 have."""
-        return _BLOCKS[self.depth] if isinstance(self.depth, str) else self.depth
-
-    @property
     def size(self) -> str:
         if isinstance(self.depth, str):
             return self.depth
         return f"R{(3 if self.bottleneck else 2) * self.num_blocks + 2}"
-
-    @property
-    def num_blocks(self) -> int:
-        return sum(self.blocks)

@@ -3,17 +3,19 @@
 from collections.abc import Iterable, Mapping
 from typing import ClassVar, Literal
 
-from videohub.architectures import Architecture, Count
-from videohub.architectures.parts import Blocks
+from videohub.architectures import Count
+from videohub.architectures.parts import Blocks, Staged
 
-_BLOCKS: Mapping[str, Blocks] = {"T": (2, 2, 6, 2), "S": (2, 2, 18, 2), "B": (2, 2, 18, 2), "L": (2, 2, 18, 2)}
 _WIDTH: Mapping[str, int] = {"T": 96, "S": 96, "B": 128, "L": 192}
 
 
-class Swin3D(Architecture, frozen=True, kw_only=True, tag="swin3d"):
+class Swin3D(Staged, frozen=True, kw_only=True, tag="swin3d"):
     """Four stages of blocks on tokens of 2x4x4 pixels; each stage halves the picture and doubles the channels."""
 
     classifier: ClassVar[str] = "head.projection"
+    SIZES: ClassVar[Mapping[str, Blocks]] = {
+        "T": (2, 2, 6, 2), "S": (2, 2, 18, 2), "B": (2, 2, 18, 2), "L": (2, 2, 18, 2),
+    }  # fmt: skip
     HEAD_WIDTH: ClassVar[int] = 32  # channels of an attention head, at every size
 
     depth: Literal["T", "S", "B", "L"] | Blocks
@@ -21,22 +23,9 @@ class Swin3D(Architecture, frozen=True, kw_only=True, tag="swin3d"):
     window: tuple[Count, Count, Count] = (8, 7, 7)  # time, height, width, in tokens
 
     @property
-    def blocks(self) -> Blocks:
-        """How many blocks each stage has."""
-        return _BLOCKS[self.depth] if isinstance(self.depth, str) else self.depth
-
-    @property
     def channels(self) -> int:
         """How many channels the tokens of the first stage have."""
         return self.width or (_WIDTH[self.depth] if isinstance(self.depth, str) else self.HEAD_WIDTH)
-
-    @property
-    def size(self) -> str:
-        return self.depth if isinstance(self.depth, str) else "-".join(map(str, self.depth))
-
-    @property
-    def num_blocks(self) -> int:
-        return sum(self.blocks)
 
     def flaws(self) -> Iterable[tuple[tuple[str, ...], str]]:
         if self.channels % self.HEAD_WIDTH:

@@ -3,34 +3,20 @@
 from collections.abc import Iterable, Mapping
 from typing import ClassVar, Literal
 
-from videohub.architectures import Architecture, Count
-from videohub.architectures.parts import Blocks, Eps
-
-_BLOCKS: Mapping[str, Blocks] = {"S": (3, 4, 8, 3), "B": (5, 8, 20, 7)}
+from videohub.architectures import Count
+from videohub.architectures.parts import Blocks, Eps, Staged
 
 
-class UniFormer(Architecture, frozen=True, kw_only=True, tag="uniformer"):
+class UniFormer(Staged, frozen=True, kw_only=True, tag="uniformer"):
     """Tokens of 2x4x4 pixels, which each later stage halves along height and width."""
 
     classifier: ClassVar[str] = "head.projection"
+    SIZES: ClassVar[Mapping[str, Blocks]] = {"S": (3, 4, 8, 3), "B": (5, 8, 20, 7)}
 
     depth: Literal["S", "B"] | Blocks
-    widths: Blocks = (64, 128, 320, 512)  # channels of each stage
+    widths: tuple[Count, Count, Count, Count] = (64, 128, 320, 512)  # channels of each stage
     head_width: Count = 64  # channels of an attention head
     norm_eps: Eps = 1e-6  # of the norms in the blocks of the last two
-
-    @property
-    def blocks(self) -> Blocks:
-        """How many blocks each stage has."""
-        return _BLOCKS[self.depth] if isinstance(self.depth, str) else self.depth
-
-    @property
-    def size(self) -> str:
-        return self.depth if isinstance(self.depth, str) else "-".join(map(str, self.depth))
-
-    @property
-    def num_blocks(self) -> int:
-        return sum(self.blocks)
 
     def flaws(self) -> Iterable[tuple[tuple[str, ...], str]]:
         for width in self.widths[2:]:

@@ -35,7 +35,7 @@ class AttentionPool(Part, frozen=True, kw_only=True, tag_field="kind", tag="atte
 
 
 class ViT(Architecture, frozen=True, kw_only=True, tag="vit"):
-    """Patches of some pixels and, in clips, 2 frames; then tokens that all look at each other, in every block."""
+    """Patches of some pixels and, in clips, frames; then tokens that all look at each other, in every block."""
 
     NEUTRAL: ClassVar[Mapping[str, Any]] = {
         "hidden": None,
