@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import videohub
-from tests.cache_admin.cache_files import PUBLISHED, SHA256
+from tests.cache_admin.cache_files import PUBLISHED, SHA256, caffe2
 from tests.own_registry import write_registry
 from videohub import registry
 from videohub.cache_admin import trust
@@ -75,6 +75,17 @@ def test_a_file_that_nobody_vouches_for_gets_no_fingerprint(run, zoo, tmp_path, 
     assert run("check", "first", "--pin", "--checkpoint", tmp_path / "own.pkl")[0] == 2
     code, patch, _ = run("check", "first", "--pin", "--checkpoint", PUBLISHED)  # the very bytes
     assert (code, 'kind: "synthetic"' in patch) == (0, True)
+
+
+@pytest.mark.parametrize(("weight", "message"), [(0, "outputs that are all 0"), (3e38, "inf among its outputs")])
+def test_outputs_that_tell_nothing_are_no_fingerprint(run, zoo, publisher, weight, message):
+    content = caffe2(
+        pred_w=lambda blobs: np.full_like(blobs["pred_w"], weight), pred_b=lambda blobs: np.zeros_like(blobs["pred_b"])
+    )
+    publisher.publish("/first/MODEL.pkl", content)
+    code, out, err = run("check", "first", "--pin")
+    assert (code, out) == (1, "")
+    assert f"first: MODEL.pkl gives {message} for the synthetic clip" in " ".join(err.split())
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from torch import Tensor
 from videohub import registry
 from videohub.building import classes_of, with_weights
 from videohub.convert import kept_weights
-from videohub.errors import KnownAnswerError, UsageError
+from videohub.errors import FormatError, KnownAnswerError, UsageError
 from videohub.known_answers.clips import clip_of
 from videohub.known_answers.slips import SLIPS, Kind, Slip, biases_are_zero
 from videohub.models import VideoModel
@@ -29,7 +29,7 @@ from videohub.numeric_precision import arithmetic
 from videohub.protocols import Divide, Normalise, Protocol, ReverseChannels
 from videohub.registry.costs import view_size
 from videohub.registry.known_answers import KnownAnswer, SyntheticClip, Values
-from videohub.registry.schema import Checkpoint, Record
+from videohub.registry.schema import Record
 from videohub.version import __version__
 from videohub.weights import fetch, weights_file
 
@@ -174,7 +174,7 @@ def fingerprint(record: Record, weights: Path, *, checkpoint: str | Path | None 
         weights: What `fetch` returned.
         checkpoint: The file that was given by hand, if one was.
     Raises: UsageError if nobody vouches that these are the published file's bytes, if the size of a view is not stated,
-        or if a fingerprint is there; FormatError.
+        or if a fingerprint is there; FormatError, too if the outputs are no numbers, or all 0.
     """
     known, size = weights_file(weights, record, checkpoint=checkpoint), view_size(record)
     if known.vouched_by is None:
@@ -197,8 +197,15 @@ def fingerprint(record: Record, weights: Path, *, checkpoint: str | Path | None 
         f"{time.strftime('%Y-%m-%d', time.gmtime())}, of the file with sha256 {known.sha256}",
     )
     outputs = _outputs(_network(record, weights), record, clip_of(answer, record))
+    largest = outputs.abs().max().item()
+    if not 0 < largest < math.inf:  # nor nan
+        found = "outputs that are all 0" if largest == 0 else f"{largest} among its outputs"
+        raise FormatError(
+            f"{record.name}: {known.name} gives {found} for the synthetic clip, expected numbers of which one at least "
+            "is not 0.\n  There is nothing to know the file by: it is damaged, or not of a trained network."
+        )
     asked = Values(first=(0.0,) * min(_FIRST, len(outputs)), mean=0.0, rms=0.0)
-    tolerance = float(f"{_CLOSE * outputs.abs().max().item():.1g}")
+    tolerance = float(f"{_CLOSE * largest:.1g}")
     values = _rounded(_values(outputs, asked, record.protocol), tolerance)
     return msgspec.structs.replace(answer, values=values, tolerance=tolerance)
 
@@ -210,11 +217,9 @@ def _of_known_form(record: Record) -> Record:
     """Return a record whose checkpoint is the first to be had of which anything is known, else as it is."""
     files = [file for file in (record.checkpoint, *record.other_checkpoints) if not file.manual]
     file = next((file for file in files if any(file.layout in each.layouts for each in record.known_answers)), None)
-    return record if file in (None, record.checkpoint) else _alone(record, file)
-
-
-def _alone(record: Record, file: Checkpoint | None) -> Record:
-    return record if file is None else msgspec.structs.replace(record, checkpoint=file, other_checkpoints=())
+    if file is None or file == record.checkpoint:
+        return record
+    return msgspec.structs.replace(record, checkpoint=file, other_checkpoints=())
 
 
 def _of_layout(record: Record, layout: str) -> list[KnownAnswer]:
