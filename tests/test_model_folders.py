@@ -145,6 +145,8 @@ def test_what_changes_the_arithmetic_is_read(tmp_path, model_type, wrote, change
     ("pixels", "steps", "crops"),
     [
         ({"size": 40, "crop_size": 32}, [("resize_short_side", 40), (0.5, 0.25)], 3),
+        ({"size": 40, "default_to_square": False}, [("resize_short_side", 40), (0.5, 0.25)], 3),
+        ({"default_to_square": True}, [("resize_short_side", 36), (0.5, 0.25)], 3),
         ({"size": {"height": 32, "width": 32}}, [("resize", (32, 32)), (0.5, 0.25)], 1),
         ({"size": {"height": 40, "width": 60}}, [("resize", (40, 60)), (0.5, 0.25)], 3),
         ({"do_resize": False}, [(0.5, 0.25)], 3),
@@ -326,6 +328,7 @@ def test_all_that_is_wrong_is_told_at_once(tmp_path):
         ({"size": None}, "size is null, expected shortest_edge, or height and width"),
         ({"size": {"longest_edge": 224}}, "size is .*longest_edge.*, expected shortest_edge"),
         ({"size": {"shortest_edge": 10**9}}, r"size\.shortest_edge is 1000000000, expected a whole number <= 1024"),
+        ({"size": 40, "default_to_square": True}, "default_to_square is true, expected false, or a size of"),
         ({"size": {"shortest_edge": 16}}, "size is 16, expected at least the 32 pixels"),
         ({"crop_size": 24}, "crop_size is 24, expected 32, the size of clips in config.json"),
         ({"crop_size": {"height": 32, "width": 24}}, "crop_size is .*, expected height and width of a square"),

@@ -27,7 +27,7 @@ _CLASS = ("video_processor_type", "image_processor_type", "feature_extractor_typ
 
 # What says nothing of the pixels of videos that come as RGB, or how the library samples frames where it is asked to.
 _WITHOUT_EFFECT = {
-    *_CLASS, "_valid_processor_keys", "data_format", "default_to_square", "device", "disable_grouping",
+    *_CLASS, "_valid_processor_keys", "data_format", "device", "disable_grouping",
     "do_convert_rgb", "do_sample_frames", "fps", "input_data_format", "num_frames", "processor_class",
     "return_metadata", "return_tensors", "video_metadata",
 }  # fmt: skip
@@ -43,6 +43,7 @@ class _Fields(msgspec.Struct, frozen=True, kw_only=True):
 
     do_resize: bool = True
     size: _Size | None = None
+    default_to_square: bool = False  # says what a size is that is one number
     resample: Literal[2] = 2  # bilinear
     do_center_crop: bool = True
     crop_size: _Size | None = None
@@ -189,6 +190,8 @@ def written(protocol: Protocol, processor: str) -> dict[str, Any] | None:
 
 def _resized_to(fields: _Fields, where: str) -> int | tuple[int, int]:
     size = fields.size
+    if isinstance(size, int) and fields.default_to_square:  # which some of the library's classes follow, and others not
+        raise _refusal(where, "default_to_square", True, "false, or a size of shortest_edge, or height and width")
     if isinstance(size, int):
         return size
     if size is not None and size.keys() == {"shortest_edge"}:
