@@ -98,6 +98,23 @@ def test_numbers_without_a_verdict_and_the_look_at_the_data_take_it_too(own, dat
         videohub.evaluate(NAME, data, label_map=outputs, workers=0)
 
 
+@pytest.mark.parametrize(
+    ("labels", "line"),
+    [
+        (["applauding", "Bee_keeping", "archery"], None),
+        (["applauding", "archery", "bee keeping"],
+         "tiny_mapped: the labels name 2 of 3 classes otherwise than the outputs of the label map: "
+         "class 1 is archery, and output 17 is bee keeping"),
+    ],
+    ids=["in another spelling", "in another order"],
+)  # fmt: skip
+def test_labels_that_contradict_the_names_of_the_outputs_are_told(own, data, outputs, caplog, labels, line):
+    """Kinetics-400 has applauding, archery and bee keeping at 3, 5 and 17."""
+    videohub.preflight.check(NAME, data, labels=labels, label_map=outputs)
+    videohub.evaluate(NAME, data, labels=labels, label_map=outputs, workers=0, clips=1, crops=1)
+    assert [each for each in caplog.messages if "label map" in each] == ([line, line] if line else [])
+
+
 def test_several_records_share_one_map(own, data, outputs):
     one, other = own, msgspec.structs.replace(own, name="tiny_other")
     reports = videohub.verify_together([one, other], data, label_map=outputs, workers=0, clips=1, crops=1)

@@ -6,8 +6,10 @@ import os
 import unicodedata
 
 from videohub.errors import UsageError
-from videohub.escaping import encodable
-from videohub.registry.labels import in_words, known, names
+from videohub.escaping import brief, encodable
+from videohub.log import log
+from videohub.registry import label_map
+from videohub.registry.labels import Given, count, in_words, known, names
 from videohub.registry.schema import Labels, Record
 
 
@@ -43,6 +45,26 @@ def names_of(record: Record) -> tuple[str, ...]:
             "expected a name for each"
         )
     return names
+
+
+def with_outputs(record: Record, outputs: tuple[int, ...], labels: Given | None) -> Record:
+    """Return a record with those of its outputs for classes that a label map names; see `label_map.mapped`.
+
+    One line tells it where the record has other names for them than `labels`, spelling aside.
+    Raises: UsageError if the map does not fit the network, or there are not as many labels as classes.
+    """
+    label_map.check(outputs, record)
+    mapped = label_map.mapped(record, len(outputs), labels)
+    if mapped.labels is None or count(record.labels) != record.num_classes:
+        return mapped
+    own, given = class_names(record.labels), class_names(mapped.labels)
+    renamed = [at for at, output in enumerate(outputs) if squeezed(own[output]) != squeezed(given[at])]
+    if renamed:
+        first = renamed[0]
+        log.warning("%s: the labels name %d of %d classes otherwise than the outputs of the label map: class %d is %s, "
+                    "and output %d is %s", record.name, len(renamed), len(outputs), first, brief(given[first]),
+                    outputs[first], brief(own[outputs[first]]))  # fmt: skip
+    return mapped
 
 
 def squeezed(name: str) -> str:

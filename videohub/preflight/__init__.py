@@ -14,6 +14,7 @@ import msgspec
 
 from videohub import metrics, registry
 from videohub.data import sets
+from videohub.data.labels import with_outputs
 from videohub.data.samples import DataSet
 from videohub.data.sets.lists import folder_of
 from videohub.data.sets.missing import missing_files
@@ -89,9 +90,7 @@ def _tested(record: Record, labels: Given | None, label_map: str | Path | None) 
     """Return a record with the classes that it is tested with, called as the labels say."""
     if label_map is None:
         return with_labels(record, labels)
-    outputs = label_maps.read(label_map)
-    label_maps.check(outputs, record)
-    return label_maps.mapped(record, len(outputs), labels)
+    return with_outputs(record, label_maps.read(label_map), labels)
 
 
 def index_beside(data: str | Path) -> Path:

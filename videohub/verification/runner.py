@@ -20,6 +20,7 @@ from videohub.building import held
 from videohub.convert.kept_weights import weights_digest
 from videohub.data import sets
 from videohub.data.decoded import decoder_versions
+from videohub.data.labels import with_outputs
 from videohub.data.samples import DataSet, KeyFrame, Sample
 from videohub.data.sets.lists import folder_of
 from videohub.data.sets.missing import missing_files
@@ -72,8 +73,7 @@ def target_of(record: Record, out: Path, settings: Settings) -> Target:
         of_file = held(record, weights, labels=names, source=settings.checkpoint)
         return Target(of_file, out, settings.checkpoint, weights)
     of_file = held(record, weights, source=settings.checkpoint)
-    label_map.check(outputs, of_file)
-    mapped = label_map.mapped(of_file, len(outputs), names)
+    mapped = with_outputs(of_file, outputs, names)
     return Target(mapped, out, settings.checkpoint, weights, outputs, of_file)
 
 
