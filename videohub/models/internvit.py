@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from videohub.models.heads import classifier
-from videohub.models.transformer import Head, Mlp, layer_norm
+from videohub.models.transformer import Head, Mlp, gathered, layer_norm
 
 SCALE = 1e-5  # that training begins with, so that blocks hardly add anything
 
@@ -35,7 +35,7 @@ class NormedAttention(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         """Return (B, N, width) for tokens (B, N, width)."""
         q, k, v = self.qkv(tokens).chunk(3, dim=2)
-        return self.projection(_gathered(self.query_norm(q), self.key_norm(k), v, self.heads))
+        return self.projection(gathered(self.query_norm(q), self.key_norm(k), v, self.heads))
 
 
 class Block(nn.Module):
@@ -72,7 +72,7 @@ class Pooling(nn.Module):
         """Return (B, out) for tokens (B, N, width)."""
         query = self.query(self.query_norm(tokens.mean(dim=1, keepdim=True)))
         key, value = self.key(self.key_norm(tokens)), self.value(self.value_norm(tokens))
-        return self.projection(_gathered(query, key, value, self.heads))[:, 0]
+        return self.projection(gathered(query, key, value, self.heads))[:, 0]
 
 
 class PooledHead(Head):
@@ -87,9 +87,3 @@ class PooledHead(Head):
 
     def features(self, tokens: Tensor) -> Tensor:
         return self.norm(self.pooling(tokens))
-
-
-def _gathered(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
-    """Return what queries (B, Q, width) gather of values by keys (B, N, width), in several heads: (B, Q, width)."""
-    q, k, v = (torch.unflatten(each, 2, (heads, -1)).transpose(1, 2) for each in (q, k, v))
-    return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from videohub.architectures.vit import Probe as Architecture
-from videohub.models.transformer import Block, Mlp, layer_norm
+from videohub.models.heads import classifier
+from videohub.models.transformer import Block, Head, Mlp, gathered, layer_norm
 
 
 class Gathering(nn.Module):
@@ -21,10 +21,8 @@ class Gathering(nn.Module):
 
     def forward(self, query: Tensor, tokens: Tensor) -> Tensor:
         """Return (B, 1, width) for a query (1, 1, width) and tokens (B, N, width)."""
-        q = torch.unflatten(self.q(query), 2, (self.heads, -1)).transpose(1, 2).expand(tokens.shape[0], -1, -1, -1)
-        kv = torch.unflatten(self.kv(tokens), 2, (2, self.heads, -1))
-        k, v = kv.permute(2, 0, 3, 1, 4)  # each (B, heads, N, D)
-        return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+        k, v = self.kv(tokens).chunk(2, dim=2)
+        return gathered(self.q(query).expand(tokens.shape[0], -1, -1), k, v, self.heads)
 
 
 class Probe(nn.Module):
@@ -41,5 +39,21 @@ class Probe(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Return what the query has gathered, (B, width), of tokens (B, N, width)."""
-        gathered = self.query + self.attention(self.query, self.attention_norm(self.blocks(tokens)))
-        return (gathered + self.mlp(self.mlp_norm(gathered)))[:, 0]
+        query = self.query + self.attention(self.query, self.attention_norm(self.blocks(tokens)))
+        return (query + self.mlp(self.mlp_norm(query)))[:, 0]
+
+
+class ProbeHead(Head):
+    """Normalise all tokens, and read one vector out of them with a probe."""
+
+    def __init__(
+        self, width: int, arch: Architecture, *, num_classes: int | None, eps: float, probe_eps: float
+    ) -> None:
+        """Take `eps` for the norm of the tokens, and `probe_eps` for those of the probe."""
+        super().__init__()
+        self.norm = layer_norm(width, eps)
+        self.pooling = Probe(width, arch, eps=probe_eps)
+        self.projection = classifier(width, num_classes)
+
+    def features(self, tokens: Tensor) -> Tensor:
+        return self.pooling(self.norm(tokens))

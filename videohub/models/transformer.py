@@ -223,6 +223,12 @@ class Attention(nn.Module):
         return F.linear(tokens, self.qkv.weight, bias)
 
 
+def gathered(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
+    """Return what queries (B, Q, width) gather of values by keys (B, N, width), in several heads: (B, Q, width)."""
+    q, k, v = (torch.unflatten(each, 2, (heads, -1)).transpose(1, 2) for each in (q, k, v))
+    return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+
+
 class QuickGELU(nn.Module):
     """The approximation of a GELU that CLIP has: x sigmoid(1.702 x)."""
 
@@ -300,22 +306,6 @@ class TokenHead(Head):
         if self.readout == "mean":
             return self.norm(tokens[:, self.first :]).mean(dim=1)
         return self.norm(tokens[:, self.first :].mean(dim=1))
-
-
-class PoolingHead(Head):
-    """Normalise all tokens, and make one vector of them by a module of its own."""
-
-    def __init__(
-        self, width: int, pooling: nn.Module, *, num_classes: int | None, out: int | None = None, eps: float = 1e-6
-    ) -> None:
-        """Take `out` for the width of what is made; None: that of the tokens."""
-        super().__init__()
-        self.norm = layer_norm(width, eps)
-        self.pooling = pooling
-        self.projection = classifier(out or width, num_classes)
-
-    def features(self, tokens: Tensor) -> Tensor:
-        return self.pooling(self.norm(tokens))
 
 
 def initialise(model: nn.Module) -> None:

@@ -7,7 +7,6 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from videohub.architectures import uniformerv2 as architecture
 from videohub.models.heads import Activation
@@ -18,6 +17,7 @@ from videohub.models.transformer import (
     Mlp,
     TokenHead,
     TokenModel,
+    gathered,
     initialise,
     layer_norm,
 )
@@ -103,18 +103,14 @@ class Gathering(nn.Module):
         self.mlp_norm = layer_norm(width, eps=EPS)
         self.mlp = Mlp(width, 4 * width, width, gelu="quick")
 
-    def forward(self, gathered: Tensor, tokens: Tensor, grid: Grid) -> Tensor:
+    def forward(self, token: Tensor, tokens: Tensor, grid: Grid) -> Tensor:
         """Return the video's token (B, 1, width) for what it was, and tokens (B x T, 1 + H x W, width) of frames."""
         maps = as_maps(tokens, grid)
         tokens = torch.cat([tokens[:, :1], as_tokens(maps + self.position(maps))], dim=1)
         tokens = self.token_norm(torch.unflatten(tokens, 0, (-1, grid[0])).flatten(1, 2))
-        q, k, v = (
-            torch.unflatten(each, 2, (self.heads, -1)).transpose(1, 2)
-            for each in (self.query(self.query_norm(gathered)), self.key(tokens), self.value(tokens))
-        )
-        found = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
-        gathered = gathered + self.projection(found)
-        return gathered + self.mlp(self.mlp_norm(gathered))
+        found = gathered(self.query(self.query_norm(token)), self.key(tokens), self.value(tokens), self.heads)
+        token = token + self.projection(found)
+        return token + self.mlp(self.mlp_norm(token))
 
 
 class UniFormerV2(TokenModel):
@@ -138,15 +134,15 @@ class UniFormerV2(TokenModel):
     def tokens(self, clip: Tensor | Sequence[Tensor]) -> Tensor:
         """Return the one token that the head reads, (B, 1, width)."""
         tokens, grid = self.embedding(self.checked(clip))
-        gathered = self.video_token.repeat(tokens.shape[0] // grid[0], 1, 1)
+        token = self.video_token.repeat(tokens.shape[0] // grid[0], 1, 1)
         first = len(self.blocks) - len(self.gatherings)
         for number, block in enumerate(self.blocks):
             tokens = block(tokens, grid)
             if number >= first:
-                gathered = self.gatherings[number - first](gathered, tokens, grid)
+                token = self.gatherings[number - first](token, tokens, grid)
         of_frames = torch.unflatten(tokens[:, :1], 0, (-1, grid[0])).mean(dim=1)
         share = self.balance.sigmoid()
-        return (1 - share) * gathered + share * of_frames
+        return (1 - share) * token + share * of_frames
 
 
 def as_maps(tokens: Tensor, grid: Grid) -> Tensor:

@@ -10,14 +10,13 @@ from torch import Tensor, nn
 from videohub.architectures import vit as architecture
 from videohub.models import internvit
 from videohub.models.heads import Activation
-from videohub.models.probe import Probe
+from videohub.models.probe import ProbeHead
 from videohub.models.transformer import (
     Block,
     Embedding,
     Grid,
     Head,
     JointPositions,
-    PoolingHead,
     SinusoidPositions,
     TokenHead,
     TokenModel,
@@ -98,23 +97,19 @@ def _block(arch: architecture.ViT) -> nn.Module:
 
 def _head(arch: architecture.ViT) -> Head:
     """Return what reads out the tokens."""
+    eps = arch.readout_eps or arch.norm_eps
     if isinstance(arch.readout, architecture.Probe):
-        probe = Probe(arch.width, arch.readout, eps=arch.readout_eps or arch.norm_eps)
-        return PoolingHead(arch.width, probe, num_classes=arch.num_classes, eps=arch.norm_eps)
+        return ProbeHead(arch.width, arch.readout, num_classes=arch.num_classes, eps=arch.norm_eps, probe_eps=eps)
     if isinstance(arch.readout, architecture.AttentionPool):
         return internvit.PooledHead(
             arch.width,
             heads=arch.readout.heads,
             out=arch.readout.out,
             num_classes=arch.num_classes,
-            eps=arch.readout_eps or arch.norm_eps,
+            eps=eps,
         )
     return TokenHead(
-        arch.width,
-        readout=arch.readout,
-        class_token=arch.class_token,
-        num_classes=arch.num_classes,
-        eps=arch.readout_eps or arch.norm_eps,
+        arch.width, readout=arch.readout, class_token=arch.class_token, num_classes=arch.num_classes, eps=eps
     )
 
 
