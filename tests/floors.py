@@ -19,7 +19,7 @@ FLOORS = [
     {"architectures"},
     {"metrics"},
     {"runs"},
-    {"resources", "files", "log", "protocols", "worker_pool"},
+    {"resources", "files", "log", "pickles", "protocols", "worker_pool"},
     {"errors", "escaping", "formatting", "sinusoid", "value_types"},
     {"version"},
 ]

@@ -43,9 +43,9 @@ KNOWN_TO = {
         "worker_pool",
     },
     "runs": {"protocols", "files", "errors"},
-    "data": {"hub", "registry", "protocols", "metrics", "resources", "files", "log", "errors", "escaping"},
+    "data": {"hub", "registry", "protocols", "metrics", "resources", "files", "log", "pickles", "errors", "escaping"},
     "models": {"architectures", "registry", "sinusoid"},  # the type of the record that a model was loaded from
-    "convert": {"registry", "resources", "files", "log", "errors", "escaping", "sinusoid"},
+    "convert": {"registry", "resources", "files", "log", "pickles", "errors", "escaping", "sinusoid"},
     "hub": {"resources", "files", "log", "errors", "value_types"},
     "registry": {"architectures", "protocols", "metrics", "hub", "resources", "files", "log", "errors", "escaping"}
     | {"value_types", "version"},
@@ -54,6 +54,7 @@ KNOWN_TO = {
     "protocols": {"value_types"},
     "resources": {"errors"},
     "files": {"errors"},
+    "pickles": {"errors", "escaping"},
     "log": {"escaping"},
     "errors": set(),
     "escaping": set(),

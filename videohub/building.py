@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, SupportsIndex
 from videohub import registry
 from videohub.convert import kept_weights
 from videohub.convert.checkpoint import Listing
-from videohub.convert.stored_tensor import Array
 from videohub.data.labels import class_names, squeezed
 from videohub.errors import UsageError
 from videohub.log import log
+from videohub.pickles.stored_tensor import Array
 from videohub.registry.labels import MOST_CLASSES, Given, count, from_text, in_words, with_classes, with_labels
 from videohub.registry.schema import Labels, Record
 

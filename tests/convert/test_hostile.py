@@ -17,8 +17,8 @@ from tests.convert.files import Call, tar_bytes
 from tests.fuzz.reading import SECONDS
 from tests.fuzz.watched import MEASURED
 from videohub.convert import read
-from videohub.convert.unpickler import Array, Record, StandIn
 from videohub.errors import FormatError, VideohubError
+from videohub.pickles.unpickler import Array, Record, StandIn
 
 
 def calls(canary) -> dict[str, tuple[object, str]]:

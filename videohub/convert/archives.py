@@ -17,9 +17,9 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO, NamedTuple
 
-from videohub.convert.stored_tensor import damaged
 from videohub.errors import FormatError, UnsafeFileError
 from videohub.escaping import visible
+from videohub.pickles.stored_tensor import damaged
 
 HEAD = 1024
 

@@ -10,10 +10,10 @@ from typing import IO, Any
 
 import numpy as np
 
-from videohub.convert import unpickler
-from videohub.convert.stored_tensor import StoredTensor
 from videohub.errors import FormatError, UnsafeFileError, UsageError
 from videohub.escaping import quote
+from videohub.pickles import unpickler
+from videohub.pickles.stored_tensor import StoredTensor
 
 
 def read(file: IO[bytes], end: int, source: str) -> tuple[dict[str, StoredTensor | np.ndarray], dict[str, Any]]:

@@ -16,11 +16,11 @@ import numpy as np
 from videohub.convert import archives, caffe2_pickle, kept_weights, torch_file
 from videohub.convert.archives import HEAD, refuse, sniff
 from videohub.convert.recognition import OURS, layout_of
-from videohub.convert.stored_tensor import StoredTensor, damaged
 from videohub.convert.zip_file import is_npz, open_zip, read_npz
 from videohub.errors import FormatError, UnsafeFileError, UsageError
 from videohub.escaping import visible
 from videohub.files import existing_file
+from videohub.pickles.stored_tensor import StoredTensor, damaged
 
 
 @dataclass(frozen=True)

@@ -16,13 +16,13 @@ from videohub import registry
 from videohub.convert import caffe2_pickle, described_weights, kept_weights, steps, tables
 from videohub.convert.checkpoint import Listing
 from videohub.convert.recognition import OURS, Recognised, recognise
-from videohub.convert.stored_tensor import Array
 from videohub.convert.table_schema import SplitNorms
 from videohub.convert.tables import Match, Table
 from videohub.errors import ConversionError, UsageError
 from videohub.escaping import brief, visible
 from videohub.files import atomic_write, check_parent_exists
 from videohub.log import log
+from videohub.pickles.stored_tensor import Array
 from videohub.registry.schema import Record
 
 if TYPE_CHECKING:

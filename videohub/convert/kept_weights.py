@@ -13,9 +13,9 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from videohub.convert.stored_tensor import StoredTensor, bytes_at, checked_shape, damaged
 from videohub.errors import FormatError, UnsafeFileError
 from videohub.escaping import brief
+from videohub.pickles.stored_tensor import StoredTensor, bytes_at, checked_shape, damaged
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from videohub.convert.stored_tensor import Array, DerivedTensor
 from videohub.convert.table_schema import Computed, ComputedBy, Fill, Permutation, ShapeFixup, Slice, SplitNorms
 from videohub.convert.tables import Table, argument
 from videohub.errors import ConversionError
+from videohub.pickles.stored_tensor import Array, DerivedTensor
 from videohub.sinusoid import sinusoid
 
 # --- of one tensor ---------------------------------------------------------------------------------------------------

@@ -16,14 +16,15 @@ from typing import IO, Any
 
 import numpy as np
 
-from videohub.convert import long_string, tables, unpickler
+from videohub.convert import tables
 from videohub.convert.archives import HEAD, is_tar
-from videohub.convert.long_string import LongString
-from videohub.convert.stored_tensor import StoredTensor, by_stride, bytes_at, checked_shape, damaged, strided
-from videohub.convert.unpickler import Record
 from videohub.convert.zip_file import Member, members_of
 from videohub.errors import FormatError, UnsafeFileError
 from videohub.escaping import quote, visible
+from videohub.pickles import long_string, unpickler
+from videohub.pickles.long_string import LongString
+from videohub.pickles.stored_tensor import StoredTensor, by_stride, bytes_at, checked_shape, damaged, strided
+from videohub.pickles.unpickler import Record
 
 Content = tuple[dict[str, StoredTensor], dict[str, Any]]
 STATE_KEYS = ("model_state", "state_dict", "model_state_dict", "model", "net", "network", "module", "weights")

@@ -19,7 +19,8 @@ from typing import IO
 import numpy as np
 
 from videohub.convert.archives import DAMAGED_MEMBER, MAX_MEMBERS
-from videohub.convert.stored_tensor import (
+from videohub.errors import FormatError, UnsafeFileError
+from videohub.pickles.stored_tensor import (
     CHUNK,
     DTYPES,
     StoredTensor,
@@ -28,7 +29,6 @@ from videohub.convert.stored_tensor import (
     claims_too_much,
     damaged,
 )
-from videohub.errors import FormatError, UnsafeFileError
 
 MAX_DIRECTORY = 16 << 20  # 46 bytes and a name for each member
 

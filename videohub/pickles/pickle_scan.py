@@ -10,22 +10,34 @@ import struct
 from collections.abc import Collection
 from typing import IO, Any, NamedTuple
 
-from videohub.convert.long_string import LongString
-from videohub.convert.stored_tensor import CHUNK, damaged
 from videohub.errors import FormatError, UnsafeFileError
 from videohub.escaping import visible
+from videohub.pickles.long_string import LongString
+from videohub.pickles.stored_tensor import CHUNK, damaged
 
-# A two-pathway network of 101 layers with its momentum takes some 100 000 opcodes, a torch file with optimizer no more.
-MAX_OPCODES = 500_000
 MAX_STACK = 100_000  # the standard picklers empty theirs every 1000 items
 MAX_NESTING = 200
 MAX_LINE = 4096
 MAX_NAME = 256  # longer strings are not kept, for they name no global
 MAX_NUMBER = 256  # bytes of a whole number
-MAX_INT_KEYS = 5_000  # an optimizer counts its tensors; more are chosen to collide in the dict
 MAX_TEXT = 8192  # longer strings stay in the file
-MAX_BYTES = 8 << 20  # of a pickle without its long strings, built to six times as much; a network of MAX_OPCODES has 3
 GETATTR = ("builtins.getattr", "__builtin__.getattr")
+
+
+class Limits(NamedTuple):
+    """What a pickle may ask for, by what it holds; more has been put in it to take time or memory."""
+
+    holds: str  # in messages
+    opcodes: int
+    int_keys: int  # in all dicts; they may be chosen to collide
+    bytes: int  # without its long strings; it is built to six times as much
+
+
+# A two-pathway network of 101 layers with its momentum takes some 100 000 opcodes, a torch file with optimizer no more;
+# an optimizer counts its tensors; a network of so many opcodes has 3 MB of short values.
+WEIGHTS = Limits("weights", opcodes=500_000, int_keys=5_000, bytes=8 << 20)
+# The boxes of half a million frames, 31 opcodes each; the actions of 2,000 videos by number.
+ANNOTATIONS = Limits("annotations", opcodes=20_000_000, int_keys=50_000, bytes=1 << 30)
 
 
 class Scanned(NamedTuple):
@@ -43,6 +55,7 @@ def scan(
     *,
     classes: Collection[str] = (),
     persistent: bool = False,
+    limits: Limits = WEIGHTS,
 ) -> Scanned:
     """Read one pickle from where `file` stands, leave `file` behind it, and return it without its long strings.
 
@@ -52,9 +65,10 @@ def scan(
         classes: Those of them that it may make objects of; it comes back with plain calls in their place. Once it
             named one, it may also ask for an attribute (`getattr`).
         persistent: Whether it may refer to storages outside of itself, as torch files do.
+        limits: What it may ask for at most.
     Raises: UnsafeFileError naming what it asks for; FormatError if it is cut short or damaged.
     """
-    return _Scan(file, end, source, allowed, classes, persistent).run()
+    return _Scan(file, end, source, allowed, classes, persistent, limits).run()
 
 
 _MARK: Any = pickletools.markobject
@@ -97,9 +111,10 @@ class _Scan:
         allowed: Collection[str],
         classes: Collection[str],
         persistent: bool,
+        limits: Limits,
     ) -> None:
         self.file, self.end, self.source, self.allowed, self.persistent = file, end, source, allowed, persistent
-        self.classes, self.class_named = classes, False
+        self.classes, self.class_named, self.limits = classes, False, limits
         self.position = file.tell()
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
@@ -108,11 +123,12 @@ class _Scan:
 
     def run(self) -> Scanned:
         """Step through the pickle up to its STOP."""
-        for _ in range(MAX_OPCODES):
+        for _ in range(self.limits.opcodes):
             if self.step() == "STOP":
                 return self.scanned
         raise UnsafeFileError(
-            f"{self.source}: a pickle of more than {MAX_OPCODES} opcodes, which no checkpoint needs.\n"
+            f"{self.source}: a pickle of more than {self.limits.opcodes} opcodes, "
+            f"which {self.limits.holds} do not need.\n"
             "  Nothing was built from it. Do not use this file."
         )
 
@@ -228,7 +244,7 @@ class _Scan:
 
     def memorize(self, index: int) -> None:
         """Store the top of the stack; the real machine would make room for all indices below this one."""
-        if index > MAX_OPCODES:
+        if index > self.limits.opcodes:
             raise self.unsafe(f"memo number {index}, for which room would have to be made")
         if not self.stack or self.stack[-1] is _MARK:
             raise self.damaged("nothing to memorize")
@@ -256,8 +272,8 @@ class _Scan:
                 self.int_keys += 1
             elif not isinstance(key, str) and key is not pickletools.pystring:
                 raise self.unsafe("a dict with keys other than strings and whole numbers")
-        if self.int_keys > MAX_INT_KEYS:
-            raise self.unsafe(f"dicts with more than {MAX_INT_KEYS} numbers as keys")
+        if self.int_keys > self.limits.int_keys:
+            raise self.unsafe(f"dicts with more than {self.limits.int_keys} numbers as keys")
 
     def number(self, argument: Any) -> int:
         """Return a memo index, whether written in binary or in digits."""
@@ -287,8 +303,8 @@ class _Scan:
         """Let short values stay in the pickle."""
         self.position += len(data)
         self.scanned.pickle.extend(data)
-        if len(self.scanned.pickle) > MAX_BYTES:
-            raise self.unsafe(f"more than {MAX_BYTES} bytes of short values")
+        if len(self.scanned.pickle) > self.limits.bytes:
+            raise self.unsafe(f"more than {self.limits.bytes} bytes of short values")
         return data
 
     def line(self) -> str:
@@ -326,7 +342,8 @@ class _Scan:
     def unsafe(self, what: str) -> UnsafeFileError:
         """Return the error for a pickle that asks for something which tensors do not need."""
         return UnsafeFileError(
-            f"{self.source}: the pickle asks for {what} (near byte {self.position}), which weights do not need.\n"
+            f"{self.source}: the pickle asks for {what} (near byte {self.position}), "
+            f"which {self.limits.holds} do not need.\n"
             "  Nothing from it was run. If it is a whole network of your own, save its state_dict() instead.\n"
             "  Do not open it with other tools unless you trust whoever made it."
         )

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO, Any
 
-from videohub.convert.stored_tensor import CHUNK, bytes_at, damaged
+from videohub.pickles.stored_tensor import CHUNK, bytes_at, damaged
 
 
 @dataclass(frozen=True)

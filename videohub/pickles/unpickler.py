@@ -15,12 +15,12 @@ from typing import IO, Any
 
 import numpy as np
 
-from videohub.convert import long_string
-from videohub.convert.long_string import LongString
-from videohub.convert.pickle_scan import GETATTR, MAX_INT_KEYS, scan
-from videohub.convert.stored_tensor import DTYPES, StoredTensor, checked_shape, claims_too_much, damaged
 from videohub.errors import FormatError, UnsafeFileError
 from videohub.escaping import quote
+from videohub.pickles import long_string
+from videohub.pickles.long_string import LongString
+from videohub.pickles.pickle_scan import GETATTR, WEIGHTS, Limits, scan
+from videohub.pickles.stored_tensor import DTYPES, StoredTensor, checked_shape, claims_too_much, damaged
 
 MAX_ITEMS = 100_000  # that dicts are made of by a call; a state dict has some thousand
 
@@ -62,10 +62,10 @@ class Array:
 class Memory:
     """What one file may ask for: no more than it holds, however often it refers to its own bytes and lists."""
 
-    def __init__(self, file: IO[bytes], size: int, source: str) -> None:
-        self.file = file
+    def __init__(self, file: IO[bytes], size: int, source: str, limits: Limits = WEIGHTS) -> None:
+        self.file, self.limits = file, limits
         self.left, self.size, self.source = size, size, source
-        self.text_left, self.items_left, self.int_keys_left = size, MAX_ITEMS, MAX_INT_KEYS
+        self.text_left, self.items_left, self.int_keys_left = size, MAX_ITEMS, limits.int_keys
 
     def array(self, dtype: Any, shape: Any, data: Any, order: Any = "C") -> StoredTensor:
         """Return an array that is still in the file; its length is compared with `data`."""
@@ -114,7 +114,7 @@ class Memory:
             self.int_keys_left -= type(pair[0]) is int
         if self.int_keys_left < 0:
             raise UnsafeFileError(
-                f"{self.source}: dicts with more than {MAX_INT_KEYS} numbers as keys.\n"
+                f"{self.source}: dicts with more than {self.limits.int_keys} numbers as keys.\n"
                 "  They may be chosen to take time: do not use this file."
             )
         return Record(pairs)
@@ -135,6 +135,7 @@ def load(
     stand_ins: Mapping[str, Callable[..., Any]] | None = None,
     classes: Collection[str] = (),
     persistent: Callable[[Any], Any] | None = None,
+    limits: Limits = WEIGHTS,
 ) -> Any:
     """Read one pickle of any protocol from where `file` stands; bytes of Python 2 become `str`, as latin1.
 
@@ -143,12 +144,13 @@ def load(
         stand_ins: What to build for further globals, `module.name` → callable.
         classes: Classes whose objects are taken as `Inert`, and whose methods are.
         persistent: What to build for objects outside of the pickle, from their id.
+        limits: What it may ask for at most, by what it holds.
     Returns: dicts, lists, strings, numbers, `Record` for OrderedDict, `Array` for arrays, `LongString` for what is
         long; `file` stands behind it, and has to stay open while the arrays are read.
     Raises: UnsafeFileError naming the global that is not on the list; FormatError for a damaged file.
     """
     start = file.tell()
-    table = {**_numpy_stand_ins(Memory(file, end - start, source)), **(stand_ins or {})}
+    table = {**_numpy_stand_ins(Memory(file, end - start, source, limits)), **(stand_ins or {})}
 
     def method(owner: Any, name: Any) -> Inert:
         """Stand for a method of a class that is taken as inert; nothing else has attributes here."""
@@ -160,10 +162,11 @@ def load(
         return Inert()
 
     table |= dict.fromkeys(classes, Inert) | (dict.fromkeys(GETATTR, method) if classes else {})
-    scanned = scan(file, end, source, table.keys(), classes=classes, persistent=persistent is not None)
+    scanned = scan(file, end, source, table.keys(), classes=classes, persistent=persistent is not None,
+                   limits=limits)  # fmt: skip
     stop = file.tell()
     try:
-        value = _Unpickler(io.BytesIO(scanned.pickle), table, scanned.texts, persistent, source).load()
+        value = _Unpickler(io.BytesIO(scanned.pickle), table, scanned.texts, persistent, source, limits).load()
     except DAMAGE as error:
         raise damaged(source, f"a damaged pickle ({type(error).__name__}: {error!s:.200})") from None
     file.seek(stop)
@@ -188,12 +191,18 @@ class _Unpickler(pickle.Unpickler):
     """A pickle machine without imports."""
 
     def __init__(
-        self, file: IO[bytes], table: Mapping[str, Any], texts: Sequence[LongString], persistent: Any, source: str
+        self,
+        file: IO[bytes],
+        table: Mapping[str, Any],
+        texts: Sequence[LongString],
+        persistent: Any,
+        source: str,
+        limits: Limits,
     ) -> None:
         super().__init__(file, fix_imports=False, encoding="latin1")
         self._texts = texts
         self._table = {name: StandIn(name, build) for name, build in table.items()}
-        self._persistent, self._source = persistent, source
+        self._persistent, self._source, self._limits = persistent, source, limits
 
     def find_class(self, module: str, name: str) -> Any:
         """Return our stand-in, and import nothing."""
@@ -201,7 +210,7 @@ class _Unpickler(pickle.Unpickler):
             return self._table[f"{module}.{name}"]
         except KeyError:
             raise UnsafeFileError(
-                f"{self._source}: the pickle asks for {module}.{name}, which weights do not need.\n"
+                f"{self._source}: the pickle asks for {module}.{name}, which {self._limits.holds} do not need.\n"
                 "  Nothing from it was run."
             ) from None
 
