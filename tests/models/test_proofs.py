@@ -284,24 +284,36 @@ def of_vjepa2(record: Record) -> Reference:
 
 
 def with_timesformer(arch: Architecture, clip: Tensor, folder: Path):
-    """Compare with transformers' TimeSformer; both have tables for pictures of this size."""
+    """Compare with transformers' TimeSformer; both have tables for pictures of this size.
+
+    That library's own classifier of frames that do not see each other reads out each by itself; the authors average
+    their tokens before the last norm.
+    """
     transformers = pytest.importorskip("transformers")
     arch = msgspec.structs.replace(arch, crop=clip.shape[-1])
     network = trained(arch, frames=clip.shape[2])
     config = transformers.TimesformerConfig(
         image_size=arch.crop, num_frames=clip.shape[2], num_labels=arch.num_classes, hidden_size=arch.width,
         num_hidden_layers=arch.depth, num_attention_heads=arch.heads, intermediate_size=4 * arch.width,
+        attention_type={"divided": "divided_space_time", "space": "space_only"}[arch.attention],
     )  # fmt: skip
     with torch.device("meta"):
         theirs = transformers.TimesformerForVideoClassification(config).eval()
     arguments = {**msgspec.to_builtins(arch), "arch": arch.arch}
     table = tables.find(arch.family, "transformers").of(arguments)
+    table = replace(table, file=msgspec.structs.replace(table.file, not_written_for=[]))
     theirs.load_state_dict(conversion.to_published(network.state_dict(), table, arguments), strict=True, assign=True)
-    return network(clip), theirs(clip.transpose(1, 2)).logits
+    if arch.attention == "divided":
+        return network(clip), theirs(clip.transpose(1, 2)).logits
+    encoder = theirs.timesformer
+    of_frames = encoder.encoder(encoder.embeddings(clip.transpose(1, 2)))[0].unflatten(0, (len(clip), -1))
+    return network(clip), theirs.classifier(encoder.layernorm(of_frames.mean(1))[:, 0])
 
 
 def of_timesformer(frames: int, **model: object) -> Reference:
     name = "transformers.TimesformerForVideoClassification, at 64 x 64 pixels"
+    if model.get("attention") == "space":
+        name = "transformers.TimesformerModel frame by frame, averaged before its norm, at 64 x 64 pixels"
     return Reference(name, {"family": "timesformer", **model}, frames, (frames, 64, 64), with_timesformer)
 
 
@@ -437,6 +449,7 @@ REFERENCES = [
     of_timesformer(16, crop=448),
     of_timesformer(64),
     of_timesformer(96),
+    of_timesformer(8, attention="space"),
     Reference(UNIFORMER_KEYS, {"family": "uniformer", "depth": "B"}, 32, (32, 64, 64), with_uniformer_keys),
     of_hiera(144, 2),
     of_hiera(256, 4),

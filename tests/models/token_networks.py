@@ -34,6 +34,7 @@ FAMILIES = {
     "hiera": Hiera(heads=2, **MULTISCALE),
     "timesformer": TimeSformer(**PLAIN),
     "timesformer joint": TimeSformer(attention="joint", norm_eps=1e-5, **PLAIN),
+    "timesformer space": TimeSformer(attention="space", **PLAIN),
     "uniformerv2": UniFormerV2(gathers=1, **PLAIN),
     "uniformerv2 local": UniFormerV2(gathers=2, local=True, **PLAIN),
     "vit": ViT(**PLAIN),

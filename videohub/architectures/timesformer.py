@@ -1,4 +1,4 @@
-"""TimeSformer: attention along time, then within each frame, or across both at once (arXiv:2102.05095)."""
+"""TimeSformer: attention along time, then within frames, or across both, or within frames alone (arXiv:2102.05095)."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Literal
@@ -18,7 +18,8 @@ class TimeSformer(Architecture, frozen=True, kw_only=True, tag="timesformer"):
     width: Count = 768
     heads: Count = 12
     crop: Count = 224  # height and width of the inputs that the table of places is for
-    attention: Literal["divided", "joint"] = "divided"  # joint: all tokens look at each other
+    # joint: all tokens look at each other; space: those of each frame, and frames are averaged before the last norm
+    attention: Literal["divided", "joint", "space"] = "divided"
     norm_eps: Eps = 1e-6
 
     @property

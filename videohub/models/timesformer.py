@@ -1,4 +1,4 @@
-"""TimeSformer: attention along time, then within each frame, or across both at once (arXiv:2102.05095)."""
+"""TimeSformer: attention along time, then within frames, or across both, or within frames alone (arXiv:2102.05095)."""
 
 from __future__ import annotations
 
@@ -26,11 +26,12 @@ from videohub.models.transformer import (
 class FramePositions(nn.Module):
     """A vector for each place of a frame, which all frames share, after the class token's; and one for each frame."""
 
-    def __init__(self, grid: Grid, width: int) -> None:
+    def __init__(self, grid: Grid, width: int, *, timed: bool = True) -> None:
+        """Take `timed` for a vector for each frame."""
         super().__init__()
         self.grid = grid
         self.space = nn.Parameter(torch.zeros(1, 1 + grid[1] * grid[2], width))
-        self.time = nn.Parameter(torch.zeros(1, grid[0], width))
+        self.time = nn.Parameter(torch.zeros(1, grid[0], width)) if timed else None
 
     def forward(self, grid: Grid) -> Tensor:
         """Return (1, N, width) for a grid, class token first, then time outermost.
@@ -38,10 +39,12 @@ class FramePositions(nn.Module):
         Source: the original: vectors of another size are those of the nearest place, and of the nearest time.
         """
         class_token, space = self.space[:, :1], self.space[:, 1:]
-        time: Tensor = self.time
+        time: Tensor | None = self.time
         if grid[1:] != self.grid[1:]:
             lying = torch.unflatten(space, 1, self.grid[1:]).movedim(-1, 1)
             space = F.interpolate(lying, size=grid[1:], mode="nearest").flatten(2).transpose(1, 2)
+        if time is None:
+            return torch.cat([class_token, space.repeat(1, grid[0], 1)], dim=1)
         if grid[0] != self.grid[0]:
             time = F.interpolate(time.transpose(1, 2), size=grid[0], mode="nearest").transpose(1, 2)
         return torch.cat([class_token, (time[:, :, None] + space[:, None]).flatten(1, 2)], dim=1)
@@ -99,10 +102,10 @@ class TimeSformer(TokenModel):
             stride=self.smallest,
             padding=(0, 0, 0),
             class_token=True,
-            positions=FramePositions((frames, across, across), arch.width),
+            positions=FramePositions((frames, across, across), arch.width, timed=arch.attention != "space"),
         )
-        self.divided = arch.attention == "divided"
-        block = DividedBlock if self.divided else Block
+        self.attention = arch.attention
+        block = DividedBlock if self.attention == "divided" else Block
         self.blocks = nn.ModuleList(block(arch.width, heads=arch.heads, eps=arch.norm_eps) for _ in range(arch.depth))
         self.head = TokenHead(
             arch.width, readout="class_token", class_token=True, num_classes=arch.num_classes, eps=arch.norm_eps
@@ -112,10 +115,13 @@ class TimeSformer(TokenModel):
     def tokens(self, clip: Tensor | Sequence[Tensor]) -> Tensor:
         tokens, (frames, height, width) = self.embedding(self.checked(clip))
         by_frame = torch.unflatten(tokens[:, 1:], 1, (frames, height * width))
-        tokens = torch.cat([tokens[:, :1], by_frame.transpose(1, 2).flatten(1, 2)], dim=1)  # time innermost
+        if self.attention == "space":
+            tokens = torch.cat([tokens[:, None, :1].expand(-1, frames, -1, -1), by_frame], dim=2).flatten(0, 1)
+        else:
+            tokens = torch.cat([tokens[:, :1], by_frame.transpose(1, 2).flatten(1, 2)], dim=1)  # time innermost
         for block in self.blocks:
-            tokens = block(tokens, frames) if self.divided else block(tokens)
-        return tokens
+            tokens = block(tokens, frames) if self.attention == "divided" else block(tokens)
+        return torch.unflatten(tokens, 0, (-1, frames)).mean(dim=1) if self.attention == "space" else tokens
 
 
 def timesformer(arch: architecture.TimeSformer, *, frames: int, activation: Activation) -> TimeSformer:

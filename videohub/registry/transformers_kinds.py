@@ -150,7 +150,7 @@ class _TimeSformer(Kind):
         return max(1, 256 // frames) if frames < 96 else 4  # 8 x 32, 16 x 16, 96 x 4
 
     def holds(self, model: Architecture) -> bool:
-        return isinstance(model, TimeSformer)
+        return isinstance(model, TimeSformer) and model.attention in self.ATTENTION.values()
 
     def said(self, model: TimeSformer, frames: int) -> dict[str, Any]:
         attention = {ours: theirs for theirs, ours in self.ATTENTION.items()}[model.attention]
