@@ -30,6 +30,18 @@ def media() -> Path:
 
 
 @pytest.fixture
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The cache folder of one test, which nothing has made yet; no setting of whoever runs the tests counts."""
+    for name in [name for name in os.environ if name.startswith("VIDEOHUB_") and name != "VIDEOHUB_TEST_MEDIA"]:
+        monkeypatch.delenv(name)
+    for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("VIDEOHUB_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    return tmp_path / "cache"
+
+
+@pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
     """Run the command line in this process and return its exit code, stdout and stderr."""
 

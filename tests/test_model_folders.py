@@ -31,13 +31,10 @@ HUB = "hf://somebody/fine-tune"
 
 
 @pytest.fixture(autouse=True)
-def home(tmp_path, monkeypatch):
-    for name in ("VIDEOHUB_CACHE_RO", "VIDEOHUB_MIRRORS", "VIDEOHUB_OFFLINE", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("VIDEOHUB_HOME", str(tmp_path / "cache"))
+def home(own_cache, tmp_path, monkeypatch):
     monkeypatch.setattr(log, "_told", set())
     monkeypatch.chdir(tmp_path)
-    return tmp_path / "cache"
+    return own_cache
 
 
 def in_mirror(tmp_path, monkeypatch, revision="main"):

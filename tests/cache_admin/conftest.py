@@ -19,13 +19,9 @@ from videohub.errors import FormatError, VideohubError
 
 
 @pytest.fixture(autouse=True)
-def home(tmp_path, monkeypatch):
-    for name in ("VIDEOHUB_CACHE_RO", "VIDEOHUB_MIRRORS", "VIDEOHUB_OFFLINE", "HF_HUB_OFFLINE", "VIDEOHUB_REGISTRY"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("VIDEOHUB_HOME", str(tmp_path / "cache"))
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+def home(own_cache, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
-    return tmp_path / "cache"
+    return own_cache
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.hub.publisher import Publisher, running
-from videohub.hub import cache, http_download
+from videohub.hub import http_download
 
 
 @pytest.fixture
@@ -19,14 +19,9 @@ def publisher() -> Iterator[Publisher]:
 
 
 @pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def home(own_cache: Path) -> Path:
     """The cache folder of one test, which nothing has made yet."""
-    for name in ("VIDEOHUB_CACHE_RO", "VIDEOHUB_MIRRORS", "VIDEOHUB_OFFLINE", "VIDEOHUB_MIN_RATE", "HF_HUB_OFFLINE",
-                 "TRANSFORMERS_OFFLINE"):  # fmt: skip
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("VIDEOHUB_HOME", str(tmp_path / "cache"))
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    return cache.home()
+    return own_cache
 
 
 @pytest.fixture

@@ -75,6 +75,15 @@ class Reference:
         return (self.frames, compared(self.architecture)) == (record.clip.frames, compared(record.model))
 
 
+def drawn(arch: Architecture, frames: int) -> nn.Module:
+    """Return a network whose every tensor is drawn anew, so that nothing is 0 or 1 and no term hides."""
+    network = models.build(arch, frames=frames)
+    generator = torch.Generator().manual_seed(0)
+    for tensor in network.state_dict().values():
+        tensor.normal_(0 if tensor.ndim > 1 else 0.5, 0.04, generator=generator)
+    return network
+
+
 def with_torchvision(make: Callable[..., nn.Module], arch: Architecture, clip: Tensor, folder: Path):
     network = trained(arch, frames=clip.shape[2])
     theirs = make(num_classes=arch.num_classes).eval()
@@ -142,10 +151,7 @@ def with_mmaction2_keys(arch: Architecture, clip: Tensor, folder: Path):
 def with_transformers(arch: Architecture, clip: Tensor, folder: Path):
     """Compare with that library's VideoMAE for clips of this size, which takes our tensors: none is there twice."""
     transformers = pytest.importorskip("transformers")
-    network = models.build(arch, frames=clip.shape[2])
-    generator = torch.Generator().manual_seed(0)
-    for tensor in network.state_dict().values():
-        tensor.normal_(0 if tensor.ndim > 1 else 0.5, 0.04, generator=generator)
+    network = drawn(arch, clip.shape[2])
     config = transformers.VideoMAEConfig(
         image_size=clip.shape[-1],
         patch_size=arch.patch,
@@ -185,10 +191,7 @@ def with_vjepa2(arch: Architecture, clip: Tensor, folder: Path):
     transformers = pytest.importorskip("transformers")
     from transformers.models.vjepa2 import modeling_vjepa2
 
-    network = models.build(arch, frames=clip.shape[2])
-    generator = torch.Generator().manual_seed(0)
-    for tensor in network.state_dict().values():
-        tensor.normal_(0 if tensor.ndim > 1 else 0.5, 0.04, generator=generator)
+    network = drawn(arch, clip.shape[2])
     said = {"crop_size": clip.shape[-1], "hidden_size": arch.width, "num_hidden_layers": arch.depth,
             "mlp_ratio": (arch.hidden or 4 * arch.width) / arch.width, "layer_norm_eps": arch.norm_eps,
             "frames_per_clip": clip.shape[2] // arch.segments}  # fmt: skip
@@ -229,10 +232,7 @@ def with_vjepa(arch: Architecture, clip: Tensor, folder: Path):
     """Compare with timm's blocks and torch's attention, over the authors' keys, with positions of such pictures."""
     vision_transformer = pytest.importorskip("timm.models.vision_transformer")
     arch = msgspec.structs.replace(arch, crop=clip.shape[-1])
-    network = models.build(arch, frames=clip.shape[2])
-    generator = torch.Generator().manual_seed(0)
-    for tensor in network.state_dict().values():
-        tensor.normal_(0 if tensor.ndim > 1 else 0.5, 0.04, generator=generator)
+    network = drawn(arch, clip.shape[2])
     arguments = {**msgspec.to_builtins(arch), "arch": arch.arch}
     file = conversion.to_published(network.state_dict(), tables.find("vit", "vjepa").of(arguments), arguments)
 
@@ -323,10 +323,7 @@ def with_hiera(arch: Architecture, clip: Tensor, folder: Path):
         warnings.simplefilter("ignore", FutureWarning)  # it imports timm by an older path
         hiera = pytest.importorskip("hiera")
     arch = msgspec.structs.replace(arch, crop=clip.shape[-1])
-    network = models.build(arch, frames=clip.shape[2])
-    generator = torch.Generator().manual_seed(0)
-    for tensor in network.state_dict().values():
-        tensor.normal_(0 if tensor.ndim > 1 else 0.5, 0.04, generator=generator)
+    network = drawn(arch, clip.shape[2])
     theirs = hiera.Hiera(
         input_size=tuple(clip.shape[2:]), embed_dim=arch.width, num_heads=arch.heads, num_classes=arch.num_classes,
         stages=arch.blocks, q_stride=(1, 2, 2), mask_unit_size=(1, 8, 8), patch_kernel=(3, 7, 7),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import get_args
 
 import av
 import msgspec
@@ -55,6 +56,7 @@ CASES = [  # rule, rate, frames of a window from 1 s to 3 s, counted from 1 s on
     # 8 frames at 30 a second are covered, from (60 - 8) / 2 on, both ends included
     (rules.Proportional(fps=30.0, past_end="repeat"), 30, [26, 28, 30, 33]),
     (rules.Timed(fps=30.0, past_end="stretch"), 30, [26, 28, 30, 33]),
+    (rules.TimedBeginning(fps=30.0, past_end="stretch", kept=20), 30, [26, 28, 30, 33]),
     (rules.Offset(fps=15.0, past_end="repeat"), 30, [22, 27, 32, 37]),  # 16 frames
     (rules.Proportional(fps=30.0, past_end="repeat"), 60, [52, 57, 62, 67]),  # 16 of 120 frames
     (rules.OffsetFrames(past_end="repeat"), 30, [26, 28, 30, 33]),
@@ -84,7 +86,7 @@ def test_the_clip_of_a_window_is_spread_as_the_record_s_is(rule, rate, frames):
 
 
 def test_every_rule_of_videos_has_its_case():
-    assert {type(rule) for rule, *_ in CASES} | {rules.Image, rules.KeyFrames} == set(rules.FrameRule.__subclasses__())
+    assert {type(rule) for rule, *_ in CASES} | {rules.Image, rules.KeyFrames} == set(get_args(rules.Frames))
 
 
 def test_each_window_is_seen_as_that_part_of_the_video_alone(model):

@@ -29,7 +29,7 @@ import videohub
 from tests.zoo import published_files
 from videohub import registry
 from videohub.building import build_empty
-from videohub.convert import conversion, kept_weights
+from videohub.convert import conversion, kept_weights, steps
 from videohub.convert.recognition import recognise
 from videohub.errors import VideohubError
 from videohub.hub import cache, sources
@@ -109,11 +109,15 @@ def check(record: Record, form: int = 1) -> Outcome:
 def check_keys(record: Record) -> None:
     """Check that the keys and shapes of a record's file become its network's, on the meta device.
 
+    What such files have no place for has the values that their tables state.
     Raises: Mismatch if they do not; ConversionError.
     """
     arguments, ours = conversion.arguments_of(record), build_empty(record).state_dict()
     table = published_files.as_published(record)
-    file = {key: np.broadcast_to(np.float32(0), tuple(tensor.shape))
+    there = {name: ours[name] for name, match in table.matches(ours, to_ours=False).items() if match}
+    for name, array in steps.fills(there, table, arguments, unused=False).items():
+        ours[name] = torch.from_numpy(array)
+    file = {key: np.broadcast_to(np.float32(0), tuple(tensor.shape)) if tensor.is_meta else tensor.numpy()
             for key, tensor in conversion.to_published(ours, table, arguments).items()}  # fmt: skip
     recognised = recognise(file, record.family, arguments)
     if recognised is None or recognised.layout != record.checkpoint.layout:

@@ -115,33 +115,36 @@ class Uniform(FrameRule, frozen=True, tag="uniform"):
         return frames
 
 
-class Spread(FrameRule, frozen=True, tag="spread"):
+class ExactStride(FrameRule, frozen=True):
+    """What rules have in common whose frames lie `sampling_rate` apart and who count a clip from the first to the last.
+
+    Others whose frames do count a step beyond the last, as their originals do.
+    """
+
+    exact_stride: ClassVar[bool] = True
+
+    def span(self, frames: int, sampling_rate: int) -> int:
+        """Return the distance from the first frame to the last, both counted."""
+        return (frames - 1) * sampling_rate + 1
+
+
+class Spread(ExactStride, frozen=True, tag="spread"):
     """The first clip starts at the beginning, the last ends at the end, exact stride (PySlowFast Charades, mmaction2).
 
     A single clip stands in the middle.
     """
 
-    exact_stride: ClassVar[bool] = True
     past_end: Literal["repeat", "loop"]
-
-    def span(self, frames: int, sampling_rate: int) -> int:
-        """Return the distance from the first frame to the last, both counted."""
-        return (frames - 1) * sampling_rate + 1
 
     def middle(self) -> tuple[FrameRule, int, int]:
         """Return the second of three clips."""
         return self, 3, 1
 
 
-class SpreadDown(FrameRule, frozen=True, tag="spread_down"):
+class SpreadDown(ExactStride, frozen=True, tag="spread_down"):
     """As `spread`, with starts rounded down (VMZ)."""
 
-    exact_stride: ClassVar[bool] = True
     past_end: Literal["repeat"]
-
-    def span(self, frames: int, sampling_rate: int) -> int:
-        """Return the distance from the first frame to the last, both counted."""
-        return (frames - 1) * sampling_rate + 1
 
     def middle(self) -> tuple[FrameRule, int, int]:
         """Return the second of three clips."""
@@ -183,18 +186,13 @@ class Dense(FrameRule, frozen=True, tag="dense"):
         return Spread(past_end=self.past_end), 3, 1
 
 
-class Centres(FrameRule, frozen=True, tag="centres"):
+class Centres(ExactStride, frozen=True, tag="centres"):
     """Clip i of n starts in the centre of the i-th of n equal parts of where one may, exact stride (mmaction2 0.x).
 
     Clips of one frame do so in its later versions, too (TSN).
     """
 
-    exact_stride: ClassVar[bool] = True
     past_end: Literal["repeat", "loop"]
-
-    def span(self, frames: int, sampling_rate: int) -> int:
-        """Return the distance from the first frame to the last, both counted."""
-        return (frames - 1) * sampling_rate + 1
 
 
 class Resampled(FrameRule, frozen=True, tag="resampled"):
@@ -237,30 +235,20 @@ class TimedBeginning(Timed, frozen=True, tag="timed_beginning"):
         return Timed(fps=self.fps, past_end=self.past_end).middle()
 
 
-class TimedList(FrameRule, frozen=True, tag="timed_list"):
+class TimedList(ExactStride, frozen=True, tag="timed_list"):
     """As `timed`, of a list of images, which are taken for 30 a second (PyTorchVideo, Charades)."""
 
-    exact_stride: ClassVar[bool] = True
     past_end: Literal["stretch"]
-
-    def span(self, frames: int, sampling_rate: int) -> int:
-        """Return the distance from the first frame to the last, both counted."""
-        return (frames - 1) * sampling_rate + 1
 
     def middle(self) -> tuple[FrameRule, int, int]:
         """Return the second of two clips, which starts at half the free length."""
         return self, 2, 1
 
 
-class Windows(FrameRule, frozen=True, tag="windows"):
+class Windows(ExactStride, frozen=True, tag="windows"):
     """Of the frames at the exact stride from the first on, n windows; the last ends with them (VideoMAE, Kinetics)."""
 
-    exact_stride: ClassVar[bool] = True
     past_end: Literal["repeat"]  # the last of those frames
-
-    def span(self, frames: int, sampling_rate: int) -> int:
-        """Return the distance from the first frame to the last, both counted."""
-        return (frames - 1) * sampling_rate + 1
 
     def middle(self) -> tuple[FrameRule, int, int]:
         """Return the second of three clips."""
