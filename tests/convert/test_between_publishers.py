@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 import torch
 
-from tests.models.golden_networks import CASES, GoldenCase
+from tests.golden import synth
+from tests.models.golden_networks import CASES, GoldenCase, trained
 from tests.own_registry import like
-from videohub import convert, models
+from videohub import architectures, convert, models
 from videohub.certificate import network_of
 from videohub.convert import conversion, tables
 from videohub.convert.recognition import recognise
@@ -216,6 +217,29 @@ def test_golden_weights_go_to_another_publisher_s_file_and_back_and_give_the_ori
     network.load_state_dict({key: torch.as_tensor(np.asarray(array)) for key, array in state.items()}, strict=True)
     with torch.inference_mode():
         assert case.output_difference(network(case.clip(), *case.boxes())) <= 1
+
+
+@torch.inference_mode()
+def test_non_local_blocks_without_a_bias_are_written_for_tsm_s_authors_with_one_of_zero():
+    near = {"after": {"res3": [0, 2], "res4": [0, 2, 4]}, "affinity": "softmax", "pool": [1, 2, 2], "pooled": "keys",
+            "scaled": False, "out_bias": False}  # fmt: skip
+    model = architectures.read({"family": "tsm", "depth": "R50", "width": 8, "num_classes": 5, "non_local": near})
+    record = msgspec.structs.replace(like("slow_r50_8x8"), name="ours", model=model, labels=None)
+    network, theirs = trained(model, frames=4), network_of(record, "tsm")
+    file = conversion.to_published(
+        network.state_dict(),
+        tables.find("tsm", "tsm").of(conversion.arguments_of(record)),
+        conversion.arguments_of(record),
+    )
+    biases = [key for key in file if key.endswith(".nl.W.0.bias")]
+    assert [bool(file[key].any()) for key in biases] == [False] * 5
+    arguments = conversion.arguments_of(theirs)
+    read = {key: tensor.numpy() for key, tensor in file.items()}
+    state = conversion.imported(read, recognise(read, "tsm", arguments), arguments, "theirs")
+    as_theirs = models.build(theirs.model, frames=4)
+    as_theirs.load_state_dict({key: torch.as_tensor(np.asarray(array)) for key, array in state.items()}, strict=True)
+    clip = torch.from_numpy(synth.synth_clip("tsm", (1, 3, 4, 32, 32)))
+    assert torch.equal(as_theirs(clip), network(clip))
 
 
 @pytest.mark.parametrize(("name", "layout"), REFUSED)

@@ -17,12 +17,13 @@ from torchvision.ops import roi_align
 from videohub.architectures.csn import CSN
 from videohub.architectures.resnet import ResNet
 from videohub.architectures.slowfast import SlowFast
+from videohub.architectures.tsm import TSM
 
 
 class WrittenOut:
     """The tensors of one file, and what is computed with them."""
 
-    def __init__(self, file: Mapping[str, np.ndarray], arch: ResNet | SlowFast | CSN) -> None:
+    def __init__(self, file: Mapping[str, np.ndarray], arch: ResNet | SlowFast | CSN | TSM) -> None:
         self.file = {key: torch.from_numpy(np.asarray(array)) for key, array in file.items()}
         self.arch, self.is_csn = arch, isinstance(arch, CSN)
 
@@ -51,7 +52,8 @@ class WrittenOut:
         outputs = []
         for stage in range(5):
             if stage:
-                halves = stage in (2, 3) or (stage == 4 and (self.is_csn or self.arch.res5.stride == 2))
+                res5 = getattr(self.arch, "res5", None)
+                halves = stage in (2, 3) or (stage == 4 and (res5 is None or res5.stride == 2))
                 x = self.stage(f"{path}.layer{stage}", x, 2 if halves else 1)
             outputs.append(x)
             if stage == 1 and getattr(self.arch, "pools_frames", False):
@@ -69,20 +71,35 @@ class WrittenOut:
     def stage(self, layer: str, x: Tensor, stride: int) -> Tensor:
         """Return what the blocks of a stage make of a map."""
         number = 0
-        while f"{layer}.{number}.conv3.conv.weight" in self.file:
+        while block := self.block(f"{layer}.{number}"):
             in_time = stride if self.is_csn else 1
-            block, there = f"{layer}.{number}", (in_time, stride, stride) if number == 0 else (1, 1, 1)
-            y = self.unit(f"{block}.conv1", x).relu()
+            there = (in_time, stride, stride) if number == 0 else (1, 1, 1)
+            y = self.first(f"{block}.conv1", x).relu()
             middle = f"{block}.conv2" if not self.is_csn else f"{block}.conv2.0"
             if f"{block}.conv2.1.conv.weight" in self.file:
                 middle, y = f"{block}.conv2.1", self.unit(middle, y)
             y = self.unit(middle, y, stride=there).relu()
             y = self.unit(f"{block}.conv3", y)
             x = (y + (self.unit(f"{block}.downsample", x, stride=there) if number == 0 else x)).relu()
-            if f"{block}.non_local_block.g.0.conv.weight" in self.file:
-                x = self.non_local(f"{block}.non_local_block", x)
+            if f"{layer}.{number}.non_local_block.g.0.conv.weight" in self.file:
+                x = self.non_local(f"{layer}.{number}.non_local_block", x)
             number += 1
         return x
+
+    def block(self, name: str) -> str | None:
+        """Return what a block's keys begin with, which TSM wraps where a non-local block follows; None: no such."""
+        return next((each for each in (name, f"{name}.block") if f"{each}.conv3.conv.weight" in self.file), None)
+
+    def first(self, name: str, x: Tensor) -> Tensor:
+        """Return what a block's first convolution and its norm make of a map, whose channels TSM shifts in time."""
+        if f"{name}.conv.net.weight" not in self.file:
+            return self.unit(name, x)
+        fold = x.shape[1] // 8
+        shifted = x.clone()
+        shifted[:, : 2 * fold] = 0
+        shifted[:, :fold, :-1] = x[:, :fold, 1:]
+        shifted[:, fold : 2 * fold, 1:] = x[:, fold : 2 * fold, :-1]
+        return self.norm(f"{name}.bn", self.conv(f"{name}.conv.net", shifted))
 
     def non_local(self, name: str, x: Tensor) -> Tensor:
         """Return a map with what each place gathers from all others, pooled in space, added."""

@@ -135,11 +135,14 @@ def with_nonlocal_net(frozen: bool, arch: Architecture, clip: Tensor, folder: Pa
 
 def with_mmaction2_keys(arch: Architecture, clip: Tensor, folder: Path):
     network = trained(arch, frames=clip.shape[2])
+    gaussian = getattr(getattr(arch, "non_local", None), "affinity", None) == "gaussian"
     for name, tensor in network.named_parameters():
         if name.endswith(("norm_c.weight", "conv_c.norm.weight")):  # else maps grow from block to block
             tensor.mul_(0.1)
         elif ".theta." in name:  # else softmax picks single places
             tensor.mul_(0.01)
+        elif gaussian and "norm_shortcut" in name:  # and so it does with products of a map with itself
+            tensor.mul_(0.1)
     arguments = {**msgspec.to_builtins(arch), "arch": arch.arch}
     table = tables.find(arch.family, "mmaction2").of(arguments)
     file = conversion.to_published(network.state_dict(), table, arguments)
@@ -456,7 +459,7 @@ for record in RECORDS.values():
         continue
     if record.publisher == "video_nonlocal_net":
         REFERENCES.append(of_nonlocal_net(record))
-    elif record.publisher == "mmaction2" and record.family in ("resnet", "slowfast", "csn"):
+    elif record.publisher == "mmaction2" and record.family in ("resnet", "slowfast", "csn", "tsm"):
         REFERENCES.append(of_mmaction2(record))
     elif record.checkpoint.layout == "vjepa2":
         REFERENCES.append(of_vjepa2(record))
@@ -512,7 +515,7 @@ def test_networks_as_written_out_give_the_original_s_logits(name):
     [
         name if "slowonly_r50_nl" in name else pytest.param(name, marks=pytest.mark.slow)
         for name, case in CASES.items()
-        if case.layout == "mmaction2" and case.family in ("resnet", "slowfast", "csn")
+        if case.layout == "mmaction2" and case.family in ("resnet", "slowfast", "csn", "tsm")
     ],
 )
 def test_networks_as_written_out_over_mmaction2_s_keys_give_the_original_s_logits(name):
