@@ -14,7 +14,7 @@ from videohub import protocols as steps
 from videohub.data.decoded import decode
 from videohub.data.frame_rules import list_indices
 from videohub.data.geometry import boxes_in_pixels, crop_squares, resized_size
-from videohub.data.samples import VideoFile
+from videohub.data.samples import KeyFrame, VideoFile
 from videohub.data.sampling import keyframe_indices
 from videohub.data.views import views_of
 from videohub.errors import VideoError
@@ -192,3 +192,19 @@ def test_frames_and_boxes_around_key_frames_are_the_originals(name):
             centre, frames=clip.frames, sampling_rate=clip.sampling_rate, num_frames=info["decoded_frames"]
         )
         assert frames == expected["frames"][view].tolist()
+
+
+@pytest.mark.parametrize("name", [name for name in KEY_FRAMES if "__multisports4x16" in name])
+def test_key_frames_of_a_video_are_the_originals(name, media):
+    """The video is read itself, as for MultiSports; of one the stamps are out of order, and all is decoded."""
+    facts, expected = CASES[name], arrays(name)
+    protocol, clip = stated(facts)
+    for view, sample in enumerate(facts["samples"]):
+        boxes = tuple(tuple(map(float, box)) for box in expected["ori_boxes"][view][: facts["boxes_per_view"][view]])
+        source = KeyFrame(VideoFile(media / facts["video"]), int(sample.split(",")[1]), boxes)
+        decoded = decode(source, protocol, clip)
+        views = views_of(decoded, protocol)
+        assert views.boxes.tolist() == expected["boxes"][view][: len(boxes)].tolist()
+        pixels = views[0].numpy()
+        assert pixels.shape == tuple(facts["view_shape"])
+        assert np.abs(pixels.reshape(-1)[expected["p0_idx"][view]] - expected["p0_val"][view]).max() <= 1e-6

@@ -77,7 +77,7 @@ def test_an_unknown_or_missing_field_is_named(company, old, new, expected):
         ("variant: slow", "variant: fast", 'company_slow: model.variant is "fast", expected one of c2d, i3d, '),
         ("kind: average_window", "kind: max", 'company_slow: model.head.kind is "max", expected one of average_wind'),
         ("stride: 2", "stride: 4", "company_slow: model.res5.stride is 4, expected one of 1, 2."),
-        ("metric: topk", "metric: top", 'protocol company_video: metric is "top", expected one of ava_map, multil'),
+        ("metric: topk", "metric: top", 'protocol company_video: metric is "top", expected one of ava_map, ava_map_mm'),
         ("mean: [0.45,", "mean: [high,", 'protocol company_video: pixels[1].mean[0] is "high", expected a number.'),
     ],
 )

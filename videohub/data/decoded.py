@@ -6,7 +6,7 @@ A process that only decodes imports this file; torch is imported where large fra
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,6 +27,7 @@ from videohub.data.images import read_image, read_listed
 from videohub.data.memory import Budget
 from videohub.data.samples import FrameList, ImageFile, KeyFrame, Source, VideoFile
 from videohub.data.sampling import keyframe_indices
+from videohub.data.single_clip import read_numbered
 from videohub.data.spec import TestSpec, check_source
 from videohub.data.video import Video, open_video, very_first
 from videohub.data.video_info import Contradiction, Stamps, contradictions
@@ -215,15 +216,33 @@ def _collected(
 
 
 def _from_key_frame(source: KeyFrame, specs: Sequence[TestSpec], room: Room, budget: Budget) -> list[Decoded]:
-    """Read the images around the key frame, and bring the boxes to the protocols' size."""
-    tests = []
-    for protocol, clip in ((spec.protocol, spec.clip) for spec in specs):
-        centre = source.centre + (protocol.frames.shift if isinstance(protocol.frames, KeyFrames) else 0)
-        indices = keyframe_indices(
-            centre, frames=clip.frames, sampling_rate=clip.sampling_rate, num_frames=len(source.frames)
-        )
-        tests.append([indices])
-    return _from_images(source.frames, specs, tests, room, budget, boxes=source.boxes)
+    """Read the frames around the key frame, and bring the boxes to the protocols' size."""
+
+    def around(num_frames: int) -> list[list[list[int]]]:
+        return [[_around(source.centre, spec, num_frames)] for spec in specs]
+
+    if isinstance(source.frames, FrameList):
+        return _from_images(source.frames, specs, around(len(source.frames)), room, budget, boxes=source.boxes)
+    tests: list[list[list[int]]] = []
+
+    def needed(num_frames: int) -> list[int]:
+        tests[:] = around(num_frames)
+        return _used(tests)
+
+    pictures = read_numbered(source.frames.path, needed)
+    return _from_pictures(pictures, source.frames.path, specs, tests, room, budget, boxes=source.boxes)
+
+
+def _around(centre: int, spec: TestSpec, num_frames: int) -> list[int]:
+    """Return the frames of a clip around a key frame."""
+    rule, clip = spec.protocol.frames, spec.clip
+    shifted = centre + (rule.shift if isinstance(rule, KeyFrames) else 0)
+    return keyframe_indices(shifted, frames=clip.frames, sampling_rate=clip.sampling_rate, num_frames=num_frames)
+
+
+def _used(tests: Sequence[Sequence[Sequence[int]]]) -> list[int]:
+    """Return each frame that any clip of any test takes once, in the order in which they take them."""
+    return list(dict.fromkeys(index for clips in tests for of_clip in clips for index in of_clip))
 
 
 def _from_images(
@@ -236,12 +255,25 @@ def _from_images(
     boxes: Sequence[Box] | None = None,
 ) -> list[Decoded]:
     """Keep each image of a list that a test uses once."""
+    return _from_pictures(read_listed(source, _used(tests)), source.folder, specs, tests, room, budget, boxes=boxes)
+
+
+def _from_pictures(
+    pictures: Iterable[npt.NDArray[np.uint8]],
+    path: Path,
+    specs: Sequence[TestSpec],
+    tests: Sequence[Sequence[Sequence[int]]],
+    room: Room,
+    budget: Budget,
+    *,
+    boxes: Sequence[Box] | None = None,
+) -> list[Decoded]:
+    """Keep the pictures that tests use, each of which comes once, as `_used` orders them."""
     protocol = specs[0].protocol
-    used = dict.fromkeys(index for clips in tests for of_clip in clips for index in of_clip)  # in that order
-    rows = {index: row for row, index in enumerate(used)}
-    store = FrameStore(source.folder, protocol, most=len(rows), room=room, budget=budget)
+    rows = {index: row for row, index in enumerate(_used(tests))}
+    store = FrameStore(path, protocol, most=len(rows), room=room, budget=budget)
     size = (0, 0)
-    for picture in read_listed(source, rows):
+    for picture in pictures:
         size = (picture.shape[0], picture.shape[1])
         store.add(Image(picture))
     scaled = None if boxes is None else boxes_in_pixels(boxes, *size, protocol)

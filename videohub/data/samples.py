@@ -43,10 +43,10 @@ class FrameList(msgspec.Struct, frozen=True, tag=True):
 
 
 class KeyFrame(msgspec.Struct, frozen=True, tag=True):
-    """A moment of a video and the people in it: the clip around one frame of a list, and boxes."""
+    """A moment of a video and the people in it: the clip around one of its frames, and boxes."""
 
-    frames: FrameList
-    centre: int  # index of the key frame in the list
+    frames: FrameList | VideoFile
+    centre: int  # index of the key frame in the list, or among the frames of the video in order of time
     boxes: tuple[tuple[float, float, float, float], ...]  # x1, y1, x2, y2 as fractions of the frame
 
 

@@ -57,7 +57,8 @@ def read_clip(source: Source, protocol: Protocol, clip: Clip, draw: Draw | None 
     if isinstance(source, FrameList):
         return _listed(source, clip_indices(protocol, clip, len(source), None, draw))
     if isinstance(source, KeyFrame):
-        raise UsageError(f"{source.frames.folder}: found a key frame with boxes, expected a video, frames or an image")
+        within = source.frames.folder if isinstance(source.frames, FrameList) else source.frames.path
+        raise UsageError(f"{within}: found a key frame with boxes, expected a video, frames or an image")
 
     def choose(video: Video, times: Sequence[int]) -> list[int]:
         stamps = video.read.stamps()
@@ -72,6 +73,25 @@ def read_clip(source: Source, protocol: Protocol, clip: Clip, draw: Draw | None 
 
     clip_of = _sought(source.path, choose)
     return _from_start(source.path, choose) if clip_of is None else clip_of
+
+
+def read_numbered(path: Path, indices_of: Callable[[int], list[int]]) -> Pictures:
+    """Return frames of a video by their numbers, (T, H, W, 3) uint8 RGB, upright; see `read_clip`.
+
+    They are numbered in the order of their time stamps, as the original's are, whatever the decoder's order is.
+
+    Args:
+        path: The video.
+        indices_of: Told how many frames there are, gives the numbers of those that are wanted, from 0.
+    Raises: as `read_clip`.
+    """
+
+    def of_decoded(video: Video, times: Sequence[int]) -> list[int]:
+        in_time = sorted(range(len(times)), key=times.__getitem__)
+        return [in_time[index] for index in indices_of(len(times))]
+
+    clip_of = _sought(path, lambda video, times: indices_of(len(times)))
+    return _from_start(path, of_decoded) if clip_of is None else clip_of
 
 
 # --- which frames ----------------------------------------------------------------------------------------------------

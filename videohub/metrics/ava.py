@@ -1,4 +1,4 @@
-"""AVA's mean average precision of boxes with actions, as its official code computes it."""
+"""Mean average precision of boxes with actions: AVA's, as its official code computes it, and what is its like."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from videohub.errors import DataError
 from videohub.metrics.ava_files import AvaTruth, Boxes, FilePath, read_boxes, read_exclusions, read_label_map
-from videohub.metrics.matching import Matches, known_rows, match, video_of
+from videohub.metrics.matching import OFFICIAL, BoxRule, Matches, known_rows, match, video_of
 from videohub.metrics.mean_average_precision import MeanPrecision, compared, measured, paired, per_class
 from videohub.metrics.metric import Findings, Number, Pair, Ranks
 from videohub.runs import Box, Joined
@@ -100,6 +100,27 @@ def scored_boxes(keys: Sequence[str], boxes: ArrayLike, scores: ArrayLike) -> Bo
     )
 
 
+def detected_boxes(keys: Sequence[str], boxes: ArrayLike, scores: ArrayLike, rule: BoxRule) -> Boxes:
+    """Return which of the rows of `scored_boxes` are detections under a rule, as they are written down.
+
+    Arguments and errors are those of `scored_boxes`.
+    """
+    if rule.best_alone:
+        best, corners = np.asarray(scores).argmax(axis=1), np.asarray(boxes, np.float64)
+        found = Boxes(keys, corners, best + 1, np.take_along_axis(np.asarray(scores), best[:, None], axis=1)[:, 0])
+    else:
+        found = scored_boxes(keys, boxes, scores)
+    if rule.above is not None:
+        taken = np.flatnonzero(np.asarray(found.scores, np.float32) > np.float32(rule.above))
+        corners, labels, of_rows = (np.asarray(each)[taken] for each in (found.boxes, found.labels, found.scores))
+        found = Boxes([found.keys[row] for row in taken.tolist()], corners, labels, of_rows)
+    if rule.decimals is not None:
+        corners = np.asarray(found.boxes, np.float32).astype(np.float64).round(rule.decimals)
+        written = np.asarray(found.scores, np.float64).round(rule.decimals)
+        found = Boxes(found.keys, corners, found.labels, written)
+    return found
+
+
 def ava_extremes(matches: Matches, truth: Boxes, persons: Sequence[str]) -> tuple[MeanPrecision, MeanPrecision]:
     """Return the curves of all moments if the missing ones were all wrong, and if they were all right.
 
@@ -135,35 +156,69 @@ def ava_extremes(matches: Matches, truth: Boxes, persons: Sequence[str]) -> tupl
     return worst.curves(), best.curves()
 
 
-def measure(run: Joined) -> list[Number]:
-    """Return the mean average precision of a run; see `Metric.measure`."""
-    return measured(_matches(run, _moments(run))[1].curves())
+class BoxArithmetic:
+    """Judges runs by boxes, under the rule of one evaluation; see `Arithmetic`."""
+
+    def __init__(self, rule: BoxRule) -> None:
+        """Take the rule of an evaluation."""
+        self._rule = rule
+
+    def measure(self, run: Joined) -> list[Number]:
+        """Return the mean average precision of a run; see `Metric.measure`."""
+        return measured(self._matches(run, _moments(run))[1].curves())
+
+    def pair(self, first: Joined | Ranks, second: Joined | Ranks) -> Pair | None:
+        """Compare two runs; see `Metric.pair`."""
+        return paired(first, second, self._curves_of_both)
+
+    def compare(
+        self, run: Joined, published: Mapping[str, float], names: Sequence[str], *, tolerance: float
+    ) -> Findings:
+        """Return what the scores say; the ground truth's own label map names the classes."""
+        truth, matches = self._matches(run, _moments(run))
+        curves = matches.curves()
+        extremes = None
+        if run.missing:
+            gone = [run.truth.names[index] for index in run.missing]
+            persons = [name for name, index in zip(gone, run.missing, strict=True) for _ in _boxes(run)[index]]
+            extremes = ava_extremes(matches, _rows(truth, frozenset(gone)), persons)
+        return Findings(
+            comparisons=[compared(run, published, curves, extremes, tolerance=tolerance)],
+            classes=per_class(truth.names.values(), matches.truths.sum(axis=1), curves),
+        )
+
+    def _curves_of_both(self, first: Joined, second: Joined) -> tuple[MeanPrecision, MeanPrecision]:
+        """Rank the detections at the moments that count for both."""
+        moments = _moments(first) & _moments(second)
+        return self._matches(first, moments)[1].curves(), self._matches(second, moments)[1].curves()
+
+    def _matches(self, run: Joined, moments: frozenset[str]) -> tuple[AvaTruth, Matches]:
+        """Return AVA's truth, and which detections are right at some moments; every video of these counts.
+
+        Raises: DataError if nothing is there to find.
+        """
+        truth, persons = _ava_truth(run), _boxes(run)
+        keys: list[str] = []
+        boxes: list[Box] = []
+        scores = []
+        entries = [entry for entry in run.entries.values() if entry.name in moments]
+        for entry, of_boxes in sorted(read_scores(entries), key=lambda pair: pair[0].index):
+            expected = len(persons[entry.index])
+            if expected != len(of_boxes):
+                raise DataError(f"{entry.name}: found scores of {len(of_boxes)} boxes, expected {expected}")
+            keys += [entry.name] * expected
+            boxes += persons[entry.index]
+            scores.append(of_boxes)
+        rows = _rows(truth, moments)
+        if not scores or not len(rows.labels):
+            raise DataError(f"{run.identity.record}: no scored moment has a box to find")
+        videos = sorted({video_of(moment) for moment in moments})
+        found = detected_boxes(keys, boxes, np.concatenate(scores), self._rule)
+        return truth, match(rows, found, truth.names, videos=videos, rule=self._rule)
 
 
-def pair(first: Joined | Ranks, second: Joined | Ranks) -> Pair | None:
-    """Compare two runs; see `Metric.pair`."""
-    return paired(first, second, _curves_of_both)
-
-
-def compare(run: Joined, published: Mapping[str, float], names: Sequence[str], *, tolerance: float) -> Findings:
-    """Return what the scores say; AVA's own label map names the classes."""
-    truth, matches = _matches(run, _moments(run))
-    curves = matches.curves()
-    extremes = None
-    if run.missing:
-        gone = [run.truth.names[index] for index in run.missing]
-        persons = [name for name, index in zip(gone, run.missing, strict=True) for _ in _boxes(run)[index]]
-        extremes = ava_extremes(matches, _rows(truth, frozenset(gone)), persons)
-    return Findings(
-        comparisons=[compared(run, published, curves, extremes, tolerance=tolerance)],
-        classes=per_class(truth.names.values(), matches.truths.sum(axis=1), curves),
-    )
-
-
-def _curves_of_both(first: Joined, second: Joined) -> tuple[MeanPrecision, MeanPrecision]:
-    """Rank the detections at the moments that count for both."""
-    moments = _moments(first) & _moments(second)
-    return _matches(first, moments)[1].curves(), _matches(second, moments)[1].curves()
+_OFFICIAL = BoxArithmetic(OFFICIAL)
+measure, compare, pair = _OFFICIAL.measure, _OFFICIAL.compare, _OFFICIAL.pair
 
 
 def _moments(run: Joined) -> frozenset[str]:
@@ -177,30 +232,6 @@ def _moments(run: Joined) -> frozenset[str]:
     if run.identity.sample is not None:
         return scored
     return scored | (frozenset(truth.keys) - frozenset(run.truth.names))
-
-
-def _matches(run: Joined, moments: frozenset[str]) -> tuple[AvaTruth, Matches]:
-    """Return AVA's truth, and which detections are right at some moments; every video of these counts.
-
-    Raises: DataError if nothing is there to find.
-    """
-    truth, persons = _ava_truth(run), _boxes(run)
-    keys: list[str] = []
-    boxes: list[Box] = []
-    scores = []
-    entries = [entry for entry in run.entries.values() if entry.name in moments]
-    for entry, of_boxes in sorted(read_scores(entries), key=lambda pair: pair[0].index):
-        expected = len(persons[entry.index])
-        if expected != len(of_boxes):
-            raise DataError(f"{entry.name}: found scores of {len(of_boxes)} boxes, expected {expected}")
-        keys += [entry.name] * expected
-        boxes += persons[entry.index]
-        scores.append(of_boxes)
-    rows = _rows(truth, moments)
-    if not scores or not len(rows.labels):
-        raise DataError(f"{run.identity.record}: no scored moment has a box to find")
-    videos = sorted({video_of(moment) for moment in moments})
-    return truth, match(rows, scored_boxes(keys, boxes, np.concatenate(scores)), truth.names, videos=videos)
 
 
 def _ava_truth(run: Joined) -> AvaTruth:

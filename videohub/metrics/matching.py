@@ -1,4 +1,4 @@
-"""Which of AVA's detections are right: boxes are matched here, once; curves and intervals only count afterwards."""
+"""Which detections are right: boxes are matched here, once; curves and intervals only count afterwards."""
 
 from __future__ import annotations
 
@@ -9,6 +9,24 @@ import numpy as np
 
 from videohub.metrics.ava_files import Boxes
 from videohub.metrics.mean_average_precision import MeanPrecision, Ranking, envelope
+
+
+@dataclass(frozen=True)
+class BoxRule:
+    """What an evaluation makes of detections before it ranks them; as it stands here, AVA's official code."""
+
+    best_alone: bool = False  # of a box, only the most likely of all outputs is a detection
+    above: float | None = None  # only what has a higher score is one
+    decimals: int | None = None  # with which boxes and scores are written down
+    single: bool = False  # differences and areas of boxes are single precision
+    by_score: bool = False  # of those of a moment and class, the more likely one chooses its box first; or the earlier
+    flat_dropped: bool = True  # those without extent are left out; or they are wrong
+    empty_ignored: bool = False  # detections at moments at which nothing is to be found are left out; or they are wrong
+    earlier_first: bool = False  # of equal scores; or the later one
+    undetected_counted: bool = True  # a class without any detection counts, as 0; or it is left out
+
+
+OFFICIAL = BoxRule()
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,18 +40,23 @@ class Matches:
     scores: np.ndarray  # (detections,)
     hits: np.ndarray  # (detections,) bool: found a box of its class that no earlier detection had taken
     truths: np.ndarray  # (classes, videos) how many boxes there were to find
+    rule: BoxRule = OFFICIAL
 
     def curves(self) -> MeanPrecision:
         """Rank the detections of each class by score.
 
-        Of equal scores the later row goes first, as in the official code, which reverses an ascending sort.
+        Of equal scores the later row goes first, as in the official code, which reverses an ascending sort; or the
+        earlier one, if the rule says so. Sorts that leave it open, as numpy's fastest does, are stable here.
         """
-        order = np.lexsort((self.scores, self.classes))  # stable
+        first = self.rule.earlier_first
+        order = np.lexsort((-self.scores if first else self.scores, self.classes))  # stable
         ends = np.searchsorted(self.classes[order], np.arange(1, len(self.names) + 1))
         rankings = []
         for begin, end, truths in zip([0, *ends[:-1]], ends, self.truths, strict=True):
-            best_first = order[begin:end][::-1]
+            best_first = order[begin:end] if first else order[begin:end][::-1]
             hits = np.flatnonzero(self.hits[best_first])
+            if begin == end and not self.rule.undetected_counted:
+                truths = np.zeros_like(truths)
             rankings.append(Ranking(self.video_of[best_first], hits, hits, truths.astype(np.float64)))
         return MeanPrecision(tuple(rankings), envelope)
 
@@ -45,12 +68,14 @@ def match(
     *,
     iou: float = 0.5,
     videos: Sequence[str] | None = None,
+    rule: BoxRule = OFFICIAL,
 ) -> Matches:
-    """Decide which detections are right; `videohub.metrics.evaluate` tells the arguments and the rule.
+    """Decide which detections are right; `videohub.metrics.evaluate` tells the arguments, and how boxes are matched.
 
     Args:
         videos: The videos to count by, in their order; by default those of the rows, sorted. Two results can be
             compared video by video only if both were given the same ones.
+        rule: In what an evaluation differs from AVA's official one; what concerns single rows is done.
     Raises: ValueError for arrays that do not fit each other or are not finite.
     """
     if not 0 < iou <= 1:
@@ -61,7 +86,14 @@ def match(
     scores = np.asarray(detections.scores, np.float64)
     if scores.shape != (len(detections.labels),) or not np.isfinite(scores).all():
         raise ValueError(f"found scores {scores.shape} for {len(detections.labels)} detections, or some not finite")
-    boxes = boxes.only((boxes.boxes[:, 0] < boxes.boxes[:, 2]) & (boxes.boxes[:, 1] < boxes.boxes[:, 3]))  # with extent
+    if rule.flat_dropped:
+        boxes = boxes.only((boxes.boxes[:, 0] < boxes.boxes[:, 2]) & (boxes.boxes[:, 1] < boxes.boxes[:, 3]))
+    if rule.empty_ignored:
+        asked = set(truth.keys)
+        boxes = boxes.only(np.array([key in asked for key in boxes.keys], bool))
+    if rule.by_score:
+        boxes = boxes.ordered(np.argsort(-scores[boxes.places], kind="stable"))
+    as_compared = np.float32 if rule.single else np.float64
 
     frames: dict[str, int] = {}
     truth_frames, box_frames = _numbered(truth.keys, frames), _numbered(boxes.keys, frames)
@@ -81,12 +113,13 @@ def match(
         scores=scores[boxes.places],
         hits=_hits(
             truth_frames * len(names) + truth.classes,
-            truth.boxes,
+            truth.boxes.astype(as_compared),
             box_frames * len(names) + boxes.classes,
-            boxes.boxes,
+            boxes.boxes.astype(as_compared),
             iou,
         ),
         truths=truths,
+        rule=rule,
     )
 
 
@@ -108,7 +141,11 @@ class KnownRows:
         """Return some of the rows, which (rows,) bool marks."""
         if rows.all():
             return self
-        keys = [key for key, taken in zip(self.keys, rows.tolist(), strict=True) if taken]
+        return self.ordered(np.flatnonzero(rows))
+
+    def ordered(self, rows: np.ndarray) -> KnownRows:
+        """Return rows by their numbers."""
+        keys = [self.keys[row] for row in rows.tolist()]
         return KnownRows(keys, self.boxes[rows], self.classes[rows], self.places[rows])
 
 
@@ -163,8 +200,11 @@ def _hits(
 
 
 def _overlaps(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Return intersection over union of boxes (N, 4), row by row."""
+    """Return intersection over union of boxes (N, 4), row by row.
+
+    Of single precision, what is shared is multiplied in double precision, as mmaction2 does.
+    """
     sides = np.minimum(one[:, 2:], other[:, 2:]) - np.maximum(one[:, :2], other[:, :2])
-    shared = np.prod(np.maximum(sides, 0), axis=1)
+    shared = np.prod(np.maximum(sides, 0).astype(np.float64), axis=1)
     union = np.prod(one[:, 2:] - one[:, :2], axis=1) + np.prod(other[:, 2:] - other[:, :2], axis=1) - shared
     return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)

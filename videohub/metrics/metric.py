@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
 
 import msgspec
@@ -149,6 +149,7 @@ class Metric:
     over_classes: bool = False  # a mean over classes, of which those that are never right are left out
     is_counted: bool = False  # a sample is right or wrong (`is_right`), so a run can stop once that decides
     sample_objection: str | None = None  # why a sample cannot stand for the whole list, if it cannot
+    refused: Mapping[str, str] = field(default_factory=dict)  # numbers it has not, by how their names begin: why
 
     # in a report: what is measured of a class, that in a narrow column, and on what
     class_measure: str

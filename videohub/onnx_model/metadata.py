@@ -132,8 +132,8 @@ def _check(metadata: ExportMetadata, source: str) -> None:
     record, clip = metadata.record, metadata.clip
     if record.protocol.metric not in metrics.names():
         raise FormatError(f"{source}: its record has the metric {brief(record.protocol.metric)}, which nobody knows")
-    numbers = metrics.of(record.protocol.metric).numbers
-    for where, what, _ in (*record.protocol.flaws(), *record.flaws(numbers)):
+    metric = metrics.of(record.protocol.metric)
+    for where, what, _ in (*record.protocol.flaws(), *record.flaws(metric.numbers, metric.refused)):
         raise FormatError(f"{source}: its record is broken: {'.'.join(map(str, where))} {brief(what)}")
     sides = [0]
     for step in record.protocol.pixels:

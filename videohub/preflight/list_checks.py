@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 
 from videohub.data.labels import squeezed
-from videohub.data.samples import DataSet, ImageFile, KeyFrame, Sample, VideoFile
+from videohub.data.samples import DataSet, FrameList, ImageFile, KeyFrame, Sample, VideoFile
 from videohub.formatting import counted
 from videohub.preflight.findings import EXAMPLES, Classes, Expected, Finding, Folders, Keyframes
 
@@ -184,9 +184,11 @@ def _keyed(samples: Sequence[Sample]) -> list[tuple[Sample, KeyFrame]]:
 def _beyond_end(keyed: Sequence[tuple[Sample, KeyFrame]]) -> dict[str, str]:
     """Return the key frames that their list of frames does not reach."""
     lists = {id(source.frames): source.frames for _, source in keyed}
-    lengths = {key: len(frames) for key, frames in lists.items()}  # each is counted once, for it takes a while
+    lengths = {  # each is counted once, for it takes a while; how long a video is, its header does not prove
+        key: len(frames) for key, frames in lists.items() if isinstance(frames, FrameList)
+    }
     return {
         sample.name: f"frame {source.centre} of {lengths[id(source.frames)]}"
         for sample, source in keyed
-        if source.centre >= lengths[id(source.frames)]
+        if source.centre >= lengths.get(id(source.frames), source.centre + 1)
     }

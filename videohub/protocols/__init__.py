@@ -109,15 +109,21 @@ class ScoreRule(Value, frozen=True):
     join: Literal["sum", "mean", "max", "mean_of_logits"]
 
 
-class Detection(Value, frozen=True):
-    """The files of an AVA evaluation: whose boxes, above which score, judged by which lists."""
+class Detection(Value, frozen=True, omit_defaults=True):
+    """The files of an evaluation of boxes: whose boxes, above which score, judged by which lists.
+
+    `moments` says at which moments of a video people are scored. `detected`: where the detector is sure enough of
+    somebody. `annotated`: where the ground truth has a row; if the detector is not sure enough of anybody there, its
+    best box counts, and the whole frame if its file does not have the moment.
+    """
 
     version: str
     boxes: str
     score_threshold: float
-    label_map: str
-    exclusions: str
+    label_map: str | None  # null: the ground truth names the classes
+    exclusions: str | None  # null: no moment is left out
     ground_truth: str
+    moments: Literal["detected", "annotated"] = "detected"
 
 
 class Protocol(Value, frozen=True):

@@ -233,7 +233,8 @@ class _Reader:
         if names is not None and labels.count(names) != record.model.num_classes:
             what = f"is {labels.in_words(names)}, and the network has {record.model.num_classes or 'no'} outputs"
             self._error(document, (*steps, "labels"), what, "Name each output, or write null for none of them.")
-        self._add_flaws(document, steps, record.flaws(metrics.of(record.protocol.metric).numbers))
+        metric = metrics.of(record.protocol.metric)
+        self._add_flaws(document, steps, record.flaws(metric.numbers, metric.refused))
         folder = document.file.resolve().parent
         self.records[name] = with_urls(record, lambda url: _located(url, folder))
 

@@ -5,7 +5,7 @@ the start of every process.
 """
 
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, Union
 from urllib.parse import unquote, urlsplit
 
@@ -305,8 +305,13 @@ class Record(_Value, frozen=True, omit_defaults=True):
         names = {"name": self.name, "upstream_name": self.upstream_name}
         return {**names, "arch": self.arch, "depth": self.depth, "task": self.task, **msgspec.to_builtins(self)}
 
-    def flaws(self, numbers: Collection[str]) -> Iterator[Flaw]:
-        """Yield fields that are well typed and do not agree, given what the protocol's metric calls its numbers."""
+    def flaws(self, numbers: Collection[str], refused: Mapping[str, str]) -> Iterator[Flaw]:
+        """Yield fields that are well typed and do not agree.
+
+        Args:
+            numbers: What the protocol's metric calls its numbers.
+            refused: Beginnings of the names of numbers that it does not come to, each with the reason.
+        """
         url, status = self.checkpoint.url, self.status
         if status == "unreleased":
             if url is not None:
@@ -332,7 +337,8 @@ class Record(_Value, frozen=True, omit_defaults=True):
             if others := [name for name in published.numbers() if name not in numbers]:
                 fields = {name: field for field, name in FIELDS.items()}
                 place = ("published", index, fields.get(others[0], "others"))
-                yield place, f"does not fit the metric {self.protocol.metric}", ""
+                why = next((why for begin, why in refused.items() if others[0].startswith(begin)), "")
+                yield place, f"does not fit the metric {self.protocol.metric}", why
             if published.mapped is not None and published.mapped.classes > (self.model.num_classes or 0):
                 what = f"is {published.mapped.classes}, and the network has {self.model.num_classes or 'no'} outputs"
                 yield ("published", index, "mapped", "classes"), what, ""

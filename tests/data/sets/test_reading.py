@@ -12,7 +12,7 @@ import pytest
 
 from videohub import registry
 from videohub.data import sets
-from videohub.data.sets import ava, charades, imagenet, kinetics, something
+from videohub.data.sets import ava, ava_kinetics, charades, imagenet, kinetics, multisports, something
 from videohub.errors import UsageError
 from videohub.registry.schema import DatasetInfo
 
@@ -27,6 +27,8 @@ READERS = {
     "charades": charades,
     "ava_v2.1": ava,
     "ava_v2.2": ava,
+    "ava_kinetics": ava_kinetics,
+    "multisports": multisports,
     "imagenet1k": imagenet,
     "motions": kinetics,
 }
