@@ -52,14 +52,14 @@ SAME = [  # case, other layouts whose library has this network: FACTS' statement
     ("wider/pytorchvideo/x3d_s", [PYSLOWFAST, "efficient_x3d", MMACTION2]),
     ("wider/pytorchvideo/x3d_xs", [PYSLOWFAST, "efficient_x3d", MMACTION2]),
     ("wider/pytorchvideo/efficient_x3d_xs", [PYSLOWFAST, MMACTION2]),
-    ("modern/videomae/videomae_s_k400", [TRANSFORMERS]),
-    ("modern/videomae/videomae_s_ssv2", [TRANSFORMERS]),
-    ("modern/videomae/videomae_b_k400", [TRANSFORMERS]),
-    ("modern/videomaev2/vit_s_k710_dl_from_giant", [TRANSFORMERS]),
-    ("modern/videomaev2/vit_b_k710_dl_from_giant", [TRANSFORMERS]),
-    ("modern/transformers/videomae-small-finetuned-kinetics", [VIDEOMAE]),
-    ("modern/transformers/videomae-small-finetuned-kinetics__6heads", [VIDEOMAE]),
-    ("modern/transformers/videomae-base-finetuned-kinetics", [VIDEOMAE]),
+    ("modern/videomae/videomae_s_k400", [TRANSFORMERS, MMACTION2]),
+    ("modern/videomae/videomae_s_ssv2", [TRANSFORMERS, MMACTION2]),
+    ("modern/videomae/videomae_b_k400", [TRANSFORMERS, MMACTION2]),
+    ("modern/videomaev2/vit_s_k710_dl_from_giant", [TRANSFORMERS, MMACTION2]),
+    ("modern/videomaev2/vit_b_k710_dl_from_giant", [TRANSFORMERS, MMACTION2]),
+    ("modern/transformers/videomae-small-finetuned-kinetics", [VIDEOMAE, MMACTION2]),
+    ("modern/transformers/videomae-small-finetuned-kinetics__6heads", [VIDEOMAE, MMACTION2]),
+    ("modern/transformers/videomae-base-finetuned-kinetics", [VIDEOMAE, MMACTION2]),
     ("modern/timesformer/timesformer_divST_8x32_224_K400", [TRANSFORMERS, MMACTION2]),
     ("modern/timesformer/timesformer_jointST_8x32_224", [TRANSFORMERS, MMACTION2]),
     ("modern/transformers/timesformer-base-finetuned-k400", [TIMESFORMER, MMACTION2]),
@@ -73,6 +73,8 @@ SAME = [  # case, other layouts whose library has this network: FACTS' statement
     ("wider/mmaction2/mvit_small_16x4x1", [PYSLOWFAST, TORCHVISION]),
     ("wider/mmaction2/ircsn_r50_32x2x1", [TORCHVISION]),
     ("wider/mmaction2/ipcsn_r152_32x2x1", [TORCHVISION]),
+    ("modern/mmaction2/vit-base-p16_videomae-k400-pre_16x4x1", [VIDEOMAE, TRANSFORMERS]),
+    ("modern/mmaction2/vit-small-p16_videomaev2-vit-g-dist-k710-pre_16x4x1", [VIDEOMAE, TRANSFORMERS]),
     ("modern/mmaction2/timesformer_divST_8x32x1", [TIMESFORMER, TRANSFORMERS]),
     ("modern/mmaction2/timesformer_jointST_8x32x1", [TIMESFORMER, TRANSFORMERS]),
     ("modern/video_swin/swin_tiny_patch244_window877_k400", [TORCHVISION, MMACTION2]),
@@ -153,7 +155,9 @@ REFUSED = {
     **{(name, "omnivore"): "classify images and depth, too" for name, case in CASES.items() if case.family == "swin3d"},
     **{(name, VIDEOMAE): "VideoMAE's networks have no class token"
        for name, case in CASES.items() if case.arguments.get("class_token") and case.family == "vit"},
-    **{(name, layout): "plain" for layout in (VIDEOMAE, PYSLOWFAST, TRANSFORMERS)
+    **{(name, MMACTION2): "which has no class token"
+       for name, case in CASES.items() if case.arguments.get("class_token") and case.family == "vit"},
+    **{(name, layout): "plain" for layout in (VIDEOMAE, PYSLOWFAST, TRANSFORMERS, MMACTION2)
        for name, case in CASES.items() if case.family == "vit" and case.layout == INTERNVIDEO2},
     **{(name, INTERNVIDEO2): "norms of queries and keys"
        for name, case in CASES.items() if case.family == "vit" and case.layout != INTERNVIDEO2},
@@ -162,8 +166,8 @@ REFUSED = {
     **{(name, VJEPA): "V-JEPA adds a table" for name, case in CASES.items() if case.family == "vit"},
     **{(name, VJEPA2): "V-JEPA 2 turns queries and keys" for name, case in CASES.items()
        if case.family == "vit" and case.arguments["positions"] != "rotary"},
-    **{(name, VIDEOMAE): "VideoMAE's keys have no bias" for name, case in CASES.items()
-       if case.family == "vit" and case.arguments["positions"] == "rotary"},
+    **{(name, layout): "VideoMAE's keys have no bias" for layout in (VIDEOMAE, MMACTION2)
+       for name, case in CASES.items() if case.family == "vit" and case.arguments["positions"] == "rotary"},
 }  # fmt: skip
 
 

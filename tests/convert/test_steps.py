@@ -118,7 +118,7 @@ LAYOUTS = {
     ),
     "computed by us": Layout(
         'fields: {}\nrules: ["w <-> w"]\n'
-        'fill: {pos: {by: sinusoid, given: {grid: [1, 1, 1], width: 4}, why: "not stored"}}\n',
+        'fill: {pos: {by: sinusoid, given: {frames: 2, tubelet: 2, crop: 9, patch: 8, width: 4}, why: "not stored"}}\n',
         {"w": [1]},
         {"w": [1], "pos": [[[0, 1, 0, 1]]]},
     ),

@@ -67,3 +67,45 @@ def test_what_predicts_masked_patches_is_left_aside_and_the_encoder_s_norm_is_re
     ours = {key for key in case.state(fine_tuned) if not key.startswith("head.projection")}
     assert state.keys() == ours
     assert torch.equal(state["head.norm.weight"], torch.ones(384))
+
+
+# --- mmaction2's, which hold the positions that others compute -------------------------------------------------------
+
+OF_MMACTION2 = CASES["modern/mmaction2/vit-small-p16_videomaev2-vit-g-dist-k710-pre_16x4x1"]
+
+
+def written(frames=16):
+    """A file of mmaction2's for clips of so many frames."""
+    file = {key: torch.from_numpy(array.copy()) for key, array in OF_MMACTION2.numbered_file().items()}
+    state = OF_MMACTION2.state({key: tensor.numpy() for key, tensor in file.items()})
+    return conversion.to_published(state, OF_MMACTION2.table, {**OF_MMACTION2.arguments, "frames": frames})
+
+
+def test_the_positions_that_are_written_are_the_original_s():
+    found = written()["backbone.pos_embed"]
+    assert list(found.shape) == dict(OF_MMACTION2.facts["computed_buffers"])["backbone.pos_embed"]
+    indices, values = OF_MMACTION2.expected["table_indices"][0], OF_MMACTION2.expected["table_values"][0]
+    assert np.abs(found.numpy().reshape(-1)[indices] - values).max() <= 1e-6
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.float16, torch.bfloat16])
+def test_positions_are_compared_as_the_precision_of_their_file_has_them(tmp_path, kind):
+    file = {key: tensor.to(kind) for key, tensor in written().items()}
+    torch.save({"state_dict": file}, tmp_path / "file.pth")
+    state = convert.to_state_dict(convert.read(tmp_path / "file.pth"), record_of(OF_MMACTION2))
+    assert len(state) == len(file) - 1
+
+
+@pytest.mark.parametrize(
+    "change", [lambda table: table.flip(1), lambda table: table[:, :784], lambda table: table * 1.01]
+)
+def test_a_file_with_other_positions_is_refused_with_the_reason(tmp_path, change):
+    file = written()
+    file["backbone.pos_embed"] = change(file["backbone.pos_embed"]).contiguous()
+    torch.save({"state_dict": file}, tmp_path / "file.pth")
+    with pytest.raises(ConversionError, match=r"other values than this network computes \(the sines and cosines"):
+        convert.to_state_dict(convert.read(tmp_path / "file.pth"), record_of(OF_MMACTION2))
+
+
+def test_a_network_for_longer_clips_is_written_with_their_positions():
+    assert written(frames=32)["backbone.pos_embed"].shape == (1, 2 * 1568, 384)

@@ -76,7 +76,8 @@ class GoldenCase:
     @property
     def arguments(self) -> dict:
         """The arguments of the network, as key tables name them."""
-        return {**msgspec.to_builtins(self.architecture), "arch": self.architecture.arch}
+        frames = self.frames or self.facts["input"]["shape"][2]
+        return {**msgspec.to_builtins(self.architecture), "arch": self.architecture.arch, "frames": frames}
 
     @property
     def table(self) -> Table:
@@ -117,7 +118,8 @@ class GoldenCase:
 
         What a file holds twice has one value, and tables that its network computes are left out.
         """
-        originals, computed = dict(self.facts.get("aliases", ())), self.facts.get("integer_buffers", ())
+        originals = dict(self.facts.get("aliases", ()))
+        computed = {*self.facts.get("integer_buffers", ()), *dict(self.facts.get("computed_buffers", ()))}
         return {key: make(originals.get(key, key), shape) for key, shape, _ in self.facts["tensors"]
                 if key not in computed}  # fmt: skip
 

@@ -284,8 +284,8 @@ def check_layout(record: Record, layout: str, *others: str) -> None:
 
 
 def arguments_of(record: Record) -> dict[str, Any]:
-    """Return the arguments of a record's network, as tables name them."""
-    return {**msgspec.to_builtins(record.model), "arch": record.model.arch}
+    """Return the arguments of a record's network, as tables name them, and the length of its clips."""
+    return {**msgspec.to_builtins(record.model), "arch": record.model.arch, "frames": record.clip.frames}
 
 
 _MOST = 40  # lines of a list in a message

@@ -6,7 +6,6 @@ On the way in a tensor may still lie in its file: it is read when somebody makes
 from __future__ import annotations
 
 import functools
-import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
@@ -210,14 +209,14 @@ def relative_position_index(*, window: Sequence[int]) -> np.ndarray:
     return index
 
 
-def sinusoid_of_grid(*, grid: Sequence[int], width: int) -> np.ndarray:
-    """Return the fixed positions of a grid (T, H, W), time outermost: (1, T * H * W, width) float32."""
-    return sinusoid(count=math.prod(grid), width=width)
+def sinusoid_of_patches(*, frames: int, tubelet: int, crop: int, patch: int, width: int) -> np.ndarray:
+    """Return the fixed positions of a clip's patches, which are numbered with time outermost: (1, N, width) float32."""
+    return sinusoid(count=frames // tubelet * (crop // patch) ** 2, width=width)
 
 
 _COMPUTED: dict[ComputedBy, Callable[..., np.ndarray]] = {
     "relative_position_index": relative_position_index,
-    "sinusoid": sinusoid_of_grid,
+    "sinusoid": sinusoid_of_patches,
 }
 
 
@@ -229,10 +228,24 @@ def made(how: Computed | Fill, shape: tuple[int, ...], arguments: Mapping[str, A
 
 
 def is_filled(array: Any, expected: np.ndarray, *, exactly: bool) -> bool:
-    """Say whether a stored tensor is the one that stands for it; computed fractions to what single precision rounds."""
+    """Say whether a stored tensor is the one that stands for it; computed fractions to what its precision rounds."""
     if tuple(array.shape) != expected.shape:
         return False
-    return np.allclose(np.asarray(array), expected, rtol=0, atol=0 if exactly or expected.dtype.kind == "i" else 1e-6)
+    values = np.asarray(array)
+    if exactly or expected.dtype.kind == "i":
+        return np.array_equal(values, expected)
+    return np.allclose(values, expected, rtol=0, atol=_rounding(values))
+
+
+def _rounding(values: np.ndarray) -> float:
+    """Return by how much numbers up to 1 may be off in the precision that they come from.
+
+    Numbers of 16 bits may lie in an array of 32, whose last bits are 0 then.
+    """
+    bits = np.ascontiguousarray(values, np.float32).view(np.uint32)
+    if not (bits & 0xFFFF).any():
+        return 2**-8  # bfloat16
+    return 2**-10 if not (bits & 0x1FFF).any() else 1e-6
 
 
 def fills(
