@@ -21,7 +21,15 @@ from videohub.data.sets.folders import (
     place_of_videos,
     samples_in,
 )
-from videohub.data.sets.lists import first_file, folder_of, header_of, left_out, read_list, table
+from videohub.data.sets.lists import (
+    first_file,
+    folder_of,
+    header_of,
+    left_out,
+    names_of_lists,
+    read_list_of_videos,
+    table,
+)
 from videohub.errors import DataError, UsageError
 from videohub.registry.labels import in_words, known
 from videohub.registry.schema import Labels, Record
@@ -33,18 +41,23 @@ _COLUMNS = ("label", "youtube_id", "time_start", "time_end")
 def read(data: Path, *, root: Path | None, record: Record) -> DataSet:
     """Read a list, or what a folder holds: a list (`val.csv`, `test.csv`, `validate.csv`), or a folder for each class.
 
+    A list may also be called as mmaction2 calls it, `kinetics400_val_list_videos.txt`; see `read_list_of_videos`.
     A list whose header names `youtube_id` is an official one, `label,youtube_id,time_start,time_end,split`: names for
     labels, and files `ID_000010_000020.mp4`, as the usual download tools name them. The paths of other lists start from
     `root`, or from the folder that was given or that the given list lies in.
     """
-    file, notes = _the_list(data, record.protocol.split)
+    split = record.protocol.split
+    file, notes = _the_list(data, split, (record.dataset.name, *record.dataset.aliases))
     if file is None:
         return _of_class_folders(data if root is None else root, record)
     if len(set(_COLUMNS) & set(header_of(file))) > 1:  # of a list, the first line may hold one of the words
         return _official(file, root, record, notes)
-    start, kind = root or (data if data.is_dir() else None), _kind(record)
+    start = data if data.is_dir() else None
     notes += _numbering(file, record)
-    return DataSet(read_list(file, root=start, num_classes=record.num_classes, kind=kind), notes=notes)
+    samples = read_list_of_videos(
+        file, root=root, start=start, split=split, num_classes=record.num_classes, kind=_kind(record)
+    )
+    return DataSet(samples, notes=notes)
 
 
 def _numbering(file: Path, record: Record) -> tuple[str, ...]:
@@ -61,15 +74,35 @@ def _kind(record: Record) -> type[VideoFile | ImageFile]:
     return ImageFile if record.protocol.frames.reach == "image" else VideoFile
 
 
-def _the_list(data: Path, split: str) -> tuple[Path | None, tuple[str, ...]]:
-    """Return the list that is meant, if there is one, and which others were passed over."""
+def _the_list(data: Path, split: str, called: Sequence[str]) -> tuple[Path | None, tuple[str, ...]]:
+    """Return the list that is meant, if there is one, and which others were passed over.
+
+    Args:
+        data: The list, or the folder that it lies in.
+        split: Which part of the data set is meant.
+        called: The data set's names.
+    Raises: UsageError if a folder holds such lists of other data sets alone.
+    """
     if data.is_file():
         return data, ()
     places = (data, data / "annotations")
-    names = _files(split)
+    names = [*_files(split), *names_of_lists(called, split)]
     file = first_file(places, names)
+    if file is None:
+        _refuse_others(places, split, called)
     others = [place / name for name in names for place in places if (place / name).is_file() and place / name != file]
     return file, tuple(f"{other} is there too; {file} was read" for other in others)
+
+
+def _refuse_others(places: Sequence[Path], split: str, called: Sequence[str]) -> None:
+    """Say so where a folder has mmaction2's lists of several data sets, as its Kinetics-710 has, or of another one."""
+    ending = f"_{split}_list_videos.txt"
+    if others := [name for place in places for name in listing_of(place).files if name.endswith(ending)]:
+        whole = names_of_lists(called[:1], split)[0]
+        raise UsageError(
+            f"{places[0]}: found {', '.join(others)}, expected the list of {called[0]}; give one of them, or join them "
+            f"into {whole}, with paths that start from one folder"
+        )
 
 
 def _files(split: str) -> list[str]:

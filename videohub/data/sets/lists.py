@@ -23,6 +23,7 @@ from videohub.files import existing_file
 T = TypeVar("T")
 
 _DIGITS = 9  # of a label; Python refuses to read thousands
+_TRIED = 100  # samples whose file is looked for: a data set may lack some
 
 # Folders that hold nothing but lists; who names a file in one means the data set around it.
 _OF_LISTS = ("frame_lists", "annotations", "annotation", "ava_annotations", "labels")
@@ -99,6 +100,45 @@ def read_list(
         samples.append(Sample(name, kind(folder / name), (label,)))
     if not samples:
         raise DataError(f"{file}: the list holds no videos; each line should be a path and a label")
+    return samples
+
+
+def names_of_lists(names: Iterable[str], split: str) -> list[str]:
+    """Return what mmaction2 calls the lists of `path label` of a data set with these names."""
+    return [f"{name}_{split}_list_videos.txt" for name in names]
+
+
+def read_list_of_videos(
+    file: Path,
+    *,
+    root: Path | None,
+    start: Path | None,
+    split: str,
+    num_classes: int,
+    kind: type[VideoFile | ImageFile],
+) -> list[Sample]:
+    """Read a list of `path label`; paths of one that is called as mmaction2 calls it may start from its folders, too.
+
+    Args:
+        file: The list.
+        root: Folder that the paths start from, if it is given.
+        start: The folder otherwise; None: that of the list. Where none of its files lies there, and the list is called
+            `NAME_val_list_videos.txt`, `videos_val` and `videos` beside it are looked into.
+        split: Which part of the data set it is.
+        num_classes, kind: As for `read_list`.
+    Raises: as `read_list`; UsageError for one of mmaction2's lists of folders of frames, which holds other columns.
+    """
+    if file.name.endswith("_list_rawframes.txt"):
+        raise UsageError(
+            f"{file}: a list of folders of frames (path, number of frames, label); expected one of videos (path, "
+            f"label), which mmaction2 calls {file.name.replace('rawframes', 'videos')}"
+        )
+    samples = read_list(file, root=root or start, num_classes=num_classes, kind=kind)
+    if root is None and file.name.endswith("_list_videos.txt"):
+        tried = samples[:: max(1, len(samples) // _TRIED)]
+        places = [start or file.parent, file.parent / f"videos_{split}", file.parent / "videos"]
+        place = next((each for each in places if any((each / one.name).is_file() for one in tried)), places[0])
+        samples = read_list(file, root=place, num_classes=num_classes, kind=kind)
     return samples
 
 

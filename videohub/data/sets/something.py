@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import msgspec
 
-from videohub.data.samples import DataSet, Sample, Source
+from videohub.data.samples import DataSet, Sample, Source, VideoFile
 from videohub.data.sets.folders import VIDEOS, Videos, instead_of_list, place_of_videos, videos_at
 from videohub.data.sets.frame_lists import folder_of_frames, frame_list_file, listed_frames, read_frame_list
-from videohub.data.sets.lists import first_character, folder_of, json_of, left_out, needed_file
+from videohub.data.sets.lists import (
+    first_character,
+    first_file,
+    folder_of,
+    json_of,
+    left_out,
+    lines,
+    names_of_lists,
+    needed_file,
+    read_list_of_videos,
+)
 from videohub.errors import DataError
 from videohub.registry.schema import Record
 
@@ -33,28 +43,44 @@ def read(data: Path, *, root: Path | None, record: Record) -> DataSet:
     folder of images for each video is there, video files (`ID.webm`, or `ID.mp4`) where not. The class is that of the
     template; a frame list's own column is empty in the published files and not looked at.
     The short names of the lists and the folder `labels` are not in our facts, but as the data set is given out today.
+    Where the list of `path label` that mmaction2 makes of them is named, or is the only one, it is read in their place.
     """
     folder, split = folder_of(data), record.protocol.split
     places = (folder, folder / "labels", folder / "annotations")
-    stem = _NAMES_OF_SPLITS.get(split, split)
+    if listing := _list_of_videos(data, places, split, (record.dataset.name, *record.dataset.aliases)):
+        return DataSet(read_list_of_videos(listing, root=root, start=None, split=split, num_classes=record.num_classes,
+                                           kind=VideoFile))  # fmt: skip
     given = first_character(data) if data.is_file() else None  # JSON's "[" and "{", or a frame list's first letter
     labels = (
         data
         if given == "{"
         else needed_file("list of classes", places, ("something-something-v2-labels.json", "labels.json"))
     )
-    listing = (
-        data
-        if given == "["
-        else needed_file(f"list of the {split} videos", places, (f"something-something-v2-{stem}.json", f"{stem}.json"))
+    annotations = (
+        data if given == "[" else needed_file(f"list of the {split} videos", places, _names_of_annotations(split))
     )
-    classes = _classes_of_videos(listing, _classes(labels, record.num_classes), labels)
+    classes = _classes_of_videos(annotations, _classes(labels, record.num_classes), labels)
     frame_list = data if given and given not in "[{" else None
     sources, notes = _sources(frame_list, folder, root, split, classes, record.dataset.fps)
     samples = [Sample(video, sources[video], (index,)) for video, index in classes.items() if video in sources]
     if not samples:
-        raise DataError(f"{listing}: no video of it is in the frame list; its first one is {next(iter(classes))}")
+        raise DataError(f"{annotations}: no video of it is in the frame list; its first one is {next(iter(classes))}")
     return DataSet(samples, notes=notes)
+
+
+def _list_of_videos(data: Path, places: Sequence[Path], split: str, called: Sequence[str]) -> Path | None:
+    """Return a list of `path label`, if one was named, or lies where no annotations do."""
+    if data.is_file():
+        begins = next((line for _, line in lines(data)), "")
+        return None if begins.lstrip()[:1] in ("[", "{", "") or begins.startswith("original_vid") else data
+    if first_file(places, _names_of_annotations(split)):
+        return None
+    return first_file(places, names_of_lists(called, split))
+
+
+def _names_of_annotations(split: str) -> tuple[str, str]:
+    stem = _NAMES_OF_SPLITS.get(split, split)
+    return f"something-something-v2-{stem}.json", f"{stem}.json"
 
 
 def _classes(file: Path, num_classes: int) -> dict[str, int]:
