@@ -123,7 +123,14 @@ def with_uniformer_keys(arch: Architecture, clip: Tensor, folder: Path):
             tensor.mul_(0.1)
     arguments = {**msgspec.to_builtins(arch), "arch": arch.arch}
     file = conversion.to_published(network.state_dict(), tables.find("uniformer", "uniformer").of(arguments), arguments)
-    return network(clip), uniformer_written_out.logits({key: each.numpy() for key, each in file.items()}, clip)
+    theirs = {key: each.numpy() for key, each in file.items()}
+    return network(clip), uniformer_written_out.logits(theirs, clip, eps=arch.norm_eps)
+
+
+def of_uniformer(frames: int, **model: object) -> Reference:
+    """Return the base network, run on small pictures."""
+    model = {"family": "uniformer", "depth": "B", **model}
+    return Reference(UNIFORMER_KEYS, model, frames, (frames, 64, 64), with_uniformer_keys)
 
 
 def with_nonlocal_net(frozen: bool, arch: Architecture, clip: Tensor, folder: Path):
@@ -450,7 +457,8 @@ REFERENCES = [
     of_timesformer(64),
     of_timesformer(96),
     of_timesformer(8, attention="space"),
-    Reference(UNIFORMER_KEYS, {"family": "uniformer", "depth": "B"}, 32, (32, 64, 64), with_uniformer_keys),
+    of_uniformer(32),
+    *(of_uniformer(frames, norm_eps=1e-5) for frames in (16, 32)),
     of_hiera(144, 2),
     of_hiera(256, 4),
 ]

@@ -12,8 +12,12 @@ from torch.nn import functional as F
 HEAD = 64  # channels of an attention head
 
 
-def logits(file: Mapping[str, np.ndarray], clip: Tensor) -> Tensor:
-    """Return logits (B, classes) for clips (B, 3, T, H, W)."""
+def logits(file: Mapping[str, np.ndarray], clip: Tensor, *, eps: float = 1e-6) -> Tensor:
+    """Return logits (B, classes) for clips (B, 3, T, H, W).
+
+    Args:
+        eps: Of the norms in the blocks of the last two stages; mmaction2's is another one.
+    """
     file = {key: torch.from_numpy(np.asarray(array)) for key, array in file.items()}
 
     def standardised(x: Tensor, name: str) -> Tensor:
@@ -56,8 +60,8 @@ def logits(file: Mapping[str, np.ndarray], clip: Tensor) -> Tensor:
                 y = standardised(x, f"{block}.norm2")
             else:
                 x = x.flatten(2)
-                x = x + attended(normalised(x.mT, f"{block}.norm1", 1e-6).mT, f"{block}.attn")
-                y = normalised(x.mT, f"{block}.norm2", 1e-6).mT
+                x = x + attended(normalised(x.mT, f"{block}.norm1", eps).mT, f"{block}.attn")
+                y = normalised(x.mT, f"{block}.norm2", eps).mT
             x = x + pointwise(F.gelu(pointwise(y, f"{block}.mlp.fc1")), f"{block}.mlp.fc2")
             x = x.reshape(*x.shape[:2], *size)
     return pointwise(standardised(x, "norm").mean((2, 3, 4)), "head")
