@@ -208,3 +208,11 @@ def test_key_frames_of_a_video_are_the_originals(name, media):
         pixels = views[0].numpy()
         assert pixels.shape == tuple(facts["view_shape"])
         assert np.abs(pixels.reshape(-1)[expected["p0_idx"][view]] - expected["p0_val"][view]).max() <= 1e-6
+
+
+def test_a_key_frame_behind_the_end_of_a_video_is_no_view_of_its_last_one(media):
+    facts = CASES["mmaction2/test_avi__multisports4x16"]
+    protocol, clip = stated(facts)  # it counts from 1, of 164 frames
+    beyond = KeyFrame(VideoFile(media / facts["video"]), 165, ((0.0, 0.0, 1.0, 1.0),))
+    with pytest.raises(VideoError, match="its 164 frames end before number 166, where people are annotated"):
+        decode(beyond, protocol, clip)

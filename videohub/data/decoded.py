@@ -223,21 +223,30 @@ def _from_key_frame(source: KeyFrame, specs: Sequence[TestSpec], room: Room, bud
 
     if isinstance(source.frames, FrameList):
         return _from_images(source.frames, specs, around(len(source.frames)), room, budget, boxes=source.boxes)
-    tests: list[list[list[int]]] = []
+    path, tests = source.frames.path, list[list[list[int]]]()
 
     def needed(num_frames: int) -> list[int]:
+        if max(_shifted(source.centre, spec) for spec in specs) >= num_frames:
+            raise VideoError(
+                f"{path}: its {num_frames} frames end before number {source.centre + 1}, where people are annotated; "
+                "it is cut short, or another video"
+            )
         tests[:] = around(num_frames)
         return _used(tests)
 
-    pictures = read_numbered(source.frames.path, needed)
-    return _from_pictures(pictures, source.frames.path, specs, tests, room, budget, boxes=source.boxes)
+    pictures = read_numbered(path, needed)
+    return _from_pictures(pictures, path, specs, tests, room, budget, boxes=source.boxes)
 
 
 def _around(centre: int, spec: TestSpec, num_frames: int) -> list[int]:
     """Return the frames of a clip around a key frame."""
-    rule, clip = spec.protocol.frames, spec.clip
-    shifted = centre + (rule.shift if isinstance(rule, KeyFrames) else 0)
+    clip, shifted = spec.clip, _shifted(centre, spec)
     return keyframe_indices(shifted, frames=clip.frames, sampling_rate=clip.sampling_rate, num_frames=num_frames)
+
+
+def _shifted(centre: int, spec: TestSpec) -> int:
+    """Return the frame in the middle of a clip around a key frame."""
+    return centre + (spec.protocol.frames.shift if isinstance(spec.protocol.frames, KeyFrames) else 0)
 
 
 def _used(tests: Sequence[Sequence[Sequence[int]]]) -> list[int]:
