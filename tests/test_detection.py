@@ -174,6 +174,14 @@ def small_record() -> registry.Record:
     return msgspec.structs.replace(record, model=model)
 
 
+def test_nobody_is_seen_to_do_what_the_output_for_no_action_says(grey):
+    """However probable: output 0 of mmaction2's networks for AVA is background, and nobody trained it."""
+    model, rows = Recorder("mma_slow_r50_4x16_ava21"), [(1, 2, 3, 20, 30), (1, 8, 8, 60, 47)]
+    found = detect(grey, model, boxes=rows, threshold=0.4)
+    assert [(each.action, each.index) for each in found] == [(NAMES[10], 11), (NAMES[78], 79)]  # of action ids 11, 79
+    assert len(detect(grey, model, boxes=rows, threshold=0)) == 2 * 80
+
+
 # --- moments ---------------------------------------------------------------------------------------------------------
 
 

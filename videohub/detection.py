@@ -264,6 +264,7 @@ def _seen(
     device = device_of(model)
     batches = Batches(model, record.protocol, "fp32")
     names = names_of(record)
+    background = record.model.background_outputs
     entries = _looked_at(frames, people, record, rule, prepares_on(device))
     total = people.count(frames.seconds)
     with (
@@ -275,6 +276,7 @@ def _seen(
             bar.update()
             if scores is not None:
                 check_finite(scores, f"{frames.path}, {moment.time:g} s", batches.precision)
+                scores[:, :background] = -1  # nobody is seen to do that, however low the threshold
                 yield replace(moment, actions=[_actions(moment.time, *each, names, threshold)
                                                for each in zip(moment.boxes, scores, strict=True)])  # fmt: skip
             else:

@@ -6,11 +6,13 @@ import json
 from fractions import Fraction
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
 from tests.data.test_views import ranks
 from videohub import protocols as steps
+from videohub import registry
 from videohub.data.decoded import decode
 from videohub.data.frame_rules import list_indices
 from videohub.data.geometry import boxes_in_pixels, crop_squares, resized_size
@@ -168,6 +170,19 @@ def test_pixels_are_the_originals(name, media):
         if images == 1:
             assert np.abs(means.mean(dim=1).numpy() - expected["p0_mean"][number]).max() <= 1e-5
             assert np.abs(means.std(dim=1, correction=0).numpy() - expected["p0_std"][number]).max() <= 1e-5
+
+
+@pytest.mark.parametrize("name", [name for name in KEY_FRAMES if "/nasa_13013__" in name])
+def test_records_of_detectors_state_that_pipeline(name):
+    facts = CASES[name]
+    protocol, clip = stated(facts)
+    rule = protocol.frames
+    if facts["group"].startswith("multisports"):  # its key frames are counted from 0 here
+        rule = msgspec.structs.replace(rule, fps=25.0, shift=rule.shift + 1)
+    for record in map(registry.record, facts["records"]):
+        theirs = record.protocol
+        assert (record.clip, theirs.frames, theirs.pixels) == (clip, rule, protocol.pixels)
+        assert theirs.views == protocol.views
 
 
 @pytest.mark.parametrize("name", KEY_FRAMES)

@@ -36,7 +36,8 @@ def compared(architecture: Architecture) -> dict:
     """Return the arguments of a network that its logits at each position of the head depend on."""
     arguments = {name: value for name, value in architecture.effective().items() if name != "num_classes"}
     if "head" in arguments:
-        arguments["head"] = {name: value for name, value in arguments["head"].items() if name != "mean_of"}
+        unseen = ("mean_of", "background")  # of what is done with logits, or what they are called
+        arguments["head"] = {name: value for name, value in arguments["head"].items() if name not in unseen}
     return arguments
 
 
@@ -88,7 +89,8 @@ class GoldenCase:
         """Tell whether what the original computed here is what a record's network computes.
 
         That is of the same arguments and as many frames, but for the number of classes, of which each has a row of the
-        classifier, and for how a head joins the scores of its positions: those are compared before they are joined.
+        classifier, whatever it is called, and for how a head joins the scores of its positions: those are compared
+        before they are joined.
         """
         theirs = self.frames or self.facts["input"]["shape"][2], compared(self.architecture)
         return theirs == (record.clip.frames, compared(record.model))

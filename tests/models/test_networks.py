@@ -133,7 +133,7 @@ def test_channels_last_gives_the_same_results(family):
 
 def test_boxes_keep_their_place_in_half_precision():
     """Column 301 alone is bright; a box from there to 302 lies half on it. bfloat16 knows only 300 and 302."""
-    head = DetectionHead([1], resolution=1, aligned=False, stride=1, num_classes=2)
+    head = DetectionHead([1], RoiMax(resolution=1), stride=1, num_classes=2)
     features = torch.zeros(1, 1, 1, 4, 400, dtype=torch.bfloat16)
     features[..., 301] = 1
     assert head.features([features], torch.tensor([[0, 301.0, 0.0, 302.0, 2.0]])).tolist() == [[0.5]]

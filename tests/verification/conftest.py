@@ -22,6 +22,7 @@ TINY = {
     "tiny_ssv2": "slowfast_r50_16x8_ssv2",
     "tiny_charades": "slowfast_r50_16x8_charades",
     "tiny_ava": "slowfast_r101_16x8_ava22",
+    "tiny_mma_ava": "mma_slowfast_r50_8x8_ava22",
     "tiny_imagenet": "resnet_r50_in1k",
     "tiny_slowfast": "slowfast_r50_8x8",  # these two are tested on the frames of tiny_kinetics,
     "tiny_i3d": "i3d_r50_8x8",  # one of them with other clips and crops
@@ -31,14 +32,15 @@ _CROP = 32
 
 def tiny(name: str, of: Record) -> Record:
     """Return a record like the zoo's, but with one narrow block a stage and small pictures."""
-    head = RoiMax(resolution=7, aligned=False) if isinstance(of.model.head, RoiMax) else AverageWindow(window=1)
+    head = of.model.head if isinstance(of.model.head, RoiMax) else AverageWindow(window=1)
     model = msgspec.structs.replace(of.model, depth=(1, 1, 1, 1), width=8, head=head)
     if of.arch == "slowfast":
         model = msgspec.structs.replace(model, alpha=4, res4_temporal=(1, 1), non_local=None)
     sized = with_pixels(of.protocol, short_side=40, crop=_CROP).with_views(clips=min(of.protocol.views.clips, 3))
     protocol = msgspec.structs.replace(sized, name=f"{name}_protocol")
-    checkpoint = msgspec.structs.replace(of.checkpoint, url=f"{name}.pyth", container="torch",
-                                         layout="pyslowfast")  # fmt: skip
+    layout = of.checkpoint.layout if of.publisher == "mmaction2" else "pyslowfast"
+    checkpoint = msgspec.structs.replace(of.checkpoint, url=f"{name}.pyth", container="torch", layout=layout,
+                                         sha256_prefix=None)  # fmt: skip
     clip = Clip(frames=1, sampling_rate=1) if of.clip.frames == 1 else Clip(frames=8, sampling_rate=2)
     if name == "tiny_i3d":
         clip, protocol = Clip(frames=4, sampling_rate=4), protocol.with_views(clips=2, crops=1)
@@ -46,6 +48,7 @@ def tiny(name: str, of: Record) -> Record:
     return msgspec.structs.replace(
         of, name=name, upstream_name=name.upper(), model=model, protocol=protocol, checkpoint=checkpoint, clip=clip,
         published=(Published(source="invented for tests", **number),), pretrain=None, superseded_by=[], notes=[],
+        aliases=(), proof=None,
     )  # fmt: skip
 
 
@@ -60,7 +63,7 @@ def zoo_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for key, value in videohub.build(record).state_dict().items():
             made = synth(key, tuple(value.shape), 7) if value.ndim else value
             state[key] = torch.as_tensor(made).to(value.dtype).reshape(value.shape)
-        convert.export(state, record, "pyslowfast", folder / record.checkpoint.url)
+        convert.export(state, record, record.checkpoint.layout, folder / record.checkpoint.url)
     known = {record.protocol.name for record in ours.values()}
     (folder / "company.yaml").write_text(writer.text(records, known=known), encoding="utf-8")
     return folder / "company.yaml"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 
@@ -96,6 +97,7 @@ def ava(folder: Path, record, videos: int = 2) -> tuple[Path, dict]:
     detection = record.protocol.detection
     folder.mkdir(parents=True, exist_ok=True)
     rows, boxes, truth = ["original_vido_id video_id frame_id path labels"], [], []
+    proposals: dict[str, list[list[float]]] = {}
     for number in range(videos):
         name = f"vid_{number}"
         for frame, path in enumerate(frames(folder / "frames" / name, number, 95)):
@@ -103,21 +105,23 @@ def ava(folder: Path, record, videos: int = 2) -> tuple[Path, dict]:
         for second in (902, 903):
             for person, (x1, x2) in enumerate(((0.1, 0.5), (0.55, 0.9))):
                 boxes.append(f"{name},{second},{x1},0.2,{x2},0.9,,0.95")
+                proposals.setdefault(f"{name},{second:04}", []).append([x1, 0.2, x2, 0.9, 0.95])
                 truth.append(f"{name},{second:04},{x1},0.21,{x2},0.88,{(11, 12, 80)[(number + person) % 3]},{person}")
         boxes.append(f"{name},902,0.0,0.0,0.1,0.1,,0.5")  # below the threshold
     names = {11: "sit", 12: "stand", 80: "watch (a person)"}
     label_map = "".join(f'item {{\n  name: "{name}"\n  id: {number}\n}}\n' for number, name in names.items())
     (folder / "frame_lists").mkdir()
     (folder / "frame_lists" / "val.csv").write_text("\n".join(rows) + "\n")
+    pickled = pickle.dumps({moment: np.array(found) for moment, found in proposals.items()})
     written = {
-        detection.boxes: "\n".join(boxes) + "\n",
+        detection.boxes: pickled if detection.moments == "annotated" else "\n".join(boxes) + "\n",
         detection.ground_truth: "\n".join(truth) + "\n",
         detection.exclusions: "",
         detection.label_map: label_map,
     }
     for place, text in written.items():
         (folder / "annotations" / place).parent.mkdir(parents=True, exist_ok=True)
-        (folder / "annotations" / place).write_text(text)
+        (folder / "annotations" / place).write_bytes(text if isinstance(text, bytes) else text.encode())
     return folder, {"root": folder / "frames"}
 
 
@@ -136,5 +140,6 @@ WRITE: dict[str, Callable[..., tuple[Path, dict]]] = {
     "tiny_ssv2": ssv2,
     "tiny_charades": charades,
     "tiny_ava": ava,
+    "tiny_mma_ava": ava,
     "tiny_imagenet": imagenet,
 }

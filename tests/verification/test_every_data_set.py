@@ -22,7 +22,7 @@ from videohub.verification import evaluate, verify
 
 def written(name, folder):
     """A data set of one of the tiny records, and the arguments that name it."""
-    extra = (videohub.record(name),) if name == "tiny_ava" else ()
+    extra = (videohub.record(name),) if videohub.record(name).protocol.detection else ()
     data, options = datasets.WRITE[name](folder / "data", *extra)
     return data, options
 
@@ -116,6 +116,31 @@ def test_ava_is_judged_as_its_csv_files_would_be(zoo, tmp_path):
     assert report.comparisons[0].recomputed == pytest.approx(100 * expected.map)
     (number,) = evaluate(unpublished("tiny_ava"), data, workers=0, **options).numbers
     assert (number.metric, number.value) == ("mAP", pytest.approx(100 * expected.map))
+    assert {entry.name for entry in report.classes} == {"sit", "stand", "watch (a person)"}
+
+
+def test_mmaction2s_ava_is_judged_as_the_file_that_it_writes(zoo, tmp_path):
+    """A row a box and action, of more than 0.002, with four decimals; read in the order of their scores."""
+    detection = videohub.record("tiny_mma_ava").protocol.detection
+    data, options = written("tiny_mma_ava", tmp_path)
+    report = verify("tiny_mma_ava", data, workers=0, **options)
+    rows = [
+        [*sample.name.split(","), *(f"{side:.4f}" for side in box), action, f"{score:.4f}"]
+        for sample, scores in plain_scores("tiny_mma_ava", data, options["root"])
+        for box, of_box in zip(sample.source.boxes, scores.tolist(), strict=True)
+        for action, score in enumerate(of_box)
+        if action and score > 0.002  # output 0 is for no action, and output k for action id k
+    ]
+    with (tmp_path / "detections.csv").open("w", newline="") as file:
+        csv.writer(file).writerows(sorted(rows, key=lambda row: -float(row[-1])))
+    lists = data / "annotations"
+    expected = metrics.ava_map(lists / detection.ground_truth, tmp_path / "detections.csv",
+                               label_map=lists / detection.label_map)  # fmt: skip
+    assert 0 < len(rows) < 8 * 80  # some are that improbable
+    named = {"sit": 11, "stand": 12, "watch (a person)": 80}
+    seen = [expected.per_class[name] for name, action in named.items() if action in {row[6] for row in rows}]
+    assert len(seen) == 2  # a class that no row names counts for nothing
+    assert report.comparisons[0].recomputed == pytest.approx(100 * sum(seen) / len(seen))
     assert {entry.name for entry in report.classes} == {"sit", "stand", "watch (a person)"}
 
 

@@ -72,6 +72,15 @@ class Architecture(Part, frozen=True, tag_field="family"):
         """How many blocks are built one after the other: what comes from elsewhere must not ask for a million."""
         raise NotImplementedError
 
+    @property
+    def background_outputs(self) -> int:
+        """How many of the first outputs stand for no class: 1 where that is background."""
+        return 0
+
+    def with_classes(self, num_classes: int | None) -> "Architecture":
+        """Return the same network with another classifier: none of its outputs is background."""
+        return self if num_classes == self.num_classes else msgspec.structs.replace(self, num_classes=num_classes)
+
     def flaws(self) -> Iterable[tuple[tuple[str, ...], str]]:
         """Yield fields that are well typed and ask for what cannot be built: the field, and what is wrong with it."""
         return ()

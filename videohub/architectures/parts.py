@@ -29,10 +29,24 @@ class AverageAll(Part, frozen=True, tag_field="kind", tag="average_all"):
 
 
 class RoiMax(Part, frozen=True, tag_field="kind", tag="roi_max"):
-    """Average over time, RoIAlign to `resolution` squared, maximum over each box; `aligned` shifts by half a pixel."""
+    """One map of all frames, RoIAlign to `resolution` squared, maximum over each box; `aligned` shifts by half a pixel.
+
+    With `context` the whole picture's features, reduced to as many places in the same way, stand behind each box's.
+    """
+
+    NEUTRAL: ClassVar[Mapping[str, Any]] = {"over_time": "mean", "context": False, "mlp": False, "background": False}
 
     resolution: Count = 7
     aligned: bool = False
+    over_time: Literal["mean", "max"] = "mean"  # what makes one map of those of all frames
+    context: bool = False
+    mlp: bool = False  # a layer as wide as what it is given, and ReLU, before the classifier
+    background: bool = False  # the first output is for no action, and output k for action id k; false: for id k + 1
+
+    @property
+    def without_background(self) -> "RoiMax":
+        """Return the same head with a classifier all of whose outputs are actions."""
+        return msgspec.structs.replace(self, background=False)
 
 
 Average: TypeAlias = AverageWindow | AverageAll
@@ -131,6 +145,15 @@ class NonLocalResidual(Residual, frozen=True, kw_only=True):
     @property
     def task(self) -> Task:
         return "detection" if isinstance(self.head, RoiMax) else super().task
+
+    @property
+    def background_outputs(self) -> int:
+        return int(isinstance(self.head, RoiMax) and self.head.background)
+
+    def with_classes(self, num_classes: int | None) -> Architecture:
+        if num_classes == self.num_classes or not isinstance(self.head, RoiMax):
+            return super().with_classes(num_classes)
+        return msgspec.structs.replace(self, num_classes=num_classes, head=self.head.without_background)
 
     def flaws(self) -> Iterable[tuple[tuple[str, ...], str]]:
         return self.non_local.flaws(self.depth) if self.non_local else ()

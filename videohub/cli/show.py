@@ -9,7 +9,6 @@ import click
 import msgspec
 
 from videohub import registry
-from videohub.data.sets import unread
 from videohub.formatting import with_letter, with_unit
 from videohub.protocols import Protocol
 from videohub.protocols.steps import Image, PartWindows
@@ -56,7 +55,6 @@ def _facts(record: Record, namesakes: Sequence[str], cost: Cost | None) -> list[
         ("labels", in_words(record.labels)),
         ("network input", _input(record)),
         ("protocol", _protocol(protocol)),
-        ("data set", _unread(record)),
         ("frames", steps["frames"]),
         ("pixels", steps["pixels"]),
         ("published", str(record.number or "") + _as_printed(record.number)),
@@ -83,12 +81,6 @@ def _facts(record: Record, namesakes: Sequence[str], cost: Cost | None) -> list[
         *(("note", note) for note in record.notes),
     ]
     return [(name, value) for name, value in named if value]
-
-
-def _unread(record: Record) -> str:
-    """Return that the record cannot be tested, if nothing reads what its data set is given out with."""
-    why = unread(record.dataset)
-    return f"{record.dataset.title}: {why}. `verify` and `data check` refuse this record." if why else ""
 
 
 def _input(record: Record) -> str:
@@ -134,7 +126,10 @@ def _training(record: Record) -> str:
 
 
 def _outputs(record: Record) -> str:
-    return f"{record.model.num_classes} classes" if record.model.num_classes else "features, no classifier"
+    if not record.model.num_classes:
+        return "features, no classifier"
+    background = record.model.background_outputs
+    return f"{record.model.num_classes - background} classes{' and background' * background}"
 
 
 def _unmeasured(checkpoint: Checkpoint) -> str:

@@ -76,13 +76,14 @@ def evaluate(ground_truth: Boxes, detections: Boxes, names: dict[int, str], iou:
     return AvaResult(curves.mean(), dict(zip(names.values(), each, strict=True)))
 
 
-def scored_boxes(keys: Sequence[str], boxes: ArrayLike, scores: ArrayLike) -> Boxes:
+def scored_boxes(keys: Sequence[str], boxes: ArrayLike, scores: ArrayLike, *, first_id: int = 1) -> Boxes:
     """Return what a network says of boxes as rows of detections: box by box, and of each box class by class.
 
     Args:
         keys: `video,%04d` of each box (K,).
         boxes: x1, y1, x2, y2 as fractions of the frame (K, 4).
-        scores: (K, classes); output k is label id k + 1.
+        scores: (K, classes); output k is label id k + `first_id`.
+        first_id: Label id of output 0.
     Raises: ValueError if the arrays do not fit each other.
     """
     score, corners = np.asarray(scores), np.asarray(boxes, np.float64)
@@ -95,21 +96,24 @@ def scored_boxes(keys: Sequence[str], boxes: ArrayLike, scores: ArrayLike) -> Bo
     return Boxes(
         [key for key in keys for _ in range(classes)],
         np.repeat(corners, classes, axis=0),
-        np.tile(np.arange(1, classes + 1), count),
+        np.tile(np.arange(first_id, classes + first_id), count),
         score.reshape(-1),
     )
 
 
-def detected_boxes(keys: Sequence[str], boxes: ArrayLike, scores: ArrayLike, rule: BoxRule) -> Boxes:
+def detected_boxes(
+    keys: Sequence[str], boxes: ArrayLike, scores: ArrayLike, rule: BoxRule, *, first_id: int = 1
+) -> Boxes:
     """Return which of the rows of `scored_boxes` are detections under a rule, as they are written down.
 
     Arguments and errors are those of `scored_boxes`.
     """
     if rule.best_alone:
         best, corners = np.asarray(scores).argmax(axis=1), np.asarray(boxes, np.float64)
-        found = Boxes(keys, corners, best + 1, np.take_along_axis(np.asarray(scores), best[:, None], axis=1)[:, 0])
+        of_best = np.take_along_axis(np.asarray(scores), best[:, None], axis=1)[:, 0]
+        found = Boxes(keys, corners, best + first_id, of_best)
     else:
-        found = scored_boxes(keys, boxes, scores)
+        found = scored_boxes(keys, boxes, scores, first_id=first_id)
     if rule.above is not None:
         taken = np.flatnonzero(np.asarray(found.scores, np.float32) > np.float32(rule.above))
         corners, labels, of_rows = (np.asarray(each)[taken] for each in (found.boxes, found.labels, found.scores))
@@ -213,7 +217,7 @@ class BoxArithmetic:
         if not scores or not len(rows.labels):
             raise DataError(f"{run.identity.record}: no scored moment has a box to find")
         videos = sorted({video_of(moment) for moment in moments})
-        found = detected_boxes(keys, boxes, np.concatenate(scores), self._rule)
+        found = detected_boxes(keys, boxes, np.concatenate(scores), self._rule, first_id=truth.first_id)
         return truth, match(rows, found, truth.names, videos=videos, rule=self._rule)
 
 

@@ -35,13 +35,14 @@ class Boxes:
     scores: ArrayLike | None = None  # (N,) of detections
 
 
-class AvaTruth(msgspec.Struct, frozen=True):
+class AvaTruth(msgspec.Struct, frozen=True, omit_defaults=True):
     """What AVA's boxes are judged by: rows of the ground truth within the label map, excluded moments left out."""
 
-    names: dict[int, str]  # label id -> name; output k of a network is id k + 1
+    names: dict[int, str]  # label id -> name
     keys: list[str]  # `video,%04d` of each row
     boxes: list[tuple[float, float, float, float]]  # of each row, fractions as the file gives them
     labels: list[int]  # of each row
+    first_id: int = 1  # that of a network's output 0; 0 where that is background
 
 
 def read_boxes(

@@ -28,13 +28,7 @@ def build_head(
 ) -> ClassificationHead | DetectionHead:
     """Return the head that `head` describes, on pathways of `widths` channels and a map of 1/`stride` of the input."""
     if isinstance(head, RoiMax):
-        return DetectionHead(
-            widths,
-            resolution=head.resolution,
-            aligned=head.aligned,
-            stride=stride,
-            num_classes=num_classes,
-        )
+        return DetectionHead(widths, head, stride=stride, num_classes=num_classes)
     return ClassificationHead(widths, head, frames=frames, num_classes=num_classes, activation=activation)
 
 
@@ -100,47 +94,56 @@ class ClassificationHead(nn.Module):
 
 
 class DetectionHead(nn.Module):
-    """Average each pathway over time, cut out each box, take the maximum in it, join the pathways, project."""
+    """Make one map of each pathway's frames, cut out each box, take the maximum in it, join the pathways, project."""
 
-    def __init__(
-        self,
-        widths: Sequence[int],
-        *,
-        resolution: int,
-        aligned: bool,
-        stride: int,
-        num_classes: int | None,
-    ) -> None:
+    def __init__(self, widths: Sequence[int], how: RoiMax, *, stride: int, num_classes: int | None) -> None:
         from torchvision.ops import roi_align  # whose import takes a second, torch's compiler with it
 
         super().__init__()
         self._roi_align = roi_align
-        self.resolution = resolution
-        self.aligned = aligned
+        self.resolution = how.resolution
+        self.aligned = how.aligned
+        self.over_time = how.over_time
+        self.context = how.context
         self.stride = stride
+        width = sum(widths) * (2 if how.context else 1)
         self.dropout = nn.Dropout(0.5)
-        self.projection = classifier(sum(widths), num_classes)
+        self.hidden: nn.Module = nn.Linear(width, width) if how.mlp else nn.Identity()
+        self.relu: nn.Module = nn.ReLU(inplace=True) if how.mlp else nn.Identity()
+        self.projection = classifier(width, num_classes)
 
     def forward(self, maps: Sequence[Tensor], boxes: Boxes | None = None) -> Tensor:
         """Return logits (K, classes) for the boxes of feature maps (B, C, T, H, W), one per pathway."""
-        return self.projection(self.dropout(self.features(maps, boxes)))
+        return self.projection(self._read(self.dropout(self.pooled(maps, boxes))))
 
     def features(self, maps: Sequence[Tensor], boxes: Boxes | None = None) -> Tensor:
         """Return the features of each box before the projection, (K, D), of the type that the maps have."""
+        return self._read(self.pooled(maps, boxes))
+
+    def pooled(self, maps: Sequence[Tensor], boxes: Boxes | None = None) -> Tensor:
+        """Return what is in each box, and behind it, with context, what is in the whole picture: (K, D)."""
         rows = _rows_of_boxes(boxes, maps[0].shape[0])  # not len, which an export takes for fixed
-        regions = []
+        regions, wholes = [], []
         for features in maps:
-            average = _at_least_float32(features.mean(dim=2))  # half precision would round boxes to 2 pixels
+            of_time = features.amax(dim=2) if self.over_time == "max" else features.mean(dim=2)
+            flat = _at_least_float32(of_time)  # half precision would round boxes to 2 pixels
             region = self._roi_align(
-                average,
-                rows.to(average.dtype),
+                flat,
+                rows.to(flat.dtype),
                 self.resolution,
                 spatial_scale=1 / self.stride,
                 sampling_ratio=0,  # as many samples as a bin is wide
                 aligned=self.aligned,
             )
             regions.append(region.amax(dim=(2, 3)).to(features.dtype))
-        return torch.cat(regions, dim=1)
+            if self.context:
+                places = F.adaptive_avg_pool2d(flat, self.resolution).amax(dim=(2, 3))
+                wholes.append(places.to(features.dtype).index_select(0, rows[:, 0].to(torch.int64)))
+        return torch.cat(regions + wholes, dim=1)
+
+    def _read(self, pooled: Tensor) -> Tensor:
+        """Return what the projection is given."""
+        return self.relu(self.hidden(pooled))
 
 
 def average_positions(logits: Tensor, mean_of: MeanOf) -> Tensor:

@@ -30,8 +30,9 @@ def judge_counts(listed: int, usable: int, expected: Expected) -> Iterator[Findi
 
 def count_classes(data: DataSet, num_classes: int) -> Classes:
     """Count how often each class is right."""
-    if data.ava is not None:  # output k is id k + 1; 20 of the 80 actions are not judged
-        outputs, judged = [label - 1 for label in data.ava.labels], {label - 1 for label in data.ava.names}
+    if data.ava is not None:  # 20 of the 80 actions are not judged
+        first = data.ava.first_id
+        outputs, judged = [label - first for label in data.ava.labels], {label - first for label in data.ava.names}
     else:
         outputs = [label for sample in data.samples for label in sample.truth]
         judged = set(range(num_classes))

@@ -22,6 +22,7 @@ Given: TypeAlias = str | os.PathLike[str] | Sequence[str]  # by a user: a known 
 
 IN_TORCHVISION = {"kinetics400": 400, "imagenet1k": 1000}  # so that nothing is imported to count them
 _LISTS = {"kinetics400": "_KINETICS400_CATEGORIES", "imagenet1k": "_IMAGENET_CATEGORIES"}  # torchvision's variables
+BACKGROUND = "background"  # the name of an output that stands for no class
 MOST_CLASSES = 30_000  # of all ImageNet, 21 841; a file that claims more is made to fill the memory
 _NAMES = tuple[str, ...] | None
 LARGEST_FILE = 4 << 20  # bytes; ten thousand long names take a quarter of it
@@ -100,7 +101,7 @@ def with_classes(record: Record, num_classes: int | None, labels: Labels = None)
     """
     if num_classes == record.model.num_classes and labels in (None, record.labels):
         return record
-    model = msgspec.structs.replace(record.model, num_classes=num_classes)
+    model = record.model.with_classes(num_classes)
     return msgspec.structs.replace(record, model=model, labels=labels if count(labels) == num_classes else None)
 
 
@@ -132,10 +133,13 @@ def from_text(text: str) -> Labels:
 @functools.cache
 def _sets(file: Path) -> Mapping[str, tuple[str, ...]]:
     """Return the names of each set in a file of several."""
-    return {
-        name: tuple(entry["name"] if isinstance(entry, dict) else entry for entry in entries)
-        for name, entries in strict_yaml.read(file).value.items()
-    }
+    sets: dict[str, tuple[str, ...]] = {}
+    for name, entries in strict_yaml.read(file).value.items():
+        if isinstance(entries, dict):
+            sets[name] = (BACKGROUND, *sets[entries["background_before"]])
+        else:
+            sets[name] = tuple(entry["name"] if isinstance(entry, dict) else entry for entry in entries)
+    return sets
 
 
 def _read(file: Path) -> tuple[str, ...]:

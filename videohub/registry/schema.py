@@ -56,7 +56,7 @@ class DatasetInfo(_Value, frozen=True):
     short: Name | None = None
     aliases: tuple[Name, ...] = ()
     group: Name | None = None
-    lists: Name | None = "kinetics"
+    lists: Name = "kinetics"
     splits: dict[str, Split] = {}
     fps: float | None = None
     longest_s: float | None = None
@@ -306,9 +306,11 @@ class Record(_Value, frozen=True, omit_defaults=True):
         return {**names, "arch": self.arch, "depth": self.depth, "task": self.task, **msgspec.to_builtins(self)}
 
     def flaws(self, numbers: Collection[str], refused: Mapping[str, str]) -> Iterator[Flaw]:
-        """Yield fields that are well typed and do not agree, given what the protocol's metric calls its numbers.
+        """Yield fields that are well typed and do not agree.
 
-        `refused` are beginnings of the names of numbers that it does not come to, each with the reason.
+        Args:
+            numbers: What the protocol's metric calls its numbers.
+            refused: Beginnings of the names of numbers that it does not come to, each with the reason.
         """
         url, status = self.checkpoint.url, self.status
         if status == "unreleased":
@@ -340,7 +342,6 @@ class Record(_Value, frozen=True, omit_defaults=True):
             if published.mapped is not None and published.mapped.classes > (self.model.num_classes or 0):
                 what = f"is {published.mapped.classes}, and the network has {self.model.num_classes or 'no'} outputs"
                 yield ("published", index, "mapped", "classes"), what, ""
-        yield from self.protocol.flaws_with(segments=getattr(self.model, "segments", 1), frames=self.clip.frames)
         if self.training_pixels is not None:
             yield from self.training_pixels.flaws()
         yield from self._flaws_of_known_answers()

@@ -73,7 +73,7 @@ def read_annotated(data: Path, *, root: Path | None, record: Record, names: Clip
         ),
         *note("key frames beyond the end of their images, whose last one is shown; the original fails there", beyond),
     )
-    return DataSet(samples, ava_truth(files, frozenset(), record.num_classes), notes)
+    return DataSet(samples, ava_truth(files, frozenset(), record), notes)
 
 
 def _video(moment: str) -> str:

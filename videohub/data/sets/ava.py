@@ -60,7 +60,7 @@ def read(data: Path, *, root: Path | None, record: Record) -> DataSet:
         f"videos without a box of {threshold} or more", [video for video in listed if video not in detections]
     )
     notes += note("key frames beyond the end of their frame list", beyond)
-    return DataSet(samples, ava_truth(files, excluded, record.num_classes), notes)
+    return DataSet(samples, ava_truth(files, excluded, record), notes)
 
 
 def _files(data: Path, record: Record) -> dict[str, Path]:

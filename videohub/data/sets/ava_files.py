@@ -68,15 +68,17 @@ def excluded_moments(files: Mapping[str, Path]) -> frozenset[str]:
     return read_exclusions(files["exclusions"]) if "exclusions" in files else frozenset()
 
 
-def ava_truth(files: Mapping[str, Path], excluded: frozenset[str], num_classes: int) -> AvaTruth:
+def ava_truth(files: Mapping[str, Path], excluded: frozenset[str], record: Record) -> AvaTruth:
     """Read the rows of the ground truth that count: of classes that the label map lists, at moments not excluded."""
     names = read_label_map(files["label_map"])
-    if not 1 <= min(names) <= max(names) <= num_classes:
+    first_id = 1 - record.model.background_outputs
+    last_id = record.num_classes - 1 + first_id
+    if not 1 <= min(names) <= max(names) <= last_id:
         raise DataError(
-            f"{files['label_map']}: the ids run from {min(names)} to {max(names)}; the record has 1 to {num_classes}"
+            f"{files['label_map']}: the ids run from {min(names)} to {max(names)}; the record has 1 to {last_id}"
         )
     rows = read_boxes(files["ground_truth"], labels=names, excluded=excluded)
     if not rows.keys:
         raise DataError(f"{files['ground_truth']}: no box of a class that {files['label_map']} lists")
     boxes = [(x1, y1, x2, y2) for x1, y1, x2, y2 in np.asarray(rows.boxes).tolist()]
-    return AvaTruth(names, list(rows.keys), boxes, np.asarray(rows.labels).tolist())
+    return AvaTruth(names, list(rows.keys), boxes, np.asarray(rows.labels).tolist(), first_id)
