@@ -178,6 +178,10 @@ def test_the_boxes_that_are_scored_are_the_original_s(name, tmp_path):
         (pickle.dumps([1]), "a pickle of a list, expected a dict of boxes by moment"),
         (pickle.dumps({f"{FILM},0902": [1.0]}), "found a list, expected an array of 4 or 5 columns"),
         (pickled({f"{FILM},0902": [[0.1, 0.2, 0.3]]}), r"found an array \(1, 3\), expected an array of 4 or 5"),
+        (
+            pickle.dumps({f"{FILM},0902": np.zeros((1, 5), np.complex64)}),
+            "found an array of complex64, expected real num",
+        ),
         (pickled({f"{FILM},0902": np.zeros((0, 5))}), "an array without rows"),
         (pickled({f"{FILM},0902": [[0, 0, 1, 1, np.nan]]}), "1 of 1 rows are not finite"),
         (pickled({f"{FILM},0902": [[0, 0, 1.01, 1, 1]]}), r"a box \[0.0, 0.0, 1.01, 1.0\].*the original refuses boxes"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import random
 
 import numpy as np
 import pytest
@@ -121,6 +122,27 @@ def test_nothing_in_a_ground_truth_ever_runs(of, tmp_path, monkeypatch):
     with pytest.raises(UnsafeFileError, match=r"multisports_GT\.pkl: the pickle asks for posix\.mkdir"):
         of(**{"trainval/multisports_GT.pkl": pickle.dumps({"labels": LABELS, "gttubes": Evil()})})
     assert not (tmp_path / "ran").exists()
+
+
+def test_a_damaged_pickle_is_read_or_refused_and_nothing_else(put, tmp_path):
+    random.seed(7)
+    put(FILES)
+    files = {name: FILES[name] for name in FILES if name.endswith(".pkl")}
+    outcomes = set()
+    for _ in range(300):
+        name, content = random.choice(list(files.items()))
+        damaged = bytearray(content)
+        for _ in range(random.choice((1, 2, 5))):
+            damaged[random.randrange(len(damaged))] = random.randrange(256)
+        if random.random() < 0.2:
+            del damaged[random.randrange(len(damaged)) :]
+        put({**files, name: bytes(damaged)})
+        try:
+            sets.read(tmp_path, root=None, record=RECORD)
+            outcomes.add("read")
+        except (DataError, UnsafeFileError) as error:
+            outcomes.add(type(error).__name__)
+    assert outcomes == {"read", "DataError", "UnsafeFileError"}
 
 
 def test_missing_files_are_named_with_the_places(put):

@@ -46,6 +46,8 @@ def array(value: Any, columns: tuple[int, ...], where: str) -> npt.NDArray[np.fl
         found = f"a {type(value).__name__}" if stored is None else f"an array {stored.shape}"
         expected = " or ".join(map(str, columns))
         raise DataError(f"{where}: found {found}, expected an array of {expected} columns")
+    if stored.raw.kind not in "fiu":
+        raise DataError(f"{where}: found an array of {stored.raw}, expected real numbers")
     rows = np.asarray(stored, np.float64)
     if not np.isfinite(rows).all():
         raise DataError(f"{where}: {int((~np.isfinite(rows)).any(axis=1).sum())} of {len(rows)} rows are not finite")
