@@ -49,7 +49,7 @@ class Decoded:
     positions: npt.NDArray[np.int64]  # (clips, T): rows of `frames`
     pts: npt.NDArray[np.int64]  # (clips, T): time stamps, in ticks of the stream
     decode_positions: npt.NDArray[np.int64]  # (clips, T): which frame out of the decoder it was, from 0
-    boxes: npt.NDArray[np.float32] | None  # (K, 4): x1, y1, x2, y2 in pixels of the resized frame; AVA alone
+    boxes: npt.NDArray[np.float32] | None  # (K, 4): x1, y1, x2, y2 in pixels of the resized frame; of key frames alone
     planar: Planar | None = None
     contradictions: tuple[Contradiction, ...] = ()  # of the video's header and its content
 

@@ -39,7 +39,7 @@ class Views:
     size: tuple[int, int]  # (height, width) of a crop, in pixels
     pts: Tensor  # (clips, T) int64: time stamps, in ticks of the stream
     decode_positions: Tensor  # (clips, T) int64: which frame out of the decoder it was, from 0
-    boxes: Tensor | None = None  # (K, 4) float32: x1, y1, x2, y2 in pixels of the view; AVA alone
+    boxes: Tensor | None = None  # (K, 4) float32: x1, y1, x2, y2 in pixels of the view; of key frames alone
     contradictions: tuple[Contradiction, ...] = ()  # of the video's header and its content
     crop_major: bool = False  # view v is clip v % clips under crop v // clips
 

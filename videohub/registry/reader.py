@@ -184,7 +184,7 @@ class _Reader:
         self.protocols[name] = protocol
         if metrics.of(protocol.metric).by_box != (protocol.detection is not None):
             what = f"is {'null' if protocol.detection is None else 'given'}, and the metric is {protocol.metric}"
-            self._error(document, (*steps, "detection"), what, "AVA's metric needs it, no other one has it.")
+            self._error(document, (*steps, "detection"), what, "A metric of boxes needs it, no other one has it.")
 
     def read_datasets(self, file: Path) -> None:
         """Read a file of data sets: a mapping of their names."""
