@@ -14,11 +14,13 @@ import pytest
 from tests.data.sets.detectors import AVA, detector, pickled
 from videohub.data import sets
 from videohub.data.samples import AvaTruth, FrameList
+from videohub.data.sampling import keyframe_indices
 from videohub.data.sets.ava_kinetics import CLIPS
 from videohub.data.sets.proposals import WHOLE_FRAME, read_proposals
 from videohub.errors import DataError, UnsafeFileError, UsageError
 
 GOLDEN = Path(__file__).resolve().parents[2] / "golden" / "views_wider" / "mmaction2"
+LISTS = GOLDEN.parents[1] / "detection_lists.json"
 FILM, CLIP = "film_000001", "abcdefghijk_000010_000020"
 LABEL_MAP = 'item {\n  name: "stand"\n  id: 12\n}\nitem {\n  name: "watch (a person)"\n  id: 80\n}\n'
 TRUTH = (
@@ -158,6 +160,30 @@ def test_images_are_cut_at_that_range(put):
     first = sets.read(folder, root=None, record=JOINED).samples[0]
     assert len(first.source.frames) == 300
     assert len(sets.read(folder, root=None, record=IN_AVA).samples[0].source.frames) == 400
+
+
+@pytest.mark.parametrize(("name", "record"), [("ava", IN_AVA), ("kinetics", JOINED), ("kinetics_last_clip", JOINED)])
+def test_samples_boxes_and_images_are_those_of_the_original_s_own_classes(put, name, record):
+    facts = json.loads(LISTS.read_text())[name]
+    written = {
+        AVA.ground_truth: facts["ground_truth"],
+        AVA.exclusions: "".join(f"{moment}\n" for moment in facts["excluded"]),
+        AVA.boxes: pickled(facts["proposals"], protocol=2),
+        AVA.label_map: LABEL_MAP,
+    }
+    videos = {row.split(",")[0] for row in facts["ground_truth"].splitlines()}
+    last = {video: 300 if video.count("_") > 2 else 27_000 for video in videos}
+    folder = put({f"annotations/{file}": text for file, text in written.items()})
+    put([f"rawframes/{video}/img_{number:05}.jpg" for video, number in last.items()])
+    samples = sets.read(folder, root=None, record=record).samples
+    assert len(samples) == len(facts["samples"]) > 5
+    for sample, (moment, boxes, numbers) in zip(samples, facts["samples"], strict=True):
+        assert (sample.name, [list(box) for box in sample.source.boxes]) == (moment, boxes)
+        images = sample.source.frames.names.split("\n")
+        indices = keyframe_indices(sample.source.centre + record.protocol.frames.shift, frames=4, sampling_rate=16,
+                                   num_frames=len(images))  # fmt: skip
+        found = [images[index] for index in indices]
+        assert found == [f"{moment.split(',')[0]}/img_{number:05}.jpg" for number in numbers]
 
 
 @pytest.mark.parametrize("name", ["test_avi__avakinetics4x16", "test_avi__ava8x8", "test_avi__multisports4x16"])
