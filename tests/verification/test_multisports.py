@@ -105,3 +105,5 @@ def test_frames_are_scored_and_judged_by_the_most_likely_class_of_each_box(recor
     assert (check.keyframes.videos, check.keyframes.key_frames, check.keyframes.boxes) == (2, 6, 12)
     assert check.notes == ["classes that are not judged, as in the original, 1 in all: basketball save"]
     assert check.missing == check.unreadable == 0
+    (rate,) = [finding.text for finding in check.findings if finding.kind == "frame rate"]
+    assert rate.startswith("6 of 6 key frames do not run at the 25 frames a second")  # ours have 30

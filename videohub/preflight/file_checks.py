@@ -180,7 +180,7 @@ def _rates(expected: Expected, protocol: Protocol) -> Iterator[_Rule]:
     def rate(probe: Probe, odd: bool) -> str | None:
         return f"{probe.fps:.2f} frames a second" if odd and probe.fps else None
 
-    if (fps := expected.fps) and protocol.fps is None:
+    if (fps := expected.fps) and (protocol.fps is None or protocol.scored == "key frame"):
         yield (
             "frame rate",
             lambda probe: rate(probe, abs(probe.fps - fps) > _SAME_RATE * fps),
