@@ -154,7 +154,7 @@ def test_avas_key_frames_are_compared_with_ground_truth_and_frames(film):
         "beyond the end": (
             1,
             "1 of 3 key frames lie beyond the end of their list of frames, whose last one is shown instead: "
-            "frames were not extracted at 30 a second from second 900 on",
+            "frames were not extracted at 30 a second from the beginning on (of AVA's films, second 900)",
         ),
     }
     assert answer.findings[1].samples == {"film,0905": "frame 150 of 100"}

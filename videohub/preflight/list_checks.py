@@ -171,7 +171,8 @@ def judge_keyframes(keyframes: Keyframes | None, data: DataSet, expected: Expect
         rate = f" at {expected.fps:g} a second" if expected.fps else ""
         text = (
             f"{len(beyond):,} of {counted(keyframes.key_frames, 'key frame')} lie beyond the end of their list of "
-            f"frames, whose last one is shown instead: frames were not extracted{rate} from second 900 on"
+            f"frames, whose last one is shown instead: frames were not extracted{rate} from the beginning on (of AVA's "
+            "films, second 900)"
         )
         examples = dict(list(beyond.items())[:EXAMPLES])
         findings.append(Finding("beyond the end", len(beyond), text, samples=examples))
