@@ -29,6 +29,7 @@ from tests.models import (
     tokens_written_out,
     torchvision_networks,
     uniformer_written_out,
+    uniformerv2_written_out,
     x3d_written_out,
 )
 from tests.models.golden_networks import CASES, compared, trained
@@ -49,6 +50,10 @@ NONLOCAL_NET = "the network written out over Caffe2's blobs (tests/models/test_n
 UNIFORMER_KEYS = (
     "the network written out over its authors' keys (tests/models/uniformer_written_out.py), at 64 x 64 pixels"
 )
+UNIFORMERV2_KEYS = (
+    "the network written out over its authors' keys (tests/models/uniformerv2_written_out.py), at 2 frames of 56 x 56 "
+    "pixels"
+)
 MVIT = "torchvision.models.video.MViT with the blocks of PySlowFast's {}"
 
 QUICK = ("wider/pyslowfast/ImageNet_REV_VIT_S", "wider/pyslowfast/ImageNet_MVITv2_T")
@@ -58,11 +63,15 @@ Compare = Callable[[Architecture, Tensor, Path], tuple[Tensor, Tensor]]  # logit
 
 @dataclass(frozen=True)
 class Reference:
-    """Another implementation: what records call it, for which network and length of clips, and on which clip it ran."""
+    """Another implementation: what records call it, for which network and length of clips, and on which clip it ran.
+
+    Without a length it is of a network for clips of any length, and for pictures of any size, of which its table alone
+    is another.
+    """
 
     name: str
     model: Mapping[str, object]
-    frames: int
+    frames: int | None
     clip: tuple[int, int, int]  # frames, height, width
     compare: Compare
 
@@ -72,6 +81,8 @@ class Reference:
 
     def computed(self, record: Record) -> bool:
         """Tell whether it is of a record's network, however many classes there are."""
+        if self.frames is None:
+            return compared(self.architecture) == {**compared(record.model), "crop": self.architecture.crop}
         return (self.frames, compared(self.architecture)) == (record.clip.frames, compared(record.model))
 
 
@@ -131,6 +142,26 @@ def of_uniformer(frames: int, **model: object) -> Reference:
     """Return the base network, run on small pictures."""
     model = {"family": "uniformer", "depth": "B", **model}
     return Reference(UNIFORMER_KEYS, model, frames, (frames, 64, 64), with_uniformer_keys)
+
+
+def with_uniformerv2_keys(arch: Architecture, clip: Tensor, folder: Path):
+    arch = msgspec.structs.replace(arch, crop=clip.shape[-1])
+    network = models.build(arch, frames=clip.shape[2])
+    generator = torch.Generator().manual_seed(0)
+    for tensor in network.state_dict().values():
+        tensor.normal_(0 if tensor.ndim > 1 else 0.5, 0.04, generator=generator)
+    arguments = {**msgspec.to_builtins(arch), "arch": arch.arch}
+    file = conversion.to_published(
+        network.state_dict(), tables.find("uniformerv2", "uniformerv2").of(arguments), arguments
+    )
+    theirs = {key: each.numpy() for key, each in file.items()}
+    return network(clip), uniformerv2_written_out.logits(theirs, clip, heads=arch.heads)
+
+
+def of_uniformerv2(**model: object) -> Reference:
+    """Return a size of UniFormerV2, run on few frames of small pictures."""
+    model = {"family": "uniformerv2", **model}
+    return Reference(UNIFORMERV2_KEYS, model, None, (2, 56, 56), with_uniformerv2_keys)
 
 
 def with_nonlocal_net(frozen: bool, arch: Architecture, clip: Tensor, folder: Path):
@@ -459,6 +490,7 @@ REFERENCES = [
     of_timesformer(8, attention="space"),
     of_uniformer(32),
     *(of_uniformer(frames, norm_eps=1e-5) for frames in (16, 32)),
+    of_uniformerv2(depth=24, width=1024, heads=16, patch=14),
     of_hiera(144, 2),
     of_hiera(256, 4),
 ]
@@ -481,7 +513,7 @@ for record in RECORDS.values():
 
 def title(reference: Reference) -> str:
     arch = reference.architecture
-    return f"{arch.arch} {arch.size}, {reference.frames} frames, {arch.task}"
+    return f"{arch.arch} {arch.size}, {reference.frames or 'any number of'} frames, {arch.task}"
 
 
 def compared_with(record: Record) -> list[Proof]:
@@ -530,6 +562,15 @@ def test_networks_as_written_out_over_mmaction2_s_keys_give_the_original_s_logit
     case = CASES[name]
     theirs = mmaction2_written_out.WrittenOut(case.golden_file(), case.architecture)
     assert case.logits_difference(theirs.logits(case.clip(), *case.boxes())) <= 1
+
+
+@torch.inference_mode()
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.layout == "uniformerv2"])
+def test_uniformerv2_as_written_out_gives_the_original_s_logits(name):
+    case = CASES[name]
+    theirs = uniformerv2_written_out.logits(case.golden_file(), case.clip(), heads=case.architecture.heads)
+    assert case.logits_difference(theirs) <= 1
 
 
 @torch.inference_mode()
