@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,9 +14,11 @@ import pytest
 from tests.data.sets.detectors import MULTISPORTS, detector, ground_truth, pickled
 from videohub.data import sets
 from videohub.data.samples import AvaTruth, KeyFrame, Sample, VideoFile
+from videohub.data.sampling import keyframe_indices
 from videohub.data.sets.proposals import WHOLE_FRAME
 from videohub.errors import DataError, UnsafeFileError, UsageError
 
+LISTS = Path(__file__).resolve().parents[2] / "golden" / "detection_lists.json"
 ONE, TWO = "football/v_one_c001", "basketball/v_two_c002"
 LABELS = ["football shoot", "aerobic kick jump", "basketball pass"]
 TUBES = {
@@ -49,6 +53,22 @@ def test_frames_with_somebody_in_them_are_scored_in_the_order_of_the_tubes(of, t
         Sample(f"{ONE},0001", KeyFrame(one, 0, ((0.2, 0.2, 0.3, 0.3),)), ()),  # the best one
         Sample(f"{TWO},0007", KeyFrame(two, 6, (WHOLE_FRAME,)), ()),  # whose class is not judged
     ]
+
+
+def test_frames_and_boxes_are_those_of_the_original_s_own_tool_and_class(put):
+    facts = json.loads(LISTS.read_text())["multisports"]
+    sizes = {video: tuple(size) for video, size in facts["resolution"].items()}
+    tubes = {video: {int(label): of for label, of in of.items()} for video, of in facts["tubes"].items()}
+    folder = put({
+        "multisports_GT.pkl": ground_truth(tubes, facts["labels"], resolution=sizes, nframes=facts["nframes"]),
+        "val.recall_96.13.pkl": pickled(facts["proposals"]),
+    })  # fmt: skip
+    samples = sets.read(folder, root=None, record=RECORD).samples
+    assert len(samples) == len(facts["samples"]) > 5
+    for sample, (moment, boxes, frames) in zip(samples, facts["samples"], strict=True):
+        assert (sample.name, [list(box) for box in sample.source.boxes]) == (moment.replace(".mp4,", ","), boxes)
+        length = facts["nframes"][sample.name.rpartition(",")[0]]
+        assert keyframe_indices(sample.source.centre, frames=4, sampling_rate=16, num_frames=length) == frames
 
 
 def test_boxes_to_find_are_fractions_of_the_frame_and_those_of_six_classes_do_not_count(of):
