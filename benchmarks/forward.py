@@ -4,8 +4,8 @@ Each network gets a view of noise, in turns with its inference form and with a p
 the fastest that float32 goes here: as any program calls it, and as an evaluation does, where memory that is freed stays
 with the process. Weights are random; batch norms know the statistics of such a clip, so that numbers stay as large as
 in a trained network. Two processes take turns, one for each way, for memory that was once kept changes what follows.
-What torchvision publishes is timed beside torchvision's own network, too, and VideoMAE, TimeSformer and ViViT beside
-those of the library transformers, where that is installed.
+What torchvision publishes is timed beside torchvision's own network, too; VideoMAE, TimeSformer, ViViT and V-JEPA 2
+beside those of the library transformers, and Hiera beside its authors', where these are installed.
 The results go to benchmarks/results/forward.json.
 """
 
@@ -58,6 +58,14 @@ NAMES = (
     "videomae_vit_b_16x4",
     "timesformer_b_8x32",
     "scenic_vit_b_32x2",
+    "hiera_b_16x4",
+    "vjepa2_vit_l_16x4_ssv2",
+    "internvideo2_vit_b_8",
+    "uniformer_s_16x4",
+    "uniformerv2_b16_8",
+    "ig65m_r2plus1d_r34_8",
+    "vmz_ipcsn_r152_32x2",
+    "tsm_r50_8x8",
 )
 OUTSIDE, INSIDE = PLACES = ("called by a program", "in an evaluation")
 PLAIN = f"plain, {OUTSIDE}"
@@ -66,6 +74,8 @@ PUBLISHED = {  # whose own network a publisher's is timed beside
     "videomae": "transformers' own",
     "timesformer": "transformers' own",
     "scenic": "transformers' own",
+    "vjepa2": "transformers' own",
+    "hiera": "its authors' own",
 }
 
 
@@ -204,6 +214,10 @@ def _published(record: Record, size: int) -> dict[str, nn.Module]:
     """Return a library's own network for a record, for views of this size and with random weights, by what it is."""
     if record.publisher == "torchvision":
         made = getattr(torchvision.models.video, record.name.removeprefix("tv_"))()
+    elif record.publisher == "hiera":
+        if not find_spec("hiera"):
+            return {}
+        made = of_hiera(record, size)
     elif record.publisher in PUBLISHED and find_spec("transformers"):
         made = OfTransformers(record, size)
     else:
@@ -219,17 +233,35 @@ class OfTransformers(nn.Module):
         super().__init__()
         import transformers
 
-        kind = {"videomae": "VideoMAE", "timesformer": "Timesformer", "scenic": "Vivit"}[str(record.publisher)]
         model: Any = record.model
-        config = getattr(transformers, f"{kind}Config")(
-            image_size=size, num_frames=record.clip.frames, num_labels=record.num_classes, hidden_size=model.width,
-            num_hidden_layers=model.depth, num_attention_heads=model.heads, intermediate_size=4 * model.width,
-        )  # fmt: skip
+        said = {"num_labels": record.num_classes, "hidden_size": model.width, "num_hidden_layers": model.depth,
+                "num_attention_heads": model.heads}  # fmt: skip
+        kind, of_kind = {
+            "videomae": ("VideoMAE", {"intermediate_size": 4 * model.width}),
+            "timesformer": ("Timesformer", {"intermediate_size": 4 * model.width}),
+            "scenic": ("Vivit", {"intermediate_size": 4 * model.width}),
+            "vjepa2": ("VJEPA2", {"crop_size": size, "frames_per_clip": record.clip.frames}),
+        }[str(record.publisher)]
+        if kind != "VJEPA2":
+            of_kind |= {"image_size": size, "num_frames": record.clip.frames}
+        config = getattr(transformers, f"{kind}Config")(**said, **of_kind)
         self.network = getattr(transformers, f"{kind}ForVideoClassification")(config)
 
     def forward(self, clip: Tensor) -> Tensor:
         """Return logits for a clip (B, 3, T, H, W)."""
         return self.network(clip.transpose(1, 2)).logits
+
+
+def of_hiera(record: Record, size: int) -> nn.Module:
+    """Return the network of Hiera's authors that is a record's, for such clips and with random weights."""
+    import hiera
+
+    model: Any = record.model
+    return hiera.Hiera(
+        input_size=(record.clip.frames, size, size), num_classes=record.num_classes, embed_dim=model.width,
+        num_heads=model.heads, stages=model.blocks, q_stride=(1, 2, 2), mask_unit_size=(1, 8, 8),
+        patch_kernel=(3, 7, 7), patch_stride=(2, 4, 4), patch_padding=(1, 3, 3), sep_pos_embed=True,
+    )  # fmt: skip
 
 
 def network(name: str, clip: Tensor) -> nn.Module:
@@ -243,7 +275,7 @@ def network(name: str, clip: Tensor) -> nn.Module:
     nn.init.normal_(model.head.projection.weight, std=2 * model.head.projection.in_features**-0.5)
     with torch.no_grad():
         model.train()(clip)
-    return model.eval()
+    return model.eval().requires_grad_(False)  # so that a parameter given to a module, a probe's query, can be counted
 
 
 if __name__ == "__main__":
