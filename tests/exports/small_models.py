@@ -21,9 +21,6 @@ def record_of(name: str) -> Record:
 def model_of(name: str) -> models.VideoModel:
     """Return a small network with weights that are made from their names, and its record."""
     model = network(name)
-    for key, parameter in model.named_parameters():
-        if "theta" in key:  # affinities of hundreds make a maximum of the softmax, which float32 gets wrong by 7e-5
-            parameter.data.mul_(0.01)
     model.record = record_of(name)
     return model
 

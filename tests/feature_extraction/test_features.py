@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,8 +16,7 @@ from tests.data import barcode
 from tests.data.contradicted_videos import VIDEOS, turned
 from tests.data.sample_videos import protocol, write_video
 from tests.data.small_videos import moving
-from tests.golden import synth
-from tests.models.test_families import NETWORKS
+from tests.models.test_families import NETWORKS, give_weights
 from tests.own_registry import like
 from videohub.errors import DeviceError, UsageError, VideoError
 from videohub.models import VideoModel
@@ -37,8 +37,7 @@ def network(name: str, how: Protocol = PROTOCOL, **changes: object) -> VideoMode
         clip=Clip(frames=frames, sampling_rate=2),
     )  # fmt: skip
     model = videohub.build(record)
-    state = {key: synth.synth(key, tuple(value.shape)) for key, value in model.state_dict().items()}
-    model.load_state_dict({key: torch.from_numpy(value) for key, value in state.items()})
+    give_weights(model)
     return model
 
 
@@ -51,10 +50,10 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @torch.no_grad()
 def by_hand(model: VideoModel, numbers: Sequence[int], *, left: int = 16, width: int = 64) -> np.ndarray:
-    """Return the features of the clip of these frames, of so many columns."""
+    """Return the features of the clip of these frames, of so many columns, in float64."""
     pixels = np.stack([moving(number, WIDTH, HEIGHT)[:, left : left + width] for number in numbers])
-    clip = torch.from_numpy(pixels).float().div(255).permute(3, 0, 1, 2)
-    return model.features(clip[None])[0].numpy()
+    clip = torch.from_numpy(pixels).double().div(255).permute(3, 0, 1, 2)
+    return copy.deepcopy(model).double().features(clip[None])[0].numpy()
 
 
 def close(found: np.ndarray, expected: np.ndarray) -> bool:

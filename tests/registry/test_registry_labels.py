@@ -80,3 +80,10 @@ def test_other_classes_have_no_names_unless_theirs_are_known(zoo):
     with pytest.raises(UsageError, match=r"kinetics600 \(600 names\), and slow_r50_8x8 has 400 outputs"):
         labels.with_labels(record, "kinetics600")
     assert msgspec.structs.replace(labels.with_classes(record, 6), model=record.model, labels=record.labels) == record
+
+
+def test_what_is_known_of_the_published_outputs_is_not_said_of_other_classes():
+    record = registry.record("slowfast_motions")
+    assert record.known_answers
+    assert labels.with_classes(record, 10, tuple("abcdefghij")).known_answers == record.known_answers
+    assert labels.with_classes(record, 6).known_answers == ()

@@ -97,12 +97,15 @@ def with_labels(record: Record, labels: Given | None) -> Record:
 def with_classes(record: Record, num_classes: int | None, labels: Labels = None) -> Record:
     """Return a record with another number of outputs, which lose their names unless `labels` are theirs.
 
+    What is known of the published file's outputs does not hold of so many others.
     None: features alone.
     """
     if num_classes == record.model.num_classes and labels in (None, record.labels):
         return record
     model = record.model.with_classes(num_classes)
-    return msgspec.structs.replace(record, model=model, labels=labels if count(labels) == num_classes else None)
+    known = record.known_answers if num_classes == record.model.num_classes else ()
+    names = labels if count(labels) == num_classes else None
+    return msgspec.structs.replace(record, model=model, labels=names, known_answers=known)
 
 
 def in_words(labels: Labels) -> str:
