@@ -110,6 +110,8 @@ def test_a_frame_list_is_taken_where_there_is_one(of, put):
     )
     by_name = sets.read(folder / "frame_lists" / "val.csv", root=None, record=IN_AVA)
     assert by_name.samples == found.samples
+    for name in (AVA.ground_truth, AVA.boxes):  # whoever names one of the annotations means the data set around it
+        assert sets.read(folder / "annotations" / name, root=None, record=IN_AVA).samples == found.samples
 
 
 @pytest.mark.parametrize(

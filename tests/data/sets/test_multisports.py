@@ -89,6 +89,12 @@ def test_what_is_odd_is_told(of, tmp_path):
     )
 
 
+def test_who_names_one_of_the_pickles_means_the_data_set_around_it(of, tmp_path):
+    found = of()
+    for file in ("trainval/multisports_GT.pkl", f"annotations/{MULTISPORTS.boxes}"):
+        assert sets.read(tmp_path / file, root=None, record=RECORD).samples == found.samples
+
+
 def test_boxes_are_read_as_their_publisher_and_as_mmaction2_name_them(of, put, tmp_path):
     found = of()
     (tmp_path / "annotations" / MULTISPORTS.boxes).unlink()

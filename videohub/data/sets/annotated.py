@@ -102,8 +102,9 @@ def _frames(
     data: Path, folder: Path, root: Path | None, split: str, videos: Sequence[str], *, most: int
 ) -> tuple[dict[str, FrameList], tuple[str, ...]]:
     """Return the first images of each video, at most so many, by a frame list if there is one, and what is odd."""
-    is_list = data.is_file() and len(header_of(data)) == 1  # a frame list's columns are separated by spaces
-    file = data if is_list else frame_list_file(folder, split)
+    file = frame_list_file(folder, split)
+    if data.is_file() and data.suffix == ".csv" and len(header_of(data)) == 1:  # no commas: none of the annotations
+        file = data
     starts = [root] if root else [folder / name for name in _FOLDERS]
     if file is None:
         start = next((start for start in starts if any((start / video).is_dir() for video in videos)), starts[0])

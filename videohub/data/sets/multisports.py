@@ -39,6 +39,8 @@ def read(data: Path, *, root: Path | None, record: Record) -> DataSet:
     publisher wrote it (`val.recall_96.13.pkl`) or mmaction2's tool did. Videos lie at `trainval/SPORT/NAME.mp4`.
     """
     folder, detection = folder_of(data), detection_of(record)
+    if data.is_file() and folder.name == "trainval":
+        folder = folder.parent
     places = [folder / place for place in _ANNOTATIONS]
     truth_file = needed_file("ground truth", places, (detection.ground_truth,))
     boxes_file = needed_file("file of boxes", places, (detection.boxes, detection.boxes.removeprefix(_PREFIX)))
