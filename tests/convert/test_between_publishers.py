@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from tests.golden import synth
+from tests.models import token_networks
 from tests.models.golden_networks import CASES, GoldenCase, trained
 from tests.own_registry import like
 from videohub import architectures, convert, models
@@ -276,3 +277,17 @@ def test_tensors_that_a_layout_has_no_names_for_are_listed_with_layouts_that_may
         "    res2.0.odd.weight (2, 3)\n"
         "  Layouts that may have some: videohub, efficient_x3d, mmaction2, pytorchvideo."
     )
+
+
+def test_a_timesformer_of_single_frames_is_its_authors_and_mmaction2_s_and_not_transformers():
+    arch = token_networks.FAMILIES["timesformer space"]
+    arguments = {**msgspec.to_builtins(arch), "arch": arch.arch}
+    state = token_networks.network("timesformer space").state_dict()
+    for layout, table_of_times in (TIMESFORMER, "model.time_embed"), (MMACTION2, "backbone.time_embed"):
+        table = tables.find("timesformer", layout).of(arguments)
+        file = {key: tensor.numpy() for key, tensor in conversion.to_published(state, table, arguments).items()}
+        assert table_of_times not in file
+        again = conversion.imported(file, recognise(file, "timesformer", arguments), arguments, "file")
+        assert [name for name in state if not np.array_equal(again[name], state[name])] == []
+    with pytest.raises(ConversionError, match="classifies each frame by itself"):
+        conversion.to_published(state, tables.find("timesformer", TRANSFORMERS).of(arguments), arguments)

@@ -305,3 +305,17 @@ def test_a_head_reads_the_class_token_or_the_mean_of_all_others(readout, expecte
     tokens = torch.tensor([[[9.0, 8.0], [5.0, -3.0], [-1.0, 1.0]]])
     head = TokenHead(2, readout=readout, class_token=True, num_classes=3)
     assert torch.allclose(head.features(tokens), torch.tensor([expected]), atol=1e-4)
+
+
+# --- TimeSformer without attention along time ------------------------------------------------------------------------
+
+
+@torch.no_grad()
+def test_frames_that_do_not_see_each_other_are_averaged_whatever_their_order():
+    net, clip = network("timesformer space"), clip_for("timesformer space")
+    by_frame = torch.stack([net.tokens(frame) for frame in clip.split(1, dim=2)])
+    expected = net.head(by_frame.mean(dim=0))
+    assert error(net(clip), expected) < 1e-5
+    assert error(net(clip.flip(2)), expected) < 1e-5
+    assert error(net(clip[:, :, :1]), expected) > 1e-3
+    assert not any("time" in name for name in net.state_dict())
