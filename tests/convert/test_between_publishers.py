@@ -160,6 +160,9 @@ REFUSED = {
        for name, case in CASES.items() if case.arguments.get("class_token") and case.family == "vit"},
     **{(name, layout): "plain" for layout in (VIDEOMAE, PYSLOWFAST, TRANSFORMERS, MMACTION2)
        for name, case in CASES.items() if case.family == "vit" and case.layout == INTERNVIDEO2},
+    **{(name, layout): "of another size anew" if layout == VIDEOMAE else "pictures of one size alone"
+       for layout in (VIDEOMAE, TRANSFORMERS) for name, case in CASES.items()
+       if case.arguments.get("positions") == "sinusoid_resized"},
     **{(name, INTERNVIDEO2): "norms of queries and keys"
        for name, case in CASES.items() if case.family == "vit" and case.layout != INTERNVIDEO2},
     **{(name, PYSLOWFAST): "PySlowFast's ViT has a class token"

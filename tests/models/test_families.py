@@ -21,14 +21,16 @@ from tests.models import token_networks
 from tests.models.test_networks import FAMILIES, NON_LOCAL
 from videohub import architectures, models
 from videohub.architectures import Architecture, Part
-from videohub.architectures.parts import AverageAll, AverageWindow, Stem
+from videohub.architectures.parts import AverageAll, AverageWindow, LastStage, RoiMax, Stem
 
 AFTER = {"pooled": "keys", "out_bias": False}
+ALL_OF_A_BOX = RoiMax(resolution=8, aligned=True, over_time="max", context=True, mlp=True, background=True)
 HALVING = Stem(stride=2, pool_stride=2)
 MMACTION2 = {"slow_frames": "strided", "lateral_norm": False, "fast_depth": (1, 1, 2, 1)}
 VARIANTS = {  # of networks that others test, too
     "slow detection": ("slow", DETECTION),
     "slowfast detection": ("slowfast", DETECTION),
+    "slowfast detection of mmaction2": ("slowfast", {"res5": LastStage(stride=1), "head": ALL_OF_A_BOX}),
     "c2d without pooling": ("c2d", {"temporal_pool": False}),
     "slowfast of mmaction2": ("slowfast", MMACTION2),
     "i3d of mmaction2": ("i3d", {"stem": HALVING, "non_local": replace(NON_LOCAL, affinity="gaussian", **AFTER)}),
@@ -49,6 +51,10 @@ def _networks() -> Iterator[tuple[str, Architecture, int]]:
             yield name, arch, frames
     for name, arch in token_networks.FAMILIES.items():
         yield name, arch, token_networks.frames(name)
+    detects = replace(
+        token_networks.FAMILIES["vit videomae"], positions="sinusoid_resized", readout=ALL_OF_A_BOX, crop=48
+    )
+    yield "vit detection", detects, token_networks.frames("vit videomae")
 
 
 NETWORKS = {name: (arch, frames) for name, arch, frames in _networks()}

@@ -52,6 +52,33 @@ class RoiMax(Part, frozen=True, tag_field="kind", tag="roi_max"):
 Average: TypeAlias = AverageWindow | AverageAll
 Head: TypeAlias = Average | RoiMax
 
+
+class Detecting(Architecture, frozen=True, kw_only=True):
+    """A network that may look at boxes: what follows from its head."""
+
+    HEAD: ClassVar[str] = "head"  # the field that may be a `RoiMax`
+
+    @property
+    def roi_head(self) -> RoiMax | None:
+        """The head that looks at boxes, None if the network classifies."""
+        head = getattr(self, self.HEAD)
+        return head if isinstance(head, RoiMax) else None
+
+    @property
+    def task(self) -> Task:
+        return "detection" if self.roi_head else super().task
+
+    @property
+    def background_outputs(self) -> int:
+        return int(self.roi_head is not None and self.roi_head.background)
+
+    def with_classes(self, num_classes: int | None) -> Architecture:
+        if num_classes == self.num_classes or self.roi_head is None:
+            return super().with_classes(num_classes)
+        changes = {"num_classes": num_classes, self.HEAD: self.roi_head.without_background}
+        return msgspec.structs.replace(self, **changes)
+
+
 # --- residual networks -----------------------------------------------------------------------------------------------
 
 Stage: TypeAlias = Literal["res2", "res3", "res4", "res5"]
@@ -135,25 +162,12 @@ class Residual(Architecture, frozen=True, kw_only=True):
         return sum(block_counts(self.depth))
 
 
-class NonLocalResidual(Residual, frozen=True, kw_only=True):
+class NonLocalResidual(Detecting, Residual, frozen=True, kw_only=True):
     """One that may have non-local blocks, and detect: what follows from those and from its head."""
 
     if TYPE_CHECKING:
         non_local: NonLocal | None
         head: Head
-
-    @property
-    def task(self) -> Task:
-        return "detection" if isinstance(self.head, RoiMax) else super().task
-
-    @property
-    def background_outputs(self) -> int:
-        return int(isinstance(self.head, RoiMax) and self.head.background)
-
-    def with_classes(self, num_classes: int | None) -> Architecture:
-        if num_classes == self.num_classes or not isinstance(self.head, RoiMax):
-            return super().with_classes(num_classes)
-        return msgspec.structs.replace(self, num_classes=num_classes, head=self.head.without_background)
 
     def flaws(self) -> Iterable[tuple[tuple[str, ...], str]]:
         return self.non_local.flaws(self.depth) if self.non_local else ()

@@ -9,15 +9,16 @@ from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 import msgspec
 
-from videohub.architectures import Architecture, Count, Part
-from videohub.architectures.parts import VIT_SIZES, Eps, Readout, token_flaws
+from videohub.architectures import Count, Part
+from videohub.architectures.parts import VIT_SIZES, Detecting, Eps, Readout, RoiMax, token_flaws
 
 BlockNumber: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
 
 # Tables that files hold: one for places and one for times (separate), or one for all positions (joint). Or sines and
 # cosines of a token's number (sinusoid), which are computed and in no file. Or nothing is added, and queries and keys
 # turn by time, row and column (rotary). A joint table of which a shorter clip takes the first times is `joint_first`.
-Positions: TypeAlias = Literal["separate", "joint", "joint_first", "sinusoid", "rotary"]
+# Pictures of another size number their tokens anew, or have those of `crop` resized by a cubic (sinusoid_resized).
+Positions: TypeAlias = Literal["separate", "joint", "joint_first", "sinusoid", "sinusoid_resized", "rotary"]
 
 
 class Probe(Part, frozen=True, kw_only=True, tag_field="kind", tag="probe"):
@@ -34,7 +35,7 @@ class AttentionPool(Part, frozen=True, kw_only=True, tag_field="kind", tag="atte
     out: Count = 768  # width of what is made
 
 
-class ViT(Architecture, frozen=True, kw_only=True, tag="vit"):
+class ViT(Detecting, frozen=True, kw_only=True, tag="vit"):
     """Patches of some pixels and, in clips, frames; then tokens that all look at each other, in every block."""
 
     NEUTRAL: ClassVar[Mapping[str, Any]] = {
@@ -52,6 +53,7 @@ class ViT(Architecture, frozen=True, kw_only=True, tag="vit"):
         "segments": 1,
     }
     classifier: ClassVar[str] = "head.projection"
+    HEAD: ClassVar[str] = "readout"
 
     depth: Count
     width: Count
@@ -68,7 +70,7 @@ class ViT(Architecture, frozen=True, kw_only=True, tag="vit"):
     positions: Positions = "separate"
     key_bias: bool = True  # false: queries and values alone have a bias
     gelu: Literal["exact", "tanh"] = "exact"  # tanh: its usual approximation
-    readout: Readout | Probe | AttentionPool = "mean_then_norm"
+    readout: Readout | Probe | AttentionPool | RoiMax = "mean_then_norm"  # the last: of all tokens, normed, as a map
     norm_eps: Eps = 1e-6
     readout_eps: Eps | None = None  # of the norm before the classifier, or of all in a probe or pool; null: norm_eps
     levels: tuple[BlockNumber, ...] = ()  # blocks whose tokens are read out side by side; none: the last one's
@@ -86,6 +88,8 @@ class ViT(Architecture, frozen=True, kw_only=True, tag="vit"):
         yield from token_flaws(self.width, self.heads, self.crop, smallest_crop=self.patch)
         if self.readout == "class_token" and not self.class_token:
             yield ("readout",), "reads the class token, which this network does not have"
+        if self.roi_head:
+            yield from self._flaws_of_a_map()
         if self.segments > 1 and self.class_token:
             yield ("class_token",), f"would be there {self.segments} times, one for each segment"
         if any(level >= self.depth for level in self.levels):
@@ -96,5 +100,14 @@ class ViT(Architecture, frozen=True, kw_only=True, tag="vit"):
             yield ("class_token",), "has no place to turn by"
         if self.block == "internvit" and self.positions == "rotary":
             yield ("positions",), "is rotary, and InternViT's blocks turn nothing"
-        if self.positions == "sinusoid" and self.class_token:
+        if self.positions in ("sinusoid", "sinusoid_resized") and self.class_token:
             yield ("class_token",), "has no position among sines and cosines, which number the patches alone"
+
+    def _flaws_of_a_map(self) -> Iterable[tuple[tuple[str, ...], str]]:
+        """Yield what keeps the tokens from being one map of a picture."""
+        if self.class_token:
+            yield ("class_token",), "lies nowhere in the picture, which boxes are cut out of"
+        if self.segments > 1:
+            yield ("segments",), f"is {self.segments}, and boxes are cut out of one map of all frames"
+        if len(self.levels) > 1:
+            yield ("levels",), "names several blocks, and boxes are cut out of one map"

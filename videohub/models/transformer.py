@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from videohub.architectures.parts import Readout
-from videohub.models.heads import NoClassifier, classifier, refuse_boxes
+from videohub.architectures.parts import Readout, RoiMax
+from videohub.models.heads import DetectionHead, NoClassifier, classifier, refuse_boxes
 from videohub.models.video_model import Boxes, VideoModel
 from videohub.sinusoid import sinusoid
 
@@ -155,6 +155,31 @@ class SinusoidPositions(nn.Module):
         return _sinusoid(count, self.width).to(self.table)
 
 
+class ResizedSinusoidPositions(nn.Module):
+    """Sines and cosines of a token's number in pictures of one size; those of another are resized from them.
+
+    Source: mmaction2's VisionTransformer, which resizes the table of each time by a cubic. It takes clips of one length
+        alone; here other times are numbered on.
+    """
+
+    table: Tensor
+
+    def __init__(self, grid: Grid, width: int) -> None:
+        super().__init__()
+        self.grid, self.width = grid, width
+        self.register_buffer("table", _sinusoid(math.prod(grid), width), persistent=False)
+
+    def forward(self, grid: Grid) -> Tensor:
+        """Return (1, N, width) for a grid."""
+        of_times = (grid[0], *self.grid[1:])
+        count = math.prod(of_times)
+        table = self.table[:, :count] if grid[0] <= self.grid[0] else _sinusoid(count, self.width).to(self.table)
+        if grid[1:] == self.grid[1:]:
+            return table
+        pictures = torch.unflatten(table[0], 0, of_times).movedim(-1, 1)
+        return F.interpolate(pictures, size=grid[1:], mode="bicubic").flatten(2).transpose(1, 2).flatten(0, 1)[None]
+
+
 def _sinusoid(count: int, width: int) -> Tensor:
     return torch.from_numpy(sinusoid(count=count, width=width))
 
@@ -286,6 +311,18 @@ class Head(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         """Return logits (B, classes) for tokens (B, N, width)."""
         return self.projection(self.features(tokens))
+
+
+class TokenDetectionHead(DetectionHead):
+    """Normalise all tokens, and take what is in boxes from the map that they are."""
+
+    def __init__(self, width: int, how: RoiMax, *, stride: int, num_classes: int | None, eps: float) -> None:
+        super().__init__([width], how, stride=stride, num_classes=num_classes)
+        self.norm = layer_norm(width, eps)
+
+    def map_of(self, tokens: Tensor, grid: Grid) -> Tensor:
+        """Return the map (B, width, T, H, W) that tokens (B, N, width) are, normed."""
+        return torch.unflatten(self.norm(tokens).transpose(1, 2), 2, grid)
 
 
 class TokenHead(Head):
