@@ -183,3 +183,31 @@ def test_parts_of_a_network_have_neutral_values_of_their_own():
 def test_what_a_head_averages_is_a_field_of_its_own():
     assert AverageWindow().mean_of == "probabilities"
     assert SlowFast(depth="R50").effective() != SlowFast(depth="R50", head=AverageWindow(mean_of="logits")).effective()
+
+
+@pytest.mark.parametrize("family", ["slowfast", "vit"])
+def test_another_classifier_has_no_output_for_background(family):
+    """Which stands before the classes of AVA alone; the same number of classes is the same classifier."""
+    head = RoiMax(over_time="max", background=True)
+    if family == "slowfast":
+        arch = SlowFast(depth="R50", head=head, num_classes=81)
+    else:
+        arch = ViT(depth=1, width=16, heads=2, class_token=False, readout=head, num_classes=81)
+    assert (arch.task, arch.background_outputs) == ("detection", 1)
+    assert arch.with_classes(81) == arch
+    other = arch.with_classes(5)
+    assert (other.num_classes, other.background_outputs) == (5, 0)
+    assert other.roi_head == RoiMax(over_time="max")
+
+
+@pytest.mark.parametrize(
+    ("changes", "place"),
+    [
+        ({}, "class_token"),
+        ({"class_token": False, "segments": 2}, "segments"),
+        ({"class_token": False, "levels": (0, 1)}, "levels"),
+    ],
+)
+def test_a_vit_whose_tokens_are_no_map_is_not_taken_for_a_detector(changes, place):
+    flaws = dict(ViT(depth=2, width=16, heads=2, readout=RoiMax(), **changes).flaws())
+    assert (place,) in flaws

@@ -45,6 +45,7 @@ def test_lists_that_nothing_reads_are_named(lists):
     dataset = DatasetInfo(name="ours", title="Ours", short="ours", lists=lists)
     with pytest.raises(UsageError, match=f"ours: nothing reads lists of the kind '{lists}'; correct `lists`"):
         sets.reader_of(dataset)
+    assert not sets.has_reader(dataset)
 
 
 def test_absent_data_or_roots_are_misuse(put, read):

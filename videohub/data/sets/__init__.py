@@ -7,13 +7,16 @@ of a company's own are read as Kinetics' are, if its entry names no other.
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import pkgutil
 from pathlib import Path
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
-from videohub.data.samples import DataSet
 from videohub.errors import UsageError
 from videohub.registry.schema import DatasetInfo, Record
+
+if TYPE_CHECKING:
+    from videohub.data.samples import DataSet
 
 
 class Reader(Protocol):
@@ -49,11 +52,16 @@ def read(data: Path, *, root: Path | None, record: Record) -> DataSet:
         raise UsageError(f"{error.filename or data}: cannot be read: {error.strerror}") from error
 
 
+def has_reader(dataset: DatasetInfo) -> bool:
+    """Tell whether a module here reads a data set's lists, without loading it; else no record of it is verified."""
+    if dataset.lists not in [module.name for module in pkgutil.iter_modules(__path__)]:
+        return False
+    spec = importlib.util.find_spec(f"{__name__}.{dataset.lists}")
+    return spec is not None and spec.origin is not None and "\ndef read(" in Path(spec.origin).read_text("utf-8")
+
+
 def reader_of(dataset: DatasetInfo) -> Reader:
     """Return the module that reads a data set's lists. Raises: UsageError if there is none of that name."""
-    readers = [module.name for module in pkgutil.iter_modules(__path__)]
-    if dataset.lists in readers:
-        module = importlib.import_module(f"{__name__}.{dataset.lists}")
-        if hasattr(module, "read"):
-            return cast(Reader, module)
+    if has_reader(dataset):
+        return cast(Reader, importlib.import_module(f"{__name__}.{dataset.lists}"))
     raise UsageError(f"{dataset.name}: nothing reads lists of the kind {dataset.lists!r}; correct `lists` of its entry")
