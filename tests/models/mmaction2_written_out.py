@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from torchvision.ops import roi_align
 
 from videohub.architectures.csn import CSN
+from videohub.architectures.r3d import R3D
 from videohub.architectures.resnet import ResNet
 from videohub.architectures.slowfast import SlowFast
 from videohub.architectures.tsm import TSM
@@ -23,9 +24,9 @@ from videohub.architectures.tsm import TSM
 class WrittenOut:
     """The tensors of one file, and what is computed with them."""
 
-    def __init__(self, file: Mapping[str, np.ndarray], arch: ResNet | SlowFast | CSN | TSM) -> None:
+    def __init__(self, file: Mapping[str, np.ndarray], arch: ResNet | SlowFast | CSN | TSM | R3D) -> None:
         self.file = {key: torch.from_numpy(np.asarray(array)) for key, array in file.items()}
-        self.arch, self.is_csn = arch, isinstance(arch, CSN)
+        self.arch, self.is_csn, self.is_r3d = arch, isinstance(arch, CSN), isinstance(arch, R3D)
 
     def logits(self, clip: Tensor, boxes: Tensor | None = None) -> Tensor:
         """Return logits (B, classes) of clips (B, 3, T, H, W), or (K, classes) of boxes (K, 5) in them."""
@@ -83,8 +84,14 @@ class WrittenOut:
         """Return what the blocks of a stage make of a map."""
         number = 0
         while block := self.block(f"{layer}.{number}"):
-            in_time = stride if self.is_csn else 1
+            in_time = stride if self.is_csn or self.is_r3d else 1
             there = (in_time, stride, stride) if number == 0 else (1, 1, 1)
+            if self.is_r3d:
+                y = self.unit(f"{block}.conv2", self.unit(f"{block}.conv1", x, stride=there).relu())
+                narrower = x.shape[1] < y.shape[1]
+                x = (y + (self.unit(f"{block}.downsample", x, stride=there) if narrower else x)).relu()
+                number += 1
+                continue
             y = self.first(f"{block}.conv1", x).relu()
             middle = f"{block}.conv2" if not self.is_csn else f"{block}.conv2.0"
             if f"{block}.conv2.1.conv.weight" in self.file:
@@ -99,7 +106,8 @@ class WrittenOut:
 
     def block(self, name: str) -> str | None:
         """Return what a block's keys begin with, which TSM wraps where a non-local block follows; None: no such."""
-        return next((each for each in (name, f"{name}.block") if f"{each}.conv3.conv.weight" in self.file), None)
+        last = "conv2.conv.conv_t" if self.is_r3d else "conv3.conv"
+        return next((each for each in (name, f"{name}.block") if f"{each}.{last}.weight" in self.file), None)
 
     def first(self, name: str, x: Tensor) -> Tensor:
         """Return what a block's first convolution and its norm make of a map, whose channels TSM shifts in time."""
@@ -135,17 +143,20 @@ class WrittenOut:
         return self.norm(f"{name}.bn", self.conv(f"{name}.conv", x, stride))
 
     def conv(self, name: str, x: Tensor, stride: tuple[int, int, int] = (1, 1, 1)) -> Tensor:
+        if f"{name}.conv_s.weight" in self.file:  # over space, then over time
+            x = self.conv(f"{name}.conv_s", x, (1, *stride[1:]))
+            return self.conv(f"{name}.conv_t", self.norm(f"{name}.bn_s", x, eps=1e-5).relu(), (stride[0], 1, 1))
         kernels = self.file[f"{name}.weight"]
         kernels = kernels[:, :, None] if kernels.ndim == 4 else kernels
         padding = [length // 2 for length in kernels.shape[2:]]
         groups = x.shape[1] // kernels.shape[1]  # of CSN each channel is one
         return F.conv3d(x, kernels, self.file.get(f"{name}.bias"), stride, padding, groups=groups)
 
-    def norm(self, name: str, x: Tensor) -> Tensor:
+    def norm(self, name: str, x: Tensor, *, eps: float | None = None) -> Tensor:
         mean, variance, scale, shift = (
             self.file[f"{name}.{part}"].view(-1, 1, 1, 1) for part in ("running_mean", "running_var", "weight", "bias")
         )
-        return (x - mean) / torch.sqrt(variance + getattr(self.arch, "eps", 1e-5)) * scale + shift
+        return (x - mean) / torch.sqrt(variance + (eps or getattr(self.arch, "eps", 1e-5))) * scale + shift
 
     def linear(self, name: str, x: Tensor) -> Tensor:
         return F.linear(x, self.file[f"{name}.weight"], self.file[f"{name}.bias"])

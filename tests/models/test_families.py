@@ -26,6 +26,7 @@ from videohub.architectures.parts import AverageAll, AverageWindow, LastStage, R
 AFTER = {"pooled": "keys", "out_bias": False}
 ALL_OF_A_BOX = RoiMax(resolution=8, aligned=True, over_time="max", context=True, mlp=True, background=True)
 HALVING = Stem(stride=2, pool_stride=2)
+PAIRS = {"stem_middle": 20, "stem_pool": True, "separate_shortcuts": True, "eps": 1e-3, "middle_eps": 1e-5}
 MMACTION2 = {"slow_frames": "strided", "lateral_norm": False, "fast_depth": (1, 1, 2, 1)}
 VARIANTS = {  # of networks that others test, too
     "slow detection": ("slow", DETECTION),
@@ -36,6 +37,8 @@ VARIANTS = {  # of networks that others test, too
     "i3d of mmaction2": ("i3d", {"stem": HALVING, "non_local": replace(NON_LOCAL, affinity="gaussian", **AFTER)}),
     "slow of mmaction2": ("slow", {"non_local": replace(NON_LOCAL, scaled=False, **AFTER)}),
     "i3d of video-nonlocal-net": ("i3d non-local", {"stem": Stem(stride=2, pool_frames=2, pool_padding=0)}),
+    "r3d of mmaction2": ("r3d r2plus1d", PAIRS),
+    "tsm non-local": ("tsm", {"every": 1, "non_local": replace(NON_LOCAL, scaled=False, **AFTER)}),
     "x3d efficient": ("x3d", {"head": AverageAll()}),
     "x3d without a norm": ("x3d", {"first_shortcut_norm": False}),
 }

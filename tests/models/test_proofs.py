@@ -56,6 +56,7 @@ UNIFORMERV2_KEYS = (
 )
 MVIT = "torchvision.models.video.MViT with the blocks of PySlowFast's {}"
 
+LAST_NORMS = ("norm_c.weight", "conv_c.norm.weight", "conv_b.temporal.norm.weight")  # of blocks
 QUICK = ("wider/pyslowfast/ImageNet_REV_VIT_S", "wider/pyslowfast/ImageNet_MVITv2_T")
 
 Compare = Callable[[Architecture, Tensor, Path], tuple[Tensor, Tensor]]  # logits of ours, and of the other
@@ -177,7 +178,7 @@ def with_mmaction2_keys(arch: Architecture, clip: Tensor, folder: Path):
     network = trained(arch, frames=clip.shape[2])
     gaussian = getattr(getattr(arch, "non_local", None), "affinity", None) == "gaussian"
     for name, tensor in network.named_parameters():
-        if name.endswith(("norm_c.weight", "conv_c.norm.weight")):  # else maps grow from block to block
+        if name.endswith(LAST_NORMS):  # else maps grow from block to block
             tensor.mul_(0.1)
         elif ".theta." in name:  # else softmax picks single places
             tensor.mul_(0.01)
@@ -501,7 +502,7 @@ for record in RECORDS.values():
         continue
     if record.publisher == "video_nonlocal_net":
         REFERENCES.append(of_nonlocal_net(record))
-    elif record.publisher == "mmaction2" and record.family in ("resnet", "slowfast", "csn", "tsm"):
+    elif record.publisher == "mmaction2" and record.family in ("resnet", "slowfast", "csn", "tsm", "r3d"):
         REFERENCES.append(of_mmaction2(record))
     elif record.checkpoint.layout == "vjepa2":
         REFERENCES.append(of_vjepa2(record))
@@ -557,7 +558,7 @@ def test_networks_as_written_out_give_the_original_s_logits(name):
     [
         name if "slowonly_r50_nl" in name else pytest.param(name, marks=pytest.mark.slow)
         for name, case in CASES.items()
-        if case.layout == "mmaction2" and case.family in ("resnet", "slowfast", "csn", "tsm")
+        if case.layout == "mmaction2" and case.family in ("resnet", "slowfast", "csn", "tsm", "r3d")
     ],
 )
 def test_networks_as_written_out_over_mmaction2_s_keys_give_the_original_s_logits(name):

@@ -19,7 +19,8 @@ class R3D(Staged, frozen=True, kw_only=True, tag="r3d"):
     classifier: ClassVar[str] = "head.projection"
     SIZES: ClassVar[Mapping[str, Blocks]] = {"R18": (2, 2, 2, 2), "R34": (3, 4, 6, 3)}
     NEUTRAL: ClassVar[Mapping[str, Any]] = {
-        "bottleneck": False, "middle": "block", "eps": 1e-5, "head": AverageAll(),
+        "bottleneck": False, "middle": "block", "stem_middle": 45, "stem_pool": False, "separate_shortcuts": False,
+        "eps": 1e-5, "middle_eps": None, "head": AverageAll(),
     }  # fmt: skip
 
     variant: Literal["r3d", "mc3", "r2plus1d"]
@@ -27,7 +28,11 @@ class R3D(Staged, frozen=True, kw_only=True, tag="r3d"):
     width: Count = 64
     bottleneck: bool = False  # blocks of three convolutions, which put out four times their width
     middle: Literal["block", "convolution"] = "block"  # what counts the channels between separate ones: once a block
+    stem_middle: Count = 45  # channels between separate convolutions of the stem; by the formula there would be 83
+    stem_pool: bool = False  # whether pooling halves the picture a second time, after the stem
+    separate_shortcuts: bool = False  # whether a shortcut's convolution is two as well, where the others are
     eps: Eps = 1e-5  # of all batch norms
+    middle_eps: Eps | None = None  # of those between separate convolutions; null: as of all others
     head: Average = AverageAll()
 
     @property

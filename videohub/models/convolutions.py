@@ -32,10 +32,19 @@ class SeparableConv(nn.Module):
     """A convolution over space, then one over time, each with its batch norm, and a ReLU between the two."""
 
     def __init__(
-        self, width: int, out: int, kernel: Size, *, middle: int, stride: Size = (1, 1, 1), eps: float = 1e-5
+        self,
+        width: int,
+        out: int,
+        kernel: Size,
+        *,
+        middle: int,
+        stride: Size = (1, 1, 1),
+        eps: float = 1e-5,
+        middle_eps: float | None = None,
     ) -> None:
         super().__init__()
-        self.spatial = ConvNorm(width, middle, (1, *kernel[1:]), stride=(1, *stride[1:]), eps=eps)
+        between = eps if middle_eps is None else middle_eps
+        self.spatial = ConvNorm(width, middle, (1, *kernel[1:]), stride=(1, *stride[1:]), eps=between)
         self.relu = nn.ReLU(inplace=True)
         self.temporal = ConvNorm(middle, out, (kernel[0], 1, 1), stride=(stride[0], 1, 1), eps=eps)
 

@@ -35,9 +35,9 @@ class BasicBlock(nn.Module):
         steps = _steps(sight, stride)
         middle = middle_width(width, out)
         second = middle if arch.middle == "block" else middle_width(out, out)
-        self.conv_a = _conv(width, out, sight=sight, middle=middle, stride=steps, eps=arch.eps)
-        self.conv_b = _conv(out, out, sight=sight, middle=second, eps=arch.eps)
-        self.shortcut = _shortcut(width, out, stride=steps, eps=arch.eps)
+        self.conv_a = _conv(arch, width, out, sight=sight, middle=middle, stride=steps)
+        self.conv_b = _conv(arch, out, out, sight=sight, middle=second)
+        self.shortcut = _shortcut(arch, width, out, sight=sight, stride=steps)
         self.relu = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -54,9 +54,9 @@ class Bottleneck(nn.Module):
         inner, steps = out // 4, _steps(sight, stride)
         middle = middle_width(width if arch.middle == "block" else inner, inner)
         self.conv_a = ConvNorm(width, inner, (1, 1, 1), eps=arch.eps)
-        self.conv_b = _conv(inner, inner, sight=sight, middle=middle, stride=steps, eps=arch.eps)
+        self.conv_b = _conv(arch, inner, inner, sight=sight, middle=middle, stride=steps)
         self.conv_c = ConvNorm(inner, out, (1, 1, 1), eps=arch.eps)
-        self.shortcut = _shortcut(width, out, stride=steps, eps=arch.eps)
+        self.shortcut = _shortcut(arch, width, out, sight=sight, stride=steps)
         self.relu = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -67,14 +67,15 @@ class Bottleneck(nn.Module):
 
 
 class R3D(OnePathway):
-    """A stem that halves the picture, and four stages, of which the last three halve what they see."""
+    """A stem that halves the picture, perhaps twice, and four stages, of which the last three halve what they see."""
 
     def __init__(self, arch: architecture.R3D, *, frames: int, activation: Activation) -> None:
         super().__init__()
         width, out = arch.width, arch.width * (4 if arch.bottleneck else 1)
         two, three, four, five = arch.blocks
         sights = _SIGHTS[arch.variant]
-        self.stem = nn.Sequential(_stem(arch, separate=sights[0] == "separate"), nn.ReLU(inplace=True))
+        pool = [nn.MaxPool3d((1, 3, 3), (1, 2, 2), padding=(0, 1, 1))] if arch.stem_pool else []
+        self.stem = nn.Sequential(_stem(arch, separate=sights[0] == "separate"), nn.ReLU(inplace=True), *pool)
         self.res2 = _stage(arch, two, width, out, sight=sights[0], stride=1)
         self.res3 = _stage(arch, three, out, 2 * out, sight=sights[1], stride=2)
         self.res4 = _stage(arch, four, 2 * out, 4 * out, sight=sights[2], stride=2)
@@ -83,29 +84,33 @@ class R3D(OnePathway):
             arch.head,
             [8 * out],
             frames=frames if arch.variant == "mc3" else -(-frames // 8),
-            stride=16,
+            stride=32 if arch.stem_pool else 16,
             num_classes=arch.num_classes,
             activation=activation,
         )
         initialise(self)
 
     def feature_map(self, clip: Tensor) -> Tensor:
-        """Return the output of res5, (B, D, T', H / 16, W / 16), rounded up; T' is T / 8, in MC3 T."""
+        """Return the output of res5, (B, D, T', H / 16, W / 16), rounded up, half of that where the stem pools.
+
+        T' is T / 8, in MC3 T.
+        """
         x = self.res2(self.stem(clip))
         return self.res5(self.res4(self.res3(x)))
 
 
-def middle_width(width: int, out: int) -> int:
-    """Return how many channels separate 1x3x3 and 3x1x1 convolutions have between them.
+def middle_width(width: int, out: int, side: int = 3) -> int:
+    """Return how many channels separate convolutions over space and time have between them.
 
     Source: the paper: as many as give the two together the number of weights of a 3x3x3 convolution, rounded down.
+        mmaction2 counts 3 frames also for its shortcuts, whose two convolutions see one place and one frame each.
     """
-    return 27 * width * out // (9 * width + 3 * out)
+    return 3 * side**2 * width * out // (side**2 * width + 3 * out)
 
 
 def _stem(arch: architecture.R3D, *, separate: bool) -> nn.Module:
     if separate:  # by the formula there would be 83 between the halves; the authors' network has 45
-        return SeparableConv(3, arch.width, (3, 7, 7), middle=45, stride=(1, 2, 2), eps=arch.eps)
+        return _separable(arch, 3, arch.width, (3, 7, 7), middle=arch.stem_middle, stride=(1, 2, 2))
     return ConvNorm(3, arch.width, (3, 7, 7), stride=(1, 2, 2), eps=arch.eps)
 
 
@@ -119,14 +124,26 @@ def _steps(sight: Sight, stride: int) -> Size:
     return (1 if sight == "space" else stride, stride, stride)
 
 
-def _conv(width: int, out: int, *, sight: Sight, middle: int, stride: Size = (1, 1, 1), eps: float) -> nn.Module:
+def _conv(
+    arch: architecture.R3D, width: int, out: int, *, sight: Sight, middle: int, stride: Size = (1, 1, 1)
+) -> nn.Module:
     if sight == "separate":
-        return SeparableConv(width, out, (3, 3, 3), middle=middle, stride=stride, eps=eps)
-    return ConvNorm(width, out, (3 if sight == "joint" else 1, 3, 3), stride=stride, eps=eps)
+        return _separable(arch, width, out, (3, 3, 3), middle=middle, stride=stride)
+    return ConvNorm(width, out, (3 if sight == "joint" else 1, 3, 3), stride=stride, eps=arch.eps)
 
 
-def _shortcut(width: int, out: int, *, stride: Size, eps: float) -> nn.Module:
-    return ConvNorm(width, out, (1, 1, 1), stride=stride, eps=eps) if width != out else nn.Identity()
+def _shortcut(arch: architecture.R3D, width: int, out: int, *, sight: Sight, stride: Size) -> nn.Module:
+    if width == out:
+        return nn.Identity()
+    if sight == "separate" and arch.separate_shortcuts:
+        return _separable(arch, width, out, (1, 1, 1), middle=middle_width(width, out, 1), stride=stride)
+    return ConvNorm(width, out, (1, 1, 1), stride=stride, eps=arch.eps)
+
+
+def _separable(
+    arch: architecture.R3D, width: int, out: int, kernel: Size, *, middle: int, stride: Size
+) -> SeparableConv:
+    return SeparableConv(width, out, kernel, middle=middle, stride=stride, eps=arch.eps, middle_eps=arch.middle_eps)
 
 
 def r3d(arch: architecture.R3D, *, frames: int, activation: Activation) -> R3D:
