@@ -16,6 +16,7 @@ WINDOWED = {"head": AverageWindow(window=2)}  # a training crop of 64
 RESIDUAL = {**WINDOWED, "depth": (1, 1, 1, 1), "width": 16}
 EXPANDED = {**WINDOWED, "size": "XS", "depth_factor": 0.4, "width_factor": 1.0}  # 1, 1, 2, 2 blocks
 SHIFTING = {"depth": (1, 2, 1, 1), "width": 16, "every": 2}
+PAIRED = {"depth": (1, 2, 1, 1), "widths": (16, 16, 32, 32), "weighing": (0, 1, 0, 1), "share": 8, "segment": 2}
 BASIC = {"depth": (1, 1, 2, 1), "width": 16}
 NEAR_AND_FAR = {"depth": (1, 1, 1, 1), "widths": (8, 8, 16, 16), "head_width": 8}
 SHIFTED = {"depth": (2, 2, 1, 1), "width": 32, "window": (2, 3, 3)}  # no map of theirs is a multiple of it
@@ -36,6 +37,8 @@ FAMILIES = {
     "csn_ip": {**RESIDUAL, "frames": 4, "variant": "ip"},
     "tsm": {**SHIFTING, "frames": 4},
     "tsm_mobilenet": {"width": 16, "frames": 4},
+    "mobileone": {**PAIRED, "frames": 4},
+    "densenet": {"depth": (1, 2, 1, 1), "width": 16, "growth": 8, "frames": 1},
     "r2plus1d": {**RESIDUAL, "frames": 4},
     "r3d": {**BASIC, "frames": 4, "variant": "r3d"},
     "r3d_mc3": {**BASIC, "frames": 4, "variant": "mc3"},

@@ -16,16 +16,25 @@ class ResNet(NonLocalResidual, frozen=True, kw_only=True, tag="resnet"):
     """
 
     classifier: ClassVar[str] = "head.projection"
-    NEUTRAL: ClassVar[Mapping[str, Any]] = {"stem": Stem(stride=1, pool_frames=1, pool_padding=1)}
+    NEUTRAL: ClassVar[Mapping[str, Any]] = {
+        "groups": 1, "group_width": None, "stem": Stem(stride=1, pool_frames=1, pool_padding=1),
+    }  # fmt: skip
 
     variant: Literal["c2d", "i3d", "i3d_heavy", "slow", "image"]
     depth: Depth
     width: Count = 64
+    groups: Literal[1, 32] = 1  # of a block's middle convolution; 32: ResNeXt (arXiv:1611.05431)
+    group_width: Count | None = None  # channels of each group in res2; null: all groups together have the width
     stem: Stem = Stem()
     temporal_pool: bool | None = None  # pairs of frames become one after res2; null: in c2d and i3d
     non_local: NonLocal | None = None
     res5: LastStage = LastStage()
     head: Head = AverageWindow()
+
+    @property
+    def inner_width(self) -> int:
+        """How many channels blocks of res2 have within."""
+        return self.width if self.group_width is None else self.groups * self.group_width
 
     @property
     def pools_frames(self) -> bool:
@@ -39,5 +48,6 @@ class ResNet(NonLocalResidual, frozen=True, kw_only=True, tag="resnet"):
 
     @property
     def arch(self) -> str:
-        name = {"image": "resnet", "i3d_heavy": "i3d"}.get(self.variant, self.variant)
+        image = "resnet" if self.groups == 1 else "resnext"
+        name = {"image": image, "i3d_heavy": "i3d"}.get(self.variant, self.variant)
         return f"{name}_nln" if self.non_local else name

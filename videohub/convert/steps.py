@@ -209,6 +209,22 @@ def relative_position_index(*, window: Sequence[int]) -> np.ndarray:
     return index
 
 
+def window_mask(*, side: int, window: Sequence[int]) -> np.ndarray:
+    """Return what is added to affinities in the shifted windows of a picture: (windows, N, N) float32.
+
+    It is -100 between tokens that stand together only since the picture was rolled by half a window, else 0.
+    Args:
+        side: Of a square picture, in tokens; it is a multiple of the window's.
+        window: Time, height and width; two equal sides and one frame.
+    Source: Swin in timm before 0.9.
+    """
+    length = window[-1]
+    part = (np.arange(side) >= side - length).astype(int) + (np.arange(side) >= side - length // 2)
+    parts = 3 * part[:, None] + part
+    windows = parts.reshape(side // length, length, -1, length).swapaxes(1, 2).reshape(-1, length**2)
+    return np.where(windows[:, None, :] != windows[:, :, None], np.float32(-100), np.float32(0))
+
+
 def sinusoid_of_patches(*, frames: int, tubelet: int, crop: int, patch: int, width: int) -> np.ndarray:
     """Return the fixed positions of a clip's patches, which are numbered with time outermost: (1, N, width) float32."""
     return sinusoid(count=frames // tubelet * (crop // patch) ** 2, width=width)
@@ -216,6 +232,7 @@ def sinusoid_of_patches(*, frames: int, tubelet: int, crop: int, patch: int, wid
 
 _COMPUTED: dict[ComputedBy, Callable[..., np.ndarray]] = {
     "relative_position_index": relative_position_index,
+    "window_mask": window_mask,
     "sinusoid": sinusoid_of_patches,
 }
 

@@ -91,7 +91,7 @@ class SplitNorms(_Value, frozen=True, kw_only=True, tag_field="step", tag="split
 
 
 Step = Permutation | Slice | SplitNorms
-ComputedBy = Literal["relative_position_index", "sinusoid"]  # functions of `steps.py`
+ComputedBy = Literal["relative_position_index", "window_mask", "sinusoid"]  # functions of `steps.py`
 
 
 class _OnOneSide(_Value, frozen=True, kw_only=True):

@@ -30,6 +30,8 @@ class ResNet3d(OnePathway):
         parts = stages(
             block_counts(arch.depth),
             width=arch.width,
+            inner_width=arch.inner_width,
+            groups=arch.groups,
             temporal_kernels=_TEMPORAL_KERNELS[arch.variant],
             res5=arch.res5,
             non_local=arch.non_local,

@@ -52,7 +52,15 @@ class Bottleneck(nn.Module):
     LAST_NORM: ClassVar[str] = "norm_c"
 
     def __init__(
-        self, width: int, inner: int, out: int, *, temporal_kernel: int, stride: int = 1, dilation: int = 1
+        self,
+        width: int,
+        inner: int,
+        out: int,
+        *,
+        temporal_kernel: int,
+        stride: int = 1,
+        dilation: int = 1,
+        groups: int = 1,
     ) -> None:
         super().__init__()
         self.conv_a = nn.Conv3d(width, inner, (temporal_kernel, 1, 1), padding=(temporal_kernel // 2, 0, 0), bias=False)
@@ -64,6 +72,7 @@ class Bottleneck(nn.Module):
             (1, stride, stride),
             padding=(0, dilation, dilation),
             dilation=(1, dilation, dilation),
+            groups=groups,
             bias=False,
         )
         self.norm_b = nn.BatchNorm3d(inner, eps=1e-5)
@@ -89,15 +98,22 @@ class Bottleneck(nn.Module):
 class TemporalShift(nn.Module):
     """Take 1 / `share` of the channels from the next frame, and the ones after those from the frame before.
 
-    Beyond the clip's ends there are zeros. Source: TSM (arXiv:1811.08383), its residual shift.
+    Beyond the clip's ends there are zeros. With a `segment`, so many frames at a time are a clip of their own.
+    Source: TSM (arXiv:1811.08383), its residual shift.
     """
 
-    def __init__(self, share: int) -> None:
+    def __init__(self, share: int, segment: int | None = None) -> None:
         super().__init__()
         self.share = share
+        self.segment = segment
 
     def forward(self, x: Tensor) -> Tensor:
         """Return a tensor of the shape of `x` (B, C, T, H, W)."""
+        if self.segment is not None and self.segment < x.shape[2]:
+            return torch.cat([self._shifted(part) for part in torch.split(x, self.segment, dim=2)], dim=2)
+        return self._shifted(x)
+
+    def _shifted(self, x: Tensor) -> Tensor:
         moved = x.shape[1] // self.share
         after = F.pad(x[:, :moved, 1:], (0, 0, 0, 0, 0, 1))
         before = F.pad(x[:, moved : 2 * moved, :-1], (0, 0, 0, 0, 1, 0))
@@ -164,6 +180,8 @@ def stages(
     counts: Sequence[int],
     *,
     width: int,
+    inner_width: int | None = None,
+    groups: int = 1,
     temporal_kernels: TemporalKernels,
     res4_temporal: int | None = None,
     res5: LastStage,
@@ -176,6 +194,8 @@ def stages(
     Args:
         counts: Blocks of res2 to res5.
         width: Channels after the stem; the stages put out 4, 8, 16 and 32 times as many.
+        inner_width: Channels that blocks of res2 have within, twice as many in each stage after it; None: the width.
+        groups: Of the blocks' middle convolutions.
         temporal_kernels: Of the stem, and of each stage's blocks (repeated).
         res4_temporal: Only so many of res4's blocks have their temporal kernel, the rest 1; None: all.
         res5: Stride and dilation of the last stage.
@@ -187,7 +207,7 @@ def stages(
     arriving = width
     for number in range(4):
         name = f"res{number + 2}"
-        inner, out = width * 2**number, 4 * width * 2**number
+        inner, out = (inner_width or width) * 2**number, 4 * width * 2**number
         repeated = temporal_kernels[1:][number]
         pattern = [repeated[i % len(repeated)] for i in range(counts[number])]
         if name == "res4" and res4_temporal is not None:
@@ -201,6 +221,7 @@ def stages(
                 temporal_kernel=kernel,
                 stride=stride if i == 0 else 1,
                 dilation=dilation,
+                groups=groups,
             )
             for i, kernel in enumerate(pattern)
         ]

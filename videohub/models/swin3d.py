@@ -17,7 +17,6 @@ from videohub.models.video_model import OnePathway
 
 Size: TypeAlias = Sequence[int]  # time, height, width, in tokens
 
-_PATCH = (2, 4, 4)  # pixels
 _APART = -100.0  # added to the affinity of tokens that only the shift has made neighbours
 
 
@@ -104,16 +103,17 @@ class Block(nn.Module):
 
 
 class PatchEmbedding(nn.Module):
-    """Make a token of each 2x4x4 pixels; a clip that they do not fill is padded with zeros."""
+    """Make a token of each 4x4 pixels of one frame or of two; a clip that they do not fill is padded with zeros."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, tubelet: int) -> None:
         super().__init__()
-        self.conv = nn.Conv3d(3, width, _PATCH, _PATCH)
+        self.patch = (tubelet, 4, 4)
+        self.conv = nn.Conv3d(3, width, self.patch, self.patch)
         self.norm = nn.LayerNorm(width, eps=1e-5)
 
     def forward(self, clip: Tensor) -> Tensor:
-        """Return tokens (B, T / 2, H / 4, W / 4, C) of a clip (B, 3, T, H, W)."""
-        filled = padded(clip.movedim(1, -1), _PATCH).movedim(-1, 1)
+        """Return tokens (B, T / 1 or 2, H / 4, W / 4, C) of a clip (B, 3, T, H, W)."""
+        filled = padded(clip.movedim(1, -1), self.patch).movedim(-1, 1)
         return self.norm(self.conv(filled).movedim(1, -1))
 
 
@@ -151,7 +151,7 @@ class Swin3D(OnePathway):
         super().__init__()
         width = arch.channels
         one, two, three, four = arch.blocks
-        self.embedding = PatchEmbedding(width)
+        self.embedding = PatchEmbedding(width, arch.tubelet)
         self.stage1 = Stage(one, width, arch.window, merges=False)
         self.stage2 = Stage(two, 2 * width, arch.window, merges=True)
         self.stage3 = Stage(three, 4 * width, arch.window, merges=True)
@@ -169,7 +169,7 @@ class Swin3D(OnePathway):
                 nn.init.trunc_normal_(module.bias_table, std=0.02)
 
     def feature_map(self, clip: Tensor) -> Tensor:
-        """Return normalised tokens, (B, 8 width, T / 2, H / 32, W / 32), rounded up."""
+        """Return normalised tokens, (B, 8 width, T / 1 or 2, H / 32, W / 32), rounded up."""
         x = self.stage2(self.stage1(self.embedding(clip)))
         return self.norm(self.stage4(self.stage3(x))).movedim(-1, 1)
 
