@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from videohub.data.samples import AvaTruth, DataSet, ImageFile, Sample, VideoFile
@@ -120,6 +121,8 @@ def test_classes_are_counted_by_output():
 def test_avas_classes_are_those_of_the_ground_truth_whose_ids_begin_at_one():
     truth = AvaTruth({1: "bend", 3: "crouch"}, ["v,0902", "v,0903", "v,0903"], [(0, 0, 1, 1)] * 3, [3, 3, 1])
     assert count_classes(DataSet([], truth), 3) == Classes([1, 0, 2], [])
+    behind_background = msgspec.structs.replace(truth, first_id=0)  # output 0 is for no action, and never right
+    assert count_classes(DataSet([], behind_background), 4) == Classes([0, 1, 0, 2], [])
 
 
 def test_a_whole_data_set_without_some_classes_is_remarked_on_and_a_part_is_not():
