@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
 import pytest
 import torch
 
 import videohub
 from videohub.data.synthetic import motions
+from videohub.models.transformer import rotary_turns
 
 MOVING_RIGHT = "test_00001.mp4"
 
@@ -25,15 +30,37 @@ def expected(video):
     return best
 
 
+@contextmanager
+def float64() -> Iterator[None]:
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
 @pytest.fixture
 def float64_by_default():
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(torch.float32)
+    with float64():
+        yield
 
 
 def test_a_program_whose_default_type_is_float64_gets_the_same_prediction(video, expected, float64_by_default):
     assert videohub.predict(video, "slowfast_motions", topk=1) == [expected]
+
+
+def test_a_program_whose_default_type_is_float64_gets_the_same_features(video):
+    expected = videohub.features(video, "slowfast_motions", stride=16)
+    with float64():
+        found = videohub.features(video, "slowfast_motions", stride=16)
+    assert found.values.dtype == np.float32
+    np.testing.assert_array_equal(found.values, expected.values)
+
+
+def test_positions_are_turned_alike_whatever_the_default_type():
+    expected = rotary_turns((2, 3, 4), 20, device=torch.device("cpu"))
+    with float64():
+        assert torch.equal(rotary_turns((2, 3, 4), 20, device=torch.device("cpu")), expected)
 
 
 def test_networks_are_float32_whatever_the_default_type(float64_by_default):

@@ -163,7 +163,7 @@ class ClipDataset(Dataset[tuple[Tensor, "int | Tensor"]]):
         truth = self.samples[place].truth
         if self.record.protocol.scores.activation == "softmax":  # one class is right
             return truth[0]
-        target = torch.zeros(self.record.num_classes)
+        target = torch.zeros(self.record.num_classes, dtype=torch.float32)
         target[list(truth)] = 1
         return target
 

@@ -186,7 +186,7 @@ def _room(shape: tuple[int, ...], device: torch.device) -> Tensor:
             return torch.from_numpy(np.empty(shape, np.float32))
         except MemoryError as error:
             raise VideoError(_too_large(shape, "there is not enough memory for them")) from error
-    return torch.empty(shape, device=device, memory_format=torch.channels_last)
+    return torch.empty(shape, dtype=torch.float32, device=device, memory_format=torch.channels_last)
 
 
 def _check_fits(decoded: Decoded, protocol: Protocol, device: torch.device) -> None:

@@ -98,7 +98,7 @@ class Window:
 
     def stack(self) -> Tensor:
         """Return all crops, (crops, 3, T, H, W) float32, a copy."""
-        crops = torch.empty(self.shape, device=self.device)
+        crops = torch.empty(self.shape, dtype=torch.float32, device=self.device)
         for crop in range(len(self)):
             self.write(crop, crops[crop])
         return crops

@@ -121,7 +121,7 @@ def check_shape(record: Record, shape: tuple[int, ...]) -> None:
     """Refuse windows (3, T, H, W) that a record's network does not take; nothing is computed. Raises: UsageError."""
     try:
         with torch.device("meta"), torch.inference_mode():
-            building.build_empty(record).features(torch.empty(1, *shape))
+            building.build_empty(record).features(torch.empty(1, *shape, dtype=torch.float32))
     except (ValueError, RuntimeError) as error:
         size = f"{shape[1]} frames of {shape[3]}x{shape[2]} pixels"
         raise UsageError(f"{record.name}: its network does not take windows of {size}: {error}") from error

@@ -207,7 +207,7 @@ def rotary_turns(grid: Grid, width: int, *, device: torch.device) -> Tensor:
     Source: V-JEPA 2, whose neighbours are pairs, and whose angles are not theirs: f1 to fn, twice one after the other.
     """
     each = 2 * (width // 3 // 2)
-    frequencies = 10000.0 ** (-torch.arange(each // 2, device=device) / (each / 2))
+    frequencies = 10000.0 ** (-torch.arange(each // 2, dtype=torch.float32, device=device) / (each / 2))
     places = torch.cartesian_prod(*(torch.arange(count, device=device) for count in grid))  # (N, 3), time outermost
     angles = (places[:, :, None] * frequencies.repeat(2)).flatten(1)
     angles = F.pad(angles, (0, width - 3 * each))
