@@ -38,7 +38,7 @@ FAMILIES = {
     "tsm": {**SHIFTING, "frames": 4},
     "tsm_mobilenet": {"width": 16, "frames": 4},
     "mobileone": {**PAIRED, "frames": 4},
-    "densenet": {"depth": (1, 2, 1, 1), "width": 16, "growth": 8, "frames": 1},
+    "densenet": {"depth": (2, 2, 2, 2), "width": 32, "growth": 16, "frames": 1},
     "r2plus1d": {**RESIDUAL, "frames": 4},
     "r3d": {**BASIC, "frames": 4, "variant": "r3d"},
     "r3d_mc3": {**BASIC, "frames": 4, "variant": "mc3"},

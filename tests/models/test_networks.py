@@ -40,7 +40,7 @@ FAMILIES = {
     "tsm": {**SHIFTING, "frames": 8},
     "tsm_mobilenet": {"width": 16, "frames": 8},
     "mobileone": {**PAIRED, "frames": 8},
-    "densenet": {"depth": (1, 2, 1, 1), "width": 16, "growth": 8, "frames": 8},
+    "densenet": {"depth": (2, 2, 2, 2), "width": 32, "growth": 16, "frames": 8},
     "r2plus1d": {**RESIDUAL, "frames": 8},
     "r3d": {**BASIC, "frames": 8, "variant": "r3d"},
     "r3d mc3": {**BASIC, "frames": 8, "variant": "mc3"},

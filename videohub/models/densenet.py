@@ -6,6 +6,7 @@ from collections import OrderedDict
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from videohub.architectures import densenet as architecture
 from videohub.architectures.parts import AverageAll
@@ -36,10 +37,11 @@ class Transition(nn.Module):
         super().__init__()
         self.norm = nn.BatchNorm3d(width, eps=1e-5)
         self.conv = nn.Conv3d(width, width // 2, 1, bias=False)
-        self.pool = nn.AvgPool3d((1, 2, 2))
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.pool(self.conv(self.norm(x).relu()))
+        y = self.conv(self.norm(x).relu())
+        pooled = F.avg_pool2d(y.flatten(1, 2), 2)  # a CPU has that of three axes for no type narrower than float32
+        return torch.unflatten(pooled, 1, (y.shape[1], -1))
 
 
 class DenseNet(OnePathway):
