@@ -182,7 +182,7 @@ def test_a_file_that_is_there_is_not_called_missing(tmp_path):
 
 @pytest.mark.parametrize("given", ["nowhere.txt", "kinetics4000", ".", "a\0b"])
 def test_neither_a_set_nor_a_file_lists_the_sets(given):
-    with pytest.raises(UsageError, match=r"neither a label set nor a file.*known sets: ava, charades, imagenet1k"):
+    with pytest.raises(UsageError, match=r"neither a label set nor a file.*known sets: ava, ava_background, charades"):
         videohub.load(NAME, labels=given)
 
 

@@ -86,7 +86,9 @@ def test_sixty_of_avas_eighty_actions_are_evaluated():
 
 
 def test_an_unknown_set_is_answered_with_the_known_ones():
-    with pytest.raises(UsageError, match=r"'kinetics'; known: ava, charades, imagenet1k, kinetics400, kinetics400_"):
+    with pytest.raises(
+        UsageError, match=r"'kinetics'; known: ava, ava_background, charades, imagenet1k, kinetics400, kinetics400_"
+    ):
         class_names("kinetics")
 
 
