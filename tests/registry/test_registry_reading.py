@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import msgspec
 import pytest
 
 from videohub import architectures, registry
@@ -397,3 +398,28 @@ def test_a_non_local_block_after_one_that_a_stage_lacks_is_refused(block):
              "non_local": {"after": {"res3": [0, 3, block]}, "affinity": "softmax", "pool": [1, 2, 2]}}  # fmt: skip
     (flaw,) = architectures.read(model).flaws()
     assert flaw == (("non_local", "after", "res3"), f"names block {block}, and the blocks of res3 are 0 to 3")
+
+
+@pytest.mark.parametrize(
+    ("segments", "frames", "message"),
+    [
+        (
+            4,
+            128,
+            "theirs: protocol has clips of 8 parts, and the network looks at 4 by themselves.",
+        ),
+        (8, 124, "theirs: clip.frames is 124, which is no multiple of 8 segments."),
+    ],
+)
+def test_the_parts_of_a_clip_are_the_segments_of_the_network(tmp_path, segments, frames, message):
+    ours = registry.record("vjepa_vit_l_16x4")
+    model, clip = (
+        msgspec.structs.replace(ours.model, segments=segments),
+        msgspec.structs.replace(ours.clip, frames=frames),
+    )
+    theirs = msgspec.structs.replace(
+        ours, name="theirs", upstream_name="theirs", aliases=(), model=model, clip=clip, proof=None
+    )
+    (tmp_path / "own.yaml").write_text(writer.text([theirs]), encoding="utf-8")
+    with pytest.raises(RegistryError, match=re.escape(message)):
+        registry.load(tmp_path / "own.yaml")

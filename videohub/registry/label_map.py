@@ -45,6 +45,11 @@ def read(path: str | Path) -> tuple[int, ...]:
     return tuple(value)
 
 
+def read_if_named(path: str | Path | None) -> tuple[int, ...] | None:
+    """Return what `read` does; None where no file is named."""
+    return None if path is None else read(path)
+
+
 def check(outputs: tuple[int, ...], record: Record) -> None:
     """Refuse a label map that does not fit a network. Raises: UsageError."""
     if metrics.of(record.protocol.metric).by_box:

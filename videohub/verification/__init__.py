@@ -107,7 +107,7 @@ def evaluate(call: OfOne) -> Evaluated:
         raise UsageError("until_decided: follows a published number; call verify, or leave it out")
     record = registry.record(call.name)
     with _run_folder(call.out) as folder:
-        target = target_of(record, folder, call)
+        target = target_of(record, folder, call, label_map.read_if_named(call.label_map))
         measure([target], call.data, call)
         distributed.barrier()
         return evaluated(runs.join([folder]), target.record)
@@ -159,14 +159,14 @@ def score(
             f"checkpoint is one file, and {len(names)} records were named; verify its record alone, or let "
             "VIDEOHUB_MIRRORS name a folder that holds the files of all"
         )
-    targets = []
+    targets, outputs = [], label_map.read_if_named(settings.label_map)
     for name, folder in zip(names, folders, strict=True):
         record = registry.record(name)
-        if settings.label_map is None:
+        if outputs is None:
             refuse_unverifiable(record)  # before anything is fetched
         else:
-            label_map.refuse_unpublished(record, len(label_map.read(settings.label_map)))
-        target = target_of(record, folder, settings)
+            label_map.refuse_unpublished(record, len(outputs))
+        target = target_of(record, folder, settings, outputs)
         refuse_other_classes(record, target.of_file or target.record, settings.checkpoint)
         targets.append(target)
     measure(targets, data, settings, on_start=on_start)

@@ -56,14 +56,14 @@ class Target:
     of_file: Record | None = None  # with all classes of its file, where there is a label map
 
 
-def target_of(record: Record, out: Path, settings: Settings) -> Target:
+def target_of(record: Record, out: Path, settings: Settings, outputs: tuple[int, ...] | None) -> Target:
     """Return a record to score, with the classes of a file of one's own, or of a label map, called as the labels say.
 
+    `outputs` are what the label map of the settings names, which was read once; None: there is none.
     Raises: UsageError if there are as many labels as classes not, or what a label map says cannot be; and what `fetch`
         raises for the file.
     """
     names = None if settings.labels is None else resolve(settings.labels)
-    outputs = None if settings.label_map is None else label_map.read(settings.label_map)
     if settings.checkpoint is None and names is None and outputs is None:
         return Target(record, out)
     if outputs is not None and settings.checkpoint is None:
