@@ -198,53 +198,6 @@ def test_show_tells_which_frames_a_network_is_given(run, name, words):
     assert line.split(maxsplit=2)[2] == words
 
 
-UNREAD = """\
-schema_version: 1
-datasets: {ours: {title: Our films, lists: our_films}}
-protocols:
-  of_ours:
-    dataset: ours
-    split: val
-    frames: {rule: keyframe, fps: 30, shift: 0, boxes: clipped, past_end: repeat}
-    pixels: [{step: resize_short_side, pixels: 256, long_side: floor, arithmetic: opencv_uint8}]
-    views: {clips: 1, crops: [whole], order: clip_major}
-    scores: {activation: sigmoid, join: sum}
-    metric: ava_map
-    detection: {version: "1", boxes: b.csv, score_threshold: 0.8, label_map: l.pbtxt, exclusions: e.csv,
-                ground_truth: g.csv}
-records:
-  ours_slow:
-    upstream_name: OURS
-    frames: 8
-    rate: 8
-    paper: none
-    model: {family: resnet, variant: slow, depth: R50, head: {kind: roi_max}, num_classes: 12}
-    clip: {frames: 8, sampling_rate: 8}
-    protocol: of_ours
-    checkpoint: {url: none.pth, sha256: null, size: null, container: torch, layout: pyslowfast, license: ours}
-    pretrain: null
-    training: standard
-    labels: null
-    published: [{map: 20, source: ours}]
-    config: null
-    status: available
-    notes: []
-"""
-
-
-def test_a_record_whose_data_set_nothing_reads_says_so_and_is_refused_before_its_file_is_fetched(
-    run, tmp_path, monkeypatch
-):
-    (tmp_path / "ours.yaml").write_text(UNREAD, encoding="utf-8")
-    monkeypatch.setenv(registry.VARIABLE, str(tmp_path / "ours.yaml"))
-    shown = " ".join(run("show", "ours_slow")[1].split())
-    assert "to be verified no: nothing here reads the lists of Our films (our_films)" in shown
-    code, _, said = run("verify", "ours_slow", "--data", str(tmp_path))
-    assert code == 2
-    assert "ours: nothing reads lists of the kind 'our_films'" in said
-    assert "to be verified" not in run("show", "mma_slow_r50_4x16_ava21")[1]
-
-
 def test_square_brackets_in_a_note_are_printed_and_not_taken_for_colours(run):
     _, out, _ = run("show", "slowfast_r101_8x8_k600_nl_ava22_pretrain")
     assert "[2, 2, 2]" in " ".join(out.split())

@@ -9,7 +9,7 @@ import click
 import msgspec
 
 from videohub import registry
-from videohub.data.sets import has_reader
+from videohub.data.sets import unread
 from videohub.formatting import with_letter, with_unit
 from videohub.protocols import Protocol
 from videohub.protocols.steps import Image, PartWindows
@@ -56,7 +56,7 @@ def _facts(record: Record, namesakes: Sequence[str], cost: Cost | None) -> list[
         ("labels", in_words(record.labels)),
         ("network input", _input(record)),
         ("protocol", _protocol(protocol)),
-        ("to be verified", _unread(record)),
+        ("data set", _unread(record)),
         ("frames", steps["frames"]),
         ("pixels", steps["pixels"]),
         ("published", str(record.number or "") + _as_printed(record.number)),
@@ -83,6 +83,12 @@ def _facts(record: Record, namesakes: Sequence[str], cost: Cost | None) -> list[
         *(("note", note) for note in record.notes),
     ]
     return [(name, value) for name, value in named if value]
+
+
+def _unread(record: Record) -> str:
+    """Return that the record cannot be tested, if nothing reads what its data set is given out with."""
+    why = unread(record.dataset)
+    return f"{record.dataset.title}: {why}. `verify` and `data check` refuse this record." if why else ""
 
 
 def _input(record: Record) -> str:
@@ -157,13 +163,6 @@ def _with(published: Published) -> str:
     views, mapped = published.views, published.mapped
     words = f" with {views.clips} x {views.crops} views" if views else ""
     return words + (f" on {mapped.dataset}, of {mapped.classes} of the outputs (--label-map)" if mapped else "")
-
-
-def _unread(record: Record) -> str:
-    """Say that nothing here reads the lists of a record's data set, so that its test is stated and cannot be run."""
-    if has_reader(record.dataset):
-        return ""
-    return f"no: nothing here reads the lists of {record.dataset.title} ({record.dataset.lists})"
 
 
 def _protocol(protocol: Protocol) -> str:

@@ -233,6 +233,14 @@ class Protocol(Value, frozen=True):
         yield from self._flaws_of_pixels()
         yield from self._flaws_of_crops()
 
+    def flaws_with(self, *, segments: int, frames: int) -> Iterator[Flaw]:
+        """Yield, as places in a record, what keeps a clip from being the segments that its network looks at."""
+        if isinstance(self.frames, PartWindows) and self.frames.parts != segments:
+            what = f"has clips of {self.frames.parts} parts, and the network looks at {segments} by themselves"
+            yield ("protocol",), what, "Let `segments` of the model and `parts` of the protocol's frames agree."
+        if frames % segments:
+            yield ("clip", "frames"), f"is {frames}, which is no multiple of {segments} segments", ""
+
     def _flaws_of_frames(self) -> Iterator[Flaw]:
         rule, clips = self.frames, self.views.clips
         if isinstance(rule, KeyFrames) and (clips, self.views.crops) != (1, ("whole",)):

@@ -15,7 +15,7 @@ from videohub import architectures
 from videohub.architectures import Architecture, Task
 from videohub.errors import UsageError
 from videohub.escaping import visible
-from videohub.protocols import Flaw, PartWindows, Protocol, ViewGrid
+from videohub.protocols import Flaw, Protocol, ViewGrid
 from videohub.registry.known_answers import FileClip, KnownAnswer
 from videohub.value_types import Count, Sha256
 
@@ -56,7 +56,7 @@ class DatasetInfo(_Value, frozen=True):
     short: Name | None = None
     aliases: tuple[Name, ...] = ()
     group: Name | None = None
-    lists: Name = "kinetics"
+    lists: Name | None = "kinetics"
     splits: dict[str, Split] = {}
     fps: float | None = None
     longest_s: float | None = None
@@ -306,11 +306,9 @@ class Record(_Value, frozen=True, omit_defaults=True):
         return {**names, "arch": self.arch, "depth": self.depth, "task": self.task, **msgspec.to_builtins(self)}
 
     def flaws(self, numbers: Collection[str], refused: Mapping[str, str]) -> Iterator[Flaw]:
-        """Yield fields that are well typed and do not agree.
+        """Yield fields that are well typed and do not agree, given what the protocol's metric calls its numbers.
 
-        Args:
-            numbers: What the protocol's metric calls its numbers.
-            refused: Beginnings of the names of numbers that it does not come to, each with the reason.
+        `refused` are beginnings of the names of numbers that it does not come to, each with the reason.
         """
         url, status = self.checkpoint.url, self.status
         if status == "unreleased":
@@ -342,22 +340,13 @@ class Record(_Value, frozen=True, omit_defaults=True):
             if published.mapped is not None and published.mapped.classes > (self.model.num_classes or 0):
                 what = f"is {published.mapped.classes}, and the network has {self.model.num_classes or 'no'} outputs"
                 yield ("published", index, "mapped", "classes"), what, ""
-        yield from self._flaws_of_parts()
+        yield from self.protocol.flaws_with(segments=getattr(self.model, "segments", 1), frames=self.clip.frames)
         if self.training_pixels is not None:
             yield from self.training_pixels.flaws()
         yield from self._flaws_of_known_answers()
         if self.proof is not None and (self.proof.golden is None) == (self.proof.reference is None):
             advice = "Name one of them; a record without proof is unproven."
             yield ("proof",), "has golden and reference, or neither", advice
-
-    def _flaws_of_parts(self) -> Iterator[Flaw]:
-        """Yield what keeps a clip of several parts of a video from being the segments that the network looks at."""
-        segments, rule = getattr(self.model, "segments", 1), self.protocol.frames
-        if isinstance(rule, PartWindows) and rule.parts != segments:
-            what = f"has clips of {rule.parts} parts, and the network looks at {segments} by themselves"
-            yield ("protocol",), what, "Let `segments` of the model and `parts` of the protocol's frames agree."
-        if self.clip.frames % segments:
-            yield ("clip", "frames"), f"is {self.clip.frames}, which is no multiple of {segments} segments", ""
 
     def _flaws_of_known_answers(self) -> Iterator[Flaw]:
         layouts = {checkpoint.layout for checkpoint in (self.checkpoint, *self.other_checkpoints)}

@@ -64,6 +64,8 @@ def target_of(record: Record, out: Path, settings: Settings, outputs: tuple[int,
         raises for the file.
     """
     names = None if settings.labels is None else resolve(settings.labels)
+    if outputs is None:  # the data set of a label map's classes may be another
+        sets.reader_of(record.dataset)  # before a download
     if settings.checkpoint is None and names is None and outputs is None:
         return Target(record, out)
     if outputs is not None and settings.checkpoint is None:

@@ -8,12 +8,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from videohub import registry
 from videohub.data import sets
 from videohub.data.sets import ava, ava_kinetics, charades, imagenet, kinetics, multisports, something
 from videohub.errors import UsageError
+from videohub.registry import writer
 from videohub.registry.schema import DatasetInfo
 
 READERS = {
@@ -45,7 +47,37 @@ def test_lists_that_nothing_reads_are_named(lists):
     dataset = DatasetInfo(name="ours", title="Ours", short="ours", lists=lists)
     with pytest.raises(UsageError, match=f"ours: nothing reads lists of the kind '{lists}'; correct `lists`"):
         sets.reader_of(dataset)
-    assert not sets.has_reader(dataset)
+
+
+def test_a_record_whose_data_set_nothing_reads_says_so_and_is_not_tested(tmp_path, monkeypatch, run):
+    """Before anything is fetched or loaded: its address leads nowhere."""
+    ours = registry.record("slowfast_r50_8x8")
+    theirs = msgspec.structs.replace(
+        ours,
+        name="theirs",
+        upstream_name="THEIRS",
+        aliases=(),
+        proof=None,
+        protocol=msgspec.structs.replace(ours.protocol, name="their_test", dataset="sealed"),
+        dataset=DatasetInfo(name="sealed", title="Sealed Videos", lists=None),
+        checkpoint=msgspec.structs.replace(ours.checkpoint, url=(tmp_path / "absent.pkl").as_uri()),
+    )
+    (tmp_path / "own.yaml").write_text(writer.text([theirs]), encoding="utf-8")
+    monkeypatch.setenv("VIDEOHUB_REGISTRY", str(tmp_path / "own.yaml"))
+    why = "nothing here reads its lists; an entry of the same data set in a registry of your own may say what does"
+    code, out, _ = run("show", "theirs")
+    assert code == 0
+    assert f"Sealed Videos: {why}" in " ".join(out.split())
+    (tmp_path / "labels.json").write_text(json.dumps([f"class {number}" for number in range(400)]))
+    for call in (
+        ["verify", "theirs"],
+        ["benchmark", "theirs"],
+        ["data", "check", "theirs"],
+        ["verify", "theirs", "--labels", tmp_path / "labels.json"],
+    ):
+        code, out, err = run(*call, "--data", tmp_path)
+        assert code == 2, (call, out, err)
+        assert f"sealed: {why}" in " ".join(err.split())
 
 
 def test_absent_data_or_roots_are_misuse(put, read):

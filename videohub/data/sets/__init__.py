@@ -7,7 +7,6 @@ of a company's own are read as Kinetics' are, if its entry names no other.
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import pkgutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
@@ -52,16 +51,24 @@ def read(data: Path, *, root: Path | None, record: Record) -> DataSet:
         raise UsageError(f"{error.filename or data}: cannot be read: {error.strerror}") from error
 
 
-def has_reader(dataset: DatasetInfo) -> bool:
-    """Tell whether a module here reads a data set's lists, without loading it; else no record of it is verified."""
-    if dataset.lists not in [module.name for module in pkgutil.iter_modules(__path__)]:
-        return False
-    spec = importlib.util.find_spec(f"{__name__}.{dataset.lists}")
-    return spec is not None and spec.origin is not None and "\ndef read(" in Path(spec.origin).read_text("utf-8")
-
-
 def reader_of(dataset: DatasetInfo) -> Reader:
     """Return the module that reads a data set's lists. Raises: UsageError if there is none of that name."""
-    if has_reader(dataset):
-        return cast(Reader, importlib.import_module(f"{__name__}.{dataset.lists}"))
-    raise UsageError(f"{dataset.name}: nothing reads lists of the kind {dataset.lists!r}; correct `lists` of its entry")
+    if why := unread(dataset):
+        raise UsageError(f"{dataset.name}: {why}")
+    return cast(Reader, importlib.import_module(f"{__name__}.{dataset.lists}"))
+
+
+def unread(dataset: DatasetInfo) -> str | None:
+    """Return why nothing reads the lists of a data set, so that no record can be tested on it; None if something does.
+
+    Only modules that a data set names are imported, and none of them needs torch or a decoder.
+    """
+    if dataset.lists is None:
+        return (
+            "nothing here reads its lists; an entry of the same data set in a registry of your own may say what does, "
+            "such as `lists: kinetics` for lines of `path label`"
+        )
+    readers = [module.name for module in pkgutil.iter_modules(__path__)]
+    if dataset.lists in readers and hasattr(importlib.import_module(f"{__name__}.{dataset.lists}"), "read"):
+        return None
+    return f"nothing reads lists of the kind {dataset.lists!r}; correct `lists` of its entry"
