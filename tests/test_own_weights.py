@@ -13,6 +13,7 @@ import videohub
 from tests.convert.key_names import to_published
 from tests.golden import synth
 from videohub import convert, registry
+from videohub.building import build_empty
 from videohub.convert import caffe2_pickle, recognition, tables
 from videohub.errors import ConversionError, FormatError, UnsafeFileError
 from videohub.weights import convert_file, fetch
@@ -290,3 +291,52 @@ def test_blobs_of_an_own_training_are_read_beside_their_momentum(tmp_path, state
     caffe2_pickle.write(tmp_path / "own.pkl", {**blobs, **momentum, "lr": np.float32(0.1), "model_iter": np.array(7)})
     found = load_file(fetch(NAME, checkpoint=tmp_path / "own.pkl"))
     assert all(torch.equal(found[key], state[key]) for key in state if not key.endswith("tracked"))
+
+
+# --- files of other networks, and parts of one -----------------------------------------------------------------------
+
+
+def published(name, **changed):
+    """The tensors of a record's file, each of one number but for those that are given."""
+    record = registry.record(name)
+    table = tables.find(record.family, record.checkpoint.layout).of(tables.arguments_of(record))
+    found = to_published(table, build_empty(record).state_dict()).values()
+    return {key: torch.zeros(1) for keys in found for key in keys[:1]} | changed
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "told"),
+    [
+        ("mma_slow_r50_4x16_ava21", "mma_slow_r50_4x16", r"\(for classification; mma_slow_r50_4x16_ava21 is for detec"),
+        ("mma_slow_r50_4x16", "mma_slow_r50_4x16_ava21", r"\(for detection; mma_slow_r50_4x16 is for classification\)"),
+        ("mma_x3d_s_13x6", "mma_tsm_r50_8", ""),
+    ],
+)
+def test_whose_a_file_may_be_is_told_where_it_is_another_record_s(tmp_path, name, given, told):
+    file = tmp_path / "other.pth"
+    for prefix in ("", "module."):
+        torch.save({"state_dict": {prefix + key: tensor for key, tensor in published(given).items()}}, file)
+        words = rf"(?s)the keys do not fit.*\n  The files of {given}, .*{told}.*or take a file of {name}\."
+        with pytest.raises(ConversionError, match=words):
+            fetch(name, checkpoint=file)
+
+
+def test_a_key_that_no_record_has_is_said_to_be_nobody_s(tmp_path):
+    torch.save({"state_dict": published("mma_tsm_r50_8", surprise=torch.zeros(1))}, tmp_path / "more.pth")
+    with pytest.raises(ConversionError, match=r"no rule knows 1 of 321 keys .*:\n    surprise \(1,\)$"):
+        fetch("mma_tsm_r50_8", checkpoint=tmp_path / "more.pth")
+
+
+def test_a_file_without_its_head_and_half_a_file_are_told_what_to_do(tmp_path, state):
+    headless = {key: tensor for key, tensor in state.items() if not key.startswith("head.")}
+    half = dict(list(state.items())[::2])
+    for saved, advice in (
+        (headless, "a network without its head: take a file that has one"),
+        (half, "Take a whole file"),
+    ):
+        torch.save(saved, tmp_path / "part.pth")
+        count = len(state) - len(saved)
+        with pytest.raises(
+            ConversionError, match=rf"(?s)missing from the file, {count} of {len(state)}:.*\n  .*{advice}"
+        ):
+            fetch(NAME, checkpoint=tmp_path / "part.pth")

@@ -15,8 +15,7 @@ from videohub import architectures
 from videohub.architectures.parts import AverageWindow
 from videohub.building import build_empty
 from videohub.convert import tables
-from videohub.convert.conversion import arguments_of
-from videohub.convert.tables import Table
+from videohub.convert.tables import Table, arguments_of
 from videohub.errors import ConversionError, RegistryError
 from videohub.files import atomic_write
 from videohub.registry.schema import Record

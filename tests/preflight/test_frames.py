@@ -97,6 +97,9 @@ def test_a_folder_of_frames_that_is_not_there_is_a_missing_video(something):
     (something / "frames" / "2").rename(something / "frames" / "two")
     answer = check_something(something)
     assert findings(answer)["missing"] == (1, "1 of 4 videos are not here: the folder of its 64 images is not there")
+    [finding] = [one for one in answer.findings if one.kind == "missing"]
+    [detail] = finding.samples.values()
+    assert detail.startswith(f"{something / 'frames' / '2'}: the folder")
 
 
 def test_only_a_deep_check_opens_every_image(something):

@@ -9,15 +9,14 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import numpy as np
 
 from videohub import registry
-from videohub.convert import caffe2_pickle, described_weights, kept_weights, steps, tables
+from videohub.convert import caffe2_pickle, described_weights, kept_weights, misfits, steps, tables
 from videohub.convert.checkpoint import Listing
 from videohub.convert.recognition import OURS, Recognised, recognise
 from videohub.convert.table_schema import SplitNorms
-from videohub.convert.tables import Match, Table
+from videohub.convert.tables import Match, Table, arguments_of
 from videohub.errors import ConversionError, UsageError
 from videohub.escaping import brief, visible
 from videohub.files import atomic_write, check_parent_exists
@@ -61,9 +60,18 @@ def renamed(checkpoint: Listing, record: Record, *, ignore: Sequence[str] = ()) 
         raise ConversionError(
             f"{record.name}: {checkpoint.source}: these keys belong to no layout that videohub knows:\n"
             + shapes(checkpoint.tensors, checkpoint.tensors)
+            + (
+                misfits.whose(tensors, record)
+                or f"\n  Take a file of {record.name}, or name the record whose file this is."
+            )
         )
     where = f"{record.name}: {checkpoint.source}: {layout.table.name if layout.layout != OURS else 'our own names'}"
-    state = imported(tensors, layout, arguments, where)
+    try:
+        state = imported(tensors, layout, arguments, where)
+    except ConversionError as error:
+        if layout.knows(tensors) == len(tensors):
+            raise
+        raise ConversionError(f"{error}{misfits.whose(tensors, record)}") from error
     if others := checkpoint.meta.get("other_networks"):
         log.warning("%s: took %s of %s, which also holds %s: to have that, save it alone", record.name,
                     checkpoint.meta["found_under"], checkpoint.source, ", ".join(others))  # fmt: skip
@@ -131,7 +139,7 @@ def check_state_dict(arrays: Mapping[str, Any], expected: Mapping[str, Tensor], 
     if mixed := [key for key in shared if expected[key].is_floating_point() != _is_fraction(arrays[key])]:
         problems.append(f"  whole numbers where the network has fractions, or the reverse:\n{shapes(arrays, mixed)}")
     if problems:
-        raise _another_network(called, problems)
+        raise _another_network(called, [*problems, misfits.lacking(missing, expected)])
     state: dict[str, Tensor] = {}
     infinite = []
     for key, wanted in expected.items():
@@ -143,7 +151,10 @@ def check_state_dict(arrays: Mapping[str, Any], expected: Mapping[str, Tensor], 
         if not all(bool(torch.isfinite(end)) for end in ends):
             infinite.append(key)
     if infinite:
-        raise _another_network(called, [f"  with values that are not finite:\n{shapes(state, infinite)}"])
+        raise _another_network(called, [
+            f"  with values that are not finite:\n{shapes(state, infinite)}\n"
+            "  Take an earlier file of the training: such a network computes nothing."
+        ])  # fmt: skip
     return state
 
 
@@ -281,11 +292,6 @@ def check_layout(record: Record, layout: str, *others: str) -> None:
     if layout not in (*others, *tables.layouts(record.family)):
         known = ", ".join([*others, *tables.writable(record.family, arguments_of(record))])
         raise UsageError(f"layout: found {layout!r:.100}, expected for {record.name} one of {known}")
-
-
-def arguments_of(record: Record) -> dict[str, Any]:
-    """Return the arguments of a record's network, as tables name them, and the length of its clips."""
-    return {**msgspec.to_builtins(record.model), "arch": record.model.arch, "frames": record.clip.frames}
 
 
 _MOST = 40  # lines of a list in a message

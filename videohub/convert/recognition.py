@@ -14,7 +14,7 @@ from videohub.convert.tables import Match, Table
 OURS = "videohub"
 UNKNOWN = "unknown"
 _SAMPLE = 200  # keys that are tried with every prefix and every layout; a file may have a million
-_OF_NETWORKS = 3000  # keys; the largest network has fewer
+OF_NETWORKS = 3000  # keys; the largest network has fewer
 _AVERAGED = "n_averaged"  # of torch's AveragedModel, beside the `module.` of the network: how often it was averaged
 _DEEPEST = 8  # parts of a prefix: `module._orig_mod.` has two
 
@@ -89,7 +89,7 @@ def recognise(
 def layout_of(keys: Collection[str]) -> str:
     """Return how most of these are spelt: a layout that has a table, `videohub` or `unknown`."""
     sample = list(keys)[:: -(-len(keys) // _SAMPLE)]
-    best = recognise(keys if len(keys) <= _OF_NETWORKS else sample)  # tell-tale keys may be few
+    best = recognise(keys if len(keys) <= OF_NETWORKS else sample)  # tell-tale keys may be few
     return best.layout if best and 2 * best.knows(sample) > len(sample) else UNKNOWN
 
 

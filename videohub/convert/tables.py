@@ -34,6 +34,7 @@ from videohub.convert.table_schema import (
 from videohub.errors import ConversionError, RegistryError
 from videohub.registry import strict_yaml
 from videohub.registry.messages import BrokenRegistryError, Message, message, schema_flaws
+from videohub.registry.schema import Record
 
 
 class Match(NamedTuple):
@@ -191,6 +192,11 @@ class Table:
             *(how.beside for how in file.computed.values()),
         }
         return {key: _Pattern(key, file.fields) for key in keys}
+
+
+def arguments_of(record: Record) -> dict[str, Any]:
+    """Return the arguments of a record's network, as tables name them, and the length of its clips."""
+    return {**msgspec.to_builtins(record.model), "arch": record.model.arch, "frames": record.clip.frames}
 
 
 def find(family: str, layout: str) -> Table:

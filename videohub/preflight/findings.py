@@ -13,7 +13,7 @@ import msgspec
 from videohub.data.samples import ImageFile, KeyFrame, Sample
 from videohub.formatting import Spread, counted
 from videohub.preflight.index import Target
-from videohub.preflight.probe import Probe
+from videohub.preflight.probe import Job, Probe
 from videohub.registry.schema import Record, Split
 
 Verdict: TypeAlias = Literal["ready", "usable, with remarks", "not usable"]
@@ -174,7 +174,7 @@ class SampleFindings:
         """Return the finding that some samples are not there."""
         absent = [(number, one.target) for one in files if one.target.missing for number in one.target.samples]
         why = _summed_up([target.missing or "" for _, target in absent])
-        paths = {number: f"{os.fsdecode(target.job.path)}: {target.missing}" for number, target in absent}
+        paths = {number: f"{_looked_for(target.job)}: {target.missing}" for number, target in absent}
         return self._finding("missing", paths, f"are not here: {why}", most=len(paths))
 
     def every(self, kind: str, files: Sequence[ProbedFile], detail_of: Detail, text: str) -> Finding | None:
@@ -218,3 +218,9 @@ def _summed_up(details: Collection[str]) -> str:
     counts = Counter(details).most_common(4)
     parts = [detail if times == len(details) else f"{times:,} x {detail}" for detail, times in counts[:3]]
     return "; ".join(parts + ["…"] * (len(counts) > 3))
+
+
+def _looked_for(job: Job) -> str:
+    """Return the file that was looked for; of images, the folder of the first."""
+    folder = os.fsdecode(job.names.split(b"\n", 1)[0]).rpartition("/")[0]
+    return os.path.join(os.fsdecode(job.path), *filter(None, [folder]))

@@ -107,7 +107,7 @@ def _stamp(source: _OnDisk) -> Stamp:
 def _missing(source: _OnDisk, path: str) -> str:
     """Say what is not there."""
     if isinstance(source, FrameList):
-        return f"the folder of its {len(source)} images is not there"
+        return f"the folder of its {len(source)} image{'s' if len(source) > 1 else ''} is not there"
     return "a link that leads nowhere" if os.path.islink(path) else "no such file"
 
 

@@ -59,10 +59,10 @@ def layout(context: click.Context, parameter: click.Parameter, begun: str) -> li
         if (model := context.params.get("model")) is None:
             layouts = sorted({layout for _, layout in resources.tables(registry.files())})
         else:
-            from videohub.convert import conversion, tables
+            from videohub.convert import tables
 
             named = known.find(model)
-            layouts = tables.writable(named.family, conversion.arguments_of(named))
+            layouts = tables.writable(named.family, tables.arguments_of(named))
         return _beginning(begun, ["videohub", *layouts])
     except VideohubError:
         return []

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from videohub.data.samples import FrameList, Sample, VideoFile
+from videohub.data.samples import FrameList, KeyFrame, Sample, VideoFile
 from videohub.data.sets.missing import missing_files
 
 RECORD = "slowfast_r50_8x8"
@@ -140,3 +140,12 @@ def test_a_long_list_costs_a_hundred_questions_and_each_folder_one_listing(put, 
     missing_files(samples, folder)
     assert len(asked) < 100 + 20 * 200
     assert len(listed) == len(set(listed))
+
+
+def test_a_film_whose_many_key_frames_are_asked_for_is_one_file(put):
+    folder = put(["here.mp4"])
+    keys = [Sample(f"{name},{second:04}", KeyFrame(VideoFile(folder / f"{name}.mp4"), second, ((0, 0, 1, 1),)), ())
+            for name in ("gone", "here") for second in range(3)]  # fmt: skip
+    [note] = missing_files(keys[:3], folder)
+    assert note == f"1 of 1 files that were looked for are not there, the first {folder / 'gone.mp4'}"
+    assert missing_files(keys, folder) == ()

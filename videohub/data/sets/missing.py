@@ -45,17 +45,18 @@ def missing_files(samples: Sequence[Sample], start: Path) -> tuple[str, ...]:
         start: The folder that relative paths were to start from.
     """
     asked = samples[:: max(1, len(samples) // _ASKED)]
-    gone = [place for place in (_place(sample, start) for sample in asked) if not os.path.isfile(place[0] / place[1])]
+    places = dict.fromkeys(_place(sample, start) for sample in asked)  # once each: a film has many key frames
+    gone = [place for place in places if not os.path.isfile(place[0] / place[1])]
     if not gone:
         return ()
     tried, look = gone[:: max(1, len(gone) // _TRIED)], functools.cache(_contents)
     reasons = [reason for reason in (_reason(folder, name, look) for folder, name in tried) if reason]
     often = Counter(words for words, _ in reasons).most_common(1)
     likely = often and 2 * often[0][1] >= len(tried)
-    if not likely and len(gone) < len(asked):
+    if not likely and len(gone) < len(places):
         return ()
     first = os.path.abspath(gone[0][0] / gone[0][1])
-    note = f"{len(gone)} of {len(asked)} files that were looked for are not there, the first {first}"
+    note = f"{len(gone)} of {len(places)} files that were looked for are not there, the first {first}"
     if likely:
         example = next(path for words, path in reasons if words == often[0][0])
         note += f"; likely, {often[0][0]}" + (f": {os.path.abspath(example)} is there" if example else "")
