@@ -340,3 +340,11 @@ def test_a_file_without_its_head_and_half_a_file_are_told_what_to_do(tmp_path, s
             ConversionError, match=rf"(?s)missing from the file, {count} of {len(state)}:.*\n  .*{advice}"
         ):
             fetch(NAME, checkpoint=tmp_path / "part.pth")
+
+
+def test_a_detector_with_other_classes_is_told_that_its_first_output_counts(tmp_path, caplog):
+    """MMAction2's heads for AVA leave output 0 untrained; how many classes somebody's own file has, it does not say."""
+    name = "mma_slow_r50_4x16_ava21"
+    videohub.save(videohub.build(name, num_classes=7), tmp_path / "seven.safetensors")
+    assert videohub.load(name, checkpoint=tmp_path / "seven.safetensors").record.model.background_outputs == 0
+    assert "output 0 of seven.safetensors counts as a class here" in caplog.text

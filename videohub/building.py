@@ -127,4 +127,7 @@ def held(record: Record, weights: Path, *, labels: Given | None = None, source: 
         file = Path(source).name if source is not None else header.get("source", "its file")
         log.warning("%s: %s classes in %s (the record: %s), %s", record.name, named.model.num_classes or "no", file,
                     record.model.num_classes or "none", called)  # fmt: skip
+        if named.model.background_outputs < record.model.background_outputs:
+            log.warning("%s: output 0 of %s counts as a class here; who trained it as the record's network was trained "
+                        "has background there, which is nobody's action", record.name, file)  # fmt: skip
     return named
