@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from videohub.models.heads import classifier
-from videohub.models.transformer import Head, Mlp, gathered, layer_norm
+from videohub.models.transformer import Head, Mlp, gathered, gathered_by_one, layer_norm
 
 SCALE = 1e-5  # that training begins with, so that blocks hardly add anything
 
@@ -72,7 +72,7 @@ class Pooling(nn.Module):
         """Return (B, out) for tokens (B, N, width)."""
         query = self.query(self.query_norm(tokens.mean(dim=1, keepdim=True)))
         key, value = self.key(self.key_norm(tokens)), self.value(self.value_norm(tokens))
-        return self.projection(gathered(query, key, value, self.heads))[:, 0]
+        return self.projection(gathered_by_one(query, key, value, self.heads))[:, 0]
 
 
 class PooledHead(Head):

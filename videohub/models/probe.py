@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from videohub.architectures.vit import Probe as Architecture
 from videohub.models.heads import classifier
-from videohub.models.transformer import Block, Head, Mlp, gathered, layer_norm
+from videohub.models.transformer import Block, Head, Mlp, gathered_by_one, layer_norm
 
 
 class Gathering(nn.Module):
@@ -22,7 +22,7 @@ class Gathering(nn.Module):
     def forward(self, query: Tensor, tokens: Tensor) -> Tensor:
         """Return (B, 1, width) for a query (1, 1, width) and tokens (B, N, width)."""
         k, v = self.kv(tokens).chunk(2, dim=2)
-        return gathered(self.q(query).expand(tokens.shape[0], -1, -1), k, v, self.heads)
+        return gathered_by_one(self.q(query).expand(tokens.shape[0], -1, -1), k, v, self.heads)
 
 
 class Probe(nn.Module):

@@ -254,6 +254,17 @@ def gathered(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
     return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
 
 
+def gathered_by_one(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
+    """Return what one query (B, 1, width) gathers, as `gathered`: (B, 1, width).
+
+    Written out, for on a CPU the kernel for many queries gives one other last bits by the thread that computes it, and
+    so by its place in a batch.
+    """
+    q, k, v = (torch.unflatten(each, 2, (heads, -1)) for each in (q, k, v))  # (B, 1 or N, heads, D)
+    affinity = (q * k).sum(dim=3, keepdim=True) * q.shape[3] ** -0.5
+    return (affinity.softmax(dim=1) * v).sum(dim=1, keepdim=True).flatten(2)
+
+
 class QuickGELU(nn.Module):
     """The approximation of a GELU that CLIP has: x sigmoid(1.702 x)."""
 
