@@ -32,6 +32,7 @@ READERS = {
     "ava_kinetics": ava_kinetics,
     "multisports": multisports,
     "imagenet1k": imagenet,
+    "ucf101": kinetics,
     "motions": kinetics,
 }
 
