@@ -16,7 +16,7 @@ test: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadscope -m "not slow"
 
 test-slow: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadscope -m slow
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadscope -m "slow and not giant"
 
 test-all: test test-slow
 
@@ -24,9 +24,10 @@ test-all: test test-slow
 test-matrix: $(READY)
 	$(BIN)/python tools/test_matrix.py $(PYTHONS)
 
-# By hand, when records, networks or tables have changed: every record, from a file that is made for it. Writes
-# tests/zoo/results.md; make test-zoo PUBLISHER=torchvision prints one publisher's.
+# By hand, when records, networks or tables have changed: giants beside other implementations, then every record, from a
+# file that is made for it. Writes tests/zoo/results.md; make test-zoo PUBLISHER=torchvision prints one publisher's.
 test-zoo: $(READY)
+	$(if $(PUBLISHER),,$(BIN)/python -m pytest -m giant tests/models)
 	$(BIN)/python -m tests.zoo.walk $(if $(PUBLISHER),--publisher $(PUBLISHER))
 
 lint: $(READY)

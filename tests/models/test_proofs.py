@@ -57,6 +57,7 @@ UNIFORMERV2_KEYS = (
 MVIT = "torchvision.models.video.MViT with the blocks of PySlowFast's {}"
 
 LAST_NORMS = ("norm_c.weight", "conv_c.norm.weight", "conv_b.temporal.norm.weight")  # of blocks
+GIANTS = ("H", "g")  # sizes of more than 600 million parameters
 QUICK = ("wider/pyslowfast/ImageNet_REV_VIT_S", "wider/pyslowfast/ImageNet_MVITv2_T")
 
 Compare = Callable[[Architecture, Tensor, Path], tuple[Tensor, Tensor]]  # logits of ours, and of the other
@@ -530,7 +531,11 @@ def compared_with(record: Record) -> list[Proof]:
 
 @torch.inference_mode()
 @pytest.mark.slow
-@pytest.mark.parametrize("reference", REFERENCES, ids=title)
+@pytest.mark.parametrize(
+    "reference",
+    [pytest.param(each, marks=pytest.mark.giant if each.architecture.size in GIANTS else ()) for each in REFERENCES],
+    ids=map(title, REFERENCES),
+)
 def test_another_implementation_gives_our_logits(reference, tmp_path):
     clip = torch.from_numpy(synth.synth_clip("references", (1, 3, *reference.clip)))
     found, expected = reference.compare(reference.architecture, clip, tmp_path)
