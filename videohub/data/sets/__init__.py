@@ -53,22 +53,25 @@ def read(data: Path, *, root: Path | None, record: Record) -> DataSet:
 
 def reader_of(dataset: DatasetInfo) -> Reader:
     """Return the module that reads a data set's lists. Raises: UsageError if there is none of that name."""
-    if why := unread(dataset):
-        raise UsageError(f"{dataset.name}: {why}")
-    return cast(Reader, importlib.import_module(f"{__name__}.{dataset.lists}"))
+    why = unread(dataset)
+    module = None if why else importlib.import_module(f"{__name__}.{dataset.lists}")
+    if not hasattr(module, "read"):
+        raise UsageError(f"{dataset.name}: {why or _unknown(dataset)}")
+    return cast(Reader, module)
 
 
 def unread(dataset: DatasetInfo) -> str | None:
     """Return why nothing reads the lists of a data set, so that no record can be tested on it; None if something does.
 
-    Only modules that a data set names are imported, and none of them needs torch or a decoder.
+    Nothing is imported for it: `show` asks, and need not wait for numpy.
     """
     if dataset.lists is None:
         return (
             "nothing here reads its lists; an entry of the same data set in a registry of your own may say what does, "
             "such as `lists: kinetics` for lines of `path label`"
         )
-    readers = [module.name for module in pkgutil.iter_modules(__path__)]
-    if dataset.lists in readers and hasattr(importlib.import_module(f"{__name__}.{dataset.lists}"), "read"):
-        return None
+    return None if dataset.lists in [module.name for module in pkgutil.iter_modules(__path__)] else _unknown(dataset)
+
+
+def _unknown(dataset: DatasetInfo) -> str:
     return f"nothing reads lists of the kind {dataset.lists!r}; correct `lists` of its entry"
