@@ -14,18 +14,23 @@ def test_every_golden_network_is_a_case():
     assert {path.relative_to(GOLDEN).with_suffix("").as_posix() for path in files} == CASES.keys()
 
 
+# Of these the original's float32 is 8e-6 off, and ours 5e-6 to 6e-6 by the number of threads: what is allowed to both.
+IN_FLOAT64 = ("wider/mmaction2/tsm_mobileone_s4_1x1x16",)
+
+
 @pytest.mark.parametrize("name", [name if case.quick else pytest.param(name, marks=pytest.mark.slow)
                                   for name, case in CASES.items()])  # fmt: skip
 def test_a_network_gives_the_original_s_output_logits_and_stages(name):
     case = CASES[name]
-    network = case.network()
+    dtype = torch.float64 if name in IN_FLOAT64 else torch.float32
+    network = case.network().to(dtype)
     assert sum(p.numel() for p in network.parameters()) == case.facts["architecture"]["num_parameters"]
     stages, classified = case.watch_stages(network), []
     network.get_submodule(case.architecture.classifier).register_forward_hook(
         lambda module, given, made: classified.append(made)
     )
     with torch.inference_mode():
-        logits = network(case.clip(), *case.boxes())
+        logits = network(case.clip().to(dtype), *case.boxes())
     assert stages
     assert max(stages.values()) <= 1, json.dumps(stages, indent=1)
     assert case.logits_difference(classified[0]) <= 1
