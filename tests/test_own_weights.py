@@ -342,6 +342,20 @@ def test_a_file_without_its_head_and_half_a_file_are_told_what_to_do(tmp_path, s
             fetch(NAME, checkpoint=tmp_path / "part.pth")
 
 
+def test_a_file_without_its_head_starts_a_training_as_its_message_says(tmp_path, state):
+    torch.save({key: tensor for key, tensor in state.items() if not key.startswith("head.")}, tmp_path / "part.pth")
+    with pytest.raises(ConversionError) as refused:
+        fetch(NAME, checkpoint=tmp_path / "part.pth")
+    told = " ".join(str(refused.value).split())
+    assert "model.load_state_dict({**model.state_dict(), **state})" in told
+    assert "videohub.convert.to_state_dict(videohub.convert.read(FILE), NAME)" in told
+    model = videohub.build(NAME, num_classes=3)
+    taken = videohub.convert.to_state_dict(videohub.convert.read(tmp_path / "part.pth"), NAME)
+    model.load_state_dict({**model.state_dict(), **taken})
+    assert all(torch.equal(model.state_dict()[key], state[key]) for key in taken)
+    assert model.state_dict().keys() - taken.keys() == {key for key in state if key.startswith("head.")}
+
+
 def test_a_detector_with_other_classes_is_told_that_its_first_output_counts(tmp_path, caplog):
     """MMAction2's heads for AVA leave output 0 untrained; how many classes somebody's own file has, it does not say."""
     name = "mma_slow_r50_4x16_ava21"

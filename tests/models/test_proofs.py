@@ -150,10 +150,7 @@ def of_uniformer(frames: int, **model: object) -> Reference:
 
 def with_uniformerv2_keys(arch: Architecture, clip: Tensor, folder: Path):
     arch = msgspec.structs.replace(arch, crop=clip.shape[-1])
-    network = models.build(arch, frames=clip.shape[2])
-    generator = torch.Generator().manual_seed(0)
-    for tensor in network.state_dict().values():
-        tensor.normal_(0 if tensor.ndim > 1 else 0.5, 0.04, generator=generator)
+    network = drawn(arch, clip.shape[2])
     arguments = {**msgspec.to_builtins(arch), "arch": arch.arch}
     file = conversion.to_published(
         network.state_dict(), tables.find("uniformerv2", "uniformerv2").of(arguments), arguments

@@ -53,8 +53,9 @@ def lacking(missing: Collection[str], expected: Mapping[str, Any]) -> str:
     """Return what to do with a file in which these tensors of a network's are missing, or differ where none is."""
     if missing and all(name.startswith("head.") for name in missing):
         return (
-            "  It is a network without its head: take a file that has one. As a start for training, read it with\n"
-            "  videohub.convert.to_state_dict, and give that to load_state_dict(..., strict=False) of a built model."
+            "  It is a network without its head: take a file that has one. As a start for training, a model that was\n"
+            "  built takes it beside its own head: model.load_state_dict({**model.state_dict(), **state}), where\n"
+            "  state is videohub.convert.to_state_dict(videohub.convert.read(FILE), NAME)."
         )
     whole = "whole file of it, as published or saved anew" if missing else "file of this one's"
     return f"  Take a {whole}, or name the record whose network this file holds (`videohub list`)."

@@ -126,7 +126,7 @@ def _together(source: Source, specs: Sequence[TestSpec], decoder: Decoder, room:
         return _from_image(source.path, specs, room, Budget(share))
     if isinstance(source, FrameList):
         tests = [list_indices(spec.protocol, spec.clip, len(source)) for spec in specs]
-        return _from_images(source, specs, tests, room, Budget(share))
+        return _from_pictures(read_listed(source, _used(tests)), source.folder, specs, tests, room, Budget(share))
     if isinstance(source, KeyFrame):
         return _from_key_frame(source, specs, room, Budget(share))
     with suppress(MatrixChangedError):  # its colours are tagged anew on the way
@@ -222,7 +222,9 @@ def _from_key_frame(source: KeyFrame, specs: Sequence[TestSpec], room: Room, bud
         return [[_around(source.centre, spec, num_frames)] for spec in specs]
 
     if isinstance(source.frames, FrameList):
-        return _from_images(source.frames, specs, around(len(source.frames)), room, budget, boxes=source.boxes)
+        listed, clips = source.frames, around(len(source.frames))
+        images = read_listed(listed, _used(clips))
+        return _from_pictures(images, listed.folder, specs, clips, room, budget, boxes=source.boxes)
     path, tests = source.frames.path, list[list[list[int]]]()
 
     def needed(num_frames: int) -> list[int]:
@@ -252,19 +254,6 @@ def _shifted(centre: int, spec: TestSpec) -> int:
 def _used(tests: Sequence[Sequence[Sequence[int]]]) -> list[int]:
     """Return each frame that any clip of any test takes once, in the order in which they take them."""
     return list(dict.fromkeys(index for clips in tests for of_clip in clips for index in of_clip))
-
-
-def _from_images(
-    source: FrameList,
-    specs: Sequence[TestSpec],
-    tests: Sequence[Sequence[Sequence[int]]],
-    room: Room,
-    budget: Budget,
-    *,
-    boxes: Sequence[Box] | None = None,
-) -> list[Decoded]:
-    """Keep each image of a list that a test uses once."""
-    return _from_pictures(read_listed(source, _used(tests)), source.folder, specs, tests, room, budget, boxes=boxes)
 
 
 def _from_pictures(
