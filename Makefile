@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-slow test-all test-matrix test-zoo lint clean
+.PHONY: demo docs test test-slow test-all test-matrix test-zoo lint clean
 
 demo: $(READY)
 	BIN=$(BIN) sh tools/demo.sh
@@ -30,6 +30,10 @@ test-zoo: $(READY)
 	$(if $(PUBLISHER),,$(BIN)/python -m pytest -m giant tests/models)
 	$(BIN)/python -m tests.zoo.walk $(if $(PUBLISHER),--publisher $(PUBLISHER))
 
+# The site, into site/; without a connection.
+docs: $(READY)
+	$(BIN)/python -m mkdocs build --quiet --strict
+
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -41,4 +45,4 @@ $(READY): pyproject.toml
 	touch $(READY)
 
 clean:
-	rm -rf $(VENV) .matrix demo-run dist
+	rm -rf $(VENV) .matrix demo-run dist site

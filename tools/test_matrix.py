@@ -16,6 +16,7 @@ import platform
 import re
 import subprocess
 import sys
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -71,8 +72,8 @@ def tried(python: str, which: str, project: dict[str, Any], for_pytest: list[str
 
 
 def floors(project: dict[str, Any]) -> list[str]:
-    """Return `name==floor` for each requirement that states one, those of the tests too."""
-    stated = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
+    """Return `name==floor` for each requirement that states one, those of all extras too."""
+    stated = [*project["dependencies"], *chain.from_iterable(project["optional-dependencies"].values())]
     return [f"{name[1]}=={name[2]}" for each in stated if (name := re.fullmatch(r"([\w.-]+)>=([\w.]+)", each))]
 
 

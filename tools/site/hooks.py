@@ -1,0 +1,28 @@
+"""What mkdocs asks while it builds the site: the pages that are made from the project's own data.
+
+A module of this folder that makes pages offers `pages(known)`, which yields the path of each below `docs/`, and its
+text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+
+from videohub import registry
+from videohub.registry import Registry
+
+PAGES: tuple[Callable[[Registry], Iterator[tuple[str, str]]], ...] = ()
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the pages that are made here; one that `docs/` has by the same path gives way."""
+    known = registry.load(registry.files()[0])
+    for make in PAGES:
+        for path, text in make(known):
+            if (written := files.get_file_from_path(path)) is not None:
+                files.remove(written)
+            files.append(File.generated(config, path, content=text))
+    return files
