@@ -32,7 +32,7 @@ test-zoo: $(READY)
 
 # The site, into site/; without a connection.
 docs: $(READY)
-	$(BIN)/python -m mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.command_lines import unknown_in
+from tests.command_lines import calls_in, unknown_in
 from videohub.data.synthetic import motions
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -95,9 +95,15 @@ def test_a_guide_s_code_parses_and_its_commands_have_their_options(guide):
         if block.language == "python":
             ast.parse(block.text, filename=f"{guide}.md")
             continue
-        for line in block.text.replace("\\\n", " ").splitlines():
-            if line.startswith("videohub "):
-                assert unknown_in(line) == set(), line
+        for line in calls_in(block.text):
+            assert unknown_in(line) == set(), line
+
+
+def test_the_scripts_for_slurm_are_shell_and_call_what_is_there():
+    scripts = [block.text for block in blocks(page_of("verifying")) if block.text.startswith("#!/bin/bash\n#SBATCH")]
+    assert [len(calls_in(script)) for script in scripts] == [1, 2]
+    for script in scripts:
+        subprocess.run(["bash", "-n"], input=script, text=True, check=True)
 
 
 @pytest.mark.parametrize("guide", GUIDES)

@@ -10,11 +10,13 @@ from collections.abc import Callable, Iterator
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
 
+from tools.site import documents
 from videohub import registry
 from videohub.registry import Registry
 
-PAGES: tuple[Callable[[Registry], Iterator[tuple[str, str]]], ...] = ()
+PAGES: tuple[Callable[[Registry], Iterator[tuple[str, str]]], ...] = (documents.pages,)
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -26,3 +28,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
                 files.remove(written)
             files.append(File.generated(config, path, content=text))
     return files
+
+
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Let links to the repository's files lead to the pages that show them."""
+    return documents.relink(markdown, page.file.src_uri)

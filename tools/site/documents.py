@@ -1,0 +1,50 @@
+"""The repository's own documents as pages of the site, and links of pages to what lies outside of `docs/`."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from videohub.registry import Registry
+
+ROOT = Path(__file__).resolve().parents[2]
+# Each document, and the page that is made of it; the README is the site's home.
+DOCUMENTS = {
+    "README.md": "index.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "CHANGELOG.md": "changelog.md",
+    "benchmarks/README.md": "benchmarks.md",
+    "examples/finetune.py": "examples/finetune.md",
+    "registry/README.md": "records.md",
+    "tests/zoo/results.md": "zoo_walk.md",
+}
+_LINK = re.compile(r"\]\((?P<path>[\w./-]+)(?P<anchor>#[\w-]+)?\)")
+
+
+def pages(known: Registry) -> Iterator[tuple[str, str]]:
+    """Yield the page of each document."""
+    for document, page in DOCUMENTS.items():
+        text = (ROOT / document).read_text(encoding="utf-8")
+        yield page, text if document.endswith(".md") else f"# {document}\n\n```python\n{text}```\n"
+
+
+def relink(text: str, page: str) -> str:
+    """Return a page's text with links that lead from it, where it lies in the repository, to pages of the site.
+
+    A link to a file of the repository that no page shows becomes its text alone, followed by the file's path.
+    """
+    source = {made: document for document, made in DOCUMENTS.items()}.get(page, f"docs/{page}")
+
+    def replace(match: re.Match[str]) -> str:
+        target = posixpath.normpath(posixpath.join(posixpath.dirname(source), match["path"]))
+        if not (ROOT / target).exists():  # no link, or a page that is made: mkdocs looks at it
+            return match[0]
+        shown = DOCUMENTS.get(target, target.removeprefix("docs/") if target.startswith("docs/") else None)
+        if shown is None:
+            return f"] (`{target}`)"
+        return f"]({os.path.relpath(shown, posixpath.dirname(page) or '.')}{match['anchor'] or ''})"
+
+    return re.sub(r"\[([^][]*)\] \(", r"\1 (", _LINK.sub(replace, text))
