@@ -17,13 +17,13 @@ from videohub.reporting.report import read
 def test_a_report_comes_back_as_it_was(tmp_path, kinetics, charades, ava):
     for report in (kinetics, charades, ava):
         written = write(report, tmp_path / report.record)
-        assert [path.name for path in written] == ["report.json", "report.md", "report.html"]
+        assert [path.name for path in written] == ["report.json", "report.md", "report.html", "verification.json"]
         assert read(tmp_path / report.record) == read(written[0]) == report
         assert {path.name for path in (tmp_path / report.record).iterdir()} == {path.name for path in written}
 
 
 def test_the_digest_that_is_cited_is_that_of_the_file(tmp_path, kinetics):
-    path, markdown, html = write(kinetics, tmp_path)
+    path, markdown, html, _ = write(kinetics, tmp_path)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     assert kinetics.digest() == digest
     assert digest in markdown.read_text(encoding="utf-8")

@@ -62,7 +62,7 @@ def test_the_verdict_is_printed_before_the_error(zoo, listing, full, tmp_path, o
         assert json.loads(said.stdout)["counts"]["scored"] == 3
     else:
         assert "verdict: " in said.stdout
-        assert "report.html are in" not in said.stdout
+        assert "verification.json are in" not in said.stdout
 
 
 def test_the_same_command_writes_the_report_and_scores_nothing_again(zoo, listing, tmp_path, monkeypatch, request):

@@ -13,10 +13,19 @@ from videohub.metrics.binomial import hits_sequence, wilson_interval
 FEWEST = 30  # videos; drawn again and again, fewer than that show less chance than there is
 RESOLUTION = 5.0  # points; an interval wider than ± this agrees with too much to mean anything
 
+# What `compare_accuracy` and `compare_map` decide by, and a report after them, for those who cite a verdict.
+RULE = (
+    "A number is inconsistent if the published one lies outside bounds and tolerance; else insufficient data if the "
+    f"bounds are wider than {2 * RESOLUTION:g} points, if the published one lies outside interval and tolerance, or if "
+    f"a mean average precision comes from fewer than {FEWEST} videos; else consistent. The first number's answer is "
+    "the verdict; but insufficient data if the run was made otherwise than the published number, or if it is "
+    "consistent and videos are still to be scored."
+)
+
 Verdict = Literal["consistent", "inconsistent", "insufficient data"]
 
 
-class Comparison(msgspec.Struct, frozen=True):
+class Comparison(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One published number beside the recomputed one; all in per cent.
 
     `interval` is what chance allows at 95 %, on the videos that could be scored; `bounds` add what the missing videos

@@ -70,7 +70,7 @@ def file_schema() -> dict[str, Any]:
         },
         "if": {"not": {"required": ["shared"]}},
         "then": {"properties": {"records": {"additionalProperties": whole}}},
-        "$defs": _in_order(dict(sorted(defs.items()))),
+        "$defs": in_order(dict(sorted(defs.items()))),
     }  # fmt: skip
 
 
@@ -79,20 +79,20 @@ def text() -> str:
     return json.dumps(file_schema(), indent=2, ensure_ascii=False) + "\n"
 
 
-def _in_order(value: Any) -> Any:
+def in_order(value: Any) -> Any:
     """Return a schema that every version of Python and msgspec makes: alternatives in one order, docstrings flush.
 
     msgspec states the names of properties from 0.23 on, before their values; so they always stand there.
     """
     if isinstance(value, list):
-        return [_in_order(item) for item in value]
+        return [in_order(item) for item in value]
     if not isinstance(value, dict):
         return value
     if isinstance(description := value.get("description"), str):
         value = {**value, "description": inspect.cleandoc(description)}
     if names := value.get("propertyNames"):
         value = {"type": value["type"], "propertyNames": names, **value}
-    ordered = {key: _in_order(item) for key, item in value.items()}
+    ordered = {key: in_order(item) for key, item in value.items()}
     return {key: sorted(item, key=json.dumps) if key == "anyOf" else item for key, item in ordered.items()}
 
 

@@ -19,7 +19,7 @@ from videohub.errors import CacheError, UsageError
 from videohub.escaping import in_html, in_markdown, in_narrow_html, visible
 from videohub.files import atomic_write
 from videohub.formatting import counted, listed
-from videohub.reporting import charts, words
+from videohub.reporting import charts, verification_file, words
 from videohub.reporting.report import NAME, Report
 
 _EIGHTHS = ("", "▏", "▎", "▍", "▌", "▋", "▊", "▉")
@@ -27,12 +27,12 @@ _BAR = 20  # letters of a full bar
 
 
 def write(report: Report, folder: str | Path) -> list[Path]:
-    """Write `report.json`, `report.md` and `report.html` into a folder, each whole or not at all.
+    """Write the report as JSON, Markdown and HTML, and `verification.json`, into a folder; each whole or not at all.
 
     Raises: UsageError if there is a file in the folder's place; CacheError if the disk refuses.
     """
     pages = {NAME: report.encoded(), "report.md": markdown(report).encode(), "report.html": html(report).encode()}
-    return write_files(folder, pages)
+    return write_files(folder, {**pages, verification_file.NAME: verification_file.of(report).encoded()})
 
 
 def write_files(folder: str | Path, contents: dict[str, bytes]) -> list[Path]:

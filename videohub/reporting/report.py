@@ -78,6 +78,7 @@ class Report(Part, frozen=True, kw_only=True):
     schema_version: Literal[1]
     record: str
     upstream_name: str
+    publisher: str | None = None
     paper: str
     dataset: str
     split: str
@@ -109,6 +110,12 @@ class Report(Part, frozen=True, kw_only=True):
     by_clips: list[AtClips]
     ranks: list[tuple[str, int]]  # name of a video, and where its right class stands (0: first); top-k alone
     command: str
+    scores_sha256: str | None = None  # `Joined.scores_sha256`; null: an earlier version did not note it
+
+    @property
+    def interval_level(self) -> float:
+        """Of the intervals: a run that stopped when it was decided has one of its own level."""
+        return self.stopping.level if self.stopping is not None and self.counts.pending else 0.95
 
     def encoded(self) -> bytes:
         """Return the report as the text of `report.json`, the same bytes for the same report."""

@@ -83,9 +83,7 @@ def as_printed(report: Report) -> str:
 
 def interval_name(report: Report) -> str:
     """Return what to call the interval: a run that stopped when it was decided has one of its own level."""
-    if report.stopping is None or not report.counts.pending:
-        return "95 % interval"
-    return f"{100 * report.stopping.level:g} % interval"
+    return f"{100 * report.interval_level:g} % interval"
 
 
 def measured_classes(report: Report) -> list[PerClass]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from videohub.errors import DataError, UsageError
 from videohub.protocols import SKIPS, ScoreRule
 from videohub.runs import score_file
 from videohub.runs.folder import Run, differences, read_run
-from videohub.runs.identity import Identity, MadeBy, Truth
+from videohub.runs.identity import Identity, MadeBy, Truth, canonical
 from videohub.runs.score_file import Entry, ScoreFile, read_scores
 
 Rows: TypeAlias = NDArray[np.float32]  # (V, classes) of views in order: probabilities, or logits where those are joined
@@ -105,6 +106,18 @@ class Joined:
             joined[row_of[entry.index]] = join_views(views, rule)
         return np.array(indexes, dtype=np.int64), joined
 
+    def scores_sha256(self) -> str:
+        """Return the digest of what was scored, the same however many processes and files it was kept by.
+
+        It is the SHA-256 of those of all samples that were looked at, as bytes, in the order of the truth; a sample's
+        is that of its note as JSON, a line feed, and its scores, little-endian float32.
+        Raises: DataError if a file is no longer as it was.
+        """
+        scores = {entry.index: hashlib.sha256(_note(entry)) for entry in self.entries.values()}
+        for entry, views in read_scores(self.entries.values()):
+            scores[entry.index].update(views.astype("<f4", copy=False).tobytes())
+        return hashlib.sha256(b"".join(scores[index].digest() for index in self.entries)).hexdigest()
+
 
 def join(folders: Sequence[str | Path]) -> Joined:
     """Return what is kept in one or many folders, each of them a whole run or a shard that was made elsewhere.
@@ -170,6 +183,10 @@ def _finished(total: Rows, number: int | NDArray[np.int64], scores: ScoreRule) -
         return total
     mean = (total / number).astype(np.float32)
     return activated(mean, scores) if scores.join == "mean_of_logits" else mean
+
+
+def _note(entry: Entry) -> bytes:
+    return canonical([entry.index, entry.name, entry.views, entry.failure, entry.shape]) + b"\n"
 
 
 def _same_run(first: Run, folder: str | Path) -> Run:

@@ -7,7 +7,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from videohub.formatting import interval
+from videohub.formatting import counted, interval
 from videohub.terminal.layout import coloured, console, hand_over, indented, say, styled, table
 from videohub.terminal.options import print_result
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from videohub.cache_admin.trust import Patch
     from videohub.reporting.report import Evaluated, Report
+    from videohub.reporting.verification_file import Replayed
 
 VERDICTS = {"consistent": 0, "inconsistent": 1, "insufficient data": 3}  # exit codes
 _SHOWN = 5  # of lists that may be long
@@ -35,7 +36,8 @@ def print_and_write(reports: Sequence[Report], folders: Sequence[Path], as_json:
     for report, folder in zip(reports, folders, strict=True):
         pages.write(report, folder)
     if not as_json:
-        _dim(console(), f"report.json, report.md and report.html are in {', '.join(map(str, folders))}")
+        kept = ", ".join(map(str, folders))
+        _dim(console(), f"report.json, report.md, report.html and verification.json are in {kept}")
 
 
 def print_report(report: Report) -> None:
@@ -154,6 +156,28 @@ def _dim(screen: Console, text: str) -> None:
 
 def _yellow(screen: Console, text: str) -> None:
     screen.print(styled(text, style="yellow"))
+
+
+def print_replayed(replayed: Replayed) -> None:
+    """Print what a verification was compared with: each number, how many fields of each part, each that differs."""
+    screen, rows = console(), table()
+    _dim(screen, f"{replayed.file}, sha256 {replayed.sha256}")
+    differing = {difference.field: difference for difference in replayed.differences}
+    for heading in ("recomputed from the scores", "", "fields", ""):
+        rows.add_column(heading, justify="right" if heading == "fields" else "left", overflow="fold")
+    for one in replayed.numbers:
+        rows.add_row(one.metric, f"{one.recomputed:.2f}, {interval(one.interval)}", "", "")
+    for part, count in replayed.compared.items():
+        wrong = sum(field.partition(".")[0].partition("[")[0] == part for field in differing)
+        rows.add_row(part, "", str(count), f"{wrong} differ" if wrong else "equal")
+    screen.print(rows)
+    for field, difference in differing.items():
+        _yellow(screen, f"{field}: the file says {difference.stated or 'nothing'}, the scores give "
+                        f"{difference.recomputed or 'nothing'}")  # fmt: skip
+    if differing:
+        screen.print(f"{counted(len(differing), 'field')} not as the scores give")
+    else:
+        screen.print("every field is what the scores give")
 
 
 def print_patch(made: Patch) -> None:

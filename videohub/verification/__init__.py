@@ -47,8 +47,8 @@ def verify(call: OfOne) -> Report:
         device: Where the model runs; under torchrun "cuda" is each process's own GPU.
         clips: Clips a video; None: the protocol's. Another number than the protocol's gives no verdict.
         crops: Crops a clip, likewise.
-        out: Folder of the run: its scores, `report.json`, `report.md`, `report.html`. None: nothing is kept, which
-            torchrun's processes cannot do, since they meet there.
+        out: Folder of the run: its scores, its report and `verification.json`. None: nothing is kept, which torchrun's
+            processes cannot do, since they meet there.
         shard: `i/n`: evaluate only this part. The report then tells what is still pending.
         sample: Evaluate so many videos, drawn so that each class keeps its share.
         until_decided: Stop once the verdict on the whole list is settled at this level, such as 0.95: videos are
@@ -120,7 +120,7 @@ def report(
 
     Args:
         folders: Folders that `verify` was given as `out`.
-        out: Where to write `report.json`, `report.md` and `report.html`; None: nowhere.
+        out: Where to write the report and `verification.json`; None: nowhere.
         record: What was verified; None: the record that the run names.
     Raises: UsageError if the folders do not belong to one run; DataError if they are damaged, or nothing was scored.
     """

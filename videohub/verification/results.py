@@ -60,6 +60,7 @@ def build(joined: Joined, record: Record) -> Report:
         schema_version=SCHEMA_VERSION,
         record=record.name,
         upstream_name=record.upstream_name,
+        publisher=record.publisher,
         paper=record.paper,
         dataset=identity.dataset,
         split=identity.split,
@@ -93,6 +94,7 @@ def build(joined: Joined, record: Record) -> Report:
         by_clips=findings.by_clips,
         ranks=findings.ranks,
         command=command,
+        scores_sha256=joined.scores_sha256(),
     )
 
 
