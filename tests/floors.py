@@ -15,6 +15,7 @@ FLOORS = [
     {"building", "devices", "numeric_precision"},
     {"data", "models", "convert"},
     {"registry"},
+    {"storage"},
     {"hub"},
     {"architectures"},
     {"metrics"},

@@ -43,9 +43,11 @@ KNOWN_TO = {
         "worker_pool",
     },
     "runs": {"protocols", "files", "errors"},
-    "data": {"hub", "registry", "protocols", "metrics", "resources", "files", "log", "pickles", "errors", "escaping"},
+    "data": {"storage", "hub", "registry", "protocols", "metrics", "resources", "files", "log", "pickles", "errors"}
+    | {"escaping"},
     "models": {"architectures", "registry", "sinusoid"},  # the type of the record that a model was loaded from
     "convert": {"registry", "resources", "files", "log", "pickles", "errors", "escaping", "sinusoid"},
+    "storage": {"hub", "errors"},
     "hub": {"resources", "files", "log", "errors", "value_types"},
     "registry": {"architectures", "protocols", "metrics", "hub", "resources", "files", "log", "errors", "escaping"}
     | {"value_types", "version"},
@@ -65,8 +67,11 @@ KNOWN_TO = {
 
 # Heavy or far-reaching libraries, and the only rooms that have a use for them.
 USERS_OF = {
-    "requests": {"hub"},
-    "huggingface_hub": {"hub", "reporting"},
+    "requests": {"hub", "storage"},
+    "huggingface_hub": {"hub", "reporting", "storage"},
+    "fsspec": {"storage"},
+    "s3fs": {"storage"},
+    "gcsfs": {"storage"},
     "torchvision": {"models", "data", "detectors"},
     "jinja2": {"reporting"},
     "click": {"cli", "terminal"},

@@ -90,6 +90,14 @@ class DataError(VideohubError):
     exit_code = 3
 
 
+class FileMissingError(DataError):
+    """A file of a data set is not where its location says; who reads many of them names each."""
+
+
+class FileChangedError(DataError):
+    """A file of a data set is no longer the one that a run began with; results of both would not be one result."""
+
+
 class DeviceError(VideohubError):
     """This machine lacks what was asked for."""
 

@@ -207,6 +207,7 @@ def misranging(how: Callable[[int, bytes], tuple[str | None, bytes]]) -> Behavio
 # --- a well-behaved server -------------------------------------------------------------------------------------------
 
 
+@functools.lru_cache(256)  # a tar is asked for thousands of its members
 def validators(content: bytes) -> dict[str, str]:
     """A strong ETag and a date in the past; others for another content."""
     digest = hashlib.md5(content).hexdigest()

@@ -1,0 +1,180 @@
+"""Buckets (s3, gs) and the hub (hf): under which URL a file can be read by ranges, and which files there are.
+
+Credentials are found by the libraries, as they always do (environment, configuration files, the machine's role), and
+signed URLs and headers are made for each request and kept nowhere. The bytes themselves come over plain HTTP, so that
+all servers' faults are met in one place, `http_ranges`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import Any
+
+from videohub.errors import DownloadError, FileMissingError, UsageError
+from videohub.storage.locations import scheme_of, scrubbed, shown
+
+_EXTRA = "pip install 'videohub-zoo[remote]' from the repository"
+_LOG_IN = {
+    "s3": "Look at AWS_PROFILE, AWS_ACCESS_KEY_ID and ~/.aws; for a public bucket set FSSPEC_S3_ANON=true.",
+    "gs": "Log in with `gcloud auth application-default login`; for a public bucket set FSSPEC_GS_TOKEN=anon.",
+    "hf": "Log in with `hf auth login`, or set HF_TOKEN; a gated data set asks for consent on its page.",
+}
+_filesystems: dict[tuple[int, str], Any] = {}  # by process, for their threads and connections do not survive a fork
+_touched: set[tuple[int, str]] = set()  # buckets, by process
+_lock = Lock()
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a file is read over HTTP; the URL and the headers may hold credentials."""
+
+    url: str
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+def address_of(location: str) -> Address:
+    """Return the address of a file, good for the next minutes.
+
+    Raises: UsageError if the location is incomplete or a library is missing; FileMissingError, DownloadError.
+    """
+    scheme = scheme_of(location)
+    if scheme in ("http", "https"):
+        return Address(location)
+    if scheme == "hf":
+        return _on_the_hub(location)
+    path = location.partition("://")[2]
+    if not all(path.partition("/")[::2]):
+        raise UsageError(f"{shown(location)}: expected {scheme}://bucket/path/of/the/file")
+    filesystem = _filesystem(scheme)
+    with _translated(location):
+        if scheme == "s3":
+            _touch(filesystem, path)
+            return Address(filesystem.url(path, **filesystem.req_kw))
+        headers: dict[str, str] = {}
+        filesystem.credentials.apply(headers)
+        return Address(filesystem.url(path), headers)
+
+
+def listed(pattern: str) -> list[str]:
+    """Return the files that a pattern with stars finds. Raises: as `address_of`."""
+    scheme = scheme_of(pattern)
+    filesystem = _filesystem(scheme)
+    with _translated(pattern):
+        filesystem.invalidate_cache()
+        found = filesystem.glob(pattern.partition("://")[2], detail=True)
+    return sorted(f"{scheme}://{name}" for name, what in found.items() if what["type"] == "file")
+
+
+def refused_advice(location: str) -> str:
+    """Return what to do where a server does not hand a file out."""
+    advice = "Its address may be wrong or have expired, or it wants credentials; or there is no such file"
+    return _LOG_IN.get(scheme_of(location), f"{advice}.")
+
+
+def _touch(filesystem: Any, path: str) -> None:
+    """Ask for a bucket's first file in the library's own way, which learns its region and checks the credentials."""
+    bucket = (os.getpid(), path.partition("/")[0])
+    if bucket not in _touched:
+        filesystem.info(path, refresh=True)
+        _touched.add(bucket)
+
+
+def _on_the_hub(location: str) -> Address:
+    """Return where a file of a repository lies behind the library's endpoint."""
+    filesystem = _filesystem("hf")
+    from huggingface_hub import get_token, hf_hub_url
+
+    repository, kind, revision, file = _hub_parts(location)
+    token = get_token()
+    with _translated(location):
+        url = hf_hub_url(repository, file, repo_type=kind, revision=revision, endpoint=filesystem.endpoint)
+    return Address(url, {"Authorization": f"Bearer {token}"} if token else {})
+
+
+def _hub_parts(location: str) -> tuple[str, str, str | None, str]:
+    """Return repository, its kind, revision (None: the newest) and file of hf://datasets/org/name@revision/path.
+
+    Raises: UsageError.
+    """
+    kinds = {"datasets": "dataset", "spaces": "space"}
+    pieces = location.partition("://")[2].split("/")
+    kind = kinds.get(pieces[0], "model")
+    pieces = pieces[1:] if pieces[0] in kinds else pieces
+    organisation, name, file = [*pieces[:2], "", ""][0], pieces[1] if len(pieces) > 1 else "", "/".join(pieces[2:])
+    name, _, revision = name.partition("@")
+    if not (organisation and name and file) or pieces[0] == "buckets" or not {"", ".", ".."}.isdisjoint(pieces):
+        raise UsageError(f"{shown(location)}: expected hf://datasets/org/name@revision/path/of/the/file")
+    if revision == "refs":  # hf://datasets/org/name@refs/pr/1/file, as the library's file system has it
+        revision, file = "/".join(["refs", *pieces[2:4]]), "/".join(pieces[4:])
+    return f"{organisation}/{name}", kind, revision.replace("%2F", "/") or None, file
+
+
+def _filesystem(scheme: str) -> Any:
+    """Return this process's file system of a scheme. Raises: UsageError if its library is not installed."""
+    key = (os.getpid(), scheme)
+    with _lock:  # of two threads, the second would make connections that nobody closes
+        if key not in _filesystems:
+            try:
+                if scheme == "hf":
+                    from huggingface_hub import HfFileSystem
+
+                    _filesystems[key] = HfFileSystem(skip_instance_cache=True)
+                else:
+                    import fsspec
+
+                    _filesystems[key] = fsspec.filesystem(scheme, skip_instance_cache=True)
+            except ImportError as error:
+                raise UsageError(f"{scheme}:// is read by libraries that are not installed; {_EXTRA}.") from error
+        return _filesystems[key]
+
+
+@contextmanager
+def _translated(location: str) -> Iterator[None]:
+    """Turn a library's errors into ours, without the credentials that they may name."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise FileMissingError(f"{shown(location)}: no such file") from None
+    except _errors_of(scheme_of(location)) as error:
+        raise DownloadError(
+            f"{shown(location)}: cannot be had: {type(error).__name__}: {scrubbed(str(error))}\n"
+            f"  {refused_advice(location)}"
+        ) from None
+
+
+def _errors_of(scheme: str) -> tuple[type[BaseException], ...]:
+    """Return what a scheme's libraries raise, which have no ancestor in common."""
+    errors: list[type[BaseException]] = [OSError, ValueError]
+    if scheme == "s3":
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        errors += [BotoCoreError, ClientError]
+    elif scheme == "gs":
+        from aiohttp import ClientError as AiohttpError
+        from gcsfs.retry import HttpError
+        from google.auth.exceptions import GoogleAuthError
+
+        errors += [AiohttpError, GoogleAuthError, HttpError]
+    else:
+        from huggingface_hub.errors import HfHubHTTPError
+
+        errors.append(HfHubHTTPError)
+        for name in ("httpx", "httpx2"):  # beneath the library, by its version
+            if name in sys.modules:
+                errors.append(sys.modules[name].HTTPError)
+    return tuple(errors)
+
+
+def _unlock_in_child() -> None:
+    """Give a forked process a lock of its own: a thread that it does not have may hold its parent's."""
+    global _lock
+    _lock = Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_unlock_in_child)

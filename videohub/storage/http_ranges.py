@@ -1,0 +1,282 @@
+"""Ranges of files over HTTP: checked against what was asked for, and asked for again where that may help.
+
+A server may ignore ranges, send another one, cut off, stall, be busy, or have another file by now. All but the last is
+met as in downloads: up to five attempts in a row without progress, with growing pauses or those that it asks for.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import ssl
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import requests
+import urllib3
+
+from videohub.errors import DownloadError, FileMissingError
+from videohub.hub import http_download, http_response
+from videohub.hub.http_download import Again
+from videohub.storage.buckets import address_of, refused_advice
+from videohub.storage.locations import scrubbed, shown
+from videohub.storage.ranges import changed
+
+WHOLE = 8 << 20  # bytes of a file that is taken whole from a server that knows no ranges
+PROGRESS = 1 << 20  # bytes of an attempt that failed, after which the count of attempts begins anew
+
+_Found = TypeVar("_Found")
+_of_this_thread = threading.local()
+
+
+class _Trouble(Again):
+    """What a second request may mend, and what to do if it does not."""
+
+    def __init__(self, reason: str, advice: str = "", *, wait: float | None = None, slow: bool = False) -> None:
+        super().__init__(reason, wait=wait, slow=slow)
+        self.advice = advice
+
+
+class _Changed(Again):
+    """A response is of another file; asked again, because servers that are being updated may answer in turns."""
+
+    def __init__(self, version: str) -> None:
+        super().__init__(f"has version {version}")
+        self.version = version
+
+
+class _Received:
+    """The bytes so far, and the version of the file that they are of."""
+
+    def __init__(self, start: int, stop: int, version: str | None) -> None:
+        self.start, self.stop, self.version = start, stop, version
+        self.data = bytearray()
+
+    @property
+    def at(self) -> int:
+        """Where the next byte lies in the file."""
+        return self.start + len(self.data)
+
+
+def fetch(location: str, start: int, stop: int, *, version: str | None) -> bytes:
+    """Return the bytes from `start` to `stop`, at least one. Raises: as `ranges.read_range`."""
+    received = _Received(start, stop, version)
+    _patiently(
+        location,
+        f"bytes {start} to {stop} cannot be read",
+        lambda: _receive(location, received),
+        expected=lambda: received.version,
+        progress=lambda: len(received.data),
+    )
+    return bytes(received.data)
+
+
+def ask(location: str) -> tuple[int, str]:
+    """Return size and version of a file. Raises: as `ranges.stat`."""
+    return _patiently(location, "cannot be read", lambda: _ask(location))
+
+
+def _patiently(
+    location: str,
+    what: str,
+    attempt: Callable[[], _Found],
+    *,
+    expected: Callable[[], str | None] = lambda: None,
+    progress: Callable[[], int] = lambda: 0,
+) -> _Found:
+    """Return what an attempt gives, after as many as there is hope for. Raises: DownloadError, FileChangedError."""
+    http_response.min_rate()  # refuses what makes no sense before anything is asked
+    failed, furthest = 0, 0
+    while True:
+        try:
+            return attempt()
+        except Again as trouble:
+            failed = 1 if progress() >= furthest + PROGRESS and not trouble.slow else failed + 1
+            furthest = max(furthest, progress())
+            pause = max(http_download.PAUSE_S * 2 ** (failed - 1) * random.uniform(0.5, 1.5), trouble.wait or 0)
+            if failed >= http_download.ATTEMPTS or (trouble.wait or 0) > http_download.LONGEST_PAUSE_S:
+                if isinstance(trouble, _Changed):
+                    raise changed(location, found=trouble.version, expected=expected() or "") from None
+                patience = f"; it asks to wait {trouble.wait:.0f} s" if trouble.wait else ""
+                advice = getattr(trouble, "advice", "") or "Check the connection, and try again later."
+                raise DownloadError(
+                    f"{shown(location)}: {what}: {trouble}{patience} (attempt {failed} of {http_download.ATTEMPTS})\n"
+                    f"  {advice}"
+                ) from None
+        time.sleep(min(pause, http_download.LONGEST_PAUSE_S))
+
+
+def _receive(location: str, received: _Received) -> None:
+    """Send one request for what is still missing, and take what comes."""
+    begin, begun = received.at, len(received.data)
+    with _sent(location, {"Range": f"bytes={begin}-{received.stop - 1}"}) as response:
+        total = _check(location, response, begin, received.stop)
+        version = _version(response, total)
+        if received.version not in (None, version):
+            raise _Changed(version)
+        received.version = version
+        if response.status_code == 200:
+            received.data[begun:] = _slice_of_whole(response, begin, received.stop)
+            return
+        for block in http_download.blocks(response, first=False):
+            received.data += block
+            if received.at > received.stop:
+                del received.data[begun:]  # the rest of it is not to be trusted, either
+                raise _Trouble(f"the server sent more than the {received.stop - begin} bytes that it was asked for")
+        if received.at < received.stop:
+            raise _Trouble(f"the server ended after {received.at - begin} of {received.stop - begin} bytes")
+
+
+def _ask(location: str) -> tuple[int, str]:
+    """Ask for the first byte, which tells the size and whether the server knows ranges."""
+    with _sent(location, {"Range": "bytes=0-0"}) as response:
+        if response.status_code == 416 and response.headers.get("content-range", "").strip() == "bytes */0":
+            return 0, _version(response, 0)
+        total = _check(location, response, 0, 1)
+        if response.status_code == 206 and b"".join(http_download.blocks(response, first=False))[1:]:
+            raise _Trouble("the server sent more than the byte that it was asked for")
+        return total, _version(response, total)
+
+
+def _check(location: str, response: requests.Response, begin: int, stop: int) -> int:
+    """Return the size of the whole file, if a response is what was asked for. Raises: Again, DownloadError."""
+    code, headers = response.status_code, response.headers
+    if code in http_download.RETRIED:
+        raise _Trouble(f"{code} {response.reason}", wait=http_response.retry_after(response))
+    if code in (404, 410):
+        raise FileMissingError(f"{shown(location)}: no such file ({code} {response.reason})")
+    if code == 416:
+        size = headers.get("content-range", "").strip().removeprefix("bytes */")
+        if size.isdecimal() and int(size) < stop:
+            raise _Trouble(f"the file has {size} bytes", "It was cut short, or replaced by another one.")
+        raise _Trouble("the server says that there is no such range (416)")
+    if code not in (200, 206):
+        reason = f"{code} {response.reason}{_error_code(response)}"
+        raise DownloadError(f"{shown(location)}: cannot be had: {reason}\n  {refused_advice(location)}")
+    if headers.get("content-type", "").strip().lower().startswith("text/html"):
+        raise _Trouble("the server gave a web page", "Open the address in a browser; it may ask for a log-in.")
+    if http_response.is_encoded(response):
+        encoding = headers["content-encoding"][:40]
+        raise _Trouble(f"the server packs what it sends ({encoding}), although plain bytes were asked for")
+    if code == 206:
+        return _total(response, begin, stop)
+    length = _length(response)
+    if length is None:
+        raise _Trouble("the server neither knows ranges nor tells the size of the file", _DOWNLOAD)
+    return length
+
+
+_DOWNLOAD = "It does not serve parts of files. Download the files, and pass their folder."
+
+
+def _total(response: requests.Response, begin: int, stop: int) -> int:
+    """Return the size of the whole file, if a response of 206 states the range that was asked for."""
+    text = response.headers.get("content-range", "").strip()
+    found = re.fullmatch(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})", text)
+    if found is None or (int(found[1]), int(found[2])) != (begin, stop - 1) or int(found[3]) < stop:
+        raise _Trouble(f"the server answers with range {text[:60]!r}, asked for bytes {begin}-{stop - 1}")
+    if _length(response) not in (None, stop - begin):
+        raise _Trouble(f"the server announces {_length(response)} bytes, asked for {stop - begin}")
+    return int(found[3])
+
+
+def _slice_of_whole(response: requests.Response, begin: int, stop: int) -> bytes:
+    """Return a part of a small file that the server sends whole."""
+    length = _length(response) or 0
+    if length > WHOLE:
+        raise _Trouble(f"the server ignores ranges and sends the whole file of {length} bytes", _DOWNLOAD)
+    whole = b"".join(http_download.blocks(response, first=False))
+    if len(whole) != length or length < stop:
+        raise _Trouble(f"the server sent a whole file of {len(whole)} bytes, announced were {length}, needed {stop}")
+    return whole[begin:stop]
+
+
+def _version(response: requests.Response, total: int) -> str:
+    """Return what tells this file from another one under the same address: `ranges.Stat` says which mark is taken.
+
+    The hub marks a file by the digest of its content before it sends on to another server, whose marks may change.
+    """
+    for hop in response.history:
+        if linked := hop.headers.get("x-linked-etag", "").strip():
+            return linked
+    if generation := response.headers.get("x-goog-generation", "").strip():
+        return f"generation {generation}"
+    if etag := response.headers.get("etag", "").strip():
+        return etag.removeprefix("W/")
+    modified = response.headers.get("last-modified", "").strip()
+    return f"{total} bytes, {modified}" if modified else f"{total} bytes"
+
+
+def _length(response: requests.Response) -> int | None:
+    """Return the length that the server announces, None if it does not."""
+    text = response.headers.get("content-length", "").strip()
+    return int(text) if re.fullmatch("[0-9]{1,18}", text) else None
+
+
+def _error_code(response: requests.Response) -> str:
+    """Return a bucket's own word for a refusal; the rest of such a body may repeat what was signed."""
+    body = b"".join(response.iter_content(4096, decode_unicode=False) if (_length(response) or 4097) <= 4096 else [])
+    found = re.search(rb"<Code>([A-Za-z]{1,60})</Code>", body)
+    return f", {found[1].decode()}" if found else ""
+
+
+def _sent(location: str, headers: dict[str, str]) -> requests.Response:
+    """Return the response to a request, its body still to come."""
+    address = address_of(location)
+    headers = {**address.headers, "Accept-Encoding": "identity", **headers}
+
+    def check_step(response: requests.Response, **_: Any) -> None:
+        if where := http_response.leaves_https(response):
+            raise DownloadError(
+                f"{shown(location)}: leads from https to {shown(where)}, where anybody could change the file.\n"
+                f"  If that is as it should be, pass {shown(where)} itself."
+            )
+
+    try:
+        return _session().get(
+            address.url,
+            stream=True,
+            timeout=(http_download.CONNECT_S, http_download.READ_S),
+            headers=headers,
+            hooks={"response": [http_response.unread, check_step]},
+            auth=(lambda request: request) if "Authorization" in headers else None,  # a netrc would replace it
+        )
+    except requests.Timeout as error:
+        slow = http_response.slowness(error)
+        raise _Trouble(f"no answer in time{f' ({slow})' if slow else ''}", slow=slow is not None) from None
+    except requests.exceptions.ProxyError as error:
+        raise DownloadError(
+            f"{shown(location)}: cannot be read: {_innermost(error)}\n  Look at HTTPS_PROXY and NO_PROXY."
+        ) from None
+    except requests.ConnectionError as error:
+        if isinstance(root := _root(error), ssl.SSLCertVerificationError):
+            raise DownloadError(
+                f"{shown(location)}: cannot be read: {root.verify_message}\n  Look at REQUESTS_CA_BUNDLE."
+            ) from None
+        raise _Trouble(http_response.unreachable(error) or _innermost(error)) from None
+    except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError, OSError) as error:
+        # a redirect to an address that makes no sense leaves requests as a plain ValueError
+        raise DownloadError(f"{shown(location)}: cannot be read: {_innermost(error)}") from None
+
+
+def _session() -> requests.Session:
+    """Return this thread's session, whose connections are kept; those of a process that forked are not its child's."""
+    if getattr(_of_this_thread, "process", None) != os.getpid():
+        _of_this_thread.session, _of_this_thread.process = http_response.session(), os.getpid()
+    return _of_this_thread.session
+
+
+def _root(error: BaseException) -> BaseException:
+    """Return the error that the others are about."""
+    while (below := error.__cause__ or error.__context__) is not None:
+        error = below
+    return error
+
+
+def _innermost(error: BaseException) -> str:
+    """Return what happened; the libraries' own words repeat the URL, which may be signed."""
+    root = _root(error)
+    return scrubbed(f"{type(root).__name__}: {root}")[:300]

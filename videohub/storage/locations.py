@@ -1,0 +1,64 @@
+"""Which texts are URLs that can be read, and how a location is shown without its credentials."""
+
+from __future__ import annotations
+
+import re
+
+from videohub.errors import OfflineError, UsageError
+from videohub.hub.sources import offline
+
+SCHEMES = ("http", "https", "s3", "gs", "hf")
+_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+
+
+def scheme_of(text: str) -> str:
+    """Return the scheme of a location in small letters, "" of a path. Raises: UsageError if nothing here reads it."""
+    found = _URL.match(text)
+    if found is None:
+        return ""
+    scheme = found[1].lower()
+    if scheme not in SCHEMES:
+        advice = (
+            "Pass the path without file://." if scheme == "file" else "Copy the files to one of them, or to a disk."
+        )
+        raise UsageError(f"{shown(text)}: found {scheme}://, expected {', '.join(SCHEMES)} or a path.\n  {advice}")
+    return scheme
+
+
+def is_remote(text: str) -> bool:
+    """Tell whether a text is a URL of a scheme that is read here: http, https, s3, gs or hf."""
+    found = _URL.match(text)
+    return found is not None and found[1].lower() in SCHEMES
+
+
+def shown(location: str) -> str:
+    """Return a location as people and files may see it: without user, password, query and fragment.
+
+    Any of these may be a credential (`user:password@`, `?X-Amz-Signature=`, `?token=`), and none can be told from what
+    is not. Two locations that differ there alone are shown alike; their size and version tell them apart.
+    """
+    found = _URL.match(location)
+    if found is None:
+        return location
+    host, slash, path = re.split("[?#]", location[found.end() :], maxsplit=1)[0].partition("/")
+    return f"{found[0]}{_without_user(found[1], host)}{slash}{path}"
+
+
+def scrubbed(text: str) -> str:
+    """Return a message of some library without what may be a credential in the URLs that it names."""
+    text = re.sub(r"(://)[^/\s'\"?#@]*@", r"\1", text)
+    return re.sub(r"\?[^\s'\"<>)]+", "?…", text)
+
+
+def check_online(location: str) -> None:
+    """Refuse to ask for anything where connections are forbidden. Raises: OfflineError."""
+    if variable := offline():
+        raise OfflineError(
+            f"{shown(location)}: cannot be read, for {variable} forbids connections.\n"
+            "  Bring the files to this machine and pass their paths, or unset it."
+        )
+
+
+def _without_user(scheme: str, host: str) -> str:
+    """Return a host without user and password. What stands before an @ in hf:// is no user: `datasets/org/name@v1`."""
+    return host if scheme.lower() == "hf" else host.rpartition("@")[2]
