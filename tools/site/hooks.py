@@ -12,11 +12,15 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
-from tools.site import documents
+from tools.site import documents, measurements, records
 from videohub import registry
 from videohub.registry import Registry
 
-PAGES: tuple[Callable[[Registry], Iterator[tuple[str, str]]], ...] = (documents.pages,)
+PAGES: tuple[Callable[[Registry], Iterator[tuple[str, str]]], ...] = (
+    documents.pages,
+    measurements.pages,
+    records.pages,
+)
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
