@@ -6,7 +6,7 @@ from pathlib import Path
 from click.testing import CliRunner
 
 from tests.command_lines import unknown_in
-from tools import zoo_page
+from tools import zoo_page, zoo_plot
 from videohub import registry
 from videohub.cli import cli
 
@@ -15,9 +15,10 @@ README = (ROOT / "README.md").read_text()
 
 
 def test_the_zoo_is_told_as_the_records_have_it():
-    """`python tools/zoo_page.py` writes the page anew, and prints what the README has of it."""
+    """`python tools/zoo_page.py` writes the page and the plot anew, and prints what the README has of them."""
     known = registry.load(registry.files()[0])
     assert zoo_page.PAGE.read_text(encoding="utf-8") == zoo_page.page(known)
+    assert zoo_page.IMAGE.read_text(encoding="utf-8") == zoo_plot.image(known)
     assert "\n".join(zoo_page.summary(known)) in README
     rows = [line for line in zoo_page.PAGE.read_text(encoding="utf-8").splitlines() if line.startswith("| `")]
     assert len(rows) == len(known.records) >= 25

@@ -1,23 +1,29 @@
-"""Write docs/zoo.md from the records, and print what the README says of the zoo: `python tools/zoo_page.py`."""
+"""Write docs/zoo.md and docs/assets/zoo.svg from the records, and print the README's lines on the zoo.
+
+Run as `python tools/zoo_page.py`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from tools import zoo_plot
 from videohub import registry
 from videohub.formatting import with_letter
 from videohub.registry import Cost, Record
 from videohub.registry.schema import Proof
 
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "zoo.md"
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+PAGE, IMAGE = DOCS / "zoo.md", DOCS / "assets" / "zoo.svg"
 
 
 def main() -> None:
-    """Write the page, and print the README's lines."""
+    """Write the page and the plot, and print the README's lines."""
     known = registry.load(registry.files()[0])
-    PAGE.parent.mkdir(exist_ok=True)
+    IMAGE.parent.mkdir(parents=True, exist_ok=True)
     PAGE.write_text(page(known), encoding="utf-8")
+    IMAGE.write_text(zoo_plot.image(known), encoding="utf-8")
     print("\n".join(summary(known)))
 
 
@@ -50,16 +56,7 @@ def page(known: registry.Registry) -> str:
     return "\n".join(lines) + "\n"
 
 
-_BEGINNING = """\
-# The zoo
-
-Made from the registry by `python tools/zoo_page.py`. Frames x rate are those that the published table prints
-(of SlowFast, the slow pathway's); `videohub show NAME` tells what the network is given, how it was tested,
-and every doubt that its source leaves open. A name that several publishers use means the first one's that
-has it; `publisher/NAME` names one.
-
-What was checked against what:
-
+CHECKED = """\
 - Records: numbers, clips and addresses, against their publishers' tables, which the tests have by themselves.
 - Networks: scores, to 1e-5, against those of the publisher's own code with the same weights (golden cases, and
   torchvision's networks as they are), or of another implementation that runs in the tests. What was compared had the
@@ -69,6 +66,21 @@ What was checked against what:
   figure that a publisher prints; `errata.md` tells which figures count something else.
 - Files: none has been read yet. `videohub registry probe --online --fetch` reads and proves them where they can be had.
 """
+
+_BEGINNING = (
+    """\
+# The zoo
+
+Made from the registry by `python tools/zoo_page.py`. Frames x rate are those that the published table prints
+(of SlowFast, the slow pathway's); `videohub show NAME` tells what the network is given, how it was tested,
+and every doubt that its source leaves open. A name that several publishers use means the first one's that
+has it; `publisher/NAME` names one.
+
+What was checked against what:
+
+"""
+    + CHECKED
+)
 
 
 def row(record: Record, cost: Cost | None) -> str:
@@ -111,6 +123,13 @@ def _title(known: registry.Registry, publisher: str) -> str:
 
 def _networks(records: Sequence[Record]) -> str:
     return ", ".join(dict.fromkeys(record.arch for record in records))
+
+
+def proof_state(record: Record) -> str:
+    """Return what a record's network was compared with, the `original` or an `other` one; or that it is `unproven`."""
+    if record.proof is None:
+        return "unproven"
+    return "original" if _is_original(record.publisher, record.proof) else "other"
 
 
 def _originals(records: Sequence[Record]) -> list[str]:

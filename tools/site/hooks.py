@@ -12,7 +12,7 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
-from tools.site import documents, measurements, records
+from tools.site import documents, measurements, records, zoo
 from videohub import registry
 from videohub.registry import Registry
 
@@ -20,6 +20,7 @@ PAGES: tuple[Callable[[Registry], Iterator[tuple[str, str]]], ...] = (
     documents.pages,
     measurements.pages,
     records.pages,
+    zoo.pages,
 )
 
 
