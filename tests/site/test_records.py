@@ -35,7 +35,13 @@ def test_a_page_says_what_its_record_does(name):
     assert all(f"[`{other}`]({other}.md)" in text for other in KNOWN.namesakes(record))
     assert text.count("\n- ", text.find("## Notes")) >= len(record.notes)
     for checkpoint in (record.checkpoint, *record.other_checkpoints):
-        assert checkpoint.url is None or checkpoint.url in text
+        url = checkpoint.url or ""
+        assert (url.rpartition("/")[2] if url.startswith("file:") else url) in text
+
+
+def test_no_page_tells_where_this_machine_has_the_project():
+    root = str(proofs.ROOT)
+    assert [path for path, text in PAGES.items() if root in text] == []
 
 
 def test_a_page_loads_in_three_ways_only_what_can_be_had():

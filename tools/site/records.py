@@ -301,6 +301,8 @@ def _file(file: Checkpoint) -> str:
 def _address(url: str | None) -> str:
     if url is None:
         return "none"
+    if url.startswith("file:"):  # where the registry that was read lies, which is this machine's business
+        return f"`{url.rpartition('/')[2]}`, which comes with the registry"
     return f"<{url}>" if url.startswith("http") else f"`{url}`"
 
 
