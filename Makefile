@@ -18,6 +18,8 @@ test: $(READY)
 test-slow: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadscope -m "slow and not giant"
 
+# What came of both is kept in results/tests.json, for the page docs/proved.md.
+test-all: export VIDEOHUB_TEST_RECORD = results/tests.json
 test-all: test test-slow
 
 # By hand, before a release: make test-matrix PYTHONS="python3.10 python3.13"

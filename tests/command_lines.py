@@ -19,7 +19,8 @@ def calls_in(script: str) -> list[str]:
 
 def unknown_in(line: str) -> set[str]:
     """Return the options of a line `videohub VERB …` that its verb does not have; the verb, if there is none."""
-    verb, *arguments = shlex.split(line, comments=True)[1:]
+    words = shlex.split(line, comments=True)[1:]
+    verb, *arguments = words[2:] if words[0] == "--registry" else words
     command = cli.commands.get(verb)
     if isinstance(command, click.Group):
         verb, *arguments = arguments

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests import run_record
 from videohub import cli
+from videohub.data.synthetic import motions
 
 TESTS = Path(__file__).resolve().parent
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let `make test-all` keep what came of it."""
+    run_record.register(config)
 
 
 @pytest.fixture(scope="session")
@@ -56,3 +64,32 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
         return code, captured.out, captured.err
 
     return run
+
+
+@pytest.fixture(scope="session")
+def twenty_videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with twenty of the demo's videos, two of each motion, in `videos/`, and their list `test.csv`."""
+    folder = tmp_path_factory.mktemp("demo")
+    motions.generate(folder, clips=20)
+    return folder
+
+
+@pytest.fixture
+def workplace(
+    twenty_videos: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """A reader's folder: twenty videos, their list, a copy of the first as `clip.mp4`, and this checkout's commands."""
+    folder, commands = tmp_path / "work", tmp_path / "bin"
+    shutil.copytree(twenty_videos, folder)
+    shutil.copy(folder / "videos" / "test_00000.mp4", folder / "clip.mp4")
+    commands.mkdir()
+    for name, module in (("python", ""), ("videohub", " -m videohub.cli"), ("torchrun", " -m torch.distributed.run")):
+        (commands / name).write_text(f'#!/bin/sh\nexec "{sys.executable}"{module} "$@"\n')
+        (commands / name).chmod(0o755)
+    (folder / "examples").symlink_to(TESTS.parent / "examples")
+    monkeypatch.setenv("PATH", f"{commands}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("PYTHONPATH", str(TESTS.parent))
+    monkeypatch.setenv("VIDEOHUB_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
+    monkeypatch.delenv("VIDEOHUB_REGISTRY", raising=False)
+    monkeypatch.chdir(folder)
+    return folder

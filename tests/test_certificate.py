@@ -34,7 +34,7 @@ def sha256(path):
 
 
 def noise(shape):
-    """The clip as the README describes it."""
+    """The clip as docs/guides/converting.md describes it."""
     pixels = np.frombuffer(hashlib.shake_256(b"videohub certificate").digest(int(np.prod(shape))), np.uint8)
     return torch.from_numpy(((pixels / np.float32(255) - np.float32(0.45)) / np.float32(0.225)).reshape(shape))
 

@@ -1,7 +1,6 @@
 """What the guides say is so: their Python and shell blocks run, in order, as a reader would run them.
 
-Each guide has a folder of its own with twenty short videos (two of each of ten motions) in `videos/`, their list
-`test.csv`, and a copy of the first, `clip.mp4`; the demo's network, `slowfast_motions`, needs no download. Blocks
+Each guide has a folder of its own (`workplace`); the demo's network, `slowfast_motions`, needs no download. Blocks
 marked ```python or ```sh run; Python blocks share their names. What cannot run here (published weights, a network, a
 GPU) is marked `no-run` behind the language, and only has to parse.
 """
@@ -9,18 +8,14 @@ GPU) is marked `no-run` behind the language, and only has to parse.
 from __future__ import annotations
 
 import ast
-import os
 import re
-import shutil
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from tests.command_lines import calls_in, unknown_in
-from videohub.data.synthetic import motions
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "docs" / "guides"
@@ -45,33 +40,6 @@ def blocks(page: str) -> list[Block]:
 
 def page_of(guide: str) -> str:
     return (FOLDER / f"{guide}.md").read_text(encoding="utf-8")
-
-
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the demo's videos."""
-    folder = tmp_path_factory.mktemp("demo")
-    motions.generate(folder, clips=20)
-    shutil.copy(folder / "videos" / "test_00000.mp4", folder / "clip.mp4")
-    return folder
-
-
-@pytest.fixture
-def workplace(demo, tmp_path, tmp_path_factory, monkeypatch) -> Path:
-    """A reader's folder, from which this checkout's commands, `python` and `torchrun` are found."""
-    folder, commands = tmp_path / "work", tmp_path / "bin"
-    shutil.copytree(demo, folder)
-    commands.mkdir()
-    for name, module in (("python", ""), ("videohub", " -m videohub.cli"), ("torchrun", " -m torch.distributed.run")):
-        (commands / name).write_text(f'#!/bin/sh\nexec "{sys.executable}"{module} "$@"\n')
-        (commands / name).chmod(0o755)
-    (folder / "examples").symlink_to(ROOT / "examples")
-    monkeypatch.setenv("PATH", f"{commands}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    monkeypatch.setenv("VIDEOHUB_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
-    monkeypatch.delenv("VIDEOHUB_REGISTRY", raising=False)
-    monkeypatch.chdir(folder)
-    return folder
 
 
 @pytest.mark.slow

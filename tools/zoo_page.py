@@ -1,7 +1,4 @@
-"""Write docs/zoo.md and docs/assets/zoo.svg from the records, and print the README's lines on the zoo.
-
-Run as `python tools/zoo_page.py`.
-"""
+"""Write docs/zoo.md and docs/assets/zoo.svg from the records: `python tools/zoo_page.py`."""
 
 from __future__ import annotations
 
@@ -19,12 +16,11 @@ PAGE, IMAGE = DOCS / "zoo.md", DOCS / "assets" / "zoo.svg"
 
 
 def main() -> None:
-    """Write the page and the plot, and print the README's lines."""
+    """Write the page and the plot."""
     known = registry.load(registry.files()[0])
     IMAGE.parent.mkdir(parents=True, exist_ok=True)
     PAGE.write_text(page(known), encoding="utf-8")
     IMAGE.write_text(zoo_plot.image(known), encoding="utf-8")
-    print("\n".join(summary(known)))
 
 
 def page(known: registry.Registry) -> str:
@@ -102,7 +98,7 @@ def row(record: Record, cost: Cost | None) -> str:
 
 
 def summary(known: registry.Registry) -> list[str]:
-    """Return the README's lines: one for each family of networks, with how many records each publisher has of it."""
+    """Return a line for each family of networks, with how many records each publisher has of it."""
     lines = _table("family | networks | records of each publisher | equal to the original | to another implementation")
     for family, records in _by_family(known.records.values()).items():
         own = {publisher: len(_by_family(each).get(family, ())) for publisher, each in _by_publisher(known).items()}

@@ -12,13 +12,14 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
-from tools.site import documents, measurements, records, zoo
+from tools.site import documents, measurements, proved, records, zoo
 from videohub import registry
 from videohub.registry import Registry
 
 PAGES: tuple[Callable[[Registry], Iterator[tuple[str, str]]], ...] = (
     documents.pages,
     measurements.pages,
+    proved.pages,
     records.pages,
     zoo.pages,
 )

@@ -1,0 +1,39 @@
+"""Make docs/assets/report.png, the top of the demo's report: `python tools/report_picture.py` (a minute).
+
+Chromium is taken where $CHROMIUM says, else playwright's own.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import tempfile
+from pathlib import Path
+
+import videohub
+from videohub.data.synthetic import motions
+
+PICTURE = Path(__file__).resolve().parent.parent / "docs" / "assets" / "report.png"
+
+
+def main() -> None:
+    """Verify the demo's network, and take the picture of its report."""
+    from PIL import Image
+    from playwright.sync_api import sync_playwright
+
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        videohub.verify("slowfast_motions", motions.generate(Path(folder)), out=Path(folder, "report"))
+        browser = playwright.chromium.launch(executable_path=os.environ.get("CHROMIUM"), args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 860, "height": 800}, device_scale_factor=1.5)
+        page.goto(Path(folder, "report", "report.html").as_uri())
+        second = page.locator("h2").nth(1).bounding_box()  # what follows the charts
+        assert second is not None
+        clip = {"x": 0, "y": 0, "width": 860, "height": second["y"] - 10}
+        shot = Image.open(io.BytesIO(page.screenshot(full_page=True, clip=clip)))
+        browser.close()
+    PICTURE.parent.mkdir(exist_ok=True)
+    shot.convert("P", palette=Image.Palette.ADAPTIVE, colors=64).save(PICTURE, optimize=True)
+
+
+if __name__ == "__main__":
+    main()
