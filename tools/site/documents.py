@@ -18,7 +18,7 @@ DOCUMENTS = {
     "CHANGELOG.md": "changelog.md",
     "benchmarks/README.md": "benchmarks.md",
     "examples/finetune.py": "examples/finetune.md",
-    "registry/README.md": "records.md",
+    "registry/README.md": "publishers.md",
     "tests/zoo/results.md": "zoo_walk.md",
 }
 _LINK = re.compile(r"\]\((?P<path>[\w./-]+)(?P<anchor>#[\w-]+)?\)")
