@@ -1,7 +1,7 @@
 """Every error that videohub raises on purpose, and the exit code that the command line gives for it.
 
 A message says which model or file, what was found, what was expected and what to do. Exit codes: 1 a check failed,
-2 misuse, 3 the data do not suffice, 4 download, checksum or offline, 5 this machine cannot do it.
+2 misuse, 3 the data do not suffice, 4 download, upload, checksum or offline, 5 this machine cannot do it.
 """
 
 from __future__ import annotations
@@ -53,6 +53,12 @@ class ChecksumError(DownloadError):
 
 class OfflineError(DownloadError):
     """A file is not here, and the environment forbids to fetch it; the message says how to bring it."""
+
+
+class UploadError(VideohubError):
+    """A file could not be brought to a repository of the hub."""
+
+    exit_code = 4
 
 
 class CacheError(VideohubError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,13 +14,16 @@ from videohub.errors import UsageError
 from videohub.escaping import visible
 from videohub.formatting import counted
 from videohub.metrics.verdict import Comparison
-from videohub.reporting import words
+from videohub.reporting import verification_file, words
 from videohub.reporting.pages import render, write_files
 from videohub.reporting.report import Report
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult
 
+_NOTED = " in per cent of "  # which each of our entries says in its notes
+_HEAD = re.compile(r"---\r?\n(?P<head>.*?)^---[ \t]*(?:\r?\n|\Z)", re.MULTILINE | re.DOTALL)
+_MARK = "<!-- A report of videohub's: the next one replaces this page. -->"  # as templates/card.md begins
 EVALUATION_SINCE = "1.4.0"  # the first huggingface_hub with EvalResultEntry
 
 # The hub's own words for licences; a file that states another, or none, gets "other" and the statement itself.
@@ -51,7 +55,13 @@ def model_card(report: Report) -> str:
 
 
 def evaluation_results(
-    report: Report, *, dataset_id: str, task_id: str, source_url: str | None = None, source_name: str | None = None
+    report: Report,
+    *,
+    dataset_id: str,
+    task_id: str,
+    source_url: str | None = None,
+    source_name: str | None = None,
+    beside: str | None = None,
 ) -> str:
     """Return the content of a file below `.eval_results/`: the number that decides, with its interval in the notes.
 
@@ -62,7 +72,9 @@ def evaluation_results(
         task_id: The task's id in that benchmark's own `eval.yaml`.
         source_url: Where the report itself can be read.
         source_name: What to call that place.
-    Raises: UsageError if the installed huggingface_hub cannot write these files, or `source_name` has no address.
+        beside: What the file held before; other entries of it stay, and an earlier one of ours goes.
+    Raises: UsageError if somebody else's entry for that task is there, the installed huggingface_hub cannot write
+        these files, or `source_name` has no address.
     """
     import huggingface_hub
 
@@ -84,11 +96,49 @@ def evaluation_results(
         notes=notes(report, comparison),
     )
     plain: list[dict[str, Any]] = huggingface_hub.eval_result_entries_to_yaml([entry])
-    return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=120)
+    others = [] if beside is None else _other_entries(beside, dataset_id, task_id)
+    return yaml.safe_dump([*others, *plain], sort_keys=False, allow_unicode=True, width=120)
+
+
+def with_results(card: str, report: Report) -> str:
+    """Return somebody else's card with this report's numbers in the `model-index` of its head; its text stays.
+
+    Numbers of an earlier report on the same data go, those of anybody else stay, and so does all else of the head.
+    Raises: UsageError if the head cannot be read.
+    """
+    from huggingface_hub.repocard_data import eval_results_to_model_index
+
+    match = _HEAD.match(card)
+    ours = [_result(report, comparison) for comparison in report.comparisons]
+    (model,) = eval_results_to_model_index(report.record, ours)
+    try:
+        head = dict(yaml.safe_load(match["head"]) or {}) if match else {}
+        models = head.setdefault("model-index", [{"name": report.record, "results": []}])
+        results = models[0]["results"]
+        for result in results:
+            result["metrics"] = [each for each in result["metrics"] if not _is_replaced(each, result, by=ours)]
+        models[0]["results"] = [*(result for result in results if result["metrics"]), *model["results"]]
+    except (yaml.YAMLError, ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+        raise UsageError(
+            f"README.md: the head of the card that is there cannot be read ({error!s:.200}).\n"
+            "  Mend it on the hub, or push to another repository."
+        ) from None
+    text = card[match.end() :] if match else f"\n{card}"
+    return f"---\n{yaml.safe_dump(head, sort_keys=False, allow_unicode=True, width=120)}---\n{text}"
+
+
+def is_card_of_a_report(card: str) -> bool:
+    """Return whether a README.md was made by `model_card`, and nothing but numbers is lost with it."""
+    return _MARK in card
+
+
+def results_path(dataset_id: str) -> str:
+    """Return where in a repository the hub's file of results for a benchmark's data set lies."""
+    return f".eval_results/{dataset_id.rpartition('/')[2]}.yaml"
 
 
 def write(report: Report, folder: str | Path, *, benchmark: tuple[str, str] | None = None) -> Path:
-    """Write the model card as `README.md` into a folder, whole or not at all, and return its path.
+    """Write the model card as `README.md`, and `verification.json`, into a folder; return the card's path.
 
     Args:
         report: What was found.
@@ -100,11 +150,11 @@ def write(report: Report, folder: str | Path, *, benchmark: tuple[str, str] | No
     path, card = Path(folder) / "README.md", model_card(report)
     if path.is_file() and b"\nlibrary_name: videohub\n" not in path.read_bytes():
         raise UsageError(f"{path}: found a file that is no card of videohub's.\n  Choose another folder for the card.")
-    contents = {path.name: card.encode()}
+    contents = {path.name: card.encode(), verification_file.NAME: verification_file.of(report).encoded()}
     if benchmark is not None:
         dataset, task = benchmark
         results = evaluation_results(report, dataset_id=dataset, task_id=task)
-        contents[f".eval_results/{dataset.rpartition('/')[2]}.yaml"] = results.encode()
+        contents[results_path(dataset)] = results.encode()
     write_files(folder, contents)
     return path
 
@@ -114,11 +164,37 @@ def notes(report: Report, comparison: Comparison) -> str:
     views = report.protocol.views_in_words
     interval = words.interval_name(report)
     return visible(
-        f"{comparison.metric} in per cent of {counted(report.counts.scored, words.what(report))}, "
+        f"{comparison.metric}{_NOTED}{counted(report.counts.scored, words.what(report))}, "
         f"{interval} {comparison.interval[0]:.2f} to {comparison.interval[1]:.2f}; {views}, {report.precision}; "
         f"published {comparison.published:g}: {comparison.answer}"
         + (f"; sha256 of the weights {report.weights.sha256}" if report.weights.identity else "")
     )
+
+
+def _other_entries(content: str, dataset: str, task: str) -> list[dict[str, Any]]:
+    """Return the entries of a file of results without ours for a task."""
+    try:
+        entries = [dict(entry) for entry in yaml.safe_load(content) or ()]
+        named = [(entry, (entry["dataset"]["id"], entry["dataset"]["task_id"])) for entry in entries]
+    except (yaml.YAMLError, ValueError, TypeError, KeyError) as error:
+        raise UsageError(f"the file of results that is there cannot be read: {error!s:.200}") from None
+    of_the_task = [entry for entry, about in named if about == (dataset, task)]
+    if others := [entry for entry in of_the_task if _NOTED not in str(entry.get("notes"))]:
+        raise UsageError(
+            f"somebody else's result for {task} of {dataset}, {others[0].get('value')!s:.40}, is not replaced.\n"
+            "  Take it out on the hub, or leave out --benchmark."
+        )
+    return [entry for entry, about in named if about != (dataset, task)]
+
+
+def _is_replaced(metric: Mapping[str, Any], result: Mapping[str, Any], *, by: Iterable[EvalResult]) -> bool:
+    """Return whether a number of a card's head is an earlier report's, and one of these stands for it."""
+    made_here = isinstance(args := metric.get("args"), dict) and args.keys() >= {"bounds", "published", "verdict"}
+    task, dataset = result["task"], result["dataset"]
+    what = task["type"], dataset["type"], dataset.get("split"), metric["type"], metric.get("name")
+    return made_here and what in {
+        (one.task_type, one.dataset_type, one.dataset_split, one.metric_type, one.metric_name) for one in by
+    }
 
 
 def _task(report: Report) -> str:

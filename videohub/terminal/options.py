@@ -90,6 +90,18 @@ def with_run_options(command: _Command, *, leave_out: Collection[str] = ()) -> _
     return command
 
 
+def with_push_options(command: _Command) -> _Command:
+    """Give a verb what it takes to send files to a repository of the hub."""
+    options = (
+        click.option("--revision", default="main", show_default=True, metavar="BRANCH", help="Of the repository."),
+        click.option("--pr", "pull_request", is_flag=True, help="Open a pull request, and leave the branch as it is."),
+        click.option("--dry-run", is_flag=True, help="Show the files, and ask and send nothing."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
 @contextmanager
 def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
     """Yield a function that shows on stderr what is being done, how much of it is done, and of how much."""

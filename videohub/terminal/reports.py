@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from videohub.cache_admin.trust import Patch
+    from videohub.hub.upload import Sent
     from videohub.reporting.report import Evaluated, Report
     from videohub.reporting.verification_file import Replayed
 
@@ -178,6 +179,27 @@ def print_replayed(replayed: Replayed) -> None:
         screen.print(f"{counted(len(differing), 'field')} not as the scores give")
     else:
         screen.print("every field is what the scores give")
+
+
+def print_sent(sent: Sent) -> None:
+    """Print which files went to a repository; where none was sent, what is in them, too."""
+    screen = console()
+    where = f"{sent.repository}, {sent.revision}"
+    screen.print(styled(where if sent.commit else f"{where}: nothing was sent", style="bold"))
+    rows = table()
+    for heading in ("file", "bytes", "sha256", ""):
+        rows.add_column(heading, justify="right" if heading == "bytes" else "left", overflow="fold")
+    for file in sent.files:
+        rows.add_row(file.path, f"{file.size:,}", f"{file.sha256[:12]}…", file.change if sent.commit else "")
+    screen.print(rows)
+    if sent.url:
+        hand_over(sent.url)
+        return
+    for file in sent.files:
+        if file.text is not None:
+            screen.print()
+            _dim(screen, file.path)
+            hand_over(*file.text.splitlines())
 
 
 def print_patch(made: Patch) -> None:
