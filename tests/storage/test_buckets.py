@@ -78,6 +78,15 @@ def test_s3_gives_ranges_and_versions(bucket):
         storage.read_range(location, 3, 6, version=stat.version)
 
 
+def test_s3_urls_are_signed_as_every_region_takes_them(bucket):
+    location = put(bucket, "val.tar", CONTENT)
+    assert "X-Amz-Algorithm=AWS4-HMAC-SHA256&" in buckets.address_of(location).url
+    assert buckets._signing({"s3": {"config_kwargs": {"s3": {"addressing_style": "path"}}}}) == {
+        "signature_version": "s3v4",
+        "s3": {"addressing_style": "path"},
+    }
+
+
 def test_s3_lists_what_stars_find(bucket):
     for name in ("val/b.tar", "val/a.tar", "val/a.txt", "train/c.tar"):
         put(bucket, name, b"x")

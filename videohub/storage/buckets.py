@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Lock
@@ -127,10 +127,16 @@ def _filesystem(scheme: str) -> Any:
                 else:
                     import fsspec
 
-                    _filesystems[key] = fsspec.filesystem(scheme, skip_instance_cache=True)
+                    settings = {"config_kwargs": _signing(fsspec.config.conf)} if scheme == "s3" else {}
+                    _filesystems[key] = fsspec.filesystem(scheme, skip_instance_cache=True, **settings)
             except ImportError as error:
                 raise UsageError(f"{scheme}:// is read by libraries that are not installed; {_EXTRA}.") from error
         return _filesystems[key]
+
+
+def _signing(configured: Mapping[str, Any]) -> dict[str, Any]:
+    """Return botocore's settings: as configured, and URLs signed so that every region and newer bucket takes them."""
+    return {"signature_version": "s3v4", **configured.get("s3", {}).get("config_kwargs", {})}
 
 
 @contextmanager

@@ -136,6 +136,8 @@ def _ask(location: str) -> tuple[int, str]:
         if response.status_code == 416 and response.headers.get("content-range", "").strip() == "bytes */0":
             return 0, _version(response, 0)
         total = _check(location, response, 0, 1)
+        if response.status_code == 200 and total > WHOLE:
+            raise _ignores_ranges(total)
         if response.status_code == 206 and b"".join(http_download.blocks(response, first=False))[1:]:
             raise _Trouble("the server sent more than the byte that it was asked for")
         return total, _version(response, total)
@@ -169,6 +171,10 @@ def _check(location: str, response: requests.Response, begin: int, stop: int) ->
     return length
 
 
+def _ignores_ranges(length: int) -> _Trouble:
+    return _Trouble(f"the server ignores ranges and sends the whole file of {length} bytes", _DOWNLOAD)
+
+
 _DOWNLOAD = "It does not serve parts of files. Download the files, and pass their folder."
 
 
@@ -187,7 +193,7 @@ def _slice_of_whole(response: requests.Response, begin: int, stop: int) -> bytes
     """Return a part of a small file that the server sends whole."""
     length = _length(response) or 0
     if length > WHOLE:
-        raise _Trouble(f"the server ignores ranges and sends the whole file of {length} bytes", _DOWNLOAD)
+        raise _ignores_ranges(length)
     whole = b"".join(http_download.blocks(response, first=False))
     if len(whole) != length or length < stop:
         raise _Trouble(f"the server sent a whole file of {len(whole)} bytes, announced were {length}, needed {stop}")
@@ -218,7 +224,7 @@ def _length(response: requests.Response) -> int | None:
 
 def _error_code(response: requests.Response) -> str:
     """Return a bucket's own word for a refusal; the rest of such a body may repeat what was signed."""
-    body = b"".join(response.iter_content(4096, decode_unicode=False) if (_length(response) or 4097) <= 4096 else [])
+    body = next(http_download.blocks(response, first=True), b"")
     found = re.search(rb"<Code>([A-Za-z]{1,60})</Code>", body)
     return f", {found[1].decode()}" if found else ""
 
