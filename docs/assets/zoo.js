@@ -20,11 +20,12 @@
   });
   const byHref = new Map(rows.map(row => [row.href, row]));
   const marks = all("figure > svg > a").map(a => {
-    const title = a.querySelector("title"), told = title.textContent;
+    const title = a.querySelector("title"), told = title.textContent, shape = a.lastElementChild;
     title.remove(); // else the browser shows it beside ours
     a.setAttribute("tabindex", -1);
     a.setAttribute("aria-label", told.replaceAll("\n", ", "));
-    return {a, told, row: byHref.get(a.getAttribute("href")), figure: a.closest("figure")};
+    const place = ["x", "y"].map(axis => parseFloat(shape.getAttribute(axis) ?? shape.getAttribute(`c${axis}`))); // per cent
+    return {a, told, place, row: byHref.get(a.getAttribute("href")), figure: a.closest("figure")};
   });
 
   function fits(row, except) {
@@ -44,7 +45,10 @@
       ...offered.map(([value, many]) => new Option(`${value} (${many})`, value, false, value === chosen)));
   }
 
+  let ordered = ""; // as the rows stand now
   function order() {
+    if (sort === ordered) return;
+    ordered = sort;
     const column = keys.indexOf(sort.replace("-", "")), down = sort.startsWith("-") ? -1 : 1;
     heads.forEach((head, at) => {
       if (at === column) head.setAttribute("aria-sort", down < 0 ? "descending" : "ascending");
@@ -76,9 +80,7 @@
   }
 
   // --- the plot: one mark is reached by Tab, the others from it by the arrow keys -------------------------------------
-  const middle = mark => { const box = mark.a.getBoundingClientRect(); return [box.x + box.width / 2, -box.y - box.height / 2]; };
-  const along = (shown, axis) => shown.map(mark => [middle(mark), mark])
-    .sort(([a], [b]) => a[axis] - b[axis] || a[1 - axis] - b[1 - axis]).map(([, mark]) => mark);
+  const along = (shown, axis) => [...shown].sort(({place: a}, {place: b}) => a[axis] - b[axis] || a[1 - axis] - b[1 - axis]);
   const leftmost = shown => along(shown, 0)[0];
 
   function reachable(shown, mark) {
@@ -105,7 +107,7 @@
     mark.a.addEventListener("blur", () => { tip.hidden = true; });
     mark.a.addEventListener("keydown", event => {
       if (event.key === "Escape") tip.hidden = true;
-      const step = {ArrowRight: [0, 1], ArrowLeft: [0, -1], ArrowUp: [1, 1], ArrowDown: [1, -1], Home: [0, -1e9], End: [0, 1e9]}[event.key];
+      const step = {ArrowRight: [0, 1], ArrowLeft: [0, -1], ArrowDown: [1, 1], ArrowUp: [1, -1], Home: [0, -1e9], End: [0, 1e9]}[event.key];
       if (!step || event.ctrlKey || event.metaKey || event.altKey) return;
       event.preventDefault();
       const sorted = along(marks.filter(each => each.figure === mark.figure && each.row.fits), step[0]);

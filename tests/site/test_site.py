@@ -1,0 +1,92 @@
+"""The site's pages: each opens from the disk without an error, fetches nothing, and leads nowhere that is not there."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urldefrag, urlsplit
+
+import pytest
+
+pytestmark = pytest.mark.slow  # the site is built
+
+# The theme's script names these and fetches them where a page has a diagram, the browser is of 2018, or the site names
+# its repository. Of this site none does: `test_every_page_opens` would see it.
+NAMED_BY_THE_THEME = {"unpkg.com", "api.github.com", "clipboardjs.com"}
+
+
+class Links(HTMLParser):
+    """What a page leads to, what it loads, and the places in it that can be led to."""
+
+    def __init__(self, path: Path):
+        super().__init__()
+        self.links: list[str] = []
+        self.loaded: list[str] = []
+        self.places: set[str] = set()
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag, attrs):
+        given = dict(attrs)
+        self.places |= {given[name] for name in ("id", "name") if given.get(name)}
+        if tag == "a" and given.get("href"):
+            self.links.append(given["href"])
+        elif given.get("href") and tag != "base":
+            self.loaded.append(given["href"])
+        self.loaded += [given[name] for name in ("src", "srcset", "poster", "data") if given.get(name)]
+
+
+@pytest.fixture(scope="module")
+def pages(site):
+    """Every page by its path; `404.html` is for servers, which show it at any depth."""
+    return {path: Links(path) for path in sorted(site.rglob("*.html")) if path.name != "404.html"}
+
+
+def test_no_link_is_dead(pages, site):
+    dead = []
+    for path, page in pages.items():
+        for link in page.links + page.loaded:
+            if urlsplit(link).scheme in ("http", "https", "mailto") and link in page.links:
+                continue
+            target, place = urldefrag(link)
+            found = (path.parent / unquote(target)).resolve() if target else path
+            if not found.is_file() or (place and found.suffix == ".html" and unquote(place) not in pages[found].places):
+                dead.append(f"{path.relative_to(site)}: {link}")
+    assert dead == []
+
+
+def test_nothing_is_loaded_from_elsewhere(pages, site):
+    assert [(path, source) for path, page in pages.items() for source in page.loaded if urlsplit(source).netloc] == []
+    for path in site.rglob("*.css"):
+        sources = re.findall(r"(?:url\(|@import)\s*[\"']?([^\"')\s]+)", path.read_text(encoding="utf-8"))
+        assert [source for source in sources if urlsplit(source).netloc] == [], path
+    scripts = [*site.glob("assets/*.js"), *site.glob("assets/javascripts/bundle.*.js")]
+    named = {host for path in scripts for host in re.findall(r"https?://([\w.-]+)", path.read_text(encoding="utf-8"))}
+    assert named <= NAMED_BY_THE_THEME
+
+
+def test_every_page_opens(pages, browser):
+    """Without a message on the console, without a request to anywhere, and no wider than a telephone."""
+    page = browser.new_page(viewport={"width": 400, "height": 800})
+    messages = []
+    page.on("console", lambda message: messages.append((page.url, message.type, message.text)))
+    page.on("pageerror", lambda error: messages.append((page.url, str(error))))
+    page.on("request", lambda one: one.url.startswith(("file:", "data:")) or messages.append((page.url, one.url)))
+    page.on("requestfailed", lambda one: "ABORTED" in one.failure or messages.append((page.url, one.url, one.failure)))
+    for path in pages:
+        page.goto(path.as_uri(), wait_until="load")
+        wide = page.evaluate("document.documentElement.scrollWidth")
+        if wide > 400:
+            messages.append((page.url, f"{wide} pixels wide"))
+    page.close()
+    assert messages == []
+
+
+def test_the_search_finds_pages_from_the_disk(site, browser):
+    page = browser.new_page()
+    page.goto((site / "index.html").as_uri())
+    page.get_by_placeholder("Search").fill("errata")
+    result = page.locator(".md-search-result__link").first
+    result.wait_for()
+    assert "errata.html" in result.get_attribute("href")
+    page.close()
