@@ -112,7 +112,7 @@ def _walk(cache_dir: Path, shared: bool) -> Iterator[Path]:
     """Yield what is in a cache dir's folders, and what else lies beside them; what is not ours is not looked into."""
     try:
         for path in _children(cache_dir):
-            if path.name == "compiled":  # what only saves time
+            if path.name in ("compiled", "shards"):  # what only saves time
                 continue
             if path.name in cache.NAMES and path.is_dir():
                 yield from _children(path)

@@ -26,7 +26,7 @@ _OF_DATA = ("out", *(name for name in RUN_OPTIONS if name not in ("device", "pre
 
 @click.command("benchmark")
 @click.argument("name", shell_complete=completion.record)
-@click.option("--data", type=click.Path(path_type=Path), help="A data set's list, or the folder of its lists.")
+@click.option("--data", metavar="PATH|TARS", help="A data set's list, or the folder of its lists; or tars.")
 @partial(with_run_options, leave_out=_JUDGED)
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the run on DATA.  [default: nothing is kept]")
 @click.option(
@@ -38,7 +38,7 @@ _OF_DATA = ("out", *(name for name in RUN_OPTIONS if name not in ("device", "pre
 )
 @with_json
 @click.pass_context
-def command(context: click.Context, /, name: str, data: Path | None, as_json: bool, **options: Any) -> None:
+def command(context: click.Context, /, name: str, data: str | None, as_json: bool, **options: Any) -> None:
     """Measure a network and judge nothing.
 
     With --data: its numbers on a data set, also where none was published, and how long that takes.

@@ -18,6 +18,7 @@ from videohub.terminal.options import (
     with_json,
     with_label_map,
     with_labels,
+    with_list,
     with_root,
 )
 
@@ -37,12 +38,20 @@ def command() -> None:
 @click.argument("name", shell_complete=completion.record)
 @with_data
 @with_root
+@with_list
 @with_labels
 @with_label_map
 @click.option("--deep", is_flag=True, help="Also decode every video to its end.")
 @with_json
 def check(
-    name: str, data: Path, root: Path | None, labels: str | None, label_map: Path | None, deep: bool, as_json: bool
+    name: str,
+    data: str,
+    root: Path | None,
+    list_file: Path | None,
+    labels: str | None,
+    label_map: Path | None,
+    deep: bool,
+    as_json: bool,
 ) -> None:
     """Compare DATA with what the protocol of a record expects: missing, broken, short, oddly sized, misnumbered videos.
 
@@ -51,8 +60,8 @@ def check(
     from videohub import preflight
 
     with progress_bar() as progress:
-        result = preflight.check(name, data, root=root, labels=labels, label_map=label_map, deep=deep,
-                                index=preflight.index_beside(data), progress=progress)  # fmt: skip
+        result = preflight.check(name, data, root=root, list_file=list_file, labels=labels, label_map=label_map,
+                                deep=deep, index=preflight.index_beside(data), progress=progress)  # fmt: skip
     print_result(result, as_json, print_check)
     sys.exit(3 if result.verdict == "not usable" else 0)
 

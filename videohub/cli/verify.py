@@ -26,7 +26,7 @@ _WORST_FIRST = ("inconsistent", "insufficient data")
     help="Folder of the run; of several records, the folder of their folders.  [default: runs/RECORD]",
 )
 @with_json
-def command(names: tuple[str, ...], data: Path, out: Path | None, as_json: bool, **options: Any) -> None:
+def command(names: tuple[str, ...], data: str, out: Path | None, as_json: bool, **options: Any) -> None:
     """Recompute a record's published number on your own data.
 
     It says whether that number holds. Several records that are tested on the same frames share one pass over the

@@ -54,6 +54,7 @@ class ClipDataset(Dataset[tuple[Tensor, "int | Tensor"]]):
         split: str,
         train: bool,
         root: str | Path | None = None,
+        list_file: str | Path | None = None,
         labels: Given | None = None,
         transform: Transform | None = None,
         skip_broken: bool = False,
@@ -62,11 +63,12 @@ class ClipDataset(Dataset[tuple[Tensor, "int | Tensor"]]):
         """Read the list; what it leaves open, and videos that are not there, are told in a line each.
 
         Args:
-            data: A list, a folder of lists, or a folder for each class, as `verify` takes it.
+            data: A list, a folder of lists, a folder for each class, or tars, as `verify` takes it.
             name: A record, its id or its upstream name; a model's `record` has the model's classes.
             split: Which part is meant where `data` holds several, such as "train" or "val".
             train: Whether clips are drawn at random.
             root: Folder that the list's paths start from; None: the list's own.
+            list_file: The list whose videos lie in the tars that `data` stands for; None: their labels do, too.
             labels: What the classes are called, in the order of their numbers, where they are not the record's: names,
                 a file of them, or a known set.
             transform: From uint8 frames (T, H, W, 3) to the clip; None: `transforms(name, train=train)`.
@@ -93,7 +95,7 @@ class ClipDataset(Dataset[tuple[Tensor, "int | Tensor"]]):
         self.train, self.skip_broken, self.seed = train, skip_broken, seed
         self.transform: Transform = transforms(self.record, train=train) if transform is None else transform
         start = None if root is None else Path(root)
-        data_set = sets.read(Path(data), root=start, record=self.record)
+        data_set = sets.read(data, root=start, record=self.record, list_file=list_file)
         self.samples: list[Sample] = data_set.samples
         for note in (*data_set.notes, *missing_files(data_set.samples, start or folder_of(Path(data)))):
             log.warning("%s: %s", data, note)

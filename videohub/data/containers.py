@@ -10,13 +10,13 @@ import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, BinaryIO, Literal, TypeAlias
 
 import av
 from av.container import InputContainer
 
-from videohub.errors import UsageError, VideoError
+from videohub.data.stored_file import ShardMember, StoredFile
+from videohub.errors import UsageError, VideoError, VideohubError
 from videohub.files import existing_file
 from videohub.log import silence_last_resort
 
@@ -42,11 +42,16 @@ _HEAD = 4096  # bytes
 silence_last_resort("libav")
 
 
-def open_file(path: str | Path, kind: str) -> BinaryIO:
+def open_file(path: str | StoredFile, kind: str) -> BinaryIO:
     """Open a file that a decoder is to read. Close it.
 
-    Raises: UsageError as `existing_file`, or if it may not be read; VideoError if it is empty.
+    Raises: UsageError as `existing_file`, or if it may not be read; VideoError if it is empty, or a member of a tar
+        that cannot be had; ChangedError if that tar is not the one that it was.
     """
+    if isinstance(path, ShardMember):
+        if path.size == 0 and path.failure is None:
+            raise VideoError(f"{path}: the file is empty (0 bytes)")
+        return path.open()
     file = existing_file(path, kind)
     if file.stat().st_size == 0:
         raise VideoError(f"{file}: the file is empty (0 bytes)")
@@ -57,7 +62,7 @@ def open_file(path: str | Path, kind: str) -> BinaryIO:
 
 
 @contextmanager
-def open_container(file: BinaryIO, path: Path) -> Iterator[InputContainer]:
+def open_container(file: BinaryIO, path: StoredFile) -> Iterator[InputContainer]:
     """Let FFmpeg read an open file as a container, for as long as the `with` block lasts.
 
     Args:
@@ -75,8 +80,10 @@ def open_container(file: BinaryIO, path: Path) -> Iterator[InputContainer]:
         with container:
             yield container
     finally:
-        if nameless.failure is not None:
+        if isinstance(nameless.failure, OSError):
             raise VideoError(f"{path}: cannot be read: {nameless.failure.strerror}") from nameless.failure
+        if nameless.failure is not None:
+            raise nameless.failure
 
 
 class _Nameless:
@@ -90,12 +97,12 @@ class _Nameless:
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self.tell = file.tell
-        self.failure: OSError | None = None  # of the disk
+        self.failure: OSError | VideohubError | None = None  # of the disk, or of what stands for it
 
     def read(self, size: int) -> bytes:
         try:
             return b"" if self.failure else self._file.read(size)
-        except OSError as error:
+        except (OSError, VideohubError) as error:
             self.failure = error
             return b""
 
@@ -138,7 +145,7 @@ _LACKS = (
 )
 
 
-def unsupported(path: Path, error: av.FFmpegError, decoded: int) -> str | None:
+def unsupported(path: StoredFile, error: av.FFmpegError, decoded: int) -> str | None:
     """Return in words that a file holds what this FFmpeg lacks, or None if that is not why it failed.
 
     Args:
@@ -176,14 +183,15 @@ _MP4_BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"s
 _EBML, _SEGMENT = 0x1A45DFA3, 0x18538067
 
 
-def ending(path: Path) -> Ending:
+def ending(path: StoredFile) -> Ending:
     """Return whether the outermost parts of an mp4, Matroska or AVI file end within it.
 
     A file that was cut while it was copied lacks the end of its last part. One whose parts are all there is whole,
     whatever durations its headers state. Other containers, and parts of unknown length, say nothing.
     """
     with path.open("rb") as file:
-        size = os.fstat(file.fileno()).st_size
+        size = file.seek(0, os.SEEK_END)
+        file.seek(0)
         head = file.read(12)
         file.seek(0)
         if head[4:8] in _MP4_BOXES:

@@ -9,7 +9,6 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import av
 import numpy as np
@@ -25,10 +24,11 @@ from videohub.data.frame_rules import list_indices
 from videohub.data.geometry import Box, boxes_in_pixels
 from videohub.data.images import read_image, read_listed
 from videohub.data.memory import Budget
-from videohub.data.samples import FrameList, ImageFile, KeyFrame, Source, VideoFile
+from videohub.data.samples import FrameList, ImageFile, KeyFrame, Source, VideoFile, fetched
 from videohub.data.sampling import keyframe_indices
 from videohub.data.single_clip import read_numbered
 from videohub.data.spec import TestSpec, check_source
+from videohub.data.stored_file import StoredFile
 from videohub.data.video import Video, open_video, very_first
 from videohub.data.video_info import Contradiction, Stamps, contradictions
 from videohub.errors import VideoError
@@ -69,13 +69,14 @@ def decode_content(source: Source, protocol: Protocol, clip: Clip, *, number: in
     With the `number` of a clip of a video, from 0, only that one is made, and nothing is decoded after it.
     Raises: VideoError, UsageError as `decode_shared`.
     """
+    source = fetched(source)
     if not isinstance(source, VideoFile):
         return decode(source, protocol, clip)
     check_source(source, protocol, clip)
     with _memory_told(source):
         with suppress(MatrixChangedError):
-            return _from_content(source.path, TestSpec(protocol, clip), DECODERS[0], number)
-        return _from_content(source.path, TestSpec(protocol, clip), "exact", number)
+            return _from_content(source.file, TestSpec(protocol, clip), DECODERS[0], number)
+        return _from_content(source.file, TestSpec(protocol, clip), "exact", number)
 
 
 def decode_shared(
@@ -101,11 +102,13 @@ def decode_shared(
         room: Gives memory for the frames.
         share: How many sources this machine decodes at the same time; each may take so much of its free memory.
     Returns: for each test its frames, or why there are none: the source is empty, damaged, cut short, too large for
-        the memory, or misses a frame.
-    Raises: UsageError if a protocol cannot be applied to such a source, or a video or image file is missing.
+        the memory, or misses a frame; it is in a tar and cannot be had.
+    Raises: UsageError if a protocol cannot be applied to such a source, or a video or image file is missing;
+        FileChangedError if a tar is not the one whose index was read.
     """
     for spec in specs:
         check_source(source, spec.protocol, spec.clip)
+    source = fetched(source)
     try:
         with _memory_told(source):
             return [*_together(source, specs, decoder, room, share)]
@@ -123,15 +126,15 @@ def decode_shared(
 
 def _together(source: Source, specs: Sequence[TestSpec], decoder: Decoder, room: Room, share: int) -> list[Decoded]:
     if isinstance(source, ImageFile):
-        return _from_image(source.path, specs, room, Budget(share))
+        return _from_image(source.file, specs, room, Budget(share))
     if isinstance(source, FrameList):
         tests = [list_indices(spec.protocol, spec.clip, len(source)) for spec in specs]
         return _from_pictures(read_listed(source, _used(tests)), source.folder, specs, tests, room, Budget(share))
     if isinstance(source, KeyFrame):
         return _from_key_frame(source, specs, room, Budget(share))
     with suppress(MatrixChangedError):  # its colours are tagged anew on the way
-        return _from_video(source.path, specs, decoder, room, Budget(share))
-    return _from_video(source.path, specs, "exact", room, Budget(share))
+        return _from_video(source.file, specs, decoder, room, Budget(share))
+    return _from_video(source.file, specs, "exact", room, Budget(share))
 
 
 @contextmanager
@@ -141,7 +144,7 @@ def _memory_told(source: Source) -> Iterator[None]:
         yield
     except MemoryError as error:
         within = source.frames if isinstance(source, KeyFrame) else source
-        path = within.folder if isinstance(within, FrameList) else within.path
+        path = within.folder if isinstance(within, FrameList) else within.file
         raise VideoError(f"{path}: there is not enough memory for its frames; resize or crop it") from error
 
 
@@ -152,7 +155,9 @@ def decoder_versions() -> dict[str, str]:
     return {"av": av.__version__, **ffmpeg, "pillow": PIL.__version__}
 
 
-def _from_video(path: Path, specs: Sequence[TestSpec], decoder: Decoder, room: Room, budget: Budget) -> list[Decoded]:
+def _from_video(
+    path: StoredFile, specs: Sequence[TestSpec], decoder: Decoder, room: Room, budget: Budget
+) -> list[Decoded]:
     """Read a video as the original does; its own reader takes the first video stream, also if that is a cover."""
     with ExitStack() as stack:
         video = stack.enter_context(open_video(path))
@@ -162,7 +167,7 @@ def _from_video(path: Path, specs: Sequence[TestSpec], decoder: Decoder, room: R
         return _collected(video, read_clips(video, specs), specs, decoder, room)
 
 
-def _from_content(path: Path, spec: TestSpec, decoder: Decoder, number: int | None) -> Decoded:
+def _from_content(path: StoredFile, spec: TestSpec, decoder: Decoder, number: int | None) -> Decoded:
     """Read a video as its content has it, which the time stamps of all packets tell before one is decoded."""
     with open_video(path) as video:
         stamps = video.stamps()
@@ -225,7 +230,7 @@ def _from_key_frame(source: KeyFrame, specs: Sequence[TestSpec], room: Room, bud
         listed, clips = source.frames, around(len(source.frames))
         images = read_listed(listed, _used(clips))
         return _from_pictures(images, listed.folder, specs, clips, room, budget, boxes=source.boxes)
-    path, tests = source.frames.path, list[list[list[int]]]()
+    path, tests = source.frames.file, list[list[list[int]]]()
 
     def needed(num_frames: int) -> list[int]:
         if max(_shifted(source.centre, spec) for spec in specs) >= num_frames:
@@ -258,7 +263,7 @@ def _used(tests: Sequence[Sequence[Sequence[int]]]) -> list[int]:
 
 def _from_pictures(
     pictures: Iterable[npt.NDArray[np.uint8]],
-    path: Path,
+    path: StoredFile,
     specs: Sequence[TestSpec],
     tests: Sequence[Sequence[Sequence[int]]],
     room: Room,
@@ -283,7 +288,7 @@ def _from_pictures(
     ]
 
 
-def _from_image(path: Path, specs: Sequence[TestSpec], room: Room, budget: Budget) -> list[Decoded]:
+def _from_image(path: StoredFile, specs: Sequence[TestSpec], room: Room, budget: Budget) -> list[Decoded]:
     """Make a clip of one frame from an image."""
     store = FrameStore(path, specs[0].protocol, most=1, room=room, budget=budget)
     store.add(Image(read_image(path)))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import av
@@ -13,6 +12,7 @@ import numpy.typing as npt
 from av.video.reformatter import VideoReformatter
 
 from videohub.data.colour import Matrix, converted, matrix_of, view
+from videohub.data.stored_file import StoredFile
 from videohub.errors import VideoError
 
 
@@ -112,7 +112,7 @@ class Frame:
 
     picture: av.VideoFrame
     to_rgb: VideoReformatter  # one for a video: setting one up takes longer than converting a frame
-    path: Path
+    path: StoredFile
     turned: Orientation = UPRIGHT  # what is done to it once it is RGB
 
     @property

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -16,6 +15,7 @@ from videohub.data.colour import Planar
 from videohub.data.decoded_images import Picture
 from videohub.data.geometry import resized_size
 from videohub.data.memory import MOST_BYTES, Budget
+from videohub.data.stored_file import StoredFile
 from videohub.errors import VideoError
 from videohub.protocols import Pixels, Protocol
 
@@ -127,7 +127,7 @@ class FrameStore:
 
     def __init__(
         self,
-        source: Path,
+        source: StoredFile,
         protocol: Protocol,
         most: int,
         *,

@@ -14,6 +14,7 @@ from PIL import Image, UnidentifiedImageError
 
 from videohub.data.containers import open_file
 from videohub.data.samples import FrameList
+from videohub.data.stored_file import ShardMember, StoredFile
 from videohub.errors import UsageError, VideoError
 
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "GIF", "TIFF")  # by content; of Pillow's others some start programs
@@ -26,7 +27,7 @@ _REFUSED = (OSError, EOFError, SyntaxError, ValueError, ArithmeticError, LookupE
 _BROKEN = (*_REFUSED, TypeError, RuntimeError, struct.error, zlib.error)  # past its header; that call has no arguments
 
 
-def read_image(path: str | Path) -> npt.NDArray[np.uint8]:
+def read_image(path: str | StoredFile) -> npt.NDArray[np.uint8]:
     """Return an image file as RGB (H, W, 3).
 
     Grey, palette and CMYK images become RGB; transparency is dropped, and what it hid is seen. Of 16 bits the upper 8
@@ -39,12 +40,12 @@ def read_image(path: str | Path) -> npt.NDArray[np.uint8]:
     Raises: UsageError if it is no file: absent, a folder, a pipe, or may not be read; VideoError if it is empty, no
         JPEG, PNG, BMP, WebP, GIF or TIFF, damaged, or has pixels that do not say how bright they are.
     """
-    with _opened(Path(path)) as image:
+    with _opened(_file(path)) as image:
         image.info.pop("transparency", None)  # else Pillow would look for a colour that stands for it
         return rgb_of(image, path)
 
 
-def rgb_of(image: Image.Image, name: str | Path) -> npt.NDArray[np.uint8]:
+def rgb_of(image: Image.Image, name: str | StoredFile) -> npt.NDArray[np.uint8]:
     """Return an image of Pillow's as RGB (H, W, 3), by the rules of `read_image`; `name` is for messages.
 
     Raises: VideoError if it is damaged, or has pixels that do not say how bright they are.
@@ -57,12 +58,12 @@ def rgb_of(image: Image.Image, name: str | Path) -> npt.NDArray[np.uint8]:
     return np.repeat(grey[..., None], 3, axis=2)
 
 
-def image_size(path: str | Path, *, whole: bool) -> tuple[int, int]:
+def image_size(path: str | StoredFile, *, whole: bool) -> tuple[int, int]:
     """Return an image's width and height, in pixels, from its header, or (`whole`) once all of it is decoded.
 
     Raises: as `read_image`.
     """
-    with _opened(Path(path)) as image:
+    with _opened(_file(path)) as image:
         if whole:
             _load(image, path)
         return image.size
@@ -96,8 +97,12 @@ def read_listed(source: FrameList, indices: Iterable[int]) -> Iterator[npt.NDArr
         yield picture
 
 
+def _file(path: str | StoredFile) -> StoredFile:
+    return path if isinstance(path, ShardMember) else Path(path)
+
+
 @contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
+def _opened(path: StoredFile) -> Iterator[Image.Image]:
     """Open an image whose pixels have a meaning here."""
     with open_file(path, "image") as file:
         try:
@@ -109,7 +114,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
             yield image
 
 
-def _check_levels(image: Image.Image, name: str | Path) -> None:
+def _check_levels(image: Image.Image, name: str | StoredFile) -> None:
     """Refuse pixels without a meaning here. Raises: VideoError."""
     if image.mode not in _EIGHT_BITS and not _is_grey_16(image):
         raise VideoError(
@@ -118,7 +123,7 @@ def _check_levels(image: Image.Image, name: str | Path) -> None:
         )
 
 
-def _load(image: Image.Image, path: str | Path) -> None:
+def _load(image: Image.Image, path: str | StoredFile) -> None:
     """Decode an image."""
     try:
         image.load()
@@ -135,7 +140,7 @@ def _is_grey_16(image: Image.Image) -> bool:
     return image.mode in _GREY_16 and encoding == ((16,), _BLACK_IS_ZERO)
 
 
-def _refusal(path: str | Path, error: BaseException) -> str:
+def _refusal(path: str | StoredFile, error: BaseException) -> str:
     if isinstance(error, UnidentifiedImageError):
         reason = f"it is none of {', '.join(FORMATS)}, or in a form of them that Pillow does not know; convert it"
     elif isinstance(error, OSError) and error.errno is not None:  # the disk's, not Pillow's

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 
+from videohub.data.stored_file import StoredFile
 from videohub.errors import VideoError
 
 MOST_BYTES = 16 << 30  # a video that needs more is refused before it takes any machine down
@@ -32,7 +33,7 @@ class Budget:
         """Bytes in all, measured when they are first asked for."""
         return for_one_video(self._share)
 
-    def check(self, path: Path, held: int, what: str) -> None:
+    def check(self, path: StoredFile, held: int, what: str) -> None:
         """Make sure that there is room for `held` bytes beside what is kept. Raises: VideoError, naming `what`."""
         if self.kept + held <= self.most:
             return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from weakref import WeakSet
 
 import torch
@@ -13,6 +12,7 @@ from videohub.data.decoded_images import Picture
 from videohub.data.geometry import Square, resized_size, squares
 from videohub.data.memory import Budget
 from videohub.data.pixels import prepare
+from videohub.data.stored_file import StoredFile
 from videohub.errors import VideoError
 from videohub.protocols import Protocol
 
@@ -23,7 +23,7 @@ _RESIZING = 24  # for a pixel of what comes out: floats, and those of the step b
 class FramePreparation:
     """Prepares pictures of one size, and watches what those take that somebody still holds."""
 
-    def __init__(self, path: Path, protocol: Protocol, device: torch.device, budget: Budget) -> None:
+    def __init__(self, path: StoredFile, protocol: Protocol, device: torch.device, budget: Budget) -> None:
         """Set up for a protocol's steps and crops; `path` is the video's, for messages."""
         self._path, self._protocol, self._device, self._budget = path, protocol, device, budget
         self._early_steps = levels.split_steps(protocol)[0]  # that need no torch

@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 import msgspec
 
+from videohub.data.stored_file import ShardMember, StoredFile
 from videohub.escaping import encodable
 from videohub.metrics.ava_files import AvaTruth
 
@@ -15,13 +16,25 @@ from videohub.metrics.ava_files import AvaTruth
 class VideoFile(msgspec.Struct, frozen=True, tag=True):
     """One video file."""
 
-    path: Path
+    path: Path  # where it lies, or what stands for that
+    member: ShardMember | None = None  # of a tar: what is read in place of the path
+
+    @property
+    def file(self) -> StoredFile:
+        """What is read."""
+        return self.member or self.path
 
 
 class ImageFile(msgspec.Struct, frozen=True, tag=True):
     """One still image."""
 
     path: Path
+    member: ShardMember | None = None  # as for a video
+
+    @property
+    def file(self) -> StoredFile:
+        """What is read."""
+        return self.member or self.path
 
 
 class FrameList(msgspec.Struct, frozen=True, tag=True):
@@ -66,12 +79,29 @@ class Sample(msgspec.Struct, frozen=True):
             msgspec.structs.force_setattr(self, "name", text)
 
 
+def fetched(source: Source) -> Source:
+    """Return a source with its content in memory, if it is a member of a tar; see `ShardMember.fetched`."""
+    if not isinstance(source, VideoFile | ImageFile) or source.member is None:
+        return source
+    return msgspec.structs.replace(source, member=source.member.fetched())
+
+
+class Shard(msgspec.Struct, frozen=True):
+    """A tar that samples lie in, as it was when its index was read."""
+
+    location: str  # without what may be a credential
+    size: int  # bytes
+    version: str  # another one after any change
+    index: str  # sha256 over names, places and sizes of its members
+
+
 class DataSet(msgspec.Struct, frozen=True):
     """The samples of a data set in the order of its lists, and what a reader thought worth telling."""
 
     samples: list[Sample]
     ava: AvaTruth | None = None
     notes: tuple[str, ...] = ()
+    shards: tuple[Shard, ...] = ()  # that they lie in, if they do
 
     def digest(self) -> str:
         """Return a sha256 over what is asked and what is right: names, classes, boxes; not where the files lie."""
@@ -81,3 +111,10 @@ class DataSet(msgspec.Struct, frozen=True):
             sums.update(msgspec.json.encode((sample.name, sample.truth, boxes)))
         sums.update(msgspec.json.encode(self.ava))
         return sums.hexdigest()
+
+    def shards_digest(self) -> str | None:
+        """Return a sha256 over what the tars hold, by their names and not where they lie; None where there are none."""
+        if not self.shards:
+            return None
+        names = [(shard.location.rpartition("/")[2], shard.size, shard.index) for shard in self.shards]
+        return hashlib.sha256(msgspec.json.encode(names)).hexdigest()

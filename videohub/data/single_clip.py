@@ -12,7 +12,6 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import av
@@ -25,9 +24,10 @@ from videohub.data.clips import numbered_clips
 from videohub.data.decoded_images import UPRIGHT, Frame, orientation
 from videohub.data.frame_rules import list_indices
 from videohub.data.images import read_image, read_listed
-from videohub.data.samples import FrameList, ImageFile, KeyFrame, Source
+from videohub.data.samples import FrameList, ImageFile, KeyFrame, Source, fetched
 from videohub.data.sampling import frame_positions, segment_borders
 from videohub.data.spec import TestSpec
+from videohub.data.stored_file import StoredFile
 from videohub.data.video import Video, open_video
 from videohub.data.video_info import true_info
 from videohub.errors import UsageError, VideoError
@@ -52,8 +52,9 @@ def read_clip(source: Source, protocol: Protocol, clip: Clip, draw: Draw | None 
     Raises: UsageError if there is no such file, or the source is a key frame with boxes; VideoError if it is damaged,
         cut short, empty, shorter than the protocol takes, or too large for the memory.
     """
+    source = fetched(source)
     if isinstance(source, ImageFile):
-        return np.repeat(read_image(source.path)[None], clip.frames, axis=0)
+        return np.repeat(read_image(source.file)[None], clip.frames, axis=0)
     if isinstance(source, FrameList):
         return _listed(source, clip_indices(protocol, clip, len(source), None, draw))
     if isinstance(source, KeyFrame):
@@ -71,11 +72,11 @@ def read_clip(source: Source, protocol: Protocol, clip: Clip, draw: Draw | None 
         indices = clip_indices(protocol, clip, len(times), float(rate) if rate else None, draw)
         return _by_time(indices, times) if stamps.ordered and stamps.uneven else indices
 
-    clip_of = _sought(source.path, choose)
-    return _from_start(source.path, choose) if clip_of is None else clip_of
+    clip_of = _sought(source.file, choose)
+    return _from_start(source.file, choose) if clip_of is None else clip_of
 
 
-def read_numbered(path: Path, indices_of: Callable[[int], list[int]]) -> Pictures:
+def read_numbered(path: StoredFile, indices_of: Callable[[int], list[int]]) -> Pictures:
     """Return frames of a video by their numbers, (T, H, W, 3) uint8 RGB, upright; see `read_clip`.
 
     They are numbered in the order of their time stamps, as the original's are, whatever the decoder's order is.
@@ -190,7 +191,7 @@ def _listed(source: FrameList, indices: list[int]) -> Pictures:
     return np.stack([pictures[index] for index in indices])
 
 
-def _sought(path: Path, choose: _Choose) -> Pictures | None:
+def _sought(path: StoredFile, choose: _Choose) -> Pictures | None:
     """Decode a clip from the key frame before it on; None where the stamps do not tell which frame is which."""
     with open_video(path) as video:
         packets = _packets(video)
@@ -202,7 +203,7 @@ def _sought(path: Path, choose: _Choose) -> Pictures | None:
         return None if pictures is None else _rgb(video, pictures, chosen)
 
 
-def _from_start(path: Path, choose: _Choose) -> Pictures:
+def _from_start(path: StoredFile, choose: _Choose) -> Pictures:
     """Decode all frames to count them, and again for those of a clip if they were too many to be held meanwhile.
 
     The decoder says which comes after which.

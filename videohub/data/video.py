@@ -17,6 +17,7 @@ from av.video.stream import VideoStream
 
 from videohub.data.containers import ending, open_container, open_file, unsupported
 from videohub.data.memory import Budget
+from videohub.data.stored_file import ShardMember, StoredFile
 from videohub.data.video_info import END_TOLERANCE, StampReader, Stamps, VideoInfo
 from videohub.errors import VideoError
 
@@ -47,7 +48,7 @@ class DecodedFrame:
 class Video:
     """An open video. Only `open_video` makes one, and closes it."""
 
-    path: Path
+    path: StoredFile
     info: VideoInfo
     container: InputContainer
     stream: VideoStream
@@ -196,7 +197,7 @@ def _is_one_image(stream: VideoStream) -> bool:
 
 
 @contextmanager
-def open_video(path: str | Path, choose: Chooser = first_true) -> Iterator[Video]:
+def open_video(path: str | StoredFile, choose: Chooser = first_true) -> Iterator[Video]:
     """Open a file for one pass of decoding and close it at the end of the `with` block, whatever happens.
 
     Args:
@@ -205,14 +206,14 @@ def open_video(path: str | Path, choose: Chooser = first_true) -> Iterator[Video
     Raises: UsageError if it is no file: absent, a folder, a pipe, or may not be read; VideoError if it is empty, not a
         video, has no video stream, holds what this FFmpeg cannot decode, or is an AVI that was cut short.
     """
-    file = Path(path)
+    file = path if isinstance(path, ShardMember) else Path(path)
     with open_file(file, "video") as opened, open_container(opened, file) as container:
         stream = _chosen_stream(container, file, choose)
         stream.thread_count = 1  # more threads take a third more of the processor; others decode at the same time
         yield Video(path=file, info=_info(container, stream, file), container=container, stream=stream)
 
 
-def _chosen_stream(container: InputContainer, file: Path, choose: Chooser) -> VideoStream:
+def _chosen_stream(container: InputContainer, file: StoredFile, choose: Chooser) -> VideoStream:
     """Return the stream to decode; audio and further video streams are ignored."""
     stream = choose(list(container.streams.video))
     if stream is None:
@@ -224,7 +225,7 @@ def _chosen_stream(container: InputContainer, file: Path, choose: Chooser) -> Vi
     return stream
 
 
-def _info(container: InputContainer, stream: VideoStream, file: Path) -> VideoInfo:
+def _info(container: InputContainer, stream: VideoStream, file: StoredFile) -> VideoInfo:
     """Collect what the header states."""
     if not stream.time_base:
         raise VideoError(f"{file}: the video stream holds no pictures: its container states no unit of time")

@@ -16,6 +16,7 @@ from videohub.data.geometry import Square, resized_size, squares
 from videohub.data.pixels import prepare
 from videohub.data.samples import ImageFile, VideoFile
 from videohub.data.spec import TestSpec
+from videohub.data.stored_file import ShardMember, StoredFile
 from videohub.data.video_info import Contradiction
 from videohub.errors import VideoError
 from videohub.protocols import Protocol
@@ -84,7 +85,7 @@ class Views:
         return views
 
 
-def read_views(video_path: str | Path, protocol: Protocol, clip: Clip) -> Views:
+def read_views(video_path: str | StoredFile, protocol: Protocol, clip: Clip) -> Views:
     """Read a video (or an image, where the protocol says so) into the views of its test, as the original reads it.
 
     Where the header of a video contradicts its content, the original believes it, and so does this: published numbers
@@ -100,11 +101,11 @@ def read_views(video_path: str | Path, protocol: Protocol, clip: Clip) -> Views:
         the file is empty, damaged, cut short or without pictures, or the original refuses its header. A view is never
         made from a part of its frames.
     """
-    return views_of(decode(_source(Path(video_path), protocol), protocol, clip), protocol)
+    return views_of(decode(_source(video_path, protocol), protocol, clip), protocol)
 
 
 def read_content_views(
-    video_path: str | Path,
+    video_path: str | StoredFile,
     protocol: Protocol,
     clip: Clip,
     *,
@@ -116,12 +117,13 @@ def read_content_views(
     Args and Raises: as `read_views`, but no header is refused. With the `number` of a clip, from 0, there are only
         that one's views; frames are prepared on `device`.
     """
-    decoded = decode_content(_source(Path(video_path), protocol), protocol, clip, number=number)
+    decoded = decode_content(_source(video_path, protocol), protocol, clip, number=number)
     return views_of(decoded, protocol, device)
 
 
-def _source(file: Path, protocol: Protocol) -> ImageFile | VideoFile:
-    return ImageFile(file) if protocol.frames.reach == "image" else VideoFile(file)
+def _source(file: str | StoredFile, protocol: Protocol) -> ImageFile | VideoFile:
+    kind = ImageFile if protocol.frames.reach == "image" else VideoFile
+    return kind(Path(file.name), file) if isinstance(file, ShardMember) else kind(Path(file))
 
 
 def views_of(decoded: Decoded, protocol: Protocol, device: torch.device | str = "cpu") -> Views:

@@ -25,6 +25,7 @@ from videohub.data.frame_clock import FrameClock
 from videohub.data.geometry import Square
 from videohub.data.memory import Budget
 from videohub.data.prepared_frames import FramePreparation
+from videohub.data.stored_file import StoredFile
 from videohub.data.video import Video, open_video
 from videohub.data.video_info import Contradiction, contradictions
 from videohub.errors import VideoError
@@ -44,7 +45,7 @@ class TimedFrames:
     `open_frames` makes it of a file, `listed_frames` of pictures that are there.
     """
 
-    path: Path  # of the file, or what stands for it in messages
+    path: StoredFile  # of the file, or what stands for it in messages
     rate: float | None  # frames a second, as the content has it; None of a single picture without a rate
     seconds: float | None  # how long it probably is, before it has been decoded; None if nothing tells
     pictures: Iterator[tuple[float, Picture]]  # ascending, each with the time from which it is shown, from 0
@@ -108,7 +109,7 @@ class Window:
 
 
 @contextmanager
-def open_frames(path: str | Path, *, share: int = 1) -> Iterator[TimedFrames]:
+def open_frames(path: str | StoredFile, *, share: int = 1) -> Iterator[TimedFrames]:
     """Open a video file for one pass over its frames, as its content has them.
 
     It follows `read_content`: the first true video stream, from its first frame on, pictures upright, at the times

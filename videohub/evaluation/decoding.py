@@ -22,7 +22,7 @@ from videohub.data.frame_formats import DECODERS, Decoder
 from videohub.data.samples import FrameList, KeyFrame, Source
 from videohub.data.spec import TestSpec
 from videohub.data.video_info import Contradiction
-from videohub.errors import DeviceError, UsageError, VideoError
+from videohub.errors import DeviceError, FileChangedError, UsageError, VideoError
 from videohub.escaping import encodable
 from videohub.worker_pool import Lost, Work, WorkerPool
 from videohub.worker_pool.process import COMMAND, decode, encode
@@ -59,6 +59,7 @@ def decode_all(
         workers: Processes that decode, see `WorkerPool`; they end with this generator. 0: this process, unprotected.
         timeout_s: Seconds that a process may spend on one source.
         decoder: See `decode_shared`.
+    Raises: FileChangedError if a tar that a source lies in is no longer the one whose index was read.
     """
     if workers:
         with decoding_pool(specs, workers=workers, timeout_s=timeout_s, decoder=decoder) as pool:
@@ -179,6 +180,7 @@ class Result(msgspec.Struct, frozen=True):
 
     tests: tuple[Clips | str, ...]  # of each spec its clips, or why there are none
     frames: Frames | None = None  # that the clips are made of
+    changed: str | None = None  # why nothing more may be read of this data set
 
 
 # --- in the process --------------------------------------------------------------------------------------------------
@@ -191,9 +193,13 @@ def worker(setup: bytes) -> Callable[[bytes], tuple[bytes, list[int]]]:
     def work(text: bytes) -> tuple[bytes, list[int]]:
         task = decode(text, Task)
         memory.release(task.returned)
-        outcomes = _decoded(
-            task.whole(), settings.specs, decoder=settings.decoder, room=memory.allocate, share=settings.share
-        )
+        try:
+            outcomes = _decoded(
+                task.whole(), settings.specs, decoder=settings.decoder, room=memory.allocate, share=settings.share
+            )
+        except FileChangedError as error:
+            memory.discard()
+            return encode(Result((), changed=encodable(str(error)))), []
         result, descriptors = result_of(outcomes, memory)
         return encode(result), descriptors
 
@@ -266,6 +272,8 @@ class _Client:
                 os.close(descriptor)
 
     def _outcomes(self, result: Result, descriptor: int | None) -> Outcomes:
+        if result.changed is not None:
+            raise FileChangedError(result.changed)
         if (lent := result.frames) is None:
             return [Failure(test) for test in result.tests if isinstance(test, str)]
         memory = self._memory.open(lent.block, lent.size, descriptor)

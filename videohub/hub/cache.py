@@ -7,6 +7,7 @@ partial/    downloads that were cut off
 registries/ records that came in bundles and are not known otherwise
 locks/      who is at work on what; these only save bandwidth
 compiled/   registries as they were read; these only save time, and are no entries
+shards/     indexes of tars and what was found of videos in them, likewise
 """
 
 from __future__ import annotations

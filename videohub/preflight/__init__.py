@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -16,8 +17,10 @@ from videohub import metrics, registry
 from videohub.data import sets
 from videohub.data.labels import with_outputs
 from videohub.data.samples import DataSet
+from videohub.data.sets import shards
 from videohub.data.sets.lists import folder_of
 from videohub.data.sets.missing import missing_files
+from videohub.data.shard_indexes import kept_place
 from videohub.errors import UsageError
 from videohub.formatting import Spread
 from videohub.preflight.file_checks import judge_files, refused
@@ -52,6 +55,7 @@ def check(
     data: str | Path,
     *,
     root: str | Path | None = None,
+    list_file: str | Path | None = None,
     labels: Given | None = None,
     label_map: str | Path | None = None,
     deep: bool = False,
@@ -64,8 +68,9 @@ def check(
 
     Args:
         record: A record, its id or its upstream name.
-        data: Folder of the data set, or one of its lists.
+        data: Folder of the data set, one of its lists, or tars; see `videohub.data.sets`.
         root: Folder that the paths of the lists start from; None: where that data set's releases have them.
+        list_file: The list whose videos lie in the tars; None: their labels do, too.
         labels: What the network's outputs are called; None: as the record says.
         label_map: Which outputs are the data's classes; see `videohub.registry.label_map`. None: all.
         deep: Decode everything, which takes as long as a test without a model, instead of headers and first pictures.
@@ -78,7 +83,7 @@ def check(
     """
     tested = _tested(registry.record(record), labels, label_map)
     began = time.monotonic()
-    samples = sets.read(Path(data), root=Path(root) if root else None, record=tested)
+    samples = sets.read(data, root=root, record=tested, list_file=list_file)
     answer = check_samples(
         tested, samples, data=str(data), root=str(root) if root else None, deep=deep, workers=workers,
         index=Path(index) if index else None, timeout_s=timeout_s, progress=progress,
@@ -94,7 +99,9 @@ def _tested(record: Record, labels: Given | None, label_map: str | Path | None) 
 
 
 def index_beside(data: str | Path) -> Path:
-    """Return where the index of a data set belongs: a hidden file in its folder, or beside its list."""
+    """Return where the index of a data set belongs: hidden in its folder or beside its list; of tars, in the cache."""
+    if shards.are_named(data):
+        return kept_place(os.fspath(data), ".json")
     path = Path(data).absolute()
     return path / ".videohub-index.json" if path.is_dir() else path.parent / f".{path.name}.videohub-index.json"
 

@@ -13,12 +13,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import NamedTuple, TypeAlias, TypeVar
+from typing import Literal, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 
 from videohub.data.samples import FrameList, ImageFile, KeyFrame, Sample, VideoFile
-from videohub.errors import UsageError
+from videohub.errors import UsageError, VideoError
 from videohub.files import atomic_write, read_file
 from videohub.preflight.probe import Job, Probe
 
@@ -36,7 +36,7 @@ class Stamp(NamedTuple):
     """What changes when a file does. A list of frames: how many names, and when their folders last changed."""
 
     size: int
-    mtime_ns: int
+    mtime_ns: int  # of a member of a tar: a number of the tar's version and its place there
 
 
 @dataclass(frozen=True)
@@ -77,8 +77,9 @@ def _target(source: _OnDisk, numbers: list[int], deep: bool) -> Target:
         job = Job("frames", os.fsencode(path), names, deep)
         key = f"{path} {hashlib.sha256(names).hexdigest()[:16]}"
     else:
-        path = _absolute(source.path)
-        job = Job("video" if isinstance(source, VideoFile) else "image", os.fsencode(path), deep=deep)
+        path = _absolute(source.path) if source.member is None else str(source.member)
+        kind: Literal["video", "image"] = "video" if isinstance(source, VideoFile) else "image"
+        job = Job(kind, os.fsencode(path), deep=deep, member=source.member)
         key = path
     key = os.fsencode(key).decode("utf-8", "backslashreplace")  # JSON takes no others
     try:
@@ -97,6 +98,11 @@ def _absolute(path: Path) -> str:
 
 def _stamp(source: _OnDisk) -> Stamp:
     """Return the stamp of a source. Raises: OSError, ValueError."""
+    if not isinstance(source, FrameList) and source.member is not None:
+        if source.member.failure is not None:
+            raise FileNotFoundError
+        place = f"{source.member.version} {source.member.start}"
+        return Stamp(source.member.size, int.from_bytes(hashlib.sha256(place.encode()).digest()[:7], "big"))
     if not isinstance(source, FrameList):
         status = os.stat(source.path)
         return Stamp(status.st_size, status.st_mtime_ns)
@@ -106,6 +112,8 @@ def _stamp(source: _OnDisk) -> Stamp:
 
 def _missing(source: _OnDisk, path: str) -> str:
     """Say what is not there."""
+    if not isinstance(source, FrameList) and source.member is not None:
+        return source.member.failure or "not there"
     if isinstance(source, FrameList):
         return f"the folder of its {len(source)} image{'s' if len(source) > 1 else ''} is not there"
     return "a link that leads nowhere" if os.path.islink(path) else "no such file"
@@ -232,11 +240,11 @@ def _ends(target: Target, index: Index) -> str:
         return entry.ends
     digest = hashlib.sha256()
     try:
-        with open(os.fsdecode(target.job.path), "rb") as file:
+        with target.job.file.open("rb") as file:
             digest.update(file.read(_BLOCK))
             file.seek(-min(_BLOCK, file.seek(0, os.SEEK_END)), os.SEEK_END)
             digest.update(file.read(_BLOCK))
-    except OSError:
+    except (OSError, VideoError):
         return ""
     index.keep(target, ends=digest.hexdigest())
     return digest.hexdigest()
@@ -248,10 +256,10 @@ def _whole(target: Target, index: Index) -> str:
         return entry.whole
     digest = hashlib.sha256()
     try:
-        with open(os.fsdecode(target.job.path), "rb") as file:
+        with target.job.file.open("rb") as file:
             while block := file.read(1 << 20):
                 digest.update(block)
-    except OSError:
+    except (OSError, VideoError):
         return ""
     index.keep(target, whole=digest.hexdigest())
     return digest.hexdigest()

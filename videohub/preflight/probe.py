@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from videohub.data.stored_file import ShardMember, StoredFile
 from videohub.data.video_info import END_TOLERANCE, Contradiction, contradictions, refusal
 from videohub.errors import VideoError, VideohubError
 from videohub.escaping import encodable
@@ -31,6 +32,12 @@ class Job(msgspec.Struct, frozen=True):
     path: bytes  # the file; of frames, their folder
     names: bytes = b""  # of frames, below the folder, one a line
     deep: bool = False  # decode everything
+    member: ShardMember | None = None  # of a tar, which is looked at in place of the path
+
+    @property
+    def file(self) -> StoredFile:
+        """What is looked at, unless it is a folder of frames."""
+        return self.member or Path(os.fsdecode(self.path))
 
 
 class Probe(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -61,10 +68,12 @@ class Probe(msgspec.Struct, frozen=True, omit_defaults=True):
 
 def probe_file(job: Job) -> Probe:
     """Probe one thing; what is wrong with it is part of the answer."""
-    path = Path(os.fsdecode(job.path))
+    path = job.file
     try:
-        if job.kind == "frames":
+        if isinstance(path, Path) and job.kind == "frames":
             return _probe_frames(path, os.fsdecode(job.names).split("\n"), deep=job.deep)
+        if isinstance(path, ShardMember) and job.deep:
+            path = path.fetched()
         return _probe_image(path, job.deep) if job.kind == "image" else _probe_video(path, job.deep)
     except VideohubError as error:
         return Probe(problem=_reason(error, path), passing=not isinstance(error, VideoError), deep=job.deep)
@@ -72,7 +81,7 @@ def probe_file(job: Job) -> Probe:
         return Probe(problem=f"cannot be read: {error.strerror or error}", passing=True)
 
 
-def _reason(error: VideohubError, path: Path) -> str:
+def _reason(error: VideohubError, path: StoredFile) -> str:
     """Return a message without the path that it begins with; the finding names the sample already."""
     return encodable(str(error).removeprefix(f"{path}: "))
 
@@ -128,7 +137,7 @@ class _Client:
 # --- videos ----------------------------------------------------------------------------------------------------------
 
 
-def _probe_video(path: Path, deep: bool) -> Probe:
+def _probe_video(path: StoredFile, deep: bool) -> Probe:
     """Read the header, decode one picture, and ask for the end; or decode everything.
 
     Where a container states no length at all, counting is the only way to tell it.
@@ -226,7 +235,7 @@ def _is_uneven(video: Video) -> bool:
 # --- images ----------------------------------------------------------------------------------------------------------
 
 
-def _probe_image(path: Path, deep: bool) -> Probe:
+def _probe_image(path: StoredFile, deep: bool) -> Probe:
     from videohub.data.images import image_size
 
     width, height = image_size(path, whole=deep)

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
-from videohub.errors import CacheError, DataError, UsageError
+from videohub.errors import CacheError, DataError, FileChangedError, UsageError
 from videohub.files import atomic_write, read_file, replace, temp_path_beside
 from videohub.runs import score_file
-from videohub.runs.identity import Identity, MadeBy, Terms, Truth, canonical, difference, digest_of, truth_difference
+from videohub.runs.identity import (
+    Identity,
+    MadeBy,
+    ShardFile,
+    Terms,
+    Truth,
+    canonical,
+    difference,
+    digest_of,
+    truth_difference,
+)
 from videohub.runs.score_file import Writer
 
 RUN, DATA, SCORES = "run.json", "data.json", "scores"
@@ -47,6 +58,23 @@ class Run:
         files = [score_file.read(path, terms, whole=False) for path in self.score_files()]
         entries = [entry for file in files for entry in file.entries]
         return {entry.index for entry in entries if entry.shape is not None or not retry_failed}
+
+    def check_shards(self, shards: Sequence[ShardFile]) -> None:
+        """Refuse tars that have changed since some process read them for this run.
+
+        Raises: FileChangedError; DataError if a score file is damaged.
+        """
+        versions = {shard.location: shard.version for shard in shards}
+        terms = self.terms
+        for path in self.score_files() if versions else ():
+            made_by = score_file.read(path, terms, whole=False).made_by
+            for shard in [] if made_by is None else made_by.shards:
+                if (now := versions.get(shard.location, shard.version)) != shard.version:
+                    raise FileChangedError(
+                        f"{self.folder}: {shard.location} has changed since scores were kept here: found version "
+                        f"{now}, expected {shard.version}.\n"
+                        "  Bring the former file back, or begin anew with another --out."
+                    )
 
     def writer(self, made_by: MadeBy) -> Writer:
         """Return a writer with a file of its own. Raises: CacheError if the folder cannot be written."""

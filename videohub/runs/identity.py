@@ -80,6 +80,7 @@ class Identity(_Value, frozen=True, omit_defaults=True, rename={"upstream_name":
     decoder: str
     weights_identity: Literal["tensors"] | None = None  # null: weights_sha256 is what a file's header said (0.1.0)
     label_map: LabelMap | None = None  # null: all outputs were scored
+    shards_sha256: str | None = None  # of what the tars hold that samples were read from; null: from files
 
     @property
     def scoring(self) -> Scoring:
@@ -125,6 +126,14 @@ class WeightsFile(_Value, frozen=True):
     claimed_sha256: str | None = None
 
 
+class ShardFile(_Value, frozen=True):
+    """A tar that a process read samples from."""
+
+    location: str  # without what may be a credential
+    size: int  # bytes
+    version: str  # another one after any change
+
+
 class MadeBy(_Value, frozen=True):
     """One process that made scores: what it ran on and with. `seconds` is known when its file is read."""
 
@@ -137,6 +146,7 @@ class MadeBy(_Value, frozen=True):
     started: str  # ISO 8601
     weights: WeightsFile | None = None  # null: an earlier version did not note it
     seconds: Seconds = 0.0  # from its start to its last entry
+    shards: list[ShardFile] = []
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,17 @@ with_label_map = click.option(
 )
 with_device = click.option("--device", default="cpu", show_default=True, help='Where the model runs, such as "cuda".')
 with_data = click.option(
-    "--data", required=True, type=click.Path(path_type=Path), help="The data set's list, or the folder of its lists."
+    "--data",
+    required=True,
+    metavar="PATH|TARS",
+    help="The data set's list, or the folder of its lists; or tars, here or at a URL.",
+)
+with_list = click.option(
+    "--list",
+    "list_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The data set's list, where DATA are tars.  [default: labels beside the videos]",
 )
 with_root = click.option("--root", type=click.Path(path_type=Path), help="Folder that the lists' paths start from.")
 with_ignore = click.option(
@@ -44,6 +54,7 @@ with_ignore = click.option(
 # How a run is made, in the help's order: fields of verification's Settings, which is not imported for a --help.
 RUN_OPTIONS = {
     "root": with_root,
+    "list_file": with_list,
     "checkpoint": with_checkpoint,
     "labels": with_labels,
     "label_map": with_label_map,

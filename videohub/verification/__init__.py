@@ -38,8 +38,10 @@ def verify(call: OfOne) -> Report:
 
     Args:
         name: A record, its id or its upstream name.
-        data: The data set's list, or the folder of its lists; see `videohub.data.sets`.
+        data: The data set's list, or the folder of its lists; or tars that hold the videos, `val-{000..063}.tar` or
+            their URLs. See `videohub.data.sets`.
         root: Folder that the lists' paths start from; None: where that data set's releases have them.
+        list_file: The list whose videos lie in the tars; None: their labels do, too, as in WebDataset's.
         checkpoint: A local copy of the published file, instead of the record's URL.
         labels: What the outputs are called, for lists and folders that name classes; None: as the record says.
         label_map: A file that says which outputs are the classes of the data: see `videohub.registry.label_map`. Of

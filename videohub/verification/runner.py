@@ -104,7 +104,7 @@ def measure(
     scores = evaluate(models, todo, workers=workers, batch=settings.batch, decoder=settings.decoder)
     makers = [
         _made_by(device=device, precision={"why": precision.reason}, shard=str(mine), batch=settings.batch,
-                weights=each.weights)
+                weights=each.weights, data=data_set)
         for each, precision in zip(entered, scores.precisions, strict=True)
     ]  # fmt: skip
     with ExitStack() as opened, closing(scores):
@@ -207,7 +207,7 @@ def _specs(targets: Sequence[Target], settings: Settings) -> list[TestSpec]:
 
 
 def _read(data: str | Path, record: Record, settings: Settings) -> DataSet:
-    data_set = sets.read(Path(data), root=Path(settings.root) if settings.root else None, record=record)
+    data_set = sets.read(data, root=settings.root, record=record, list_file=settings.list_file)
     start = Path(settings.root) if settings.root else folder_of(Path(data))
     for note in (*data_set.notes, *missing_files(data_set.samples, start)):
         log.warning("%s: %s", data, note)
@@ -225,6 +225,7 @@ def _entering(target: Target, spec: TestSpec, weights: Path, common: _Pass) -> _
     identity = _identity(target, spec, common.data, settings, precision=precision.name,
                            weights_sha256=used)  # fmt: skip
     run = runs.open_run(target.out, identity, _truth(common.samples, common.data))
+    run.check_shards(_shards(common.data))
     part = _part_of(run, record, settings)
     if not part.missing:
         return None
@@ -288,6 +289,7 @@ def _identity(
         decoder=settings.decoder,
         weights_identity="tensors",
         label_map=_label_map(target),
+        shards_sha256=data.shards_digest(),
     )
 
 
@@ -313,7 +315,13 @@ def _boxes(sample: Sample) -> Sequence[runs.Box]:
 
 
 def _made_by(
-    *, device: str, precision: dict[str, str], shard: str, batch: int | None, weights: runs.WeightsFile
+    *,
+    device: str,
+    precision: dict[str, str],
+    shard: str,
+    batch: int | None,
+    weights: runs.WeightsFile,
+    data: DataSet,
 ) -> runs.MadeBy:
     """Return what this process runs on and with."""
     software = {"videohub": __version__, "torch": str(torch.__version__), "numpy": np.__version__}
@@ -326,7 +334,12 @@ def _made_by(
         batch=batch,
         started=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         weights=weights,
+        shards=_shards(data),
     )
+
+
+def _shards(data: DataSet) -> list[runs.ShardFile]:
+    return [runs.ShardFile(each.location, each.size, each.version) for each in data.shards]
 
 
 def _device_name(device: str) -> str:

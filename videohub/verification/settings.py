@@ -33,6 +33,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The options of `verify`, which explains them, and of its kind."""
 
     root: str | Path | None = None
+    list_file: str | Path | None = None
     checkpoint: str | Path | None = None
     labels: Given | None = None
     label_map: str | Path | None = None

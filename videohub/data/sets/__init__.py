@@ -6,7 +6,9 @@ of a company's own are read as Kinetics' are, if its entry names no other.
 
 from __future__ import annotations
 
+import functools
 import importlib
+import os
 import pkgutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
@@ -26,20 +28,45 @@ class Reader(Protocol):
         ...
 
 
-def read(data: Path, *, root: Path | None, record: Record) -> DataSet:
+def read(
+    data: str | os.PathLike[str],
+    *,
+    root: str | os.PathLike[str] | None = None,
+    record: Record,
+    list_file: str | os.PathLike[str] | None = None,
+) -> DataSet:
     """Read the data set that a record's protocol is tested on.
 
     Whether the videos exist is not looked at, except where it tells which of several layouts is there: missing ones
     are for the evaluation to count.
 
     Args:
-        data: Folder of the data set, or one of its lists.
+        data: Folder of the data set, or one of its lists; or tars, on disk or behind a URL: see `shards`.
         root: Folder that the paths of the lists start from; None: where that data set's releases have them.
         record: Says which data set, which split and how many classes.
+        list_file: The list whose videos lie in the tars; None: their labels do, too.
     Returns: each sample once, in the order of the lists, and what a reader had to decide, as notes.
     Raises: UsageError if `data`, `root` or a file that belongs to the data set is missing; DataError if one is
         malformed, contradicts another or holds no sample. Both name the file, and the line where there is one.
     """
+    from videohub.data.sets import shards
+
+    if shards.are_named(data):
+        if root is not None:
+            raise UsageError(f"{root}: found a folder that paths start from, beside tars, which hold the files; a list "
+                             "of their names is what --list takes")  # fmt: skip
+        if list_file is None:
+            return shards.read(os.fspath(data), record, None)
+        of_list = functools.partial(_read_files, Path(list_file), record=record)
+        return shards.read(os.fspath(data), record, lambda nowhere: of_list(root=nowhere))
+    if list_file is not None:
+        raise UsageError(f"{list_file}: found a list beside {data}, which is no tar; a list of files is what --data "
+                         "takes, and the folder that its paths start from is --root")  # fmt: skip
+    return _read_files(Path(data), root=None if root is None else Path(root), record=record)
+
+
+def _read_files(data: Path, *, root: Path | None, record: Record) -> DataSet:
+    """Read a folder or a list."""
     try:
         for path in filter(None, (data, root)):
             if not path.exists():

@@ -44,6 +44,7 @@ def missing_files(samples: Sequence[Sample], start: Path) -> tuple[str, ...]:
         samples: Of a list; or those of it that are known to be missing.
         start: The folder that relative paths were to start from.
     """
+    samples = [sample for sample in samples if getattr(sample.source, "member", None) is None]  # of no tar
     asked = samples[:: max(1, len(samples) // _ASKED)]
     places = dict.fromkeys(_place(sample, start) for sample in asked)  # once each: a film has many key frames
     gone = [place for place in places if not os.path.isfile(place[0] / place[1])]

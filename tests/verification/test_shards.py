@@ -1,0 +1,161 @@
+"""Runs over tars: the same scores as over files, bit for bit; what is damaged, missing or changed is told as such."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import numpy as np
+import pytest
+
+import videohub
+from tests.data.tars import write_tar
+from tests.verification import datasets
+from videohub import runs
+from videohub.errors import DataError, FileChangedError, UsageError
+from videohub.runs.score_file import read_scores
+
+NAME = "tiny_kinetics"
+
+
+def scores(folder) -> dict[str, bytes]:
+    joined = runs.join([folder])
+    return {entry.name: values.tobytes() for entry, values in read_scores(joined.entries.values())}
+
+
+@pytest.fixture
+def files(zoo, tmp_path):
+    """Six videos in a folder, and the same in three tars, which hold their labels, too."""
+    listing, _ = datasets.kinetics(tmp_path / "files")
+    videos = {f"v{number}.mp4": (tmp_path / "files" / f"v{number}.mp4").read_bytes() for number in range(6)}
+    for shard in range(3):
+        members = {}
+        for number in (2 * shard, 2 * shard + 1):
+            members |= {f"v{number}.mp4": videos[f"v{number}.mp4"], f"v{number}.cls": str(7 * number).encode()}
+        write_tar(tmp_path / "tars" / f"val-{shard}.tar", members)
+    return listing
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_scores_from_tars_are_those_from_files_bit_for_bit(files, tmp_path, workers):
+    tars = tmp_path / "tars" / "val-{0..2}.tar"
+    of_files = videohub.verify(NAME, files, out=tmp_path / "a", workers=workers)
+    listed = videohub.verify(NAME, tars, list_file=files, out=tmp_path / "b", workers=workers)
+    labelled = videohub.verify(NAME, str(tars), out=tmp_path / "c", workers=workers)
+    expected = scores(tmp_path / "a")
+    assert len(expected) == 6
+    assert scores(tmp_path / "b") == scores(tmp_path / "c") == expected
+    assert of_files.comparisons == listed.comparisons == labelled.comparisons
+    identities = [runs.read_run(tmp_path / name).identity for name in "abc"]
+    assert len({each.data_sha256 for each in identities}) == 1
+    assert [each.shards_sha256 for each in identities] == [
+        None,
+        identities[1].shards_sha256,
+        identities[1].shards_sha256,
+    ]
+    shards = runs.join([tmp_path / "b"]).made_by[0].shards
+    assert [(os.path.basename(each.location), each.size) for each in shards] == [
+        (f"val-{number}.tar", (tmp_path / "tars" / f"val-{number}.tar").stat().st_size) for number in range(3)
+    ]
+
+
+def test_a_run_over_files_is_not_gone_on_with_over_tars(files, tmp_path):
+    videohub.verify(NAME, files, out=tmp_path / "run", workers=0)
+    with pytest.raises(UsageError, match=r"shards_sha256: .* here, (nothing|null) there"):
+        videohub.verify(NAME, tmp_path / "tars" / "val-*.tar", out=tmp_path / "run", workers=0)
+
+
+def test_listed_videos_that_no_tar_has_and_damaged_ones_fail_by_themselves(files, tmp_path):
+    files.write_text(files.read_text() + "gone.mp4 3\nbad.mp4 4\nempty.mp4 5\n")
+    write_tar(tmp_path / "tars" / "val-3.tar", {"bad.mp4": b"not a video", "empty.mp4": b""})
+    report = videohub.verify(NAME, tmp_path / "tars" / "val-*.tar", list_file=files, workers=1)
+    assert (report.counts.scored, report.counts.failed) == (6, 3)
+    reasons = {failure.name: failure.reason for failure in report.failures}
+    assert reasons["gone.mp4"] == f"{tmp_path / 'tars'}/gone.mp4: no tar has a member of this name"
+    assert reasons["bad.mp4"].startswith(f"{tmp_path / 'tars'}/val-3.tar/bad.mp4: ")
+    assert reasons["empty.mp4"] == f"{tmp_path / 'tars'}/val-3.tar/empty.mp4: the file is empty (0 bytes)"
+
+
+def test_tars_that_are_missing_end_a_run_before_anything_is_scored(files, tmp_path):
+    with pytest.raises(DataError, match="2 of 5 shards cannot be used, 2 of them missing"):
+        videohub.verify(NAME, tmp_path / "tars" / "val-{0..4}.tar", out=tmp_path / "run", workers=0)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_tar_that_changes_ends_the_run_with_that_reason(files, tmp_path, workers, monkeypatch):
+    """It changes after the indexes were read, before the first video is."""
+    from videohub.verification import runner
+
+    def changing(*args, **options):
+        os.utime(tmp_path / "tars" / "val-1.tar", ns=(1, 1))
+        return evaluate(*args, **options)
+
+    evaluate = runner.evaluate
+    monkeypatch.setattr(runner, "evaluate", changing)
+    with pytest.raises(FileChangedError, match=r"val-1.tar: has changed: found version .* 1 ns, expected"):
+        videohub.verify(NAME, tmp_path / "tars" / "val-*.tar", out=tmp_path / "run", workers=workers)
+    assert set(scores(tmp_path / "run")) <= {"v0.mp4", "v1.mp4"}
+    assert not [entry for entry in runs.join([tmp_path / "run"]).entries.values() if entry.failure]
+
+
+def test_a_run_is_not_gone_on_with_once_a_tar_has_changed(files, tmp_path):
+    tars = tmp_path / "tars" / "val-*.tar"
+    videohub.verify(NAME, tars, out=tmp_path / "run", workers=0, shard="1/2")
+    os.utime(tmp_path / "tars" / "val-1.tar", ns=(1, 1))
+    with pytest.raises(FileChangedError, match=r"val-1.tar has changed since scores were kept here: found version"):
+        videohub.verify(NAME, tars, out=tmp_path / "run", workers=0, shard="2/2")
+
+
+def test_parts_that_read_copies_of_the_tars_are_one_run(files, tmp_path):
+    videohub.verify(NAME, tmp_path / "tars" / "val-*.tar", out=tmp_path / "run", workers=0, shard="1/2")
+    (tmp_path / "tars").rename(tmp_path / "copies")
+    for tar in (tmp_path / "copies").iterdir():
+        os.utime(tar, ns=(1, 1))
+    report = videohub.verify(NAME, tmp_path / "copies" / "val-*.tar", out=tmp_path / "run", workers=0, shard="2/2")
+    assert (report.counts.scored, report.counts.pending) == (6, 0)
+
+
+def test_the_verbs_take_tars(files, tmp_path, run):
+    tars = tmp_path / "tars" / "val-{0..2}.tar"
+    code, out, _ = run(
+        "verify", NAME, "--data", tars, "--list", files, "--workers", 0, "--out", tmp_path / "run", "--json"
+    )
+    assert code in (0, 1, 3)
+    assert json.loads(out)[0]["counts"]["scored"] == 6 if isinstance(json.loads(out), list) else True
+    code, out, _ = run("benchmark", NAME, "--data", tars, "--workers", 0, "--json")
+    assert (code, json.loads(out)["counts"]["scored"]) == (0, 6)
+    code, out, _ = run("data", "check", NAME, "--data", tars, "--json")
+    checked = json.loads(out)
+    assert (checked["listed"], checked["found"], checked["usable"]) == (6, 6, 6)
+    code, _, err = run("data", "check", NAME, "--data", tmp_path / "tars" / "val-{0..3}.tar")
+    assert (code, "val-3.tar: no such file" in err) == (3, True)
+
+
+def test_a_check_looks_into_the_members_and_remembers_them(files, tmp_path):
+    from videohub import preflight
+
+    files.write_text(files.read_text() + "gone.mp4 3\nbad.mp4 4\ntwin.mp4 5\n")
+    twin = (tmp_path / "files" / "v0.mp4").read_bytes()
+    write_tar(tmp_path / "tars" / "val-3.tar", {"bad.mp4": twin[: len(twin) // 2], "twin.mp4": twin})
+    tars = str(tmp_path / "tars" / "val-*.tar")
+    index = preflight.index_beside(tars)
+    for deep in (False, True):
+        checked = preflight.check(NAME, tars, list_file=files, workers=1, deep=deep, index=index)
+        assert (checked.listed, checked.missing, checked.unreadable, checked.usable) == (9, 1, 1, 7)
+        assert "v0.mp4" in str([finding.samples for finding in checked.findings if "same" in finding.text])
+    assert preflight.check(NAME, tars, list_file=files, workers=1, index=index).looked_at == 0
+
+
+def test_a_training_set_of_tars_gives_the_clips_of_files(files, tmp_path):
+    from torch.utils.data import DataLoader
+
+    of_files = videohub.ClipDataset(files, NAME, split="val", train=False)
+    of_tars = videohub.ClipDataset(str(tmp_path / "tars" / "val-{0..2}.tar"), NAME, split="val", train=False)
+    assert len(of_tars) == 6
+    for (clip, target), (other, right) in zip(of_tars, of_files, strict=True):
+        assert target == right
+        assert np.array_equal(clip.numpy(), other.numpy())
+    for context in ("fork", "spawn"):
+        loaded = list(DataLoader(of_tars, batch_size=3, num_workers=2, multiprocessing_context=context))
+        assert [target.tolist() for _, target in loaded] == [[0, 7, 14], [21, 28, 35]]

@@ -1,0 +1,304 @@
+"""Data sets in tars: a video is a member of one, and its label stands beside it, in a list, or in its folder's name.
+
+Beside it: WebDataset's convention, `KEY.mp4` with `KEY.cls` or `KEY.json`, where a key is a name up to its first dot.
+In a list: any that the data set's own reader reads, its names looked up among the members.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import tempfile
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+
+import msgspec
+
+from videohub import storage
+from videohub.data.labels import class_names, squeezed
+from videohub.data.samples import DataSet, ImageFile, Sample, Shard, VideoFile
+from videohub.data.sets.folders import IMAGES, VIDEOS, is_leftover
+from videohub.data.sets.lists import left_out
+from videohub.data.shard_indexes import read_indexes
+from videohub.data.stored_file import ShardMember
+from videohub.data.tar_index import Member, TarIndex
+from videohub.errors import DataError, UsageError
+from videohub.escaping import encodable
+from videohub.registry.schema import Record
+
+_TARS = (".tar", ".tgz", ".tbz2", ".txz", ".tar.gz", ".tar.bz2", ".tar.xz", ".tar.zst", ".tar.zstd", ".tar.lz4")
+_FIELDS = ("label", "cls", "class", "class_id", "class_name", "target")  # of KEY.json, the first that is there
+_TOLD = 10  # names of each kind in a message
+
+
+def are_named(data: str | os.PathLike[str]) -> bool:
+    """Tell whether a text stands for tars and not for a folder or a list: a URL, or a path that ends as theirs do."""
+    text = os.fspath(data)
+    return storage.is_remote(text) or (text.lower().endswith(_TARS) and not Path(text).is_dir())
+
+
+def read(data: str, record: Record, read_list: Callable[[Path], DataSet] | None) -> DataSet:
+    """Read the data set that lies in tars.
+
+    Args:
+        data: A tar, or a pattern of several, as `videohub.storage.expand` takes it.
+        record: Says how classes are called, and whether videos or images are wanted.
+        read_list: Reads the list, as if its files were to be found in a folder; None: labels stand in the tars.
+    Returns: samples in the order of the list, else of the tars. A listed video that no tar has is a sample that cannot
+        be read, as a file that is not there.
+    Raises: DataError that names what is missing, damaged, twice there or without a label; UsageError.
+    """
+    if record.protocol.frames.reach == "key_frame":
+        raise UsageError(f"{storage.shown(data)}: {record.name} looks at key frames of films, which are not read from "
+                         "tars; unpack them")  # fmt: skip
+    if read_list is None:
+        if record.protocol.scores.activation != "softmax":
+            raise UsageError(f"{storage.shown(data)}: several classes of {record.protocol.dataset} may be right, and "
+                             "labels in tars are read as one; give --list")  # fmt: skip
+        shards = _open(data, record)
+        samples, notes = _Labelled(shards, record).samples()
+    else:
+        with tempfile.TemporaryDirectory(prefix="videohub-") as nowhere:  # its reader looks there, and finds nothing
+            listed = read_list(Path(nowhere))
+        shards = _open(data, record)
+        samples, notes = _listed(shards, listed, Path(nowhere))
+    others = [f"{each.shown}: {name}" for each in shards for name in each.index.others]
+    return DataSet(samples, notes=(*notes, *left_out("members that are no files", others)),
+                   shards=tuple(each.stamp() for each in shards))  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Shard:
+    location: str
+    index: TarIndex
+    suffixes: Sequence[str]  # of the files that are wanted
+    kind: type[VideoFile | ImageFile]
+
+    @cached_property
+    def shown(self) -> str:
+        return storage.shown(self.location)
+
+    def stamp(self) -> Shard:
+        """Return what a run keeps of the shard."""
+        names = hashlib.sha256(msgspec.msgpack.encode([_plain(each) for each in self.index.members]))
+        return Shard(self.shown, self.index.size, self.index.version, names.hexdigest())
+
+    def members(self) -> Iterator[Member]:
+        """Yield the members that no system has left there for itself, such as `._a.mp4`."""
+        return (each for each in self.index.members if not any(map(is_leftover, each.name.split("/"))))
+
+    def source(self, member: Member) -> VideoFile | ImageFile:
+        return self.kind(
+            Path(member.name),
+            ShardMember(self.location, member.name, member.start, member.size, self.index.version),
+        )
+
+    def is_wanted(self, name: str) -> bool:
+        return name.lower().endswith(tuple(self.suffixes))
+
+
+def _plain(member: Member) -> tuple[str, int, int]:
+    return member.name, member.start, member.size
+
+
+def _open(data: str, record: Record) -> list[_Shard]:
+    """Read the indexes of all tars."""
+    locations = storage.expand(data)
+    if not locations:
+        raise UsageError(f"{storage.shown(data)}: no such file")
+    if odd := next((each for each in locations if encodable(each) != each), None):
+        raise UsageError(f"{encodable(odd)}: the name of this file is no UTF-8; give it another one")
+    is_image = record.protocol.frames.reach == "image"
+    suffixes, kind = (IMAGES, ImageFile) if is_image else (VIDEOS, VideoFile)
+    indexes = read_indexes(locations)
+    return [_Shard(each, index, suffixes, kind) for each, index in zip(locations, indexes, strict=True)]
+
+
+# --- labels in the tars ----------------------------------------------------------------------------------------------
+
+
+@dataclass
+class _Group:
+    """What has one key."""
+
+    video: tuple[_Shard, Member] | None = None
+    labels: list[tuple[_Shard, Member]] = field(default_factory=list)
+
+
+class _Labelled:
+    """Videos whose labels stand beside them, or whose folders are called as classes."""
+
+    def __init__(self, shards: Sequence[_Shard], record: Record) -> None:
+        self._shards, self._record = shards, record
+        self._problems: dict[str, list[str]] = defaultdict(list)
+        self._others: list[str] = []
+
+    def samples(self) -> tuple[list[Sample], tuple[str, ...]]:
+        """Return all videos with their labels. Raises: DataError."""
+        groups, samples = self._groups(), list[Sample]()
+        for key, group in groups.items():
+            if group.video is None:
+                self._others += [f"{member.name} (no video)" for _, member in group.labels]
+                continue
+            shard, member = group.video
+            label = self._label(key, group)
+            if label is not None:
+                samples.append(Sample(member.name, shard.source(member), (label,)))
+        if self._problems:
+            raise DataError("\n  ".join(f"{what}, {len(names)} in all: {', '.join(names[:_TOLD])}"
+                                        for what, names in self._problems.items()))  # fmt: skip
+        if not samples:
+            raise DataError(f"{self._shards[0].shown}: no member ends in {', '.join(self._shards[0].suffixes)}")
+        return samples, left_out("members that are neither videos nor their labels", self._others)
+
+    def _groups(self) -> dict[str, _Group]:
+        groups: dict[str, _Group] = defaultdict(_Group)
+        for shard in self._shards:
+            for member in shard.members():
+                folder, slash, name = member.name.rpartition("/")
+                key = folder + slash + name.partition(".")[0]
+                if shard.is_wanted(name):
+                    group = groups[key]
+                    if group.video is not None:
+                        first, other = group.video
+                        self._problems["videos of one key"].append(
+                            f"{first.shown}/{other.name} and {shard.shown}/{member.name}"
+                        )
+                    group.video = shard, member
+                elif name.endswith((".cls", ".json")):
+                    groups[key].labels.append((shard, member))
+                else:
+                    self._others.append(member.name)
+        return groups
+
+    def _label(self, key: str, group: _Group) -> int | None:
+        """Return the class of a video; None where nothing tells it, which is noted as a problem."""
+        found: dict[int, str] = {}
+        for shard, member in group.labels:
+            where = f"{shard.shown}/{member.name}"
+            try:
+                label = self._class_of(_said(member))
+            except DataError as error:
+                self._problems["labels that cannot be understood"].append(f"{where}: {error}")
+                return None
+            found[label] = where
+        if len(found) > 1:
+            self._problems["videos with two labels"].append(" and ".join(f"{at}: {one}" for one, at in found.items()))
+            return None
+        if not found:
+            folder = squeezed(PurePosixPath(key).parent.name)
+            if folder in self._classes:
+                return self._classes[folder]
+            self._problems["videos without a label (KEY.cls, KEY.json, or a list)"].append(key)
+            return None
+        return next(iter(found))
+
+    @cached_property
+    def _classes(self) -> dict[str, int]:
+        try:
+            return {squeezed(name): index for index, name in enumerate(class_names(self._record.labels))}
+        except UsageError:  # nobody has named them
+            return {}
+
+    def _class_of(self, said: object) -> int:
+        """Return the class that a label means: its number, or its name."""
+        if isinstance(said, str):
+            if re.fullmatch("-?[0-9]{1,9}", said.strip()):
+                said = int(said)
+            elif (known := self._classes.get(squeezed(said))) is not None:
+                return known
+        if not isinstance(said, int) or isinstance(said, bool):
+            raise DataError(f"found {said!r:.60}, expected the number or the name of a class")
+        if not 0 <= said < self._record.num_classes:
+            raise DataError(f"found {said}, expected 0 to {self._record.num_classes - 1}")
+        return said
+
+
+def _said(member: Member) -> object:
+    """Return what a member says of a label. Raises: DataError."""
+    if member.content is None:
+        raise DataError(f"has {member.size} bytes, which are too many for a label")
+    if member.name.endswith(".cls"):
+        return member.content.decode("utf-8", "replace").strip()
+    try:
+        said = msgspec.json.decode(member.content)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise DataError(f"{error!s:.100}") from error
+    if not isinstance(said, dict):
+        return said
+    for name in _FIELDS:
+        if name in said:
+            return said[name]
+    raise DataError(f"has the fields {', '.join(map(str, said))[:200]}, expected one of {', '.join(_FIELDS)}")
+
+
+# --- labels in a list ------------------------------------------------------------------------------------------------
+
+
+def _listed(shards: Sequence[_Shard], listed: DataSet, root: Path) -> tuple[list[Sample], tuple[str, ...]]:
+    """Return the samples of a list, whose files would lie below a folder, with the members that it names."""
+    members, samples, used = _Members(shards), list[Sample](), set[tuple[str, str]]()
+    ambiguous: list[str] = []
+    for sample in listed.samples:
+        if not isinstance(sample.source, VideoFile | ImageFile):
+            raise UsageError(f"{sample.name}: the list names frames of videos, which are not read from tars; unpack "
+                             "them, or give a list of video files")  # fmt: skip
+        path = sample.source.path
+        name = encodable((path.relative_to(root) if path.is_relative_to(root) else path).as_posix())
+        matches = members.called(name)
+        if len(matches) > 1:
+            ambiguous.append(f"{name}: " + " and ".join(f"{shard.shown}/{one.name}" for shard, one in matches))
+        elif matches:
+            ((shard, member),) = matches
+            used.add((shard.location, member.name))
+            samples.append(msgspec.structs.replace(sample, source=shard.source(member)))
+        else:
+            samples.append(msgspec.structs.replace(sample, source=_absent(shards, name)))
+    if ambiguous:
+        raise DataError(f"{len(ambiguous)} listed videos have several members of the tars:\n  "
+                        + "\n  ".join(ambiguous[:_TOLD]))  # fmt: skip
+    if not used:
+        first = listed.samples[0].name, shards[0].index.members[0].name
+        raise DataError("{}: no tar has a member that the list names; the first of the list is {}, that of the tars "
+                        "{}".format(shards[0].shown, *first))  # fmt: skip
+    unlisted = [member.name for shard in shards for member in shard.members()
+                if shard.is_wanted(member.name) and (shard.location, member.name) not in used]  # fmt: skip
+    notes = (note.replace(str(root), shards[0].shown) for note in listed.notes)
+    return samples, (*notes, *left_out("members that the list does not name", unlisted))
+
+
+def _absent(shards: Sequence[_Shard], name: str) -> VideoFile | ImageFile:
+    first = shards[0]
+    lacking = ShardMember(os.path.dirname(first.shown), name, 0, 0, "", failure="no tar has a member of this name")
+    return first.kind(Path(name), lacking)
+
+
+class _Members:
+    """Members by what a list may call them."""
+
+    def __init__(self, shards: Sequence[_Shard]) -> None:
+        self._by_name = self._sorted_by(shards, lambda name: name)
+        self._by_base = self._sorted_by(shards, lambda name: name.rpartition("/")[2])
+        self._by_stem = self._sorted_by(shards, lambda name: os.path.splitext(name.rpartition("/")[2])[0])
+
+    def called(self, name: str) -> list[tuple[_Shard, Member]]:
+        """Return the member of exactly this name; else those in whatever folder; else those of another suffix."""
+        base = name.rpartition("/")[2]
+        there = self._by_name.get(name) or self._by_base.get(base, [])
+        if len(there) > 1:
+            there = [each for each in there if each[1].name.endswith(f"/{name}")] or there
+        return there or self._by_stem.get(os.path.splitext(base)[0], [])
+
+    def _sorted_by(
+        self, shards: Sequence[_Shard], key: Callable[[str], str]
+    ) -> Mapping[str, list[tuple[_Shard, Member]]]:
+        found: dict[str, list[tuple[_Shard, Member]]] = defaultdict(list)
+        for shard in shards:
+            for member in shard.members():
+                if shard.is_wanted(member.name):
+                    found[key(member.name)].append((shard, member))
+        return dict(found)
