@@ -12,13 +12,14 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
-from tools.site import documents, measurements, proved, records, zoo
+from tools.site import documents, measurements, notebooks, proved, records, zoo
 from videohub import registry
 from videohub.registry import Registry
 
 PAGES: tuple[Callable[[Registry], Iterator[tuple[str, str]]], ...] = (
     documents.pages,
     measurements.pages,
+    notebooks.pages,
     proved.pages,
     records.pages,
     zoo.pages,
@@ -37,5 +38,5 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Let links to the repository's files lead to the pages that show them."""
-    return documents.relink(markdown, page.file.src_uri)
+    """Let links to the repository's files and notebooks lead to the pages that show them."""
+    return notebooks.relink(documents.relink(markdown, page.file.src_uri))
