@@ -6,7 +6,7 @@ from __future__ import annotations
 FLOORS = [
     {"cli"},
     {"terminal"},
-    {"verification", "detection", "prediction", "feature_extraction", "timing", "exports", "diagnosis"},
+    {"verification", "detection", "prediction", "feature_extraction", "timing", "exports", "diagnosis", "publishing"},
     {"chosen_model"},
     {"evaluation", "loading", "cache_admin", "onnx_model", "preflight", "reporting"},
     {"known_answers"},

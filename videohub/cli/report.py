@@ -79,9 +79,9 @@ def command(
 
         cards.write(report, card, benchmark=benchmark)
     if push is not None:
-        from videohub.reporting import hub_files
+        from videohub.publishing import reports
 
-        sent = hub_files.push(
+        sent = reports.push(
             report, push, revision=revision, benchmark=benchmark, pull_request=pull_request, dry_run=dry_run
         )
         print_result(sent, as_json, print_sent)

@@ -3,5 +3,5 @@
 report.json         `report.Report`: everything that was found, and everything that somebody needs who doubts it
 report.md, .html    made from it alone, by `pages` and `templates/`
 verification.json   likewise: the number with all that it takes to check it, to be cited; `verification_file` replays it
-README.md           a model card for the Hugging Face hub, likewise, by `cards`; `hub_files` sends it there
+README.md           a model card for the Hugging Face hub, likewise, by `cards`
 """

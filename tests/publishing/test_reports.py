@@ -11,14 +11,15 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from tests.hub import hub_server
+from tests.publishing import hub_server
 from tests.reporting.kept import kept
 from tests.reporting.test_cards import newer
 from tests.reporting.test_verification_file import MOTIONS, scores
 from videohub import registry, verification
 from videohub.cli import cli
 from videohub.errors import OfflineError, UploadError, UsageError
-from videohub.reporting import cards, hub_files, verification_file
+from videohub.publishing import reports
+from videohub.reporting import cards, verification_file
 
 REPO = "org/slowfast"
 MINE = """---
@@ -64,7 +65,7 @@ def card_of(hub) -> str:
 
 
 def test_a_push_is_one_commit_of_exactly_these_bytes(hub, report):
-    sent = hub_files.push(report, REPO)
+    sent = reports.push(report, REPO)
     files = hub.head(REPO).files
     assert files["README.md"] == cards.model_card(report).encode()
     assert files["verification.json"] == verification_file.of(report).encoded()
@@ -76,7 +77,7 @@ def test_a_push_is_one_commit_of_exactly_these_bytes(hub, report):
 
 
 def test_what_was_pushed_is_replayed_from_the_scores(hub, run, report, tmp_path):
-    hub_files.push(report, REPO)
+    reports.push(report, REPO)
     (tmp_path / "theirs.json").write_bytes(hub.head(REPO).files["verification.json"])
     done = CliRunner().invoke(cli, ["report", str(run), "--replay", str(tmp_path / "theirs.json")])
     assert done.exit_code == 0
@@ -107,7 +108,7 @@ def test_the_verb_says_what_it_sent_and_gives_the_verdict_s_code(hub, run):
 def test_a_card_that_somebody_wrote_keeps_its_text_and_its_numbers(hub, report):
     hub.make(REPO, {"README.md": MINE.encode()})
     for _ in range(2):  # a second report takes the place of the first, and of nothing else
-        hub_files.push(report, REPO)
+        reports.push(report, REPO)
     assert card_of(hub).endswith("---\n\n# My network\n\nTrained with care.\n")
     data = yaml.safe_load(card_of(hub).split("---\n")[1])
     assert (data["license"], data["tags"]) == ("mit", ["mine"])
@@ -121,16 +122,16 @@ def test_a_card_that_somebody_wrote_keeps_its_text_and_its_numbers(hub, report):
 
 def test_a_card_without_a_head_gets_one(hub, report):
     hub.make(REPO, {"README.md": b"# Mine\n"})
-    hub_files.push(report, REPO)
+    reports.push(report, REPO)
     assert card_of(hub).endswith("---\n\n# Mine\n")
     assert huggingface_hub.ModelCard(card_of(hub)).data.model_name == MOTIONS
 
 
 def test_an_earlier_report_s_card_is_replaced(hub, report):
-    hub_files.push(report, REPO)
+    reports.push(report, REPO)
     first = card_of(hub)
     hub.commit(REPO, {"README.md": first.replace("75.0", "70.0").encode()}, "older")
-    sent = hub_files.push(report, REPO)
+    sent = reports.push(report, REPO)
     assert card_of(hub) == first
     assert sent.files[0].change == "replaces an earlier report's card"
 
@@ -147,14 +148,14 @@ def test_an_earlier_report_s_card_is_replaced(hub, report):
 def test_what_cannot_be_understood_is_not_overwritten(hub, report, files, message):
     hub.make(REPO, files)
     with pytest.raises(UsageError, match=message):
-        hub_files.push(report, REPO)
+        reports.push(report, REPO)
     assert len(hub.repos[REPO]) == 1
 
 
 def test_the_verification_of_another_record_is_not_overwritten(hub, report, kinetics):
-    hub_files.push(kinetics, REPO)
+    reports.push(kinetics, REPO)
     with pytest.raises(UsageError, match="found that of slowfast_r50_8x8 on kinetics400, val in the repository"):
-        hub_files.push(report, REPO)
+        reports.push(report, REPO)
 
 
 @newer
@@ -163,18 +164,18 @@ def test_a_benchmark_s_file_keeps_what_others_wrote(hub, report):
     path = ".eval_results/motions.yaml"
     hub.make(REPO, {path: yaml.safe_dump(theirs).encode()})
     for _ in range(2):
-        hub_files.push(report, REPO, benchmark=("org/motions", "top1"))
+        reports.push(report, REPO, benchmark=("org/motions", "top1"))
     entries = yaml.safe_load(hub.head(REPO).files[path])
     assert entries[0] == theirs[0]
     assert [entry["value"] for entry in entries] == [1.0, 75.0]
     assert entries[1]["source"]["url"] == f"{hub.url}/{REPO}/blob/main/verification.json"
     hub.make(REPO, {path: yaml.safe_dump([{"dataset": {"id": "org/motions", "task_id": "top1"}, "value": 2}]).encode()})
     with pytest.raises(UsageError, match="somebody else's result for top1 of org/motions, 2, is not replaced"):
-        hub_files.push(report, REPO, benchmark=("org/motions", "top1"))
+        reports.push(report, REPO, benchmark=("org/motions", "top1"))
 
 
 def test_a_pull_request_leaves_the_branch_as_it_is(hub, report):
-    sent = hub_files.push(report, REPO, pull_request=True)
+    sent = reports.push(report, REPO, pull_request=True)
     assert len(hub.repos[REPO]) == 1
     assert sent.url == f"{hub.url}/{REPO}/discussions/1"
     (made,) = hub.pull_requests[REPO]
@@ -184,7 +185,7 @@ def test_a_pull_request_leaves_the_branch_as_it_is(hub, report):
 def test_a_repository_that_changed_meanwhile_is_left_alone(hub, report):
     hub.meanwhile = {"README.md": b"# theirs\n"}
     with pytest.raises(UploadError, match="Somebody changed it in the meantime, and nothing was committed"):
-        hub_files.push(report, REPO)
+        reports.push(report, REPO)
     assert card_of(hub) == "# theirs\n"
 
 
@@ -199,7 +200,7 @@ def test_a_repository_that_changed_meanwhile_is_left_alone(hub, report):
 def test_what_the_hub_refuses_is_told_with_what_to_do(hub, report, monkeypatch, token, repo, message):
     monkeypatch.setenv("HF_TOKEN", token)
     with pytest.raises(UploadError, match=f"(?s){message}") as told:
-        hub_files.push(report, repo)
+        reports.push(report, repo)
     assert token not in str(told.value)
     assert len(hub.repos[REPO]) == 1
 
@@ -217,10 +218,10 @@ def test_a_hub_that_fails_is_told(hub, report, monkeypatch, where, fault, messag
     monkeypatch.setattr("time.sleep", lambda _: None)  # the library waits before it tries again
     hub.faults["POST", where] = fault
     with pytest.raises(UploadError, match=f"(?s){message}"):
-        hub_files.push(report, REPO)
+        reports.push(report, REPO)
     assert len(hub.repos[REPO]) == 1
     hub.faults.clear()
-    assert hub_files.push(report, REPO).commit == hub.head(REPO).oid
+    assert reports.push(report, REPO).commit == hub.head(REPO).oid
 
 
 def test_without_a_token_or_offline_nothing_is_asked(hub, report, monkeypatch):
@@ -228,10 +229,10 @@ def test_without_a_token_or_offline_nothing_is_asked(hub, report, monkeypatch):
         with monkeypatch.context() as patched:
             patched.setenv(variable, "1")
             with pytest.raises(OfflineError, match=f"{variable} forbids connections"):
-                hub_files.push(report, REPO)
+                reports.push(report, REPO)
     hub_server.use(hub, monkeypatch, token=None)
     with pytest.raises(UploadError, match="there is no token"):
-        hub_files.push(report, REPO)
+        reports.push(report, REPO)
     assert hub.requests == []
 
 
@@ -240,7 +241,7 @@ def test_without_a_token_or_offline_nothing_is_asked(hub, report, monkeypatch):
 )
 def test_what_is_no_repository_is_refused(hub, report, name):
     with pytest.raises(UsageError, match="expected the name of a repository"):
-        hub_files.push(report, name)
+        reports.push(report, name)
     assert hub.requests == []
 
 

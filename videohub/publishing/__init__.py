@@ -1,0 +1,1 @@
+"""What was found here for everybody: reports in repositories of the Hugging Face hub."""
