@@ -26,13 +26,13 @@ def main() -> None:
         browser = playwright.chromium.launch(executable_path=os.environ.get("CHROMIUM"), args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 860, "height": 800}, device_scale_factor=1.5)
         page.goto(Path(folder, "report", "report.html").as_uri())
-        second = page.locator("h2").nth(1).bounding_box()  # what follows the charts
+        second = page.locator("h3").nth(1).bounding_box()  # what follows the first chart
         assert second is not None
-        clip = {"x": 0, "y": 0, "width": 860, "height": second["y"] - 10}
+        clip = {"x": 0, "y": 30, "width": 860, "height": second["y"] - 40}
         shot = Image.open(io.BytesIO(page.screenshot(full_page=True, clip=clip)))
         browser.close()
     PICTURE.parent.mkdir(exist_ok=True)
-    shot.convert("P", palette=Image.Palette.ADAPTIVE, colors=64).save(PICTURE, optimize=True)
+    shot.convert("P", palette=Image.Palette.ADAPTIVE, colors=200).save(PICTURE, optimize=True)
 
 
 if __name__ == "__main__":
