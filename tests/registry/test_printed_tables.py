@@ -13,7 +13,7 @@ from videohub.registry import strict_yaml
 
 TABLES = strict_yaml.read(Path(__file__).parent / "printed_tables.yaml").value
 ROWS = {name: (publisher, row) for publisher, rows in TABLES.items() for name, row in rows.items()}
-# Networks with another number of parameters than their row prints; docs/errata.md tells each.
+# Networks with another number of parameters than their row prints; docs/errata.yaml tells each.
 NOT_AS_PRINTED = {
     "mvitv2_l_40x3_k400": 213_390_112,
     "pysf_ptv_slow_r50_8x8_ssv2": 31_991_022,

@@ -9,12 +9,13 @@ import pytest
 
 from tests.models.golden_networks import CASES, LOGITS_CLOSE
 from tools import proofs
-from tools.site import records
+from tools.site import errata, records
 from videohub import registry
 
 KNOWN = registry.load(registry.files()[0])
 PAGES = dict(records.pages(KNOWN))
 PROOFS = proofs.read()
+OF_ERRATA = {name for one in errata.read() for each in one.errata for name in each.about(KNOWN)}
 SECTIONS = ["What it is", "Load it", "The test", "Published", "Proved here", "Measured again", "The file"]
 
 
@@ -29,7 +30,11 @@ def test_every_record_has_a_page():
 @pytest.mark.parametrize("name", KNOWN.records)
 def test_a_page_says_what_its_record_does(name):
     record, text = KNOWN.records[name], page(name)
-    rest = ["Notes"] * bool(record.notes) + ["Namesakes"] * bool(KNOWN.namesakes(record))
+    rest = (
+        ["Notes"] * bool(record.notes)
+        + ["Errata"] * (name in OF_ERRATA)
+        + ["Namesakes"] * bool(KNOWN.namesakes(record))
+    )
     assert re.findall(r"^## (.+?) \{", text, re.MULTILINE) == SECTIONS + rest
     assert all(f"**{published}**" in text for published in record.published)
     assert all(f"[`{other}`]({other}.md)" in text for other in KNOWN.namesakes(record))

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from tools import proofs, results
+from tools.site import errata
 from tools.site.protocol_picture import ShownTest, picture
 from videohub.formatting import with_letter, with_unit
 from videohub.registry import Record, Registry
@@ -40,6 +41,10 @@ class _Project:
         self.known = known
         self.proofs = proofs.read()
         self.reported, self.measured = results.reported(), results.measured()
+        self.errata: dict[str, list[errata.Erratum]] = {}
+        for each in (one for publisher in errata.read() for one in publisher.errata):
+            for name in each.about(known):
+                self.errata.setdefault(name, []).append(each)
 
 
 def page(record: Record, project: _Project) -> str:
@@ -66,6 +71,8 @@ def page(record: Record, project: _Project) -> str:
     ]
     if record.notes:
         parts += [_heading("Notes"), "\n".join(f"- {linked(note, known)}" for note in record.notes)]
+    if own := project.errata.get(record.name):
+        parts += [_heading("Errata"), "\n".join(f"- {each.in_words()}" for each in own), "All: [errata](../errata.md)."]
     if names := known.namesakes(record):
         parts += [_heading("Namesakes"), _namesakes(record, names, known)]
     return "\n\n".join(parts) + "\n"
