@@ -59,7 +59,7 @@ CHECKED = """\
   record's arguments and frames, whatever the number of classes. A record that is counted in neither way is built by the
   same code, and its very configuration was not compared.
 - Parameters and multiply-adds: counted from the network, for one view under the test crop, and held against every
-  figure that a publisher prints; `errata.md` tells which figures count something else.
+  figure that a publisher prints; `errata.yaml` tells which figures count something else.
 - Files: none has been read yet. `videohub registry probe --online --fetch` reads and proves them where they can be had.
 """
 
