@@ -30,6 +30,7 @@ from videohub.data.inputs import VideoInput, input_name, video_source
 from videohub.data.labels import names_of
 from videohub.data.person_boxes import PersonBox, Rows, Units, as_pixels, key_frames
 from videohub.data.sampling import keyframe_indices
+from videohub.data.stored_file import StoredFile
 from videohub.data.video_info import tell_contradictions
 from videohub.data.windows import SHORTEST_S, TimedFrames, Window, open_frames, windows
 from videohub.detectors import Detector, check_name, load_detector, people_in
@@ -122,13 +123,13 @@ def detect(
     people = _people(boxes, detector, units=units, every=every, threshold=person_threshold, device=chosen.device)
     with video_source(video, record.protocol, fps=fps) as source:
         if out is not None:
-            check_is_another(out, source.path)
-        with open_frames(source.path) as frames:
+            check_is_another(out, source.file)
+        with open_frames(source.file) as frames:
             seen = list(_seen(frames, people, chosen, rule, threshold))
             tell_contradictions(input_name(video), frames.contradictions())
         _tell(input_name(video), seen, people, threshold)
         if out is not None:
-            _annotate(source.path, seen, out, reach=people.reach)
+            _annotate(source.file, seen, out, reach=people.reach)
     return [detection for moment in seen for actions in moment.actions for detection in actions]
 
 
@@ -332,7 +333,7 @@ def _tell(name: str, seen: Sequence[_Moment], people: _People, threshold: float)
 # --- drawn over the video --------------------------------------------------------------------------------------------
 
 
-def _annotate(path: Path, seen: Sequence[_Moment], out: Path, *, reach: float) -> None:
+def _annotate(path: StoredFile, seen: Sequence[_Moment], out: Path, *, reach: float) -> None:
     """Write a copy of the video in which each key frame's boxes and actions are drawn while it is the nearest one."""
     times = [moment.time for moment in seen]
 

@@ -10,9 +10,11 @@ import pytest
 
 import videohub
 from tests.data.tars import write_tar
+from tests.storage.faulty_server import publish_folder, running
 from tests.verification import datasets
 from videohub import runs
 from videohub.errors import DataError, FileChangedError, UsageError
+from videohub.hub import http_download
 from videohub.runs.score_file import read_scores
 
 NAME = "tiny_kinetics"
@@ -34,6 +36,15 @@ def files(zoo, tmp_path):
             members |= {f"v{number}.mp4": videos[f"v{number}.mp4"], f"v{number}.cls": str(7 * number).encode()}
         write_tar(tmp_path / "tars" / f"val-{shard}.tar", members)
     return listing
+
+
+@pytest.fixture
+def server(monkeypatch):
+    """A web server on this machine, and nobody waits long before asking again."""
+    monkeypatch.setattr(http_download, "PAUSE_S", 0.01)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with running() as publisher:
+        yield publisher
 
 
 @pytest.mark.parametrize("workers", [0, 1])
@@ -159,3 +170,57 @@ def test_a_training_set_of_tars_gives_the_clips_of_files(files, tmp_path):
     for context in ("fork", "spawn"):
         loaded = list(DataLoader(of_tars, batch_size=3, num_workers=2, multiprocessing_context=context))
         assert [target.tolist() for _, target in loaded] == [[0, 7, 14], [21, 28, 35]]
+
+
+def test_scores_over_http_are_those_from_files_and_a_member_is_one_request(files, tmp_path, server):
+    videohub.verify(NAME, files, out=tmp_path / "a", workers=0)
+    url = publish_folder(server, tmp_path / "tars")
+    videohub.verify(NAME, f"{url}/val-{{0..2}}.tar", list_file=files, out=tmp_path / "b", workers=1)
+    assert scores(tmp_path / "b") == scores(tmp_path / "a")
+    shards = runs.join([tmp_path / "b"]).made_by[0].shards
+    assert [each.location for each in shards] == [f"{url}/val-{number}.tar" for number in range(3)]
+
+
+def test_a_tar_behind_a_url_that_changes_ends_the_run(files, tmp_path, server, monkeypatch):
+    from videohub.verification import runner
+
+    def changing(*args, **options):
+        server.publish("/val-1.tar", b"x" * (tmp_path / "tars" / "val-1.tar").stat().st_size)
+        return evaluate(*args, **options)
+
+    evaluate = runner.evaluate
+    monkeypatch.setattr(runner, "evaluate", changing)
+    url = publish_folder(server, tmp_path / "tars")
+    with pytest.raises(FileChangedError, match=r"val-1.tar: has changed"):
+        videohub.verify(NAME, f"{url}/val-{{0..2}}.tar", out=tmp_path / "run", workers=1)
+
+
+def test_predictions_and_features_of_tars_are_those_of_files(files, tmp_path, run, server, caplog):
+    url = publish_folder(server, tmp_path / "tars")
+
+    def predicted(given):
+        code, out, _ = run("predict", given, "--model", NAME, "--json")
+        assert code == 0
+        return {os.path.basename(each["name"]): each["predictions"] for each in map(json.loads, out.splitlines())}
+
+    tars = tmp_path / "tars" / "val-{0..2}.tar"
+    of_files = predicted(files.parent)
+    assert predicted(tars) == predicted(f"{url}/val-{{0..2}}.tar") == of_files
+    assert "left out: members of other endings, 6 in all: v0.cls" in caplog.text
+    options = ("--model", NAME, "--stride", 16, "--json")
+    assert run("features", files.parent, *options, "-o", tmp_path / "a")[0] == 0
+    assert run("features", tars, *options, "-o", tmp_path / "b")[0] == 0
+    for number in range(6):
+        assert (tmp_path / "a" / f"v{number}.npy").read_bytes() == (tmp_path / "b" / f"v{number}.npy").read_bytes()
+    _, out, _ = run("features", tars, *options, "-o", tmp_path / "b")
+    assert [json.loads(line)["status"] for line in out.splitlines()] == ["kept"] * 6
+    write_tar(tmp_path / "tars" / "val-1.tar", {"v2.mp4": (files.parent / "v5.mp4").read_bytes()})
+    _, out, _ = run("features", tars, *options, "-o", tmp_path / "b")
+    assert [json.loads(line)["status"] for line in out.splitlines()] == ["kept"] * 2 + ["done"] + ["kept"] * 2
+
+
+def test_one_member_of_a_tar_is_a_video_by_its_name(files, tmp_path):
+    member = f"{tmp_path / 'tars' / 'val-1.tar'}/v3.mp4"
+    assert videohub.predict(member, NAME) == videohub.predict(files.parent / "v3.mp4", NAME)
+    with pytest.raises(UsageError, match=r"val-1.tar: no member is called 'v5.mp4'"):
+        videohub.predict(member.replace("v3", "v5"), NAME)

@@ -19,6 +19,7 @@ from PIL import Image
 from videohub.data.decoded_images import UPRIGHT, Frame, orientation
 from videohub.data.frame_clock import FrameClock
 from videohub.data.overlay import Canvas, drawn_on
+from videohub.data.stored_file import ShardMember, StoredFile
 from videohub.data.video import Video, open_video
 from videohub.errors import DeviceError, UsageError, VideoError
 from videohub.files import atomic_write, check_parent_exists
@@ -37,7 +38,7 @@ _BT_709, _LIMITED = 1, 1  # as H.264 numbers them
 
 
 def annotate_video(
-    source: str | Path, out: str | Path, draw: Draw, *, progress: Progress = lambda frames: None
+    source: str | StoredFile, out: str | Path, draw: Draw, *, progress: Progress = lambda frames: None
 ) -> None:
     """Write a copy of a video, in H.264, in which `draw` has drawn over every frame.
 
@@ -56,7 +57,7 @@ def annotate_video(
     Raises: UsageError if `out` is of another kind, in no folder, or the source itself; VideoError as `Video.pictures`,
         or if the picture changes its size; DeviceError if this FFmpeg cannot write H.264.
     """
-    path, out = Path(source), checked_target(out)
+    path, out = source if isinstance(source, ShardMember) else Path(source), checked_target(out)
     check_is_another(out, path)
     with open_video(path) as video:
         stamps = video.stamps()
@@ -98,9 +99,9 @@ def checked_target(out: str | Path) -> Path:
     return path
 
 
-def check_is_another(out: Path, source: Path) -> None:
+def check_is_another(out: Path, source: StoredFile) -> None:
     """Refuse to write over the video that is read. Raises: UsageError."""
-    if out.exists() and source.exists() and out.samefile(source):
+    if not isinstance(source, ShardMember) and out.exists() and source.exists() and out.samefile(source):
         raise UsageError(f"{out}: this is the video to read; give the copy another name")
 
 

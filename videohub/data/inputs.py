@@ -18,8 +18,10 @@ from PIL import Image
 
 from videohub.data.images import rgb_of
 from videohub.data.samples import ImageFile, VideoFile
+from videohub.data.sets import shards
 from videohub.data.sets.folders import IMAGES, VIDEOS, is_leftover
 from videohub.data.sets.lists import left_out, lines
+from videohub.data.stored_file import ShardMember, StoredFile
 from videohub.errors import DataError, DeviceError, UsageError, VideoError
 from videohub.hub import download
 from videohub.log import log
@@ -55,6 +57,8 @@ def video_source(video: VideoInput, protocol: Protocol, *, fps: float | None = N
     from where it stands, if it cannot go back), and frames, kept as they are, 4 bytes a pixel. Errors of readers within
     the block name what was given (`input_name`) in place of that file, a VideoError also if it names none.
 
+    A member of a tar, `TAR/MEMBER`, on disk or behind a URL, is read where it lies.
+
     Args:
         video: As above. Frames are uint8 levels of RGB: an array or a tensor (T, H, W, 3) or (T, 3, H, W), PIL images
             of one size, or a list of arrays (H, W, 3). A protocol for images takes an image file, or one frame.
@@ -76,11 +80,12 @@ def video_source(video: VideoInput, protocol: Protocol, *, fps: float | None = N
     name, is_image = input_name(video), protocol.frames.reach == "image"
     if is_image and name.lower().endswith(VIDEOS):
         raise UsageError(f"{name}: found a video, expected an image: this network looks at single images")
-    with _as_file(video, is_image, fps or protocol.fps or USUAL_FPS) as path:
+    kind = ImageFile if is_image else VideoFile
+    with _as_file(video, is_image, fps or protocol.fps or USUAL_FPS) as file:
         try:
-            yield ImageFile(path) if is_image else VideoFile(path)
+            yield kind(Path(file.name), file) if isinstance(file, ShardMember) else kind(file)
         except (UsageError, VideoError) as error:
-            message = str(error).replace(str(path), name)
+            message = str(error).replace(str(file), name)
             if isinstance(error, VideoError) and name not in message:  # of a rule for frames, which knows no files
                 message = f"{name}: {message}"
             if message == str(error):
@@ -117,19 +122,24 @@ def is_url(video: object) -> bool:
 
 
 def named_videos(given: Iterable[str | os.PathLike[str]], protocol: Protocol) -> list[str]:
-    """Return the paths and URLs of videos that a user named: each a video, a folder of videos, or a list of them.
+    """Return the paths and URLs of videos that a user named: each a video, or a folder, tars or a list of them.
 
     Of a folder, all videos (or images, where the protocol wants them) in it and in folders within, sorted by path;
     hidden ones and what systems leave there are passed over. A list (.txt, .csv, .tsv, .list, .lst) has a path or URL
     on each line; paths start from the list's folder, and where every line ends with a whole number, as those for
-    `verify` do, that is a label and left aside.
+    `verify` do, that is a label and left aside. A tar, `val-{000..063}.tar` or a URL of one stands for its members.
     Raises: UsageError if a folder or list is missing or holds no video; DataError if a list is no text.
     """
     suffixes = IMAGES if protocol.frames.reach == "image" else VIDEOS
     videos: list[str] = []
     for each in given:
         path = Path(each)
-        if is_url(each):
+        if shards.is_tar(os.fspath(each)):
+            names, notes = shards.names_of_videos(os.fspath(each), protocol)
+            videos += names
+            for told in notes:
+                log.warning("%s: %s", each, told)
+        elif is_url(each):
             videos.append(os.fspath(each))
         elif path.is_dir():
             videos += _in_folder(path, suffixes)
@@ -173,9 +183,11 @@ def _in_list(file: Path) -> list[str]:
 
 
 @contextmanager
-def _as_file(video: VideoInput, is_image: bool, fps: float) -> Iterator[Path]:
+def _as_file(video: VideoInput, is_image: bool, fps: float) -> Iterator[StoredFile]:
     """Yield the file of a video, made for the time being unless it is one."""
-    if isinstance(video, str) and is_url(video):
+    if isinstance(video, str) and (member := shards.member_called(video)):
+        yield member.fetched()
+    elif isinstance(video, str) and is_url(video):
         with download.temporary(video, "image" if is_image else "video") as path:
             yield path
     elif isinstance(video, str | os.PathLike):

@@ -79,13 +79,6 @@ class Sample(msgspec.Struct, frozen=True):
             msgspec.structs.force_setattr(self, "name", text)
 
 
-def fetched(source: Source) -> Source:
-    """Return a source with its content in memory, if it is a member of a tar; see `ShardMember.fetched`."""
-    if not isinstance(source, VideoFile | ImageFile) or source.member is None:
-        return source
-    return msgspec.structs.replace(source, member=source.member.fetched())
-
-
 class Shard(msgspec.Struct, frozen=True):
     """A tar that samples lie in, as it was when its index was read."""
 

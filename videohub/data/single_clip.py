@@ -24,7 +24,8 @@ from videohub.data.clips import numbered_clips
 from videohub.data.decoded_images import UPRIGHT, Frame, orientation
 from videohub.data.frame_rules import list_indices
 from videohub.data.images import read_image, read_listed
-from videohub.data.samples import FrameList, ImageFile, KeyFrame, Source, fetched
+from videohub.data.member_bytes import fetched
+from videohub.data.samples import FrameList, ImageFile, KeyFrame, Source
 from videohub.data.sampling import frame_positions, segment_borders
 from videohub.data.spec import TestSpec
 from videohub.data.stored_file import StoredFile

@@ -30,6 +30,11 @@ class ShardMember(msgspec.Struct, frozen=True):
         """Return what it is called in messages."""
         return f"{storage.shown(self.shard)}/{self.name}"
 
+    @property
+    def is_fetched_whole(self) -> bool:
+        """Whether its content is to be brought here before it is read, and is not here yet."""
+        return self.content is None and self.failure is None and self.size < STREAMED
+
     def open(self, mode: str = "rb") -> BinaryIO:
         """Open it as `Path.open` does: what was fetched, else a reader that asks for pieces. Raises: VideoError.
 
@@ -46,7 +51,7 @@ class ShardMember(msgspec.Struct, frozen=True):
 
         Where it cannot be had, that is its `failure`: nobody tries again. Raises: FileChangedError.
         """
-        if self.content is not None or self.failure is not None or self.size >= STREAMED:
+        if not self.is_fetched_whole:
             return self
         try:
             return msgspec.structs.replace(self, content=self._read(0, self.size))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
@@ -19,6 +20,7 @@ import numpy.typing as npt
 from videohub.data.colour import Planar
 from videohub.data.decoded import Decoded, decode_shared
 from videohub.data.frame_formats import DECODERS, Decoder
+from videohub.data.member_bytes import fetched_ahead
 from videohub.data.samples import FrameList, KeyFrame, Source
 from videohub.data.spec import TestSpec
 from videohub.data.video_info import Contradiction
@@ -61,13 +63,15 @@ def decode_all(
         decoder: See `decode_shared`.
     Raises: FileChangedError if a tar that a source lies in is no longer the one whose index was read.
     """
+    sources = fetched_ahead(sources)
     if workers:
-        with decoding_pool(specs, workers=workers, timeout_s=timeout_s, decoder=decoder) as pool:
+        with closing(sources), decoding_pool(specs, workers=workers, timeout_s=timeout_s, decoder=decoder) as pool:
             yield from pool.map(sources)
         return
-    for key, source in sources:
-        outcomes = _decoded(source, specs, decoder=decoder)
-        yield key, [Failure(str(each)) if isinstance(each, VideoError) else each for each in outcomes]
+    with closing(sources):
+        for key, source in sources:
+            outcomes = _decoded(source, specs, decoder=decoder)
+            yield key, [Failure(str(each)) if isinstance(each, VideoError) else each for each in outcomes]
 
 
 def decoding_pool(

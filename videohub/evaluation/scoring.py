@@ -210,7 +210,7 @@ def views(video: VideoInput, record_or_name: str | Record, *, fps: float | None 
     """
     record = registry.record(record_or_name)
     with video_source(video, record.protocol, fps=fps) as source:
-        made = read_views(source.path, record.protocol, record.clip)
+        made = read_views(source.file, record.protocol, record.clip)
     if made.contradictions:
         contradictions = "; ".join(map(str, made.contradictions))
         log.warning(

@@ -118,7 +118,7 @@ class Extraction:
         try:
             with (
                 video_source(given, self._protocol) as source,
-                open_frames(source.path, share=max(1, self._threads)) as frames,
+                open_frames(source.file, share=max(1, self._threads)) as frames,
             ):
                 rate = self._sampling.fps or frames.rate
                 if rate is None:

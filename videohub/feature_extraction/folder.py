@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from videohub.data.inputs import is_url
+from videohub.data.sets import shards
 from videohub.data.video_info import tell_contradictions
 from videohub.errors import UsageError, VideohubError
 from videohub.escaping import encodable
@@ -280,7 +281,15 @@ def _read(file: Path, kind: type[_Kept]) -> _Kept | None:
 
 
 def _identity(video: str) -> tuple[int | None, str | None]:
-    """Return how large a video's file is, and a digest of both its ends; None if it is none, or not there."""
+    """Return how large a video's file is, and a digest of both its ends; None if it is none, or not there.
+
+    Of a member of a tar, a digest of its place and of what tells the tar from others.
+    """
+    try:
+        if member := shards.member_called(video):
+            return member.size, hashlib.sha256(f"{member.start} {member.version}".encode()).hexdigest()
+    except VideohubError:  # whoever reads it says so
+        return None, None
     if is_url(video):
         return None, None
     try:

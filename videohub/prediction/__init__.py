@@ -165,7 +165,7 @@ def _viewed(
     try:
         with video_source(video, protocol, fps=fps) as source:
             views = read_content_views(
-                source.path, protocol, record.clip, number=number, device=prepares_on(chosen.device)
+                source.file, protocol, record.clip, number=number, device=prepares_on(chosen.device)
             )
     except VideohubError as error:
         return Predicted(name, [], error), None

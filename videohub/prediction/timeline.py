@@ -19,6 +19,7 @@ from videohub.chosen_model import ChosenModel, chosen_model
 from videohub.data.annotated_video import annotate_video, checked_target
 from videohub.data.inputs import VideoInput, input_name, video_source
 from videohub.data.overlay import caption
+from videohub.data.stored_file import StoredFile
 from videohub.data.video_info import tell_contradictions
 from videohub.data.windows import SHORTEST_S, TimedFrames, Window, open_frames, windows
 from videohub.errors import UsageError, VideohubError
@@ -176,14 +177,14 @@ def _timelines(
         first: Window | None = None
         try:
             with video_source(video, protocol, fps=fps) as source:
-                with open_frames(source.path) as frames:
+                with open_frames(source.file) as frames:
                     seen = _windows(frames, chosen.record, crops, window, chosen.device)
                     first = next(seen)
                     ready = ready or _Ready(chosen, precision)
                     found = ready.predicted(first, seen, frames, window, topk)
                     tell_contradictions(name, frames.contradictions())
                 if target is not None:
-                    _annotate(source.path, target, found)
+                    _annotate(source.file, target, found)
         except VideohubError as error:
             if first is not None and ready is None:  # no video's fault: there is no model to see any of them
                 raise
@@ -251,7 +252,7 @@ class _Ready:
         return found
 
 
-def _annotate(path: Path, target: Path, found: Sequence[PredictedWindow]) -> None:
+def _annotate(path: StoredFile, target: Path, found: Sequence[PredictedWindow]) -> None:
     """Write a copy of a video with the best classes of each window over its frames."""
     starts = [each.start for each in found]
     lines = [[f"{100 * one.probability:.0f} %  {one.label}" for one in each.predictions[:CAPTION_LINES]]

@@ -6,6 +6,7 @@ In a list: any that the data set's own reader reads, its names looked up among t
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import re
@@ -28,17 +29,24 @@ from videohub.data.stored_file import ShardMember
 from videohub.data.tar_index import Member, TarIndex
 from videohub.errors import DataError, UsageError
 from videohub.escaping import encodable
+from videohub.protocols import Protocol
 from videohub.registry.schema import Record
 
 _TARS = (".tar", ".tgz", ".tbz2", ".txz", ".tar.gz", ".tar.bz2", ".tar.xz", ".tar.zst", ".tar.zstd", ".tar.lz4")
 _FIELDS = ("label", "cls", "class", "class_id", "class_name", "target")  # of KEY.json, the first that is there
+_IN_TAR = re.compile(r"(?P<tar>.+?\.tar(?:\?[^/]*)?)/(?P<name>.+)", re.IGNORECASE)
 _TOLD = 10  # names of each kind in a message
 
 
 def are_named(data: str | os.PathLike[str]) -> bool:
     """Tell whether a text stands for tars and not for a folder or a list: a URL, or a path that ends as theirs do."""
     text = os.fspath(data)
-    return storage.is_remote(text) or (text.lower().endswith(_TARS) and not Path(text).is_dir())
+    return storage.is_remote(text) or is_tar(text)
+
+
+def is_tar(text: str) -> bool:
+    """Tell whether a path or URL ends as that of a tar does, and is no folder."""
+    return storage.shown(text).lower().endswith(_TARS) and not os.path.isdir(text)
 
 
 def read(data: str, record: Record, read_list: Callable[[Path], DataSet] | None) -> DataSet:
@@ -59,20 +67,56 @@ def read(data: str, record: Record, read_list: Callable[[Path], DataSet] | None)
         if record.protocol.scores.activation != "softmax":
             raise UsageError(f"{storage.shown(data)}: several classes of {record.protocol.dataset} may be right, and "
                              "labels in tars are read as one; give --list")  # fmt: skip
-        shards = _open(data, record)
+        shards = opened(data, record.protocol)
         samples, notes = _Labelled(shards, record).samples()
     else:
         with tempfile.TemporaryDirectory(prefix="videohub-") as nowhere:  # its reader looks there, and finds nothing
             listed = read_list(Path(nowhere))
-        shards = _open(data, record)
+        shards = opened(data, record.protocol)
         samples, notes = _listed(shards, listed, Path(nowhere))
     others = [f"{each.shown}: {name}" for each in shards for name in each.index.others]
     return DataSet(samples, notes=(*notes, *left_out("members that are no files", others)),
                    shards=tuple(each.stamp() for each in shards))  # fmt: skip
 
 
+def names_of_videos(text: str, protocol: Protocol) -> tuple[list[str], tuple[str, ...]]:
+    """Return what all videos in the tars that a text stands for are called, `TAR/MEMBER`, and what was left out.
+
+    Raises: as `read`; UsageError if there are none.
+    """
+    _members_of.cache_clear()  # another version may lie there by now
+    shards = opened(text, protocol)
+    names = [f"{shard.location}/{video.path.as_posix()}" for shard in shards for video in shard.videos()]
+    others = [one.name for shard in shards for one in shard.members() if not shard.is_wanted(one.name)]
+    if not names:
+        raise UsageError(f"{storage.shown(text)}: no member ends in {', '.join(shards[0].suffixes)}")
+    return names, left_out("members of other endings", others)
+
+
+def member_called(text: str) -> ShardMember | None:
+    """Return the member of a tar that `TAR/MEMBER` names; None where a text names none, but a file or nothing.
+
+    Raises: UsageError if the tar has no such member; and what reading its index raises.
+    """
+    match = _IN_TAR.fullmatch(text)
+    if match is None or not (storage.is_remote(text) or os.path.isfile(match["tar"])):
+        return None
+    found = _members_of(match["tar"]).get(match["name"])
+    if found is None:
+        raise UsageError(f"{storage.shown(match['tar'])}: no member is called {match['name']!r}")
+    return found
+
+
+@functools.lru_cache(256)  # whoever names one names others
+def _members_of(location: str) -> dict[str, ShardMember]:
+    (index,) = read_indexes([location])
+    return {each.name: ShardMember(location, each.name, each.start, each.size, index.version) for each in index.members}
+
+
 @dataclass(frozen=True)
-class _Shard:
+class OpenShard:
+    """A tar and its index."""
+
     location: str
     index: TarIndex
     suffixes: Sequence[str]  # of the files that are wanted
@@ -91,6 +135,10 @@ class _Shard:
         """Yield the members that no system has left there for itself, such as `._a.mp4`."""
         return (each for each in self.index.members if not any(map(is_leftover, each.name.split("/"))))
 
+    def videos(self) -> list[VideoFile | ImageFile]:
+        """Return all members that are wanted."""
+        return [self.source(member) for member in self.members() if self.is_wanted(member.name)]
+
     def source(self, member: Member) -> VideoFile | ImageFile:
         return self.kind(
             Path(member.name),
@@ -105,17 +153,20 @@ def _plain(member: Member) -> tuple[str, int, int]:
     return member.name, member.start, member.size
 
 
-def _open(data: str, record: Record) -> list[_Shard]:
-    """Read the indexes of all tars."""
+def opened(data: str, protocol: Protocol) -> list[OpenShard]:
+    """Return the tars that a pattern stands for, with what each holds of the files that a protocol wants.
+
+    Raises: as `read`.
+    """
     locations = storage.expand(data)
     if not locations:
         raise UsageError(f"{storage.shown(data)}: no such file")
     if odd := next((each for each in locations if encodable(each) != each), None):
         raise UsageError(f"{encodable(odd)}: the name of this file is no UTF-8; give it another one")
-    is_image = record.protocol.frames.reach == "image"
+    is_image = protocol.frames.reach == "image"
     suffixes, kind = (IMAGES, ImageFile) if is_image else (VIDEOS, VideoFile)
     indexes = read_indexes(locations)
-    return [_Shard(each, index, suffixes, kind) for each, index in zip(locations, indexes, strict=True)]
+    return [OpenShard(each, index, suffixes, kind) for each, index in zip(locations, indexes, strict=True)]
 
 
 # --- labels in the tars ----------------------------------------------------------------------------------------------
@@ -125,14 +176,14 @@ def _open(data: str, record: Record) -> list[_Shard]:
 class _Group:
     """What has one key."""
 
-    video: tuple[_Shard, Member] | None = None
-    labels: list[tuple[_Shard, Member]] = field(default_factory=list)
+    video: tuple[OpenShard, Member] | None = None
+    labels: list[tuple[OpenShard, Member]] = field(default_factory=list)
 
 
 class _Labelled:
     """Videos whose labels stand beside them, or whose folders are called as classes."""
 
-    def __init__(self, shards: Sequence[_Shard], record: Record) -> None:
+    def __init__(self, shards: Sequence[OpenShard], record: Record) -> None:
         self._shards, self._record = shards, record
         self._problems: dict[str, list[str]] = defaultdict(list)
         self._others: list[str] = []
@@ -239,7 +290,7 @@ def _said(member: Member) -> object:
 # --- labels in a list ------------------------------------------------------------------------------------------------
 
 
-def _listed(shards: Sequence[_Shard], listed: DataSet, root: Path) -> tuple[list[Sample], tuple[str, ...]]:
+def _listed(shards: Sequence[OpenShard], listed: DataSet, root: Path) -> tuple[list[Sample], tuple[str, ...]]:
     """Return the samples of a list, whose files would lie below a folder, with the members that it names."""
     members, samples, used = _Members(shards), list[Sample](), set[tuple[str, str]]()
     ambiguous: list[str] = []
@@ -271,7 +322,7 @@ def _listed(shards: Sequence[_Shard], listed: DataSet, root: Path) -> tuple[list
     return samples, (*notes, *left_out("members that the list does not name", unlisted))
 
 
-def _absent(shards: Sequence[_Shard], name: str) -> VideoFile | ImageFile:
+def _absent(shards: Sequence[OpenShard], name: str) -> VideoFile | ImageFile:
     first = shards[0]
     lacking = ShardMember(os.path.dirname(first.shown), name, 0, 0, "", failure="no tar has a member of this name")
     return first.kind(Path(name), lacking)
@@ -280,12 +331,12 @@ def _absent(shards: Sequence[_Shard], name: str) -> VideoFile | ImageFile:
 class _Members:
     """Members by what a list may call them."""
 
-    def __init__(self, shards: Sequence[_Shard]) -> None:
+    def __init__(self, shards: Sequence[OpenShard]) -> None:
         self._by_name = self._sorted_by(shards, lambda name: name)
         self._by_base = self._sorted_by(shards, lambda name: name.rpartition("/")[2])
         self._by_stem = self._sorted_by(shards, lambda name: os.path.splitext(name.rpartition("/")[2])[0])
 
-    def called(self, name: str) -> list[tuple[_Shard, Member]]:
+    def called(self, name: str) -> list[tuple[OpenShard, Member]]:
         """Return the member of exactly this name; else those in whatever folder; else those of another suffix."""
         base = name.rpartition("/")[2]
         there = self._by_name.get(name) or self._by_base.get(base, [])
@@ -294,9 +345,9 @@ class _Members:
         return there or self._by_stem.get(os.path.splitext(base)[0], [])
 
     def _sorted_by(
-        self, shards: Sequence[_Shard], key: Callable[[str], str]
-    ) -> Mapping[str, list[tuple[_Shard, Member]]]:
-        found: dict[str, list[tuple[_Shard, Member]]] = defaultdict(list)
+        self, shards: Sequence[OpenShard], key: Callable[[str], str]
+    ) -> Mapping[str, list[tuple[OpenShard, Member]]]:
+        found: dict[str, list[tuple[OpenShard, Member]]] = defaultdict(list)
         for shard in shards:
             for member in shard.members():
                 if shard.is_wanted(member.name):
