@@ -79,7 +79,7 @@ def drawing(
     lines = []
     for tick in across.ticks:
         x = f"{across.place(tick):.2f}%"
-        lines.append(f'<line x1="{x}" y1="0" x2="{x}" y2="{BOTTOM + 3}%"/><text x="{x}" y="{BOTTOM + 3}%" dy="14" '
+        lines.append(f'<line x1="{x}" y1="0" x2="{x}" y2="{BOTTOM + 3}%"/><text x="{x}" y="{BOTTOM + 3}%" dy="15" '
                      f'text-anchor="middle">{with_unit(tick)}</text>')  # fmt: skip
     for tick in down.ticks:
         y = f"{down.place(tick):.2f}%"
@@ -116,21 +116,21 @@ def image(known: Registry) -> str:
     legend = []
     for down, row in enumerate(rows):
         for across, family in enumerate(row):
-            x, y = 24 + across * (_WIDTH - 40) // _IN_A_ROW, _PLOT_END + 30 + 22 * down
-            legend.append(f'{_shape(marked[family], 5, x, y)}<text x="{x + 11}" y="{y + 4}">{in_html(family)}</text>')
-    x, y = 24, _PLOT_END + 30 + 22 * len(rows)
-    legend.append(f'<text x="{x - 6}" y="{y + 6}">parameters:</text>')
-    for at, size in enumerate(SIZES):
-        legend.append(f'<circle cx="{x + 90 + 70 * at}" cy="{y + 2}" r="{radius(size)}" class="m c6"/>'
-                      f'<text x="{x + 106 + 70 * at}" y="{y + 6}">{with_unit(size)}</text>')  # fmt: skip
+            x, y = 24 + across * (_WIDTH - 40) // _IN_A_ROW, _PLOT_END + 24 * (down + 1)
+            legend.append(f'{_shape(marked[family], 6, x, y)}<text x="{x + 12}" y="{y + 5}">{in_html(family)}</text>')
+    y = _PLOT_END + 24 * (len(rows) + 1) + 4
+    legend.append(f'<text x="18" y="{y + 5}">parameters:</text>')
+    for x, size in zip((124, 194, 284), SIZES, strict=True):
+        legend.append(f'<circle cx="{x}" cy="{y}" r="{radius(size)}" class="m c6"/>'
+                      f'<text x="{x + radius(size) + 5}" y="{y + 5}">{with_unit(size)}</text>')  # fmt: skip
     return f"""\
 <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {y + 24}" width="{_WIDTH}" height="{y + 24}" role="img">
 <title>{in_html(title)}, against the multiply-adds of one view</title>
 <style>
-svg {{ font: 12px system-ui, sans-serif; overflow: visible; {palette(LIGHT)}; --ink: #444; --line: #8884; }}
+svg {{ font: 15px system-ui, sans-serif; overflow: visible; {palette(LIGHT)}; --ink: #444; --line: #8884; }}
 @media (prefers-color-scheme: dark) {{ svg {{ {palette(DARK)}; --ink: #c8c8c8; }} }}
 {STYLE}
-.head {{ font-size: 15px; font-weight: 600; }}
+.head {{ font-size: 18px; font-weight: 600; }}
 </style>
 <text x="16" y="24" class="head">{in_html(title)}</text>
 <svg x="16" y="38" width="{_WIDTH - 32}" height="{_PLOT_END - 38}">
@@ -141,7 +141,7 @@ svg {{ font: 12px system-ui, sans-serif; overflow: visible; {palette(LIGHT)}; --
 """
 
 
-_WIDTH, _PLOT_END, _IN_A_ROW = 900, 520, 7  # pixels, pixels, families of the legend
+_WIDTH, _PLOT_END, _IN_A_ROW = 900, 520, 6  # pixels, pixels, families of the legend
 
 STYLE = "\n".join([
     "line { stroke: var(--line); }",

@@ -10,7 +10,7 @@
   const heads = all("thead th"), body = zoo.querySelector("tbody");
   const keys = heads.map(head => head.dataset.key), numbers = heads.map(head => head.classList.contains("n"));
   const filters = all("select", form);
-  let sort = "";
+  let sort = "", chosen = ""; // a column, with - before it downwards; a plot that somebody asked for
 
   const rows = [...body.rows].map((tr, index) => {
     const values = [...tr.cells].map(cell => cell.dataset.v ?? cell.textContent);
@@ -66,9 +66,9 @@
   function show() {
     for (const row of rows) row.tr.hidden = !(row.fits = fits(row));
     filters.forEach(offer);
-    const figure = figures.find(each => each.dataset.plot === plot.value);
-    for (const each of figures) each.hidden = each !== figure;
     for (const mark of marks) mark.a.style.display = mark.row.fits ? "" : "none";
+    const figure = drawn();
+    for (const each of figures) each.hidden = each !== figure;
     const shown = marks.filter(mark => mark.figure === figure && mark.row.fits);
     const families = new Set(shown.map(mark => mark.row.named.family));
     for (const item of all("li", figure)) item.hidden = !families.has(item.dataset.family);
@@ -77,6 +77,19 @@
     const many = rows.filter(row => row.fits).length;
     count.textContent = `${many} of ${rows.length} records, ${shown.length} in the plot`;
     tip.hidden = true;
+  }
+
+  // The plot that was asked for if it has a mark, else the one with most.
+  function drawn() {
+    const many = new Map(figures.map(figure => [figure.dataset.plot, 0]));
+    for (const mark of marks) many.set(mark.figure.dataset.plot, many.get(mark.figure.dataset.plot) + mark.row.fits);
+    for (const option of plot.options) {
+      option.text = `${option.dataset.title}: ${many.get(option.value)}`;
+      option.disabled = !many.get(option.value);
+    }
+    const [most] = [...many].sort(([, a], [, b]) => b - a)[0];
+    plot.value = many.get(chosen) ? chosen : most;
+    return figures.find(figure => figure.dataset.plot === plot.value);
   }
 
   // --- the plot: one mark is reached by Tab, the others from it by the arrow keys -------------------------------------
@@ -126,8 +139,7 @@
       select.replaceChildren(new Option("all", ""), new Option(value, value, true, true));
       if (!rows.some(row => row.named[select.name] === value)) select.value = "";
     }
-    plot.value = said.get("plot") ?? "";
-    if (plot.selectedIndex < 0) plot.selectedIndex = 0;
+    chosen = said.get("plot") ?? "";
     sort = said.get("sort") ?? "";
     order();
     show();
@@ -137,17 +149,11 @@
     const said = new URLSearchParams();
     for (const one of [form.q, ...filters]) if (one.value) said.set(one.name, one.value);
     if (sort) said.set("sort", sort);
-    if (plot.selectedIndex > 0) said.set("plot", plot.value);
+    if (chosen) said.set("plot", chosen);
     history.replaceState(history.state, "", `#${said}`);
   }
 
-  form.addEventListener("input", event => {
-    const figure = figures.find(each => each.dataset.data === form.data.value);
-    const shown = figures.find(each => each.dataset.plot === plot.value);
-    if (event.target === form.data && figure && shown.dataset.data !== form.data.value) plot.value = figure.dataset.plot;
-    show();
-    write();
-  });
+  form.addEventListener("input", () => { show(); write(); });
   form.addEventListener("submit", event => event.preventDefault());
   form.addEventListener("reset", event => {
     event.preventDefault();
@@ -155,7 +161,7 @@
     read();
     form.q.focus();
   });
-  plot.addEventListener("input", () => { show(); write(); });
+  plot.addEventListener("input", () => { chosen = plot.value; show(); write(); });
   for (const head of heads) {
     head.addEventListener("click", () => {
       const key = head.dataset.key, first = head.classList.contains("n") ? `-${key}` : key;

@@ -81,6 +81,7 @@ def test_a_filter_leaves_its_records_in_the_table_and_in_the_plot(opened, known)
         page.text_content("#zoo-count") == f"{len(expected)} of {len(known.records)} records, {len(shown)} in the plot"
     )
     assert page.get_attribute("#zoo-count", "aria-live") == "polite"
+    assert page.locator("select[name=plot] option:enabled").all_inner_texts() == ["AVA v2.2, mAP: " + str(len(shown))]
     page.click("text=Clear")
     assert names(page) == list(known.records)
     page.fill("input[name=q]", "X3D pytorchvideo")  # each word, anywhere in a row

@@ -109,8 +109,9 @@ def _plots(known: Registry) -> Iterator[str]:
     yield '<div id="zoo-plots" role="region" aria-label="Plot">'
     yield '<label class="plot" hidden>Plot<select name="plot">'
     for (dataset, metric), shown in plots.items():
-        title = f"{known.datasets[dataset].title}, {metric}: {len(shown)}"
-        yield f'<option value="{in_html(f"{dataset} {metric}")}">{in_html(title)}</option>'
+        title = in_html(f"{known.datasets[dataset].title}, {metric}")
+        name = in_html(f"{dataset} {metric}")
+        yield f'<option value="{name}" data-title="{title}">{title}: {len(shown)}</option>'
     yield "</select></label>"
     for number, ((dataset, metric), shown) in enumerate(plots.items()):
         yield from _plot(known.datasets[dataset].title, dataset, metric, shown, marked, hidden=number > 0)
@@ -131,7 +132,7 @@ def _plot(
 ) -> Iterator[str]:
     label = f"{title}, {metric}, against multiply-adds; the arrow keys go from record to record"
     name = in_html(f"{dataset} {metric}")
-    yield f'<figure class="zoo-plot" data-plot="{name}" data-data="{in_html(title)}"{" hidden" if hidden else ""}>'
+    yield f'<figure class="zoo-plot" data-plot="{name}"{" hidden" if hidden else ""}>'
     yield f'<svg width="100%" height="100%" role="group" aria-label="{in_html(label)}">'
     yield zoo_plot.drawing(shown, marked, metric, href=href)
     yield "</svg><ul>"
