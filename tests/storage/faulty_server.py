@@ -16,6 +16,7 @@ import random
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -120,6 +121,9 @@ FAULTS: dict[str, Behaviour] = {
 }
 
 
+ABOUT_VERSIONS = {"another ETag", "no ETag"}  # who asks for a file's version believes what is said
+
+
 @dataclass
 class _AtRandom:
     """A behaviour that is one of several faults now and then; `served` tells which, in order."""
@@ -128,27 +132,33 @@ class _AtRandom:
     count: int
     share: float
     faults: dict[str, Behaviour]
+    in_a_row: int
     served: list[str] = field(default_factory=list)
+    failed: Counter[tuple[str, str]] = field(default_factory=Counter)  # by file and end of the range
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __call__(self, asked: Asked, serve: Serve) -> Answer:
+        what = asked.path, asked.headers.get("range", "").rpartition("-")[2]
+        possible = sorted(self.faults.keys() - (ABOUT_VERSIONS if what[1] == "0" else set()))
         with self.lock:
-            name = self.rng.choice(sorted(self.faults)) if self.rng.random() < self.share else None
-            if name is not None and len(self.served) < self.count:
+            is_fault = self.rng.random() < self.share and len(self.served) < self.count
+            name = self.rng.choice(possible) if is_fault and self.failed[what] < self.in_a_row else None
+            if name is not None:
                 self.served.append(name)
-            else:
-                name = None
+                self.failed[what] += 1
         return serve(asked) if name is None else self.faults[name](asked, serve)
 
 
 def at_random(
-    *, seed: int, count: int = 50, share: float = 0.25, among: dict[str, Behaviour] | None = None
+    *, seed: int, count: int = 50, share: float = 0.25, in_a_row: int = 3, among: dict[str, Behaviour] | None = None
 ) -> _AtRandom:
     """Return a behaviour that serves `count` faults in all, each request being one with probability `share`.
 
-    Which request meets which fault depends on the order in which they come, and on nothing else but the seed.
+    No range meets more than `in_a_row` of them, and the first byte, which is asked for to learn a file's version, none
+    that is about that. Which request meets which fault depends on the order in which they
+    come, and on nothing else but the seed.
     """
-    return _AtRandom(random.Random(seed), count, share, among or FAULTS)
+    return _AtRandom(random.Random(seed), count, share, among or FAULTS, in_a_row)
 
 
 def main(arguments: Sequence[str]) -> None:

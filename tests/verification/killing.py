@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from videohub import runs
@@ -66,6 +67,40 @@ def killed_until_done(name: str, listing: Path, out: Path, *, kills: int, seed: 
     if last.returncode not in (0, 1, 3):
         raise RuntimeError(f"the last run ended with {last.returncode}: {said.decode()}")
     return done
+
+
+def one_of_three_killed(name: str, data: object, out: Path, *, before: int) -> str:
+    """Run three processes under torchrun, of which one is killed and restarted; return what was printed.
+
+    The kill comes once three videos are done, and before so many are. Looks processes up in /proc.
+    """
+    launched = subprocess.Popen(
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=3", "--max-restarts=2", "-m",
+         "videohub.cli", "verify", name, "--data", str(data), "--out", str(out)],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    victim, until = None, time.monotonic() + 120
+    while victim is None and time.monotonic() < until and launched.poll() is None:
+        if list(out.glob("scores/*.scores")) and 3 <= len(runs.read_run(out).done()) < before:
+            victim = random.choice([pid for pid, command in children(launched.pid) if "videohub.cli" in command])
+            os.kill(victim, signal.SIGKILL)
+        time.sleep(0.02)
+    stdout, stderr = launched.communicate(timeout=300)
+    assert launched.returncode == 0, stderr
+    assert victim is not None, "the run was over before anything could be killed"
+    return stdout
+
+
+def children(pid: int) -> Iterator[tuple[int, str]]:
+    """The processes that a process has started, with what they were started as."""
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = status.read_text().rpartition(")")[2].split()
+            if int(fields[1]) == pid:
+                yield int(status.parent.name), (status.parent / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+        except (OSError, IndexError):  # it has ended meanwhile
+            continue
 
 
 def main() -> None:

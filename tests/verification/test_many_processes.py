@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import random
-import signal
-import subprocess
 import sys
-import time
-from pathlib import Path
 
 import pytest
 
 from tests.verification import datasets
-from tests.verification.killing import final_scores, killed_until_done
+from tests.verification.killing import final_scores, killed_until_done, one_of_three_killed
 from videohub import runs
 from videohub.errors import UsageError
 from videohub.evaluation import distributed
@@ -22,7 +16,6 @@ from videohub.verification import verify
 pytestmark = pytest.mark.slow
 
 NAME = "tiny_kinetics"
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -36,35 +29,10 @@ def plain(zoo, listing, tmp_path):
     return final_scores(tmp_path / "plain")
 
 
-def children(pid):
-    """The processes that a process has started, with what they were started as."""
-    for status in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = status.read_text().rpartition(")")[2].split()
-            if int(fields[1]) == pid:
-                yield int(status.parent.name), (status.parent / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-        except (OSError, IndexError):  # it has ended meanwhile
-            continue
-
-
 @pytest.mark.skipif(sys.platform != "linux", reason="looks processes up in /proc")
 def test_one_of_three_processes_is_killed_and_restarted(zoo, listing, plain, tmp_path):
     out = tmp_path / "run"
-    launched = subprocess.Popen(
-        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=3", "--max-restarts=2", "-m",
-         "videohub.cli", "verify", NAME, "--data", str(listing), "--out", str(out)],
-        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
-    victim, until = None, time.monotonic() + 120
-    while victim is None and time.monotonic() < until and launched.poll() is None:
-        if list(out.glob("scores/*.scores")) and 3 <= len(runs.read_run(out).done()) < 25:
-            victim = random.choice([pid for pid, command in children(launched.pid) if "videohub.cli" in command])
-            os.kill(victim, signal.SIGKILL)
-        time.sleep(0.02)
-    stdout, stderr = launched.communicate(timeout=300)
-    assert launched.returncode == 0, stderr
-    assert victim is not None, "the run was over before anything could be killed"
+    stdout = one_of_three_killed(NAME, listing, out, before=25)
     assert "verdict:" in stdout
     assert stdout.count("verdict:") == 1  # one process speaks for all
     assert final_scores(out) == plain
