@@ -37,6 +37,11 @@ def test_the_page_shows_each_in_a_line_of_its_publisher():
             assert f" | {each.prints} | {each.right or 'not known'} | {each.known_by or 'not noted'} |" in section
 
 
+def test_the_committed_page_is_made_from_the_data():
+    """`python -m tools.site.errata` writes it anew."""
+    assert errata.FILE.with_suffix(".md").read_text(encoding="utf-8") == errata.page(KNOWN)
+
+
 def test_an_erratum_is_about_the_records_that_its_patterns_fit():
     (imagenet,) = (each for each in ALL[0].errata if each.prints.startswith("error rates"))
     assert imagenet.about(KNOWN) == ["resnet_r50_in1k"]

@@ -1,13 +1,17 @@
-"""The page of errata, made from docs/errata.yaml, and which of them are about a record."""
+"""The page of errata, made from docs/errata.yaml, and which of them are about a record.
+
+`python -m tools.site.errata` writes docs/errata.md, which has no links to the records' pages; the site's page has them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 import msgspec
 
+from videohub import registry
 from videohub.registry import Registry, strict_yaml
 
 FILE = Path(__file__).resolve().parents[2] / "docs" / "errata.yaml"
@@ -52,15 +56,25 @@ def read() -> tuple[OfPublisher, ...]:
 
 def pages(known: Registry) -> Iterator[tuple[str, str]]:
     """Yield the page."""
-    yield "errata.md", page(known)
+    yield "errata.md", page(known, link="[{0}](records/{0}.md)")
 
 
-def page(known: Registry) -> str:
-    """Return the page: a table for each publisher."""
+def main() -> None:
+    """Write docs/errata.md."""
+    FILE.with_suffix(".md").write_text(page(registry.load(registry.files()[0])), encoding="utf-8")
+
+
+def page(known: Registry, link: str = "`{0}`") -> str:
+    """Return the page: a table for each publisher. `link` is what a record's id is written as."""
     parts = [_BEGINNING]
     for publisher in read():
         rows = [
-            (each.where + _records(each, known), each.prints, each.right or "not known", each.known_by or "not noted")
+            (
+                each.where + _records(each.about(known), link),
+                each.prints,
+                each.right or "not known",
+                each.known_by or "not noted",
+            )
             for each in publisher.errata
         ]
         header = ("where", "what it prints", "what is right, or against it", "how it is known")
@@ -78,12 +92,14 @@ _BEGINNING = """\
 # Errata of published tables
 
 What a publisher's own table, configuration or documentation says of a checkpoint, what is right or contradicts it, and
-how that is known. What follows for a record is in its notes. Made from `docs/errata.yaml`; write a new one there."""
+how that is known. What follows for a record is in its notes. Made from `errata.yaml`; write a new one there."""
 
 
-def _records(erratum: Erratum, known: Registry) -> str:
-    """Return links to the records that an erratum is about, on a line of their own."""
-    names = erratum.about(known)
-    links = ", ".join(f"[{name}](records/{name}.md)" for name in names[:SHOWN])
+def _records(names: Sequence[str], link: str) -> str:
+    """Return the records that an erratum is about, on a line of their own."""
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return f"<br>{links}{more}" if names else ""
+    return f"<br>{', '.join(map(link.format, names[:SHOWN]))}{more}" if names else ""
+
+
+if __name__ == "__main__":
+    main()
