@@ -28,6 +28,7 @@ _METADATA = {
 # `alt`: what a picture shows, for whoever does not see it. Tags: `drawing`, whose code the site folds; `varies`, whose
 # numbers are other ones on other machines.
 _CELL_METADATA = ("alt", "tags")
+_ORDER = ("stderr", "stdout", None)  # which of both comes first is chance; a line of the log comes before what follows
 _BAR = re.compile(r"^.*\d%\|.*\n?", re.MULTILINE)  # tqdm's, of progress
 
 
@@ -80,7 +81,8 @@ def run(name: str, folder: Path) -> NotebookNode:
             _refuse_paths(text_of(output), cell.id, (folder, ROOT, Path.home()))
             if "image/png" in output.get("data", {}):
                 output.data = NotebookNode({"image/png": _small_png(output.data["image/png"])})
-        cell.outputs = [output for output in cell.outputs if output.get("text") != ""]
+        shown = (output for output in cell.outputs if output.get("text") != "")
+        cell.outputs = sorted(shown, key=lambda output: _ORDER.index(output.get("name")))
     nbformat.validate(notebook)
     return notebook
 

@@ -46,7 +46,8 @@ def test_no_link_is_dead(pages, site):
     dead = []
     for path, page in pages.items():
         for link in page.links + page.loaded:
-            if urlsplit(link).scheme in ("http", "https", "mailto") and link in page.links:
+            scheme = urlsplit(link).scheme
+            if scheme == "data" or (scheme in ("http", "https", "mailto") and link in page.links):
                 continue
             target, place = urldefrag(link)
             found = (path.parent / unquote(target)).resolve() if target else path

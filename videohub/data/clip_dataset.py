@@ -43,7 +43,7 @@ class ClipDataset(Dataset[tuple[Tensor, "int | Tensor"]]):
 
     Attributes:
         record: Whose clips these are, with the classes of the data set.
-        samples: The videos, in the order of the list.
+        samples: The videos, in the order of the list; `truth` of each holds the numbers of its right classes.
     """
 
     def __init__(
