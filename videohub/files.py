@@ -6,6 +6,7 @@ import errno
 import glob
 import hashlib
 import os
+import re
 import secrets
 import stat
 from collections.abc import Iterator
@@ -53,6 +54,17 @@ def existing_file(path: str | Path, kind: str) -> Path:
     if not stat.S_ISREG(mode):
         raise UsageError(f"{file}: this is a pipe or a device; the name of a file was expected: {kind}")
     return file
+
+
+def check_is_no_url(path: str | Path) -> None:
+    """Refuse a bucket or another URL where a folder is to be filled. Raises: UsageError."""
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", str(path)) and not Path(path).exists():
+        raise UsageError(
+            f"{path}: found a URL, expected a folder on a disk: its files are appended to, linked and renamed while "
+            "several processes write, so that an interruption loses nothing, and buckets know none of that.\n"
+            "  Name a folder on a disk that all processes see; or give each its part (--shard) and a folder of its "
+            "own, and copy them together for `videohub report`."
+        )
 
 
 def check_parent_exists(path: Path) -> None:

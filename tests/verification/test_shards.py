@@ -219,6 +219,32 @@ def test_predictions_and_features_of_tars_are_those_of_files(files, tmp_path, ru
     assert [json.loads(line)["status"] for line in out.splitlines()] == ["kept"] * 2 + ["done"] + ["kept"] * 2
 
 
+@pytest.mark.parametrize("far", [False, True])
+def test_large_members_are_read_piece_by_piece(files, tmp_path, server, monkeypatch, far):
+    from videohub.data import stored_file
+
+    videohub.verify(NAME, files, out=tmp_path / "a", workers=0)
+    monkeypatch.setattr(stored_file, "STREAMED", 1000)
+    tars = f"{publish_folder(server, tmp_path / 'tars')}/val-{{0..2}}.tar" if far else tmp_path / "tars" / "val-*.tar"
+    videohub.verify(NAME, tars, out=tmp_path / "b", workers=0)
+    assert scores(tmp_path / "b") == scores(tmp_path / "a")
+
+
+@pytest.mark.parametrize("out", ["s3://bucket/run", "gs://bucket/run", "https://host/run", "hf://datasets/a/b/run"])
+def test_a_bucket_is_refused_as_the_folder_of_a_run(files, tmp_path, run, monkeypatch, out):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(
+        UsageError, match=r"(?s)found a URL, expected a folder on a disk.*give each its part \(--shard\)"
+    ):
+        videohub.verify(NAME, files, out=out, workers=0)
+    for verb in (("verify", NAME), ("benchmark", NAME)):
+        code, _, err = run(*verb, "--data", files, "--workers", 0, "--out", out)
+        assert (code, "found a URL, expected a folder on a disk" in " ".join(err.split())) == (2, True)
+    code, _, err = run("features", files.parent, "--model", NAME, "--stride", 16, "-o", out)
+    assert (code, "found a URL, expected a folder on a disk" in " ".join(err.split())) == (2, True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["files", "tars"]
+
+
 def test_one_member_of_a_tar_is_a_video_by_its_name(files, tmp_path):
     member = f"{tmp_path / 'tars' / 'val-1.tar'}/v3.mp4"
     assert videohub.predict(member, NAME) == videohub.predict(files.parent / "v3.mp4", NAME)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ import msgspec
 from tqdm import tqdm
 
 from videohub import resources, storage
+from videohub.data import dali_index
 from videohub.data.tar_index import TarIndex, read_headers
 from videohub.errors import DataError, DownloadError, FileMissingError, OfflineError
 from videohub.files import atomic_write, read_file
@@ -27,10 +29,11 @@ class _Kept(msgspec.Struct, frozen=True):
     index: TarIndex
 
 
-def read_indexes(locations: Sequence[str]) -> list[TarIndex]:
+def read_indexes(locations: Sequence[str], *, labels: bool = True) -> list[TarIndex]:
     """Return the index of each tar, in their order.
 
-    An index that is kept in the cache counts if the file there has the same size and version.
+    An index that is kept in the cache counts if the file there has the same size and version; where no `labels` are
+    wanted, also one that DALI's tool has written beside the tar, if it agrees.
     Raises: DataError that names all tars that are missing, cut short or otherwise unusable, and why; UsageError,
         OfflineError.
     """
@@ -39,7 +42,7 @@ def read_indexes(locations: Sequence[str]) -> list[TarIndex]:
         tqdm(total=len(locations), desc="reading shards", unit="shard", leave=False, disable=None) as bar,
     ):
         found: list[TarIndex | DataError | DownloadError] = []
-        for each in threads.map(_index_or_error, locations):
+        for each in threads.map(functools.partial(_index_or_error, labels=labels), locations):
             found.append(each)
             bar.update()
     errors = [each for each in found if not isinstance(each, TarIndex)]
@@ -64,20 +67,22 @@ def _in_words(errors: Sequence[DataError | DownloadError], total: int) -> str:
     return f"{len(errors)} of {total} shards cannot be used{counts}; expected all of them, whole:{told}{more}"
 
 
-def _index_or_error(location: str) -> TarIndex | DataError | DownloadError:
+def _index_or_error(location: str, *, labels: bool) -> TarIndex | DataError | DownloadError:
     try:
-        return _index(location)
+        return _index(location, labels=labels)
     except OfflineError:
         raise
     except (DataError, DownloadError) as error:
         return error
 
 
-def _index(location: str) -> TarIndex:
+def _index(location: str, *, labels: bool) -> TarIndex:
     found = storage.stat(location)
     place = kept_place(location, ".msgpack")
     if (kept := _kept(place)) and (kept.size, kept.version) == (found.size, found.version):
         return kept
+    if not labels and (beside := dali_index.read_beside(location, found)):
+        return beside  # and not kept: it has no labels
     index = read_headers(location, found)
     try:
         place.parent.mkdir(parents=True, exist_ok=True)

@@ -27,7 +27,7 @@ from videohub.escaping import encodable
 from videohub.feature_extraction.extraction import Ended, WindowFeatures
 from videohub.feature_extraction.network import Network, versions
 from videohub.feature_extraction.suspects import Suspects
-from videohub.files import atomic_write, fsync_and_replace, remove_stale_temps, temp_path_beside
+from videohub.files import atomic_write, check_is_no_url, fsync_and_replace, remove_stale_temps, temp_path_beside
 
 Number: TypeAlias = Literal["float32", "float16"]
 Event: TypeAlias = "WindowFeatures[str] | Ended[str]"
@@ -122,6 +122,7 @@ class FeatureFolder:
     @classmethod
     def opened(cls, path: Path, setting: Setting) -> FeatureFolder:
         """Open a folder, or make it. Raises: UsageError if it holds features of another setting, or is no folder."""
+        check_is_no_url(path)
         if path.exists() and not path.is_dir():
             raise UsageError(f"{path}: found a file, expected a folder for features")
         path.mkdir(parents=True, exist_ok=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from videohub.errors import CacheError, DataError, FileChangedError, UsageError
-from videohub.files import atomic_write, read_file, replace, temp_path_beside
+from videohub.files import atomic_write, check_is_no_url, read_file, replace, temp_path_beside
 from videohub.runs import score_file
 from videohub.runs.identity import (
     Identity,
@@ -111,6 +111,7 @@ def open_run(folder: str | Path, identity: Identity, truth: Truth) -> Run:
     Raises: UsageError if the folder holds another run (with the fields that differ) or other files; DataError if its
         run.json is damaged; CacheError if it cannot be written.
     """
+    check_is_no_url(folder)
     folder = Path(folder)
     if len(truth.names) != len(truth.classes):
         raise UsageError(f"found {len(truth.names)} names and {len(truth.classes)} lists of classes, expected as many")

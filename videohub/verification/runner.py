@@ -30,6 +30,7 @@ from videohub.evaluation import distributed
 from videohub.evaluation.distributed import Shard
 from videohub.evaluation.precision_choice import choose_precision
 from videohub.evaluation.scoring import EvalModel, Scored, evaluate
+from videohub.files import check_is_no_url
 from videohub.loading import from_weights
 from videohub.log import log
 from videohub.metrics.verdict import Verdict, settled
@@ -63,6 +64,7 @@ def target_of(record: Record, out: Path, settings: Settings, outputs: tuple[int,
     Raises: UsageError if there are as many labels as classes not, or what a label map says cannot be; and what `fetch`
         raises for the file.
     """
+    check_is_no_url(out)
     names = None if settings.labels is None else resolve(settings.labels)
     if outputs is None:  # the data set of a label map's classes may be another
         sets.reader_of(record.dataset)  # before a download

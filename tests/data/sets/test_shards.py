@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tarfile
 
 import pytest
 
@@ -194,6 +195,47 @@ def test_a_kept_index_that_cannot_be_understood_is_read_anew(pairs, own_cache, c
     (kept,) = (own_cache / "shards").iterdir()
     kept.write_bytes(content)
     assert truths(read(pairs / "val-00.tar")) == {"a.mp4": (3,), "b.mp4": (5,)}
+
+
+def wds2idx(tar) -> str:
+    """Return the index of a tar in the form that DALI's tool writes: a line for each sample."""
+    lines: dict[str, str] = {}
+    with tarfile.open(tar) as opened:
+        for info in opened:
+            key, _, suffix = info.name.partition(".")
+            lines[key] = f"{lines.get(key, '')} {suffix} {info.offset_data} {info.size} {info.name}".lstrip()
+    return "\n".join([f"v1.2 {len(lines)}", *lines.values()]) + "\n"
+
+
+def test_an_index_beside_a_tar_is_taken_where_it_agrees(pairs, monkeypatch):
+    (pairs / "val.csv").write_text("a.mp4 3\nb.mp4 5\n")
+    (pairs / "val-00.idx").write_text(wds2idx(pairs / "val-00.tar"))
+    monkeypatch.setattr("videohub.data.shard_indexes.read_headers", None)  # whoever calls it fails
+    assert contents(read(pairs / "val-00.tar", pairs / "val.csv")) == {"a.mp4": b"A", "b.mp4": b"B"}
+    with pytest.raises(TypeError):  # where labels are wanted, which no index has
+        read(pairs / "val-00.tar")
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (lambda text: text.replace("v1.2", "v9"), "it cannot be understood"),
+        (lambda text: "", "it cannot be understood"),
+        (lambda text: text.replace("a.mp4", "a b.mp4"), "it cannot be understood"),
+        (lambda text: text.replace("1 a.mp4", "2 a.mp4"), "a.mp4 of 2 bytes: its header says a.mp4 of 1"),
+        (lambda text: text.replace("1 a.mp4", "1 z.mp4"), "z.mp4 of 1 bytes: its header says a.mp4 of 1"),
+        (lambda text: text.replace("b.mp4", "a.mp4"), "it names a member twice"),
+        (lambda text: text[: text.index("\n", 7)], "its members end at byte 2048, and the tar does not"),
+        (lambda text: text.replace("1 a.mp4", "600 a.mp4"), "a.cls begins at byte 1536, expected 2048 behind"),
+    ],
+)  # fmt: skip
+def test_an_index_beside_a_tar_that_does_not_agree_is_told_and_left_aside(pairs, caplog, change, why):
+    (pairs / "val.csv").write_text("a.mp4 3\nb.mp4 5\n")
+    text = wds2idx(pairs / "val-00.tar")
+    assert change(text) != text
+    (pairs / "val-00.idx").write_text(change(text))
+    assert contents(read(pairs / "val-00.tar", pairs / "val.csv")) == {"a.mp4": b"A", "b.mp4": b"B"}
+    assert f"the index beside it is left aside: {why}" in caplog.text
 
 
 def test_a_folder_that_is_called_as_a_tar_is_a_folder(tmp_path):

@@ -72,7 +72,7 @@ def read(data: str, record: Record, read_list: Callable[[Path], DataSet] | None)
     else:
         with tempfile.TemporaryDirectory(prefix="videohub-") as nowhere:  # its reader looks there, and finds nothing
             listed = read_list(Path(nowhere))
-        shards = opened(data, record.protocol)
+        shards = opened(data, record.protocol, labels=False)
         samples, notes = _listed(shards, listed, Path(nowhere))
     others = [f"{each.shown}: {name}" for each in shards for name in each.index.others]
     return DataSet(samples, notes=(*notes, *left_out("members that are no files", others)),
@@ -153,7 +153,7 @@ def _plain(member: Member) -> tuple[str, int, int]:
     return member.name, member.start, member.size
 
 
-def opened(data: str, protocol: Protocol) -> list[OpenShard]:
+def opened(data: str, protocol: Protocol, *, labels: bool = True) -> list[OpenShard]:
     """Return the tars that a pattern stands for, with what each holds of the files that a protocol wants.
 
     Raises: as `read`.
@@ -165,7 +165,7 @@ def opened(data: str, protocol: Protocol) -> list[OpenShard]:
         raise UsageError(f"{encodable(odd)}: the name of this file is no UTF-8; give it another one")
     is_image = protocol.frames.reach == "image"
     suffixes, kind = (IMAGES, ImageFile) if is_image else (VIDEOS, VideoFile)
-    indexes = read_indexes(locations)
+    indexes = read_indexes(locations, labels=labels)
     return [OpenShard(each, index, suffixes, kind) for each, index in zip(locations, indexes, strict=True)]
 
 
