@@ -1,7 +1,8 @@
 """What the guides say is so: their Python and shell blocks run, in order, as a reader would run them.
 
 Each guide has a folder of its own (`workplace`); the demo's network, `slowfast_motions`, needs no download. Blocks
-marked ```python or ```sh run; Python blocks share their names. What cannot run here (published weights, a network, a
+marked ```python or ```sh run; Python blocks share their names. A ```text block right behind a shell block is what that
+prints, whatever its line breaks; `…` in it stands for anything. What cannot run here (published weights, a network, a
 GPU) is marked `no-run` behind the language, and only has to parse.
 """
 
@@ -16,6 +17,8 @@ from pathlib import Path
 import pytest
 
 from tests.command_lines import calls_in, unknown_in
+from videohub import errors
+from videohub.errors import VideohubError
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "docs" / "guides"
@@ -30,12 +33,23 @@ class Block:
     runs: bool
     text: str
     line: int  # of its first line
+    shown: str = ""  # what it prints, as the guide says
 
 
 def blocks(page: str) -> list[Block]:
     """Return the Python and shell blocks of a page, in order."""
-    found = re.finditer(r"^```(python|sh)( no-run)?\n(.*?)^```$", page, flags=re.MULTILINE | re.DOTALL)
-    return [Block(match[1], match[2] is None, match[3], page.count("\n", 0, match.start(3)) + 1) for match in found]
+    pattern = r"^```(python|sh)( no-run)?\n(.*?)^```$(?:\n\n```text\n(.*?)^```$)?"
+    found = re.finditer(pattern, page, flags=re.MULTILINE | re.DOTALL)
+    return [
+        Block(match[1], match[2] is None, match[3], page.count("\n", 0, match.start(3)) + 1, match[4] or "")
+        for match in found
+    ]
+
+
+def prints(text: str, shown: str) -> bool:
+    """Return whether a text has in it what a guide shows of it."""
+    parts = [re.escape(" ".join(part.split())) for part in shown.split("…")]
+    return re.search(r".*?".join(parts), " ".join(text.split())) is not None
 
 
 def page_of(guide: str) -> str:
@@ -53,6 +67,7 @@ def test_a_guide_s_blocks_run_in_order(guide, workplace):
             continue
         done = subprocess.run(["sh", "-euc", block.text], cwd=workplace, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, f"{where}: {done.stdout}{done.stderr}"
+        assert prints(done.stdout + done.stderr, block.shown), f"{where}: {done.stdout}{done.stderr}"
 
 
 @pytest.mark.parametrize("guide", GUIDES)
@@ -82,6 +97,24 @@ def test_a_guide_has_a_line_in_the_index_and_every_fence_is_closed(guide):
     assert set(fences) <= {"```", "```python", "```sh", "```python no-run", "```sh no-run", "```text", "```json"}
 
 
+def test_every_kind_of_error_has_its_remedy_and_every_warning_is_one_of_ours():
+    page = page_of("troubleshooting")
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, VideohubError)]
+    sections = dict(re.findall(r"^## (\w+)$(.*?)(?=^## )", page, flags=re.MULTILINE | re.DOTALL))
+    assert list(sections) == [kind.__name__ for kind in kinds]
+    for kind in kinds[1:]:
+        section = sections[kind.__name__]
+        assert f"\nExit code {kind.exit_code}. " in section
+        for block in blocks(section):
+            assert f"{kind.__name__}: " in block.shown
+            assert f"[ $? -eq {kind.exit_code} ]" in block.text or not block.runs
+    code = "".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "videohub").rglob("*.py")))
+    code = re.sub(r'"\s*\n\s*f?"', "", code)  # strings on several lines
+    warnings = re.findall(r"^\| `([^`]+)` \|", page, flags=re.MULTILINE)
+    assert len(warnings) > 5
+    assert [part for warning in warnings for part in warning.split("…") if part.strip() not in code] == []
+
+
 def test_every_page_of_the_index_is_there():
     index = (FOLDER / "README.md").read_text(encoding="utf-8")
     assert sorted(re.findall(r"\((\w+)\.md\)", index)) == GUIDES
@@ -90,3 +123,10 @@ def test_every_page_of_the_index_is_there():
 def test_blocks_know_their_language_whether_they_run_and_where_they_stand():
     page = "# A\n\n```sh\none\n```\n\n```python no-run\ntwo\n```\n```text\nthree\n```\n"
     assert blocks(page) == [Block("sh", True, "one\n", 4), Block("python", False, "two\n", 8)]
+    assert blocks("```sh\none\n```\n\n```text\ntwo\n```\n") == [Block("sh", True, "one\n", 2, "two\n")]
+
+
+def test_what_is_shown_may_leave_out_and_break_lines_and_nothing_else():
+    assert prints("a b\nc d e f", "b … d\ne")
+    assert not prints("a b c d", "b … x")
+    assert not prints("a b.c", "b c")

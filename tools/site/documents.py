@@ -21,6 +21,8 @@ DOCUMENTS = {
     "registry/README.md": "publishers.md",
     "tests/zoo/results.md": "zoo_walk.md",
 }
+# Data of which another module makes a page.
+DATA = {"docs/errata.yaml": "errata.md"}
 _LINK = re.compile(r"\]\((?P<path>[\w./-]+)(?P<anchor>#[\w-]+)?\)")
 
 
@@ -42,7 +44,8 @@ def relink(text: str, page: str) -> str:
         target = posixpath.normpath(posixpath.join(posixpath.dirname(source), match["path"]))
         if not (ROOT / target).exists():  # no link, or a page that is made: mkdocs looks at it
             return match[0]
-        shown = DOCUMENTS.get(target, target.removeprefix("docs/") if target.startswith("docs/") else None)
+        within = target.removeprefix("docs/") if target.startswith("docs/") else None
+        shown = DOCUMENTS.get(target) or DATA.get(target) or within
         if shown is None:
             return f"] (`{target}`)"
         return f"]({os.path.relpath(shown, posixpath.dirname(page) or '.')}{match['anchor'] or ''})"
