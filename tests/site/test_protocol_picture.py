@@ -74,6 +74,15 @@ def test_a_clip_that_goes_round_the_end_is_two_runs():
     first, second = protocol_picture.runs(last)
     assert (first, second[0]) == (list(range(270, 300, 2)), 0)
 
+    assert "past the end, from the beginning on" in shown("nln_i3d_baseline_32x2").frames_in_words()
+
+
+def test_parts_that_overlap_are_no_clip_that_goes_round_the_end():
+    """8 windows of 16 frames, 4 apart, in a video of 300 frames: they reach over 64 of each part's 37, and overlap."""
+    test = shown("vjepa_vit_l_16x4")
+    assert len(protocol_picture.runs(test.clips[0])) == 8
+    assert "beginning" not in test.frames_in_words()
+
 
 def test_an_image_has_no_strip():
     test = shown("resnet_r50_in1k")

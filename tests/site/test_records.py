@@ -62,8 +62,11 @@ def test_a_page_shows_what_others_measured_and_its_source():
 
 
 def test_a_note_is_shown_as_it_is_with_links_to_records():
-    shown = records.linked("As slow_r50_8x8, [x] * 2 < 3", KNOWN)
-    assert shown == "As [`slow_r50_8x8`](slow_r50_8x8.md), &#91;x&#93; &#42; 2 &lt; 3"
+    shown = records.linked("As slow_r50_8x8, [x] * 2 < 3; `--a*b*` of `i3d_r50_8x8`, a `", KNOWN)
+    assert shown == (
+        "As [`slow_r50_8x8`](slow_r50_8x8.md), &#91;x&#93; &#42; 2 &lt; 3; "
+        "`--a*b*` of [`i3d_r50_8x8`](i3d_r50_8x8.md), a &#96;"
+    )
 
 
 def test_every_golden_case_was_measured_and_is_close():

@@ -137,9 +137,9 @@ class ShownTest:
 
     def _seconds(self, frames: Sequence[int]) -> str:
         """Return from when to when, and what becomes of a clip that is longer than the rest of the video."""
-        begin, end = frames[0] / self.rate, (frames[-1] + 1) / self.rate
-        if len(runs(frames)) > 1:
-            return f" (from {begin:.2f} s on and, past the end, from the beginning on)"
+        begin, end = min(frames) / self.rate, (max(frames) + 1) / self.rate
+        if len(runs(frames)) > 1 and getattr(self.protocol.frames, "past_end", "") == "loop":
+            return f" (from {frames[0] / self.rate:.2f} s on and, past the end, from the beginning on)"
         repeated = ", the last frame repeated" if frames.count(self.num_frames - 1) > 1 else ""
         return f" ({begin:.2f} to {end:.2f} s{repeated})"
 
@@ -176,7 +176,10 @@ def rows(clips: Sequence[Sequence[int]]) -> list[tuple[str, list[int]]]:
 
 
 def runs(frames: Sequence[int]) -> list[list[int]]:
-    """Return a clip's frames as runs that go on in time; of a clip that goes round the end there are several."""
+    """Return a clip's frames as runs that go on in time.
+
+    There are several of a clip that goes round the end of the video, and of one that is made of parts which overlap.
+    """
     found: list[list[int]] = [[frames[0]]]
     for frame in frames[1:]:
         if frame < found[-1][-1]:

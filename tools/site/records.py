@@ -217,8 +217,8 @@ def _views(record: Record, published: Published) -> str:
 
 
 def _proved(record: Record, project: _Project) -> str:
-    return "\n".join(f"- {each}" for each in (_network_proof(record, project), *_view_proofs(record, project),
-                                              *_file_proofs(record)))  # fmt: skip
+    proofs_of_all = (_network_proof(record, project), *_view_proofs(record, project), *_file_proofs(record))
+    return "\n".join(f"- {each}" for each in proofs_of_all) + "\n\n[How it is proved](../proved.md)."
 
 
 def _network_proof(record: Record, project: _Project) -> str:
@@ -262,7 +262,7 @@ def _file_proofs(record: Record) -> Iterator[str]:
     )
     for answer in record.known_answers:
         yield (
-            f"Known answer: {plain(answer.input.in_words())}; {plain(answer.source)} "
+            f"Known answer: {plain(answer.input.in_words())}; {plain(answer.source)}. "
             f"`videohub check {record.name}` computes it again ([guide](../guides/check.md))."
         )
 
@@ -331,14 +331,22 @@ def _record_link(name: str, known: Registry) -> str:
 
 def linked(text: str, known: Registry) -> str:
     """Return a note as Markdown that shows it as it is, with links where it names records."""
-    return re.sub(r"\w+", lambda match: _record_link(match[0], known) if match[0] in known.records else match[0],
-                  plain(text, keep="_"))  # fmt: skip
+
+    def link(match: re.Match[str]) -> str:
+        name = match[0].strip("`")
+        return _record_link(name, known) if name in known.records else match[0]
+
+    return re.sub(r"`[^`]*`|\w+", link, plain(text, keep="_"))
 
 
 def plain(text: str, keep: str = "") -> str:
-    """Return text as Markdown that shows it as it is."""
-    special = "".join(mark for mark in "*_[]|`~^" if mark not in keep)
-    return re.sub(f"[{re.escape(special)}]", lambda match: f"&#{ord(match[0])};", html.escape(text, quote=False))
+    """Return text as Markdown that shows it as it is, but for code, which stands in backticks."""
+    special = "".join(mark for mark in "*_[]|~^" if mark not in keep)
+    parts = re.split(r"(`[^`]*`)", text)  # every second one is code
+    for place in range(0, len(parts), 2):
+        escaped = html.escape(parts[place], quote=False).replace("`", "&#96;")
+        parts[place] = re.sub(f"[{re.escape(special)}]", lambda match: f"&#{ord(match[0])};", escaped)
+    return "".join(parts)
 
 
 def _by(size: tuple[int, int, int]) -> str:
