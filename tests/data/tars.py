@@ -25,14 +25,19 @@ def header(name: str, size: int, *, kind: bytes = b"0", size_field: bytes | None
         b"0000644\0" + b"0000000\0" * 2,
         size_field if size_field is not None else b"%011o\0" % size,
         b"00000000000\0",
-        b" " * 8,  # what the checksum counts in its own place
+        b" " * 8,
         kind,
         b"\0" * 100,
         b"ustar\00000",
         b"\0" * 64 + b"0000000\0" * 2,
         prefix.ljust(155, b"\0"),
     ]
-    block = b"".join(fields).ljust(512, b"\0")
+    return with_checksum(b"".join(fields).ljust(512, b"\0"))
+
+
+def with_checksum(block: bytes) -> bytes:
+    """Return a header with the checksum that it should have."""
+    block = block[:148] + b" " * 8 + block[156:]
     return block[:148] + b"%06o\0 " % sum(block) + block[156:]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import lzma
+import random
 import re
 import shutil
 import subprocess
@@ -13,7 +14,7 @@ import time
 
 import pytest
 
-from tests.data.tars import END, header, padded, write_tar
+from tests.data.tars import END, header, padded, with_checksum, write_tar
 from videohub import storage
 from videohub.data import tar_index
 from videohub.data.tar_index import Member, read_headers
@@ -138,6 +139,30 @@ def test_packed_tars_are_refused_with_the_command_that_unpacks_them(tmp_path, pa
 
 def test_a_name_that_looks_like_a_packed_file_is_no_reason_to_refuse(tmp_path):
     assert read(write_tar(tmp_path / "a.tar", {"BZhq3kd.mp4": b"a"})).members[0].name == "BZhq3kd.mp4"
+
+
+def test_damage_anywhere_is_read_as_members_that_are_there_or_refused(tmp_path):
+    """Bytes change in headers and elsewhere, most with a checksum that fits; nothing else comes of it."""
+    names = {"a.mp4": b"x" * 900, "f" * 90 + "/" + "y" * 60 + ".mp4": b"z" * 10, "c.cls": b"5"}
+    whole = [write_tar(tmp_path / f"{format}.tar", names, format=format).read_bytes() for format in range(3)]
+    draw, outcomes = random.Random(1), set()
+    for _ in range(600):
+        content = bytearray(draw.choice(whole)[:8192])
+        for _ in range(draw.randint(1, 3)):
+            at = draw.randrange(len(content) - 8)
+            content[at : at + 2] = draw.randbytes(2)
+            if draw.random() < 0.8:
+                block = slice(at // 512 * 512, at // 512 * 512 + 512)
+                content[block] = with_checksum(bytes(content[block]))
+        (tmp_path / "odd.tar").write_bytes(content)
+        try:
+            members = read(tmp_path / "odd.tar").members
+        except DataError:
+            outcomes.add("refused")
+            continue
+        outcomes.add("read")
+        assert all(512 <= each.start <= each.start + each.size <= len(content) for each in members)
+    assert outcomes == {"read", "refused"}
 
 
 def test_a_tar_that_changes_while_it_is_read_is_refused(tmp_path):
