@@ -17,7 +17,7 @@ from markupsafe import Markup
 from videohub import metrics
 from videohub.errors import CacheError, UsageError
 from videohub.escaping import in_html, in_markdown, in_narrow_html, visible
-from videohub.files import atomic_write
+from videohub.files import atomic_write, check_is_no_url
 from videohub.formatting import counted, listed
 from videohub.reporting import charts, verification_file, words
 from videohub.reporting.report import NAME, Report
@@ -29,7 +29,7 @@ _BAR = 20  # letters of a full bar
 def write(report: Report, folder: str | Path) -> list[Path]:
     """Write the report as JSON, Markdown and HTML, and `verification.json`, into a folder; each whole or not at all.
 
-    Raises: UsageError if there is a file in the folder's place; CacheError if the disk refuses.
+    Raises: UsageError if there is a file in the folder's place, or it is a URL; CacheError if the disk refuses.
     """
     pages = {NAME: report.encoded(), "report.md": markdown(report).encode(), "report.html": html(report).encode()}
     return write_files(folder, {**pages, verification_file.NAME: verification_file.of(report).encoded()})
@@ -37,6 +37,7 @@ def write(report: Report, folder: str | Path) -> list[Path]:
 
 def write_files(folder: str | Path, contents: dict[str, bytes]) -> list[Path]:
     """Write files into a folder, which is made if need be; each whole or not at all. Raises: as `write`."""
+    check_is_no_url(folder)
     paths = [Path(folder) / name for name in contents]
     try:
         for path, content in zip(paths, contents.values(), strict=True):
