@@ -1,25 +1,29 @@
 """Accuracies measured of published files: `python tools/results.py` checks results/ and writes its schemas.
 
+    python tools/results.py --entry run/verification.json --commit 1234abc    an entry for results/measured.yaml
+
 results/measured.yaml holds what was measured with videohub, results/reported.yaml what others say that they measured
 otherwise. What each field is stands here, once; the schemas beside the files are for editors.
 """
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
 import sys
 from collections.abc import Iterable, Iterator
-from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
 from videohub import metrics, registry
-from videohub.errors import RegistryError
+from videohub.errors import RegistryError, VideohubError
+from videohub.metrics.verdict import Verdict
 from videohub.registry import Registry, strict_yaml
 from videohub.registry.schema import Name, Percent
+from videohub.reporting import verification_file
 from videohub.value_types import Sha256
 
 FOLDER = Path(__file__).resolve().parent.parent / "results"
@@ -81,19 +85,19 @@ class Certificate(_Value, frozen=True, kw_only=True):
 
 
 class Measured(_Value, frozen=True, kw_only=True):
-    """What `videohub verify` found of a record's file."""
+    """What `videohub verify` found of a record's file; but for three fields it follows from the certificate."""
 
     record: Name
-    date: date
+    date: Name  # on which the last process began, YYYY-MM-DD
     by: Name | None = None  # who measured, as they wish to be named
     device: Name
     commit: Commit  # of videohub
-    dataset: Name  # a key of datasets.yaml
-    manifest_sha256: Sha256  # of the list of its samples, as the report states it
+    dataset: Name
+    manifest_sha256: Sha256  # of the whole list of samples
     samples: int  # that were scored
-    numbers: dict[str, Interval]
-    verdict: Literal["consistent", "inconsistent", "insufficient data"]
-    versions: dict[str, str]  # of torch, the decoder, …, as the report states them
+    numbers: dict[str, Interval]  # rounded to hundredths
+    verdict: Verdict
+    versions: dict[str, str]
     certificate: Certificate
     comment: Name | None = None
 
@@ -115,7 +119,17 @@ Kind = TypeVar("Kind", ReportedFile, MeasuredFile)
 
 
 def main() -> None:
-    """Write the schemas, and tell what is wrong with the files."""
+    """Write the schemas, and tell what is wrong with the files; or make an entry."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--entry", type=Path, metavar="FILE", help="keep this verification.json, and print its entry")
+    parser.add_argument("--commit", help="of the videohub that measured")
+    parser.add_argument("--by", help="who measured, as they wish to be named")
+    given = parser.parse_args()
+    if given.entry:
+        if given.commit is None:
+            parser.error("--entry needs the --commit of the videohub that measured")
+        print(f"- {msgspec.json.encode(kept(given.entry, commit=given.commit, by=given.by)).decode()}")
+        return
     for name in FILES:
         schema_file(name).write_text(schema_text(name), encoding="utf-8")
     known = registry.load(registry.files()[0])
@@ -124,6 +138,46 @@ def main() -> None:
         "\n".join(wrong) or f"{len(reported())} of others, {len(measured())} with videohub: nothing is wrong with them"
     )
     sys.exit(bool(wrong))
+
+
+def kept(file: Path, *, commit: str, by: str | None, folder: Path = FOLDER) -> Measured:
+    """Copy a `verification.json` into results/certificates, and return its entry.
+
+    Raises: as `verification_file.read`.
+    """
+    _, content = verification_file.read(file)
+    entry = entry_of(file, "", commit=commit, by=by)
+    name = f"certificates/{entry.record}-{entry.date}-{entry.certificate.sha256[:8]}.json"
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).write_bytes(content)
+    return entry_of(folder / name, name, commit=commit, by=by)
+
+
+def entry_of(file: Path, name: str, *, commit: str, by: str | None = None, comment: str | None = None) -> Measured:
+    """Return what a certificate comes to as an entry, which calls the file by `name`."""
+    document, content = verification_file.read(file)
+    versions: dict[str, str] = {}
+    for process in document.made_by:
+        versions |= process.software | process.decoder
+    return Measured(
+        record=document.model.record,
+        date=max(process.started for process in document.made_by)[:10],
+        by=by,
+        device=", ".join(dict.fromkeys(process.device for process in document.made_by)),
+        commit=commit,
+        dataset=document.data.dataset,
+        manifest_sha256=document.data.sha256,
+        samples=document.data.counts.scored,
+        numbers={
+            each.metric: Interval(value=round(each.recomputed, 2), low=round(each.interval[0], 2),
+                                  high=round(each.interval[1], 2))
+            for each in document.numbers
+        },
+        verdict=document.verdict,
+        versions=versions,
+        certificate=Certificate(file=name, sha256=hashlib.sha256(content).hexdigest()),
+        comment=comment,
+    )  # fmt: skip
 
 
 def reported() -> tuple[Reported, ...]:
@@ -146,18 +200,24 @@ def errors(known: Registry, entries: Iterable[Reported | Measured], folder: Path
         called = metrics.of(record.protocol.metric).numbers
         if odd := [name for name in entry.numbers if name not in called]:
             yield f"{entry.record}: {odd[0]} is no number of the metric {record.protocol.metric}: {', '.join(called)}"
-        if isinstance(entry, Reported):
-            continue
-        if entry.dataset not in known.datasets:
-            yield f"{entry.record}: {entry.dataset} is no data set of datasets.yaml"
-        file = (folder / entry.certificate.file).resolve()
-        if not (file.is_file() and file.is_relative_to(folder.resolve())):
-            yield f"{entry.record}: {entry.certificate.file} is not below results/; put the verification.json there"
-        elif hashlib.sha256(file.read_bytes()).hexdigest() != entry.certificate.sha256:
-            yield f"{entry.record}: {entry.certificate.file} has another sha256 than the entry says; it was changed"
-        for name, number in entry.numbers.items():
-            if not number.low <= number.value <= number.high:
-                yield f"{entry.record}: {name} {number.value} lies outside of its interval"
+        if isinstance(entry, Measured):
+            yield from _errors_of_certificate(entry, folder)
+
+
+def _errors_of_certificate(entry: Measured, folder: Path) -> Iterator[str]:
+    name = entry.certificate.file
+    file = (folder / name).resolve()
+    if not (file.is_file() and file.is_relative_to(folder.resolve())):
+        yield f"{entry.record}: {name} is not below results/; put the verification.json there"
+        return
+    try:
+        expected = entry_of(file, name, commit=entry.commit, by=entry.by, comment=entry.comment)
+    except VideohubError as error:
+        yield f"{entry.record}: {error}"
+        return
+    for field in Measured.__struct_fields__:
+        if (stated := getattr(entry, field)) != (there := getattr(expected, field)):
+            yield f"{entry.record}: {field} is {stated}, and {name} has {there}"
 
 
 def schema_file(name: str) -> Path:
@@ -196,7 +256,7 @@ def list_of_measured(entries: Iterable[Measured]) -> str:
     for each in entries:
         found = " / ".join(f"{name} {one.value:g} ({one.low:g} to {one.high:g})" for name, one in each.numbers.items())
         whom = f" by {each.by}" if each.by else ""
-        lines.append(f"- **{found}**, {each.verdict}: {each.samples} samples on {each.device}, {each.date.isoformat()}"
+        lines.append(f"- **{found}**, {each.verdict}: {each.samples} samples on {each.device}, {each.date}"
                      f"{whom}, videohub {each.commit[:7]}. Certificate `results/{each.certificate.file}`, sha256 "
                      f"`{each.certificate.sha256}`. {each.comment or ''}".rstrip())  # fmt: skip
     return "\n".join(lines)

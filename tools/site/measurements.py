@@ -26,14 +26,16 @@ _HOW = """\
 
 1. Test a file on its data set, all of it: `videohub verify NAME --data LISTS --root FOLDER --out run/`
    ([guide](guides/verifying.md)). The verdict may be any; one that is inconsistent is worth as much.
-2. Put the `verification.json` of `run/` into `results/certificates/`, as `NAME-YYYY-MM-DD.json`.
-3. Add an entry to `results/measured.yaml`: record, date, device, the commit of videohub, data set and the sha256 of its
-   list, numbers with their interval, verdict, versions, and the certificate with its sha256. All of it stands in that
-   document. An editor that knows JSON Schema completes and checks the entry (`results/measured.schema.json`).
-4. `python tools/results.py` tells what is wrong with it.
+2. `python tools/results.py --entry run/verification.json --commit COMMIT --by "YOUR NAME"`, with the commit of videohub
+   that measured, puts a copy of the document into `results/certificates/` and prints the entry for it. Leave out the
+   name if you do not wish to be named.
+3. Paste the entry into `results/measured.yaml`. `python tools/results.py` compares it with the document, field by
+   field.
+4. Send both as a pull request.
 
 What somebody else has measured and made public goes to `results/reported.yaml`, in words of our own, with the
-repository, the file and the commit, or the issue, where they say it.
+repository, the file and the commit, or the issue, where they say it. Editors that know JSON Schema complete and check
+both files (`results/*.schema.json`).
 """
 
 _OTHERS = """\
