@@ -68,7 +68,7 @@ KNOWN_TO = {
 # Heavy or far-reaching libraries, and the only rooms that have a use for them.
 USERS_OF = {
     "requests": {"hub", "storage"},
-    "huggingface_hub": {"hub", "reporting", "storage"},
+    "huggingface_hub": {"hub", "publishing", "reporting", "storage"},
     "fsspec": {"storage"},
     "s3fs": {"storage"},
     "gcsfs": {"storage"},

@@ -65,7 +65,7 @@ def test_every_verb_is_there_and_a_misspelt_one_is_corrected(run):
     verbs = out[out.index("Commands:") :].splitlines()[1:]
     assert [line.split()[0] for line in verbs if line.startswith("  ") and line[2] != " "] == sorted(
         ["list", "show", "fetch", "convert", "predict", "features", "detect", "export", "demo", "verify", "report",
-         "compare", "data", "bundle", "unbundle", "cache", "check", "benchmark", "doctor", "registry"]
+         "compare", "data", "bundle", "unbundle", "cache", "check", "benchmark", "doctor", "registry", "publish"]
     )  # fmt: skip
     assert not [line for line in verbs if line.endswith("...")]  # each has a sentence that fits
     assert "Did you mean 'list'?" in run("lst")[2]
@@ -214,7 +214,7 @@ def test_square_brackets_in_a_note_are_printed_and_not_taken_for_colours(run):
         (["fetch", "slowfast_r101_8x8"], 4, "never released"),
         (["predict", "nowhere.mp4", "--model", "slow_r50_4x16_ava22"], 2, "needs a classifier"),
         (["verify", "slow_r50_8x8"], 2, "--data"),
-        (["report", "nowhere", "--benchmark", "org/kinetics400", "top1"], 2, "found no --card"),
+        (["report", "nowhere", "--benchmark", "org/kinetics400", "top1"], 2, "found neither --card nor --push"),
         (["no-such-verb"], 2, "No such command"),
         (["convert", "nowhere.pkl", "--model", "slow_r50_8x8", "-o", "x"], 2, "nowhere.pkl"),
     ],

@@ -43,14 +43,6 @@ Trained with care.
 
 
 @pytest.fixture
-def hub(monkeypatch):
-    with hub_server.running() as hub:
-        hub_server.use(hub, monkeypatch)
-        hub.make(REPO)
-        yield hub
-
-
-@pytest.fixture
 def run(tmp_path) -> Path:
     kept(tmp_path / "run", registry.record(MOTIONS), [(f"v{n}", [0], scores(right=n < 30)) for n in range(40)])
     return tmp_path / "run"

@@ -16,6 +16,7 @@ from videohub import registry, weights
 from videohub.cache_admin import bundle_format
 from videohub.cache_admin.bundle_format import REGISTRY, Bundle, Manifest, Packed
 from videohub.convert import kept_weights, tables
+from videohub.convert.recognition import OURS
 from videohub.data.labels import class_names
 from videohub.errors import (
     CacheError,
@@ -276,7 +277,7 @@ def _check_agreement(bundle: Manifest, known: Known, source: str) -> None:
                 f"  {advice}"
             )
         family, layout = packed.record.family, packed.record.checkpoint.layout
-        if layout not in tables.layouts(family):
+        if layout not in (OURS, *tables.layouts(family)):
             raise FormatError(
                 f"{source}: the file of {name} is read by the table {f'{family}/{layout}'!r:.80}, which is not here.\n"
                 f"  {advice}"

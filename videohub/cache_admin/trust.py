@@ -207,7 +207,7 @@ def registry_patch(learnt: Mapping[str, Learnt], files: list[Path]) -> Patch:
         left |= by_hand
         records += [name for name in here if name not in by_hand]
         if after != before:
-            texts[str(file)] = _difference(file, before, after)
+            texts[str(file)] = difference(file, before, after)
     return Patch("".join(texts.values()), list(texts), records, left)
 
 
@@ -363,7 +363,7 @@ def _written(value: str | int) -> str:
     return f'"{text}"' if isinstance(value, str) and not isinstance(yaml.safe_load(text), str) else text
 
 
-def _difference(file: Path, before: str, after: str) -> str:
+def difference(file: Path, before: str, after: str) -> str:
     """Return a unified diff under a line that says where it applies."""
     folder, name = _place(file)
     old, new = (io.StringIO(text).readlines() for text in (before, after))  # str.splitlines splits at more than \n

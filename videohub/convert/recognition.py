@@ -10,8 +10,9 @@ from typing import Any
 from videohub.convert import tables
 from videohub.convert.table_schema import Computed
 from videohub.convert.tables import Match, Table
+from videohub.registry.schema import OWN_LAYOUT
 
-OURS = "videohub"
+OURS = OWN_LAYOUT
 UNKNOWN = "unknown"
 _SAMPLE = 200  # keys that are tried with every prefix and every layout; a file may have a million
 OF_NETWORKS = 3000  # keys; the largest network has fewer

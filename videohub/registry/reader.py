@@ -19,7 +19,16 @@ from videohub.protocols import Flaw, Protocol
 from videohub.registry import costs, labels, strict_yaml
 from videohub.registry.lookup import Registry, entry
 from videohub.registry.messages import BrokenRegistryError, Messages, Steps, schema_flaws, shown
-from videohub.registry.schema import DatasetInfo, Labels, Publisher, Record, flaw_of_url, with_one_checkpoint, with_urls
+from videohub.registry.schema import (
+    OWN_LAYOUT,
+    DatasetInfo,
+    Labels,
+    Publisher,
+    Record,
+    flaw_of_url,
+    with_one_checkpoint,
+    with_urls,
+)
 from videohub.registry.strict_yaml import Document
 from videohub.registry.unknown_names import unknown_in_protocol, unknown_in_record, unknown_records
 
@@ -114,7 +123,10 @@ class _Reader:
         for name, raw in sections.protocols.items():
             self._add_protocol(document, name, raw)
         tables = resources.tables(self.files)
-        layouts = {family: {layout for of, layout in tables if of == family} for family in architectures.families()}
+        layouts = {
+            family: {OWN_LAYOUT, *(layout for of, layout in tables if of == family)}
+            for family in architectures.families()
+        }
         for name, raw in sections.records.items():
             self._add_record(document, name, raw, shared, layouts)
         patterns = [sections.include] if isinstance(sections.include, str) else sections.include

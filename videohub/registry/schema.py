@@ -31,6 +31,7 @@ Labels: TypeAlias = str | tuple[Name, ...] | None  # a label set that is known, 
 
 Sha256Prefix: TypeAlias = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{8,63}$", max_length=63)]
 ShortName: TypeAlias = Annotated[str, msgspec.Meta(pattern="^[a-z][a-z0-9_-]*$", max_length=40)]
+OWN_LAYOUT = "videohub"  # of checkpoints under our names, which take no table
 
 
 class _Value(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -21,6 +21,7 @@ from videohub.reporting.report import Report
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult
 
+_MARK_OF_WEIGHTS = "<!-- Weights published with videohub: the next publication replaces this page. -->"
 _NOTED = " in per cent of "  # which each of our entries says in its notes
 _HEAD = re.compile(r"---\r?\n(?P<head>.*?)^---[ \t]*(?:\r?\n|\Z)", re.MULTILINE | re.DOTALL)
 _MARK = "<!-- A report of videohub's: the next one replaces this page. -->"  # as templates/card.md begins
@@ -39,7 +40,7 @@ def model_card(report: Report) -> str:
     from huggingface_hub import ModelCardData
 
     metric, task = metrics.of(report.metric), _task(report)
-    license, license_name = _license(report.weights.license)
+    license, license_name = license_of(report.weights.license)
     data = ModelCardData(
         model_name=report.record,
         library_name="videohub",
@@ -108,28 +109,35 @@ def with_results(card: str, report: Report) -> str:
     """
     from huggingface_hub.repocard_data import eval_results_to_model_index
 
-    match = _HEAD.match(card)
+    head, text = _split(card)
     ours = [_result(report, comparison) for comparison in report.comparisons]
     (model,) = eval_results_to_model_index(report.record, ours)
     try:
-        head = dict(yaml.safe_load(match["head"]) or {}) if match else {}
         models = head.setdefault("model-index", [{"name": report.record, "results": []}])
         results = models[0]["results"]
         for result in results:
             result["metrics"] = [each for each in result["metrics"] if not _is_replaced(each, result, by=ours)]
         models[0]["results"] = [*(result for result in results if result["metrics"]), *model["results"]]
-    except (yaml.YAMLError, ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
-        raise UsageError(
-            f"README.md: the head of the card that is there cannot be read ({error!s:.200}).\n"
-            "  Mend it on the hub, or push to another repository."
-        ) from None
-    text = card[match.end() :] if match else f"\n{card}"
-    return f"---\n{yaml.safe_dump(head, sort_keys=False, allow_unicode=True, width=120)}---\n{text}"
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+        raise _unreadable(error) from None
+    return _joined(head, text)
 
 
 def is_card_of_a_report(card: str) -> bool:
     """Return whether a README.md was made by `model_card`, and nothing but numbers is lost with it."""
     return _MARK in card
+
+
+def is_card_of_weights(card: str) -> bool:
+    """Return whether a README.md was made by `weights_card`."""
+    return _MARK_OF_WEIGHTS in card
+
+
+def with_numbers_of(card: str, other: str) -> str:
+    """Return a card of ours with the `model-index` of another, which reports may have added. Raises: UsageError."""
+    head, text = _split(card)
+    index = _split(other)[0].get("model-index")
+    return card if index is None else _joined({**head, "model-index": index}, text)
 
 
 def results_path(dataset_id: str) -> str:
@@ -168,6 +176,27 @@ def notes(report: Report, comparison: Comparison) -> str:
         f"{interval} {comparison.interval[0]:.2f} to {comparison.interval[1]:.2f}; {views}, {report.precision}; "
         f"published {comparison.published:g}: {comparison.answer}"
         + (f"; sha256 of the weights {report.weights.sha256}" if report.weights.identity else "")
+    )
+
+
+def _split(card: str) -> tuple[dict[str, Any], str]:
+    """Return the head of a card and its text. Raises: UsageError."""
+    match = _HEAD.match(card)
+    try:
+        head = dict(yaml.safe_load(match["head"]) or {}) if match else {}
+    except (yaml.YAMLError, ValueError, TypeError) as error:
+        raise _unreadable(error) from None
+    return head, card[match.end() :] if match else f"\n{card}"
+
+
+def _joined(head: dict[str, Any], text: str) -> str:
+    return f"---\n{yaml.safe_dump(head, sort_keys=False, allow_unicode=True, width=120)}---\n{text}"
+
+
+def _unreadable(error: Exception) -> UsageError:
+    return UsageError(
+        f"README.md: the head of the card that is there cannot be read ({error!s:.200}).\n"
+        "  Mend it on the hub, or push to another repository."
     )
 
 
@@ -229,7 +258,7 @@ def _title(dataset: str) -> str:
     return known.title if known else dataset
 
 
-def _license(stated: str) -> tuple[str, str | None]:
+def license_of(stated: str) -> tuple[str, str | None]:
     """Return the hub's word for a licence; for any other statement "other", and a form of it that passes for a name."""
     if stated.casefold() in _LICENSES:
         return stated.casefold(), None

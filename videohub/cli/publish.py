@@ -1,0 +1,68 @@
+"""The verb publish: proved weights for a repository of the Hugging Face hub."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from videohub.terminal import completion
+from videohub.terminal.layout import say
+from videohub.terminal.options import print_json, with_checkpoint, with_json, with_push_options
+from videohub.terminal.reports import print_patch, print_sent
+
+
+@click.command("publish")
+@click.argument("name", shell_complete=completion.record)
+@click.option("--to", "repository", required=True, metavar="ORG/REPO", help="The repository; it is made if need be.")
+@with_checkpoint
+@click.option("--right", metavar="WORDS", help="What gives you the right to, where the licence does not; on the card.")
+@click.option("--patch", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+              help="Where to write the patch for the registry.  [default: printed at the end]")  # fmt: skip
+@with_push_options
+@with_json
+def command(
+    name: str,
+    repository: str,
+    checkpoint: Path | None,
+    right: str | None,
+    patch: Path | None,
+    revision: str,
+    pull_request: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Send the weights of a record to the Hugging Face hub, converted and certified.
+
+    The repository gets them under videohub's names, in transformers' form where it has such a network, with a card, a
+    certificate of each and their digests. The patch adds them to the record in its registry file. A licence that does
+    not allow that is refused.
+    """
+    if patch is not None:
+        from videohub.files import check_parent_exists
+
+        check_parent_exists(patch)
+    from videohub.publishing.published_weights import publish
+
+    published = publish(
+        name,
+        repository,
+        checkpoint=checkpoint,
+        right=right,
+        revision=revision,
+        pull_request=pull_request,
+        dry_run=dry_run,
+    )
+    if patch is not None:
+        from videohub.files import atomic_write
+
+        with atomic_write(patch) as part:
+            part.write_text(published.patch.text, encoding="utf-8", newline="")
+    if as_json:
+        print_json(published)
+        return
+    for doubt in published.warnings:
+        say(f"{name}: {doubt}", err=True)
+    print_sent(published.sent)
+    if patch is None:
+        print_patch(published.patch)

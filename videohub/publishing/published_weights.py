@@ -1,0 +1,221 @@
+"""A record's proved weights in a repository of the Hugging Face hub, and what a registry states to find them there.
+
+RECORD.safetensors            under videohub's names, as they are kept here
+RECORD.certificate.json       that they are the network of the file that was read
+model.safetensors, config.json, preprocessor_config.json, transformers.certificate.json
+                              the same for transformers, where it has such a network
+SHA256SUMS, README.md         the digests, and the card
+"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+import msgspec
+
+from videohub import registry, weights
+from videohub.building import classes_of
+from videohub.cache_admin.trust import Patch
+from videohub.convert import tables
+from videohub.convert.recognition import OURS
+from videohub.convert.tables import arguments_of
+from videohub.errors import ConversionError, UsageError
+from videohub.hub import upload
+from videohub.hub.upload import Head, HubFile, Sent
+from videohub.publishing import licences, registry_forms
+from videohub.publishing.weights_card import weights_card
+from videohub.registry.schema import Checkpoint, Record
+from videohub.reporting import cards
+from videohub.weights import Converted
+
+CARD, SUMS = "README.md", "SHA256SUMS"
+TRANSFORMERS: Final = "transformers"
+_UNKNOWN = "COMMIT"  # stands for the commit of a dry run
+
+
+class Published(msgspec.Struct, frozen=True):
+    """What was sent, or would be, and the patch that tells a registry of it."""
+
+    sent: Sent
+    patch: Patch
+    warnings: list[str]
+
+
+@dataclass(frozen=True)
+class _Written:
+    """A form of the weights that was written into a folder: its files, the one that holds the tensors first."""
+
+    layout: str
+    files: tuple[str, ...]
+    converted: Converted
+
+
+def publish(
+    name: str | Record,
+    repository: str,
+    *,
+    checkpoint: str | Path | None = None,
+    right: str | None = None,
+    revision: str = "main",
+    pull_request: bool = False,
+    dry_run: bool = False,
+) -> Published:
+    """Send the weights of a record to a repository, which is made if there is none, in one commit.
+
+    Args:
+        name: A record, its id or its upstream name.
+        repository: Such as `org/repo`.
+        checkpoint: A copy of the published file, where it cannot be fetched.
+        right: What gives the user the right to pass the weights on, where their licence does not; for the card.
+        revision: The branch.
+        pull_request: Open a pull request instead of changing the branch.
+        dry_run: Send nothing to the hub and ask it nothing; the published file is fetched if need be.
+    Raises: UsageError if the licence does not allow it, the file is another than the published one, or files of
+        somebody else would be replaced; UploadError or OfflineError if the hub takes nothing; and what
+        `weights.fetch` and `weights.convert_file` raise.
+    """
+    record = registry.record(name)
+    upload.check_name(repository)
+    licences.check(record, right)
+    _refuse_passwords(record)
+    with tempfile.TemporaryDirectory(prefix="videohub-") as folder:
+        forms, doubts = _write(record, checkpoint, Path(folder))
+        head = None
+        if not dry_run:
+            upload.create(repository)
+            head = upload.head(repository, revision)
+        files = _files(record, forms, Path(folder), repository, head, right, doubts)
+        sent = upload.sent(repository, revision, files)
+        if head is not None:
+            message = f"Weights of {record.name}, converted and certified with videohub"
+            sent = upload.send(head, files, message, pull_request=pull_request)
+    digests = {file.path: (file.sha256, file.size) for file in sent.files}
+    added = [_form(record, form, repository, sent.commit or _UNKNOWN, digests) for form in forms]
+    return Published(sent, registry_forms.registry_patch(record, added, registry.record_files()), doubts)
+
+
+def _write(record: Record, checkpoint: str | Path | None, folder: Path) -> tuple[list[_Written], list[str]]:
+    """Write every form of a record's weights into a folder; return them, and what speaks against them."""
+    kept = weights.fetch(record, checkpoint=checkpoint)  # proved, whatever it takes to bring it here
+    source: str | Path = kept
+    if checkpoint is not None and Path(checkpoint).is_file():
+        source = checkpoint
+    elif checkpoint is None and not record.checkpoint.beside:
+        published = weights.published_file(record)
+        source = kept if published.parts else published.path
+    ours = f"{record.name}.safetensors"
+    certificate = f"{record.name}.certificate.json"
+    written = weights.convert_file(source, record, folder / ours, certify_to=folder / certificate)
+    if (classes := classes_of(folder / ours, record)) != record.model.num_classes:
+        raise UsageError(
+            f"{record.name}: {source} has {classes or 'no'} classes, the record {record.model.num_classes or 'none'}: "
+            "it is another file than the published one"
+        )
+    forms, doubts = [_Written(OURS, (ours, certificate), written)], _doubts(record, kept, checkpoint)
+    if TRANSFORMERS in tables.writable(record.family, arguments_of(record)):
+        try:
+            forms.append(_for_transformers(record, source, folder))
+        except ConversionError as error:
+            doubts.append(f"without a form for transformers: {error}")
+    return forms, doubts
+
+
+def _for_transformers(record: Record, source: str | Path, folder: Path) -> _Written:
+    """Write transformers' form, whose names are given. Raises: ConversionError if it is not the same network."""
+    inside, certificate = folder / TRANSFORMERS, f"{TRANSFORMERS}.certificate.json"
+    inside.mkdir()
+    written = weights.convert_file(source, record, inside, layout=TRANSFORMERS, certify_to=folder / certificate)
+    others = sorted(path.name for path in inside.iterdir() if path.name != Path(written.out).name)
+    names = [Path(written.out).name, *others]
+    for name in names:
+        (inside / name).rename(folder / name)
+    return _Written(TRANSFORMERS, (*names, certificate), written)
+
+
+def _doubts(record: Record, kept: Path, checkpoint: str | Path | None) -> list[str]:
+    """Return what says that weights may be others than the published ones. Raises: UsageError if they are."""
+    file = weights.weights_file(kept, record, checkpoint=checkpoint)
+    stated = record.checkpoint.sha256
+    if stated is not None and file.sha256 != stated:
+        raise UsageError(
+            f"{record.name}: {file.name} has sha256 {file.sha256}, the published file {stated}.\n"
+            "  Only the published file is sent under the record's name."
+        )
+    if file.vouched_by is None:
+        return [f"nothing vouches for {file.name} as the published file: it was given by hand, and no digest is stated"]
+    return []
+
+
+def _files(
+    record: Record,
+    forms: list[_Written],
+    folder: Path,
+    repository: str,
+    head: Head | None,
+    right: str | None,
+    doubts: list[str],
+) -> dict[str, HubFile]:
+    """Return the files for a repository, beside what is there. Raises: UsageError if somebody else's are in the way."""
+    there = head.files if head is not None else frozenset()
+    again = forms[0].files[1] in there  # our certificate: an earlier publication of this record's
+    paths = [path for form in forms for path in form.files]
+    if not again and (taken := sorted({*paths, SUMS} & there)):
+        raise UsageError(
+            f"{repository}: {', '.join(taken)}: there already, and not from videohub's publication of {record.name}.\n"
+            "  Publish to another repository, or to another --revision."
+        )
+    files = {path: HubFile(folder / path, "replaced" if path in there else "new") for path in paths}
+    described = upload.sent(repository, "", files).files
+    sums = "".join(f"{file.sha256}  {file.path}\n" for file in described)
+    files[SUMS] = HubFile(sums.encode(), "replaced" if again else "new")
+    certificates = [form.converted.certificate for form in forms]
+    card = weights_card(
+        record,
+        repository,
+        files=[(file.path, file.size, file.sha256) for file in described],
+        certificates=[each for each in certificates if each is not None],
+        for_transformers=any(form.layout == TRANSFORMERS for form in forms),
+        right=right,
+        doubts=doubts,
+    )
+    before = None if head is None else upload.read(head, CARD)
+    if before is None:
+        files[CARD] = HubFile(card.encode())
+    elif cards.is_card_of_weights(old := before.decode(errors="replace")):
+        files[CARD] = HubFile(cards.with_numbers_of(card, old).encode(), "replaces the earlier one; its numbers stay")
+    else:
+        files["WEIGHTS.md"] = HubFile(card.encode(), "the card; README.md is somebody's and stays as it is")
+    return files
+
+
+def _form(
+    record: Record, form: _Written, repository: str, commit: str, digests: dict[str, tuple[str, int]]
+) -> Checkpoint:
+    """Return a form that was sent as a registry states it."""
+    file = form.files[0]
+    sha256, size = digests[file]
+    return Checkpoint(
+        url=f"hf://{repository}/{file}@{commit}",
+        sha256=sha256,
+        size=size,
+        container="safetensors",
+        layout=form.layout,
+        license=record.checkpoint.license,
+    )
+
+
+def _refuse_passwords(record: Record) -> None:
+    """Refuse a record with an address that logs in: the weights' header states the record. Raises: UsageError."""
+    urls = [file.url for each in (record.checkpoint, *record.other_checkpoints) for file in each.files]
+    urls += [url for each in (record.checkpoint, *record.other_checkpoints) for url in each.alternates]
+    for url in filter(None, urls):
+        parts = urlsplit(url)
+        if parts.scheme != "hf" and "@" in parts.netloc:
+            raise UsageError(
+                f"{record.name}: an address of {parts.hostname} logs in with a name and perhaps a password, and the "
+                "weights state their record.\n  Take it out of the registry file before publishing."
+            )
