@@ -64,7 +64,9 @@ def test_scores_from_tars_are_those_from_files_bit_for_bit(files, tmp_path, work
         identities[1].shards_sha256,
         identities[1].shards_sha256,
     ]
-    shards = runs.join([tmp_path / "b"]).made_by[0].shards
+    shards = runs.join([tmp_path / "b"]).shards
+    assert (listed.shards, listed.shards_sha256) == ([*shards], identities[1].shards_sha256)
+    assert (of_files.shards, of_files.shards_sha256) == ([], None)
     assert [(os.path.basename(each.location), each.size) for each in shards] == [
         (f"val-{number}.tar", (tmp_path / "tars" / f"val-{number}.tar").stat().st_size) for number in range(3)
     ]
@@ -177,7 +179,7 @@ def test_scores_over_http_are_those_from_files_and_a_member_is_one_request(files
     url = publish_folder(server, tmp_path / "tars")
     videohub.verify(NAME, f"{url}/val-{{0..2}}.tar", list_file=files, out=tmp_path / "b", workers=1)
     assert scores(tmp_path / "b") == scores(tmp_path / "a")
-    shards = runs.join([tmp_path / "b"]).made_by[0].shards
+    shards = runs.join([tmp_path / "b"]).shards
     assert [each.location for each in shards] == [f"{url}/val-{number}.tar" for number in range(3)]
 
 

@@ -14,7 +14,7 @@ from videohub.metrics.metric import AtClips, Confusion, Number, Part, PerClass
 from videohub.metrics.verdict import Comparison, Verdict
 from videohub.protocols import Protocol
 from videohub.registry.schema import Published
-from videohub.runs import LabelMap, MadeBy
+from videohub.runs import LabelMap, MadeBy, ShardFile
 
 SCHEMA_VERSION: Final = 1
 NAME = "report.json"
@@ -97,6 +97,8 @@ class Report(Part, frozen=True, kw_only=True):
     protocol: Protocol  # as it was used: `clips` and `crops` may differ from the record's
     clip: dict[str, int]
     data_sha256: str
+    shards_sha256: str | None = None  # of what the tars hold that were read; null: files were
+    shards: list[ShardFile] = msgspec.field(default_factory=list)  # these tars, wherever a process found them
     sampling: Sampling | None
     stopping: Stopping | None
     precision: str

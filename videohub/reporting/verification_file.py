@@ -22,11 +22,11 @@ from videohub.metrics.verdict import RULE, Comparison, Verdict
 from videohub.protocols import Protocol
 from videohub.registry.schema import Published
 from videohub.reporting.report import Counts, Report, Sampling, Stopping
-from videohub.runs import LabelMap, MadeBy, WeightsFile
+from videohub.runs import LabelMap, MadeBy, ShardFile, WeightsFile
 
 SCHEMA_VERSION: Final = 1
 NAME = "verification.json"
-LARGEST = 16 << 20  # bytes; a process takes some 600, and nothing else in it grows with the run
+LARGEST = 16 << 20  # bytes; a process takes some 600, a tar 150, and nothing else in it grows with the run
 CLOSE = 1e-9  # of a number: what another machine's last digits may differ by
 
 
@@ -63,6 +63,8 @@ class Data(Part, frozen=True, kw_only=True):
     stopping: Stopping | None
     labels: str | tuple[str, ...] | None
     label_map: LabelMap | None
+    shards_sha256: str | None  # of what the tars hold that samples were read from; null: from files
+    shards: list[ShardFile]  # these tars, wherever a process found them
 
 
 class Verification(Part, frozen=True, kw_only=True):
@@ -145,6 +147,8 @@ def of(report: Report) -> Verification:
             stopping=report.stopping,
             labels=report.labels,
             label_map=report.label_map,
+            shards_sha256=report.shards_sha256,
+            shards=report.shards,
         ),
         protocol=report.protocol,
         clip=report.clip,

@@ -163,6 +163,7 @@ def _data(report: Report) -> list[Fact]:
         Fact("data set", f"{report.dataset}, {report.split}"),
         *([Fact("label map", label_map(report.label_map))] if report.label_map else []),
         Fact("sha256 of the list", report.data_sha256, True),
+        *([Fact("sha256 of the tars' members", report.shards_sha256, True)] if report.shards_sha256 else []),
         Fact("listed", f"{counts.listed:,}"),
         *([Fact("chosen", f"{counts.chosen:,}")] if counts.chosen != counts.listed else []),
         Fact("scored", f"{counts.scored:,}"),

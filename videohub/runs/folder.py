@@ -67,8 +67,7 @@ class Run:
         versions = {shard.location: shard.version for shard in shards}
         terms = self.terms
         for path in self.score_files() if versions else ():
-            made_by = score_file.read(path, terms, whole=False).made_by
-            for shard in [] if made_by is None else made_by.shards:
+            for shard in score_file.read(path, terms, whole=False).shards:
                 if (now := versions.get(shard.location, shard.version)) != shard.version:
                     raise FileChangedError(
                         f"{self.folder}: {shard.location} has changed since scores were kept here: found version "
@@ -76,9 +75,12 @@ class Run:
                         "  Bring the former file back, or begin anew with another --out."
                     )
 
-    def writer(self, made_by: MadeBy) -> Writer:
-        """Return a writer with a file of its own. Raises: CacheError if the folder cannot be written."""
-        return Writer(self.folder / SCORES, self.terms, made_by)
+    def writer(self, made_by: MadeBy, shards: Sequence[ShardFile] = ()) -> Writer:
+        """Return a writer with a file of its own; `shards` are the tars that samples are read from.
+
+        Raises: CacheError if the folder cannot be written.
+        """
+        return Writer(self.folder / SCORES, self.terms, made_by, shards)
 
     def score_files(self) -> list[Path]:
         """Return the files of all who ever wrote here, by name. Raises: DataError if the folder cannot be read."""

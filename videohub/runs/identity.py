@@ -127,7 +127,7 @@ class WeightsFile(_Value, frozen=True):
 
 
 class ShardFile(_Value, frozen=True):
-    """A tar that a process read samples from."""
+    """A tar that samples were read from."""
 
     location: str  # without what may be a credential
     size: int  # bytes
@@ -146,7 +146,6 @@ class MadeBy(_Value, frozen=True):
     started: str  # ISO 8601
     weights: WeightsFile | None = None  # null: an earlier version did not note it
     seconds: Seconds = 0.0  # from its start to its last entry
-    shards: list[ShardFile] = []
 
 
 @dataclass(frozen=True)

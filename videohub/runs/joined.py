@@ -16,7 +16,7 @@ from videohub.errors import DataError, UsageError
 from videohub.protocols import SKIPS, ScoreRule
 from videohub.runs import score_file
 from videohub.runs.folder import Run, differences, read_run
-from videohub.runs.identity import Identity, MadeBy, Truth, canonical
+from videohub.runs.identity import Identity, MadeBy, ShardFile, Truth, canonical
 from videohub.runs.score_file import Entry, ScoreFile, read_scores
 
 Rows: TypeAlias = NDArray[np.float32]  # (V, classes) of views in order: probabilities, or logits where those are joined
@@ -44,6 +44,7 @@ class Joined:
     repeated: int  # samples that were scored more than once; the first file by name counts
     disagreeing: list[Disagreement]  # those of them whose scores differ
     torn: int  # files that end in an entry which a kill cut short
+    shards: tuple[ShardFile, ...] = ()  # tars that samples were read from, by name
 
     @property
     def scored(self) -> list[int]:
@@ -144,6 +145,9 @@ def join(folders: Sequence[str | Path]) -> Joined:
         repeated=len({other.index for _, other in repetitions}),
         disagreeing=_disagreements(repetitions),
         torn=sum(file.torn for file in files),
+        shards=tuple(
+            sorted({shard for file in files if file.entries for shard in file.shards}, key=msgspec.structs.astuple)
+        ),
     )
 
 

@@ -16,7 +16,7 @@ import secrets
 import shlex
 import struct
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from io import RawIOBase
 from pathlib import Path
@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 
 from videohub.errors import CacheError, DataError, UsageError
 from videohub.files import check_is_no_pipe
-from videohub.runs.identity import MadeBy, Seconds, Terms
+from videohub.runs.identity import MadeBy, Seconds, ShardFile, Terms
 
 MARK = b"vhscore1"
 _HEAD = struct.Struct("<IIIII")  # bytes of note and of scores; crc32 of note, of scores, and of these four
@@ -70,6 +70,7 @@ class ScoreFile:
     made_by: MadeBy | None
     entries: list[Entry]
     torn: bool  # whether a kill left an unfinished block at the end
+    shards: Sequence[ShardFile] = ()  # that its samples were read from
 
 
 def read(path: Path, terms: Terms, *, whole: bool) -> ScoreFile:
@@ -93,11 +94,12 @@ def read(path: Path, terms: Terms, *, whole: bool) -> ScoreFile:
         raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
     if not blocks:
         return ScoreFile(path, None, [], size > 0)
-    made_by = _made_by(path, blocks[0], terms)
+    head = _head(path, blocks[0], terms)
+    made_by = head.made_by
     entries = _entries(path, blocks[1:], terms)
     if entries:
         made_by = msgspec.structs.replace(made_by, seconds=entries[-1].seconds)
-    return ScoreFile(path, made_by, entries, blocks[-1].end < size)
+    return ScoreFile(path, made_by, entries, blocks[-1].end < size, head.shards)
 
 
 def read_scores(entries: Iterable[Entry]) -> Iterator[tuple[Entry, NDArray[np.float32]]]:
@@ -122,7 +124,7 @@ class Writer:
     not be read. The next run of the same command goes on in a new file.
     """
 
-    def __init__(self, folder: Path, terms: Terms, made_by: MadeBy) -> None:
+    def __init__(self, folder: Path, terms: Terms, made_by: MadeBy, shards: Sequence[ShardFile] = ()) -> None:
         shard = _SHARD.fullmatch(made_by.shard)
         if shard is None or int(shard[1]) > int(shard[2]):
             raise UsageError(f"shard: found {made_by.shard!r}, expected one such as '2/16'")
@@ -137,7 +139,7 @@ class Writer:
             self._handle = os.open(self.path, flags, 0o666)
         except OSError as error:
             self._fail(error.strerror or str(error), error)
-        self._write(header(terms.run, made_by))
+        self._write(header(terms.run, made_by, shards))
 
     def append(
         self,
@@ -241,9 +243,9 @@ class Writer:
                 self._fail(f"{error.strerror or error}; entries of the last seconds may be lost", error)
 
 
-def header(run: str, made_by: MadeBy) -> bytes:
+def header(run: str, made_by: MadeBy, shards: Sequence[ShardFile] = ()) -> bytes:
     """Return how a file of this run begins."""
-    return MARK + _block(msgspec.msgpack.encode(_Header(run, made_by)), b"")
+    return MARK + _block(msgspec.msgpack.encode(_Header(run, made_by, list(shards))), b"")
 
 
 def scored(
@@ -264,9 +266,10 @@ def failed(index: int, name: str, reason: str, seconds: float) -> bytes:
     return _block(msgspec.msgpack.encode(_Note(index, name, None, reason, None, seconds)), b"")
 
 
-class _Header(msgspec.Struct, frozen=True):
+class _Header(msgspec.Struct, frozen=True, omit_defaults=True):
     run: str
     made_by: MadeBy
+    shards: list[ShardFile] = []
 
 
 class _Note(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -324,7 +327,7 @@ def _crc_of(file: BinaryIO, length: int) -> int:
     return crc
 
 
-def _made_by(path: Path, block: _Block, terms: Terms) -> MadeBy:
+def _head(path: Path, block: _Block, terms: Terms) -> _Header:
     try:
         head = msgspec.msgpack.decode(block.note, type=_Header)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
@@ -334,7 +337,7 @@ def _made_by(path: Path, block: _Block, terms: Terms) -> MadeBy:
             f"{path}: found scores of run {head.run[:12]}…, and run.json beside it is of run {terms.run[:12]}….\n"
             "  Another run's file was copied here, or run.json was exchanged: take the file out of this folder."
         )
-    return head.made_by
+    return head
 
 
 def _entries(path: Path, blocks: Iterable[_Block], terms: Terms) -> list[Entry]:

@@ -79,6 +79,8 @@ def build(joined: Joined, record: Record) -> Report:
         protocol=identity.tested,
         clip=identity.clip,
         data_sha256=identity.data_sha256,
+        shards_sha256=identity.shards_sha256,
+        shards=list(joined.shards),
         sampling=None if identity.sample is None else Sampling(identity.sample, identity.seed),
         stopping=None
         if identity.until_decided is None

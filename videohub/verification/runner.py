@@ -106,11 +106,12 @@ def measure(
     scores = evaluate(models, todo, workers=workers, batch=settings.batch, decoder=settings.decoder)
     makers = [
         _made_by(device=device, precision={"why": precision.reason}, shard=str(mine), batch=settings.batch,
-                weights=each.weights, data=data_set)
+                weights=each.weights)
         for each, precision in zip(entered, scores.precisions, strict=True)
     ]  # fmt: skip
     with ExitStack() as opened, closing(scores):
-        writers = [opened.enter_context(part.run.writer(maker)) for part, maker in zip(parts, makers, strict=True)]
+        writers = [opened.enter_context(part.run.writer(maker, _shards(data_set)))
+                   for part, maker in zip(parts, makers, strict=True)]  # fmt: skip
         on_start()
         bar = opened.enter_context(_bar(parts, mine, len(ours), len(ours) - len(todo)))
         for scored in scores:
@@ -323,7 +324,6 @@ def _made_by(
     shard: str,
     batch: int | None,
     weights: runs.WeightsFile,
-    data: DataSet,
 ) -> runs.MadeBy:
     """Return what this process runs on and with."""
     software = {"videohub": __version__, "torch": str(torch.__version__), "numpy": np.__version__}
@@ -336,7 +336,6 @@ def _made_by(
         batch=batch,
         started=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         weights=weights,
-        shards=_shards(data),
     )
 
 
