@@ -145,14 +145,14 @@ def _paper(paper: str) -> str:
 # --- how to load it --------------------------------------------------------------------------------------------------
 
 _VERBS = {
-    "classification": 'videohub.predict("clip.mp4", model)  # the most probable classes',
-    "detection": 'videohub.detect("clip.mp4", model, boxes="people.csv")  # who does what, and when',
-    "features": 'videohub.features("clip.mp4", model, stride=16)  # a row for each window',
+    "classification": 'videohub.predict("{}", model)  # the most probable classes',
+    "detection": 'videohub.detect("{}", model, boxes="people.csv")  # who does what, and when',
+    "features": 'videohub.features("{}", model, stride=16)  # a row for each window',
 }
 _COMMANDS = {
-    "classification": "videohub predict clip.mp4 --model {}",
-    "detection": "videohub detect clip.mp4 --model {} --boxes people.csv",
-    "features": "videohub features clip.mp4 --model {} --stride 16 --out features",
+    "classification": "videohub predict {} --model {}",
+    "detection": "videohub detect {} --model {} --boxes people.csv",
+    "features": "videohub features {} --model {} --stride 16 --out features",
 }
 
 
@@ -167,13 +167,15 @@ def _loading(record: Record) -> str:
         )
     copy = ', checkpoint="the-copy"' if record.status == "manual" else ""
     option = " --checkpoint the-copy" if record.status == "manual" else ""
+    seen = "picture.jpg" if record.protocol.scored == "image" else "clip.mp4"
+    command = _COMMANDS[record.task].format(seen, name)
     check = f"\nvideohub check {name}{option}" if record.known_answers else ""
     test = "" if record.number is None else f"\nvideohub verify {name} --data LISTS --root FOLDER{option}"
     ways = {
-        "Python": f'import videohub\n\nmodel = videohub.load("{name}"{copy})\n{_VERBS[record.task]}',
+        "Python": f'import videohub\n\nmodel = videohub.load("{name}"{copy})\n{_VERBS[record.task].format(seen)}',
         "torch.hub": f'import torch\n\nmodel = torch.hub.load(\n    "org/videohub", "{name}", pretrained=True{copy}, '
         "trust_repo=True\n)",
-        "Command line": f"videohub fetch {name}{option}\n{_COMMANDS[record.task].format(name)}{option}{check}{test}",
+        "Command line": f"videohub fetch {name}{option}\n{command}{option}{check}{test}",
     }
     tabs = []
     for title, code in ways.items():
@@ -196,8 +198,7 @@ def _test(record: Record) -> str:
 def _published(record: Record) -> str:
     if not record.published:
         return "Nobody printed a number for this file."
-    rows = [(_number(each), _views(record, each), plain(each.source)) for each in record.published]
-    return _table(("number", "measured with", "where it is printed"), rows)
+    return "\n".join(f"- {_number(each)}, {_views(record, each)}: {plain(each.source)}" for each in record.published)
 
 
 def _number(published: Published) -> str:
