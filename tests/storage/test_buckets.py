@@ -28,6 +28,7 @@ def _fresh(monkeypatch):
     """Credentials and endpoints are found anew by each test."""
     monkeypatch.setattr(buckets, "_filesystems", {})
     monkeypatch.setattr(buckets, "_touched", set())
+    monkeypatch.setattr(buckets, "_led_to", {})
 
 
 # --- s3 --------------------------------------------------------------------------------------------------------------
@@ -239,12 +240,37 @@ def test_hf_gives_ranges_and_digests(hub, publisher):
     location = hub("val/val-000.tar", CONTENT)
     stat = storage.stat(location)
     assert stat == storage.Stat(100_000, '"9f"')
-    publisher.log.clear()
-    assert storage.read_range(location, 3, 6, version=stat.version) == bytes([21, 28, 35])
     assert publisher.asked("authorization") == ["Bearer hf_hunter2", None]  # not for the host that it leads to
-    hub("val/val-000.tar", CONTENT[::-1], digest="a0")
+    assert storage.read_range(location, 3, 6, version=stat.version) == bytes([21, 28, 35])
+
+
+def test_the_hub_is_not_asked_for_each_range_but_again_after_a_while(hub, publisher, monkeypatch):
+    location = hub("val.tar", CONTENT)
+    version = storage.stat(location).version
+    publisher.log.clear()
+    for start in range(5):
+        assert storage.read_range(location, start, start + 3, version=version) == CONTENT[start : start + 3]
+    assert [path.partition("?")[0] for path in publisher.requests] == ["/cdn/9f"] * 5
+    assert publisher.asked("authorization") == [None] * 5
+    hub("val.tar", CONTENT[::-1], digest="a0")  # what is under the digest stays what it was
+    assert storage.read_range(location, 3, 6, version=version) == bytes([21, 28, 35])
+    monkeypatch.setattr(buckets, "_led_to", {at: (led, 0.0) for at, (led, _) in buckets._led_to.items()})
     with pytest.raises(FileChangedError):
-        storage.read_range(location, 3, 6, version=stat.version)
+        storage.read_range(location, 3, 6, version=version)
+    assert storage.stat(location).version == '"a0"'
+
+
+def test_where_the_hub_led_and_nothing_is_any_more_it_is_asked_again(hub, publisher):
+    location = hub("val.tar", CONTENT)
+    version = storage.stat(location).version
+    (path,) = [path for path in publisher.files if path.startswith("/cdn/")]
+    publisher.publish(path, CONTENT, publishers.first(1, publishers.refusing(403)))  # the signature has expired
+    publisher.log.clear()
+    assert storage.read_range(location, 3, 6, version=version) == bytes([21, 28, 35])
+    assert [exchange.status for exchange in publisher.log] == [403, 302, 206]
+    publisher.publish(path, CONTENT, publishers.refusing(403))
+    with pytest.raises(DownloadError, match="403 Forbidden"):
+        storage.read_range(location, 3, 6, version=version)
 
 
 def test_a_revision_of_the_hub_is_a_branch_a_commit_or_a_pull_request(hub):

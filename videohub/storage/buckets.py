@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from typing import Any
 from videohub.errors import DownloadError, FileMissingError, UsageError
 from videohub.storage.locations import scheme_of, scrubbed, shown
 
+_LED_S = 300.0  # seconds for which the hub need not be asked again where a file lies; such URLs last for an hour
 _EXTRA = "pip install 'videohub-zoo[remote]' from the repository"
 _LOG_IN = {
     "s3": "Look at AWS_PROFILE, AWS_ACCESS_KEY_ID and ~/.aws; for a public bucket set FSSPEC_S3_ANON=true.",
@@ -26,6 +28,7 @@ _LOG_IN = {
 }
 _filesystems: dict[tuple[int, str], Any] = {}  # by process, for their threads and connections do not survive a fork
 _touched: set[tuple[int, str]] = set()  # buckets, by process
+_led_to: dict[str, tuple[Address, float]] = {}  # of files on the hub: where their content lies, and until when
 _lock = Lock()
 
 
@@ -35,6 +38,7 @@ class Address:
 
     url: str
     headers: dict[str, str] = field(default_factory=dict)
+    version: str | None = None  # of the file that is there; None: the response tells
 
 
 def address_of(location: str) -> Address:
@@ -46,7 +50,8 @@ def address_of(location: str) -> Address:
     if scheme in ("http", "https"):
         return Address(location)
     if scheme == "hf":
-        return _on_the_hub(location)
+        address, until = _led_to.get(location, (None, 0.0))
+        return address if address and time.monotonic() < until else _on_the_hub(location)
     path = location.partition("://")[2]
     if not all(path.partition("/")[::2]):
         raise UsageError(f"{shown(location)}: expected {scheme}://bucket/path/of/the/file")
@@ -68,6 +73,19 @@ def listed(pattern: str) -> list[str]:
         filesystem.invalidate_cache()
         found = filesystem.glob(pattern.partition("://")[2], detail=True)
     return sorted(f"{scheme}://{name}" for name, what in found.items() if what["type"] == "file")
+
+
+def remember(location: str, url: str, version: str) -> None:
+    """Note where the hub led for a file: content under its digest, which is another address for another content.
+
+    The hub counts requests, and would be asked for each video otherwise.
+    """
+    _led_to[location] = Address(url, version=version), time.monotonic() + _LED_S
+
+
+def forget(location: str) -> bool:
+    """Let the hub be asked again where a file lies, and return whether that was known."""
+    return _led_to.pop(location, None) is not None
 
 
 def refused_advice(location: str) -> str:

@@ -21,8 +21,8 @@ import urllib3
 from videohub.errors import DownloadError, FileMissingError
 from videohub.hub import http_download, http_response
 from videohub.hub.http_download import Again
-from videohub.storage.buckets import address_of, refused_advice
-from videohub.storage.locations import scrubbed, shown
+from videohub.storage.buckets import Address, address_of, forget, refused_advice, remember
+from videohub.storage.locations import scheme_of, scrubbed, shown
 from videohub.storage.ranges import changed
 
 WHOLE = 8 << 20  # bytes of a file that is taken whole from a server that knows no ranges
@@ -112,9 +112,10 @@ def _patiently(
 def _receive(location: str, received: _Received) -> None:
     """Send one request for what is still missing, and take what comes."""
     begin, begun = received.at, len(received.data)
-    with _sent(location, {"Range": f"bytes={begin}-{received.stop - 1}"}) as response:
+    address = address_of(location)
+    with _sent(location, address, {"Range": f"bytes={begin}-{received.stop - 1}"}) as response:
         total = _check(location, response, begin, received.stop)
-        version = _version(response, total)
+        version = address.version or _version(location, response, total)
         if received.version not in (None, version):
             raise _Changed(version)
         received.version = version
@@ -132,20 +133,25 @@ def _receive(location: str, received: _Received) -> None:
 
 def _ask(location: str) -> tuple[int, str]:
     """Ask for the first byte, which tells the size and whether the server knows ranges."""
-    with _sent(location, {"Range": "bytes=0-0"}) as response:
+    forget(location)
+    with _sent(location, address_of(location), {"Range": "bytes=0-0"}) as response:
         if response.status_code == 416 and response.headers.get("content-range", "").strip() == "bytes */0":
-            return 0, _version(response, 0)
+            return 0, _version(location, response, 0)
         total = _check(location, response, 0, 1)
         if response.status_code == 200 and total > WHOLE:
             raise _ignores_ranges(total)
         if response.status_code == 206 and b"".join(http_download.blocks(response, first=False))[1:]:
             raise _Trouble("the server sent more than the byte that it was asked for")
-        return total, _version(response, total)
+        return total, _version(location, response, total)
 
 
 def _check(location: str, response: requests.Response, begin: int, stop: int) -> int:
     """Return the size of the whole file, if a response is what was asked for. Raises: Again, DownloadError."""
     code, headers = response.status_code, response.headers
+    if code not in (200, 206) and forget(location):
+        raise _Trouble(
+            f"{code} {response.reason}, where the hub had led before", wait=http_response.retry_after(response)
+        )
     if code in http_download.RETRIED:
         raise _Trouble(f"{code} {response.reason}", wait=http_response.retry_after(response))
     if code in (404, 410):
@@ -200,13 +206,15 @@ def _slice_of_whole(response: requests.Response, begin: int, stop: int) -> bytes
     return whole[begin:stop]
 
 
-def _version(response: requests.Response, total: int) -> str:
+def _version(location: str, response: requests.Response, total: int) -> str:
     """Return what tells this file from another one under the same address: `ranges.Stat` says which mark is taken.
 
     The hub marks a file by the digest of its content before it sends on to another server, whose marks may change.
     """
     for hop in response.history:
         if linked := hop.headers.get("x-linked-etag", "").strip():
+            if scheme_of(location) == "hf":
+                remember(location, response.url, linked)
             return linked
     if generation := response.headers.get("x-goog-generation", "").strip():
         return f"generation {generation}"
@@ -229,9 +237,8 @@ def _error_code(response: requests.Response) -> str:
     return f", {found[1].decode()}" if found else ""
 
 
-def _sent(location: str, headers: dict[str, str]) -> requests.Response:
+def _sent(location: str, address: Address, headers: dict[str, str]) -> requests.Response:
     """Return the response to a request, its body still to come."""
-    address = address_of(location)
     headers = {**address.headers, "Accept-Encoding": "identity", **headers}
 
     def check_step(response: requests.Response, **_: Any) -> None:
