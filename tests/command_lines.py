@@ -1,4 +1,4 @@
-"""Whether a `videohub …` line of a page is one that the command line takes, without running it."""
+"""What a page has of shell and of files: whether a `videohub …` line is one that the command line takes, unrun."""
 
 from __future__ import annotations
 
@@ -15,6 +15,12 @@ def calls_in(script: str) -> list[str]:
     lines = script.replace("\\\n", " ").splitlines()
     calls = (re.match(r"(?:\w.* -m videohub\.cli|videohub) (.*?)(?: (?:\|\||&&|[|;>]) .*)?$", line) for line in lines)
     return [f"videohub {call[1]}" for call in calls if call]
+
+
+def named_files(page: str) -> dict[str, str]:
+    """Return the files that a page shows: blocks that follow a paragraph which begins with the file's name."""
+    pattern = r"^`([\w/]+\.(?:py|yaml))` (?:.+\n)+\n```(?:python no-run|yaml)\n((?:.*\n)*?)```$"
+    return {block[1]: block[2] for block in re.finditer(pattern, page, flags=re.MULTILINE)}
 
 
 def unknown_in(line: str) -> set[str]:

@@ -2,7 +2,8 @@
 
 Each guide has a folder of its own (`workplace`); the demo's network, `slowfast_motions`, needs no download. Blocks
 marked ```python or ```sh run; Python blocks share their names. A ```text block right behind a shell block is what that
-prints, whatever its line breaks; `…` in it stands for anything. What cannot run here (published weights, a network, a
+prints, whatever its line breaks; `…` in it stands for anything. A block whose paragraph begins with a file's name is
+that file. What cannot run here (published weights, a network, a
 GPU) is marked `no-run` behind the language, and only has to parse.
 """
 
@@ -16,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.command_lines import calls_in, unknown_in
+from tests.command_lines import calls_in, named_files, unknown_in
 from videohub import errors
 from videohub.errors import VideohubError
 
@@ -59,6 +60,9 @@ def page_of(guide: str) -> str:
 @pytest.mark.slow
 @pytest.mark.parametrize("guide", GUIDES)
 def test_a_guide_s_blocks_run_in_order(guide, workplace):
+    for name, text in named_files(page_of(guide)).items():
+        (workplace / name).parent.mkdir(parents=True, exist_ok=True)
+        (workplace / name).write_text(text, encoding="utf-8")
     names = {"__name__": "__main__"}
     for block in (block for block in blocks(page_of(guide)) if block.runs):
         where = f"docs/guides/{guide}.md:{block.line}"
@@ -94,7 +98,16 @@ def test_a_guide_has_a_line_in_the_index_and_every_fence_is_closed(guide):
     assert f"({guide}.md)" in (FOLDER / "README.md").read_text(encoding="utf-8")
     fences = re.findall(r"^```.*$", page_of(guide), flags=re.MULTILINE)
     assert len(fences) % 2 == 0
-    assert set(fences) <= {"```", "```python", "```sh", "```python no-run", "```sh no-run", "```text", "```json"}
+    assert set(fences) <= {
+        "```",
+        "```python",
+        "```sh",
+        "```python no-run",
+        "```sh no-run",
+        "```text",
+        "```json",
+        "```yaml",
+    }
 
 
 def test_every_kind_of_error_has_its_remedy_and_every_warning_is_one_of_ours():

@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 import videohub
+from tests.command_lines import named_files
 from videohub import registry
 from videohub.data import sets
 from videohub.preflight.findings import expected_of
@@ -21,103 +22,8 @@ from videohub.registry.schema import DatasetInfo, Split
 
 ROOT = Path(videohub.__file__).resolve().parent.parent
 
-# The files that a new family consists of, by their place in the house; CONTRIBUTING says the same.
-FAMILY = {
-    "architectures/toy.py": """
-        from typing import ClassVar, Literal
-
-        from videohub.architectures import Architecture, Count
-
-
-        class Toy(Architecture, frozen=True, kw_only=True, tag="toy"):
-            classifier: ClassVar[str] = "answers"
-
-            length: Literal["short", "long"]
-            width: Count = 6
-
-            @property
-            def size(self):
-                return self.length.upper()
-
-            @property
-            def num_blocks(self):
-                return 1
-        """,
-    "models/toy.py": """
-        from torch import nn
-
-        from videohub.models.video_model import VideoModel
-
-
-        class Look(nn.Module):
-            NORM_AFTER = {"see": "calm"}
-
-            def __init__(self, width):
-                super().__init__()
-                self.see = nn.Conv3d(3, width, 3, padding=1)
-                self.calm = nn.BatchNorm3d(width)
-
-            def forward(self, clip):
-                return self.calm(self.see(clip)).relu()
-
-
-        class Toy(VideoModel):
-            def __init__(self, arch):
-                super().__init__()
-                self.looks = Look(arch.width)
-                self.answers = nn.Linear(arch.width, arch.num_classes)
-
-            @property
-            def num_features(self):
-                return self.answers.in_features
-
-            def forward(self, clip, boxes=None):
-                return self.answers(self.features(clip))
-
-            def features(self, clip, boxes=None):
-                self.check_clip(clip)
-                return self.looks(clip).mean(dim=(2, 3, 4))
-
-
-        def toy(arch, *, frames, activation):
-            return Toy(arch)
-        """,
-    "converters/toy/plain.yaml": """
-        recognised_by: {has: [eye.kernel]}
-        written_as: {container: torch, under: state_dict}
-        fields:
-          affine: "weight|bias"
-          bn: {gamma: weight, beta: bias, mean: running_mean, var: running_var}
-        rules:
-          - "eye.kernel    <-> looks.see.weight"
-          - "eye.offset    <-> looks.see.bias"
-          - "eye.{bn}      <-> looks.calm.{bn}"
-          - "out.{affine}  <-> answers.{affine}"
-        fill:
-          "*.num_batches_tracked":
-            {like: "*.running_mean", axes: [], type: int64, unused: true, why: such files count no batches}
-        """,
-    "toy.yaml": """
-        schema_version: 1
-        records:
-          toy_short:
-            upstream_name: TOY_SHORT
-            frames: 4
-            rate: 2
-            paper: "none"
-            model: {family: toy, length: short, num_classes: 5}
-            clip: {frames: 4, sampling_rate: 2}
-            protocol: kinetics_30view
-            checkpoint: {url: toy.pth, sha256: null, size: null, container: torch, layout: plain, license: MIT}
-            pretrain: null
-            training: standard
-            labels: null
-            published: []
-            config: null
-            status: available
-            notes: []
-        """,
-}
+# The files that a new family consists of, by their place in the house, as the guide has them.
+FAMILY = named_files((ROOT / "docs" / "guides" / "adding_a_family.md").read_text(encoding="utf-8"))
 
 BESIDE_OURS = """
 import videohub.architectures
@@ -133,7 +39,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("new")
     for name, text in FAMILY.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(dedent(text).lstrip())
+        (folder / name).write_text(text, encoding="utf-8")
     return folder
 
 
