@@ -350,6 +350,14 @@ def test_predict(results):
     assert found["all views, seconds"] > 0
 
 
+def test_shards(results):
+    found = results("shards", "--small")
+    assert set(found["speed"]["videos_per_second"]) == {"files", "tars", "http"}
+    assert found["speed"]["share_of_files"]["http"]["median"] > 0
+    assert (found["index"]["members"], found["memory"]["videos"]) == (100, 12)
+    assert [number for number, _, _ in found["memory"]["MB_here_and_of_the_decoders"]] == list(range(1, 13))
+
+
 def test_start_up(results):
     found = results("start_up", "--turns", 1)
     libraries = "import yaml, click, rich"
