@@ -18,7 +18,7 @@ import videohub
 from tests.own_registry import like, ours, write_registry
 from videohub import convert, registry, weights
 from videohub.cli import cli
-from videohub.errors import UnavailableError, UploadError, UsageError
+from videohub.errors import OfflineError, UnavailableError, UploadError, UsageError
 from videohub.publishing import licences
 from videohub.publishing.published_weights import publish
 from videohub.registry.schema import Checkpoint
@@ -154,6 +154,7 @@ def test_a_dry_run_asks_the_hub_nothing(hub, by_hand, monkeypatch):
     assert (hub.requests, hub.repos) == ([], {})
     assert "nothing was sent" in done.stdout
     assert "tiny.safetensors@COMMIT" in done.stdout
+    assert '"largest_difference"' in done.stdout  # the certificates, too
 
 
 @pytest.mark.parametrize(
@@ -222,6 +223,19 @@ def test_another_file_than_the_published_one_is_refused(hub, by_hand, company, m
     use(company, tiny(), monkeypatch)
     with pytest.raises(UsageError, match="has 7 classes, the record 400: it is another file"):
         publish("tiny", REPO, checkpoint=mine)
+    assert hub.requests == []
+
+
+def test_what_cannot_be_sent_is_told_before_the_work(hub, by_hand, monkeypatch):
+    monkeypatch.setattr(weights, "fetch", lambda *_, **__: pytest.fail("not reached"))
+    with monkeypatch.context() as patched:
+        patched.setenv("VIDEOHUB_OFFLINE", "1")
+        with pytest.raises(OfflineError):
+            publish("tiny", REPO, checkpoint=by_hand)
+    with pytest.raises(UsageError, match="expected the name of a repository"):
+        publish("tiny", "tiny", checkpoint=by_hand, dry_run=True)
+    with pytest.raises(UsageError, match="other: is in no registry file"):
+        publish(tiny(name="other"), REPO, checkpoint=by_hand)
     assert hub.requests == []
 
 

@@ -43,6 +43,12 @@ Trained with care.
 
 
 @pytest.fixture
+def hub(hub):
+    hub.make(REPO)
+    return hub
+
+
+@pytest.fixture
 def run(tmp_path) -> Path:
     kept(tmp_path / "run", registry.record(MOTIONS), [(f"v{n}", [0], scores(right=n < 30)) for n in range(40)])
     return tmp_path / "run"
@@ -236,6 +242,13 @@ def test_what_is_no_repository_is_refused(hub, report, name):
     with pytest.raises(UsageError, match="expected the name of a repository"):
         reports.push(report, name)
     assert hub.requests == []
+
+
+def test_a_pull_request_for_another_branch_is_refused(hub, report):
+    with pytest.raises(UsageError, match="a pull request is opened for main, and the revision is 'v2'"):
+        reports.push(report, REPO, revision="v2", pull_request=True)
+    with pytest.raises(UploadError, match="no v2 in it"):
+        reports.push(report, REPO, revision="v2")
 
 
 @pytest.mark.parametrize(

@@ -17,11 +17,12 @@ from typing import cast
 import msgspec
 
 from videohub.errors import OfflineError, UploadError, UsageError, VideohubError
+from videohub.hub import cache
 from videohub.hub.sources import offline
 
 _LARGEST_READ = 16 << 20  # bytes; what is read here are cards and other texts
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9_][\w.-]{0,95}", re.ASCII)
-_BLOCK = 1 << 20
+_LARGEST_SHOWN = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -61,10 +62,18 @@ class Sent(msgspec.Struct, frozen=True):
     files: list[SentFile]
 
 
-def check_name(repository: str) -> None:
-    """Refuse what is no name of a repository. Raises: UsageError."""
+def check(repository: str, *, revision: str = "main", pull_request: bool = False, dry_run: bool = False) -> None:
+    """Refuse, before any work and without asking anybody, what can never be sent.
+
+    Raises: UsageError for what is no name of a repository, or a pull request for another branch; unless it is a dry
+        run, OfflineError where connections are forbidden, and UploadError without a token.
+    """
     if not _NAME.fullmatch(repository) or ".." in repository or "--" in repository:
         raise UsageError(f"found {repository!r:.100}, expected the name of a repository of the hub, such as org/repo")
+    if pull_request and revision != "main":
+        raise UsageError(f"{repository}: a pull request is opened for main, and the revision is {revision!r:.100}")
+    if not dry_run:
+        _check_ready(repository)
 
 
 def endpoint() -> str:
@@ -140,14 +149,9 @@ def sent(
     return Sent(repository, revision, commit, url, [_sent(path, file) for path, file in files.items()])
 
 
-@contextmanager
-def _told(repository: str, revision: str) -> Iterator[None]:
-    """Turn what the library raises into what happened and what to do.
-
-    Raises: UploadError, OfflineError, UsageError.
-    """
+def _check_ready(repository: str) -> None:
+    """Refuse to send anything offline, or without a token. Raises: OfflineError, UploadError."""
     from huggingface_hub import get_token
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
     if variable := offline():
         raise OfflineError(
@@ -159,6 +163,17 @@ def _told(repository: str, revision: str) -> Iterator[None]:
             f"{repository}: there is no token to write to the hub with.\n"
             "  Log in with `hf auth login`, or set HF_TOKEN to a token that may write; --dry-run needs none."
         )
+
+
+@contextmanager
+def _told(repository: str, revision: str) -> Iterator[None]:
+    """Turn what the library raises into what happened and what to do.
+
+    Raises: UploadError, OfflineError, UsageError.
+    """
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+
+    _check_ready(repository)
     # HTTPError of the library below, which differs between versions
     no_connection = cast(type[Exception], HfHubHTTPError.__bases__[0])
     try:
@@ -174,7 +189,8 @@ def _told(repository: str, revision: str) -> Iterator[None]:
             raise UploadError(_refusal(repository, revision, error.__cause__, f"{error} ")) from error
         raise UploadError(
             f"{repository}: cannot be reached, or the connection ended ({error.__cause__ or error!s:.300}).\n"
-            "  Run the same command again: if the commit arrived after all, it finds nothing new to send."
+            "  Run the same command again: if the commit arrived after all, it finds nothing new to send. "
+            "HF_HUB_DISABLE_XET=1 sends in the older way, which more proxies let through."
         ) from error
 
 
@@ -205,8 +221,6 @@ def _sent(path: str, file: HubFile) -> SentFile:
         except UnicodeDecodeError:
             text = None
         return SentFile(path, len(file.content), hashlib.sha256(file.content).hexdigest(), file.change, text)
-    digest = hashlib.sha256()
-    with file.content.open("rb") as stream:
-        while block := stream.read(_BLOCK):
-            digest.update(block)
-    return SentFile(path, file.content.stat().st_size, digest.hexdigest(), file.change, None)
+    if (size := file.content.stat().st_size) <= _LARGEST_SHOWN:
+        return _sent(path, HubFile(file.content.read_bytes(), file.change))
+    return SentFile(path, size, cache.sha256_of(file.content), file.change, None)

@@ -79,7 +79,12 @@ def publish(
         `weights.fetch` and `weights.convert_file` raise.
     """
     record = registry.record(name)
-    upload.check_name(repository)
+    if registry.default().records.get(record.name) != record:
+        raise UsageError(
+            f"{record.name}: is in no registry file, which would tell others where its weights are.\n"
+            "  Write a record for it (`videohub registry new`), or send files of your own with `hf upload`."
+        )
+    upload.check(repository, revision=revision, pull_request=pull_request, dry_run=dry_run)
     licences.check(record, right)
     _refuse_passwords(record)
     with tempfile.TemporaryDirectory(prefix="videohub-") as folder:

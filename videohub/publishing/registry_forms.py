@@ -13,11 +13,14 @@ from videohub.errors import RegistryError
 from videohub.registry import strict_yaml, writer
 from videohub.registry.schema import Checkpoint, Record
 
+_STATED = {"url", "sha256", "size", "container", "layout", "license"}  # by each form: what is shared cannot change it
+
 
 def registry_patch(record: Record, forms: Sequence[Checkpoint], files: Sequence[Path]) -> Patch:
     """Return what adds forms after those that a record has, as `git apply` takes it; one that was manual is available.
 
-    Where a record's checkpoint is shared or stands in a way that is not understood, `left` says what to write by hand.
+    Where a record's checkpoint is shared or stands in a way that is not understood, or its file says more of all
+    checkpoints than these do, `left` says what to write by hand.
     Raises: RegistryError if a file cannot be read.
     """
     name, opened = record.name, record.status == "manual"
@@ -26,7 +29,8 @@ def registry_patch(record: Record, forms: Sequence[Checkpoint], files: Sequence[
             continue
         with file.open(encoding="utf-8", newline="") as stream:  # line ends stay what they are
             before = stream.read()
-        after = with_forms(before, name, forms, opened=opened)
+        shared = (strict_yaml.read(file).value.get("shared") or {}).get("checkpoint") or {}
+        after = None if shared.keys() - _STATED else with_forms(before, name, forms, opened=opened)
         if after is None:
             lines = [line for form in forms for line in writer.listed(form, "      ")]
             by_hand = "\n".join([*lines, *(["    status: available"] if opened else [])])

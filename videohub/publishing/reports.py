@@ -41,7 +41,7 @@ def push(
         dry_run: Send nothing and ask nothing: return the files as a repository would get them that has none of these.
     Raises: UsageError if what is there would be lost; UploadError or OfflineError if the hub takes nothing.
     """
-    upload.check_name(repository)
+    upload.check(repository, revision=revision, pull_request=pull_request, dry_run=dry_run)
     paths = [CARD, verification_file.NAME, *([cards.results_path(benchmark[0])] if benchmark else [])]
     head = None if dry_run else upload.head(repository, revision)
     found = {} if head is None else {path: upload.read(head, path) for path in paths}
