@@ -56,6 +56,11 @@ def test_no_link_is_dead(pages, site):
     assert dead == []
 
 
+def test_every_fence_of_a_page_is_one_to_mkdocs(site):
+    """One that is not, such as of an unknown word behind its language, takes the headings that follow into a block."""
+    assert [path for path in site.rglob("*.html") if "```" in path.read_text(encoding="utf-8")] == []
+
+
 def test_nothing_is_loaded_from_elsewhere(pages, site):
     assert [(path, source) for path, page in pages.items() for source in page.loaded if urlsplit(source).netloc] == []
     for path in site.rglob("*.css"):

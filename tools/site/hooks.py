@@ -6,6 +6,7 @@ text.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 
 from mkdocs.config.defaults import MkDocsConfig
@@ -41,5 +42,9 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Let links to the repository's files and notebooks lead to the pages that show them."""
-    return notebooks.relink(documents.relink(markdown, page.file.src_uri))
+    """Let links to the repository's files and notebooks lead to the pages that show them.
+
+    What a guide says behind a block's language is for the tests, and no fence to mkdocs.
+    """
+    text = re.sub(r"^```(\w+) no-run$", r"```\1", markdown, flags=re.MULTILINE)
+    return notebooks.relink(documents.relink(text, page.file.src_uri))
