@@ -67,3 +67,17 @@ def test_a_source_is_decoded_with_the_bytes_that_came_along(media):
     member = ShardMember("https://nobody.invalid/a.tar", "demo.mp4", 0, len(content), "v", content=content)
     assert member_bytes.fetched(VideoFile(Path("demo.mp4"), member)).member.content is content
     assert member.open().read() == content
+
+
+def test_many_in_a_row_that_cannot_be_had_end_the_run_and_are_not_its_videos_fault(monkeypatch):
+    def read_range(location, start, stop, *, version):
+        if start // 100 in (5, 70):  # these answer
+            return b"x"
+        raise DownloadError(f"no answer for {start}")
+
+    monkeypatch.setattr(read_ahead, "read_range", read_range)
+    given = []
+    with pytest.raises(DownloadError, match="32 videos in a row cannot be had, the last for this reason:\n  no answer"):
+        given.extend(key for key, _ in fetched_ahead((number, far(number)) for number in range(200)))
+    assert given == list(range(6 + 31))  # after number 5, the 32nd is the one that ends it
+    assert [key for key, _ in fetched_ahead((number, far(number)) for number in range(50, 80))] == list(range(50, 80))

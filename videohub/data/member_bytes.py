@@ -11,8 +11,10 @@ import msgspec
 from videohub import storage
 from videohub.data.samples import ImageFile, Source, VideoFile
 from videohub.data.stored_file import ShardMember
-from videohub.errors import FileChangedError, VideohubError
+from videohub.errors import DownloadError, FileChangedError, VideohubError
 from videohub.storage.read_ahead import Range, read_ahead
+
+_GONE = 32  # videos in a row that cannot be had, twice as many as are asked for at once
 
 _Key = TypeVar("_Key")
 
@@ -30,11 +32,21 @@ def fetched_ahead(sources: Iterable[tuple[_Key, Source]]) -> Generator[tuple[_Ke
     So threads of the process that hands out the videos ask for them, 16 at once, and the bytes go along with the task.
     At most 256 MiB wait there. What lies on a disk, or is too large, is read by whoever decodes it.
 
-    Where a member cannot be had after all attempts, that is its `failure`. Raises: FileChangedError.
+    Where a member cannot be had after all attempts, that is its `failure`. Raises: FileChangedError; DownloadError if
+    that is so of many in a row: then it is the server or the connection that failed, and no video is to be blamed.
     """
     items = (((key, source), _range(source)) for key, source in sources)
+    in_a_row = 0
     with closing(read_ahead(items)) as ahead:
         for (key, source), outcome in ahead:
+            if isinstance(outcome, bytes):
+                in_a_row = 0
+            if isinstance(outcome, DownloadError) and (in_a_row := in_a_row + 1) == _GONE:
+                raise DownloadError(
+                    f"{_GONE} videos in a row cannot be had, the last for this reason:\n  {outcome}\n"
+                    "  What was scored is kept. Once the server answers, the same command goes on, and with "
+                    "--retry-failed it asks again for the videos before this one."
+                )
             yield key, _with_outcome(source, outcome)
 
 
