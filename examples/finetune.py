@@ -49,7 +49,7 @@ def main() -> None:
     sampler = DistributedSampler(train, WORLD, RANK)
     batches = DataLoader(train, sampler=sampler, **loading)
     mine = DataLoader(Subset(val, range(RANK, len(val), WORLD)), **loading)
-    head = model.get_submodule(model.record.model.classifier)
+    head = model.get_classifier()
     first = 0
     for epochs, lr, part in zip(args.epochs, args.lr, (head, model), strict=True):
         model.requires_grad_(False)

@@ -22,6 +22,12 @@ def pytest_configure(config: pytest.Config) -> None:
     run_record.register(config)
 
 
+@pytest.fixture(autouse=True)
+def nothing_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let each test hear what a process tells once."""
+    monkeypatch.setattr("videohub.log._told", set())
+
+
 @pytest.fixture(scope="session")
 def golden() -> Path:
     """The folder of numbers computed with the original implementation."""

@@ -98,10 +98,14 @@ def test_the_published_file_with_six_asked_for_has_a_new_head(caplog):
     model = videohub.load(NAME, num_classes=6)
     assert (model.record.model.num_classes, model.record.labels) == (6, None)
     assert "new, to be trained: head.projection.weight (6, 448)" in said(caplog)[-1]
+    assert model.get_classifier() is model.head.projection
+    assert tuple(model.get_classifier().weight.shape) == (6, 448)
 
 
 def test_a_copy_is_told_under_its_own_name(own, caplog):
     videohub.load(NAME, checkpoint=own)
+    videohub.load(NAME, checkpoint=own)
+    assert len(said(caplog)) == 1
     videohub.load(NAME, checkpoint=own.rename(own.with_name("best.bin")))
     assert "6 classes in best.bin" in said(caplog)[-1]
 

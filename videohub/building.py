@@ -12,7 +12,7 @@ from videohub.convert import kept_weights
 from videohub.convert.checkpoint import Listing
 from videohub.data.labels import class_names, squeezed
 from videohub.errors import UsageError
-from videohub.log import log
+from videohub.log import warn_once
 from videohub.pickles.stored_tensor import Array
 from videohub.registry.labels import MOST_CLASSES, Given, count, from_text, in_words, with_classes, with_labels
 from videohub.registry.schema import Labels, Record
@@ -125,9 +125,9 @@ def held(record: Record, weights: Path, *, labels: Given | None = None, source: 
     if (named.model.num_classes, named.labels) != (record.model.num_classes, record.labels):
         called = in_words(named.labels) if named.labels else "without names, which --labels FILE or labels= gives"
         file = Path(source).name if source is not None else header.get("source", "its file")
-        log.warning("%s: %s classes in %s (the record: %s), %s", record.name, named.model.num_classes or "no", file,
-                    record.model.num_classes or "none", called)  # fmt: skip
+        warn_once("%s: %s classes in %s (the record: %s), %s", record.name, named.model.num_classes or "no", file,
+                  record.model.num_classes or "none", called)  # fmt: skip
         if named.model.background_outputs < record.model.background_outputs:
-            log.warning("%s: output 0 of %s counts as a class here; who trained it as the record's network was trained "
-                        "has background there, which is nobody's action", record.name, file)  # fmt: skip
+            warn_once("%s: output 0 of %s counts as a class here; who trained it as the record's network was trained "
+                      "has background there, which is nobody's action", record.name, file)  # fmt: skip
     return named

@@ -98,7 +98,8 @@ def test_class_folders_are_read_by_names_of_one_s_own(folder, tmp_path):
         ("Jumping high/v0.mp4", (1,)), ("Jumping high/v2.mp4", (1,)), ("Waving/v1.mp4", (0,))
     ]  # fmt: skip
     assert [each.truth for each in val.samples] == [(1,), (0,)]
-    assert train.class_names == ("waving", "jumping_high")
+    assert train.classes == ["waving", "jumping_high"]
+    assert (train.targets, val.targets) == ([1, 1, 0], [1, 0])
     assert train.record.num_classes == 2
     assert dataset(tmp_path, videohub.build(NAME, num_classes=2, labels=names).record)[0][1] == 1
 
@@ -119,8 +120,15 @@ def test_a_registry_of_one_s_own_brings_its_data_set_s_word_on_directions(folder
     write_registry(tmp_path / "mine.yaml", record)
     monkeypatch.setenv("VIDEOHUB_REGISTRY", str(tmp_path / "mine.yaml"))
     clips = dataset(folder, "MINE")
-    assert (clips[2][1], clips.class_names[2]) == (2, "c")
+    assert (clips[2][1], clips.classes[2]) == (2, "c")
     assert not clips.transform.flip
+
+
+def test_a_folder_of_a_name_that_two_classes_have_is_refused(folder, tmp_path):
+    (tmp_path / "train" / "Waving").mkdir(parents=True)
+    shutil.copy(folder / "v0.mp4", tmp_path / "train" / "Waving")
+    with pytest.raises(DataError, match="Waving is what classes 0, 2 are called, expected one class alone"):
+        dataset(tmp_path, labels=["waving", "jumping", "Waving!"])
 
 
 def test_labels_beyond_the_classes_are_refused(folder):
@@ -137,6 +145,7 @@ def test_several_right_classes_are_a_vector_of_ones_and_zeros(tmp_path):
     assert (target.dtype, target.shape) == (torch.float32, (157,))
     assert target.nonzero().flatten().tolist() == [2, 5]
     assert clips[1][1].nonzero().flatten().tolist() == [1]
+    assert torch.stack(clips.targets)[:4].nonzero().tolist() == [[0, 0], [0, 5], [1, 1], [2, 2], [2, 5], [3, 3]]
     assert next(iter(DataLoader(clips, batch_size=4)))[1].shape == (4, 157)
 
 

@@ -44,6 +44,7 @@ class ClipDataset(Dataset[tuple[Tensor, "int | Tensor"]]):
     Attributes:
         record: Whose clips these are, with the classes of the data set.
         samples: The videos, in the order of the list; `truth` of each holds the numbers of its right classes.
+        classes, targets: As torchvision's data sets have them.
     """
 
     def __init__(
@@ -148,9 +149,14 @@ class ClipDataset(Dataset[tuple[Tensor, "int | Tensor"]]):
         return [self.samples[place].name for place in self._broken.nonzero().flatten().tolist()]
 
     @property
-    def class_names(self) -> tuple[str, ...]:
+    def classes(self) -> list[str]:
         """What the classes are called, by their numbers."""
-        return names_of(self.record)
+        return list(names_of(self.record))
+
+    @property
+    def targets(self) -> list[int | Tensor]:
+        """The target of each video, as `dataset[i]` has it; no video is read."""
+        return [self._target(place) for place in range(len(self))]
 
     def _clip(self, place: int) -> Tensor:
         sample, record = self.samples[place], self.record

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import unicodedata
+from collections.abc import Mapping, Sequence
 
-from videohub.errors import UsageError
+from videohub.errors import DataError, UsageError
 from videohub.escaping import brief, encodable
 from videohub.log import log
 from videohub.registry import label_map
@@ -65,6 +66,26 @@ def with_outputs(record: Record, outputs: tuple[int, ...], labels: Given | None)
                     "and output %d is %s", record.name, len(renamed), len(outputs), first, brief(given[first]),
                     outputs[first], brief(own[outputs[first]]))  # fmt: skip
     return mapped
+
+
+def numbers_by_name(names: Sequence[str]) -> dict[str, list[int]]:
+    """Return the numbers of the classes of each name, as it is `squeezed`; for `class_called`."""
+    numbers: dict[str, list[int]] = {}
+    for number, name in enumerate(names):
+        numbers.setdefault(squeezed(name), []).append(number)
+    return numbers
+
+
+def class_called(name: str, numbers: Mapping[str, Sequence[int]]) -> int | None:
+    """Return the number of the class that a folder or a row names, spelling aside; None if there is none.
+
+    Raises: DataError if several classes are called so.
+    """
+    found = numbers.get(squeezed(name), ())
+    if len(found) > 1:
+        raise DataError(f"{brief(name)} is what classes {', '.join(map(str, found))} are called, "
+                        "expected one class alone; give each a name of its own, or lists with numbers")  # fmt: skip
+    return found[0] if found else None
 
 
 def squeezed(name: str) -> str:

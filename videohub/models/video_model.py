@@ -49,6 +49,10 @@ class VideoModel(nn.Module):
     def features(self, clip: Tensor | Sequence[Tensor], boxes: Boxes | None = None) -> Tensor:
         """Return pooled features before the projection, (B, D), or (K, D) per box where it detects."""
 
+    def get_classifier(self) -> nn.Module:
+        """Return the layer that makes logits of features, as timm's models do: what is new with `num_classes=`."""
+        return self.get_submodule(self.record.model.classifier)
+
     def checked(self, clip: Tensor | Sequence[Tensor]) -> Tensor:
         """Return a clip, where there is one pathway.
 

@@ -9,7 +9,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from videohub.data.labels import class_names, squeezed
+from videohub.data.labels import class_called, class_names, numbers_by_name
 from videohub.data.samples import DataSet, ImageFile, Sample, VideoFile
 from videohub.data.sets.folders import (
     IMAGES,
@@ -155,7 +155,7 @@ def _in_folders(
 
 def _rows(file: Path, names: Sequence[str], splits: Sequence[str]) -> tuple[dict[str, int], list[str]]:
     """Return the class of each video of a split, and the videos of other splits, if there is a column for it."""
-    classes = {squeezed(name): index for index, name in enumerate(names)}
+    classes = numbers_by_name(names)
     labels: dict[str, int] = {}
     others: list[str] = []
     for number, row in table(file, _COLUMNS):
@@ -168,11 +168,11 @@ def _rows(file: Path, names: Sequence[str], splits: Sequence[str]) -> tuple[dict
         if row.get("split", splits[0]) not in splits:
             others.append(video)
             continue
-        if squeezed(row["label"]) not in classes:
+        if (label := class_called(row["label"], classes)) is None:
             raise DataError(f"{where}: no class is called {row['label']!r}; the first of {len(names)} is {names[0]!r}")
         if video in labels:
             raise DataError(f"{where}: {video} already stands on an earlier line; each video must count once")
-        labels[video] = classes[squeezed(row["label"])]
+        labels[video] = label
     if not labels:
         raise DataError(f"{file}: no row is of the split {splits[0]}")
     return labels, others
@@ -202,8 +202,9 @@ def _folders_of_classes(place: Path, labels: Labels) -> dict[Path, int]:
     below = folders_in(place)
     if not below:  # the names of Kinetics-400 come with torchvision, which takes seconds to import
         return {}
-    classes = {squeezed(name): index for index, name in enumerate(class_names(labels))}
-    folders = {folder: classes[squeezed(folder.name)] for folder in below if squeezed(folder.name) in classes}
+    classes = numbers_by_name(class_names(labels))
+    called = {folder: class_called(folder.name, classes) for folder in below}
+    folders = {folder: number for folder, number in called.items() if number is not None}
     if len(set(folders.values())) < len(folders):
         twice = next(one for one in folders for other in folders if one != other and folders[one] == folders[other])
         raise DataError(f"{twice}: another folder in {place} is named for the same class")

@@ -20,7 +20,7 @@ from pathlib import Path, PurePosixPath
 import msgspec
 
 from videohub import storage
-from videohub.data.labels import class_names, squeezed
+from videohub.data.labels import class_called, class_names, numbers_by_name
 from videohub.data.samples import DataSet, ImageFile, Sample, Shard, VideoFile
 from videohub.data.sets.folders import IMAGES, VIDEOS, is_leftover
 from videohub.data.sets.lists import left_out
@@ -241,17 +241,20 @@ class _Labelled:
             self._problems["videos with two labels"].append(" and ".join(f"{at}: {one}" for one, at in found.items()))
             return None
         if not found:
-            folder = squeezed(PurePosixPath(key).parent.name)
-            if folder in self._classes:
-                return self._classes[folder]
-            self._problems["videos without a label (KEY.cls, KEY.json, or a list)"].append(key)
-            return None
+            try:
+                called = class_called(PurePosixPath(key).parent.name, self._classes)
+            except DataError as error:
+                self._problems["labels that cannot be understood"].append(f"{key}: {error}")
+                return None
+            if called is None:
+                self._problems["videos without a label (KEY.cls, KEY.json, or a list)"].append(key)
+            return called
         return next(iter(found))
 
     @cached_property
-    def _classes(self) -> dict[str, int]:
+    def _classes(self) -> dict[str, list[int]]:
         try:
-            return {squeezed(name): index for index, name in enumerate(class_names(self._record.labels))}
+            return numbers_by_name(class_names(self._record.labels))
         except UsageError:  # nobody has named them
             return {}
 
@@ -260,7 +263,7 @@ class _Labelled:
         if isinstance(said, str):
             if re.fullmatch("-?[0-9]{1,9}", said.strip()):
                 said = int(said)
-            elif (known := self._classes.get(squeezed(said))) is not None:
+            elif (known := class_called(said, self._classes)) is not None:
                 return known
         if not isinstance(said, int) or isinstance(said, bool):
             raise DataError(f"found {said!r:.60}, expected the number or the name of a class")
