@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from videohub.reporting.report import Evaluated, Report
     from videohub.timing import Speed, speed
     from videohub.verification import evaluate, verify, verify_together
+    from videohub.verification.video_scores import VideoScores, video_scores
     from videohub.weights import fetch
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "Report",
     "Speed",
     "VideoModel",
+    "VideoScores",
     "build",
     "check",
     "detect",
@@ -62,6 +64,7 @@ __all__ = [
     "transforms",
     "verify",
     "verify_together",
+    "video_scores",
     "views",
 ]
 
@@ -78,6 +81,7 @@ _HOME = {
     "Report": "videohub.reporting.report",
     "Speed": "videohub.timing",
     "VideoModel": "videohub.models",
+    "VideoScores": "videohub.verification.video_scores",
     "build": "videohub.building",
     "check": "videohub.known_answers",
     "detect": "videohub.detection",
@@ -99,6 +103,7 @@ _HOME = {
     "transforms": "videohub.data.transforms",
     "verify": "videohub.verification",
     "verify_together": "videohub.verification",
+    "video_scores": "videohub.verification.video_scores",
     "views": "videohub.evaluation.scoring",
 }
 _MODULES = ("convert", "errors", "metrics", "models", "registry")

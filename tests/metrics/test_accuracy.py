@@ -9,6 +9,7 @@ import torch
 
 from videohub.evaluation.scoring import join_views
 from videohub.metrics.accuracy import ranks, topk_accuracy
+from videohub.metrics.metric import PerClass
 from videohub.protocols import ScoreRule
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "metrics"
@@ -55,3 +56,10 @@ def test_scores_that_are_no_numbers_and_labels_that_are_no_class_are_refused():
 
 def test_a_rank_counts_the_classes_that_come_before():
     assert ranks([[0.1, 0.7, 0.2], [0.5, 0.3, 0.2], [0.4, 0.4, 0.2]], [0, 0, 1]).tolist() == [2, 0, 1]
+
+
+def test_a_class_has_the_interval_of_its_accuracy():
+    """Wilson's of one hit in one: z² = 3.8415, its centre (1 + z²/2) / (1 + z²), as far from 1 as from 1 / (1 + z²)."""
+    assert PerClass("a", 1, 1, 100.0).interval == pytest.approx((20.65, 100), abs=0.01)
+    assert PerClass("a", 0, 0, None).interval is None
+    assert PerClass("a", 40, None, 31.5).interval is None

@@ -19,7 +19,8 @@ TOPICS = {
         "detect", "Detection", "features", "Features",
     ),
     "Numbers": (
-        "verify", "verify_together", "evaluate", "Report", "Evaluated", "check", "Checked", "speed", "Speed",
+        "verify", "verify_together", "evaluate", "Report", "Evaluated", "video_scores", "VideoScores",
+        "check", "Checked", "speed", "Speed",
     ),
     "Exports": ("export", "Exported"),
 }  # fmt: skip

@@ -210,10 +210,10 @@ def _counts_of(joined: Joined) -> Counts:
 def _findings(joined: Joined, record: Record) -> Findings:
     assert record.number is not None, "refused before"
     arithmetic, published = metrics.of(record.protocol.metric).arithmetic, record.number
-    return arithmetic.compare(joined, published.numbers(), _names(joined.identity), tolerance=published.tolerance)
+    return arithmetic.compare(joined, published.numbers(), classes_of(joined.identity), tolerance=published.tolerance)
 
 
-def _names(identity: Identity) -> Sequence[str]:
+def classes_of(identity: Identity) -> Sequence[str]:
     """Return the names of the classes; a label set that nobody knows, or of another size, has numbers for names."""
     try:
         names = class_names(identity.labels)
