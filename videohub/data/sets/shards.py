@@ -82,11 +82,13 @@ def read(data: str, record: Record, read_list: Callable[[Path], DataSet] | None)
 def names_of_videos(text: str, protocol: Protocol) -> tuple[list[str], tuple[str, ...]]:
     """Return what all videos in the tars that a text stands for are called, `TAR/MEMBER`, and what was left out.
 
+    The names are without what may be a credential, which `member_called` of this process knows.
     Raises: as `read`; UsageError if there are none.
     """
     _members_of.cache_clear()  # another version may lie there by now
     shards = opened(text, protocol)
-    names = [f"{shard.location}/{video.path.as_posix()}" for shard in shards for video in shard.videos()]
+    names = [f"{shard.shown}/{video.path.as_posix()}" for shard in shards for video in shard.videos()]
+    _LOCATIONS.update((shard.shown, shard.location) for shard in shards)
     others = [one.name for shard in shards for one in shard.members() if not shard.is_wanted(one.name)]
     if not names:
         raise UsageError(f"{storage.shown(text)}: no member ends in {', '.join(shards[0].suffixes)}")
@@ -99,12 +101,18 @@ def member_called(text: str) -> ShardMember | None:
     Raises: UsageError if the tar has no such member; and what reading its index raises.
     """
     match = _IN_TAR.fullmatch(text)
-    if match is None or not (storage.is_remote(text) or os.path.isfile(match["tar"])):
+    if match is None:
         return None
-    found = _members_of(match["tar"]).get(match["name"])
+    location = _LOCATIONS.get(match["tar"], match["tar"])
+    if not (storage.is_remote(text) or os.path.isfile(location)):
+        return None
+    found = _members_of(location).get(match["name"])
     if found is None:
         raise UsageError(f"{storage.shown(match['tar'])}: no member is called {match['name']!r}")
     return found
+
+
+_LOCATIONS: dict[str, str] = {}  # of tars whose videos were named, by how they are shown
 
 
 @functools.lru_cache(256)  # whoever names one names others
