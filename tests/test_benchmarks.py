@@ -252,17 +252,6 @@ def test_data_path(results):
     assert decoders["motions"]["share of views with the same first class"] >= 0.995
 
 
-def test_remote_data(results):
-    found = results("remote_data", "--small", "--turns", 1, "--videos", 8, "--members", 100, "--soak", 60)
-    (speed,) = found["speed"].values()
-    rates = {who: of["median"] for who, of in speed["videos a second"].items()}
-    for who in ("tars", "http"):
-        assert speed["of files'"][who]["median"] == pytest.approx(rates[who] / rates["files"], rel=0.02)
-    assert found["index"]["bytes"] == 100 * (512 + (2 << 20)) + 1024
-    assert found["memory"]["videos"] == 60
-    assert found["memory"]["failed, cut short on purpose"] == 1  # of each fifty
-
-
 def test_training_clips(results):
     found = results("training_clips", "--small", "--turns", 1, "--videos", 2, "--clips", 4)
     rates = {who: of["median"] for who, of in found["clips a second of processor time"].items()}
