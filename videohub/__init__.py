@@ -10,7 +10,7 @@ from videohub.version import __version__ as __version__
 if TYPE_CHECKING:
     from videohub.building import build
     from videohub.data.clip_dataset import ClipDataset
-    from videohub.data.transforms import transforms
+    from videohub.data.transforms import to_pixels, transforms
     from videohub.detection import Detection, detect
     from videohub.evaluation.kept_memory import kept_memory
     from videohub.evaluation.scoring import views
@@ -61,6 +61,7 @@ __all__ = [
     "record",
     "save",
     "speed",
+    "to_pixels",
     "transforms",
     "verify",
     "verify_together",
@@ -100,6 +101,7 @@ _HOME = {
     "record": "videohub.registry",
     "save": "videohub.loading",
     "speed": "videohub.timing",
+    "to_pixels": "videohub.data.transforms",
     "transforms": "videohub.data.transforms",
     "verify": "videohub.verification",
     "verify_together": "videohub.verification",

@@ -116,6 +116,46 @@ def test_the_demo_s_own_record_gives_clips_of_its_size():
     assert clip.is_contiguous()
 
 
+# --- and back --------------------------------------------------------------------------------------------------------
+
+
+CUT = steps.Crop(size=CROP, arithmetic="pyslowfast")
+ONES = steps.Normalise(mean=(1.0, 1.0, 1.0), std=(1.0, 1.0, 1.0))
+
+
+@pytest.mark.parametrize(
+    ("rule", "level_of_zero", "level_of_one"),
+    [
+        (with_steps(UNIT, NORMAL, CUT), (102, 128, 76), (153, 191, 153)),  # 255 (mean + deviation); 127.5 to even
+        (with_steps(LEVELS, CUT), (123, 116, 103), (181, 173, 159)),
+        (with_steps(steps.ReverseChannels(), LEVELS, CUT), (103, 116, 123), (159, 173, 181)),
+        (with_steps(steps.Divide(by=127.5), ONES, CUT), (128, 128, 128), (255, 255, 255)),
+    ],
+)
+def test_zero_is_the_mean_and_one_a_deviation_above_it(rule, level_of_zero, level_of_one):
+    zero = torch.zeros(2, 3, 4, 5, 6)
+    pixels = videohub.to_pixels(zero, record_of(rule))
+    assert (pixels.shape, pixels.dtype) == ((2, 4, 5, 6, 3), np.uint8)
+    assert np.unique(pixels.reshape(-1, 3), axis=0).tolist() == [list(level_of_zero)]
+    assert videohub.to_pixels(zero[0] + 1, record_of(rule))[0, 0, 0].tolist() == list(level_of_one)
+    assert videohub.to_pixels(zero + 99, record_of(rule)).min() == 255
+    assert not zero.any()
+
+
+@pytest.mark.parametrize("pixels", [(UNIT, NORMAL), (LEVELS,), (steps.ReverseChannels(), LEVELS)])
+def test_frames_that_are_not_resized_come_back_as_they_were(pixels):
+    """The centre of 48 x 64 pixels, 32 wide: from row 8 and column 16 on."""
+    record, frames = record_of(with_steps(*pixels, CUT)), noise(4)
+    clip = videohub.transforms(record)(torch.from_numpy(frames))
+    assert np.array_equal(videohub.to_pixels(clip, record), frames[:, 8:40, 16:48])
+
+
+def test_what_are_no_clips_is_told():
+    for given in (torch.zeros(4, 3, 5, 6), torch.zeros(3, 5, 6), torch.zeros(3, 4, 5, 6, dtype=torch.uint8)):
+        with pytest.raises(UsageError, match=r"clips: found .* numbers, \(3, T, H, W\) or several of them"):
+            videohub.to_pixels(given, "slowfast_motions")
+
+
 # --- training --------------------------------------------------------------------------------------------------------
 
 

@@ -13,7 +13,7 @@ from videohub.registry import Registry
 TOPICS = {
     "Find and fetch": ("list_models", "record", "fetch"),
     "Networks": ("load", "build", "save", "inflate", "optimize", "kept_memory", "VideoModel"),
-    "Videos": ("transforms", "views", "ClipDataset"),
+    "Videos": ("transforms", "views", "to_pixels", "ClipDataset"),
     "Predictions": (
         "predict", "predict_many", "predict_windows", "Prediction", "Predicted", "PredictedWindow",
         "detect", "Detection", "features", "Features",

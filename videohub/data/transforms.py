@@ -8,6 +8,8 @@ from __future__ import annotations
 from abc import abstractmethod
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torchvision.transforms import v2
@@ -17,7 +19,17 @@ from videohub.data import levels
 from videohub.data.geometry import resized_size, short_side_size, squares
 from videohub.data.pixels import prepare
 from videohub.errors import UsageError
-from videohub.protocols import Crop, Mirror, Pixels, Protocol, Resize, ResizeShortSide
+from videohub.protocols import (
+    Crop,
+    Divide,
+    Mirror,
+    Normalise,
+    Pixels,
+    Protocol,
+    Resize,
+    ResizeShortSide,
+    ReverseChannels,
+)
 from videohub.registry.schema import Record, TrainingPixels
 
 _USUAL = TrainingPixels(short_side=(256, 320), crop=224)
@@ -48,6 +60,33 @@ def transforms(name: str | Record, *, train: bool = False, flip: bool | None = N
     if flip is not None:
         raise UsageError("flip: found it without train=True, expected it with training alone; a test mirrors nothing")
     return CentreView(record)
+
+
+def to_pixels(clips: Tensor, name: str | Record) -> npt.NDArray[np.uint8]:
+    """Return what a network is given as pictures to look at: RGB (..., T, H, W, 3), levels from 0 to 255.
+
+    What the record's protocol does to levels is undone, and its order of channels. They are cut and mirrored as the
+    network sees them. Levels between two whole ones, which resizing makes, are rounded, half to even.
+
+    Args:
+        clips: A clip (3, T, H, W), or several (..., 3, T, H, W): from `views`, `transforms` or `ClipDataset`.
+        name: The record that they were made for, its id or its upstream name; a model's is its `record`.
+    Raises: UsageError if they are no such clips.
+    """
+    record = registry.record(name)
+    if clips.ndim < 4 or clips.shape[-4] != 3 or not clips.is_floating_point():
+        raise UsageError(f"clips: found {clips.dtype} of shape {tuple(clips.shape)}, expected floating-point numbers, "
+                         "(3, T, H, W) or several of them, as `videohub.views` returns")  # fmt: skip
+    values = clips.detach().movedim(-4, -1).cpu().double()
+    for step in reversed(record.protocol.pixels):
+        if isinstance(step, Divide):
+            values = values * step.by
+        elif isinstance(step, Normalise):
+            values = values * values.new_tensor(step.std) + values.new_tensor(step.mean)
+        elif isinstance(step, ReverseChannels):
+            values = values.flip(-1)
+    pixels: npt.NDArray[np.uint8] = values.round().clamp(0, 255).to(torch.uint8).numpy()
+    return pixels
 
 
 class ClipTransform(v2.Transform):  # type: ignore[misc]  # torchvision states no types
