@@ -6,7 +6,9 @@ from xml.etree import ElementTree
 
 import pytest
 
+from videohub.metrics.metric import Number
 from videohub.reporting.pages import bar, markdown
+from videohub.reporting.report import Contradicted, Counts, Evaluated
 
 
 def rendered(text):
@@ -27,6 +29,32 @@ def test_published_and_recomputed_stand_side_by_side(kinetics):
         ["published", "77.00", "92.60"],
         ["recomputed", "76.00", "92.50"],
         ["difference", "−1.00", "−0.10"],
+    ]
+
+
+def test_a_notebook_shows_the_page_of_a_report(kinetics):
+    assert kinetics._repr_markdown_() == markdown(kinetics)
+
+
+def test_a_notebook_shows_what_was_evaluated(kinetics):
+    """Each number beside its interval; what failed and what was not looked at is counted."""
+    result = Evaluated(
+        record="mine_*", dataset="own", split="val", counts=Counts(1200, 1000, 990, 7, 3), weights=kinetics.weights,
+        numbers=[Number("top-1", 81.234, (78.5, 83.25)), Number("top-5", 100.0, (99.0, 100.0))], failures=[],
+        contradicted=[Contradicted("a", {"rotation": "90"})], without_contradicted=[], protocol=kinetics.protocol,
+        precision="fp32", decoder="fast", made_by=[], seconds=1.0, videos_per_second=None,
+    )  # fmt: skip
+    parsed = rendered(result._repr_markdown_())
+    (words,) = parsed.iter("p")
+    assert "".join(words.itertext()) == (
+        "mine_* on own, val: 990 of 1,200 videos scored, 7 failed, 3 not looked at, "
+        "1 with a header that contradicts the content"
+    )
+    (table,) = parsed.iter("table")
+    assert cells(table) == [
+        ["per cent", "top-1", "top-5"],
+        ["measured", "81.23", "100.00"],
+        ["95 % interval", "78.50 – 83.25", "99.00 – 100.00"],
     ]
 
 

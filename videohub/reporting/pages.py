@@ -18,9 +18,9 @@ from videohub import metrics
 from videohub.errors import CacheError, UsageError
 from videohub.escaping import in_html, in_markdown, in_narrow_html, visible
 from videohub.files import atomic_write, check_is_no_url
-from videohub.formatting import counted, listed
+from videohub.formatting import counted, interval, listed
 from videohub.reporting import charts, verification_file, words
-from videohub.reporting.report import NAME, Report
+from videohub.reporting.report import NAME, Evaluated, Report
 
 _EIGHTHS = ("", "▏", "▎", "▍", "▌", "▋", "▊", "▉")
 _BAR = 20  # letters of a full bar
@@ -73,6 +73,21 @@ def html(report: Report) -> str:
 def markdown(report: Report) -> str:
     """Return the report as Markdown (with GitHub's tables) for a repository or an issue, with bars of letters."""
     return render("report.md", **_content(report), curve=len(report.by_clips) > 1)
+
+
+def numbers_in_markdown(result: Evaluated) -> str:
+    """Return what a network came to as a table, and what became of the videos; without failures one by one."""
+    counts, scored = result.counts, counted(result.counts.listed, result.protocol.scored)
+    rest = {"failed": counts.failed, "not looked at": counts.pending,
+            "with a header that contradicts the content": len(result.contradicted)}  # fmt: skip
+    return render(
+        "evaluated.md",
+        result=result,
+        videos=", ".join([f"{counts.scored:,} of {scored} scored", *(f"{n:,} {how}" for how, n in rest.items() if n)]),
+        metrics=[number.metric for number in result.numbers],
+        lines=[["measured", *(f"{number.value:.2f}" for number in result.numbers)],
+               ["95 % interval", *(interval(number.interval) for number in result.numbers)]],
+    )  # fmt: skip
 
 
 def render(template: str, **values: Any) -> str:

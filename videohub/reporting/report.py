@@ -131,6 +131,12 @@ class Report(Part, frozen=True, kw_only=True):
         """Return the file and the data in one line."""
         return f"{self.upstream_name} on {self.dataset}, {self.split}"
 
+    def _repr_markdown_(self) -> str:
+        """Return report.md, which a notebook shows."""
+        from videohub.reporting import pages  # which is made of this
+
+        return pages.markdown(self)
+
 
 class Evaluated(msgspec.Struct, frozen=True, kw_only=True):
     """What a network came to on a data set, and how fast, in the words of a `Report`.
@@ -154,6 +160,12 @@ class Evaluated(msgspec.Struct, frozen=True, kw_only=True):
     made_by: list[MadeBy]
     seconds: float  # of all processes together
     videos_per_second: float | None
+
+    def _repr_markdown_(self) -> str:
+        """Return the numbers as a table, which a notebook shows."""
+        from videohub.reporting import pages
+
+        return pages.numbers_in_markdown(self)
 
 
 def read(path: str | Path) -> Report:
