@@ -40,6 +40,12 @@ def test_a_run_can_be_judged_later_without_the_model(kinetics, tmp_path, run):
     assert json.loads(out)["comparisons"][0]["recomputed"] == found.numbers[0].value
 
 
+def test_a_short_run_shows_no_progress_where_nobody_watches(kinetics, capfd):
+    data, options = kinetics
+    videohub.evaluate("tiny_kinetics", data, workers=0, sample=3, clips=1, crops=1, **options)
+    assert "video" not in capfd.readouterr().err
+
+
 def test_other_views_and_a_part_of_the_videos_are_told(kinetics):
     data, options = kinetics
     found = videohub.evaluate("tiny_kinetics", data, workers=0, clips=2, crops=1, sample=3, **options)

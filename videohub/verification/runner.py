@@ -355,9 +355,11 @@ def _bar(parts: Sequence[Part], mine: Shard, total: int, before: int) -> tqdm[An
     name = parts[0].run.identity.record if len(parts) == 1 else f"{len(parts)} records"
     title = name if mine.count == 1 else f"{name} {mine}"
     hidden = distributed.under_torchrun() and not mine.is_first
-    often = 1 if sys.stderr.isatty() else 60  # a log gets a line a minute
+    watched = sys.stderr.isatty()
+    often = 1 if watched else 60  # a log gets a line a minute, a notebook or a log of less than one gets none
     # smoothing=0: the remaining time follows from all videos so far, not from the last few
-    return tqdm(desc=title, total=total, initial=before, unit="video", smoothing=0, mininterval=often, disable=hidden)
+    return tqdm(desc=title, total=total, initial=before, unit="video", smoothing=0, mininterval=often,
+                delay=0 if watched else often, disable=hidden)  # fmt: skip
 
 
 def _decoders(device: str, requested: int | None) -> int:
