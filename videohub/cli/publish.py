@@ -32,11 +32,11 @@ def command(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Send the weights of a record to the Hugging Face hub, converted and certified.
+    """Send a record's weights to the Hugging Face hub.
 
-    The repository gets them under videohub's names, in transformers' form where it has such a network, with a card, a
-    certificate of each and their digests. The patch adds them to the record in its registry file. A licence that does
-    not allow that is refused.
+    They are converted and certified. The repository gets them under videohub's names, in transformers' form where it
+    has such a network, with a card, a certificate of each and their digests. The patch adds them to the record in its
+    registry file. A licence that does not allow that is refused.
     """
     if patch is not None:
         from videohub.files import check_parent_exists
