@@ -22,6 +22,7 @@ import msgspec
 from videohub import storage
 from videohub.data.labels import class_called, class_names, numbers_by_name
 from videohub.data.samples import DataSet, ImageFile, Sample, Shard, VideoFile
+from videohub.data.sets import wids_index
 from videohub.data.sets.folders import IMAGES, VIDEOS, is_leftover
 from videohub.data.sets.lists import left_out
 from videohub.data.shard_indexes import read_indexes
@@ -39,9 +40,9 @@ _TOLD = 10  # names of each kind in a message
 
 
 def are_named(data: str | os.PathLike[str]) -> bool:
-    """Tell whether a text stands for tars and not for a folder or a list: a URL, or a path that ends as theirs do."""
+    """Tell whether a text stands for tars, not for a folder or a list: a URL, a path that ends as theirs, an index."""
     text = os.fspath(data)
-    return storage.is_remote(text) or is_tar(text)
+    return storage.is_remote(text) or is_tar(text) or wids_index.is_named(text)
 
 
 def is_tar(text: str) -> bool:
@@ -53,7 +54,7 @@ def read(data: str, record: Record, read_list: Callable[[Path], DataSet] | None)
     """Read the data set that lies in tars.
 
     Args:
-        data: A tar, or a pattern of several, as `videohub.storage.expand` takes it.
+        data: A tar, a pattern of several, as `videohub.storage.expand` takes it, or the JSON that widsindex writes.
         record: Says how classes are called, and whether videos or images are wanted.
         read_list: Reads the list, as if its files were to be found in a folder; None: labels stand in the tars.
     Returns: samples in the order of the list, else of the tars. A listed video that no tar has is a sample that cannot
@@ -166,7 +167,8 @@ def opened(data: str, protocol: Protocol, *, labels: bool = True) -> list[OpenSh
 
     Raises: as `read`.
     """
-    locations = storage.expand(data)
+    stated = wids_index.listed(data) if wids_index.is_named(data) else None
+    locations = storage.expand(data) if stated is None else [each.url for each in stated]
     if not locations:
         raise UsageError(f"{storage.shown(data)}: no such file")
     if odd := next((each for each in locations if encodable(each) != each), None):
@@ -174,6 +176,8 @@ def opened(data: str, protocol: Protocol, *, labels: bool = True) -> list[OpenSh
     is_image = protocol.frames.reach == "image"
     suffixes, kind = (IMAGES, ImageFile) if is_image else (VIDEOS, VideoFile)
     indexes = read_indexes(locations, labels=labels)
+    if stated is not None:
+        wids_index.check(data, stated, indexes)
     return [OpenShard(each, index, suffixes, kind) for each, index in zip(locations, indexes, strict=True)]
 
 
