@@ -87,7 +87,7 @@ def test_a_guide_s_code_parses_and_its_commands_have_their_options(guide):
 
 
 def test_the_scripts_for_slurm_are_shell_and_call_what_is_there():
-    scripts = [block.text for block in blocks(page_of("verifying")) if block.text.startswith("#!/bin/bash\n#SBATCH")]
+    scripts = [block.text for block in blocks(page_of("cluster")) if block.text.startswith("#!/bin/bash\n#SBATCH")]
     assert [len(calls_in(script)) for script in scripts] == [1, 2, 1, 2]
     for script in scripts:
         subprocess.run(["bash", "-n"], input=script, text=True, check=True)

@@ -47,5 +47,6 @@ def test_it_counts_what_its_lines_say():
     loaded = [row for row in ROWS if row["file"]]
     golden = sum(row["weights"].startswith("golden") for row in loaded)
     counted = re.sub(r"\s+", " ", TEXT)
-    assert f"{len(ROWS)} records were built, and {len(loaded)} of them loaded" in counted
+    assert f"{len(ROWS)} lines: one for each of {len(KNOWN.records)} records" in counted
+    assert f"{len(loaded)} of them loaded from a file" in counted
     assert f"In {golden} of these files" in counted

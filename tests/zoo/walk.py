@@ -172,21 +172,22 @@ def page(outcomes: list[Outcome]) -> str:
     """Return results.md."""
     commit = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=True)
     loaded = [outcome for outcome in outcomes if outcome.tensors is not None]
+    records = len({outcome.record.name for outcome in outcomes})
     golden = sum(outcome.weights.startswith("golden") for outcome in loaded)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     minutes = sum(outcome.seconds or 0 for outcome in outcomes) / 60
     lines = [
-        "# The zoo, walked over",
+        "# Every record, loaded once",
         "",
         f"Written by `make test-zoo` on {datetime.date.today()} at {commit.stdout.strip()}:",
         f"torch {torch.__version__}, Python {platform.python_version()}, {torch.get_num_threads()} threads;",
         f"{minutes:.0f} minutes, at most {peak:.1f} GiB of memory.",
         "",
-        f"{len(outcomes)} records were built, and {len(loaded)} of them loaded from a file that was made here, with",
+        f"{len(outcomes)} lines: one for each of {records} records, and one for each further form of its file.",
+        f"{len(loaded)} of them loaded from a file that was made here, with",
         "the container, the layout and all sizes of the published one: fetched from a mirror without a connection,",
         "recognised, converted, loaded strictly, and every tensor compared bit for bit. No published file was at hand.",
         f"Of networks above {GIANT // 10**6} million parameters keys and shapes alone went this way, without memory.",
-        "A record whose file is published in several forms counts once for each.",
         "",
         f"In {golden} of these files the keys and shapes are those of an original network, and the weights are golden.",
         "In the others they come from our table, which shows that table and network agree, and not that the publisher",
