@@ -48,6 +48,14 @@ def test_members_are_found_where_tarfile_finds_them(tmp_path, format):
         assert content[member.start : member.start + member.size] == name.encode() * 200
 
 
+def test_members_that_would_be_unpacked_into_one_file_are_twice_there(tmp_path):
+    names = ["x/./a.mp4", ".//b.mp4", "x//c.mp4"]
+    path = write_tar(tmp_path / "a.tar", dict.fromkeys(names, b"a"))
+    assert [each.name for each in read(path).members] == ["x/a.mp4", "b.mp4", "x/c.mp4"]
+    with pytest.raises(DataError, match=r"'x/a\.mp4' stands in it twice"):
+        read(write_tar(path, {"x/./a.mp4": b"a", "x//a.mp4": b"b"}))
+
+
 @pytest.mark.skipif(shutil.which("tar") is None, reason="needs tar")
 @pytest.mark.parametrize("format", ["v7", "oldgnu", "gnu", "ustar", "posix"])
 def test_members_of_another_program_are_found(tmp_path, format):
@@ -134,7 +142,9 @@ def test_what_is_no_whole_and_plain_tar_is_refused(tmp_path, content, message):
 )
 def test_packed_tars_are_refused_with_the_command_that_unpacks_them(tmp_path, pack, command):
     whole = write_tar(tmp_path / "whole.tar", {"a.mp4": b"a" * 1000}).read_bytes()
-    assert f"Unpack it once: `{command} packed.tar`" in refusal(tmp_path / "packed.tar", pack(whole))
+    assert f"Unpack it once, such as by `{command} < packed.tar > plain.tar`" in refusal(
+        tmp_path / "packed.tar", pack(whole)
+    )
 
 
 def test_a_name_that_looks_like_a_packed_file_is_no_reason_to_refuse(tmp_path):

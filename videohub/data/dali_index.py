@@ -11,9 +11,8 @@ import re
 import tarfile
 
 from videohub import storage
-from videohub.data.tar_index import Member, TarIndex
+from videohub.data.tar_index import Member, TarIndex, plain_name
 from videohub.errors import DataError, DownloadError, OfflineError
-from videohub.escaping import encodable
 from videohub.log import log
 
 _LOOKED_AT = 8  # headers, the first and the last among them
@@ -57,7 +56,7 @@ def _members(text: str) -> list[Member] | None:
         for start, size, name in zip(fields[1::4], fields[2::4], fields[3::4], strict=True):
             if not (re.fullmatch("[0-9]{1,18}", start) and re.fullmatch("[0-9]{1,18}", size)):
                 return None
-            members.append(Member(name.removeprefix("./"), int(start), int(size)))
+            members.append(Member(plain_name(name), int(start), int(size)))
     return sorted(members, key=lambda member: member.start) or None
 
 
@@ -80,6 +79,6 @@ def _contradiction(members: list[Member], location: str, found: storage.Stat) ->
             info = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
         except tarfile.HeaderError as error:
             return f"{member.name}: its header is damaged ({error})"
-        if (encodable(info.name.removeprefix("./")), info.size, info.isreg()) != (member.name, member.size, True):
+        if (plain_name(info.name), info.size, info.isreg()) != (member.name, member.size, True):
             return f"{member.name} of {member.size} bytes: its header says {info.name} of {info.size}"
     return None

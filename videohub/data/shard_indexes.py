@@ -19,7 +19,7 @@ from videohub.errors import DataError, DownloadError, FileMissingError, OfflineE
 from videohub.files import atomic_write, read_file
 from videohub.log import log
 
-_FORMAT = "videohub tar index 1"
+_FORMAT = "videohub tar index 2"
 _AT_ONCE = 16  # tars; the headers of one can only be asked for one after the other
 _TOLD = 20  # tars that cannot be used, in a message
 

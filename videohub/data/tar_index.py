@@ -31,12 +31,12 @@ _READ, _READ_SMALL, _READ_HERE = (
 _LARGEST_NAME = 1 << 20  # bytes of a long name, or of a header in pax's form
 _REST = 1 << 20  # bytes behind the end mark; tar fills up to 10 KiB, and to what its -b says
 _PACKED = {
-    b"\x1f\x8b": ("gzip", "gunzip"),
-    b"BZh": ("bzip2", "bunzip2"),
-    b"\xfd7zXZ\0": ("xz", "unxz"),
-    b"\x28\xb5\x2f\xfd": ("zstd", "unzstd"),
-    b"\x04\x22\x4d\x18": ("lz4", "unlz4"),
-    b"PK\x03\x04": ("zip", "unzip, then tar -cf"),
+    b"\x1f\x8b": ("gzip", "gunzip < {} > plain.tar"),
+    b"BZh": ("bzip2", "bunzip2 < {} > plain.tar"),
+    b"\xfd7zXZ\0": ("xz", "unxz < {} > plain.tar"),
+    b"\x28\xb5\x2f\xfd": ("zstd", "unzstd < {} > plain.tar"),
+    b"\x04\x22\x4d\x18": ("lz4", "unlz4 < {} > plain.tar"),
+    b"PK\x03\x04": ("zip", "unzip {}`, then `tar -cf"),
 }
 
 
@@ -83,6 +83,11 @@ def read_headers(location: str, found: storage.Stat) -> TarIndex:
     if not members:
         raise DataError(f"{headers.shown}: holds no files")
     return TarIndex(found.size, found.version, [*members.values()], others)
+
+
+def plain_name(name: str) -> str:
+    """Return the name of a member as a file's would be when it is unpacked, without `./` and `//`, and as a text."""
+    return encodable("/".join(part for part in name.split("/") if part not in ("", ".")))
 
 
 class _Header(NamedTuple):
@@ -134,7 +139,12 @@ class _Headers(Iterator[_Header]):
             raise DataError(f"{self.shown}: {name!r} is {kind}, which is not read; pack it anew with `tar -cf`")
         if info.type in _WITHOUT_CONTENT:
             size = 0  # what a link says is the size of another
-        if not name or "\0" in name or name.startswith("/") or ".." in name.split("/"):
+        if (
+            "\0" in name
+            or name.startswith("/")
+            or ".." in name.split("/")
+            or not (plain_name(name) or kind == "folder")
+        ):
             raise DataError(f"{self.shown}: a member is called {name!r}, which leads out of it; pack it anew")
         start = self._at
         self._at += -(-size // _BLOCK) * _BLOCK
@@ -145,7 +155,7 @@ class _Headers(Iterator[_Header]):
             )
         self._count += 1
         self._blocks.skipped(size)
-        return _Header(encodable(re.sub(r"^(\./)+", "", name)), kind, start, size)
+        return _Header(plain_name(name), kind, start, size)
 
     def _said(self, info: tarfile.TarInfo, at: int) -> dict[str, str]:
         """Return what a header that stands in front of another says in its place."""
@@ -190,7 +200,7 @@ class _Headers(Iterator[_Header]):
                 if begin.startswith(mark):
                     raise DataError(
                         f"{self.shown}: packed with {name}, so that no video in it can be read by itself. Unpack it "
-                        f"once: `{command} {self.shown.rpartition('/')[2]}`"
+                        f"once, such as by `{command.format(self.shown.rpartition('/')[2])}`"
                     ) from None
             raise DataError(f"{self.shown}: not a tar, or damaged where it begins ({error})") from error
 
