@@ -256,3 +256,14 @@ def test_one_member_of_a_tar_is_a_video_by_its_name(files, tmp_path):
     assert videohub.predict(member, NAME) == videohub.predict(files.parent / "v3.mp4", NAME)
     with pytest.raises(UsageError, match=r"val-1.tar: no member is called 'v5.mp4'"):
         videohub.predict(member.replace("v3", "v5"), NAME)
+
+
+def test_a_member_of_a_tar_that_was_written_anew_is_the_new_one(files, tmp_path):
+    """A notebook goes on while its tars change; and a name may hold what the dot of a regular expression does not."""
+    tar = tmp_path / "tars" / "val-1.tar"
+    before = videohub.predict(f"{tar}/v3.mp4", NAME)
+    other = (files.parent / "v5.mp4").read_bytes()
+    write_tar(tar, {"v3.mp4": other, "odd\n.mp4": other})
+    after = videohub.predict(files.parent / "v5.mp4", NAME)
+    assert before != after
+    assert videohub.predict(f"{tar}/v3.mp4", NAME) == videohub.predict(f"{tar}/odd\n.mp4", NAME) == after

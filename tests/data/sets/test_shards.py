@@ -99,6 +99,14 @@ def test_what_is_wrong_with_labels_is_named(tmp_path, members, message):
         read(tmp_path / "a.tar")
 
 
+def test_labels_of_editors_that_mark_the_beginning_of_a_file_are_read(tmp_path):
+    mark = b"\xef\xbb\xbf"
+    write_tar(
+        tmp_path / "a.tar", {"a.mp4": b"A", "a.cls": mark + b"3\r\n", "b.mp4": b"B", "b.json": mark + b'{"cls":5}'}
+    )
+    assert truths(read(tmp_path / "a.tar")) == {"a.mp4": (3,), "b.mp4": (5,)}
+
+
 def test_a_video_in_two_tars_is_named_with_both(pairs):
     write_tar(pairs / "val-03.tar", {"b.mp4": b"B", "b.cls": b"5"})
     with pytest.raises(DataError, match=r"videos of one key, 1 in all: .*val-00.tar/b.mp4 and .*val-03.tar/b.mp4"):
@@ -136,6 +144,31 @@ def test_a_listed_video_with_two_members_is_named(tmp_path):
     (tmp_path / "val.csv").write_text("a.mp4 1\n")
     with pytest.raises(DataError, match=r"1 listed videos have several members.*\n.*a.mp4: .*x/a.mp4 and .*y/a.mp4"):
         read(tmp_path / "a.tar", tmp_path / "val.csv")
+
+
+def test_a_missing_video_gets_no_other_of_its_name_from_another_folder(tmp_path):
+    """`w/b.mp4` is not there, and the member that is called `b.mp4` is the `z/b.mp4` of the list."""
+    write_tar(tmp_path / "a.tar", {"val/z/b.mp4": b"B", "w/c.mp4": b"C"})
+    (tmp_path / "val.csv").write_text("w/b.mp4 1\nz/b.mp4 2\nw/c.mp4 3\n")
+    absent, *there = read(tmp_path / "a.tar", tmp_path / "val.csv").samples
+    assert absent.source.file.failure == "no tar has a member of this name"
+    assert [(each.name, str(each.source.file)) for each in there] == [
+        ("z/b.mp4", f"{tmp_path}/a.tar/val/z/b.mp4"),
+        ("w/c.mp4", f"{tmp_path}/a.tar/w/c.mp4"),
+    ]
+
+
+def test_two_listed_videos_that_could_be_one_member_are_named(tmp_path):
+    write_tar(tmp_path / "a.tar", {"b.mp4": b"B"})
+    (tmp_path / "val.csv").write_text("w/b.mp4 1\nz/b.mp4 2\n")
+    with pytest.raises(DataError, match=r"1 members of the tars could be .*\n  .*a.tar/b.mp4: w/b.mp4 and z/b.mp4\n"):
+        read(tmp_path / "a.tar", tmp_path / "val.csv")
+
+
+def test_of_members_of_one_name_the_one_in_the_listed_folder_is_taken(tmp_path):
+    write_tar(tmp_path / "a.tar", {"x/a.mp4": b"X", "y/a.mp4": b"Y"})
+    (tmp_path / "val.csv").write_text("k400/x/a.mp4 1\nk400/y/a.mp4 2\n")
+    assert contents(read(tmp_path / "a.tar", tmp_path / "val.csv")) == {"k400/x/a.mp4": b"X", "k400/y/a.mp4": b"Y"}
 
 
 def test_a_list_of_other_videos_is_refused(tmp_path):

@@ -6,13 +6,14 @@ In a list: any that the data set's own reader reads, its names looked up among t
 
 from __future__ import annotations
 
+import codecs
 import functools
 import hashlib
 import os
 import re
 import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -24,6 +25,7 @@ from videohub.data.labels import class_called, class_names, numbers_by_name
 from videohub.data.samples import DataSet, ImageFile, Sample, Shard, VideoFile
 from videohub.data.sets import wids_index
 from videohub.data.sets.folders import IMAGES, VIDEOS, is_leftover
+from videohub.data.sets.listed_members import members_of
 from videohub.data.sets.lists import left_out
 from videohub.data.shard_indexes import read_indexes
 from videohub.data.stored_file import ShardMember
@@ -35,7 +37,7 @@ from videohub.registry.schema import Record
 
 _TARS = (".tar", ".tgz", ".tbz2", ".txz", ".tar.gz", ".tar.bz2", ".tar.xz", ".tar.zst", ".tar.zstd", ".tar.lz4")
 _FIELDS = ("label", "cls", "class", "class_id", "class_name", "target")  # of KEY.json, the first that is there
-_IN_TAR = re.compile(r"(?P<tar>.+?\.tar(?:\?[^/]*)?)/(?P<name>.+)", re.IGNORECASE)
+_IN_TAR = re.compile(r"(?P<tar>.+?\.tar(?:\?[^/]*)?)/(?P<name>.+)", re.IGNORECASE | re.DOTALL)
 _TOLD = 10  # names of each kind in a message
 
 
@@ -107,7 +109,8 @@ def member_called(text: str) -> ShardMember | None:
     location = _LOCATIONS.get(match["tar"], match["tar"])
     if not (storage.is_remote(text) or os.path.isfile(location)):
         return None
-    found = _members_of(location).get(match["name"])
+    version = None if storage.is_remote(text) else storage.stat(location).version  # may be another file by now
+    found = _members_of(location, version).get(match["name"])
     if found is None:
         raise UsageError(f"{storage.shown(match['tar'])}: no member is called {match['name']!r}")
     return found
@@ -117,7 +120,7 @@ _LOCATIONS: dict[str, str] = {}  # of tars whose videos were named, by how they 
 
 
 @functools.lru_cache(256)  # whoever names one names others
-def _members_of(location: str) -> dict[str, ShardMember]:
+def _members_of(location: str, _version: str | None) -> dict[str, ShardMember]:
     (index,) = read_indexes([location])
     return {each.name: ShardMember(location, each.name, each.start, each.size, index.version) for each in index.members}
 
@@ -288,10 +291,11 @@ def _said(member: Member) -> object:
     """Return what a member says of a label. Raises: DataError."""
     if member.content is None:
         raise DataError(f"has {member.size} bytes, which are too many for a label")
+    content = member.content.removeprefix(codecs.BOM_UTF8)  # of some editors
     if member.name.endswith(".cls"):
-        return member.content.decode("utf-8", "replace").strip()
+        return content.decode("utf-8", "replace").strip()
     try:
-        said = msgspec.json.decode(member.content)
+        said = msgspec.json.decode(content)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise DataError(f"{error!s:.100}") from error
     if not isinstance(said, dict):
@@ -307,64 +311,36 @@ def _said(member: Member) -> object:
 
 def _listed(shards: Sequence[OpenShard], listed: DataSet, root: Path) -> tuple[list[Sample], tuple[str, ...]]:
     """Return the samples of a list, whose files would lie below a folder, with the members that it names."""
-    members, samples, used = _Members(shards), list[Sample](), set[tuple[str, str]]()
-    ambiguous: list[str] = []
-    for sample in listed.samples:
-        if not isinstance(sample.source, VideoFile | ImageFile):
-            raise UsageError(f"{sample.name}: the list names frames of videos, which are not read from tars; unpack "
-                             "them, or give a list of video files")  # fmt: skip
-        path = sample.source.path
-        name = encodable((path.relative_to(root) if path.is_relative_to(root) else path).as_posix())
-        matches = members.called(name)
-        if len(matches) > 1:
-            ambiguous.append(f"{name}: " + " and ".join(f"{shard.shown}/{one.name}" for shard, one in matches))
-        elif matches:
-            ((shard, member),) = matches
-            used.add((shard.location, member.name))
-            samples.append(msgspec.structs.replace(sample, source=shard.source(member)))
-        else:
-            samples.append(msgspec.structs.replace(sample, source=_absent(shards, name)))
-    if ambiguous:
-        raise DataError(f"{len(ambiguous)} listed videos have several members of the tars:\n  "
-                        + "\n  ".join(ambiguous[:_TOLD]))  # fmt: skip
-    if not used:
+    names = [_name_in_list(sample, root) for sample in listed.samples]
+    members = [(shard, each) for shard in shards for each in shard.members() if shard.is_wanted(each.name)]
+    found = members_of(names, [(shard.shown, member.name) for shard, member in members])
+    samples = []
+    for sample, name in zip(listed.samples, names, strict=True):
+        source = _absent(shards, name)
+        if name in found:
+            shard, member = members[found[name]]
+            source = shard.source(member)
+        samples.append(msgspec.structs.replace(sample, source=source))
+    if not found:
         first = listed.samples[0].name, shards[0].index.members[0].name
         raise DataError("{}: no tar has a member that the list names; the first of the list is {}, that of the tars "
                         "{}".format(shards[0].shown, *first))  # fmt: skip
-    unlisted = [member.name for shard in shards for member in shard.members()
-                if shard.is_wanted(member.name) and (shard.location, member.name) not in used]  # fmt: skip
+    used = set(found.values())
+    unlisted = [member.name for place, (_, member) in enumerate(members) if place not in used]
     notes = (note.replace(str(root), shards[0].shown) for note in listed.notes)
     return samples, (*notes, *left_out("members that the list does not name", unlisted))
+
+
+def _name_in_list(sample: Sample, root: Path) -> str:
+    """Return what a list calls a sample's file. Raises: UsageError of one that has no file."""
+    if not isinstance(sample.source, VideoFile | ImageFile):
+        raise UsageError(f"{sample.name}: the list names frames of videos, which are not read from tars; unpack them, "
+                         "or give a list of video files")  # fmt: skip
+    path = sample.source.path
+    return encodable((path.relative_to(root) if path.is_relative_to(root) else path).as_posix())
 
 
 def _absent(shards: Sequence[OpenShard], name: str) -> VideoFile | ImageFile:
     first = shards[0]
     lacking = ShardMember(os.path.dirname(first.shown), name, 0, 0, "", failure="no tar has a member of this name")
     return first.kind(Path(name), lacking)
-
-
-class _Members:
-    """Members by what a list may call them."""
-
-    def __init__(self, shards: Sequence[OpenShard]) -> None:
-        self._by_name = self._sorted_by(shards, lambda name: name)
-        self._by_base = self._sorted_by(shards, lambda name: name.rpartition("/")[2])
-        self._by_stem = self._sorted_by(shards, lambda name: os.path.splitext(name.rpartition("/")[2])[0])
-
-    def called(self, name: str) -> list[tuple[OpenShard, Member]]:
-        """Return the member of exactly this name; else those in whatever folder; else those of another suffix."""
-        base = name.rpartition("/")[2]
-        there = self._by_name.get(name) or self._by_base.get(base, [])
-        if len(there) > 1:
-            there = [each for each in there if each[1].name.endswith(f"/{name}")] or there
-        return there or self._by_stem.get(os.path.splitext(base)[0], [])
-
-    def _sorted_by(
-        self, shards: Sequence[OpenShard], key: Callable[[str], str]
-    ) -> Mapping[str, list[tuple[OpenShard, Member]]]:
-        found: dict[str, list[tuple[OpenShard, Member]]] = defaultdict(list)
-        for shard in shards:
-            for member in shard.members():
-                if shard.is_wanted(member.name):
-                    found[key(member.name)].append((shard, member))
-        return dict(found)
