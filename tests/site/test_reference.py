@@ -85,10 +85,11 @@ def test_verify_is_shown_with_the_arguments_that_it_is_called_with():
 
 
 def test_fields_are_told_with_their_comments():
-    code = 'class A:\n    """A thing."""\n\n    one: int  # from 0\n    two: str = ""\n\n    def go(self): ...\n'
+    code = 'class A:\n    """A thing."""\n\n    one: int  # from 0\n    two: str = ""\n    three = 3\n\n'
+    code += "    def go(self): ...\n"
     extensions = griffe.load_extensions(docstrings.HouseStyle)
     with griffe.temporary_visited_package("package", {"__init__.py": code}, extensions=extensions) as module:
         assert module["A"].docstring.value == (
-            "A thing.\n\n**Fields:**\n\n- **`one`** (`int`): from 0\n- **`two`** (`str`)"
+            "A thing.\n\n**Fields:**\n\n- **`one`** (`int`): from 0\n- **`two`** (`str`)\n- **`three`** = `3`"
         )
         assert list(module["A"].members) == ["go"]

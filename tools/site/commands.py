@@ -42,7 +42,7 @@ def described(command: click.Command, context: click.Context) -> list[str]:
     for parameter in command.params:  # without --help
         if record := parameter.get_help_record(context):
             names, words = record
-            lines.append(f"- **`{names}`**: {escaped(words)}")
+            lines.append(f"- **`{names}`**: {escaped(words)}".removesuffix(": "))
     return [*lines, ""]
 
 

@@ -57,7 +57,8 @@ def _field(attribute: griffe.Attribute) -> str:
     said = attribute.docstring.value.split("\n\n")[0] if attribute.docstring else ""
     if not said and (comment := re.search(r"  # (.+)$", attribute.source)):
         said = comment[1]
-    kind = f" (`{attribute.annotation}`)" if attribute.annotation else ""
+    # a class's constant, such as an error's exit code, is known by its value
+    kind = f" (`{attribute.annotation}`)" if attribute.annotation else f" = `{attribute.value}`"
     return f"- **`{attribute.name}`**{kind}: {' '.join(said.split())}".removesuffix(": ")
 
 

@@ -70,7 +70,8 @@ hide: [navigation, toc]
 # The zoo
 
 {len(known.records)} published checkpoints, as the registry has them. The number is what the publisher states for the
-views of the record's protocol; parameters and multiply-adds are counted from the network, for one view.
+views of the record's protocol; parameters and multiply-adds are counted from the network, for one view. "Equal to"
+tells whose network ours was compared with, [as below](#what-was-checked-against-what).
 
 <link rel="stylesheet" href="assets/zoo.css">
 <script src="assets/zoo.js" defer></script>
