@@ -21,6 +21,13 @@ DOCUMENTS = {
     "registry/README.md": "publishers.md",
     "tests/zoo/results.md": "zoo_walk.md",
 }
+# What mkdocs is told of a page: pages with wide tables get the contents' column, and what repeats other pages' words is
+# not found before those.
+SETTINGS = {
+    "benchmarks.md": "hide: [toc]",
+    "changelog.md": "search: {boost: 0.1}",
+    "zoo_walk.md": "hide: [toc]\nsearch: {exclude: true}",
+}
 # Data of which another module makes a page.
 DATA = {"docs/errata.yaml": "errata.md"}
 _LINK = re.compile(r"\]\((?P<path>[\w./-]+)(?P<anchor>#[\w-]+)?\)")
@@ -30,7 +37,8 @@ def pages(known: Registry) -> Iterator[tuple[str, str]]:
     """Yield the page of each document."""
     for document, page in DOCUMENTS.items():
         text = (ROOT / document).read_text(encoding="utf-8")
-        yield page, text if document.endswith(".md") else f"# {document}\n\n```python\n{text}```\n"
+        settings = f"---\n{SETTINGS[page]}\n---\n" if page in SETTINGS else ""
+        yield page, settings + (text if document.endswith(".md") else f"# {document}\n\n```python\n{text}```\n")
 
 
 def relink(text: str, page: str) -> str:

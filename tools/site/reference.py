@@ -18,7 +18,7 @@ TOPICS = {
         "predict", "predict_many", "predict_windows", "Prediction", "Predicted", "PredictedWindow",
         "detect", "Detection", "features", "Features",
     ),
-    "Numbers": (
+    "Verification": (
         "verify", "verify_together", "evaluate", "Report", "Evaluated", "video_scores", "VideoScores",
         "check", "Checked", "speed", "Speed",
     ),
