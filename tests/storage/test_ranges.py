@@ -288,10 +288,21 @@ def test_user_and_password_are_sent(publisher):
         ("hf://datasets/org/name@main/a.tar", "hf://datasets/org/name@main/a.tar"),
         ("data/val@2/what?.tar", "data/val@2/what?.tar"),
         ("HTTPS://u@host/a", "HTTPS://host/a"),
+        ("https://alice:hun/ter2@host:8080/a.tar", "https://…/host:8080/a.tar"),
+        ("https://alice:hun#ter2@host/a.tar", "https://…"),
+        ("https://alice:hun?ter2@host/a.tar", "https://…"),
+        ("https://[::1]:8080/a@b.tar", "https://[::1]:8080/a@b.tar"),
+        ("s3://arn:aws:s3:eu:1:accesspoint/a@b.tar", "s3://arn:aws:s3:eu:1:accesspoint/a@b.tar"),
     ],
 )
 def test_a_location_is_shown_without_what_may_be_a_credential(location, expected):
     assert storage.shown(location) == expected
+
+
+def test_a_password_that_ends_the_host_is_refused_with_how_to_write_it():
+    with pytest.raises(UsageError, match="In a password, / is written as %2F") as told:
+        storage.stat("https://alice:hun/ter2@host/a.tar")
+    assert "hun" not in str(told.value)
 
 
 def test_remote_is_what_is_read_behind_a_url():

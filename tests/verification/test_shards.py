@@ -10,9 +10,11 @@ import pytest
 
 import videohub
 from tests.data.tars import write_tar
+from tests.hub.publisher import headed
 from tests.storage.faulty_server import publish_folder, running
 from tests.verification import datasets
 from videohub import runs
+from videohub.data.sets.shards import _members_of
 from videohub.errors import DataError, FileChangedError, UsageError
 from videohub.hub import http_download
 from videohub.runs.score_file import read_scores
@@ -267,3 +269,37 @@ def test_a_member_of_a_tar_that_was_written_anew_is_the_new_one(files, tmp_path)
     after = videohub.predict(files.parent / "v5.mp4", NAME)
     assert before != after
     assert videohub.predict(f"{tar}/v3.mp4", NAME) == videohub.predict(f"{tar}/odd\n.mp4", NAME) == after
+
+
+def test_predictions_and_features_name_no_credential(files, tmp_path, run, server, caplog):
+    tar = (tmp_path / "tars" / "val-1.tar").read_bytes()
+    server.publish("/val-1.tar?token=hunter2", tar)
+    server.publish("/v.mp4?token=hunter2", (files.parent / "v3.mp4").read_bytes())
+    url = server.url("/val-1.tar?token=hunter2").replace("//", "//alice:hunter2@")
+    features = ("--model", NAME, "--stride", 8, "--out", tmp_path / "features")
+    said = [
+        run("predict", url, "--model", NAME),
+        run("features", url, *features),
+        run("features", url.replace("val-1.tar", "v.mp4"), *features),
+        run("features", url.replace("val-1.tar", "v.mp4"), *features),
+    ]
+    assert [code for code, _, _ in said] == [0, 0, 0, 0]
+    assert "left out: members of other endings" in caplog.text
+    assert "(was there)" in said[-1][1]
+    kept = [file.read_text() for file in (tmp_path / "features").glob("*.json")]
+    assert len(kept) == 4  # three videos, and how they were made
+    assert not [text for text in [caplog.text, *kept, *(out + err for _, out, err in said)] if "hunter2" in text]
+    server.publish("/v.mp4?token=other", (files.parent / "v5.mp4").read_bytes())
+    other = server.url("/v.mp4?token=other").replace("//", "//alice:hunter2@")
+    assert "(was there)" not in run("features", other, *features)[1]
+
+
+def test_the_index_of_a_tar_without_marks_of_its_version_is_read_each_time(files, tmp_path, server):
+    """Another one of the same size could not be told from it."""
+    members = {name: (files.parent / name).read_bytes() for name in ("v0.mp4", "v1.mp4")}
+    unmarked = headed({"ETag": None, "Last-Modified": None})
+    for order in (["v0.mp4", "v1.mp4"], ["v1.mp4", "v0.mp4"]):
+        tar = write_tar(tmp_path / "one.tar", {name: members[name] for name in order})
+        url = server.publish("/one.tar", tar.read_bytes(), unmarked)
+        assert videohub.predict(f"{url}/v1.mp4", NAME) == videohub.predict(files.parent / "v1.mp4", NAME)
+        _members_of.cache_clear()  # as another process has none

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from videohub import storage
 from videohub.data.images import rgb_of
 from videohub.data.samples import ImageFile, VideoFile
 from videohub.data.sets import shards
@@ -138,7 +139,7 @@ def named_videos(given: Iterable[str | os.PathLike[str]], protocol: Protocol) ->
             names, notes = shards.names_of_videos(os.fspath(each), protocol)
             videos += names
             for told in notes:
-                log.warning("%s: %s", each, told)
+                log.warning("%s: %s", storage.shown(os.fspath(each)), told)
         elif is_url(each):
             videos.append(os.fspath(each))
         elif path.is_dir():

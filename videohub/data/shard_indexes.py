@@ -79,11 +79,13 @@ def _index_or_error(location: str, *, labels: bool) -> TarIndex | DataError | Do
 def _index(location: str, *, labels: bool) -> TarIndex:
     found = storage.stat(location)
     place = kept_place(location, ".msgpack")
-    if (kept := _kept(place)) and (kept.size, kept.version) == (found.size, found.version):
+    if found.tells_changes and (kept := _kept(place)) and (kept.size, kept.version) == (found.size, found.version):
         return kept
     if not labels and (beside := dali_index.read_beside(location, found)):
         return beside  # and not kept: it has no labels
     index = read_headers(location, found)
+    if not found.tells_changes:
+        return index
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(place) as part:

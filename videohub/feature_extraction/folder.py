@@ -19,6 +19,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from videohub import storage
 from videohub.data.inputs import is_url
 from videohub.data.sets import shards
 from videohub.data.video_info import tell_contradictions
@@ -156,7 +157,7 @@ class FeatureFolder:
         size, ends = _identity(video)
         if made is None or (size is not None and (size, ends) != (made.bytes, made.ends_sha256)):
             return None
-        if is_url(video) and encodable(video) != made.video:  # whose size is not known
+        if is_url(video) and (_stated(video), ends) != (made.video, made.ends_sha256):  # whose size is not known
             return None
         if any(getattr(made, field) != getattr(self.setting, field) for field in Setting.__struct_fields__):
             return None
@@ -190,7 +191,7 @@ class FeatureFolder:
         tell_contradictions(video, event.contradictions)
         made = Made(
             **msgspec.structs.asdict(self.setting),
-            video=encodable(video),
+            video=_stated(video),
             bytes=size,
             ends_sha256=ends,
             rate=event.rate,
@@ -281,10 +282,16 @@ def _read(file: Path, kind: type[_Kept]) -> _Kept | None:
         return None
 
 
+def _stated(video: str) -> str:
+    """Return what a video is called in files, without what may be a credential."""
+    return encodable(storage.shown(video))
+
+
 def _identity(video: str) -> tuple[int | None, str | None]:
     """Return how large a video's file is, and a digest of both its ends; None if it is none, or not there.
 
-    Of a member of a tar, a digest of its place and of what tells the tar from others.
+    Of a member of a tar, a digest of its place and of what tells the tar from others; of another URL, of all of it if
+    not all of it is stated.
     """
     try:
         if member := shards.member_called(video):
@@ -292,7 +299,8 @@ def _identity(video: str) -> tuple[int | None, str | None]:
     except VideohubError:  # whoever reads it says so
         return None, None
     if is_url(video):
-        return None, None
+        hidden = storage.shown(video) != video
+        return None, hashlib.sha256(video.encode(errors="surrogateescape")).hexdigest() if hidden else None
     try:
         with open(video, "rb") as file:
             size = os.fstat(file.fileno()).st_size

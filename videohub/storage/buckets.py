@@ -17,7 +17,7 @@ from threading import Lock
 from typing import Any
 
 from videohub.errors import DownloadError, FileMissingError, UsageError
-from videohub.storage.locations import scheme_of, scrubbed, shown
+from videohub.storage.locations import check_host, scheme_of, scrubbed, shown
 
 _LED_S = 300.0  # seconds for which the hub need not be asked again where a file lies; such URLs last for an hour
 _EXTRA = "pip install 'videohub-zoo[remote]' from the repository"
@@ -48,6 +48,7 @@ def address_of(location: str) -> Address:
     """
     scheme = scheme_of(location)
     if scheme in ("http", "https"):
+        check_host(location)
         return Address(location)
     if scheme == "hf":
         address, until = _led_to.get(location, (None, 0.0))

@@ -9,6 +9,8 @@ from videohub.hub.sources import offline
 
 SCHEMES = ("http", "https", "s3", "gs", "hf")
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_ODD = "…"  # in the place of a host
+_HOST = re.compile(r"[^@:\[\]]*(:[0-9]*)?|\[[0-9A-Fa-f:.%]*\](:[0-9]*)?")
 
 
 def scheme_of(text: str) -> str:
@@ -41,7 +43,8 @@ def shown(location: str) -> str:
     if found is None:
         return location
     host, slash, path = re.split("[?#]", location[found.end() :], maxsplit=1)[0].partition("/")
-    return f"{found[0]}{_without_user(found[1], host)}{slash}{path}"
+    shown_host = _without_user(found[1], host)
+    return f"{found[0]}{shown_host}{slash}{path.rpartition('@')[2] if shown_host == _ODD else path}"
 
 
 def scrubbed(text: str) -> str:
@@ -59,6 +62,21 @@ def check_online(location: str) -> None:
         )
 
 
+def check_host(location: str) -> None:
+    """Refuse a URL whose host is none, as of a password with a slash in it. Raises: UsageError."""
+    if shown(location).partition("://")[2].startswith(_ODD):
+        raise UsageError(
+            f"{shown(location)}: found no host where one should stand.\n"
+            "  In a password, / is written as %2F, ? as %3F, # as %23 and @ as %40."
+        )
+
+
 def _without_user(scheme: str, host: str) -> str:
-    """Return a host without user and password. What stands before an @ in hf:// is no user: `datasets/org/name@v1`."""
-    return host if scheme.lower() == "hf" else host.rpartition("@")[2]
+    """Return a host without user and password. What stands before an @ in hf:// is no user: `datasets/org/name@v1`.
+
+    What is no host, such as `user:pass` of `user:pass/word@host`, is not told; no request takes it.
+    """
+    if scheme.lower() == "hf":
+        return host
+    host = host.rpartition("@")[2]
+    return host if scheme.lower() not in ("http", "https") or _HOST.fullmatch(host) else _ODD

@@ -22,6 +22,11 @@ class Stat(msgspec.Struct, frozen=True):
     size: int
     version: str
 
+    @property
+    def tells_changes(self) -> bool:
+        """Whether the server marks its files, so that another one of the same size has another version."""
+        return self.version != f"{self.size} bytes"
+
 
 def stat(location: str) -> Stat:
     """Return size and version of a file. A server is asked once, for the first byte.
