@@ -257,9 +257,9 @@ def _files(names: Sequence[str]) -> str:
 
 def _file_proofs(record: Record) -> Iterator[str]:
     yield (
-        "The file: `videohub fetch` proves every tensor's name and shape; [the walk](../zoo_walk.md) tells of a file "
-        "made here in its container and layout. `videohub convert` writes a certificate: two files of one network, "
-        "and that they give the same logits."
+        "The file: `videohub fetch` proves every tensor's name and shape; what became of a file made here in its "
+        "container and layout is in [every record, loaded once](../zoo_walk.md). `videohub convert` writes a "
+        "certificate: two files of one network, and that they give the same logits."
     )
     for answer in record.known_answers:
         yield (
