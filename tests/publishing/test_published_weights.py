@@ -234,9 +234,25 @@ def test_what_cannot_be_sent_is_told_before_the_work(hub, by_hand, monkeypatch):
             publish("tiny", REPO, checkpoint=by_hand)
     with pytest.raises(UsageError, match="expected the name of a repository"):
         publish("tiny", "tiny", checkpoint=by_hand, dry_run=True)
+    with pytest.raises(UsageError, match="expected the name of a branch"):
+        publish("tiny", REPO, checkpoint=by_hand, revision="v 2")
     with pytest.raises(UsageError, match="other: is in no registry file"):
         publish(tiny(name="other"), REPO, checkpoint=by_hand)
     assert hub.requests == []
+
+
+def test_no_repository_is_made_for_a_branch_that_it_would_not_have(hub, by_hand):
+    with pytest.raises(UploadError, match="no v2 in it"):
+        publish("tiny", REPO, checkpoint=by_hand, revision="v2")
+    assert hub.repos == {}
+
+
+def test_the_patch_is_not_written_over_the_registry_file(hub, by_hand, company):
+    before = (company / "company.yaml").read_bytes()
+    arguments = ["publish", "tiny", "--to", REPO, "--dry-run", "--checkpoint", str(by_hand)]
+    done = CliRunner().invoke(cli, [*arguments, "--patch", str(company / "company.yaml")])
+    assert (done.exit_code, (company / "company.yaml").read_bytes()) == (2, before)
+    assert "is a registry file, expected another one" in done.output
 
 
 def test_an_address_that_logs_in_is_not_published(hub, by_hand, company, monkeypatch):

@@ -236,7 +236,19 @@ def test_without_a_token_or_offline_nothing_is_asked(hub, report, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "name", ["slowfast", "org/", "org/a/b", "../x/y", "org/..", "https://huggingface.co/org/repo", ""]
+    "name",
+    [
+        "slowfast",
+        "org/",
+        "org/a/b",
+        "../x/y",
+        "org/..",
+        "https://huggingface.co/org/repo",
+        "",
+        "org/a.git",
+        "org/a.",
+        "org-/a",
+    ],
 )
 def test_what_is_no_repository_is_refused(hub, report, name):
     with pytest.raises(UsageError, match="expected the name of a repository"):

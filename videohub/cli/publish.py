@@ -42,6 +42,7 @@ def command(
         from videohub.files import check_parent_exists
 
         check_parent_exists(patch)
+        _refuse_registry(patch)
     from videohub.publishing.published_weights import publish
 
     published = publish(
@@ -66,3 +67,11 @@ def command(
     print_sent(published.sent)
     if patch is None:
         print_patch(published.patch)
+
+
+def _refuse_registry(patch: Path) -> None:
+    """Refuse to write the patch over the file that it is for. Raises: click.UsageError."""
+    from videohub import registry
+
+    if patch.exists() and any(patch.samefile(file) for file in registry.record_files()):
+        raise click.UsageError(f"--patch: {patch} is a registry file, expected another one, for `git apply` to read")

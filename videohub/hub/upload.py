@@ -21,7 +21,8 @@ from videohub.hub import cache
 from videohub.hub.sources import offline
 
 _LARGEST_READ = 16 << 20  # bytes; what is read here are cards and other texts
-_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9_][\w.-]{0,95}", re.ASCII)
+_NAME = re.compile(r"[A-Za-z0-9]([\w.-]{0,94}\w)?/[A-Za-z0-9_]([\w.-]{0,94}\w)?(?<!\.git)(?<!\.ipc)", re.ASCII)
+_REVISION = re.compile(r"(?!.*\.\.)[\w.][\w./-]{0,199}", re.ASCII)
 _LARGEST_SHOWN = 1 << 20
 
 
@@ -65,11 +66,15 @@ class Sent(msgspec.Struct, frozen=True):
 def check(repository: str, *, revision: str = "main", pull_request: bool = False, dry_run: bool = False) -> None:
     """Refuse, before any work and without asking anybody, what can never be sent.
 
-    Raises: UsageError for what is no name of a repository, or a pull request for another branch; unless it is a dry
-        run, OfflineError where connections are forbidden, and UploadError without a token.
+    Raises: UsageError for what is no name of a repository or of a branch, or a pull request for another branch; unless
+        it is a dry run, OfflineError where connections are forbidden, and UploadError without a token.
     """
     if not _NAME.fullmatch(repository) or ".." in repository or "--" in repository:
         raise UsageError(f"found {repository!r:.100}, expected the name of a repository of the hub, such as org/repo")
+    if not _REVISION.fullmatch(revision):
+        raise UsageError(
+            f"{repository}: found the revision {revision!r:.100}, expected the name of a branch, such as main"
+        )
     if pull_request and revision != "main":
         raise UsageError(f"{repository}: a pull request is opened for main, and the revision is {revision!r:.100}")
     if not dry_run:

@@ -91,7 +91,8 @@ def publish(
         forms, doubts = _write(record, checkpoint, Path(folder))
         head = None
         if not dry_run:
-            upload.create(repository)
+            if revision == "main":  # one without this branch stays unmade
+                upload.create(repository)
             head = upload.head(repository, revision)
         files = _files(record, forms, Path(folder), repository, head, right, doubts)
         sent = upload.sent(repository, revision, files)
