@@ -23,6 +23,7 @@ from tests.hub.publisher import (
 )
 from videohub.errors import DownloadError
 from videohub.hub import http_response, link_check
+from videohub.hub.download import Purpose
 
 pytestmark = pytest.mark.usefixtures("impatient")
 
@@ -144,3 +145,8 @@ def test_a_busy_server_is_asked_again_and_a_silent_one_is_an_error(publisher):
     silent = publisher.publish("/silent.pkl", CONTENT, sent(stall=-1))
     with pytest.raises(DownloadError, match=r"model: .*silent\.pkl gave no answer: no answer in time"):
         link_check.ask(silent, name="model")
+
+
+def test_where_nobody_answers_it_is_told_what_to_do_with_such_a_file():
+    with pytest.raises(DownloadError, match="bring the file here and give its folder"):
+        link_check.has("http://127.0.0.1:9/config.json", name="model", purpose=Purpose(by_hand="give its folder"))

@@ -12,7 +12,7 @@ import requests
 
 from videohub.errors import DownloadError, OfflineError
 from videohub.hub import http_download, http_response, pins
-from videohub.hub.download import Requested
+from videohub.hub.download import Purpose, Requested
 from videohub.hub.http_download import Again, Job
 from videohub.hub.sources import Source, check, hf_endpoint, offline, resolve_hf, sources
 
@@ -42,7 +42,7 @@ class Answer:
         return self.status in (404, 410)
 
 
-def has(url: str, *, name: str) -> bool:
+def has(url: str, *, name: str, purpose: Purpose) -> bool:
     """Tell whether a file is to be had: it was seen here, or a mirror, huggingface_hub's cache or a server has it.
 
     Where connections are forbidden, what is not here is not to be had.
@@ -58,7 +58,7 @@ def has(url: str, *, name: str) -> bool:
             if source.path.is_file():
                 return True
         elif not forbidden:
-            answer = ask(candidate.address, name=name)
+            answer = ask(candidate.address, name=name, purpose=purpose)
             if answer.is_there:
                 return True
             if not answer.is_gone:
@@ -71,7 +71,7 @@ def has(url: str, *, name: str) -> bool:
     return False
 
 
-def ask(url: str, *, name: str, sha256: str | None = None) -> Answer:
+def ask(url: str, *, name: str, sha256: str | None = None, purpose: Purpose | None = None) -> Answer:
     """Return what the server at an http(s) or hf address says, after as many attempts as a download has.
 
     It is asked with HEAD, and for the first bytes where that gives no size, no file or no answer: some hosts answer 404
@@ -81,6 +81,7 @@ def ask(url: str, *, name: str, sha256: str | None = None) -> Answer:
         url: The address.
         name: The record's name, for messages.
         sha256: The digest of the file, if it is known: then a way that leaves https does not matter.
+        purpose: What the file is for, in the words of messages; None: a checkpoint.
     Raises: DownloadError if there is no answer; OfflineError if connections are forbidden.
     """
     if variable := offline():
@@ -89,7 +90,7 @@ def ask(url: str, *, name: str, sha256: str | None = None) -> Answer:
     check(source, name=name)
     if source.scheme == "hf":
         source = hf_endpoint(source)
-    job = Job(Requested(name, url, sha256, None, None), source, None, lambda: None)
+    job = Job(Requested(name, url, sha256, None, None, purpose or Purpose()), source, None, lambda: None)
     with http_response.session() as session:
         with suppress(Again):
             answer = _once(job, session, "HEAD")

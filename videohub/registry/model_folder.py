@@ -81,11 +81,10 @@ class _Repository:
     def has(self, file: str) -> bool:
         from videohub.hub import link_check
 
-        return link_check.has(self.url(file), name=self.name)
+        return link_check.has(self.url(file), name=self.name, purpose=_purpose(file))
 
     def content(self, file: str) -> bytes:
-        purpose = Purpose(file, "give the folder that it lies in", f"Bring the {file} here by hand.", largest=_LARGEST)
-        return download.fetch(self.url(file), name=self.name, purpose=purpose).path.read_bytes()
+        return download.fetch(self.url(file), name=self.name, purpose=_purpose(file)).path.read_bytes()
 
     def lacking(self, files: str) -> Exception:
         if forbidden := sources.offline():
@@ -95,6 +94,10 @@ class _Repository:
     @property
     def page(self) -> str:
         return f"https://huggingface.co/{self.repository}"
+
+
+def _purpose(file: str) -> Purpose:
+    return Purpose(file, "give the folder that it lies in", f"Bring the {file} here by hand.", largest=_LARGEST)
 
 
 @dataclass(frozen=True)
