@@ -126,6 +126,13 @@ def test_a_card_without_a_head_gets_one(hub, report):
     assert huggingface_hub.ModelCard(card_of(hub)).data.model_name == MOTIONS
 
 
+def test_the_head_of_a_card_that_begins_with_a_byte_order_mark_stays_its_head(hub, report):
+    hub.make(REPO, {"README.md": b"\xef\xbb\xbf---\nlicense: mit\n---\n# Mine\n"})
+    reports.push(report, REPO)
+    assert huggingface_hub.ModelCard(card_of(hub)).data.license == "mit"
+    assert card_of(hub).endswith("---\n# Mine\n")
+
+
 def test_an_earlier_report_s_card_is_replaced(hub, report):
     reports.push(report, REPO)
     first = card_of(hub)
@@ -140,6 +147,8 @@ def test_an_earlier_report_s_card_is_replaced(hub, report):
     [
         ({"README.md": b"---\nmodel-index: 5\n---\n"}, "the head of the card that is there cannot be read"),
         ({"README.md": b"---\n: [\n---\n"}, "the head of the card that is there cannot be read"),
+        ({"README.md": b"---\na: " + b"[" * 5000 + b"\n---\n"}, "the head of the card that is there cannot be read"),
+        ({"README.md": b"---\nlicense: mit\nlicense: gpl\n---\n"}, "cannot be read .it has 'license' twice"),
         ({"README.md": b"\xff\xfe"}, "README.md: what is there is no text"),
         ({"verification.json": b"{}"}, "found a file that this videohub cannot read in the repository"),
     ],

@@ -116,7 +116,7 @@ def _document(report: Report, there: Mapping[str, bytes]) -> HubFile:
 
 def _text(path: str, content: bytes) -> str:
     try:
-        return content.decode()
+        return content.decode("utf-8-sig")  # with a mark in front of it, a card's head would be text
     except UnicodeDecodeError:
         raise UsageError(
             f"{path}: what is there is no text in UTF-8.\n  Mend it on the hub, or push to another repository."

@@ -184,7 +184,11 @@ def _split(card: str) -> tuple[dict[str, Any], str]:
     match = _HEAD.match(card)
     try:
         head = dict(yaml.safe_load(match["head"]) or {}) if match else {}
-    except (yaml.YAMLError, ValueError, TypeError) as error:
+        node = yaml.compose(match["head"], yaml.SafeLoader) if match else None
+        names = [name.value for name, _ in node.value] if node and head else []
+        if twice := next((name for name in names if names.count(name) > 1), None):  # of which one would be lost
+            raise ValueError(f"it has {twice!r:.80} twice")
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
         raise _unreadable(error) from None
     return head, card[match.end() :] if match else f"\n{card}"
 
@@ -205,7 +209,7 @@ def _other_entries(content: str, dataset: str, task: str) -> list[dict[str, Any]
     try:
         entries = [dict(entry) for entry in yaml.safe_load(content) or ()]
         named = [(entry, (entry["dataset"]["id"], entry["dataset"]["task_id"])) for entry in entries]
-    except (yaml.YAMLError, ValueError, TypeError, KeyError) as error:
+    except (yaml.YAMLError, ValueError, TypeError, KeyError, RecursionError) as error:
         raise UsageError(f"the file of results that is there cannot be read: {error!s:.200}") from None
     of_the_task = [entry for entry, about in named if about == (dataset, task)]
     if others := [entry for entry in of_the_task if _NOTED not in str(entry.get("notes"))]:
