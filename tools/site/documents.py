@@ -28,8 +28,6 @@ SETTINGS = {
     "changelog.md": "search: {boost: 0.1}",
     "zoo_walk.md": "hide: [toc]\nsearch: {exclude: true}",
 }
-# Data of which another module makes a page.
-DATA = {"docs/errata.yaml": "errata.md"}
 _LINK = re.compile(r"\]\((?P<path>[\w./-]+)(?P<anchor>#[\w-]+)?\)")
 
 
@@ -53,7 +51,7 @@ def relink(text: str, page: str) -> str:
         if not (ROOT / target).exists():  # no link, or a page that is made: mkdocs looks at it
             return match[0]
         within = target.removeprefix("docs/") if target.startswith("docs/") else None
-        shown = DOCUMENTS.get(target) or DATA.get(target) or within
+        shown = DOCUMENTS.get(target) or within
         if shown is None:
             return f"] (`{target}`)"
         return f"]({os.path.relpath(shown, posixpath.dirname(page) or '.')}{match['anchor'] or ''})"
