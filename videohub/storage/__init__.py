@@ -7,6 +7,7 @@ people and in files: without what may be a credential.
 
 from videohub.storage.locations import is_remote, shown
 from videohub.storage.patterns import expand
-from videohub.storage.ranges import Stat, open_range, read_all, read_range, stat
+from videohub.storage.ranges import open_range, read_all, read_range, stat
+from videohub.storage.versions import Stat
 
 __all__ = ["Stat", "expand", "is_remote", "open_range", "read_all", "read_range", "shown", "stat"]

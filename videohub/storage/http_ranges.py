@@ -23,7 +23,7 @@ from videohub.hub import http_download, http_response
 from videohub.hub.http_download import Again
 from videohub.storage.buckets import Address, address_of, forget, refused_advice, remember
 from videohub.storage.locations import scheme_of, scrubbed, shown
-from videohub.storage.ranges import changed
+from videohub.storage.versions import changed
 
 WHOLE = 8 << 20  # bytes of a file that is taken whole from a server that knows no ranges
 PROGRESS = 1 << 20  # bytes of an attempt that failed, after which the count of attempts begins anew
@@ -207,7 +207,7 @@ def _slice_of_whole(response: requests.Response, begin: int, stop: int) -> bytes
 
 
 def _version(location: str, response: requests.Response, total: int) -> str:
-    """Return what tells this file from another one under the same address: `ranges.Stat` says which mark is taken.
+    """Return what tells this file from another one under the same address: `versions.Stat` says which mark is taken.
 
     The hub marks a file by the digest of its content before it sends on to another server, whose marks may change.
     """

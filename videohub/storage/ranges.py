@@ -1,31 +1,14 @@
-"""Bytes from a start to a stop of a file, wherever it lies; and what tells that the file is another one by now."""
+"""Bytes from a start to a stop of a file, wherever it lies, and its size and version."""
 
 from __future__ import annotations
 
 import os
 from typing import BinaryIO, cast
 
-import msgspec
-
-from videohub.errors import DataError, FileChangedError, FileMissingError, UsageError
+from videohub.errors import DataError, FileMissingError, UsageError
 from videohub.storage.locations import check_online, scheme_of, shown
 from videohub.storage.range_reader import RangeReader
-
-
-class Stat(msgspec.Struct, frozen=True):
-    """A file's size in bytes, and what changes with its content.
-
-    `version` is the server's ETag (of a file on the hub the digest of its content, of one in Google's storage its
-    generation); where there is none the date of its last change, with the size. Of a local file: size and date.
-    """
-
-    size: int
-    version: str
-
-    @property
-    def tells_changes(self) -> bool:
-        """Whether the server marks its files, so that another one of the same size has another version."""
-        return self.version != f"{self.size} bytes"
+from videohub.storage.versions import Stat, changed
 
 
 def stat(location: str) -> Stat:
@@ -97,14 +80,6 @@ def read_all(location: str, *, largest: int = 256 << 20) -> bytes:
     if found.size > largest:
         raise DataError(f"{shown(location)}: has {found.size} bytes, expected a file of at most {largest}")
     return read_range(location, 0, found.size, version=found.version)
-
-
-def changed(location: str, *, found: str, expected: str) -> FileChangedError:
-    """Return the error for a file that is another one by now."""
-    return FileChangedError(
-        f"{shown(location)}: has changed: found version {found}, expected {expected}.\n"
-        "  What was read of it before was of another file. Begin anew, with an output folder of its own."
-    )
 
 
 def _opened(path: str) -> BinaryIO:
