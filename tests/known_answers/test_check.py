@@ -205,7 +205,7 @@ def test_load_checks_where_it_is_asked_to(known, published, video, caplog):
     logits = published.logits(video[:FRAMES])[:3]
     record = known(logits)
     assert videohub.load(record, check=True).num_features == 32
-    assert not caplog.records
+    assert not [message for message in caplog.messages if "checked" in message]  # the record's marks are told, once
     record = known([logits[0] + 1, *logits[1:]])
     with pytest.raises(KnownAnswerError, match=r"(?s)tiny: model.safetensors does not give .* The likelier cause is"):
         videohub.load(record, check=True)
