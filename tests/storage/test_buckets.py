@@ -343,7 +343,7 @@ def test_a_missing_library_is_named_with_what_brings_it(scheme, library):
         "    print(error)\n"
     )
     said = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
-    assert "pip install 'videohub-zoo[remote]'" in said
+    assert "pip install '.[remote]' in the repository" in said
 
 
 def test_the_settings_that_messages_name_are_those_of_the_libraries():

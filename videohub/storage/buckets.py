@@ -20,7 +20,7 @@ from videohub.errors import DownloadError, FileMissingError, UsageError
 from videohub.storage.locations import check_host, scheme_of, scrubbed, shown
 
 _LED_S = 300.0  # seconds for which the hub need not be asked again where a file lies; such URLs last for an hour
-_EXTRA = "pip install 'videohub-zoo[remote]' from the repository"
+_EXTRA = "pip install '.[remote]' in the repository"
 _LOG_IN = {
     "s3": "Look at AWS_PROFILE, AWS_ACCESS_KEY_ID and ~/.aws; for a public bucket set FSSPEC_S3_ANON=true.",
     "gs": "Log in with `gcloud auth application-default login`; for a public bucket set FSSPEC_GS_TOKEN=anon.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from videohub.errors import DataError
 
@@ -52,26 +52,43 @@ def members_of(names: Iterable[str], members: Sequence[tuple[str, str]]) -> dict
 
 
 class _Called:
-    """Members by what a list may call them."""
+    """Members by what a list may call them: ends of their names from the file's own on, with and without suffix."""
 
     def __init__(self, members: Sequence[tuple[str, str]]) -> None:
-        self._members = members
-        self._by_name = self._sorted_by(lambda name: name)
-        self._by_base = self._sorted_by(lambda name: name.rpartition("/")[2])
-        self._by_stem = self._sorted_by(lambda name: os.path.splitext(name.rpartition("/")[2])[0])
+        self._names = [name for _, name in members]
+        self._by_end = _by_end(self._names)
+        self._by_stem = _by_end([os.path.splitext(name)[0] for name in self._names])
 
     def by(self, name: str) -> list[int]:
         """Return the members that a listed name means; several where none is the nearest."""
-        base = name.rpartition("/")[2]
-        there = self._by_name.get(name) or self._by_base.get(base) or self._by_stem.get(os.path.splitext(base)[0], [])
-        nearness = [_nearness(self._members[place][1], name) for place in there]
-        return [place for place, near in zip(there, nearness, strict=True) if near == max(nearness)]
+        there = _nearest(self._by_end, name) or _nearest(self._by_stem, os.path.splitext(name)[0])
+        return [place for place in there if self._names[place] == name] or there
 
-    def _sorted_by(self, key: Callable[[str], str]) -> Mapping[str, list[int]]:
-        found: dict[str, list[int]] = defaultdict(list)
-        for place, (_, name) in enumerate(self._members):
-            found[key(name)].append(place)
-        return dict(found)
+
+def _by_end(names: Sequence[str]) -> dict[str, list[int]]:
+    """Return where each end of a name stands, such as `a/b.mp4` of `x/a/b.mp4`; of a file's own name that is alone, it.
+
+    A thousand folders may each have a `video.mp4`: whoever asks for one must not go through them all.
+    """
+    alike: dict[str, list[int]] = defaultdict(list)
+    for place, name in enumerate(names):
+        alike[name.rpartition("/")[2]].append(place)
+    found: dict[str, list[int]] = defaultdict(list)
+    for base, places in alike.items():
+        found[base] = places
+        for place in places if len(places) > 1 else ():
+            end = names[place]
+            while end != base:
+                found[end].append(place)
+                end = end.partition("/")[2]
+    return dict(found)
+
+
+def _nearest(ends: Mapping[str, list[int]], name: str) -> list[int]:
+    """Return the names that have the longest end of this one."""
+    while name not in ends and "/" in name:
+        name = name.partition("/")[2]
+    return ends.get(name, [])
 
 
 def _nearness(member: str, name: str) -> tuple[bool, bool, int]:
