@@ -225,9 +225,8 @@ class _Labelled:
         groups: dict[str, _Group] = defaultdict(_Group)
         for shard in self._shards:
             for member in shard.members():
-                folder, slash, name = member.name.rpartition("/")
-                key = folder + slash + name.partition(".")[0]
-                if shard.is_wanted(name):
+                key = wids_index.key_of(member.name)
+                if shard.is_wanted(member.name):
                     group = groups[key]
                     if group.video is not None:
                         first, other = group.video
@@ -235,7 +234,7 @@ class _Labelled:
                             f"{first.shown}/{other.name} and {shard.shown}/{member.name}"
                         )
                     group.video = shard, member
-                elif name.endswith((".cls", ".json")):
+                elif member.name.endswith((".cls", ".json")):
                     groups[key].labels.append((shard, member))
                 else:
                     self._others.append(member.name)

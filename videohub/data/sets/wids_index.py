@@ -69,7 +69,7 @@ def check(location: str, shards: Sequence[ListedShard], indexes: Sequence[TarInd
     """Hold what an index states against its tars. Raises: DataError that names those that differ."""
     wrong: list[str] = []
     for shard, index in zip(shards, indexes, strict=True):
-        keys = {_key(member.name) for member in index.members}
+        keys = {key_of(member.name) for member in index.members}
         if shard.filesize not in (None, index.size):
             wrong.append(f"{storage.shown(shard.url)}: states {shard.filesize} bytes, found {index.size}")
         elif shard.nsamples not in (None, len(keys), len(index.members)):  # some writers count files
@@ -79,6 +79,12 @@ def check(location: str, shards: Sequence[ListedShard], indexes: Sequence[TarInd
         told = "\n  ".join(wrong[:_TOLD])
         raise DataError(f"{storage.shown(location)}: {len(wrong)} of {len(shards)} shards are not as it states; get "
                         f"them again, or write the index anew:\n  {told}{more}")  # fmt: skip
+
+
+def key_of(name: str) -> str:
+    """Return the key of a member by WebDataset's rule: its name up to the first dot behind its folder's."""
+    folder, slash, base = name.rpartition("/")
+    return folder + slash + base.partition(".")[0]
 
 
 def _decoded(content: bytes) -> _Index | None:
@@ -107,8 +113,3 @@ def _server(url: str) -> str:
     """Return scheme and host of a URL, or the bucket."""
     match = _SERVER.match(storage.shown(url))
     return match[0].lower() if match else ""
-
-
-def _key(name: str) -> str:
-    folder, slash, base = name.rpartition("/")
-    return folder + slash + base.partition(".")[0]
