@@ -11,7 +11,7 @@ from videohub.data.member_bytes import fetched_ahead
 from videohub.data.samples import FrameList, ImageFile, VideoFile
 from videohub.data.stored_file import STREAMED, ShardMember
 from videohub.errors import DownloadError, FileChangedError, VideoError
-from videohub.storage import read_ahead
+from videohub.storage import ranges
 
 
 def far(number: int, size: int = 10) -> VideoFile:
@@ -33,7 +33,7 @@ def asked(monkeypatch):
             raise FileChangedError("has changed")
         return b"%d" % start
 
-    monkeypatch.setattr(read_ahead, "read_range", read_range)
+    monkeypatch.setattr(ranges, "read_range", read_range)
     return asked
 
 
@@ -75,7 +75,7 @@ def test_many_in_a_row_that_cannot_be_had_end_the_run_and_are_not_its_videos_fau
             return b"x"
         raise DownloadError(f"no answer for {start}")
 
-    monkeypatch.setattr(read_ahead, "read_range", read_range)
+    monkeypatch.setattr(ranges, "read_range", read_range)
     given = []
     with pytest.raises(DownloadError, match="32 videos in a row cannot be had, the last for this reason:\n  no answer"):
         given.extend(key for key, _ in fetched_ahead((number, far(number)) for number in range(200)))

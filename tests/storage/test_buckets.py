@@ -16,7 +16,7 @@ from tests.storage import faulty_server
 from videohub import storage
 from videohub.errors import DownloadError, FileChangedError, FileMissingError, UsageError
 from videohub.storage import buckets
-from videohub.storage.read_ahead import Range, read_ahead
+from videohub.storage.ranges import Range, read_ahead
 
 CONTENT = bytes(i * 7 % 251 for i in range(100_000))
 
@@ -73,7 +73,7 @@ def test_s3_gives_ranges_and_versions(bucket):
     stat = storage.stat(location)
     assert stat == storage.Stat(100_000, publishers.validators(CONTENT)["ETag"])  # s3's is the MD5, too
     assert storage.read_range(location, 3, 6, version=stat.version) == bytes([21, 28, 35])
-    assert storage.open_range(location, 10, 99_000).read() == CONTENT[10:99_000]
+    assert storage.read_range(location, 10, 99_000) == CONTENT[10:99_000]
     put(bucket, "a b/val-000.tar", CONTENT[::-1])
     with pytest.raises(FileChangedError, match=r"s3://kinetics/a b/val-000\.tar: has changed"):
         storage.read_range(location, 3, 6, version=stat.version)

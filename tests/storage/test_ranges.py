@@ -21,7 +21,7 @@ from videohub.errors import (
     UsageError,
 )
 from videohub.hub import http_download
-from videohub.storage import http_ranges, range_reader
+from videohub.storage import http_ranges, ranges
 
 CONTENT = bytes(i * 7 % 251 for i in range(100_000))  # no two places within 251 bytes look alike
 OTHER = CONTENT[::-1]
@@ -66,9 +66,9 @@ def test_what_is_no_local_file_is_refused(tmp_path):
         storage.stat("ftp://host/val.tar")
 
 
-def test_a_range_as_a_file_is_read_from_anywhere_and_holds_few_blocks(local, monkeypatch):
-    monkeypatch.setattr(range_reader, "BLOCK", 1000)
-    file = storage.open_range(str(local), 10_000, 90_000)
+def test_a_range_as_a_file_is_read_from_anywhere_and_holds_few_blocks(monkeypatch):
+    monkeypatch.setattr(ranges, "BLOCK", 1000)
+    file = ranges.RangeReader(lambda start, stop: CONTENT[start + 10_000 : stop + 10_000], 80_000)
     assert file.read(5) == CONTENT[10_000:10_005]
     assert file.seek(-3, os.SEEK_END) == 79_997
     assert file.read() == CONTENT[89_997:90_000]
@@ -77,7 +77,7 @@ def test_a_range_as_a_file_is_read_from_anywhere_and_holds_few_blocks(local, mon
     assert file.read(2020) == CONTENT[10_990:13_010]
     file.seek(0)
     assert file.read() == CONTENT[10_000:90_000]
-    assert len(file._blocks) <= range_reader.KEPT
+    assert len(file._blocks) <= ranges.KEPT
     with pytest.raises(ValueError, match="before the start"):
         file.seek(-1)
 

@@ -10,9 +10,9 @@ import pytest
 from tests.hub import publisher as publishers
 from tests.storage import faulty_server
 from videohub.errors import FileChangedError, FileMissingError
-from videohub.storage import read_ahead as module
+from videohub.storage import ranges as module
 from videohub.storage import stat
-from videohub.storage.read_ahead import Range, read_ahead
+from videohub.storage.ranges import Range, read_ahead
 
 CONTENT = bytes(i * 7 % 251 for i in range(100_000))
 

@@ -16,7 +16,6 @@ from videohub.errors import DataError, DownloadError, OfflineError
 from videohub.log import log
 
 _LOOKED_AT = 8  # headers, the first and the last among them
-_LARGEST = 64 << 20  # bytes; a million members
 _BLOCK, _REST = 512, 1 << 20
 _HEAD = re.compile(r"v1\.[2-9] [0-9]+")
 
@@ -30,7 +29,7 @@ def read_beside(location: str, found: storage.Stat) -> TarIndex | None:
     if not location.endswith(".tar"):  # with a query behind it, say, that may be a signature of this name alone
         return None
     try:
-        text = storage.read_all(f"{location.removesuffix('.tar')}.idx", largest=_LARGEST).decode()
+        text = storage.read_all(f"{location.removesuffix('.tar')}.idx").decode()
     except OfflineError:
         raise
     except (DataError, DownloadError, UnicodeDecodeError):

@@ -12,7 +12,7 @@ from videohub import storage
 from videohub.data.samples import ImageFile, Source, VideoFile
 from videohub.data.stored_file import ShardMember
 from videohub.errors import DownloadError, FileChangedError, VideohubError
-from videohub.storage.read_ahead import Range, read_ahead
+from videohub.storage.ranges import Range, read_ahead
 
 _GONE = 32  # videos in a row that cannot be had, twice as many as are asked for at once
 

@@ -10,7 +10,7 @@ import msgspec
 
 from videohub import storage
 from videohub.errors import DataError, DownloadError, FileChangedError, VideoError
-from videohub.storage.range_reader import RangeReader
+from videohub.storage.ranges import RangeReader
 
 STREAMED = 64 << 20  # bytes from which on a member is read piece by piece
 

@@ -5,9 +5,7 @@ they are a tar, a video or nonsense is for whoever knows what should be there. `
 people and in files: without what may be a credential.
 """
 
-from videohub.storage.locations import is_remote, shown
-from videohub.storage.patterns import expand
-from videohub.storage.ranges import open_range, read_all, read_range, stat
-from videohub.storage.versions import Stat
+from videohub.storage.locations import expand, is_remote, shown
+from videohub.storage.ranges import Stat, read_all, read_range, stat
 
-__all__ = ["Stat", "expand", "is_remote", "open_range", "read_all", "read_range", "shown", "stat"]
+__all__ = ["Stat", "expand", "is_remote", "read_all", "read_range", "shown", "stat"]

@@ -13,6 +13,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import requests
@@ -23,7 +24,7 @@ from videohub.hub import http_download, http_response
 from videohub.hub.http_download import Again
 from videohub.storage.buckets import Address, address_of, forget, refused_advice, remember
 from videohub.storage.locations import scheme_of, scrubbed, shown
-from videohub.storage.versions import changed
+from videohub.storage.ranges import changed
 
 WHOLE = 8 << 20  # bytes of a file that is taken whole from a server that knows no ranges
 PROGRESS = 1 << 20  # bytes of an attempt that failed, after which the count of attempts begins anew
@@ -48,12 +49,14 @@ class _Changed(Again):
         self.version = version
 
 
+@dataclass
 class _Received:
-    """The bytes so far, and the version of the file that they are of."""
+    """The bytes of a file from `start` to `stop` so far, and the version that they are of."""
 
-    def __init__(self, start: int, stop: int, version: str | None) -> None:
-        self.start, self.stop, self.version = start, stop, version
-        self.data = bytearray()
+    start: int
+    stop: int
+    version: str | None = None
+    data: bytearray = field(default_factory=bytearray)
 
     @property
     def at(self) -> int:
@@ -64,29 +67,16 @@ class _Received:
 def fetch(location: str, start: int, stop: int, *, version: str | None) -> bytes:
     """Return the bytes from `start` to `stop`, at least one. Raises: as `ranges.read_range`."""
     received = _Received(start, stop, version)
-    _patiently(
-        location,
-        f"bytes {start} to {stop} cannot be read",
-        lambda: _receive(location, received),
-        expected=lambda: received.version,
-        progress=lambda: len(received.data),
-    )
+    _patiently(location, f"bytes {start} to {stop} cannot be read", received, lambda: _receive(location, received))
     return bytes(received.data)
 
 
 def ask(location: str) -> tuple[int, str]:
     """Return size and version of a file. Raises: as `ranges.stat`."""
-    return _patiently(location, "cannot be read", lambda: _ask(location))
+    return _patiently(location, "cannot be read", _Received(0, 1), lambda: _ask(location))
 
 
-def _patiently(
-    location: str,
-    what: str,
-    attempt: Callable[[], _Found],
-    *,
-    expected: Callable[[], str | None] = lambda: None,
-    progress: Callable[[], int] = lambda: 0,
-) -> _Found:
+def _patiently(location: str, what: str, received: _Received, attempt: Callable[[], _Found]) -> _Found:
     """Return what an attempt gives, after as many as there is hope for. Raises: DownloadError, FileChangedError."""
     http_response.min_rate()  # refuses what makes no sense before anything is asked
     failed, furthest = 0, 0
@@ -94,13 +84,14 @@ def _patiently(
         try:
             return attempt()
         except Again as trouble:
-            failed = 1 if progress() >= furthest + PROGRESS and not trouble.slow else failed + 1
-            furthest = max(furthest, progress())
-            pause = max(http_download.PAUSE_S * 2 ** (failed - 1) * random.uniform(0.5, 1.5), trouble.wait or 0)
-            if failed >= http_download.ATTEMPTS or (trouble.wait or 0) > http_download.LONGEST_PAUSE_S:
+            wait = trouble.wait or 0
+            failed = 1 if len(received.data) >= furthest + PROGRESS and not trouble.slow else failed + 1
+            furthest = max(furthest, len(received.data))
+            pause = max(http_download.PAUSE_S * 2 ** (failed - 1) * random.uniform(0.5, 1.5), wait)
+            if failed >= http_download.ATTEMPTS or wait > http_download.LONGEST_PAUSE_S:
                 if isinstance(trouble, _Changed):
-                    raise changed(location, found=trouble.version, expected=expected() or "") from None
-                patience = f"; it asks to wait {trouble.wait:.0f} s" if trouble.wait else ""
+                    raise changed(location, found=trouble.version, expected=received.version or "") from None
+                patience = f"; it asks to wait {wait:.0f} s" if wait else ""
                 advice = getattr(trouble, "advice", "") or "Check the connection, and try again later."
                 raise DownloadError(
                     f"{shown(location)}: {what}: {trouble}{patience} (attempt {failed} of {http_download.ATTEMPTS})\n"
@@ -113,7 +104,7 @@ def _receive(location: str, received: _Received) -> None:
     """Send one request for what is still missing, and take what comes."""
     begin, begun = received.at, len(received.data)
     address = address_of(location)
-    with _sent(location, address, {"Range": f"bytes={begin}-{received.stop - 1}"}) as response:
+    with _sent(location, address, f"bytes={begin}-{received.stop - 1}") as response:
         total = _check(location, response, begin, received.stop)
         version = address.version or _version(location, response, total)
         if received.version not in (None, version):
@@ -134,7 +125,7 @@ def _receive(location: str, received: _Received) -> None:
 def _ask(location: str) -> tuple[int, str]:
     """Ask for the first byte, which tells the size and whether the server knows ranges."""
     forget(location)
-    with _sent(location, address_of(location), {"Range": "bytes=0-0"}) as response:
+    with _sent(location, address_of(location), "bytes=0-0") as response:
         if response.status_code == 416 and response.headers.get("content-range", "").strip() == "bytes */0":
             return 0, _version(location, response, 0)
         total = _check(location, response, 0, 1)
@@ -207,7 +198,7 @@ def _slice_of_whole(response: requests.Response, begin: int, stop: int) -> bytes
 
 
 def _version(location: str, response: requests.Response, total: int) -> str:
-    """Return what tells this file from another one under the same address: `versions.Stat` says which mark is taken.
+    """Return what tells this file from another one under the same address: `ranges.Stat` says which mark is taken.
 
     The hub marks a file by the digest of its content before it sends on to another server, whose marks may change.
     """
@@ -237,9 +228,9 @@ def _error_code(response: requests.Response) -> str:
     return f", {found[1].decode()}" if found else ""
 
 
-def _sent(location: str, address: Address, headers: dict[str, str]) -> requests.Response:
+def _sent(location: str, address: Address, range_: str) -> requests.Response:
     """Return the response to a request, its body still to come."""
-    headers = {**address.headers, "Accept-Encoding": "identity", **headers}
+    headers = {**address.headers, "Accept-Encoding": "identity", "Range": range_}
 
     def check_step(response: requests.Response, **_: Any) -> None:
         if where := http_response.leaves_https(response):

@@ -1,14 +1,45 @@
-"""Bytes from a start to a stop of a file, wherever it lies, and its size and version."""
+"""Bytes from a start to a stop of a file, wherever it lies: at once, as a file of their own, or many ahead of time."""
 
 from __future__ import annotations
 
+import io
 import os
-from typing import BinaryIO, cast
+import queue
+import threading
+from collections import OrderedDict, deque
+from collections.abc import Callable, Generator, Iterable
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO, Generic, NamedTuple, TypeVar
 
-from videohub.errors import DataError, FileMissingError, UsageError
+import msgspec
+
+from videohub.errors import DataError, FileChangedError, FileMissingError, UsageError, VideohubError
 from videohub.storage.locations import check_online, scheme_of, shown
-from videohub.storage.range_reader import RangeReader
-from videohub.storage.versions import Stat, changed
+
+BLOCK = 4 << 20  # bytes that a reader takes at once
+KEPT = 6  # blocks; a demuxer goes back and forth between the index, at either end, and where it reads
+REQUESTS = 16  # at once; at 50 ms each that is some 300 videos a second, and few servers mind as many
+MEMORY = 256 << 20  # bytes that were read or asked for and not yet taken
+SMALL = 64 << 20  # bytes of a file that may be read whole: a list, or an index of a million members
+_ITEMS = 4  # for each request, that may wait: an item without a range takes no memory
+
+_Key = TypeVar("_Key")
+
+
+class Stat(msgspec.Struct, frozen=True):
+    """A file's size in bytes, and what changes with its content.
+
+    `version` is the server's ETag (of a file on the hub the digest of its content, of one in Google's storage its
+    generation); where there is none the date of its last change, with the size. Of a local file: size and date.
+    """
+
+    size: int
+    version: str
+
+    @property
+    def tells_changes(self) -> bool:
+        """Whether the server marks its files, so that another one of the same size has another version."""
+        return self.version != f"{self.size} bytes"
 
 
 def stat(location: str) -> Stat:
@@ -57,29 +88,20 @@ def read_range(location: str, start: int, stop: int, *, version: str | None = No
     return data
 
 
-def open_range(location: str, start: int, stop: int, *, version: str | None = None) -> BinaryIO:
-    """Return a seekable file of the bytes from `start` to `stop`, which are read in blocks when they are needed.
-
-    It keeps a few blocks of some megabytes, however long it is. Reading and errors are as in `read_range`.
-    """
-    if not 0 <= start <= stop:
-        raise ValueError(f"found bytes {start} to {stop}, expected 0 <= start <= stop")
-
-    def read(begin: int, end: int) -> bytes:
-        return read_range(location, start + begin, start + end, version=version)
-
-    return cast(BinaryIO, RangeReader(read, stop - start))
-
-
-def read_all(location: str, *, largest: int = 256 << 20) -> bytes:
-    """Return the whole of a small file, such as a list or an index.
-
-    Raises: DataError if it has more than `largest` bytes; and as `read_range`.
-    """
+def read_all(location: str) -> bytes:
+    """Return the whole of a small file. Raises: DataError if it has more than `SMALL` bytes; and as `read_range`."""
     found = stat(location)
-    if found.size > largest:
-        raise DataError(f"{shown(location)}: has {found.size} bytes, expected a file of at most {largest}")
+    if found.size > SMALL:
+        raise DataError(f"{shown(location)}: has {found.size} bytes, expected a file of at most {SMALL}")
     return read_range(location, 0, found.size, version=found.version)
+
+
+def changed(location: str, *, found: str, expected: str) -> FileChangedError:
+    """Return the error for a file that is another one by now."""
+    return FileChangedError(
+        f"{shown(location)}: has changed: found version {found}, expected {expected}.\n"
+        "  What was read of it before was of another file. Begin anew, with an output folder of its own."
+    )
 
 
 def _opened(path: str) -> BinaryIO:
@@ -98,3 +120,154 @@ def _opened(path: str) -> BinaryIO:
 def _local_stat(file: BinaryIO) -> Stat:
     status = os.fstat(file.fileno())
     return Stat(status.st_size, f"{status.st_size} bytes, {status.st_mtime_ns} ns")
+
+
+# --- as a file -------------------------------------------------------------------------------------------------------
+
+
+class RangeReader(io.RawIOBase):
+    """Bytes 0 to `size` of what `read(start, stop)` gives; for one thread at a time."""
+
+    def __init__(self, read: Callable[[int, int], bytes], size: int) -> None:
+        super().__init__()
+        self._read, self._size = read, size
+        self._blocks: OrderedDict[int, bytes] = OrderedDict()
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go to a position; one behind the end is allowed, and reads nothing. Raises: ValueError before the start."""
+        begin = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
+        if begin + offset < 0:
+            raise ValueError(f"found position {begin + offset}, expected none before the start")
+        self._position = begin + offset
+        return self._position
+
+    def readinto(self, buffer: Any) -> int:
+        """Read what lies in one block, at most."""
+        view = memoryview(buffer).cast("B")
+        if self._position >= self._size or not len(view):
+            return 0
+        number, within = divmod(self._position, BLOCK)
+        piece = self._block(number)[within : within + len(view)]
+        view[: len(piece)] = piece
+        self._position += len(piece)
+        return len(piece)
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Read as many bytes as are asked for, unless the end comes first."""
+        rest = max(0, self._size - self._position)
+        wanted = rest if size is None or size < 0 else min(size, rest)
+        data = bytearray(wanted)
+        view, filled = memoryview(data), 0
+        while filled < wanted:
+            filled += self.readinto(view[filled:])
+        return bytes(data)
+
+    def close(self) -> None:
+        self._blocks.clear()
+        super().close()
+
+    def _block(self, number: int) -> bytes:
+        if self.closed:
+            raise ValueError("this file is closed")
+        if number in self._blocks:
+            self._blocks.move_to_end(number)
+            return self._blocks[number]
+        start = number * BLOCK
+        while len(self._blocks) >= KEPT:  # before the next one comes, so that no more are held than that
+            self._blocks.popitem(last=False)
+        self._blocks[number] = self._read(start, min(start + BLOCK, self._size))
+        return self._blocks[number]
+
+
+# --- ranges that are read before they are asked for, several requests at once, so that no reader waits for each answer
+
+
+class Range(NamedTuple):
+    """Bytes `start` to `stop` of a file, of the version that `stat` told."""
+
+    location: str
+    start: int
+    stop: int
+    version: str | None = None
+
+
+def read_ahead(
+    items: Iterable[tuple[_Key, Range | None]], *, requests: int = REQUESTS, memory: int = MEMORY
+) -> Generator[tuple[_Key, bytes | VideohubError | None], None, None]:
+    """Yield each item's bytes, or the error for which they cannot be had, in the order of the items.
+
+    An error comes after all the attempts of `read_range`, as a value: what it means for the others is the caller's
+    question. The threads belong to the process that iterates, and end with the generator; one that waits for a server
+    then does not keep the process from ending.
+
+    Args:
+        items: Each with the caller's name for it; they are taken as they are needed. None instead of a range, of what
+            is not read here, passes through in its place.
+        requests: How many are under way at the same time.
+        memory: Bytes that may be read or under way and not yet yielded; a range that is larger comes alone.
+    """
+    waiting: queue.SimpleQueue[_Job[_Key] | None] = queue.SimpleQueue()
+    stopped = threading.Event()
+    jobs = (_Job(key, range_) for key, range_ in items)
+    ahead: deque[_Job[_Key]] = deque()
+    threads = held = 0
+    following = next(jobs, None)
+    try:
+        while ahead or following:
+            while following and len(ahead) < _ITEMS * requests and (held + following.size <= memory or not ahead):
+                ahead.append(following)
+                held += following.size
+                if following.range:
+                    waiting.put(following)
+                    if threads < requests:
+                        threads += 1
+                        threading.Thread(
+                            target=_work, args=(waiting, stopped), daemon=True, name="videohub-storage"
+                        ).start()
+                following = next(jobs, None)
+            job = ahead.popleft()
+            if job.range:
+                job.done.wait()
+            if isinstance(job.outcome, BaseException) and not isinstance(job.outcome, VideohubError):
+                raise job.outcome
+            yield job.key, job.outcome
+            held -= job.size
+    finally:
+        stopped.set()
+        for _ in range(threads):
+            waiting.put(None)
+
+
+@dataclass(eq=False)
+class _Job(Generic[_Key]):
+    """An item, and what became of it once it is done."""
+
+    key: _Key
+    range: Range | None
+    outcome: bytes | BaseException | None = None
+    done: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def size(self) -> int:
+        return self.range.stop - self.range.start if self.range else 0
+
+
+def _work(waiting: queue.SimpleQueue[_Job[_Key] | None], stopped: threading.Event) -> None:
+    """Read one range after the other; in a thread."""
+    while (job := waiting.get()) and job.range and not stopped.is_set():
+        location, start, stop, version = job.range
+        try:
+            job.outcome = read_range(location, start, stop, version=version)
+        except BaseException as error:  # raised again, or given, where the bytes are asked for
+            job.outcome = error
+        job.done.set()

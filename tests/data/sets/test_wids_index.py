@@ -107,7 +107,7 @@ def test_other_json_is_no_index(tmp_path, content):
 )
 def test_an_index_far_away_names_tars_of_its_own_server_alone(monkeypatch, url, where):
     content = json.dumps({"shardlist": [{"url": url, "nsamples": 1}]}).encode()
-    monkeypatch.setattr(wids_index.storage, "read_all", lambda location, largest: content)
+    monkeypatch.setattr(wids_index.storage, "read_all", lambda location: content)
     index = "https://host/k400/index.json?sig=s"
     if where is None:
         with pytest.raises(DataError, match=r"https://host/k400/index\.json: names the shard"):

@@ -17,8 +17,8 @@ import msgspec
 from videohub import storage
 from videohub.data.tar_index import TarIndex
 from videohub.errors import DataError
+from videohub.storage.ranges import SMALL
 
-_LARGEST = 64 << 20  # bytes; half a million shards
 _TOLD = 10  # shards in a message
 _SERVER = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#]*", re.IGNORECASE)
 
@@ -42,7 +42,7 @@ def is_named(text: str) -> bool:
     if storage.is_remote(text):
         return True
     try:
-        return os.path.getsize(text) <= _LARGEST and _decoded(Path(text).read_bytes()) is not None
+        return os.path.getsize(text) <= SMALL and _decoded(Path(text).read_bytes()) is not None
     except (OSError, ValueError):
         return False
 
@@ -55,7 +55,7 @@ def listed(location: str) -> list[ListedShard]:
     Raises: DataError if it is no such index, names none, one twice or one elsewhere; and as `storage.read_all`.
     """
     shown = storage.shown(location)
-    index = _decoded(storage.read_all(location, largest=_LARGEST))
+    index = _decoded(storage.read_all(location))
     if index is None or not index.shardlist:
         raise DataError(f"{shown}: found no list of shards, expected the JSON that widsindex writes, with a "
                         "`shardlist` of `url` and `nsamples`; a list of videos is what --list takes")  # fmt: skip
