@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from videohub.metrics import ava_mmaction2, multisports, of
+from videohub.metrics import of
 from videohub.metrics.ava import detected_boxes
 from videohub.metrics.ava_files import Boxes
-from videohub.metrics.matching import BoxRule, match
+from videohub.metrics.matching import MMACTION2, MULTISPORTS, BoxRule, match
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "metrics"
 NAMES = {1: "stand", 2: "sit", 3: "walk"}
@@ -36,7 +36,7 @@ def test_ava_is_judged_as_mmaction2_judges_it():
     facts = json.loads((GOLDEN / "ava_mmaction2_a.json").read_text())
     names = {int(number): name for number, name in facts["names"].items()}
     moments = [(key, boxes, np.array(scores)[:, 1:]) for key, boxes, scores in facts["moments"]]  # without background
-    mean, each = judged(facts["truth"], moments, names, ava_mmaction2.RULE)
+    mean, each = judged(facts["truth"], moments, names, MMACTION2)
     assert each == {name: value and pytest.approx(value, abs=1e-9) for name, value in facts["per_class"].items()}
     assert mean == pytest.approx(facts["mAP"], abs=1e-9)
     official, _ = judged(facts["truth"], moments, names, BoxRule())
@@ -53,14 +53,14 @@ def test_frames_of_multisports_are_judged_as_mmaction2_judges_them():
         for tube in tubes
         for row in tube
     ]
-    mean, each = judged(truth, facts["moments"], names, multisports.RULE)
+    mean, each = judged(truth, facts["moments"], names, MULTISPORTS)
     assert each == {name: value and pytest.approx(value, abs=1e-9) for name, value in facts["per_class"].items()}
     assert mean == pytest.approx(facts["mAP"], abs=1e-9)
     assert len(names) == 5  # of 7: two of the six classes that are not judged
 
 
 def ava_of(truth, *moments):
-    return judged(truth, moments, NAMES, ava_mmaction2.RULE)[1]
+    return judged(truth, moments, NAMES, MMACTION2)[1]
 
 
 def test_the_most_likely_detection_chooses_its_box_first():
@@ -92,7 +92,7 @@ def test_detections_at_moments_without_anything_to_find_are_ignored():
     moments = [("v,0903", [BOX], [[0.9, 0, 0]]), ("v,0902", [BOX], [[0.8, 0, 0]])]
     assert ava_of([("v,0902", BOX, 1)], *moments)["stand"] == 1
     assert ava_of([("v,0902", BOX, 1), ("v,0903", FAR, 2)], *moments)["stand"] == 1 / 2  # of another class there is
-    assert judged([("v,0902", BOX, 1)], moments, NAMES, multisports.RULE)[1]["stand"] == 1 / 2
+    assert judged([("v,0902", BOX, 1)], moments, NAMES, MULTISPORTS)[1]["stand"] == 1 / 2
 
 
 def test_boxes_without_extent_are_wrong():
@@ -104,18 +104,18 @@ def test_boxes_without_extent_are_wrong():
 
 def test_a_box_of_multisports_is_a_detection_of_its_most_likely_class_alone():
     truth = [("v,0001", BOX, 1), ("v,0001", BOX, 2)]
-    mean, each = judged(truth, [("v,0001", [BOX], [[0.5, 0.4, 0.1]])], NAMES, multisports.RULE)
+    mean, each = judged(truth, [("v,0001", [BOX], [[0.5, 0.4, 0.1]])], NAMES, MULTISPORTS)
     assert (mean, each) == (1 / 2, {"stand": 1, "sit": 0, "walk": None})  # a class that nobody detects counts as 0
     # the most likely output is that of a class without a name: nothing is detected
-    mean, each = judged(truth, [("v,0001", [BOX], [[0.3, 0.2, 0.5]])], {1: "stand", 2: "sit"}, multisports.RULE)
+    mean, each = judged(truth, [("v,0001", [BOX], [[0.3, 0.2, 0.5]])], {1: "stand", 2: "sit"}, MULTISPORTS)
     assert (mean, each) == (0, {"stand": 0, "sit": 0})
 
 
 def test_of_equal_scores_the_earlier_row_goes_first_in_multisports():
     truth = [("v,0001", BOX, 1)]
     right, wrong = ("v,0001", [BOX], [[0.5, 0.1, 0]]), ("v,0002", [FAR], [[0.5, 0.1, 0]])
-    assert judged(truth, [right, wrong], NAMES, multisports.RULE)[1]["stand"] == 1
-    assert judged(truth, [wrong, right], NAMES, multisports.RULE)[1]["stand"] == 1 / 2
+    assert judged(truth, [right, wrong], NAMES, MULTISPORTS)[1]["stand"] == 1
+    assert judged(truth, [wrong, right], NAMES, MULTISPORTS)[1]["stand"] == 1 / 2
 
 
 def test_video_map_is_refused_with_the_reason():

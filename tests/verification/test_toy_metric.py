@@ -1,4 +1,4 @@
-"""A metric is one file: with a toy's alone, a company's record is verified, reported, measured and compared by it."""
+"""A metric is an entry and a file: with a toy's, a company's record is verified, reported, measured and compared."""
 
 from __future__ import annotations
 
@@ -11,19 +11,15 @@ import videohub
 from tests.verification import datasets
 from videohub import metrics, registry, runs
 from videohub.errors import UsageError
-from videohub.metrics import published
+from videohub.metrics.metric import METRICS, Metric
 from videohub.registry import writer
 from videohub.registry.schema import Published
 from videohub.verification import report
 
 # The mean over the classes of how often each is among the best three; it is compared as a mean average precision is.
-TOY = """
-from videohub.metrics.metric import Findings, Metric, Number, Pair, PerClass
-from videohub.metrics.verdict import compare_map
-
-METRIC = Metric(
+ENTRY = Metric(
     name="class_mean",
-    module=__name__,
+    computed_by="class_mean",
     numbers=("class mean",),
     over_classes=True,
     sample_objection="a sample has not every class",
@@ -32,6 +28,9 @@ METRIC = Metric(
     class_count="videos of it",
     hub_name="class_mean_accuracy",
 )
+FILE = """
+from videohub.metrics.metric import Findings, Number, Pair, PerClass
+from videohub.metrics.verdict import compare_map
 
 
 def shares(run):
@@ -64,10 +63,11 @@ def pair(first, second):
 
 @pytest.fixture
 def toy(zoo, tmp_path, monkeypatch):
-    """The metric, found by lying in a folder, and a record whose protocol names it."""
+    """The metric, and a record whose protocol names it."""
     (tmp_path / "metrics").mkdir()
-    (tmp_path / "metrics" / "class_mean.py").write_text(TOY)
-    monkeypatch.setattr(published, "__path__", [*published.__path__, str(tmp_path / "metrics")])
+    (tmp_path / "metrics" / "class_mean.py").write_text(FILE)
+    monkeypatch.syspath_prepend(tmp_path / "metrics")
+    monkeypatch.setitem(METRICS, ENTRY.name, ENTRY)
     of = registry.record("tiny_kinetics")
     changed = msgspec.structs.replace(
         of,
@@ -82,7 +82,7 @@ def toy(zoo, tmp_path, monkeypatch):
     (zoo.parent / "toy.yaml").unlink()
 
 
-def test_a_metric_of_one_file_goes_from_scores_to_pages(toy, tmp_path, run):
+def test_a_metric_of_an_entry_and_a_file_goes_from_scores_to_pages(toy, tmp_path, run):
     data, _ = datasets.kinetics(tmp_path / "data")
     folder = tmp_path / "run"
     found = videohub.verify("toy", data, out=folder, workers=0)
@@ -114,7 +114,7 @@ def test_what_the_metric_says_of_itself_decides_what_is_refused(toy, tmp_path):
     assert found.reasons[0] == "a sample has not every class"
 
 
-def test_without_its_file_the_metric_is_unknown(tmp_path):
+def test_without_its_entry_the_metric_is_unknown():
     assert "class_mean" not in metrics.names()
     with pytest.raises(UsageError, match=f"found 'class_mean', expected one of {', '.join(metrics.names())}"):
         metrics.of("class_mean")

@@ -13,21 +13,21 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from videohub.metrics.published import names, of
+from videohub.metrics.metric import names, of
 
 if TYPE_CHECKING:
     from videohub.metrics.accuracy import topk_accuracy
     from videohub.metrics.ava import ava_map
-    from videohub.metrics.average_precision import multilabel_curves, multilabel_map
     from videohub.metrics.mean_average_precision import bootstrap_interval
+    from videohub.metrics.multilabel import multilabel_curves, multilabel_map
 
 __all__ = ["ava_map", "bootstrap_interval", "multilabel_curves", "multilabel_map", "names", "of", "topk_accuracy"]
 
 _HOMES = {
     "ava_map": "ava",
     "bootstrap_interval": "mean_average_precision",
-    "multilabel_curves": "average_precision",
-    "multilabel_map": "average_precision",
+    "multilabel_curves": "multilabel",
+    "multilabel_map": "multilabel",
     "topk_accuracy": "accuracy",
 }
 

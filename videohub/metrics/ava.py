@@ -11,7 +11,16 @@ from numpy.typing import ArrayLike
 
 from videohub.errors import DataError
 from videohub.metrics.ava_files import AvaTruth, Boxes, FilePath, read_boxes, read_exclusions, read_label_map
-from videohub.metrics.matching import OFFICIAL, BoxRule, Matches, known_rows, match, video_of
+from videohub.metrics.matching import (
+    MMACTION2,
+    MULTISPORTS,
+    OFFICIAL,
+    BoxRule,
+    Matches,
+    known_rows,
+    match,
+    video_of,
+)
 from videohub.metrics.mean_average_precision import MeanPrecision, compared, measured, paired, per_class
 from videohub.metrics.metric import Findings, Number, Pair, Ranks
 from videohub.runs import Box, Joined
@@ -161,18 +170,16 @@ def ava_extremes(matches: Matches, truth: Boxes, persons: Sequence[str]) -> tupl
 
 
 class BoxArithmetic:
-    """Judges runs by boxes, under the rule of one evaluation; see `Arithmetic`."""
+    """Judges runs by boxes, under the rule of one evaluation, as `Arithmetic` says."""
 
     def __init__(self, rule: BoxRule) -> None:
         """Take the rule of an evaluation."""
         self._rule = rule
 
     def measure(self, run: Joined) -> list[Number]:
-        """Return the mean average precision of a run; see `Metric.measure`."""
         return measured(self._matches(run, _moments(run))[1].curves())
 
     def pair(self, first: Joined | Ranks, second: Joined | Ranks) -> Pair | None:
-        """Compare two runs; see `Metric.pair`."""
         return paired(first, second, self._curves_of_both)
 
     def compare(
@@ -221,8 +228,7 @@ class BoxArithmetic:
         return truth, match(rows, found, truth.names, videos=videos, rule=self._rule)
 
 
-_OFFICIAL = BoxArithmetic(OFFICIAL)
-measure, compare, pair = _OFFICIAL.measure, _OFFICIAL.compare, _OFFICIAL.pair
+official, mmaction2, multisports = BoxArithmetic(OFFICIAL), BoxArithmetic(MMACTION2), BoxArithmetic(MULTISPORTS)
 
 
 def _moments(run: Joined) -> frozenset[str]:

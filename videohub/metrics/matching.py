@@ -27,6 +27,14 @@ class BoxRule:
 
 
 OFFICIAL = BoxRule()
+# Source: AVAMetric and ava_eval of mmaction2 1.2. Scores above 0.002 are written into a csv, with four decimals.
+MMACTION2 = BoxRule(
+    above=0.002, decimals=4, single=True, by_score=True, flat_dropped=False, empty_ignored=True,
+    undetected_counted=False,
+)  # fmt: skip
+# Source: frameAP and MultiSportsMetric of mmaction2 1.2: each box is a detection of its most likely class alone, and
+# the most likely detection of all videos comes first.
+MULTISPORTS = BoxRule(best_alone=True, by_score=True, flat_dropped=False, earlier_first=True)
 
 
 @dataclass(frozen=True, eq=False)

@@ -168,7 +168,7 @@ def paired(
     second: Joined | Ranks,
     curves_of_both: Callable[[Joined, Joined], tuple[MeanPrecision, MeanPrecision]],
 ) -> Pair | None:
-    """Compare two runs by their kept scores, with a bootstrap that draws the same videos for both; see `Metric.pair`.
+    """Compare two runs by their kept scores, with a bootstrap that draws the same videos for both; see `Arithmetic`.
 
     Args:
         curves_of_both: Gives the curves on the samples that both have scored, in the same order.

@@ -1,14 +1,20 @@
-"""What a metric is: one object that says what it reads of a run, what that comes to, and what may follow from it."""
+"""The metrics that numbers are published in: each an object that says what it comes to, and what may follow from it.
+
+The registry asks them for their words alone; what computes one is imported when it is asked for.
+"""
 
 from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
 
 import msgspec
 
+from videohub.errors import UsageError
+from videohub.metrics.binomial import wilson_interval
 from videohub.metrics.verdict import Comparison
 
 if TYPE_CHECKING:
@@ -45,8 +51,6 @@ class PerClass(Part, frozen=True):
     @property
     def interval(self) -> tuple[float, float] | None:
         """What chance allows of an accuracy at 95 %, in per cent; None of an average precision, and of no videos."""
-        from videohub.metrics.binomial import wilson_interval  # the registry needs no arithmetic
-
         return wilson_interval(self.right, self.count) if self.right is not None and self.count else None
 
 
@@ -115,7 +119,7 @@ class Pair:
 
 
 class Arithmetic(Protocol):
-    """What a module offers that computes a metric."""
+    """What a module, or an object in one, offers that computes a metric."""
 
     def measure(self, run: Joined) -> list[Number]:
         """Return what a run comes to, with nothing to compare it with; at least one sample has scores.
@@ -153,7 +157,7 @@ class Metric:
     """How scores become published numbers. All that differs between metrics is asked of such an object."""
 
     name: str  # what protocols call it
-    module: str  # that computes it
+    computed_by: str  # a module, or `module:object`: an `Arithmetic`
     numbers: tuple[str, ...]  # what it comes to, in per cent; the first one decides
     by_box: bool = False  # a sample is scored at each of its boxes, and not as a whole
     over_classes: bool = False  # a mean over classes, of which those that are never right are left out
@@ -172,20 +176,62 @@ class Metric:
 
     @property
     def arithmetic(self) -> Arithmetic:
-        """What computes it, imported only now: the registry asks for the words alone."""
-        return cast(Arithmetic, importlib.import_module(self.module))
+        """What computes it, imported only now."""
+        module, _, name = self.computed_by.partition(":")
+        home = importlib.import_module(module)
+        return cast(Arithmetic, getattr(home, name) if name else home)
 
 
-@dataclass(frozen=True, kw_only=True)
-class MeanAveragePrecision(Metric):
-    """What the metrics that are a mean average precision say alike."""
-
-    numbers: tuple[str, ...] = ("mAP",)
-    over_classes: bool = True
-    sample_objection: str | None = (
-        "a mean average precision of fewer videos is another quantity, a higher one, so a sample cannot stand for the "
-        "whole list"
+_mean = partial(
+    Metric,
+    numbers=("mAP",),
+    over_classes=True,
+    sample_objection="a mean average precision of fewer videos is another quantity, a higher one, so a sample cannot "
+    "stand for the whole list",
+    class_measure="average precision (AP)",
+    class_column="AP",
+    hub_name="mean_average_precision",
+)
+_mean_of_boxes = partial(
+    _mean, by_box=True, class_count="boxes with it", hub_tags=("action-detection",), hub_condition=" at IoU 0.5"
+)
+METRICS = {
+    metric.name: metric
+    for metric in (
+        _mean_of_boxes(name="ava_map", computed_by="videohub.metrics.ava:official"),
+        _mean_of_boxes(name="ava_map_mmaction2", computed_by="videohub.metrics.ava:mmaction2"),
+        _mean_of_boxes(  # MultiSports' of frames; that of whole videos, over tubes, is not computed
+            name="frame_map",
+            computed_by="videohub.metrics.ava:multisports",
+            hub_condition=" of frames at IoU 0.5",
+            refused={
+                "v-mAP": "Video mAP links boxes of successive frames into tubes, and nothing here proves that ours "
+                "would be the original's; tell it in `notes`."
+            },
+        ),
+        # of videos with any number of classes, as Charades is measured
+        _mean(name="multilabel_map", computed_by="videohub.metrics.multilabel", class_count="videos with it"),
+        Metric(  # where one class is right
+            name="topk",
+            computed_by="videohub.metrics.accuracy",
+            numbers=("top-1", "top-5"),
+            is_counted=True,
+            class_measure="accuracy",
+            class_column="accuracy",
+            class_count="videos",
+            hub_name="accuracy",
+        ),
     )
-    class_measure: str = "average precision (AP)"
-    class_column: str = "AP"
-    hub_name: str = "mean_average_precision"
+}
+
+
+def of(name: str) -> Metric:
+    """Return the metric that protocols call so. Raises: UsageError for a name that none has."""
+    if name not in METRICS:
+        raise UsageError(f"metric: found {name!r}, expected one of {', '.join(names())}")
+    return METRICS[name]
+
+
+def names() -> list[str]:
+    """Return what protocols may call a metric, in alphabetical order."""
+    return sorted(METRICS)

@@ -46,15 +46,12 @@ class Comparison(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def compare_accuracy(
     metric: str, published: float, *, hits: int, scored: int, missing: int, tolerance: float
 ) -> Comparison:
-    """Compare an accuracy with the published one.
+    """Compare an accuracy with the published one, in per cent.
 
     Args:
-        metric: Its name, for the report.
-        published: What the source states, in per cent.
-        hits: Videos that count as right.
-        scored: Videos that were scored.
-        missing: Videos that are listed but could not be scored.
-        tolerance: Points that the source allows on top of both.
+        metric, published, tolerance: As in `Comparison`.
+        hits: Videos that count as right, of those that were scored.
+        scored, missing: Videos that were scored, and those that are listed but could not be.
     Raises: ValueError if nothing was scored.
     """
     interval, bounds = _intervals(hits, scored, missing)
@@ -73,19 +70,17 @@ def compare_map(
     videos: int,
     tolerance: float,
 ) -> Comparison:
-    """Compare a mean average precision with the published one.
+    """Compare a mean average precision with the published one, in per cent.
 
     Args:
-        metric: Its name, for the report.
-        published: What the source states, in per cent.
-        recomputed: On the videos that were scored, in per cent.
+        metric, published, tolerance: As in `Comparison`.
+        recomputed: On the videos that were scored.
         interval: 100 times what `bootstrap_interval` returns.
         bounds: 100 times what `bootstrap_bounds` returns; without missing videos, the interval.
         scored: Videos that were scored.
         missing: Videos that are listed but could not be scored, or were left out of a sample: a mean average
             precision of fewer videos is another quantity, a higher one, so these are never to be passed over.
         videos: Videos that the bootstrap drew from; in AVA a video is many samples. Fewer than `FEWEST` say nothing.
-        tolerance: As for `compare_accuracy`.
     Raises: ValueError if nothing was scored.
     """
     if scored < 1:
@@ -108,14 +103,7 @@ def gap(metric: str, published: float, recomputed: float) -> str:
 
 
 def settled(
-    published: float,
-    *,
-    hits: int,
-    failed: int,
-    seen: int,
-    total: int,
-    level: float = 0.95,
-    tolerance: float,
+    published: float, *, hits: int, failed: int, seen: int, total: int, level: float = 0.95, tolerance: float
 ) -> Verdict | None:
     """Return the verdict that `compare_accuracy` will give for the whole list, if it can no longer change, else None.
 
@@ -123,13 +111,12 @@ def settled(
     that the list is gone through in random order. When all videos are seen, it is the final one.
 
     Args:
-        published: What the source states, in per cent.
+        published, tolerance: As in `Comparison`.
         hits: Videos that were right, of those seen.
         failed: Videos that could not be scored, of those seen.
         seen: Videos tried so far.
         total: Videos on the list.
         level: Confidence, half of the error for the hits and half for the failures.
-        tolerance: As for `compare_accuracy`.
     Returns: None also while it is possible that no video at all can be scored.
     Raises: ValueError unless hits + failed <= seen <= total, none below 0, and 0 < level < 1.
     """
@@ -179,11 +166,8 @@ def _rim(
 
 def _intervals(hits: int, scored: int, missing: int) -> tuple[tuple[float, float], tuple[float, float]]:
     """Return the interval and the bounds of an accuracy."""
-    listed = scored + missing
-    return wilson_interval(hits, scored), (
-        wilson_interval(hits, listed)[0],
-        wilson_interval(hits + missing, listed)[1],
-    )
+    worst, best = (wilson_interval(right, scored + missing) for right in (hits, hits + missing))
+    return wilson_interval(hits, scored), (worst[0], best[1])
 
 
 def _verdict(published: float, interval: tuple[float, float], bounds: tuple[float, float], tolerance: float) -> Verdict:
@@ -219,13 +203,4 @@ def _comparison(
         reason = f"{distance}, but {scored} scored and {missing} missing leave it open by ± {half:.1f} points"
     else:
         reason = f"{distance}; the {missing} missing could explain that"
-    return Comparison(
-        metric=metric,
-        published=published,
-        recomputed=recomputed,
-        interval=interval,
-        bounds=bounds,
-        tolerance=tolerance,
-        answer=verdict,
-        reason=reason,
-    )
+    return Comparison(metric, published, recomputed, interval, bounds, tolerance, verdict, reason)

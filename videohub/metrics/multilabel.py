@@ -90,12 +90,12 @@ def multilabel_extremes(
 
 
 def measure(run: Joined) -> list[Number]:
-    """Return the mean average precision of a run; see `Metric.measure`."""
+    """Return the mean average precision of a run; see `Arithmetic`."""
     return measured(multilabel_curves(_read(run)[-1], _some_truth(run)))
 
 
 def pair(first: Joined | Ranks, second: Joined | Ranks) -> Pair | None:
-    """Compare two runs; see `Metric.pair`."""
+    """Compare two runs; see `Arithmetic`."""
     return paired(first, second, _curves_of_both)
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from tests.metrics import generated, prose
 from videohub.metrics import multilabel_curves, multilabel_map
-from videohub.metrics.average_precision import multilabel_extremes
 from videohub.metrics.mean_average_precision import bootstrap_bounds, bootstrap_interval
+from videohub.metrics.multilabel import multilabel_extremes
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "metrics"
 
