@@ -30,7 +30,7 @@ from videohub.architectures.parts import AverageAll
 from videohub.architectures.resnet import ResNet
 from videohub.data.samples import Sample, VideoFile
 from videohub.data.spec import TestSpec
-from videohub.data.synthetic.mp4 import write_mp4
+from videohub.data.synthetic.motions import write_mp4
 from videohub.evaluation.scoring import EvalModel, evaluate
 from videohub.registry.schema import Clip
 

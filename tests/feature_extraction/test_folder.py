@@ -19,7 +19,7 @@ import yaml
 import videohub
 from tests.verification import datasets
 from videohub.data import prepared_frames
-from videohub.data.synthetic.mp4 import write_mp4
+from videohub.data.synthetic.motions import write_mp4
 from videohub.errors import UsageError
 from videohub.feature_extraction import extraction, suspects
 from videohub.feature_extraction.folder import ids_of

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from videohub.data.synthetic.mp4 import write_mp4
+from videohub.data.synthetic.motions import write_mp4
 
 WIDTH, HEIGHT = 64, 48
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from videohub.data import labels
-from videohub.data.synthetic import motions, mp4, scenes
+from videohub.data.synthetic import motions, scenes
 from videohub.errors import UsageError
 
 CHANCE = 1 / len(motions.CLASSES)
@@ -95,7 +95,7 @@ def test_the_pixels_of_the_videos_are_the_same_on_every_machine_with_every_versi
     ],
 )
 def test_colours_become_those_of_the_standard(colour, expected):
-    planes = mp4.to_yuv420(np.full((4, 6, 3), colour, np.uint8))
+    planes = motions.to_yuv420(np.full((4, 6, 3), colour, np.uint8))
     assert planes.shape == (6, 6)
     luma, u, v = planes.ravel()[:24], planes.ravel()[24:30], planes.ravel()[30:]
     for plane, value in zip((luma, u, v), expected, strict=True):
@@ -107,7 +107,7 @@ def test_each_chroma_sample_is_the_mean_of_its_four_pixels_and_luma_each_pixel_s
     picture = np.zeros((2, 4, 3), np.uint8)
     picture[:, 2:] = 255  # the right half white: no colour anywhere, and a step in luma only
     picture[1, 0] = (255, 0, 0)
-    planes = mp4.to_yuv420(picture).ravel()
+    planes = motions.to_yuv420(picture).ravel()
     assert planes[:8].tolist() == [16, 16, 235, 235, 82, 16, 235, 235]
     assert planes[8:].tolist() == [119, 128, 156, 128]  # 128 - 37.8 / 4 and 128 + 112 / 4
 
@@ -262,7 +262,7 @@ def test_a_failed_video_leaves_no_file(tmp_path):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        mp4.write_mp4(tmp_path / "a.mp4", pictures(), width=16, height=16, fps=10)
+        motions.write_mp4(tmp_path / "a.mp4", pictures(), width=16, height=16, fps=10)
     assert not list(tmp_path.iterdir())
 
 

@@ -2,7 +2,13 @@
 
 It gives a network something real to be measured on where nothing can be fetched. Videos differ in size, frame rate
 and length; the classes are equally frequent. The same split has the same pixels everywhere, before and after encoding;
-what a manifest compares across versions is therefore the decoded pixels, and bytes only within one folder.
+what a manifest compares across versions is therefore the decoded pixels, and bytes only within one folder: an mp4 names
+its writer.
+
+Everything that decides a pixel of a video is a whole number. swscale's rounding differs between processors and
+versions, so the pictures become YUV here; x264's rate control and look-ahead compare sums of floating point numbers,
+whose order depends on the processor (with AVX-512 even on where the memory lies), so each frame has the same quantiser
+instead. Decoding H.264 is exact by its standard.
 """
 
 from __future__ import annotations
@@ -10,21 +16,24 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import av
 import msgspec
+import numpy as np
+import numpy.typing as npt
 from tqdm import tqdm
 
 from videohub.data.colour import view
-from videohub.data.synthetic import mp4
 from videohub.data.synthetic.scenes import CLASSES, Scene, picture, scene_of
 from videohub.errors import UsageError
 from videohub.files import atomic_write
 from videohub.log import log
 
 SPLITS = ("train", "val", "test")
+_ALIKE = "cpu-independent=1:weightp=0:scenecut=0:b-adapt=0:threads=1:lookahead_threads=1"
 
 
 class Digests(msgspec.Struct, frozen=True):
@@ -86,6 +95,61 @@ def clip_scene(split: str, index: int) -> Scene:
     return scene_of(f"motions/{split}/{index}", index % len(CLASSES))
 
 
+def write_mp4(
+    path: Path,
+    pictures: Iterable[npt.NDArray[np.uint8]],
+    *,
+    width: int,
+    height: int,
+    fps: int,
+    quality: int = 24,
+    b_frames: int = 0,
+) -> None:
+    """Write `pictures` to `path`; the file appears there complete or not at all.
+
+    Args:
+        path: The file; its folder exists.
+        pictures: At least one, each (height, width, 3) RGB.
+        width: In pixels, even.
+        height: In pixels, even.
+        fps: Frame rate.
+        quality: x264's quantiser; 0 is lossless, 51 the worst.
+        b_frames: How many frames in a row are coded out of display order.
+    """
+    options = {"preset": "veryfast", "qp": str(quality), "g": "48", "bf": str(b_frames), "x264-params": _ALIKE}
+    with atomic_write(path) as part, av.open(str(part), "w", format="mp4") as container:
+        stream = container.add_stream("libx264", rate=fps, options=options)
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        for rgb in pictures:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(to_yuv420(rgb), format="yuv420p")))
+        container.mux(stream.encode(None))
+
+
+def to_yuv420(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Return an RGB picture (H, W, 3), both even, as three planes (H * 3 / 2, W), each chroma shared by four pixels.
+
+    BT.601 with luma 16..235 and chroma 16..240, which decoders take where a file names none; factors in 1/256.
+    """
+    planes = np.ascontiguousarray(picture.transpose(2, 0, 1)).astype(np.int32)
+    red, green, blue = planes
+    luma = (66 * red + 129 * green + 25 * blue + 128 >> 8) + 16
+    rows = planes[:, ::2] + planes[:, 1::2]
+    red, green, blue = rows[..., ::2] + rows[..., 1::2]  # of four pixels, hence 1/1024
+    u = (-38 * red - 74 * green + 112 * blue + 512 >> 10) + 128
+    v = (112 * red - 94 * green - 18 * blue + 512 >> 10) + 128
+    return np.concatenate([plane.ravel() for plane in (luma, u, v)]).astype(np.uint8).reshape(-1, picture.shape[1])
+
+
+def pixels_sha256(video: Path) -> str:
+    """Return a sha256 over the planes of a 4:2:0 video's frames, in the order in which they are shown."""
+    sums = hashlib.sha256()
+    with av.open(str(video)) as container:
+        for frame in container.decode(video=0):
+            for plane in range(3):
+                sums.update(view(frame, plane).tobytes())  # by hand: planes have padding, which is nobody's
+    return sums.hexdigest()
+
+
 def _check_split(split: str) -> None:
     if split not in SPLITS:
         raise UsageError(f"motions: there is no split {split!r}; the splits are {', '.join(SPLITS)}")
@@ -103,18 +167,8 @@ def _write(path: Path, split: str, index: int) -> Digests:
     """Write one video and return its digests."""
     scene = clip_scene(split, index)
     pictures = (picture(scene, frame) for frame in range(scene.frames))
-    mp4.write_mp4(path, pictures, width=scene.width, height=scene.height, fps=scene.fps, b_frames=scene.b_frames)
+    write_mp4(path, pictures, width=scene.width, height=scene.height, fps=scene.fps, b_frames=scene.b_frames)
     return Digests(_sha256(path), pixels_sha256(path))
-
-
-def pixels_sha256(video: Path) -> str:
-    """Return a sha256 over the planes of a 4:2:0 video's frames, in the order in which they are shown."""
-    sums = hashlib.sha256()
-    with av.open(str(video)) as container:
-        for frame in container.decode(video=0):
-            for plane in range(3):
-                sums.update(view(frame, plane).tobytes())  # by hand: planes have padding, which is nobody's
-    return sums.hexdigest()
 
 
 def _is_whole(root: Path, split: str, clips: int) -> bool:

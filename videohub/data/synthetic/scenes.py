@@ -8,7 +8,10 @@ picture (frame size, shapes, colours, background, camera, noise) is drawn withou
 therefore says nothing; two frames in order do.
 
 The proof is about pictures as drawn. A lossy encoder predicts each from its neighbours and could leave faint traces.
-Numbers come from PCG64 raw streams, one for each name, so that pictures are the same on every machine.
+
+Pictures are the same on every machine. Numbers come from PCG64 raw streams, one for each name. Only additions,
+multiplications and comparisons touch pixels, each rounded the same way everywhere. The few sines are taken number by
+number and rounded to 2⁻¹⁶, which hides the last digit, where mathematics libraries differ.
 """
 
 from __future__ import annotations
@@ -21,8 +24,6 @@ from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
-
-from videohub.data.synthetic import drawing
 
 CLASSES = (
     "moving left",
@@ -62,8 +63,20 @@ NOISE = 4  # grey levels at most, anew for each pixel of each frame
 FLICKER = 3.0  # grey levels at most, anew for each frame
 
 Frame = npt.NDArray[np.uint8]  # (H, W, 3), RGB
+Canvas = npt.NDArray[np.float32]  # (3, H, W), 0 to 255
 Phases = tuple[float, float, float, float]  # across, down, turn, size: each in rounds
 _T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A polygon with its corners on a circle, filled with stripes of two colours."""
+
+    corners: tuple[float, ...]  # where on the circle, in rounds, ascending; no gap reaches half a round
+    colours: tuple[tuple[float, ...], tuple[float, ...]]  # RGB, 0 to 255
+    stripes: float  # for each radius
+    stripe_angle: float  # rounds
+    stripe_shift: float  # stripes
 
 
 @dataclass(frozen=True)
@@ -86,14 +99,13 @@ class Motion:
 class Body:
     """A shape, where it started on the torus, how it moves, and the radii (pixels) its `size` phase runs through."""
 
-    shape: drawing.Shape
+    shape: Shape
     start: Phases
     motion: Motion
     radii: tuple[float, float]
 
     def phases(self, seconds: float) -> Phases:
         """Return the point of the torus where the body is, each phase in [0, 1)."""
-        # rounded to hide the last digit of a sine, where mathematics libraries differ
         across, down, turn, size = (
             round((s + d) * 65536) % 65536 / 65536 for s, d in zip(self.start, self.motion.at(seconds), strict=True)
         )
@@ -113,7 +125,7 @@ class Scene:
     b_frames: int
     contrast: float
     drift: tuple[float, float]  # of the camera, pixels a second
-    clouds: drawing.Canvas  # the background, (3, H, W)
+    clouds: Canvas  # the background, (3, H, W)
     target: Body
     distractors: tuple[Body, ...]
 
@@ -126,7 +138,7 @@ def scene_of(name: str, label: int) -> Scene:
     frames = round(draw.between(*SECONDS) * fps)
     short = min(width, height)
     drift, heading = CAMERA_DRIFT * short * draw.between(0, 1), 2 * math.pi * draw.between(0, 1)
-    clouds = drawing.background([draw.bytes(3, 3, 4), draw.bytes(3, 9, 12)], CLOUDS, width, height)
+    clouds = _background([draw.bytes(3, 3, 4), draw.bytes(3, 9, 12)], CLOUDS, width, height)
     others = tuple(
         _body(draw, draw.below(len(CLASSES)), width, height, DISTRACTOR_RADIUS)
         for _ in range(draw.below(DISTRACTORS + 1))
@@ -158,18 +170,18 @@ def picture(scene: Scene, frame: int) -> Frame:
     for body in (*scene.distractors, scene.target):
         x, y, turn, size = body.phases(seconds)
         small, large = body.radii
-        pose = drawing.Pose(x * scene.width + right, y * scene.height + down, turn, small + (large - small) * size)
-        canvas = drawing.draw_shape(canvas, body.shape, pose)
+        centre = x * scene.width + right, y * scene.height + down
+        canvas = _draw_shape(canvas, body.shape, centre, turn, small + (large - small) * size)
     light = draw.between(-FLICKER, FLICKER)
     noise = draw.bytes(2, scene.height, scene.width) % np.uint8(NOISE + 1)
-    return drawing.finish(canvas, noise, contrast=scene.contrast, light=light)
+    return _finish(canvas, noise, contrast=scene.contrast, light=light)
 
 
 def _body(draw: _Draw, label: int, width: int, height: int, radius: tuple[float, float]) -> Body:
     """Draw a body that moves as class `label` does; every class takes the same draws in the same order."""
     gaps = [draw.between(1, 1.8) for _ in range(3 + draw.below(3))]
     first, second = ((float(red), float(green), float(blue)) for red, green, blue in draw.bytes(2, 3))
-    shape = drawing.Shape(
+    shape = Shape(
         corners=tuple(sum(gaps[: n + 1]) / sum(gaps) for n in range(len(gaps))),
         colours=(first, second),
         stripes=draw.between(0.8, 1.6),
@@ -227,3 +239,76 @@ class _Draw:
         size = math.prod(shape)
         raw = np.asarray(self._stream.random_raw(-(-size // 8)), "<u8")
         return raw.view(np.uint8)[:size].reshape(shape)
+
+
+# --- pixels: a torus, too, on which whatever leaves the canvas on one side comes back on the other --------------------
+
+
+def _background(grids: list[npt.NDArray[np.uint8]], strengths: tuple[float, ...], width: int, height: int) -> Canvas:
+    """Return soft clouds around the middle grey, of grids (3, rows, columns) of colours, each with its weight."""
+    canvas: Canvas = np.full((3, height, width), 127.5, np.float32)
+    for grid, strength in zip(grids, strengths, strict=True):
+        clouds = _stretch(_stretch(grid.astype(np.float32), 1, height), 2, width)
+        canvas += (clouds - np.float32(127.5)) * np.float32(strength)
+    return canvas
+
+
+def _draw_shape(canvas: Canvas, shape: Shape, centre: tuple[float, float], turn: float, radius: float) -> Canvas:
+    """Return `canvas` with `shape` over it, its edges one pixel soft.
+
+    Centre and radius of its circle, which must be narrower than the canvas, are in pixels; the turn is in rounds.
+    """
+    left, top, side = math.floor(centre[0] - radius), math.floor(centre[1] - radius), math.ceil(2 * radius) + 1
+    x = (np.arange(left, left + side) + (0.5 - centre[0])).astype(np.float32)
+    y = (np.arange(top, top + side) + (0.5 - centre[1])).astype(np.float32)[:, None]
+    coverage: Canvas = np.ones((side, side), np.float32)
+    for corner, following in zip(shape.corners, (*shape.corners[1:], shape.corners[0] + 1), strict=True):
+        across, down = _direction(turn + (corner + following) / 2)
+        inside = np.float32(radius) * _direction((following - corner) / 2)[0]  # from the centre to the edge
+        np.minimum(coverage, inside + np.float32(0.5) - y * down - x * across, out=coverage)
+    np.maximum(coverage, 0, out=coverage)
+    across, down = _direction(turn + shape.stripe_angle)
+    per_pixel = np.float32(shape.stripes / radius)
+    wave = x * (across * per_pixel) + (y * (down * per_pixel) + np.float32(shape.stripe_shift))
+    wave -= np.floor(wave)
+    blend = _limit(np.abs(wave - np.float32(0.5)) * 6 - 1, 1)
+    first, second = (np.array(colour, np.float32)[:, None, None] for colour in shape.colours)
+    rolled = np.roll(canvas, (-top, -left), (1, 2))  # now the shape crosses no border
+    window = rolled[:, :side, :side]
+    window += (first + (second - first) * blend - window) * coverage
+    return np.roll(rolled, (top, left), (1, 2))
+
+
+def _finish(canvas: Canvas, noise: npt.NDArray[np.uint8], *, contrast: float, light: float) -> Frame:
+    """Return the picture (H, W, 3) that a camera of this contrast about the middle grey would take.
+
+    To each pixel are added, in grey levels, `light` and the difference of both `noise` (2, H, W).
+    """
+    grain = noise[0].astype(np.float32) - noise[1] + np.float32(127.5 * (1 - contrast) + light + 0.5)
+    picture = np.empty((*grain.shape, 3), np.uint8)
+    for channel, plane in enumerate(canvas):
+        picture[:, :, channel] = _limit(plane * np.float32(contrast) + grain, 255)
+    return picture
+
+
+def _limit(values: Canvas, highest: int) -> Canvas:
+    """Return `values`, none below 0 or above `highest`; twice as fast as `numpy.clip`."""
+    np.maximum(values, 0, out=values)
+    return np.minimum(values, highest, out=values)
+
+
+def _direction(turn: float) -> tuple[np.float32, np.float32]:
+    """Return the cosine and the sine of `turn` rounds, to 2⁻¹⁶."""
+    angle = 2 * math.pi * turn
+    return np.float32(round(math.cos(angle) * 65536) / 65536), np.float32(round(math.sin(angle) * 65536) / 65536)
+
+
+def _stretch(grid: Canvas, axis: int, length: int) -> Canvas:
+    """Return `grid` at `length` points along `axis`, linear between knots, the last knot followed by the first."""
+    knots = grid.shape[axis]
+    place = np.arange(length) * (knots / length)
+    before = place.astype(np.intp)
+    share = (place - before).astype(np.float32).reshape([-1 if a == axis else 1 for a in range(3)])
+    left, right = np.take(grid, before, axis), np.take(grid, (before + 1) % knots, axis)
+    stretched: Canvas = left + (right - left) * share
+    return stretched
