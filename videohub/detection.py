@@ -22,8 +22,15 @@ from tqdm import tqdm
 
 from videohub import metrics
 from videohub.chosen_model import ChosenModel, chosen_model
-from videohub.data import overlay
-from videohub.data.annotated_video import annotate_video, check_is_another, checked_target
+from videohub.data.annotated_video import (
+    COLOURS,
+    Canvas,
+    annotate_video,
+    check_is_another,
+    checked_target,
+    draw_box,
+    draw_label,
+)
 from videohub.data.decoded_images import Picture
 from videohub.data.geometry import Box, boxes_in_pixels
 from videohub.data.inputs import VideoInput, input_name, video_source
@@ -337,18 +344,18 @@ def _annotate(path: StoredFile, seen: Sequence[_Moment], out: Path, *, reach: fl
     """Write a copy of the video in which each key frame's boxes and actions are drawn while it is the nearest one."""
     times = [moment.time for moment in seen]
 
-    def draw(canvas: overlay.Canvas, seconds: float) -> None:
+    def draw(canvas: Canvas, seconds: float) -> None:
         place = bisect.bisect(times, seconds)
         near = min(seen[max(0, place - 1) : place + 1], key=lambda moment: abs(moment.time - seconds), default=None)
         if near is None or abs(near.time - seconds) > reach:
             return
         # counted from the left, so that a person mostly keeps their colour
         people = sorted(zip(near.boxes, near.actions, strict=True), key=lambda person: person[0])
-        for colour, (box, _) in zip(itertools.cycle(overlay.COLOURS), people):
-            overlay.box(canvas, box, colour=colour)
-        for colour, (box, actions) in zip(itertools.cycle(overlay.COLOURS), people):
+        for colour, (box, _) in zip(itertools.cycle(COLOURS), people):
+            draw_box(canvas, box, colour=colour)
+        for colour, (box, actions) in zip(itertools.cycle(COLOURS), people):
             lines = [f"{each.action} {each.score:.2f}" for each in actions[:_MOST_NAMES]]
-            overlay.label(canvas, box, lines, colour=colour)
+            draw_label(canvas, box, lines, colour=colour)
 
     with tqdm(desc=out.name, unit="frame", leave=False, disable=None) as bar:
         annotate_video(path, out, draw, progress=bar.update)

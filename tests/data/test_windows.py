@@ -15,14 +15,21 @@ import torch
 from tests.data import barcode
 from tests.data.contradicted_videos import VIDEOS, turned
 from tests.data.sample_videos import numbered, protocol, write_video
-from videohub.data import prepared_frames as module
+from videohub.data import windows as module
+from videohub.data.decoded_images import Image
 from videohub.data.views import read_content_views
-from videohub.data.windows import TimedFrames, Window, listed_frames, open_frames, windows
+from videohub.data.windows import TimedFrames, Window, open_frames, windows
 from videohub.errors import UsageError, VideoError
 from videohub.protocols import Protocol
 from videohub.registry.schema import Clip
 
 WHOLE = protocol(crop=None, short_side=barcode.HEIGHT)
+
+
+def listed_frames(pictures: Iterable[np.ndarray], rate: float, name: str = "the frames") -> TimedFrames:
+    """Return pictures (H, W, 3) as the frames of a video."""
+    timed = ((number / rate, Image(picture)) for number, picture in enumerate(pictures))
+    return TimedFrames(Path(name), rate, None, timed)
 
 
 def along(path: Path, times: Iterable[Sequence[float]], *, needed: int = 0, how: Protocol = WHOLE) -> list[Window]:
@@ -106,7 +113,7 @@ def test_a_slower_and_a_faster_video_are_followed_in_time(tmp_path):
 
 def test_frames_that_are_there_stand_for_a_video_at_a_rate():
     pictures = [barcode.picture(number) for number in range(10)]
-    found = list(windows(listed_frames(pictures, 5, count=10), [[-1, 0, 0.5, 1.0, 1.8]], WHOLE))
+    found = list(windows(listed_frames(pictures, 5), [[-1, 0, 0.5, 1.0, 1.8]], WHOLE))
     assert [numbers(window) for window in found] == [[0, 0, 2, 5, 9]]
     assert found[0].times == pytest.approx([0, 0, 0.4, 1.0, 1.8])
 
@@ -229,7 +236,7 @@ def test_nothing_to_see_and_another_size_are_errors():
 
 
 def test_frames_of_open_windows_that_fill_the_memory_are_refused():
-    frames = TimedFrames(Path("huge"), 30, None, listed_frames([numbered(0)] * 40, 30).pictures)
+    frames = listed_frames([numbered(0)] * 40, 30, name="huge")
     frames.budget.most = 48 * 64 * (20 * 12 + 20 + 24)  # 20 frames, and another one while it is prepared
     with pytest.raises(
         VideoError, match="huge: 21 frames in open windows, and one of 64x48, 64x48 once resized, would"

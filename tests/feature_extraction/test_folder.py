@@ -18,7 +18,7 @@ import yaml
 
 import videohub
 from tests.verification import datasets
-from videohub.data import prepared_frames
+from videohub.data import windows as windows_file
 from videohub.data.synthetic.motions import write_mp4
 from videohub.errors import UsageError
 from videohub.feature_extraction import extraction, suspects
@@ -141,7 +141,7 @@ def test_features_made_in_another_way_are_not_mixed(zoo, run, videos, tmp_path):
 def test_what_interrupts_leaves_nothing_of_the_video_that_it_was_at(zoo, run, videos, tmp_path, monkeypatch, caplog):
     out = tmp_path / "features"
     features(run, videos, "-o", tmp_path / "whole", "--batch", 5)  # all windows of a
-    original = prepared_frames.prepare
+    original = windows_file.prepare
     prepared = []
 
     def interrupted(pixels, how, planar=None):
@@ -150,12 +150,12 @@ def test_what_interrupts_leaves_nothing_of_the_video_that_it_was_at(zoo, run, vi
             raise KeyboardInterrupt
         return original(pixels, how, planar)
 
-    monkeypatch.setattr(prepared_frames, "prepare", interrupted)
+    monkeypatch.setattr(windows_file, "prepare", interrupted)
     code, _, said = features(run, videos, "-o", out, "--batch", 5)
     assert (code, "interrupted" in said) == (130, True)
     left = [".b.begun", ".videohub-features.json", "a.json", "a.npy"]
     assert sorted(path.name for path in out.iterdir()) == left
-    monkeypatch.setattr(prepared_frames, "prepare", original)
+    monkeypatch.setattr(windows_file, "prepare", original)
     (out / ".b.npy-0123456789abcdef.part").touch()  # of a process that was killed
     assert features(run, videos, "-o", out, "--batch", 5)[0] == 0
     assert caplog.text.count("b.mp4: an earlier call ended while this was read") == 1

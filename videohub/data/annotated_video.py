@@ -1,10 +1,16 @@
-"""A copy of a video with something drawn over its frames: same size, same times, same sound."""
+"""A copy of a video with something drawn over its frames: same size, same times, same sound.
+
+What is drawn is boxes with names, and lines of words on a bar, as large as the picture asks for.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import bisect
+import math
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -14,17 +20,19 @@ import numpy.typing as npt
 from av.container import OutputContainer
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
-from videohub.data.decoded_images import UPRIGHT, Frame, orientation
-from videohub.data.frame_clock import FrameClock
-from videohub.data.overlay import Canvas, drawn_on
+from videohub.data.decoded_images import UPRIGHT, Frame, check_size, orientation
 from videohub.data.stored_file import ShardMember, StoredFile
 from videohub.data.video import Video, open_video
-from videohub.errors import DeviceError, UsageError, VideoError
+from videohub.data.video_info import FrameClock
+from videohub.errors import DeviceError, UsageError
+from videohub.escaping import visible
 from videohub.files import atomic_write, check_parent_exists
 from videohub.log import log
 
+Canvas: TypeAlias = ImageDraw.ImageDraw
+Colour: TypeAlias = tuple[int, int, int]
 Draw: TypeAlias = Callable[[Canvas, float], object]  # on a picture, at its time in seconds
 Progress: TypeAlias = Callable[[int], object]  # is told how many frames have been written since it was told last
 
@@ -35,6 +43,16 @@ _X264 = {"crf": "18", "preset": "veryfast"}  # hardly to be told from the origin
 _BITS_A_PIXEL = 0.2  # for encoders that know no such quality
 _USUAL_RATE = Fraction(25)  # frames a second, where nothing tells it; only the encoder's planning depends on it
 _BT_709, _LIMITED = 1, 1  # as H.264 numbers them
+
+# Told apart by most people who see colours otherwise, too. Source: Okabe and Ito, Color Universal Design, 2008.
+COLOURS: tuple[Colour, ...] = ((86, 180, 233), (230, 159, 0), (0, 158, 115), (240, 228, 66), (204, 121, 167))
+
+_WHITE, _BLACK = (255, 255, 255), (0, 0, 0)
+_BAR = (0, 0, 0, 150)  # half transparent
+_DENSE = 225  # nearly not: black letters on a colour, over whatever the picture shows
+_SMALLEST = 11  # pixels of a letter that can be read
+_SHARE = 26  # of the short side that a line is high
+_DOTS = "..."
 
 
 def annotate_video(
@@ -51,7 +69,7 @@ def annotate_video(
     Args:
         source: A video file.
         out: The file to write, whole or not at all: .mp4, .mov or .mkv.
-        draw: Is called with what draws on the picture (`overlay.drawn_on`) and with the time of the frame in seconds
+        draw: Is called with what draws on the picture (`drawn_on`) and with the time of the frame in seconds
             from the first one.
         progress: Is called with the number of frames that were written since it was called last.
     Raises: UsageError if `out` is of another kind, in no folder, or the source itself; VideoError as `Video.pictures`,
@@ -75,11 +93,7 @@ def annotate_video(
                 writer.keep_tags(video.stream, turned=turned.transposed)
                 sound.begin(container, out, clock.first * video.info.time_base)
                 container.start_encoding()
-            if frame.size != writer.size:
-                raise VideoError(
-                    f"{path}: the picture changes its shape in the middle of the video, from "
-                    f"{writer.size[1]}x{writer.size[0]} to {frame.size[1]}x{frame.size[0]}"
-                )
+            check_size(frame, writer.size, path)
             last = max(round(seconds / video.info.time_base), last + 1)  # no container takes one time twice
             writer.write(_drawn(frame.rgb(), draw, seconds), last)
             sound.write(container)
@@ -237,3 +251,87 @@ class _Sound:
         if self._backward:
             log.warning("%s: %d packets of its sound begin before the one in front, and are left out", self._path,
                         self._backward)  # fmt: skip
+
+
+# --- what is drawn ---------------------------------------------------------------------------------------------------
+
+
+def drawn_on(picture: Image.Image) -> Canvas:
+    """Return what draws on an RGB picture, in place. A colour's fourth value, if any, says how dense it is, to 255."""
+    return ImageDraw.Draw(picture, "RGBA")
+
+
+def draw_box(canvas: Canvas, corners: Sequence[float], *, colour: Colour = COLOURS[0]) -> None:
+    """Draw the outline of a box.
+
+    Args:
+        canvas: From `drawn_on`.
+        corners: x1, y1, x2, y2 in pixels; what lies outside of the picture is cut off.
+        colour: Of the outline.
+    """
+    left, top, right, bottom, stroke = _inside(canvas, corners)
+    canvas.rectangle((left, top, right, bottom), outline=colour, width=stroke)
+
+
+def draw_label(canvas: Canvas, corners: Sequence[float], lines: Sequence[str], *, colour: Colour = COLOURS[0]) -> None:
+    """Draw lines of words above a box, or inside where there is no room above; after all boxes, so that none crosses.
+
+    Args:
+        canvas: From `drawn_on`.
+        corners: Of the box, as above.
+        lines: The first one on top; what is too long for the picture is cut, and ends in dots. They are shown, never
+            obeyed: see `escaping.visible`.
+        colour: Of the bar behind them.
+    """
+    if not lines:
+        return
+    width, height = canvas.im.size
+    left, top, _, _, stroke = _inside(canvas, corners)
+    font, step, edge = _letters(width, height)
+    shown = [_fitting(line, font, width - 2 * edge) for line in lines]
+    across = round(max(font.getlength(line) for line in shown)) + 2 * edge
+    down = step * len(shown) + edge
+    left = max(0, min(left, width - across))
+    top = top - down if top >= down else min(top + stroke, max(0, height - down))
+    canvas.rectangle((left, top, left + across - 1, top + down - 1), fill=(*colour, _DENSE))
+    for number, line in enumerate(shown):
+        canvas.text((left + edge, top + edge // 2 + number * step), line, font=font, fill=_BLACK)
+
+
+def draw_caption(canvas: Canvas, lines: Sequence[str]) -> None:
+    """Draw lines of words on a half transparent bar along the bottom of the picture; see `draw_label`."""
+    if not lines:
+        return
+    width, height = canvas.im.size
+    font, step, edge = _letters(width, height)
+    top = max(0, height - step * len(lines) - edge)
+    canvas.rectangle((0, top, width - 1, height - 1), fill=_BAR)
+    for number, line in enumerate(lines):
+        shown = _fitting(line, font, width - 2 * edge)
+        canvas.text((edge, top + edge // 2 + number * step), shown, font=font, fill=_WHITE)
+
+
+def _inside(canvas: Canvas, corners: Sequence[float]) -> tuple[int, int, int, int, int]:
+    """Return left, top, right and bottom of what the picture shows of a box, and how thick its outline is."""
+    width, height = canvas.im.size
+    left, right = (min(max(round(x), 0), width - 1) for x in (corners[0], corners[2]))
+    top, bottom = (min(max(round(y), 0), height - 1) for y in (corners[1], corners[3]))
+    return left, top, right, bottom, max(2, min(width, height) // 180)
+
+
+@lru_cache(maxsize=16)
+def _letters(width: int, height: int) -> tuple[ImageFont.FreeTypeFont | ImageFont.ImageFont, int, int]:
+    """Return the font for a picture of this size, how far its lines are apart, and the room around them, in pixels."""
+    size = max(_SMALLEST, min(width, height) // _SHARE)
+    return ImageFont.load_default(size), round(size * 1.3), max(4, size // 2)
+
+
+def _fitting(line: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, room: int) -> str:
+    """Return as much of a line as fits into so many pixels."""
+    most = max(room, 0) + 1  # letters, each of a pixel at least: a stranger's name may have millions
+    shown = visible(line[:most])
+    if len(line) <= most and font.getlength(shown) <= room:
+        return shown
+    ends = range(1, len(shown) + 1)
+    kept = bisect.bisect_right(ends, room, key=lambda end: math.ceil(font.getlength(shown[:end] + _DOTS)))
+    return shown[:kept].rstrip() + _DOTS

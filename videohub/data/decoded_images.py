@@ -142,3 +142,12 @@ class Frame:
 
 
 Picture: TypeAlias = Image | Frame  # what can be kept as RGB and, where it has a matrix, as planes
+
+
+def check_size(picture: Picture, first: tuple[int, int], path: StoredFile) -> None:
+    """Refuse a picture that has not the size of the first one of its video. Raises: VideoError."""
+    if picture.size != first:
+        raise VideoError(
+            f"{path}: the picture changes its shape in the middle of the video, "
+            f"from {first[1]}x{first[0]} to {picture.size[1]}x{picture.size[0]}"
+        )

@@ -12,9 +12,9 @@ import numpy.typing as npt
 
 from videohub.data import levels
 from videohub.data.colour import Planar
-from videohub.data.decoded_images import Picture
+from videohub.data.decoded_images import Picture, check_size
 from videohub.data.geometry import resized_size
-from videohub.data.memory import MOST_BYTES, Budget
+from videohub.data.memory import MOST_BYTES, PREPARING, Budget
 from videohub.data.stored_file import StoredFile
 from videohub.errors import VideoError
 from videohub.protocols import Pixels, Protocol
@@ -114,8 +114,6 @@ def frame_bytes(frame_format: FrameFormat) -> int:
 Frames: TypeAlias = npt.NDArray[Any]  # (N, bytes) uint8, (N, H, W, 3) uint8 or (N, 3, h, w) float32
 Room: TypeAlias = Callable[[int], npt.NDArray[np.uint8]]  # bytes -> memory of at least so many
 
-_PREPARING = 20  # bytes for a pixel of the picture at hand: as decoded, as RGB, as floats
-
 
 def own_memory(size: int) -> npt.NDArray[np.uint8]:
     """Return new memory; the system takes it only where it is written."""
@@ -159,12 +157,7 @@ class FrameStore:
             self._format, self._size = smallest(picture, self._protocol, self._decoder), picture.size
             self._measure(self._format)
             self._frames = self._room(self._format)
-        if picture.size != self._size:
-            (height, width), (before, across) = picture.size, self._size
-            raise VideoError(
-                f"{self._source}: the picture changes its shape in the middle of the video, "
-                f"from {across}x{before} to {width}x{height}"
-            )
+        check_size(picture, self._size, self._source)
         self._budget.kept += self._each
         if self._budget.kept > self._budget.most:
             (height, width), (high, wide) = self._size, self._resized
@@ -191,7 +184,7 @@ class FrameStore:
         self._resized = (prepared.shape[1], prepared.shape[2])
         self._each = frame_bytes(frame_format) + (0 if isinstance(frame_format, Prepared) else frame_bytes(prepared))
         height, width = self._size
-        self._budget.check(self._source, height * width * _PREPARING, f"a single picture of {width}x{height}")
+        self._budget.check(self._source, height * width * PREPARING, f"a single picture of {width}x{height}")
         if levels.split_steps(self._protocol)[0]:
             high, wide = self._resized
             what = f"bringing a picture of {width}x{height} to {wide}x{high}"

@@ -12,6 +12,7 @@ from videohub.data.stored_file import StoredFile
 from videohub.errors import VideoError
 
 MOST_BYTES = 16 << 30  # a video that needs more is refused before it takes any machine down
+PREPARING = 20  # bytes for a pixel of the picture at hand: as decoded, as RGB, as floats
 _USUAL_BYTES = 1 << 30  # what every video is given where the machine has it, however many are decoded at once
 _UNLIMITED = 1 << 60  # version 1 of control groups says "none" by a number like that
 _PROC, _CGROUPS = Path("/proc"), Path("/sys/fs/cgroup")

@@ -21,7 +21,7 @@ from av.video.reformatter import VideoReformatter
 
 from videohub import protocols as rules
 from videohub.data.clips import numbered_clips
-from videohub.data.decoded_images import UPRIGHT, Frame, orientation
+from videohub.data.decoded_images import UPRIGHT, Frame, check_size, orientation
 from videohub.data.frame_rules import list_indices
 from videohub.data.images import read_image, read_listed
 from videohub.data.member_bytes import fetched
@@ -311,10 +311,7 @@ def _rgb(video: Video, pictures: dict[int, av.VideoFrame], chosen: Sequence[int]
             clip[row] = clip[rows[key]]
             continue
         frame = Frame(pictures[key], to_rgb, video.path, turned)
-        if frame.size != (height, width):
-            (high, wide), before = frame.size, f"{width}x{height}"
-            raise VideoError(f"{video.path}: the picture changes its shape in the middle of the video, from {before} "
-                             f"to {wide}x{high}")  # fmt: skip
+        check_size(frame, (height, width), video.path)
         clip[row] = frame.rgb()
         rows[key] = row
     return clip

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
-from pathlib import Path
+from weakref import WeakSet
 
 import numpy as np
 import numpy.typing as npt
@@ -20,14 +20,14 @@ import torch
 from av.video.reformatter import VideoReformatter
 from torch import Tensor
 
-from videohub.data.decoded_images import UPRIGHT, Frame, Image, Orientation, Picture, orientation
-from videohub.data.frame_clock import FrameClock
-from videohub.data.geometry import Square
-from videohub.data.memory import Budget
-from videohub.data.prepared_frames import FramePreparation
+from videohub.data import levels
+from videohub.data.decoded_images import UPRIGHT, Frame, Picture, check_size, orientation
+from videohub.data.geometry import Square, resized_size, squares
+from videohub.data.memory import PREPARING, Budget
+from videohub.data.pixels import prepare
 from videohub.data.stored_file import StoredFile
-from videohub.data.video import Video, open_video
-from videohub.data.video_info import Contradiction, contradictions
+from videohub.data.video import open_video
+from videohub.data.video_info import Contradiction, FrameClock, contradictions
 from videohub.errors import VideoError
 from videohub.protocols import Protocol
 
@@ -37,13 +37,12 @@ SHORTEST_S = 0.01  # from one window to the next; fewer are no frames, and would
 # Matroska frame 2 at 30 a second, which is asked for at 66.667 ms, has the stamp 67.
 _EARLY = 1 / 8
 
+_RESIZING = 24  # bytes for a pixel of what comes out: floats, and those of the step before
+
 
 @dataclass(eq=False)
 class TimedFrames:
-    """The frames of a video in the order in which they are shown, with their times, for one pass over them.
-
-    `open_frames` makes it of a file, `listed_frames` of pictures that are there.
-    """
+    """The frames of a video in the order in which they are shown, with their times, for one pass over them."""
 
     path: StoredFile  # of the file, or what stands for it in messages
     rate: float | None  # frames a second, as the content has it; None of a single picture without a rate
@@ -125,50 +124,25 @@ def open_frames(path: str | StoredFile, *, share: int = 1) -> Iterator[TimedFram
     with open_video(path) as video:
         stamps = video.stamps()
     with open_video(path) as video:
-        clock = FrameClock(video.info, stamps)
-        reader, rate = _Reader(video, clock), float(clock.rate) if clock.rate else None
+        clock, turned = FrameClock(video.info, stamps), UPRIGHT
+
+        def pictures() -> Iterator[tuple[float, Picture]]:
+            nonlocal turned
+            to_rgb = VideoReformatter()
+            for number, picture in enumerate(video.pictures()):
+                turned = turned if number else orientation(picture)  # what the first one says, for all
+                yield clock.seconds(picture.pts), Frame(picture, to_rgb, video.path, turned)
+
+        rate = float(clock.rate) if clock.rate else None
         yield TimedFrames(
             path=video.path,
             rate=rate,
             seconds=stamps.count / rate if rate else None,
-            pictures=reader.pictures(),
-            contradictions=reader.contradictions,
+            pictures=pictures(),
+            contradictions=lambda: contradictions(video.info, video.stamps(), turned),
             end=clock.end,
             budget=Budget(share),
         )
-
-
-def listed_frames(
-    pictures: Iterable[npt.NDArray[np.uint8]], rate: float, *, name: str = "the frames", count: int | None = None
-) -> TimedFrames:
-    """Return pictures (H, W, 3) uint8 RGB as the frames of a video, picture k shown from k / rate on.
-
-    Args:
-        pictures: At least one; they are taken as they are needed.
-        rate: Frames a second.
-        name: What stands for the file in messages.
-        count: How many they are, if that is known.
-    """
-    timed = ((number / rate, Image(picture)) for number, picture in enumerate(pictures))
-    return TimedFrames(Path(name), rate, None if count is None else count / rate, timed)
-
-
-class _Reader:
-    """Decodes a video and says of each picture from when on it is shown."""
-
-    def __init__(self, video: Video, clock: FrameClock) -> None:
-        self._video, self._clock = video, clock
-        self._turned: Orientation | None = None  # what the first picture says, for all
-
-    def pictures(self) -> Iterator[tuple[float, Picture]]:
-        to_rgb = VideoReformatter()
-        for picture in self._video.pictures():
-            if self._turned is None:
-                self._turned = orientation(picture)
-            yield self._clock.seconds(picture.pts), Frame(picture, to_rgb, self._video.path, self._turned)
-
-    def contradictions(self) -> tuple[Contradiction, ...]:
-        return contradictions(self._video.info, self._video.stamps(), self._turned or UPRIGHT)
 
 
 # --- windows ---------------------------------------------------------------------------------------------------------
@@ -213,7 +187,7 @@ def windows(
         damaged video; if it changes its size, or does not fit into the memory. UsageError if the crop is larger than
         the frame. ValueError if times are not in order.
     """
-    preparation = FramePreparation(frames.path, protocol, torch.device(device), frames.budget)
+    preparation = _Preparation(frames.path, protocol, torch.device(device), frames.budget)
     collector = _Collector(frames, iter(times), preparation, needed, keep_picture)
     seconds, picture = -1.0, None
     for following, next_picture in frames.pictures:
@@ -251,7 +225,7 @@ class _Collector:
         self,
         frames: TimedFrames,
         times: Iterator[Sequence[float]],
-        preparation: FramePreparation,
+        preparation: _Preparation,
         needed: int,
         keep_picture: bool,
     ) -> None:
@@ -335,3 +309,58 @@ class _Collector:
             size=self._preparation.crop,
             picture=window.picture,
         )
+
+
+class _Preparation:
+    """Prepares pictures of one size, and watches what those take that somebody still holds."""
+
+    def __init__(self, path: StoredFile, protocol: Protocol, device: torch.device, budget: Budget) -> None:
+        """Set up for a protocol's steps and crops; `path` is the video's, for messages."""
+        self._path, self._protocol, self._device, self._budget = path, protocol, device, budget
+        self._early_steps = levels.split_steps(protocol)[0]  # that need no torch
+        self._size = self._resized = (0, 0)
+        self._reach = (slice(0), slice(0))  # rows and columns that a crop has
+        self._held: WeakSet[Tensor] = WeakSet()
+        self.offsets: list[Square] = []  # of each crop in a prepared frame, in pixels, once there is one
+        self.crop = (0, 0)  # height and width of a crop
+
+    def prepared(self, picture: Picture) -> Tensor:
+        """Return (3, H, W) float32.
+
+        Raises: VideoError if the picture has not the size of the first one, or there is too little memory for it;
+            UsageError if the protocol's crop is larger than it is.
+        """
+        if not self.offsets:
+            self._measure(*picture.size)
+        check_size(picture, self._size, self._path)
+        self._check_memory(*picture.size)
+        try:
+            pixels = levels.apply(picture.rgb(), self._early_steps)
+            whole = prepare(torch.from_numpy(pixels)[None].to(self._device), self._protocol)[0]
+            # a copy, which lets go of the rest, unless it is all
+            frame = whole[:, self._reach[0], self._reach[1]].contiguous()
+        except (MemoryError, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and "can't allocate memory" not in str(error):  # torch's words for it
+                raise
+            raise VideoError(f"{self._path}: there is not enough memory for its frames; resize or crop it") from error
+        self._held.add(frame)
+        return frame
+
+    def _measure(self, height: int, width: int) -> None:
+        """Find out how large frames become, and what of them the crops reach."""
+        self._size, self._resized = (height, width), resized_size(height, width, self._protocol.whole_frame_steps)
+        offsets, (high, wide) = squares(*self._resized, self._protocol)
+        top, left = min(each.top for each in offsets), min(each.left for each in offsets)
+        bottom, right = max(each.top for each in offsets) + high, max(each.left for each in offsets) + wide
+        self._reach, self.crop = (slice(top, bottom), slice(left, right)), (high, wide)
+        self.offsets = [Square(each.top - top, each.left - left, each.mirrored) for each in offsets]
+
+    def _check_memory(self, height: int, width: int) -> None:
+        """Refuse a picture for which there is no room beside the frames that are held. Raises: VideoError."""
+        high, wide = self._resized
+        resizing = high * wide * (levels.SHRINKING if self._early_steps else _RESIZING)
+        held = sum(frame.nbytes for frame in self._held)
+        needed = height * width * PREPARING + resizing + held
+        if needed > self._budget.most:
+            what = f"{len(self._held)} frames in open windows, and one of {width}x{height}, {wide}x{high} once resized,"
+            self._budget.check(self._path, needed, what)

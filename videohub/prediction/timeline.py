@@ -16,9 +16,8 @@ from tqdm import tqdm
 
 from videohub import protocols as rules
 from videohub.chosen_model import ChosenModel, chosen_model
-from videohub.data.annotated_video import annotate_video, checked_target
+from videohub.data.annotated_video import annotate_video, checked_target, draw_caption
 from videohub.data.inputs import VideoInput, input_name, video_source
-from videohub.data.overlay import caption
 from videohub.data.stored_file import StoredFile
 from videohub.data.video_info import tell_contradictions
 from videohub.data.windows import SHORTEST_S, TimedFrames, Window, open_frames, windows
@@ -262,6 +261,6 @@ def _annotate(path: StoredFile, target: Path, found: Sequence[PredictedWindow]) 
         annotate_video(
             path,
             target,
-            lambda canvas, seconds: caption(canvas, lines[max(bisect.bisect_right(starts, seconds) - 1, 0)]),
+            lambda canvas, seconds: draw_caption(canvas, lines[max(bisect.bisect_right(starts, seconds) - 1, 0)]),
             progress=bar.update,
         )
