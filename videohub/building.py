@@ -13,7 +13,7 @@ from videohub.convert.checkpoint import Listing
 from videohub.data.labels import class_names, squeezed
 from videohub.errors import UsageError
 from videohub.log import warn_once
-from videohub.pickles.stored_tensor import Array
+from videohub.pickles.stored_values import Array
 from videohub.registry.labels import MOST_CLASSES, Given, count, from_text, in_words, with_classes, with_labels
 from videohub.registry.schema import Labels, Record
 

@@ -311,7 +311,7 @@ def test_what_lies_in_a_file_is_read_once_for_all_parts(table):
     reads = []
 
     class Watched:
-        shape, dtype, ndim = (6,), np.dtype("<f4"), 1
+        shape, dtype = (6,), np.dtype("<f4")
 
         def __array__(self, dtype=None, copy=None):
             reads.append(dtype)

@@ -19,7 +19,7 @@ from typing import IO, NamedTuple
 
 from videohub.errors import FormatError, UnsafeFileError
 from videohub.escaping import visible
-from videohub.pickles.stored_tensor import damaged
+from videohub.pickles.stored_values import damaged
 
 HEAD = 1024
 

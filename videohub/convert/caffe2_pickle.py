@@ -13,7 +13,7 @@ import numpy as np
 from videohub.errors import FormatError, UnsafeFileError, UsageError
 from videohub.escaping import quote
 from videohub.pickles import unpickler
-from videohub.pickles.stored_tensor import StoredTensor
+from videohub.pickles.stored_values import StoredTensor
 
 
 def read(file: IO[bytes], end: int, source: str) -> tuple[dict[str, StoredTensor | np.ndarray], dict[str, Any]]:

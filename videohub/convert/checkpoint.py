@@ -20,7 +20,7 @@ from videohub.convert.zip_file import is_npz, open_zip, read_npz
 from videohub.errors import FormatError, UnsafeFileError, UsageError
 from videohub.escaping import visible
 from videohub.files import existing_file
-from videohub.pickles.stored_tensor import StoredTensor, damaged
+from videohub.pickles.stored_values import StoredTensor, damaged
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from videohub.errors import ConversionError, UsageError
 from videohub.escaping import brief, visible
 from videohub.files import atomic_write, check_parent_exists
 from videohub.log import log
-from videohub.pickles.stored_tensor import Array
+from videohub.pickles.stored_values import Array
 from videohub.registry.schema import Record
 
 if TYPE_CHECKING:

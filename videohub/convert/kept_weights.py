@@ -15,7 +15,7 @@ import numpy as np
 
 from videohub.errors import FormatError, UnsafeFileError
 from videohub.escaping import brief
-from videohub.pickles.stored_tensor import StoredTensor, bytes_at, checked_shape, damaged
+from videohub.pickles.stored_values import StoredTensor, bytes_at, checked_shape, damaged
 
 if TYPE_CHECKING:
     from torch import Tensor

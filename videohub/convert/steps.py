@@ -16,7 +16,7 @@ import numpy as np
 from videohub.convert.table_schema import Computed, ComputedBy, Fill, Permutation, ShapeFixup, Slice, SplitNorms
 from videohub.convert.tables import Table, argument
 from videohub.errors import ConversionError
-from videohub.pickles.stored_tensor import Array, DerivedTensor
+from videohub.pickles.stored_values import Array, DerivedTensor
 from videohub.sinusoid import sinusoid
 
 # --- of one tensor ---------------------------------------------------------------------------------------------------
@@ -325,7 +325,7 @@ def plain_norms(tensors: Mapping[str, Array]) -> Mapping[str, Array]:
             found.update(_aggregate(norm, tensors))
         for value in ("weight", "bias"):
             array = found.get(f"{norm}.{value}")
-            if array is not None and array.ndim == 4 and array.shape[1:] == (1, 1, 1):  # of the original's first year
+            if array is not None and array.shape[1:] == (1, 1, 1):  # of the original's first year
                 found[f"{norm}.{value}"] = array.reshape((array.shape[0],))
     return found
 
@@ -336,8 +336,8 @@ def _aggregate(norm: str, tensors: Mapping[str, Array]) -> dict[str, np.ndarray]
     if missing := [name for name in names if name not in tensors]:
         raise ConversionError(f"{norm[:200]}: a split batch norm without {missing[0][:200]}")
     weight, means, variances = (tensors[name] for name in names)
-    channels = weight.shape[0] if weight.ndim else 0
-    count = means.shape[0] if means.ndim == 1 else 0
+    channels = weight.shape[0] if weight.shape else 0
+    count = means.shape[0] if len(means.shape) == 1 else 0
     if (
         not count
         or means.shape != variances.shape

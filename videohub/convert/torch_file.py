@@ -21,9 +21,17 @@ from videohub.convert.archives import HEAD, is_tar
 from videohub.convert.zip_file import Member, members_of
 from videohub.errors import FormatError, UnsafeFileError
 from videohub.escaping import quote, visible
-from videohub.pickles import long_string, unpickler
-from videohub.pickles.long_string import LongString
-from videohub.pickles.stored_tensor import StoredTensor, by_stride, bytes_at, checked_shape, damaged, strided
+from videohub.pickles import unpickler
+from videohub.pickles.stored_values import (
+    LongString,
+    StoredTensor,
+    as_string,
+    by_stride,
+    bytes_at,
+    checked_shape,
+    damaged,
+    strided,
+)
 from videohub.pickles.unpickler import Record
 
 Content = tuple[dict[str, StoredTensor], dict[str, Any]]
@@ -142,7 +150,7 @@ def _content(outline: Outline) -> Content:
         for key in ("epoch", "cfg"):
             value = outline.content.get(key)
             if isinstance(value, LongString):
-                value = long_string.as_string(outline.file, value, source)
+                value = as_string(outline.file, value, source)
             if isinstance(value, int | float | str):
                 meta[key] = value
         others = [key for key in outline.content if key not in (*used, *meta)]

@@ -20,7 +20,7 @@ import numpy as np
 
 from videohub.convert.archives import DAMAGED_MEMBER, MAX_MEMBERS
 from videohub.errors import FormatError, UnsafeFileError
-from videohub.pickles.stored_tensor import (
+from videohub.pickles.stored_values import (
     CHUNK,
     DTYPES,
     StoredTensor,

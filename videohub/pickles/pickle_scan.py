@@ -8,12 +8,12 @@ from __future__ import annotations
 import pickletools
 import struct
 from collections.abc import Collection
+from dataclasses import dataclass
 from typing import IO, Any, NamedTuple
 
 from videohub.errors import FormatError, UnsafeFileError
 from videohub.escaping import visible
-from videohub.pickles.long_string import LongString
-from videohub.pickles.stored_tensor import CHUNK, damaged
+from videohub.pickles.stored_values import CHUNK, LongString, damaged
 
 MAX_STACK = 100_000  # the standard picklers empty theirs every 1000 items
 MAX_NESTING = 200
@@ -100,26 +100,25 @@ class _Class:
     """Stands on the stack for a global that objects may be made of."""
 
 
+@dataclass(eq=False)
 class _Scan:
     """The stack and the memo of a pickle machine that holds kinds of values instead of values, and short strings."""
 
-    def __init__(
-        self,
-        file: IO[bytes],
-        end: int,
-        source: str,
-        allowed: Collection[str],
-        classes: Collection[str],
-        persistent: bool,
-        limits: Limits,
-    ) -> None:
-        self.file, self.end, self.source, self.allowed, self.persistent = file, end, source, allowed, persistent
-        self.classes, self.class_named, self.limits = classes, False, limits
-        self.position = file.tell()
+    file: IO[bytes]
+    end: int
+    source: str
+    allowed: Collection[str]
+    classes: Collection[str]
+    persistent: bool
+    limits: Limits
+
+    def __post_init__(self) -> None:
+        self.position = self.file.tell()
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
         self.scanned = Scanned(bytearray(), [])
         self.marks = self.int_keys = 0
+        self.class_named = False
 
     def run(self) -> Scanned:
         """Step through the pickle up to its STOP."""

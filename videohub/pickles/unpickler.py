@@ -17,10 +17,16 @@ import numpy as np
 
 from videohub.errors import FormatError, UnsafeFileError
 from videohub.escaping import quote
-from videohub.pickles import long_string
-from videohub.pickles.long_string import LongString
 from videohub.pickles.pickle_scan import GETATTR, WEIGHTS, Limits, scan
-from videohub.pickles.stored_tensor import DTYPES, StoredTensor, checked_shape, claims_too_much, damaged
+from videohub.pickles.stored_values import (
+    DTYPES,
+    LongString,
+    StoredTensor,
+    as_bytes,
+    checked_shape,
+    claims_too_much,
+    damaged,
+)
 
 MAX_ITEMS = 100_000  # that dicts are made of by a call; a state dict has some thousand
 
@@ -89,7 +95,7 @@ class Memory:
         raw = np.dtype(dtype.byteorder + dtype.name)
         if isinstance(data, LongString):
             file, source = self.file, self.source
-            return StoredTensor(shape, raw, lambda: long_string.as_bytes(file, data, source), source, axes=axes)
+            return StoredTensor(shape, raw, lambda: as_bytes(file, data, source), source, axes=axes)
         return StoredTensor(shape, raw, lambda: iter((bytes(data),)), self.source, axes=axes)
 
     def encoded(self, text: Any = "", encoding: Any = "latin1") -> _Encoded:
@@ -243,7 +249,7 @@ class StandIn:
 class _Dtype:
     """Stands for a numeric dtype: its name without byte order, as `f4`."""
 
-    __slots__ = ("byteorder", "itemsize", "name", "source")
+    __slots__ = ("byteorder", "itemsize", "name")
 
     def __init__(self, source: str, code: Any, *_: Any) -> None:
         code = code.text if isinstance(code, _Encoded) else code
