@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from videohub import registry
 from videohub.building import build, build_empty, classes_of, held, renames, with_weights
 from videohub.convert import kept_weights
-from videohub.convert.conversion import check_state_dict, shapes
+from videohub.convert.recognition import check_state_dict, shapes
 from videohub.devices import usable
 from videohub.errors import ConversionError, UsageError
 from videohub.files import atomic_write, check_parent_exists

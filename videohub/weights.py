@@ -19,8 +19,8 @@ from videohub.building import build_empty, classes_of, held, with_classes_of
 from videohub.certificate import Certificate, CertifiedFile, NetworkFile
 from videohub.convert import kept_weights, tables
 from videohub.convert.checkpoint import opened, opened_together
-from videohub.convert.conversion import check_layout, check_state_dict, export, file_at, names_classes, renamed
-from videohub.convert.recognition import OURS
+from videohub.convert.conversion import check_layout, export, file_at, names_classes, renamed
+from videohub.convert.recognition import OURS, check_state_dict
 from videohub.convert.tables import Table
 from videohub.errors import ConversionError, FormatError, UnavailableError, UsageError
 from videohub.files import atomic_write, check_parent_exists, remove_stale_temps

@@ -16,7 +16,7 @@ from tests.convert.files import WEIGHT, torch_bytes, zip_bytes
 from tests.convert.python2_pickles import bytes_pickle
 from videohub.convert import kept_weights, read, to_state_dict
 from videohub.convert.checkpoint import Checkpoint
-from videohub.convert.conversion import check_state_dict
+from videohub.convert.recognition import check_state_dict
 from videohub.errors import ConversionError, FormatError
 
 

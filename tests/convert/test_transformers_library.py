@@ -10,7 +10,7 @@ from tests.own_registry import like
 from videohub import convert, models
 from videohub.architectures.timesformer import TimeSformer
 from videohub.architectures.vit import Probe, ViT
-from videohub.convert import described_weights
+from videohub.convert import conversion
 from videohub.data.labels import class_names
 from videohub.protocols import Divide
 
@@ -148,7 +148,7 @@ def test_the_encoder_of_a_pre_training_file_gives_the_library_s_tokens(tmp_path)
 @pytest.mark.parametrize("name", ["videomae_vit_b_16x4", "timesformer_b_8x32", "scenic_vit_b_32x2"])
 def test_the_library_makes_the_pixels_of_a_record_by_what_is_written_beside_its_weights(tmp_path, name):
     record = like(name)
-    for file, content in described_weights.beside(tmp_path / "model.safetensors", record).items():
+    for file, content in conversion.described_beside(tmp_path / "model.safetensors", record).items():
         file.write_bytes(content)
     frames = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (2, 224, 224, 3), np.uint8))
     processor = transformers.AutoImageProcessor.from_pretrained(tmp_path)
@@ -165,7 +165,7 @@ def test_the_library_makes_the_pixels_of_a_record_by_what_is_written_beside_its_
 
 def test_the_library_s_class_for_v_jepa_2_decides_the_size_by_itself(tmp_path):
     record = like("vjepa2_vit_l_16x4_ssv2")
-    for file, content in described_weights.beside(tmp_path / "model.safetensors", record).items():
+    for file, content in conversion.described_beside(tmp_path / "model.safetensors", record).items():
         file.write_bytes(content)
     processor = transformers.AutoVideoProcessor.from_pretrained(tmp_path)
     assert (processor.size["shortest_edge"], processor.crop_size["height"], processor.resample) == (292, 256, 2)

@@ -1,14 +1,20 @@
-"""Files that we write: their bytes follow from their tensors, and they hold nothing else."""
+"""Files that we write: their bytes follow from their tensors, they hold nothing else, and what stands beside them."""
 
 import hashlib
+import json
 
+import msgspec
 import pytest
 import torch
 
 from tests.golden import synth
+from tests.own_registry import like
 from videohub import convert, models, registry
 from videohub.architectures.mvit import MViT
+from videohub.architectures.vit import ViT
 from videohub.convert import conversion, tables
+from videohub.errors import ConversionError, UsageError
+from videohub.weights import convert_file
 
 NAME = "slowfast_motions"
 MVIT = MViT(version=1, blocks=(1, 1, 1, 1), width=8, crop=32, num_classes=5)
@@ -56,3 +62,90 @@ def test_parts_of_a_tensor_are_written_without_the_rest_and_copies_once(tmp_path
     assert torch.equal(query, state["blocks.0.attention.qkv.weight"][:8])
     assert query.untyped_storage().nbytes() == 8 * 8 * 4
     assert copy.data_ptr() == read["blocks.0.attn.pool_k.weight"].data_ptr()
+
+
+# --- beside weights in transformers' layout, looked at without that library ------------------------------------------
+
+SMALL = ViT(depth=1, width=24, heads=3, crop=32, class_token=False, positions="sinusoid", key_bias=False, num_classes=3)
+
+
+@pytest.fixture
+def record():
+    return like("videomae_vit_b_16x4", name="small", model=SMALL, labels=None)
+
+
+@pytest.fixture
+def file(tmp_path, record):
+    """That network's file, with normal numbers in it."""
+    network = models.build(record.model, frames=16)
+    generator = torch.Generator().manual_seed(0)
+    for tensor in network.state_dict().values():
+        tensor.normal_(generator=generator)
+    torch.save(network.state_dict(), tmp_path / "own.pth")
+    return tmp_path / "own.pth"
+
+
+def test_a_folder_gets_weights_their_description_and_the_names_that_were_given(tmp_path, record, file):
+    out, shown = tmp_path / "small", tmp_path / "small" / "certificate.json"
+    names = ["läuft", "springt", "fällt"]
+    written = convert_file(file, record, out, layout="transformers", labels=names, certify_to=shown)
+    assert written.out == str(out / "model.safetensors")
+    assert sorted(path.name for path in out.iterdir()) == [
+        "certificate.json", "config.json", "model.safetensors", "preprocessor_config.json"
+    ]  # fmt: skip
+    assert json.loads((out / "config.json").read_text("utf-8")) == {
+        "architectures": ["VideoMAEForVideoClassification"],
+        "model_type": "videomae",
+        "image_size": 32,
+        "num_channels": 3,
+        "num_frames": 16,
+        "hidden_size": 24,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 3,
+        "intermediate_size": 96,
+        "layer_norm_eps": 1e-6,
+        "patch_size": 16,
+        "tubelet_size": 2,
+        "hidden_act": "gelu",
+        "qkv_bias": True,
+        "use_mean_pooling": True,
+        "problem_type": "single_label_classification",
+        "id2label": {"0": "läuft", "1": "springt", "2": "fällt"},
+        "label2id": {"läuft": 0, "springt": 1, "fällt": 2},
+    }
+    pixels = json.loads((out / "preprocessor_config.json").read_text("utf-8"))
+    assert (pixels["size"], pixels["crop_size"]) == ({"shortest_edge": 224}, {"height": 224, "width": 224})
+    assert (pixels["image_mean"], pixels["image_std"]) == ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
+    assert pixels["rescale_factor"] == pytest.approx(1 / 255)
+    certificate = json.loads(shown.read_text("utf-8"))
+    assert certificate["network_of_written"] == {"readout_eps": 1e-5}  # whatever config.json says
+    assert certificate["equal_tensors"] == certificate["tensors"]
+
+
+def test_vivit_s_frames_go_from_minus_one_to_one_and_no_further(tmp_path):
+    """FACTS, section 3: the processor's class subtracts 1 by itself, and must not normalise a second time."""
+    beside = conversion.described_beside(tmp_path / "model.safetensors", like("scenic_vit_b_32x2"))
+    said = json.loads(beside[tmp_path / "preprocessor_config.json"])
+    assert (said["image_processor_type"], said["offset"], said["do_normalize"]) == ("VivitImageProcessor", True, False)
+    assert said["rescale_factor"] == pytest.approx(1 / 127.5)
+
+
+def test_a_path_that_ends_as_files_do_is_the_file_of_weights(tmp_path, record, file):
+    state = torch.load(file)
+    assert convert.export(state, record, "transformers", tmp_path / "a.safetensors") == tmp_path / "a.safetensors"
+    assert (tmp_path / "config.json").is_file()
+    with pytest.raises(UsageError, match="found no folder"):
+        convert.export(state, record, "transformers", tmp_path / "nowhere" / "small")
+
+
+def test_what_describes_another_network_is_not_overwritten_and_nothing_else_is_written(tmp_path, record, file):
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(UsageError, match=r"config\.json: is there already and says otherwise"):
+        convert_file(file, record, tmp_path / "a.safetensors", layout="transformers")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["config.json", "own.pth"]
+
+
+def test_a_network_that_the_library_lacks_is_written_by_half_in_no_case(tmp_path, record):
+    without = msgspec.structs.replace(record, model=msgspec.structs.replace(SMALL, num_classes=None))
+    with pytest.raises(ConversionError, match="has no network as vit"):
+        conversion.described_beside(tmp_path / "model.safetensors", without)

@@ -1,9 +1,9 @@
-"""A published file's tensors under our names, proved to be a network's, and ours in a file of another layout."""
+"""A published file's tensors under our names, and ours in a file of another layout."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from videohub import registry
-from videohub.convert import caffe2_pickle, described_weights, kept_weights, misfits, steps, tables
+from videohub.convert import caffe2_pickle, kept_weights, steps, tables
 from videohub.convert.checkpoint import Listing
-from videohub.convert.recognition import OURS, Recognised, recognise
+from videohub.convert.recognition import OURS, Recognised, capped, recognise, shapes, whose
 from videohub.convert.table_schema import SplitNorms
 from videohub.convert.tables import Match, Table, arguments_of
 from videohub.errors import ConversionError, UsageError
@@ -22,6 +22,7 @@ from videohub.escaping import brief, visible
 from videohub.files import atomic_write, check_parent_exists
 from videohub.log import log
 from videohub.pickles.stored_values import Array
+from videohub.registry import labels, transformers_config, transformers_kinds, transformers_pixels
 from videohub.registry.schema import Record
 
 if TYPE_CHECKING:
@@ -60,10 +61,7 @@ def renamed(checkpoint: Listing, record: Record, *, ignore: Sequence[str] = ()) 
         raise ConversionError(
             f"{record.name}: {checkpoint.source}: these keys belong to no layout that videohub knows:\n"
             + shapes(checkpoint.tensors, checkpoint.tensors)
-            + (
-                misfits.whose(tensors, record)
-                or f"\n  Take a file of {record.name}, or name the record whose file this is."
-            )
+            + (whose(tensors, record) or f"\n  Take a file of {record.name}, or name the record whose file this is.")
         )
     where = f"{record.name}: {checkpoint.source}: {layout.table.name if layout.layout != OURS else 'our own names'}"
     try:
@@ -71,7 +69,7 @@ def renamed(checkpoint: Listing, record: Record, *, ignore: Sequence[str] = ()) 
     except ConversionError as error:
         if layout.knows(tensors) == len(tensors):
             raise
-        raise ConversionError(f"{error}{misfits.whose(tensors, record)}") from error
+        raise ConversionError(f"{error}{whose(tensors, record)}") from error
     if others := checkpoint.meta.get("other_networks"):
         log.warning("%s: took %s of %s, which also holds %s: to have that, save it alone", record.name,
                     checkpoint.meta["found_under"], checkpoint.source, ", ".join(others))  # fmt: skip
@@ -111,60 +109,6 @@ def imported(
         if fill and fill.type == "int64" and not array.shape:  # a count, which half precision may have made infinite
             state[name] = np.asarray(np.nan_to_num(np.asarray(array), nan=0, posinf=0, neginf=0), np.int64)
     return state | steps.fills(state, table, arguments, unused=recognised.layout == OURS)
-
-
-def check_state_dict(arrays: Mapping[str, Any], expected: Mapping[str, Tensor], called: str) -> dict[str, Tensor]:
-    """Return a network's tensors from arrays under our names: names, shapes and types are compared before any is read.
-
-    Args:
-        arrays: Tensors, arrays, or what still lies in an open file; each is read, widened and looked at by itself, so
-            that no more is in memory than the network and one of its tensors.
-        expected: The network's tensors, without memory.
-        called: What messages call the network.
-    Raises: ConversionError that lists missing and unknown keys, every shape that differs, values that are no number.
-    """
-    import torch
-
-    problems = []
-    if missing := [key for key in expected if key not in arrays]:
-        problems.append(f"  missing from the file, {len(missing)} of {len(expected)}:\n{shapes(expected, missing)}")
-    if unknown := [key for key in arrays if key not in expected]:
-        problems.append(f"  in the file, not in the network:\n{shapes(arrays, unknown)}")
-    shared = [key for key in expected if key in arrays]
-    different = [key for key in shared if expected[key].shape != arrays[key].shape]
-    if different:
-        problems.append(
-            f"  of another shape in the file:\n{shapes(arrays, different)}\n  expected:\n{shapes(expected, different)}"
-        )
-    if mixed := [key for key in shared if expected[key].is_floating_point() != _is_fraction(arrays[key])]:
-        problems.append(f"  whole numbers where the network has fractions, or the reverse:\n{shapes(arrays, mixed)}")
-    if problems:
-        raise _another_network(called, [*problems, misfits.lacking(missing, expected)])
-    state: dict[str, Tensor] = {}
-    infinite = []
-    for key, wanted in expected.items():
-        array = arrays[key]
-        if not isinstance(array, torch.Tensor):
-            array = torch.from_numpy(np.asarray(array, dtype=torch.empty(0, dtype=wanted.dtype).numpy().dtype))
-        state[key] = array.to(wanted.dtype)
-        ends = torch.aminmax(state[key]) if array.numel() else ()  # nan if there is one; isfinite takes a copy
-        if not all(bool(torch.isfinite(end)) for end in ends):
-            infinite.append(key)
-    if infinite:
-        raise _another_network(called, [
-            f"  with values that are not finite:\n{shapes(state, infinite)}\n"
-            "  Take an earlier file of the training: such a network computes nothing."
-        ])  # fmt: skip
-    return state
-
-
-def _is_fraction(array: Any) -> bool:
-    """Tell whether a tensor of torch, or an array, holds floating-point numbers."""
-    return bool(array.is_floating_point()) if hasattr(array, "is_floating_point") else array.dtype.kind == "f"
-
-
-def _another_network(called: str, problems: list[str]) -> ConversionError:
-    return ConversionError(f"{called}: the file does not hold this network:\n" + "\n".join(problems))
 
 
 def to_published(
@@ -223,8 +167,8 @@ def export(state_dict: Mapping[str, Tensor], record: str | Record, layout: str, 
     """Write tensors under our names as a published file of a layout, whole or not at all, and return its path.
 
     What is given is written: whether it is the whole network is for `check_state_dict` to say. The layout's
-    table says what kind of file it is. Beside a file of transformers' are those that describe it (`described_weights`),
-    and the path may be a folder.
+    table says what kind of file it is. Beside a file of transformers' are those that describe it, and the path may be a
+    folder.
     Raises: UsageError for another layout; ConversionError for tensors that the layout has no names for.
     """
     record = registry.record(record)
@@ -234,7 +178,7 @@ def export(state_dict: Mapping[str, Tensor], record: str | Record, layout: str, 
     check_parent_exists(Path(path))
     file = file_at(Path(path), record, layout)
     tensors = to_published(state_dict, table, arguments)
-    described = described_weights.beside(file, record) if names_classes(record, layout) else {}
+    described = described_beside(file, record) if names_classes(record, layout) else {}
     with ExitStack() as written:
         for other, content in described.items():
             written.enter_context(atomic_write(other)).write_bytes(content)
@@ -243,13 +187,39 @@ def export(state_dict: Mapping[str, Tensor], record: str | Record, layout: str, 
 
 
 def file_at(path: Path, record: Record, layout: str) -> Path:
-    """Return the file that a path to write names, which may be a folder where more is written beside the weights."""
-    return described_weights.weights_at(path) if layout != OURS and names_classes(record, layout) else path
+    """Return the file that a path to write names: a folder's, unless it ends as files do, where more goes beside it."""
+    described = layout != OURS and names_classes(record, layout)
+    return path / "model.safetensors" if described and (path.is_dir() or not path.suffix) else path
 
 
 def names_classes(record: Record, layout: str) -> bool:
     """Tell whether files of a layout say what the outputs are called."""
     return layout == OURS or tables.find(record.family, layout).file.written_as.described
+
+
+def described_beside(file: Path, record: Record) -> dict[Path, bytes]:
+    """Return the files by which transformers builds and feeds a record's network, and what is to stand in them.
+
+    Raises: UsageError if one is there that says otherwise; ConversionError if the library has no such network.
+    """
+    config = transformers_config.written(record.model, record.clip.frames, labels.names(record.labels))
+    said: dict[str, Any] = {transformers_config.NAME: config}
+    processor = transformers_kinds.KINDS[config["model_type"]].processor
+    file_of_pixels = transformers_pixels.file_of(processor)
+    if pixels := transformers_pixels.written(record.protocol, processor):
+        said[file_of_pixels] = pixels
+    else:
+        log.warning("%s: wrote no %s: transformers has no such steps as those of protocol %s", record.name,
+                    file_of_pixels, record.protocol.name)  # fmt: skip
+    contents = {file.parent / name: json.dumps(each, indent=2, ensure_ascii=False).encode() + b"\n"
+                for name, each in said.items()}  # fmt: skip
+    for place, content in contents.items():
+        if place.exists() and not (place.is_file() and place.read_bytes() == content):
+            raise UsageError(
+                f"{place}: is there already and says otherwise; expected a folder for this network alone.\n"
+                "  Give another one, or remove the file."
+            )
+    return contents
 
 
 def write_file(tensors: Mapping[str, Tensor], table: Table, path: Path) -> None:
@@ -294,18 +264,6 @@ def check_layout(record: Record, layout: str, *others: str) -> None:
         raise UsageError(f"layout: found {layout!r:.100}, expected for {record.name} one of {known}")
 
 
-_MOST = 40  # lines of a list in a message
-
-
-def shapes(tensors: Mapping[str, Any], keys: Iterable[str]) -> str:
-    """Return an indented list of keys and their shapes for a message, `_MOST` lines of bounded length at the most."""
-    keys = list(keys)
-    lines = [f"    {brief(key)} {tuple(tensors[key].shape)!s:.200}" for key in keys[:_MOST]]
-    if len(keys) > _MOST:
-        lines.append(f"    … and {len(keys) - _MOST} more")
-    return "\n".join(lines)
-
-
 def _check_record(checkpoint: Listing, record: Record) -> None:
     """Refuse converted weights that say that they are another record's, or do not say whose they are."""
     try:
@@ -313,8 +271,8 @@ def _check_record(checkpoint: Listing, record: Record) -> None:
     except (ValueError, AttributeError, RecursionError):
         holds = None
     if holds != record.name:
-        whose = brief(holds) if isinstance(holds, str) else "an unknown record"
-        raise ConversionError(f"{record.name}: {checkpoint.source} holds converted weights of {whose}")
+        other = brief(holds) if isinstance(holds, str) else "an unknown record"
+        raise ConversionError(f"{record.name}: {checkpoint.source} holds converted weights of {other}")
 
 
 def _without_copies(tensors: dict[str, Array], recognised: Recognised) -> dict[str, Array]:
@@ -348,10 +306,9 @@ def _check_needed(state: Mapping[str, Array], table: Table, where: str) -> None:
     lacking = {other: why for name in state for other, why in table.needed_beside(name) if other not in state}
     if lacking:
         reasons = "; ".join(dict.fromkeys(lacking.values()))
-        names = "\n".join(f"    {brief(name)}" for name in list(lacking)[:_MOST])
-        more = f"\n    … and {len(lacking) - _MOST} more" if len(lacking) > _MOST else ""
+        names = "\n".join(capped((f"    {brief(name)}" for name in lacking), len(lacking)))
         raise ConversionError(
-            f"{where}: the file lacks {len(lacking)} tensors that it must hold ({reasons}):\n{names}{more}\n"
+            f"{where}: the file lacks {len(lacking)} tensors that it must hold ({reasons}):\n{names}\n"
             "  Take the file as its publisher offers it, or save yours anew from a network that has them."
         )
 
@@ -383,7 +340,7 @@ def _one_to_one(
             if name in owner:
                 lines.append(f"  {brief(owner[name])} and {brief(key)} would both become {brief(name)}")
             owner[name] = key
-    problems += lines[:_MOST] + [f"  … and {len(lines) - _MOST} more"] * (len(lines) > _MOST)
+    problems += capped(lines, len(lines))
     if problems:
         raise ConversionError(f"{where}: the keys do not fit:\n" + "\n".join(problems))
     return chosen

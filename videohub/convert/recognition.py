@@ -1,16 +1,25 @@
-"""How the keys of a checkpoint are spelt, and behind which prefix: of all that we read, what knows most of them."""
+"""What a checkpoint's keys tell: how they are spelt, whose network's they may be, and whether all of it is there."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from itertools import islice
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from videohub import registry
 from videohub.convert import tables
 from videohub.convert.table_schema import Computed
-from videohub.convert.tables import Match, Table
-from videohub.registry.schema import OWN_LAYOUT
+from videohub.convert.tables import Match, Table, arguments_of
+from videohub.errors import ConversionError
+from videohub.escaping import brief
+from videohub.registry.schema import OWN_LAYOUT, Record
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 OURS = OWN_LAYOUT
 UNKNOWN = "unknown"
@@ -129,3 +138,127 @@ def _tables(family: str | None, arguments: Mapping[str, Any] | None) -> list[Tab
     of = [family] if family else tables.families()
     known = [table for family in of for table in tables.of_family(family).values()]
     return [form for table in known for form in (table.forms() if arguments is None else [table.of(arguments)])]
+
+
+# --- whose they may be -----------------------------------------------------------------------------------------------
+
+_TOLD = 3  # records
+_FIRST = 20  # keys that are tried first, as most records' tables know none of another family's
+
+
+def whose(keys: Collection[str], record: Record) -> str:
+    """Return what to say of keys that do not all fit a record: whose they may be; nothing if they fit no other's.
+
+    Each record's published layout is tried, by the keys alone; networks most like the record's are named first.
+    """
+    if len(keys) > OF_NETWORKS or (found := recognise(keys)) is None:
+        return ""
+    fitting = [other for other in map(registry.record, registry.list_models()) if _knows_all(keys, other, found.prefix)]
+    if not fitting:
+        return ""
+    fitting.sort(key=lambda other: -_alike(other, record))
+    names = ", ".join(other.name for other in fitting[:_TOLD])
+    more = f" and {len(fitting) - _TOLD} more records" if len(fitting) > _TOLD else ""
+    tasks = {other.task for other in fitting}
+    task = f" (for {tasks.pop()}; {record.name} is for {record.task})" if tasks.isdisjoint({record.task}) else ""
+    return f"\n  The files of {names}{more} have such keys{task}: name one of these, or take a file of {record.name}."
+
+
+def _knows_all(keys: Collection[str], record: Record, prefix: str) -> bool:
+    """Tell whether the published layout of a record has a name for each key."""
+    table = tables.of_family(record.family).get(record.checkpoint.layout)
+    if table is None:
+        return False
+    layout = Recognised(table.layout, prefix, table.of(arguments_of(record)))
+    sample = list(keys)[:: -(-len(keys) // _FIRST)]
+    return layout.knows(sample) == len(sample) and layout.knows(keys) == len(keys)
+
+
+def _alike(record: Record, other: Record) -> int:
+    """Return how many of the arguments of two networks are the same."""
+    theirs = arguments_of(other)
+    return sum(name in theirs and theirs[name] == value for name, value in arguments_of(record).items())
+
+
+# --- whether they are a network's ------------------------------------------------------------------------------------
+
+
+def check_state_dict(arrays: Mapping[str, Any], expected: Mapping[str, Tensor], called: str) -> dict[str, Tensor]:
+    """Return a network's tensors from arrays under our names: names, shapes and types are compared before any is read.
+
+    Args:
+        arrays: Tensors, arrays, or what still lies in an open file; each is read, widened and looked at by itself, so
+            that no more is in memory than the network and one of its tensors.
+        expected: The network's tensors, without memory.
+        called: What messages call the network.
+    Raises: ConversionError that lists missing and unknown keys, every shape that differs, values that are no number.
+    """
+    import torch
+
+    problems = []
+    if missing := [key for key in expected if key not in arrays]:
+        problems.append(f"  missing from the file, {len(missing)} of {len(expected)}:\n{shapes(expected, missing)}")
+    if unknown := [key for key in arrays if key not in expected]:
+        problems.append(f"  in the file, not in the network:\n{shapes(arrays, unknown)}")
+    shared = [key for key in expected if key in arrays]
+    different = [key for key in shared if expected[key].shape != arrays[key].shape]
+    if different:
+        problems.append(
+            f"  of another shape in the file:\n{shapes(arrays, different)}\n  expected:\n{shapes(expected, different)}"
+        )
+    if mixed := [key for key in shared if expected[key].is_floating_point() != _is_fraction(arrays[key])]:
+        problems.append(f"  whole numbers where the network has fractions, or the reverse:\n{shapes(arrays, mixed)}")
+    if problems:
+        raise _another_network(called, [*problems, _lacking(missing)])
+    state: dict[str, Tensor] = {}
+    infinite = []
+    for key, wanted in expected.items():
+        array = arrays[key]
+        if not isinstance(array, torch.Tensor):
+            array = torch.from_numpy(np.asarray(array, dtype=torch.empty(0, dtype=wanted.dtype).numpy().dtype))
+        state[key] = array.to(wanted.dtype)
+        ends = torch.aminmax(state[key]) if array.numel() else ()  # nan if there is one; isfinite takes a copy
+        if not all(bool(torch.isfinite(end)) for end in ends):
+            infinite.append(key)
+    if infinite:
+        raise _another_network(called, [
+            f"  with values that are not finite:\n{shapes(state, infinite)}\n"
+            "  Take an earlier file of the training: such a network computes nothing."
+        ])  # fmt: skip
+    return state
+
+
+def _is_fraction(array: Any) -> bool:
+    """Tell whether a tensor of torch, or an array, holds floating-point numbers."""
+    return bool(array.is_floating_point()) if hasattr(array, "is_floating_point") else array.dtype.kind == "f"
+
+
+def _another_network(called: str, problems: list[str]) -> ConversionError:
+    return ConversionError(f"{called}: the file does not hold this network:\n" + "\n".join(problems))
+
+
+def _lacking(missing: Collection[str]) -> str:
+    """Return what to do with a file in which these tensors of a network's are missing, or differ where none is."""
+    if missing and all(name.startswith("head.") for name in missing):
+        return (
+            "  It is a network without its head: take a file that has one. As a start for training, a model that was\n"
+            "  built takes it beside its own head: model.load_state_dict({**model.state_dict(), **state}), where\n"
+            "  state is videohub.convert.to_state_dict(videohub.convert.read(FILE), NAME)."
+        )
+    whole = "whole file of it, as published or saved anew" if missing else "file of this one's"
+    return f"  Take a {whole}, or name the record whose network this file holds (`videohub list`)."
+
+
+_MOST = 40  # lines of a list in a message
+
+
+def shapes(tensors: Mapping[str, Any], keys: Collection[str]) -> str:
+    """Return an indented list of keys and their shapes for a message; see `capped`."""
+    return "\n".join(capped((f"    {brief(key)} {tuple(tensors[key].shape)!s:.200}" for key in keys), len(keys)))
+
+
+def capped(lines: Iterable[str], count: int) -> list[str]:
+    """Return the first of `count` lines of a list in a message, `_MOST` at the most, and how many more there are."""
+    first = list(islice(lines, _MOST))
+    indent = " " * (len(first[0]) - len(first[0].lstrip())) if first else ""
+    return [*first, f"{indent}… and {count - _MOST} more"] if count > _MOST else first
