@@ -22,8 +22,9 @@ from videohub.escaping import brief, visible
 from videohub.files import atomic_write, check_parent_exists
 from videohub.log import log
 from videohub.pickles.stored_values import Array
-from videohub.registry import labels, transformers_config, transformers_kinds, transformers_pixels
+from videohub.registry import labels, transformers_files
 from videohub.registry.schema import Record
+from videohub.registry.transformers_kinds import KINDS
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -202,11 +203,11 @@ def described_beside(file: Path, record: Record) -> dict[Path, bytes]:
 
     Raises: UsageError if one is there that says otherwise; ConversionError if the library has no such network.
     """
-    config = transformers_config.written(record.model, record.clip.frames, labels.names(record.labels))
-    said: dict[str, Any] = {transformers_config.NAME: config}
-    processor = transformers_kinds.KINDS[config["model_type"]].processor
-    file_of_pixels = transformers_pixels.file_of(processor)
-    if pixels := transformers_pixels.written(record.protocol, processor):
+    config = transformers_files.config_of(record.model, record.clip.frames, labels.names(record.labels))
+    said: dict[str, Any] = {transformers_files.CONFIG: config}
+    processor = KINDS[config["model_type"]].processor
+    file_of_pixels = transformers_files.file_of(processor)
+    if pixels := transformers_files.pixels_of(record.protocol, processor):
         said[file_of_pixels] = pixels
     else:
         log.warning("%s: wrote no %s: transformers has no such steps as those of protocol %s", record.name,

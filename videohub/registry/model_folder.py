@@ -22,9 +22,16 @@ from videohub.files import read_file
 from videohub.hub import download, sources
 from videohub.hub.download import Purpose
 from videohub.log import warn_once
-from videohub.registry import transformers_config, transformers_pixels
 from videohub.registry.schema import Checkpoint, Clip, DatasetInfo, Record
-from videohub.registry.transformers_pixels import Pixels
+from videohub.registry.transformers_files import (
+    CONFIG,
+    PIXELS,
+    PIXELS_OF_VIDEOS,
+    Pixels,
+    read_config,
+    read_pixels,
+    with_pixels,
+)
 
 LAYOUT = "transformers"
 INDEX = ".index.json"  # what the file ends with that says which tensors lie in which of several
@@ -125,9 +132,9 @@ class _Folder:
 
     def lacking(self, files: str) -> Exception:
         hint = ""
-        if files == transformers_pixels.NAME:
+        if files == PIXELS:
             hint = ".\n  `save_pretrained` of its image processor, or video processor, writes one there"
-        elif files == transformers_config.NAME and any(self.path.glob(f"checkpoint-*/{files}")):
+        elif files == CONFIG and any(self.path.glob(f"checkpoint-*/{files}")):
             hint = ".\n  The Trainer's networks lie in its folders checkpoint-…: name one of these"
         return RegistryError(
             f"{self.name}: found no {files}, expected a folder as transformers saves a network in{hint}"
@@ -137,9 +144,9 @@ class _Folder:
 
 
 def _record(place: _Repository | _Folder) -> Record:
-    if not place.has(transformers_config.NAME):
-        raise place.lacking(transformers_config.NAME)
-    described = transformers_config.read(_json(place, transformers_config.NAME), place.name)
+    if not place.has(CONFIG):
+        raise place.lacking(CONFIG)
+    described = read_config(_json(place, CONFIG), place.name)
     kind, model = described.kind, described.model
     remarks = [*described.remarks]
     pixels = _pixels(place, kind.processor, described.side, remarks)
@@ -149,13 +156,14 @@ def _record(place: _Repository | _Folder) -> Record:
     base = registry.default().protocols.get(test)
     if base is None:
         raise RegistryError(f"{place.name}: {test}, the test of its network's authors, is not in the registry")
-    protocol = msgspec.structs.replace(transformers_pixels.applied(pixels, base, described.side), dataset=OWN.name)
-    rate, frames = kind.rate(described.frames), described.frames * described.segments
+    protocol = msgspec.structs.replace(with_pixels(pixels, base, described.side), dataset=OWN.name)
+    segments = getattr(model, "segments", 1)  # so many times the network sees its frames, each in another part
+    rate, frames = kind.rate(described.frames), described.frames * segments
     if flaw := next(protocol.flaws(), None):
         raise RegistryError(f"{place.name}: {'.'.join(map(str, flaw[0]))} of its test {flaw[1]}. {flaw[2]}")
     for remark in (*remarks, *_of_registry(place)):
         warn_once("%s: %s", place.name, remark)
-    in_parts = str(frames) if described.segments == 1 else f"{described.segments} x {described.frames}"
+    in_parts = str(frames) if segments == 1 else f"{segments} x {described.frames}"
     return Record(
         name=place.name,
         upstream_name=place.name.removeprefix("hf://"),
@@ -178,10 +186,10 @@ def _record(place: _Repository | _Folder) -> Record:
         training="as whoever saved it trained it",
         labels=described.labels,
         published=(),
-        config=transformers_config.NAME,
+        config=CONFIG,
         status="available",
         notes=[
-            f"Made of its {transformers_config.NAME} and {transformers_pixels.NAME}; no code of its own is run.",
+            f"Made of its {CONFIG} and {PIXELS}; no code of its own is run.",
             f"Tested as its network's authors do ({base.name}), with its own pixels. That clips are "
             f"{in_parts} frames, every {rate}, is theirs, too: no file says how far apart "
             "its frames were in training.",
@@ -206,13 +214,13 @@ def _weights(place: _Repository | _Folder, remarks: list[str]) -> str:
 def _pixels(place: _Repository | _Folder, processor: str, side: int, remarks: list[str]) -> Pixels:
     """Return what the preprocessor's file does to pixels: of a repository the first, of a folder both alike."""
     found: dict[str, Pixels] = {}
-    for file in (transformers_pixels.NAME, transformers_pixels.OF_VIDEOS):
+    for file in (PIXELS, PIXELS_OF_VIDEOS):
         if not (found and isinstance(place, _Repository)) and place.has(file):
             where = f"{place.name}: {file}"
-            found[file], told = transformers_pixels.read(_json(place, file), where, side=side, default=processor)
+            found[file], told = read_pixels(_json(place, file), where, side=side, default=processor)
             remarks += told
     if not found:
-        raise place.lacking(transformers_pixels.NAME)
+        raise place.lacking(PIXELS)
     first, *others = found.items()
     for name, pixels in others:
         if pixels != first[1]:

@@ -1,19 +1,49 @@
-"""The model types of the library transformers that videohub builds: what each is in a family of ours, and back."""
+"""The model types of the library transformers that videohub builds: what each is in a family of ours, and back.
 
-from __future__ import annotations
+The types are written out at once (no `from __future__ import annotations`), as msgspec wants them.
+"""
 
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
+
+import msgspec
 
 from videohub.architectures import Architecture
+from videohub.architectures.parts import Eps
 from videohub.architectures.timesformer import TimeSformer
 from videohub.architectures.vit import Probe, ViT
-from videohub.registry.transformers_fields import Fields, TimeSformerFields, VideoMAEFields, ViViTFields, VJEPA2Fields
 
 _MOST_TOKENS = 1 << 17
 _LOST_BIASES = (5, 5, 1), (5, 18, 0)  # versions from which on, and before which, VideoMAE's were lost on loading
+
+# No file may ask for a network that fills the memory: larger ones than anybody has trained are refused.
+Side: TypeAlias = Annotated[int, msgspec.Meta(gt=0, le=1_024)]  # pixels
+# A list of a stated length and no tuple: beside a number with limits, msgspec 0.23 crashes on those.
+Square: TypeAlias = Side | Annotated[list[Side], msgspec.Meta(min_length=2, max_length=2)]
+NumFrames: TypeAlias = Annotated[int, msgspec.Meta(gt=0, le=512)]
+Depth: TypeAlias = Annotated[int, msgspec.Meta(gt=0, le=128)]
+Width: TypeAlias = Annotated[int, msgspec.Meta(gt=0, le=8_192)]
+Hidden: TypeAlias = Annotated[int, msgspec.Meta(gt=0, le=65_536)]
+
+
+class Fields(msgspec.Struct, frozen=True, kw_only=True):
+    """What config.json says of a network's arithmetic whatever its type; the defaults are the library's."""
+
+    image_size: Square = 224
+    num_channels: Literal[3] = 3
+    num_frames: NumFrames = 16
+    hidden_size: Width = 768
+    num_hidden_layers: Depth = 12
+    num_attention_heads: Width = 12
+    layer_norm_eps: Eps = 1e-6
+    qkv_bias: bool = True
+
+
+class _UsualFields(Fields, frozen=True, kw_only=True):
+    intermediate_size: Hidden = 3072
+    head_dim: Width | None = None
 
 
 class Kind(ABC):
@@ -38,18 +68,6 @@ class Kind(ABC):
     def arguments(self, fields: Any, classifies: bool) -> dict[str, Any]:
         """Return the arguments of our network."""
 
-    def side(self, fields: Any) -> int:
-        """Return the height and width of a clip."""
-        return _side(fields.image_size)
-
-    def frames(self, fields: Any) -> int:
-        """Return how many frames the network sees together."""
-        return int(fields.num_frames)
-
-    def segments(self, classifies: bool) -> int:
-        """Return of how many parts of a video, each seen by itself, a clip is."""
-        return 1
-
     @abstractmethod
     def rate(self, frames: int) -> int:
         """Return the distance between frames in its authors' test, for so many that the network sees together."""
@@ -67,28 +85,37 @@ class Kind(ABC):
         """Return the fields that describe a network of ours."""
 
 
+class _VideoMAEFields(_UsualFields, frozen=True, kw_only=True):
+    patch_size: Square = 16
+    tubelet_size: Literal[2] = 2
+    hidden_act: Literal["gelu", "gelu_python"] = "gelu"
+    layer_norm_eps: Eps = 1e-12
+    qv_bias: bool = True
+    use_mean_pooling: bool = True
+
+
 class _VideoMAE(Kind):
     """The norm before its classifier has torch's epsilon, whatever the file says."""
 
     model_type, family, paper = "videomae", "vit", "arXiv:2203.12602"
     classifier, encoders = "VideoMAEForVideoClassification", ("VideoMAEModel", "VideoMAEForPreTraining")
-    schema = VideoMAEFields
+    schema = _VideoMAEFields
     without_effect = frozenset({"norm_pix_loss"} | {f"decoder_{name}" for name in
                      ("num_attention_heads", "hidden_size", "num_hidden_layers", "intermediate_size")})  # fmt: skip
     protocol, processor = "videomae_kinetics_15view", "VideoMAEImageProcessor"
     READOUT_EPS = 1e-5
 
-    def refused(self, fields: VideoMAEFields, classifies: bool) -> Iterator[tuple[str, Any, str]]:
+    def refused(self, fields: _VideoMAEFields, classifies: bool) -> Iterator[tuple[str, Any, str]]:
         yield from _refused(fields, fields.patch_size, tubelet=2)
         if not fields.qv_bias:
             yield "qv_bias", False, "true: queries and values have a bias each"
         if classifies and not fields.use_mean_pooling:
             yield "use_mean_pooling", False, "true: without it the library classifies by the first patch alone"
 
-    def arguments(self, fields: VideoMAEFields, classifies: bool) -> dict[str, Any]:
+    def arguments(self, fields: _VideoMAEFields, classifies: bool) -> dict[str, Any]:
         readout = "mean_then_norm" if classifies else "mean_alone" if fields.use_mean_pooling else "mean"
         return _of_vit(fields) | {
-            "patch": _side(fields.patch_size),
+            "patch": side_of(fields.patch_size),
             "class_token": False,
             "positions": "sinusoid",
             "key_bias": False,
@@ -99,7 +126,7 @@ class _VideoMAE(Kind):
     def rate(self, frames: int) -> int:
         return 4
 
-    def remarks(self, fields: VideoMAEFields, version: str) -> list[str]:
+    def remarks(self, fields: _VideoMAEFields, version: str) -> list[str]:
         remarks = []
         if (fields.hidden_size, fields.num_attention_heads) == (384, 16):
             remarks.append(
@@ -119,7 +146,7 @@ class _VideoMAE(Kind):
         return (model.num_classes is None) == (model.readout == "mean")  # its encoder has that norm
 
     def said(self, model: ViT, frames: int) -> dict[str, Any]:
-        return _said_of_vit(model, frames) | {
+        return _said(model, frames) | {
             "patch_size": model.patch,
             "tubelet_size": 2,
             "hidden_act": "gelu",
@@ -128,22 +155,29 @@ class _VideoMAE(Kind):
         }
 
 
+class _TimeSformerFields(_UsualFields, frozen=True, kw_only=True):
+    patch_size: Square = 16
+    num_frames: NumFrames = 8
+    hidden_act: Literal["gelu", "gelu_python"] = "gelu"
+    attention_type: Literal["divided_space_time", "joint_space_time"] = "divided_space_time"
+
+
 class _TimeSformer(Kind):
     model_type, family, paper = "timesformer", "timesformer", "arXiv:2102.05095"
     classifier, encoders = "TimesformerForVideoClassification", ("TimesformerModel",)
-    schema = TimeSformerFields
+    schema = _TimeSformerFields
     without_effect = frozenset({"drop_path_rate"})
     protocol, processor = "timesformer_kinetics_3view", "VideoMAEImageProcessor"
     ATTENTION: ClassVar[Mapping[str, str]] = {"divided_space_time": "divided", "joint_space_time": "joint"}
 
-    def refused(self, fields: TimeSformerFields, classifies: bool) -> Iterator[tuple[str, Any, str]]:
+    def refused(self, fields: _TimeSformerFields, classifies: bool) -> Iterator[tuple[str, Any, str]]:
         yield from _refused(fields, fields.patch_size, tubelet=1)
-        if _side(fields.patch_size) != TimeSformer.PATCH:
+        if side_of(fields.patch_size) != TimeSformer.PATCH:
             yield "patch_size", fields.patch_size, str(TimeSformer.PATCH)
         if fields.intermediate_size != 4 * fields.hidden_size:
             yield "intermediate_size", fields.intermediate_size, f"4 x hidden_size, {4 * fields.hidden_size}"
 
-    def arguments(self, fields: TimeSformerFields, classifies: bool) -> dict[str, Any]:
+    def arguments(self, fields: _TimeSformerFields, classifies: bool) -> dict[str, Any]:
         return _sizes(fields) | {"attention": self.ATTENTION[fields.attention_type]}
 
     def rate(self, frames: int) -> int:
@@ -154,7 +188,7 @@ class _TimeSformer(Kind):
 
     def said(self, model: TimeSformer, frames: int) -> dict[str, Any]:
         attention = {ours: theirs for theirs, ours in self.ATTENTION.items()}[model.attention]
-        return _said(model, frames, hidden=4 * model.width) | {
+        return _said(model, frames) | {
             "patch_size": model.PATCH,
             "hidden_act": "gelu",
             "qkv_bias": True,
@@ -162,17 +196,23 @@ class _TimeSformer(Kind):
         }
 
 
+class _ViViTFields(_UsualFields, frozen=True, kw_only=True):
+    num_frames: NumFrames = 32
+    tubelet_size: tuple[Literal[2], Side, Side] = (2, 16, 16)
+    hidden_act: Literal["gelu", "gelu_python", "gelu_fast", "gelu_new", "gelu_pytorch_tanh"] = "gelu_fast"
+
+
 class _ViViT(Kind):
     model_type, family, paper = "vivit", "vit", "arXiv:2103.15691"
     classifier, encoders = "VivitForVideoClassification", ("VivitModel",)
-    schema = ViViTFields
+    schema = _ViViTFields
     without_effect = frozenset({"pooler_act", "pooler_output_size"})  # of a layer that no classifier reads
     protocol, processor = "scenic_kinetics_12view", "VivitImageProcessor"
 
-    def refused(self, fields: ViViTFields, classifies: bool) -> Iterator[tuple[str, Any, str]]:
+    def refused(self, fields: _ViViTFields, classifies: bool) -> Iterator[tuple[str, Any, str]]:
         yield from _refused(fields, fields.tubelet_size[1:], tubelet=2)
 
-    def arguments(self, fields: ViViTFields, classifies: bool) -> dict[str, Any]:
+    def arguments(self, fields: _ViViTFields, classifies: bool) -> dict[str, Any]:
         return _of_vit(fields) | {
             "patch": fields.tubelet_size[1],
             "positions": "joint",
@@ -187,11 +227,35 @@ class _ViViT(Kind):
         return isinstance(model, ViT) and model.positions == "joint" and model.readout == "class_token"
 
     def said(self, model: ViT, frames: int) -> dict[str, Any]:
-        return _said_of_vit(model, frames) | {
+        return _said(model, frames) | {
             "tubelet_size": [2, model.patch, model.patch],
             "hidden_act": "gelu_fast" if model.gelu == "tanh" else "gelu",
             "qkv_bias": True,
         }
+
+
+class _VJEPA2Fields(
+    Fields,
+    frozen=True,
+    kw_only=True,
+    rename={"image_size": "crop_size", "num_frames": "frames_per_clip", "num_channels": "in_chans"},
+):
+    image_size: Side = 256
+    num_channels: Literal[3] = 3  # declared anew, or its other name would not hold
+    num_frames: NumFrames = 64
+    hidden_size: Width = 1024
+    num_hidden_layers: Depth = 24
+    num_attention_heads: Width = 16
+    patch_size: Square = 16
+    tubelet_size: Literal[2] = 2
+    mlp_ratio: Annotated[float, msgspec.Meta(gt=0, le=64)] = 4.0
+    hidden_act: Literal["gelu", "gelu_python"] = "gelu"
+    num_pooler_layers: Annotated[int, msgspec.Meta(ge=0, le=128)] = 3
+
+    @property
+    def intermediate_size(self) -> int:
+        """The width between the two layers of an MLP."""
+        return int(self.hidden_size * self.mlp_ratio)
 
 
 class _VJEPA2(Kind):
@@ -202,36 +266,27 @@ class _VJEPA2(Kind):
 
     model_type, family, paper = "vjepa2", "vit", "arXiv:2506.09985"
     classifier, encoders = "VJEPA2ForVideoClassification", ("VJEPA2Model",)
-    schema = VJEPA2Fields
+    schema = _VJEPA2Fields
     without_effect = frozenset({"attention_dropout", "drop_path_rate"} | {f"pred_{name}" for name in
                      ("hidden_size", "num_attention_heads", "num_hidden_layers", "num_mask_tokens",
                       "zero_init_mask_tokens", "mlp_ratio")})  # fmt: skip
     protocol, protocol_of_encoders = "vjepa2_ssv2_256", "vjepa2_kinetics_1view"
     processor = "VJEPA2VideoProcessor"
 
-    def refused(self, fields: VJEPA2Fields, classifies: bool) -> Iterator[tuple[str, Any, str]]:
-        yield from _refused(fields.usual(), fields.patch_size, tubelet=2)
-        if fields.hidden < 1:
+    def refused(self, fields: _VJEPA2Fields, classifies: bool) -> Iterator[tuple[str, Any, str]]:
+        yield from _refused(fields, fields.patch_size, tubelet=2)
+        if fields.intermediate_size < 1:
             yield "mlp_ratio", fields.mlp_ratio, f"at least 1 / hidden_size, 1 / {fields.hidden_size}"
 
-    def arguments(self, fields: VJEPA2Fields, classifies: bool) -> dict[str, Any]:
+    def arguments(self, fields: _VJEPA2Fields, classifies: bool) -> dict[str, Any]:
         probe = {"kind": "probe", "blocks": fields.num_pooler_layers, "heads": fields.num_attention_heads}
-        return _of_vit(fields.usual()) | {
-            "patch": _side(fields.patch_size),
+        return _of_vit(fields) | {
+            "patch": side_of(fields.patch_size),
             "class_token": False,
             "positions": "rotary",
             "readout": probe if classifies else "mean",
-            "segments": self.segments(classifies),
+            "segments": 2 if classifies else 1,  # of the authors' clips, whose tokens the probe reads together
         }
-
-    def side(self, fields: VJEPA2Fields) -> int:
-        return fields.crop_size
-
-    def frames(self, fields: VJEPA2Fields) -> int:
-        return fields.frames_per_clip
-
-    def segments(self, classifies: bool) -> int:
-        return 2 if classifies else 1  # of the authors' clips, whose tokens the probe reads together
 
     def rate(self, frames: int) -> int:
         return 4 if frames == 16 else 2
@@ -267,22 +322,22 @@ KINDS: Mapping[str, Kind] = {kind.model_type: kind for kind in (_VideoMAE(), _Ti
 # --- what several kinds share ----------------------------------------------------------------------------------------
 
 
-def _sizes(fields: Fields) -> dict[str, Any]:
+def _sizes(fields: _UsualFields | _VJEPA2Fields) -> dict[str, Any]:
     return {
         "depth": fields.num_hidden_layers,
         "width": fields.hidden_size,
         "heads": fields.num_attention_heads,
-        "crop": _side(fields.image_size),
+        "crop": side_of(fields.image_size),
         "norm_eps": fields.layer_norm_eps,
     }
 
 
-def _of_vit(fields: Fields) -> dict[str, Any]:
+def _of_vit(fields: _UsualFields | _VJEPA2Fields) -> dict[str, Any]:
     is_usual = fields.intermediate_size == 4 * fields.hidden_size
     return _sizes(fields) | {"hidden": None if is_usual else fields.intermediate_size}
 
 
-def _said(model: Any, frames: int, *, hidden: int) -> dict[str, Any]:
+def _said(model: ViT | TimeSformer, frames: int) -> dict[str, Any]:
     return {
         "image_size": model.crop,
         "num_channels": 3,
@@ -290,13 +345,9 @@ def _said(model: Any, frames: int, *, hidden: int) -> dict[str, Any]:
         "hidden_size": model.width,
         "num_hidden_layers": model.depth,
         "num_attention_heads": model.heads,
-        "intermediate_size": hidden,
+        "intermediate_size": (model.hidden if isinstance(model, ViT) else None) or 4 * model.width,
         "layer_norm_eps": model.norm_eps,
     }
-
-
-def _said_of_vit(model: ViT, frames: int) -> dict[str, Any]:
-    return _said(model, frames, hidden=model.hidden or 4 * model.width)
 
 
 def _refused(fields: Fields, patch: Any, *, tubelet: int) -> Iterator[tuple[str, Any, str]]:
@@ -309,18 +360,18 @@ def _refused(fields: Fields, patch: Any, *, tubelet: int) -> Iterator[tuple[str,
     heads = fields.num_attention_heads
     if fields.hidden_size % heads:
         yield "num_attention_heads", heads, f"a divisor of hidden_size, {fields.hidden_size}"
-    elif fields.head_dim not in (None, fields.hidden_size // heads):
+    elif isinstance(fields, _UsualFields) and fields.head_dim not in (None, fields.hidden_size // heads):
         yield "head_dim", fields.head_dim, f"hidden_size / num_attention_heads, {fields.hidden_size // heads}"
     if fields.num_frames < tubelet:
         yield "num_frames", fields.num_frames, f"at least {tubelet}"
-    if _side(patch) > _side(fields.image_size):
-        yield "patch_size", _side(patch), f"at most image_size, {_side(fields.image_size)}"
-    tokens = fields.num_frames // tubelet * (_side(fields.image_size) // _side(patch)) ** 2
+    if side_of(patch) > side_of(fields.image_size):
+        yield "patch_size", side_of(patch), f"at most image_size, {side_of(fields.image_size)}"
+    tokens = fields.num_frames // tubelet * (side_of(fields.image_size) // side_of(patch)) ** 2
     if tokens > _MOST_TOKENS:
         yield "num_frames", fields.num_frames, f"a clip of at most {_MOST_TOKENS} patches, and these are {tokens}"
 
 
-def _side(square: Any) -> int:
+def side_of(square: Any) -> int:
     return int(square if isinstance(square, int) else square[0])
 
 
