@@ -13,7 +13,7 @@ import videohub
 from tests.verification import datasets
 from videohub import convert, runs
 from videohub.errors import DataError, UsageError
-from videohub.registry import label_map, writer
+from videohub.registry import writer
 from videohub.registry.schema import Mapped, Published
 
 NAME = "tiny_mapped"
@@ -138,7 +138,7 @@ def test_what_cannot_be_compared_is_refused_before_anything_is_fetched(own, data
 def test_the_file_is_read_once_in_a_call(own, outputs, tmp_path, monkeypatch, call):
     """A file that changes meanwhile cannot make the check of one map and the run of another."""
     read: list[object] = []
-    monkeypatch.setattr(label_map, "read", lambda path: (read.append(path), tuple(OUTPUTS))[1])
+    monkeypatch.setattr("videohub.verification.read_map", lambda path: (read.append(path), tuple(OUTPUTS))[1])
     with pytest.raises(UsageError, match="no such file or folder"):
         call(NAME, tmp_path / "nowhere", label_map=outputs, workers=0)
     assert read == [outputs]

@@ -9,8 +9,7 @@ from collections.abc import Mapping, Sequence
 from videohub.errors import DataError, UsageError
 from videohub.escaping import brief, encodable
 from videohub.log import log
-from videohub.registry import label_map
-from videohub.registry.labels import Given, count, in_words, known, names
+from videohub.registry.labels import Given, check_map, count, in_words, known, mapped, names
 from videohub.registry.schema import Labels, Record
 
 
@@ -49,23 +48,23 @@ def names_of(record: Record) -> tuple[str, ...]:
 
 
 def with_outputs(record: Record, outputs: tuple[int, ...], labels: Given | None) -> Record:
-    """Return a record with those of its outputs for classes that a label map names; see `label_map.mapped`.
+    """Return a record with those of its outputs for classes that a label map names; see `mapped` of the registry's.
 
     One line tells it where the record has other names for them than `labels`, spelling aside.
     Raises: UsageError if the map does not fit the network, or there are not as many labels as classes.
     """
-    label_map.check(outputs, record)
-    mapped = label_map.mapped(record, len(outputs), labels)
-    if mapped.labels is None or count(record.labels) != record.num_classes:
-        return mapped
-    own, given = class_names(record.labels), class_names(mapped.labels)
+    check_map(outputs, record)
+    made = mapped(record, len(outputs), labels)
+    if made.labels is None or count(record.labels) != record.num_classes:
+        return made
+    own, given = class_names(record.labels), class_names(made.labels)
     renamed = [at for at, output in enumerate(outputs) if squeezed(own[output]) != squeezed(given[at])]
     if renamed:
         first = renamed[0]
         log.warning("%s: the labels name %d of %d classes otherwise than the outputs of the label map: class %d is %s, "
                     "and output %d is %s", record.name, len(renamed), len(outputs), first, brief(given[first]),
                     outputs[first], brief(own[outputs[first]]))  # fmt: skip
-    return mapped
+    return made
 
 
 def numbers_by_name(names: Sequence[str]) -> dict[str, list[int]]:

@@ -36,8 +36,7 @@ from videohub.preflight.list_checks import (
     judge_keyframes,
 )
 from videohub.preflight.probe import probe_files
-from videohub.registry import label_map as label_maps
-from videohub.registry.labels import Given, with_labels
+from videohub.registry.labels import Given, read_map, with_labels
 from videohub.registry.schema import Record
 from videohub.worker_pool import usable_cores
 
@@ -72,7 +71,7 @@ def check(
         root: Folder that the paths of the lists start from; None: where that data set's releases have them.
         list_file: The list whose videos lie in the tars; None: their labels do, too.
         labels: What the network's outputs are called; None: as the record says.
-        label_map: Which outputs are the data's classes; see `videohub.registry.label_map`. None: all.
+        label_map: Which outputs are the data's classes; see `videohub.registry.labels`. None: all.
         deep: Decode everything, which takes as long as a test without a model, instead of headers and first pictures.
         workers: Processes that look at files; None: one for each core, at least 2.
         index: File to remember probes in, and to take earlier ones from; None: nothing is remembered.
@@ -93,9 +92,8 @@ def check(
 
 def _tested(record: Record, labels: Given | None, label_map: str | Path | None) -> Record:
     """Return a record with the classes that it is tested with, called as the labels say."""
-    if label_map is None:
-        return with_labels(record, labels)
-    return with_outputs(record, label_maps.read(label_map), labels)
+    outputs = read_map(label_map)
+    return with_labels(record, labels) if outputs is None else with_outputs(record, outputs, labels)
 
 
 def index_beside(data: str | Path) -> Path:

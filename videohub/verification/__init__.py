@@ -10,7 +10,7 @@ from pathlib import Path
 from videohub import registry, runs
 from videohub.errors import UsageError
 from videohub.evaluation import distributed
-from videohub.registry import label_map
+from videohub.registry.labels import mapped, read_map, refuse_unpublished
 from videohub.registry.schema import Record
 from videohub.reporting import pages
 from videohub.reporting.report import Evaluated, Report
@@ -44,7 +44,7 @@ def verify(call: OfOne) -> Report:
         list_file: The list whose videos lie in the tars; None: their labels do, too, as in WebDataset's.
         checkpoint: A local copy of the published file, instead of the record's URL.
         labels: What the outputs are called, for lists and folders that name classes; None: as the record says.
-        label_map: A file that says which outputs are the classes of the data: see `videohub.registry.label_map`. Of
+        label_map: A file that says which outputs are the classes of the data: see `videohub.registry.labels`. Of
             a head of Kinetics-710, those of Kinetics-400, say; they are picked before the softmax, as by publishers.
         device: Where the model runs; under torchrun "cuda" is each process's own GPU.
         clips: Clips a video; None: the protocol's. Another number than the protocol's gives no verdict.
@@ -109,7 +109,7 @@ def evaluate(call: OfOne) -> Evaluated:
         raise UsageError("until_decided: follows a published number; call verify, or leave it out")
     record = registry.record(call.name)
     with _run_folder(call.out) as folder:
-        target = target_of(record, folder, call, label_map.read_if_named(call.label_map))
+        target = target_of(record, folder, call, read_map(call.label_map))
         measure([target], call.data, call)
         distributed.barrier()
         return evaluated(runs.join([folder]), target.record)
@@ -129,8 +129,8 @@ def report(
     joined = runs.join(folders)
     of = registry.record(record if record is not None else joined.identity.record)
     if (used := joined.identity.label_map) is not None and of.num_classes == used.outputs:
-        label_map.refuse_unpublished(of, used.classes)
-        of = label_map.mapped(of, used.classes)
+        refuse_unpublished(of, used.classes)
+        of = mapped(of, used.classes)
     made = build(joined, of)
     if out is not None:
         pages.write(made, Path(out))
@@ -161,13 +161,13 @@ def score(
             f"checkpoint is one file, and {len(names)} records were named; verify its record alone, or let "
             "VIDEOHUB_MIRRORS name a folder that holds the files of all"
         )
-    targets, outputs = [], label_map.read_if_named(settings.label_map)
+    targets, outputs = [], read_map(settings.label_map)
     for name, folder in zip(names, folders, strict=True):
         record = registry.record(name)
         if outputs is None:
             refuse_unverifiable(record)  # before anything is fetched
         else:
-            label_map.refuse_unpublished(record, len(outputs))
+            refuse_unpublished(record, len(outputs))
         target = target_of(record, folder, settings, outputs)
         refuse_other_classes(record, target.of_file or target.record, settings.checkpoint)
         targets.append(target)

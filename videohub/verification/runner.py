@@ -35,8 +35,7 @@ from videohub.loading import from_weights
 from videohub.log import log
 from videohub.metrics.verdict import Verdict, settled
 from videohub.models.inference_form import optimize
-from videohub.registry import label_map
-from videohub.registry.labels import resolve
+from videohub.registry.labels import check_map, resolve
 from videohub.registry.schema import Record
 from videohub.verification.settings import Settings, refuse_contradictions, refuse_unshared
 from videohub.version import __version__
@@ -71,7 +70,7 @@ def target_of(record: Record, out: Path, settings: Settings, outputs: tuple[int,
     if settings.checkpoint is None and names is None and outputs is None:
         return Target(record, out)
     if outputs is not None and settings.checkpoint is None:
-        label_map.check(outputs, record)  # before a download
+        check_map(outputs, record)  # before a download
     weights = fetch(record, checkpoint=settings.checkpoint)
     if outputs is None:
         of_file = held(record, weights, labels=names, source=settings.checkpoint)
