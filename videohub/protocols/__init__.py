@@ -5,38 +5,36 @@ them, and how the scores of views become one.
 """
 
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 import msgspec
 
-from videohub.protocols.pixel_steps import (
-    ON_THE_CPU,
-    WHOLE_LEVELS,
-    Crop,
-    Divide,
-    Mirror,
-    Normalise,
-    Pixels,
-    PixelStep,
-    Resize,
-    ResizeShortSide,
-    ReverseChannels,
-)  # fmt: skip
 from videohub.protocols.steps import (
+    ON_THE_CPU,
     SKIPS,
+    WHOLE_LEVELS,
     Centres,
+    Crop,
     Dense,
+    Divide,
     FrameRule,
     Frames,
     Image,
     Interleaved,
     KeyFrames,
+    Mirror,
+    Normalise,
     Offset,
     OffsetFrames,
     PartWindows,
+    Pixels,
+    PixelStep,
     Proportional,
     Reach,
     Resampled,
+    Resize,
+    ResizeShortSide,
+    ReverseChannels,
     Segments,
     Spread,
     SpreadAtRate,
@@ -57,10 +55,9 @@ from videohub.value_types import Count
 __all__ = [
     "ON_THE_CPU", "PLACES", "SKIPS", "WHOLE_LEVELS", "Centres", "Crop", "Dense", "Detection", "Divide", "Flaw",
     "FrameRule", "Frames", "Image", "Interleaved", "KeyFrames", "Mirror", "Normalise", "Offset", "OffsetFrames",
-    "PartWindows",
-    "PixelStep", "Pixels", "Place", "Proportional", "Protocol", "Reach", "Resampled", "Resize", "ResizeShortSide",
-    "ReverseChannels", "ScoreRule", "Segments", "Spread", "SpreadAtRate", "SpreadDown", "SpreadResampled", "Strided",
-    "Timed", "TimedBeginning", "TimedList", "Uniform", "Value", "ViewGrid", "Windows",
+    "PartWindows", "PixelStep", "Pixels", "Place", "Proportional", "Protocol", "Reach", "Resampled", "Resize",
+    "ResizeShortSide", "ReverseChannels", "ScoreRule", "Segments", "Spread", "SpreadAtRate", "SpreadDown",
+    "SpreadResampled", "Strided", "Timed", "TimedBeginning", "TimedList", "Uniform", "Value", "ViewGrid", "Windows",
 ]  # fmt: skip
 
 Flaw: TypeAlias = tuple[tuple[str | int, ...], str, str]  # the steps to a field, what is wrong with it, and advice
@@ -69,20 +66,9 @@ Flaw: TypeAlias = tuple[tuple[str | int, ...], str, str]  # the steps to a field
 
 # `start` and `end` lie along the longer side: left and right, or top and bottom of a frame higher than wide.
 Place: TypeAlias = Literal[
-    "whole",
-    "start",
-    "centre",
-    "end",
-    "top_left",
-    "top_right",
-    "bottom_left",
-    "bottom_right",
-    "top_left_mirrored",
-    "top_right_mirrored",
-    "bottom_left_mirrored",
-    "bottom_right_mirrored",
-    "centre_mirrored",
-]
+    "whole", "start", "centre", "end", "top_left", "top_right", "bottom_left", "bottom_right",
+    "top_left_mirrored", "top_right_mirrored", "bottom_left_mirrored", "bottom_right_mirrored", "centre_mirrored",
+]  # fmt: skip
 _TEN = ("top_left", "top_right", "bottom_left", "bottom_right", "centre")
 PLACES: dict[str, tuple[str, ...]] = {  # that each arithmetic knows
     "pyslowfast": ("start", "centre", "end"),
@@ -167,12 +153,10 @@ class Protocol(Value, frozen=True):
     @property
     def short_side(self) -> int | None:
         """Short side in pixels that frames are resized to; None: they keep their size."""
-        sides = [
-            step.pixels if isinstance(step, ResizeShortSide) else min(step.height, step.width)
-            for step in self.pixels
-            if isinstance(step, ResizeShortSide | Resize)
-        ]
-        return sides[-1] if sides else None
+        resize = next((step for step in reversed(self.pixels) if isinstance(step, ResizeShortSide | Resize)), None)
+        if isinstance(resize, Resize):
+            return min(resize.height, resize.width)
+        return None if resize is None else resize.pixels
 
     @property
     def normalise(self) -> Normalise | None:
@@ -209,7 +193,7 @@ class Protocol(Value, frozen=True):
         """
         if crops == len(self.views.crops):
             crops = None
-        places: tuple[Any, ...] = self.views.crops
+        places: tuple[Place, ...] = self.views.crops
         if crops == 1:
             places = ("start",) if isinstance(self.frames, Segments) else ("centre",)
         elif crops is not None:
@@ -223,7 +207,7 @@ class Protocol(Value, frozen=True):
         Of whole frames the crop is the whole.
         """
         rule, clips, number = self.frames.middle()
-        crops: tuple[Any, ...] = self.views.crops if self.views.crops == ("whole",) else ("centre",)
+        crops: tuple[Place, ...] = ("whole",) if self.views.crops == ("whole",) else ("centre",)
         views = msgspec.structs.replace(self.views, clips=clips, crops=crops)
         return msgspec.structs.replace(self, frames=rule, views=views), number
 
@@ -244,11 +228,8 @@ class Protocol(Value, frozen=True):
     def _flaws_of_frames(self) -> Iterator[Flaw]:
         rule, clips = self.frames, self.views.clips
         if isinstance(rule, KeyFrames) and (clips, self.views.crops) != (1, ("whole",)):
-            yield (
-                ("views",),
-                "has more than one whole frame",
-                "Boxes need one clip of whole frames: clips 1, crops [whole].",
-            )
+            advice = "Boxes need one clip of whole frames: clips 1, crops [whole]."
+            yield ("views",), "has more than one whole frame", advice
         if isinstance(rule, Image) and clips != 1:
             yield ("views", "clips"), f"is {clips}, and an image is 1 clip", ""
         if isinstance(rule, Spread) and rule.past_end == "repeat" and clips < 2:
@@ -264,11 +245,8 @@ class Protocol(Value, frozen=True):
         for number, step in enumerate(self.pixels):
             place: tuple[str | int, ...] = ("pixels", number)
             if cropped and isinstance(step, Crop | Resize | ResizeShortSide | Mirror):
-                yield (
-                    place,
-                    f"is {step.name}, after a crop",
-                    "Only steps that leave pixels in their place may follow one.",
-                )
+                advice = "Only steps that leave pixels in their place may follow one."
+                yield place, f"is {step.name}, after a crop", advice
             if isinstance(step, Resize | ResizeShortSide) and step.arithmetic in WHOLE_LEVELS and not whole:
                 advice = "Resize so before dividing and normalising, or by torch_float."
                 yield (*place, "arithmetic"), f"is {step.arithmetic}, which works on levels from 0 to 255", advice

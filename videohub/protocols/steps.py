@@ -1,4 +1,4 @@
-"""Which frames a test takes: names and numbers alone, `videohub.data` does it; `pixel_steps.py` has what follows.
+"""Which frames a test takes, and what is done to their pixels: names and numbers alone, `videohub.data` does it.
 
 The types are written out at once (no `from __future__ import annotations`): msgspec would compile each one's text at
 the start of every process.
@@ -29,6 +29,7 @@ def plain_words(value: object) -> str:
 
 
 # --- which frames ----------------------------------------------------------------------------------------------------
+
 SKIPS = "skips such a video"  # what the reason says with which a video fails that is too short for its rule
 
 # `past_end`: a clip that is longer than the video repeats its last frame, loops to its first, stretches the frames that
@@ -42,6 +43,9 @@ class FrameRule(Value, frozen=True, tag_field="rule"):
     reach: ClassVar[Reach] = "frame_list"
     whole_video: ClassVar[bool] = False  # whether a clip's frames come from equal parts of all of the video
     exact_stride: ClassVar[bool] = False  # whether they lie `sampling_rate` apart, and are not spread over a span
+    # Of how many clips which one stands in the middle of the video, as one clip would: by itself a rule may place its
+    # single clip at the beginning, or place none. The second of two starts at half the free length.
+    middle_clip: ClassVar[tuple[int, int]] = (1, 0)
 
     @property
     def name(self) -> str:
@@ -57,23 +61,17 @@ class FrameRule(Value, frozen=True, tag_field="rule"):
         return frames * sampling_rate
 
     def middle(self) -> "tuple[FrameRule, int, int]":
-        """Return a rule, a number of clips, and which of these stands in the middle of the video, as one clip would.
-
-        By itself a rule may place its single clip at the beginning, or place none.
-        """
-        return self, 1, 0
+        """Return a rule, a number of clips, and which of these stands in the middle of the video."""
+        return self, *self.middle_clip
 
 
 class Proportional(FrameRule, frozen=True, tag="proportional"):
     """Clip i of n starts at i / n of the free length, so the last one stops short of the end (PySlowFast, Kinetics)."""
 
     reach: ClassVar[Reach] = "time_windows"
+    middle_clip: ClassVar[tuple[int, int]] = (2, 1)
     fps: Rate  # a clip lasts as long as at this rate, whatever the video's own
     past_end: Literal["repeat"]
-
-    def middle(self) -> tuple[FrameRule, int, int]:
-        """Return the second of two clips, which starts at half the free length."""
-        return self, 2, 1
 
 
 class Offset(FrameRule, frozen=True, tag="offset"):
@@ -90,29 +88,29 @@ class OffsetFrames(FrameRule, frozen=True, tag="offset_frames"):
     past_end: Literal["repeat"]
 
 
-class Segments(FrameRule, frozen=True, tag="segments"):
-    """The middle frame of each of as many equal parts as a clip has frames (PySlowFast, Something-Something)."""
+class Parts(FrameRule, frozen=True):
+    """What rules have in common that take a frame of each of as many equal parts as a clip has frames."""
 
     whole_video: ClassVar[bool] = True
-    past_end: Literal["repeat"]
 
     def span(self, frames: int, sampling_rate: int) -> int:
         """Return the number of frames: from fewer, some are taken twice."""
         return frames
 
 
-class Uniform(FrameRule, frozen=True, tag="uniform"):
+class Segments(Parts, frozen=True, tag="segments"):
+    """The middle frame of each of as many equal parts as a clip has frames (PySlowFast, Something-Something)."""
+
+    past_end: Literal["repeat"]
+
+
+class Uniform(Parts, frozen=True, tag="uniform"):
     """Nearly the same by another rounding (mmaction2's UniformSample); clip i of n lies i + 1 of n + 1 into each part.
 
     The whole frames of that way count, from the nearest one to where a part begins. A single clip takes the middle.
     """
 
-    whole_video: ClassVar[bool] = True
     past_end: Literal["repeat"]
-
-    def span(self, frames: int, sampling_rate: int) -> int:
-        """Return the number of frames: from fewer, some are taken twice."""
-        return frames
 
 
 class ExactStride(FrameRule, frozen=True):
@@ -134,32 +132,23 @@ class Spread(ExactStride, frozen=True, tag="spread"):
     A single clip stands in the middle.
     """
 
+    middle_clip: ClassVar[tuple[int, int]] = (3, 1)
     past_end: Literal["repeat", "loop"]
-
-    def middle(self) -> tuple[FrameRule, int, int]:
-        """Return the second of three clips."""
-        return self, 3, 1
 
 
 class SpreadDown(ExactStride, frozen=True, tag="spread_down"):
     """As `spread`, with starts rounded down (VMZ)."""
 
+    middle_clip: ClassVar[tuple[int, int]] = (3, 1)
     past_end: Literal["repeat"]
-
-    def middle(self) -> tuple[FrameRule, int, int]:
-        """Return the second of three clips."""
-        return self, 3, 1
 
 
 class SpreadAtRate(FrameRule, frozen=True, tag="spread_at_rate"):
     """As `spread`, with strides that last as long as at `fps`, and starts in whole steps (mmaction2, target_fps)."""
 
+    middle_clip: ClassVar[tuple[int, int]] = (3, 1)
     fps: Rate
     past_end: Literal["loop"]
-
-    def middle(self) -> tuple[FrameRule, int, int]:
-        """Return the second of three clips."""
-        return self, 3, 1
 
 
 class Strided(FrameRule, frozen=True, tag="strided"):
@@ -169,8 +158,8 @@ class Strided(FrameRule, frozen=True, tag="strided"):
     past_end: Literal["loop"]
 
     def middle(self) -> tuple[FrameRule, int, int]:
-        """Return the second of three clips that are spread: the second of two starts in the middle."""
-        return Spread(past_end=self.past_end), 3, 1
+        """Return the middle of clips that are spread: of its own, the second of two starts in the middle."""
+        return Spread(past_end=self.past_end).middle()
 
 
 class Dense(FrameRule, frozen=True, tag="dense"):
@@ -182,8 +171,8 @@ class Dense(FrameRule, frozen=True, tag="dense"):
     past_end: Literal["loop"]
 
     def middle(self) -> tuple[FrameRule, int, int]:
-        """Return the second of three clips that are spread: a start's first clip lies before its middle."""
-        return Spread(past_end=self.past_end), 3, 1
+        """Return the middle of clips that are spread: of its own, a start's first clip lies before its middle."""
+        return Spread(past_end=self.past_end).middle()
 
 
 class Centres(ExactStride, frozen=True, tag="centres"):
@@ -199,12 +188,9 @@ class Resampled(FrameRule, frozen=True, tag="resampled"):
     """n of all windows of consecutive frames at another frame rate, the last ends at the end (torchvision)."""
 
     exact_stride: ClassVar[bool] = True
+    middle_clip: ClassVar[tuple[int, int]] = (3, 1)
     fps: Rate
     past_end: Literal["refuse"]
-
-    def middle(self) -> tuple[FrameRule, int, int]:
-        """Return the second of three clips."""
-        return self, 3, 1
 
 
 class Timed(FrameRule, frozen=True, tag="timed"):
@@ -214,12 +200,9 @@ class Timed(FrameRule, frozen=True, tag="timed"):
     """
 
     reach: ClassVar[Reach] = "time_stamps"
+    middle_clip: ClassVar[tuple[int, int]] = (2, 1)
     fps: Rate  # a clip lasts as long as at this rate, whatever the video's own
     past_end: Literal["stretch"]
-
-    def middle(self) -> tuple[FrameRule, int, int]:
-        """Return the second of two clips, which starts at half the free length."""
-        return self, 2, 1
 
 
 class TimedBeginning(Timed, frozen=True, tag="timed_beginning"):
@@ -238,51 +221,33 @@ class TimedBeginning(Timed, frozen=True, tag="timed_beginning"):
 class TimedList(ExactStride, frozen=True, tag="timed_list"):
     """As `timed`, of a list of images, which are taken for 30 a second (PyTorchVideo, Charades)."""
 
+    middle_clip: ClassVar[tuple[int, int]] = (2, 1)
     past_end: Literal["stretch"]
-
-    def middle(self) -> tuple[FrameRule, int, int]:
-        """Return the second of two clips, which starts at half the free length."""
-        return self, 2, 1
 
 
 class Windows(ExactStride, frozen=True, tag="windows"):
     """Of the frames at the exact stride from the first on, n windows; the last ends with them (VideoMAE, Kinetics)."""
 
+    middle_clip: ClassVar[tuple[int, int]] = (3, 1)
     past_end: Literal["repeat"]  # the last of those frames
 
-    def middle(self) -> tuple[FrameRule, int, int]:
-        """Return the second of three clips."""
-        return self, 3, 1
 
-
-class Interleaved(FrameRule, frozen=True, tag="interleaved"):
+class Interleaved(Parts, frozen=True, tag="interleaved"):
     """A frame of each of as many equal parts as a clip has frames; clip i of n takes it at i / n (VideoMAE, SSv2; TSM).
 
     A single clip takes the middle of each part.
     """
 
-    whole_video: ClassVar[bool] = True
     past_end: Literal["repeat"]
-
-    def span(self, frames: int, sampling_rate: int) -> int:
-        """Return the number of frames: from fewer, some are taken twice."""
-        return frames
-
-    def middle(self) -> tuple[FrameRule, int, int]:
-        """Return a single clip."""
-        return self, 1, 0
 
 
 class SpreadResampled(FrameRule, frozen=True, tag="spread_resampled"):
     """At another frame rate: n clips, exact stride, whose starts share out what frames x rate leave (Scenic)."""
 
     exact_stride: ClassVar[bool] = True
+    middle_clip: ClassVar[tuple[int, int]] = (3, 1)
     fps: Rate
     past_end: Literal["loop"]
-
-    def middle(self) -> tuple[FrameRule, int, int]:
-        """Return the second of three clips."""
-        return self, 3, 1
 
 
 class PartWindows(FrameRule, frozen=True, tag="part_windows"):
@@ -321,25 +286,85 @@ class Image(FrameRule, frozen=True, tag="image"):
 
 
 Frames: TypeAlias = (
-    Proportional
-    | Offset
-    | OffsetFrames
-    | Segments
-    | Uniform
-    | Spread
-    | SpreadDown
-    | SpreadAtRate
-    | Strided
-    | Dense
-    | Centres
-    | Resampled
-    | Timed
-    | TimedBeginning
-    | TimedList
-    | Windows
-    | Interleaved
-    | SpreadResampled
-    | PartWindows
-    | KeyFrames
-    | Image
-)
+    Proportional | Offset | OffsetFrames | Segments | Uniform | Spread | SpreadDown | SpreadAtRate | Strided | Dense
+    | Centres | Resampled | Timed | TimedBeginning | TimedList | Windows | Interleaved | SpreadResampled | PartWindows
+    | KeyFrames | Image
+)  # fmt: skip
+
+# --- what is done to their pixels ------------------------------------------------------------------------------------
+
+_Positive: TypeAlias = Annotated[float, msgspec.Meta(gt=0)]
+Arithmetic: TypeAlias = Literal[
+    "torch_float", "torch_uint8", "tensorflow_uint8", "opencv_uint8", "pillow_bilinear", "pillow_bicubic"
+]
+ON_THE_CPU = ("opencv_uint8", "pillow_bilinear", "pillow_bicubic")  # done to each picture as it is decoded
+WHOLE_LEVELS = ("torch_uint8", "tensorflow_uint8", *ON_THE_CPU)  # from 0..255 to 0..255, rounded
+
+
+class PixelStep(Value, frozen=True, tag_field="step"):
+    """One thing that is done to RGB frames, which come as levels from 0 to 255."""
+
+    @property
+    def name(self) -> str:
+        """The step, as a registry file calls it."""
+        return str(type(self).__struct_config__.tag)
+
+    def in_words(self) -> str:
+        """Return the step and its numbers, such as `divide by 255`."""
+        return f"{self.name.replace('_', ' ')} {', '.join(fields_in_words(self))}".rstrip()
+
+
+class Divide(PixelStep, frozen=True, tag="divide"):
+    """Divide every value."""
+
+    by: _Positive
+
+
+class Normalise(PixelStep, frozen=True, tag="normalise"):
+    """Subtract a mean and divide by a deviation, each of a channel."""
+
+    mean: tuple[float, float, float]
+    std: tuple[_Positive, _Positive, _Positive]
+
+
+class ReverseChannels(PixelStep, frozen=True, tag="reverse_channels"):
+    """RGB becomes BGR."""
+
+
+class Mirror(PixelStep, frozen=True, tag="mirror"):
+    """Left and right change places."""
+
+
+class ResizeShortSide(PixelStep, frozen=True, tag="resize_short_side"):
+    """Resize so that the short side has so many pixels; the long side follows, rounded.
+
+    `floor`: of long / short x pixels (PySlowFast); `truncate`: of pixels x long / short (torchvision, Pillow);
+    `half_up`: of long x (pixels / short) (mmaction2).
+    """
+
+    pixels: Count
+    long_side: Literal["floor", "truncate", "half_up"]
+    arithmetic: Arithmetic
+
+
+class Resize(PixelStep, frozen=True, tag="resize"):
+    """Resize to a fixed size, whatever the shape was."""
+
+    height: Count
+    width: Count
+    arithmetic: Arithmetic
+
+
+class Crop(PixelStep, frozen=True, tag="crop"):
+    """Cut squares out of the frame: those that `views.crops` names.
+
+    By whose arithmetic they are placed: of PySlowFast the centre rounds up and the end touches the edge; of mmaction2
+    it rounds down and the end is twice as far; its TenCrop counts in quarters; of torchvision it rounds half to even;
+    of VideoMAE it rounds down and the end touches the edge; of TSM they count in quarters, along the width alone.
+    """
+
+    size: Count
+    arithmetic: Literal["pyslowfast", "mmaction2", "mmaction2_ten", "torchvision", "tsm", "videomae"]
+
+
+Pixels: TypeAlias = Divide | Normalise | ReverseChannels | Mirror | ResizeShortSide | Resize | Crop
