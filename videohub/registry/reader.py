@@ -18,7 +18,16 @@ from videohub.errors import UsageError
 from videohub.protocols import Flaw, Protocol
 from videohub.registry import costs, labels, strict_yaml
 from videohub.registry.lookup import Registry, entry
-from videohub.registry.messages import BrokenRegistryError, Messages, Steps, schema_flaws, shown
+from videohub.registry.messages import (
+    BrokenRegistryError,
+    Messages,
+    Steps,
+    schema_flaws,
+    shown,
+    unknown_in_protocol,
+    unknown_in_record,
+    unknown_records,
+)
 from videohub.registry.schema import (
     OWN_LAYOUT,
     DatasetInfo,
@@ -30,7 +39,6 @@ from videohub.registry.schema import (
     with_urls,
 )
 from videohub.registry.strict_yaml import Document
-from videohub.registry.unknown_names import unknown_in_protocol, unknown_in_record, unknown_records
 
 SCHEMA_VERSION = 1
 _NAMED = {"name": "The key is the name."}

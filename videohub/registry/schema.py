@@ -15,7 +15,7 @@ from videohub import architectures
 from videohub.architectures import Architecture, Task
 from videohub.errors import UsageError
 from videohub.escaping import visible
-from videohub.protocols import Flaw, Protocol, ViewGrid
+from videohub.protocols import Flaw, Protocol, Value, ViewGrid
 from videohub.registry.known_answers import FileClip, KnownAnswer
 from videohub.value_types import Count, Sha256
 
@@ -34,14 +34,10 @@ ShortName: TypeAlias = Annotated[str, msgspec.Meta(pattern="^[a-z][a-z0-9_-]*$",
 OWN_LAYOUT = "videohub"  # of checkpoints under our names, which take no table
 
 
-class _Value(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A part of a record: immutable, and nothing in it is unknown to the schema."""
-
-
 # --- what is stated once: data sets in `datasets.yaml`, publishers at the head of their files -------------------------
 
 
-class Split(_Value, frozen=True):
+class Split(Value, frozen=True):
     """How large a part of a data set is; null where no source says which release is meant."""
 
     samples: Count | None = None  # videos or images
@@ -49,7 +45,7 @@ class Split(_Value, frozen=True):
     source: Name | None = None  # of these counts
 
 
-class DatasetInfo(_Value, frozen=True):
+class DatasetInfo(Value, frozen=True):
     """A data set; `datasets.yaml` says what each field is."""
 
     name: Name
@@ -58,7 +54,7 @@ class DatasetInfo(_Value, frozen=True):
     aliases: tuple[Name, ...] = ()
     group: Name | None = None
     lists: Name | None = "kinetics"
-    splits: dict[str, Split] = {}
+    splits: dict[str, Split] = msgspec.field(default_factory=dict)
     fps: float | None = None
     longest_s: float | None = None
     resized_to: Count | None = None
@@ -67,7 +63,7 @@ class DatasetInfo(_Value, frozen=True):
     preferred: bool = False
 
 
-class Publisher(_Value, frozen=True, omit_defaults=True):
+class Publisher(Value, frozen=True, omit_defaults=True):
     """Who made checkpoints public; stated at the head of the file that holds their records."""
 
     name: ShortName  # `publisher/NAME` begins so
@@ -81,14 +77,14 @@ class Publisher(_Value, frozen=True, omit_defaults=True):
 # --- the parts of a record -------------------------------------------------------------------------------------------
 
 
-class Clip(_Value, frozen=True):
+class Clip(Value, frozen=True):
     """What the network is given: frames, and the distance between them at the protocol's frame rate."""
 
     frames: Count
     sampling_rate: Count
 
 
-class TrainingPixels(_Value, frozen=True):
+class TrainingPixels(Value, frozen=True):
     """What a network saw of a frame in training: its short side was drawn between two, and a square cut out."""
 
     short_side: tuple[Count, Count]  # pixels, both included
@@ -102,7 +98,7 @@ class TrainingPixels(_Value, frozen=True):
             yield ("training_pixels", "short_side"), what, "Expected two ascending sides, none smaller than the crop."
 
 
-class Views(_Value, frozen=True):
+class Views(Value, frozen=True):
     """The views that a number was measured with, where they are not those of the protocol."""
 
     clips: Count
@@ -113,14 +109,14 @@ class Views(_Value, frozen=True):
         return (self.clips, self.crops) == (grid.clips, len(grid.crops))
 
 
-class Mapped(_Value, frozen=True):
+class Mapped(Value, frozen=True):
     """Some of a network's outputs, which a label map names, are the classes of another data set."""
 
     dataset: Name
     classes: Count
 
 
-class Proof(_Value, frozen=True, omit_defaults=True):
+class Proof(Value, frozen=True, omit_defaults=True):
     """What our network was compared with, number by number; a record without one is unproven.
 
     It had the same arguments and as many frames, but for the number of classes; the scores of a head's positions were
@@ -131,7 +127,7 @@ class Proof(_Value, frozen=True, omit_defaults=True):
     reference: Name | None = None  # another implementation that runs beside ours, where no golden case is the network
 
 
-class FileBeside(_Value, frozen=True):
+class FileBeside(Value, frozen=True):
     """A file that holds the rest of a network whose weights come in several."""
 
     url: str
@@ -139,7 +135,7 @@ class FileBeside(_Value, frozen=True):
     size: Count | None
 
 
-class Checkpoint(_Value, frozen=True, omit_defaults=True):
+class Checkpoint(Value, frozen=True, omit_defaults=True):
     """The published file. `sha256` and `size` stay null until someone has measured them.
 
     `alternates` are other places of the same bytes: https, or hf://org/repo/file@revision.
@@ -151,7 +147,7 @@ class Checkpoint(_Value, frozen=True, omit_defaults=True):
     container: Literal["caffe2", "torch", "torch_legacy", "safetensors", "npz"] | None
     layout: str  # how its keys are spelt: converters/FAMILY/LAYOUT.yaml
     license: str
-    alternates: list[str] = []
+    alternates: list[str] = msgspec.field(default_factory=list)
     sha256_prefix: Sha256Prefix | None = None  # what its publisher put into the file's name
     reported_sha256: Sha256 | None = None  # somebody's word; another one is told, not refused
     manual: bool = False  # `url` is a page to download from by hand
@@ -173,11 +169,8 @@ class Checkpoint(_Value, frozen=True, omit_defaults=True):
             yield ("checkpoint", "url"), f'is "{visible(self.url)}", which is no address: {flaw}', ""
         for index, file in enumerate(self.beside):
             if flaw := flaw_of_url(file.url):
-                yield (
-                    ("checkpoint", "beside", index, "url"),
-                    f'is "{visible(file.url)}", which is no address: {flaw}',
-                    "",
-                )
+                place = ("checkpoint", "beside", index, "url")
+                yield place, f'is "{visible(file.url)}", which is no address: {flaw}', ""
         for index, url in enumerate(self.alternates):
             if flaw_of_url(url) or not re.fullmatch(r"https?://[^/]+/.+|hf://[^/@]+/[^/@]+/[^@]+@[^@/]+", url):
                 advice = "Expected https or hf://org/repo/file@revision."
@@ -195,7 +188,7 @@ else:
 FIELDS = {"top1": "top-1", "top5": "top-5", "map": "mAP"}  # of `Published`, and what people call them
 
 
-class Published(_Value, frozen=True, omit_defaults=True):
+class Published(Value, frozen=True, omit_defaults=True):
     """What the source states, as accuracy or mAP in per cent; `as_printed` where it prints something else.
 
     `tolerance` are the points, up and down, that the source allows its own files; most sources state none. `others` are
@@ -206,7 +199,7 @@ class Published(_Value, frozen=True, omit_defaults=True):
     top1: Percent | None = None
     top5: Percent | None = None
     map: Percent | None = None
-    others: dict[str, Percent] = {}
+    others: dict[str, Percent] = msgspec.field(default_factory=dict)
     as_printed: dict[str, Percent] | None = None
     tolerance: Percent = 0.0
     views: Views | None = None  # null: those of the protocol
@@ -221,7 +214,7 @@ class Published(_Value, frozen=True, omit_defaults=True):
         return " / ".join(f"{name} {value}" for name, value in self.numbers().items())
 
 
-class Record(_Value, frozen=True, omit_defaults=True):
+class Record(Value, frozen=True, omit_defaults=True):
     """Everything about one published checkpoint."""
 
     name: str
@@ -241,7 +234,7 @@ class Record(_Value, frozen=True, omit_defaults=True):
     config: str | None
     status: Status
     notes: list[str]
-    superseded_by: list[str] = []
+    superseded_by: list[str] = msgspec.field(default_factory=list)
     aliases: tuple[Name, ...] = ()  # other ids that lead here
     publisher: ShortName | None = None  # which the head of the file states
     proof: Proof | None = None
