@@ -19,8 +19,7 @@ from tests.own_registry import like, ours, write_registry
 from videohub import convert, registry, weights
 from videohub.cli import cli
 from videohub.errors import OfflineError, UnavailableError, UploadError, UsageError
-from videohub.publishing import licences
-from videohub.publishing.published_weights import publish
+from videohub.publishing.published_weights import allows, publish
 from videohub.registry.schema import Checkpoint
 
 REPO = "org/tiny"
@@ -179,16 +178,12 @@ def test_a_dry_run_asks_the_hub_nothing(hub, by_hand, monkeypatch):
     ],
 )
 def test_only_a_licence_that_is_known_to_allow_it_allows_it(words, allowed):
-    assert licences.allows(words) is allowed
+    assert allows(words) is allowed
 
 
 def test_licences_of_our_records_are_read_as_they_are_meant():
     """Counted by hand: of the zoo's, those that are stated for the files."""
-    refused = {
-        record.checkpoint.license
-        for record in ours().records.values()
-        if not licences.allows(record.checkpoint.license)
-    }
+    refused = {record.checkpoint.license for record in ours().records.values() if not allows(record.checkpoint.license)}
     assert all("not stated" in words or "of the code" in words for words in refused)
 
 

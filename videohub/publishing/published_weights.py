@@ -9,7 +9,9 @@ SHA256SUMS, README.md         the digests, and the card
 
 from __future__ import annotations
 
+import re
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -26,15 +28,23 @@ from videohub.convert.tables import arguments_of
 from videohub.errors import ConversionError, UsageError
 from videohub.hub import upload
 from videohub.hub.upload import Head, HubFile, Sent
-from videohub.publishing import licences, registry_forms
-from videohub.publishing.weights_card import weights_card
+from videohub.publishing.registry_forms import registry_patch
 from videohub.registry.schema import Checkpoint, Record
 from videohub.reporting import cards
+from videohub.reporting.pages import render
+from videohub.reporting.words import public_url
 from videohub.weights import Converted
 
 CARD, SUMS = "README.md", "SHA256SUMS"
 TRANSFORMERS: Final = "transformers"
 _UNKNOWN = "COMMIT"  # stands for the commit of a dry run
+
+# Licences under which anybody may pass on the same weights in another form; NC: for non-commercial use.
+_ALLOWS = re.compile(
+    r"(Apache-2\.0|MIT|BSD-[23]-Clause|CC0-1\.0|CC-BY(-NC)?(-SA)?[- ][1-4]\.0)(?![\w.-])", re.IGNORECASE | re.ASCII
+)
+# What says that it was not read for the weights: "not stated for the file; the repository is MIT".
+_NOT_OF_WEIGHTS = re.compile(r"\bnot stated\b|\bnot read\b|\bof the code\b|\bcode (only|alone)\b", re.IGNORECASE)
 
 
 class Published(msgspec.Struct, frozen=True):
@@ -85,7 +95,7 @@ def publish(
             "  Write a record for it (`videohub registry new`), or send files of your own with `hf upload`."
         )
     upload.check(repository, revision=revision, pull_request=pull_request, dry_run=dry_run)
-    licences.check(record, right)
+    _check_licence(record, right)
     _refuse_passwords(record)
     with tempfile.TemporaryDirectory(prefix="videohub-") as folder:
         forms, doubts = _write(record, checkpoint, Path(folder))
@@ -101,7 +111,41 @@ def publish(
             sent = upload.send(head, files, message, pull_request=pull_request)
     digests = {file.path: (file.sha256, file.size) for file in sent.files}
     added = [_form(record, form, repository, sent.commit or _UNKNOWN, digests) for form in forms]
-    return Published(sent, registry_forms.registry_patch(record, added, registry.record_files()), doubts)
+    return Published(sent, registry_patch(record, added, registry.record_files()), doubts)
+
+
+def allows(words: str) -> bool:
+    """Return whether a licence lets anybody pass the weights on: one that is known to, and is stated for them."""
+    return _ALLOWS.match(words) is not None and _NOT_OF_WEIGHTS.search(words) is None
+
+
+def _check_licence(record: Record, right: str | None) -> None:
+    """Refuse to pass on weights whose licence does not allow it, unless the user says by which right.
+
+    Raises: UsageError with the licence's words.
+    """
+    words = record.checkpoint.license
+    if right is not None and not right.strip():
+        raise UsageError("right: found no words, expected what gives you the right to publish these weights")
+    if right is None and not allows(words):
+        raise UsageError(
+            f"{record.name}: its licence does not say that the weights may be passed on: {words!r}.\n"
+            '  If you have that right all the same (you made them, their authors agreed), state it: --right "WORDS". '
+            "The words stand on the card."
+        )
+
+
+def _refuse_passwords(record: Record) -> None:
+    """Refuse a record with an address that logs in: the weights' header states the record. Raises: UsageError."""
+    urls = [file.url for each in (record.checkpoint, *record.other_checkpoints) for file in each.files]
+    urls += [url for each in (record.checkpoint, *record.other_checkpoints) for url in each.alternates]
+    for url in filter(None, urls):
+        parts = urlsplit(url)
+        if parts.scheme != "hf" and "@" in parts.netloc:
+            raise UsageError(
+                f"{record.name}: an address of {parts.hostname} logs in with a name and perhaps a password, and the "
+                "weights state their record.\n  Take it out of the registry file before publishing."
+            )
 
 
 def _write(record: Record, checkpoint: str | Path | None, folder: Path) -> tuple[list[_Written], list[str]]:
@@ -178,16 +222,7 @@ def _files(
     described = upload.sent(repository, "", files).files
     sums = "".join(f"{file.sha256}  {file.path}\n" for file in described)
     files[SUMS] = HubFile(sums.encode(), "replaced" if again else "new")
-    certificates = [form.converted.certificate for form in forms]
-    card = weights_card(
-        record,
-        repository,
-        files=[(file.path, file.size, file.sha256) for file in described],
-        certificates=[each for each in certificates if each is not None],
-        for_transformers=any(form.layout == TRANSFORMERS for form in forms),
-        right=right,
-        doubts=doubts,
-    )
+    card = _card(record, forms, repository, [(file.path, file.size, file.sha256) for file in described], right, doubts)
     before = None if head is None else upload.read(head, CARD)
     if before is None:
         files[CARD] = HubFile(card.encode())
@@ -196,6 +231,50 @@ def _files(
     else:
         files["WEIGHTS.md"] = HubFile(card.encode(), "the card; README.md is somebody's and stays as it is")
     return files
+
+
+def _card(
+    record: Record,
+    forms: list[_Written],
+    repository: str,
+    files: Sequence[tuple[str, int, str]],
+    right: str | None,
+    doubts: list[str],
+) -> str:
+    """Return the README.md: whose weights these are, under which licence, what was shown of them, how they load.
+
+    Args:
+        files: Path, bytes and sha256 of each.
+        right: What the user states, where the licence does not allow to pass them on.
+        doubts: What speaks against their being the published ones.
+    """
+    from huggingface_hub import ModelCardData
+
+    for_transformers = any(form.layout == TRANSFORMERS for form in forms)
+    license, license_name = cards.license_of(record.checkpoint.license)
+    data = ModelCardData(
+        library_name="transformers" if for_transformers else "videohub",
+        pipeline_tag="image-classification" if record.protocol.scored == "image" else "video-classification",
+        datasets=[record.protocol.dataset],
+        tags=["videohub"],
+        license=license,
+        license_name=license_name,
+    )
+    text = render(
+        "weights.md",
+        record=record,
+        repository=repository,
+        publisher=registry.default().publishers.get(record.publisher or ""),
+        url=public_url(record.checkpoint),
+        files=files,
+        certificates=[form.converted.certificate for form in forms if form.converted.certificate is not None],
+        for_transformers=for_transformers,
+        right=right,
+        doubts=doubts,
+        published=[(str(number), number.source) for number in record.published],
+        of_the_zoo=record.name in registry.load(registry.files()[0]).records,
+    )
+    return f"---\n{data.to_yaml()}\n---\n\n{text}"
 
 
 def _form(
@@ -212,16 +291,3 @@ def _form(
         layout=form.layout,
         license=record.checkpoint.license,
     )
-
-
-def _refuse_passwords(record: Record) -> None:
-    """Refuse a record with an address that logs in: the weights' header states the record. Raises: UsageError."""
-    urls = [file.url for each in (record.checkpoint, *record.other_checkpoints) for file in each.files]
-    urls += [url for each in (record.checkpoint, *record.other_checkpoints) for url in each.alternates]
-    for url in filter(None, urls):
-        parts = urlsplit(url)
-        if parts.scheme != "hf" and "@" in parts.netloc:
-            raise UsageError(
-                f"{record.name}: an address of {parts.hostname} logs in with a name and perhaps a password, and the "
-                "weights state their record.\n  Take it out of the registry file before publishing."
-            )
