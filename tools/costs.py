@@ -11,8 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from videohub import registry
 from videohub.building import build_empty
-from videohub.registry import costs
-from videohub.registry.costs import Cost
+from videohub.registry.lookup import Cost, cost_key, view_size
 from videohub.registry.schema import Record
 
 FILE = Path(__file__).resolve().parent.parent / "costs.json"
@@ -21,7 +20,7 @@ FILE = Path(__file__).resolve().parent.parent / "costs.json"
 def main() -> None:
     """Count every network of our registry, of several alike one."""
     FILE.write_text("{}\n", encoding="utf-8")  # the registry reads it, and what stands there may be two branches' lines
-    records = {costs.key(record): record for record in registry.load(registry.files()[0]).records.values()}
+    records = {cost_key(record): record for record in registry.load(registry.files()[0]).records.values()}
     keys = sorted(key for key in records if key is not None)
     lines = [f"{json.dumps(key)}: {msgspec.json.encode(counted(records[key])).decode()}" for key in keys]
     FILE.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
@@ -32,9 +31,9 @@ def counted(record: Record, size: tuple[int, int, int] | None = None) -> Cost:
 
     Args:
         record: Whose network it is.
-        size: Frames, height and width of the clip; None: those of `costs.view_size`.
+        size: Frames, height and width of the clip; None: those of `view_size`.
     """
-    size = size or costs.view_size(record)
+    size = size or view_size(record)
     assert size is not None, f"{record.name}: its protocol states no size of frames"
     network = build_empty(record)
     clip = torch.empty(1, 3, *size, device="meta")

@@ -13,11 +13,11 @@ from tests.own_registry import like, write_registry
 from tools.costs import counted
 from videohub import registry, resources
 from videohub.building import build_empty
-from videohub.registry import compiled, costs, strict_yaml
-from videohub.registry.costs import Cost
+from videohub.registry import compiled, strict_yaml
+from videohub.registry.lookup import Cost, cost_key, view_size
 
 OURS = registry.load(resources.registry_file())
-NETWORKS = {costs.key(record): record for record in OURS.records.values() if costs.view_size(record)}
+NETWORKS = {cost_key(record): record for record in OURS.records.values() if view_size(record)}
 STATED = msgspec.json.decode(resources.costs_file().read_bytes(), type=dict[str, Cost])
 SMALLEST = {  # of each family: what comes later takes the place of what came before
     NETWORKS[key].family: NETWORKS[key]
@@ -118,7 +118,7 @@ def normalised(record: registry.Record) -> int:
         if isinstance(module, (nn.modules.batchnorm._BatchNorm, nn.LayerNorm)):
             module.register_forward_hook(lambda module, given, value: values.append(value.numel()))
     with torch.no_grad():
-        network(torch.empty(1, 3, *costs.view_size(record), device="meta"))
+        network(torch.empty(1, 3, *view_size(record), device="meta"))
     return sum(values)
 
 
@@ -140,7 +140,7 @@ def test_multiply_adds_and_norms_are_as_printed(name):
 @pytest.mark.parametrize("name", PRINTED["of_another_view"])
 def test_multiply_adds_are_as_printed_for_the_view_that_was_counted(name):
     record, row = OURS.find(name), PRINTED["of_another_view"][name]
-    assert tuple(row["view"]) != costs.view_size(record)
+    assert tuple(row["view"]) != view_size(record)
     assert near(counted(record, tuple(row["view"])).multiply_adds, row["gflops"])
 
 

@@ -11,9 +11,8 @@ from tools.site import errata
 from tools.site.protocol_picture import ShownTest, picture
 from videohub.formatting import with_letter, with_unit
 from videohub.registry import Record, Registry
-from videohub.registry.costs import view_size
 from videohub.registry.labels import in_words
-from videohub.registry.lookup import MARKS, marks
+from videohub.registry.lookup import MARKS, marks, view_size
 from videohub.registry.schema import Checkpoint, Published
 
 CASES = "tests/golden"

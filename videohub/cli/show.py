@@ -14,9 +14,8 @@ from videohub.formatting import with_letter, with_unit
 from videohub.protocols import Protocol
 from videohub.protocols.steps import Image, PartWindows
 from videohub.registry import Cost
-from videohub.registry.costs import view_size
 from videohub.registry.labels import in_words
-from videohub.registry.lookup import MARKS, marks
+from videohub.registry.lookup import MARKS, marks, view_size
 from videohub.registry.schema import Checkpoint, Proof, Published, Record
 from videohub.terminal import completion
 from videohub.terminal.layout import coloured, console, facts, styled

@@ -27,8 +27,8 @@ from videohub.known_answers.slips import SLIPS, Kind, Slip, biases_are_zero
 from videohub.models import VideoModel
 from videohub.numeric_precision import arithmetic
 from videohub.protocols import Divide, Normalise, Protocol, ReverseChannels
-from videohub.registry.costs import view_size
 from videohub.registry.known_answers import KnownAnswer, SyntheticClip, Values
+from videohub.registry.lookup import view_size
 from videohub.registry.schema import Record
 from videohub.version import __version__
 from videohub.weights import fetch, weights_file

@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Any
 from videohub import resources
 from videohub.errors import AmbiguousNameError, RegistryError, UnknownNameError
 from videohub.registry import compiled
-from videohub.registry.costs import Cost
-from videohub.registry.lookup import Registry, Sort
+from videohub.registry.lookup import Cost, Registry, Sort
 
 if TYPE_CHECKING:
     from videohub.protocols import Protocol

@@ -19,8 +19,7 @@ import msgspec
 
 from videohub import resources
 from videohub.errors import VideohubError
-from videohub.registry.costs import Cost
-from videohub.registry.lookup import Entry, Registry
+from videohub.registry.lookup import Cost, Entry, Registry
 from videohub.version import __version__
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ import msgspec
 from videohub import architectures, metrics, resources
 from videohub.errors import UsageError
 from videohub.protocols import Flaw, Protocol
-from videohub.registry import costs, labels, strict_yaml
-from videohub.registry.lookup import Registry, entry
+from videohub.registry import labels, strict_yaml
+from videohub.registry.lookup import Registry, costs_of, entry
 from videohub.registry.messages import (
     BrokenRegistryError,
     Messages,
@@ -108,7 +108,7 @@ class _Reader:
             publishers={name: self.publishers[name] for name in [*order, *self.publishers]},
             protocols={name: protocol for name, protocol in self.protocols.items() if protocol is not None},
             datasets=self.datasets,
-            costs=costs.of(self.records),
+            costs=costs_of(self.records),
             files=tuple(self.files),
         )
 
