@@ -36,8 +36,8 @@ from videohub.data.geometry import Box, boxes_in_pixels
 from videohub.data.inputs import VideoInput, input_name, video_source
 from videohub.data.labels import names_of
 from videohub.data.person_boxes import PersonBox, Rows, Units, as_pixels, key_frames
+from videohub.data.samples import StoredFile
 from videohub.data.sampling import keyframe_indices
-from videohub.data.stored_file import StoredFile
 from videohub.data.video_info import tell_contradictions
 from videohub.data.windows import SHORTEST_S, TimedFrames, Window, open_frames, windows
 from videohub.detectors import Detector, check_name, load_detector, people_in

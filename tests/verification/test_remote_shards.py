@@ -166,13 +166,13 @@ def test_one_of_three_processes_over_http_is_killed_and_restarted(zoo, fifty, se
 
 @pytest.mark.slow
 def test_a_large_member_is_read_in_pieces_with_the_same_scores(zoo, six, server, tmp_path, monkeypatch):
-    """Large is what stands in `stored_file`; here everything is, and a piece is small."""
-    from videohub.data import stored_file
+    """Large is what stands in `samples`; here everything is, and a piece is small."""
+    from videohub.data import samples
     from videohub.storage import ranges
 
     listing, tars = six
     videohub.verify(NAME, listing, out=tmp_path / "files", workers=0)
-    monkeypatch.setattr(stored_file, "STREAMED", 0)
+    monkeypatch.setattr(samples, "STREAMED", 0)
     monkeypatch.setattr(ranges, "BLOCK", 1000)
     pattern = served(server, tars)
     videohub.verify(NAME, pattern, out=tmp_path / "http", workers=0)

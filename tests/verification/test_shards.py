@@ -229,10 +229,10 @@ def test_predictions_and_features_of_tars_are_those_of_files(files, tmp_path, ru
 
 @pytest.mark.parametrize("far", [False, True])
 def test_large_members_are_read_piece_by_piece(files, tmp_path, server, monkeypatch, far):
-    from videohub.data import stored_file
+    from videohub.data import samples
 
     videohub.verify(NAME, files, out=tmp_path / "a", workers=0)
-    monkeypatch.setattr(stored_file, "STREAMED", 1000)
+    monkeypatch.setattr(samples, "STREAMED", 1000)
     tars = f"{publish_folder(server, tmp_path / 'tars')}/val-{{0..2}}.tar" if far else tmp_path / "tars" / "val-*.tar"
     videohub.verify(NAME, tars, out=tmp_path / "b", workers=0)
     assert scores(tmp_path / "b") == scores(tmp_path / "a")

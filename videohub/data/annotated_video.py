@@ -23,7 +23,7 @@ from av.video.stream import VideoStream
 from PIL import Image, ImageDraw, ImageFont
 
 from videohub.data.decoded_images import UPRIGHT, Frame, check_size, orientation
-from videohub.data.stored_file import ShardMember, StoredFile
+from videohub.data.samples import ShardMember, StoredFile
 from videohub.data.video import Video, open_video
 from videohub.data.video_info import FrameClock
 from videohub.errors import DeviceError, UsageError

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, Literal, TypeAlias
 import av
 from av.container import InputContainer
 
-from videohub.data.stored_file import ShardMember, StoredFile
+from videohub.data.samples import ShardMember, StoredFile
 from videohub.errors import UsageError, VideoError, VideohubError
 from videohub.files import existing_file
 from videohub.log import silence_last_resort

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from av.video.reformatter import VideoReformatter
 
 from videohub.data.colour import Matrix, converted, matrix_of, view
-from videohub.data.stored_file import StoredFile
+from videohub.data.samples import StoredFile
 from videohub.errors import VideoError
 
 

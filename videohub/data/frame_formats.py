@@ -15,7 +15,7 @@ from videohub.data.colour import Planar
 from videohub.data.decoded_images import Picture, check_size
 from videohub.data.geometry import resized_size
 from videohub.data.memory import MOST_BYTES, PREPARING, Budget
-from videohub.data.stored_file import StoredFile
+from videohub.data.samples import StoredFile
 from videohub.errors import VideoError
 from videohub.protocols import Pixels, Protocol
 

@@ -13,8 +13,7 @@ import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
 from videohub.data.containers import open_file
-from videohub.data.samples import FrameList
-from videohub.data.stored_file import ShardMember, StoredFile
+from videohub.data.samples import FrameList, ShardMember, StoredFile
 from videohub.errors import UsageError, VideoError
 
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "GIF", "TIFF")  # by content; of Pillow's others some start programs

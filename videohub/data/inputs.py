@@ -18,11 +18,10 @@ from PIL import Image
 
 from videohub import storage
 from videohub.data.images import rgb_of
-from videohub.data.samples import ImageFile, VideoFile
+from videohub.data.samples import ImageFile, ShardMember, StoredFile, VideoFile
 from videohub.data.sets import shards
 from videohub.data.sets.folders import IMAGES, VIDEOS, is_leftover
 from videohub.data.sets.lists import left_out, lines
-from videohub.data.stored_file import ShardMember, StoredFile
 from videohub.errors import DataError, DeviceError, UsageError, VideoError
 from videohub.hub import download
 from videohub.log import log

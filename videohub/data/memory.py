@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 
-from videohub.data.stored_file import StoredFile
+from videohub.data.samples import StoredFile
 from videohub.errors import VideoError
 
 MOST_BYTES = 16 << 30  # a video that needs more is refused before it takes any machine down

@@ -17,7 +17,7 @@ from av.video.stream import VideoStream
 
 from videohub.data.containers import ending, open_container, open_file, unsupported
 from videohub.data.memory import Budget
-from videohub.data.stored_file import ShardMember, StoredFile
+from videohub.data.samples import ShardMember, StoredFile
 from videohub.data.video_info import END_TOLERANCE, StampReader, Stamps, VideoInfo
 from videohub.errors import VideoError
 

@@ -14,9 +14,8 @@ from torch import Tensor
 from videohub.data.decoded import Decoded, decode, decode_content
 from videohub.data.geometry import Square, resized_size, squares
 from videohub.data.pixels import prepare
-from videohub.data.samples import ImageFile, VideoFile
+from videohub.data.samples import ImageFile, ShardMember, StoredFile, VideoFile
 from videohub.data.spec import TestSpec
-from videohub.data.stored_file import ShardMember, StoredFile
 from videohub.data.video_info import Contradiction
 from videohub.errors import VideoError
 from videohub.protocols import Protocol

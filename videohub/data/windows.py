@@ -25,7 +25,7 @@ from videohub.data.decoded_images import UPRIGHT, Frame, Picture, check_size, or
 from videohub.data.geometry import Square, resized_size, squares
 from videohub.data.memory import PREPARING, Budget
 from videohub.data.pixels import prepare
-from videohub.data.stored_file import StoredFile
+from videohub.data.samples import StoredFile
 from videohub.data.video import open_video
 from videohub.data.video_info import Contradiction, FrameClock, contradictions
 from videohub.errors import VideoError

@@ -20,8 +20,7 @@ import numpy.typing as npt
 from videohub.data.colour import Planar
 from videohub.data.decoded import Decoded, decode_shared
 from videohub.data.frame_formats import DECODERS, Decoder
-from videohub.data.member_bytes import fetched_ahead
-from videohub.data.samples import FrameList, KeyFrame, Source
+from videohub.data.samples import FrameList, KeyFrame, Source, fetched_ahead
 from videohub.data.spec import TestSpec
 from videohub.data.video_info import Contradiction
 from videohub.errors import DeviceError, FileChangedError, UsageError, VideoError

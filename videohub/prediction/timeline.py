@@ -18,7 +18,7 @@ from videohub import protocols as rules
 from videohub.chosen_model import ChosenModel, chosen_model
 from videohub.data.annotated_video import annotate_video, checked_target, draw_caption
 from videohub.data.inputs import VideoInput, input_name, video_source
-from videohub.data.stored_file import StoredFile
+from videohub.data.samples import StoredFile
 from videohub.data.video_info import tell_contradictions
 from videohub.data.windows import SHORTEST_S, TimedFrames, Window, open_frames, windows
 from videohub.errors import UsageError, VideohubError

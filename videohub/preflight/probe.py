@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from videohub.data.stored_file import ShardMember, StoredFile
+from videohub.data.samples import ShardMember, StoredFile
 from videohub.data.video_info import END_TOLERANCE, Contradiction, contradictions, refusal
 from videohub.errors import VideoError, VideohubError
 from videohub.escaping import encodable

@@ -22,13 +22,12 @@ import msgspec
 
 from videohub import storage
 from videohub.data.labels import class_called, class_names, numbers_by_name
-from videohub.data.samples import DataSet, ImageFile, Sample, Shard, VideoFile
+from videohub.data.samples import DataSet, ImageFile, Sample, Shard, ShardMember, VideoFile
 from videohub.data.sets import wids_index
 from videohub.data.sets.folders import IMAGES, VIDEOS, is_leftover
 from videohub.data.sets.listed_members import members_of
 from videohub.data.sets.lists import left_out
 from videohub.data.shard_indexes import read_indexes
-from videohub.data.stored_file import ShardMember
 from videohub.data.tar_index import Member, TarIndex
 from videohub.errors import DataError, UsageError
 from videohub.escaping import encodable

@@ -6,10 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from videohub.data import member_bytes
-from videohub.data.member_bytes import fetched_ahead
-from videohub.data.samples import FrameList, ImageFile, VideoFile
-from videohub.data.stored_file import STREAMED, ShardMember
+from videohub.data.samples import STREAMED, FrameList, ImageFile, ShardMember, VideoFile, fetched, fetched_ahead
 from videohub.errors import DownloadError, FileChangedError, VideoError
 from videohub.storage import ranges
 
@@ -65,7 +62,7 @@ def test_a_tar_that_has_changed_ends_it(asked):
 def test_a_source_is_decoded_with_the_bytes_that_came_along(media):
     content = (media / "demo.mp4").read_bytes()
     member = ShardMember("https://nobody.invalid/a.tar", "demo.mp4", 0, len(content), "v", content=content)
-    assert member_bytes.fetched(VideoFile(Path("demo.mp4"), member)).member.content is content
+    assert fetched(VideoFile(Path("demo.mp4"), member)).member.content is content
     assert member.open().read() == content
 
 
