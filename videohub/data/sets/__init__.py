@@ -41,7 +41,7 @@ def read(
     are for the evaluation to count.
 
     Args:
-        data: Folder of the data set, or one of its lists; or tars, on disk or behind a URL: see `shards`.
+        data: Folder of the data set, or one of its lists; or tars, on disk or behind a URL: see `shard_samples`.
         root: Folder that the paths of the lists start from; None: where that data set's releases have them.
         record: Says which data set, which split and how many classes.
         list_file: The list whose videos lie in the tars; None: their labels do, too.
@@ -49,16 +49,16 @@ def read(
     Raises: UsageError if `data`, `root` or a file that belongs to the data set is missing; DataError if one is
         malformed, contradicts another or holds no sample. Both name the file, and the line where there is one.
     """
-    from videohub.data.sets import shards
+    from videohub.data.sets import shard_samples, shards
 
     if shards.are_named(data):
         if root is not None:
             raise UsageError(f"{root}: found a folder that paths start from, beside tars, which hold the files; a list "
                              "of their names is what --list takes")  # fmt: skip
         if list_file is None:
-            return shards.read(os.fspath(data), record, None)
+            return shard_samples.read(os.fspath(data), record, None)
         of_list = functools.partial(_read_files, Path(list_file), record=record)
-        return shards.read(os.fspath(data), record, lambda nowhere: of_list(root=nowhere))
+        return shard_samples.read(os.fspath(data), record, lambda nowhere: of_list(root=nowhere))
     if list_file is not None:
         raise UsageError(f"{list_file}: found a list beside {data}, which is no tar; a list of files is what --data "
                          "takes, and the folder that its paths start from is --root")  # fmt: skip
