@@ -16,7 +16,7 @@ from videohub.data import sets
 from videohub.data.samples import AvaTruth, FrameList
 from videohub.data.sampling import keyframe_indices
 from videohub.data.sets.ava_kinetics import CLIPS
-from videohub.data.sets.proposals import WHOLE_FRAME, read_proposals
+from videohub.data.sets.box_files import WHOLE_FRAME, read_proposals
 from videohub.errors import DataError, UnsafeFileError, UsageError
 
 GOLDEN = Path(__file__).resolve().parents[2] / "golden" / "views_wider" / "mmaction2"

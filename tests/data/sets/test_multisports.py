@@ -15,7 +15,7 @@ from tests.data.sets.detectors import MULTISPORTS, detector, ground_truth, pickl
 from videohub.data import sets
 from videohub.data.samples import AvaTruth, KeyFrame, Sample, VideoFile
 from videohub.data.sampling import keyframe_indices
-from videohub.data.sets.proposals import WHOLE_FRAME
+from videohub.data.sets.box_files import WHOLE_FRAME
 from videohub.errors import DataError, UnsafeFileError, UsageError
 
 LISTS = Path(__file__).resolve().parents[2] / "golden" / "detection_lists.json"

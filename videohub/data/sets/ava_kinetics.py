@@ -6,8 +6,7 @@ import re
 from pathlib import Path
 
 from videohub.data.samples import DataSet
-from videohub.data.sets.annotated import ClipNames, read_annotated
-from videohub.data.sets.ava_files import BEGIN, END
+from videohub.data.sets.ava import BEGIN, END, ClipNames, read_annotated
 from videohub.errors import DataError
 from videohub.registry.schema import Record
 

@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 
 from videohub.data.samples import DataSet, KeyFrame, Sample, VideoFile
-from videohub.data.sets.ava_files import detection_of
+from videohub.data.sets.box_files import Box, array, detection_of, opened, read_proposals
 from videohub.data.sets.lists import first_file, folder_of, needed_file, note
-from videohub.data.sets.proposals import Box, array, opened, read_proposals
 from videohub.errors import DataError
 from videohub.escaping import quote
 from videohub.metrics.ava_files import AvaTruth
