@@ -23,8 +23,8 @@ from videohub.data.sets.missing import missing_files
 from videohub.data.shard_indexes import kept_place
 from videohub.errors import UsageError
 from videohub.formatting import Spread
-from videohub.preflight.file_checks import judge_files, refused
-from videohub.preflight.findings import Check, ProbedFile, expected_of, verdict
+from videohub.preflight.file_checks import ProbedFile, judge_files, refused
+from videohub.preflight.findings import Check, expected_of, verdict
 from videohub.preflight.index import Index, Target, duplicates, targets
 from videohub.preflight.list_checks import (
     compare_folders,

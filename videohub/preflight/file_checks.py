@@ -2,24 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import os
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TypeAlias
 
-from videohub.data.samples import Sample
+from videohub.data.samples import ImageFile, KeyFrame, Sample
 from videohub.data.sampling import resampled_indices
 from videohub.data.video_info import KINDS, REFUSED, Kind
 from videohub.formatting import counted
-from videohub.preflight.findings import Detail, Expected, Finding, ProbedFile, SampleFindings
+from videohub.preflight.findings import EXAMPLES, Expected, Finding
 from videohub.preflight.index import Target
-from videohub.preflight.probe import Probe
+from videohub.preflight.probe import Job, Probe
 from videohub.protocols import SKIPS, Interleaved, Protocol, Resampled
 
 # Uneven and turned videos have words of their own.
 _HEADER_KINDS = [kind for kind in KINDS if kind not in ("turned picture", "uneven time stamps")]
+_NOUNS = ((ImageFile, "image"), (KeyFrame, "key frame"))  # others are videos
 _NEAR = 2  # pixels that a short side may be off: some tools round to even or to blocks
 _USUAL_RATES = (10, 61)  # frames per second of videos that people film; 60 and a little
 _FAULT = "could not be looked at for a fault of videohub's or its libraries', not of theirs; please report it"
 _SAME_RATE = 0.02  # share by which a rate may be off: 23.976 is 24, and averages of short videos waver
+
+
+@dataclass(frozen=True)
+class ProbedFile:
+    """A file of the data set with what was found about it; no probe where nothing is there."""
+
+    target: Target
+    probe: Probe | None
+
+
+Detail: TypeAlias = Callable[[Probe], "str | None"]  # what is to be said of a file, if anything
 
 
 def judge_files(
@@ -38,7 +53,7 @@ def judge_files(
         expected: What the protocol expects.
         protocol: The record's.
     """
-    about = SampleFindings(samples)
+    about = _SampleFindings(samples)
     good = [one for one in files if one.probe and not one.probe.problem]
     rules = [*_pictures(good, expected, protocol), *_lengths(expected, protocol), *_rates(expected, protocol)]
     read = [one for one in good if one.probe and not refused(one.probe, protocol)]
@@ -201,3 +216,70 @@ def _rates(expected: Expected, protocol: Protocol) -> Iterator[_Rule]:
 
 def _absent(probe: Probe) -> str | None:
     return f"{probe.absent} of {counted(probe.frames, 'image')}" if probe.absent else None
+
+
+# --- findings about samples ------------------------------------------------------------------------------------------
+
+
+class _SampleFindings:
+    """Makes findings about the samples of one data set."""
+
+    def __init__(self, samples: Sequence[Sample]) -> None:
+        self._samples = samples
+        source = samples[0].source if samples else None
+        self._noun = next((noun for kind, noun in _NOUNS if isinstance(source, kind)), "video")
+
+    def missing(self, files: Sequence[ProbedFile]) -> Finding | None:
+        """Return the finding that some samples are not there."""
+        absent = [(number, one.target) for one in files if one.target.missing for number in one.target.samples]
+        why = _summed_up([target.missing or "" for _, target in absent])
+        paths = {number: f"{_looked_for(target.job)}: {target.missing}" for number, target in absent}
+        return self._finding("missing", paths, f"are not here: {why}", most=len(paths))
+
+    def every(self, kind: str, files: Sequence[ProbedFile], detail_of: Detail, text: str) -> Finding | None:
+        """Return a finding that names every sample and sums up the details, or None if there is no such sample."""
+        touched = _touched(files, detail_of)
+        return self._finding(kind, touched, f"{text}: {_summed_up(touched.values())}", most=len(touched))
+
+    def some(self, kind: str, files: Sequence[ProbedFile], detail_of: Detail, text: str) -> Finding | None:
+        """Return a finding that names the first samples."""
+        return self._finding(kind, _touched(files, detail_of), text, most=EXAMPLES)
+
+    def duplicates(self, groups: Sequence[Sequence[Target]]) -> Finding | None:
+        """Return the finding that some files hold the bytes of others."""
+        numbers = [sorted(number for target in group for number in target.samples) for group in groups]
+        touched = {number: f"as {self._samples[group[0]].name}" for group in numbers for number in group[1:]}
+        text = "hold the same bytes as another one"
+        if unlike := sum(len({self._samples[number].truth for number in group}) > 1 for group in numbers):
+            text += f"; in {counted(unlike, 'case')} their classes differ"
+        return self._finding("copies", touched, text, most=EXAMPLES)
+
+    def _finding(self, kind: str, touched: dict[int, str], text: str, *, most: int) -> Finding | None:
+        if not touched:
+            return None
+        share = f"{len(touched):,} of {counted(len(self._samples), self._noun)}"
+        names = {self._samples[number].name: touched[number] for number in sorted(touched)[:most]}
+        return Finding(kind, len(touched), f"{share} {text}", samples=names)
+
+
+def _touched(files: Sequence[ProbedFile], detail_of: Detail) -> dict[int, str]:
+    """Return what is said of each sample that there is something to be said of."""
+    return {
+        number: detail
+        for one in files
+        if one.probe and (detail := detail_of(one.probe))
+        for number in one.target.samples
+    }
+
+
+def _summed_up(details: Collection[str]) -> str:
+    """Return the most frequent details with their counts."""
+    counts = Counter(details).most_common(4)
+    parts = [detail if times == len(details) else f"{times:,} x {detail}" for detail, times in counts[:3]]
+    return "; ".join(parts + ["…"] * (len(counts) > 3))
+
+
+def _looked_for(job: Job) -> str:
+    """Return the file that was looked for; of images, the folder of the first."""
+    folder = os.fsdecode(job.names.split(b"\n", 1)[0]).rpartition("/")[0]
+    return os.path.join(os.fsdecode(job.path), *filter(None, [folder]))

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from collections import Counter
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Literal, TypeAlias
 
 import msgspec
 
-from videohub.data.samples import ImageFile, KeyFrame, Sample
-from videohub.formatting import Spread, counted
-from videohub.preflight.index import Target
-from videohub.preflight.probe import Job, Probe
+from videohub.formatting import Spread
 from videohub.registry.schema import Record, Split
 
 Verdict: TypeAlias = Literal["ready", "usable, with remarks", "not usable"]
@@ -144,83 +138,3 @@ def verdict(findings: Sequence[Finding], listed: int) -> tuple[Verdict, list[str
     if others:
         return "usable, with remarks", others
     return "ready", [f"all {listed:,} listed samples are here and what the protocol expects"]
-
-
-# --- findings about samples ------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class ProbedFile:
-    """A file of the data set with what was found about it; no probe where nothing is there."""
-
-    target: Target
-    probe: Probe | None
-
-
-Detail: TypeAlias = Callable[[Probe], "str | None"]  # what is to be said of a file, if anything
-
-
-class SampleFindings:
-    """Makes findings about the samples of one data set."""
-
-    def __init__(self, samples: Sequence[Sample]) -> None:
-        self._samples = samples
-        source = samples[0].source if samples else None
-        self._noun = "image" if isinstance(source, ImageFile) else "video"
-        if isinstance(source, KeyFrame):
-            self._noun = "key frame"
-
-    def missing(self, files: Sequence[ProbedFile]) -> Finding | None:
-        """Return the finding that some samples are not there."""
-        absent = [(number, one.target) for one in files if one.target.missing for number in one.target.samples]
-        why = _summed_up([target.missing or "" for _, target in absent])
-        paths = {number: f"{_looked_for(target.job)}: {target.missing}" for number, target in absent}
-        return self._finding("missing", paths, f"are not here: {why}", most=len(paths))
-
-    def every(self, kind: str, files: Sequence[ProbedFile], detail_of: Detail, text: str) -> Finding | None:
-        """Return a finding that names every sample and sums up the details, or None if there is no such sample."""
-        touched = _touched(files, detail_of)
-        return self._finding(kind, touched, f"{text}: {_summed_up(touched.values())}", most=len(touched))
-
-    def some(self, kind: str, files: Sequence[ProbedFile], detail_of: Detail, text: str) -> Finding | None:
-        """Return a finding that names the first samples."""
-        return self._finding(kind, _touched(files, detail_of), text, most=EXAMPLES)
-
-    def duplicates(self, groups: Sequence[Sequence[Target]]) -> Finding | None:
-        """Return the finding that some files hold the bytes of others."""
-        numbers = [sorted(number for target in group for number in target.samples) for group in groups]
-        touched = {number: f"as {self._samples[group[0]].name}" for group in numbers for number in group[1:]}
-        text = "hold the same bytes as another one"
-        if unlike := sum(len({self._samples[number].truth for number in group}) > 1 for group in numbers):
-            text += f"; in {counted(unlike, 'case')} their classes differ"
-        return self._finding("copies", touched, text, most=EXAMPLES)
-
-    def _finding(self, kind: str, touched: dict[int, str], text: str, *, most: int) -> Finding | None:
-        if not touched:
-            return None
-        share = f"{len(touched):,} of {counted(len(self._samples), self._noun)}"
-        names = {self._samples[number].name: touched[number] for number in sorted(touched)[:most]}
-        return Finding(kind, len(touched), f"{share} {text}", samples=names)
-
-
-def _touched(files: Sequence[ProbedFile], detail_of: Detail) -> dict[int, str]:
-    """Return what is said of each sample that there is something to be said of."""
-    return {
-        number: detail
-        for one in files
-        if one.probe and (detail := detail_of(one.probe))
-        for number in one.target.samples
-    }
-
-
-def _summed_up(details: Collection[str]) -> str:
-    """Return the most frequent details with their counts."""
-    counts = Counter(details).most_common(4)
-    parts = [detail if times == len(details) else f"{times:,} x {detail}" for detail, times in counts[:3]]
-    return "; ".join(parts + ["…"] * (len(counts) > 3))
-
-
-def _looked_for(job: Job) -> str:
-    """Return the file that was looked for; of images, the folder of the first."""
-    folder = os.fsdecode(job.names.split(b"\n", 1)[0]).rpartition("/")[0]
-    return os.path.join(os.fsdecode(job.path), *filter(None, [folder]))

@@ -8,12 +8,12 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal, NamedTuple, TypeAlias, TypeVar
+from typing import BinaryIO, Literal, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 
@@ -59,10 +59,10 @@ def targets(samples: Sequence[Sample], *, deep: bool) -> list[Target]:
     for number, sample in enumerate(samples):
         source = sample.source
         needed.setdefault(source.frames if isinstance(source, KeyFrame) else source, []).append(number)
-    return in_threads(lambda source: _target(source, needed[source], deep), list(needed))
+    return _in_threads(lambda source: _target(source, needed[source], deep), list(needed))
 
 
-def in_threads(ask: Callable[[Asked], Answer], things: Sequence[Asked]) -> list[Answer]:
+def _in_threads(ask: Callable[[Asked], Answer], things: Sequence[Asked]) -> list[Answer]:
     """Return what the disk answers about each thing; many are asked about at once."""
     batches = [things[start : start + _BATCH] for start in range(0, len(things), _BATCH)]
     with ThreadPoolExecutor(_AT_ONCE) as threads:
@@ -77,17 +77,17 @@ def _target(source: _OnDisk, numbers: list[int], deep: bool) -> Target:
         job = Job("frames", os.fsencode(path), names, deep)
         key = f"{path} {hashlib.sha256(names).hexdigest()[:16]}"
     else:
-        path = _absolute(source.path) if source.member is None else str(source.member)
+        key = path = _absolute(source.path) if source.member is None else str(source.member)
         kind: Literal["video", "image"] = "video" if isinstance(source, VideoFile) else "image"
         job = Job(kind, os.fsencode(path), deep=deep, member=source.member)
-        key = path
     key = os.fsencode(key).decode("utf-8", "backslashreplace")  # JSON takes no others
+    stamp = missing = None
     try:
-        stamp, missing = _stamp(source), None
+        stamp = _stamp(source)
     except (FileNotFoundError, NotADirectoryError):
-        stamp, missing = None, _missing(source, path)
-    except (OSError, ValueError):  # whoever opens it finds out more
-        stamp, missing = None, None
+        missing = _missing(source, path)
+    except (OSError, ValueError):
+        pass  # whoever opens it finds out more
     return Target(job, key, tuple(numbers), stamp, missing)
 
 
@@ -98,24 +98,24 @@ def _absolute(path: Path) -> str:
 
 def _stamp(source: _OnDisk) -> Stamp:
     """Return the stamp of a source. Raises: OSError, ValueError."""
-    if not isinstance(source, FrameList) and source.member is not None:
-        if source.member.failure is not None:
-            raise FileNotFoundError
-        place = f"{source.member.version} {source.member.start}"
-        return Stamp(source.member.size, int.from_bytes(hashlib.sha256(place.encode()).digest()[:7], "big"))
-    if not isinstance(source, FrameList):
+    if isinstance(source, FrameList):
+        folders = {name.rpartition("/")[0] for name in source.names.split("\n")}
+        return Stamp(len(source), max(os.stat(source.folder / folder).st_mtime_ns for folder in folders))
+    if source.member is None:
         status = os.stat(source.path)
         return Stamp(status.st_size, status.st_mtime_ns)
-    folders = {name.rpartition("/")[0] for name in source.names.split("\n")}
-    return Stamp(len(source), max(os.stat(source.folder / folder).st_mtime_ns for folder in folders))
+    if source.member.failure is not None:
+        raise FileNotFoundError
+    place = f"{source.member.version} {source.member.start}"
+    return Stamp(source.member.size, int.from_bytes(hashlib.sha256(place.encode()).digest()[:7], "big"))
 
 
 def _missing(source: _OnDisk, path: str) -> str:
     """Say what is not there."""
-    if not isinstance(source, FrameList) and source.member is not None:
-        return source.member.failure or "not there"
     if isinstance(source, FrameList):
         return f"the folder of its {len(source)} image{'s' if len(source) > 1 else ''} is not there"
+    if source.member is not None:
+        return source.member.failure or "not there"
     return "a link that leads nowhere" if os.path.islink(path) else "no such file"
 
 
@@ -179,15 +179,13 @@ class Index:
             return None
         return entry.probe if entry.probe.deep or entry.probe.problem or not target.job.deep else None
 
-    def keep(self, target: Target, *, probe: Probe | None = None, ends: str = "", whole: str = "") -> None:
-        """Remember something about a target, beside what is known already; what may pass is not remembered."""
-        if target.stamp is None or (probe and probe.passing):
+    def keep(self, target: Target, **found: Probe | str) -> None:
+        """Remember fields of an `Entry` about a target, beside what is known; what may pass is not remembered."""
+        if target.stamp is None or any(isinstance(each, Probe) and each.passing for each in found.values()):
             return
         known = self.entry(target) or Entry(*target.stamp)
         self._changed = True
-        self._entries[self._key(target)] = Entry(
-            *target.stamp, probe=probe or known.probe, ends=ends or known.ends, whole=whole or known.whole
-        )
+        self._entries[self._key(target)] = msgspec.structs.replace(known, **found)
 
     def save(self) -> None:
         """Write the index; a folder that may not be written to is no failure, but `trouble` says so."""
@@ -215,18 +213,18 @@ def duplicates(targets: Iterable[Target], index: Index) -> list[list[Target]]:
 
     A file that cannot be read is in no group; the look at it has said so.
     """
-    files = [target for target in targets if target.stamp and target.stamp.size and target.job.kind != "frames"]
     by_size: dict[int, list[Target]] = defaultdict(list)
-    for target in files:
-        by_size[target.stamp.size if target.stamp else 0].append(target)
-    groups = _split([group for group in by_size.values() if len(group) > 1], lambda target: _ends(target, index))
-    return _split(groups, lambda target: _whole(target, index))
+    for target in targets:
+        if target.stamp and target.stamp.size and target.job.kind != "frames":
+            by_size[target.stamp.size].append(target)
+    groups = _split([group for group in by_size.values() if len(group) > 1], lambda one: _digest(one, index, "ends"))
+    return _split(groups, lambda one: _digest(one, index, "whole"))
 
 
 def _split(groups: Sequence[Sequence[Target]], feature: Callable[[Target], str]) -> list[list[Target]]:
     """Split groups by a feature, and let go of files that are alone with theirs, or have none."""
     members = [(number, target) for number, group in enumerate(groups) for target in group]
-    values = in_threads(feature, [target for _, target in members])
+    values = _in_threads(feature, [target for _, target in members])
     parts: dict[tuple[int, str], list[Target]] = defaultdict(list)
     for (number, target), value in zip(members, values, strict=True):
         if value:
@@ -234,32 +232,22 @@ def _split(groups: Sequence[Sequence[Target]], feature: Callable[[Target], str])
     return [part for part in parts.values() if len(part) > 1]
 
 
-def _ends(target: Target, index: Index) -> str:
-    """Return the digest of the first and the last block, or nothing."""
-    if (entry := index.entry(target)) and entry.ends:
-        return entry.ends
+def _digest(target: Target, index: Index, part: Literal["ends", "whole"]) -> str:
+    """Return the digest of the first and the last block of a file, or of all of it; nothing where it cannot be read."""
+    if (entry := index.entry(target)) and (known := entry.ends if part == "ends" else entry.whole):
+        return known
     digest = hashlib.sha256()
     try:
         with target.job.file.open("rb") as file:
-            digest.update(file.read(_BLOCK))
-            file.seek(-min(_BLOCK, file.seek(0, os.SEEK_END)), os.SEEK_END)
-            digest.update(file.read(_BLOCK))
-    except (OSError, VideoError):
-        return ""
-    index.keep(target, ends=digest.hexdigest())
-    return digest.hexdigest()
-
-
-def _whole(target: Target, index: Index) -> str:
-    """Return the digest of a whole file, or nothing."""
-    if (entry := index.entry(target)) and entry.whole:
-        return entry.whole
-    digest = hashlib.sha256()
-    try:
-        with target.job.file.open("rb") as file:
-            while block := file.read(1 << 20):
+            for block in _ends(file) if part == "ends" else iter(lambda: file.read(1 << 20), b""):
                 digest.update(block)
     except (OSError, VideoError):
         return ""
-    index.keep(target, whole=digest.hexdigest())
+    index.keep(target, **{part: digest.hexdigest()})
     return digest.hexdigest()
+
+
+def _ends(file: BinaryIO) -> Iterator[bytes]:
+    yield file.read(_BLOCK)
+    file.seek(-min(_BLOCK, file.seek(0, os.SEEK_END)), os.SEEK_END)
+    yield file.read(_BLOCK)

@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 
 from videohub.data.labels import squeezed
-from videohub.data.samples import DataSet, FrameList, ImageFile, KeyFrame, Sample, VideoFile
+from videohub.data.samples import DataSet, FrameList, KeyFrame, OneFile, Sample
 from videohub.formatting import counted
 from videohub.preflight.findings import EXAMPLES, Classes, Expected, Finding, Folders, Keyframes
 
@@ -130,7 +130,7 @@ def _labels_of_folders(samples: Sequence[Sample]) -> dict[str, Counter[int]]:
 
 def _folder_of(sample: Sample) -> str:
     """Return the folder that a sample of one class lies in; frames lie in a folder of their own video."""
-    if len(sample.truth) == 1 and isinstance(sample.source, (VideoFile, ImageFile)):
+    if len(sample.truth) == 1 and isinstance(sample.source, OneFile):
         return sample.source.path.parent.name
     return ""
 
