@@ -19,7 +19,7 @@ import msgspec
 from tqdm import tqdm
 
 from videohub import resources, storage
-from videohub.data.tar_index import Member, TarIndex, plain_name, read_headers
+from videohub.data.tar_index import BLOCK, REST, Member, TarIndex, plain_name, read_headers
 from videohub.errors import DataError, DownloadError, FileMissingError, OfflineError
 from videohub.files import atomic_write, read_file
 from videohub.log import log
@@ -27,7 +27,6 @@ from videohub.log import log
 _FORMAT = "videohub tar index 2"
 _AT_ONCE = 16  # tars; the headers of one can only be asked for one after the other
 _LOOKED_AT = 8  # headers of a tar with an index beside it, the first and the last among them
-_BLOCK, _REST = 512, 1 << 20
 _HEAD = re.compile(r"v1\.[2-9] [0-9]+")
 _TOLD = 20  # tars that cannot be used, in a message
 
@@ -160,17 +159,17 @@ def _contradiction(members: list[Member], location: str, found: storage.Stat) ->
     """Return in what an index differs from its tar, as far as some of its bytes tell."""
     at = 0
     for member in members:
-        if member.start != at + _BLOCK:
-            return f"{member.name} begins at byte {member.start}, expected {at + _BLOCK} behind the member before it"
-        at = member.start + -(-member.size // _BLOCK) * _BLOCK
+        if member.start != at + BLOCK:
+            return f"{member.name} begins at byte {member.start}, expected {at + BLOCK} behind the member before it"
+        at = member.start + -(-member.size // BLOCK) * BLOCK
     if len({member.name for member in members}) < len(members):
         return "it names a member twice"
-    if not at + _BLOCK <= found.size <= at + _REST:
+    if not at + BLOCK <= found.size <= at + REST:
         return f"its members end at byte {at} of {found.size}"
     if any(storage.read_range(location, at, found.size, version=found.version)):
         return f"its members end at byte {at}, and the tar does not"
     for member in members[:: max(1, len(members) // (_LOOKED_AT - 1))] + members[-1:]:
-        block = storage.read_range(location, member.start - _BLOCK, member.start, version=found.version)
+        block = storage.read_range(location, member.start - BLOCK, member.start, version=found.version)
         try:
             info = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
         except tarfile.HeaderError as error:

@@ -21,15 +21,13 @@ from videohub.escaping import encodable
 
 NOTED = (".cls", ".json")  # members whose content is kept beside the index: labels, in WebDataset's convention
 _MOST_NOTED = 16 << 10  # bytes of such a member
-_BLOCK = 512
+BLOCK = 512  # bytes of a header; contents fill whole ones
 _WORTH = 1 << 20  # bytes that come in the time of a request
-_READ, _READ_SMALL, _READ_HERE = (
-    64 << 10,
-    4 << 20,
-    4 << 10,
-)  # bytes at once: beside large members, small ones, on a disk
+_READ = 64 << 10  # bytes at once beside large members
+_READ_SMALL = 4 << 20  # beside small ones
+_READ_HERE = 4 << 10  # on a disk
 _LARGEST_NAME = 1 << 20  # bytes of a long name, or of a header in pax's form
-_REST = 1 << 20  # bytes behind the end mark; tar fills up to 10 KiB, and to what its -b says
+REST = 1 << 20  # bytes behind the end mark; tar fills up to 10 KiB, and to what its -b says
 _PACKED = {
     b"\x1f\x8b": ("gzip", "gunzip < {} > plain.tar"),
     b"BZh": ("bzip2", "bunzip2 < {} > plain.tar"),
@@ -69,19 +67,21 @@ def read_headers(location: str, found: storage.Stat) -> TarIndex:
     """
     members: dict[str, Member] = {}
     others: list[str] = []
+    shown = storage.shown(location)
     with _fetching(location, found) as fetch:
-        headers = _Headers(storage.shown(location), found.size, _Blocks(fetch, found.size, storage.is_remote(location)))
-        for name, kind, start, size in headers:
+        blocks = _Blocks(fetch, found.size, storage.is_remote(location))
+        for name, kind, start, size in _Headers(shown, found.size, blocks):
             if kind == "folder":
                 continue
             if kind != "file":
                 others.append(f"{name} ({kind})")
                 continue
             if name in members:
-                raise DataError(f"{headers.shown}: {name!r} stands in it twice; each video must count once")
-            members[name] = Member(name, start, size, headers.noted(name, start, size))
+                raise DataError(f"{shown}: {name!r} stands in it twice; each video must count once")
+            small_label = name.endswith(NOTED) and size <= _MOST_NOTED
+            members[name] = Member(name, start, size, blocks.read(start, size) if small_label else None)
     if not members:
-        raise DataError(f"{headers.shown}: holds no files")
+        raise DataError(f"{shown}: holds no files")
     return TarIndex(found.size, found.version, [*members.values()], others)
 
 
@@ -101,7 +101,7 @@ class _Headers(Iterator[_Header]):
     """The headers of a tar, one after the other."""
 
     def __init__(self, shown: str, size: int, blocks: _Blocks) -> None:
-        self.shown, self._size, self._blocks = shown, size, blocks
+        self._shown, self._size, self._blocks = shown, size, blocks
         self._at = self._count = 0  # the next byte, and members so far
         self._check_begin()
 
@@ -109,23 +109,19 @@ class _Headers(Iterator[_Header]):
         """Return the next header of a member. Raises: StopIteration; DataError."""
         said: dict[str, str] = {}  # by the headers in front of a header, in its place
         while True:
-            at, block = self._at, self._take(_BLOCK, "a header")
+            at, block = self._at, self._take(BLOCK, "a header")
             if not any(block):
                 self._check_end(bool(said))
                 raise StopIteration
             try:
                 info = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
             except tarfile.HeaderError as error:
-                raise DataError(f"{self.shown}: damaged at byte {at}: {error}; {self._found()}") from error
+                raise DataError(f"{self._shown}: damaged at byte {at}: {error}; {self._found()}") from error
             if info.type in (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE,
                              tarfile.SOLARIS_XHDTYPE, tarfile.XGLTYPE):  # fmt: skip
                 said.update(self._said(info, at))
                 continue
             return self._member(info, said)
-
-    def noted(self, name: str, start: int, size: int) -> bytes | None:
-        """Return the content of a small member that may say a label."""
-        return self._blocks.read(start, size) if name.endswith(NOTED) and size <= _MOST_NOTED else None
 
     def _member(self, info: tarfile.TarInfo, said: dict[str, str]) -> _Header:
         name, kind = said.get("path", info.name), _kind(info, said)
@@ -134,23 +130,19 @@ class _Headers(Iterator[_Header]):
         except ValueError:
             size = -1
         if size < 0:
-            raise DataError(f"{self.shown}: damaged at byte {self._at - _BLOCK}: {name!r} has no size")
+            raise DataError(f"{self._shown}: damaged at byte {self._at - BLOCK}: {name!r} has no size")
         if kind in ("a sparse file", "of many tars"):
-            raise DataError(f"{self.shown}: {name!r} is {kind}, which is not read; pack it anew with `tar -cf`")
+            raise DataError(f"{self._shown}: {name!r} is {kind}, which is not read; pack it anew with `tar -cf`")
         if info.type in _WITHOUT_CONTENT:
             size = 0  # what a link says is the size of another
-        if (
-            "\0" in name
-            or name.startswith("/")
-            or ".." in name.split("/")
-            or not (plain_name(name) or kind == "folder")
-        ):
-            raise DataError(f"{self.shown}: a member is called {name!r}, which leads out of it; pack it anew")
+        leads_out = "\0" in name or name.startswith("/") or ".." in name.split("/")
+        if leads_out or not (plain_name(name) or kind == "folder"):
+            raise DataError(f"{self._shown}: a member is called {name!r}, which leads out of it; pack it anew")
         start = self._at
-        self._at += -(-size // _BLOCK) * _BLOCK
+        self._at += -(-size // BLOCK) * BLOCK
         if start + size > self._size:
             raise DataError(
-                f"{self.shown}: cut short: {name!r} ends at byte {start + size}, the file at {self._size}; bring it "
+                f"{self._shown}: cut short: {name!r} ends at byte {start + size}, the file at {self._size}; bring it "
                 "here again"
             )
         self._count += 1
@@ -160,18 +152,18 @@ class _Headers(Iterator[_Header]):
     def _said(self, info: tarfile.TarInfo, at: int) -> dict[str, str]:
         """Return what a header that stands in front of another says in its place."""
         if not 0 <= info.size <= _LARGEST_NAME:
-            raise DataError(f"{self.shown}: damaged at byte {at}: a header of {info.size} bytes")
-        content = self._take(-(-info.size // _BLOCK) * _BLOCK, "a header")[: info.size]
+            raise DataError(f"{self._shown}: damaged at byte {at}: a header of {info.size} bytes")
+        content = self._take(-(-info.size // BLOCK) * BLOCK, "a header")[: info.size]
         if info.type == tarfile.GNUTYPE_LONGNAME:
             return {"path": content.rstrip(b"\0").decode("utf-8", "surrogateescape")}
         if info.type == tarfile.GNUTYPE_LONGLINK:
             return {}
         said = _pax(content)
         if said is None:
-            raise DataError(f"{self.shown}: damaged at byte {at}: its header in pax's form cannot be understood")
+            raise DataError(f"{self._shown}: damaged at byte {at}: its header in pax's form cannot be understood")
         if info.type == tarfile.XGLTYPE:  # for all that follow: comments, of git's archives; never a name or a size
             if "path" in said or "size" in said:
-                raise DataError(f"{self.shown}: gives all members one name or size at byte {at}; pack it anew")
+                raise DataError(f"{self._shown}: gives all members one name or size at byte {at}; pack it anew")
             return {}
         return said
 
@@ -179,7 +171,7 @@ class _Headers(Iterator[_Header]):
         """Return the next bytes. Raises: DataError if there are fewer."""
         if self._at + count > self._size:
             raise DataError(
-                f"{self.shown}: cut short: {what} was to stand at byte {self._at}, and the file ends at {self._size} "
+                f"{self._shown}: cut short: {what} was to stand at byte {self._at}, and the file ends at {self._size} "
                 f"without the mark of a tar's end; {self._found()}; bring it here again"
             )
         block = self._blocks.read(self._at, count)
@@ -189,9 +181,9 @@ class _Headers(Iterator[_Header]):
     def _check_begin(self) -> None:
         """Refuse what is no tar. Raises: DataError."""
         if not self._size:
-            raise DataError(f"{self.shown}: the file is empty (0 bytes)")
-        begin = self._blocks.read(0, min(self._size, _BLOCK))
-        if len(begin) == _BLOCK and not any(begin):  # one without members
+            raise DataError(f"{self._shown}: the file is empty (0 bytes)")
+        begin = self._blocks.read(0, min(self._size, BLOCK))
+        if len(begin) == BLOCK and not any(begin):  # one without members
             return
         try:
             tarfile.TarInfo.frombuf(begin, "utf-8", "surrogateescape")
@@ -199,20 +191,20 @@ class _Headers(Iterator[_Header]):
             for mark, (name, command) in _PACKED.items():
                 if begin.startswith(mark):
                     raise DataError(
-                        f"{self.shown}: packed with {name}, so that no video in it can be read by itself. Unpack it "
-                        f"once, such as by `{command.format(self.shown.rpartition('/')[2])}`"
+                        f"{self._shown}: packed with {name}, so that no video in it can be read by itself. Unpack it "
+                        f"once, such as by `{command.format(self._shown.rpartition('/')[2])}`"
                     ) from None
-            raise DataError(f"{self.shown}: not a tar, or damaged where it begins ({error})") from error
+            raise DataError(f"{self._shown}: not a tar, or damaged where it begins ({error})") from error
 
     def _check_end(self, expected: bool) -> None:
         """Refuse an end in front of which a member was promised, or behind which something follows."""
         if expected:
-            raise DataError(f"{self.shown}: damaged at byte {self._at - _BLOCK}: it ends where a member was to follow")
+            raise DataError(f"{self._shown}: damaged at byte {self._at - BLOCK}: it ends where a member was to follow")
         rest = self._size - self._at
-        if rest > _REST or any(self._blocks.read(self._at, rest)):
+        if rest > REST or any(self._blocks.read(self._at, rest)):
             raise DataError(
-                f"{self.shown}: {rest} bytes follow its end at byte {self._at}; {self._found()}. Tars that were joined "
-                "as files are read to the first one's end: join them with `tar -A`, or give both"
+                f"{self._shown}: {rest} bytes follow its end at byte {self._at}; {self._found()}. Tars that were "
+                "joined as files are read to the first one's end: join them with `tar -A`, or give both"
             )
 
     def _found(self) -> str:
