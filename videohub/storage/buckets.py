@@ -124,7 +124,7 @@ def _hub_parts(location: str) -> tuple[str, str, str | None, str]:
     pieces = location.partition("://")[2].split("/")
     kind = kinds.get(pieces[0], "model")
     pieces = pieces[1:] if pieces[0] in kinds else pieces
-    organisation, name, file = [*pieces[:2], "", ""][0], pieces[1] if len(pieces) > 1 else "", "/".join(pieces[2:])
+    (organisation, name), file = [*pieces, "", ""][:2], "/".join(pieces[2:])
     name, _, revision = name.partition("@")
     if not (organisation and name and file) or pieces[0] == "buckets" or not {"", ".", ".."}.isdisjoint(pieces):
         raise UsageError(f"{shown(location)}: expected hf://datasets/org/name@revision/path/of/the/file")

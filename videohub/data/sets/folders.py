@@ -76,34 +76,37 @@ def folders_in(place: Path) -> list[Path]:
 
 
 def samples_in(
-    folders: Mapping[Path, int], kind: type[VideoFile | ImageFile], suffixes: Sequence[str]
+    place: Path, folders: Mapping[Path, int], kind: type[VideoFile | ImageFile], *, others_are: str
 ) -> tuple[list[Sample], tuple[str, ...]]:
     """Return a sample for each file in the folders of classes, sorted by name, and what was left out.
 
     Args:
-        folders: The class of each folder.
-        kind: What the files are.
-        suffixes: Ends of the names of such files, in lower case. Others are left out and told, hidden ones ignored.
+        place: The folder that they lie in.
+        folders: The class of each.
+        kind: What the files are. Those of other suffixes are left out and told, hidden ones ignored.
+        others_are: What further folders there are, for a note, such as `no class`.
     Raises: DataError if there is no such file.
     """
-    samples: list[Sample] = []
-    others: list[str] = []
+    samples, others = list[Sample](), list[str]()
+    what, suffixes = ("images", IMAGES) if kind is ImageFile else ("videos", VIDEOS)
     for folder, index in folders.items():
         listing = listing_of(folder)
         for name in listing.files:
-            if name.lower().endswith(tuple(suffixes)):
+            if name.lower().endswith(suffixes):
                 samples.append(Sample(f"{folder.name}/{name}", kind(folder / name), (index,)))
             else:
                 others.append(f"{folder.name}/{name}")
         others += [f"{folder.name}/{name}/" for name in listing.folders]
     if not samples:
-        first = next(iter(folders))
+        first = next(iter(folders)).name
         raise DataError(
-            f"{first.parent}: its folders of classes, {first.name} the first, hold no files that end in "
-            + ", ".join(suffixes)
+            f"{place}: its folders of classes, {first} the first, hold no files that end in {', '.join(suffixes)}"
         )
-    what = "videos" if kind is VideoFile else "images"
-    return samples, left_out(f"files in folders of classes that are no {what}", others)
+    strange = [folder.name for folder in folders_in(place) if folder not in folders]
+    return samples, (
+        *left_out(f"folders in {place} that are {others_are}", strange),
+        *left_out(f"files in folders of classes that are no {what}", others),
+    )
 
 
 # --- a file or a folder for each video -------------------------------------------------------------------------------

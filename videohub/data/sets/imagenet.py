@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 
 from videohub.data.samples import DataSet, ImageFile
-from videohub.data.sets.folders import IMAGES, folders_in, samples_in
-from videohub.data.sets.lists import first_file, left_out, read_list
+from videohub.data.sets.folders import folders_in, samples_in
+from videohub.data.sets.lists import first_file, read_list
 from videohub.errors import DataError, UsageError
 from videohub.registry.schema import Record
 
@@ -24,17 +24,16 @@ def read(data: Path, *, root: Path | None, record: Record) -> DataSet:
         return DataSet(read_list(data, root=root, num_classes=classes, kind=ImageFile))
     places = [root] if root else [data, data / split]
     for place in places:
-        there = folders_in(place)
-        folders = [folder for folder in there if re.fullmatch(r"n[0-9]{8}", folder.name)]
+        folders = [folder for folder in folders_in(place) if re.fullmatch(r"n[0-9]{8}", folder.name)]
         if folders:
             if len(folders) != classes:
                 raise DataError(
                     f"{place}: {len(folders)} folders are named for WordNet ids; the number of a class is its position "
                     f"among all {classes}, so a part cannot be numbered. Give a list of `path label` instead."
                 )
-            samples, notes = samples_in({folder: index for index, folder in enumerate(folders)}, ImageFile, IMAGES)
-            strange = [folder.name for folder in there if folder not in folders]
-            return DataSet(samples, notes=(*left_out(f"folders in {place} that are no WordNet ids", strange), *notes))
+            classes_of = {folder: index for index, folder in enumerate(folders)}
+            samples, notes = samples_in(place, classes_of, ImageFile, others_are="no WordNet ids")
+            return DataSet(samples, notes=notes)
     if file := first_file((data,), (f"{split}.csv", f"{split}.txt")):
         return DataSet(read_list(file, root=root, num_classes=classes, kind=ImageFile))
     looked = "".join(f"\n  {place / 'n01440764'}" for place in places)

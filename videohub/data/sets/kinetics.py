@@ -12,7 +12,6 @@ from pathlib import Path
 from videohub.data.labels import class_called, class_names, numbers_by_name
 from videohub.data.samples import DataSet, ImageFile, Sample, VideoFile
 from videohub.data.sets.folders import (
-    IMAGES,
     VIDEOS,
     Videos,
     files_by_stem,
@@ -187,10 +186,8 @@ def _of_class_folders(data: Path, record: Record) -> DataSet:
     places = [data, *(data / name for name in _folders(split))]
     for place in places:
         if folders := _folders_of_classes(place, record.labels):
-            kind = _kind(record)
-            samples, notes = samples_in(folders, kind, IMAGES if kind is ImageFile else VIDEOS)
-            strange = [folder.name for folder in folders_in(place) if folder not in folders]
-            return DataSet(samples, notes=(*left_out(f"folders in {place} that are no class", strange), *notes))
+            samples, notes = samples_in(place, folders, _kind(record), others_are="no class")
+            return DataSet(samples, notes=notes)
     raise UsageError(
         f"{data}: neither a list ({', '.join(_files(split))}, here or in annotations) nor a folder for each "
         f"class of {in_words(record.labels)}, here or in {', '.join(place.name for place in places[1:])}"
