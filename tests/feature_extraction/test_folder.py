@@ -21,7 +21,7 @@ from tests.verification import datasets
 from videohub.data import windows as windows_file
 from videohub.data.synthetic.motions import write_mp4
 from videohub.errors import UsageError
-from videohub.feature_extraction import extraction, suspects
+from videohub.feature_extraction import extraction, folder
 from videohub.feature_extraction.folder import ids_of
 from videohub.preflight.probe import Probe
 
@@ -120,8 +120,8 @@ def test_another_url_that_ends_in_the_same_name_is_done_anew(zoo, run, videos, t
     out, other = tmp_path / "features", tmp_path / "other"
     other.mkdir()
     (other / "a.mp4").write_bytes((videos / "b.mp4").read_bytes())
-    for folder, windows in ((videos, "5 windows"), (videos, "5 windows (was there)"), (other, "4 windows")):
-        assert features(run, (folder / "a.mp4").as_uri(), "-o", out)[:2] == (0, f"{out}/a.npy  {windows}\n")
+    for place, windows in ((videos, "5 windows"), (videos, "5 windows (was there)"), (other, "4 windows")):
+        assert features(run, (place / "a.mp4").as_uri(), "-o", out)[:2] == (0, f"{out}/a.npy  {windows}\n")
 
 
 def test_features_made_in_another_way_are_not_mixed(zoo, run, videos, tmp_path):
@@ -191,7 +191,7 @@ def test_a_video_that_ended_an_earlier_call_and_ends_a_process_of_its_own_is_lef
     out.mkdir()
     (out / ".b.begun").touch()
     crashed = Probe(problem="the decoder crashed (SIGSEGV)", passing=True)
-    monkeypatch.setattr(suspects, "probe_files", lambda jobs, **limits: iter([crashed for _ in jobs]))
+    monkeypatch.setattr(folder, "probe_files", lambda jobs, **limits: iter([crashed for _ in jobs]))
     for _ in range(2):
         code, _, told = features(run, videos, "-o", out)
         assert code == 1

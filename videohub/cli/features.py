@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import click
 
@@ -14,7 +15,11 @@ from videohub.terminal.layout import say, tell
 from videohub.terminal.options import RUN_OPTIONS, print_json_line, with_checkpoint, with_device, with_json
 
 if TYPE_CHECKING:
+    from videohub.feature_extraction.extraction import Sampling
     from videohub.feature_extraction.folder import Outcome
+
+_Layout: TypeAlias = Literal["actionformer", "opentad"]
+_MISSING = "missing_files.txt"
 
 
 @click.command("features")
@@ -71,7 +76,7 @@ def command(
     tail: Literal["pad", "drop"],
     out: Path,
     fp16: bool,
-    layout: Literal["actionformer", "opentad"] | None,
+    layout: _Layout | None,
     checkpoint: Path | None,
     device: str,
     precision: str,
@@ -94,9 +99,9 @@ def command(
 
     from videohub.data.inputs import named_videos
     from videohub.evaluation import distributed
+    from videohub.feature_extraction.extraction import network_of
     from videohub.feature_extraction.folder import FeatureFolder, extract, ids_of, setting_of
-    from videohub.feature_extraction.layouts import config_of, write_missing
-    from videohub.feature_extraction.network import network_of
+    from videohub.files import atomic_write
 
     part = distributed.shard_here(shard)
     network = network_of(
@@ -115,8 +120,11 @@ def command(
             print_outcome(outcome, as_json)
     distributed.barrier()
     if layout is not None and distributed.is_rank_zero():
-        write_missing(layout, out, [name for name, video in named.items() if folder.kept(name, video) is None])
-        say(*config_of(layout, out, network.sampling, network.num_features).splitlines(), err=as_json)
+        if layout == "opentad":  # ActionFormer passes over what is missing by itself
+            missing = [name for name, video in named.items() if folder.kept(name, video) is None]
+            with atomic_write(out / _MISSING) as temp:
+                temp.write_text("".join(f"{name}\n" for name in missing), encoding="utf-8", errors="surrogateescape")
+        say(*_config(layout, out, network.sampling, network.num_features).splitlines(), err=as_json)
     sys.exit(1 if failed else 0)
 
 
@@ -129,3 +137,38 @@ def print_outcome(outcome: Outcome, as_json: bool) -> None:
     else:
         there = " (was there)" if outcome.status == "kept" else ""
         say(f"{outcome.file}  {counted(outcome.windows or 0, 'window')}{there}")
+
+
+def _config(layout: _Layout, folder: Path, sampling: Sampling, num_features: int) -> str:
+    """Return how code for temporal action localisation is told of features of `num_features` values in a folder.
+
+    Both read `ID.npy` of (T, D), and place feature k around frame k * stride + span / 2 at the stated rate, which is
+    the middle of window k. What they read was taken from their code; neither has been run.
+
+    Source: of ActionFormer libs/datasets/thumos14.py, which divides `seconds * fps - 0.5 * num_frames` by
+    `feat_stride`; of OpenTAD opentad/datasets/anet.py: `(seconds * fps - offset_frames) / (feature_stride *
+    sample_stride)`. Its THUMOS data set takes the rate from the annotations, frames by seconds, and no `fps`.
+    """
+    if layout == "actionformer":
+        return f"""\
+dataset: {{
+  feat_folder: {json.dumps(str(folder))},
+  file_prefix: ~,
+  file_ext: .npy,
+  input_dim: {num_features},
+  feat_stride: {sampling.stride},
+  num_frames: {sampling.span},
+  default_fps: {"~" if sampling.fps is None else f"{sampling.fps:g}"},
+}}
+"""
+    return f"""\
+data_path = {json.dumps(f"{folder}/")}
+block_list = data_path + "{_MISSING}"
+feature_stride = {sampling.stride}
+sample_stride = 1
+offset_frames = {sampling.span // 2}
+fps = {-1 if sampling.fps is None else f"{sampling.fps:g}"}
+load = dict(type="LoadFeats", feat_format="npy")
+rearrange = dict(type="Rearrange", keys=["feats"], ops="t c -> c t")
+in_channels = {num_features}
+"""

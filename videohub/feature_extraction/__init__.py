@@ -13,9 +13,7 @@ from torch import nn
 
 from videohub.data.inputs import VideoInput, input_name
 from videohub.data.video_info import tell_contradictions
-from videohub.feature_extraction.extraction import Ended
-from videohub.feature_extraction.network import network_of, versions
-from videohub.feature_extraction.sampling import CropChoice, Tail
+from videohub.feature_extraction.extraction import CropChoice, Ended, Tail, network_of, versions
 from videohub.registry.schema import Record
 
 __all__ = ["Features", "features"]
@@ -82,7 +80,7 @@ def features(
     network = network_of(name_or_model, stride=stride, frames=frames, sampling_rate=sampling_rate, fps=fps, crop=crop,
                          tail=tail, checkpoint=checkpoint, device=device, precision=precision, batch=batch)  # fmt: skip
     name, values, times = input_name(video), [], []
-    for found in network.extraction.run([(name, video)]):
+    for found in network.run([(name, video)]):
         if not isinstance(found, Ended):
             values.append(found.values)
             times.append(found.times)

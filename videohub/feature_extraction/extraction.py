@@ -1,18 +1,25 @@
-"""Videos through a network: the features of every window, video by video; several of them share a batch."""
+"""Windows of videos through a network: which there are, what of each frame it sees, and the features of each."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Generic, TypeAlias, TypeVar
+from pathlib import Path
+from typing import Generic, Literal, TypeAlias, TypeVar, cast, get_args
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import nn
 
-from videohub.data.inputs import VideoInput, video_source
+from videohub import building, metrics
+from videohub.chosen_model import ChosenModel, chosen_model
+from videohub.convert.kept_weights import weights_digest
+from videohub.data.decoded import decoder_versions
+from videohub.data.inputs import SLOWEST_FPS, VideoInput, video_source
 from videohub.data.video_info import Contradiction
 from videohub.data.windows import TimedFrames, Window, open_frames, windows
 from videohub.errors import DownloadError, UsageError, VideoError, VideohubError
@@ -20,14 +27,47 @@ from videohub.evaluation import distributed
 from videohub.evaluation.batches import Batches, check_finite, device_of, pooled_features, prepares_on
 from videohub.evaluation.kept_memory import kept_memory
 from videohub.evaluation.read_ahead import read_ahead
-from videohub.feature_extraction.sampling import Sampling, check_shape, protocol_of
-from videohub.numeric_precision import NumericPrecision
+from videohub.models import VideoModel
+from videohub.models.inference_form import optimize
+from videohub.numeric_precision import NumericPrecision, supported
+from videohub.protocols import PLACES, Crop, Place, Protocol, Spread, SpreadAtRate
 from videohub.registry.schema import Record
+from videohub.version import __version__
 from videohub.worker_pool import usable_cores
 
+CropChoice: TypeAlias = Literal["center", "whole", "three"]
+Tail: TypeAlias = Literal["pad", "drop"]
+
 _Key = TypeVar("_Key")
+_TAILS: tuple[Tail, ...] = get_args(Tail)
+_PLACES: dict[CropChoice, tuple[Place, ...]] = {
+    "center": ("centre",),
+    "whole": ("whole",),
+    "three": ("start", "centre", "end"),
+}
 _MOST_THREADS = 16  # each holds some windows, of 30 MB for SlowFast
 _OF_ONE_VIDEO = (VideoError, UsageError, DownloadError)  # and no matter of the next one
+
+
+class Sampling(msgspec.Struct, frozen=True, kw_only=True):
+    """Window k of a video holds the frames that are shown at (k * stride + j * sampling_rate) / rate, j from 0 on."""
+
+    stride: int  # from one window to the next, in frames at the rate
+    frames: int  # of a window: what the network is given
+    sampling_rate: int  # from one of them to the next, in frames at the rate
+    fps: float | None  # the rate, in frames a second; None: each video's own
+    crop: CropChoice
+    tail: Tail
+
+    @property
+    def span(self) -> int:
+        """Return how many frames at the rate a window covers."""
+        return self.frames * self.sampling_rate
+
+    def times(self, rate: float) -> Iterator[list[float]]:
+        """Yield the times of the frames of each window, in seconds, without end."""
+        for window in itertools.count():
+            yield [(window * self.stride + frame * self.sampling_rate) / rate for frame in range(self.frames)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,34 +101,79 @@ class _Place(Generic[_Key]):
 _Entry: TypeAlias = "tuple[_Place[_Key] | Ended[_Key], Window | None]"
 
 
-class Extraction:
-    """A network that looks at windows of videos."""
+def network_of(
+    name_or_model: str | Record | nn.Module,
+    *,
+    stride: int,
+    frames: int | None,
+    sampling_rate: int | None,
+    fps: float | None,
+    crop: CropChoice,
+    tail: Tail,
+    checkpoint: str | Path | None,
+    device: str | torch.device,
+    precision: str,
+    batch: int | None,
+    threads: int | None = None,
+) -> Network:
+    """Return a network ready to look at windows of videos; arguments and errors are those of `features`.
+
+    What can be refused is, before anything is fetched.
+
+    Args:
+        threads: Videos that are decoded at once, ahead of the network; 0: one, as its windows are asked for; None:
+            what the device can use.
+    """
+    chosen = chosen_model(name_or_model, verb="features", checkpoint=checkpoint, device=device)
+    record = chosen.record
+    for name, value in (("stride", stride), ("frames", frames), ("sampling_rate", sampling_rate)):
+        if value is not None and (not hasattr(value, "__index__") or value < 1):
+            raise UsageError(f"{name}: found {value}, expected at least 1, in whole frames")
+    if fps is not None and not SLOWEST_FPS <= fps <= 1000:
+        raise UsageError(f"fps: found {fps}, expected frames a second, from {SLOWEST_FPS:g} to 1000")
+    if crop not in _PLACES:
+        raise UsageError(f"crop: found {crop!r}, expected {', '.join(_PLACES)}")
+    if tail not in _TAILS:
+        raise UsageError(f"tail: found {tail!r}, expected {' or '.join(_TAILS)}")
+    if metrics.of(record.protocol.metric).by_box:
+        raise UsageError(
+            f"{record.name}: this network gives features of people in given boxes, and none of whole frames.\n"
+            "  Take a classifier, such as the one that it was trained from, or call model.features(clip, boxes)."
+        )
+    sampling = Sampling(
+        stride=stride,
+        frames=frames or record.clip.frames,
+        sampling_rate=sampling_rate or record.clip.sampling_rate,
+        fps=fps or record.protocol.fps,
+        crop=crop,
+        tail=tail,
+    )
+    protocol = _protocol(record, sampling)
+    if size := protocol.crop_size:
+        _check_shape(record, (3, sampling.frames, size, size))
+    return Network(chosen, sampling, protocol, supported(precision, chosen.device), batch=batch, threads=threads)
+
+
+class Network:
+    """A network that is ready to look at windows of videos, in its inference form."""
 
     def __init__(
         self,
-        model: nn.Module,
-        record: Record,
+        chosen: ChosenModel,
         sampling: Sampling,
+        protocol: Protocol,
         precision: NumericPrecision,
         *,
-        batch: int | None = None,
-        threads: int | None = None,
+        batch: int | None,
+        threads: int | None,
     ) -> None:
-        """Set up for a model in its inference form, on its device.
-
-        Args:
-            batch: Windows' crops that go through it together; None: as many as is good.
-            threads: Videos that are decoded at once, ahead of the network; 0: one, as its windows are asked for; None:
-                what the device can use.
-        Raises: UsageError if one of them is out of its range.
-        """
-        if threads is not None and threads < 0:
-            raise UsageError(f"threads: found {threads}, expected 0 or more")
-        self._record, self._sampling = record, sampling
-        self._protocol = protocol_of(record, sampling)
-        self._device = device_of(model)
+        """Load what was chosen. Arguments are those of `network_of`; windows are cut by the protocol."""
+        model = cast(VideoModel, chosen.loaded())
+        self.record, self.sampling, self.protocol, self._device = chosen.record, sampling, protocol, device_of(model)
+        self.weights_sha256 = weights_digest(model.state_dict())  # as they were read; the inference form joins some
+        self.num_features = model.num_features  # D
         self._threads = _usual_threads(self._device) if threads is None else threads
-        self._batches = Batches(model, self._protocol, precision, size=batch, compute=pooled_features)
+        self._batches = Batches(optimize(model), protocol, precision, size=batch, compute=pooled_features)
         self._checked: set[tuple[int, ...]] = set()  # shapes that the network takes
 
     def run(
@@ -117,10 +202,10 @@ class Extraction:
         key, given = video
         try:
             with (
-                video_source(given, self._protocol) as source,
+                video_source(given, self.protocol) as source,
                 open_frames(source.file, share=max(1, self._threads)) as frames,
             ):
-                rate = self._sampling.fps or frames.rate
+                rate = self.sampling.fps or frames.rate
                 if rate is None:
                     raise VideoError(f"{frames.path}: states no frame rate; say by fps at which it is to be taken")
                 count = 0
@@ -129,7 +214,7 @@ class Extraction:
                     count += 1
                 if not count:
                     raise VideoError(
-                        f"{frames.path}: shorter than a window of {self._sampling.span / rate:.2f} s, and windows "
+                        f"{frames.path}: shorter than a window of {self.sampling.span / rate:.2f} s, and windows "
                         'that go beyond the end are dropped; tail "pad" repeats the last frame'
                     )
                 ended = Ended(key, rate, frames.contradictions())
@@ -139,12 +224,51 @@ class Extraction:
 
     def _windows(self, frames: TimedFrames, rate: float) -> Iterator[Window]:
         """Yield the windows of a video that the network takes. Raises: UsageError if it does not."""
-        times, needed = self._sampling.times(rate), self._sampling.needed
-        for window in windows(frames, times, self._protocol, needed=needed, device=prepares_on(self._device)):
+        times = self.sampling.times(rate)
+        needed = 0 if self.sampling.tail == "pad" else -1  # which frame of a window lies in the video for sure
+        for window in windows(frames, times, self.protocol, needed=needed, device=prepares_on(self._device)):
             if window.shape not in self._checked:
-                check_shape(self._record, window.shape[1:])
+                _check_shape(self.record, window.shape[1:])
                 self._checked.add(window.shape)
             yield window
+
+
+def versions() -> dict[str, str]:
+    """Return which software makes features."""
+    return {"videohub": __version__, "torch": str(torch.__version__), **decoder_versions()}
+
+
+def _protocol(record: Record, sampling: Sampling) -> Protocol:
+    """Return a record's protocol with the crops that are asked for; its rule of frames stands for the rate alone.
+
+    Where it cuts no crop, as some cut none out of images of a fixed size, the whole frame is the crop in the centre.
+    Raises: UsageError if the protocol does not place three crops.
+    """
+    protocol, places = record.protocol, _PLACES[sampling.crop]
+    crop = next((step for step in protocol.pixels if isinstance(step, Crop)), None)
+    if crop is None and sampling.crop == "center":
+        places = ("whole",)
+    known = PLACES[crop.arithmetic] if crop is not None else ()
+    if places != ("whole",) and not set(places) <= set(known):
+        raise UsageError(
+            f"crop: found {sampling.crop!r}, and the test of {record.name} knows {', '.join(known) or 'whole frames'}; "
+            "expected center or whole"
+        )
+    pixels = protocol.whole_frame_steps if places == ("whole",) else protocol.pixels
+    views = msgspec.structs.replace(protocol.views, clips=1, crops=places)
+    # any rule that takes videos, whose frames an image's network looks at, too
+    rate = SpreadAtRate(fps=sampling.fps, past_end="loop") if sampling.fps else Spread(past_end="repeat")
+    return msgspec.structs.replace(protocol, frames=rate, pixels=pixels, views=views)
+
+
+def _check_shape(record: Record, shape: tuple[int, ...]) -> None:
+    """Refuse windows (3, T, H, W) that a record's network does not take; nothing is computed. Raises: UsageError."""
+    try:
+        with torch.device("meta"), torch.inference_mode():
+            building.build_empty(record).features(torch.empty(1, *shape, dtype=torch.float32))
+    except (ValueError, RuntimeError) as error:
+        size = f"{shape[1]} frames of {shape[3]}x{shape[2]} pixels"
+        raise UsageError(f"{record.name}: its network does not take windows of {size}: {error}") from error
 
 
 def _usual_threads(device: torch.device) -> int:

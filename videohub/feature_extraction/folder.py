@@ -2,13 +2,17 @@
 
 `NAME.npy` is (windows, D), `NAME.json` is written when that is whole. Both appear in one step or not at all. All files
 of a folder were made in one way, which `.videohub-features.json` keeps.
+
+`.NAME.begun` lies there from when a video is opened until its features are written: it may have crashed its decoder,
+and would end every call again. Where one is found, the video is first decoded in a process of its own, and left out if
+that crashes or never answers.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,18 +27,20 @@ from videohub import storage
 from videohub.data.inputs import is_url
 from videohub.data.sets import shards
 from videohub.data.video_info import tell_contradictions
-from videohub.errors import UsageError, VideohubError
+from videohub.errors import UsageError, VideoError, VideohubError
 from videohub.escaping import encodable
-from videohub.feature_extraction.extraction import Ended, WindowFeatures
-from videohub.feature_extraction.network import Network, versions
-from videohub.feature_extraction.suspects import Suspects
+from videohub.feature_extraction.extraction import Ended, Network, WindowFeatures, versions
 from videohub.files import atomic_write, check_is_no_url, fsync_and_replace, remove_stale_temps, temp_path_beside
+from videohub.log import log
+from videohub.preflight.probe import Job, probe_files
 
 Number: TypeAlias = Literal["float32", "float16"]
 Event: TypeAlias = "WindowFeatures[str] | Ended[str]"
 
 _SETTING = ".videohub-features.json"
 _END = 64 << 10  # bytes
+_SHORTEST_S = 120.0  # that a video's decoder is given
+_BYTES_A_SECOND = 1e6  # that any decoder gets through
 _Kept = TypeVar("_Kept", bound="Setting")
 
 
@@ -79,18 +85,12 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 def setting_of(network: Network, precision: str, dtype: Number) -> Setting:
     """Return what the features of a network share."""
-    sampling = network.sampling
     return Setting(
         record=network.record.name,
         weights_sha256=network.weights_sha256,
-        stride=sampling.stride,
-        frames=sampling.frames,
-        sampling_rate=sampling.sampling_rate,
-        fps=sampling.fps,
-        crop=sampling.crop,
-        tail=sampling.tail,
         precision=precision,
         dtype=dtype,
+        **msgspec.structs.asdict(network.sampling),
     )
 
 
@@ -205,6 +205,32 @@ class FeatureFolder:
             part.write_bytes(_json(made))
         return made
 
+    def begun(self, named: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+        """Yield videos, by what their files are called, and remember each that it is begun when it is asked for."""
+        for name, video in named.items():
+            self.marker(name).touch()
+            yield name, video
+
+    def harmful(self, named: Mapping[str, str]) -> dict[str, VideoError]:
+        """Return which of these videos, once begun and not ended, harm their decoder, and how.
+
+        Raises: DeviceError if no process can be started to find out.
+        """
+        found: dict[str, VideoError] = {}
+        for name, video in named.items():
+            if is_url(video) or not self.marker(name).exists() or not os.path.isfile(video):
+                continue
+            log.warning("%s: an earlier call ended while this was read; a process of its own decodes it first", video)
+            timeout_s = _SHORTEST_S + os.path.getsize(video) / _BYTES_A_SECOND
+            (probe,) = probe_files([Job("video", os.fsencode(video), deep=True)], workers=1, timeout_s=timeout_s)
+            if probe.problem is not None and probe.passing:
+                found[name] = VideoError(f"{video}: {probe.problem}, in a process of its own, too")
+        return found
+
+    def marker(self, name: str) -> Path:
+        """Return the file that is there while a video is looked at; whoever knows what became of it removes it."""
+        return self.path / f".{name}.begun"
+
     def _beside(self, name: str) -> Path:
         return self.path / f"{name}.json"
 
@@ -219,19 +245,18 @@ def extract(
         network: What looks at them.
         folder: Receives the files.
         tell: Called for each window that is done.
-    Raises: what `Extraction.run` and `Suspects.harmful` raise.
+    Raises: what `Network.run` and `FeatureFolder.harmful` raise.
     """
     kept = {name: folder.kept(name, video) for name, video in named.items()}
     todo = {name: video for name, video in named.items() if kept[name] is None}
-    suspects = Suspects(folder.path)
-    harmful = suspects.harmful(todo)
+    harmful = folder.harmful(todo)
     harmless = {name: video for name, video in todo.items() if name not in harmful}
-    with closing(network.extraction.run(suspects.begun(harmless))) as events:
+    with closing(network.run(folder.begun(harmless))) as events:
         for name, video in named.items():
             there = kept[name] or harmful.get(name)
             made = folder.write(name, video, network.num_features, events, tell) if there is None else there
             if name in harmless:
-                suspects.ended(name)
+                folder.marker(name).unlink(missing_ok=True)
             if isinstance(made, VideohubError):
                 yield Outcome(name=encodable(video), status="failed", error=str(made))
                 continue
