@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
 from videohub.formatting import counted, with_unit
-from videohub.terminal import completion
+from videohub.terminal import options
 from videohub.terminal.layout import console, facts, styled
-from videohub.terminal.options import RUN_OPTIONS, print_result, with_json, with_run_options
 
 if TYPE_CHECKING:
     from videohub.formatting import Spread
@@ -21,24 +19,24 @@ if TYPE_CHECKING:
 
 _JUDGED = ("until_decided", "shard", "retry_failed")
 _OF_NOISE = ("seconds",)
-_OF_DATA = ("out", *(name for name in RUN_OPTIONS if name not in ("device", "precision", "batch", *_JUDGED)))
+_OF_DATA = ("out", *(name for name in options.RUN_OPTIONS if name not in ("device", "precision", "batch", *_JUDGED)))
 
 
 @click.command("benchmark")
-@click.argument("name", shell_complete=completion.record)
+@options.with_name
 @click.option("--data", metavar="PATH|TARS", help="A data set's list, or the folder of its lists; or tars.")
-@partial(with_run_options, leave_out=_JUDGED)
-@click.option("--out", type=click.Path(path_type=Path), help="Folder of the run on DATA.  [default: nothing is kept]")
+@partial(options.with_run_options, leave_out=_JUDGED)
+@click.option("--out", type=options.PATH, help="Folder of the run on DATA.  [default: nothing is kept]")
 @click.option(
     "--seconds",
     default=10.0,
     show_default=True,
-    type=click.FloatRange(min=0, min_open=True),
+    type=options.POSITIVE,
     help="Without DATA: how long to go on; three turns are taken in any case.",
 )
-@with_json
+@options.with_json
 @click.pass_context
-def command(context: click.Context, /, name: str, data: str | None, as_json: bool, **options: Any) -> None:
+def command(context: click.Context, /, name: str, data: str | None, as_json: bool, **chosen: Any) -> None:
     """Measure a network and judge nothing.
 
     With --data: its numbers on a data set, also where none was published, and how long that takes.
@@ -50,11 +48,11 @@ def command(context: click.Context, /, name: str, data: str | None, as_json: boo
     if given := [other for other in others if context.get_parameter_source(other) is ParameterSource.COMMANDLINE]:
         raise click.UsageError(f"--{given[0]}: " + ("found no --data, which it is about" if data is None else
                                                     "is about frames of noise; leave out --data"))  # fmt: skip
-    settings = {option: value for option, value in options.items() if option not in others}
+    settings = {option: value for option, value in chosen.items() if option not in others}
     if data is None:
         from videohub.timing import speed
 
-        print_result(speed(name, **settings), as_json, print_speed)
+        options.print_result(speed(name, **settings), as_json, print_speed)
         return
     from videohub.evaluation import distributed
     from videohub.terminal.reports import print_evaluated
@@ -62,7 +60,7 @@ def command(context: click.Context, /, name: str, data: str | None, as_json: boo
 
     evaluated = evaluate(name, data, **settings)
     if distributed.is_rank_zero():
-        print_result(evaluated, as_json, print_evaluated)
+        options.print_result(evaluated, as_json, print_evaluated)
 
 
 def print_speed(speed: Speed) -> None:

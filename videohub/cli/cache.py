@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, TypeAlias
 import click
 
 from videohub.formatting import counted, with_unit
-from videohub.terminal import completion
+from videohub.terminal import options
 from videohub.terminal.layout import coloured, console, hand_over, indented, say, styled, table
-from videohub.terminal.options import print_json, print_result, with_json
 from videohub.terminal.reports import print_patch
 
 if TYPE_CHECKING:
@@ -54,7 +53,7 @@ def command() -> None:
 
 
 @command.command()
-@with_json
+@options.with_json
 def path(as_json: bool) -> None:
     """Print the folder that downloads and weights are kept in."""
     from videohub.cache_admin import cache_scan
@@ -62,13 +61,13 @@ def path(as_json: bool) -> None:
 
     if as_json:
         cache_dirs = [{"path": str(cache_dir), "read_only": shared} for cache_dir, shared in cache_scan.dirs()]
-        print_json({"path": str(home()), "cache_dirs": cache_dirs})
+        options.print_json({"path": str(home()), "cache_dirs": cache_dirs})
     else:
         hand_over(str(home()))
 
 
 @command.command("list")
-@with_json
+@options.with_json
 def list_(as_json: bool) -> None:
     """List everything in the cache: its size, its last use, and the records it belongs to.
 
@@ -87,7 +86,7 @@ def list_(as_json: bool) -> None:
 
     cache_dirs = listing()
     if as_json:
-        print_json(
+        options.print_json(
             {
                 "size": sum(cache_dir.size for cache_dir in cache_dirs),
                 "cache_dirs": [cache_dir.facts() for cache_dir in cache_dirs],
@@ -98,13 +97,13 @@ def list_(as_json: bool) -> None:
 
 
 @command.command()
-@with_json
+@options.with_json
 def verify(as_json: bool) -> None:
     """Read everything again; what is damaged is made anew from what is here, or removed. Exit code 1: some was."""
     from videohub.cache_admin import integrity
 
     checked = integrity.check()
-    print_result(checked, as_json, print_checked)
+    options.print_result(checked, as_json, print_checked)
     sys.exit(1 if checked.damaged else 0)
 
 
@@ -120,7 +119,7 @@ def verify(as_json: bool) -> None:
 )
 @click.option("--status", "statuses", multiple=True, type=click.Choice(_STATUSES), help="As `cache list` shows it.")
 @click.option("--yes", is_flag=True, help="Remove it; without this, only tell what would go.")
-@with_json
+@options.with_json
 def prune(older_s: float | None, keep: float | None, statuses: tuple[str, ...], yes: bool, as_json: bool) -> None:
     """Make room: tell what would go, and with --yes remove it.
 
@@ -136,7 +135,7 @@ def prune(older_s: float | None, keep: float | None, statuses: tuple[str, ...], 
         )
     pruned = listing.prune(older_s=older_s, keep=keep, statuses=statuses, remove=yes)
     if as_json:
-        print_json(pruned.facts())
+        options.print_json(pruned.facts())
     else:
         print_pruned(pruned)
 
@@ -148,10 +147,10 @@ def prune(older_s: float | None, keep: float | None, statuses: tuple[str, ...], 
     "names",
     multiple=True,
     metavar="NAME",
-    shell_complete=completion.record,
+    shell_complete=options.complete_record,
     help="A record, a model of the hub, or a URL, to be trusted anew.",
 )
-@with_json
+@options.with_json
 def pins(as_patch: bool, names: tuple[str, ...], as_json: bool) -> None:
     """Show the digests that were first seen here, of files for which nobody has published one.
 
@@ -164,14 +163,14 @@ def pins(as_patch: bool, names: tuple[str, ...], as_json: bool) -> None:
     from videohub.cache_admin import trust
 
     if as_patch:
-        print_result(trust.patch(), as_json, print_patch)
+        options.print_result(trust.patch(), as_json, print_patch)
         return
     if not names:
-        print_result(trust.pinned(), as_json, print_pins)
+        options.print_result(trust.pinned(), as_json, print_pins)
         return
     for name in names:  # all of them, before the first one is dropped
         trust.urls_of(name)
-    print_result([one for name in names for one in trust.forget(name)], as_json, _print_forgotten)
+    options.print_result([one for name in names for one in trust.forget(name)], as_json, _print_forgotten)
 
 
 def _print_forgotten(forgotten: Sequence[Forgotten]) -> None:

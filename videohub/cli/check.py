@@ -11,9 +11,8 @@ import click
 
 from videohub import registry
 from videohub.errors import UsageError
-from videohub.terminal import completion
+from videohub.terminal import options
 from videohub.terminal.layout import console, facts, indented, styled
-from videohub.terminal.options import print_result, progress_bar, with_checkpoint, with_json
 from videohub.terminal.reports import print_patch
 
 if TYPE_CHECKING:
@@ -25,12 +24,12 @@ _SHOWN = 3  # slips, the nearest first; --json has all
 
 
 @click.command("check")
-@click.argument("name", shell_complete=completion.record)
-@with_checkpoint
+@options.with_name
+@options.with_checkpoint
 @click.option(
     "--pin", is_flag=True, help="Print a patch that writes a fingerprint of the published file into its record."
 )
-@with_json
+@options.with_json
 def command(name: str, checkpoint: Path | None, pin: bool, as_json: bool) -> None:
     """Compute again what is publicly known of a file's outputs.
 
@@ -43,12 +42,12 @@ def command(name: str, checkpoint: Path | None, pin: bool, as_json: bool) -> Non
     record = registry.record(name)
     if pin and record.name not in registry.default().records:
         raise UsageError(f"{record.name}: found no record of a registry file, expected one that --pin can write into")
-    with progress_bar() as progress:
+    with options.progress_bar() as progress:
         checked = known_answers.check(record, checkpoint=checkpoint, progress=progress)
     if pin and checked.status != "fails":
         _print_pin(record, checkpoint, as_json)
         return
-    print_result(checked, as_json, print_checked)
+    options.print_result(checked, as_json, print_checked)
     sys.exit(_EXIT_CODES[checked.status])
 
 
@@ -59,7 +58,7 @@ def _print_pin(record: registry.Record, checkpoint: Path | None, as_json: bool) 
 
     of = known_answers.fingerprint(record, weights.fetch(record, checkpoint=checkpoint), checkpoint=checkpoint)
     made = trust.registry_patch({record.name: trust.Learnt(answer=of)}, registry.record_files())
-    print_result(made, as_json, print_patch)
+    options.print_result(made, as_json, print_patch)
 
 
 def print_checked(checked: Checked) -> None:

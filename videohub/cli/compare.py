@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 import click
 
 from videohub.formatting import counted, interval
+from videohub.terminal import options
 from videohub.terminal.layout import console, styled, table
-from videohub.terminal.options import print_result, with_json
 
 if TYPE_CHECKING:
     from videohub.reporting.comparison import Paired, Side
 
 
 @click.command("compare")
-@click.argument("a", type=click.Path(path_type=Path))
-@click.argument("b", type=click.Path(path_type=Path))
-@with_json
+@click.argument("a", type=options.PATH)
+@click.argument("b", type=options.PATH)
+@options.with_json
 def command(a: Path, b: Path, as_json: bool) -> None:
     """Compare two runs on the same videos, A and B.
 
@@ -26,7 +26,7 @@ def command(a: Path, b: Path, as_json: bool) -> None:
     """
     from videohub.reporting import comparison
 
-    print_result(comparison.compare(a, b), as_json, print_paired)
+    options.print_result(comparison.compare(a, b), as_json, print_paired)
 
 
 def print_paired(paired: Paired) -> None:

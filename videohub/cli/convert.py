@@ -7,25 +7,24 @@ from pathlib import Path
 import click
 
 from videohub import registry
-from videohub.terminal import completion
+from videohub.terminal import options
 from videohub.terminal.layout import say
-from videohub.terminal.options import print_json, with_ignore, with_json, with_labels
 
 
 @click.command("convert")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=options.PATH)
 @click.option(
-    "--model", required=True, shell_complete=completion.record, help="The record whose network the file holds."
+    "--model", required=True, shell_complete=options.complete_record, help="The record whose network the file holds."
 )
-@click.option("-o", "--out", required=True, type=click.Path(path_type=Path),
+@click.option("-o", "--out", required=True, type=options.PATH,
               help="The file to write; --to transformers also takes a folder, for what belongs beside it.")  # fmt: skip
-@click.option("--to", "layout", shell_complete=completion.layout, default="videohub", metavar="LAYOUT",
+@click.option("--to", "layout", shell_complete=options.complete_layout, default="videohub", metavar="LAYOUT",
               show_default=True, help="Layout to write: videohub, or one that has a table for the model.")  # fmt: skip
-@click.option("--certificate", type=click.Path(path_type=Path, dir_okay=False), metavar="OUT.json",
+@click.option("--certificate", type=options.FILE, metavar="OUT.json",
               help="Read the result back, compare logits, and write what is known of both.")  # fmt: skip
-@with_labels
-@with_ignore
-@with_json
+@options.with_labels
+@options.with_ignore
+@options.with_json
 def command(
     file: Path,
     model: str,
@@ -47,7 +46,7 @@ def command(
         file, record, out, layout=layout, ignore=ignore, labels=labels, certify_to=certificate
     )
     if as_json:
-        print_json(written)
+        options.print_json(written)
     else:
         say(f"{written.out}: {written.tensors} tensors of {record.name}, from {written.described}")
         if shown := written.certificate:

@@ -9,18 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from videohub.terminal import completion
+from videohub.terminal import options
 from videohub.terminal.layout import coloured, console, facts, indented, styled
-from videohub.terminal.options import (
-    print_result,
-    progress_bar,
-    with_data,
-    with_json,
-    with_label_map,
-    with_labels,
-    with_list,
-    with_root,
-)
 
 if TYPE_CHECKING:
     from videohub.formatting import Spread
@@ -35,14 +25,14 @@ def command() -> None:
 
 
 @command.command()
-@click.argument("name", shell_complete=completion.record)
-@with_data
-@with_root
-@with_list
-@with_labels
-@with_label_map
+@options.with_name
+@options.with_data
+@options.with_root
+@options.with_list
+@options.with_labels
+@options.with_label_map
 @click.option("--deep", is_flag=True, help="Also decode every video to its end.")
-@with_json
+@options.with_json
 def check(
     name: str,
     data: str,
@@ -59,10 +49,10 @@ def check(
     """
     from videohub import preflight
 
-    with progress_bar() as progress:
+    with options.progress_bar() as progress:
         result = preflight.check(name, data, root=root, list_file=list_file, labels=labels, label_map=label_map,
                                 deep=deep, index=preflight.index_beside(data), progress=progress)  # fmt: skip
-    print_result(result, as_json, print_check)
+    options.print_result(result, as_json, print_check)
     sys.exit(3 if result.verdict == "not usable" else 0)
 
 

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import click
 
+from videohub.terminal import options
 from videohub.terminal.layout import hand_over
-from videohub.terminal.options import print_json, with_json
 
 
 @click.command("demo")
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
-@click.option("--clips", default=320, show_default=True, type=click.IntRange(min=1), help="How many videos.")
-@with_json
+@click.option("--clips", default=320, show_default=True, type=options.COUNT, help="How many videos.")
+@options.with_json
 def command(folder: Path, clips: int, as_json: bool) -> None:
     """Write the embedded data set into FOLDER.
 
@@ -23,6 +23,6 @@ def command(folder: Path, clips: int, as_json: bool) -> None:
 
     listing = str(motions.generate(folder, clips=clips))
     if as_json:
-        print_json({"list": listing, "clips": clips})
+        options.print_json({"list": listing, "clips": clips})
     else:
         hand_over(listing)

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from videohub.terminal import completion
+from videohub.terminal import options
 from videohub.terminal.layout import console, table
-from videohub.terminal.options import print_result, with_checkpoint, with_device, with_json, with_labels
 
 if TYPE_CHECKING:
     from videohub.data.person_boxes import Units
@@ -19,8 +18,8 @@ if TYPE_CHECKING:
 
 @click.command("detect")
 @click.argument("video")
-@click.option("--model", required=True, shell_complete=completion.record, help="A record's id or upstream name.")
-@click.option("--boxes", type=click.Path(path_type=Path), metavar="FILE", help="Where people are: a csv or JSON file.")
+@options.with_model
+@click.option("--boxes", type=options.PATH, metavar="FILE", help="Where people are: a csv or JSON file.")
 @click.option(
     "--units",
     default="pixels",
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 @click.option("--detector", type=click.Choice(("torchvision",)), help="Who finds people, in place of FILE.")
 @click.option(
     "--every",
-    type=click.FloatRange(min=0, min_open=True),
+    type=options.POSITIVE,
     metavar="SECONDS",
     help="With a detector: from one key frame to the next.  [default: 1]",
 )
@@ -49,14 +48,14 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--annotate",
-    type=click.Path(path_type=Path),
+    type=options.PATH,
     metavar="OUT.mp4",
     help="Write a copy of VIDEO with boxes and actions drawn over it; .mov and .mkv do, too.",
 )
-@with_checkpoint
-@with_labels
-@with_device
-@with_json
+@options.with_checkpoint
+@options.with_labels
+@options.with_device
+@options.with_json
 def command(
     video: str,
     model: str,
@@ -98,7 +97,7 @@ def command(
         labels=labels,
         device=device,
     )
-    print_result(found, as_json, print_detections)
+    options.print_result(found, as_json, print_detections)
 
 
 def print_detections(detections: Iterable[Detection]) -> None:

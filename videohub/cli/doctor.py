@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from videohub.terminal.options import print_json, with_json
+from videohub.terminal import options
 
 if TYPE_CHECKING:
     from videohub.diagnosis import Diagnosis
@@ -16,7 +16,7 @@ _STYLES = {"ok": "green", "note": "yellow", "missing": "red"}
 
 
 @click.command("doctor")
-@with_json
+@options.with_json
 def command(as_json: bool) -> None:
     """Look at this machine, and tell whether videohub can run here.
 
@@ -27,7 +27,7 @@ def command(as_json: bool) -> None:
 
     diagnosis = diagnose()
     if as_json:
-        print_json({"able": diagnosis.is_able, "findings": diagnosis.findings})
+        options.print_json({"able": diagnosis.is_able, "findings": diagnosis.findings})
     else:
         _print(diagnosis)
     sys.exit(0 if diagnosis.is_able else 5)

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from videohub.formatting import with_unit
-from videohub.terminal import completion
+from videohub.terminal import options
 from videohub.terminal.layout import console, facts, say
-from videohub.terminal.options import print_result, with_checkpoint, with_json, with_labels
 
 if TYPE_CHECKING:
     from videohub.exports import Exported
@@ -39,21 +38,21 @@ def _number(word: str, option: click.Parameter) -> int:
 
 
 @click.command("export")
-@click.argument("name", shell_complete=completion.record)
-@click.option("-o", "--out", required=True, type=click.Path(path_type=Path, dir_okay=False),
+@options.with_name
+@click.option("-o", "--out", required=True, type=options.FILE,
               help="The file to write: .onnx, .pt2 (torch.export) or .ts (TorchScript).")  # fmt: skip
-@with_checkpoint
-@with_labels
+@options.with_checkpoint
+@options.with_labels
 @click.option("--batch", callback=_batch, default="dynamic", show_default=True, metavar="dynamic|N",
               help="How many clips a call takes.")  # fmt: skip
 @click.option(
     "--size", callback=_size, metavar="N|HxW", help="Pixels of a clip.  [default: those of the record's test]"
 )
-@click.option("--frames", type=click.IntRange(min=1), help="Frames of a clip.  [default: the record's]")
+@click.option("--frames", type=options.COUNT, help="Frames of a clip.  [default: the record's]")
 @click.option("--half", is_flag=True, help="Weights, clips and logits in float16.")
-@click.option("--certificate", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.json",
+@click.option("--certificate", type=options.FILE, metavar="FILE.json",
               help="Where the certificate goes.  [default: beside the file, as .json]")  # fmt: skip
-@with_json
+@options.with_json
 def command(
     name: str,
     out: Path,
@@ -80,7 +79,7 @@ def command(
         name, out, checkpoint=checkpoint, labels=labels, batch=batch, size=size, frames=frames, half=half,
         certificate=certificate,
     )  # fmt: skip
-    print_result(exported, as_json, _print)
+    options.print_result(exported, as_json, _print)
 
 
 def _print(exported: Exported) -> None:

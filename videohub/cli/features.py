@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import click
 
 from videohub.formatting import counted
-from videohub.terminal import completion
+from videohub.terminal import options
 from videohub.terminal.layout import say, tell
-from videohub.terminal.options import RUN_OPTIONS, print_json_line, with_checkpoint, with_device, with_json
 
 if TYPE_CHECKING:
     from videohub.feature_extraction.extraction import Sampling
@@ -24,15 +23,13 @@ _MISSING = "missing_files.txt"
 
 @click.command("features")
 @click.argument("videos", nargs=-1, required=True, metavar="VIDEO|FOLDER|LIST...")
-@click.option("--model", required=True, shell_complete=completion.record, help="A record's id or upstream name.")
-@click.option("--stride", required=True, type=click.IntRange(min=1), help="Frames from one window to the next.")
-@click.option("--frames", type=click.IntRange(min=1), help="Frames of a window.  [default: the record's]")
-@click.option(
-    "--sampling-rate", type=click.IntRange(min=1), help="From one of them to the next.  [default: the record's]"
-)
+@options.with_model
+@click.option("--stride", required=True, type=options.COUNT, help="Frames from one window to the next.")
+@click.option("--frames", type=options.COUNT, help="Frames of a window.  [default: the record's]")
+@click.option("--sampling-rate", type=options.COUNT, help="From one of them to the next.  [default: the record's]")
 @click.option(
     "--fps",
-    type=click.FloatRange(min=0, min_open=True),
+    type=options.POSITIVE,
     help="Rate that all these count, in frames a second.  [default: the protocol's, or each video's own]",
 )
 @click.option(
@@ -49,22 +46,22 @@ _MISSING = "missing_files.txt"
     type=click.Choice(("pad", "drop")),
     help="Windows that go beyond the end: the last frame repeated, or none.",
 )
-@click.option("-o", "--out", required=True, type=click.Path(path_type=Path), help="Folder for the files.")
+@click.option("-o", "--out", required=True, type=options.PATH, help="Folder for the files.")
 @click.option("--fp16", is_flag=True, help="Keep float16 in place of float32.")
 @click.option(
     "--layout", type=click.Choice(("actionformer", "opentad")), help="Also tell the lines of its configuration."
 )
-@with_checkpoint
-@with_device
+@options.with_checkpoint
+@options.with_device
 @click.option("--precision", default="fp32", show_default=True, type=click.Choice(("fp32", "tf32", "bf16", "fp16")))
-@RUN_OPTIONS["batch"]
+@options.RUN_OPTIONS["batch"]
 @click.option(
     "--threads",
     type=click.IntRange(min=0),
     help="Videos that are decoded at once, ahead of the network.  [default: what the device can use]",
 )
 @click.option("--shard", metavar="I/N", help="Take only this part of the videos; torchrun says it by itself.")
-@with_json
+@options.with_json
 def command(
     videos: tuple[str, ...],
     model: str,
@@ -131,7 +128,7 @@ def command(
 def print_outcome(outcome: Outcome, as_json: bool) -> None:
     """Print what became of a video: a line to stdout, or why there is nothing to stderr."""
     if as_json:
-        print_json_line(outcome)
+        options.print_json_line(outcome)
     elif outcome.error is not None:
         tell(outcome.error)
     else:

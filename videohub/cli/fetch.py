@@ -7,16 +7,15 @@ from pathlib import Path
 import click
 
 from videohub import registry
-from videohub.terminal import completion
+from videohub.terminal import options
 from videohub.terminal.layout import hand_over
-from videohub.terminal.options import print_json, with_checkpoint, with_ignore, with_json
 
 
 @click.command("fetch")
-@click.argument("names", nargs=-1, required=True, shell_complete=completion.record)
-@with_checkpoint
-@with_ignore
-@with_json
+@click.argument("names", nargs=-1, required=True, shell_complete=options.complete_record)
+@options.with_checkpoint
+@options.with_ignore
+@options.with_json
 def command(names: tuple[str, ...], checkpoint: Path | None, ignore: tuple[str, ...], as_json: bool) -> None:
     """Download, prove and convert records into the cache.
 
@@ -24,8 +23,7 @@ def command(names: tuple[str, ...], checkpoint: Path | None, ignore: tuple[str, 
     """
     from videohub import weights
 
-    if checkpoint is not None and len(names) > 1:
-        raise click.UsageError(f"--checkpoint is one file, and {len(names)} records were named")
+    options.check_one_record(names, checkpoint)
     records = [registry.record(name) for name in names]  # all of them, before the first one takes its time
     paths = {}
     for record in records:
@@ -33,4 +31,4 @@ def command(names: tuple[str, ...], checkpoint: Path | None, ignore: tuple[str, 
         if not as_json:
             hand_over(paths[record.name])
     if as_json:
-        print_json(paths)
+        options.print_json(paths)

@@ -11,25 +11,28 @@ from videohub import registry
 from videohub.formatting import counted, with_letter
 from videohub.registry import Cost, Sort
 from videohub.registry.lookup import MARKS, Entry
-from videohub.terminal import completion
+from videohub.terminal import options
 from videohub.terminal.layout import print_columns, tell
-from videohub.terminal.options import print_json, with_json
 
 _SIGNS = {"NC": "NC", "unproven": "?"}  # of marks, in a narrow column
 
 
 @click.command("list")
-@click.argument("pattern", default="*", shell_complete=completion.record)
+@click.argument("pattern", default="*", shell_complete=options.complete_record)
 @click.option(
     "--dataset",
-    shell_complete=completion.dataset,
+    shell_complete=options.complete_dataset,
     help="kinetics400, ava (every version), kinetics (every one), ssv2, …",
 )
-@click.option("--arch", shell_complete=completion.arch, help="An architecture, such as i3d*; * and ? match.")
-@click.option("--depth", shell_complete=completion.depth, help="R50, R101.")
-@click.option("--status", shell_complete=completion.status, help="available, manual, unreleased, broken, program.")
-@click.option("--publisher", shell_complete=completion.publisher, help="Who published it: pyslowfast; * and ? match.")
-@click.option("--task", shell_complete=completion.task, help="classification, detection, features.")
+@click.option("--arch", shell_complete=options.complete_arch, help="An architecture, such as i3d*; * and ? match.")
+@click.option("--depth", shell_complete=options.complete_depth, help="R50, R101.")
+@click.option(
+    "--status", shell_complete=options.complete_status, help="available, manual, unreleased, broken, program."
+)
+@click.option(
+    "--publisher", shell_complete=options.complete_publisher, help="Who published it: pyslowfast; * and ? match."
+)
+@click.option("--task", shell_complete=options.complete_task, help="classification, detection, features.")
 @click.option(
     "--min-top1", type=click.FloatRange(0, 100), metavar="PERCENT", help="At least so accurate, as published."
 )
@@ -38,7 +41,7 @@ _SIGNS = {"NC": "NC", "unproven": "?"}  # of marks, in a narrow column
     type=click.Choice(get_args(Sort), case_sensitive=False),
     help="The best, the smallest or the cheapest first.  [default: as the registry has them]",
 )
-@with_json
+@options.with_json
 def command(pattern: str, as_json: bool, min_top1: float | None, sort: Sort | None, **filters: str | None) -> None:
     """List the records that fit PATTERN and the filters.
 
@@ -47,7 +50,7 @@ def command(pattern: str, as_json: bool, min_top1: float | None, sort: Sort | No
     known = registry.default(keep=True)
     names = known.select(pattern, min_top1=min_top1, sort=sort, **filters)
     if as_json:
-        print_json([known.whole(known.records[name]) for name in names])
+        options.print_json([known.whole(known.records[name]) for name in names])
     elif not names:
         tell(known.why_none(pattern, min_top1=min_top1, **filters))
     else:

@@ -10,16 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from videohub.terminal import completion
+from videohub.terminal import options
 from videohub.terminal.layout import console, print_error, styled, table
-from videohub.terminal.options import (
-    RUN_OPTIONS,
-    print_json_line,
-    with_checkpoint,
-    with_device,
-    with_json,
-    with_labels,
-)
 
 if TYPE_CHECKING:
     from videohub.prediction import Predicted, Prediction, WhichViews
@@ -31,10 +23,13 @@ _SECONDS = 2.0  # of the parts of a video that is annotated
 @click.command("predict")
 @click.argument("videos", nargs=-1, required=True, metavar="VIDEO...")
 @click.option(
-    "--model", required=True, shell_complete=completion.record, help="A record's id or upstream name, or an .onnx file."
+    "--model",
+    required=True,
+    shell_complete=options.complete_record,
+    help="A record's id or upstream name, or an .onnx file.",
 )
-@with_checkpoint
-@with_labels
+@options.with_checkpoint
+@options.with_labels
 @click.option(
     "--views",
     default="one",
@@ -43,21 +38,18 @@ _SECONDS = 2.0  # of the parts of a video that is annotated
     help="The clip in the middle under the centre crop, or all views of the record's test.",
 )
 @click.option(
-    "--window",
-    type=click.FloatRange(min=0, min_open=True),
-    metavar="SECONDS",
-    help="See it in parts of so many seconds, one after another.",
+    "--window", type=options.POSITIVE, metavar="SECONDS", help="See it in parts of so many seconds, one after another."
 )
 @click.option(
     "--annotate",
-    type=click.Path(path_type=Path),
+    type=options.PATH,
     metavar="OUT",
     help="Also write a copy of VIDEO (.mp4, .mov, .mkv) with the best classes over each part; of 2 s if not said.",
 )
-@with_device
-@RUN_OPTIONS["precision"]
-@click.option("--topk", default=5, show_default=True, type=click.IntRange(min=1))
-@with_json
+@options.with_device
+@options.RUN_OPTIONS["precision"]
+@click.option("--topk", default=5, show_default=True, type=options.COUNT)
+@options.with_json
 def command(
     videos: tuple[str, ...],
     model: str,
@@ -107,7 +99,7 @@ def command(
             failed = True
             print_error(result.error)
         if as_json:
-            print_json_line(_as_json(result))
+            options.print_json_line(_as_json(result))
         elif result.error is None:
             _print(result, heading=not alone)
     if failed:

@@ -6,21 +6,20 @@ from pathlib import Path
 
 import click
 
-from videohub.terminal import completion
+from videohub.terminal import options
 from videohub.terminal.layout import say
-from videohub.terminal.options import print_json, with_checkpoint, with_json, with_push_options
 from videohub.terminal.reports import print_patch, print_sent
 
 
 @click.command("publish")
-@click.argument("name", shell_complete=completion.record)
+@options.with_name
 @click.option("--to", "repository", required=True, metavar="ORG/REPO", help="The repository; it is made if need be.")
-@with_checkpoint
+@options.with_checkpoint
 @click.option("--right", metavar="WORDS", help="What gives you the right to, where the licence does not; on the card.")
-@click.option("--patch", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+@click.option("--patch", type=options.FILE, metavar="FILE",
               help="Where to write the patch for the registry.  [default: printed at the end]")  # fmt: skip
-@with_push_options
-@with_json
+@options.with_push_options
+@options.with_json
 def command(
     name: str,
     repository: str,
@@ -60,7 +59,7 @@ def command(
         with atomic_write(patch) as part:
             part.write_text(published.patch.text, encoding="utf-8", newline="")
     if as_json:
-        print_json(published)
+        options.print_json(published)
         return
     for doubt in published.warnings:
         say(f"{name}: {doubt}", err=True)

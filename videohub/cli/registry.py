@@ -14,9 +14,8 @@ import msgspec
 from videohub import registry
 from videohub.errors import AmbiguousNameError, RegistryError
 from videohub.formatting import counted, with_unit
-from videohub.terminal import completion
+from videohub.terminal import options
 from videohub.terminal.layout import hand_over, print_columns, say, tell
-from videohub.terminal.options import print_json, progress_bar, with_json
 
 if TYPE_CHECKING:
     from videohub.cache_admin.link_probe import FirstContact, Link
@@ -30,7 +29,7 @@ def command() -> None:
 
 @command.command()
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@with_json
+@options.with_json
 def check(file: Path, as_json: bool) -> None:
     """Tell everything that is wrong with a registry FILE and the key tables beside it; exits 1 if anything is."""
     from videohub.registry import reader, strict_yaml
@@ -56,7 +55,7 @@ def check(file: Path, as_json: bool) -> None:
     except RegistryError as error:  # it cannot be read at all
         errors = (message(path, (), f"cannot be read: {error}"),)
     if as_json:
-        print_json({"file": str(path), "records": records, "errors": errors, "notes": notes})
+        options.print_json({"file": str(path), "records": records, "errors": errors, "notes": notes})
     else:
         tell_each = [*map(str, errors), *notes, *([f"{counted(len(errors), 'error')}."] if errors else [])]
         for words in tell_each:
@@ -83,40 +82,35 @@ def _taken_names(known: registry.Registry, ids: Sequence[str]) -> list[str]:
 
 
 @command.command()
-@click.option("--from", "like", required=True, metavar="RECORD", shell_complete=completion.record,
+@click.option("--from", "like", required=True, metavar="RECORD", shell_complete=options.complete_record,
               help="The record that yours is most like.")  # fmt: skip
 @click.option("--name", help="What yours is called.  [default: my_RECORD]")
-@with_json
+@options.with_json
 def new(like: str, name: str | None, as_json: bool) -> None:
     """Print a registry file to edit, of one record, which passes the check as it is."""
     from videohub.registry import writer
 
     text = writer.draft(registry.default().find(like), name)
     if as_json:
-        print_json({"text": text})
+        options.print_json({"text": text})
     else:
         hand_over(*text.rstrip("\n").split("\n"))
 
 
 @command.command()
-@click.argument("names", nargs=-1, shell_complete=completion.record)
+@click.argument("names", nargs=-1, shell_complete=options.complete_record)
 @click.option("--online", is_flag=True, help="Ask; without this, only tell what would be asked.")
 @click.option(
     "--fetch", is_flag=True, help="Download each file, too, hash and read it, and prove it against the network."
 )
 @click.option(
     "--patch",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=options.FILE,
     metavar="FILE",
     help="Write what the registry lacks: sizes, digests, containers, dead links.",
 )
-@click.option(
-    "--misfits",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="Write the list of what did not fit.",
-)
-@with_json
+@click.option("--misfits", type=options.FILE, metavar="FILE", help="Write the list of what did not fit.")
+@options.with_json
 def probe(
     names: tuple[str, ...], online: bool, fetch: bool, patch: Path | None, misfits: Path | None, as_json: bool
 ) -> None:
@@ -135,14 +129,14 @@ def probe(
     if not online:
         _print_plan(link_probe.links(records), fetch, as_json)
         return
-    with progress_bar() as progress:
+    with options.progress_bar() as progress:
         contact = link_probe.probe(records, fetch=fetch, progress=progress)
     for file, text in ((patch, contact.patch.text), (misfits, "".join(f"{line}\n" for line in contact.misfits))):
         if file is not None:
             with atomic_write(file) as part:
                 part.write_text(text, encoding="utf-8", newline="")
     if as_json:
-        print_json({"links": contact.links, "misfits": contact.misfits, "patch": contact.patch})
+        options.print_json({"links": contact.links, "misfits": contact.misfits, "patch": contact.patch})
     else:
         _print_contact(contact, patch)
     sys.exit(1 if contact.misfits else 0)
@@ -160,7 +154,7 @@ def _records(names: Sequence[str]) -> list[registry.Record]:
 
 def _print_plan(links: Sequence[Link], fetch: bool, as_json: bool) -> None:
     if as_json:
-        print_json({"links": links})
+        options.print_json({"links": links})
         return
     asked = [link for link in links if link.not_asked is None]
     for link in links:

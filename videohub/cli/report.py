@@ -7,14 +7,14 @@ from pathlib import Path
 
 import click
 
-from videohub.terminal.options import print_result, with_json, with_push_options
+from videohub.terminal import options
 from videohub.terminal.reports import VERDICTS, print_and_write, print_replayed, print_sent
 
 
 @click.command("report")
-@click.argument("folders", nargs=-1, required=True, metavar="DIR...", type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), help="Where to write the report.  [default: the first DIR]")
-@click.option("--card", type=click.Path(path_type=Path), help="Also write a model card for the Hugging Face hub there.")
+@click.argument("folders", nargs=-1, required=True, metavar="DIR...", type=options.PATH)
+@click.option("--out", type=options.PATH, help="Where to write the report.  [default: the first DIR]")
+@click.option("--card", type=options.PATH, help="Also write a model card for the Hugging Face hub there.")
 @click.option(
     "--benchmark",
     nargs=2,
@@ -26,14 +26,14 @@ from videohub.terminal.reports import VERDICTS, print_and_write, print_replayed,
     metavar="ORG/REPO",
     help="Send the card and verification.json to a repository of the Hugging Face hub, in one commit.",
 )
-@with_push_options
+@options.with_push_options
 @click.option(
     "--replay",
-    type=click.Path(path_type=Path),
+    type=options.PATH,
     metavar="FILE",
     help="Compare a verification.json with what the scores come to, and write nothing.",
 )
-@with_json
+@options.with_json
 def command(
     folders: tuple[Path, ...],
     out: Path | None,
@@ -68,7 +68,7 @@ def command(
         from videohub.reporting import verification_file
 
         replayed = verification_file.replay(replay, report)
-        print_result(replayed, as_json, print_replayed)
+        options.print_result(replayed, as_json, print_replayed)
         sys.exit(1 if replayed.differences else 0)
     if as_json and push is not None:
         pages.write(report, out or folders[0])
@@ -84,5 +84,5 @@ def command(
         sent = reports.push(
             report, push, revision=revision, benchmark=benchmark, pull_request=pull_request, dry_run=dry_run
         )
-        print_result(sent, as_json, print_sent)
+        options.print_result(sent, as_json, print_sent)
     sys.exit(VERDICTS[report.verdict])

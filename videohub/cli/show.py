@@ -17,21 +17,20 @@ from videohub.registry import Cost
 from videohub.registry.labels import in_words
 from videohub.registry.lookup import MARKS, marks, view_size
 from videohub.registry.schema import Checkpoint, Proof, Published, Record
-from videohub.terminal import completion
+from videohub.terminal import options
 from videohub.terminal.layout import coloured, console, facts, styled
-from videohub.terminal.options import print_json, with_json
 
 
 @click.command("show")
-@click.argument("name", shell_complete=completion.record)
-@with_json
+@options.with_name
+@options.with_json
 def command(name: str, as_json: bool) -> None:
     """Show everything that is known of one record."""
     known = registry.default(keep=True)
     record = registry.record(name)
     namesakes = known.namesakes(record)
     if as_json:
-        print_json({**known.whole(record), "namesakes": namesakes})
+        options.print_json({**known.whole(record), "namesakes": namesakes})
     else:
         print_record(record, namesakes, known.costs.get(record.name))
 

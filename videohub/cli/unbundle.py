@@ -9,13 +9,13 @@ from pathlib import Path
 import click
 
 from videohub import registry
+from videohub.terminal import options
 from videohub.terminal.layout import say
-from videohub.terminal.options import print_json, with_json
 
 
 @click.command("unbundle")
-@click.argument("file", type=click.Path(path_type=Path))
-@with_json
+@click.argument("file", type=options.PATH)
+@options.with_json
 def command(file: Path, as_json: bool) -> None:
     """Install what `videohub bundle` packed into FILE.
 
@@ -25,7 +25,7 @@ def command(file: Path, as_json: bool) -> None:
 
     unbundled = bundle_install.unbundle(file)
     if as_json:
-        print_json(unbundled)
+        options.print_json(unbundled)
         return
     say(f"{unbundled.bundle}: sha256 {unbundled.sha256}")
     width = max(len(each.record) for each in unbundled.records)

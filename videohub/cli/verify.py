@@ -8,25 +8,24 @@ from typing import Any
 
 import click
 
-from videohub.terminal import completion
+from videohub.terminal import options
 from videohub.terminal.layout import say
-from videohub.terminal.options import with_data, with_json, with_run_options
 from videohub.terminal.reports import VERDICTS, print_and_write
 
 _WORST_FIRST = ("inconsistent", "insufficient data")
 
 
 @click.command("verify")
-@click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=completion.record)
-@with_data
-@with_run_options
+@click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=options.complete_record)
+@options.with_data
+@options.with_run_options
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=options.PATH,
     help="Folder of the run; of several records, the folder of their folders.  [default: runs/RECORD]",
 )
-@with_json
-def command(names: tuple[str, ...], data: str, out: Path | None, as_json: bool, **options: Any) -> None:
+@options.with_json
+def command(names: tuple[str, ...], data: str, out: Path | None, as_json: bool, **chosen: Any) -> None:
     """Recompute a record's published number on your own data.
 
     It says whether that number holds. Several records that are tested on the same frames share one pass over the
@@ -49,7 +48,7 @@ def command(names: tuple[str, ...], data: str, out: Path | None, as_json: bool, 
             kept = ", ".join(map(str, folders))
             say(f"keeping the scores in {kept}; after an interruption the same command goes on", err=True)
 
-    score(records, folders, data, Settings(**options), on_start=tell)
+    score(records, folders, data, Settings(**chosen), on_start=tell)
     if not distributed.is_rank_zero():
         return
     reports = [report([folder]) for folder in folders]

@@ -1,39 +1,47 @@
-"""What a model sees in videos, in words."""
+"""What a model sees in videos, in words: the classes that it finds most probable."""
 
 from __future__ import annotations
 
+import operator
 import os
 from collections.abc import Iterable, Iterator, Sized
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
-from typing import cast
+from typing import Literal, SupportsIndex, TypeAlias, cast, get_args
 
 import torch
 from torch import nn
 from tqdm import tqdm
 
+from videohub import metrics
 from videohub.chosen_model import ChosenModel, chosen_model
 from videohub.data.inputs import VideoInput, input_name, is_single, named_videos, video_source
+from videohub.data.labels import names_of
 from videohub.data.video_info import tell_contradictions
 from videohub.data.views import Views, read_content_views
 from videohub.errors import UsageError, VideohubError
-from videohub.evaluation.batches import Batches, at_once, check_finite, prepares_on
+from videohub.evaluation.batches import Batches, Scores, at_once, check_finite, prepares_on
 from videohub.evaluation.kept_memory import kept_memory
 from videohub.evaluation.precision_choice import agreed_precision
-from videohub.prediction.classes import (
-    Prediction,
-    WhichViews,
-    best_of,
-    check_classifies,
-    check_question,
-    joined,
-    tell_unnamed,
-)
-from videohub.registry.labels import Given
+from videohub.evaluation.scoring import join_views
+from videohub.log import warn_once
+from videohub.numeric_precision import AUTO, supported
+from videohub.registry.labels import Given, with_classes
 from videohub.registry.schema import Record
 
 __all__ = ["Predicted", "Prediction", "WhichViews", "predict", "predict_many"]
+
+WhichViews: TypeAlias = Literal["one", "protocol"]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A class and how probable the model finds it, from 0 to 1."""
+
+    label: str
+    probability: float
+    index: int
 
 
 @dataclass(frozen=True)
@@ -109,18 +117,73 @@ def predict_many(
         name_or_model, topk, views, checkpoint, labels, device, precision, fps: As for `predict`.
     Raises: when it is called, UsageError for what cannot be for any video; while it goes on, what `load` raises.
     """
-    check_question(topk, views)
     is_name = isinstance(videos, str | os.PathLike)
     if not is_name and (is_single(videos) or not isinstance(videos, Iterable)):
         raise UsageError(
             f"predict_many: found one video ({input_name(cast(VideoInput, videos))}), expected several; "
             "predict takes one"
         )
-    chosen = chosen_model(name_or_model, verb="predict", checkpoint=checkpoint, labels=labels, device=device)
-    check_classifies(chosen.record, precision, chosen.device)
+    chosen = chosen_classifier(
+        name_or_model, topk, views, precision, checkpoint=checkpoint, labels=labels, device=device
+    )
     if isinstance(videos, str | os.PathLike):
         videos = named_videos([videos], chosen.record.protocol)
     return _predicted(videos, chosen, topk, views, precision, fps)
+
+
+def chosen_classifier(
+    name_or_model: str | Path | Record | nn.Module,
+    topk: int,
+    views: str,
+    precision: str,
+    *,
+    checkpoint: str | Path | None,
+    labels: Given | None,
+    device: str | torch.device,
+) -> ChosenModel:
+    """Look at what is asked of which model, before any frame and any download; arguments are those of `predict`.
+
+    Raises: UsageError for what no model, or not this one, can be asked; DeviceError; what `chosen_model` raises.
+    """
+    if not isinstance(topk, SupportsIndex) or operator.index(topk) < 1:
+        raise UsageError(f"topk: found {topk!r}, expected a whole number, at least 1")
+    if views not in (known := get_args(WhichViews)):
+        raise UsageError(f"views: found {views!r}, expected {' or '.join(known)}")
+    chosen = chosen_model(name_or_model, verb="predict", checkpoint=checkpoint, labels=labels, device=device)
+    record = chosen.record
+    if metrics.of(record.protocol.metric).by_box:
+        raise UsageError(
+            f"{record.name}: this network names what people in given boxes do; predict needs a classifier.\n"
+            "  `videohub detect` takes it, or call the loaded model with (clip, boxes)."
+        )
+    names_of(record)
+    if precision != AUTO:
+        supported(precision, chosen.device)
+    return chosen
+
+
+def ready_classifier(chosen: ChosenModel) -> tuple[nn.Module, Record]:
+    """Load a model, and say once where its classes go by their numbers, for nothing names them.
+
+    Where loading took their names away, for a file has other classes, it said so itself.
+    """
+    model, record = chosen.ready()
+    if record.labels is None and chosen.record.labels is None:
+        warn_once("%s: its %d classes have no names here: output k is called class k; --labels FILE or labels= names "
+                  "them", record.name, record.num_classes)  # fmt: skip
+    return model, record
+
+
+def best_of(views: Scores, record: Record, topk: int) -> list[Prediction]:
+    """Return the most probable classes by the views' scores (V, classes), best first, called as the record says."""
+    rule, scores = record.protocol.scores, torch.from_numpy(views)
+    scores = join_views(scores, rule) / (len(views) if rule.join == "sum" else 1)
+    names = names_of(with_classes(record, len(scores)))
+    best = scores.topk(min(topk, len(scores)))
+    return [
+        Prediction(names[index], float(probability), index)
+        for probability, index in zip(best.values.tolist(), best.indices.tolist(), strict=True)
+    ]
 
 
 def _predicted(
@@ -139,8 +202,7 @@ def _predicted(
         yield entry
     else:
         return
-    model, record = chosen.ready()
-    tell_unnamed(record, chosen.record.labels)
+    model, record = ready_classifier(chosen)
     protocol, each, first = record.protocol, len(views), views
     total = each * len(videos) if isinstance(videos, Sized) else None
     size = at_once(views.shape[1:], chosen.device)
@@ -153,7 +215,7 @@ def _predicted(
                 yield done
                 continue
             check_finite(scores, done.name, numeric)
-            yield replace(done, predictions=best_of(joined(scores, protocol.scores), record, topk))
+            yield replace(done, predictions=best_of(scores, record, topk))
 
 
 def _viewed(

@@ -15,7 +15,7 @@ from torch import nn
 from tqdm import tqdm
 
 from videohub import protocols as rules
-from videohub.chosen_model import ChosenModel, chosen_model
+from videohub.chosen_model import ChosenModel
 from videohub.data.annotated_video import annotate_video, checked_target, draw_caption
 from videohub.data.inputs import VideoInput, input_name, video_source
 from videohub.data.samples import StoredFile
@@ -26,15 +26,7 @@ from videohub.evaluation.batches import Batches, at_once, check_finite, prepares
 from videohub.evaluation.kept_memory import kept_memory
 from videohub.evaluation.precision_choice import agreed_precision
 from videohub.numeric_precision import NumericPrecision
-from videohub.prediction.classes import (
-    Prediction,
-    WhichViews,
-    best_of,
-    check_classifies,
-    check_question,
-    joined,
-    tell_unnamed,
-)
+from videohub.prediction import Prediction, WhichViews, best_of, chosen_classifier, ready_classifier
 from videohub.protocols import Protocol
 from videohub.registry.labels import Given
 from videohub.registry.schema import Clip, Record
@@ -117,11 +109,11 @@ def timelines(
 
     Raises: when it is called, UsageError for what cannot be for any video; while it goes on, what `load` raises.
     """
-    check_question(topk, views)
     if not isinstance(window, SupportsFloat) or not SHORTEST_S <= window < math.inf:
         raise UsageError(f"window: found {window!r}, expected seconds, at least {SHORTEST_S}")
-    chosen = chosen_model(name_or_model, verb="predict", checkpoint=checkpoint, labels=labels, device=device)
-    check_classifies(chosen.record, precision, chosen.device)
+    chosen = chosen_classifier(
+        name_or_model, topk, views, precision, checkpoint=checkpoint, labels=labels, device=device
+    )
     if chosen.record.protocol.frames.reach == "image":
         raise UsageError(
             f"{chosen.record.name}: this network looks at images, which have no time; leave out the window"
@@ -220,8 +212,7 @@ class _Ready:
     """A model that was loaded for the first window that there is."""
 
     def __init__(self, chosen: ChosenModel, precision: str) -> None:
-        self._model, self._record = chosen.ready()
-        tell_unnamed(self._record, chosen.record.labels)
+        self._model, self._record = ready_classifier(chosen)
         self._device, self._precision = chosen.device, precision
         self._numeric: NumericPrecision | None = None
 
@@ -246,8 +237,7 @@ class _Ready:
                 assert scores is not None  # each window has its frames
                 check_finite(scores, name, self._numeric)
                 bar.update()
-                best = best_of(joined(scores, protocol.scores), self._record, topk)
-                found.append(PredictedWindow(begin, end, best))
+                found.append(PredictedWindow(begin, end, best_of(scores, self._record, topk)))
         return found
 
 

@@ -1,26 +1,100 @@
-"""What several verbs share: their options, and how values are printed for a program."""
+"""What several verbs share: their arguments and options, what the shell offers for them, and values for a program."""
 
 from __future__ import annotations
 
+import re
 import sys
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import click
 import msgspec
 
-from videohub import escaping
+from videohub import escaping, registry, resources
+from videohub.errors import VideohubError
+from videohub.registry import lookup
+from videohub.registry.lookup import Entry
 from videohub.terminal.layout import write
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _Value = TypeVar("_Value")
+_Complete: TypeAlias = Callable[[click.Context, click.Parameter, str], list[str]]
+_Names: TypeAlias = Callable[[Mapping[str, Entry]], Iterable[str]]
+
+PATH = click.Path(path_type=Path)
+FILE = click.Path(path_type=Path, dir_okay=False)
+POSITIVE = click.FloatRange(min=0, min_open=True)
+COUNT = click.IntRange(min=1)
+
+_WORD = r"[\w.-]+"  # what no shell takes for anything else
+
+
+# --- what the shell offers for a name that is begun; nothing heavy is imported ---------------------------------------
+
+
+def _of(names: _Names) -> _Complete:
+    """Return what completes a word to one of `names` of the registry's records: in the case as typed, else in any."""
+
+    def complete(context: click.Context, parameter: click.Parameter, begun: str) -> list[str]:
+        try:
+            return _beginning(begun, names(_known(context).entries))
+        except VideohubError:  # the verb itself will tell; here, nobody would read it
+            return []
+
+    return complete
+
+
+def _known(context: click.Context) -> registry.Registry:
+    return registry.default(context.find_root().params.get("registries") or (), keep=True)
+
+
+def _beginning(begun: str, names: Iterable[str]) -> list[str]:
+    known = [name for name in dict.fromkeys(names) if re.fullmatch(_WORD, name)]
+    as_typed = [name for name in known if name.startswith(begun)]
+    return as_typed or [name for name in known if name.casefold().startswith(begun.casefold())]
+
+
+def _all_names(entries: Mapping[str, Entry]) -> Iterable[str]:
+    aliases = (alias for entry in entries.values() for alias in entry.aliases)
+    return [*entries, *aliases, *(entry.upstream_name for entry in entries.values())]
+
+
+complete_record = _of(_all_names)
+complete_dataset, complete_arch, complete_depth, complete_status, complete_publisher, complete_task = (
+    _of(lambda entries, field=field: lookup.values(entries.values(), field))  # type: ignore[misc]
+    for field in ("dataset", "arch", "depth", "status", "publisher", "task")
+)
+
+
+def complete_layout(context: click.Context, parameter: click.Parameter, begun: str) -> list[str]:
+    """Complete a layout to write: one of the network's that `--model` names before it, of any network without."""
+    try:
+        known = _known(context)
+        if (model := context.params.get("model")) is None:
+            layouts = sorted({layout for _, layout in resources.tables(registry.files())})
+        else:
+            from videohub.convert import tables
+
+            named = known.find(model)
+            layouts = tables.writable(named.family, tables.arguments_of(named))
+        return _beginning(begun, ["videohub", *layouts])
+    except VideohubError:
+        return []
+
+
+# --- arguments and options -------------------------------------------------------------------------------------------
+
+with_name = click.argument("name", shell_complete=complete_record)
+with_model = click.option(
+    "--model", required=True, shell_complete=complete_record, help="A record's id or upstream name."
+)
 
 with_json = click.option("--json", "as_json", is_flag=True, help="Print the same values for a program.")
 with_checkpoint = click.option(
     "--checkpoint",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="A file of your own, such as a copy of the published one, instead of its URL; a folder where it is several.",
 )
 with_labels = click.option(
@@ -28,7 +102,7 @@ with_labels = click.option(
 )
 with_label_map = click.option(
     "--label-map",
-    type=click.Path(path_type=Path),
+    type=PATH,
     metavar="FILE",
     help="Which outputs are the data's classes: a JSON list of their numbers, such as label_710to400.json.",
 )
@@ -42,11 +116,11 @@ with_data = click.option(
 with_list = click.option(
     "--list",
     "list_file",
-    type=click.Path(path_type=Path),
+    type=PATH,
     metavar="FILE",
     help="The data set's list, where DATA are tars.  [default: labels beside the videos]",
 )
-with_root = click.option("--root", type=click.Path(path_type=Path), help="Folder that the lists' paths start from.")
+with_root = click.option("--root", type=PATH, help="Folder that the lists' paths start from.")
 with_ignore = click.option(
     "--ignore", multiple=True, metavar="PATTERN", help="Published keys to leave aside knowingly."
 )
@@ -86,9 +160,7 @@ RUN_OPTIONS = {
     "workers": click.option(
         "--workers", type=click.IntRange(min=0), help="Processes that decode.  [default: what the device can use]"
     ),
-    "batch": click.option(
-        "--batch", type=click.IntRange(min=1), help="Views at once.  [default: what the memory holds]"
-    ),
+    "batch": click.option("--batch", type=COUNT, help="Views at once.  [default: what the memory holds]"),
     "retry_failed": click.option("--retry-failed", is_flag=True, help="Try again what could not be decoded before."),
 }
 
@@ -111,6 +183,15 @@ def with_push_options(command: _Command) -> _Command:
     for option in reversed(options):
         command = option(command)
     return command
+
+
+def check_one_record(names: Collection[str], checkpoint: Path | None) -> None:
+    """Refuse a file of one's own for several records. Raises: click.UsageError."""
+    if checkpoint is not None and len(names) > 1:
+        raise click.UsageError(f"--checkpoint is one file, and {len(names)} records were named")
+
+
+# --- values and progress ---------------------------------------------------------------------------------------------
 
 
 @contextmanager
