@@ -216,6 +216,7 @@ def test_square_brackets_in_a_note_are_printed_and_not_taken_for_colours(run):
         (["verify", "slow_r50_8x8"], 2, "--data"),
         (["report", "nowhere", "--benchmark", "org/kinetics400", "top1"], 2, "found neither --card nor --push"),
         (["no-such-verb"], 2, "No such command"),
+        (["demo", "s3://bucket/x.mp4?key=1"], 2, "s3://bucket/x.mp4: found a URL, expected a folder on a disk to make"),
         (["convert", "nowhere.pkl", "--model", "slow_r50_8x8", "-o", "x"], 2, "nowhere.pkl"),
     ],
 )

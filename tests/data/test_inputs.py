@@ -276,7 +276,8 @@ def test_errors_name_what_was_given_and_not_the_temporary_file(video, publisher)
 
 @pytest.mark.parametrize(
     ("given", "name"),
-    [("a.mp4", "a.mp4"), (Path("b/a.mp4"), "b/a.mp4"), ("https://host/a.mp4", "https://host/a.mp4"), (b"ab", "2 bytes"),
+    [("a.mp4", "a.mp4"), (Path("b/a.mp4"), "b/a.mp4"), ("https://host/a.mp4", "https://host/a.mp4"),
+     ("https://alice:pw@host/a.mp4?X-Amz-Signature=1", "https://host/a.mp4"), (b"ab", "2 bytes"),
      (noise(2), "frames (2, 48, 71, 3)"), (list(noise(2)), "2 frames"), (Image.new("RGB", (2, 2)), "an image"),
      (io.BytesIO(), "a BytesIO")],
 )  # fmt: skip
@@ -292,6 +293,16 @@ def test_what_a_url_leads_to_is_read_and_not_kept(video, publisher):
     assert torch.equal(views(url), views(video))
     assert len(publisher.requests) == 2
     assert torch.equal(views(video.resolve().as_uri()), views(video))
+
+
+def test_no_error_shows_what_may_be_a_credential(publisher):
+    gone = f"{publisher.url('/gone.mp4')}?token=hunter2".replace("//", "//alice:hunter2@")
+    cut_short = publisher.publish("/cut.mp4?token=hunter2", b"no video").replace("//", "//alice:hunter2@")
+    for url, kind, said in ((gone, DownloadError, "/gone.mp4"), (cut_short, VideoError, "/cut.mp4: ")):
+        with pytest.raises(kind) as error:
+            views(url)
+        assert said in str(error.value)
+        assert "hunter2" not in str(error.value)
 
 
 @pytest.mark.parametrize(

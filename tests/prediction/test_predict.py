@@ -15,6 +15,7 @@ from PIL import Image
 
 import videohub
 from tests.data.small_videos import small_video
+from tests.hub.publisher import running
 from videohub import registry
 from videohub.data.views import read_content_views
 from videohub.errors import DeviceError, UnknownNameError, UsageError, VideohubError
@@ -236,6 +237,18 @@ def test_a_url_keeps_both_of_its_slashes(run):
     code, out, err = run("predict", "https://127.0.0.1:9/clip.mp4", "--model", NAME)
     assert (code, out) == (4, "")
     assert "video: https://127.0.0.1:9/clip.mp4 could not be downloaded: Failed to establish a new connection" in err
+
+
+@pytest.mark.parametrize("along", [[], ["--window", 1]])
+def test_a_url_is_called_by_what_is_no_credential(run, video, monkeypatch, along):
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with running() as publisher:
+        url = publisher.publish("/clip.mp4?token=hunter2", video.read_bytes()).replace("//", "//alice:hunter2@")
+        code, out, err = run("predict", url, "--model", NAME, "--json", *along)
+        code2, out2, err2 = run("predict", url, url, "--model", NAME, *along)
+    shown = publisher.url("/clip.mp4")
+    assert (code, code2, json.loads(out)["name"], out2.splitlines()[0]) == (0, 0, shown, shown)
+    assert "hunter2" not in out + err + out2 + err2
 
 
 def test_a_name_that_is_no_text_is_a_line_of_json_that_can_be_read(run, video, tmp_path):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from videohub.terminal import options
@@ -11,10 +9,10 @@ from videohub.terminal.layout import hand_over
 
 
 @click.command("demo")
-@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@click.argument("folder", type=click.Path(file_okay=False))
 @click.option("--clips", default=320, show_default=True, type=options.COUNT, help="How many videos.")
 @options.with_json
-def command(folder: Path, clips: int, as_json: bool) -> None:
+def command(folder: str, clips: int, as_json: bool) -> None:
     """Write the embedded data set into FOLDER.
 
     It is short videos of ten motions, and their list.

@@ -22,7 +22,7 @@ from videohub.data.samples import ImageFile, ShardMember, StoredFile, VideoFile
 from videohub.data.sets import shards
 from videohub.data.sets.folders import IMAGES, VIDEOS, is_leftover
 from videohub.data.sets.lists import left_out, lines
-from videohub.errors import DataError, DeviceError, UsageError, VideoError
+from videohub.errors import DataError, DeviceError, UsageError, VideoError, VideohubError
 from videohub.hub import download
 from videohub.log import log
 from videohub.protocols import Protocol
@@ -78,7 +78,7 @@ def video_source(video: VideoInput, protocol: Protocol, *, fps: float | None = N
     if fps is not None and not SLOWEST_FPS <= fps <= 1000:
         raise UsageError(f"fps: found {fps}, expected frames a second, from {SLOWEST_FPS:g} to 1000")
     name, is_image = input_name(video), protocol.frames.reach == "image"
-    if is_image and name.lower().endswith(VIDEOS):
+    if is_image and _as_given(video).lower().endswith(VIDEOS):
         raise UsageError(f"{name}: found a video, expected an image: this network looks at single images")
     kind = ImageFile if is_image else VideoFile
     with _as_file(video, is_image, fps or protocol.fps or USUAL_FPS) as file:
@@ -94,7 +94,14 @@ def video_source(video: VideoInput, protocol: Protocol, *, fps: float | None = N
 
 
 def input_name(video: VideoInput) -> str:
-    """Return what a video is called in messages and results: its path or URL, or what it is made of."""
+    """Return what a video is called in messages and results: its path or URL, or what it is made of.
+
+    A URL is shown without what may be a credential.
+    """
+    return storage.shown(_as_given(video))
+
+
+def _as_given(video: VideoInput) -> str:
     if isinstance(video, str | os.PathLike):
         return os.fspath(video)
     if isinstance(video, bytes | bytearray | memoryview):
@@ -188,7 +195,12 @@ def _as_file(video: VideoInput, is_image: bool, fps: float) -> Iterator[StoredFi
     if isinstance(video, str) and (member := shards.member_called(video)):
         yield member.fetched()
     elif isinstance(video, str) and is_url(video):
-        with download.temporary(video, "image" if is_image else "video") as path:
+        with ExitStack() as stack:
+            try:
+                path = stack.enter_context(download.temporary(video, "image" if is_image else "video"))
+            except VideohubError as error:  # it names where the file was looked for
+                shown = storage.scrubbed(str(error).replace(video, storage.shown(video)))
+                raise type(error)(shown) from None
             yield path
     elif isinstance(video, str | os.PathLike):
         yield _path(video)

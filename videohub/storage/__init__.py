@@ -2,10 +2,10 @@
 
 Every location is a text, a path or a URL. Bytes come by ranges, exactly those that were asked for or an error; whether
 they are a tar, a video or nonsense is for whoever knows what should be there. `shown` is how a location is named to
-people and in files: without what may be a credential.
+people and in files: without what may be a credential; `scrubbed` does that to messages.
 """
 
-from videohub.storage.locations import expand, is_remote, shown
+from videohub.storage.locations import expand, is_remote, scrubbed, shown
 from videohub.storage.ranges import Stat, read_all, read_range, stat
 
-__all__ = ["Stat", "expand", "is_remote", "read_all", "read_range", "shown", "stat"]
+__all__ = ["Stat", "expand", "is_remote", "read_all", "read_range", "scrubbed", "shown", "stat"]

@@ -26,6 +26,7 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
+from videohub import storage
 from videohub.data.colour import view
 from videohub.data.synthetic.scenes import CLASSES, Scene, picture, scene_of
 from videohub.errors import UsageError
@@ -61,9 +62,14 @@ def generate(
         clips: Number of videos; a multiple of the number of classes makes them equally frequent.
         workers: Videos made at once; by default, one for each processor.
     Returns: The list: on each line a path relative to `folder`, a space and an index into `CLASSES`.
-    Raises: UsageError for an unknown split, or a number below 1.
+    Raises: UsageError for an unknown split, a number below 1, or a URL.
     """
     _check_split(split)
+    if "://" in os.fspath(folder):
+        raise UsageError(
+            f"{storage.shown(os.fspath(folder))}: found a URL, expected a folder on a disk to make videos in.\n"
+            "  Make them there and copy the folder; behind a URL, `--data` reads videos in tars."
+        )
     if clips < 1 or (workers is not None and workers < 1):
         raise UsageError(f"motions: clips={clips}, workers={workers}: each must be at least 1")
     root = Path(folder)
