@@ -32,6 +32,19 @@ def atomic_write(path: Path) -> Iterator[Path]:
         fsync_and_replace(temp, path)
 
 
+def claim(path: Path, content: bytes) -> None:
+    """Make a file with this content unless there is one already; nobody ever sees half of it."""
+    with temp_path_beside(path) as temp:
+        temp.write_bytes(content)
+        _fsync(temp)
+        try:
+            os.link(temp, path)
+        except FileExistsError:
+            return
+        except OSError:  # a file system without links: there the last one wins, and all compare with what is left
+            replace(temp, path)
+
+
 def existing_file(path: str | Path, kind: str) -> Path:
     """Return `path` as a Path to an existing file.
 
@@ -112,14 +125,18 @@ def temp_path_beside(path: Path) -> Iterator[Path]:
 
 def remove_stale_temps(path: Path) -> None:
     """Remove what killed writers of `path` left beside it; for those who know that nobody else writes it now."""
-    for temp in path.parent.glob(f"{glob.escape(_temp_prefix(path))}*.part"):
+    for temp in temps_beside(path):
         temp.unlink(missing_ok=True)
+
+
+def temps_beside(path: Path) -> list[Path]:
+    """Return the temporary names beside a path, of writers that are at work or were killed."""
+    return list(path.parent.glob(f"{glob.escape(_temp_prefix(path))}*.part"))
 
 
 def fsync_and_replace(temp: Path, path: Path) -> None:
     """Flush `temp` to disk and give it its final name in one step."""
-    with temp.open("rb+") as file:
-        os.fsync(file.fileno())
+    _fsync(temp)
     replace(temp, path)
 
 
@@ -127,6 +144,11 @@ def replace(temp: Path, path: Path) -> None:
     """Give `temp` its final name in one step; a power cut may take the content, so whoever reads it has to check it."""
     with _naming(path):
         temp.replace(path)
+
+
+def _fsync(temp: Path) -> None:
+    with temp.open("rb+") as file:
+        os.fsync(file.fileno())
 
 
 def _temp_prefix(path: Path) -> str:

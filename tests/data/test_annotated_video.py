@@ -5,6 +5,7 @@ Boxes and words over pictures of any size: where they lie, what is cut, and what
 
 from __future__ import annotations
 
+import fcntl
 import logging
 from fractions import Fraction
 from pathlib import Path
@@ -90,6 +91,15 @@ def test_a_copy_has_every_frame_at_its_time_and_in_its_size(tmp_path, suffix):
     copied, pictures = decoded(out)
     assert copied == pytest.approx(times, abs=1e-3 if suffix == ".mkv" else 1e-6)  # Matroska counts milliseconds
     assert {picture.shape for picture in pictures} == {(64, 96, 3)}
+
+
+def test_what_an_ended_call_left_is_removed_and_what_another_one_writes_is_not(tmp_path):
+    ended, begun = (tmp_path / f".out.mp4-{digit * 16}.part" for digit in "01")
+    ended.touch()
+    with begun.open("wb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # as a process does that is at work
+        annotate_video(small_video(tmp_path / "v.mp4", count=3, distances=(1,)), tmp_path / "out.mp4", untouched)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [begun.name, "out.mp4", "v.mp4"]
 
 
 def test_what_is_drawn_is_there_and_all_else_keeps_its_colours(tmp_path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import itertools
 import json
 import os
@@ -17,6 +19,7 @@ import pytest
 import yaml
 
 import videohub
+from tests.hub.publisher import running
 from tests.verification import datasets
 from videohub.data import windows as windows_file
 from videohub.data.synthetic.motions import write_mp4
@@ -124,6 +127,17 @@ def test_another_url_that_ends_in_the_same_name_is_done_anew(zoo, run, videos, t
         assert features(run, (place / "a.mp4").as_uri(), "-o", out)[:2] == (0, f"{out}/a.npy  {windows}\n")
 
 
+def test_a_url_is_called_by_what_is_no_credential(zoo, run, videos, tmp_path, monkeypatch):
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with running() as publisher:
+        urls = [publisher.publish(f"/{name}.mp4?token=hunter2", content).replace("//", "//alice:hunter2@")
+                for name, content in (("whole", (videos / "a.mp4").read_bytes()), ("broken", b"no video"))]  # fmt: skip
+        code, said, told = features(run, *urls, "-o", tmp_path / "features", "--json")
+    names = [json.loads(line)["name"] for line in said.splitlines()]
+    assert (code, names) == (1, [publisher.url("/whole.mp4"), publisher.url("/broken.mp4")])
+    assert "hunter2" not in said + told
+
+
 def test_features_made_in_another_way_are_not_mixed(zoo, run, videos, tmp_path):
     out = tmp_path / "features"
     features(run, videos / "a.mp4", "-o", out)
@@ -197,6 +211,54 @@ def test_a_video_that_ended_an_earlier_call_and_ends_a_process_of_its_own_is_lef
         assert code == 1
         assert "b.mp4: the decoder crashed (SIGSEGV), in a process of its own, too" in told
         assert set(kept(out)) == {"a.npy", "c.npy"}
+
+
+def test_videos_that_another_process_is_at_are_refused_before_any_is_read(zoo, run, videos, tmp_path):
+    out = tmp_path / "features"
+    out.mkdir()
+    left = out / ".b.npy-0123456789abcdef.part"  # of that process
+    left.touch()
+    with (out / ".b.begun").open("wb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        code, said, told = features(run, videos, "-o", out)
+        assert (code, said) == (2, "")
+        assert f"{out}/b.npy: another process is making these features now" in " ".join(told.split())
+        assert sorted(path.name for path in out.iterdir()) == [".b.begun", left.name, ".videohub-features.json"]
+        assert features(run, videos / "a.mp4", videos / "c.mp4", "-o", out)[0] == 0  # others may be made meanwhile
+    assert features(run, videos, "-o", out)[0] == 0
+    assert (set(kept(out)), left.exists()) == ({"a.npy", "b.npy", "c.npy"}, False)
+
+
+def test_a_video_that_another_process_has_begun_meanwhile_is_refused_and_its_files_stay(
+    zoo, run, videos, tmp_path, monkeypatch
+):
+    out = tmp_path / "features"
+    original, left = extraction.open_frames, out / ".b.npy-0123456789abcdef.part"
+    with contextlib.ExitStack() as process:
+
+        def begun(path, **share):  # while a is looked at
+            left.touch()
+            fcntl.flock(process.enter_context((out / ".b.begun").open("wb")), fcntl.LOCK_EX)
+            return original(path, **share)
+
+        monkeypatch.setattr(extraction, "open_frames", begun)
+        code, said, told = features(run, videos, "-o", out, "--batch", 5)  # all windows of a
+    assert (code, said.splitlines()) == (2, [f"{out}/a.npy  5 windows"])
+    assert "b.npy: another process is making these features now" in told
+    assert left.exists()
+
+
+def test_of_settings_that_are_written_at_once_one_counts(zoo, run, videos, tmp_path, monkeypatch):
+    out = tmp_path / "features"
+    original = folder.claim
+
+    def overtaken(place, content):
+        original(place, content.replace(b'"stride": 8', b'"stride": 4'))
+        original(place, content)
+
+    monkeypatch.setattr(folder, "claim", overtaken)
+    code, _, told = features(run, videos, "-o", out)
+    assert (code, "stride 4 (asked for: 8)" in told) == (2, True)
 
 
 def test_shards_share_the_videos_and_come_to_the_same_bits(zoo, run, videos, tmp_path):

@@ -3,9 +3,9 @@
 `NAME.npy` is (windows, D), `NAME.json` is written when that is whole. Both appear in one step or not at all. All files
 of a folder were made in one way, which `.videohub-features.json` keeps.
 
-`.NAME.begun` lies there from when a video is opened until its features are written: it may have crashed its decoder,
-and would end every call again. Where one is found, the video is first decoded in a process of its own, and left out if
-that crashes or never answers.
+`.NAME.begun` lies there from when a video is opened until its features are written, and whoever is at it holds a lock
+on that. Where nobody does, the video may have crashed its decoder, and would end every call again: it is first decoded
+in a process of its own, and left out if that crashes or never answers.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Literal, TypeAlias, TypeVar
 from urllib.parse import unquote, urlsplit
@@ -30,7 +30,15 @@ from videohub.data.video_info import tell_contradictions
 from videohub.errors import UsageError, VideoError, VideohubError
 from videohub.escaping import encodable
 from videohub.feature_extraction.extraction import Ended, Network, WindowFeatures, versions
-from videohub.files import atomic_write, check_is_no_url, fsync_and_replace, remove_stale_temps, temp_path_beside
+from videohub.files import (
+    atomic_write,
+    check_is_no_url,
+    claim,
+    fsync_and_replace,
+    remove_stale_temps,
+    temp_path_beside,
+)
+from videohub.hub.file_lock import is_held, try_flock
 from videohub.log import log
 from videohub.preflight.probe import Job, probe_files
 
@@ -101,14 +109,14 @@ def ids_of(videos: Sequence[str]) -> dict[str, str]:
     """
     named: dict[str, str] = {}
     for video in videos:
-        path = Path(unquote(urlsplit(video).path)) if is_url(video) else Path(video)
+        path, shown = Path(unquote(urlsplit(video).path)) if is_url(video) else Path(video), _stated(video)
         if "\0" in path.stem:
-            raise UsageError(f"{video}: its last part holds a zero byte, and no file of features can be called so")
+            raise UsageError(f"{shown}: its last part holds a zero byte, and no file of features can be called so")
         other = named.setdefault(path.stem, video)
         if other != video or not path.stem:
             raise UsageError(
-                f"{video}: its features would be called {path.stem}.npy, as those of {other}; give it another name, or "
-                "put its features into another folder"
+                f"{shown}: its features would be called {path.stem}.npy, as those of {_stated(other)}; give it another "
+                "name, or put its features into another folder"
             )
     return named
 
@@ -119,6 +127,7 @@ class FeatureFolder:
 
     path: Path
     setting: Setting
+    _locks: dict[str, IO[bytes]] = field(default_factory=dict, init=False)  # of the videos that are looked at, by name
 
     @classmethod
     def opened(cls, path: Path, setting: Setting) -> FeatureFolder:
@@ -129,8 +138,7 @@ class FeatureFolder:
         path.mkdir(parents=True, exist_ok=True)
         file = path / _SETTING
         if not file.exists():
-            with atomic_write(file) as part:
-                part.write_bytes(_json(setting))
+            claim(file, _json(setting))
         known = _read(file, Setting)
         if known is None:
             raise UsageError(f"{file}: says no longer how the features here were made; take another folder")
@@ -172,23 +180,25 @@ class FeatureFolder:
     ) -> Made | VideohubError:
         """Write what comes of a video up to its end, and return how it came about, or why there is nothing of it."""
         matrix, beside = self.matrix(name), self._beside(name)
+        size, ends = _identity(video)
+        event = next(events)  # from here on the video is begun, and nobody else is at it
         for file in (beside, matrix):
             file.unlink(missing_ok=True)
             remove_stale_temps(file)
-        size, ends = _identity(video)
         times: list[tuple[float, float, float]] = []
         with temp_path_beside(matrix) as part:
             with part.open("wb") as opened:
                 rows = _Rows(opened, columns, self.setting.dtype)
-                while not isinstance(event := next(events), Ended):
-                    rows.append(event.values, video)
+                while not isinstance(event, Ended):
+                    rows.append(event.values, _stated(video))
                     times.append(event.times)
                     tell()
+                    event = next(events)
                 rows.finish()
             if event.rate is None:
-                return event.error or VideohubError(f"{video}: has no rate, for no reason that was given")
+                return event.error or VideohubError(f"{_stated(video)}: has no rate, for no reason that was given")
             fsync_and_replace(part, matrix)
-        tell_contradictions(video, event.contradictions)
+        tell_contradictions(_stated(video), event.contradictions)
         made = Made(
             **msgspec.structs.asdict(self.setting),
             video=_stated(video),
@@ -206,10 +216,35 @@ class FeatureFolder:
         return made
 
     def begun(self, named: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-        """Yield videos, by what their files are called, and remember each that it is begun when it is asked for."""
+        """Yield videos, by what their files are called, and remember each that it is begun when it is asked for.
+
+        Raises: UsageError if another process is at it.
+        """
         for name, video in named.items():
-            self.marker(name).touch()
+            lock = self._locks[name] = self._marker(name).open("ab")
+            if not try_flock(lock.fileno()):  # or there are no locks: then it may be made twice, and comes out the same
+                self.check_is_free(name)
             yield name, video
+
+    def ended(self, name: str) -> None:
+        """Remember that a video has been seen to its end, or that it can be told why not."""
+        self._marker(name).unlink(missing_ok=True)
+        if (lock := self._locks.pop(name, None)) is not None:
+            lock.close()
+
+    def close(self) -> None:
+        """Let go of the videos that were begun and not ended."""
+        while self._locks:
+            self._locks.popitem()[1].close()
+
+    def check_is_free(self, name: str) -> None:
+        """Refuse to make features that another process makes. Raises: UsageError."""
+        if is_held(self._marker(name)):
+            raise UsageError(
+                f"{self.matrix(name)}: another process is making these features now.\n"
+                "  Wait until it has ended: the same call then goes on with what is missing. To share the work between "
+                "processes, give each its part (--shard 1/2, --shard 2/2), or start them with torchrun."
+            )
 
     def harmful(self, named: Mapping[str, str]) -> dict[str, VideoError]:
         """Return which of these videos, once begun and not ended, harm their decoder, and how.
@@ -218,7 +253,7 @@ class FeatureFolder:
         """
         found: dict[str, VideoError] = {}
         for name, video in named.items():
-            if is_url(video) or not self.marker(name).exists() or not os.path.isfile(video):
+            if is_url(video) or not self._marker(name).exists() or not os.path.isfile(video):
                 continue
             log.warning("%s: an earlier call ended while this was read; a process of its own decodes it first", video)
             timeout_s = _SHORTEST_S + os.path.getsize(video) / _BYTES_A_SECOND
@@ -227,8 +262,7 @@ class FeatureFolder:
                 found[name] = VideoError(f"{video}: {probe.problem}, in a process of its own, too")
         return found
 
-    def marker(self, name: str) -> Path:
-        """Return the file that is there while a video is looked at; whoever knows what became of it removes it."""
+    def _marker(self, name: str) -> Path:
         return self.path / f".{name}.begun"
 
     def _beside(self, name: str) -> Path:
@@ -245,23 +279,25 @@ def extract(
         network: What looks at them.
         folder: Receives the files.
         tell: Called for each window that is done.
-    Raises: what `Network.run` and `FeatureFolder.harmful` raise.
+    Raises: UsageError if another process is at one of them; what `Network.run` and `FeatureFolder.harmful` raise.
     """
     kept = {name: folder.kept(name, video) for name, video in named.items()}
     todo = {name: video for name, video in named.items() if kept[name] is None}
+    for name in todo:  # all of them, before the first one takes its time
+        folder.check_is_free(name)
     harmful = folder.harmful(todo)
     harmless = {name: video for name, video in todo.items() if name not in harmful}
-    with closing(network.run(folder.begun(harmless))) as events:
+    with closing(folder), closing(network.run(folder.begun(harmless))) as events:
         for name, video in named.items():
             there = kept[name] or harmful.get(name)
             made = folder.write(name, video, network.num_features, events, tell) if there is None else there
             if name in harmless:
-                folder.marker(name).unlink(missing_ok=True)
+                folder.ended(name)
             if isinstance(made, VideohubError):
-                yield Outcome(name=encodable(video), status="failed", error=str(made))
+                yield Outcome(name=_stated(video), status="failed", error=str(made))
                 continue
             status: Literal["done", "kept"] = "kept" if made is there else "done"
-            yield Outcome(name=encodable(video), status=status, file=str(folder.matrix(name)), windows=made.windows)
+            yield Outcome(name=_stated(video), status=status, file=str(folder.matrix(name)), windows=made.windows)
 
 
 class _Rows:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from videohub.errors import CacheError, DataError, FileChangedError, UsageError
-from videohub.files import atomic_write, check_is_no_url, read_file, replace, temp_path_beside
+from videohub.files import atomic_write, check_is_no_url, claim, read_file
 from videohub.runs import score_file
 from videohub.runs.identity import (
     Identity,
@@ -130,7 +129,7 @@ def open_run(folder: str | Path, identity: Identity, truth: Truth) -> Run:
                     f"{folder}: found {strangers[0]!r:.80} and no {RUN}, expected an empty folder or one of this run.\n"
                     "  Choose another --out."
                 )
-            _claim(folder / RUN, _card(ours))
+            claim(folder / RUN, _card(ours))
         _refuse_another(ours, _read_card(folder))
         if _digest_at(folder / DATA) != ours.truth_sha256:  # not yet there, or no longer what run.json vouches for
             with atomic_write(folder / DATA) as part:
@@ -185,21 +184,6 @@ def _strangers(folder: Path) -> list[str]:
 def _card(run: Run) -> bytes:
     card = msgspec.json.encode(_Card(SCHEMA_VERSION, run.identity, run.truth_sha256))
     return msgspec.json.format(card, indent=2) + b"\n"
-
-
-def _claim(place: Path, content: bytes) -> None:
-    """Make a file with this content unless there is one already; nobody ever sees half of it."""
-    with temp_path_beside(place) as part:
-        with part.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            os.link(part, place)
-        except FileExistsError:
-            return
-        except OSError:  # a file system without links: there the last one wins, and all compare with what is left
-            replace(part, place)
 
 
 def _read_card(folder: Path) -> _Card:
