@@ -7,12 +7,11 @@ import itertools
 import math
 import sys
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache
 from pathlib import Path
-from typing import Protocol as Interface
 
 import numpy as np
 import numpy.typing as npt
@@ -35,7 +34,7 @@ from videohub.data.decoded_images import Picture
 from videohub.data.geometry import Box, boxes_in_pixels
 from videohub.data.inputs import VideoInput, input_name, video_source
 from videohub.data.labels import names_of
-from videohub.data.person_boxes import PersonBox, Rows, Units, as_pixels, key_frames
+from videohub.data.person_boxes import Rows, Units, as_pixels, key_frames
 from videohub.data.samples import StoredFile
 from videohub.data.sampling import keyframe_indices
 from videohub.data.video_info import tell_contradictions
@@ -143,69 +142,28 @@ def detect(
 # --- where people are ------------------------------------------------------------------------------------------------
 
 
-class _People(Interface):
-    """Says at which moments of a video to look, and where people are then."""
+@dataclass(frozen=True)
+class _People:
+    """At which moments of a video to look, and where people are then."""
 
-    reach: float  # seconds before and after a moment for which it stands in a picture
+    moments: Iterable[float]  # the key frames, in seconds, ascending; those of a detector are without end
+    boxes: Callable[[float, Picture], list[Box]]  # where people are in the picture of a key frame, in its pixels
+    every: float | None = None  # seconds from one key frame to the next, with a detector
 
-    def moments(self) -> Iterable[float]:
-        """Return the key frames, in seconds, ascending, perhaps without end."""
+    @property
+    def reach(self) -> float:
+        """Seconds before and after a moment for which it stands in a picture."""
+        return (self.every or EVERY) / 2
 
     def count(self, seconds: float | None) -> int | None:
         """Return how many key frames a video of so many seconds probably has."""
+        if self.every is None:
+            return len([*self.moments])
+        return None if seconds is None else math.ceil(seconds / self.every)
 
     def behind(self, seen: int) -> Sequence[float]:
         """Return the moments with people for which the video was too short, once so many key frames were seen."""
-
-    def boxes(self, moment: float, picture: Picture) -> list[Box]:
-        """Return where people are in the picture of a key frame, in its pixels."""
-
-
-class _Given:
-    """People whose boxes are known."""
-
-    reach = EVERY / 2
-
-    def __init__(self, moments: dict[float, list[PersonBox]], units: Units) -> None:
-        self._moments, self._units = moments, units
-
-    def moments(self) -> Iterable[float]:
-        return self._moments
-
-    def count(self, seconds: float | None) -> int | None:
-        return len(self._moments)
-
-    def behind(self, seen: int) -> Sequence[float]:
-        return [*self._moments][seen:]
-
-    def boxes(self, moment: float, picture: Picture) -> list[Box]:
-        height, width = picture.size
-        return as_pixels(self._moments[moment], units=self._units, height=height, width=width)
-
-
-class _Found:
-    """People whom a detector finds, at moments in equal distances."""
-
-    def __init__(self, detector: str | Detector, every: float, threshold: float, device: torch.device) -> None:
-        self._given, self._every, self._threshold, self._device = detector, every, threshold, device
-        self.reach = every / 2
-
-    @cached_property
-    def _detector(self) -> Detector:
-        """Load what is only named, once there is a picture to look at."""
-        return load_detector(self._given, device=self._device) if isinstance(self._given, str) else self._given
-
-    def moments(self) -> Iterable[float]:
-        return (number * self._every for number in itertools.count())
-
-    def count(self, seconds: float | None) -> int | None:
-        return None if seconds is None else math.ceil(seconds / self._every)
-
-    def behind(self, seen: int) -> Sequence[float]:
-        return ()
-
-    def boxes(self, moment: float, picture: Picture) -> list[Box]:
-        return people_in(picture.rgb(), self._detector, threshold=self._threshold, device=self._device)
+        return [*self.moments][seen:] if self.every is None else ()
 
 
 def _people(
@@ -227,7 +185,13 @@ def _people(
     if boxes is not None:
         if every is not None:
             raise UsageError(f"every: found {every} beside boxes, expected none: their moments are the key frames")
-        return _Given(key_frames(boxes, units=units, threshold=threshold), units)
+        given = key_frames(boxes, units=units, threshold=threshold)
+
+        def placed(moment: float, picture: Picture) -> list[Box]:
+            height, width = picture.size
+            return as_pixels(given[moment], units=units, height=height, width=width)
+
+        return _People(given, placed)
     if every is not None and not SHORTEST_S <= every < math.inf:
         raise UsageError(f"every: found {every}, expected seconds, at least {SHORTEST_S}")
     if isinstance(detector, str):
@@ -238,7 +202,16 @@ def _people(
         device = torch.device("cpu")
     else:
         raise UsageError(f'detector: found a {type(detector).__name__}, expected "torchvision" or a network')
-    return _Found(detector, every or EVERY, threshold, device)
+    seconds, named = every or EVERY, detector
+
+    @cache
+    def network() -> Detector:  # one that is only named is loaded once there is a picture to look at
+        return load_detector(named, device=device) if isinstance(named, str) else named
+
+    def found(_: float, picture: Picture) -> list[Box]:
+        return people_in(picture.rgb(), network(), threshold=threshold, device=device)
+
+    return _People((number * seconds for number in itertools.count()), found, seconds)
 
 
 # --- what they do ----------------------------------------------------------------------------------------------------
@@ -298,7 +271,7 @@ def _looked_at(
     clip, asked = record.clip, deque[float]()
 
     def times() -> Iterator[list[float]]:
-        for moment in people.moments():
+        for moment in people.moments:
             asked.append(moment)
             indices = keyframe_indices(round(moment * rule.fps) + rule.shift, frames=clip.frames,
                                        sampling_rate=clip.sampling_rate, num_frames=_ENDLESS)  # fmt: skip
