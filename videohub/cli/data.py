@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -33,16 +32,7 @@ def command() -> None:
 @options.with_label_map
 @click.option("--deep", is_flag=True, help="Also decode every video to its end.")
 @options.with_json
-def check(
-    name: str,
-    data: str,
-    root: Path | None,
-    list_file: Path | None,
-    labels: str | None,
-    label_map: Path | None,
-    deep: bool,
-    as_json: bool,
-) -> None:
+def check(name: str, data: str, as_json: bool, **chosen: Any) -> None:
     """Compare DATA with what the protocol of a record expects: missing, broken, short, oddly sized, misnumbered videos.
 
     Exit code: 0 usable, 3 not usable.
@@ -50,8 +40,7 @@ def check(
     from videohub import preflight
 
     with options.progress_bar() as progress:
-        result = preflight.check(name, data, root=root, list_file=list_file, labels=labels, label_map=label_map,
-                                deep=deep, index=preflight.index_beside(data), progress=progress)  # fmt: skip
+        result = preflight.check(name, data, index=preflight.index_beside(data), progress=progress, **chosen)
     options.print_result(result, as_json, print_check)
     sys.exit(3 if result.verdict == "not usable" else 0)
 

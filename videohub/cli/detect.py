@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,7 +11,6 @@ from videohub.terminal import options
 from videohub.terminal.layout import console, table
 
 if TYPE_CHECKING:
-    from videohub.data.person_boxes import Units
     from videohub.detection import Detection
 
 
@@ -56,21 +54,7 @@ if TYPE_CHECKING:
 @options.with_labels
 @options.with_device
 @options.with_json
-def command(
-    video: str,
-    model: str,
-    boxes: Path | None,
-    units: Units,
-    detector: str | None,
-    every: float | None,
-    threshold: float,
-    person_threshold: float | None,
-    annotate: Path | None,
-    checkpoint: Path | None,
-    labels: str | None,
-    device: str,
-    as_json: bool,
-) -> None:
+def command(video: str, model: str, as_json: bool, **chosen: Any) -> None:
     """Name what the people in VIDEO, a path or a URL, do.
 
     Of FILE the first line names the columns: time,x1,y1,x2,y2 and perhaps score; times are seconds from the first
@@ -83,21 +67,7 @@ def command(
     """
     from videohub.detection import detect
 
-    found = detect(
-        video,
-        model,
-        boxes=boxes,
-        detector=detector,
-        units=units,
-        every=every,
-        threshold=threshold,
-        person_threshold=person_threshold,
-        annotate=annotate,
-        checkpoint=checkpoint,
-        labels=labels,
-        device=device,
-    )
-    options.print_result(found, as_json, print_detections)
+    options.print_result(detect(video, model, **chosen), as_json, print_detections)
 
 
 def print_detections(detections: Iterable[Detection]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -53,18 +53,7 @@ def _number(word: str, option: click.Parameter) -> int:
 @click.option("--certificate", type=options.FILE, metavar="FILE.json",
               help="Where the certificate goes.  [default: beside the file, as .json]")  # fmt: skip
 @options.with_json
-def command(
-    name: str,
-    out: Path,
-    checkpoint: Path | None,
-    labels: str | None,
-    batch: int | Literal["dynamic"],
-    size: int | tuple[int, int] | None,
-    frames: int | None,
-    half: bool,
-    certificate: Path | None,
-    as_json: bool,
-) -> None:
+def command(name: str, out: Path, as_json: bool, **chosen: Any) -> None:
     """Write the network NAME as a file that runs without videohub.
 
     The file is read by its own runtime and compared with the network; if it gives other logits, nothing is left of it.
@@ -75,11 +64,7 @@ def command(
     """
     from videohub.exports import export
 
-    exported = export(
-        name, out, checkpoint=checkpoint, labels=labels, batch=batch, size=size, frames=frames, half=half,
-        certificate=certificate,
-    )  # fmt: skip
-    options.print_result(exported, as_json, _print)
+    options.print_result(export(name, out, **chosen), as_json, _print)
 
 
 def _print(exported: Exported) -> None:

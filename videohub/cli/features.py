@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import click
 
@@ -65,22 +65,14 @@ _MISSING = "missing_files.txt"
 def command(
     videos: tuple[str, ...],
     model: str,
-    stride: int,
-    frames: int | None,
-    sampling_rate: int | None,
-    fps: float | None,
-    crop: Literal["center", "whole", "three"],
-    tail: Literal["pad", "drop"],
     out: Path,
     fp16: bool,
     layout: _Layout | None,
-    checkpoint: Path | None,
     device: str,
     precision: str,
-    batch: int | None,
-    threads: int | None,
     shard: str | None,
     as_json: bool,
+    **chosen: Any,
 ) -> None:
     """Write features along videos, a row for each window.
 
@@ -101,11 +93,7 @@ def command(
     from videohub.files import atomic_write
 
     part = distributed.shard_here(shard)
-    network = network_of(
-        model, stride=stride, frames=frames, sampling_rate=sampling_rate, fps=fps, crop=crop, tail=tail,
-        checkpoint=checkpoint, device=distributed.local_device(device), precision=precision, batch=batch,
-        threads=threads,
-    )  # fmt: skip
+    network = network_of(model, device=distributed.local_device(device), precision=precision, **chosen)
     named = ids_of(named_videos(videos, network.protocol))
     folder = FeatureFolder.opened(out, setting_of(network, precision, "float16" if fp16 else "float32"))
     mine = {name: video for number, (name, video) in enumerate(named.items()) if part.has(number)}

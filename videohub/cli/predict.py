@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,7 +14,7 @@ from videohub.terminal import options
 from videohub.terminal.layout import console, print_error, styled, table
 
 if TYPE_CHECKING:
-    from videohub.prediction import Predicted, Prediction, WhichViews
+    from videohub.prediction import Predicted, Prediction
     from videohub.prediction.timeline import PredictedWindow, Timeline
 
 _SECONDS = 2.0  # of the parts of a video that is annotated
@@ -53,15 +53,11 @@ _SECONDS = 2.0  # of the parts of a video that is annotated
 def command(
     videos: tuple[str, ...],
     model: str,
-    checkpoint: Path | None,
-    labels: str | None,
-    views: WhichViews,
     window: float | None,
     annotate: Path | None,
     device: str,
-    precision: str,
-    topk: int,
     as_json: bool,
+    **chosen: Any,
 ) -> None:
     """Name what a model sees in videos.
 
@@ -86,11 +82,9 @@ def command(
     alone = [*videos] == names and len(names) == 1
     results: Iterator[Predicted | Timeline]
     if window is None and annotate is None:
-        results = predict_many(names, used, topk=topk, views=views, checkpoint=checkpoint, labels=labels,
-                               device=device, precision=precision)  # fmt: skip
+        results = predict_many(names, used, device=device, **chosen)
     else:
-        results = timelines(names, used, window=window or _SECONDS, topk=topk, views=views, annotate=annotate,
-                            checkpoint=checkpoint, labels=labels, device=device, precision=precision)  # fmt: skip
+        results = timelines(names, used, window=window or _SECONDS, annotate=annotate, device=device, **chosen)
     failed = False
     for result in results:
         if result.error is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -20,17 +21,7 @@ from videohub.terminal.reports import print_patch, print_sent
               help="Where to write the patch for the registry.  [default: printed at the end]")  # fmt: skip
 @options.with_push_options
 @options.with_json
-def command(
-    name: str,
-    repository: str,
-    checkpoint: Path | None,
-    right: str | None,
-    patch: Path | None,
-    revision: str,
-    pull_request: bool,
-    dry_run: bool,
-    as_json: bool,
-) -> None:
+def command(name: str, repository: str, patch: Path | None, as_json: bool, **chosen: Any) -> None:
     """Send a record's weights to the Hugging Face hub.
 
     They are converted and certified. The repository gets them under videohub's names, in transformers' form where it
@@ -44,15 +35,7 @@ def command(
         _refuse_registry(patch)
     from videohub.publishing.published_weights import publish
 
-    published = publish(
-        name,
-        repository,
-        checkpoint=checkpoint,
-        right=right,
-        revision=revision,
-        pull_request=pull_request,
-        dry_run=dry_run,
-    )
+    published = publish(name, repository, **chosen)
     if patch is not None:
         from videohub.files import atomic_write
 
