@@ -14,11 +14,11 @@ import videohub
 from videohub import devices
 from videohub.data.synthetic import motions
 from videohub.errors import DeviceError, UsageError
-from videohub.models.heads import DetectionHead
-from videohub.models.multiscale_attention import MultiscaleAttention, RelativePositions
+from videohub.models.convolutions import NonLocal
+from videohub.models.mvit import MultiscaleAttention, RelativePositions
 from videohub.models.probes import probes
-from videohub.models.stages import NonLocal
 from videohub.models.swin3d import WindowAttention
+from videohub.models.video_model import DetectionHead
 
 pytestmark = pytest.mark.slow
 

@@ -28,7 +28,7 @@ from videohub.data.sets.lists import read_list
 from videohub.data.synthetic import motions
 from videohub.data.synthetic.scenes import CLASSES
 from videohub.hub import cache
-from videohub.models.stages import Bottleneck
+from videohub.models.convolutions import Bottleneck
 
 RECORD = "slowfast_motions"
 CHECKPOINT = Path(__file__).parent.parent / "demo" / "SLOWFAST_MOTIONS.pkl"

@@ -11,7 +11,7 @@ import torch
 
 from tests.golden import synth
 from videohub.architectures.parts import RoiMax
-from videohub.models.heads import DetectionHead
+from videohub.models.video_model import DetectionHead
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 FACTS = json.loads((GOLDEN / "detection_heads.json").read_text())

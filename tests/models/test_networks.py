@@ -19,8 +19,8 @@ from tests.evaluation.networks import (
 )
 from tests.golden import synth
 from videohub.architectures.parts import AverageAll, AverageWindow, LastStage, NonLocal, RoiMax
-from videohub.models.heads import DetectionHead, average_positions
 from videohub.models.slowfast import slow_frames
+from videohub.models.video_model import DetectionHead, average_positions
 
 NON_LOCAL = NonLocal(after={"res3": [0], "res4": [0]}, affinity="softmax", pool=(1, 2, 2))
 DOT_PRODUCT = NonLocal(after={"res4": [0]}, affinity="dot_product", pool=(2, 2, 2))

@@ -13,7 +13,7 @@ from videohub import models, optimize
 from videohub.architectures.mvit import MViT
 from videohub.architectures.vit import AttentionPool, Probe
 from videohub.convert import tables
-from videohub.models.multiscale_attention import RelativePositions, distances
+from videohub.models.mvit import RelativePositions, distances
 from videohub.models.timesformer import FramePositions
 from videohub.models.transformer import JointPositions, SeparatePositions, TokenHead, rotary_turns, turned
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import importlib
 
 from videohub.architectures import Architecture
-from videohub.models.heads import Activation
-from videohub.models.video_model import VideoModel
+from videohub.models.video_model import Activation, VideoModel
 
 __all__ = ["VideoModel", "build"]
 

@@ -8,10 +8,8 @@ from torch import Tensor, nn
 
 from videohub.architectures import csn as architecture
 from videohub.architectures.parts import block_counts
-from videohub.models.convolutions import ConvNorm, Size
-from videohub.models.heads import Activation, build_head
-from videohub.models.stages import Stem, initialise
-from videohub.models.video_model import OnePathway
+from videohub.models.convolutions import ConvNorm, ResidualNetwork, Size, Stem, initialise, stage
+from videohub.models.video_model import Activation, ClassificationHead
 
 
 class Bottleneck(nn.Module):
@@ -20,8 +18,9 @@ class Bottleneck(nn.Module):
     With `mixes`, one of 1 stands right before it, with a norm and without a ReLU.
     """
 
-    def __init__(self, width: int, inner: int, out: int, *, stride: Size, mixes: bool, eps: float) -> None:
+    def __init__(self, width: int, out: int, *, stride: Size, mixes: bool, eps: float) -> None:
         super().__init__()
+        inner = out // 4
         self.conv_a = ConvNorm(width, inner, (1, 1, 1), eps=eps)
         self.mix = ConvNorm(inner, inner, (1, 1, 1), eps=eps) if mixes else nn.Identity()
         self.conv_b = ConvNorm(inner, inner, (3, 3, 3), stride=stride, groups=inner, eps=eps)
@@ -37,38 +36,25 @@ class Bottleneck(nn.Module):
         return self.relu(y)
 
 
-class CSN(OnePathway):
-    """A stem that looks at three frames, and four stages, of which the last three halve time and space."""
+class CSN(ResidualNetwork):
+    """A stem that looks at three frames, and four stages, of which the last three halve time and space.
+
+    They put out (B, 32 width, T / 8, H / 32, W / 32), rounded up.
+    """
 
     def __init__(self, arch: architecture.CSN, *, frames: int, activation: Activation) -> None:
         super().__init__()
-        width = arch.width
+        width, block = arch.width, partial(Bottleneck, mixes=arch.variant == "ip", eps=arch.eps)
         two, three, four, five = block_counts(arch.depth)
         self.stem = Stem(width, temporal_kernel=3, eps=arch.eps)
-        self.res2 = _stage(arch, two, width, 4 * width, stride=(1, 1, 1))
-        self.res3 = _stage(arch, three, 4 * width, 8 * width, stride=(2, 2, 2))
-        self.res4 = _stage(arch, four, 8 * width, 16 * width, stride=(2, 2, 2))
-        self.res5 = _stage(arch, five, 16 * width, 32 * width, stride=(2, 2, 2))
-        self.head = build_head(
-            arch.head,
-            [32 * width],
-            frames=-(-frames // 8),
-            stride=32,
-            num_classes=arch.num_classes,
-            activation=activation,
+        self.res2 = stage(block, two, width, 4 * width, stride=(1, 1, 1))
+        self.res3 = stage(block, three, 4 * width, 8 * width, stride=(2, 2, 2))
+        self.res4 = stage(block, four, 8 * width, 16 * width, stride=(2, 2, 2))
+        self.res5 = stage(block, five, 16 * width, 32 * width, stride=(2, 2, 2))
+        self.head = ClassificationHead(
+            [32 * width], arch.head, frames=-(-frames // 8), num_classes=arch.num_classes, activation=activation
         )
         initialise(self)
-
-    def feature_map(self, clip: Tensor) -> Tensor:
-        """Return the output of res5, (B, 32 width, T / 8, H / 32, W / 32), rounded up."""
-        x = self.res2(self.stem(clip))
-        return self.res5(self.res4(self.res3(x)))
-
-
-def _stage(arch: architecture.CSN, count: int, width: int, out: int, *, stride: Size) -> nn.Sequential:
-    block = partial(Bottleneck, mixes=arch.variant == "ip", eps=arch.eps)
-    first = block(width, out // 4, out, stride=stride)
-    return nn.Sequential(first, *(block(out, out // 4, out, stride=(1, 1, 1)) for _ in range(count - 1)))
 
 
 def csn(arch: architecture.CSN, *, frames: int, activation: Activation) -> CSN:

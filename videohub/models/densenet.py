@@ -9,11 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from videohub.architectures import densenet as architecture
-from videohub.architectures.parts import AverageAll
-from videohub.models.convolutions import ConvNorm
-from videohub.models.heads import Activation, build_head
-from videohub.models.stages import initialise
-from videohub.models.video_model import OnePathway
+from videohub.models.convolutions import ConvNorm, initialise
+from videohub.models.video_model import Activation, ClassificationHead, OnePathway
 
 
 class Layer(nn.Module):
@@ -71,9 +68,7 @@ class DenseNet(OnePathway):
         self.stage1, self.stage2, self.stage3, self.stage4 = stages
         self.transition1, self.transition2, self.transition3 = transitions
         self.norm = nn.BatchNorm3d(width, eps=1e-5)
-        self.head = build_head(
-            AverageAll(), [width], frames=None, stride=32, num_classes=arch.num_classes, activation=activation
-        )
+        self.head = ClassificationHead([width], num_classes=arch.num_classes, activation=activation)
         initialise(self)
 
     def feature_map(self, clip: Tensor) -> Tensor:

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from videohub.architectures import hiera as architecture
-from videohub.models.heads import Activation
 from videohub.models.mvit import overlapping_patches
 from videohub.models.transformer import (
     Grid,
@@ -23,8 +22,10 @@ from videohub.models.transformer import (
     TokenModel,
     initialise,
     layer_norm,
+    other_size,
     patch_grid,
 )
+from videohub.models.video_model import Activation
 
 POOLED = 4  # tokens become one: 2 x 2
 
@@ -91,10 +92,7 @@ class Hiera(TokenModel):
     def tokens(self, clip: Tensor | Sequence[Tensor]) -> Tensor:
         clip = self.checked(clip)
         if tuple(clip.shape[2:]) != self.pixels:  # the original adds positions of the size that it was built for
-            raise ValueError(
-                f"clip: found {'x'.join(map(str, clip.shape[2:]))}, expected {'x'.join(map(str, self.pixels))} "
-                "(frames x height x width)"
-            )
+            raise other_size(clip, self.pixels)
         tokens, grid = self.embedding(clip)
         return self.blocks(by_place(tokens, grid))
 

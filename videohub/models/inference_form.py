@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Sequence
-from typing import Literal, TypeVar, cast
+from typing import TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -39,12 +39,9 @@ def optimize(model: Model, *, compile: bool = False) -> Model:
             "call model.eval() first"
         )
     replaced: dict[int, object] = {}  # what a copy shall have in place of an object, as copy.deepcopy keeps it
-    for conv, norm in _beside(model, "NORM_AFTER"):
-        replaced[id(conv)] = _inference_form(_folded(conv, norm))
-        replaced[id(norm)] = nn.Identity()
-    for conv, norm in _beside(model, "NORM_BEFORE"):
-        replaced[id(conv)] = _inference_form(_preceded(conv, norm))
-        replaced[id(norm)] = nn.Identity()
+    for names, joined in (("NORM_AFTER", _folded), ("NORM_BEFORE", _preceded)):
+        for conv, norm in _beside(model, names):
+            replaced[id(conv)], replaced[id(norm)] = _inference_form(joined(conv, norm)), nn.Identity()
     for module in model.modules():
         if type(module) is nn.Conv3d and id(module) not in replaced:
             replaced[id(module)] = _inference_form(module)
@@ -94,9 +91,7 @@ class PictureConv(nn.Conv2d):
         return torch.unflatten(found, before, lying.shape[before : joined + 1]).movedim(-1, 1)
 
 
-def _beside(
-    model: nn.Module, names: Literal["NORM_AFTER", "NORM_BEFORE"]
-) -> Iterator[tuple[nn.Conv3d, nn.BatchNorm3d]]:
+def _beside(model: nn.Module, names: str) -> Iterator[tuple[nn.Conv3d, nn.BatchNorm3d]]:
     """Yield each convolution with the batch norm that it can absorb.
 
     The class of a module says in `NORM_AFTER` which batch norm it computes right after which convolution, and in

@@ -5,11 +5,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from videohub.architectures import mobileone as architecture
-from videohub.architectures.parts import AverageAll
-from videohub.models.convolutions import ConvNorm
-from videohub.models.heads import Activation, build_head
-from videohub.models.stages import TemporalShift, initialise
-from videohub.models.video_model import OnePathway
+from videohub.models.convolutions import ConvNorm, TemporalShift, initialise
+from videohub.models.video_model import Activation, ClassificationHead, OnePathway
 
 
 class Weighing(nn.Module):
@@ -75,9 +72,7 @@ class MobileOne(OnePathway):
                 width = out
             stages.append(nn.Sequential(*stage))
         self.stage1, self.stage2, self.stage3, self.stage4 = stages
-        self.head = build_head(
-            AverageAll(), [width], frames=None, stride=32, num_classes=arch.num_classes, activation=activation
-        )
+        self.head = ClassificationHead([width], num_classes=arch.num_classes, activation=activation)
         initialise(self)
 
     def feature_map(self, clip: Tensor) -> Tensor:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Literal, TypeAlias
 
 from torch import Tensor, nn
 
 from videohub.architectures import r3d as architecture
-from videohub.models.convolutions import ConvNorm, SeparableConv, Size
-from videohub.models.heads import Activation, build_head
-from videohub.models.stages import initialise
-from videohub.models.video_model import OnePathway
+from videohub.models.convolutions import ConvNorm, ResidualNetwork, SeparableConv, Size, initialise, stage
+from videohub.models.video_model import Activation, ClassificationHead
 
 # How a stage's convolutions see a clip: space and time at once, space alone, or one after the other.
 Sight: TypeAlias = Literal["joint", "space", "separate"]
@@ -30,14 +29,13 @@ class BasicBlock(nn.Module):
         and leaves it, also for the second; Caffe2's networks have one of its own there (issue 1265 of torchvision).
     """
 
-    def __init__(self, arch: architecture.R3D, width: int, out: int, *, sight: Sight, stride: int) -> None:
+    def __init__(self, arch: architecture.R3D, width: int, out: int, *, sight: Sight, stride: Size) -> None:
         super().__init__()
-        steps = _steps(sight, stride)
         middle = middle_width(width, out)
         second = middle if arch.middle == "block" else middle_width(out, out)
-        self.conv_a = _conv(arch, width, out, sight=sight, middle=middle, stride=steps)
+        self.conv_a = _conv(arch, width, out, sight=sight, middle=middle, stride=stride)
         self.conv_b = _conv(arch, out, out, sight=sight, middle=second)
-        self.shortcut = _shortcut(arch, width, out, sight=sight, stride=steps)
+        self.shortcut = _shortcut(arch, width, out, sight=sight, stride=stride)
         self.relu = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -49,14 +47,14 @@ class BasicBlock(nn.Module):
 class Bottleneck(nn.Module):
     """Convolutions of 1, 3 and 1 beside a shortcut; the middle one carries the stride, as in a basic block."""
 
-    def __init__(self, arch: architecture.R3D, width: int, out: int, *, sight: Sight, stride: int) -> None:
+    def __init__(self, arch: architecture.R3D, width: int, out: int, *, sight: Sight, stride: Size) -> None:
         super().__init__()
-        inner, steps = out // 4, _steps(sight, stride)
+        inner = out // 4
         middle = middle_width(width if arch.middle == "block" else inner, inner)
         self.conv_a = ConvNorm(width, inner, (1, 1, 1), eps=arch.eps)
-        self.conv_b = _conv(arch, inner, inner, sight=sight, middle=middle, stride=steps)
+        self.conv_b = _conv(arch, inner, inner, sight=sight, middle=middle, stride=stride)
         self.conv_c = ConvNorm(inner, out, (1, 1, 1), eps=arch.eps)
-        self.shortcut = _shortcut(arch, width, out, sight=sight, stride=steps)
+        self.shortcut = _shortcut(arch, width, out, sight=sight, stride=stride)
         self.relu = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -66,8 +64,11 @@ class Bottleneck(nn.Module):
         return self.relu(y)
 
 
-class R3D(OnePathway):
-    """A stem that halves the picture, perhaps twice, and four stages, of which the last three halve what they see."""
+class R3D(ResidualNetwork):
+    """A stem that halves the picture, perhaps twice, and four stages, of which the last three halve what they see.
+
+    They put out (B, D, T', H / 16, W / 16), rounded up, half of that where the stem pools. T' is T / 8, in MC3 T.
+    """
 
     def __init__(self, arch: architecture.R3D, *, frames: int, activation: Activation) -> None:
         super().__init__()
@@ -76,27 +77,19 @@ class R3D(OnePathway):
         sights = _SIGHTS[arch.variant]
         pool = [nn.MaxPool3d((1, 3, 3), (1, 2, 2), padding=(0, 1, 1))] if arch.stem_pool else []
         self.stem = nn.Sequential(_stem(arch, separate=sights[0] == "separate"), nn.ReLU(inplace=True), *pool)
-        self.res2 = _stage(arch, two, width, out, sight=sights[0], stride=1)
-        self.res3 = _stage(arch, three, out, 2 * out, sight=sights[1], stride=2)
-        self.res4 = _stage(arch, four, 2 * out, 4 * out, sight=sights[2], stride=2)
-        self.res5 = _stage(arch, five, 4 * out, 8 * out, sight=sights[3], stride=2)
-        self.head = build_head(
-            arch.head,
+        block = partial(Bottleneck if arch.bottleneck else BasicBlock, arch)
+        self.res2 = stage(partial(block, sight=sights[0]), two, width, out, stride=(1, 1, 1))
+        self.res3 = stage(partial(block, sight=sights[1]), three, out, 2 * out, stride=_halving(sights[1]))
+        self.res4 = stage(partial(block, sight=sights[2]), four, 2 * out, 4 * out, stride=_halving(sights[2]))
+        self.res5 = stage(partial(block, sight=sights[3]), five, 4 * out, 8 * out, stride=_halving(sights[3]))
+        self.head = ClassificationHead(
             [8 * out],
+            arch.head,
             frames=frames if arch.variant == "mc3" else -(-frames // 8),
-            stride=32 if arch.stem_pool else 16,
             num_classes=arch.num_classes,
             activation=activation,
         )
         initialise(self)
-
-    def feature_map(self, clip: Tensor) -> Tensor:
-        """Return the output of res5, (B, D, T', H / 16, W / 16), rounded up, half of that where the stem pools.
-
-        T' is T / 8, in MC3 T.
-        """
-        x = self.res2(self.stem(clip))
-        return self.res5(self.res4(self.res3(x)))
 
 
 def middle_width(width: int, out: int, side: int = 3) -> int:
@@ -114,14 +107,8 @@ def _stem(arch: architecture.R3D, *, separate: bool) -> nn.Module:
     return ConvNorm(3, arch.width, (3, 7, 7), stride=(1, 2, 2), eps=arch.eps)
 
 
-def _stage(arch: architecture.R3D, count: int, width: int, out: int, *, sight: Sight, stride: int) -> nn.Sequential:
-    block = Bottleneck if arch.bottleneck else BasicBlock
-    first = block(arch, width, out, sight=sight, stride=stride)
-    return nn.Sequential(first, *(block(arch, out, out, sight=sight, stride=1) for _ in range(count - 1)))
-
-
-def _steps(sight: Sight, stride: int) -> Size:
-    return (1 if sight == "space" else stride, stride, stride)
+def _halving(sight: Sight) -> Size:
+    return (1 if sight == "space" else 2, 2, 2)
 
 
 def _conv(

@@ -8,9 +8,8 @@ from torch import Tensor, nn
 
 from videohub.architectures.parts import block_counts
 from videohub.architectures.resnet import ResNet
-from videohub.models.heads import Activation, build_head
-from videohub.models.stages import TemporalKernels, initialise, stages
-from videohub.models.video_model import OnePathway
+from videohub.models.convolutions import ResidualNetwork, TemporalKernels, initialise, stages
+from videohub.models.video_model import Activation, build_head
 
 # I3D's res5 starts with 1.
 _TEMPORAL_KERNELS: Mapping[str, TemporalKernels] = {
@@ -22,7 +21,7 @@ _TEMPORAL_KERNELS: Mapping[str, TemporalKernels] = {
 }
 
 
-class ResNet3d(OnePathway):
+class ResNet3d(ResidualNetwork):
     """A ResNet over clips; what its blocks see of time is a matter of their temporal kernels."""
 
     def __init__(self, arch: ResNet, *, frames: int, activation: Activation) -> None:

@@ -11,9 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from videohub.architectures import reversible_mvit as architecture
-from videohub.models.heads import Activation
-from videohub.models.multiscale_attention import MultiscaleAttention, Pooling
-from videohub.models.mvit import overlapping_patches
+from videohub.models.mvit import MultiscaleAttention, Pooling, overlapping_patches
 from videohub.models.transformer import (
     Embedding,
     Grid,
@@ -22,9 +20,11 @@ from videohub.models.transformer import (
     TokenModel,
     initialise,
     layer_norm,
+    other_size,
     patch_grid,
     positions,
 )
+from videohub.models.video_model import Activation
 
 
 class ReversibleBlock(nn.Module):
@@ -94,15 +94,7 @@ class ReversibleMViT(TokenModel):
         self.embedding = (
             overlapping_patches(arch.width, image=arch.image, class_token=False, positions=added)
             if arch.patch == 4
-            else Embedding(
-                arch.width,
-                kernel=patch,
-                stride=patch,
-                padding=(0, 0, 0),
-                class_token=False,
-                positions=added,
-                image=arch.image,
-            )
+            else Embedding(arch.width, kernel=patch, class_token=False, positions=added, image=arch.image)
         )
         self.grid = grid if arch.patch == 4 else None
         self.pixels = (frames, arch.crop, arch.crop)
@@ -115,10 +107,7 @@ class ReversibleMViT(TokenModel):
         clip = self.checked(clip)
         tokens, grid = self.embedding(clip)
         if self.grid not in (None, grid):  # the original pools maps of the size that it was built for, and no other
-            raise ValueError(
-                f"clip: found {'x'.join(map(str, clip.shape[2:]))}, expected {'x'.join(map(str, self.pixels))} "
-                "(frames x height x width)"
-            )
+            raise other_size(clip, self.pixels)
         first, second = tokens, tokens
         for block in self.blocks:
             first, second, grid = block(first, second, grid)

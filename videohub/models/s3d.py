@@ -6,10 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from videohub.architectures import s3d as architecture
-from videohub.models.convolutions import ConvNorm, SeparableConv
-from videohub.models.heads import Activation, build_head
-from videohub.models.stages import initialise
-from videohub.models.video_model import OnePathway
+from videohub.models.convolutions import ConvNorm, SeparableConv, initialise
+from videohub.models.video_model import Activation, ClassificationHead, OnePathway
 
 _EPS = 1e-3  # of every batch norm
 
@@ -64,9 +62,7 @@ class S3D(OnePathway):
         self.pool_4 = nn.MaxPool3d(2, 2)
         self.mixed_5b = Inception(832, 256, (160, 320), (32, 128), 128)
         self.mixed_5c = Inception(832, 384, (192, 384), (48, 128), 128)
-        self.head = build_head(
-            arch.head, [1024], frames=2, stride=32, num_classes=arch.num_classes, activation=activation
-        )
+        self.head = ClassificationHead([1024], arch.head, frames=2, num_classes=arch.num_classes, activation=activation)
         initialise(self)
 
     def feature_map(self, clip: Tensor) -> Tensor:

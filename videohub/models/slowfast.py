@@ -10,9 +10,8 @@ from torch import Tensor, nn
 
 from videohub.architectures import slowfast as architecture
 from videohub.architectures.parts import block_counts
-from videohub.models.heads import Activation, build_head
-from videohub.models.stages import initialise, stages
-from videohub.models.video_model import Boxes, VideoModel
+from videohub.models.convolutions import initialise, stages
+from videohub.models.video_model import Activation, MapModel, build_head
 
 
 class Lateral(nn.Module):
@@ -30,8 +29,12 @@ class Lateral(nn.Module):
         return self.relu(self.norm(self.conv(fast)))
 
 
-class SlowFast(VideoModel):
-    """Two pathways watch one clip; lateral connections carry fast features into the slow one."""
+class SlowFast(MapModel):
+    """Two pathways watch one clip; lateral connections carry fast features into the slow one.
+
+    The clip may also be the two pathways' frames, [slow (B, 3, T / alpha, H, W), fast (B, 3, T, H, W)]. Features are
+    the slow pathway's, then the fast one's.
+    """
 
     def __init__(self, arch: architecture.SlowFast, *, activation: Activation) -> None:
         super().__init__()
@@ -74,21 +77,6 @@ class SlowFast(VideoModel):
             activation=activation,
         )
         initialise(self)
-
-    @property
-    def num_features(self) -> int:
-        return self.head.projection.in_features
-
-    def forward(self, clip: Tensor | Sequence[Tensor], boxes: Boxes | None = None) -> Tensor:
-        """Return logits: (B, classes) for a clip (B, 3, T, H, W); (K, classes) with boxes where it detects.
-
-        The clip may also be the two pathways' frames, [slow (B, 3, T / alpha, H, W), fast (B, 3, T, H, W)].
-        """
-        return self.head(self.feature_maps(clip), boxes)
-
-    def features(self, clip: Tensor | Sequence[Tensor], boxes: Boxes | None = None) -> Tensor:
-        """Return pooled features before the projection, (B, D), or (K, D) per box where it detects: slow, then fast."""
-        return self.head.features(self.feature_maps(clip), boxes)
 
     def feature_maps(self, clip: Tensor | Sequence[Tensor]) -> list[Tensor]:
         """Return the output of res5 of both pathways, slow first."""

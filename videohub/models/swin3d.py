@@ -11,9 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from videohub.architectures import swin3d as architecture
-from videohub.architectures.parts import AverageAll
-from videohub.models.heads import Activation, build_head
-from videohub.models.video_model import OnePathway
+from videohub.models.video_model import Activation, ClassificationHead, OnePathway
 
 Size: TypeAlias = Sequence[int]  # time, height, width, in tokens
 
@@ -157,9 +155,7 @@ class Swin3D(OnePathway):
         self.stage3 = Stage(three, 4 * width, arch.window, merges=True)
         self.stage4 = Stage(four, 8 * width, arch.window, merges=True)
         self.norm = nn.LayerNorm(8 * width, eps=1e-5)
-        self.head = build_head(
-            AverageAll(), [8 * width], frames=None, stride=32, num_classes=arch.num_classes, activation=activation
-        )
+        self.head = ClassificationHead([8 * width], num_classes=arch.num_classes, activation=activation)
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 nn.init.trunc_normal_(module.weight, std=0.02)

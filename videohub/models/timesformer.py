@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from videohub.architectures import timesformer as architecture
-from videohub.models.heads import Activation
 from videohub.models.transformer import (
     Attention,
     Block,
@@ -21,6 +20,7 @@ from videohub.models.transformer import (
     initialise,
     layer_norm,
 )
+from videohub.models.video_model import Activation
 
 
 class FramePositions(nn.Module):
@@ -99,8 +99,6 @@ class TimeSformer(TokenModel):
         self.embedding = Embedding(
             arch.width,
             kernel=self.smallest,
-            stride=self.smallest,
-            padding=(0, 0, 0),
             class_token=True,
             positions=FramePositions((frames, across, across), arch.width, timed=arch.attention != "space"),
         )

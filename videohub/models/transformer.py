@@ -12,8 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from videohub.architectures.parts import Readout, RoiMax
-from videohub.models.heads import DetectionHead, NoClassifier, classifier, refuse_boxes
-from videohub.models.video_model import Boxes, VideoModel
+from videohub.models.video_model import Boxes, DetectionHead, NoClassifier, VideoModel, classifier, refuse_boxes
 from videohub.sinusoid import sinusoid
 
 Grid: TypeAlias = tuple[int, int, int]  # how many tokens, or pixels, along time, height and width
@@ -29,6 +28,12 @@ def patch_grid(frames: int, crop: int, patch: Grid, *, image: bool = False) -> G
     return frames // time, crop // height, crop // width
 
 
+def other_size(clip: Tensor, pixels: Grid) -> ValueError:
+    """Return the error for a clip (B, 3, T, H, W) of another size than the one that a network is for."""
+    found, expected = ("x".join(map(str, size)) for size in (clip.shape[2:], pixels))
+    return ValueError(f"clip: found {found}, expected {expected} (frames x height x width)")
+
+
 def layer_norm(width: int, eps: float = 1e-6) -> nn.LayerNorm:
     """Return the norm that all of these networks have, with the epsilon of the originals unless told otherwise."""
     return nn.LayerNorm(width, eps=eps)
@@ -42,10 +47,6 @@ class TokenModel(VideoModel):
     @abstractmethod
     def tokens(self, clip: Tensor | Sequence[Tensor]) -> Tensor:
         """Return the tokens that the head reads, (B, N, width), behind the class token if there is one."""
-
-    @property
-    def num_features(self) -> int:
-        return self.head.projection.in_features
 
     def forward(self, clip: Tensor | Sequence[Tensor], boxes: Boxes | None = None) -> Tensor:
         """Return logits (B, classes) for a clip (B, 3, T, H, W)."""
@@ -66,16 +67,16 @@ class Embedding(nn.Module):
         width: int,
         *,
         kernel: Grid,
-        stride: Grid,
-        padding: Grid,
+        stride: Grid | None = None,
+        padding: Grid = (0, 0, 0),
         class_token: bool,
         positions: nn.Module | None,
         image: bool = False,
     ) -> None:
-        """Take `image` for a network that is for single frames."""
+        """Take `image` for a network that is for single frames; `stride` None: patches lie side by side."""
         super().__init__()
         self.image = image
-        self.patches = nn.Conv3d(3, width, kernel, stride, padding=padding)
+        self.patches = nn.Conv3d(3, width, kernel, stride or kernel, padding=padding)
         self.class_token = nn.Parameter(torch.zeros(1, 1, width)) if class_token else None
         self.positions = positions
 
@@ -89,10 +90,8 @@ class Embedding(nn.Module):
         patches = self.patches(clip)
         tokens = patches.flatten(2).transpose(1, 2)
         grid = (patches.shape[2], patches.shape[3], patches.shape[4])
-        if self.class_token is not None:
-            tokens = torch.cat(
-                [self.class_token.expand(tokens.shape[0], -1, -1), tokens], dim=1
-            )  # not len, which an export takes for fixed
+        if self.class_token is not None:  # shape[0], and not len, which an export takes for fixed
+            tokens = torch.cat([self.class_token.expand(tokens.shape[0], -1, -1), tokens], dim=1)
         return tokens if self.positions is None else tokens + self.positions(grid).to(tokens.device), grid
 
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from torch import Tensor
-
 from videohub.architectures import tsm as architecture
-from videohub.architectures.parts import AverageAll, LastStage, block_counts
-from videohub.models.heads import Activation, build_head
-from videohub.models.stages import TemporalShift, initialise, stages
-from videohub.models.video_model import OnePathway
+from videohub.architectures.parts import LastStage, block_counts
+from videohub.models.convolutions import ResidualNetwork, TemporalShift, initialise, stages
+from videohub.models.video_model import Activation, ClassificationHead
 
 
-class TSM(OnePathway):
+class TSM(ResidualNetwork):
     """A ResNet whose convolutions see single frames, and whose blocks shift channels in time first.
+
+    They put out (B, 32 width, T, H / 32, W / 32), rounded up.
 
     Source: the authors' classifier sees each frame, and their mean is that of its logits; it is linear, and so it is
         given the mean of the frames' features.
@@ -32,15 +31,8 @@ class TSM(OnePathway):
         for stage in (self.res2, self.res3, self.res4, self.res5):
             for block in list(stage.children())[:: arch.every]:
                 block.shift = TemporalShift(arch.share)
-        self.head = build_head(
-            AverageAll(), [32 * arch.width], frames=None, stride=32, num_classes=arch.num_classes, activation=activation
-        )
+        self.head = ClassificationHead([32 * arch.width], num_classes=arch.num_classes, activation=activation)
         initialise(self)
-
-    def feature_map(self, clip: Tensor) -> Tensor:
-        """Return the output of res5, (B, 32 width, T, H / 32, W / 32), rounded up."""
-        x = self.res2(self.stem(clip))
-        return self.res5(self.res4(self.res3(x)))
 
 
 def tsm(arch: architecture.TSM, *, frames: int, activation: Activation) -> TSM:

@@ -5,11 +5,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from videohub.architectures import tsm_mobilenet as architecture
-from videohub.architectures.parts import AverageAll
-from videohub.models.convolutions import ConvNorm
-from videohub.models.heads import Activation, build_head
-from videohub.models.stages import TemporalShift, initialise
-from videohub.models.video_model import OnePathway
+from videohub.models.convolutions import ConvNorm, TemporalShift, initialise
+from videohub.models.video_model import Activation, ClassificationHead, OnePathway
 
 # Of each stage: how many times the stem's width / 32 it puts out, how many blocks it has, and the stride of its first.
 _STAGES = ((16, 1, 1), (24, 2, 2), (32, 3, 2), (64, 4, 2), (96, 3, 1), (160, 3, 2), (320, 1, 1))
@@ -52,9 +49,7 @@ class TSMMobileNet(OnePathway):
                 width = out
         self.blocks = nn.Sequential(*blocks)
         self.last = _activated(width, 40 * arch.width, kernel=1)
-        self.head = build_head(
-            AverageAll(), [40 * arch.width], frames=None, stride=32, num_classes=arch.num_classes, activation=activation
-        )
+        self.head = ClassificationHead([40 * arch.width], num_classes=arch.num_classes, activation=activation)
         initialise(self)
 
     def feature_map(self, clip: Tensor) -> Tensor:

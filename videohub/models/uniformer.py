@@ -9,11 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from videohub.architectures import uniformer as architecture
-from videohub.architectures.parts import AverageAll
 from videohub.models.convolutions import Size
-from videohub.models.heads import Activation, build_head
 from videohub.models.transformer import Block
-from videohub.models.video_model import OnePathway
+from videohub.models.video_model import Activation, ClassificationHead, OnePathway
 
 _FIRST = ((3, 4, 4), (2, 4, 4), (1, 0, 0))  # kernel, stride and padding: frames overlap, patches do not
 _LATER = ((1, 2, 2), (1, 2, 2), (0, 0, 0))
@@ -97,9 +95,7 @@ class UniFormer(OnePathway):
         self.stage3 = Stage(PatchEmbedding(two, three, *_LATER), _far(arch, 2))
         self.stage4 = Stage(PatchEmbedding(three, four, *_LATER), _far(arch, 3))
         self.norm = nn.BatchNorm3d(four, eps=1e-5)
-        self.head = build_head(
-            AverageAll(), [four], frames=None, stride=32, num_classes=arch.num_classes, activation=activation
-        )
+        self.head = ClassificationHead([four], num_classes=arch.num_classes, activation=activation)
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 nn.init.trunc_normal_(module.weight, std=0.02)

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from videohub.architectures import uniformerv2 as architecture
-from videohub.models.heads import Activation
 from videohub.models.transformer import (
     Attention,
     Grid,
@@ -21,6 +20,7 @@ from videohub.models.transformer import (
     initialise,
     layer_norm,
 )
+from videohub.models.video_model import Activation
 
 EPS = 1e-5  # of CLIP's norms
 

@@ -1,35 +1,165 @@
-"""ViT over clips, in every form that architectures/vit.py names."""
+"""ViT over clips, in every form that architectures/vit.py names: plain, with the probe that V-JEPA reads its tokens out
+with, and with what InternViT has in place of blocks and head (arXiv:2312.14238), as InternVideo2 takes it over.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from videohub.architectures import vit as architecture
 from videohub.architectures.parts import RoiMax
-from videohub.models import internvit
-from videohub.models.heads import Activation
-from videohub.models.probe import ProbeHead
 from videohub.models.transformer import (
     Block,
     Embedding,
     Grid,
     Head,
     JointPositions,
+    Mlp,
     ResizedSinusoidPositions,
     SinusoidPositions,
     TokenDetectionHead,
     TokenHead,
     TokenModel,
+    gathered,
+    gathered_by_one,
     initialise,
+    layer_norm,
     patch_grid,
     positions,
     rotary_turns,
 )
-from videohub.models.video_model import Boxes
+from videohub.models.video_model import Activation, Boxes, classifier
+
+_SCALE = 1e-5  # of InternViT's blocks when training begins, so that they hardly add anything
+
+
+class RootMeanSquareNorm(nn.RMSNorm):
+    """torch's, in the precision of what it is given."""
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        return F.rms_norm(tokens, self.normalized_shape, self.weight.to(tokens.dtype), self.eps)
+
+
+class NormedAttention(nn.Module):
+    """Each token gathers from all of them; queries and keys are normed, over all heads at once, and have no bias."""
+
+    def __init__(self, width: int, *, heads: int, eps: float) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(width, 3 * width, bias=False)
+        self.query_norm = RootMeanSquareNorm(width, eps=eps)
+        self.key_norm = RootMeanSquareNorm(width, eps=eps)
+        self.projection = nn.Linear(width, width)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Return (B, N, width) for tokens (B, N, width)."""
+        q, k, v = self.qkv(tokens).chunk(3, dim=2)
+        return self.projection(gathered(self.query_norm(q), self.key_norm(k), v, self.heads))
+
+
+class InternViTBlock(nn.Module):
+    """Attention between all tokens, then an MLP on each, both scaled channel by channel beside a shortcut."""
+
+    def __init__(
+        self, width: int, *, heads: int, hidden: int | None, gelu: Literal["exact", "tanh"], eps: float
+    ) -> None:
+        """Take `hidden` for the width between the MLP's layers; None: 4 x width."""
+        super().__init__()
+        self.attention_norm = RootMeanSquareNorm(width, eps=eps)
+        self.attention = NormedAttention(width, heads=heads, eps=eps)
+        self.attention_scale = nn.Parameter(torch.full((width,), _SCALE))
+        self.mlp_norm = RootMeanSquareNorm(width, eps=eps)
+        self.mlp = Mlp(width, hidden or 4 * width, width, gelu=gelu)
+        self.mlp_scale = nn.Parameter(torch.full((width,), _SCALE))
+
+    def forward(self, tokens: Tensor, turns: None = None) -> Tensor:
+        tokens = tokens + self.attention_scale * self.attention(self.attention_norm(tokens))
+        return tokens + self.mlp_scale * self.mlp(self.mlp_norm(tokens))
+
+
+class PooledAttention(nn.Module):
+    """The mean of all tokens gathers from them, the class token among them; what it has gets another width."""
+
+    def __init__(self, width: int, *, heads: int, out: int, eps: float) -> None:
+        super().__init__()
+        self.heads = heads
+        self.query_norm, self.key_norm, self.value_norm = (layer_norm(width, eps) for _ in range(3))
+        self.query, self.key, self.value = (nn.Linear(width, width) for _ in range(3))
+        self.projection = nn.Linear(width, out)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Return (B, out) for tokens (B, N, width)."""
+        query = self.query(self.query_norm(tokens.mean(dim=1, keepdim=True)))
+        key, value = self.key(self.key_norm(tokens)), self.value(self.value_norm(tokens))
+        return self.projection(gathered_by_one(query, key, value, self.heads))[:, 0]
+
+
+class PooledHead(Head):
+    """Make one vector of all tokens by attention, and normalise it."""
+
+    def __init__(self, width: int, *, heads: int, out: int, num_classes: int | None, eps: float) -> None:
+        """Take `eps` for all norms here."""
+        super().__init__()
+        self.pooling = PooledAttention(width, heads=heads, out=out, eps=eps)
+        self.norm = layer_norm(out, eps)
+        self.projection = classifier(out, num_classes)
+
+    def features(self, tokens: Tensor) -> Tensor:
+        return self.norm(self.pooling(tokens))
+
+
+class ProbeAttention(nn.Module):
+    """A query gathers from tokens, weighted by affinity, in several heads; nothing projects what it has."""
+
+    def __init__(self, width: int, *, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.q = nn.Linear(width, width)
+        self.kv = nn.Linear(width, 2 * width)
+
+    def forward(self, query: Tensor, tokens: Tensor) -> Tensor:
+        """Return (B, 1, width) for a query (1, 1, width) and tokens (B, N, width)."""
+        k, v = self.kv(tokens).chunk(2, dim=2)
+        return gathered_by_one(self.q(query).expand(tokens.shape[0], -1, -1), k, v, self.heads)
+
+
+class Probe(nn.Module):
+    """Blocks on all tokens, and one that a learned query gathers in; the query itself is not normalised."""
+
+    def __init__(self, width: int, arch: architecture.Probe, *, eps: float) -> None:
+        super().__init__()
+        self.blocks = nn.Sequential(*(Block(width, heads=arch.heads, eps=eps) for _ in range(arch.blocks)))
+        self.query = nn.Parameter(torch.zeros(1, 1, width))
+        self.attention_norm = layer_norm(width, eps)  # of the tokens
+        self.attention = ProbeAttention(width, heads=arch.heads)
+        self.mlp_norm = layer_norm(width, eps)
+        self.mlp = Mlp(width, 4 * width, width)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Return what the query has gathered, (B, width), of tokens (B, N, width)."""
+        query = self.query + self.attention(self.query, self.attention_norm(self.blocks(tokens)))
+        return (query + self.mlp(self.mlp_norm(query)))[:, 0]
+
+
+class ProbeHead(Head):
+    """Normalise all tokens, and read one vector out of them with a probe."""
+
+    def __init__(
+        self, width: int, arch: architecture.Probe, *, num_classes: int | None, eps: float, probe_eps: float
+    ) -> None:
+        """Take `eps` for the norm of the tokens, and `probe_eps` for those of the probe."""
+        super().__init__()
+        self.norm = layer_norm(width, eps)
+        self.pooling = Probe(width, arch, eps=probe_eps)
+        self.projection = classifier(width, num_classes)
+
+    def features(self, tokens: Tensor) -> Tensor:
+        return self.pooling(self.norm(tokens))
 
 
 class ViT(TokenModel):
@@ -45,8 +175,6 @@ class ViT(TokenModel):
         self.embedding = Embedding(
             arch.width,
             kernel=patch,
-            stride=patch,
-            padding=(0, 0, 0),
             class_token=arch.class_token,
             positions=_positions(arch, grid),
             image=arch.image,
@@ -120,7 +248,7 @@ class ViTDetector(ViT):
 
 def _block(arch: architecture.ViT) -> nn.Module:
     if arch.block == "internvit":
-        return internvit.Block(arch.width, heads=arch.heads, hidden=arch.hidden, gelu=arch.gelu, eps=arch.norm_eps)
+        return InternViTBlock(arch.width, heads=arch.heads, hidden=arch.hidden, gelu=arch.gelu, eps=arch.norm_eps)
     return Block(
         arch.width,
         heads=arch.heads,
@@ -138,7 +266,7 @@ def _head(arch: architecture.ViT) -> Head:
     if isinstance(arch.readout, architecture.Probe):
         return ProbeHead(arch.width, arch.readout, num_classes=arch.num_classes, eps=arch.norm_eps, probe_eps=eps)
     if isinstance(arch.readout, architecture.AttentionPool):
-        return internvit.PooledHead(
+        return PooledHead(
             arch.width,
             heads=arch.readout.heads,
             out=arch.readout.out,

@@ -10,9 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from videohub.architectures import x3d as architecture
-from videohub.models.heads import Activation, ClassificationHead
-from videohub.models.stages import initialise
-from videohub.models.video_model import OnePathway
+from videohub.models.convolutions import ResidualNetwork, initialise
+from videohub.models.video_model import Activation, ClassificationHead
 
 
 class Stem(nn.Module):
@@ -55,12 +54,7 @@ class Swish(nn.Module):
 class Bottleneck(nn.Module):
     """Convolutions of 1, 3 and 1 beside a shortcut; the middle one is wider, and works channel by channel."""
 
-    NORM_AFTER: ClassVar[Mapping[str, str]] = {
-        "conv_a": "norm_a",
-        "conv_b": "norm_b",
-        "conv_c": "norm_c",
-        "conv_shortcut": "norm_shortcut",
-    }
+    NORM_AFTER: ClassVar[Mapping[str, str]] = {f"conv_{part}": f"norm_{part}" for part in ("a", "b", "c", "shortcut")}
     LAST_NORM: ClassVar[str] = "norm_c"
 
     def __init__(
@@ -113,8 +107,11 @@ class Head(ClassificationHead):
         return self.relu(self.widen(pooled)).permute(0, 2, 3, 4, 1)
 
 
-class X3D(OnePathway):
-    """A stem and four stages, each of which halves the picture and none of which shortens the clip."""
+class X3D(ResidualNetwork):
+    """A stem and four stages, each of which halves the picture and none of which shortens the clip.
+
+    They put out (B, C, T, H / 32, W / 32), rounded up.
+    """
 
     head: Head
 
@@ -124,11 +121,6 @@ class X3D(OnePathway):
         self.res2, self.res3, self.res4, self.res5 = (_stage(arch, number) for number in range(4))
         self.head = Head(arch, frames=frames, activation=activation)
         initialise(self)
-
-    def feature_map(self, clip: Tensor) -> Tensor:
-        """Return the output of res5, (B, C, T, H / 32, W / 32), rounded up."""
-        x = self.res2(self.stem(clip))
-        return self.res5(self.res4(self.res3(x)))
 
 
 def _stage(arch: architecture.X3D, number: int) -> nn.Sequential:
