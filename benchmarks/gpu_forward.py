@@ -28,8 +28,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import videohub
 from videohub import registry
+from videohub.devices import NumericPrecision, arithmetic, supported
 from videohub.errors import DeviceError
-from videohub.numeric_precision import NumericPrecision, arithmetic, supported
 
 # Dense bf16 and fp16, TFLOP/s, as the vendor gives it; of two entries that fit a device's name the first counts.
 PEAKS = {"H100 PCIe": 756.0, "H100 NVL": 835.0, "H200": 989.0, "H100": 989.0, "A100": 312.0}

@@ -233,7 +233,7 @@ def test_the_dependencies_are_what_building_and_loading_import():
     needed = libraries_behind(
         "videohub.loading", "videohub.building", "videohub.registry", without="videohub.known_answers"
     )  # which `check=True` asks for, and reads videos
-    assert set(stated) == needed
+    assert set(stated) == needed - {"onnx", "onnxruntime", "google"}  # an exported file's, and an extra
 
 
 def libraries_behind(*modules: str, without: str) -> set[str]:

@@ -13,8 +13,8 @@ from safetensors.torch import load_file
 import videohub
 from tests.data.small_videos import small_video
 from videohub import convert, registry
-from videohub.chosen_model import chosen_model
 from videohub.errors import ConversionError, UsageError
+from videohub.loading import chosen_model
 from videohub.registry.labels import as_text, from_text, resolve
 from videohub.weights import convert_file, fetch, weights_file
 

@@ -13,10 +13,10 @@ import torch
 import videohub
 from videohub import devices
 from videohub.data.synthetic import motions
+from videohub.devices import probes
 from videohub.errors import DeviceError, UsageError
 from videohub.models.convolutions import NonLocal
 from videohub.models.mvit import MultiscaleAttention, RelativePositions
-from videohub.models.probes import probes
 from videohub.models.swin3d import WindowAttention
 from videohub.models.video_model import DetectionHead
 

@@ -20,7 +20,6 @@ from torch import nn
 from tqdm import tqdm
 
 from videohub import metrics
-from videohub.chosen_model import ChosenModel, chosen_model
 from videohub.data.annotated_video import (
     COLOURS,
     Canvas,
@@ -43,6 +42,7 @@ from videohub.detectors import Detector, check_name, load_detector, people_in
 from videohub.errors import UsageError
 from videohub.evaluation.batches import Batches, check_finite, device_of, prepares_on
 from videohub.evaluation.kept_memory import kept_memory
+from videohub.loading import ChosenModel, chosen_model
 from videohub.log import log
 from videohub.protocols import KeyFrames
 from videohub.registry.labels import Given

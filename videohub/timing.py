@@ -17,13 +17,12 @@ from tqdm import tqdm
 from videohub import building, metrics, registry
 from videohub.data.geometry import Square, resized_size, squares
 from videohub.data.views import Views
-from videohub.devices import usable
+from videohub.devices import AUTO, NumericPrecision, arithmetic, supported, usable
 from videohub.errors import UsageError
 from videohub.evaluation.batches import Batches
 from videohub.evaluation.kept_memory import kept_memory
 from videohub.formatting import Spread
 from videohub.models.inference_form import optimize
-from videohub.numeric_precision import AUTO, NumericPrecision, arithmetic, supported
 from videohub.registry.schema import Record
 
 _FEWEST_TURNS = 3

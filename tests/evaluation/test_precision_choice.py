@@ -8,10 +8,10 @@ from tests.data.sample_videos import FOUR_FRAMES, protocol
 from tests.evaluation.networks import network, video
 from videohub.data.samples import Sample, VideoFile
 from videohub.data.spec import TestSpec
+from videohub.devices import arithmetic, supported
 from videohub.errors import DataError, DeviceError, UsageError
 from videohub.evaluation import precision_choice
 from videohub.evaluation.precision_choice import Trial, choose_precision, compare, try_out
-from videohub.numeric_precision import arithmetic, supported
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 

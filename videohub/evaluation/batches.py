@@ -14,9 +14,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from videohub.devices import NumericPrecision, arithmetic
 from videohub.errors import DeviceError, UsageError, VideohubError
 from videohub.models.video_model import VideoModel
-from videohub.numeric_precision import NumericPrecision, arithmetic
 from videohub.protocols import Protocol
 
 Scores = npt.NDArray[np.float32]

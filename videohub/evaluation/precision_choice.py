@@ -16,10 +16,10 @@ from videohub.data.frame_formats import DECODERS, Decoder
 from videohub.data.samples import Sample
 from videohub.data.spec import TestSpec
 from videohub.data.views import Views, views_of
+from videohub.devices import AUTO, NumericPrecision, supported
 from videohub.errors import DataError, DeviceError
 from videohub.evaluation.batches import Batches, Cuts, Scores, device_of, prepares_on
 from videohub.evaluation.decoding import Failure, decode_all
-from videohub.numeric_precision import AUTO, NumericPrecision, supported
 from videohub.protocols import Protocol
 
 SAMPLES = 4  # that are compared

@@ -1,12 +1,19 @@
-"""Frames on their way to a GPU while it computes: brought there and prepared by a thread, one or two samples ahead."""
+"""What threads do ahead of the model: several videos are read at once, and frames are on their way to a GPU meanwhile.
+
+FFmpeg, swscale and torch let go of Python's lock while they work.
+"""
 
 from __future__ import annotations
 
+import queue
+import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
-from typing import TypeVar
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor
@@ -15,11 +22,96 @@ from videohub.data.views import Views
 from videohub.errors import DeviceError
 from videohub.evaluation.batches import ran_out
 
-_AHEAD = 2  # samples; at Kinetics' size one takes 320 MB of the GPU's memory
+_PIECES_AHEAD = 8  # of each video; a window of SlowFast's brings up to 32 frames of 1 MB
+_LOOKS_S = 0.1  # how often a thread that has to wait looks whether it is to end
+_SAMPLES_AHEAD = 2  # at Kinetics' size one takes 320 MB of the GPU's memory
 
+_Source = TypeVar("_Source")
+_Piece = TypeVar("_Piece")
 _Key = TypeVar("_Key")
 _From = TypeVar("_From")
 _To = TypeVar("_To")
+
+
+def read_ahead(
+    sources: Iterable[_Source], read: Callable[[_Source], Generator[_Piece, None, None]], *, threads: int
+) -> Generator[_Piece, None, None]:
+    """Yield the pieces that `read` gives of each source, those of the first source first.
+
+    It is for videos that are too long to be decoded whole in a process of their own, as `decoding` does.
+    What `read` raises comes out in its place. Closing this ends all threads, each once it has the piece it is at.
+
+    Args:
+        sources: They are taken as they are needed.
+        read: Is called in a thread.
+        threads: How many sources are read at once; 0: one, by whoever asks for its pieces.
+    """
+    if not threads:
+        for source in sources:
+            with closing(read(source)) as pieces:
+                yield from pieces
+        return
+    stopped = threading.Event()
+    with ThreadPoolExecutor(threads, thread_name_prefix="videohub-reading") as pool:
+        try:
+            flight: deque[_Flight[_Piece]] = deque()
+            rest = iter(sources)
+            while True:
+                for source in islice(rest, threads - len(flight)):
+                    flight.append(_Flight(stopped))
+                    pool.submit(flight[-1].fly, read(source))
+                if not flight:
+                    return
+                yield from flight.popleft().pieces()
+        finally:
+            stopped.set()
+
+
+@dataclass(eq=False)
+class _Flight(Generic[_Piece]):
+    """A source that a thread reads; the last thing in its queue is a callable, which raises what ended it."""
+
+    stopped: threading.Event
+    waiting: queue.Queue[_Piece | _End] = field(default_factory=lambda: queue.Queue(_PIECES_AHEAD))
+
+    def fly(self, pieces: Generator[_Piece, None, None]) -> None:
+        """Read all pieces; in a thread."""
+        with closing(pieces):
+            try:
+                for piece in pieces:
+                    if not self._put(piece):
+                        return
+            except BaseException as error:  # raised again where the pieces are asked for
+                self._put(_End(error))
+            else:
+                self._put(_End(None))
+
+    def pieces(self) -> Iterator[_Piece]:
+        """Yield what the thread has read."""
+        while not isinstance(piece := self.waiting.get(), _End):
+            yield piece
+        if piece.error is not None:
+            raise piece.error
+
+    def _put(self, piece: _Piece | _End) -> bool:
+        """Wait until there is room, and return whether the piece is wanted."""
+        while not self.stopped.is_set():
+            try:
+                self.waiting.put(piece, timeout=_LOOKS_S)
+            except queue.Full:
+                continue
+            return True
+        return False
+
+
+@dataclass(frozen=True)
+class _End:
+    """What ended a source: its end, or an error."""
+
+    error: BaseException | None
+
+
+# --- frames for a GPU ------------------------------------------------------------------------------------------------
 
 
 def prepared(
@@ -61,7 +153,7 @@ def prepared(
         ahead: deque[tuple[_Key, _From, Future[tuple[_To, torch.cuda.Event] | None]]] = deque()
         for key, item in given:
             ahead.append((key, item, thread.submit(make, item)))
-            if len(ahead) > _AHEAD:
+            if len(ahead) > _SAMPLES_AHEAD:
                 yield taken(*ahead.popleft())
         while ahead:
             yield taken(*ahead.popleft())

@@ -14,7 +14,6 @@ from tqdm import tqdm
 
 from videohub.building import build_empty
 from videohub.certificate import noise, training_side
-from videohub.chosen_model import chosen_model
 from videohub.convert.kept_weights import weights_digest
 from videohub.errors import ConversionError, UsageError
 from videohub.evaluation.kept_memory import kept_memory
@@ -22,6 +21,7 @@ from videohub.exports.comparison import Comparison, boxes_of, compared, in_batch
 from videohub.exports.formats import Example, Format, format_of
 from videohub.files import check_parent_exists, fsync_and_replace, temp_path_beside
 from videohub.hub.cache import sha256_of
+from videohub.loading import chosen_model
 from videohub.models.inference_form import optimize
 from videohub.onnx_model import OnnxModel
 from videohub.onnx_model.metadata import LARGEST_CLIP, ClipShape, metadata_of

@@ -16,20 +16,20 @@ import torch
 from torch import nn
 
 from videohub import building, metrics
-from videohub.chosen_model import ChosenModel, chosen_model
 from videohub.convert.kept_weights import weights_digest
 from videohub.data.decoded import decoder_versions
 from videohub.data.inputs import SLOWEST_FPS, VideoInput, video_source
 from videohub.data.video_info import Contradiction
 from videohub.data.windows import TimedFrames, Window, open_frames, windows
+from videohub.devices import NumericPrecision, supported
 from videohub.errors import DownloadError, UsageError, VideoError, VideohubError
 from videohub.evaluation import distributed
 from videohub.evaluation.batches import Batches, check_finite, device_of, pooled_features, prepares_on
 from videohub.evaluation.kept_memory import kept_memory
-from videohub.evaluation.read_ahead import read_ahead
+from videohub.evaluation.prefetch import read_ahead
+from videohub.loading import ChosenModel, chosen_model
 from videohub.models import VideoModel
 from videohub.models.inference_form import optimize
-from videohub.numeric_precision import NumericPrecision, supported
 from videohub.protocols import PLACES, Crop, Place, Protocol, Spread, SpreadAtRate
 from videohub.registry.schema import Record
 from videohub.version import __version__

@@ -21,11 +21,11 @@ from torch import Tensor
 from videohub import registry
 from videohub.building import classes_of, with_weights
 from videohub.convert import kept_weights
+from videohub.devices import arithmetic
 from videohub.errors import FormatError, KnownAnswerError, UsageError
 from videohub.known_answers.clips import clip_of
 from videohub.known_answers.slips import SLIPS, Kind, Slip, biases_are_zero
 from videohub.models import VideoModel
-from videohub.numeric_precision import arithmetic
 from videohub.protocols import Divide, Normalise, Protocol, ReverseChannels
 from videohub.registry.known_answers import KnownAnswer, SyntheticClip, Values
 from videohub.registry.lookup import view_size

@@ -15,18 +15,18 @@ from torch import nn
 from tqdm import tqdm
 
 from videohub import metrics
-from videohub.chosen_model import ChosenModel, chosen_model
 from videohub.data.inputs import VideoInput, input_name, is_single, named_videos, video_source
 from videohub.data.labels import names_of
 from videohub.data.video_info import tell_contradictions
 from videohub.data.views import Views, read_content_views
+from videohub.devices import AUTO, supported
 from videohub.errors import UsageError, VideohubError
 from videohub.evaluation.batches import Batches, Scores, at_once, check_finite, prepares_on
 from videohub.evaluation.kept_memory import kept_memory
 from videohub.evaluation.precision_choice import agreed_precision
 from videohub.evaluation.scoring import join_views
+from videohub.loading import ChosenModel, chosen_model
 from videohub.log import warn_once
-from videohub.numeric_precision import AUTO, supported
 from videohub.registry.labels import Given, with_classes
 from videohub.registry.schema import Record
 

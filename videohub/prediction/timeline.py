@@ -15,17 +15,17 @@ from torch import nn
 from tqdm import tqdm
 
 from videohub import protocols as rules
-from videohub.chosen_model import ChosenModel
 from videohub.data.annotated_video import annotate_video, checked_target, draw_caption
 from videohub.data.inputs import VideoInput, input_name, video_source
 from videohub.data.samples import StoredFile
 from videohub.data.video_info import tell_contradictions
 from videohub.data.windows import SHORTEST_S, TimedFrames, Window, open_frames, windows
+from videohub.devices import NumericPrecision
 from videohub.errors import UsageError, VideohubError
 from videohub.evaluation.batches import Batches, at_once, check_finite, prepares_on
 from videohub.evaluation.kept_memory import kept_memory
 from videohub.evaluation.precision_choice import agreed_precision
-from videohub.numeric_precision import NumericPrecision
+from videohub.loading import ChosenModel
 from videohub.prediction import Prediction, WhichViews, best_of, chosen_classifier, ready_classifier
 from videohub.protocols import Protocol
 from videohub.registry.labels import Given
