@@ -234,6 +234,19 @@ def test_converted_weights_are_kept_by_content_and_not_made_twice(pkl, blobs):
     assert fetch(NAME, checkpoint=pkl(pred_b=blobs["pred_b"] + 1)) != first
 
 
+def test_pretrained_may_be_said_as_to_other_libraries(pkl, state):
+    assert same(videohub.load(NAME, checkpoint=pkl(), pretrained=True).state_dict(), state)
+
+
+@pytest.mark.parametrize("pretrained", [False, None, "DEFAULT"])
+def test_what_load_does_not_bring_is_refused_with_what_does(pretrained):
+    message = (
+        rf"pretrained: found {pretrained!r}, expected True: videohub\.load always .* videohub\.build\(name\) makes"
+    )
+    with pytest.raises(UsageError, match=message):
+        videohub.load(NAME, pretrained=pretrained)
+
+
 def test_records_without_a_file_say_what_to_do():
     with pytest.raises(UnavailableError, match=r"never released\. Take ptv_slowfast_r101_8x8 or pysf_ptv_slowfast_"):
         fetch("slowfast_r101_8x8")

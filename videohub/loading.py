@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -37,6 +37,7 @@ def load(
     labels: Given | None = None,
     device: str | torch.device = "cpu",
     check: bool = False,
+    pretrained: Literal[True] = True,
 ) -> VideoModel:
     """Return the network of a record with its published weights, in evaluation mode.
 
@@ -52,9 +53,17 @@ def load(
         device: Where to put it, such as "cpu", "cuda:0" or a torch.device.
         check: Compute again what is publicly known of the file's outputs, as `videohub.check` does, on the CPU; one
             line says so where nothing is.
+        pretrained: May be said, as other libraries want it: True is all that there is. Without published weights,
+            `videohub.build` makes the network.
     Raises: UnavailableError, DownloadError, FormatError, ConversionError, DeviceError; UsageError if there are not as
-        many labels as outputs; KnownAnswerError, and DownloadError where the clip of a known answer cannot be had.
+        many labels as outputs, or `pretrained` is not True; KnownAnswerError, and DownloadError where the clip of a
+        known answer cannot be had.
     """
+    if pretrained is not True:
+        raise UsageError(
+            f"pretrained: found {pretrained!r}, expected True: videohub.load always brings a record's published "
+            "weights, or those of checkpoint=; videohub.build(name) makes its network without them"
+        )
     record = registry.record(name)
     where = usable(device)
     names = None if labels is None else resolve(labels)  # before a download: most mistakes show here
