@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import copy
+import math
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal, cast
 
 import msgspec
 import torch
-from torch import nn
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from videohub.building import build_empty
@@ -17,8 +19,7 @@ from videohub.certificate import noise, training_side
 from videohub.convert.kept_weights import weights_digest
 from videohub.errors import ConversionError, UsageError
 from videohub.evaluation.kept_memory import kept_memory
-from videohub.exports.comparison import Comparison, boxes_of, compared, in_batch
-from videohub.exports.formats import Example, Format, format_of
+from videohub.exports.formats import Example, Format, Logits, format_of
 from videohub.files import check_parent_exists, fsync_and_replace, temp_path_beside
 from videohub.hub.cache import sha256_of
 from videohub.loading import chosen_model
@@ -31,6 +32,16 @@ from videohub.version import __version__
 from videohub.weights import to_portable_json
 
 TOLERANCE = {"fp32": 1e-4, "fp16": 2e-2}  # of the largest logit
+_CLIPS = 3  # that are compared, at least
+
+
+class Comparison(msgspec.Struct, frozen=True, kw_only=True):
+    """One call of the file, beside what the network gives for the same clips."""
+
+    batch: int
+    boxes: int  # in all of the batch; 0 where whole clips are classified
+    largest_logit: float
+    relative_difference: float  # the largest of a clip, as a share of the clip's largest logit
 
 
 class ExportCertificate(msgspec.Struct, frozen=True, kw_only=True):
@@ -137,7 +148,7 @@ def _proved(
         del form
         bar.update()
         with kept_memory():
-            comparisons = tuple(compared(network, chosen.open(part), clip, dtype, detects=_detects(record)))
+            comparisons = tuple(_compared(network, chosen.open(part), clip, dtype, detects=_detects(record)))
         bar.update()
         made = ExportCertificate(
             model=record.name,
@@ -179,12 +190,76 @@ def _example(record: Record, clip: ClipShape, dtype: torch.dtype) -> Example:
     count = clip.batch or 2
     boxes = None
     if _detects(record):
-        boxes = torch.cat([boxes_of(clip, 2), in_batch(boxes_of(clip, 1), count - 1)])
+        boxes = torch.cat([_boxes_of(clip, 2), _in_batch(_boxes_of(clip, 1), count - 1)])
     return Example(noise(clip.of(count)).to(dtype), boxes, any_batch=clip.batch is None)
 
 
 def _detects(record: Record) -> bool:
     return record.task == "detection"
+
+
+# --- the file beside its network -------------------------------------------------------------------------------------
+
+
+def _compared(
+    network: nn.Module, exported: Logits, clip: ClipShape, dtype: torch.dtype, *, detects: bool
+) -> Iterator[Comparison]:
+    """Yield each call of the file: one clip and three, or as many as it takes until three were seen."""
+    expected: dict[int, Tensor] = {}
+    for numbers in _batches(clip.batch):
+        clips = [noise(clip.of(1), number=number).to(dtype) for number in numbers]
+        people = [_boxes_of(clip, number) if detects else None for number in numbers]
+        for number, one, boxes in zip(numbers, clips, people, strict=True):
+            if number not in expected:
+                with torch.inference_mode():
+                    expected[number] = network(one.float()) if boxes is None else network(one.float(), boxes)
+        rows = [_in_batch(boxes, place) for place, boxes in enumerate(people) if boxes is not None]
+        logits = exported(torch.cat(clips), torch.cat(rows) if rows else None).float()
+        beside = torch.cat([expected[number] for number in numbers])
+        if logits.shape != beside.shape:
+            raise ConversionError(
+                f"the file gives logits {tuple(logits.shape)} for {len(clips)} clips, expected {tuple(beside.shape)}.\n"
+                "  Nothing was written. Report this: it is a mistake of videohub's."
+            )
+        if not beside.isfinite().all():
+            raise ConversionError(
+                "the network itself gives logits that are no numbers for noise; look at its weights.\n"
+                "  Nothing was written."
+            )
+        if not beside.any():
+            raise ConversionError(
+                "the network itself gives logits that are all 0 for noise, beside which no difference shows; look at "
+                "its weights.\n  Nothing was written."
+            )
+        lengths = [len(expected[number]) for number in numbers]
+        pairs = zip(torch.split(logits, lengths), torch.split(beside, lengths), strict=True)  # of each clip
+        shares = torch.stack([(found - right).abs().max() / right.abs().max() for found, right in pairs])
+        yield Comparison(
+            batch=len(clips),
+            boxes=sum(map(len, rows)),
+            largest_logit=float(beside.abs().max()),
+            relative_difference=float(shares.max()),  # which is no number where one of them is none
+        )
+
+
+def _batches(batch: int | None) -> list[list[int]]:
+    """Return the numbers of the clips in each call."""
+    if batch is None:
+        return [[0], list(range(_CLIPS))]
+    count = max(_CLIPS, batch)
+    return [[(call * batch + place) % count for place in range(batch)] for call in range(math.ceil(_CLIPS / batch))]
+
+
+def _boxes_of(clip: ClipShape, number: int) -> Tensor:
+    """Return boxes of a clip, (K, 5), none of which is a square or lies in the middle: 1, 2, 3, 1, … of them."""
+    parts = [(1 + box, 2 + box, 6 + box, 9 - box) for box in range(1 + number % _CLIPS)]  # tenths of width and height
+    tenths = torch.tensor([[0, *part] for part in parts], dtype=torch.float32) / 10
+    return tenths * torch.tensor([1, clip.width, clip.height, clip.width, clip.height])
+
+
+def _in_batch(boxes: Tensor, place: int) -> Tensor:
+    """Return boxes of a clip alone as those of the clip at a place of a batch."""
+    return boxes + boxes.new_tensor([place, 0, 0, 0, 0])
 
 
 # --- what is refused before any work ---------------------------------------------------------------------------------

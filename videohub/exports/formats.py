@@ -18,7 +18,6 @@ from videohub import onnx_model
 from videohub.errors import ConversionError, DeviceError, UsageError
 from videohub.formatting import with_unit
 from videohub.onnx_model import metadata as file_metadata
-from videohub.onnx_model.graph import LARGEST
 from videohub.onnx_model.metadata import ExportMetadata
 
 Logits: TypeAlias = Callable[[Tensor, Tensor | None], Tensor]  # of clips, with boxes where the network detects
@@ -102,10 +101,10 @@ class Onnx(Format):
             import onnxscript  # noqa: F401
         except ImportError as error:
             raise DeviceError(f"ONNX files are written by onnxscript; `pip install {error.name}`") from error
-        if size + _GRAPH > LARGEST:
+        if size + _GRAPH > onnx_model.LARGEST:
             raise UsageError(
-                f"{name}: its weights take {with_unit(size)}, and an ONNX file holds {with_unit(LARGEST)} at most; "
-                "write a .pt2 file, or half as much with half=True (--half)"
+                f"{name}: its weights take {with_unit(size)}, and an ONNX file holds "
+                f"{with_unit(onnx_model.LARGEST)} at most; write a .pt2 file, or half as much with half=True (--half)"
             )
 
     def write(self, network: nn.Module, example: Example, metadata: ExportMetadata, path: Path) -> None:

@@ -1,22 +1,33 @@
-"""An exported ONNX file as a model: its graph runs in onnxruntime, and its metadata say what it is given."""
+"""An exported ONNX file as a model: its graph runs in onnxruntime, and its metadata say what it is given.
+
+In a file that is run here stand operators of the standard alone, on tensors that it holds itself.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from videohub.errors import DeviceError, FormatError, UnsafeFileError, UsageError
+from videohub.escaping import brief
 from videohub.files import existing_file, read_file
 from videohub.onnx_model import metadata as file_metadata
-from videohub.onnx_model.graph import LARGEST, check_graph, check_signature
 from videohub.onnx_model.metadata import ExportMetadata
 from videohub.registry.schema import Record
 
+if TYPE_CHECKING:
+    import onnx
+
 SUFFIX = ".onnx"
+LARGEST = 2**31 - 1  # bytes: an ONNX file is one message of protobuf
+_STANDARD = ("", "ai.onnx")  # two names of one domain
+_PLACES = {"clip": 5, "boxes": 2}  # of the inputs, and their axes
+_FLOATS = {1: torch.float32, 10: torch.float16}  # in ONNX's numbers
 
 
 class OnnxModel(nn.Module):
@@ -33,9 +44,8 @@ class OnnxModel(nn.Module):
         self.metadata = metadata
         self.source = source
         self.dtype = dtype
-        self.placeholder = nn.Parameter(
-            torch.empty(0, dtype=dtype), requires_grad=False
-        )  # who asks for a type finds it
+        # who asks for a type finds it
+        self.placeholder = nn.Parameter(torch.empty(0, dtype=dtype), requires_grad=False)
         self._session = _session(content, source)
         self.eval()
 
@@ -126,14 +136,81 @@ def load(path: str | Path, *, device: str | torch.device = "cpu") -> OnnxModel:
     except DecodeError as error:
         raise FormatError(f"{file}: it is no ONNX file, or a damaged one ({error!s:.200})") from error
     source = str(file)
-    check_graph(model, source)
+    _check_graph(model, source)
     metadata = file_metadata.read({entry.key: entry.value for entry in model.metadata_props}, source)
-    record = metadata.record
-    dtype = check_signature(
-        model, metadata.clip, record.model.num_classes, detects=record.task == "detection", source=source
-    )
+    dtype = _checked_type(model, metadata, source)
     del model  # as large as the file
-    return OnnxModel(content, metadata, getattr(torch, dtype), source)
+    return OnnxModel(content, metadata, dtype, source)
+
+
+# --- what a stranger's file may hold ---------------------------------------------------------------------------------
+
+
+def _check_graph(model: onnx.ModelProto, source: str) -> None:
+    """Refuse what `videohub export` never writes: other files' tensors, functions, graphs in graphs, other domains.
+
+    Raises: UnsafeFileError that says what was found.
+    """
+    import onnx
+
+    graph = model.graph
+    others = [each.domain for each in model.opset_import if each.domain not in _STANDARD]
+    others += [node.domain for node in graph.node if node.domain not in _STANDARD]
+    if others:
+        raise _refused(source, f"operators of {brief(others[0])}")
+    if model.functions or model.training_info or graph.sparse_initializer:
+        raise _refused(source, "functions, training or sparse tensors")
+    _check_are_inside(graph.initializer, source)
+    kinds = onnx.AttributeProto
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.type in (kinds.GRAPH, kinds.GRAPHS, kinds.SPARSE_TENSOR, kinds.SPARSE_TENSORS):
+                raise _refused(source, f"a graph within its operator {brief(node.op_type)}")
+            _check_are_inside((attribute.t, *attribute.tensors), source)
+
+
+def _checked_type(model: onnx.ModelProto, metadata: ExportMetadata, source: str) -> torch.dtype:
+    """Check that a graph takes and gives what its metadata says, and return the type of its clips.
+
+    Raises: FormatError that says what was found and expected.
+    """
+    clip, outputs = metadata.clip, metadata.record.model.num_classes  # None: features, of any number
+    detects = metadata.record.task == "detection"
+    inputs = {value.name: value.type.tensor_type for value in model.graph.input}
+    expected = {name: axes for name, axes in _PLACES.items() if name == "clip" or detects}
+    axes = {name: len(value.shape.dim) for name, value in inputs.items()}
+    if axes != expected:
+        raise FormatError(f"{source}: its inputs are {brief(str(axes))} (axes of each), expected {expected}")
+    sizes = [dim.dim_value or None for dim in inputs["clip"].shape.dim]  # None: any
+    if sizes != [clip.batch, *clip.of(1)[1:]]:
+        raise FormatError(f"{source}: its graph takes clips {sizes}, its metadata says {clip}")
+    dtype = _FLOATS.get(inputs["clip"].elem_type)
+    if dtype is None:
+        raise FormatError(f"{source}: its clips are of ONNX's type {inputs['clip'].elem_type}, expected a float")
+    made = [[dim.dim_value or None for dim in value.type.tensor_type.shape.dim] for value in model.graph.output]
+    if len(made) != 1 or len(made[0]) != 2 or outputs not in (None, made[0][1]):
+        raise FormatError(f"{source}: its outputs are {brief(str(made))}, expected rows of {outputs or 'features'}")
+    if (kind := model.graph.output[0].type.tensor_type.elem_type) != inputs["clip"].elem_type:
+        as_clips = str(dtype).removeprefix("torch.")
+        raise FormatError(f"{source}: its outputs are of ONNX's type {kind}, expected {as_clips} as its clips are")
+    return dtype
+
+
+def _check_are_inside(tensors: Iterable[onnx.TensorProto], source: str) -> None:
+    """Refuse tensors that lie in a file beside this one, or anywhere else."""
+    import onnx
+
+    for tensor in tensors:
+        if tensor.data_location == onnx.TensorProto.EXTERNAL or tensor.external_data:
+            where = next((entry.value for entry in tensor.external_data if entry.key == "location"), "nowhere")
+            raise _refused(source, f"a tensor that lies in another file, {brief(where)}")
+
+
+def _refused(source: str, what: str) -> UnsafeFileError:
+    return UnsafeFileError(f"{source}: it has {what}, which no file of `videohub export` has.\n  It was not run.")
+
+
+# --- the runtime -----------------------------------------------------------------------------------------------------
 
 
 def libraries() -> tuple[Any, Any]:
