@@ -12,7 +12,6 @@ import torch
 
 from tests.data.sample_videos import protocol
 from videohub import protocols as steps
-from videohub.data.frame_rules import list_indices
 from videohub.data.sampling import (
     clip_span,
     clip_starts,
@@ -23,6 +22,7 @@ from videohub.data.sampling import (
     segment_indices,
     spread_indices,
 )
+from videohub.data.spec import list_indices
 from videohub.registry.schema import Clip
 
 VIEWS = Path(__file__).resolve().parents[1] / "golden" / "views"
@@ -128,14 +128,15 @@ def test_positions_round_as_the_original_library_does(fps, clip):
 
 def test_borders_of_segments_round_half_to_even():
     # borders 0, 0.25, 0.5, 0.75, 1 become 0, 0, 0, 1, 1; half up would give 0 0 1 1
-    assert segment_indices(num_frames=2, frames=4) == [0, 0, 0, 1]
+    assert segment_indices(2, frames=4, sampling_rate=1, clip=0, clips=1) == [0, 0, 0, 1]
 
 
 @pytest.mark.parametrize("case", views_of("SSv2"))
 def test_segments_are_the_originals(case):
     facts, frames = read(case)
     for view in frames:
-        assert segment_indices(facts["video_info"]["decoded_frames"], facts["num_frames"]) == view.tolist()
+        total, frames = facts["video_info"]["decoded_frames"], facts["num_frames"]
+        assert segment_indices(total, frames=frames, sampling_rate=1, clip=0, clips=1) == view.tolist()
 
 
 def test_spread_clips_reach_the_end():

@@ -13,10 +13,10 @@ from torchvision.transforms import functional as tv
 
 from tests.data.sample_videos import protocol
 from videohub import protocols as steps
-from videohub.data.frame_rules import LIST_RULES, WINDOW_RULES, list_indices
 from videohub.data.geometry import crop_squares
 from videohub.data.levels import apply
 from videohub.data.pixels import STEPS, prepare
+from videohub.data.spec import LIST_RULES, WINDOW_RULES, list_indices
 from videohub.data.views import Views
 from videohub.protocols import Protocol
 from videohub.registry.schema import Clip

@@ -11,10 +11,9 @@ import torch
 from tests.data.sample_videos import protocol, write_video
 from tests.data.test_views import ranks
 from videohub import protocols as steps
-from videohub.data.frame_rules import list_indices
 from videohub.data.samples import FrameList
 from videohub.data.sampling import row_of, timed_indices
-from videohub.data.spec import check_source
+from videohub.data.spec import check_source, list_indices
 from videohub.data.video import open_video
 from videohub.data.views import read_content_views, read_views
 from videohub.errors import UsageError, VideoError

@@ -14,10 +14,10 @@ from tests.data.test_views import ranks
 from videohub import protocols as steps
 from videohub import registry
 from videohub.data.decoded import decode
-from videohub.data.frame_rules import list_indices
 from videohub.data.geometry import boxes_in_pixels, crop_squares, resized_size
 from videohub.data.samples import KeyFrame, VideoFile
 from videohub.data.sampling import keyframe_indices
+from videohub.data.spec import list_indices
 from videohub.data.views import views_of
 from videohub.errors import VideoError
 from videohub.protocols import Protocol

@@ -7,7 +7,7 @@ import pytest
 
 from tests.reporting.kept import kept, record, ten
 from videohub import protocols as steps
-from videohub.data.frame_rules import list_indices
+from videohub.data.spec import list_indices
 from videohub.errors import VideoError
 from videohub.registry.schema import Clip
 from videohub.verification.results import build

@@ -12,7 +12,6 @@ from fractions import Fraction
 from functools import partial
 from typing import TypeAlias
 
-from videohub.data.frame_rules import WINDOW_RULES, list_indices
 from videohub.data.sampling import (
     clip_span,
     frame_points,
@@ -21,7 +20,7 @@ from videohub.data.sampling import (
     row_of,
     timed_indices,
 )
-from videohub.data.spec import TestSpec
+from videohub.data.spec import WINDOW_RULES, TestSpec, list_indices
 from videohub.data.video import DecodedFrame, Video, open_video
 from videohub.data.video_info import REFUSED, Stamps, VideoInfo, contradictions, refusal, true_info
 from videohub.errors import VideoError

@@ -20,14 +20,13 @@ from videohub.data.clips import ClipFrames, read_clips, read_content
 from videohub.data.colour import Planar
 from videohub.data.decoded_images import UPRIGHT, Frame, Image, Orientation, orientation
 from videohub.data.frame_formats import DECODERS, Decoder, Frames, FrameStore, MatrixChangedError, Room, own_memory
-from videohub.data.frame_rules import list_indices
 from videohub.data.geometry import Box, boxes_in_pixels
 from videohub.data.images import read_image, read_listed
 from videohub.data.memory import Budget
 from videohub.data.samples import FrameList, ImageFile, KeyFrame, Source, StoredFile, VideoFile, fetched
 from videohub.data.sampling import keyframe_indices
 from videohub.data.single_clip import read_numbered
-from videohub.data.spec import TestSpec, check_source
+from videohub.data.spec import TestSpec, check_source, list_indices
 from videohub.data.video import Video, open_video, very_first
 from videohub.data.video_info import Contradiction, Stamps, contradictions
 from videohub.errors import VideoError

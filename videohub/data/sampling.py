@@ -1,8 +1,10 @@
 """Which frames a view is made of: where clips start, and which frames they take. Pure arithmetic, no files.
 
 By time (Kinetics): `clip_span`, then `clip_starts` or `offset_clip_starts`, then `pts_window`, then `frame_positions`.
-By the time stamps of all frames (PyTorchVideo): `timed_indices`. By number in a list of all frames: the rest. Around a
-moment (AVA): `keyframe_indices`. `frame_rules.py` says which of them a protocol's rule is.
+By the time stamps of all frames (PyTorchVideo): `timed_indices`. Around a moment (AVA): `keyframe_indices`. By number
+in a list of all frames: the rest, which `spec.py` calls alike. They are given the length of the video, the frames of a
+clip, the distance between them in frames of the source, the number of the clip from 0, and how many clips there are;
+the indices that they return may go beyond the end.
 """
 
 from __future__ import annotations
@@ -151,8 +153,8 @@ def timed_list_indices(num_frames: int, *, frames: int, sampling_rate: int, clip
     return [first + position for position in frame_positions(0, beyond - first, frames, beyond - first)]
 
 
-def segment_indices(num_frames: int, frames: int) -> list[int]:
-    """Return the middle frame of each of `frames` equal segments of a video: one clip covers all of it.
+def segment_indices(num_frames: int, *, frames: int, sampling_rate: int, clip: int, clips: int) -> list[int]:
+    """Return the middle frame of each of `frames` equal segments of a video, whichever the clip: it covers all of it.
 
     Source: the reference Something-Something protocol; the segments' borders are rounded half to even.
     """
@@ -167,15 +169,8 @@ def segment_borders(num_frames: int, frames: int) -> list[int]:
 
 
 def spread_indices(num_frames: int, *, frames: int, sampling_rate: int, clip: int, clips: int) -> list[int]:
-    """Return the frames of one clip of several that are spread from the first frame to the last.
+    """Return the frames of one clip of several that are spread from the first frame to the last; one is in the middle.
 
-    Args:
-        num_frames: Length of the video.
-        frames: Frames of the clip.
-        sampling_rate: Exact distance between them, in frames of the source.
-        clip: Number of the clip, from 0.
-        clips: How many there are; a single one stands in the middle.
-    Returns: indices, which go beyond the end where a clip is longer than the video.
     Source: the reference Charades protocol and mmaction2's SampleFrames; starts are rounded half to even.
     """
     room = max(num_frames - ((frames - 1) * sampling_rate + 1), 0)
@@ -213,7 +208,7 @@ def offset_indices(num_frames: int, *, frames: int, sampling_rate: int, clip: in
 
 
 def centred_indices(num_frames: int, *, frames: int, sampling_rate: int, clip: int, clips: int) -> list[int]:
-    """Return the frames of a clip that starts in the centre of one of `clips` parts of all starts; beyond the end too.
+    """Return the frames of a clip that starts in the centre of one of `clips` parts of all starts.
 
     Source: SampleFrames of mmaction2 before 1.0, and later of single frames: a clip counts `frames * sampling_rate`.
         In this order: of 60 frames, part 12 of 25 has its centre at 29, where exactness has 30.
@@ -226,7 +221,7 @@ def centred_indices(num_frames: int, *, frames: int, sampling_rate: int, clip: i
 def dense_indices(
     num_frames: int, *, frames: int, sampling_rate: int, clip: int, clips: int, positions: int, window: int
 ) -> list[int]:
-    """Return the frames of one of the clips that lie densely around each of `positions` starts; beyond the end, too.
+    """Return the frames of one of the clips that lie densely around each of `positions` starts.
 
     Args:
         window: Frames that the clips of one start share out among their own starts.
@@ -242,7 +237,7 @@ def dense_indices(
 def spread_at_rate_indices(
     num_frames: int, *, frames: int, sampling_rate: int, clip: int, clips: int, ratio: float
 ) -> list[int]:
-    """Return the frames of one clip whose stride is `sampling_rate * ratio`; beyond the end, too.
+    """Return the frames of one clip whose stride is `sampling_rate * ratio`.
 
     Args:
         ratio: Frame rate of the source by that which the sampling rate refers to.
@@ -254,7 +249,7 @@ def spread_at_rate_indices(
 
 
 def strided_indices(num_frames: int, *, frames: int, sampling_rate: int, clip: int, clips: int) -> list[int]:
-    """Return the frames of one clip that starts at `clip / clips` of all; beyond the end, too.
+    """Return the frames of one clip that starts at `clip / clips` of all.
 
     Source: video-nonlocal-net's test, `int(num_frames / clips * clip)`.
     """
@@ -262,13 +257,14 @@ def strided_indices(num_frames: int, *, frames: int, sampling_rate: int, clip: i
     return [start + position * sampling_rate for position in range(frames)]
 
 
-def resampled_indices(num_frames: int, *, frames: int, clips: int, fps: float, new_fps: float) -> list[list[int]]:
-    """Return the frames of `clips` of all windows of consecutive frames, once the video is resampled.
+def resampled_indices(
+    num_frames: int, *, frames: int, sampling_rate: int, clip: int, clips: int, fps: float, new_fps: float
+) -> list[int]:
+    """Return one of all windows of consecutive frames, once the video is resampled; none if it holds no whole window.
 
     Args:
         fps: Frame rate of the source, in frames per second.
         new_fps: That of the resampled video.
-    Returns: none for a video that holds no whole window.
     Source: torchvision's VideoClips and UniformClipSampler: starts are `floor(linspace(0, windows - 1, clips))` in
         float32; a single clip is the first window.
     """
@@ -281,8 +277,8 @@ def resampled_indices(num_frames: int, *, frames: int, clips: int, fps: float, n
     windows = len(resampled) - frames + 1
     if windows < 1:
         return []
-    starts = [int(start) for start in _linspace(0, windows - 1, clips)]
-    return [resampled[start : start + frames] for start in starts]
+    start = int(_linspace(0, windows - 1, clips)[clip])
+    return resampled[start : start + frames]
 
 
 def window_indices(num_frames: int, *, frames: int, sampling_rate: int, clip: int, clips: int) -> list[int]:
@@ -324,8 +320,10 @@ def spread_resampled_indices(
     return [resampled[(start + position * sampling_rate) % len(resampled)] for position in range(frames)]
 
 
-def part_window_indices(num_frames: int, *, frames: int, sampling_rate: int, parts: int) -> list[int]:
-    """Return the frames of a window of each of `parts` equal parts of a video, one after the other.
+def part_window_indices(
+    num_frames: int, *, frames: int, sampling_rate: int, clip: int, clips: int, parts: int
+) -> list[int]:
+    """Return the frames of a window of each of `parts` equal parts of a video, one after the other, whichever the clip.
 
     Args:
         frames: Frames of all windows together.

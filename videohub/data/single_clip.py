@@ -22,11 +22,10 @@ from av.video.reformatter import VideoReformatter
 from videohub import protocols as rules
 from videohub.data.clips import numbered_clips
 from videohub.data.decoded_images import UPRIGHT, Frame, check_size, orientation
-from videohub.data.frame_rules import list_indices
 from videohub.data.images import read_image, read_listed
 from videohub.data.samples import FrameList, ImageFile, KeyFrame, Source, StoredFile, fetched
 from videohub.data.sampling import frame_positions, segment_borders
-from videohub.data.spec import TestSpec
+from videohub.data.spec import TestSpec, list_indices
 from videohub.data.video import Video, open_video
 from videohub.data.video_info import true_info
 from videohub.errors import UsageError, VideoError

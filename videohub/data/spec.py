@@ -1,14 +1,35 @@
-"""How a network is tested: on which sources that can be done, and which networks share the frames of a video."""
+"""How a network is tested: on which sources that can be done, and which frames of them its protocol's rule takes."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import ClassVar
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, ClassVar
 
 import msgspec
 
+from videohub import protocols as steps
 from videohub.data.samples import FrameList, ImageFile, KeyFrame, Source, VideoFile
-from videohub.errors import UsageError
+from videohub.data.sampling import (
+    centred_indices,
+    clip_starts,
+    dense_indices,
+    interleaved_indices,
+    offset_clip_starts,
+    offset_indices,
+    part_window_indices,
+    resampled_indices,
+    segment_indices,
+    spread_at_rate_indices,
+    spread_down_indices,
+    spread_indices,
+    spread_resampled_indices,
+    strided_indices,
+    timed_list_indices,
+    uniform_indices,
+    window_indices,
+)
+from videohub.errors import UsageError, VideoError
 from videohub.protocols import FrameRule, Protocol, Reach
 from videohub.registry.schema import Clip
 
@@ -75,3 +96,57 @@ def _needed(rule: FrameRule) -> str:
     if rule.reach == "key_frame":
         return "this protocol needs key frames and the boxes of the people in them"
     return f"{rule.name} sampling needs {' or '.join(_IN_WORDS[kind] for kind in SOURCES[rule.reach])}"
+
+
+# --- the frames that a rule takes ------------------------------------------------------------------------------------
+
+WINDOW_RULES: dict[type[FrameRule], Callable[[int, float, int], list[float]]] = {
+    steps.Proportional: clip_starts,
+    steps.Offset: offset_clip_starts,
+}
+LIST_RULES: dict[type[FrameRule], Callable[..., list[int]]] = {
+    steps.Segments: segment_indices,
+    steps.Uniform: uniform_indices,
+    steps.OffsetFrames: offset_indices,
+    steps.TimedList: timed_list_indices,
+    steps.Spread: spread_indices,
+    steps.SpreadDown: spread_down_indices,
+    steps.SpreadAtRate: spread_at_rate_indices,
+    steps.SpreadResampled: spread_resampled_indices,
+    steps.Windows: window_indices,
+    steps.Interleaved: interleaved_indices,
+    steps.Strided: strided_indices,
+    steps.Dense: dense_indices,
+    steps.Centres: centred_indices,
+    steps.Resampled: resampled_indices,
+    steps.PartWindows: part_window_indices,
+}
+
+
+def list_indices(protocol: Protocol, clip: Clip, num_frames: int, fps: float | None = None) -> list[list[int]]:
+    """Return the frames of every clip of a test among all frames of a video, (clips, T), by the protocol's rule.
+
+    Args:
+        fps: Frame rate of the video, in frames per second; None where nothing tells it.
+    Raises: VideoError if the rule refuses a video that is too short.
+    """
+    rule, clips = protocol.frames, protocol.views.clips
+    frames_of = partial(LIST_RULES[type(rule)], num_frames, clips=clips, **_numbers(rule, fps))
+    indices = [frames_of(frames=clip.frames, sampling_rate=clip.sampling_rate, clip=number) for number in range(clips)]
+    past_end = getattr(rule, "past_end", "repeat")
+    if past_end == "refuse" and not all(indices):
+        raise VideoError(f"its {num_frames} frames are fewer than a clip takes; {rule.name} sampling {steps.SKIPS}")
+    if past_end == "loop":
+        return [[index % num_frames for index in of_clip] for of_clip in indices]
+    return [[min(index, num_frames - 1) for index in of_clip] for of_clip in indices]
+
+
+def _numbers(rule: FrameRule, fps: float | None) -> dict[str, Any]:
+    """Return what a rule's function is given beside the video and the clip."""
+    if isinstance(rule, steps.SpreadAtRate | steps.SpreadResampled):
+        return {"ratio": fps / rule.fps if fps else 1}  # images carry no rate; the originals take each of them then
+    if isinstance(rule, steps.Resampled):
+        return {"fps": fps or rule.fps, "new_fps": rule.fps}
+    if isinstance(rule, steps.Dense):
+        return {"positions": rule.positions, "window": rule.window}
+    return {"parts": rule.parts} if isinstance(rule, steps.PartWindows) else {}

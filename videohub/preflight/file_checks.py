@@ -114,7 +114,13 @@ def too_short(probe: Probe, expected: Expected, protocol: Protocol) -> str | Non
         return None
     rule = protocol.frames
     if isinstance(rule, Resampled) and resampled_indices(
-        frames, frames=expected.clip_frames, clips=1, fps=probe.fps or rule.fps, new_fps=rule.fps
+        frames,
+        frames=expected.clip_frames,
+        sampling_rate=1,
+        clip=0,
+        clips=1,
+        fps=probe.fps or rule.fps,
+        new_fps=rule.fps,
     ):
         return None  # what lies behind the last frame that a clip takes may be missing
     return f"{counted(frames, 'frame')}, a clip covers {span:g}"
