@@ -22,7 +22,7 @@ from tests.data.small_videos import small_video
 from tests.own_registry import like, write_registry
 from videohub import building, registry
 from videohub.architectures.parts import RoiMax
-from videohub.data.colour import converted
+from videohub.data.decoded_images import converted
 from videohub.data.labels import names_of
 from videohub.detection import Detection, detect
 from videohub.errors import DataError, UsageError

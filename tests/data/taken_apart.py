@@ -11,7 +11,7 @@ from av.video.reformatter import VideoReformatter
 from PIL import Image
 
 from tests.data.sample_videos import numbered
-from videohub.data.colour import converted
+from videohub.data.decoded_images import converted
 from videohub.data.samples import FrameList
 
 

@@ -28,7 +28,7 @@ from videohub.data.annotated_video import (
     draw_label,
     drawn_on,
 )
-from videohub.data.colour import converted
+from videohub.data.decoded_images import converted
 from videohub.errors import DeviceError, UsageError, VideoError
 
 

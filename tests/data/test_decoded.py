@@ -19,9 +19,8 @@ from tests.data.taken_apart import write_frames
 from videohub.data import clips as clips_file
 from videohub.data import decoded as decoded_file
 from videohub.data import frame_formats, memory
-from videohub.data.colour import matrix
 from videohub.data.decoded import decode, decode_shared, decoder_versions
-from videohub.data.decoded_images import Frame
+from videohub.data.decoded_images import Frame, standard_matrix
 from videohub.data.samples import FrameList, ImageFile, KeyFrame, VideoFile
 from videohub.data.spec import TestSpec
 from videohub.data.video import Video, open_video
@@ -119,7 +118,7 @@ def test_a_failure_keeps_no_picture_and_no_memory_for_frames(damaged_at_frame_tw
 
 def test_a_video_that_is_begun_anew_keeps_nothing_of_its_first_decoding(thirty_frames, monkeypatch, alive):
     # the first frame is asked three times: whether it has one, which, and whether that is still the same
-    matrices = (matrix(standard, "limited") for standard in ["BT.601"] * 3 + ["BT.709"] * 30)
+    matrices = (standard_matrix(standard, "limited") for standard in ["BT.601"] * 3 + ["BT.709"] * 30)
     monkeypatch.setattr(Frame, "matrix", property(lambda _: next(matrices)))
     monkeypatch.setattr(Frame, "planes", lambda _: [np.zeros(size, np.uint8) for size in ((48, 64), *[(24, 32)] * 2)])
     held = []

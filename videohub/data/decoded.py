@@ -17,8 +17,7 @@ import PIL
 from av.video.reformatter import VideoReformatter
 
 from videohub.data.clips import ClipFrames, read_clips, read_content
-from videohub.data.colour import Planar
-from videohub.data.decoded_images import UPRIGHT, Frame, Image, Orientation, orientation
+from videohub.data.decoded_images import UPRIGHT, Frame, Image, Orientation, Planar, orientation
 from videohub.data.frame_formats import DECODERS, Decoder, Frames, FrameStore, MatrixChangedError, Room, own_memory
 from videohub.data.geometry import Box, boxes_in_pixels
 from videohub.data.images import read_image, read_listed

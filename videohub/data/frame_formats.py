@@ -11,8 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from videohub.data import levels
-from videohub.data.colour import Planar
-from videohub.data.decoded_images import Picture, check_size
+from videohub.data.decoded_images import Picture, Planar, check_size
 from videohub.data.geometry import resized_size
 from videohub.data.memory import MOST_BYTES, PREPARING, Budget
 from videohub.data.samples import StoredFile

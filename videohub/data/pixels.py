@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from videohub.data.colour import UNIT, Planar
+from videohub.data.decoded_images import UNIT, Planar
 from videohub.data.geometry import resized_size
 from videohub.data.levels import split_steps
 from videohub.protocols import (
@@ -98,7 +98,7 @@ def _levels(pixels: Tensor) -> Tensor:
 
 
 def _levels_of_planes(rows: Tensor, planar: Planar) -> Tensor:
-    """Convert planes of 4:2:0 to RGB (N, 3, H, W) float32, whole numbers from 0 to 255: see `videohub.data.colour`.
+    """Convert planes of 4:2:0 to RGB (N, 3, H, W) float32, whole numbers from 0 to 255: see `decoded_images.to_rgb`.
 
     Every product has at most 23 bits, so float32 holds it exactly and all devices agree.
     """

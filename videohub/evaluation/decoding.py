@@ -17,8 +17,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from videohub.data.colour import Planar
 from videohub.data.decoded import Decoded, decode_shared
+from videohub.data.decoded_images import Planar
 from videohub.data.frame_formats import DECODERS, Decoder
 from videohub.data.samples import FrameList, KeyFrame, Source, fetched_ahead
 from videohub.data.spec import TestSpec

@@ -27,7 +27,7 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from videohub import storage
-from videohub.data.colour import view
+from videohub.data.decoded_images import plane_of
 from videohub.data.synthetic.scenes import CLASSES, Scene, picture, scene_of
 from videohub.errors import UsageError
 from videohub.files import atomic_write
@@ -152,7 +152,7 @@ def pixels_sha256(video: Path) -> str:
     with av.open(str(video)) as container:
         for frame in container.decode(video=0):
             for plane in range(3):
-                sums.update(view(frame, plane).tobytes())  # by hand: planes have padding, which is nobody's
+                sums.update(plane_of(frame, plane).tobytes())  # by hand: planes have padding, which is nobody's
     return sums.hexdigest()
 
 

@@ -11,10 +11,9 @@ import torch
 from av.video.reformatter import VideoReformatter
 
 from tests.data.sample_videos import FOUR_FRAMES, protocol, write_video
-from videohub.data import colour, pixels
-from videohub.data.colour import Matrix, Planar, converted, matrix, matrix_of, to_rgb
+from videohub.data import decoded_images, pixels
 from videohub.data.decoded import decode
-from videohub.data.decoded_images import Frame
+from videohub.data.decoded_images import Frame, Matrix, Planar, converted, matrix_of, standard_matrix, to_rgb
 from videohub.data.frame_formats import FrameStore
 from videohub.data.samples import VideoFile
 from videohub.data.views import views_of
@@ -59,9 +58,13 @@ def on_the_device(planes, factors):
 
 def test_the_factors_are_the_standards():
     # BT.601: R = 255/219 (Y - 16) + 255/224 * 1.402 V, and so on, times 8192
-    assert matrix("BT.601", "limited") == Matrix(16, luma=9539, red_v=13075, green_u=-3209, green_v=-6660, blue_u=16525)
+    assert standard_matrix("BT.601", "limited") == Matrix(
+        16, luma=9539, red_v=13075, green_u=-3209, green_v=-6660, blue_u=16525
+    )
     # BT.709 in full range: R = Y + 1.5748 V, G = Y - 0.1873 U - 0.4681 V, B = Y + 1.8556 U
-    assert matrix("BT.709", "full") == Matrix(0, luma=8192, red_v=12901, green_u=-1535, green_v=-3835, blue_u=15201)
+    assert standard_matrix("BT.709", "full") == Matrix(
+        0, luma=8192, red_v=12901, green_u=-1535, green_v=-3835, blue_u=15201
+    )
 
 
 @pytest.mark.parametrize("span", ["limited", "full"])
@@ -71,7 +74,7 @@ def test_every_level_of_luma_meets_every_pair_of_chromas_as_in_swscale(span):
         planes = [np.full((512, 512), luma, np.uint8), u, v]
         frame = picture(planes, name="yuvj420p") if span == "full" else picture(planes, color_range=LIMITED)
         expected = swscale(frame)
-        assert np.array_equal(on_the_device(planes, matrix("BT.601", span)), expected)
+        assert np.array_equal(on_the_device(planes, standard_matrix("BT.601", span)), expected)
 
 
 @pytest.mark.parametrize(
@@ -86,7 +89,7 @@ def test_colours_are_those_of_the_standard_that_the_tags_name(colorspace, standa
     """PyAV before 17 heeds no tag by itself. One of swscale's factors for FCC in full range is not the nearest."""
     planes = noise(48, 64)
     frame = picture(planes, colorspace=colorspace, color_range=color_range, name=name)
-    difference = np.abs(swscale(frame).astype(int) - to_rgb(planes, matrix(standard, span)))
+    difference = np.abs(swscale(frame).astype(int) - to_rgb(planes, standard_matrix(standard, span)))
     assert difference.max() <= int((standard, span) == ("FCC", "full"))
 
 
@@ -114,12 +117,12 @@ def test_a_swscale_that_rounds_otherwise_is_found_out(monkeypatch):
             given = VideoReformatter().reformat(*args, **kwargs).to_ndarray()
             return av.VideoFrame.from_ndarray(given ^ (given == 77), format="rgb24")
 
-    monkeypatch.setattr(colour, "VideoReformatter", Other)
-    colour._probed_matrix.cache_clear()
+    monkeypatch.setattr(decoded_images, "VideoReformatter", Other)
+    decoded_images._probed_matrix.cache_clear()
     try:
         assert matrix_of(picture(noise(48, 64))) is None
     finally:
-        colour._probed_matrix.cache_clear()
+        decoded_images._probed_matrix.cache_clear()
 
 
 def coloured(index):
