@@ -5,10 +5,8 @@
 
 from __future__ import annotations
 
-import bisect
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from fractions import Fraction
 from functools import partial
 from typing import TypeAlias
 
@@ -18,10 +16,11 @@ from videohub.data.sampling import (
     frame_positions,
     pts_window,
     row_of,
+    shown_at,
     timed_indices,
 )
 from videohub.data.spec import WINDOW_RULES, TestSpec, list_indices
-from videohub.data.video import DecodedFrame, Video, open_video
+from videohub.data.video import DecodedFrame, Video, changed, open_video
 from videohub.data.video_info import REFUSED, Stamps, VideoInfo, contradictions, refusal, true_info
 from videohub.errors import VideoError
 from videohub.protocols import Protocol, Timed, TimedBeginning
@@ -269,14 +268,7 @@ def _placed(info: VideoInfo, spec: TestSpec, shown: Sequence[int], content: Stam
     times = shown if content and content.uneven else ()
     if len(times) < 2:
         return [frame_positions(start, span, clip.frames, available) for start in starts]
-    step = Fraction(times[-1] - times[0], available - 1)
-    return [
-        [
-            bisect.bisect_right(times, times[0] + Fraction(point) * step + Fraction(1, 2)) - 1
-            for point in frame_points(start, span, clip.frames, available)
-        ]
-        for start in starts
-    ]
+    return [shown_at(frame_points(start, span, clip.frames, available), times) for start in starts]
 
 
 def _timed(
@@ -329,7 +321,7 @@ def _hand_out(chosen: list[_Chosen], frames: Iterable[DecodedFrame], video: Vide
             held = {position: frame for position, frame in held.items() if position in needed}
         if not waiting:
             return
-    raise VideoError(f"{video.path}: fewer frames came out of it than when it was decoded before; did it change?")
+    raise changed(video.path)
 
 
 def _span(info: VideoInfo, spec: TestSpec) -> float:

@@ -123,7 +123,7 @@ def decode_shared(
 
 def _together(source: Source, specs: Sequence[TestSpec], decoder: Decoder, room: Room, share: int) -> list[Decoded]:
     if isinstance(source, ImageFile):
-        return _from_image(source.file, specs, room, Budget(share))
+        return _from_pictures([read_image(source.file)], source.file, specs, [[[0]]] * len(specs), room, Budget(share))
     if isinstance(source, FrameList):
         tests = [list_indices(spec.protocol, spec.clip, len(source)) for spec in specs]
         return _from_pictures(read_listed(source, _used(tests)), source.folder, specs, tests, room, Budget(share))
@@ -283,11 +283,3 @@ def _from_pictures(
         Decoded(store.frames(), places, pts=each, decode_positions=each, boxes=scaled)
         for places, each in zip(positions, numbers, strict=True)
     ]
-
-
-def _from_image(path: StoredFile, specs: Sequence[TestSpec], room: Room, budget: Budget) -> list[Decoded]:
-    """Make a clip of one frame from an image."""
-    store = FrameStore(path, specs[0].protocol, most=1, room=room, budget=budget)
-    store.add(Image(read_image(path)))
-    only = np.zeros((1, 1), np.int64)
-    return [Decoded(store.frames(), positions=only, pts=only, decode_positions=only, boxes=None) for _ in specs]

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import bisect
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 
 import numpy as np
@@ -130,6 +130,16 @@ def timed_indices(
                              f"{seconds:.2f} s")  # fmt: skip
         chosen.append([first + position for position in frame_positions(0, beyond - first, frames, beyond - first)])
     return chosen
+
+
+def shown_at(places: Iterable[float], stamps: Sequence[int]) -> list[int]:
+    """Return the frames that are shown when those at these places would be if all were shown equally long.
+
+    `stamps` are those of all frames, at least two, ascending.
+    """
+    step = Fraction(stamps[-1] - stamps[0], len(stamps) - 1)
+    halves = (stamps[0] + Fraction(place) * step + Fraction(1, 2) for place in places)
+    return [bisect.bisect_right(stamps, half) - 1 for half in halves]
 
 
 def row_of(kept: Sequence[int], *, frames: int, sampling_rate: int, clip: int, clips: int) -> list[int]:

@@ -6,11 +6,9 @@ need is not decoded where the codec can do without it. What counts is the conten
 
 from __future__ import annotations
 
-import bisect
 import math
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from itertools import pairwise
 from typing import Any, TypeAlias
 
@@ -24,9 +22,9 @@ from videohub.data.clips import numbered_clips
 from videohub.data.decoded_images import UPRIGHT, Frame, check_size, orientation
 from videohub.data.images import read_image, read_listed
 from videohub.data.samples import FrameList, ImageFile, KeyFrame, Source, StoredFile, fetched
-from videohub.data.sampling import frame_positions, segment_borders
+from videohub.data.sampling import frame_positions, segment_borders, shown_at
 from videohub.data.spec import TestSpec, list_indices
-from videohub.data.video import Video, open_video
+from videohub.data.video import Video, bytes_of, changed, open_video
 from videohub.data.video_info import true_info
 from videohub.errors import UsageError, VideoError
 from videohub.protocols import SKIPS, FrameRule, Protocol
@@ -68,7 +66,7 @@ def read_clip(source: Source, protocol: Protocol, clip: Clip, draw: Draw | None 
                 return numbered[number]
         rate = true_info(video.info, stamps).rate
         indices = clip_indices(protocol, clip, len(times), float(rate) if rate else None, draw)
-        return _by_time(indices, times) if stamps.ordered and stamps.uneven else indices
+        return shown_at(indices, times) if stamps.ordered and stamps.uneven else indices
 
     clip_of = _sought(source.file, choose)
     return _from_start(source.file, choose) if clip_of is None else clip_of
@@ -159,12 +157,6 @@ def _ratio(rule: FrameRule, fps: float | None) -> float:
     return fps / target if fps and target else 1.0
 
 
-def _by_time(indices: Sequence[int], times: Sequence[int]) -> list[int]:
-    """Return the frames that are shown when these would be if all were shown equally long."""
-    step = Fraction(times[-1] - times[0], len(times) - 1)
-    return [bisect.bisect_right(times, times[0] + index * step + Fraction(1, 2)) - 1 for index in indices]
-
-
 # --- decoding them ---------------------------------------------------------------------------------------------------
 
 _Choose: TypeAlias = Callable[[Video, Sequence[int]], list[int]]  # time stamps of all frames -> which are taken
@@ -212,7 +204,7 @@ def _from_start(path: StoredFile, choose: _Choose) -> Pictures:
     with open_video(path) as video:
         for number, picture in enumerate(video.pictures()):
             times.append(number if picture.pts is None else picture.pts)
-            held_bytes += _bytes_of(picture)
+            held_bytes += bytes_of(picture)
             if held is not None and held_bytes <= _HELD_BYTES:
                 held[number] = picture
             else:
@@ -227,7 +219,7 @@ def _from_start(path: StoredFile, choose: _Choose) -> Pictures:
                 pictures[number] = picture
                 if len(pictures) == len(needed):
                     return _rgb(video, pictures, chosen)
-    raise VideoError(f"{path}: fewer frames came out of it than when it was decoded before; did it change?")
+    raise changed(path)
 
 
 def _packets(video: Video) -> list[_Packet]:
@@ -299,7 +291,7 @@ def _rgb(video: Video, pictures: dict[int, av.VideoFrame], chosen: Sequence[int]
     height, width = turned.size(first.height, first.width)
     size = len(chosen) * height * width * 3
     video.budget.check(
-        video.path, size + _bytes_of(first) * len(pictures), f"a clip of {len(chosen)} frames of {width}x{height}"
+        video.path, size + bytes_of(first) * len(pictures), f"a clip of {len(chosen)} frames of {width}x{height}"
     )
     clip = np.empty((len(chosen), height, width, 3), np.uint8)
     rows: dict[int, int] = {}
@@ -312,7 +304,3 @@ def _rgb(video: Video, pictures: dict[int, av.VideoFrame], chosen: Sequence[int]
         clip[row] = frame.rgb()
         rows[key] = row
     return clip
-
-
-def _bytes_of(picture: av.VideoFrame) -> int:
-    return sum(plane.buffer_size for plane in picture.planes)

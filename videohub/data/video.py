@@ -41,7 +41,7 @@ class DecodedFrame:
     @property
     def nbytes(self) -> int:
         """Return what the picture takes in memory."""
-        return sum(plane.buffer_size for plane in self.picture.planes)
+        return bytes_of(self.picture)
 
 
 @dataclass(frozen=True)
@@ -155,6 +155,16 @@ class Video:
         raise VideoError(
             f"{self.path}: cut short: the header states {stated:.2f} s, the pictures end at {reached:.2f} s"
         )
+
+
+def bytes_of(picture: av.VideoFrame) -> int:
+    """Return what a picture takes in memory, in its video's own pixel format."""
+    return sum(plane.buffer_size for plane in picture.planes)
+
+
+def changed(path: StoredFile) -> VideoError:
+    """Return the error of a video that was decoded to count its frames, and now holds fewer."""
+    return VideoError(f"{path}: fewer frames came out of it than when it was decoded before; did it change?")
 
 
 Chooser = Callable[[list[VideoStream]], "VideoStream | None"]
