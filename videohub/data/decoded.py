@@ -220,8 +220,13 @@ def _collected(
 def _from_key_frame(source: KeyFrame, specs: Sequence[TestSpec], room: Room, budget: Budget) -> list[Decoded]:
     """Read the frames around the key frame, and bring the boxes to the protocols' size."""
 
+    rules = [spec.protocol.frames for spec in specs]
+    centres = [source.centre + (rule.shift if isinstance(rule, KeyFrames) else 0) for rule in rules]
+
     def around(num_frames: int) -> list[list[list[int]]]:
-        return [[_around(source.centre, spec, num_frames)] for spec in specs]
+        clips = zip(centres, (spec.clip for spec in specs), strict=True)
+        return [[keyframe_indices(centre, frames=clip.frames, sampling_rate=clip.sampling_rate, num_frames=num_frames)]
+                for centre, clip in clips]  # fmt: skip
 
     if isinstance(source.frames, FrameList):
         listed, clips = source.frames, around(len(source.frames))
@@ -230,7 +235,7 @@ def _from_key_frame(source: KeyFrame, specs: Sequence[TestSpec], room: Room, bud
     path, tests = source.frames.file, list[list[list[int]]]()
 
     def needed(num_frames: int) -> list[int]:
-        if max(_shifted(source.centre, spec) for spec in specs) >= num_frames:
+        if max(centres) >= num_frames:
             raise VideoError(
                 f"{path}: its {num_frames} frames end before number {source.centre + 1}, where people are annotated; "
                 "it is cut short, or another video"
@@ -240,17 +245,6 @@ def _from_key_frame(source: KeyFrame, specs: Sequence[TestSpec], room: Room, bud
 
     pictures = read_numbered(path, needed)
     return _from_pictures(pictures, path, specs, tests, room, budget, boxes=source.boxes)
-
-
-def _around(centre: int, spec: TestSpec, num_frames: int) -> list[int]:
-    """Return the frames of a clip around a key frame."""
-    clip, shifted = spec.clip, _shifted(centre, spec)
-    return keyframe_indices(shifted, frames=clip.frames, sampling_rate=clip.sampling_rate, num_frames=num_frames)
-
-
-def _shifted(centre: int, spec: TestSpec) -> int:
-    """Return the frame in the middle of a clip around a key frame."""
-    return centre + (spec.protocol.frames.shift if isinstance(spec.protocol.frames, KeyFrames) else 0)
 
 
 def _used(tests: Sequence[Sequence[Sequence[int]]]) -> list[int]:
