@@ -43,7 +43,7 @@ class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 class Architecture(Part, frozen=True, tag_field="family"):
     """A network as a record describes it; each family adds its own fields, with defaults."""
 
-    classifier: ClassVar[str]  # the module, in the family's networks, whose `weight` and `bias` have a row a class
+    classifier: ClassVar[str] = "head.projection"  # the module whose `weight` and `bias` have a row a class
 
     num_classes: Count | None = 400  # null: no classifier, and features come out
 

@@ -13,7 +13,6 @@ class CSN(Residual, frozen=True, kw_only=True, tag="csn"):
     `ip`, interaction-preserved, has a further one right before each that looks at one channel.
     """
 
-    classifier: ClassVar[str] = "head.projection"
     NEUTRAL: ClassVar[Mapping[str, Any]] = {"variant": "ir", "eps": 1e-5}
 
     variant: Literal["ir", "ip"] = "ir"

@@ -13,7 +13,6 @@ class Hiera(Architecture, frozen=True, kw_only=True, tag="hiera"):
     """Each stage but the first doubles width and heads, and keeps the largest of each 2 x 2 tokens."""
 
     UNIT: ClassVar[int] = 32  # pixels: height and width of what a mask hides at once, 8 x 8 tokens
-    classifier: ClassVar[str] = "head.projection"
 
     blocks: Blocks
     width: Count  # of the first stage

@@ -14,7 +14,6 @@ FromZero: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
 class MobileOne(Staged, frozen=True, kw_only=True, tag="mobileone"):
     """Pairs of a convolution that looks at each channel and one that looks at each place, in four stages."""
 
-    classifier: ClassVar[str] = "head.projection"
     SIZES: ClassVar[Mapping[str, Blocks]] = {"S4": (2, 8, 10, 1)}
 
     depth: Literal["S4"] | Blocks = "S4"  # pairs of each stage

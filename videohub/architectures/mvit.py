@@ -1,7 +1,7 @@
 """MViT: transformers whose tokens become fewer and wider from stage to stage (arXiv:2104.11227, arXiv:2112.01526)."""
 
 from collections.abc import Iterable
-from typing import ClassVar, Literal
+from typing import Literal
 
 from videohub.architectures import Architecture, Count
 from videohub.architectures.parts import Blocks, Readout, token_flaws
@@ -22,8 +22,6 @@ class MViT(Architecture, frozen=True, kw_only=True, tag="mvit"):
     Version 1 adds positions to tokens. Version 2 adds to affinities what the distances of queries and keys say, pools
     the queries of every block, and adds them to what they gather.
     """
-
-    classifier: ClassVar[str] = "head.projection"
 
     version: Literal[1, 2]
     blocks: Blocks

@@ -4,16 +4,12 @@ arXiv:1711.11248).
 That of basic blocks, as in the paper, is a variant of `r3d`.
 """
 
-from typing import ClassVar
-
 from videohub.architectures import Count
 from videohub.architectures.parts import Average, AverageWindow, Depth, Residual
 
 
 class R2Plus1D(Residual, frozen=True, kw_only=True, tag="r2plus1d"):
     """A ResNet whose 3x3x3 convolutions are each one over time and one over space, of one width."""
-
-    classifier: ClassVar[str] = "head.projection"
 
     depth: Depth
     width: Count = 64

@@ -16,7 +16,6 @@ class R3D(Staged, frozen=True, kw_only=True, tag="r3d"):
     many channels between them as give both as many weights as the 3x3x3 one. In a bottleneck that is the middle one.
     """
 
-    classifier: ClassVar[str] = "head.projection"
     SIZES: ClassVar[Mapping[str, Blocks]] = {"R18": (2, 2, 2, 2), "R34": (3, 4, 6, 3)}
     NEUTRAL: ClassVar[Mapping[str, Any]] = {
         "bottleneck": False, "middle": "block", "stem_middle": 45, "stem_pool": False, "separate_shortcuts": False,

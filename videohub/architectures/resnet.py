@@ -15,7 +15,6 @@ class ResNet(NonLocalResidual, frozen=True, kw_only=True, tag="resnet"):
     block after it. `i3d_heavy`: the stem and every block. `slow`: res4 and res5. `image`: none, in clips of one frame.
     """
 
-    classifier: ClassVar[str] = "head.projection"
     NEUTRAL: ClassVar[Mapping[str, Any]] = {
         "groups": 1, "group_width": None, "stem": Stem(stride=1, pool_frames=1, pool_padding=1),
     }  # fmt: skip

@@ -1,7 +1,7 @@
 """Reversible MViT and ViT: two streams of tokens, each computed from the other (Mangalam et al., CVPR 2022)."""
 
 from collections.abc import Iterable
-from typing import ClassVar, Literal
+from typing import Literal
 
 from videohub.architectures import Architecture, Count
 from videohub.architectures.parts import VIT_SIZES, token_flaws
@@ -12,8 +12,6 @@ class ReversibleMViT(Architecture, frozen=True, kw_only=True, tag="reversible_mv
 
     Each stage but the first doubles width and heads, and halves the map's height and width. There is no class token.
     """
-
-    classifier: ClassVar[str] = "head.projection"
 
     blocks: tuple[Count, ...]  # of each stage; one stage: nothing becomes fewer or wider
     width: Count = 96

@@ -10,7 +10,6 @@ from videohub.architectures.parts import AverageWindow, Depth, Head, LastStage, 
 class SlowFast(NonLocalResidual, frozen=True, kw_only=True, tag="slowfast"):
     """Two pathways; the fast one sees `alpha` frames for each slow one and is `beta_inv` times thinner."""
 
-    classifier: ClassVar[str] = "head.projection"
     NEUTRAL: ClassVar[Mapping[str, Any]] = {"fast_depth": None, "slow_frames": "spread", "lateral_norm": True}
 
     depth: Depth

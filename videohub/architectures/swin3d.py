@@ -12,7 +12,6 @@ _WIDTH: Mapping[str, int] = {"T": 96, "S": 96, "B": 128, "L": 192}
 class Swin3D(Staged, frozen=True, kw_only=True, tag="swin3d"):
     """Four stages of blocks on tokens of 2x4x4 or 1x4x4 pixels; each halves the picture and doubles the channels."""
 
-    classifier: ClassVar[str] = "head.projection"
     SIZES: ClassVar[Mapping[str, Blocks]] = {
         "T": (2, 2, 6, 2), "S": (2, 2, 18, 2), "B": (2, 2, 18, 2), "L": (2, 2, 18, 2),
     }  # fmt: skip

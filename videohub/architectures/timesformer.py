@@ -12,7 +12,6 @@ class TimeSformer(Architecture, frozen=True, kw_only=True, tag="timesformer"):
 
     NEUTRAL: ClassVar[Mapping[str, Any]] = {"norm_eps": 1e-6}
     PATCH: ClassVar[int] = 16  # pixels
-    classifier: ClassVar[str] = "head.projection"
 
     depth: Count = 12
     width: Count = 768

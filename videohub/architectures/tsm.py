@@ -1,7 +1,6 @@
 """TSM: a ResNet of images that moves some channels from frame to frame (arXiv:1811.08383)."""
 
 from collections.abc import Iterable
-from typing import ClassVar
 
 from videohub.architectures import Count
 from videohub.architectures.parts import Depth, NonLocal, Residual
@@ -9,8 +8,6 @@ from videohub.architectures.parts import Depth, NonLocal, Residual
 
 class TSM(Residual, frozen=True, kw_only=True, tag="tsm"):
     """Before the first convolution of a block, some channels come from the frame after, as many from the one before."""
-
-    classifier: ClassVar[str] = "head.projection"
 
     depth: Depth
     width: Count = 64

@@ -1,14 +1,10 @@
 """TSM on MobileNetV2 (arXiv:1811.08383, arXiv:1801.04381)."""
 
-from typing import ClassVar
-
 from videohub.architectures import Architecture, Count
 
 
 class TSMMobileNet(Architecture, frozen=True, kw_only=True, tag="tsm_mobilenet"):
     """Blocks that widen, look at each channel, and narrow again; those with a shortcut shift as a ResNet's do."""
-
-    classifier: ClassVar[str] = "head.projection"
 
     width: Count = 32  # after the first convolution; the last one puts out 40 times as many
     share: Count = 8  # 1 / share of the channels comes from each of the two frames

@@ -10,7 +10,6 @@ from videohub.architectures.parts import Blocks, Eps, Staged
 class UniFormer(Staged, frozen=True, kw_only=True, tag="uniformer"):
     """Tokens of 2x4x4 pixels, which each later stage halves along height and width."""
 
-    classifier: ClassVar[str] = "head.projection"
     SIZES: ClassVar[Mapping[str, Blocks]] = {"S": (3, 4, 8, 3), "B": (5, 8, 20, 7)}
 
     depth: Literal["S", "B"] | Blocks

@@ -1,7 +1,6 @@
 """UniFormerV2: CLIP's network for images on each frame, and one token that gathers from all (arXiv:2211.09552)."""
 
 from collections.abc import Iterable
-from typing import ClassVar
 
 from videohub.architectures import Architecture, Count
 from videohub.architectures.parts import VIT_SIZES, token_flaws
@@ -9,8 +8,6 @@ from videohub.architectures.parts import VIT_SIZES, token_flaws
 
 class UniFormerV2(Architecture, frozen=True, kw_only=True, tag="uniformerv2"):
     """Blocks of one width on the patches and the class token of each frame; the last of them feed the video's token."""
-
-    classifier: ClassVar[str] = "head.projection"
 
     depth: Count = 12
     width: Count = 768

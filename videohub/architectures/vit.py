@@ -52,7 +52,6 @@ class ViT(Detecting, frozen=True, kw_only=True, tag="vit"):
         "levels": (),
         "segments": 1,
     }
-    classifier: ClassVar[str] = "head.projection"
     HEAD: ClassVar[str] = "readout"
 
     depth: Count

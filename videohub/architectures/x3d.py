@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable
-from typing import Annotated, ClassVar, Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 import msgspec
 
@@ -19,8 +19,6 @@ class X3D(Architecture, frozen=True, kw_only=True, tag="x3d"):
 
     Frames, their rate and the size of crops are axes as well; they are those of the clips that the network is given.
     """
-
-    classifier: ClassVar[str] = "head.projection"
 
     size: Literal["XS", "S", "M", "L", "XL"]  # as tables print it; it decides nothing
     width_factor: Factor = 2.0
