@@ -16,9 +16,8 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from videohub import metrics, registry, resources
+from videohub import registry, resources
 from videohub.errors import RegistryError, UsageError
-from videohub.files import read_file
 from videohub.registry import strict_yaml
 from videohub.registry.schema import Labels, Record
 
@@ -152,6 +151,8 @@ def read_map(path: str | Path | None) -> tuple[int, ...] | None:
     """
     if path is None:
         return None
+    from videohub.files import read_file  # `videohub show` reads none, and would wait for it
+
     expected = "expected a JSON list with the number of an output for each class, such as [3, 0, 17]"
     try:
         value = json.loads(read_file(Path(path)))
@@ -174,6 +175,8 @@ def read_map(path: str | Path | None) -> tuple[int, ...] | None:
 
 def check_map(outputs: tuple[int, ...], record: Record) -> None:
     """Refuse a label map that does not fit a network. Raises: UsageError."""
+    from videohub import metrics  # as above
+
     if metrics.of(record.protocol.metric).by_box:
         raise UsageError(f"{record.name}: a label map is for networks that name classes of a video; this one detects")
     if max(outputs) >= record.num_classes:

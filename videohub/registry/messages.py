@@ -13,7 +13,6 @@ from typing import Annotated, Any, Literal, TypeAlias, Union, get_args, get_orig
 
 import msgspec
 
-from videohub import metrics
 from videohub.errors import RegistryError
 from videohub.escaping import shortened
 from videohub.protocols import Flaw
@@ -114,6 +113,8 @@ def shown(value: object) -> str:
 
 def unknown_in_protocol(raw: Any, datasets: Collection[str]) -> Iterator[Flaw]:
     """Yield a metric and a data set that nobody knows."""
+    from videohub import metrics  # `videohub show` imports this file for labels, and would wait for it
+
     fields = raw if isinstance(raw, dict) else {}
     metric, dataset = fields.get("metric"), fields.get("dataset")
     if isinstance(metric, str) and metric not in metrics.names():
