@@ -233,7 +233,6 @@ def test_what_is_printed_or_logged_goes_through_the_one_escaping():
         "terminal.layout": {"click.echo", "write", "Console", "Text"},
         "terminal.options": {"write"},  # JSON
         "registry.json_schema": {"print"},
-        "reporting.json_schema": {"print"},
         "log": {"logging.getLogger"},
     }
     doors = {"print", "write", "click.echo", "click.secho", "sys.stdout.write", "sys.stderr.write", "Console", "Text",

@@ -20,7 +20,7 @@ from videohub.data.spec import LIST_RULES, WINDOW_RULES, list_indices
 from videohub.data.views import Views
 from videohub.protocols import Protocol
 from videohub.registry.schema import Clip
-from videohub.runs import join_first_views, join_views
+from videohub.runs.joined import join_first_views, join_views
 
 RNG = np.random.default_rng(7)
 PICTURE = RNG.integers(0, 256, (30, 44, 3), dtype=np.uint8)

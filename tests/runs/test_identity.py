@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from tests.runs.made import IDENTITY, identity, protocol_of, truth
-from videohub.runs import Truth, difference
-from videohub.runs.identity import canonical, digest_of, truth_difference
+from videohub.runs import Truth
+from videohub.runs.identity import canonical, difference, digest_of, truth_difference
 
 
 def test_equal_identities_have_no_difference():

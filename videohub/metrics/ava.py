@@ -23,8 +23,7 @@ from videohub.metrics.matching import (
 )
 from videohub.metrics.mean_average_precision import MeanPrecision, compared, measured, paired, per_class
 from videohub.metrics.metric import Findings, Number, Pair, Ranks
-from videohub.runs import Box, Joined
-from videohub.runs.score_file import read_scores
+from videohub.runs import Box, Joined, read_scores
 
 
 class AvaResult(msgspec.Struct, frozen=True):

@@ -226,7 +226,7 @@ def _files(
     before = None if head is None else upload.read(head, CARD)
     if before is None:
         files[CARD] = HubFile(card.encode())
-    elif cards.is_card_of_weights(old := before.decode(errors="replace")):
+    elif cards.MARK_OF_WEIGHTS in (old := before.decode(errors="replace")):
         files[CARD] = HubFile(cards.with_numbers_of(card, old).encode(), "replaces the earlier one; its numbers stay")
     else:
         files["WEIGHTS.md"] = HubFile(card.encode(), "the card; README.md is somebody's and stays as it is")

@@ -87,7 +87,7 @@ def _card(report: Report, there: bytes | None) -> HubFile:
     if there is None:
         return HubFile(cards.model_card(report).encode())
     card = _text(CARD, there)
-    if cards.is_card_of_a_report(card):
+    if cards.MARK_OF_A_REPORT in card:  # so nothing but numbers is lost with it
         return HubFile(cards.model_card(report).encode(), "replaces an earlier report's card")
     return HubFile(cards.with_results(card, report).encode(), "its text stays; the numbers in its head are added")
 

@@ -21,10 +21,10 @@ from videohub.reporting.report import Report
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult
 
-_MARK_OF_WEIGHTS = "<!-- Weights published with videohub: the next publication replaces this page. -->"
+MARK_OF_A_REPORT = "<!-- A report of videohub's: the next one replaces this page. -->"  # as templates/card.md begins
+MARK_OF_WEIGHTS = "<!-- Weights published with videohub: the next publication replaces this page. -->"
 _NOTED = " in per cent of "  # which each of our entries says in its notes
 _HEAD = re.compile(r"---\r?\n(?P<head>.*?)^---[ \t]*(?:\r?\n|\Z)", re.MULTILINE | re.DOTALL)
-_MARK = "<!-- A report of videohub's: the next one replaces this page. -->"  # as templates/card.md begins
 EVALUATION_SINCE = "1.4.0"  # the first huggingface_hub with EvalResultEntry
 
 # The hub's own words for licences; a file that states another, or none, gets "other" and the statement itself.
@@ -123,16 +123,6 @@ def with_results(card: str, report: Report) -> str:
     return _joined(head, text)
 
 
-def is_card_of_a_report(card: str) -> bool:
-    """Return whether a README.md was made by `model_card`, and nothing but numbers is lost with it."""
-    return _MARK in card
-
-
-def is_card_of_weights(card: str) -> bool:
-    """Return whether a README.md was made by `weights_card`."""
-    return _MARK_OF_WEIGHTS in card
-
-
 def with_numbers_of(card: str, other: str) -> str:
     """Return a card of ours with the `model-index` of another, which reports may have added. Raises: UsageError."""
     head, text = _split(card)
@@ -172,7 +162,7 @@ def notes(report: Report, comparison: Comparison) -> str:
     views = report.protocol.views_in_words
     interval = words.interval_name(report)
     return visible(
-        f"{comparison.metric}{_NOTED}{counted(report.counts.scored, words.what(report))}, "
+        f"{comparison.metric}{_NOTED}{counted(report.counts.scored, report.protocol.scored)}, "
         f"{interval} {comparison.interval[0]:.2f} to {comparison.interval[1]:.2f}; {views}, {report.precision}; "
         f"published {comparison.published:g}: {comparison.answer}"
         + (f"; sha256 of the weights {report.weights.sha256}" if report.weights.identity else "")
@@ -247,7 +237,7 @@ def _result(report: Report, comparison: Comparison) -> EvalResult:
         metric_name=f"{comparison.metric}{metric.hub_condition} (%)",
         metric_value=round(comparison.recomputed, 2),
         metric_args={
-            f"{words.what(report)}s".replace(" ", "_"): report.counts.scored,
+            f"{report.protocol.scored}s".replace(" ", "_"): report.counts.scored,
             f"interval_{words.interval_name(report).partition(' ')[0]}": [round(end, 2) for end in comparison.interval],
             "bounds": [round(end, 2) for end in comparison.bounds],
             "published": comparison.published,

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from statistics import median
 from typing import NamedTuple
 
-from videohub.metrics.binomial import wilson_interval
 from videohub.metrics.metric import AtClips, PerClass
 from videohub.metrics.verdict import Comparison
 
@@ -132,11 +131,6 @@ def skyline(classes: Sequence[PerClass]) -> Skyline:
         classes=len(values),
         path=f"M0 100{steps}V100Z",
     )
-
-
-def chance_of(one: PerClass) -> tuple[float, float] | None:
-    """Return the 95 % interval of a class's accuracy; None for an average precision, which has none this simple."""
-    return None if one.right is None or not one.count else wilson_interval(one.right, one.count)
 
 
 def percent(place: float) -> str:

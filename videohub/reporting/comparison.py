@@ -14,7 +14,7 @@ from videohub.metrics.metric import Discordance, Ranks
 from videohub.protocols import Protocol
 from videohub.reporting.report import Report, read
 from videohub.reporting.words import files_of
-from videohub.runs import Joined, WeightsFile, join
+from videohub.runs import Identity, Joined, MadeBy, WeightsFile, join
 from videohub.runs.folder import RUN
 
 Compared: TypeAlias = Report | Joined | str | Path  # a path: of a run's folder, or of a report.json
@@ -57,18 +57,17 @@ def compare(first: Compared, second: Compared) -> Paired:
     Raises: UsageError if the two are of different data, classes or metrics, or if reports do not suffice; DataError if
         they have no video in common; and what reading them raises.
     """
-    sides = _opened(first), _opened(second)
-    one, other = map(_task, sides)
+    one, other = _measured(first), _measured(second)
     _refuse_different(one, other)
-    pair = metrics.of(one.metric).arithmetic.pair(*map(_scores_of, sides))
+    pair = metrics.of(one.protocol.metric).arithmetic.pair(one.scores, other.scores)
     if pair is None:
-        raise DataError(f"{one.record} and {other.record}: no video was scored by both")
+        raise DataError(f"{one.stated.record} and {other.stated.record}: no video was scored by both")
     return Paired(
         metric=pair.metric,
         dataset=one.dataset,
         common=pair.common,
-        first=_side(sides[0], pair.values[0], pair.alone[0]),
-        second=_side(sides[1], pair.values[1], pair.alone[1]),
+        first=_side(one, pair.values[0], pair.alone[0]),
+        second=_side(other, pair.values[1], pair.alone[1]),
         difference=pair.difference,
         interval=pair.interval,
         discordance=pair.discordance,
@@ -77,70 +76,63 @@ def compare(first: Compared, second: Compared) -> Paired:
 
 
 @dataclass(frozen=True)
-class _Task:
-    """What a record was measured on, which both sides must share."""
+class _Measured:
+    """A report or a run, which say the same in other places."""
 
-    record: str
-    dataset: str
-    data_sha256: str
+    stated: Report | Identity
+    protocol: Protocol
     listed: int
-    labels: str | tuple[str, ...] | None
-    metric: str
+    weights_sha256: str
+    weights_identity: Literal["tensors"] | None
+    made_by: list[MadeBy]
+    scores: Joined | Ranks
+
+    @property
+    def dataset(self) -> str:
+        """What was scored, for people."""
+        return f"{self.stated.dataset}, {self.stated.split}"
 
 
-def _opened(given: Compared) -> Report | Joined:
+def _measured(given: Compared) -> _Measured:
     """Read what a path names; the scores of a run go before the report that was once made of them."""
-    if isinstance(given, (Report, Joined)):
-        return given
-    path = Path(given)
-    return join([path]) if (path / RUN).is_file() else read(path)
+    if not isinstance(given, Report | Joined):
+        given = join([given]) if (Path(given) / RUN).is_file() else read(given)
+    if isinstance(given, Report):
+        weights = given.weights
+        return _Measured(given, given.protocol, given.counts.listed, weights.sha256, weights.identity, given.made_by,
+                         dict(given.ranks))  # fmt: skip
+    identity = given.identity
+    return _Measured(identity, identity.tested, identity.listed, identity.weights_sha256, identity.weights_identity,
+                     given.made_by, given)  # fmt: skip
 
 
-def _task(given: Report | Joined) -> _Task:
-    stated = given if isinstance(given, Report) else given.identity
-    return _Task(
-        record=stated.record,
-        dataset=f"{stated.dataset}, {stated.split}",
-        data_sha256=stated.data_sha256,
-        listed=given.counts.listed if isinstance(given, Report) else given.identity.listed,
-        labels=stated.labels,
-        metric=_protocol(given).metric,
-    )
-
-
-def _side(given: Report | Joined, value: float, alone: int) -> Side:
-    stated = given if isinstance(given, Report) else given.identity
+def _side(of: _Measured, value: float, alone: int) -> Side:
     return Side(
-        record=stated.record,
-        upstream_name=stated.upstream_name,
-        weights_sha256=given.weights.sha256 if isinstance(given, Report) else given.identity.weights_sha256,
-        views=_protocol(given).views_in_words.removesuffix(" views"),
-        precision=stated.precision,
+        record=of.stated.record,
+        upstream_name=of.stated.upstream_name,
+        weights_sha256=of.weights_sha256,
+        views=of.protocol.views_in_words.removesuffix(" views"),
+        precision=of.stated.precision,
         value=value,
         alone=alone,
-        weights_identity=given.weights.identity if isinstance(given, Report) else given.identity.weights_identity,
-        weights_files=files_of(given.made_by),
+        weights_identity=of.weights_identity,
+        weights_files=files_of(of.made_by),
     )
 
 
-def _protocol(given: Report | Joined) -> Protocol:
-    return given.protocol if isinstance(given, Report) else given.identity.tested
-
-
-def _refuse_different(one: _Task, other: _Task) -> None:
-    if one.data_sha256 != other.data_sha256:
+def _refuse_different(one: _Measured, other: _Measured) -> None:
+    if one.stated.data_sha256 != other.stated.data_sha256:
+        first, second = (f"{side.stated.record} on {side.dataset} with {side.listed} listed, sha256 "
+                         f"{side.stated.data_sha256[:12]}…" for side in (one, other))  # fmt: skip
         raise UsageError(
-            f"the two were not measured on the same data: {one.record} on {one.dataset} with {one.listed} listed, "
-            f"sha256 {one.data_sha256[:12]}…; {other.record} on {other.dataset} with {other.listed} listed, "
-            f"sha256 {other.data_sha256[:12]}….\n  Run both on the same list."
+            f"the two were not measured on the same data: {first}; {second}.\n  Run both on the same list."
         )
-    for what, a, b in (("labels", one.labels, other.labels), ("metrics", one.metric, other.metric)):
+    for what, a, b in (
+        ("labels", one.stated.labels, other.stated.labels),
+        ("metrics", one.protocol.metric, other.protocol.metric),
+    ):
         if a != b:
-            raise UsageError(f"the two have different {what}: {one.record} {a}, {other.record} {b}")
-
-
-def _scores_of(side: Report | Joined) -> Joined | Ranks:
-    return dict(side.ranks) if isinstance(side, Report) else side
+            raise UsageError(f"the two have different {what}: {one.stated.record} {a}, {other.stated.record} {b}")
 
 
 def _answer(metric: str, difference: float, interval: tuple[float, float], common: int) -> str:

@@ -107,7 +107,7 @@ def _content(report: Report) -> dict[str, Any]:
     many = len(measured) > 2 * words.EXTREMES
     return {
         "report": report,
-        "thing": words.what(report),
+        "thing": report.protocol.scored,
         "summary": words.summary(report),
         "reasons": [words.sentence(reason) for reason in report.reasons],
         "metrics": [comparison.metric for comparison in report.comparisons],
@@ -159,7 +159,6 @@ def _environment(medium: str) -> jinja2.Environment:
         "listed": listed,
         "sentence": words.sentence,
         "percent": charts.percent,
-        "chance": charts.chance_of,
         "letters": bar,
         "narrow": lambda text: Markup(in_narrow_html(text)),
         "verbatim": lambda text: Markup(visible(words.one_line(text))),  # of Markdown, where nothing is a mark

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
-from typing import Final, Literal
+from typing import ClassVar, Final, Literal
 
 import msgspec
 
@@ -14,7 +15,7 @@ from videohub.metrics.metric import AtClips, Confusion, Number, Part, PerClass
 from videohub.metrics.verdict import Comparison, Verdict
 from videohub.protocols import Protocol
 from videohub.registry.schema import Published
-from videohub.runs import LabelMap, MadeBy, ShardFile
+from videohub.runs import Head, LabelMap, MadeBy, ShardFile
 
 SCHEMA_VERSION: Final = 1
 NAME = "report.json"
@@ -72,8 +73,22 @@ class Weights(Part, frozen=True):
     identity: Literal["tensors"] | None = None
 
 
-class Report(Part, frozen=True, kw_only=True):
+class Document(Part, frozen=True, kw_only=True):
+    """What a file of JSON holds."""
+
+    def encoded(self) -> bytes:
+        """Return it as the text of its file, the same bytes for the same run."""
+        return msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n"
+
+    def digest(self) -> str:
+        """Return the sha256 of its file, by which it can be cited."""
+        return hashlib.sha256(self.encoded()).hexdigest()
+
+
+class Report(Document, frozen=True, kw_only=True):
     """What was measured, on what, with what, and what follows. The first comparison decides the verdict."""
+
+    _repr_markdown_: ClassVar[Callable[[Report], str]]  # report.md, which a notebook shows
 
     schema_version: Literal[1]
     record: str
@@ -119,23 +134,9 @@ class Report(Part, frozen=True, kw_only=True):
         """Of the intervals: a run that stopped when it was decided has one of its own level."""
         return self.stopping.level if self.stopping is not None and self.counts.pending else 0.95
 
-    def encoded(self) -> bytes:
-        """Return the report as the text of `report.json`, the same bytes for the same report."""
-        return msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n"
-
-    def digest(self) -> str:
-        """Return the sha256 of `report.json`, by which the report can be cited."""
-        return hashlib.sha256(self.encoded()).hexdigest()
-
     def title(self) -> str:
         """Return the file and the data in one line."""
         return f"{self.upstream_name} on {self.dataset}, {self.split}"
-
-    def _repr_markdown_(self) -> str:
-        """Return report.md, which a notebook shows."""
-        from videohub.reporting import pages  # which is made of this
-
-        return pages.markdown(self)
 
 
 class Evaluated(msgspec.Struct, frozen=True, kw_only=True):
@@ -143,6 +144,8 @@ class Evaluated(msgspec.Struct, frozen=True, kw_only=True):
 
     A mean average precision of a sample is another quantity than that of the whole list, a higher one.
     """
+
+    _repr_markdown_: ClassVar[Callable[[Evaluated], str]]  # the numbers as a table, which a notebook shows
 
     record: str
     dataset: str
@@ -161,12 +164,6 @@ class Evaluated(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float  # of all processes together
     videos_per_second: float | None
 
-    def _repr_markdown_(self) -> str:
-        """Return the numbers as a table, which a notebook shows."""
-        from videohub.reporting import pages
-
-        return pages.numbers_in_markdown(self)
-
 
 def read(path: str | Path) -> Report:
     """Return the report of a `report.json`, or of the folder it lies in.
@@ -179,7 +176,7 @@ def read(path: str | Path) -> Report:
     except OSError as error:
         raise UsageError(f"{file}: cannot be read ({error.strerror or error}); expected the report of a run") from error
     try:
-        version = msgspec.json.decode(content, type=_Head).schema_version
+        version = msgspec.json.decode(content, type=Head).schema_version
         if version != SCHEMA_VERSION:
             raise UsageError(
                 f"{file}: is a report of version {version}, and this videohub reads version {SCHEMA_VERSION}.\n"
@@ -191,9 +188,3 @@ def read(path: str | Path) -> Report:
             f"{file}: is not a report, or a damaged one: {error!s:.200}.\n"
             "  Make it again from the kept scores: `videohub report FOLDER`."
         ) from None
-
-
-class _Head(msgspec.Struct):
-    """What report.json of any version holds."""
-
-    schema_version: int

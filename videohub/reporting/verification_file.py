@@ -1,7 +1,7 @@
 """The document that a number is cited by, `verification.json`: what it holds, and whether scores bear it out.
 
 All of it follows from the run's folder, and the same run gives the same bytes: it can be made again and compared, which
-is what stands in for a signature. `docs/schemas/verification.schema.json` is its JSON Schema.
+is what stands in for a signature.
 """
 
 from __future__ import annotations
@@ -11,23 +11,29 @@ import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 
 import msgspec
 
+from videohub import metrics
 from videohub.errors import DataError, UsageError
 from videohub.files import existing_file
 from videohub.metrics.metric import Part
 from videohub.metrics.verdict import RULE, Comparison, Verdict
 from videohub.protocols import Protocol
+from videohub.registry.json_schema import in_order
 from videohub.registry.schema import Published
-from videohub.reporting.report import Counts, Report, Sampling, Stopping
-from videohub.runs import LabelMap, MadeBy, ShardFile, WeightsFile
+from videohub.reporting.report import Counts, Document, Report, Sampling, Stopping, Weights
+from videohub.reporting.words import files_of
+from videohub.runs import Head, LabelMap, MadeBy, ShardFile, WeightsFile
 
 SCHEMA_VERSION: Final = 1
 NAME = "verification.json"
 LARGEST = 16 << 20  # bytes; a process takes some 600, a tar 150, and nothing else in it grows with the run
+SCHEMA_ID = "urn:videohub:verification"  # a name, not an address, as the registry's
 CLOSE = 1e-9  # of a number: what another machine's last digits may differ by
+
+_Part = TypeVar("_Part", bound=Part)
 
 
 class Model(Part, frozen=True, kw_only=True):
@@ -67,7 +73,7 @@ class Data(Part, frozen=True, kw_only=True):
     shards: list[ShardFile]  # these tars, wherever a process found them
 
 
-class Verification(Part, frozen=True, kw_only=True):
+class Verification(Document, frozen=True, kw_only=True):
     """A recomputed number with all that somebody needs who wants to check it. Numbers are in per cent.
 
     `scores_sha256` is that of the SHA-256 digests, as bytes, of all samples that were looked at, in the order of the
@@ -94,14 +100,6 @@ class Verification(Part, frozen=True, kw_only=True):
     disagreements: list[str]
     scores_sha256: str | None  # null: made of a report that did not note it
 
-    def encoded(self) -> bytes:
-        """Return it as the text of `verification.json`, the same bytes for the same run."""
-        return msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n"
-
-    def digest(self) -> str:
-        """Return the sha256 of `verification.json`."""
-        return hashlib.sha256(self.encoded()).hexdigest()
-
 
 class Difference(msgspec.Struct, frozen=True):
     """A field in which a document and the scores disagree, as JSON; None where one of them lacks it."""
@@ -123,48 +121,26 @@ class Replayed(msgspec.Struct, frozen=True):
 
 def of(report: Report) -> Verification:
     """Return the document of a report."""
-    return Verification(
+    return _filled(
+        Verification,
+        report,
         schema_version=SCHEMA_VERSION,
-        model=Model(
-            record=report.record,
-            upstream_name=report.upstream_name,
-            publisher=report.publisher,
-            paper=report.paper,
-        ),
-        weights=UsedWeights(
-            sha256=report.weights.sha256,
-            identity=report.weights.identity,
-            files=list(dict.fromkeys(one.weights for one in report.made_by if one.weights is not None)),
-            url=report.weights.url,
-            license=report.weights.license,
-        ),
-        data=Data(
-            dataset=report.dataset,
-            split=report.split,
-            sha256=report.data_sha256,
-            counts=report.counts,
-            sampling=report.sampling,
-            stopping=report.stopping,
-            labels=report.labels,
-            label_map=report.label_map,
-            shards_sha256=report.shards_sha256,
-            shards=report.shards,
-        ),
-        protocol=report.protocol,
-        clip=report.clip,
-        metric=report.metric,
-        published=report.published,
+        model=_filled(Model, report),
+        weights=_filled(UsedWeights, report.weights, files=files_of(report.made_by)),
+        data=_filled(Data, report, sha256=report.data_sha256),
         numbers=report.comparisons,
-        interval_level=report.interval_level,
-        verdict=report.verdict,
         rule=RULE,
-        reasons=report.reasons,
-        precision=report.precision,
-        decoder=report.decoder,
-        made_by=report.made_by,
-        disagreements=report.disagreements,
-        scores_sha256=report.scores_sha256,
     )
+
+
+def json_schema() -> str:
+    """Return the text of `docs/schemas/verification.schema.json`, for those who read the document elsewhere."""
+    _, defs = msgspec.json.schema_components([Verification], ref_template="#/$defs/{name}")
+    for part in ("Protocol", "Verification"):
+        defs[part]["properties"]["metric"] = {"enum": metrics.names()}
+    whole = {**in_order(defs.pop("Verification")), "title": "A videohub verification"}
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": SCHEMA_ID, **whole}
+    return json.dumps({**schema, "$defs": in_order(dict(sorted(defs.items())))}, indent=2, ensure_ascii=False) + "\n"
 
 
 def read(path: str | Path) -> tuple[Verification, bytes]:
@@ -178,7 +154,7 @@ def read(path: str | Path) -> tuple[Verification, bytes]:
         raise DataError(f"{file}: has {size:,} bytes, and no {NAME} has more than {LARGEST:,}")
     content = file.read_bytes()
     try:
-        version = msgspec.json.decode(content, type=_Head).schema_version
+        version = msgspec.json.decode(content, type=Head).schema_version
         if version != SCHEMA_VERSION:
             raise UsageError(
                 f"{file}: is a verification of version {version}, and this videohub reads version {SCHEMA_VERSION}.\n"
@@ -217,10 +193,10 @@ def replay(path: str | Path, report: Report) -> Replayed:
     return Replayed(str(file), hashlib.sha256(content).hexdigest(), compared, report.comparisons, differences)
 
 
-class _Head(msgspec.Struct):
-    """What verification.json of any version holds."""
-
-    schema_version: int
+def _filled(part: type[_Part], source: Report | Weights, **others: object) -> _Part:
+    """Return a part of the document: `others`, and for its other fields what a report calls alike."""
+    alike = {name: getattr(source, name) for name in part.__struct_fields__ if name not in others}
+    return part(**alike, **others)
 
 
 def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -28,15 +28,10 @@ class Fact(NamedTuple):
     literal: bool = False
 
 
-def what(report: Report) -> str:
-    """Return what is scored once in this data set: a video, a key frame or an image."""
-    return report.protocol.scored
-
-
 def summary(report: Report) -> str:
     """Return in a sentence or two what became of the videos."""
     counts = report.counts
-    sentences = f"{counts.scored:,} of {counted(counts.listed, what(report))} scored"
+    sentences = f"{counts.scored:,} of {counted(counts.listed, report.protocol.scored)} scored"
     rest = [f"{number:,} {word}" for number, word in
             ((counts.failed, "failed"), (counts.pending, "not looked at")) if number]  # fmt: skip
     sentences += f"; {' and '.join(rest)}." if rest else "."
@@ -45,7 +40,7 @@ def summary(report: Report) -> str:
     if report.stopping is not None:
         sentences += (
             f" The run was to stop once the verdict is settled at {100 * report.stopping.level:g} %; "
-            f"it looked at {counted(report.stopping.looked_at, what(report))}."
+            f"it looked at {counted(report.stopping.looked_at, report.protocol.scored)}."
         )
     return sentences
 
@@ -99,12 +94,12 @@ def kinds_of_failure(report: Report) -> list[tuple[str, int]]:
 def of_contradicted(report: Report) -> str:
     """Return what videos whose header contradicts their content are, and what the numbers are without them."""
     sentences = (
-        f"The headers of {counted(len(report.contradicted), what(report))} contradict the content "
+        f"The headers of {counted(len(report.contradicted), report.protocol.scored)} contradict the content "
         f"({kinds_in_words(report.contradicted)}). They are read as the original reads them, for its number was "
         "measured so."
     )
     if not report.without_contradicted:
-        return f"{sentences} No other {what(report)} was scored."
+        return f"{sentences} No other {report.protocol.scored} was scored."
     numbers = listed(f"{one.metric} {one.recomputed:.2f}" for one in report.without_contradicted)
     return f"{sentences} Without them: {numbers}."
 
@@ -131,7 +126,7 @@ def how_to_cite(report: Report) -> str:
     weights = f", weights with sha256 {report.weights.sha256}" if report.weights.identity else ""
     return (
         f"{first.metric} of {first.recomputed:.2f} % for {report.upstream_name} ({report.paper}) on {report.dataset} "
-        f"{report.split}, recomputed on {counted(report.counts.scored, what(report))} with videohub "
+        f"{report.split}, recomputed on {counted(report.counts.scored, report.protocol.scored)} with videohub "
         f"{version}{weights}; report.json with sha256 {report.digest()}."
     )
 
@@ -186,7 +181,7 @@ def _computation(report: Report) -> list[Fact]:
     rate = (
         ""
         if report.videos_per_second is None
-        else f"; {report.videos_per_second:.3g} {what(report)}s a second and process"
+        else f"; {report.videos_per_second:.3g} {report.protocol.scored}s a second and process"
     )
     made_by = report.made_by
     return [

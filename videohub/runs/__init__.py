@@ -8,6 +8,7 @@ scores/*.scores    one file for each process that ever wrote here; it only grows
 from videohub.runs.folder import Run, open_run, read_run
 from videohub.runs.identity import (
     Box,
+    Head,
     Identity,
     LabelMap,
     MadeBy,
@@ -16,17 +17,16 @@ from videohub.runs.identity import (
     Voucher,
     WeightsFile,
     canonical,
-    difference,
     digest_of,
     plain,
 )
-from videohub.runs.joined import Disagreement, Joined, activated, join, join_first_views, join_views
+from videohub.runs.joined import Joined, activated, join, join_views
 from videohub.runs.score_file import Entry, Writer, read_scores
 
 __all__ = [
     "Box",
-    "Disagreement",
     "Entry",
+    "Head",
     "Identity",
     "Joined",
     "LabelMap",
@@ -39,10 +39,8 @@ __all__ = [
     "Writer",
     "activated",
     "canonical",
-    "difference",
     "digest_of",
     "join",
-    "join_first_views",
     "join_views",
     "open_run",
     "plain",

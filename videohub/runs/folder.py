@@ -12,6 +12,7 @@ from videohub.errors import CacheError, DataError, FileChangedError, UsageError
 from videohub.files import atomic_write, check_is_no_url, claim, read_file
 from videohub.runs import score_file
 from videohub.runs.identity import (
+    Head,
     Identity,
     MadeBy,
     ShardFile,
@@ -100,12 +101,6 @@ class _Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     truth_sha256: str  # of data.json
 
 
-class _Head(msgspec.Struct):
-    """What run.json of any version holds."""
-
-    schema_version: int
-
-
 def open_run(folder: str | Path, identity: Identity, truth: Truth) -> Run:
     """Return the run that a folder keeps, which is made if there is none; many processes may do this at once.
 
@@ -190,7 +185,7 @@ def _read_card(folder: Path) -> _Card:
     """Return what run.json says. Raises: DataError if it cannot be understood."""
     raw = read_file(folder / RUN)
     try:
-        version = msgspec.json.decode(raw, type=_Head).schema_version
+        version = msgspec.json.decode(raw, type=Head).schema_version
         if version != SCHEMA_VERSION:
             raise DataError(
                 f"{folder / RUN}: a run of version {version}, and this videohub reads {SCHEMA_VERSION}.\n"

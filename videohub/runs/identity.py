@@ -27,6 +27,12 @@ class _Value(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """A part of a run's files: nothing in it is unknown to this version."""
 
 
+class Head(msgspec.Struct):
+    """What a run.json, a report or a verification of any version holds."""
+
+    schema_version: int
+
+
 class Scoring(msgspec.Struct, frozen=True):
     """The part of a protocol that says how many views a sample has, how their scores become one, and what of them."""
 
