@@ -162,29 +162,25 @@ def _read(run: Joined, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _comparison(run: Joined, metric: str, published: float, hits: dict[int, bool], tolerance: float) -> Comparison:
-    """Compare one accuracy with the published one; `hits` says of videos whether they count as right."""
+    """Compare one accuracy with the published one; `hits` says of videos whether they count as right.
+
+    Of a run that may stop when it likes, interval and bounds are those of the whole list, at any moment.
+    """
     level, total = run.identity.until_decided, len(run.truth.names)
     if level is None or not run.pending:
         return compare_accuracy(metric, published, hits=sum(hits.values()), scored=len(hits), missing=total - len(hits),
                        tolerance=tolerance)  # fmt: skip
     # Results that came early, because their videos are short, would bend the answer: only those without gaps count.
     seen = run.pending[0]
-    right = [hits[index] for index in range(seen) if index in hits]
-    if not right:
+    scored = [hits[index] for index in range(seen) if index in hits]
+    if not scored:
         raise DataError(f"{run.identity.record}: none of the first {seen} videos could be scored")
-    return _stopped(metric, published, level, hits=sum(right), scored=len(right), seen=seen, total=total,
-                    tolerance=tolerance)  # fmt: skip
-
-
-def _stopped(
-    metric: str, published: float, level: float, *, hits: int, scored: int, seen: int, total: int, tolerance: float
-) -> Comparison:
-    """Compare an accuracy of a run that may stop when it likes: its interval is of the whole list, at any moment."""
-    failed, each = seen - scored, (1 + level) / 2  # half of the error for the hits, half for the failures
-    few, many = hits_sequence(hits, seen, total, each)
+    right, failed = sum(scored), seen - len(scored)
+    each = (1 + level) / 2  # half of the error for the hits, half for the failures
+    few, many = hits_sequence(right, seen, total, each)
     fewest, most = hits_sequence(failed, seen, total, each)
-    measured = compare_accuracy(metric, published, hits=hits, scored=scored, missing=failed, tolerance=tolerance)
-    answer = settled(published, hits=hits, failed=failed, seen=seen, total=total, level=level, tolerance=tolerance)
+    measured = compare_accuracy(metric, published, hits=right, scored=len(scored), missing=failed, tolerance=tolerance)
+    answer = settled(published, hits=right, failed=failed, seen=seen, total=total, level=level, tolerance=tolerance)
     distance = f"{gap(metric, published, measured.recomputed)} on the first {seen} of {total} videos in random order"
     return msgspec.structs.replace(
         measured,

@@ -177,7 +177,7 @@ class Writer:
         if wrong := self._terms.contradiction(index, name, None):
             raise UsageError(wrong)
         message = reason.encode(errors="backslashreplace").decode()  # it may quote a file name that is not UTF-8
-        self._write(failed(index, name, message, self._seconds()))
+        self._write(_block(msgspec.msgpack.encode(_Note(index, name, None, message, None, self._seconds())), b""))
 
     def flush(self) -> None:
         """Bring what was written to the disk itself. Raises: CacheError."""
@@ -259,11 +259,6 @@ def scored(
     """Return the block of a sample with scores."""
     note = _Note(index, name, views, None, (scores.shape[0], scores.shape[1]), seconds, contradictions)
     return _block(msgspec.msgpack.encode(note), scores.astype("<f4", copy=False).tobytes())
-
-
-def failed(index: int, name: str, reason: str, seconds: float) -> bytes:
-    """Return the block of a sample without scores."""
-    return _block(msgspec.msgpack.encode(_Note(index, name, None, reason, None, seconds)), b"")
 
 
 class _Header(msgspec.Struct, frozen=True, omit_defaults=True):

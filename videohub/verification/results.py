@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from videohub import metrics
 from videohub.data.frame_formats import DECODERS
@@ -45,8 +46,7 @@ def build(joined: Joined, record: Record) -> Report:
         DataError if nothing was scored.
     """
     refuse_unverifiable(record)
-    _refuse_another_record(joined, record)
-    _refuse_unscored(joined, record)
+    _refuse_unfit(joined, record)
     identity = joined.identity
     command = _command(identity, record)
     record = record.tested_with(identity.tested.views)
@@ -55,28 +55,19 @@ def build(joined: Joined, record: Record) -> Report:
     verdict, reasons = _verdict(joined, record, findings)
     failures, odd = _failures_of(joined), _contradicted(joined)
     without, remark = _without(joined, record, odd, verdict) if odd else ([], "")
-    seconds = sum(one.seconds for one in joined.made_by)
     return Report(
+        **_as_run(joined, record),
         schema_version=SCHEMA_VERSION,
-        record=record.name,
         upstream_name=record.upstream_name,
         publisher=record.publisher,
         paper=record.paper,
-        dataset=identity.dataset,
-        split=identity.split,
         metric=record.protocol.metric,
         labels=identity.labels,
-        label_map=identity.label_map,
         published=record.number,
         comparisons=findings.comparisons,
         verdict=verdict,
         reasons=[*reasons, *filter(None, (remark, _on_refused(failures), _on_skipped(joined)))],
-        counts=_counts_of(joined),
-        failures=failures,
-        contradicted=odd,
         without_contradicted=without,
-        weights=_weights_of(identity, record),
-        protocol=identity.tested,
         clip=identity.clip,
         data_sha256=identity.data_sha256,
         shards_sha256=identity.shards_sha256,
@@ -85,12 +76,7 @@ def build(joined: Joined, record: Record) -> Report:
         stopping=None
         if identity.until_decided is None
         else Stopping(identity.until_decided, identity.seed, len(joined.entries)),
-        precision=identity.precision,
-        decoder=identity.decoder,
-        made_by=joined.made_by,
         disagreements=_disagreements(joined),
-        seconds=round(seconds, 3),
-        videos_per_second=len(joined.entries) / seconds if seconds else None,
         classes=findings.classes,
         confusions=findings.confusions,
         by_clips=findings.by_clips,
@@ -105,35 +91,50 @@ def evaluated(joined: Joined, record: Record) -> Evaluated:
 
     Raises: UsageError if it is another record's; DataError if nothing was scored.
     """
-    _refuse_another_record(joined, record)
-    _refuse_unscored(joined, record)
-    arithmetic, identity, odd = metrics.of(record.protocol.metric).arithmetic, joined.identity, _contradicted(joined)
+    _refuse_unfit(joined, record)
+    measure, odd = metrics.of(record.protocol.metric).arithmetic.measure, _contradicted(joined)
     rest = joined.without({video.name for video in odd}) if odd else None
-    seconds = sum(one.seconds for one in joined.made_by)
     return Evaluated(
-        record=record.name,
-        dataset=identity.dataset,
-        split=identity.split,
-        label_map=identity.label_map,
-        numbers=arithmetic.measure(joined),
-        counts=_counts_of(joined),
-        failures=_failures_of(joined),
-        contradicted=odd,
-        without_contradicted=[] if rest is None else arithmetic.measure(rest),
-        weights=_weights_of(identity, record),
-        protocol=identity.tested,
-        precision=identity.precision,
-        decoder=identity.decoder,
-        made_by=joined.made_by,
-        seconds=round(seconds, 3),
-        videos_per_second=len(joined.entries) / seconds if seconds else None,
+        **_as_run(joined, record),
+        numbers=measure(joined),
+        without_contradicted=[] if rest is None else measure(rest),
     )
 
 
-def _refuse_another_record(joined: Joined, record: Record) -> None:
-    """Refuse to judge a run by the number of a record that it is not a run of.
+def _as_run(joined: Joined, record: Record) -> dict[str, Any]:
+    """Return what both tell of a run: what was scored with what, what became of the videos, and how fast."""
+    identity, published, failures = joined.identity, record.checkpoint, _failures_of(joined)
+    seconds = sum(one.seconds for one in joined.made_by)
+    return {
+        "record": record.name,
+        "dataset": identity.dataset,
+        "split": identity.split,
+        "label_map": identity.label_map,
+        "counts": Counts(
+            listed=identity.listed,
+            chosen=len(joined.truth.names),
+            scored=len(joined.entries) - len(failures),
+            failed=len(failures),
+            pending=len(joined.pending),
+        ),
+        "failures": failures,
+        "contradicted": _contradicted(joined),
+        "weights": Weights(
+            identity.weights_sha256, public_url(published), published.license, identity.weights_identity
+        ),
+        "protocol": identity.tested,
+        "precision": identity.precision,
+        "decoder": identity.decoder,
+        "made_by": joined.made_by,
+        "seconds": round(seconds, 3),
+        "videos_per_second": len(joined.entries) / seconds if seconds else None,
+    }
 
-    Raises: UsageError.
+
+def _refuse_unfit(joined: Joined, record: Record) -> None:
+    """Refuse a run of another record, or one without a single score, with the first reason.
+
+    Raises: UsageError for the former, DataError for the latter.
     """
     identity = joined.identity
     if (identity.record, identity.upstream_name) != (record.name, record.upstream_name):
@@ -146,19 +147,13 @@ def _refuse_another_record(joined: Joined, record: Record) -> None:
             f"{record.name}: these are scores of {identity.num_classes} classes, and {record.number} was published "
             f"of {record.num_classes}, so there is nothing to compare; `videohub benchmark` gives the numbers"
         )
-
-
-def _refuse_unscored(joined: Joined, record: Record) -> None:
-    """Refuse a run without a single score, and tell the first reason. Raises: DataError."""
-    entries = joined.entries.values()
-    failures = [entry for entry in entries if entry.failure is not None]
-    if len(failures) < len(entries):
+    if joined.scored:
         return
-    if not failures:
+    if not joined.entries:
         raise DataError(f"{record.name}: none of {len(joined.truth.names)} videos was looked at yet")
-    first = failures[0]
+    first = next(iter(joined.entries.values()))
     raise DataError(
-        f"{record.name}: none of {len(failures)} videos could be scored; the first, {first.name}: {first.failure}"
+        f"{record.name}: none of {len(joined.entries)} videos could be scored; the first, {first.name}: {first.failure}"
     )
 
 
@@ -184,27 +179,9 @@ def _without(joined: Joined, record: Record, odd: list[Contradicted], verdict: V
     return findings.comparisons, f"{sentence} and the verdict would be {answer}: it hangs on {them}"
 
 
-def _weights_of(identity: Identity, record: Record) -> Weights:
-    """Return what a run's weights are known by, and the published file that they are measured against."""
-    published = record.checkpoint
-    return Weights(identity.weights_sha256, public_url(published), published.license, identity.weights_identity)
-
-
 def _failures_of(joined: Joined) -> list[Failure]:
     """Return the videos that could not be scored."""
     return [Failure(entry.name, entry.failure) for entry in joined.entries.values() if entry.failure is not None]
-
-
-def _counts_of(joined: Joined) -> Counts:
-    """Return what became of the videos."""
-    failed = len(_failures_of(joined))
-    return Counts(
-        listed=joined.identity.listed,
-        chosen=len(joined.truth.names),
-        scored=len(joined.entries) - failed,
-        failed=failed,
-        pending=len(joined.pending),
-    )
 
 
 def _findings(joined: Joined, record: Record) -> Findings:
@@ -297,10 +274,11 @@ def _disagreements(joined: Joined) -> list[str]:
         if len(times) > 1:
             each = "; ".join(f"{number} with {what or 'nothing told'}" for what, number in by_frequency(times))
             differences.append(f"the processes differ in {aspect}: {each}")
-    if worst := sorted(joined.disagreeing, key=lambda one: -one.largest)[:1]:
+    if joined.disagreeing:
+        worst = max(joined.disagreeing, key=lambda one: one.largest)
         differences.append(
             f"{len(joined.disagreeing)} of {joined.repeated} videos that were scored more than once got other scores, "
-            f"by up to {worst[0].largest:.2g} ({worst[0].name}); the first file by name counts"
+            f"by up to {worst.largest:.2g} ({worst.name}); the first file by name counts"
         )
     return differences
 
@@ -333,7 +311,7 @@ def _contradicted(joined: Joined) -> list[Contradicted]:
     ]
 
 
-def _on_refused(failures: Iterable[Failure]) -> str:
+def _on_refused(failures: Sequence[Failure]) -> str:
     """Return in a sentence how many videos failed because the original refuses their headers; nothing if none did."""
     refused = sum(f": {REFUSED}: " in failure.reason for failure in failures)
     if refused == 1:

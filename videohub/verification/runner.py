@@ -104,8 +104,7 @@ def measure(
         return
     scores = evaluate(models, todo, workers=workers, batch=settings.batch, decoder=settings.decoder)
     makers = [
-        _made_by(device=device, precision={"why": precision.reason}, shard=str(mine), batch=settings.batch,
-                weights=each.weights)
+        _made_by(device, precision.reason, mine, settings.batch, each.weights)
         for each, precision in zip(entered, scores.precisions, strict=True)
     ]  # fmt: skip
     with ExitStack() as opened, closing(scores):
@@ -304,34 +303,23 @@ def _label_map(target: Target) -> runs.LabelMap | None:
 
 def _truth(samples: Sequence[Sample], data: DataSet) -> runs.Truth:
     """Return the names of what is evaluated, and what is right for each."""
+    boxes = [list(sample.source.boxes) if isinstance(sample.source, KeyFrame) else [] for sample in samples]
     return runs.Truth(
         names=[sample.name for sample in samples],
         classes=[list(sample.truth) for sample in samples],
-        boxes=None if data.ava is None else [list(_boxes(sample)) for sample in samples],
+        boxes=None if data.ava is None else boxes,
         ava=None if data.ava is None else runs.plain(data.ava),
     )
 
 
-def _boxes(sample: Sample) -> Sequence[runs.Box]:
-    return sample.source.boxes if isinstance(sample.source, KeyFrame) else ()
-
-
-def _made_by(
-    *,
-    device: str,
-    precision: dict[str, str],
-    shard: str,
-    batch: int | None,
-    weights: runs.WeightsFile,
-) -> runs.MadeBy:
-    """Return what this process runs on and with."""
-    software = {"videohub": __version__, "torch": str(torch.__version__), "numpy": np.__version__}
+def _made_by(device: str, why: str, shard: Shard, batch: int | None, weights: runs.WeightsFile) -> runs.MadeBy:
+    """Return what this process runs on and with, and why its precision was chosen."""
     return runs.MadeBy(
-        software=software,
+        software={"videohub": __version__, "torch": str(torch.__version__), "numpy": np.__version__},
         decoder=decoder_versions(),
         device=_device_name(device),
-        precision=precision,
-        shard=shard,
+        precision={"why": why},
+        shard=str(shard),
         batch=batch,
         started=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         weights=weights,
