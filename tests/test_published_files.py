@@ -90,8 +90,8 @@ def test_a_page_for_people_says_in_one_line_what_to_download_and_where_to_pass_i
     with pytest.raises(UnavailableError) as refusal:
         fetch(record)
     assert str(refusal.value) == (
-        f"small: download {DRIVE} in a browser and pass the file with --checkpoint FILE, or keep it as "
-        "drive.google.com/file/d/194gJinVej/view?usp=sharing in a folder that VIDEOHUB_MIRRORS names."
+        f"small: download {DRIVE} in a browser and pass the file with `--checkpoint FILE` (in Python `checkpoint=`), "
+        "or keep it as drive.google.com/file/d/194gJinVej/view?usp=sharing in a folder that VIDEOHUB_MIRRORS names."
     )
 
 

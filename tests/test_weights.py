@@ -338,7 +338,11 @@ def test_converting_needs_at_most_two_and_a_half_times_the_file(tmp_path):
 @pytest.mark.parametrize(
     ("status", "said"),
     [
-        ("manual", r"download https\S+ in a browser and pass the file with --checkpoint FILE, or keep it as dl\.fba"),
+        (
+            "manual",
+            r"https\S+ in a browser and pass the file with `--checkpoint FILE` \(in Python `checkpoint=`\), or keep"
+            r" it as dl\.fba",
+        ),
         ("program", "is a program, which videohub does"),
     ],
 )

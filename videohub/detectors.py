@@ -45,7 +45,7 @@ def load_detector(name: str = "torchvision", *, device: str | torch.device = "cp
     where = usable(device)
     prefix = re.search(r"-([0-9a-f]{8,64})\.pth$", URL)
     keep = f"keep it as {sources.path_in_mirror(URL)} in a folder that VIDEOHUB_MIRRORS names"
-    purpose = download.Purpose("detector", keep, f"Bring the file here by hand and {keep}.")
+    purpose = sources.Purpose("detector", keep, f"Bring the file here by hand and {keep}.")
     try:
         fetched = download.fetch(URL, name=_NAME, purpose=purpose)
     except OfflineError as error:

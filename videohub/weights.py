@@ -350,23 +350,23 @@ def _source(record: Record, checkpoint: str | Path | None) -> download.Fetched:
         instead = f"Take {listed(record.superseded_by)}." if record.superseded_by else "\n  ".join(record.notes)
         raise UnavailableError(
             f"{record.name}: {record.upstream_name} was never released. {instead}\n"
-            "  A copy of your own goes in with --checkpoint."
+            f"  A copy of your own goes in with {sources.CHECKPOINT_OPTION}."
         )
     if record.status == "broken":
         notes = "\n  ".join(record.notes)
         raise UnavailableError(
             f"{record.name}: the published file is reported to be broken:\n  {notes}\n"
-            f"  To see for yourself, download {published.url} and pass it with --checkpoint."
+            f"  To see for yourself, download {published.url} and pass it with {sources.CHECKPOINT_OPTION}."
         )
     if record.status == "program":
         raise UnavailableError(
             f"{record.name}: the published file is a program, which videohub does not run.\n"
-            f"  {published.url} holds it; --checkpoint takes a file of the same network's weights."
+            f"  {published.url} holds it; {sources.CHECKPOINT_OPTION} takes a file of the same network's weights."
         )
     if (record.status == "manual" or published.manual) and not sources.mirrors():
         raise UnavailableError(
-            f"{record.name}: download {published.url} in a browser and pass the file with --checkpoint FILE, or keep "
-            f"it as {sources.path_in_mirror(published.url)} in a folder that VIDEOHUB_MIRRORS names."
+            f"{record.name}: download {published.url} in a browser and pass the file with {sources.CHECKPOINT_OPTION}, "
+            f"or keep it as {sources.path_in_mirror(published.url)} in a folder that VIDEOHUB_MIRRORS names."
         )
     fetched = download.fetch(published.url, name=record.name, sha256=published.sha256, size=published.size,
                              alternates=published.alternates)  # fmt: skip

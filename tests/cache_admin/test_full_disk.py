@@ -19,7 +19,7 @@ from tests.hub.publisher import cut, gzipped, headed, sent
 from videohub import weights
 from videohub.cache_admin import bundle_install, bundle_pack, listing
 from videohub.errors import CacheError, DownloadError
-from videohub.hub import cache, download, http_download, partial_download
+from videohub.hub import cache, download, http_request, partial_download
 
 SIZE = 1 << 20  # of the small disk
 CONTENT = os.urandom(700_000)
@@ -44,8 +44,8 @@ class Disk:
 @pytest.fixture(params=["told", "mounted"])
 def disk(request, home, monkeypatch):
     home.mkdir()
-    monkeypatch.setattr(http_download, "PAUSE_S", 0)
-    monkeypatch.setattr(http_download, "ATTEMPTS", 1)
+    monkeypatch.setattr(http_request, "PAUSE_S", 0)
+    monkeypatch.setattr(http_request, "ATTEMPTS", 1)
     if request.param == "told":
         monkeypatch.setattr(shutil, "disk_usage", lambda path: _usage(home))
         write = partial_download.Part.write

@@ -12,14 +12,14 @@ import pytest
 from tests.cache_admin.cache_files import SHA256, caffe2, narrow
 from tests.hub.publisher import LOG_IN, gzipped, headed, ignoring_ranges, redirecting, refusing
 from videohub import registry
-from videohub.hub import http_download
+from videohub.hub import http_request
 
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch):
-    monkeypatch.setattr(http_download, "PAUSE_S", 0)
-    monkeypatch.setattr(http_download, "READ_S", 1.0)
-    monkeypatch.setattr(http_download, "ATTEMPTS", 3)
+    monkeypatch.setattr(http_request, "PAUSE_S", 0)
+    monkeypatch.setattr(http_request, "READ_S", 1.0)
+    monkeypatch.setattr(http_request, "ATTEMPTS", 3)
 
 
 def methods(publisher):

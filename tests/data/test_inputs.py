@@ -19,7 +19,7 @@ from videohub.data.samples import ImageFile
 from videohub.data.views import read_content_views
 from videohub.data.windows import open_frames
 from videohub.errors import DataError, DeviceError, DownloadError, OfflineError, UsageError, VideoError
-from videohub.hub import http_download
+from videohub.hub import http_request
 from videohub.protocols import Resampled
 from videohub.registry.schema import Clip
 
@@ -45,7 +45,7 @@ def nothing_is_left(tmp_path, monkeypatch):
 @pytest.fixture
 def publisher(monkeypatch):
     for name, value in {"PAUSE_S": 0, "ATTEMPTS": 3}.items():
-        monkeypatch.setattr(http_download, name, value)
+        monkeypatch.setattr(http_request, name, value)
     with running() as publisher:
         yield publisher
 

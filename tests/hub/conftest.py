@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.hub.publisher import Publisher, running
-from videohub.hub import http_download
+from videohub.hub import http_request
 
 
 @pytest.fixture
@@ -27,9 +27,9 @@ def home(own_cache: Path) -> Path:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """No pause before a retry, and little patience with a silent server."""
-    monkeypatch.setattr(http_download, "PAUSE_S", 0)
-    monkeypatch.setattr(http_download, "READ_S", 1.0)
-    monkeypatch.setattr(http_download, "ATTEMPTS", 3)
+    monkeypatch.setattr(http_request, "PAUSE_S", 0)
+    monkeypatch.setattr(http_request, "READ_S", 1.0)
+    monkeypatch.setattr(http_request, "ATTEMPTS", 3)
 
 
 @pytest.fixture(autouse=True)

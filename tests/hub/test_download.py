@@ -187,7 +187,7 @@ def test_a_missing_page_names_the_url_and_what_to_do(publisher, home):
     url = publisher.url("/GONE.pkl")
     with pytest.raises(DownloadError) as error:
         download.fetch(url, name="model")
-    for said in ("model", url, "404", "--checkpoint"):
+    for said in ("model", url, "404", "pass it with `--checkpoint FILE` (in Python `checkpoint=`)"):
         assert said in str(error.value)
     assert kept(home) == []
 

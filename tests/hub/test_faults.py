@@ -12,7 +12,7 @@ import pytest
 from tests.hub.outcomes import CONTENT, SHA256, assert_fetched, failure, kept, refusal
 from tests.hub.publisher import cut, first, headed, sent
 from videohub.errors import VideohubError
-from videohub.hub import download, http_download
+from videohub.hub import download, http_request
 
 pytestmark = pytest.mark.usefixtures("impatient")
 
@@ -43,11 +43,11 @@ def test_a_server_that_never_answers_is_left_with_its_name_and_what_happened(pub
     said = refusal(home, url)
     assert url in said
     assert "in time" in said
-    assert len(publisher.log) == http_download.ATTEMPTS
+    assert len(publisher.log) == http_request.ATTEMPTS
 
 
 def test_a_connection_that_is_refused_is_not_tried_again(home, monkeypatch):
-    monkeypatch.setattr(http_download, "PAUSE_S", 60)
+    monkeypatch.setattr(http_request, "PAUSE_S", 60)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         begun = time.monotonic()
@@ -60,7 +60,7 @@ def test_a_connection_that_is_refused_is_not_tried_again(home, monkeypatch):
 )
 def test_what_is_no_http_server_is_a_download_error(home, garbage):
     def answer() -> None:
-        for _ in range(http_download.ATTEMPTS):
+        for _ in range(http_request.ATTEMPTS):
             connection, _ = listener.accept()
             with connection:
                 connection.recv(4096)

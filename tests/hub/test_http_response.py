@@ -26,7 +26,7 @@ from tests.hub.publisher import (
     sent,
     serving,
 )
-from videohub.hub import download, http_download
+from videohub.hub import download, http_download, http_request
 
 XML = b'\xef\xbb\xbf<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>NoSuchKey</Code></Error>'
 HTML = b"\n\n <html><body>Quota exceeded</body></html>"
@@ -70,7 +70,7 @@ def test_a_server_always_in_trouble_is_left_with_its_name_and_its_trouble(publis
     said = refusal(home, url)
     assert url in said
     assert "503" in said
-    assert len(publisher.log) == http_download.ATTEMPTS
+    assert len(publisher.log) == http_request.ATTEMPTS
 
 
 def test_pauses_between_tries_grow(publisher, home, monkeypatch):
@@ -79,8 +79,8 @@ def test_pauses_between_tries_grow(publisher, home, monkeypatch):
         return serve(asked)
 
     times: list[float] = []
-    monkeypatch.setattr(http_download, "PAUSE_S", 0.05)
-    monkeypatch.setattr(http_download, "ATTEMPTS", 5)
+    monkeypatch.setattr(http_request, "PAUSE_S", 0.05)
+    monkeypatch.setattr(http_request, "ATTEMPTS", 5)
     refusal(home, publisher.publish("/MODEL.pkl", CONTENT, timed, refusing(503)))
     first_pause, *_, last_pause = (after - before for before, after in itertools.pairwise(times))
     assert 0.02 < first_pause < last_pause
@@ -259,7 +259,7 @@ def test_the_body_of_a_redirect_is_not_read(publisher, home):
 def test_pauses_differ_from_one_process_to_the_next(publisher, home, monkeypatch):
     """Or all those whom a busy server has sent away come back at once."""
     pauses = []
-    monkeypatch.setattr(http_download, "PAUSE_S", 1.0)
+    monkeypatch.setattr(http_request, "PAUSE_S", 1.0)
     monkeypatch.setattr(http_download, "time", SimpleNamespace(sleep=pauses.append))
     for number in range(8):
         url = publisher.publish(f"/{number}.pkl", CONTENT, first(1, refusing(503)))

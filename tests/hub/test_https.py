@@ -12,7 +12,7 @@ import pytest
 from tests.hub import publisher as publishers
 from tests.hub.outcomes import CONTENT, SHA256, assert_fetched, kept
 from videohub.errors import DownloadError
-from videohub.hub import download, link_check
+from videohub.hub import download, http_download
 
 pytestmark = pytest.mark.usefixtures("impatient")
 
@@ -67,9 +67,9 @@ def test_a_size_from_beyond_https_is_believed_only_where_a_digest_is_known(secur
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
     safe.moved["/MODEL.pkl"] = publisher.publish("/plain.pkl", CONTENT)
     with pytest.raises(DownloadError, match="leads from https to http"):
-        link_check.ask(https(safe, "/MODEL.pkl"), name="model")
+        http_download.ask(https(safe, "/MODEL.pkl"), name="model")
     assert publisher.requests == []
-    assert link_check.ask(https(safe, "/MODEL.pkl"), name="model", sha256=SHA256).size == len(CONTENT)
+    assert http_download.ask(https(safe, "/MODEL.pkl"), name="model", sha256=SHA256).size == len(CONTENT)
 
 
 @pytest.mark.parametrize("begin", ["https", "http"])

@@ -25,7 +25,7 @@ import pytest
 
 from tests.hub.outcomes import kept
 from tests.hub.publisher import Answer, Asked, Serve, cut, first, sent
-from videohub.hub import cache, download, file_lock, http_download
+from videohub.hub import cache, download, file_lock, http_request
 
 pytestmark = pytest.mark.slow
 
@@ -126,7 +126,7 @@ def _fetch(
     status = 1
     try:
         os.environ.update(environment)
-        http_download.PAUSE_S = 0.01
+        http_request.PAUSE_S = 0.01
         if trouble:
             trouble[0](*trouble[1:])
         os.close(about_to_begin)

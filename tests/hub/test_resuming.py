@@ -31,7 +31,7 @@ from tests.hub.publisher import (
     validators,
 )
 from videohub.errors import ChecksumError, DownloadError
-from videohub.hub import download, http_download, pins
+from videohub.hub import download, http_request, pins
 
 ETAG, MODIFIED = validators(CONTENT)["ETag"], validators(CONTENT)["Last-Modified"]
 OTHER = CONTENT[::-1]
@@ -68,7 +68,7 @@ def test_a_silence_costs_nothing_that_arrived_before(publisher, home):
 def test_progress_gives_new_patience(publisher, home):
     """A line that breaks every 10,000 bytes still brings the file."""
     assert_fetched(home, publisher.publish("/MODEL.pkl", CONTENT, cut(itertools.repeat(10_000))))
-    assert len(publisher.log) == 32 > http_download.ATTEMPTS
+    assert len(publisher.log) == 32 > http_request.ATTEMPTS
 
 
 WEAK = {"none": None, "a weak ETag": f"W/{ETAG}", "a small w": f"w/{ETAG}", "an empty one": '""', "no quotes": "abc",
@@ -126,7 +126,7 @@ def test_a_part_that_vouches_for_nothing_is_compared_where_the_digest_is_known(p
 
 @pytest.mark.parametrize("marks", [{"ETag": None}, {"ETag": f"W/{ETAG}"}], ids=["a date", "a weak ETag"])
 def test_what_cannot_be_gone_on_with_is_not_kept(publisher, home, monkeypatch, marks):
-    monkeypatch.setattr(http_download, "ATTEMPTS", 1)
+    monkeypatch.setattr(http_request, "ATTEMPTS", 1)
     url = publisher.publish("/MODEL.pkl", CONTENT, headed(marks), cut([100_000]))
     assert "Nothing was kept" in failure(home, url)
     assert kept(home) == []
@@ -229,7 +229,7 @@ def begun(publisher, home, monkeypatch):
     """A URL of which an earlier call brought 100,000 bytes and gave up."""
     url = publisher.publish("/MODEL.pkl", CONTENT, cut([100_000]))
     with monkeypatch.context() as hasty:
-        hasty.setattr(http_download, "ATTEMPTS", 1)
+        hasty.setattr(http_request, "ATTEMPTS", 1)
         assert "100000 bytes are kept" in failure(home, url)
     part, note = sorted((home / "partial").iterdir(), reverse=True)
     assert (part.suffix, note.suffix, part.read_bytes()) == (".part", ".json", CONTENT[:100_000])
@@ -251,7 +251,7 @@ def test_the_next_call_may_be_another_processs(publisher, home, begun):
 
 
 def test_a_call_that_fails_again_keeps_what_came_and_only_that(publisher, home, begun, monkeypatch):
-    monkeypatch.setattr(http_download, "ATTEMPTS", 1)
+    monkeypatch.setattr(http_request, "ATTEMPTS", 1)
     publisher.publish("/MODEL.pkl", CONTENT, cut([-1, 0, 50_000]))
     for so_far in (100_000, 100_000, 150_000):
         assert f"{so_far} bytes are kept" in failure(home, begun)
@@ -313,7 +313,7 @@ def test_two_hundred_cuts_at_random_places_leave_right_files_and_nothing_else(pu
         return sum(line.cut for line in publisher.log) < planned
 
     draw, planned, calls = random.Random(0), 0, 0
-    monkeypatch.setattr(http_download, "ATTEMPTS", 2)
+    monkeypatch.setattr(http_request, "ATTEMPTS", 2)
     for number in itertools.count():
         if planned >= 200:
             break

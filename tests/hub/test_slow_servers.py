@@ -12,7 +12,7 @@ import pytest
 from tests.hub.outcomes import CONTENT, assert_fetched, failure, kept
 from tests.hub.publisher import gzipped, headed, ignoring_ranges, sent
 from videohub.errors import UsageError
-from videohub.hub import download, http_download, http_response
+from videohub.hub import download, http_request
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("impatient")]
 
@@ -23,19 +23,19 @@ COMPRESSED = gzipped()
 @pytest.fixture(autouse=True)
 def hasty(monkeypatch):
     """Windows of a fraction of a second, and a rate that a server on this machine keeps with ease."""
-    monkeypatch.setattr(http_response, "WINDOW_S", 0.3)
-    monkeypatch.setattr(http_response, "HEADER_S", 0.3)
-    monkeypatch.setattr(http_download, "READ_S", 20)
+    monkeypatch.setattr(http_request, "WINDOW_S", 0.3)
+    monkeypatch.setattr(http_request, "HEADER_S", 0.3)
+    monkeypatch.setattr(http_request, "READ_S", 20)
     monkeypatch.setenv("VIDEOHUB_MIN_RATE", "10000")
 
 
 def test_what_is_demanded_is_a_thousand_bytes_a_second_over_a_minute(monkeypatch):
     monkeypatch.undo()
     monkeypatch.delenv("VIDEOHUB_MIN_RATE", raising=False)
-    assert (http_response.min_rate(), http_response.WINDOW_S, http_response.HEADER_S) == (1000, 60, 60)
+    assert (http_request.min_rate(), http_request.WINDOW_S, http_request.HEADER_S) == (1000, 60, 60)
     for text, rate in (("", 1000), (" 250 ", 250), ("0", 0), ("0.5", 0.5)):
         monkeypatch.setenv("VIDEOHUB_MIN_RATE", text)
-        assert http_response.min_rate() == rate
+        assert http_request.min_rate() == rate
 
 
 @pytest.mark.parametrize("text", ["fast", "-1", "1kB", "nan", "inf", "1e3", "1_000", "1,5", "9" * 400])
@@ -54,7 +54,7 @@ def test_a_body_that_trickles_ends(publisher, home, manner):
     begun = time.monotonic()
     said = failure(home, url)
     assert "VIDEOHUB_MIN_RATE demands 10000 a second" in said
-    assert len(publisher.log) == http_download.ATTEMPTS
+    assert len(publisher.log) == http_request.ATTEMPTS
     assert time.monotonic() - begun < 30
     assert bool(kept(home)) == (COMPRESSED not in manner)  # of which no range can be asked for
 
@@ -130,7 +130,7 @@ def test_what_comes_before_a_body_may_not_trickle_either(home, begin, then):
         begun = time.monotonic()
         said = failure(home, url)
     assert "no whole header" in said or "VIDEOHUB_MIN_RATE demands" in said
-    assert len(knocked) == http_download.ATTEMPTS
+    assert len(knocked) == http_request.ATTEMPTS
     assert time.monotonic() - begun < 30
     assert kept(home) == []
 
@@ -141,4 +141,4 @@ def test_a_proxy_may_not_trickle_either(home, monkeypatch):
         monkeypatch.setenv("NO_PROXY", "")
         monkeypatch.setenv("no_proxy", "")
         assert "no whole header" in failure(home, "http://publisher.invalid/MODEL.pkl")
-    assert len(knocked) == http_download.ATTEMPTS
+    assert len(knocked) == http_request.ATTEMPTS

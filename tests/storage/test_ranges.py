@@ -20,7 +20,7 @@ from videohub.errors import (
     OfflineError,
     UsageError,
 )
-from videohub.hub import http_download
+from videohub.hub import http_request
 from videohub.storage import http_ranges, ranges
 
 CONTENT = bytes(i * 7 % 251 for i in range(100_000))  # no two places within 251 bytes look alike
@@ -222,7 +222,7 @@ def test_a_server_that_asks_for_too_much_patience_is_left(publisher):
 
 
 def test_a_silent_server_is_left(publisher, monkeypatch):
-    monkeypatch.setattr(http_download, "READ_S", 0.1)
+    monkeypatch.setattr(http_request, "READ_S", 0.1)
     url = publisher.publish("/val-000.tar", CONTENT, publishers.sent(stall=-1))
     with pytest.raises(DownloadError, match="no answer in time"):
         storage.read_range(url, 0, 10)

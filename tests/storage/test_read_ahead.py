@@ -109,7 +109,7 @@ def test_latency_is_hidden(publisher):
 
 
 def test_under_fifty_faults_every_byte_is_right(publisher, monkeypatch):
-    monkeypatch.setattr("videohub.hub.http_download.ATTEMPTS", 5)  # as it is; `impatient` has fewer
+    monkeypatch.setattr("videohub.hub.http_request.ATTEMPTS", 5)  # as it is; `impatient` has fewer
     monkeypatch.setattr("videohub.storage.http_ranges.WHOLE", 10_000)
     url = publisher.publish("/val.tar", CONTENT)
     items = ranges(url, 200, size=500)

@@ -15,7 +15,7 @@ from tests.verification import datasets
 from tests.verification.killing import final_scores, one_of_three_killed
 from videohub import runs, storage
 from videohub.errors import FileChangedError
-from videohub.hub import http_download
+from videohub.hub import http_request
 from videohub.storage import buckets
 
 NAME = "tiny_kinetics"
@@ -47,7 +47,7 @@ def fifty(tmp_path_factory):
 @pytest.fixture
 def server(monkeypatch):
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setattr(http_download, "PAUSE_S", 0.0)  # in this process
+    monkeypatch.setattr(http_request, "PAUSE_S", 0.0)  # in this process
     with running() as server:
         yield server
 

@@ -16,7 +16,7 @@ from tests.verification import datasets
 from videohub import runs
 from videohub.data.sets.shards import _members_of
 from videohub.errors import DataError, FileChangedError, UsageError
-from videohub.hub import http_download
+from videohub.hub import http_request
 from videohub.runs.score_file import read_scores
 
 NAME = "tiny_kinetics"
@@ -43,7 +43,7 @@ def files(zoo, tmp_path):
 @pytest.fixture
 def server(monkeypatch):
     """A web server on this machine, and nobody waits long before asking again."""
-    monkeypatch.setattr(http_download, "PAUSE_S", 0.01)
+    monkeypatch.setattr(http_request, "PAUSE_S", 0.01)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     with running() as publisher:
         yield publisher

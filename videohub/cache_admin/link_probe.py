@@ -17,8 +17,8 @@ from videohub import known_answers, registry, weights
 from videohub.cache_admin.trust import Learnt, Measured, Patch, registry_patch
 from videohub.convert.checkpoint import opened
 from videohub.errors import ConversionError, DownloadError, FormatError, OfflineError
-from videohub.hub import link_check, sources
-from videohub.hub.link_check import Answer
+from videohub.hub import http_download, sources
+from videohub.hub.http_download import Answer
 from videohub.registry.known_answers import KnownAnswer
 from videohub.registry.schema import Checkpoint, FileBeside, Record
 
@@ -122,7 +122,7 @@ def _probe(link: Link, record: Record, *, fetch: bool) -> Probed:
     beside = next((each for file in files for each in file.beside if each.url == link.url), None)
     file = next((file for file in files if link.url in (file.url, *file.alternates)), files[0])
     try:
-        answer = link_check.ask(link.url, name=record.name, sha256=(beside or file).sha256)
+        answer = http_download.ask(link.url, name=record.name, sha256=(beside or file).sha256)
     except DownloadError as error:
         seen.misfits.append(str(error))
         return seen

@@ -12,7 +12,18 @@ from pathlib import Path
 from videohub.errors import CacheError, ChecksumError, DownloadError, OfflineError, UsageError
 from videohub.hub import cache, partial_download, pins
 from videohub.hub.file_lock import Lock, file_lock, is_taken
-from videohub.hub.sources import Source, check, offline, path_of, resolve_hf, sources, split
+from videohub.hub.sources import (
+    CHECKPOINT,
+    Purpose,
+    Requested,
+    Source,
+    check,
+    offline,
+    path_of,
+    resolve_hf,
+    sources,
+    split,
+)
 from videohub.log import log
 
 
@@ -26,42 +37,6 @@ class Fetched:
     beside: tuple[Fetched, ...] = ()
 
 
-@dataclass(frozen=True)
-class Purpose:
-    """What a file is for, mostly in the words of messages."""
-
-    what: str = "checkpoint"
-    by_hand: str = "pass it with --checkpoint"  # what to do with one that was brought here so
-    trusted: str = "State its sha256 in the record, and the way no longer matters."
-    resumed: bool = True  # whether what came of it waits for a next call
-    largest: int | None = None  # bytes that such a file may have, where that is known
-
-
-_CHECKPOINT = Purpose()
-
-
-@dataclass(frozen=True)
-class Requested:
-    """The file that is looked for: the record's name, its URL, and what is known of its content."""
-
-    name: str
-    url: str
-    sha256: str | None
-    size: int | None
-    pin: pins.Pin | None
-    purpose: Purpose = _CHECKPOINT
-
-    @classmethod
-    def now(cls, name: str, url: str, sha256: str | None, size: int | None, purpose: Purpose) -> Requested:
-        """Return it with the pin that the URL has at this moment, unless a digest is stated."""
-        return cls(name, url, sha256, size, None if sha256 else pins.pin_of(url), purpose)
-
-    @property
-    def digest(self) -> str | None:
-        """The SHA-256 that it must have, None if nobody has stated or seen one."""
-        return self.sha256 or (self.pin.sha256 if self.pin else None)
-
-
 def fetch(
     url: str,
     *,
@@ -69,7 +44,7 @@ def fetch(
     sha256: str | None = None,
     size: int | None = None,
     alternates: Sequence[str] = (),
-    purpose: Purpose = _CHECKPOINT,
+    purpose: Purpose = CHECKPOINT,
 ) -> Fetched:
     """Return the file behind a URL, from the cache if it is there, else from the first source that has it.
 
@@ -87,16 +62,17 @@ def fetch(
     if split(url).scheme == "file":
         return _published_here(path_of(url), name=name, sha256=sha256, size=size)
     if not alternates and "VIDEOHUB_MIRRORS" not in os.environ:
-        check(Source(url, "publisher"), name=name)
+        check(Source(url, "publisher"), name=name, purpose=purpose)
+    requested = Requested(name, url, sha256, size, purpose)
     with cache.at_work(f"{name}: the file cannot be kept"):
-        if fetched := _in_cache(Requested.now(name, url, sha256, size, purpose)):
+        if fetched := _in_cache(requested.now()):
             # a process was killed just before it could tidy
             if partial_download.left(url) or is_taken(cache.key_of(url)):
                 with suppress(OSError), file_lock(cache.key_of(url), what=name) as lock:
                     _tidy(url, lock)
             return fetched
         with file_lock(cache.key_of(url), what=name) as lock:
-            requested = Requested.now(name, url, sha256, size, purpose)
+            requested = requested.now()
             fetched = _in_cache(requested)  # it may have come in the meantime
             fetched = fetched or _from_first(sources(url, alternates), requested, lock)
             _tidy(url, lock)
@@ -119,6 +95,37 @@ def check_prefix(fetched: Fetched, url: str, prefix: str | None, *, name: str) -
         )
 
 
+def has(url: str, *, name: str, purpose: Purpose) -> bool:
+    """Tell whether a file is to be had: it was seen here, or a mirror, huggingface_hub's cache or a server has it.
+
+    Where connections are forbidden, what is not here is not to be had.
+    Raises: DownloadError if it is kept from us, or if there is no answer.
+    """
+    from videohub.hub import http_download
+
+    if pins.pin_of(url) is not None:
+        return True
+    forbidden, refused = offline(), list[str]()
+    for candidate in sources(url):
+        check(candidate, name=name, purpose=purpose)
+        source = resolve_hf(candidate) if candidate.scheme == "hf" else candidate
+        if source.scheme == "file":
+            if source.path.is_file():
+                return True
+        elif not forbidden:
+            answer = http_download.ask(candidate.address, name=name, purpose=purpose)
+            if answer.is_there:
+                return True
+            if not answer.is_gone:
+                refused.append(f"{answer.address} answers {answer.status} {answer.reason}")
+    if refused:
+        raise DownloadError(
+            f"{name}: {'; '.join(refused)}\n"
+            "  It is private, gated or not there. Log in with `hf auth login`, or set HF_TOKEN."
+        )
+    return False
+
+
 @contextmanager
 def temporary(url: str, what: str) -> Iterator[Path]:
     """Bring the file behind a URL here for as long as the block lasts; nothing of it is kept, nor is its digest.
@@ -130,7 +137,7 @@ def temporary(url: str, what: str) -> Iterator[Path]:
     """
     purpose = Purpose(what, "give its path", f"Bring the {what} here by hand and give its path.", resumed=False)
     source = Source(url, "publisher")
-    check(source, name=what, by_hand="give its path")
+    check(source, name=what, purpose=purpose)
     source = resolve_hf(source) if source.scheme == "hf" else source
     if source.scheme == "file":
         yield source.path
@@ -143,7 +150,7 @@ def temporary(url: str, what: str) -> Iterator[Path]:
     from videohub.hub.http_download import receive
 
     with cache.at_work(f"{what}: the file cannot be kept"):
-        part = receive(Requested(what, url, None, None, None, purpose), source, begun=None, heartbeat=lambda: None)
+        part = receive(Requested(what, url, purpose=purpose), source, begun=None, heartbeat=lambda: None)
     try:
         yield part.path
     finally:
@@ -207,7 +214,7 @@ def _from_first(candidates: Iterable[Source], requested: Requested, lock: Lock) 
     forbidden = offline()
     for candidate in candidates:
         try:
-            check(candidate, name=requested.name)
+            check(candidate, name=requested.name, purpose=requested.purpose)
             source = resolve_hf(candidate) if candidate.scheme == "hf" else candidate
             if forbidden and source.scheme != "file":
                 continue
@@ -258,7 +265,7 @@ def _brought(source: Source, requested: Requested, lock: Lock, *, afresh: bool) 
 
 def _copied(source: Source, requested: Requested) -> partial_download.Part:
     """Return a copy of a file in a mirror's folder: unlike the mirror, it will not change under our hands."""
-    from videohub.hub.http_response import HEAD, is_page
+    from videohub.hub.http_request import HEAD, is_page
 
     try:
         with source.path.open("rb") as file:
@@ -317,5 +324,6 @@ def _is_offline(requested: Requested, variable: str, failures: Sequence[Download
     return OfflineError(
         f"{name}: {requested.url} is not in the cache ({cache.home()}), and {variable} forbids connections.{reasons}\n"
         f"  On a machine with a connection run `videohub bundle {name} -o {name}.tar`, bring that file here\n"
-        f"  and run `videohub unbundle {name}.tar`. Or pass a copy of the published file with --checkpoint."
+        f"  and run `videohub unbundle {name}.tar`. Or bring a copy of the published file, and\n"
+        f"  {requested.purpose.by_hand}."
     )

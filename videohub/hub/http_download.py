@@ -1,84 +1,46 @@
-"""One file over HTTP into a part: resumed by range, retried with growing pauses, refused if it is a web page."""
+"""A file over HTTP: all of it into a part, resumed by range and retried, or only what its server says of it."""
 
 from __future__ import annotations
 
 import random
 import re
 import time
-import zlib
-from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import requests
-import urllib3
 from tqdm import tqdm
 
-from videohub.errors import CacheError, DownloadError
-from videohub.hub import cache, http_response
+from videohub.errors import CacheError, DownloadError, OfflineError
+from videohub.hub import cache, http_request
+from videohub.hub.http_request import Again, Request
 from videohub.hub.partial_download import Note, Part, boot
+from videohub.hub.sources import CHECKPOINT, Purpose, Requested, Source, check, hf_endpoint, offline
 from videohub.log import log
 
-if TYPE_CHECKING:
-    from videohub.hub.download import Requested
-    from videohub.hub.sources import Source
-
-CONNECT_S, READ_S = 10.0, 60.0
-ATTEMPTS = 5  # in a row, without a byte of progress
-PAUSE_S = 1.0  # before the first retry; then 2, 4, 8 times as long, give or take half
-LONGEST_PAUSE_S = 120.0  # a server that asks for more patience is left for another day
-RETRIED = {408, 429, 500, 502, 503, 504}
 LARGEST = 64 << 30  # a file of unknown size ends somewhere
-_BLOCK = 1 << 20
 
 
-class Again(Exception):
-    """Something went wrong that a second request may mend."""
+@dataclass
+class Job(Request):
+    """A file on its way: the part that came of it, and who is told that there is progress."""
 
-    def __init__(self, reason: str, *, wait: float | None = None, slow: bool = False) -> None:
-        super().__init__(reason)
-        self.wait = wait
-        self.slow = slow  # what came so slowly is no progress
-
-
-class Job:
-    """A file on its way, and what was learnt of its server."""
-
-    def __init__(self, requested: Requested, source: Source, begun: Part | None, heartbeat: Callable[[], None]) -> None:
-        self.file, self.name, self.size = requested.url, requested.name, requested.size
-        self.purpose = requested.purpose
-        self.url, self.headers = source.address, source.headers
-        self.digest_known = requested.digest is not None  # then a part may be resumed that the server cannot vouch for
-        self.part = begun
-        self.heartbeat = heartbeat
-        self.told_of_start_over = False
-
-    def error(self, what: str, advice: str = "") -> DownloadError:
-        """Return the error for what went wrong, with what to do."""
-        advice = advice or f"Bring the file here by hand and {self.purpose.by_hand}."
-        return DownloadError(f"{self.name}: {self.url} {what}\n  {advice}")
+    part: Part | None
+    heartbeat: Callable[[], None]
+    told_of_start_over: bool = False
 
     def refusal(self, what: str, advice: str = "Nothing was kept.") -> DownloadError:
         """Remove what there is, and return the error for it."""
         self.drop()
         return self.error(what, advice)
 
-    def left_https(self, where: str) -> DownloadError:
-        """Return the error for a way on which the file could have been changed."""
-        return self.error(
-            f"leads from https to {where}, where anybody could have changed the file",
-            self.purpose.trusted,
-        )
-
-    def check_step(self, response: requests.Response, **_: Any) -> None:
-        """Refuse a redirect before it is followed. Raises: DownloadError."""
-        if not self.digest_known and (where := http_response.leaves_https(response)):
-            raise self.left_https(where)
-
     def start_over(self, why: str) -> None:
         """Drop what there is, and say so once."""
         if self.part and self.part.size and not self.told_of_start_over:
             self.told_of_start_over = True
-            log.warning("%s: %s %s; starting over", self.name, self.url, why)
+            log.warning("%s: %s %s; starting over", self.requested.name, self.source.address, why)
         self.drop()
 
     def drop(self) -> None:
@@ -86,78 +48,6 @@ class Job:
         if self.part:
             self.part.drop()
         self.part = None
-
-
-def take(job: Job, part: Part, response: requests.Response, bar: tqdm[Any]) -> None:
-    """Write the body to the part, and check that it was all there."""
-    expected = job.size if job.size is not None else part.note.total
-    largest = LARGEST if job.purpose.largest is None else job.purpose.largest
-    if expected is not None and job.purpose.largest is not None and expected > largest:
-        raise job.refusal(f"has {expected} bytes, expected a {job.purpose.what} of at most {largest}")
-    cache.check_room((expected or 0) - part.size)
-    bar.total = expected
-    bar.n = part.size
-    bar.refresh()
-    for block in blocks(response, first=part.size == 0):
-        if part.size == 0 and http_response.is_page(block):
-            via = f"was redirected to {response.url}, " if response.history else "gave "
-            login = "; perhaps it asks for a log-in" if response.history else ""
-            raise job.refusal(
-                f"{via}a web page and no {job.purpose.what}{login}",
-                "Nothing was kept. Open the address in a browser, bring the file here and " + job.purpose.by_hand + ".",
-            )
-        if part.pieced and expected is not None and part.size + len(block) > expected:
-            job.start_over("sent more than the rest it was asked for")
-            raise Again("the server sent more than the rest it was asked for")
-        if part.size + len(block) > (largest if expected is None else expected):
-            raise job.refusal(f"gave more than the {expected or largest} bytes that were expected")
-        _write(job, part, block, expected)
-        bar.update(len(block))
-        job.heartbeat()
-    length = announced(job, response)
-    arrived = response.raw.tell()  # on the wire, before any decoding
-    if length is not None and arrived != length:
-        raise Again(f"gave {arrived} bytes, expected {length}")
-    if part.size == 0:
-        raise job.refusal(f"gave 0 bytes, expected {expected or 'more'}", "Nothing was kept; try again.")
-    if expected is not None and part.size < expected and part.note.encoded:
-        raise job.refusal(f"gave {part.size} bytes after unpacking, expected {expected}")
-    if expected is not None and part.size < expected:
-        raise Again(f"gave {part.size} bytes, expected {expected}")
-
-
-def announced(job: Job, response: requests.Response) -> int | None:
-    """Return the length that the server announces, None if it does not."""
-    text = response.headers.get("content-length")
-    if text is None:
-        return None
-    if re.fullmatch("[0-9]{1,18}", text.strip()) is None:  # the library beneath may have read it as another number
-        raise job.error(f"announces a body of {text[:40]!r} bytes", "Nothing was kept; its server is out of order.")
-    return int(text)
-
-
-def _write(job: Job, part: Part, block: bytes, expected: int | None) -> None:
-    """Append a block; a body of unknown length may not take the disk's last, and what came of it goes if it does."""
-    try:
-        with cache.at_work(f"{job.name}: the file cannot be kept", needed=expected and expected - part.size):
-            if expected is None:
-                cache.check_reserve(job.name, part.size, len(block))
-            part.write(block)
-    except CacheError:
-        if expected is None:
-            job.drop()
-        raise
-
-
-def blocks(response: requests.Response, *, first: bool) -> Iterator[bytes]:
-    """Yield the body as it arrives; larger reads would lose what came before a cut."""
-    wire = iter(lambda: response.raw.read1(_BLOCK, decode_content=False), b"")
-    try:
-        plain = http_response.unzipped(wire, _BLOCK) if http_response.is_encoded(response) else wire
-        yield from http_response.gathered(plain) if first else plain
-    except (urllib3.exceptions.HTTPError, zlib.error, EOFError) as error:
-        slow = http_response.slowness(error)
-        raise Again(str(slow or error), slow=slow is not None) from error
 
 
 def receive(requested: Requested, source: Source, *, begun: Part | None, heartbeat: Callable[[], None]) -> Part:
@@ -168,11 +58,13 @@ def receive(requested: Requested, source: Source, *, begun: Part | None, heartbe
         heartbeat: Called with every block, for whom it may concern that there is progress.
     Raises: DownloadError; what was received stays for the next call, unless it was the wrong thing.
     """
-    http_response.min_rate()  # refuses what makes no sense before anything is asked
+    http_request.min_rate()  # refuses what makes no sense before anything is asked
     job = Job(requested, source, begun, heartbeat)
     with (
-        http_response.session() as session,
-        tqdm(total=job.size, desc=job.name, unit="B", unit_scale=True, unit_divisor=1024, disable=None) as bar,
+        http_request.session() as session,
+        tqdm(
+            total=requested.size, desc=requested.name, unit="B", unit_scale=True, unit_divisor=1024, disable=None
+        ) as bar,
     ):
         try:
             return _until_whole(job, session, bar)
@@ -193,21 +85,21 @@ def _until_whole(job: Job, session: requests.Session, bar: tqdm[Any]) -> Part:
             now = job.part.size if job.part else 0
             failed = 1 if now > furthest and not trouble.slow else failed + 1  # starting over is no progress
             furthest = max(furthest, now)
-            pause = max(PAUSE_S * 2 ** (failed - 1) * random.uniform(0.5, 1.5), trouble.wait or 0)
+            pause = max(http_request.PAUSE_S * 2 ** (failed - 1) * random.uniform(0.5, 1.5), trouble.wait or 0)
             patience = f"; it asks to wait {trouble.wait:.0f} s" if trouble.wait else ""
-            if failed >= ATTEMPTS or (trouble.wait or 0) > LONGEST_PAUSE_S:
+            if failed >= http_request.ATTEMPTS or (trouble.wait or 0) > http_request.LONGEST_PAUSE_S:
                 size = _let_go(job)
                 kept = f"{size} bytes are kept, and the next call goes on from there" if size else "Nothing was kept"
                 raise job.error(
                     f"could not be downloaded: {trouble}{patience}",
-                    f"{kept}. Try again later, or bring the file here and {job.purpose.by_hand}.",
+                    f"{kept}. Try again later, or bring the file here and {job.requested.purpose.by_hand}.",
                 ) from trouble
-            time.sleep(min(pause, LONGEST_PAUSE_S))
+            time.sleep(min(pause, http_request.LONGEST_PAUSE_S))
 
 
 def _let_go(job: Job) -> int:
     """Keep what the next call can go on with, remove what it cannot, and return how many bytes are kept."""
-    if job.part and (job.part.size == 0 or not job.purpose.resumed or _doubt(job, job.part)):
+    if job.part and (job.part.size == 0 or not job.requested.purpose.resumed or _doubt(job, job.part)):
         job.drop()
     if job.part is None:
         return 0
@@ -217,44 +109,64 @@ def _let_go(job: Job) -> int:
 
 def _ask(job: Job, session: requests.Session, bar: tqdm[Any]) -> Part:
     """Send one request and take what comes; the part is returned when it is whole."""
-    headers = {**job.headers, "Accept-Encoding": "identity", **_range(job)}
-    with send(job, session, headers) as response:
+    headers = _range(job)
+    with job.send(session, headers) as response:
         _check_status(job, response)
         part = _begin(job, response, asked="Range" in headers)
-        take(job, part, response, bar)
+        _take(job, part, response, bar)
         return part
 
 
-def send(job: Job, session: requests.Session, headers: Mapping[str, str], *, method: str = "GET") -> requests.Response:
-    """Return the response, its body still to come."""
+def _take(job: Job, part: Part, response: requests.Response, bar: tqdm[Any]) -> None:
+    """Write the body to the part, and check that it was all there."""
+    purpose, size = job.requested.purpose, job.requested.size
+    expected = size if size is not None else part.note.total
+    largest = LARGEST if purpose.largest is None else purpose.largest
+    if expected is not None and purpose.largest is not None and expected > largest:
+        raise job.refusal(f"has {expected} bytes, expected a {purpose.what} of at most {largest}")
+    cache.check_room((expected or 0) - part.size)
+    bar.total = expected
+    bar.n = part.size
+    bar.refresh()
+    for block in http_request.blocks(response, first=part.size == 0):
+        if part.size == 0 and http_request.is_page(block):
+            via = f"was redirected to {response.url}, " if response.history else "gave "
+            login = "; perhaps it asks for a log-in" if response.history else ""
+            raise job.refusal(
+                f"{via}a web page and no {purpose.what}{login}",
+                f"Nothing was kept. Open the address in a browser, bring the file here and {purpose.by_hand}.",
+            )
+        if part.pieced and expected is not None and part.size + len(block) > expected:
+            job.start_over("sent more than the rest it was asked for")
+            raise Again("the server sent more than the rest it was asked for")
+        if part.size + len(block) > (largest if expected is None else expected):
+            raise job.refusal(f"gave more than the {expected or largest} bytes that were expected")
+        _write(job, part, block, expected)
+        bar.update(len(block))
+        job.heartbeat()
+    length = job.announced(response)
+    arrived = response.raw.tell()  # on the wire, before any decoding
+    if length is not None and arrived != length:
+        raise Again(f"gave {arrived} bytes, expected {length}")
+    if part.size == 0:
+        raise job.refusal(f"gave 0 bytes, expected {expected or 'more'}", "Nothing was kept; try again.")
+    if expected is not None and part.size < expected and part.note.encoded:
+        raise job.refusal(f"gave {part.size} bytes after unpacking, expected {expected}")
+    if expected is not None and part.size < expected:
+        raise Again(f"gave {part.size} bytes, expected {expected}")
+
+
+def _write(job: Job, part: Part, block: bytes, expected: int | None) -> None:
+    """Append a block; a body of unknown length may not take the disk's last, and what came of it goes if it does."""
     try:
-        return session.request(
-            method,
-            job.url,
-            stream=True,
-            timeout=(CONNECT_S, READ_S),
-            headers=headers,
-            hooks={"response": [http_response.unread, job.check_step]},
-            auth=(lambda request: request) if "Authorization" in headers else None,  # a netrc would replace it
-        )
-    except (requests.exceptions.SSLError, requests.exceptions.ProxyError) as error:
-        raise job.error(
-            f"could not be downloaded: {error}", "Look at HTTPS_PROXY, NO_PROXY and REQUESTS_CA_BUNDLE."
-        ) from error
-    except requests.Timeout as error:
-        slow = http_response.slowness(error)
-        raise Again(f"no answer in time ({slow or error})", slow=slow is not None) from error
-    except requests.ConnectionError as error:
-        if why := http_response.unreachable(error):
-            raise job.error(
-                f"could not be downloaded: {why}",
-                f"Check the connection, or bring the file here and {job.purpose.by_hand}.",
-            ) from error
-        raise Again(str(error)) from error
-    except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError, OSError) as error:
-        # a redirect to an address that makes no sense leaves requests as a plain ValueError, a bundle of authorities
-        # that is not there as a plain OSError
-        raise job.error(f"could not be downloaded: {error}") from error
+        with cache.at_work(f"{job.requested.name}: the file cannot be kept", needed=expected and expected - part.size):
+            if expected is None:
+                cache.check_reserve(job.requested.name, part.size, len(block))
+            part.write(block)
+    except CacheError:
+        if expected is None:
+            job.drop()
+        raise
 
 
 def _range(job: Job) -> dict[str, str]:
@@ -287,37 +199,154 @@ def _check_status(job: Job, response: requests.Response) -> None:
     if code == 416:
         job.start_over("has no such range")
         raise Again("the server has no such range (416)")
-    if code in RETRIED:
-        raise Again(f"{code} {response.reason}", wait=http_response.retry_after(response))
+    if code in http_request.RETRIED:
+        raise Again(f"{code} {response.reason}", wait=http_request.retry_after(response))
     if code not in (200, 206):
         advice = "It is gone or was never there." if code in (404, 410) else ""
         advice = "The publisher demands a log-in or refuses this machine." if code in (401, 403) else advice
         raise job.error(
             f"could not be downloaded: {code} {response.reason}",
-            f"{advice} Bring the file here by hand and {job.purpose.by_hand}.".strip(),
+            f"{advice} Bring the file here by hand and {job.requested.purpose.by_hand}.".strip(),
         )
-    if not job.digest_known and (step := http_response.left_https(response)):
-        raise job.left_https(step)
+    job.check_way(response)
 
 
 def _begin(job: Job, response: requests.Response, *, asked: bool) -> Part:
     """Return the part that this answer's body belongs to: the one there is, or a new one."""
     part = job.part
     if response.status_code == 206:
-        if asked and part and http_response.is_the_rest(part, response, digest_known=job.digest_known):
+        if asked and part and http_request.is_the_rest(part, response, digest_known=job.digest_known):
             part.pieced = True
             return part
         what = "sent another range than it was asked for, or one without the strong ETag that its beginning had"
         job.start_over(what)
         raise Again(f"the server {what}")
     if part:
-        changed = http_response.has_changed(part, response)
+        changed = http_request.has_changed(part, response)
         job.start_over("has changed meanwhile" if changed else "cannot resume downloads")
-    encoded = http_response.is_encoded(response)
-    if encoded and not http_response.is_gzip(response):
+    encoded = http_request.is_encoded(response)
+    if encoded and not http_request.is_gzip(response):
         raise job.error(f"sends {response.headers['content-encoding']!r} although plain bytes were asked for")
-    total = None if encoded else announced(job, response)
-    if job.size is not None and total is not None and total != job.size:
-        raise job.error(f"has {total} bytes, expected {job.size}", "Nothing was kept. The registry knows another file.")
-    job.part = Part(Note(job.file, job.url, http_response.validator(response), total, encoded, boot()))
+    total = None if encoded else job.announced(response)
+    if (size := job.requested.size) is not None and total is not None and total != size:
+        raise job.error(f"has {total} bytes, expected {size}", "Nothing was kept. The registry knows another file.")
+    validator = http_request.validator(response)
+    job.part = Part(Note(job.requested.url, job.source.address, validator, total, encoded, boot()))
     return job.part
+
+
+# --- what a server says, without sending the file ---------------------------------------------------------------------
+
+_FIRST = {"Range": f"bytes=0-{http_request.HEAD - 1}"}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back: how it was asked for, HTTP's status, and size and ETag of the file as the server has them."""
+
+    method: Literal["HEAD", "GET"]
+    status: int
+    reason: str  # the status in the server's words
+    size: int | None
+    etag: str | None
+    address: str  # where redirects led
+    is_page: bool = False  # for people, and no file
+
+    @property
+    def is_there(self) -> bool:
+        """Whether there is a file."""
+        return self.status in (200, 206) and not self.is_page
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the server says that there is none, rather than that it does not hand it out now."""
+        return self.status in (404, 410)
+
+
+def ask(url: str, *, name: str, sha256: str | None = None, purpose: Purpose = CHECKPOINT) -> Answer:
+    """Return what the server at an http(s) or hf address says, after as many attempts as a download has.
+
+    It is asked with HEAD, and for the first bytes where that gives no size, no file or no answer: some hosts answer 404
+    to HEAD, and some hang. Of an hf address the server is asked also where huggingface_hub's cache has the file.
+
+    Args:
+        url: The address.
+        name: The record's name, for messages.
+        sha256: The digest of the file, if it is known: then a way that leaves https does not matter.
+        purpose: What the file is for, in the words of messages.
+    Raises: DownloadError if there is no answer; OfflineError if connections are forbidden.
+    """
+    if variable := offline():
+        raise OfflineError(f"{name}: {url} cannot be asked, for {variable} forbids connections")
+    source = Source(url, "publisher")
+    check(source, name=name, purpose=purpose)
+    if source.scheme == "hf":
+        source = hf_endpoint(source)
+    request = Request(Requested(name, url, sha256, purpose=purpose), source)
+    with http_request.session() as session:
+        with suppress(Again):
+            answer = _once(request, session, "HEAD")
+            if answer.is_there and answer.size:  # 0 is what some state for whatever they make while they send it
+                return answer
+        return _patiently(request, session)
+
+
+def _patiently(request: Request, session: requests.Session) -> Answer:
+    """Ask for the first bytes, again while there is hope. Raises: DownloadError."""
+    for failed in range(1, http_request.ATTEMPTS + 1):
+        try:
+            return _once(request, session, "GET")
+        except Again as trouble:
+            wait = max(trouble.wait or 0, http_request.PAUSE_S * 2 ** (failed - 1))
+            if failed == http_request.ATTEMPTS or wait > http_request.LONGEST_PAUSE_S:
+                raise request.error(f"gave no answer: {trouble}", "Try again later.") from trouble
+            time.sleep(wait)
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _once(request: Request, session: requests.Session, method: Literal["HEAD", "GET"]) -> Answer:
+    """Send one request and read no more of its body than shows whether it is a page."""
+    with request.send(session, _FIRST if method == "GET" else {}, method=method) as response:
+        if response.status_code in http_request.RETRIED and method == "GET":
+            raise Again(f"{response.status_code} {response.reason}", wait=http_request.retry_after(response))
+        request.check_way(response)
+        if method == "GET" and response.status_code in (200, 206):
+            is_page = http_request.is_page(_beginning(response))
+        else:
+            is_page = response.headers.get("content-type", "").strip().lower().startswith("text/html")
+        return Answer(
+            method=method,
+            status=response.status_code,
+            reason=response.reason,
+            size=_size(request, response),
+            etag=response.headers.get("etag"),
+            address=response.url,
+            is_page=is_page,
+        )
+
+
+def _beginning(response: requests.Response) -> bytes:
+    """Return the first bytes of a body, enough to show whether it is a page. Raises: Again if it breaks off before."""
+    head = b""
+    try:
+        for block in http_request.blocks(response, first=False):
+            head += block
+            if len(head) >= http_request.HEAD:
+                break
+    except Again:  # the first bytes of what was compressed end too early, as they must
+        if not (response.status_code == 206 and http_request.is_encoded(response)):
+            raise
+    return head
+
+
+def _size(request: Request, response: requests.Response) -> int | None:
+    """Return the size of the whole file, None if the server does not state it, or that of something else."""
+    ranges = response.headers.get("content-range", "").strip()
+    if response.status_code == 416 and ranges == "bytes */0":  # of no bytes, there are no first ones
+        return 0
+    if response.status_code not in (200, 206) or http_request.is_encoded(response):
+        return None
+    if response.status_code == 206:
+        total = re.fullmatch(r"bytes 0-\d{1,18}/(\d{1,18})", ranges)
+        return int(total[1]) if total else None
+    return request.announced(response)

@@ -1,20 +1,57 @@
-"""Where a published file can be had, in the order in which it is tried: mirrors, its publisher, alternates."""
+"""Which published file is looked for, and where it can be had: mirrors, its publisher, alternates, in this order."""
 
 from __future__ import annotations
 
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 from urllib.request import url2pathname
 
 from videohub.errors import DownloadError, UsageError
+from videohub.hub import pins
 
 _TRUE = {"1", "ON", "YES", "TRUE"}  # as huggingface_hub reads its own
 _FALSE = {"0", "OFF", "NO", "FALSE", ""}
 _BY_HAND = {"drive.google.com", "docs.google.com"}
+CHECKPOINT_OPTION = "`--checkpoint FILE` (in Python `checkpoint=`)"
+
+
+@dataclass(frozen=True)
+class Purpose:
+    """What a file is for, mostly in the words of messages."""
+
+    what: str = "checkpoint"
+    by_hand: str = f"pass it with {CHECKPOINT_OPTION}"  # what to do with one that was brought here so
+    trusted: str = "State its sha256 in the record, and the way no longer matters."
+    resumed: bool = True  # whether what came of it waits for a next call
+    largest: int | None = None  # bytes that such a file may have, where that is known
+
+
+CHECKPOINT = Purpose()
+
+
+@dataclass(frozen=True)
+class Requested:
+    """The file that is looked for: the record's name, its URL, and what is known of its content."""
+
+    name: str
+    url: str
+    sha256: str | None = None
+    size: int | None = None
+    purpose: Purpose = CHECKPOINT
+    pin: pins.Pin | None = None
+
+    def now(self) -> Requested:
+        """Return it with the pin that the URL has at this moment, unless a digest is stated."""
+        return replace(self, pin=None if self.sha256 else pins.pin_of(self.url))
+
+    @property
+    def digest(self) -> str | None:
+        """The SHA-256 that it must have, None if nobody has stated or seen one."""
+        return self.sha256 or (self.pin.sha256 if self.pin else None)
 
 
 @dataclass(frozen=True)
@@ -96,10 +133,10 @@ def path_of(url: str) -> Path:
     return Path(path)
 
 
-def check(source: Source, *, name: str, by_hand: str = "pass it with --checkpoint FILE") -> None:
+def check(source: Source, *, name: str, purpose: Purpose = CHECKPOINT) -> None:
     """Refuse an address that no program can fetch from.
 
-    Raises: DownloadError that says what to do with a file that was brought here `by_hand`.
+    Raises: DownloadError that says what to do with a file that was brought here by hand.
     """
     if source.scheme not in ("http", "https", "hf", "file"):
         raise DownloadError(
@@ -108,7 +145,7 @@ def check(source: Source, *, name: str, by_hand: str = "pass it with --checkpoin
     if split(source.address).hostname in _BY_HAND:
         raise DownloadError(
             f"{name}: {source.address} is a page of Google Drive for people, which gives programs no file.\n"
-            f"  Open it in a browser, download the file, and {by_hand}."
+            f"  Open it in a browser, download the file, and {purpose.by_hand}."
         )
 
 

@@ -67,7 +67,7 @@ def _file(given: FileClip, record: Record) -> Path:
         by_hand = "put it there"
     else:
         by_hand = f"keep it as {sources.path_in_mirror(given.url)} in a folder that VIDEOHUB_MIRRORS names"
-    purpose = download.Purpose("clip", by_hand, "State its sha256 in the known answer, and the way no longer matters.")
+    purpose = sources.Purpose("clip", by_hand, "State its sha256 in the known answer, and the way no longer matters.")
     name = f"{record.name}, the clip of a known answer"
     return download.fetch(given.url, name=name, sha256=given.sha256, purpose=purpose).path
 

@@ -20,7 +20,7 @@ from videohub.errors import DownloadError, OfflineError, RegistryError, UsageErr
 from videohub.escaping import visible
 from videohub.files import read_file
 from videohub.hub import download, sources
-from videohub.hub.download import Purpose
+from videohub.hub.sources import Purpose
 from videohub.log import warn_once
 from videohub.registry.schema import Checkpoint, Clip, DatasetInfo, Record
 from videohub.registry.transformers_files import (
@@ -86,9 +86,7 @@ class _Repository:
         return f"hf://{self.repository}/{file}@{self.revision}"
 
     def has(self, file: str) -> bool:
-        from videohub.hub import link_check
-
-        return link_check.has(self.url(file), name=self.name, purpose=_purpose(file))
+        return download.has(self.url(file), name=self.name, purpose=_purpose(file))
 
     def content(self, file: str) -> bytes:
         return download.fetch(self.url(file), name=self.name, purpose=_purpose(file)).path.read_bytes()

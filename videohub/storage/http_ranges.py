@@ -20,8 +20,8 @@ import requests
 import urllib3
 
 from videohub.errors import DownloadError, FileMissingError
-from videohub.hub import http_download, http_response
-from videohub.hub.http_download import Again
+from videohub.hub import http_request
+from videohub.hub.http_request import Again
 from videohub.storage.buckets import Address, address_of, forget, refused_advice, remember
 from videohub.storage.locations import scheme_of, scrubbed, shown
 from videohub.storage.ranges import changed
@@ -78,7 +78,7 @@ def ask(location: str) -> tuple[int, str]:
 
 def _patiently(location: str, what: str, received: _Received, attempt: Callable[[], _Found]) -> _Found:
     """Return what an attempt gives, after as many as there is hope for. Raises: DownloadError, FileChangedError."""
-    http_response.min_rate()  # refuses what makes no sense before anything is asked
+    http_request.min_rate()  # refuses what makes no sense before anything is asked
     failed, furthest = 0, 0
     while True:
         try:
@@ -87,17 +87,17 @@ def _patiently(location: str, what: str, received: _Received, attempt: Callable[
             wait = trouble.wait or 0
             failed = 1 if len(received.data) >= furthest + PROGRESS and not trouble.slow else failed + 1
             furthest = max(furthest, len(received.data))
-            pause = max(http_download.PAUSE_S * 2 ** (failed - 1) * random.uniform(0.5, 1.5), wait)
-            if failed >= http_download.ATTEMPTS or wait > http_download.LONGEST_PAUSE_S:
+            pause = max(http_request.PAUSE_S * 2 ** (failed - 1) * random.uniform(0.5, 1.5), wait)
+            if failed >= http_request.ATTEMPTS or wait > http_request.LONGEST_PAUSE_S:
                 if isinstance(trouble, _Changed):
                     raise changed(location, found=trouble.version, expected=received.version or "") from None
                 patience = f"; it asks to wait {wait:.0f} s" if wait else ""
                 advice = getattr(trouble, "advice", "") or "Check the connection, and try again later."
                 raise DownloadError(
-                    f"{shown(location)}: {what}: {trouble}{patience} (attempt {failed} of {http_download.ATTEMPTS})\n"
+                    f"{shown(location)}: {what}: {trouble}{patience} (attempt {failed} of {http_request.ATTEMPTS})\n"
                     f"  {advice}"
                 ) from None
-        time.sleep(min(pause, http_download.LONGEST_PAUSE_S))
+        time.sleep(min(pause, http_request.LONGEST_PAUSE_S))
 
 
 def _receive(location: str, received: _Received) -> None:
@@ -113,7 +113,7 @@ def _receive(location: str, received: _Received) -> None:
         if response.status_code == 200:
             received.data[begun:] = _slice_of_whole(response, begin, received.stop)
             return
-        for block in http_download.blocks(response, first=False):
+        for block in http_request.blocks(response, first=False):
             received.data += block
             if received.at > received.stop:
                 del received.data[begun:]  # the rest of it is not to be trusted, either
@@ -131,7 +131,7 @@ def _ask(location: str) -> tuple[int, str]:
         total = _check(location, response, 0, 1)
         if response.status_code == 200 and total > WHOLE:
             raise _ignores_ranges(total)
-        if response.status_code == 206 and b"".join(http_download.blocks(response, first=False))[1:]:
+        if response.status_code == 206 and b"".join(http_request.blocks(response, first=False))[1:]:
             raise _Trouble("the server sent more than the byte that it was asked for")
         return total, _version(location, response, total)
 
@@ -141,10 +141,10 @@ def _check(location: str, response: requests.Response, begin: int, stop: int) ->
     code, headers = response.status_code, response.headers
     if code not in (200, 206) and forget(location):
         raise _Trouble(
-            f"{code} {response.reason}, where the hub had led before", wait=http_response.retry_after(response)
+            f"{code} {response.reason}, where the hub had led before", wait=http_request.retry_after(response)
         )
-    if code in http_download.RETRIED:
-        raise _Trouble(f"{code} {response.reason}", wait=http_response.retry_after(response))
+    if code in http_request.RETRIED:
+        raise _Trouble(f"{code} {response.reason}", wait=http_request.retry_after(response))
     if code in (404, 410):
         raise FileMissingError(f"{shown(location)}: no such file ({code} {response.reason})")
     if code == 416:
@@ -157,7 +157,7 @@ def _check(location: str, response: requests.Response, begin: int, stop: int) ->
         raise DownloadError(f"{shown(location)}: cannot be had: {reason}\n  {refused_advice(location)}")
     if headers.get("content-type", "").strip().lower().startswith("text/html"):
         raise _Trouble("the server gave a web page", "Open the address in a browser; it may ask for a log-in.")
-    if http_response.is_encoded(response):
+    if http_request.is_encoded(response):
         encoding = headers["content-encoding"][:40]
         raise _Trouble(f"the server packs what it sends ({encoding}), although plain bytes were asked for")
     if code == 206:
@@ -191,7 +191,7 @@ def _slice_of_whole(response: requests.Response, begin: int, stop: int) -> bytes
     length = _length(response) or 0
     if length > WHOLE:
         raise _ignores_ranges(length)
-    whole = b"".join(http_download.blocks(response, first=False))
+    whole = b"".join(http_request.blocks(response, first=False))
     if len(whole) != length or length < stop:
         raise _Trouble(f"the server sent a whole file of {len(whole)} bytes, announced were {length}, needed {stop}")
     return whole[begin:stop]
@@ -223,7 +223,7 @@ def _length(response: requests.Response) -> int | None:
 
 def _error_code(response: requests.Response) -> str:
     """Return a bucket's own word for a refusal; the rest of such a body may repeat what was signed."""
-    body = next(http_download.blocks(response, first=True), b"")
+    body = next(http_request.blocks(response, first=True), b"")
     found = re.search(rb"<Code>([A-Za-z]{1,60})</Code>", body)
     return f", {found[1].decode()}" if found else ""
 
@@ -233,7 +233,7 @@ def _sent(location: str, address: Address, range_: str) -> requests.Response:
     headers = {**address.headers, "Accept-Encoding": "identity", "Range": range_}
 
     def check_step(response: requests.Response, **_: Any) -> None:
-        if where := http_response.leaves_https(response):
+        if where := http_request.leaves_https(response):
             raise DownloadError(
                 f"{shown(location)}: leads from https to {shown(where)}, where anybody could change the file.\n"
                 f"  If that is as it should be, pass {shown(where)} itself."
@@ -243,13 +243,13 @@ def _sent(location: str, address: Address, range_: str) -> requests.Response:
         return _session().get(
             address.url,
             stream=True,
-            timeout=(http_download.CONNECT_S, http_download.READ_S),
+            timeout=(http_request.CONNECT_S, http_request.READ_S),
             headers=headers,
-            hooks={"response": [http_response.unread, check_step]},
+            hooks={"response": [http_request.unread, check_step]},
             auth=(lambda request: request) if "Authorization" in headers else None,  # a netrc would replace it
         )
     except requests.Timeout as error:
-        slow = http_response.slowness(error)
+        slow = http_request.slowness(error)
         raise _Trouble(f"no answer in time{f' ({slow})' if slow else ''}", slow=slow is not None) from None
     except requests.exceptions.ProxyError as error:
         raise DownloadError(
@@ -260,7 +260,7 @@ def _sent(location: str, address: Address, range_: str) -> requests.Response:
             raise DownloadError(
                 f"{shown(location)}: cannot be read: {root.verify_message}\n  Look at REQUESTS_CA_BUNDLE."
             ) from None
-        raise _Trouble(http_response.unreachable(error) or _innermost(error)) from None
+        raise _Trouble(http_request.unreachable(error) or _innermost(error)) from None
     except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError, OSError) as error:
         # a redirect to an address that makes no sense leaves requests as a plain ValueError
         raise DownloadError(f"{shown(location)}: cannot be read: {_innermost(error)}") from None
@@ -269,7 +269,7 @@ def _sent(location: str, address: Address, range_: str) -> requests.Response:
 def _session() -> requests.Session:
     """Return this thread's session, whose connections are kept; those of a process that forked are not its child's."""
     if getattr(_of_this_thread, "process", None) != os.getpid():
-        _of_this_thread.session, _of_this_thread.process = http_response.session(), os.getpid()
+        _of_this_thread.session, _of_this_thread.process = http_request.session(), os.getpid()
     return _of_this_thread.session
 
 

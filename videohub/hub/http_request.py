@@ -1,4 +1,4 @@
-"""What an HTTP response says about a file, what it gives away about its server, and how slowly its bytes may come."""
+"""One request for a file over HTTP: how slowly its server may answer, and what the response says of the file."""
 
 from __future__ import annotations
 
@@ -11,19 +11,125 @@ import re
 import socket
 import time
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import requests
+import urllib3
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, PoolManager
 from urllib3.exceptions import NewConnectionError
 
-from videohub.errors import UsageError
+from videohub.errors import DownloadError, UsageError
 from videohub.hub.partial_download import ETAG, Part
+from videohub.hub.sources import Requested, Source
 
+CONNECT_S, READ_S = 10.0, 60.0
+ATTEMPTS = 5  # in a row, without a byte of progress
+PAUSE_S = 1.0  # before the first retry; then 2, 4, 8 times as long, give or take half
+LONGEST_PAUSE_S = 120.0  # a server that asks for more patience is left for another day
+RETRIED = {408, 429, 500, 502, 503, 504}
 HEAD = 1024  # bytes that show whether a body is a page
+_BLOCK = 1 << 20
+
+
+class Again(Exception):
+    """Something went wrong that a second request may mend."""
+
+    def __init__(self, reason: str, *, wait: float | None = None, slow: bool = False) -> None:
+        super().__init__(reason)
+        self.wait = wait
+        self.slow = slow  # what came so slowly is no progress
+
+
+@dataclass
+class Request:
+    """A file that a server is asked for."""
+
+    requested: Requested
+    source: Source
+
+    @property
+    def digest_known(self) -> bool:
+        """Whether the digest will be compared: then a part may be resumed that the server cannot vouch for."""
+        return self.requested.digest is not None
+
+    def send(self, session: requests.Session, headers: Mapping[str, str], *, method: str = "GET") -> requests.Response:
+        """Return the response, its body still to come. Raises: Again, DownloadError."""
+        headers = {**self.source.headers, "Accept-Encoding": "identity", **headers}
+        by_hand = self.requested.purpose.by_hand
+        try:
+            return session.request(
+                method,
+                self.source.address,
+                stream=True,
+                timeout=(CONNECT_S, READ_S),
+                headers=headers,
+                hooks={"response": [unread, self._check_step]},
+                auth=(lambda request: request) if "Authorization" in headers else None,  # a netrc would replace it
+            )
+        except (requests.exceptions.SSLError, requests.exceptions.ProxyError) as error:
+            raise self.error(
+                f"could not be downloaded: {error}", "Look at HTTPS_PROXY, NO_PROXY and REQUESTS_CA_BUNDLE."
+            ) from error
+        except requests.Timeout as error:
+            slow = slowness(error)
+            raise Again(f"no answer in time ({slow or error})", slow=slow is not None) from error
+        except requests.ConnectionError as error:
+            if why := unreachable(error):
+                raise self.error(
+                    f"could not be downloaded: {why}", f"Check the connection, or bring the file here and {by_hand}."
+                ) from error
+            raise Again(str(error)) from error
+        except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError, OSError) as error:
+            # a redirect to an address that makes no sense leaves requests as a plain ValueError, a bundle of
+            # authorities that is not there as a plain OSError
+            raise self.error(f"could not be downloaded: {error}") from error
+
+    def error(self, what: str, advice: str = "") -> DownloadError:
+        """Return the error for what went wrong, with what to do."""
+        advice = advice or f"Bring the file here by hand and {self.requested.purpose.by_hand}."
+        return DownloadError(f"{self.requested.name}: {self.source.address} {what}\n  {advice}")
+
+    def check_way(self, response: requests.Response) -> None:
+        """Refuse a response on whose way the file could have been changed. Raises: DownloadError."""
+        if step := left_https(response):
+            self._check_https(step)
+
+    def announced(self, response: requests.Response) -> int | None:
+        """Return the length that the server announces, None if it does not."""
+        text = response.headers.get("content-length")
+        if text is None:
+            return None
+        if re.fullmatch("[0-9]{1,18}", text.strip()) is None:  # the library beneath may have read it as another number
+            raise self.error(
+                f"announces a body of {text[:40]!r} bytes", "Nothing was kept; its server is out of order."
+            )
+        return int(text)
+
+    def _check_step(self, response: requests.Response, **_: Any) -> None:
+        """Refuse a redirect before it is followed. Raises: DownloadError."""
+        if where := leaves_https(response):
+            self._check_https(where)
+
+    def _check_https(self, where: str) -> None:
+        """Refuse a step from https to elsewhere, unless a digest tells whether the file was changed there."""
+        if not self.digest_known:
+            what = f"leads from https to {where}, where anybody could have changed the file"
+            raise self.error(what, self.requested.purpose.trusted)
+
+
+def blocks(response: requests.Response, *, first: bool) -> Iterator[bytes]:
+    """Yield the body as it arrives; larger reads would lose what came before a cut."""
+    wire = iter(lambda: response.raw.read1(_BLOCK, decode_content=False), b"")
+    try:
+        plain = unzipped(wire, _BLOCK) if is_encoded(response) else wire
+        yield from gathered(plain) if first else plain
+    except (urllib3.exceptions.HTTPError, zlib.error, EOFError) as error:
+        slow = slowness(error)
+        raise Again(str(slow or error), slow=slow is not None) from error
 
 
 def unread(response: requests.Response, **_: Any) -> None:
