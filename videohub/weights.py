@@ -124,7 +124,11 @@ def _fetched(record: Record, checkpoint: str | Path | None, ignore: Sequence[str
         return path  # the published file itself is not needed any more
     files = record.checkpoint.files if checkpoint is None else ()
     first_seen = [file.url for file in files if file.url and pins.digest_of(file.url, file.sha256) is None]
-    source = _source(record, checkpoint)
+    if checkpoint is None:
+        source = published_file(record)
+    else:
+        urls = [file.url or "" for file in record.checkpoint.files]
+        source = download.local_together(Path(checkpoint), urls, name=record.name)
     keys = conversion_keys(record, ignore, beside=[each.sha256 for each in source.beside])
     first = cache.converted_name(source.sha256, next(iter(keys.values())))
 
@@ -160,44 +164,35 @@ def known_sha256(record: Record) -> str | None:
     return pins.digest_of(published.url, published.sha256)
 
 
-def known_beside(record: Record) -> list[str | None]:
-    """Return the digests of the files beside a record's own, None for each that nobody knows."""
-    return [pins.digest_of(each.url, each.sha256) for each in record.checkpoint.beside]
-
-
-def conversion_key(record: Record, layout: str | None = None, *, ignore: Sequence[str] = ()) -> str:
-    """Return a digest of all that decides how a file becomes weights: network, the one table used, converter.
-
-    Args:
-        layout: How the keys of the file are spelt; None: as the record says.
-        ignore: Patterns of published keys that are left aside.
-    """
-    layout = layout or record.checkpoint.layout
-    table = None if layout == OURS else tables.find(record.family, layout)
-    return _conversion_key(record, layout, table, ignore, known_beside(record))
+def conversion_key(record: Record, layout: str | None = None) -> str:
+    """Return the key for a file whose keys are spelt as this layout has them; None: as the record says."""
+    return conversion_keys(record)[layout or record.checkpoint.layout]
 
 
 def conversion_keys(
     record: Record, ignore: Sequence[str] = (), *, beside: Sequence[str | None] | None = None
 ) -> dict[str, str]:
-    """Return the key for each layout that a file of the record's may turn out to have, the record's own first.
+    """Return a digest of all that decides how a file becomes weights: network, the one table used, converter.
 
-    `beside` are digests of files that were read beside it; None: what is known of the published ones.
+    There is one for each layout that a file of the record's may turn out to have, the record's own first.
+
+    Args:
+        ignore: Patterns of published keys that are left aside.
+        beside: Digests of files that were read beside it; None: what is known of the published ones.
+    Raises: ConversionError if the record's own layout has no table.
     """
-    known: dict[str, Table | None] = {**tables.of_family(record.family), OURS: None}
     own = record.checkpoint.layout
-    table = known[own] if own in known else tables.find(record.family, own)
-    others, all_of = known_beside(record) if beside is None else beside, {own: table} | known
-    return {layout: _conversion_key(record, layout, of, ignore, others) for layout, of in all_of.items()}
-
-
-def _conversion_key(
-    record: Record, layout: str, table: Table | None, ignore: Sequence[str], beside: Sequence[str | None]
-) -> str:
-    digest = None if table is None else table.digest
-    parts = [_CONVERTER, {**cache_key_fields(record), "layout": layout}, digest, sorted(ignore)]
-    parts += [list(beside)] if beside else []
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    table_of: dict[str, Table | None] = {own: None if own == OURS else tables.find(record.family, own)}
+    table_of |= {**tables.of_family(record.family), OURS: None}
+    if beside is None:
+        beside = [pins.digest_of(each.url, each.sha256) for each in record.checkpoint.beside]
+    keys = {}
+    for layout, table in table_of.items():
+        fields = {**cache_key_fields(record), "layout": layout}
+        parts = [_CONVERTER, fields, None if table is None else table.digest, sorted(ignore)]
+        parts += [list(beside)] if beside else []
+        keys[layout] = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    return keys
 
 
 def convert_file(
@@ -252,7 +247,40 @@ def convert_file(
 
 def published_file(record: Record) -> download.Fetched:
     """Return a record's published file, brought here if need be, and its digest. Raises: as `fetch`."""
-    return _source(record, None)
+    published = record.checkpoint
+    if published.url is None:
+        instead = f"Take {listed(record.superseded_by)}." if record.superseded_by else "\n  ".join(record.notes)
+        raise UnavailableError(
+            f"{record.name}: {record.upstream_name} was never released. {instead}\n"
+            f"  A copy of your own goes in with {sources.CHECKPOINT_OPTION}."
+        )
+    if record.status == "broken":
+        notes = "\n  ".join(record.notes)
+        raise UnavailableError(
+            f"{record.name}: the published file is reported to be broken:\n  {notes}\n"
+            f"  To see for yourself, download {published.url} and pass it with {sources.CHECKPOINT_OPTION}."
+        )
+    if record.status == "program":
+        raise UnavailableError(
+            f"{record.name}: the published file is a program, which videohub does not run.\n"
+            f"  {published.url} holds it; {sources.CHECKPOINT_OPTION} takes a file of the same network's weights."
+        )
+    if (record.status == "manual" or published.manual) and not sources.mirrors():
+        raise UnavailableError(
+            f"{record.name}: download {published.url} in a browser and pass the file with {sources.CHECKPOINT_OPTION}, "
+            f"or keep it as {sources.path_in_mirror(published.url)} in a folder that VIDEOHUB_MIRRORS names."
+        )
+    fetched = download.fetch(published.url, name=record.name, sha256=published.sha256, size=published.size,
+                             alternates=published.alternates)  # fmt: skip
+    download.check_prefix(fetched, published.url, published.sha256_prefix, name=record.name)
+    if published.sha256 is None and published.reported_sha256 not in (None, fetched.sha256):
+        log.warning("%s: %s has sha256 %s, and somebody reported %s. The file is used; report what was found here.",
+                    record.name, published.url, fetched.sha256, published.reported_sha256)  # fmt: skip
+    others = [
+        download.fetch(each.url, name=record.name, sha256=each.sha256, size=each.size) for each in published.beside
+    ]
+    fetched = replace(fetched, beside=tuple(others))
+    return _with_shards(fetched, published.url, record) if model_folder.is_index(published.url) else fetched
 
 
 def convert_published(source: download.Fetched, record: Record, out: Path) -> Converted:
@@ -339,46 +367,6 @@ def _write(file: NetworkFile, out: Path, *, to: str = OURS, ignore: Sequence[str
             log.warning("%s: files of %s carry no names of classes; whoever reads %s gives them again, with --labels",
                         record.name, to, out.name)  # fmt: skip
     return Converted(str(out), record.name, len(file.state), about.container, about.layout, about.sha256)
-
-
-def _source(record: Record, checkpoint: str | Path | None) -> download.Fetched:
-    if checkpoint is not None:
-        urls = [file.url or "" for file in record.checkpoint.files]
-        return download.local_together(Path(checkpoint), urls, name=record.name)
-    published = record.checkpoint
-    if published.url is None:
-        instead = f"Take {listed(record.superseded_by)}." if record.superseded_by else "\n  ".join(record.notes)
-        raise UnavailableError(
-            f"{record.name}: {record.upstream_name} was never released. {instead}\n"
-            f"  A copy of your own goes in with {sources.CHECKPOINT_OPTION}."
-        )
-    if record.status == "broken":
-        notes = "\n  ".join(record.notes)
-        raise UnavailableError(
-            f"{record.name}: the published file is reported to be broken:\n  {notes}\n"
-            f"  To see for yourself, download {published.url} and pass it with {sources.CHECKPOINT_OPTION}."
-        )
-    if record.status == "program":
-        raise UnavailableError(
-            f"{record.name}: the published file is a program, which videohub does not run.\n"
-            f"  {published.url} holds it; {sources.CHECKPOINT_OPTION} takes a file of the same network's weights."
-        )
-    if (record.status == "manual" or published.manual) and not sources.mirrors():
-        raise UnavailableError(
-            f"{record.name}: download {published.url} in a browser and pass the file with {sources.CHECKPOINT_OPTION}, "
-            f"or keep it as {sources.path_in_mirror(published.url)} in a folder that VIDEOHUB_MIRRORS names."
-        )
-    fetched = download.fetch(published.url, name=record.name, sha256=published.sha256, size=published.size,
-                             alternates=published.alternates)  # fmt: skip
-    download.check_prefix(fetched, published.url, published.sha256_prefix, name=record.name)
-    if published.sha256 is None and published.reported_sha256 not in (None, fetched.sha256):
-        log.warning("%s: %s has sha256 %s, and somebody reported %s. The file is used; report what was found here.",
-                    record.name, published.url, fetched.sha256, published.reported_sha256)  # fmt: skip
-    others = [
-        download.fetch(each.url, name=record.name, sha256=each.sha256, size=each.size) for each in published.beside
-    ]
-    fetched = replace(fetched, beside=tuple(others))
-    return _with_shards(fetched, published.url, record) if model_folder.is_index(published.url) else fetched
 
 
 def _with_shards(index: download.Fetched, url: str, record: Record) -> download.Fetched:

@@ -1,5 +1,7 @@
 """Golden weights from one publisher's file to another's and back, wherever both have the network."""
 
+import json
+
 import msgspec
 import numpy as np
 import pytest
@@ -7,9 +9,9 @@ import torch
 
 from tests.golden import synth
 from tests.models import token_networks
-from tests.models.golden_networks import CASES, GoldenCase, trained
+from tests.models.golden_networks import CASES, GOLDEN, GoldenCase, trained
 from tests.own_registry import like
-from videohub import architectures, convert, models
+from videohub import architectures, convert, models, registry
 from videohub.certificate import network_of
 from videohub.convert import conversion, tables
 from videohub.convert.recognition import recognise
@@ -301,3 +303,47 @@ def test_a_timesformer_of_single_frames_is_its_authors_and_mmaction2_s_and_not_t
         assert [name for name in state if not np.array_equal(again[name], state[name])] == []
     with pytest.raises(ConversionError, match="classifies each frame by itself"):
         conversion.to_published(state, tables.find("timesformer", TRANSFORMERS).of(arguments), arguments)
+
+
+# --- by the maps from one layout's keys to another's with which the originals gave the same logits --------------------
+
+MAPS = sorted((GOLDEN / "modern" / "correspondence").glob("*.json"))
+LARGE = "vjepa2__hf_vjepa2-vitl-fpc16-256-ssv2"
+
+
+@pytest.mark.parametrize("path", [pytest.param(path, id=path.stem, marks=[pytest.mark.slow] * (path.stem == LARGE))
+                                  for path in MAPS])  # fmt: skip
+def test_a_file_moved_to_the_other_layout_key_by_key_holds_the_same_network(path):
+    """Whose logits are the original's, as the golden networks show."""
+    said = json.loads(path.read_text())
+    original = CASES[f"modern/{said['from']}"]
+    other = CASES.get(f"modern/{said['to']}") or CASES[f"wider/{said['to']}"]
+    file = original.golden_file()
+    moved = {there: file[here] if rows is None else file[here][slice(*rows)] for there, here, rows in said["map"]}
+    assert moved.keys() == other.golden_file().keys()
+    expected, state = original.state(file), other.state(moved)
+    assert state.keys() == expected.keys()
+    assert [key for key in state if not torch.equal(state[key], expected[key])] == []
+
+
+# --- Omnivore: Video Swin's keys in a trunk, heads for three kinds of input, and what embeds depth --------------------
+# The keys are those that its networks have by their code (omnivore_model.py, swin_transformer.py), not by our table.
+
+SWIN = CASES["modern/video_swin/swin_tiny_patch244_window877_k400"]
+
+
+def test_the_network_for_video_is_found_in_a_file_with_other_heads(tmp_path):
+    golden = {key: torch.from_numpy(array) for key, array in SWIN.golden_file().items()}
+    trunk = {key.removeprefix("backbone."): tensor for key, tensor in golden.items() if key.startswith("backbone.")}
+    for part, shape in (("proj.weight", (96, 1, 2, 4, 4)), ("proj.bias", 96), ("norm.weight", 96), ("norm.bias", 96)):
+        trunk[f"depth_patch_embed.{part}"] = torch.ones(shape)
+    heads = {"image.weight": torch.ones(1000, 768), "image.bias": torch.ones(1000),
+             "rgbd.weight": torch.ones(19, 768), "rgbd.bias": torch.ones(19),
+             "video.1.weight": golden["cls_head.fc_cls.weight"],
+             "video.1.bias": golden["cls_head.fc_cls.bias"]}  # fmt: skip
+    torch.save({"trunk": trunk, "heads": heads}, tmp_path / "swinT_checkpoint.torch")
+    checkpoint = convert.read(tmp_path / "swinT_checkpoint.torch")
+    state = convert.to_state_dict(checkpoint, registry.record("omnivore_swin3d_t_32"))
+    expected = SWIN.state(SWIN.golden_file())
+    assert state.keys() == expected.keys()
+    assert [key for key in state if not torch.equal(state[key], expected[key])] == []
