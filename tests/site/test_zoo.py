@@ -198,6 +198,24 @@ def test_nothing_is_wider_than_a_telephone(opened):
 
 
 @pytest.mark.slow
+def test_the_table_fits_a_small_screen_and_its_head_stays_in_sight(opened):
+    def top(one):
+        return round(one.bounding_box()["y"])
+
+    page = opened(width=1200)
+    narrowest = (
+        "table => { table.style.width = 0; const wide = table.offsetWidth; table.style.width = ''; return wide; }"
+    )
+    assert page.eval_on_selector("#zoo table", narrowest) <= 1200 - 2 * 16 - 15, "the margins, and a scroll bar"
+    page.locator("#zoo tbody tr").nth(80).evaluate("row => row.scrollIntoView()")
+    assert top(page.locator("#zoo thead th").first) == page.locator(".md-header").bounding_box()["height"]
+    page = opened(width=1000)  # there the table is a window of its own
+    page.eval_on_selector("#zoo-table", "table => { table.scrollIntoView(); table.scrollTop = 2000; }")
+    assert top(page.locator("#zoo thead th").first) == top(page.locator("#zoo-table"))
+    assert page.locator("#zoo-table").bounding_box()["height"] <= 900
+
+
+@pytest.mark.slow
 def test_it_is_small_and_soon_ready(opened, known):
     page = opened()
     page.wait_for_load_state("networkidle")

@@ -42,7 +42,7 @@ class Cell(NamedTuple):
 COLUMNS = (
     Column("record", "Record"),
     Column("number", "Number, %", "n"),
-    Column("params", "Parameters", "n"),
+    Column("params", "Params", "n"),
     Column("cost", "Multiply-adds", "n"),
     Column("clip", "Clip", "n"),
     Column("data", "Data set", "w", filtered=True),
@@ -71,7 +71,8 @@ hide: [navigation, toc]
 
 {len(known.records)} published checkpoints, as the registry has them. The number is what the publisher states for the
 views of the record's protocol; parameters and multiply-adds are counted from the network, for one view. "Equal to"
-tells whose network ours was compared with, [as below](#what-was-checked-against-what).
+tells whose network ours was compared with, [as below](#what-was-checked-against-what). A licence marked "repo." is that
+of the publisher's repository, which states none for the file.
 
 <link rel="stylesheet" href="assets/zoo.css">
 <script src="assets/zoo.js" defer></script>
@@ -166,7 +167,7 @@ def _cells(known: Registry, record: Record) -> tuple[Cell, ...]:
     clip, frames = "image", record.frames or 1
     if record.frames:
         clip = f"{record.frames} x {record.rate}" if record.rate else str(record.frames)
-    numbers = record.number.numbers() if record.number else {}
+    stated, numbers = licence(record.checkpoint.license), record.number.numbers() if record.number else {}
     first = next(iter(numbers.items()), None)
     number = Cell("", "")
     if first is not None:
@@ -182,7 +183,7 @@ def _cells(known: Registry, record: Record) -> tuple[Cell, ...]:
         Cell(in_html(record.family)),
         Cell(in_html(publisher.title if publisher else record.publisher or "others")),
         Cell(in_html(record.task)),
-        Cell(in_html(licence(record.checkpoint.license)), None, record.checkpoint.license),
+        Cell(in_html(stated).replace(" (repository)", " <small>repo.</small>"), stated, record.checkpoint.license),
         Cell(in_html(record.checkpoint.container or "not known")),
         Cell(PROOFS[zoo_page.proof_state(record)], None, _compared_with(record)),
     )
