@@ -34,7 +34,7 @@ def test_the_page_shows_each_in_a_line_of_its_publisher():
         assert publisher.read in section
         assert section.count("\n| ") == len(publisher.errata) + 2
         for each in publisher.errata:
-            assert f" | {each.prints} | {each.right or 'not known'} | {each.known_by or 'not noted'} |" in section
+            assert f" | {each.prints} | {each.right} | {each.known_by or 'not noted'} |" in section
 
 
 def test_the_committed_page_is_made_from_the_data():

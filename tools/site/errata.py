@@ -23,7 +23,7 @@ class Erratum(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
     where: str
     prints: str
-    right: str | None
+    right: str
     known_by: str | None
     records: tuple[str, ...] = ()
 
@@ -33,8 +33,8 @@ class Erratum(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
     def in_words(self) -> str:
         """Return it as a sentence in Markdown."""
-        right = f" Right, or against it: {self.right}." if self.right else ""
-        return f"{self.where}: it prints {self.prints}.{right}" + (f" ({self.known_by})" if self.known_by else "")
+        known_by = f" ({self.known_by})" if self.known_by else ""
+        return f"{self.where}: it prints {self.prints}. Right, or against it: {self.right}.{known_by}"
 
 
 class OfPublisher(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -72,7 +72,7 @@ def page(known: Registry, link: str = "`{0}`") -> str:
             (
                 each.where + _records(each.about(known), link),
                 each.prints,
-                each.right or "not known",
+                each.right,
                 each.known_by or "not noted",
             )
             for each in publisher.errata
