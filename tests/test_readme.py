@@ -1,5 +1,6 @@
-"""The README says what is so."""
+"""The README says what is so, and that of the benchmarks what was measured."""
 
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -54,6 +55,28 @@ def test_its_commands_run_as_they_stand(workplace):
         assert done.returncode in ((0, 3) if line.startswith("videohub verify") else (0,)), done.stderr
     (code,) = re.findall(r"^```python\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
     exec(compile(code, "README.md", "exec"), {})
+
+
+def test_the_tables_of_networks_say_what_was_measured():
+    """A line of benchmarks/README.md for each network and each implementation that it was timed beside."""
+    lines = (ROOT / "benchmarks" / "README.md").read_text(encoding="utf-8").replace("*", "").splitlines()
+    expected = []
+    for path in sorted((ROOT / "benchmarks" / "results").glob("forward*.json")):
+        for name, found in json.loads(path.read_text(encoding="utf-8"))["networks"].items():
+            others = (key.removeprefix("times as fast as ") for key in found if key.startswith("times as fast as "))
+            expected += [_row(name, found, other) for other in others]
+    assert len(expected) >= 44
+    assert [line for line in expected if line not in lines] == []
+
+
+def _row(name: str, found: dict, other: str) -> str:
+    times, share = found[f"times as fast as {other}"], found["GFLOP/s in an evaluation / product"]["median"]
+    ours = found["seconds"]["optimized, in an evaluation"]["median"]
+    theirs = found["seconds"][f"{other}, called by a program"]["median"]
+    ratio = "{median:#.3g} ({min:#.3g}–{max:#.3g})".format(**times["in an evaluation"])
+    both = [times[where]["median"] for where in ("called by a program", "both in an evaluation") if where in times]
+    figures = " | ".join([f"{ours:#.3g}", f"{theirs:#.3g}", ratio, *(f"{each:#.3g}" for each in both)])
+    return f"| {name} | {figures} | {100 * share:.0f} % |" if other == "plain" else f"| {name} | {other} | {figures} |"
 
 
 def test_every_verb_explains_itself():
