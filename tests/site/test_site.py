@@ -92,3 +92,12 @@ def test_the_search_finds_pages_from_the_disk(site, browser):
     result.wait_for()
     assert "errata.html" in result.get_attribute("href")
     page.close()
+
+
+@pytest.mark.parametrize(("scheme", "picture"), [("light", "report.png"), ("dark", "report_dark.png")])
+def test_the_picture_of_a_report_is_as_light_or_dark_as_the_page(site, browser, scheme, picture):
+    page = browser.new_page(color_scheme=scheme)
+    page.goto((site / "index.html").as_uri())
+    shown = page.locator("img[src*='report']:visible")
+    assert [one.get_attribute("src").partition("#")[0] for one in shown.all()] == [f"assets/{picture}"]
+    page.close()

@@ -28,6 +28,7 @@ SETTINGS = {
     "changelog.md": "search: {boost: 0.1}",
     "zoo_walk.md": "hide: [toc]\nsearch: {exclude: true}",
 }
+_PICTURE = re.compile(r"!\[(?P<words>[^][]+)\]\((?P<path>[\w./-]+)\.png\)")
 _LINK = re.compile(r"\]\((?P<path>[\w./-]+)(?P<anchor>#[\w-]+)?\)")
 
 
@@ -42,7 +43,8 @@ def pages(known: Registry) -> Iterator[tuple[str, str]]:
 def relink(text: str, page: str) -> str:
     """Return a page's text with links that lead from it, where it lies in the repository, to pages of the site.
 
-    A link to a file of the repository that no page shows becomes its text alone, followed by the file's path.
+    A link to a file of the repository that no page shows becomes its text alone, followed by the file's path. A picture
+    that has one for dark pages beside it, `NAME_dark.png`, is followed by that; the theme shows one of them.
     """
     source = {made: document for document, made in DOCUMENTS.items()}.get(page, f"docs/{page}")
 
@@ -56,4 +58,10 @@ def relink(text: str, page: str) -> str:
             return f"] (`{target}`)"
         return f"]({os.path.relpath(shown, posixpath.dirname(page) or '.')}{match['anchor'] or ''})"
 
-    return re.sub(r"\[([^][]*)\] \(", r"\1 (", _LINK.sub(replace, text))
+    def for_both(match: re.Match[str]) -> str:
+        words, path = match["words"], match["path"]
+        if not (ROOT / "docs" / posixpath.dirname(page) / f"{path}_dark.png").exists():
+            return match[0]
+        return f"![{words}]({path}.png#only-light) ![{words}]({path}_dark.png#only-dark)"
+
+    return _PICTURE.sub(for_both, re.sub(r"\[([^][]*)\] \(", r"\1 (", _LINK.sub(replace, text)))
