@@ -23,9 +23,9 @@ from functools import lru_cache, partial
 from pathlib import Path
 
 import av
-import making_videos
-import measuring
+import measurement
 import original_way
+import synthetic_videos
 import torch
 from soak import decoders
 
@@ -42,7 +42,7 @@ from videohub.evaluation.kept_memory import kept_memory
 from videohub.worker_pool import WorkerPool
 from videohub.worker_pool.shared_memory import SharedMemoryPool
 
-RESULTS = measuring.RESULTS / "data_path.json"
+RESULTS = measurement.RESULTS / "data_path.json"
 _SAME = 1e-5  # of a normalised pixel: the same arithmetic, rounded in another order
 
 
@@ -57,14 +57,14 @@ def main() -> None:
     options.add_argument("--out", type=Path, default=RESULTS)
     arguments = options.parse_args()
     torch.set_num_threads(1)  # processor time is asked for, and threads that wait for each other take some
-    kind = making_videos.SMALL if arguments.small else making_videos.KINETICS
+    kind = synthetic_videos.SMALL if arguments.small else synthetic_videos.KINETICS
     record = registry.record("slowfast_motions" if arguments.small else "slowfast_r50_8x8")
     spec = TestSpec(record.protocol, record.clip)
     # freed memory is kept, as an evaluation has it
     with tempfile.TemporaryDirectory() as folder, kept_memory(torch.device("cpu")):
-        paths = making_videos.make_videos(Path(folder), arguments.videos, kind, threads=measuring.cores())
+        paths = synthetic_videos.make_videos(Path(folder), arguments.videos, kind, threads=measurement.cores())
         results = {
-            **measuring.header("av", "numpy"),
+            **measurement.header("av", "numpy"),
             "turns": arguments.turns,
             "videos": {"kind": str(kind), "kbit/s": [_kbit_s(path, kind) for path in paths]},
             "protocol": f"{record.protocol.name}, {record.clip.frames} frames at rate {record.clip.sampling_rate}",
@@ -77,7 +77,7 @@ def main() -> None:
                 "goal": "the same first class on at least 99.5 %",
             },
         }
-    measuring.publish(arguments.out, results)
+    measurement.publish(arguments.out, results)
 
 
 # --- processor time --------------------------------------------------------------------------------------------------
@@ -98,13 +98,13 @@ def processor_time(paths: Sequence[Path], spec: TestSpec, turns: int) -> dict[st
         for name in DECODERS:
             pool = stack.enter_context(decoding_pool([spec], workers=1, decoder=name))
             contenders[_ours(name)] = partial(through_a_process, pool, paths)
-        seconds = measuring.in_turns(contenders, turns, clock=processor_seconds)
-    beside = {name: measuring.ratios(seconds[_ours(name)], seconds[alone]) for name in DECODERS}
+        seconds = measurement.in_turns(contenders, turns, clock=processor_seconds)
+    beside = {name: measurement.ratios(seconds[_ours(name)], seconds[alone]) for name in DECODERS}
     return {
         "seconds a video": {
-            name: measuring.summary([each / len(paths) for each in of]) for name, of in seconds.items()
+            name: measurement.summary([each / len(paths) for each in of]) for name, of in seconds.items()
         },
-        "data path / decoding alone": {name: measuring.summary(each) for name, each in beside.items()},
+        "data path / decoding alone": {name: measurement.summary(each) for name, each in beside.items()},
         "goal": "<= 1.35 for fast",
         "bytes a video": {name: statistics.median(each.frames.nbytes for each in of) for name, of in decoded.items()},
     }
@@ -190,13 +190,13 @@ def views_per_second(path: Path, spec: TestSpec, turns: int) -> dict[str, object
             theirs: lambda: process.submit(_one_by_one, path, spec).result(),
             kept: partial(_one_by_one, path, spec),
         }
-        seconds = measuring.in_turns(contenders, turns)
+        seconds = measurement.in_turns(contenders, turns)
     return {
         "views": count,
-        "views a second": {name: measuring.summary(measuring.rates(count, each)) for name, each in seconds.items()},
+        "views a second": {name: measurement.summary(measurement.rates(count, each)) for name, each in seconds.items()},
         **{
             f"ours / {other}": {
-                name: measuring.summary(measuring.ratios(seconds[other], seconds[name])) for name in DECODERS
+                name: measurement.summary(measurement.ratios(seconds[other], seconds[name])) for name in DECODERS
             }
             for other in (theirs, kept)
         },
@@ -268,7 +268,7 @@ def _videos_in(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.suffix in (".mp4", ".avi", ".mkv", ".webm"))
 
 
-def _kbit_s(path: Path, kind: making_videos.Kind) -> int:
+def _kbit_s(path: Path, kind: synthetic_videos.Kind) -> int:
     return round(path.stat().st_size * 8 / kind.seconds / 1000)
 
 

@@ -16,10 +16,10 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-import making_videos
-import measuring
+import measurement
 import numpy as np
 import original_way
+import synthetic_videos
 import torch
 from gpu_forward import network
 from torch import nn
@@ -32,7 +32,7 @@ from videohub.data.spec import TestSpec
 from videohub.evaluation.scoring import EvalModel, evaluate
 from videohub.timing import MatrixProduct
 
-RESULTS = measuring.RESULTS / "end_to_end.json"
+RESULTS = measurement.RESULTS / "end_to_end.json"
 PRODUCTS = 5  # in a turn
 KNOWN = 0.50  # views a second of the original itself, on 2 cores with AVX2
 _SAME = 1e-5  # of a probability
@@ -50,10 +50,10 @@ def main() -> None:
     arguments = options.parse_args()
     record = registry.record("slowfast_motions" if arguments.small else "slowfast_r50_4x16")
     protocol = record.protocol.with_views(clips=4, crops=3)
-    kind = making_videos.SMALL if arguments.small else making_videos.KINETICS
+    kind = synthetic_videos.SMALL if arguments.small else synthetic_videos.KINETICS
     model = network(record.name)
     with tempfile.TemporaryDirectory() as folder:
-        paths = making_videos.make_videos(Path(folder), arguments.videos, kind, threads=measuring.cores())
+        paths = synthetic_videos.make_videos(Path(folder), arguments.videos, kind, threads=measurement.cores())
         found = side_by_side(
             model,
             TestSpec(protocol, record.clip),
@@ -64,7 +64,7 @@ def main() -> None:
             product=MatrixProduct(128 if arguments.small else 2048),
         )
     threads = {"threads": torch.get_num_threads(), "decoder processes": arguments.workers}
-    measuring.publish(arguments.out, {**measuring.header("av"), "model": record.name, **threads, **found})
+    measurement.publish(arguments.out, {**measurement.header("av"), "model": record.name, **threads, **found})
 
 
 def side_by_side(
@@ -94,31 +94,33 @@ def side_by_side(
         found = original_way.scores(model, list(theirs), protocol, clip, workers=workers, batch=batch)
         kept["theirs"] = found.numpy()
 
-    seconds = measuring.in_turns({"ours": our_way, "theirs": their_way, "products": partial(product, PRODUCTS)}, turns)
+    seconds = measurement.in_turns(
+        {"ours": our_way, "theirs": their_way, "products": partial(product, PRODUCTS)}, turns
+    )
     difference = float(np.abs(kept["ours"][: len(theirs)] - kept["theirs"]).max())
     if difference > _SAME:
         raise SystemExit(f"the two ways give probabilities that differ by {difference:.2g}: no comparison")
-    our_rates = measuring.rates(len(ours) * views, seconds["ours"])
-    their_rates = measuring.rates(len(theirs) * views, seconds["theirs"])
-    gflops = measuring.rates(2 * PRODUCTS * product.multiply_adds / 1e9, seconds["products"])
+    our_rates = measurement.rates(len(ours) * views, seconds["ours"])
+    their_rates = measurement.rates(len(theirs) * views, seconds["theirs"])
+    gflops = measurement.rates(2 * PRODUCTS * product.multiply_adds / 1e9, seconds["products"])
     of_a_view = flop(spec, model) / 1e9
     limits = [rate / of_a_view for rate in gflops]
     return {
         "turns": turns,
         "views a video": views,
-        "views a second": {"ours": measuring.summary(our_rates), "theirs": measuring.summary(their_rates)},
+        "views a second": {"ours": measurement.summary(our_rates), "theirs": measurement.summary(their_rates)},
         "their batch": batch,
         "largest difference of a probability": difference,
-        "ours / theirs": {"ratio": measuring.summary(measuring.ratios(our_rates, their_rates)), "goal": ">= 2.4"},
+        "ours / theirs": {"ratio": measurement.summary(measurement.ratios(our_rates, their_rates)), "goal": ">= 2.4"},
         "ours / the original itself": {
-            "ratio": measuring.summary([rate / KNOWN for rate in our_rates]),
+            "ratio": measurement.summary([rate / KNOWN for rate in our_rates]),
             "theirs": f"{KNOWN} views a second, known from two cores of another machine",
         },
         "GFLOP a view": float(f"{of_a_view:.4g}"),
-        "float32 product, GFLOP/s": measuring.summary(gflops),
+        "float32 product, GFLOP/s": measurement.summary(gflops),
         "float32 product by": product.way,
-        "limit, views a second": measuring.summary(limits),
-        "share of the limit": {"ours": measuring.summary(measuring.ratios(our_rates, limits)), "goal": ">= 0.65"},
+        "limit, views a second": measurement.summary(limits),
+        "share of the limit": {"ours": measurement.summary(measurement.ratios(our_rates, limits)), "goal": ">= 0.65"},
     }
 
 
@@ -147,7 +149,7 @@ def _faster_batch(model: nn.Module, spec: TestSpec) -> int:
             for part in clips.split(batch):
                 model(part)
 
-    seconds = measuring.in_turns({"1": lambda: run(1), "4": lambda: run(4)}, turns=1)
+    seconds = measurement.in_turns({"1": lambda: run(1), "4": lambda: run(4)}, turns=1)
     return 1 if math.fsum(seconds["1"]) <= math.fsum(seconds["4"]) else 4
 
 

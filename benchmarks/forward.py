@@ -22,7 +22,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import measuring
+import measurement
 import torch
 import torchvision
 from torch import Tensor, nn
@@ -33,7 +33,7 @@ from videohub.evaluation.kept_memory import kept_memory
 from videohub.registry import Record
 from videohub.timing import MatrixProduct
 
-RESULTS = measuring.RESULTS / "forward.json"
+RESULTS = measurement.RESULTS / "forward.json"
 NAMES = (
     "c2d_nopool_r50_8x8",
     "i3d_r50_8x8",
@@ -89,10 +89,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options.add_argument("--out", type=Path, default=RESULTS)
     chosen = options.parse_args(arguments)
     networks = {name: compare(name, chosen.size, chosen.matrix, chosen.turns) for name in chosen.names}
-    measuring.publish(
+    measurement.publish(
         chosen.out,
         {
-            **measuring.header("transformers"),
+            **measurement.header("transformers"),
             "threads": torch.get_num_threads(),
             "turns": chosen.turns,
             "networks": networks,
@@ -114,20 +114,20 @@ def compare(name: str, size: int | None, matrix: int, turns: int) -> dict[str, o
     evaluated, called, written = (seconds[of] for of in (f"optimized, {INSIDE}", f"optimized, {OUTSIDE}", PLAIN))
     library = PUBLISHED.get(videohub.record(name).publisher or "")
     published = seconds.get(f"{library}, {OUTSIDE}")
-    limit = measuring.rates(2 * matrix**3 / 1e9, seconds[f"product, {INSIDE}"])
+    limit = measurement.rates(2 * matrix**3 / 1e9, seconds[f"product, {INSIDE}"])
     way = facts.pop("product by")
     return {
         **facts,
-        "seconds": {of: measuring.summary(took) for of, took in seconds.items() if not of.startswith("product")},
+        "seconds": {of: measurement.summary(took) for of, took in seconds.items() if not of.startswith("product")},
         "times as fast as plain": {
-            INSIDE: measuring.summary(measuring.ratios(written, evaluated)),
-            OUTSIDE: measuring.summary(measuring.ratios(written, called)),
-            f"both {INSIDE}": measuring.summary(measuring.ratios(seconds[f"plain, {INSIDE}"], evaluated)),
+            INSIDE: measurement.summary(measurement.ratios(written, evaluated)),
+            OUTSIDE: measurement.summary(measurement.ratios(written, called)),
+            f"both {INSIDE}": measurement.summary(measurement.ratios(seconds[f"plain, {INSIDE}"], evaluated)),
         },
         **({f"times as fast as {library}": _beside(published, called, evaluated)} if published else {}),
-        f"GFLOP/s of a float32 product, {matrix} squared, by {way}": measuring.summary(limit),
-        "GFLOP/s in an evaluation / product": measuring.summary(
-            measuring.ratios(measuring.rates(facts["GFLOP"], evaluated), limit)
+        f"GFLOP/s of a float32 product, {matrix} squared, by {way}": measurement.summary(limit),
+        "GFLOP/s in an evaluation / product": measurement.summary(
+            measurement.ratios(measurement.rates(facts["GFLOP"], evaluated), limit)
         ),
     }
 
@@ -137,8 +137,8 @@ def _beside(
 ) -> dict[str, dict[str, float]]:
     """Return how many times as fast ours is, in either place, as the publisher's own network called by a program."""
     return {
-        INSIDE: measuring.summary(measuring.ratios(published, evaluated)),
-        OUTSIDE: measuring.summary(measuring.ratios(published, called)),
+        INSIDE: measurement.summary(measurement.ratios(published, evaluated)),
+        OUTSIDE: measurement.summary(measurement.ratios(published, called)),
     }
 
 
@@ -190,7 +190,7 @@ def _turn(number: int) -> dict[str, float]:
     }
     for library, published in of.published.items():
         contenders[library] = lambda published=published: published(of.contiguous)
-    return measuring.a_turn(contenders, number)
+    return measurement.a_turn(contenders, number)
 
 
 @torch.inference_mode()

@@ -23,11 +23,11 @@ from pathlib import Path
 from typing import Any
 
 import gpu_forward
-import making_videos
-import measuring
+import gpu_run
+import measurement
+import synthetic_videos
 import torch
-import watching
-from budgeting import Budget, Part, ended_after, run_parts
+from gpu_run import Budget, Part, ended_after, run_parts
 from soak import decoders, resident, slopes
 from torch import Tensor, nn
 
@@ -40,7 +40,7 @@ from videohub.evaluation.decoding import Failure, decode_all
 from videohub.evaluation.precision_choice import ChosenPrecision
 from videohub.evaluation.scoring import EvalModel, Evaluation, evaluate
 
-RESULTS = measuring.RESULTS / "gpu.json"
+RESULTS = measurement.RESULTS / "gpu.json"
 _LOOK_EVERY = 20  # videos
 _GRACE_S = 20  # after the budget: whatever still hangs says where, and ends
 
@@ -50,7 +50,7 @@ class Scale:
     """How much of everything."""
 
     model: str
-    kind: making_videos.Kind
+    kind: synthetic_videos.Kind
     videos: int  # different ones; they are used over and over
     run_s: float  # that an evaluation lasts
     way_s: float  # that the network alone is timed in one way
@@ -65,7 +65,7 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--device", default="cuda")
     options.add_argument("--budget", type=float, default=440, help="seconds that everything may take")
-    options.add_argument("--workers", type=int, default=measuring.cores())
+    options.add_argument("--workers", type=int, default=measurement.cores())
     options.add_argument("--small", action="store_true")
     options.add_argument("--out", type=Path, default=RESULTS)
     arguments = options.parse_args()
@@ -73,23 +73,23 @@ def main() -> None:
     device = torch.device(arguments.device)
     precisions = ("fp16", "bf16") if device.type == "cuda" else ("fp32",)
     if arguments.small:
-        scale = Scale("slowfast_motions", making_videos.SMALL, videos=2, run_s=0.2, way_s=0.02, batch=1, workers=1,
+        scale = Scale("slowfast_motions", synthetic_videos.SMALL, videos=2, run_s=0.2, way_s=0.02, batch=1, workers=1,
                       at_least=4, precisions=precisions)  # fmt: skip
     else:
-        scale = Scale("slowfast_r50_8x8", making_videos.KINETICS, videos=8, run_s=20, way_s=2, batch=32,
+        scale = Scale("slowfast_r50_8x8", synthetic_videos.KINETICS, videos=8, run_s=20, way_s=2, batch=32,
                       workers=arguments.workers, at_least=4 * arguments.workers, precisions=precisions)  # fmt: skip
-    results: dict[str, Any] = {**measuring.header("av", "numpy"), **device_facts(device), "scale": str(scale)}
+    results: dict[str, Any] = {**measurement.header("av", "numpy"), **device_facts(device), "scale": str(scale)}
     with tempfile.TemporaryDirectory() as folder, ended_after(arguments.budget + _GRACE_S):
-        paths = making_videos.make_videos(Path(folder), scale.videos, scale.kind, threads=scale.workers)
+        paths = synthetic_videos.make_videos(Path(folder), scale.videos, scale.kind, threads=scale.workers)
         bench = Bench(scale, device, paths, arguments.out.with_name("gpu_profile.txt"), budget)
-        run_parts(bench.parts(), budget, results, lambda: measuring.write(arguments.out, results))
-    measuring.publish(arguments.out, results)
+        run_parts(bench.parts(), budget, results, lambda: measurement.write(arguments.out, results))
+    measurement.publish(arguments.out, results)
 
 
 def device_facts(device: torch.device) -> dict[str, object]:
     """Return what the device is and what drives it."""
     if device.type != "cuda":
-        return {"device": watching.device_name(device)}
+        return {"device": gpu_run.device_name(device)}
     properties = torch.cuda.get_device_properties(device)
     return {
         "device": properties.name,
@@ -141,21 +141,21 @@ class Bench:
                     raise RuntimeError(f"{scored.sample.name}: {scored.failure}")
                 moments.append(time.monotonic())
                 if len(moments) == skipped:
-                    percentages = stack.enter_context(watching.nvidia_smi())
+                    percentages = stack.enter_context(gpu_run.nvidia_smi())
                 if len(moments) % min(_LOOK_EVERY, self._scale.at_least) == 0:
                     for name, process in {"parent": os.getpid(), **decoders()}.items():
                         looks.setdefault(name, {})[len(moments)] = resident(process)
                 if self._enough(began, len(moments)):
                     break
             sizes = {" x ".join(map(str, shape)): size for shape, size in run.batches[0].sizes.items()}
-        rate = watching.steady_rate(moments, skipped)
+        rate = gpu_run.steady_rate(moments, skipped)
         return {
             "videos a second": _digits(rate),
             "views a second": _digits(rate and rate * self._views),
             "goal": ">= 40 videos a second, stretch 60",
             "videos": len(moments),
             "first scores after, s": round(moments[0] - began, 2),
-            "GPU busy, %, by nvidia-smi": watching.mean(percentages),
+            "GPU busy, %, by nvidia-smi": gpu_run.mean(percentages),
             "batch by the shape of a view": sizes,
             "GPU memory at its peak, GiB": self._peak(),
             "host KB per 1,000 videos after the first quarter": slopes(looks, after=len(moments) // 4),
@@ -169,7 +169,7 @@ class Bench:
         with closing(self._evaluation(model, self._scale.precisions[0], DECODERS[0])) as run:
             for _ in itertools.islice(run, 2 * self._scale.workers):
                 pass
-            found = watching.profiled(run, self._device, self._table, window_s=self._scale.run_s / 10)
+            found = gpu_run.profiled(run, self._device, self._table, window_s=self._scale.run_s / 10)
         return {**found, "goal": "GPU busy >= 0.9"}
 
     def data_path(self, decoder: str) -> dict[str, Any]:
@@ -182,7 +182,7 @@ class Bench:
                 moments.append(time.monotonic())
                 if self._enough(began, len(moments)):
                     break
-        rate = watching.steady_rate(moments, 2 * self._scale.workers)
+        rate = gpu_run.steady_rate(moments, 2 * self._scale.workers)
         return {"videos a second": _digits(rate), "views a second": _digits(rate and rate * self._views)}
 
     def decoding(self, decoder: str) -> dict[str, Any]:
@@ -196,7 +196,7 @@ class Bench:
                 moments.append(time.monotonic())
                 if self._enough(began, len(moments)):
                     break
-        rate = watching.steady_rate(moments, 2 * self._scale.workers)
+        rate = gpu_run.steady_rate(moments, 2 * self._scale.workers)
         return {"videos a second": _digits(rate), "decoder processes": self._scale.workers}
 
     def forward(self) -> dict[str, Any]:

@@ -21,10 +21,10 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-import measuring
+import measurement
 
 NAME = "slowfast_r50_8x8"
-RESULTS = measuring.RESULTS / "hub.json"
+RESULTS = measurement.RESULTS / "hub.json"
 
 
 def main() -> None:
@@ -40,12 +40,12 @@ def main() -> None:
         os.environ.update(HF_ENDPOINT=url, HF_HUB_DISABLE_XET="1", HF_HUB_DISABLE_TELEMETRY="1", NO_PROXY="127.0.0.1",
                           HF_HOME=f"{folder}/hf", VIDEOHUB_HOME=f"{folder}/cache")  # fmt: skip
         results = {
-            **measuring.header("huggingface_hub", "requests"),
+            **measurement.header("huggingface_hub", "requests"),
             "turns": arguments.turns,
             "download": downloads(Path(folder), url, arguments.megabytes << 20, arguments.turns),
             "load": loads(Path(folder), url, arguments.turns),
         }
-    measuring.publish(arguments.out, results)
+    measurement.publish(arguments.out, results)
 
 
 # --- downloading -----------------------------------------------------------------------------------------------------
@@ -86,8 +86,8 @@ def downloads(folder: Path, url: str, size: int, turns: int) -> dict[str, object
     others = ("torch.hub", "torch.hub, checked", "huggingface_hub")
     return {
         "bytes": size,
-        "MB/s": {name: measuring.summary(each) for name, each in rates.items()},
-        "videohub / the faster other": measuring.summary(
+        "MB/s": {name: measurement.summary(each) for name, each in rates.items()},
+        "videohub / the faster other": measurement.summary(
             [ours / max(rates[name][turn] for name in others) for turn, ours in enumerate(rates["videohub"])]
         ),
         "goal": ">= 0.9",
@@ -148,15 +148,15 @@ def loads(folder: Path, url: str, turns: int) -> dict[str, object]:
         "videohub.load, every weight read": lambda: read(videohub.load(record)),
         "build + torch.load, every weight read": lambda: read(build_and_torch_load()),
     }
-    seconds = measuring.in_turns(contenders, turns)
+    seconds = measurement.in_turns(contenders, turns)
 
     def ratio(ours: str, theirs: str) -> dict[str, float]:
-        return measuring.summary(measuring.ratios(seconds[ours], seconds[theirs]))
+        return measurement.summary(measurement.ratios(seconds[ours], seconds[theirs]))
 
     return {
         "model": NAME,
         "bytes": size,
-        "seconds": {name: measuring.summary(each) for name, each in seconds.items()},
+        "seconds": {name: measurement.summary(each) for name, each in seconds.items()},
         "videohub / build + torch.load": ratio("videohub.load", "build + torch.load"),
         "videohub / torch.load into a model that is there": ratio(
             "videohub.load", "torch.load into a model that is there"

@@ -16,12 +16,12 @@ import time
 from functools import partial
 from pathlib import Path
 
-import making_videos
-import measuring
+import measurement
+import synthetic_videos
 from start_up import console_command
 
 NAME = "slowfast_r50_8x8"
-RESULTS = measuring.RESULTS / "predict.json"
+RESULTS = measurement.RESULTS / "predict.json"
 IMPORTS = "import torch, av"
 
 
@@ -33,28 +33,28 @@ def main() -> None:
     options.add_argument("--small", action="store_true", help="the demo's network and a small video, for tests")
     options.add_argument("--out", type=Path, default=RESULTS)
     arguments = options.parse_args()
-    kind = making_videos.SMALL if arguments.small else making_videos.KINETICS
+    kind = synthetic_videos.SMALL if arguments.small else synthetic_videos.KINETICS
     name = "slowfast_motions" if arguments.small else NAME
     with tempfile.TemporaryDirectory(prefix="videohub-") as folder:
         results = answers(Path(folder), name, kind, arguments.turns, all_views=arguments.all_views)
-    measuring.publish(arguments.out, {**measuring.header("av"), **results})
+    measurement.publish(arguments.out, {**measurement.header("av"), **results})
 
 
-def answers(folder: Path, name: str, kind: making_videos.Kind, turns: int, *, all_views: bool) -> dict[str, object]:
+def answers(folder: Path, name: str, kind: synthetic_videos.Kind, turns: int, *, all_views: bool) -> dict[str, object]:
     """Ask for the classes of a clip once a turn; return seconds."""
-    weights, (video,) = random_weights(folder, name), making_videos.make_videos(folder, 1, kind)
+    weights, (video,) = random_weights(folder, name), synthetic_videos.make_videos(folder, 1, kind)
     console, how = console_command()
     environment = {**os.environ, "VIDEOHUB_HOME": str(folder / "home")}
     run = partial(subprocess.run, check=True, stdout=subprocess.DEVNULL, env=environment)
     predict = [*console, "predict", str(video), "--model", name, "--checkpoint", str(weights)]
     commands = {"videohub predict": predict, IMPORTS: [sys.executable, "-c", IMPORTS]}
-    seconds = measuring.in_turns({each: partial(run, command) for each, command in commands.items()}, turns)
+    seconds = measurement.in_turns({each: partial(run, command) for each, command in commands.items()}, turns)
     results: dict[str, object] = {
         "network": name,
         "video": f"{kind.seconds:g} s of {kind.width} x {kind.height}",
         "turns": turns,
         "console command": how,
-        "seconds": {each: measuring.summary(took) for each, took in seconds.items()},
+        "seconds": {each: measurement.summary(took) for each, took in seconds.items()},
         "goal": "<= 5 s",
     }
     if all_views:

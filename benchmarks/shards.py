@@ -22,8 +22,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import making_videos
-import measuring
+import measurement
+import synthetic_videos
 from soak import decoders, resident
 
 from videohub import registry, storage
@@ -46,11 +46,11 @@ def main() -> None:
     options.add_argument("--members", type=int, default=20_000)
     options.add_argument("--turns", type=int, default=3)
     options.add_argument("--small", action="store_true")
-    options.add_argument("--out", type=Path, default=measuring.RESULTS / "shards.json")
+    options.add_argument("--out", type=Path, default=measurement.RESULTS / "shards.json")
     arguments = options.parse_args()
     if arguments.small:
         arguments.videos, arguments.soak, arguments.members, arguments.turns = 4, 12, 100, 1
-    kind = making_videos.SMALL if arguments.small else making_videos.KINETICS
+    kind = synthetic_videos.SMALL if arguments.small else synthetic_videos.KINETICS
     with tempfile.TemporaryDirectory() as folder:
         os.environ["VIDEOHUB_HOME"] = os.path.join(folder, "cache")
         found: dict[str, object] = {
@@ -58,15 +58,15 @@ def main() -> None:
             "index": index(Path(folder), arguments.members),
             "memory": memory(Path(folder) / "memory", arguments.soak),
         }
-    measuring.publish(arguments.out, {**measuring.header("av"), **found})
+    measurement.publish(arguments.out, {**measurement.header("av"), **found})
 
 
-def speed(folder: Path, count: int, turns: int, kind: making_videos.Kind) -> dict[str, object]:
+def speed(folder: Path, count: int, turns: int, kind: synthetic_videos.Kind) -> dict[str, object]:
     """Return how many videos a second come from files, from tars on a disk, and from the same behind a slow server."""
     files, made = folder / "files", folder / "made"
     files.mkdir(parents=True)
     made.mkdir()
-    originals = making_videos.make_videos(made, min(8, count), kind, threads=2)
+    originals = synthetic_videos.make_videos(made, min(8, count), kind, threads=2)
     for number in range(count):
         (files / f"{number:05}.mp4").hardlink_to(originals[number % len(originals)])
     pack(folder / "tars", {path.name: path.read_bytes() for path in sorted(files.iterdir())}, each=16)
@@ -76,15 +76,15 @@ def speed(folder: Path, count: int, turns: int, kind: making_videos.Kind) -> dic
             "tars": members(str(folder / "tars" / "*.tar")),
             "http": members(pattern(url, folder / "tars")),
         }
-        took = measuring.in_turns({name: lambda given=given: decoded(given) for name, given in places.items()}, turns)
+        took = measurement.in_turns({name: lambda given=given: decoded(given) for name, given in places.items()}, turns)
     return {
         "videos": count,
         "latency_s": LATENCY_S,
         "videos_per_second": {
-            name: measuring.summary(measuring.rates(count, seconds)) for name, seconds in took.items()
+            name: measurement.summary(measurement.rates(count, seconds)) for name, seconds in took.items()
         },
         "share_of_files": {
-            name: measuring.summary(measuring.ratios(took["files"], took[name])) for name in ("tars", "http")
+            name: measurement.summary(measurement.ratios(took["files"], took[name])) for name in ("tars", "http")
         },
     }
 
@@ -101,7 +101,7 @@ def memory(folder: Path, count: int) -> dict[str, object]:
     """Return what this process and its decoders have in memory, every so many videos, and at the end."""
     made = folder / "made"
     made.mkdir(parents=True)
-    content = [path.read_bytes() for path in making_videos.make_videos(made, 4, making_videos.SMALL, threads=2)]
+    content = [path.read_bytes() for path in synthetic_videos.make_videos(made, 4, synthetic_videos.SMALL, threads=2)]
     pack(folder / "tars", {f"{number:05}.mp4": content[number % 4] for number in range(count)}, each=500)
     noted: list[tuple[int, int, int]] = []
     with served(folder / "tars") as url:

@@ -17,9 +17,9 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
-import measuring
+import measurement
 
-RESULTS = measuring.RESULTS / "start_up.json"
+RESULTS = measurement.RESULTS / "start_up.json"
 LIBRARIES = "import yaml, click, rich"
 RECORDS = 400  # that the zoo is to grow to
 MANY, FIRST = f"videohub list, {RECORDS} records", f"videohub list, {RECORDS} records, for the first time"
@@ -31,7 +31,7 @@ def main() -> None:
     options.add_argument("--turns", type=int, default=15)
     options.add_argument("--out", type=Path, default=RESULTS)
     arguments = options.parse_args()
-    measuring.publish(arguments.out, {**measuring.header("pyyaml", "click", "rich"), **start_up(arguments.turns)})
+    measurement.publish(arguments.out, {**measurement.header("pyyaml", "click", "rich"), **start_up(arguments.turns)})
 
 
 def start_up(turns: int) -> dict[str, object]:
@@ -59,19 +59,19 @@ def start_up(turns: int) -> dict[str, object]:
             shutil.rmtree(Path(folder) / FIRST / "home", ignore_errors=True)
             listing()
 
-        seconds = measuring.in_turns({**runs, FIRST: first}, turns)
-    listed = measuring.summary(seconds["videohub list"])
-    beside = measuring.summary(measuring.ratios(seconds["videohub list"], seconds[LIBRARIES]))
-    many_beside = measuring.summary(measuring.ratios(seconds[MANY], seconds[LIBRARIES]))
+        seconds = measurement.in_turns({**runs, FIRST: first}, turns)
+    listed = measurement.summary(seconds["videohub list"])
+    beside = measurement.summary(measurement.ratios(seconds["videohub list"], seconds[LIBRARIES]))
+    many_beside = measurement.summary(measurement.ratios(seconds[MANY], seconds[LIBRARIES]))
     return {
         "turns": turns,
         "console command": how,
-        "seconds": {name: measuring.summary(each) for name, each in seconds.items()},
+        "seconds": {name: measurement.summary(each) for name, each in seconds.items()},
         "videohub list": {"seconds": listed, "goal": "<= 0.25"},
         f"videohub list / {LIBRARIES}": {"ratio": beside, "goal": "<= 1.5"},
-        MANY: {"seconds": measuring.summary(seconds[MANY]), "goal": "<= 0.25"},
+        MANY: {"seconds": measurement.summary(seconds[MANY]), "goal": "<= 0.25"},
         f"{MANY} / {LIBRARIES}": {"ratio": many_beside, "goal": "<= 1.5"},
-        FIRST: {"seconds": measuring.summary(seconds[FIRST]), "goal": "<= 1"},
+        FIRST: {"seconds": measurement.summary(seconds[FIRST]), "goal": "<= 1"},
     }
 
 

@@ -17,9 +17,9 @@ from importlib import import_module
 from pathlib import Path
 
 import av
-import making_videos
-import measuring
+import measurement
 import numpy as np
+import synthetic_videos
 import torch
 from torch import Tensor
 from torchvision.transforms import v2
@@ -29,7 +29,7 @@ from videohub import registry
 from videohub.data.sampling import frame_positions
 from videohub.data.transforms import training_pixels
 
-RESULTS = measuring.RESULTS / "training_clips.json"
+RESULTS = measurement.RESULTS / "training_clips.json"
 OURS, PLAIN, TORCHCODEC = "videohub.ClipDataset", "PyAV and torchvision", "torchcodec and torchvision"
 
 
@@ -44,26 +44,28 @@ def main() -> None:
     arguments = options.parse_args()
     torch.set_num_threads(1)  # as in a DataLoader's worker
     record = registry.record("slowfast_motions" if arguments.small else "slowfast_r50_8x8")
-    kind = making_videos.SMALL if arguments.small else making_videos.KINETICS
+    kind = synthetic_videos.SMALL if arguments.small else synthetic_videos.KINETICS
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        paths = making_videos.make_videos(folder, arguments.videos, kind, threads=measuring.cores())
+        paths = synthetic_videos.make_videos(folder, arguments.videos, kind, threads=measurement.cores())
         (folder / "train.csv").write_text("".join(f"{path.name} 0\n" for path in paths))
         readers, missing = readers_of(folder, paths, record)
         check_same(readers, record)
         contenders = {who: partial(read, reader, arguments.clips, len(paths)) for who, reader in readers.items()}
-        seconds = measuring.in_turns(contenders, arguments.turns, clock=time.process_time)
+        seconds = measurement.in_turns(contenders, arguments.turns, clock=time.process_time)
     fastest = min((who for who in seconds if who != OURS), key=lambda who: sum(seconds[who]))
-    measuring.publish(arguments.out, {
-        **measuring.header("av", "torchvision", "torchcodec"),
+    measurement.publish(arguments.out, {
+        **measurement.header("av", "torchvision", "torchcodec"),
         "videos": str(kind),
         "network": f"{record.name}, {record.clip.frames} frames at rate {record.clip.sampling_rate}",
         "turns": arguments.turns,
         "clips a second of processor time": {
-            who: measuring.summary(measuring.rates(arguments.clips, of)) for who, of in seconds.items()
+            who: measurement.summary(measurement.rates(arguments.clips, of)) for who, of in seconds.items()
         },
         "ours / the other": {
-            who: measuring.summary(measuring.ratios(of, seconds[OURS])) for who, of in seconds.items() if who != OURS
+            who: measurement.summary(measurement.ratios(of, seconds[OURS]))
+            for who, of in seconds.items()
+            if who != OURS
         },
         "the faster of the others": fastest,
         "goal": ">= 1 beside the faster",

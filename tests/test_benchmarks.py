@@ -47,7 +47,7 @@ def results(monkeypatch, tmp_path):
 
 
 def test_every_contender_is_timed_once_a_turn_and_the_first_turn_does_not_count():
-    import measuring
+    import measurement
 
     now = [0.0]
     takes = {"ours": iter([100.0, 2.0, 3.0]), "theirs": iter([100.0, 8.0, 6.0])}
@@ -56,45 +56,45 @@ def test_every_contender_is_timed_once_a_turn_and_the_first_turn_does_not_count(
         now[0] += next(takes[name])
 
     contenders = {name: lambda name=name: contender(name) for name in takes}
-    assert measuring.in_turns(contenders, 2, clock=lambda: now[0]) == {"ours": [2.0, 3.0], "theirs": [8.0, 6.0]}
+    assert measurement.in_turns(contenders, 2, clock=lambda: now[0]) == {"ours": [2.0, 3.0], "theirs": [8.0, 6.0]}
 
 
 def test_a_ratio_is_the_median_of_the_turns_own_ratios():
-    import measuring
+    import measurement
 
-    found = measuring.ratios([1.0, 4.0, 4.0], [2.0, 2.0, 8.0])
+    found = measurement.ratios([1.0, 4.0, 4.0], [2.0, 2.0, 8.0])
     assert found == [0.5, 2.0, 0.5]
-    assert measuring.summary(found) == {"median": 0.5, "min": 0.5, "max": 2.0}  # of the medians it would be 2
-    assert measuring.rates(12, [4.0, 24.0]) == [3.0, 0.5]
+    assert measurement.summary(found) == {"median": 0.5, "min": 0.5, "max": 2.0}  # of the medians it would be 2
+    assert measurement.rates(12, [4.0, 24.0]) == [3.0, 0.5]
 
 
 def test_the_steady_rate_begins_after_the_videos_that_are_skipped():
-    import watching
+    import gpu_run
 
-    assert watching.steady_rate([10, 20, 30, 31, 32, 33, 34], skipped=3) == pytest.approx(1.0)
-    assert watching.steady_rate([10, 20, 30, 31], skipped=10) == pytest.approx(2 / 11)  # never more than half of them
-    assert watching.steady_rate([10], skipped=3) is None
+    assert gpu_run.steady_rate([10, 20, 30, 31, 32, 33, 34], skipped=3) == pytest.approx(1.0)
+    assert gpu_run.steady_rate([10, 20, 30, 31], skipped=10) == pytest.approx(2 / 11)  # never more than half of them
+    assert gpu_run.steady_rate([10], skipped=3) is None
 
 
 def test_kernels_that_run_side_by_side_keep_a_gpu_busy_once():
-    import watching
+    import gpu_run
 
-    assert watching.busy_share([(5, 6), (0, 2), (1, 3)], begin=0, end=10) == pytest.approx(0.4)
-    assert watching.busy_share([(-5, 1), (9, 20)], begin=0, end=10) == pytest.approx(0.2)
+    assert gpu_run.busy_share([(5, 6), (0, 2), (1, 3)], begin=0, end=10) == pytest.approx(0.4)
+    assert gpu_run.busy_share([(-5, 1), (9, 20)], begin=0, end=10) == pytest.approx(0.2)
 
 
 def test_the_driver_s_percentages_are_read(tmp_path, monkeypatch):
-    import watching
+    import gpu_run
 
     driver = tmp_path / "nvidia-smi"
     driver.write_text(f"#!/bin/sh\necho 90; echo '[N/A]'; echo 96; : > {tmp_path / 'said'}; exec sleep 60\n")
     driver.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    with watching.nvidia_smi() as percentages:
+    with gpu_run.nvidia_smi() as percentages:
         until = time.monotonic() + 30
         while not (tmp_path / "said").exists() and time.monotonic() < until:
             time.sleep(0.01)
-    assert watching.mean(percentages) == 93.0
+    assert gpu_run.mean(percentages) == 93.0
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_forward_ratios_are_of_what_was_timed():
 
 
 def test_a_part_without_time_is_skipped_and_one_that_fails_costs_no_other():
-    from budgeting import Budget, Part, run_parts
+    from gpu_run import Budget, Part, run_parts
 
     now = [0.0]
 
@@ -147,7 +147,7 @@ def test_a_part_without_time_is_skipped_and_one_that_fails_costs_no_other():
 
 
 def test_a_program_that_will_not_end_is_ended():
-    import watching
+    import gpu_run
 
     stubborn = (
         "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(7, flush=True); time.sleep(60)"
@@ -155,13 +155,13 @@ def test_a_program_that_will_not_end_is_ended():
     with subprocess.Popen([sys.executable, "-c", stubborn], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline() == "7\n"
         process.terminate()
-        assert watching.last_words(process, timeout_s=0.2) == ""
+        assert gpu_run.last_words(process, timeout_s=0.2) == ""
     assert process.returncode == -9
 
 
 def test_the_gpu_benchmark_ends_itself_where_it_hangs():
     paths = {**os.environ, "PYTHONPATH": str(BENCHMARKS.parent)}
-    script = "import time, budgeting\nwith budgeting.ended_after(0.5):\n    time.sleep(60)"
+    script = "import time, gpu_run\nwith gpu_run.ended_after(0.5):\n    time.sleep(60)"
     ended = subprocess.run([sys.executable, "-c", script], cwd=BENCHMARKS, env=paths, capture_output=True, text=True,
                            timeout=120)  # fmt: skip
     assert ended.returncode == 1
@@ -171,12 +171,12 @@ def test_the_gpu_benchmark_ends_itself_where_it_hangs():
 def test_a_run_that_ends_in_time_is_left_alone(monkeypatch):
     import faulthandler
 
-    import budgeting
+    import gpu_run
 
     told = []
     monkeypatch.setattr(faulthandler, "dump_traceback_later", lambda *given, **how: told.append("later"))
     monkeypatch.setattr(faulthandler, "cancel_dump_traceback_later", lambda: told.append("never mind"))
-    with pytest.raises(KeyError), budgeting.ended_after(1):
+    with pytest.raises(KeyError), gpu_run.ended_after(1):
         raise KeyError
     assert told == ["later", "never mind"]
 
@@ -185,10 +185,10 @@ def test_a_run_that_ends_in_time_is_left_alone(monkeypatch):
 
 
 def test_generated_videos_are_coded_as_real_ones_are(tmp_path):
-    import making_videos
+    import synthetic_videos
 
-    kind = making_videos.Kind(seconds=0.5)
-    (path,) = making_videos.make_videos(tmp_path, 1, kind)
+    kind = synthetic_videos.Kind(seconds=0.5)
+    (path,) = synthetic_videos.make_videos(tmp_path, 1, kind)
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         kinds = [int(picture.pict_type) for picture in container.decode(stream)]
@@ -199,15 +199,15 @@ def test_generated_videos_are_coded_as_real_ones_are(tmp_path):
 
 def test_views_that_differ_end_the_comparison(tmp_path, monkeypatch):
     import data_path
-    import making_videos
     import original_way
+    import synthetic_videos
 
     from videohub import registry
     from videohub.data.spec import TestSpec
 
     record = registry.record("slowfast_motions")
     spec = TestSpec(record.protocol, record.clip)
-    (path,) = making_videos.make_videos(tmp_path, 1, making_videos.SMALL)
+    (path,) = synthetic_videos.make_videos(tmp_path, 1, synthetic_videos.SMALL)
     assert data_path._check_same_views(path, spec) < 1e-6
     one_too_late = original_way.read_view
     monkeypatch.setattr(original_way, "read_view", lambda *given: one_too_late(*given[:-1], (given[-1] + 3) % 9))
@@ -304,7 +304,7 @@ def test_the_inference_form_is_not_slower_than_transformers_own_network(name):
     """In the same minute, in turns; the best of three looks, as other programs may be at work."""
     pytest.importorskip("transformers")
     import forward
-    import measuring
+    import measurement
 
     forward._prepare(name, 112, 256, kept=False)
     of = forward._subject
@@ -312,18 +312,18 @@ def test_the_inference_form_is_not_slower_than_transformers_own_network(name):
     contenders = {"ours": lambda: of.optimized(of.clip), "theirs": lambda: theirs(of.contiguous)}
 
     def looked():
-        seconds = measuring.in_turns(contenders, 5)
-        return statistics.median(measuring.ratios(seconds["ours"], seconds["theirs"]))
+        seconds = measurement.in_turns(contenders, 5)
+        return statistics.median(measurement.ratios(seconds["ours"], seconds["theirs"]))
 
     with torch.inference_mode():
         assert any(looked() <= 1.1 for _ in range(3))
 
 
 def test_profiling_names_what_takes_the_time(monkeypatch, tmp_path):
-    import profiling
+    import cpu_profile
 
     out = tmp_path / "profile.txt"
-    profiling.main(["--name", "slowfast_motions", "--small", "--out", str(out)])
+    cpu_profile.main(["--name", "slowfast_motions", "--small", "--out", str(out)])
     network, form, *_ = (part for part in out.read_text().split("\n\n") if "one view" in part)
     assert "aten::native_batch_norm" in network
     assert "aten::native_batch_norm" not in form

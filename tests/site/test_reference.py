@@ -14,7 +14,7 @@ from videohub.cli import cli
 
 griffe = pytest.importorskip("griffe")  # of the extra `docs`
 
-from tools.site import commands, docstrings, reference  # noqa: E402
+from tools.site import docstrings, reference  # noqa: E402
 
 KNOWN = registry.load(registry.files()[0])
 
@@ -23,7 +23,7 @@ def test_every_public_name_has_its_place_once_and_leads_to_where_it_is_defined()
     names = [name for topic in reference.TOPICS.values() for name in topic]
     assert sorted(names) == sorted(videohub.__all__)
     pages = dict(reference.pages(KNOWN))
-    assert len(pages) == len(reference.TOPICS) + len(reference.MODULES)
+    assert len(pages) == len(reference.TOPICS) + len(reference.MODULES) + 1
     shown = {}
     for text in pages.values():
         for home, options in re.findall(r"^::: (\S+)\n    options: (\{\"heading.*\})$", text, flags=re.MULTILINE):
@@ -37,8 +37,7 @@ def test_every_public_name_has_its_place_once_and_leads_to_where_it_is_defined()
 
 
 def test_every_verb_is_there_with_its_options_and_defaults():
-    ((path, text),) = commands.pages(KNOWN)
-    assert path == "reference/commands.md"
+    text = reference.command_line()
     for name in cli.commands:
         assert f"\n## videohub {name}\n" in text
         command = cli.commands[name]
@@ -50,9 +49,9 @@ def test_every_verb_is_there_with_its_options_and_defaults():
 
 
 def test_words_of_a_verb_are_shown_and_mean_nothing_to_markdown():
-    assert commands.escaped("a_b <c> `d_e` [f|g]") == r"a\_b \<c\> `d_e` \[f\|g\]"
+    assert reference.escaped("a_b <c> `d_e` [f|g]") == r"a\_b \<c\> `d_e` \[f\|g\]"
     command = click.Command("a", help="One.\n\n\b\nx  y\nz  *\n\nTwo *.")
-    assert commands.words_of(command) == "One.\n\n```text\nx  y\nz  *\n```\n\nTwo \\*."
+    assert reference.words_of(command) == "One.\n\n```text\nx  y\nz  *\n```\n\nTwo \\*."
 
 
 def test_a_docstring_s_sections_become_a_list_and_paragraphs():

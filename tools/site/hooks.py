@@ -13,12 +13,11 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
-from tools.site import commands, documents, errata, measurements, notebooks, proved, records, reference, zoo
+from tools.site import documents, errata, measurements, notebooks, proved, records, reference, zoo
 from videohub import registry
 from videohub.registry import Registry
 
 PAGES: tuple[Callable[[Registry], Iterator[tuple[str, str]]], ...] = (
-    commands.pages,
     documents.pages,
     errata.pages,
     measurements.pages,

@@ -2,7 +2,7 @@
 
 A camera that pans and shakes looks at a textured scene with things that move in it, and its pictures are noisy. x264
 encodes them with its own defaults, so that a decoder has what it has with real ones: B-frames, several reference
-frames, key frames up to 250 apart. `python benchmarks/making_videos.py FOLDER` leaves eight of them in a folder.
+frames, key frames up to 250 apart. `python benchmarks/synthetic_videos.py FOLDER` leaves eight of them in a folder.
 """
 
 from __future__ import annotations

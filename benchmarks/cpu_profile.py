@@ -1,4 +1,4 @@
-"""Where the time goes on a CPU, before and after: `python benchmarks/profiling.py`.
+"""Where the time goes on a CPU, before and after: `python benchmarks/cpu_profile.py`.
 
 One view of SlowFast 4x16 R50 through the network as it is written and through its inference form, by torch's profiler;
 one generated video through the data path, by Python's. The tables go to benchmarks/results/cpu_profile.txt.
@@ -15,8 +15,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import forward
-import making_videos
-import measuring
+import measurement
+import synthetic_videos
 import torch
 
 import videohub
@@ -25,7 +25,7 @@ from videohub.data.samples import VideoFile
 from videohub.data.views import Views, views_of
 from videohub.registry.schema import Record
 
-RESULTS = measuring.RESULTS / "cpu_profile.txt"
+RESULTS = measurement.RESULTS / "cpu_profile.txt"
 ROWS = 9
 
 
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     chosen = options.parse_args(arguments)
     record = videohub.record(chosen.name)
     tables = [*of_the_network(record), *of_the_data_path(record, small=chosen.small)]
-    machine = ", ".join(f"{name} {value}" for name, value in measuring.machine("av", "numpy").items())
+    machine = ", ".join(f"{name} {value}" for name, value in measurement.machine("av", "numpy").items())
     chosen.out.parent.mkdir(parents=True, exist_ok=True)
     chosen.out.write_text("\n\n".join([f"{record.name} on {machine}", *tables]) + "\n")
     print(chosen.out.read_text(), end="")
@@ -60,9 +60,9 @@ def of_the_network(record: Record) -> list[str]:
 
 def of_the_data_path(record: Record, *, small: bool) -> list[str]:
     """Return what a video costs: decoding it, preparing its frames, cutting out its views."""
-    kind = making_videos.SMALL if small else making_videos.KINETICS
+    kind = synthetic_videos.SMALL if small else synthetic_videos.KINETICS
     with tempfile.TemporaryDirectory() as folder:
-        (path,) = making_videos.make_videos(Path(folder), 1, kind, threads=1)
+        (path,) = synthetic_videos.make_videos(Path(folder), 1, kind, threads=1)
         decoded = _decode(path, record)
         views = views_of(decoded, record.protocol)
         out = torch.empty((1, *views.shape[1:]), memory_format=torch.channels_last_3d)[0]

@@ -1,22 +1,81 @@
-"""What happens while a run is under way: when videos are done, what memory it takes, how busy the GPU is."""
+"""A run on a GPU: the budget of time that its parts keep, and what happens while one is under way.
+
+What fails or hangs costs no other part its figures. Watched are when videos are done, what memory it takes, and how
+busy the GPU is.
+"""
 
 from __future__ import annotations
 
+import faulthandler
 import shutil
 import statistics
 import subprocess
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import measuring
+import measurement
 import torch
 from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
 TOP = 15  # operations in a profile's table
+
+
+class Budget:
+    """Seconds that everything together may take."""
+
+    def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock, self._end = clock, clock() + seconds
+
+    def left(self) -> float:
+        """Return the seconds that are left."""
+        return self._end - self._clock()
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a benchmark: what is only begun if so many seconds are left."""
+
+    name: str
+    needs_s: float
+    run: Callable[[], Mapping[str, Any]]
+
+
+def run_parts(
+    parts: Iterable[Part], budget: Budget, results: dict[str, Any], keep: Callable[[], None] = lambda: None
+) -> None:
+    """Run parts in turn into `results`, and `keep` these at first and after each part.
+
+    A part without time, or that fails, says so there.
+    """
+    keep()
+    for part in parts:
+        left = budget.left()
+        if left < part.needs_s:
+            results[part.name] = {"skipped": f"{left:.0f} s of the budget were left, and it needs {part.needs_s:.0f}"}
+            keep()
+            continue
+        print(f"{part.name} ({left:.0f} s are left)", flush=True)
+        try:
+            found = dict(part.run())
+        except Exception as error:  # whatever one part meets, the others shall have their figures
+            found = {"failed": f"{type(error).__name__}: {error}"}
+        results[part.name] = {**found, "seconds taken": round(left - budget.left(), 1)}
+        keep()
+
+
+@contextmanager
+def ended_after(seconds: float) -> Iterator[None]:
+    """End this process if it is still here after so long: a GPU or its driver may hang, and no budget ends that."""
+    faulthandler.dump_traceback_later(seconds, exit=True)
+    try:
+        yield
+    finally:
+        faulthandler.cancel_dump_traceback_later()
 
 
 def steady_rate(moments: Sequence[float], skipped: int) -> float | None:
@@ -113,7 +172,7 @@ def _window(
 
 def device_name(device: torch.device) -> str:
     """Return what the device calls itself."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else str(measuring.machine()["processor"])
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else str(measurement.machine()["processor"])
 
 
 def mean(values: Sequence[float]) -> float | None:
