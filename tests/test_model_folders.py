@@ -297,6 +297,10 @@ def test_without_names_two_outputs_are_the_library_s_default(tmp_path):
         ({"model_type": "vjepa2", "architectures": ["VJEPA2ForVideoClassification"],
           "crop_size": 32, "mlp_ratio": 0.01},
          "mlp_ratio is 0.01, expected at least 1 / hidden_size, 1 / 24"),
+        ({"model_type": "vjepa2", "architectures": ["VJEPA2ForVideoClassification"],
+          "crop_size": 32, "frames_per_clip": 1}, "frames_per_clip is 1, expected at least 2"),
+        ({"model_type": "vjepa2", "architectures": ["VJEPA2ForVideoClassification"],
+          "crop_size": 32, "patch_size": 64}, "patch_size is 64, expected at most crop_size, 32"),
     ],
 )  # fmt: skip
 def test_a_config_that_asks_for_what_is_not_here_is_refused_by_the_field(tmp_path, changes, message):

@@ -76,7 +76,7 @@ def check_is_no_url(path: str | Path) -> None:
             f"{path}: found a URL, expected a folder on a disk: its files are appended to, linked and renamed while "
             "several processes write, so that an interruption loses nothing, and buckets know none of that.\n"
             "  Name a folder on a disk that all processes see; or give each its part (--shard) and a folder of its "
-            "own, and copy them together for `videohub report`."
+            "own, and copy them together afterwards."
         )
 
 

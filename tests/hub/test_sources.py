@@ -64,6 +64,38 @@ def test_a_mirror_s_url_spares_the_publisher(home, publisher, monkeypatch):
     assert_fetched(home, URL, sha256=SHA256)
 
 
+def test_a_mirror_s_password_stands_in_no_message_log_or_pin(home, publisher, monkeypatch, caplog):
+    plain = publisher.url("/mirror")
+    monkeypatch.setenv("VIDEOHUB_MIRRORS", plain.replace("//", "//someone:s3cret@", 1))
+    url = publisher.publish("/MODEL.pkl", CONTENT)
+    in_mirror = f"/mirror/{sources.path_in_mirror(url)}"
+    publisher.publish(in_mirror, b"something else")
+    assert_fetched(home, url, sha256=SHA256)
+    assert publisher.url(in_mirror) in caplog.text
+    assert "s3cret" not in caplog.text
+    with pytest.raises(DownloadError) as caught:
+        download.fetch(URL, name="model")
+    assert plain in str(caught.value)
+    assert "s3cret" not in str(caught.value)
+    publisher.publish("/mirror/publisher.invalid/zoo/a/MODEL.pkl", CONTENT)
+    assert_fetched(home, URL)
+    assert pins.pin_of(URL).source == publisher.url("/mirror/publisher.invalid/zoo/a/MODEL.pkl")
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("https://host/a?id=1@2", "https://host/a?id=1@2"),
+        ("https://user:pass@host/a", "https://host/a"),
+        ("https://token@host", "https://host"),
+        ("hf://org/name/file@main", "hf://org/name/file@main"),
+        ("file:///folder/a@b", "file:///folder/a@b"),
+    ],
+)
+def test_an_address_is_shown_without_user_and_password(address, shown):
+    assert Source(address, "mirror").shown == shown
+
+
 def test_what_came_from_a_mirror_is_pinned_with_its_origin(home, mirror):
     path = mirrored(mirror, CONTENT)
     assert_fetched(home, URL)

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import shutil
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -206,6 +207,8 @@ def test_probabilities_that_are_no_numbers_are_refused(video):
         model.head.projection.bias[0] = float("nan")
     with pytest.raises(VideohubError, match=r"clip\.mp4: the network gives values that are not numbers"):
         videohub.predict(video, model)
+    with pytest.raises(VideohubError, match=r"^\d+ bytes: the network gives values"):  # and not some temporary file
+        list(videohub.predict_windows(Path(video).read_bytes(), model))
 
 
 # --- on the command line ---------------------------------------------------------------------------------------------

@@ -84,7 +84,7 @@ def video_source(video: VideoInput, protocol: Protocol, *, fps: float | None = N
     with _as_file(video, is_image, fps or protocol.fps or USUAL_FPS) as file:
         try:
             yield kind(Path(file.name), file) if isinstance(file, ShardMember) else kind(file)
-        except (UsageError, VideoError) as error:
+        except VideohubError as error:
             message = str(error).replace(str(file), name)
             if isinstance(error, VideoError) and name not in message:  # of a rule for frames, which knows no files
                 message = f"{name}: {message}"

@@ -224,7 +224,7 @@ def _from_first(candidates: Iterable[Source], requested: Requested, lock: Lock) 
             continue
         for failure in failures:
             if isinstance(failure, ChecksumError):  # a missing file is what mirrors are like; another file is not
-                log.warning("%s\n  The right file came from %s.", failure, source.address)
+                log.warning("%s\n  The right file came from %s.", failure, source.shown)
         return fetched
     if forbidden:
         raise _is_offline(requested, forbidden, failures)
@@ -292,7 +292,7 @@ def _keep(part: partial_download.Part, source: Source, requested: Requested) -> 
     """Give the file its place in the cache, and bind its URL to it if nothing else does."""
     found = part.sha256
     if requested.sha256 is None:
-        binding = pins.pin(requested.url, found, part.size, source="" if source.role == "publisher" else source.address)
+        binding = pins.pin(requested.url, found, part.size, source="" if source.role == "publisher" else source.shown)
         if binding.sha256 != found:  # another process, without a lock, was faster and got another file
             raise _another_file(source, replace(requested, pin=binding), found)
     place = cache.place("raw", found)
@@ -305,14 +305,14 @@ def _another_file(source: Source, requested: Requested, found: str) -> ChecksumE
     base = source.address.rpartition("/")[2]
     if requested.pin is None:
         return ChecksumError(
-            f"{requested.name}: {base} has sha256 {found}, the registry says {requested.sha256} ({source.address}).\n"
+            f"{requested.name}: {base} has sha256 {found}, the registry says {requested.sha256} ({source.shown}).\n"
             "  The publisher replaced the file, or the source is not to be trusted. The file was removed.\n"
             f"  Run `videohub fetch {requested.name}` again; if it repeats, report the new hash."
         )
     today = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     return ChecksumError(
         f"{requested.name}: {base} has sha256 {found} today, {today};\n"
-        f"  when first seen here, {requested.pin.first_seen}, it had {requested.pin.sha256} ({source.address}).\n"
+        f"  when first seen here, {requested.pin.first_seen}, it had {requested.pin.sha256} ({source.shown}).\n"
         "  Its publisher replaced it, or somebody else did. The new file was removed.\n"
         f"  If its publisher announces the change, `videohub cache pins --forget {requested.name}` and then\n"
         f"  `videohub fetch {requested.name}` take the new one."

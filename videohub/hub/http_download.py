@@ -17,7 +17,7 @@ from videohub.errors import CacheError, DownloadError, OfflineError
 from videohub.hub import cache, http_request
 from videohub.hub.http_request import Again, Request
 from videohub.hub.partial_download import Note, Part, boot
-from videohub.hub.sources import CHECKPOINT, Purpose, Requested, Source, check, hf_endpoint, offline
+from videohub.hub.sources import CHECKPOINT, Purpose, Requested, Source, check, hf_endpoint, offline, split
 from videohub.log import log
 
 LARGEST = 64 << 30  # a file of unknown size ends somewhere
@@ -40,7 +40,8 @@ class Job(Request):
         """Drop what there is, and say so once."""
         if self.part and self.part.size and not self.told_of_start_over:
             self.told_of_start_over = True
-            log.warning("%s: %s %s; starting over", self.requested.name, self.source.address, why)
+            host = split(self.source.address).hostname  # alone: of a video's address, the query may be a credential
+            log.warning("%s: %s %s; starting over", self.requested.name, host, why)
         self.drop()
 
     def drop(self) -> None:

@@ -91,7 +91,7 @@ class Request:
     def error(self, what: str, advice: str = "") -> DownloadError:
         """Return the error for what went wrong, with what to do."""
         advice = advice or f"Bring the file here by hand and {self.requested.purpose.by_hand}."
-        return DownloadError(f"{self.requested.name}: {self.source.address} {what}\n  {advice}")
+        return DownloadError(f"{self.requested.name}: {self.source.shown} {what}\n  {advice}")
 
     def check_way(self, response: requests.Response) -> None:
         """Refuse a response on whose way the file could have been changed. Raises: DownloadError."""

@@ -67,6 +67,14 @@ class Source:
         return split(self.address).scheme
 
     @property
+    def shown(self) -> str:
+        """The address as messages name it: without the user and password that a mirror may need.
+
+        What stands before an @ of hf://org/name@revision is no user: a slash is in between.
+        """
+        return re.sub(r"^([^/?#]*//)[^/?#]*@", r"\1", self.address)
+
+    @property
     def path(self) -> Path:
         """The path of a file source."""
         return path_of(self.address)
@@ -140,11 +148,11 @@ def check(source: Source, *, name: str, purpose: Purpose = CHECKPOINT) -> None:
     """
     if source.scheme not in ("http", "https", "hf", "file"):
         raise DownloadError(
-            f"{name}: found the URL {source.address}, expected http, https or file, or hf://org/repo/file@revision"
+            f"{name}: found the URL {source.shown}, expected http, https or file, or hf://org/repo/file@revision"
         )
     if split(source.address).hostname in _BY_HAND:
         raise DownloadError(
-            f"{name}: {source.address} is a page of Google Drive for people, which gives programs no file.\n"
+            f"{name}: {source.shown} is a page of Google Drive for people, which gives programs no file.\n"
             f"  Open it in a browser, download the file, and {purpose.by_hand}."
         )
 

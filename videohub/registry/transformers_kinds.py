@@ -351,10 +351,12 @@ def _said(model: ViT | TimeSformer, frames: int) -> dict[str, Any]:
 
 
 def _refused(fields: Fields, patch: Any, *, tubelet: int) -> Iterator[tuple[str, Any, str]]:
-    """Yield what no kind supports."""
+    """Yield what no kind supports, by the names of the file."""
+    written = {field.name: field.encode_name for field in msgspec.structs.fields(fields)}
+    size, frames = written["image_size"], written["num_frames"]
     if not fields.qkv_bias:
         yield "qkv_bias", False, "true: networks without these biases are not built here"
-    for name, square in (("image_size", fields.image_size), ("patch_size", patch)):
+    for name, square in ((size, fields.image_size), ("patch_size", patch)):
         if not isinstance(square, int) and square[0] != square[1]:
             yield name, str([*square]), "a square"
     heads = fields.num_attention_heads
@@ -363,12 +365,12 @@ def _refused(fields: Fields, patch: Any, *, tubelet: int) -> Iterator[tuple[str,
     elif isinstance(fields, _UsualFields) and fields.head_dim not in (None, fields.hidden_size // heads):
         yield "head_dim", fields.head_dim, f"hidden_size / num_attention_heads, {fields.hidden_size // heads}"
     if fields.num_frames < tubelet:
-        yield "num_frames", fields.num_frames, f"at least {tubelet}"
+        yield frames, fields.num_frames, f"at least {tubelet}"
     if side_of(patch) > side_of(fields.image_size):
-        yield "patch_size", side_of(patch), f"at most image_size, {side_of(fields.image_size)}"
+        yield "patch_size", side_of(patch), f"at most {size}, {side_of(fields.image_size)}"
     tokens = fields.num_frames // tubelet * (side_of(fields.image_size) // side_of(patch)) ** 2
     if tokens > _MOST_TOKENS:
-        yield "num_frames", fields.num_frames, f"a clip of at most {_MOST_TOKENS} patches, and these are {tokens}"
+        yield frames, fields.num_frames, f"a clip of at most {_MOST_TOKENS} patches, and these are {tokens}"
 
 
 def side_of(square: Any) -> int:
