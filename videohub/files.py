@@ -9,12 +9,14 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from videohub.errors import UsageError
 
+ABANDONED_S = 24 * 3600.0  # a temporary file that nobody has written to for so long has no writer any more
 _LONGEST = 200  # bytes of a name; disks take 255
 
 
@@ -127,6 +129,17 @@ def remove_stale_temps(path: Path) -> None:
     """Remove what killed writers of `path` left beside it; for those who know that nobody else writes it now."""
     for temp in temps_beside(path):
         temp.unlink(missing_ok=True)
+
+
+def remove_abandoned(temps: Iterable[Path]) -> None:
+    """Remove the temporary files that nobody has written to for a day, for their writers were killed.
+
+    A writer that is at work keeps its own, whether its file system knows locks or not.
+    """
+    for temp in temps:
+        with suppress(FileNotFoundError):  # another process may do the same
+            if temp.stat().st_mtime < time.time() - ABANDONED_S:
+                temp.unlink()
 
 
 def temps_beside(path: Path) -> list[Path]:

@@ -5,8 +5,9 @@ Boxes and words over pictures of any size: where they lie, what is cut, and what
 
 from __future__ import annotations
 
-import fcntl
 import logging
+import os
+import time
 from fractions import Fraction
 from pathlib import Path
 
@@ -93,12 +94,12 @@ def test_a_copy_has_every_frame_at_its_time_and_in_its_size(tmp_path, suffix):
     assert {picture.shape for picture in pictures} == {(64, 96, 3)}
 
 
-def test_what_an_ended_call_left_is_removed_and_what_another_one_writes_is_not(tmp_path):
-    ended, begun = (tmp_path / f".out.mp4-{digit * 16}.part" for digit in "01")
-    ended.touch()
-    with begun.open("wb") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)  # as a process does that is at work
-        annotate_video(small_video(tmp_path / "v.mp4", count=3, distances=(1,)), tmp_path / "out.mp4", untouched)
+def test_what_a_killed_call_left_is_removed_after_a_day_and_what_another_one_writes_is_not(tmp_path):
+    left, begun = (tmp_path / f".out.mp4-{digit * 16}.part" for digit in "01")
+    for temp, hours in ((left, 25), (begun, 1)):
+        temp.touch()
+        os.utime(temp, (time.time() - 3600 * hours,) * 2)
+    annotate_video(small_video(tmp_path / "v.mp4", count=3, distances=(1,)), tmp_path / "out.mp4", untouched)
     assert sorted(path.name for path in tmp_path.iterdir()) == [begun.name, "out.mp4", "v.mp4"]
 
 

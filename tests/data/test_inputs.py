@@ -288,6 +288,12 @@ def test_a_video_is_called_by_its_path_or_by_what_it_is_made_of(given, name):
 # --- URLs ------------------------------------------------------------------------------------------------------------
 
 
+def test_a_password_with_a_slash_in_it_is_not_told_and_how_to_write_it_is():
+    with pytest.raises(UsageError, match="%2F") as refused:
+        views("https://alice:hun/ter2@host.invalid/a.mp4")
+    assert "hun" not in str(refused.value)
+
+
 def test_what_a_url_leads_to_is_read_and_not_kept(video, publisher):
     url = publisher.publish("/a clip?token=1".replace(" ", "%20"), video.read_bytes(), first(1, refusing(503)))
     assert torch.equal(views(url), views(video))
@@ -296,7 +302,7 @@ def test_what_a_url_leads_to_is_read_and_not_kept(video, publisher):
 
 
 def test_no_error_shows_what_may_be_a_credential(publisher):
-    gone = f"{publisher.url('/gone.mp4')}?token=hunter2".replace("//", "//alice:hunter2@")
+    gone = f"{publisher.url('/gone.mp4')}?token=hunter2#hunter2".replace("//", "//alice:hunter2@")
     cut_short = publisher.publish("/cut.mp4?token=hunter2", b"no video").replace("//", "//alice:hunter2@")
     for url, kind, said in ((gone, DownloadError, "/gone.mp4"), (cut_short, VideoError, "/cut.mp4: ")):
         with pytest.raises(kind) as error:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import itertools
 import json
 import os
@@ -170,7 +168,9 @@ def test_what_interrupts_leaves_nothing_of_the_video_that_it_was_at(zoo, run, vi
     left = [".b.begun", ".videohub-features.json", "a.json", "a.npy"]
     assert sorted(path.name for path in out.iterdir()) == left
     monkeypatch.setattr(windows_file, "prepare", original)
-    (out / ".b.npy-0123456789abcdef.part").touch()  # of a process that was killed
+    killed = out / ".b.npy-0123456789abcdef.part"  # of a process that was, two days ago
+    killed.touch()
+    os.utime(killed, (time.time() - 2 * 86400,) * 2)
     assert features(run, videos, "-o", out, "--batch", 5)[0] == 0
     assert caplog.text.count("b.mp4: an earlier call ended while this was read") == 1
     assert kept(out) == kept(tmp_path / "whole")
@@ -213,39 +213,23 @@ def test_a_video_that_ended_an_earlier_call_and_ends_a_process_of_its_own_is_lef
         assert set(kept(out)) == {"a.npy", "c.npy"}
 
 
-def test_videos_that_another_process_is_at_are_refused_before_any_is_read(zoo, run, videos, tmp_path):
-    out = tmp_path / "features"
-    out.mkdir()
-    left = out / ".b.npy-0123456789abcdef.part"  # of that process
-    left.touch()
-    with (out / ".b.begun").open("wb") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        code, said, told = features(run, videos, "-o", out)
-        assert (code, said) == (2, "")
-        assert f"{out}/b.npy: another process is making these features now" in " ".join(told.split())
-        assert sorted(path.name for path in out.iterdir()) == [".b.begun", left.name, ".videohub-features.json"]
-        assert features(run, videos / "a.mp4", videos / "c.mp4", "-o", out)[0] == 0  # others may be made meanwhile
-    assert features(run, videos, "-o", out)[0] == 0
-    assert (set(kept(out)), left.exists()) == ({"a.npy", "b.npy", "c.npy"}, False)
-
-
-def test_a_video_that_another_process_has_begun_meanwhile_is_refused_and_its_files_stay(
+def test_two_calls_that_are_at_the_same_videos_disturb_neither_and_come_to_the_same_bits(
     zoo, run, videos, tmp_path, monkeypatch
 ):
-    out = tmp_path / "features"
-    original, left = extraction.open_frames, out / ".b.npy-0123456789abcdef.part"
-    with contextlib.ExitStack() as process:
+    features(run, videos, "-o", tmp_path / "alone")
+    out, calls = tmp_path / "features", []
+    original = extraction.open_frames
 
-        def begun(path, **share):  # while a is looked at
-            left.touch()
-            fcntl.flock(process.enter_context((out / ".b.begun").open("wb")), fcntl.LOCK_EX)
-            return original(path, **share)
+    def meanwhile(path, **share):  # the first video is begun, and another call makes all of them
+        monkeypatch.setattr(extraction, "open_frames", original)
+        calls.append(features(run, videos, "-o", out))
+        return original(path, **share)
 
-        monkeypatch.setattr(extraction, "open_frames", begun)
-        code, said, told = features(run, videos, "-o", out, "--batch", 5)  # all windows of a
-    assert (code, said.splitlines()) == (2, [f"{out}/a.npy  5 windows"])
-    assert "b.npy: another process is making these features now" in told
-    assert left.exists()
+    monkeypatch.setattr(extraction, "open_frames", meanwhile)
+    calls.append(features(run, videos, "-o", out))
+    assert [(code, len(said.splitlines())) for code, said, _ in calls] == [(0, 3), (0, 3)]
+    assert kept(out) == kept(tmp_path / "alone")
+    assert not [*out.glob("*.part"), *out.glob(".*.begun")]
 
 
 def test_of_settings_that_are_written_at_once_one_counts(zoo, run, videos, tmp_path, monkeypatch):

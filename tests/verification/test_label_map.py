@@ -138,7 +138,8 @@ def test_what_cannot_be_compared_is_refused_before_anything_is_fetched(own, data
 def test_the_file_is_read_once_in_a_call(own, outputs, tmp_path, monkeypatch, call):
     """A file that changes meanwhile cannot make the check of one map and the run of another."""
     read: list[object] = []
-    monkeypatch.setattr("videohub.verification.read_map", lambda path: (read.append(path), tuple(OUTPUTS))[1])
+    for room in ("verification", "preflight"):
+        monkeypatch.setattr(f"videohub.{room}.read_map", lambda path: (read.append(path), tuple(OUTPUTS))[1])
     with pytest.raises(UsageError, match="no such file or folder"):
         call(NAME, tmp_path / "nowhere", label_map=outputs, workers=0)
     assert read == [outputs]

@@ -28,8 +28,7 @@ from videohub.data.video import Video, open_video
 from videohub.data.video_info import FrameClock
 from videohub.errors import DeviceError, UsageError
 from videohub.escaping import visible
-from videohub.files import atomic_write, check_parent_exists, temps_beside
-from videohub.hub.file_lock import is_held, try_flock
+from videohub.files import atomic_write, check_parent_exists, remove_abandoned, temps_beside
 from videohub.log import log
 
 Canvas: TypeAlias = ImageDraw.ImageDraw
@@ -123,14 +122,11 @@ def check_is_another(out: Path, source: StoredFile) -> None:
 @contextmanager
 def _written(out: Path) -> Iterator[OutputContainer]:
     """Yield a container that becomes the file `out` when the block ends well."""
-    for temp in temps_beside(out):
-        if not is_held(temp):  # a call was ended from outside; one that is at work holds a lock on its own
-            temp.unlink(missing_ok=True)
+    remove_abandoned(temps_beside(out))
     with atomic_write(out) as part:
         try:
             # a file, not its name: FFmpeg would take some names for patterns or addresses
             with part.open("wb") as file, _opened(file, format=CONTAINERS[out.suffix.lower()]) as container:
-                try_flock(file.fileno())
                 yield container
         except av.FFmpegError as error:  # what is wrong with the source is a VideoError already
             raise DeviceError(f"{out}: this FFmpeg could not write it: {error.strerror}") from error

@@ -195,6 +195,7 @@ def _as_file(video: VideoInput, is_image: bool, fps: float) -> Iterator[StoredFi
     if isinstance(video, str) and (member := shards.member_called(video)):
         yield member.fetched()
     elif isinstance(video, str) and is_url(video):
+        storage.check_host(video)
         with ExitStack() as stack:
             try:
                 path = stack.enter_context(download.temporary(video, "image" if is_image else "video"))

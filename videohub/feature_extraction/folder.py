@@ -14,7 +14,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal, TypeAlias, TypeVar
 from urllib.parse import unquote, urlsplit
@@ -35,10 +35,9 @@ from videohub.files import (
     check_is_no_url,
     claim,
     fsync_and_replace,
-    remove_stale_temps,
+    remove_abandoned,
     temp_path_beside,
 )
-from videohub.hub.file_lock import is_held, try_flock
 from videohub.log import log
 from videohub.preflight.probe import Job, probe_files
 
@@ -127,7 +126,6 @@ class FeatureFolder:
 
     path: Path
     setting: Setting
-    _locks: dict[str, IO[bytes]] = field(default_factory=dict, init=False)  # of the videos that are looked at, by name
 
     @classmethod
     def opened(cls, path: Path, setting: Setting) -> FeatureFolder:
@@ -136,6 +134,7 @@ class FeatureFolder:
         if path.exists() and not path.is_dir():
             raise UsageError(f"{path}: found a file, expected a folder for features")
         path.mkdir(parents=True, exist_ok=True)
+        remove_abandoned(path.glob(".*.part"))
         file = path / _SETTING
         if not file.exists():
             claim(file, _json(setting))
@@ -181,10 +180,9 @@ class FeatureFolder:
         """Write what comes of a video up to its end, and return how it came about, or why there is nothing of it."""
         matrix, beside = self.matrix(name), self._beside(name)
         size, ends = _identity(video)
-        event = next(events)  # from here on the video is begun, and nobody else is at it
+        event = next(events)
         for file in (beside, matrix):
             file.unlink(missing_ok=True)
-            remove_stale_temps(file)
         times: list[tuple[float, float, float]] = []
         with temp_path_beside(matrix) as part:
             with part.open("wb") as opened:
@@ -218,33 +216,15 @@ class FeatureFolder:
     def begun(self, named: Mapping[str, str]) -> Iterator[tuple[str, str]]:
         """Yield videos, by what their files are called, and remember each that it is begun when it is asked for.
 
-        Raises: UsageError if another process is at it.
+        Another process may be at the same one: both make the same files, each beside the other's, and the last counts.
         """
         for name, video in named.items():
-            lock = self._locks[name] = self._marker(name).open("ab")
-            if not try_flock(lock.fileno()):  # or there are no locks: then it may be made twice, and comes out the same
-                self.check_is_free(name)
+            self._marker(name).touch()
             yield name, video
 
     def ended(self, name: str) -> None:
         """Remember that a video has been seen to its end, or that it can be told why not."""
         self._marker(name).unlink(missing_ok=True)
-        if (lock := self._locks.pop(name, None)) is not None:
-            lock.close()
-
-    def close(self) -> None:
-        """Let go of the videos that were begun and not ended."""
-        while self._locks:
-            self._locks.popitem()[1].close()
-
-    def check_is_free(self, name: str) -> None:
-        """Refuse to make features that another process makes. Raises: UsageError."""
-        if is_held(self._marker(name)):
-            raise UsageError(
-                f"{self.matrix(name)}: another process is making these features now.\n"
-                "  Wait until it has ended: the same call then goes on with what is missing. To share the work between "
-                "processes, give each its part (--shard 1/2, --shard 2/2), or start them with torchrun."
-            )
 
     def harmful(self, named: Mapping[str, str]) -> dict[str, VideoError]:
         """Return which of these videos, once begun and not ended, harm their decoder, and how.
@@ -255,7 +235,11 @@ class FeatureFolder:
         for name, video in named.items():
             if is_url(video) or not self._marker(name).exists() or not os.path.isfile(video):
                 continue
-            log.warning("%s: an earlier call ended while this was read; a process of its own decodes it first", video)
+            log.warning(
+                "%s: an earlier call ended while this was read, or another one reads it now; a process of its own "
+                "decodes it first",
+                video,
+            )
             timeout_s = _SHORTEST_S + os.path.getsize(video) / _BYTES_A_SECOND
             (probe,) = probe_files([Job("video", os.fsencode(video), deep=True)], workers=1, timeout_s=timeout_s)
             if probe.problem is not None and probe.passing:
@@ -279,15 +263,13 @@ def extract(
         network: What looks at them.
         folder: Receives the files.
         tell: Called for each window that is done.
-    Raises: UsageError if another process is at one of them; what `Network.run` and `FeatureFolder.harmful` raise.
+    Raises: what `Network.run` and `FeatureFolder.harmful` raise.
     """
     kept = {name: folder.kept(name, video) for name, video in named.items()}
     todo = {name: video for name, video in named.items() if kept[name] is None}
-    for name in todo:  # all of them, before the first one takes its time
-        folder.check_is_free(name)
     harmful = folder.harmful(todo)
     harmless = {name: video for name, video in todo.items() if name not in harmful}
-    with closing(folder), closing(network.run(folder.begun(harmless))) as events:
+    with closing(network.run(folder.begun(harmless))) as events:
         for name, video in named.items():
             there = kept[name] or harmful.get(name)
             made = folder.write(name, video, network.num_features, events, tell) if there is None else there

@@ -57,6 +57,7 @@ def shown(location: str) -> str:
 def scrubbed(text: str) -> str:
     """Return a message of some library without what may be a credential in the URLs that it names."""
     text = re.sub(r"(://)[^/\s'\"?#@]*@", r"\1", text)
+    text = re.sub(r"(://[^\s'\"<>)?#]*)#[^\s'\"<>)]+", r"\1#…", text)
     return re.sub(r"\?[^\s'\"<>)]+", "?…", text)
 
 
