@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from tests.hub.outcomes import CONTENT, SHA256, assert_fetched, kept
+from tests.hub.publisher import refusing
 from videohub.errors import ChecksumError, DownloadError, UsageError
 from videohub.hub import download, pins, sources
 from videohub.hub.sources import Source
@@ -80,6 +81,19 @@ def test_a_mirror_s_password_stands_in_no_message_log_or_pin(home, publisher, mo
     publisher.publish("/mirror/publisher.invalid/zoo/a/MODEL.pkl", CONTENT)
     assert_fetched(home, URL)
     assert pins.pin_of(URL).source == publisher.url("/mirror/publisher.invalid/zoo/a/MODEL.pkl")
+
+
+@pytest.mark.parametrize("port", [None, 99999])
+def test_nor_does_it_where_a_mirror_refuses_or_is_no_address(home, publisher, monkeypatch, port):
+    mirror = publisher.url("/mirror") if port is None else f"http://127.0.0.1:{port}/mirror"
+    monkeypatch.setenv("VIDEOHUB_MIRRORS", mirror.replace("//", "//someone:s3cret@", 1))
+    url = publisher.url("/gone.pkl")
+    publisher.publish(f"/mirror/{sources.path_in_mirror(url)}", CONTENT, *[refusing(403)] * 9)
+    for ask in (download.has, download.fetch):
+        with pytest.raises(DownloadError) as refused:
+            ask(url, name="model", purpose=sources.CHECKPOINT)
+        assert mirror in str(refused.value)
+        assert "s3cret" not in str(refused.value)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,17 @@ from videohub.errors import CacheError, DownloadError, OfflineError
 from videohub.hub import cache, http_request
 from videohub.hub.http_request import Again, Request
 from videohub.hub.partial_download import Note, Part, boot
-from videohub.hub.sources import CHECKPOINT, Purpose, Requested, Source, check, hf_endpoint, offline, split
+from videohub.hub.sources import (
+    CHECKPOINT,
+    Purpose,
+    Requested,
+    Source,
+    check,
+    hf_endpoint,
+    offline,
+    split,
+    without_user,
+)
 from videohub.log import log
 
 LARGEST = 64 << 30  # a file of unknown size ends somewhere
@@ -131,7 +141,7 @@ def _take(job: Job, part: Part, response: requests.Response, bar: tqdm[Any]) -> 
     bar.refresh()
     for block in http_request.blocks(response, first=part.size == 0):
         if part.size == 0 and http_request.is_page(block):
-            via = f"was redirected to {response.url}, " if response.history else "gave "
+            via = f"was redirected to {without_user(response.url)}, " if response.history else "gave "
             login = "; perhaps it asks for a log-in" if response.history else ""
             raise job.refusal(
                 f"{via}a web page and no {purpose.what}{login}",
@@ -321,7 +331,7 @@ def _once(request: Request, session: requests.Session, method: Literal["HEAD", "
             reason=response.reason,
             size=_size(request, response),
             etag=response.headers.get("etag"),
-            address=response.url,
+            address=without_user(response.url),
             is_page=is_page,
         )
 

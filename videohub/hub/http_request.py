@@ -24,7 +24,7 @@ from urllib3.exceptions import NewConnectionError
 
 from videohub.errors import DownloadError, UsageError
 from videohub.hub.partial_download import ETAG, Part
-from videohub.hub.sources import Requested, Source
+from videohub.hub.sources import Requested, Source, without_user
 
 CONNECT_S, READ_S = 10.0, 60.0
 ATTEMPTS = 5  # in a row, without a byte of progress
@@ -91,7 +91,7 @@ class Request:
     def error(self, what: str, advice: str = "") -> DownloadError:
         """Return the error for what went wrong, with what to do."""
         advice = advice or f"Bring the file here by hand and {self.requested.purpose.by_hand}."
-        return DownloadError(f"{self.requested.name}: {self.source.shown} {what}\n  {advice}")
+        return DownloadError(f"{self.requested.name}: {self.source.shown} {without_user(what)}\n  {advice}")
 
     def check_way(self, response: requests.Response) -> None:
         """Refuse a response on whose way the file could have been changed. Raises: DownloadError."""

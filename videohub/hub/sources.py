@@ -68,16 +68,21 @@ class Source:
 
     @property
     def shown(self) -> str:
-        """The address as messages name it: without the user and password that a mirror may need.
-
-        What stands before an @ of hf://org/name@revision is no user: a slash is in between.
-        """
-        return re.sub(r"^([^/?#]*//)[^/?#]*@", r"\1", self.address)
+        """The address as messages name it."""
+        return without_user(self.address)
 
     @property
     def path(self) -> Path:
         """The path of a file source."""
         return path_of(self.address)
+
+
+def without_user(text: str) -> str:
+    """Return an address, or what a library says of one, without the user and password that a mirror may need.
+
+    What stands before an @ of hf://org/name@revision is no user: a slash is in between.
+    """
+    return re.sub(r"(://)[^/?#\s'\"]*@", r"\1", text)
 
 
 def split(url: str) -> SplitResult:
