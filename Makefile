@@ -29,7 +29,7 @@ test-matrix: $(READY)
 # By hand, when records, networks or tables have changed: giants beside other implementations, then every record, from a
 # file that is made for it. Writes tests/zoo/results.md; make test-zoo PUBLISHER=torchvision prints one publisher's.
 test-zoo: $(READY)
-	$(if $(PUBLISHER),,$(BIN)/python -m pytest -m giant tests/models)
+	$(if $(PUBLISHER),,$(BIN)/python -m pytest -m giant tests/models tests/convert)
 	$(BIN)/python -m tests.zoo.walk $(if $(PUBLISHER),--publisher $(PUBLISHER))
 
 # The site, into site/; without a connection.

@@ -202,10 +202,26 @@ def test_every_layout_of_every_golden_network_is_written_or_refused():
     assert {CASES[name].family for name, _ in QUICK} == {CASES[name].family for name, _ in SAME}
 
 
-@pytest.mark.parametrize(("name", "layout"), [
-    (name, layout) if (name, layout) in QUICK else pytest.param(name, layout, marks=pytest.mark.slow)
-    for name, layouts in SAME for layout in layouts
-])  # fmt: skip
+def first_of_its_kind() -> list[tuple[str, str]]:
+    """Return one network of each family, layout of its file and layout to be written: the one that is listed first."""
+    kinds: dict[tuple[str, str, str], tuple[str, str]] = {}
+    for name, layouts in SAME:
+        for layout in layouts:
+            kinds.setdefault((CASES[name].family, CASES[name].layout, layout), (name, layout))
+    return list(kinds.values())
+
+
+def mark_of(name: str, layout: str) -> list[pytest.MarkDecorator]:
+    """Return when a pair is tried: in each run, in the slow tests, or, of what is like another one, by hand."""
+    if (name, layout) in QUICK:
+        return []
+    return [pytest.mark.slow] if (name, layout) in first_of_its_kind() else [pytest.mark.slow, pytest.mark.giant]
+
+
+@pytest.mark.parametrize(
+    ("name", "layout"),
+    [pytest.param(name, layout, marks=mark_of(name, layout)) for name, layouts in SAME for layout in layouts],
+)
 def test_golden_weights_go_to_another_publisher_s_file_and_back_and_give_the_original_s_numbers(
     tmp_path, monkeypatch, name, layout
 ):

@@ -23,8 +23,7 @@ from videohub.errors import DownloadError, FileMissingError
 from videohub.hub import http_request
 from videohub.hub.http_request import Again
 from videohub.storage.buckets import Address, address_of, forget, refused_advice, remember
-from videohub.storage.locations import scheme_of, scrubbed, shown
-from videohub.storage.ranges import changed
+from videohub.storage.locations import changed, scheme_of, scrubbed, shown
 
 WHOLE = 8 << 20  # bytes of a file that is taken whole from a server that knows no ranges
 PROGRESS = 1 << 20  # bytes of an attempt that failed, after which the count of attempts begins anew

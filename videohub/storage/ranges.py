@@ -13,8 +13,8 @@ from typing import Any, BinaryIO, Generic, NamedTuple, TypeVar
 
 import msgspec
 
-from videohub.errors import DataError, FileChangedError, FileMissingError, UsageError, VideohubError
-from videohub.storage.locations import check_online, scheme_of, shown
+from videohub.errors import DataError, FileMissingError, UsageError, VideohubError
+from videohub.storage.locations import changed, check_online, scheme_of, shown
 
 BLOCK = 4 << 20  # bytes that a reader takes at once
 KEPT = 6  # blocks; a demuxer goes back and forth between the index, at either end, and where it reads
@@ -94,14 +94,6 @@ def read_all(location: str) -> bytes:
     if found.size > SMALL:
         raise DataError(f"{shown(location)}: has {found.size} bytes, expected a file of at most {SMALL}")
     return read_range(location, 0, found.size, version=found.version)
-
-
-def changed(location: str, *, found: str, expected: str) -> FileChangedError:
-    """Return the error for a file that is another one by now."""
-    return FileChangedError(
-        f"{shown(location)}: has changed: found version {found}, expected {expected}.\n"
-        "  What was read of it before was of another file. Begin anew, with an output folder of its own."
-    )
 
 
 def _opened(path: str) -> BinaryIO:
