@@ -202,20 +202,16 @@ def test_every_layout_of_every_golden_network_is_written_or_refused():
     assert {CASES[name].family for name, _ in QUICK} == {CASES[name].family for name, _ in SAME}
 
 
-def first_of_its_kind() -> list[tuple[str, str]]:
-    """Return one network of each family, layout of its file and layout to be written: the one that is listed first."""
-    kinds: dict[tuple[str, str, str], tuple[str, str]] = {}
-    for name, layouts in SAME:
-        for layout in layouts:
-            kinds.setdefault((CASES[name].family, CASES[name].layout, layout), (name, layout))
-    return list(kinds.values())
+# Of each family, layout of a file and layout to be written, the network that is listed first.
+FIRST = {(CASES[name].family, CASES[name].layout, layout): (name, layout)
+         for name, layouts in reversed(SAME) for layout in layouts}  # fmt: skip
 
 
 def mark_of(name: str, layout: str) -> list[pytest.MarkDecorator]:
     """Return when a pair is tried: in each run, in the slow tests, or, of what is like another one, by hand."""
     if (name, layout) in QUICK:
         return []
-    return [pytest.mark.slow] if (name, layout) in first_of_its_kind() else [pytest.mark.slow, pytest.mark.giant]
+    return [pytest.mark.slow] if (name, layout) in FIRST.values() else [pytest.mark.slow, pytest.mark.giant]
 
 
 @pytest.mark.parametrize(

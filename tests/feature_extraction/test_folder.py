@@ -232,6 +232,24 @@ def test_two_calls_that_are_at_the_same_videos_disturb_neither_and_come_to_the_s
     assert not [*out.glob("*.part"), *out.glob(".*.begun")]
 
 
+def test_what_one_call_has_finished_outlasts_another_that_is_ended_at_it(zoo, run, videos, tmp_path, monkeypatch):
+    out = tmp_path / "features"
+    original = extraction.open_frames
+
+    def ended(*given):
+        raise KeyboardInterrupt
+
+    def meanwhile(path, **share):
+        monkeypatch.setattr(extraction, "open_frames", original)
+        assert features(run, videos / "a.mp4", "-o", out)[0] == 0
+        monkeypatch.setattr(folder._Rows, "append", ended)  # what it has to write has been computed by then
+        return original(path, **share)
+
+    monkeypatch.setattr(extraction, "open_frames", meanwhile)
+    assert features(run, videos / "a.mp4", "-o", out)[0] == 130
+    assert list(kept(out)) == ["a.npy"]
+
+
 def test_of_settings_that_are_written_at_once_one_counts(zoo, run, videos, tmp_path, monkeypatch):
     out = tmp_path / "features"
     original = folder.claim

@@ -3,9 +3,9 @@
 `NAME.npy` is (windows, D), `NAME.json` is written when that is whole. Both appear in one step or not at all. All files
 of a folder were made in one way, which `.videohub-features.json` keeps.
 
-`.NAME.begun` lies there from when a video is opened until its features are written, and whoever is at it holds a lock
-on that. Where nobody does, the video may have crashed its decoder, and would end every call again: it is first decoded
-in a process of its own, and left out if that crashes or never answers.
+`.NAME.begun` lies there from when a video is opened until its features are written. A call that finds one knows of a
+video that may have crashed its decoder, and would end every call again: it is first decoded in a process of its own,
+and left out if that crashes or never answers. Another call may as well be at it now, and is not disturbed.
 """
 
 from __future__ import annotations
@@ -181,8 +181,6 @@ class FeatureFolder:
         matrix, beside = self.matrix(name), self._beside(name)
         size, ends = _identity(video)
         event = next(events)
-        for file in (beside, matrix):
-            file.unlink(missing_ok=True)
         times: list[tuple[float, float, float]] = []
         with temp_path_beside(matrix) as part:
             with part.open("wb") as opened:
@@ -194,6 +192,8 @@ class FeatureFolder:
                     event = next(events)
                 rows.finish()
             if event.rate is None:
+                for file in (beside, matrix):  # of another video that was called so
+                    file.unlink(missing_ok=True)
                 return event.error or VideohubError(f"{_stated(video)}: has no rate, for no reason that was given")
             fsync_and_replace(part, matrix)
         tell_contradictions(_stated(video), event.contradictions)

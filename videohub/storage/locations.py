@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from videohub.errors import FileChangedError, OfflineError, UsageError
-from videohub.hub.sources import offline
+from videohub.hub.sources import offline, without_user
 
 SCHEMES = ("http", "https", "s3", "gs", "hf")
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
@@ -49,8 +49,7 @@ def shown(location: str) -> str:
 
 def scrubbed(text: str) -> str:
     """Return a message of some library without what may be a credential in the URLs that it names."""
-    text = re.sub(r"(://)[^/\s'\"?#@]*@", r"\1", text)
-    text = re.sub(r"(://[^\s'\"<>)?#]*)#[^\s'\"<>)]+", r"\1#…", text)
+    text = re.sub(r"(://[^\s'\"<>)?#]*)#[^\s'\"<>)]+", r"\1#…", without_user(text))
     return re.sub(r"\?[^\s'\"<>)]+", "?…", text)
 
 

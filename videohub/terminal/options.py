@@ -61,10 +61,13 @@ def _all_names(entries: Mapping[str, Entry]) -> Iterable[str]:
     return [*entries, *aliases, *(entry.upstream_name for entry in entries.values())]
 
 
+def _of_field(field: str) -> _Complete:
+    return _of(lambda entries: lookup.values(entries.values(), field))
+
+
 complete_record = _of(_all_names)
-complete_dataset, complete_arch, complete_depth, complete_status, complete_publisher, complete_task = (
-    _of(lambda entries, field=field: lookup.values(entries.values(), field))  # type: ignore[misc]
-    for field in ("dataset", "arch", "depth", "status", "publisher", "task")
+complete_dataset, complete_arch, complete_depth, complete_status, complete_publisher, complete_task = map(
+    _of_field, ("dataset", "arch", "depth", "status", "publisher", "task")
 )
 
 
