@@ -27,7 +27,8 @@ test-matrix: $(READY)
 	$(BIN)/python tools/test_matrix.py $(PYTHONS)
 
 # By hand, when records, networks or tables have changed: giants beside other implementations, networks from layout to
-# layout that are like one of test-all's, then every record, from a file that is made for it. Writes tests/zoo/results.md; make test-zoo PUBLISHER=torchvision prints one publisher's.
+# layout that are like one of test-all's, then every record, from a file that is made for it. Writes
+# tests/zoo/results.md; make test-zoo PUBLISHER=torchvision prints one publisher's.
 test-zoo: $(READY)
 	$(if $(PUBLISHER),,$(BIN)/python -m pytest -m giant tests/models tests/convert)
 	$(BIN)/python -m tests.zoo.walk $(if $(PUBLISHER),--publisher $(PUBLISHER))

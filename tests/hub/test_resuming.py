@@ -136,11 +136,13 @@ def test_what_cannot_be_gone_on_with_is_not_kept(publisher, home, monkeypatch, m
 
 
 def test_a_server_that_ignores_ranges_is_said_to_once(publisher, home, warnings):
-    assert_fetched(home, publisher.publish("/MODEL.pkl", CONTENT, cut([100_000, 110_000, 120_000]), ignoring_ranges))
+    path = "/MODEL.pkl?signature=secret"
+    assert_fetched(home, publisher.publish(path, CONTENT, cut([100_000, 110_000, 120_000]), ignoring_ranges))
     assert publisher.asked("range")[1] == "bytes=100000-"
     assert len(publisher.log) == 4
     assert len(warnings()) == 1
-    assert publisher.url("/MODEL.pkl") in warnings()[0]
+    assert f"{publisher.url('/MODEL.pkl')} cannot resume" in warnings()[0]
+    assert "secret" not in warnings()[0]
 
 
 WRONG_PARTS = {

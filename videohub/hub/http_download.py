@@ -50,8 +50,8 @@ class Job(Request):
         """Drop what there is, and say so once."""
         if self.part and self.part.size and not self.told_of_start_over:
             self.told_of_start_over = True
-            host = split(self.source.address).hostname  # alone: of a video's address, the query may be a credential
-            log.warning("%s: %s %s; starting over", self.requested.name, host, why)
+            address = self.source.shown.partition("?")[0]  # of a video's, the query may be a credential
+            log.warning("%s: %s %s; starting over", self.requested.name, address, why)
         self.drop()
 
     def drop(self) -> None:
