@@ -14,8 +14,8 @@ import videohub
 from tests.cache_admin.cache_files import PUBLISHED, SHA256, caffe2
 from tests.own_registry import write_registry
 from videohub import registry
-from videohub.cache_admin import trust
 from videohub.protocols import Divide
+from videohub.registry import patch
 from videohub.registry.known_answers import ArrayClip, KnownAnswer, Values
 
 
@@ -40,9 +40,9 @@ def logits_of_the_synthetic_clip(record):
 
 def test_a_fingerprint_is_written_as_a_patch_and_holds_afterwards(run, zoo, tmp_path):
     assert run("check", "first")[0] == 3
-    code, patch, _ = run("check", "first", "--pin")
+    code, said, _ = run("check", "first", "--pin")
     assert code == 0
-    apply(tmp_path, patch)
+    apply(tmp_path, said)
     record = registry.record("first")
     (answer,) = record.known_answers
     assert (answer.is_fingerprint, answer.layouts, SHA256 in answer.source) == (True, ("caffe2",), True)
@@ -73,8 +73,8 @@ def test_a_file_that_nobody_vouches_for_gets_no_fingerprint(run, zoo, tmp_path, 
     assert "nobody vouches that this is the published file" in err
     run("fetch", "first")
     assert run("check", "first", "--pin", "--checkpoint", tmp_path / "own.pkl")[0] == 2
-    code, patch, _ = run("check", "first", "--pin", "--checkpoint", PUBLISHED)  # the very bytes
-    assert (code, 'kind: "synthetic"' in patch) == (0, True)
+    code, said, _ = run("check", "first", "--pin", "--checkpoint", PUBLISHED)  # the very bytes
+    assert (code, 'kind: "synthetic"' in said) == (0, True)
 
 
 @pytest.mark.parametrize(("weight", "message"), [(0, "outputs that are all 0"), (3e38, "inf among its outputs")])
@@ -124,8 +124,8 @@ def test_what_does_not_give_what_is_known_gets_no_fingerprint(run, with_answers)
 def test_the_digest_of_a_clip_is_written_wherever_it_is_null(run, with_answers, zoo, tmp_path):
     with_answers(0.0)
     assert run("check", "first")[0] == 0
-    patch = run("cache", "pins", "--patch")[1]
-    apply(tmp_path, patch)
+    said = run("cache", "pins", "--patch")[1]
+    apply(tmp_path, said)
     digests = {registry.record(name).known_answers[0].input.sha256 for name in ("first", "second")}
     assert len(digests) == 1
     assert None not in digests
@@ -148,8 +148,8 @@ def test_a_clip_that_records_share_by_an_alias_is_filled_once(zoo):
         start = text.index(f"  {name}:\n")
         place = text.index("    published:", start)
         text = text[:place] + "    known_answers:\n" + answer % given + text[place:]
-    learnt = {name: trust.Learnt(clips={"https://x.org/clip.npy": "f" * 64}) for name in ("first", "second")}
-    found, left = trust.fill(text, learnt)
+    learnt = {name: patch.Learnt(clips={"https://x.org/clip.npy": "f" * 64}) for name in ("first", "second")}
+    found, left = patch.fill(text, learnt)
     assert (left, found) == ({}, text.replace('npy", sha256: null', f'npy", sha256: {"f" * 64}'))
     zoo.write_text(found)
     assert registry.record("second").known_answers[0].input.sha256 == "f" * 64
@@ -168,6 +168,6 @@ def test_known_answers_that_cannot_be_added_to_are_left_to_be_written_by_hand(zo
         text = text[:place] + "    known_answers: *mine\n" + text[place:]
     zoo.write_text(text)
     (answer,) = registry.record("first").known_answers
-    found, left = trust.fill(text, {"first": trust.Learnt(answer=answer)})
+    found, left = patch.fill(text, {"first": patch.Learnt(answer=answer)})
     assert found == text
     assert "Write by hand:\n      - layouts" in left["first"]

@@ -22,7 +22,7 @@ import ctypes, json, os, sys
 import msgspec
 import videohub
 from videohub.errors import VideohubError
-from videohub.cache_admin import integrity, listing
+from videohub.cache_admin import listing, trust
 if os.getuid() == 0:
     header, none = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()  # version 3, ourselves
     assert ctypes.CDLL(None, use_errno=True).capset(header, none) == 0
@@ -31,7 +31,7 @@ try:
 except VideohubError as error:
     load = f"{type(error).__name__}: {error}"
 listed = [item.facts() for cache_dir in listing.listing() for item in cache_dir.entries]
-print(json.dumps({"load": load, "list": listed, "verify": msgspec.to_builtins(integrity.check())}))
+print(json.dumps({"load": load, "list": listed, "verify": msgspec.to_builtins(trust.check())}))
 """
 
 

@@ -1,4 +1,4 @@
-"""What was trusted on first use is shown, handed to the registry as a patch, and let go when somebody says so."""
+"""What was first seen binds, until somebody lets it go; what is damaged is made anew from what is here, or removed."""
 
 from __future__ import annotations
 
@@ -7,13 +7,27 @@ import os
 import re
 import shutil
 import subprocess
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
-from tests.cache_admin.cache_files import SHA256, narrow, only
-from tests.registry.conftest import COMPANY
-from videohub import registry, resources
-from videohub.cache_admin import trust
+from tests.cache_admin.cache_files import (
+    DAY,
+    NAME,
+    SHA256,
+    caffe2,
+    damage,
+    entries,
+    narrow,
+    only,
+    statuses,
+    tree,
+    used,
+)
+from videohub import registry, weights
+from videohub.hub import cache, partial_download
 
 
 def test_pins_are_shown_with_all_that_is_known(run, zoo):
@@ -128,243 +142,214 @@ def test_several_registries_make_one_patch_and_nulls_written_inline_are_filled_t
     ]  # fmt: skip
 
 
-SEEN = "0123456789abcdef" * 4
-URL = "weights/company_slow.pth"
-LEARNT = trust.Learnt([trust.Measured(URL, {"sha256": SEEN, "size": 138_000_000})])
-
-BLOCK = "      sha256: null\n      size: null\n"
-APPLY = [["git", "apply", "--whitespace=nowarn"], ["patch", "-p1", "--quiet"]]
-
-
-@pytest.fixture
-def company(tmp_path):
-    file = tmp_path / "company.yaml"
-    file.write_text(COMPANY, encoding="utf-8")
-    return file
+def test_a_sound_cache_is_sound_and_checking_it_is_no_use_of_it(run, home, zoo):
+    run("fetch", "first", "second")
+    for path in home.rglob("*"):
+        used(path, 20)
+    before = tree(home)
+    code, checked, err = run("cache", "verify", "--json")
+    assert (code, checked["checked"], checked["damaged"], err) == (0, 6, [], "")
+    assert checked["size"] == sum(size for size, _ in before.values())
+    assert tree(home) == before
+    assert all(entry["age_s"] >= 20 * DAY - 60 for entry in entries(run))
+    assert "6 sound, 0 damaged" in run("cache", "verify")[1]
 
 
-def apply(command, folder, text):
-    if shutil.which(command[0]) is None:
-        pytest.skip(f"no {command[0]} here")
-    subprocess.run(command, cwd=folder, input=text.encode(), check=True)
+@pytest.mark.parametrize("harm", [damage, lambda path: path.write_bytes(b""), lambda path: os.truncate(path, 5000)],
+                         ids=["one bit", "empty", "cut"])  # fmt: skip
+def test_damaged_weights_are_made_anew_from_the_published_file_that_is_here(run, home, zoo, publisher, harm):
+    run("fetch", "first")
+    path = only(home, "converted/*")
+    good = path.read_bytes()
+    harm(path)
+    asked = len(publisher.requests)
+    code, checked, _ = run("cache", "verify", "--json")
+    assert code == 1
+    (finding,) = checked["damaged"]
+    assert (finding["kind"], finding["records"], finding["done"]) == ("converted", ["first"], "rebuilt")
+    assert path.read_bytes() == good
+    assert len(publisher.requests) == asked
+    assert run("cache", "verify")[0] == 0
 
 
-@pytest.mark.parametrize("command", APPLY, ids=["git apply", "patch"])
-def test_a_patch_of_our_registry_applies_and_is_read_back(tmp_path, command):
-    text = resources.registry_file().read_text()
-    names = ["slowfast_r50_8x8", "slowfast_r50_16x8_ssv2", "resnet_r50_in1k"]
-    made = trust.registry_patch(dict.fromkeys(names, LEARNT), registry.files())
-    assert (made.records, made.left) == (names, {})
-    (tmp_path / "registry.yaml").write_text(text)
-    shutil.copytree(resources.registry_file().parent / "registry", tmp_path / "registry")  # which it names records of
-    apply(command, tmp_path, made.text)
-    records = registry.load(tmp_path / "registry.yaml").records
-    filled = {name for name, record in records.items() if record.checkpoint.sha256 == SEEN}
-    assert filled == set(names)
-    assert {records[name].checkpoint.size for name in names} == {138_000_000}
-    changed = [
-        (old, new)
-        for old, new in zip(text.splitlines(), (tmp_path / "registry.yaml").read_text().splitlines(), strict=True)
-        if old != new
-    ]
-    assert len(changed) == 6
-    assert {old.partition("#")[0].strip() for old, _ in changed} == {"sha256: null", "size: null"}
+def test_damaged_weights_of_the_embedded_file_are_made_anew_from_it(run, home):
+    path = weights.fetch(NAME)
+    good = path.read_bytes()
+    damage(path)
+    code, out, _ = run("cache", "verify")
+    assert (code, path.read_bytes()) == (1, good)
+    assert f"damaged: converted of {NAME}" in out
+    assert "rebuilt" in out
+    assert narrow(out)
 
 
-@pytest.mark.parametrize("command", APPLY, ids=["git apply", "patch"])
-@pytest.mark.parametrize("ends", ["\n", "\r\n"], ids=["unix", "windows"])
-@pytest.mark.parametrize("last", [True, False], ids=["", "no end of line at the end"])
-def test_a_patch_of_a_user_s_registry_keeps_its_comments_and_line_ends(company, command, ends, last):
-    text = company.read_text().replace(BLOCK, "      sha256: null   # ask Zoë\n      size:    ~\n")
-    text = text if last else text.replace("    notes: []\n", "").rstrip("\n") + "\n    notes: []"
-    company.write_bytes(text.replace("\n", ends).encode())
-    made = trust.registry_patch({"company_slow": LEARNT}, [company])
-    apply(command, company.parent, made.text)
-    expected = text.replace("sha256: null ", f"sha256: {SEEN} ").replace("size:    ~", "size:    138000000")
-    assert company.read_bytes() == expected.replace("\n", ends).encode()
+def test_weights_made_with_ignore_are_made_anew_with_it(run, home, zoo, publisher):
+    publisher.publish("/first/MODEL.pkl", caffe2(surprise_w=lambda blobs: blobs["pred_b"]))
+    path = weights.fetch("first", ignore=["surprise*"])
+    good = path.read_bytes()
+    damage(path)
+    assert run("cache", "verify", "--json")[1]["damaged"][0]["done"] == "rebuilt"
+    assert path.read_bytes() == good
 
 
-def test_a_file_in_a_repository_is_named_from_its_top(company, tmp_path):
-    top = tmp_path / "repository"
-    (top / "zoo").mkdir(parents=True)
-    shutil.move(company, top / "zoo" / "company.yaml")
-    subprocess.run(["git", "init", "--quiet", top], check=True)
-    made = trust.registry_patch({"company_slow": LEARNT}, [top / "zoo" / "company.yaml"])
-    assert "--- a/zoo/company.yaml\n" in made.text
-    apply(APPLY[0], top, made.text)
-    assert registry.load(top / "zoo" / "company.yaml").records["company_slow"].checkpoint.sha256 == SEEN
-
-
-def test_several_files_make_one_patch(company, tmp_path):
-    other = tmp_path / "other.yaml"
-    other.write_text(company.read_text().replace("company_slow", "other_slow"))
-    made = trust.registry_patch({"company_slow": LEARNT, "other_slow": LEARNT}, [company, other])
-    assert made.files == [str(company), str(other)]
-    apply(APPLY[1], tmp_path, made.text)
-    for file, name in ((company, "company_slow"), (other, "other_slow")):
-        assert registry.load(file).records[name].checkpoint.size == 138_000_000
-
-
-def test_flow_style_is_filled_where_it_stands(company):
-    text = company.read_text()
-    flow = re.sub(
-        r"    checkpoint:\n(      .*\n)+",
-        "    checkpoint: {url: weights/é.pth, sha256: null, size: ~,   # null, for now\n"
-        "      container: null, layout: pyslowfast, license: mine}\n",
-        text,
-    )
-    found, left = trust.fill(flow, {"company_slow": LEARNT})
-    assert left == {}
-    assert found == flow.replace("sha256: null", f"sha256: {SEEN}").replace("size: ~", "size: 138000000")
-    company.write_text(found)
-    assert registry.load(company).records["company_slow"].checkpoint.container is None
-
-
-def test_what_the_registry_states_already_stays(company):
-    text = company.read_text().replace("size: null", "size: 12")
-    found, _ = trust.fill(text, {"company_slow": LEARNT})
-    assert found == text.replace("sha256: null", f"sha256: {SEEN}")
-
-
-@pytest.mark.parametrize("digest", ["1" * 64, "0" * 63 + "7", "1" * 62 + "e5"])
-def test_a_digest_that_yaml_would_take_for_a_number_is_quoted(company, digest):
-    learnt = trust.Learnt([trust.Measured(URL, {"sha256": digest, "size": 138_000_000})])
-    found, _ = trust.fill(company.read_text(), {"company_slow": learnt})
-    company.write_text(found)
-    assert registry.load(company).records["company_slow"].checkpoint.sha256 == digest
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda text: text.replace("sha256: null", "sha256: &nothing null").replace("size: null", "size: *nothing"),
-        lambda text: text.replace("checkpoint:", "checkpoint: &shared") + _twin(text, "    checkpoint: *shared\n"),
-    ],
-    ids=["value", "mapping"],
-)
-def test_what_an_alias_shares_is_left_with_what_to_write_by_hand(company, change):
-    text = change(company.read_text())
-    company.write_text(text)
-    registry.load(company)  # YAML, and a registry
-    name = "twin" if "twin" in text else "company_slow"
-    made = trust.registry_patch({name: LEARNT}, [company])
-    assert (made.text, made.files, made.records) == ("", [], [])
-    assert f"Write by hand: sha256: {SEEN}, size: 138000000" in made.left[name]
-
-
-def test_of_several_forms_the_one_with_the_url_is_filled(company):
-    text = company.read_text()
-    form = "{url: %s, sha256: null, size: null, container: null, layout: pyslowfast, license: mine}"
-    forms = f"    checkpoint:\n      - {form % 'other.pth'}\n      - {form % URL}\n"
-    listed = re.sub(r"    checkpoint:\n(      .*\n)+", lambda _: forms, text)
-    filled, left = trust.fill(listed, {"company_slow": LEARNT})
-    assert left == {}
-    first, second = listed.rindex("sha256: null", 0, listed.index(URL)), listed.index(URL)
-    assert filled == listed[:second] + listed[second:].replace("sha256: null", f"sha256: {SEEN}", 1).replace(
-        "size: null", "size: 138000000", 1)  # fmt: skip
-    assert filled[first:].startswith("sha256: null")
-    company.write_text(filled)
-    assert registry.load(company).records["company_slow"].other_checkpoints[0].sha256 == SEEN
-
-
-def test_a_field_that_a_record_leaves_to_its_file_is_to_be_written_by_hand(company):
-    text = company.read_text().replace("      sha256: null\n", "")
-    filled, left = trust.fill(text, {"company_slow": LEARNT})
-    assert filled == text
-    assert "`shared`" in left["company_slow"]
-    assert f"Write by hand: sha256: {SEEN}, size: 138000000" in left["company_slow"]
-
-
-def _twin(text, checkpoint):
-    record = text[text.index("  company_slow:") :].replace("company_slow", "twin").replace("COMPANY_SLOW", "TWIN")
-    return re.sub(r"    checkpoint:\n(      .*\n)+", lambda _: checkpoint, record)
-
-
-def test_nothing_learnt_is_no_patch(company):
-    assert trust.registry_patch({}, [company]) == trust.Patch("", [], [], {})
-    assert trust.registry_patch({"of another file": LEARNT}, [company]).text == ""
-
-
-# --- containers and dead links ---------------------------------------------------------------------------------------
-
-
-def edited(company, text, learnt):
-    """The text after what was learnt, and the record that it is read as."""
-    found, left = trust.fill(text, {"company_slow": learnt})
-    assert left == {}
-    company.write_text(found, newline="")
-    return found, registry.load(company).records["company_slow"]
-
-
-IN_TORCH = trust.Learnt([trust.Measured(URL, {"container": "torch_legacy"})])
-DEAD = trust.Learnt(dead='It "answered" 404.')
-
-
-def test_another_container_takes_the_place_of_the_stated_one(company):
-    found, record = edited(company, text := company.read_text(), IN_TORCH)
-    assert found == text.replace("container: torch", "container: torch_legacy")
-    assert record.checkpoint.container == "torch_legacy"
-
-
-@pytest.mark.parametrize("ends", ["\n", "\r\n"], ids=["unix", "windows"])
-def test_a_container_that_a_record_leaves_to_its_file_is_put_before_its_other_fields(company, ends):
-    shared = "shared: {checkpoint: {container: torch}}\nrecords:"
-    text = company.read_text().replace("      container: torch\n", "").replace("records:", shared).replace("\n", ends)
-    found, record = edited(company, text, IN_TORCH)
-    assert found == text.replace("      url:", f"      container: torch_legacy{ends}      url:")
-    assert record.checkpoint.container == "torch_legacy"
-
-
-@pytest.mark.parametrize(
-    ("notes", "expected"),
-    [
-        ("    notes: []\n", '    notes: ["It \\"answered\\" 404."]\n'),
-        ("    notes: [one]\n", '    notes: [one, "It \\"answered\\" 404."]\n'),
-        ("    notes:\n      - &one one\n", '    notes:\n      - "It \\"answered\\" 404."\n      - &one one\n'),
-        ("    notes:\n    - one\n    - two\n", '    notes:\n    - "It \\"answered\\" 404."\n    - one\n    - two\n'),
-        ("    notes: &a-b\n      - one\n", '    notes: &a-b\n      - "It \\"answered\\" 404."\n      - one\n'),
-    ],
-    ids=["none", "in flow style", "with an anchor", "not set in", "themselves with an anchor"],
-)
-def test_a_dead_link_makes_the_status_broken_and_adds_a_note(company, notes, expected):
-    text = company.read_text().replace("    notes: []\n", notes)
-    found, record = edited(company, text, DEAD)
-    assert found == text.replace("status: available", "status: broken").replace(notes, expected)
-    assert (record.status, 'It "answered" 404.' in record.notes) == ("broken", True)
-
-
-def test_a_status_that_a_record_leaves_to_its_file_is_its_own_where_its_link_is_dead(company):
-    shared = "shared: {status: available, notes: []}\nrecords:"
-    text = company.read_text().replace("    status: available\n    notes: []\n", "").replace("records:", shared)
-    _, record = edited(company, text, DEAD)
-    assert (record.status, record.notes) == ("broken", ['It "answered" 404.'])
-
-
-def test_a_record_whose_notes_are_another_s_too_is_left_with_what_to_write_by_hand(company):
-    text = company.read_text().replace("notes: []", "notes: &all [one]")
-    checkpoint = "    checkpoint: {url: x, sha256: null, size: null, container: null, layout: a, license: b}\n"
-    text += _twin(text, checkpoint).replace("notes: &all [one]", "notes: *all")
-    found, left = trust.fill(text, {"company_slow": DEAD})
-    assert found == text
-    assert "by an alias. Write by hand: broken, and It" in left["company_slow"]
-
-
-def test_every_record_of_ours_takes_what_first_contact_may_learn(tmp_path):
-    """Also where its container, status or notes stand at its file's head, or its notes are anchored."""
-    records = registry.load(resources.registry_file()).records
-    links = {name: record.checkpoint.url for name, record in records.items() if record.status == "available"}
-    learnt = {
-        name: trust.Learnt([trust.Measured(url, {"size": 12, "container": "npz"})], dead="It answered 404.")
-        for name, url in links.items()
-        if "://" in url and not url.startswith("file:")
+def test_damaged_weights_without_a_sound_published_file_are_removed(run, home, zoo):
+    run("fetch", "first")
+    damage(only(home, "converted/*"))
+    damage(only(home, "raw/*"))
+    code, checked, _ = run("cache", "verify", "--json")
+    assert code == 1
+    assert {finding["kind"]: finding["done"] for finding in checked["damaged"]} == {
+        "raw": "removed",
+        "converted": "removed",
     }
-    made = trust.registry_patch(learnt, registry.record_files())
-    assert made.left == {}
-    shutil.copy(resources.registry_file(), tmp_path / "registry.yaml")
-    shutil.copytree(resources.path("registry"), tmp_path / "registry")
-    apply(APPLY[0], tmp_path, made.text)
-    for name, record in registry.load(tmp_path / "registry.yaml").records.items():
-        if name in learnt:
-            assert (record.checkpoint.container, record.status) == ("npz", "broken"), name
-            assert "It answered 404." in record.notes, name
-            assert record.checkpoint.size == (records[name].checkpoint.size or 12), name
+    assert all("`videohub fetch first`" in finding["advice"] for finding in checked["damaged"])
+    assert [entry["kind"] for entry in entries(run)] == ["pin"]
+    assert run("fetch", "first")[0] == 0
+    assert run("cache", "verify")[0] == 0
+
+
+def test_damaged_weights_of_a_file_of_one_s_own_say_how_they_were_made(run, tmp_path, contents):
+    (tmp_path / "own.pkl").write_bytes(contents[1])
+    damage(weights.fetch(NAME, checkpoint=tmp_path / "own.pkl"))
+    (finding,) = run("cache", "verify", "--json")[1]["damaged"]
+    assert finding["done"] == "removed"
+    assert f"`videohub fetch {NAME} --checkpoint FILE`" in finding["advice"]
+
+
+def test_a_damaged_pin_is_left_and_said_to_whom_it_belongs(run, home, zoo):
+    run("fetch", "first")
+    pin = only(home, "pins/*")
+    pin.write_bytes(b"\xff\x00 no JSON")
+    assert statuses(run)["pin", "first"] == "damaged"
+    (finding,) = run("cache", "verify", "--json")[1]["damaged"]
+    assert (finding["kind"], finding["done"]) == ("pin", "left")
+    assert "videohub cache pins --forget first" in finding["advice"]
+    assert pin.is_file()
+    code, out, _ = run("cache", "pins")
+    assert (code, "damaged" in out) == (0, True)
+    code, out, _ = run("cache", "pins", "--forget", "first")
+    assert (code, pin.exists()) == (0, False)
+    assert "damaged" in out
+    assert run("fetch", "first")[0] == 0
+
+
+def test_a_published_file_of_another_size_is_damaged_at_first_sight(run, home, zoo):
+    run("fetch", "first")
+    os.truncate(only(home, "raw/*"), 1000)
+    assert statuses(run)["raw", "first"] == "damaged"
+    assert run("cache", "prune", "--status", "damaged", "--json")[1]["freed"] == 1000
+
+
+def test_damage_in_a_read_only_cache_dir_is_reported_and_left(run, home, tmp_path, zoo, monkeypatch):
+    run("fetch", "first")
+    home.rename(tmp_path / "shared")
+    monkeypatch.setenv("VIDEOHUB_CACHE_RO", str(tmp_path / "shared"))
+    for pattern in ("raw/*", "converted/*", "pins/*"):
+        damage(only(tmp_path / "shared", pattern))
+    for path in tmp_path.glob("shared/**/*"):
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    before = tree(tmp_path / "shared")
+    try:
+        code, checked, _ = run("cache", "verify", "--json")
+        assert code == 1
+        assert {finding["kind"] for finding in checked["damaged"]} >= {"raw", "converted"}
+        for finding in checked["damaged"]:
+            assert (finding["done"], finding["read_only"]) == ("left", True)
+            assert "VIDEOHUB_CACHE_RO" in finding["advice"]
+        assert "(read-only)" in run("cache", "list")[1]
+        code, found, _ = run("cache", "prune", "--older", "0d", "--keep", "0", "--yes", "--json")
+        assert (code, found["entries"]) == (0, [])
+        assert tree(tmp_path / "shared") == before
+    finally:
+        for path in tmp_path.glob("shared/**/*"):
+            path.chmod(0o755)
+
+
+def test_a_file_that_another_process_puts_there_meanwhile_is_judged_on_its_own(run, home, zoo, monkeypatch):
+    run("fetch", "first")
+    path = only(home, "raw/*")
+    good = path.read_bytes()
+    damage(path)
+    real = cache.sha256_of
+
+    def slow(file):
+        found = real(file)
+        if file == path and path.read_bytes() != good:
+            (path.parent / "new").write_bytes(good)
+            (path.parent / "new").replace(path)
+        return found
+
+    monkeypatch.setattr(cache, "sha256_of", slow)
+    assert run("cache", "verify", "--json")[:2][1]["damaged"] == []
+    assert path.read_bytes() == good
+
+
+def test_an_entry_that_goes_meanwhile_is_no_damage(run, home, zoo, monkeypatch):
+    run("fetch", "first")
+    path = only(home, "raw/*")
+
+    def gone(file):
+        file.unlink()
+        raise FileNotFoundError(2, "No such file or directory", str(file))
+
+    monkeypatch.setattr(cache, "sha256_of", gone)
+    assert run("cache", "verify", "--json")[1]["damaged"] == []
+    assert not path.exists()
+
+
+def test_what_the_disk_does_not_give_is_told_and_left_where_it_cannot_be_removed(run, home, zoo, monkeypatch):
+    run("fetch", "first")
+
+    def refused(file):
+        raise PermissionError(13, "Permission denied", str(file))
+
+    monkeypatch.setattr(cache, "sha256_of", refused)
+    monkeypatch.setattr(Path, "unlink", lambda path, missing_ok=False: refused(path))
+    (finding,) = run("cache", "verify", "--json")[1]["damaged"]
+    assert (finding["done"], finding["problem"]) == ("left", "cannot be read: Permission denied")
+    assert "cannot be removed: Permission denied" in finding["advice"]
+
+
+def test_a_download_under_way_is_neither_checked_nor_removed(run, home):
+    part = partial_download.Part(
+        partial_download.Note("https://publisher.example/M.pkl", "https://mirror.example/M.pkl", None, None)
+    )
+    part.write(b"half")
+    code, checked, _ = run("cache", "verify", "--json")
+    assert (code, checked["checked"]) == (0, 0)
+    assert part.path.is_file()
+    part.drop()
+
+
+def test_what_a_read_only_cache_dir_has_too_is_not_made_anew(run, home, tmp_path, zoo, monkeypatch):
+    run("fetch", "first")
+    shutil.copytree(home, tmp_path / "shared")
+    monkeypatch.setenv("VIDEOHUB_CACHE_RO", str(tmp_path / "shared"))
+    damage(only(home, "converted/*"))
+    (finding,) = run("cache", "verify", "--json")[1]["damaged"]
+    assert (finding["done"], finding["read_only"]) == ("removed", False)
+    assert "read-only cache dir has it" in finding["advice"]
+    assert not list(home.glob("converted/*"))
+    assert weights.fetch("first").parents[1] == tmp_path / "shared"
+
+
+@pytest.mark.slow
+def test_files_that_come_and_go_all_the_time_are_never_taken_for_damaged(run, home, zoo):
+    """One removes and fetches while another verifies: nothing sound is called damaged."""
+    ended = threading.Event()
+
+    def come_and_go():
+        while not ended.is_set():
+            weights.fetch("second")
+            for path in (*home.glob("raw/*"), *home.glob("converted/*")):
+                path.unlink()
+
+    with ThreadPoolExecutor(1) as pool:
+        working = pool.submit(come_and_go)
+        try:
+            for arguments in [("verify",), ("list",), ("prune", "--older", "1h", "--yes")] * 10:
+                code, found, _ = run("cache", *arguments, "--json")
+                assert code == 0, found
+        finally:
+            ended.set()
+        working.result()

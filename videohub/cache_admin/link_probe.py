@@ -14,12 +14,12 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from videohub import known_answers, registry, weights
-from videohub.cache_admin.trust import Learnt, Measured, Patch, registry_patch
 from videohub.convert.checkpoint import opened
 from videohub.errors import ConversionError, DownloadError, FormatError, OfflineError
 from videohub.hub import http_download, sources
 from videohub.hub.http_download import Answer
 from videohub.registry.known_answers import KnownAnswer
+from videohub.registry.patch import Learnt, Measured, Patch, registry_patch
 from videohub.registry.schema import Checkpoint, FileBeside, Record
 
 Role: TypeAlias = Literal["file", "another form", "alternate", "beside another"]  # the same bytes elsewhere

@@ -1,29 +1,31 @@
-"""Trust on first use, as people see it: what is bound, the patch that states it in the registry, and how to let go."""
+"""Whether to trust what lies in the cache: what was first seen at a URL binds it, and every file can be read again.
+
+What is damaged is made anew from what is here, or removed.
+"""
 
 from __future__ import annotations
 
-import dataclasses
-import difflib
-import io
-import json
-import re
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeAlias
 
-import yaml
+from tqdm import tqdm
 
-from videohub import registry, resources
+from videohub import registry, weights
 from videohub.cache_admin import cache_scan
 from videohub.cache_admin.listing import Item, Known, items
-from videohub.errors import CacheError, UsageError
+from videohub.convert import kept_weights
+from videohub.errors import CacheError, FormatError, UsageError, VideohubError
 from videohub.hub import cache, pins
-from videohub.registry import model_folder, strict_yaml, writer
-from videohub.registry.known_answers import FileClip, KnownAnswer
+from videohub.hub.sources import path_of
+from videohub.registry import model_folder
+from videohub.registry.known_answers import FileClip
+from videohub.registry.patch import Learnt, Measured, Patch, registry_patch
+from videohub.registry.schema import Record
 
 _OF_A_MODEL = 3  # slashes of hf://user/model; those of a file have more
+_ORDER = ("raw", "pin", "registry", "converted")  # weights are made anew from files that have proved sound
 
 
 @dataclass(frozen=True)
@@ -154,227 +156,143 @@ def _pinned(item: Item) -> Pinned:
     )
 
 
-_NULL = "tag:yaml.org,2002:null"
-
-
 @dataclass(frozen=True)
-class Measured:
-    """What was seen of the file at a URL: its sha256 and size, which fill nulls, and its container."""
+class Finding:
+    """An entry that is not as it should be: what is wrong, what was done, and what is left to do."""
 
-    url: str
-    fields: Mapping[str, str | int]
+    kind: str
+    path: str
+    records: Sequence[str]
+    read_only: bool
+    problem: str
+    done: str  # rebuilt, removed, left
+    advice: str = ""
 
 
-@dataclass(frozen=True)
-class Learnt:
-    """What is to be written into a record: of its files, a note if its link is dead, and what is known of its outputs.
+@dataclass
+class Checked:
+    """What a pass over the cache found; nothing tells whether `unchecked` entries are sound."""
 
-    `clips` are the digests of the files that known answers are of, by their addresses.
+    checked: int = 0
+    size: int = 0
+    damaged: list[Finding] = field(default_factory=list)
+    unchecked: list[Finding] = field(default_factory=list)
+
+
+def check() -> Checked:
+    """Read every published file, all weights and all pins of all cache dirs, and mend our own.
+
+    Raises: CacheError if a folder cannot be read.
     """
-
-    files: Sequence[Measured] = ()
-    dead: str | None = None
-    answer: KnownAnswer | None = None
-    clips: Mapping[str, str] = dataclasses.field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Patch:
-    """Changes to registry files, as `git apply` and `patch -p1` take them, and what has to be written by hand."""
-
-    text: str
-    files: list[str]
-    records: list[str]
-    left: dict[str, str]  # record -> why
-
-
-def registry_patch(learnt: Mapping[str, Learnt], files: list[Path]) -> Patch:
-    """Return what writes into registry files what was learnt of their records.
-
-    Raises: RegistryError if a file cannot be read.
-    """
-    texts: dict[str, str] = {}
-    records: list[str] = []
-    left: dict[str, str] = {}
-    for file in files:
-        names = strict_yaml.read(file).value["records"]
-        here = {name: known for name, known in learnt.items() if name in names}
-        if not here:
-            continue
-        with file.open(encoding="utf-8", newline="") as opened:  # line ends stay what they are
-            before = opened.read()
-        after, by_hand = fill(before, here)
-        left |= by_hand
-        records += [name for name in here if name not in by_hand]
-        if after != before:
-            texts[str(file)] = difference(file, before, after)
-    return Patch("".join(texts.values()), list(texts), records, left)
+    entries = cache_scan.entries()
+    known = Known(entries)
+    items = [known.item(entry) for kind in _ORDER for entry in entries if entry.kind == kind]
+    checked = Checked()
+    total = sum(item.entry.size for item in items)
+    with tqdm(total=total, desc="verify", unit="B", unit_scale=True, disable=None) as bar:
+        for item in items:
+            if item.entry.unreadable:
+                advice = cache.readable_by_all(item.entry.cache_dir)
+                checked.unchecked.append(_finding(item, item.entry.unreadable, "left", advice))
+            elif item.status in ("stale", "unknown") and known.lacks_checksum(item.entry):
+                what = "has no checksum; an older version wrote it, and nothing known here uses it"
+                advice = f"`videohub cache prune --status {item.status}` lists what is of its kind."
+                checked.unchecked.append(_finding(item, what, "left", advice))
+            elif problem := _problem(item):
+                checked.damaged.append(_mend(item, problem, known))
+            checked.checked += 1
+            checked.size += item.entry.size
+            bar.update(item.entry.size)
+    return checked
 
 
-def fill(text: str, learnt: Mapping[str, Learnt]) -> tuple[str, dict[str, str]]:
-    """Return a registry file's text with what was learnt, and which records have to be changed by hand, and why.
-
-    A null is replaced where it stands, in block and in flow style, and so is a container, or it is put before the
-    checkpoint's other fields where the record leaves it to its file. A dead link makes the status broken, with a note.
-    No other character changes.
-    """
-    root = yaml.compose(text, Loader=yaml.SafeLoader)  # unlike the C loader it counts every character
-    uses = Counter(_references(root))
-    changes: list[_Change] = []
-    left: dict[str, list[str]] = {}
-    for name, known in learnt.items():
-        for file in known.files:
-            paths = {field: _follow(root, ["records", name, "checkpoint", field], file.url) for field in file.fields}
-            if why := next(filter(None, (_obstacle(path, field, uses) for field, path in paths.items())), None):
-                by_hand = ", ".join(f"{field}: {_written(value)}" for field, value in file.fields.items())
-                left.setdefault(name, []).append(f"{why}. Write by hand: {by_hand}")
-                continue
-            for field, path in paths.items():
-                if path[-1] is None or path[-1].tag == _NULL or field == "container":
-                    changes.append(_change(text, path, field, _written(file.fields[field])))
-        if known.dead is not None:
-            status, notes = (_follow(root, ["records", name, field], "") for field in ("status", "notes"))
-            if any(uses[id(node)] > 1 for node in (*status, *notes)):
-                left.setdefault(name, []).append(f"it is shared, by an alias. Write by hand: broken, and {known.dead}")
-                continue
-            changes += [_change(text, status, "status", "broken"), _noted(text, notes, json.dumps(known.dead))]
-        if known.answer is not None:
-            path = _follow(root, ["records", name, "known_answers"], "")
-            if any(node is not None and (uses[id(node)] > 1 or node.flow_style) for node in path[-2:]):
-                by_hand = "\n".join(writer.listed(known.answer, "      "))
-                left.setdefault(name, []).append(
-                    f"what is known of it stands in one line, or is shared. Write by hand:\n{by_hand}"
-                )
-                continue
-            changes.append(_answered(text, path, known.answer))
-    clips = {url: digest for known in learnt.values() for url, digest in known.clips.items()}
-    changes += [_change(text, [node], "sha256", _written(digest)) for node, digest in _unmeasured(root, clips)]
-    for start, end, written in sorted(changes, reverse=True):
-        text = text[:start] + written + text[end:]
-    return text, {name: " ".join(why) for name, why in left.items()}
-
-
-_Change: TypeAlias = tuple[int, int, str]  # from where to where a text is replaced, and by what
-
-
-def _change(text: str, path: Sequence[Any], field: str, written: str) -> _Change:
-    """Return what gives a field this value; it goes before the others where the mapping lacks it."""
-    if path[-1] is not None:
-        return path[-1].start_mark.index, path[-1].end_mark.index, written
-    mapping, first = path[-2], path[-2].value[0][0].start_mark
-    after = ", " if mapping.flow_style else _line_end(text) + " " * first.column
-    return first.index, first.index, f"{field}: {written}{after}"
-
-
-_ANCHOR = re.compile(r"(?:&\S+\s+)?")
-
-
-def _noted(text: str, path: Sequence[Any], note: str) -> _Change:
-    """Return what adds a note to those of a record."""
-    notes = path[-1]
-    if notes is None or notes.tag == _NULL:
-        return _change(text, path, "notes", f"[{note}]")
-    if notes.flow_style:
-        place = notes.end_mark.index - 1
-        return place, place, f", {note}" if notes.value else note
-    dash = next(_ANCHOR.finditer(text, notes.start_mark.index)).end()  # the first note may be an alias, of elsewhere
-    indent = dash - (text.rfind("\n", 0, dash) + 1)
-    return dash, dash, f"- {note}{_line_end(text)}{' ' * indent}"
-
-
-def _answered(text: str, path: Sequence[Any], answer: KnownAnswer) -> _Change:
-    """Return what adds a known answer to those of a record, before its last field where it has none."""
-    record, answers = path[-2], path[-1]
-    if answers is None:
-        place, key = record.value[-1][0].start_mark.index, ["known_answers:"]
-        column = record.value[-1][0].start_mark.column
-        lines = key + writer.listed(answer, " " * (column + 2))
-    else:
-        place = next(_ANCHOR.finditer(text, answers.start_mark.index)).end()
-        column = place - (text.rfind("\n", 0, place) + 1)
-        lines = writer.listed(answer, " " * column)
-    return place, place, _line_end(text).join([*lines, " " * column]).lstrip()
-
-
-def _unmeasured(root: Any, clips: Mapping[str, str]) -> Iterator[tuple[Any, str]]:
-    """Yield the nulls in which the digests of files belong that known answers are of, each once, however often named.
-
-    An address is one file, whichever records name it.
-    """
-    seen: dict[int, tuple[Any, str]] = {}
-    for record in _value(root, "records").value:
-        answers = _value(record[1], "known_answers")
-        for answer in answers.value if isinstance(answers, yaml.SequenceNode) else ():
-            clip = _value(answer, "input")
-            digest, node = clips.get(_value(clip, "url", "value")), _value(clip, "sha256")
-            if digest is not None and node is not None and node.tag == _NULL:
-                seen[id(node)] = node, digest
-    yield from seen.values()
-
-
-def _line_end(text: str) -> str:
-    return "\r\n" if "\r\n" in text else "\n"
-
-
-def _obstacle(path: Sequence[Any], field: str, uses: Mapping[int, int]) -> str | None:
-    """Return why a field of a checkpoint, at the end of a path, cannot be written where it stands, None if it can."""
-    if path[-1] is None and (field != "container" or path[-2] is None):
-        return "its own checkpoint has no field to fill; what its file says in `shared` is of all records"
-    if any(uses[id(node)] > 1 for node in path):
-        return "its checkpoint is shared, by an alias"
+def _problem(item: Item) -> str | None:
+    """Return what is wrong with an entry, None if nothing is, or if it is gone."""
+    path = item.entry.path
+    while (before := _identity(path)) is not None:
+        try:
+            with cache_scan.unnoticed(path):
+                problem = _look(item)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            problem = f"cannot be read: {error.strerror}"
+        if problem is None or _identity(path) == before:
+            return problem
+        # another process has put another file there meanwhile, which is judged on its own
     return None
 
 
-def _references(node: Any, seen: set[int] | None = None) -> Iterator[int]:
-    """Yield the id of each node once for every place that refers to it."""
-    seen = set() if seen is None else seen
-    yield id(node)
-    if id(node) in seen:
-        return
-    seen.add(id(node))
-    if isinstance(node, yaml.MappingNode):
-        for _, value in node.value:
-            yield from _references(value, seen)
-    elif isinstance(node, yaml.SequenceNode):
-        for item in node.value:
-            yield from _references(item, seen)
+def _look(item: Item) -> str | None:
+    entry = item.entry
+    if entry.kind == "pin":
+        return item.problem
+    if entry.kind in ("raw", "registry"):  # called by all, or by the beginning, of their digests
+        digest = cache.sha256_of(entry.path)
+        return None if digest.startswith(entry.path.stem) else f"its sha256 is {digest}"
+    try:
+        kept_weights.check(entry.path)
+    except FormatError as error:
+        return str(error).removeprefix(f"{entry.path}: ")
+    return None
 
 
-def _follow(root: Any, keys: Sequence[str], url: str) -> list[Any]:
-    """Return the nodes on the way along `keys`, None as the last where it ends; of a list the item with this URL."""
-    path = [root]
-    for key in keys:
-        if isinstance(path[-1], yaml.SequenceNode):
-            path.append(next((item for item in path[-1].value if _value(item, "url", "value") == url), None))
-        path.append(_value(path[-1], key))
-    return path
+def _identity(path: Path) -> tuple[int, int, int] | None:
+    """Return what changes when another file takes the place of this one; None if there is none."""
+    try:
+        stat = os.stat(path)
+    except FileNotFoundError:
+        return None
+    return stat.st_ino, stat.st_mtime_ns, stat.st_size
 
 
-def _value(node: Any, key: str, attribute: str | None = None) -> Any:
-    """Return the node of a mapping's key, or what it holds; None if there is none."""
-    pairs = node.value if isinstance(node, yaml.MappingNode) else []
-    value = next((value for name, value in pairs if name.value == key), None)
-    return value if attribute is None else getattr(value, attribute, None)
+def _mend(item: Item, problem: str, known: Known) -> Finding:
+    """Make an entry anew or remove it, if it is ours."""
+    entry, name = item.entry, next(iter(item.records), None)
+    if entry.shared:
+        return _finding(item, problem, "left", cache.whose(entry.path))
+    if entry.kind == "pin":
+        how = f"Run `videohub cache pins --forget {name}`" if name else "Remove the file"
+        advice = f"Without it a changed file would not be noticed. {how} to trust its URL anew."
+        return _finding(item, problem, "left", advice)
+    if entry.kind == "registry":
+        return _finding(item, problem, "left", "`videohub unbundle` of the bundle it came in brings it again.")
+    try:
+        cache_scan.remove(entry)
+    except CacheError as error:
+        return _finding(item, problem, "left", str(error))
+    if cache.find(entry.path.parent.name, entry.path.name):
+        return _finding(item, problem, "removed", "A read-only cache dir has it, too, and goes first.")
+    if entry.kind == "converted" and (made := known.maker(entry)):
+        return _rebuild(item, problem, *made, is_published=known.digest(made[0]) == entry.sha256)
+    needed = f"`videohub fetch {name}` brings it again." if name and item.status != "stale" else ""
+    return _finding(item, problem, "removed", needed or "Nothing known here uses it.")
 
 
-def _written(value: str | int) -> str:
-    """Return a value as it stands in a registry file; a digest that YAML would take for a number is quoted."""
-    text = str(value)
-    return f'"{text}"' if isinstance(value, str) and not isinstance(yaml.safe_load(text), str) else text
+def _rebuild(item: Item, problem: str, record: Record, ignore: Sequence[str], *, is_published: bool) -> Finding:
+    """Make weights anew from the file they were made from; what is not here is not fetched."""
+    command = " ".join([f"videohub fetch {record.name}", *(f'--ignore "{pattern}"' for pattern in ignore)])
+    source = _source(item.entry.sha256 or "", record)
+    if source is None:
+        command += "" if is_published else " --checkpoint FILE"
+        return _finding(item, problem, "removed", f"`{command}` makes it anew.")
+    try:
+        weights.fetch(record, checkpoint=source, ignore=ignore)
+    except VideohubError as error:
+        return _finding(item, problem, "removed", str(error))
+    return _finding(item, problem, "rebuilt", f"It was made anew from {source}.")
 
 
-def difference(file: Path, before: str, after: str) -> str:
-    """Return a unified diff under a line that says where it applies."""
-    folder, name = _place(file)
-    old, new = (io.StringIO(text).readlines() for text in (before, after))  # str.splitlines splits at more than \n
-    lines = difflib.unified_diff(old, new, f"a/{name}", f"b/{name}")
-    ended = (line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
-    return f"# {file}: apply with `patch -p1` or `git apply` in {folder}\n" + "".join(ended)
+def _source(sha256: str, record: Record) -> Path | None:
+    """Return a file on this machine with this digest."""
+    if record.checkpoint.beside:  # one file of several is not enough
+        return None
+    places = [cache_dir / "raw" / sha256 for cache_dir, _ in cache_scan.dirs()]
+    if (url := record.checkpoint.url or "").startswith("file:"):
+        places.append(path_of(url))
+    return next((place for place in places if place.is_file() and cache.sha256_of(place) == sha256), None)
 
 
-def _place(file: Path) -> tuple[Path, str]:
-    """Return the folder that a patch applies in, the top of a repository if there is one, and the name there."""
-    if file == resources.registry_file().resolve():
-        return file.parent, file.name  # at the top of our repository, wherever a wheel has it
-    top = next((folder for folder in file.parents if (folder / ".git").exists()), file.parent)
-    return top, file.relative_to(top).as_posix()
+def _finding(item: Item, problem: str, done: str, advice: str) -> Finding:
+    entry = item.entry
+    return Finding(entry.kind, str(entry.path), item.records, entry.shared, problem, done, advice)

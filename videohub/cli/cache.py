@@ -17,9 +17,8 @@ from videohub.terminal.reports import print_patch
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from videohub.cache_admin.integrity import Checked
     from videohub.cache_admin.listing import CacheDir, Item, Pruned
-    from videohub.cache_admin.trust import Forgotten, Pinned
+    from videohub.cache_admin.trust import Checked, Forgotten, Pinned
 
 _Parser: TypeAlias = Callable[[click.Context, click.Parameter, "str | None"], "float | None"]
 
@@ -100,9 +99,9 @@ def list_(as_json: bool) -> None:
 @options.with_json
 def verify(as_json: bool) -> None:
     """Read everything again; what is damaged is made anew from what is here, or removed. Exit code 1: some was."""
-    from videohub.cache_admin import integrity
+    from videohub.cache_admin import trust
 
-    checked = integrity.check()
+    checked = trust.check()
     options.print_result(checked, as_json, print_checked)
     sys.exit(1 if checked.damaged else 0)
 

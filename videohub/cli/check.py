@@ -54,10 +54,10 @@ def command(name: str, checkpoint: Path | None, pin: bool, as_json: bool) -> Non
 def _print_pin(record: registry.Record, checkpoint: Path | None, as_json: bool) -> None:
     """Print the patch that states a fingerprint, alone so that it can be piped."""
     from videohub import known_answers, weights
-    from videohub.cache_admin import trust
+    from videohub.registry import patch
 
     of = known_answers.fingerprint(record, weights.fetch(record, checkpoint=checkpoint), checkpoint=checkpoint)
-    made = trust.registry_patch({record.name: trust.Learnt(answer=of)}, registry.record_files())
+    made = patch.registry_patch({record.name: patch.Learnt(answer=of)}, registry.record_files())
     options.print_result(made, as_json, print_patch)
 
 

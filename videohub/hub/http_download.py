@@ -25,7 +25,6 @@ from videohub.hub.sources import (
     check,
     hf_endpoint,
     offline,
-    split,
     without_user,
 )
 from videohub.log import log

@@ -21,7 +21,6 @@ import msgspec
 
 from videohub import registry, weights
 from videohub.building import classes_of
-from videohub.cache_admin.trust import Patch
 from videohub.convert import tables
 from videohub.convert.recognition import OURS
 from videohub.convert.tables import arguments_of
@@ -29,6 +28,7 @@ from videohub.errors import ConversionError, UsageError
 from videohub.hub import upload
 from videohub.hub.upload import Head, HubFile, Sent
 from videohub.publishing.registry_forms import registry_patch
+from videohub.registry.patch import Patch
 from videohub.registry.schema import Checkpoint, Record
 from videohub.reporting import cards
 from videohub.reporting.pages import render

@@ -8,9 +8,9 @@ from typing import Any
 
 import yaml
 
-from videohub.cache_admin.trust import Patch, difference
 from videohub.errors import RegistryError
 from videohub.registry import strict_yaml, writer
+from videohub.registry.patch import Patch, difference
 from videohub.registry.schema import Checkpoint, Record
 
 _STATED = {"url", "sha256", "size", "container", "layout", "license"}  # by each form: what is shared cannot change it

@@ -14,8 +14,8 @@ from videohub.terminal.options import print_result
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from videohub.cache_admin.trust import Patch
     from videohub.hub.upload import Sent
+    from videohub.registry.patch import Patch
     from videohub.reporting.report import Evaluated, Report
     from videohub.reporting.verification_file import Replayed
 
