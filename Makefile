@@ -5,6 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
+# The tests start hundreds of processes, which would compile every module anew where this is set.
+export PYTHONDONTWRITEBYTECODE =
+
 .PHONY: demo docs test test-slow test-all test-matrix test-zoo lint clean
 
 demo: $(READY)

@@ -89,7 +89,6 @@ class Known:
         for entry in entries:
             if entry.pin:
                 self.pins.setdefault(entry.pin.url, entry.pin)  # the first cache dir's binds
-        self._keys = {name: _keys(record) for name, record in self.records.items()}
         self._headers = {entry.path: _header(entry) for entry in entries if entry.kind == "converted"}
         self._clips: dict[str, list[str]] = {}  # address of a known answer's clip -> the records that know of it
         for name, record in self.records.items():
@@ -109,15 +108,17 @@ class Known:
         return {url: sha256 or (self.pins[url].sha256 if url in self.pins else None) for url, sha256 in stated.items()}
 
     def maker(self, entry: Entry) -> tuple[Record, list[str]] | None:
-        """Return the record, and what it was told to ignore, that would make converted weights of this name today."""
-        for name, keys in self._keys.items():
-            if entry.path.name in {cache.converted_name(entry.sha256 or "", key) for key in keys}:
-                return self.records[name], []
-        header, _ = self._headers[entry.path]
-        record, ignore = self.records.get(_name_in(header)), _ignored_in(header)
-        keys = _keys(record, ignore) if record and ignore else []
-        if record and entry.path.name in {cache.converted_name(entry.sha256 or "", key) for key in keys}:
-            return record, ignore
+        """Return the record, and what it was told to ignore, that would make converted weights of this name today.
+
+        A record's name is part of its keys; only where weights do not say theirs, the keys of all have to be computed.
+        """
+        header, problem = self._headers[entry.path]
+        ignore = _ignored_in(header)
+        candidates = self.records.values() if problem else filter(None, [self.records.get(_name_in(header))])
+        for record in candidates:
+            names = {cache.converted_name(entry.sha256 or "", key) for key in _keys(record, ignore)}
+            if entry.path.name in names:
+                return record, ignore
         return None
 
     def lacks_checksum(self, entry: Entry) -> bool:
@@ -177,7 +178,7 @@ class Known:
             return replace(item, status="damaged", problem=f"has {entry.size} bytes, expected {stated}")
         if names:
             weights_here = {path.name for path in self._headers}
-            made = [{cache.converted_name(self.digest(self.records[name]) or "", key) for key in self._keys[name]}
+            made = [{cache.converted_name(self.digest(self.records[name]) or "", key) for key in _keys(self.records[name])}
                     for name in names]  # fmt: skip
             return replace(item, status="redundant" if all(each & weights_here for each in made) else "current")
         was = [
