@@ -161,26 +161,24 @@ class Known:
         return Item(entry, status, self._working_on(entry), entry.url)
 
     def _raw(self, entry: Entry) -> Item:
-        names = [
-            name
-            for name, record in self.records.items()
+        records = [
+            record
+            for record in self.records.values()
             if entry.sha256 in self.files(record).values() and not (record.checkpoint.url or "").startswith("file:")
         ]
         pins = [pin for pin in self.pins.values() if pin.sha256 == entry.sha256]
-        of_names = [(file, self.files(self.records[name])) for name in names
-                 for file in self.records[name].checkpoint.files]  # fmt: skip
-        found = [file for file, known in of_names if known.get(file.url or "") == entry.sha256]
+        known = [(file, self.files(record)) for record in records for file in record.checkpoint.files]
+        found = [file for file, digests in known if digests.get(file.url or "") == entry.sha256]
         url = next((file.url for file in found), pins[0].url if pins else None)
-        item = Item(entry, "current", names, url)
+        item = Item(entry, "current", [record.name for record in records], url)
         sizes = {file.size for file in found} | {pin.size for pin in pins}
         if sizes - {None, entry.size}:
             stated = next(iter(sizes - {None, entry.size}))
             return replace(item, status="damaged", problem=f"has {entry.size} bytes, expected {stated}")
-        if names:
-            weights_here = {path.name for path in self._headers}
-            made = [{cache.converted_name(self.digest(self.records[name]) or "", key) for key in _keys(self.records[name])}
-                    for name in names]  # fmt: skip
-            return replace(item, status="redundant" if all(each & weights_here for each in made) else "current")
+        if records:
+            here = {path.name for path in self._headers}
+            made = [{cache.converted_name(self.digest(each) or "", key) for key in _keys(each)} for each in records]
+            return replace(item, status="redundant" if all(names & here for names in made) else "current")
         was = [
             name
             for path, (header, _) in self._headers.items()
