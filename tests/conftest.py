@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import pickle
 import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import filelock
 import pytest
 
+import videohub
 from tests import run_record
 from videohub import cli
 from videohub.data.synthetic import motions
@@ -78,6 +81,21 @@ def twenty_videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("demo")
     motions.generate(folder, clips=20)
     return folder
+
+
+@pytest.fixture(scope="session")
+def exported_demo(tmp_path_factory: pytest.TempPathFactory) -> videohub.Exported:
+    """The demo's network as an ONNX file, made once for all processes of a run: it takes twenty seconds."""
+    of_process = tmp_path_factory.getbasetemp()
+    folder = (of_process.parent if "PYTEST_XDIST_WORKER" in os.environ else of_process) / "exported-demo"
+    kept = folder / "exported.pickle"
+    with filelock.FileLock(folder.with_suffix(".lock")), pytest.MonkeyPatch.context() as patch:
+        if not kept.exists():
+            folder.mkdir()
+            patch.setenv("VIDEOHUB_HOME", str(folder / "cache"))
+            kept.write_bytes(pickle.dumps(videohub.export("slowfast_motions", folder / "motions.onnx")))
+    made: videohub.Exported = pickle.loads(kept.read_bytes())
+    return made
 
 
 @pytest.fixture

@@ -49,11 +49,14 @@ def tables_folders(registries: Iterable[Path] = ()) -> list[Path]:
     return list(dict.fromkeys([path("converters"), *(folder.resolve() for folder in beside if folder.is_dir())]))
 
 
-def tables(registries: Iterable[Path] = ()) -> dict[tuple[str, str], list[Path]]:
-    """Return the files of key tables by family of networks and layout of keys; two where somebody repeats one."""
+def tables(registries: Iterable[Path] = (), family: str = "*") -> dict[tuple[str, str], list[Path]]:
+    """Return the files of key tables by family of networks and layout of keys; two where somebody repeats one.
+
+    Of one `family`, where it is named.
+    """
     found: dict[tuple[str, str], list[Path]] = {}
     for folder in tables_folders(registries):
-        for file in folder.glob("*/*.yaml"):
+        for file in folder.glob(f"{family}/*.yaml"):
             found.setdefault((file.parent.name, file.stem), []).append(file)
     return found
 

@@ -20,7 +20,8 @@ def test_every_tensor_of_a_published_file_finds_its_way_back(name):
     assert [key for key in file if not np.array_equal(published[key].numpy(), file[key])] == []
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", [name if case.quick else pytest.param(name, marks=pytest.mark.slow)
+                                  for name, case in CASES.items()])  # fmt: skip
 def test_a_layout_is_known_by_its_keys_with_whatever_stands_before_all_of_them(name):
     keys = [key for key, _, _ in CASES[name].facts["tensors"]]
     for prefix in ("", "module.", "model."):

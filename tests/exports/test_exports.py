@@ -14,7 +14,6 @@ import pytest
 import torch
 
 import videohub
-from tests.exports import demo_file
 from tests.exports.small_models import model_of, record_of, size_for
 from tests.golden import synth
 from tests.models.test_families import BOXES, NETWORKS
@@ -24,7 +23,7 @@ from videohub.data.labels import class_names
 from videohub.errors import ConversionError, DeviceError, UnavailableError, UsageError, VideohubError
 from videohub.exports import formats
 
-DEMO = demo_file.NAME
+DEMO = "slowfast_motions"
 QUICK = {("vit", "pt2"), ("x3d", "ts")}  # and the demo's SlowFast as ONNX
 SLOW = pytest.mark.slow
 OF_FAMILIES = {arch.family: name for name, (arch, _) in reversed(NETWORKS.items())}  # each family's first network
@@ -61,9 +60,10 @@ def computed(path: Path, *inputs: torch.Tensor) -> torch.Tensor:
         return torch.jit.load(path)(*inputs)
 
 
-def metadata() -> dict[str, object]:
+@pytest.fixture
+def metadata(exported_demo):
     """The metadata of the demo's ONNX file, as any program reads them."""
-    return {entry.key: json.loads(entry.value) for entry in onnx.load(demo_file.exported().out).metadata_props}
+    return {entry.key: json.loads(entry.value) for entry in onnx.load(exported_demo.out).metadata_props}
 
 
 def difference(found: torch.Tensor, expected: torch.Tensor) -> float:
@@ -89,15 +89,15 @@ def test_networks_export_in_every_format_for_any_number_of_clips(folder, name, s
 
 @torch.no_grad()
 @pytest.mark.parametrize("count", [1, 2, 5])
-def test_the_demo_s_network_runs_in_onnxruntime(count):
+def test_the_demo_s_network_runs_in_onnxruntime(exported_demo, count):
     clip = torch.from_numpy(synth.synth_clip(f"demo {count}", (count, 3, 16, 32, 32)))
-    found = computed(Path(demo_file.exported().out), clip)
+    found = computed(Path(exported_demo.out), clip)
     assert difference(found, videohub.load(DEMO)(clip)) <= 1e-4
 
 
 @pytest.mark.parametrize("suffix", ["onnx", pytest.param("pt2", marks=SLOW), pytest.param("ts", marks=SLOW)])
-def test_a_certificate_says_what_the_file_is_and_what_it_was_compared_with(folder, suffix):
-    made = demo_file.exported() if suffix == "onnx" else videohub.export(DEMO, folder / f"motions.{suffix}")
+def test_a_certificate_says_what_the_file_is_and_what_it_was_compared_with(folder, exported_demo, suffix):
+    made = exported_demo if suffix == "onnx" else videohub.export(DEMO, folder / f"motions.{suffix}")
     out = Path(made.out)
     found = json.loads(out.with_suffix(".json").read_text())
     assert found == msgspec.to_builtins(made.certificate) | {"comparisons": found["comparisons"]}
@@ -118,21 +118,20 @@ def test_a_certificate_says_what_the_file_is_and_what_it_was_compared_with(folde
     assert found["comparisons"][0]["largest_logit"] == pytest.approx(logits.abs().max().item(), rel=1e-5)
 
 
-def test_metadata_tell_what_a_stranger_needs_to_make_clips_and_to_name_outputs():
-    texts = metadata()
-    assert texts["videohub.labels"] == list(class_names("motions"))
-    assert texts["videohub.normalisation"] == [
+def test_metadata_tell_what_a_stranger_needs_to_make_clips_and_to_name_outputs(metadata):
+    assert metadata["videohub.labels"] == list(class_names("motions"))
+    assert metadata["videohub.normalisation"] == [
         {"step": "divide", "by": 255.0},
         {"step": "normalise", "mean": [0.45, 0.45, 0.45], "std": [0.225, 0.225, 0.225]},
     ]
-    assert texts["videohub.clip"]["frames"] == 16
-    assert texts["videohub.record"]["name"] == DEMO
-    assert texts["videohub.activation"] == "softmax"
-    assert texts["videohub.protocol"]["metric"] == "topk"
+    assert metadata["videohub.clip"]["frames"] == 16
+    assert metadata["videohub.record"]["name"] == DEMO
+    assert metadata["videohub.activation"] == "softmax"
+    assert metadata["videohub.protocol"]["metric"] == "topk"
 
 
 @pytest.mark.parametrize("suffix", [pytest.param("pt2", marks=SLOW), "ts"])
-def test_other_files_hold_the_same_in_a_file_of_their_own(folder, suffix):
+def test_other_files_hold_the_same_in_a_file_of_their_own(folder, metadata, suffix):
     videohub.export(DEMO, folder / f"a.{suffix}")
     held = {formats.METADATA: ""}
     if suffix == "pt2":
@@ -141,11 +140,11 @@ def test_other_files_hold_the_same_in_a_file_of_their_own(folder, suffix):
     else:
         torch.jit.load(folder / "a.ts", _extra_files=held)
     inside = json.loads(held[formats.METADATA])
-    assert {f"videohub.{key}": value for key, value in inside.items()} == metadata()
+    assert {f"videohub.{key}": value for key, value in inside.items()} == metadata
 
 
-def test_an_onnx_file_holds_no_path_of_this_machine():
-    assert str(Path(videohub.__file__).parent).encode() not in Path(demo_file.exported().out).read_bytes()
+def test_an_onnx_file_holds_no_path_of_this_machine(exported_demo):
+    assert str(Path(videohub.__file__).parent).encode() not in Path(exported_demo.out).read_bytes()
 
 
 def holds_paths(archive: Path) -> bool:

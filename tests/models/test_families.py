@@ -64,7 +64,7 @@ def _networks() -> Iterator[tuple[str, Architecture, int]]:
 
 
 NETWORKS = {name: (arch, frames) for name, arch, frames in _networks()}
-EXPORTED_QUICKLY = ("slowfast detection", "vit")
+QUICK = ("x3d", "vit")  # of what takes long; the others are test-all's
 BOXES = torch.tensor([[0, 10.0, 10.0, 40.0, 60.0], [1, 0.0, 5.0, 60.0, 63.0], [0, 8.0, 8.0, 50.0, 50.0]])
 
 
@@ -151,7 +151,7 @@ def test_a_network_without_classes_has_no_classifier_and_gives_its_features(name
 
 @torch.no_grad()
 @pytest.mark.parametrize(
-    "name", [name if name in EXPORTED_QUICKLY else pytest.param(name, marks=pytest.mark.slow) for name in NETWORKS]
+    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in NETWORKS]
 )
 def test_a_network_exports_as_one_graph(name):
     several = isinstance(getattr(NETWORKS[name][0], "head", None), AverageWindow)  # positions, of a larger clip
@@ -161,6 +161,9 @@ def test_a_network_exports_as_one_graph(name):
 
 
 @torch.no_grad()
+@pytest.mark.parametrize(
+    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in NETWORKS]
+)
 def test_bfloat16_under_autocast_gives_the_same_probabilities(name):
     net, given = network(name), inputs(name)
     shrunk = min(1, 5 / float(net(*given).abs().max()))  # none is saturated

@@ -10,14 +10,13 @@ import torch
 from onnx import TensorProto, helper
 
 import videohub
-from tests.exports import demo_file
 from tests.exports.small_models import model_of
 from tests.models.test_families import BOXES, inputs
 from videohub import onnx_model
 from videohub.data.synthetic import motions
 from videohub.errors import DeviceError, FormatError, UnsafeFileError, UsageError
 
-NAME = demo_file.NAME
+NAME = "slowfast_motions"
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -28,8 +27,8 @@ def cache_of_its_own(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def exported():
-    return Path(demo_file.exported().out)
+def exported(exported_demo):
+    return Path(exported_demo.out)
 
 
 @pytest.fixture(scope="module")

@@ -204,22 +204,21 @@ def find(family: str, layout: str) -> Table:
 
     Raises: ConversionError if there is none; RegistryError if the file breaks the rules of tables.
     """
-    paths = resources.tables(registry.files()).get((family, layout), [])  # no path to elsewhere, whatever a record says
-    if not paths:
-        known = ", ".join(layouts(family)) or "none"
-        raise ConversionError(f"no key table {family}/{layout[:100]!r} in converters/, expected one of {known}")
+    known = resources.tables(registry.files(), family)
+    if (paths := known.get((family, layout))) is None:  # no path to elsewhere, whatever a record says
+        named = ", ".join(sorted(named for _, named in known)) or "none"
+        raise ConversionError(f"no key table {family}/{layout[:100]!r} in converters/, expected one of {named}")
     return _only(paths)
 
 
 def of_family(family: str) -> dict[str, Table]:
     """Return the tables of a family of networks by their layouts. Raises: RegistryError."""
-    found = resources.tables(registry.files())
-    return {layout: _only(found[named, layout]) for named, layout in sorted(found) if named == family}
+    return {layout: _only(paths) for (_, layout), paths in sorted(resources.tables(registry.files(), family).items())}
 
 
 def layouts(family: str | None = None) -> list[str]:
     """Return the layouts that have a table for a family of networks, or for any."""
-    return sorted({layout for of, layout in resources.tables(registry.files()) if family in (None, of)})
+    return sorted({layout for _, layout in resources.tables(registry.files(), family or "*")})
 
 
 def writable(family: str, arguments: Mapping[str, Any]) -> list[str]:
@@ -324,6 +323,9 @@ def argument(arguments: Mapping[str, Any], path: str) -> Any:
     return value
 
 
+_compiled = functools.lru_cache(maxsize=10_000)(re.compile)  # re itself keeps 512, and all tables have thousands
+
+
 class _Pattern:
     """A key with fields, which whole keys fit; a field's words are translated into the other side's."""
 
@@ -342,7 +344,7 @@ class _Pattern:
                 values = "|".join(re.escape(value) for value in values)
             pattern += f"(?P={field})" if field in seen else f"(?P<{field}>{values})"
             seen.add(field)
-        self._pattern = re.compile(pattern)
+        self._pattern = _compiled(pattern)
 
     def values(self, key: str) -> dict[str, str] | None:
         """Return what stands for each field in a key, None if the key is another."""

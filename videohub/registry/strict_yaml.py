@@ -10,6 +10,7 @@ import functools
 import math
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
 
 
 class Document(msgspec.Struct, frozen=True):
-    """A file's data, and the line on which each value stands."""
+    """A file's data, which nobody changes, and the line on which each value stands."""
 
     file: Path
     value: Any
@@ -83,12 +84,20 @@ def read(file: Path, messages: Messages | None = None) -> Document:
         what = "has a directive, a line that begins with `%`"  # thousands of them take libyaml half a minute
         raise file_error(file, (), what, line=line, advice="Remove it; set the line in if it is text.")
     try:
+        with suppress(RegistryError):
+            return _document(file, text)
         return _Reading(file, text, messages).document()
     except yaml.MarkedYAMLError as error:
         place = error.problem_mark.line + 1 if error.problem_mark else None
         raise file_error(file, (), f"is not YAML: {error.problem}", line=place) from error
     except yaml.YAMLError as error:
         raise file_error(file, (), f"is not YAML: {error}") from error
+
+
+@functools.lru_cache(maxsize=64)
+def _document(file: Path, text: str) -> Document:
+    """Return what a flawless file holds; what writes into a registry's files reads each one several times."""
+    return _Reading(file, text, None).document()
 
 
 class _Reading:
