@@ -27,8 +27,7 @@ from videohub.convert.tables import arguments_of
 from videohub.errors import ConversionError, UsageError
 from videohub.hub import upload
 from videohub.hub.upload import Head, HubFile, Sent
-from videohub.publishing.registry_forms import registry_patch
-from videohub.registry.patch import Patch
+from videohub.registry.patch import Patch, with_further_forms
 from videohub.registry.schema import Checkpoint, Record
 from videohub.reporting import cards
 from videohub.reporting.pages import render
@@ -111,7 +110,7 @@ def publish(
             sent = upload.send(head, files, message, pull_request=pull_request)
     digests = {file.path: (file.sha256, file.size) for file in sent.files}
     added = [_form(record, form, repository, sent.commit or _UNKNOWN, digests) for form in forms]
-    return Published(sent, registry_patch(record, added, registry.record_files()), doubts)
+    return Published(sent, with_further_forms(record, added, registry.record_files()), doubts)
 
 
 def allows(words: str) -> bool:
