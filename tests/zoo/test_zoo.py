@@ -49,13 +49,18 @@ def one_of_each_network() -> list[str]:
     return list(first.values())
 
 
-@pytest.mark.parametrize("name", one_of_each_network())
+SMALLEST = smallest_of_each_kind()
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in SMALLEST else pytest.param(name, marks=pytest.mark.slow) for name in one_of_each_network()]
+)
 def test_keys_and_shapes_of_every_network_s_file_find_their_way(name):
     walk.check_keys(videohub.record(name))
 
 
 @pytest.mark.parametrize(
-    "name", [name if name == QUICK else pytest.param(name, marks=pytest.mark.slow) for name in smallest_of_each_kind()]
+    "name", [name if name == QUICK else pytest.param(name, marks=pytest.mark.slow) for name in SMALLEST]
 )
 def test_a_file_as_its_publisher_s_is_fetched_converted_and_loaded_bit_for_bit(name):
     assert walk.check(videohub.record(name)).seconds is not None
