@@ -29,11 +29,11 @@ test-all: test test-slow
 test-matrix: $(READY)
 	$(BIN)/python tools/test_matrix.py $(PYTHONS)
 
-# By hand, when records, networks or tables have changed: giants beside other implementations, networks from layout to
-# layout that are like one of test-all's, then every record, from a file that is made for it. Writes
+# By hand, when records, networks or tables have changed: giants beside other implementations, networks that are like
+# one of test-all's from layout to layout and as ONNX, then every record, from a file that is made for it. Writes
 # tests/zoo/results.md; make test-zoo PUBLISHER=torchvision prints one publisher's.
 test-zoo: $(READY)
-	$(if $(PUBLISHER),,$(BIN)/python -m pytest -m giant tests/models tests/convert)
+	$(if $(PUBLISHER),,$(BIN)/python -m pytest -m giant tests/models tests/convert tests/exports)
 	$(BIN)/python -m tests.zoo.walk $(if $(PUBLISHER),--publisher $(PUBLISHER))
 
 # The site, into site/; without a connection.

@@ -28,11 +28,12 @@ QUICK = {("vit", "pt2"), ("x3d", "ts")}  # and the demo's SlowFast as ONNX
 SLOW = pytest.mark.slow
 OF_FAMILIES = {arch.family: name for name, (arch, _) in reversed(NETWORKS.items())}  # each family's first network
 EVERY = [
-    pytest.param(name, suffix, marks=() if (name, suffix) in QUICK else SLOW)
-    for name in NETWORKS
-    for suffix in ("onnx", "pt2", "ts")
-    if suffix == "onnx" or name in OF_FAMILIES.values()  # that each is one graph is tests/models/test_families.py's
-]
+    *(pytest.param(name, suffix, marks=() if (name, suffix) in QUICK else SLOW)
+      for name in OF_FAMILIES.values() for suffix in ("onnx", "pt2", "ts")),
+    # of the others, that each is one graph is tests/models/test_families.py's
+    *(pytest.param(name, "onnx", marks=[SLOW, pytest.mark.giant])
+      for name in NETWORKS if name not in OF_FAMILIES.values()),
+]  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
