@@ -91,7 +91,7 @@ def exported_demo(tmp_path_factory: pytest.TempPathFactory) -> videohub.Exported
     kept = folder / "exported.pickle"
     with filelock.FileLock(folder.with_suffix(".lock")), pytest.MonkeyPatch.context() as patch:
         if not kept.exists():
-            folder.mkdir()
+            folder.mkdir(exist_ok=True)  # another process may have failed at it
             patch.setenv("VIDEOHUB_HOME", str(folder / "cache"))
             kept.write_bytes(pickle.dumps(videohub.export("slowfast_motions", folder / "motions.onnx")))
     made: videohub.Exported = pickle.loads(kept.read_bytes())

@@ -183,6 +183,20 @@ def test_damaged_weights_of_the_embedded_file_are_made_anew_from_it(run, home):
     assert narrow(out)
 
 
+@pytest.mark.parametrize(
+    "harm", [b'\\"name\\":\\"fi2st\\"', b'\\"name\\";\\"first\\"'], ids=["another name", "no JSON"]
+)
+def test_weights_that_no_longer_say_whose_they_are_are_made_anew(run, home, zoo, harm):
+    run("fetch", "first")
+    path = only(home, "converted/*")
+    good, said = path.read_bytes(), b'\\"name\\":\\"first\\"'
+    assert good.count(said) == 1
+    path.write_bytes(good.replace(said, harm))
+    (finding,) = run("cache", "verify", "--json")[1]["damaged"]
+    assert (finding["records"], finding["done"]) == (["first"], "rebuilt")
+    assert path.read_bytes() == good
+
+
 def test_weights_made_with_ignore_are_made_anew_with_it(run, home, zoo, publisher):
     publisher.publish("/first/MODEL.pkl", caffe2(surprise_w=lambda blobs: blobs["pred_b"]))
     path = weights.fetch("first", ignore=["surprise*"])

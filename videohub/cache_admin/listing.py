@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import time
 from collections.abc import Collection, Sequence
@@ -108,18 +109,22 @@ class Known:
         return {url: sha256 or (self.pins[url].sha256 if url in self.pins else None) for url, sha256 in stated.items()}
 
     def maker(self, entry: Entry) -> tuple[Record, list[str]] | None:
-        """Return the record, and what it was told to ignore, that would make converted weights of this name today.
+        """Return the record, and what it was told to ignore, that would make converted weights of this name today."""
+        (header, _), sha256 = self._headers[entry.path], entry.sha256 or ""
+        record, ignore = self.records.get(_name_in(header)), _ignored_in(header)
+        keys = _keys(record, ignore) if record else []
+        if record and entry.path.name in {cache.converted_name(sha256, key) for key in keys}:
+            return record, ignore
+        made = (each for key, each in self._by_key.items() if entry.path.name == cache.converted_name(sha256, key))
+        return next(((each, []) for each in made), None)
 
-        A record's name is part of its keys; only where weights do not say theirs, the keys of all have to be computed.
+    @functools.cached_property
+    def _by_key(self) -> dict[str, Record]:
+        """All records by their conversion keys: for weights that are damaged where they say whose they are.
+
+        To compute them all takes a second, and a record's name is part of its keys.
         """
-        header, problem = self._headers[entry.path]
-        ignore = _ignored_in(header)
-        candidates = self.records.values() if problem else filter(None, [self.records.get(_name_in(header))])
-        for record in candidates:
-            names = {cache.converted_name(entry.sha256 or "", key) for key in _keys(record, ignore)}
-            if entry.path.name in names:
-                return record, ignore
-        return None
+        return {key: record for record in self.records.values() for key in _keys(record)}
 
     def lacks_checksum(self, entry: Entry) -> bool:
         """Tell whether converted weights are of a version that wrote no checksum."""

@@ -1,4 +1,4 @@
-"""What was learnt of records' files, written into the registry files that state it: a patch, character for character.
+"""Patches of registry files: what was learnt of records, and further forms of a checkpoint; nothing else changes.
 
 No library keeps comments, quotes, aliases and line ends of YAML: nodes are found by PyYAML, and texts replaced there.
 """
@@ -196,11 +196,12 @@ def with_further_forms(record: Record, forms: Sequence[Checkpoint], files: Seque
     """
     name, opened = record.name, record.status == "manual"
     for file in files:
-        if name not in strict_yaml.read(file).value["records"]:
+        sections = strict_yaml.read(file).value
+        if name not in sections["records"]:
             continue
         with file.open(encoding="utf-8", newline="") as stream:  # line ends stay what they are
             before = stream.read()
-        shared = (strict_yaml.read(file).value.get("shared") or {}).get("checkpoint") or {}
+        shared = (sections.get("shared") or {}).get("checkpoint") or {}
         after = None if shared.keys() - _STATED else with_forms(before, name, forms, opened=opened)
         if after is None:
             lines = [line for form in forms for line in writer.listed(form, "      ")]

@@ -10,7 +10,6 @@ import functools
 import math
 import re
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -84,8 +83,11 @@ def read(file: Path, messages: Messages | None = None) -> Document:
         what = "has a directive, a line that begins with `%`"  # thousands of them take libyaml half a minute
         raise file_error(file, (), what, line=line, advice="Remove it; set the line in if it is text.")
     try:
-        with suppress(RegistryError):
+        try:
             return _document(file, text)
+        except RegistryError:
+            if messages is None:
+                raise
         return _Reading(file, text, messages).document()
     except yaml.MarkedYAMLError as error:
         place = error.problem_mark.line + 1 if error.problem_mark else None
