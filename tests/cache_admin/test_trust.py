@@ -27,7 +27,7 @@ from tests.cache_admin.cache_files import (
     used,
 )
 from videohub import registry, weights
-from videohub.hub import cache, partial_download
+from videohub.hub import cache, partial_download, pins
 
 
 def test_pins_are_shown_with_all_that_is_known(run, zoo):
@@ -98,6 +98,16 @@ def test_forgetting_takes_the_published_file_along_and_a_url_will_do(run, home, 
     assert (forgotten["url"], forgotten["was_pinned"], forgotten["sha256"]) == (url, True, SHA256)
     assert not (home / "raw" / SHA256).exists()
     assert [pin["records"] for pin in run("cache", "pins", "--json")[1]] == [["second"]]
+
+
+def test_of_a_record_in_several_files_each_is_forgotten(run, home):
+    (name, *_) = [name for name, record in registry.default().records.items() if record.checkpoint.beside]
+    urls = [file.url for file in registry.record(name).checkpoint.files]
+    for url in urls:
+        pins.pin(url, "0" * 64, 1)
+    forgotten = run("cache", "pins", "--forget", name, "--json")[1]
+    assert [(one["url"], one["was_pinned"]) for one in forgotten] == [(url, True) for url in urls]
+    assert not any(map(pins.pin_of, urls))
 
 
 def test_forgetting_what_was_never_seen_says_so(run, zoo):

@@ -97,7 +97,7 @@ def patch() -> Patch:
 
 
 def urls_of(name: str) -> list[str]:
-    """Return the URL of a record, the URL that was given, or those of all files of `hf://user/model` that were seen.
+    """Return the URLs of a record's files, the URL that was given, or those seen here of a `hf://user/model`'s files.
 
     Raises: UnknownNameError; UsageError if the record has no URL.
     """
@@ -106,10 +106,12 @@ def urls_of(name: str) -> list[str]:
         pinned = (entry.pin.url for entry in cache_scan.entries() if entry.pin)
         of_model = {url for url in pinned if url.startswith(f"hf://{repository}/") and url.endswith(f"@{revision}")}
         return sorted(of_model) or [name]
-    url = name if "://" in name else registry.record(name).checkpoint.url
-    if url is None:
+    if "://" in name:
+        return [name]
+    urls = [file.url for file in registry.record(name).checkpoint.files if file.url is not None]
+    if not urls:
         raise UsageError(f"{name}: was never released, so that nothing of it was seen here")
-    return [url]
+    return urls
 
 
 def forget(name: str) -> list[Forgotten]:
