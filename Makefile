@@ -19,7 +19,7 @@ test: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadscope -m "not slow"
 
 test-slow: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadscope -m "slow and not giant"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadscope -m "slow and not by_hand"
 
 # What came of both is kept in results/tests.json, for the page docs/proved.md.
 test-all: export VIDEOHUB_TEST_RECORD = results/tests.json
@@ -29,11 +29,10 @@ test-all: test test-slow
 test-matrix: $(READY)
 	$(BIN)/python tools/test_matrix.py $(PYTHONS)
 
-# By hand, when records, networks or tables have changed: giants beside other implementations, networks that are like
-# one of test-all's from layout to layout and as ONNX, then every record, from a file that is made for it. Writes
-# tests/zoo/results.md; make test-zoo PUBLISHER=torchvision prints one publisher's.
+# By hand, when records, networks or tables have changed: what is marked `by_hand`, then every record, from a file that
+# is made for it. Writes tests/zoo/results.md; make test-zoo PUBLISHER=torchvision prints one publisher's.
 test-zoo: $(READY)
-	$(if $(PUBLISHER),,$(BIN)/python -m pytest -m giant tests/models tests/convert tests/exports)
+	$(if $(PUBLISHER),,$(BIN)/python -m pytest -m by_hand)
 	$(BIN)/python -m tests.zoo.walk $(if $(PUBLISHER),--publisher $(PUBLISHER))
 
 # The site, into site/; without a connection.

@@ -299,7 +299,7 @@ def test_forward_beside_transformers_own_network(results):
     assert beside == pytest.approx(theirs / ours, rel=0.02)
 
 
-@pytest.mark.parametrize("name", ["videomae_vit_b_16x4", "timesformer_b_8x32"])
+@pytest.mark.parametrize("name", ["videomae_vit_b_16x4", pytest.param("timesformer_b_8x32", marks=pytest.mark.by_hand)])
 def test_the_inference_form_is_not_slower_than_transformers_own_network(name):
     """In the same minute, in turns; the best of three looks, as other programs may be at work."""
     pytest.importorskip("transformers")

@@ -204,7 +204,8 @@ def mark_of(name: str, layout: str) -> list[pytest.MarkDecorator]:
     """Return when a pair is tried: in each run, in the slow tests, or, of what is like another one, by hand."""
     if (name, layout) in QUICK:
         return []
-    return [pytest.mark.slow] if (name, layout) in FIRST.values() else [pytest.mark.slow, pytest.mark.giant]
+    often = (name, layout) in FIRST.values() and "vjepa2" not in name  # whose networks have 300 million parameters
+    return [pytest.mark.slow] if often else [pytest.mark.slow, pytest.mark.by_hand]
 
 
 @pytest.mark.parametrize(

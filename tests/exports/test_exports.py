@@ -27,12 +27,13 @@ DEMO = "slowfast_motions"
 QUICK = {("vit", "pt2"), ("x3d", "ts")}  # and the demo's SlowFast as ONNX
 SLOW = pytest.mark.slow
 OF_FAMILIES = {arch.family: name for name, (arch, _) in reversed(NETWORKS.items())}  # each family's first network
+KINDS = {"x3d", "slow detection", "tsm", "vit", "mvit", "swin3d"}  # convolutions, boxes, shifts, kinds of attention
+BY_HAND = [SLOW, pytest.mark.by_hand]  # that each network is one graph is tests/models/test_families.py's
 EVERY = [
-    *(pytest.param(name, suffix, marks=() if (name, suffix) in QUICK else SLOW)
-      for name in OF_FAMILIES.values() for suffix in ("onnx", "pt2", "ts")),
-    # of the others, that each is one graph is tests/models/test_families.py's
-    *(pytest.param(name, "onnx", marks=[SLOW, pytest.mark.giant])
-      for name in NETWORKS if name not in OF_FAMILIES.values()),
+    *(pytest.param(name, "ts", marks=() if (name, "ts") in QUICK else SLOW) for name in OF_FAMILIES.values()),
+    *(pytest.param(name, "pt2", marks=() if (name, "pt2") in QUICK else SLOW if name in KINDS else BY_HAND)
+      for name in OF_FAMILIES.values()),
+    *(pytest.param(name, "onnx", marks=SLOW if name in KINDS else BY_HAND) for name in NETWORKS),
 ]  # fmt: skip
 
 
@@ -176,13 +177,13 @@ def test_other_sizes_and_lengths_are_those_of_the_file_and_of_its_record(folder)
         expected = videohub.load(DEMO)(clip)
     assert difference(computed(folder / "a.onnx", clip), expected) <= 1e-4
     assert made.certificate.record["clip"]["frames"] == 8
-    square = videohub.export(DEMO, folder / "a.onnx", size=64).certificate
+    square = videohub.export(DEMO, folder / "square.ts", size=64).certificate
     assert square.record["protocol"]["pixels"][-1]["size"] == 64
 
 
 @SLOW
 @pytest.mark.parametrize("suffix", ["onnx", "pt2", "ts"])
-def test_half_is_float16_from_clip_to_logits(folder, suffix):
+def test_half_is_float16_from_clip_to_logits(folder, exported_demo, suffix):
     made = videohub.export(DEMO, folder / f"half.{suffix}", half=True)
     assert (made.certificate.precision, made.certificate.tolerance) == ("fp16", 2e-2)
     clip = torch.from_numpy(synth.synth_clip("half", (2, 3, 16, 32, 32)))
@@ -190,7 +191,7 @@ def test_half_is_float16_from_clip_to_logits(folder, suffix):
     assert logits.dtype == torch.float16
     with torch.no_grad():
         assert difference(logits, videohub.load(DEMO)(clip)) <= 2e-2
-    whole = videohub.export(DEMO, folder / f"whole.{suffix}")
+    whole = exported_demo if suffix == "onnx" else videohub.export(DEMO, folder / f"whole.{suffix}")
     assert made.certificate.size < 0.7 * whole.certificate.size
 
 
@@ -243,7 +244,7 @@ def wrong_form(model, **changes):
     return form
 
 
-@pytest.mark.parametrize("suffix", [*(pytest.param(each, marks=SLOW) for each in ("onnx", "pt2")), "ts"])
+@pytest.mark.parametrize("suffix", [pytest.param("onnx", marks=BY_HAND), pytest.param("pt2", marks=SLOW), "ts"])
 def test_a_file_that_gives_other_logits_is_not_kept(run, folder, monkeypatch, suffix):
     monkeypatch.setattr(exports, "optimize", wrong_form)
     code, printed, err = run("export", DEMO, "-o", folder / f"a.{suffix}")
@@ -305,7 +306,7 @@ def test_half_that_overflows_is_not_kept(folder):
     with torch.no_grad():
         model.head.projection.weight.mul_(1e6)
     with pytest.raises(ConversionError, match=r"allowed is 0\.02"):
-        videohub.export(model, folder / "a.onnx", half=True)
+        videohub.export(model, folder / "a.ts", half=True)
     assert [*folder.iterdir()] == []
 
 

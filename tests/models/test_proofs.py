@@ -58,6 +58,9 @@ MVIT = "torchvision.models.video.MViT with the blocks of PySlowFast's {}"
 
 LAST_NORMS = ("norm_c.weight", "conv_c.norm.weight", "conv_b.temporal.norm.weight")  # of blocks
 GIANTS = ("H", "g")  # sizes of more than 600 million parameters
+# What takes ten seconds and more, and of which a smaller size or a shorter clip is tried in the same way.
+LONG = ("x3d L", "swin3d S", "swin3d B", "swin3d L", "mvitv2 B", "mvitv2 L", "i3d R50, 128", "i3d_nln R50, 128",
+        "vit L, 64", "vit L, 128", "timesformer B, 96")  # fmt: skip
 QUICK = ("wider/pyslowfast/ImageNet_REV_VIT_S", "wider/pyslowfast/ImageNet_MVITv2_T")
 
 Compare = Callable[[Architecture, Tensor, Path], tuple[Tensor, Tensor]]  # logits of ours, and of the other
@@ -526,11 +529,15 @@ def compared_with(record: Record) -> list[Proof]:
     return [Proof(reference=reference.name) for reference in REFERENCES if reference.computed(record)]
 
 
+def is_by_hand(reference: Reference) -> bool:
+    return reference.architecture.size in GIANTS or title(reference).startswith(LONG)
+
+
 @torch.inference_mode()
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "reference",
-    [pytest.param(each, marks=pytest.mark.giant if each.architecture.size in GIANTS else ()) for each in REFERENCES],
+    [pytest.param(each, marks=pytest.mark.by_hand if is_by_hand(each) else ()) for each in REFERENCES],
     ids=map(title, REFERENCES),
 )
 def test_another_implementation_gives_our_logits(reference, tmp_path):

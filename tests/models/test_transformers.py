@@ -197,6 +197,7 @@ def test_segments_do_not_see_each_other_and_are_read_out_together():
 
 @torch.inference_mode()
 @pytest.mark.slow
+@pytest.mark.by_hand
 def test_a_probe_of_v_jepa_2_sees_the_tokens_of_two_clips_together_as_the_original_s_does():
     case = CASES["modern/vjepa2/vitl_ssv2_16f_256"]
     second = synth.synth_clip(case.facts["two_clips"]["second_clip_seed"], case.facts["input"]["shape"])

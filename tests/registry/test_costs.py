@@ -40,6 +40,7 @@ def test_counting_the_smallest_of_a_family_again_gives_the_same(family):
 
 
 @pytest.mark.slow
+@pytest.mark.by_hand
 @pytest.mark.parametrize("key", NETWORKS)
 def test_counting_again_gives_the_same(key):
     assert counted(NETWORKS[key]) == OURS.costs[NETWORKS[key].name]

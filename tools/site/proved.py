@@ -13,7 +13,7 @@ from videohub.registry import Registry
 
 PAGE = "proved.md"
 RECORD = ROOT / "results" / "tests.json"  # tests/run_record.py writes it
-PARTS = {"not slow": "`make test`", "slow and not giant": "`make test-slow`"}
+PARTS = {"not slow": "`make test`", "slow and not by_hand": "`make test-slow`"}
 _MADE = re.compile(r"<!-- made: (.+) -->\n.+\n<!-- end -->")
 OUTCOMES = ("passed", "skipped", "failed")
 
