@@ -14,6 +14,7 @@ import subprocess
 import time
 from collections import Counter
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,7 @@ class RunRecord:
             "commit": _commit(),
             "system": f"{platform.system()}, {platform.machine()}, {os.cpu_count()} cores",
             "python": platform.python_version(),
-            "versions": {library: version(library) for library in LIBRARIES},
+            "versions": {library: version(library) for library in LIBRARIES if find_spec(library)},
             "minutes": round((time.monotonic() - self.started) / 60, 1),
             "counts": dict(Counter(self.outcomes.values())),
             "areas": {name: dict(areas[name]) for name in sorted(areas)},

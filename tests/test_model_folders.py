@@ -280,6 +280,7 @@ def test_without_names_two_outputs_are_the_library_s_default(tmp_path):
         ({"id2label": {}}, "id2label is an empty mapping"),
         ({"id2label": ["a"]}, "id2label is a list"),
         ({"id2label": {"0": 1}}, r"id2label\.0 is 1, expected a name"),
+        ({"id2label": {"0": "a\ud800"}}, r"id2label\.0 is .*, expected a name"),
         ({"id2label": {"0": " "}}, r"id2label\.0 is"),
         ({"id2label": {str(number): "a" for number in range(30_001)}}, "id2label is a mapping, expected one of 1"),
         ({"id2label": None, "num_labels": 10**9}, "num_labels is 1000000000"),

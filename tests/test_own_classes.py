@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import msgspec
 import numpy as np
@@ -167,6 +168,7 @@ def test_names_are_read_from_a_file(tmp_path, name, content):
         ("names.json", b"[1, 2]", "class 0 is called 1, expected a name"),
         ("names.json", b"[" * 100_000, "cannot be read"),
         ("names.json", b'"run"', "found str without names"),
+        ("names.json", rb'["run", "a\ud800"]', "class 1 is called .*, expected a name"),
         ("names.yaml", b"[run, no]", "YAML takes for false"),
         ("names.txt", b"a\n" * (3 << 20), "more than 4194304 bytes"),
     ],
@@ -177,6 +179,13 @@ def test_what_holds_no_names_is_refused(tmp_path, name, content, message):
         resolve(tmp_path / name)
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+def test_a_pipe_keeps_nobody_waiting(tmp_path):
+    os.mkfifo(tmp_path / "names.txt")
+    with pytest.raises(UsageError, match="a pipe or a device, expected a file"):
+        resolve(tmp_path / "names.txt")
+
+
 def test_a_file_that_is_there_is_not_called_missing(tmp_path):
     (tmp_path / "names.txt").write_text("run\n\nwalk\n")
     with pytest.raises(UsageError) as refused:
@@ -184,7 +193,7 @@ def test_a_file_that_is_there_is_not_called_missing(tmp_path):
     assert str(refused.value) == f"{tmp_path / 'names.txt'}: class 1 is called '', expected a name"
 
 
-@pytest.mark.parametrize("given", ["nowhere.txt", "kinetics4000", ".", "a\0b"])
+@pytest.mark.parametrize("given", ["nowhere.txt", "kinetics4000", ".", "a\0b", "a" * 5000])
 def test_neither_a_set_nor_a_file_lists_the_sets(given):
     with pytest.raises(UsageError, match=r"neither a label set nor a file.*known sets: ava, ava_background, charades"):
         videohub.load(NAME, labels=given)
@@ -223,9 +232,9 @@ def test_a_network_within_a_wrapper_predicts_too(video, trained, wrapper):
     assert videohub.predict(video, wrapper(trained).eval())[0].label == "class 4"
 
 
-@pytest.mark.parametrize("count", [0, 2.5, "6"])
+@pytest.mark.parametrize("count", [0, 2.5, "6", 10**12])
 def test_a_number_of_classes_that_is_none_is_refused(count):
-    with pytest.raises(UsageError, match=r"num_classes: found .*, expected a whole number, at least 1"):
+    with pytest.raises(UsageError, match=r"num_classes: found .*, expected a whole number from 1 to 30000"):
         videohub.build(NAME, num_classes=count)
 
 

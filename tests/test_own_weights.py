@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -15,7 +17,8 @@ from tests.golden import synth
 from videohub import convert, registry
 from videohub.building import build_empty
 from videohub.convert import caffe2_pickle, recognition, tables
-from videohub.errors import ConversionError, FormatError, UnsafeFileError
+from videohub.errors import ChecksumError, ConversionError, FormatError, UnsafeFileError, UsageError
+from videohub.hub import cache
 from videohub.weights import convert_file, fetch
 
 NAME = "slowfast_motions"
@@ -121,9 +124,78 @@ def test_that_another_network_is_in_the_file_is_told(tmp_path, state, caplog):
     assert "optimizer" not in caplog.text
 
 
+def test_that_other_weights_are_in_the_file_is_told_however_few_they_are_and_wherever_they_lie(tmp_path, state, caplog):
+    parameters = {key: tensor for key, tensor in state.items() if "norm" not in key}
+    content = {"state_dict": state, "ema": {"decay": 0.9, "shadow": [parameters]}, "lora": {"a": torch.ones(2, 3)},
+               "head.projection.weight": torch.ones(4, 5), "loss": torch.tensor(0.5), "epochs": torch.tensor([1, 2]),
+               "optim": {"exp_avg": torch.ones(3)}}  # fmt: skip
+    torch.save(content, tmp_path / "more.pth")
+    assert same(load_file(fetch(NAME, checkpoint=tmp_path / "more.pth")), state)
+    assert "more.pth, which also holds ema, lora, head.projection.weight: " in caplog.text
+
+
+@pytest.mark.parametrize("how", ["replaced", "written to"])
+def test_a_file_that_changes_after_its_digest_was_taken_makes_no_weights(tmp_path, state, monkeypatch, how):
+    """As training does with its latest file; what it held before is asked for later, by its own file."""
+    latest, before, after = (tmp_path / name for name in ("latest.pth", "before.pth", "after.pth"))
+    torch.save(state, before)
+    torch.save({key: tensor + 1 for key, tensor in state.items()}, after)
+    shutil.copy(before, latest)
+    digest = cache.sha256_of
+
+    def slowly(path):
+        found = digest(path)
+        if path == latest:
+            if how == "replaced":
+                os.replace(shutil.copy(after, tmp_path / "new"), latest)
+            else:
+                latest.write_bytes(after.read_bytes())
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cache, "sha256_of", slowly)
+        with pytest.raises(ChecksumError, match=r"latest\.pth was written to while it was read; before, it had sha256"):
+            fetch(NAME, checkpoint=latest)
+        with pytest.raises(ChecksumError, match="Nothing was kept"):
+            convert_file(shutil.copy(before, latest), NAME, tmp_path / "out.safetensors")
+    assert not (tmp_path / "out.safetensors").exists()
+    assert same(load_file(fetch(NAME, checkpoint=before)), state)
+
+
+def test_a_classifier_without_outputs_is_none(tmp_path, state):
+    empty = {"head.projection.weight": torch.zeros(0, 448), "head.projection.bias": torch.zeros(0)}
+    torch.save({**state, **empty}, tmp_path / "zero.pth")
+    with pytest.raises(ConversionError, match=r"head\.projection\.weight"):
+        fetch(NAME, checkpoint=tmp_path / "zero.pth")
+
+
+def test_a_file_that_is_called_as_another_kind_is_told(tmp_path, state, caplog):
+    model = videohub.build(NAME)
+    videohub.save(model, tmp_path / "good.safetensors")
+    assert convert_file(tmp_path / "good.safetensors", NAME, tmp_path / "good.pth", layout="pyslowfast")
+    assert "safetensors" not in caplog.text
+    videohub.save(model, tmp_path / "bad.pth")
+    assert "bad.pth: holds safetensors, which torch.load does not read; call it .safetensors" in caplog.text
+    convert_file(tmp_path / "good.pth", NAME, tmp_path / "bad.safetensors", layout="pyslowfast")
+    assert "bad.safetensors: holds no safetensors" in caplog.text
+
+
+def test_what_optimize_returned_is_not_saved(tmp_path):
+    with pytest.raises(
+        UsageError, match=r"found a SlowFast without \d+ of its 230 tensors.* of what `optimize` returned"
+    ):
+        videohub.save(videohub.optimize(videohub.build(NAME)), tmp_path / "a.safetensors")
+    assert not (tmp_path / "a.safetensors").exists()
+
+
+def test_a_path_that_no_disk_has_is_no_checkpoint(tmp_path):
+    with pytest.raises(UsageError, match=r"slowfast_motions: x+: this path leads to no checkpoint file: "):
+        fetch(NAME, checkpoint="x" * 5000)
+
+
 def test_a_network_saved_whole_is_told_what_to_save(tmp_path):
     torch.save(videohub.build(NAME), tmp_path / "whole.pth")
-    with pytest.raises(UnsafeFileError, match=r"Nothing from it was run\. .* save its state_dict\(\) instead"):
+    with pytest.raises(UnsafeFileError, match=r"Nothing from it was run\. .* save its state dict alone"):
         fetch(NAME, checkpoint=tmp_path / "whole.pth")
 
 

@@ -70,7 +70,7 @@ def test_a_folder_with_both_or_a_file_of_both_is_taken_by_hand(probe, mirror, tm
     with pytest.raises(ConversionError, match=r"missing from the file(.|\n)*embedding\.patches\.weight"):
         loading.load(probe, checkpoint=folder / "probe.pt")
     (folder / "encoder.pt").unlink()
-    with pytest.raises(UsageError, match=r"encoder\.pt is not a file"):
+    with pytest.raises(UsageError, match=r"encoder\.pt: no such checkpoint file"):
         loading.load(probe, checkpoint=folder)
 
 

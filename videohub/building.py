@@ -28,14 +28,15 @@ def build(name: str | Record, *, num_classes: int | None = None, labels: Given |
         name: A record, its id or its upstream name.
         num_classes: Size of the classifier; None: the record's.
         labels: What the outputs are called; None: as the record says, where it has as many.
-    Raises: UnknownNameError; UsageError if `num_classes` is below 1, or there are not as many labels as outputs.
+    Raises: UnknownNameError; UsageError if `num_classes` is below 1 or above 30,000, or there are not as many labels as
+        outputs.
     """
     from videohub import models
 
     record = registry.record(name)
     if num_classes is not None:
-        if not isinstance(num_classes, SupportsIndex) or operator.index(num_classes) < 1:
-            raise UsageError(f"num_classes: found {num_classes!r}, expected a whole number, at least 1")
+        if not isinstance(num_classes, SupportsIndex) or not 1 <= operator.index(num_classes) <= MOST_CLASSES:
+            raise UsageError(f"num_classes: found {num_classes!r}, expected a whole number from 1 to {MOST_CLASSES}")
         record = with_classes(record, int(num_classes))
     record = with_labels(record, labels)
     model = models.build(record.model, frames=record.clip.frames, activation=record.protocol.scores.activation)
@@ -79,7 +80,7 @@ def with_classes_of(state: Mapping[str, Array], checkpoint: Listing, record: Rec
         record: Whose network it is.
     """
     weight, bias = (tuple(state[key].shape) if key in state else () for key in record.model.classifier_keys)
-    has_own = len(weight) == 2 and bias == weight[:1] and weight[0] <= MOST_CLASSES
+    has_own = len(weight) == 2 and bias == weight[:1] and 1 <= weight[0] <= MOST_CLASSES
     classes = weight[0] if has_own else record.model.num_classes
     stated = from_text(checkpoint.meta.get("labels", "null")) if checkpoint.is_converted else None
     order = (stated, record.labels) if isinstance(stated, tuple) else (record.labels, stated)

@@ -23,7 +23,7 @@ from videohub.registry.labels import Given, as_text, resolve, with_classes, with
 from videohub.registry.lookup import MARKS, marks
 from videohub.registry.schema import Record
 from videohub.version import __version__
-from videohub.weights import fetch, to_portable_json
+from videohub.weights import fetch, tell_suffix, to_portable_json
 
 if TYPE_CHECKING:
     from videohub.models import VideoModel
@@ -101,11 +101,18 @@ def save(model: VideoModel, path: str | Path) -> Path:
             "videohub.build; of a wrapper, give its `module`"
         )
     held_here = {key: tensor.detach().cpu() for key, tensor in model.state_dict().items()}
-    state = check_state_dict(held_here, build_empty(record).state_dict(), record.name)
+    expected = build_empty(record).state_dict()
+    if missing := expected.keys() - held_here.keys():
+        raise UsageError(
+            f"save: found a {type(model).__name__} without {len(missing)} of its {len(expected)} tensors, expected one "
+            "as load or build gave it; of what `optimize` returned, save the network that it was made from"
+        )
+    state = check_state_dict(held_here, expected, record.name)
     check_parent_exists(Path(path))
     header = {"videohub": __version__, "record": to_portable_json(record), "labels": as_text(record.labels)}
     with atomic_write(Path(path)) as part:
         kept_weights.write(part, state, header)
+    tell_suffix(Path(path))
     return Path(path)
 
 

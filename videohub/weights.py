@@ -330,6 +330,7 @@ def _read(
         if own:
             record = with_labels(with_classes_of(arrays, checkpoint, record), labels)
         state = check_state_dict(arrays, build_empty(record).state_dict(), record.name)
+    source.check_unchanged(name=record.name)
     about = CertifiedFile(
         file=source.path.name.encode(errors="replace").decode(),
         sha256=source.sha256,
@@ -366,7 +367,18 @@ def _write(file: NetworkFile, out: Path, *, to: str = OURS, ignore: Sequence[str
         if isinstance(record.labels, tuple) and not names_classes(record, to):
             log.warning("%s: files of %s carry no names of classes; whoever reads %s gives them again, with --labels",
                         record.name, to, out.name)  # fmt: skip
+    tell_suffix(out)
     return Converted(str(out), record.name, len(file.state), about.container, about.layout, about.sha256)
+
+
+def tell_suffix(file: Path) -> None:
+    """Warn where a file of weights is called as another kind is: videohub looks into files, other libraries do not."""
+    with file.open("rb") as opened:
+        is_safetensors = opened.read(9)[8:] == b"{"
+    if is_safetensors and file.suffix in (".pth", ".pt", ".pyth", ".ckpt", ".bin", ".pkl"):
+        log.warning("%s: holds safetensors, which torch.load does not read; call it .safetensors", file)
+    elif not is_safetensors and file.suffix == ".safetensors":
+        log.warning("%s: holds no safetensors; call it as its publisher does, such as .pth or .pkl", file)
 
 
 def _with_shards(index: download.Fetched, url: str, record: Record) -> download.Fetched:

@@ -196,7 +196,7 @@ def test_a_training_checkpoint_keeps_its_epoch_and_cfg_and_no_optimizer(write, l
         "epoch": 195,
         "cfg": "MODEL: {}\n",
         "other_keys": ["optimizer_state"],
-        "other_networks": [],
+        "other_weights": [],
     }
 
 

@@ -57,7 +57,7 @@ def test_of_an_encoder_s_file_the_averaged_one_is_taken_and_what_its_network_doe
                 "target_encoder": averaged}, path)  # fmt: skip
     read = convert.read(path)
     assert read.meta["found_under"] == "target_encoder"
-    assert read.meta["other_networks"] == ["encoder"]
+    assert read.meta["other_weights"] == ["encoder", "predictor"]
     assert_same(convert.to_state_dict(read, record(encoder)), state)
 
 

@@ -47,6 +47,21 @@ def dataset(data: Path, name: str | Record = NAME, *, split: str = "train", trai
     return videohub.ClipDataset(data, name, split=split, train=train, **more)
 
 
+@pytest.mark.parametrize("split", ["training", "trian", "Train", "eval"])
+@pytest.mark.parametrize("kind", ["lists", "folders"])
+def test_a_split_that_is_not_there_is_not_that_of_the_test(folder, tmp_path, kind, split):
+    for part in ("train", "val"):
+        if kind == "lists":
+            (tmp_path / f"{part}.csv").write_text(f"{folder / 'v0.mp4'} 0\n")
+        else:
+            (tmp_path / part / "Waving").mkdir(parents=True)
+            shutil.copy(folder / "v0.mp4", tmp_path / part / "Waving")
+    labels = ["Waving", *(f"other {number}" for number in range(9))]
+    assert len(dataset(tmp_path, split="train", labels=labels)) == 1
+    with pytest.raises(UsageError, match=f"neither a list \\({split}.csv"):
+        dataset(tmp_path, split=split, labels=labels)
+
+
 def everything(loader: DataLoader) -> tuple[torch.Tensor, list[int]]:
     """All clips and targets of an epoch."""
     batches = list(loader)

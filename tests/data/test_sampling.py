@@ -126,6 +126,22 @@ def test_positions_round_as_the_original_library_does(fps, clip):
     assert frame_positions(0, span, frames, available=10_001) == expected
 
 
+def test_a_position_just_below_a_whole_number_is_cut_to_the_one_before():
+    # 3 steps of 2.0666663647 before 70.1999969482, in float32 numbers; these make 63.9999978542, and float32 has
+    # 63.9999961853 below 64: with the product rounded first, to 6.1999988556, it would be half way and become 64
+    assert frame_positions(39.2, 32.0, 16, available=130)[12] == 63
+
+
+@pytest.mark.skipif(torch.backends.cpu.get_cpu_capability() == "DEFAULT", reason="torch rounds the product here, too")
+@pytest.mark.parametrize("frames", [4, 7, 8, 13, 16, 32, 64])
+def test_positions_from_a_fraction_on_round_as_the_original_library_does(frames):
+    """Where a whole video was decoded, clips start anywhere."""
+    generator = np.random.default_rng(frames)
+    for start, span in generator.uniform((0, frames), (3000, 8 * frames), size=(500, 2)):
+        expected = torch.clamp(torch.linspace(start, start + span - 1, frames), 0, 10_000).long().tolist()
+        assert frame_positions(start, span, frames, available=10_001) == expected
+
+
 def test_borders_of_segments_round_half_to_even():
     # borders 0, 0.25, 0.5, 0.75, 1 become 0, 0, 0, 1, 1; half up would give 0 0 1 1
     assert segment_indices(2, frames=4, sampling_rate=1, clip=0, clips=1) == [0, 0, 0, 1]

@@ -225,6 +225,30 @@ def test_times_that_do_not_ascend_are_refused():
             list(windows(listed_frames([numbered(0)] * 30, 30), times, protocol(crop=None)))
 
 
+@pytest.mark.parametrize("of", ["the next frame", "the end"])
+def test_a_jump_of_the_time_stamps_is_refused_and_not_filled_with_windows(of):
+    pictures = [(seconds, Image(np.zeros((8, 8, 3), np.uint8))) for seconds in (0.0, 0.04, 0.08, 10_000.0)]
+    frames = TimedFrames(Path("odd.mkv"), 25, None, iter(pictures), end=lambda: 10_000.04)
+    if of == "the end":
+        frames = TimedFrames(Path("odd.mkv"), 25, None, iter(pictures[:3]), end=lambda: 10_000.0)
+    found = windows(frames, every(1, 2, 1, rate=25), protocol(crop=None, short_side=8))
+    assert next(found).times == pytest.approx([0, 0.04])
+    with pytest.raises(
+        VideoError, match=r"odd\.mkv: its time stamps jump by [\d,]+ s at 0\.080 s, expected at most 3,600"
+    ):
+        list(found)
+
+
+def test_a_frame_that_stays_fills_one_window_after_the_other():
+    pictures = [(seconds, Image(np.zeros((8, 8, 3), np.uint8))) for seconds in (0.0, 3000.0)]
+    frames = TimedFrames(Path("still.mkv"), 25, None, iter(pictures))
+    held = []
+    for window in itertools.islice(windows(frames, every(1, 2, 1, rate=25), protocol(crop=None, short_side=8)), 1000):
+        held.append(weakref.ref(window))
+        del window
+        assert sum(each() is not None for each in held) <= 1
+
+
 def test_nothing_to_see_and_another_size_are_errors():
     with pytest.raises(VideoError, match="the frames: holds no pictures"):
         list(windows(listed_frames([], 30), [[0.0]], WHOLE))

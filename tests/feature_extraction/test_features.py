@@ -222,6 +222,7 @@ def test_networks_that_want_boxes_are_refused(video):
         ({"stride": 1.5}, "stride: found 1.5, expected at least 1, in whole frames"),
         ({"stride": float("nan")}, "stride: found nan, expected at least 1, in whole frames"),
         ({"stride": 4, "frames": 0}, "frames: found 0"),
+        ({"stride": 4, "frames": 10**9}, "frames: found 1000000000, expected at most 4096"),
         ({"stride": 4, "sampling_rate": -1}, "sampling_rate: found -1"),
         ({"stride": 4, "fps": 0}, "fps: found 0"),
         ({"stride": 4, "crop": "left"}, "crop: found 'left', expected center, whole, three"),

@@ -244,5 +244,5 @@ def test_a_file_url_with_another_content_is_refused_and_left_alone(tmp_path, sta
 
 
 def test_a_local_path_that_is_no_file_is_misuse(tmp_path):
-    with pytest.raises(UsageError, match="is not a file"):
+    with pytest.raises(UsageError, match="this is a folder; the name of a file was expected: checkpoint"):
         download.local(tmp_path, name="model")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import huggingface_hub
 import pytest
 
 from tests.publishing import hub_server
@@ -9,6 +10,8 @@ from tests.publishing import hub_server
 
 @pytest.fixture
 def hub(monkeypatch):
+    if huggingface_hub.__version__ < "1":
+        pytest.skip("the stand-in for the hub knows what the library asks for from version 1 on")
     with hub_server.running() as hub:
         hub_server.use(hub, monkeypatch)
         yield hub

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+import videohub
 from videohub import registry
 from videohub.errors import AmbiguousNameError, UnknownNameError, UsageError
 from videohub.registry import Registry, lookup
@@ -38,6 +39,18 @@ def test_a_record_is_found_by_its_id_and_by_its_upstream_name_in_any_case(typed,
 )
 def test_the_file_with_a_published_number_wins_its_name_from_its_own_pretraining(typed, meant):
     assert registry.record(typed).name == meant
+
+
+@pytest.mark.parametrize("given", [None, 3, b"slow_r50_8x8", ["slow_r50_8x8"]])
+@pytest.mark.parametrize("call", [registry.record, videohub.load, lambda given: videohub.verify(given, "val.csv")])
+def test_what_is_no_name_is_refused_by_its_type(call, given):
+    with pytest.raises(UsageError, match=f"name: found a {type(given).__name__}, expected a record or its name"):
+        call(given)
+
+
+def test_what_to_give_of_a_model_is_told():
+    with pytest.raises(UsageError, match="name: found a SlowFast, expected a record or its name; of a model, give its"):
+        videohub.transforms(videohub.build("slowfast_motions"))
 
 
 def test_of_several_published_ones_the_record_of_kinetics_400_wins(zoo):

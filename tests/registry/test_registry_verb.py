@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 
@@ -75,6 +76,13 @@ def test_a_name_that_takes_an_upstream_name_of_ours_is_told(company, run):
     assert err == "company_slow: takes the name SLOWFAST_8x8_R50, by which slowfast_r50_8x8 was found without it\n"
     (note,) = json.loads(run("registry", "check", company, "--json")[1])["notes"]
     assert note + "\n" == err
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+def test_a_pipe_keeps_nobody_waiting(run, tmp_path):
+    os.mkfifo(tmp_path / "pipe.yaml")
+    code, _, err = run("registry", "check", tmp_path / "pipe.yaml")
+    assert (code, "cannot be read: a pipe or a device, expected a file" in err) == (1, True)
 
 
 def test_a_draft_takes_a_name(run, tmp_path):

@@ -109,6 +109,7 @@ def test_an_unforeseen_error_is_shown_and_not_obeyed():
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("Traceback (most recent call last):\n")
     assert "\n  RuntimeError: \\x1b[31ma\n  b\\u202exxx" in done.stderr
+    assert done.stderr.endswith("what `videohub doctor` says.\n")
     assert len(done.stderr) < 5_000
 
 

@@ -46,6 +46,13 @@ def test_the_random_order_is_that_of_a_hash_of_seed_and_name():
     assert shuffled(made[::-1], seed=5) == shuffled(made, seed=5)
 
 
+@pytest.mark.parametrize("name", ["clips", "crops", "sample", "seed", "workers", "batch"])
+@pytest.mark.parametrize("value", ["3", 2.0, True])
+def test_what_is_no_whole_number_is_refused_before_anything_else(name, value):
+    with pytest.raises(UsageError, match=f"{name}: found {value!r}, expected a whole number"):
+        videohub.evaluate("slowfast_motions", "nowhere.csv", **{name: value})
+
+
 @pytest.mark.parametrize("count", [0, 21])
 def test_a_sample_is_no_larger_than_the_list(count):
     with pytest.raises(UsageError, match="expected 1 to 20"):

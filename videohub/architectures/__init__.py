@@ -8,11 +8,13 @@ the start of every process.
 import importlib
 import os
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar, Literal, TypeAlias, Union
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias, Union
 
 import msgspec
 
-from videohub.value_types import Count as Count
+# No file may ask for a network that fills the memory.
+Count: TypeAlias = Annotated[int, msgspec.Meta(gt=0, le=65_536)]
+MOST_BLOCKS = 1_000
 
 Task: TypeAlias = Literal["classification", "detection", "features"]
 

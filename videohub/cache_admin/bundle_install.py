@@ -13,6 +13,7 @@ import msgspec
 from tqdm import tqdm
 
 from videohub import registry, weights
+from videohub.architectures import MOST_BLOCKS
 from videohub.cache_admin import bundle_format
 from videohub.cache_admin.bundle_format import REGISTRY, Bundle, Manifest, Packed
 from videohub.convert import kept_weights, tables
@@ -223,7 +224,6 @@ def _pin(packed: Packed, record: Record, source: str, undo: ExitStack) -> None:
     undo.callback(pins.unpin, url)
 
 
-MAX_BLOCKS = 1000  # of a network: what comes from elsewhere must not ask for a million layers
 _UNREADABLE = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 
 
@@ -237,9 +237,9 @@ def convert_bundled(file: Fetched, record: Record, out: Path, *, called: str) ->
         called: What messages call the file.
     Raises: FormatError, UnsafeFileError; ConversionError if its tensors are not the record's network.
     """
-    if record.model.num_blocks > MAX_BLOCKS:
+    if record.model.num_blocks > MOST_BLOCKS:
         raise UnsafeFileError(
-            f"{called}: its record has {record.model.num_blocks} blocks, expected at most {MAX_BLOCKS}"
+            f"{called}: its record has {record.model.num_blocks} blocks, expected at most {MOST_BLOCKS}"
         )
     try:
         return weights.convert_published(file, record, out)

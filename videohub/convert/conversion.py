@@ -71,7 +71,7 @@ def renamed(checkpoint: Listing, record: Record, *, ignore: Sequence[str] = ()) 
         if layout.knows(tensors) == len(tensors):
             raise
         raise ConversionError(f"{error}{whose(tensors, record)}") from error
-    if others := checkpoint.meta.get("other_networks"):
+    if others := checkpoint.meta.get("other_weights"):
         log.warning("%s: took %s of %s, which also holds %s: to have that, save it alone", record.name,
                     checkpoint.meta["found_under"], checkpoint.source, ", ".join(others))  # fmt: skip
     if layout.prefix:

@@ -7,18 +7,15 @@ holds.
 
 from __future__ import annotations
 
-import math
 import re
 import zipfile
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import IO, Any
-
-import numpy as np
 
 from videohub.convert import tables
 from videohub.convert.archives import HEAD, is_tar
-from videohub.convert.zip_file import Member, members_of
+from videohub.convert.torch_tensors import REAL, Outline, Storage, Tensors, TensorView
+from videohub.convert.zip_file import members_of
 from videohub.errors import FormatError, UnsafeFileError
 from videohub.escaping import quote, visible
 from videohub.pickles import unpickler
@@ -26,15 +23,13 @@ from videohub.pickles.stored_values import (
     LongString,
     StoredTensor,
     as_string,
-    by_stride,
     bytes_at,
-    checked_shape,
     damaged,
-    strided,
 )
 from videohub.pickles.unpickler import Record
 
 Content = tuple[dict[str, StoredTensor], dict[str, Any]]
+MAX_PICKLE = 64 << 20  # tensors lie outside of the pickle, which so has some hundred bytes for each
 STATE_KEYS = ("model_state", "state_dict", "model_state_dict", "model", "net", "network", "module", "weights")
 
 
@@ -78,7 +73,7 @@ def read_zip(file: IO[bytes], archive: zipfile.ZipFile, root: str, source: str) 
         raise UnsafeFileError(f"{source}: a pickle of {pickled.size} bytes.\n  Do not use this file.")
     pickled.check()
     file.seek(pickled.offset)
-    scan = _Tensors(source)
+    scan = Tensors(source)
     content = scan.load(file, pickled.offset + pickled.size)
     places, used = {}, {}
     for storage in scan.storages.values():
@@ -99,7 +94,7 @@ def read_legacy(file: IO[bytes], end: int, source: str) -> Content:
             "  Do not use this file."
         )
     file.seek(0)
-    scan = _Tensors(source)
+    scan = Tensors(source)
     for _ in range(3):  # the magic number, the version and the sizes of C types
         unpickler.load(file, min(end, file.tell() + 4096), source)
     content = scan.load(file, min(end, file.tell() + MAX_PICKLE))
@@ -131,7 +126,9 @@ def _content(outline: Outline) -> Content:
     known: dict[TensorView, StoredTensor] = {}
     tensors: dict[str, StoredTensor] = {}
     for name, value in state.items():
-        if not isinstance(name, str) or not isinstance(value, TensorView):
+        if not isinstance(name, str):
+            raise FormatError(f"{source}: the state dict has the key {quote(name)}, expected names of tensors")
+        if not isinstance(value, TensorView):
             raise FormatError(
                 f"{source}: {quote(name)} in the state dict is a {_kind(value)}, expected a tensor.\n"
                 f"  A state dict holds tensors alone; it may lie under {', '.join(STATE_KEYS)}."
@@ -155,10 +152,23 @@ def _content(outline: Outline) -> Content:
                 meta[key] = value
         others = [key for key in outline.content if key not in (*used, *meta)]
         meta["other_keys"] = [key if isinstance(key, str) else quote(key) for key in others]
-        networks = [key for key in others if isinstance(value := outline.content[key], dict)
-                    and _tensors_in(value) >= len(state)]  # fmt: skip
-        meta["other_networks"] = [visible(key[:40]) if isinstance(key, str) else quote(key) for key in networks]
+        weights = [key for key in others if not str(key).startswith("opt") and _holds_weights(outline.content[key])]
+        meta["other_weights"] = [visible(key[:40]) if isinstance(key, str) else quote(key) for key in weights]
     return tensors, meta
+
+
+def _holds_weights(value: Any) -> bool:
+    """Return whether a value has tensors of real numbers in it, at any depth; single ones are losses and scores."""
+    left, seen = [value], set[int]()
+    while left:
+        each = left.pop()
+        if isinstance(each, TensorView):
+            if each.shape and each.storage.kind in REAL:
+                return True
+        elif isinstance(each, dict | list | tuple) and id(each) not in seen:  # which may hold itself
+            seen.add(id(each))
+            left += each.values() if isinstance(each, dict) else each
+    return False
 
 
 def _parts(outline: Mapping[Any, Any], source: str) -> tuple[list[str], Mapping[Any, Any]]:
@@ -218,174 +228,6 @@ def _tensors_in(content: Mapping[Any, Any]) -> int:
 def _kind(value: Any) -> str:
     """Return what to call a value of an outline."""
     return {TensorView: "tensor", Record: "dict"}.get(type(value), type(value).__name__)
-
-
-HISTORIES = ("mmengine.logging.history_buffer.HistoryBuffer",)  # what MMEngine keeps of losses beside the weights
-MAX_PICKLE = 64 << 20  # tensors lie outside of the pickle, which so has some hundred bytes for each
-
-
-@dataclass(frozen=True)
-class Storage:
-    """Stands for a storage, or a part of one: its key, its numbers' type, and the part's place, in elements."""
-
-    key: str
-    kind: str
-    offset: int
-    numel: int
-
-    @property
-    def itemsize(self) -> int:
-        """Bytes of one element."""
-        return int(_STORAGES[self.kind][1:])
-
-    def __setstate__(self, state: Any) -> None:
-        raise TypeError("a storage cannot be changed")
-
-
-@dataclass(frozen=True)
-class TensorView:
-    """Stands for a tensor: it was checked to lie within its storage."""
-
-    storage: Storage
-    offset: int
-    shape: tuple[int, ...]
-    strides: tuple[int, ...]
-
-    def __setstate__(self, state: Any) -> None:
-        raise TypeError("a tensor cannot be changed")
-
-
-@dataclass(frozen=True)
-class Outline:
-    """What a torch file holds: its content with `TensorView` for tensors, and where its storages lie."""
-
-    content: Any
-    file: IO[bytes]
-    places: dict[str, int]
-    members: dict[str, Member]
-    source: str
-    byteorder: str = "<"
-
-    def stored(self, view: TensorView) -> StoredTensor:
-        """Return a tensor that can be read while the file is open."""
-        storage, file, source = view.storage, self.file, self.source
-        bfloat16 = storage.kind == "BFloat16Storage"
-        raw = np.dtype(self.byteorder + _STORAGES[storage.kind])
-        position = self.places[storage.key] + (storage.offset + view.offset) * raw.itemsize
-        axes, dense = by_stride(view.shape, view.strides)
-        shape, strides = [view.shape[axis] for axis in axes], [view.strides[axis] for axis in axes]
-        length = math.prod(shape) * raw.itemsize
-
-        def chunks() -> Any:
-            if storage.key in self.members:
-                self.members[storage.key].check()
-            if dense or not length:
-                return bytes_at(file, position, length, source)
-            return strided(file, position, shape, strides, raw, source)
-
-        in_order = None if axes == tuple(range(len(axes))) else axes
-        return StoredTensor(view.shape, raw, chunks, source, bfloat16, in_order)
-
-
-_STORAGES = {
-    "FloatStorage": "f4",
-    "DoubleStorage": "f8",
-    "HalfStorage": "f2",
-    "BFloat16Storage": "u2",  # the upper half of a float32
-    "LongStorage": "i8",
-    "IntStorage": "i4",
-    "ShortStorage": "i2",
-    "CharStorage": "i1",
-    "ByteStorage": "u1",
-    "BoolStorage": "b1",
-}
-
-
-class _Tensors:
-    """The storages that one pickle refers to."""
-
-    def __init__(self, source: str) -> None:
-        self.source = source
-        self.storages: dict[str, Storage] = {}
-        self.views: dict[Any, tuple[str, Any, Any]] = {}  # torch keeps them with the storages, by names of their own
-
-    def load(self, file: IO[bytes], end: int) -> Any:
-        """Read the pickle with stand-ins for everything of torch's."""
-        stand_ins: dict[str, Callable[..., Any]] = {
-            **{f"torch.{name}": _no_value for name in _STORAGES},
-            "torch._utils._rebuild_tensor": self.tensor,
-            "torch._utils._rebuild_tensor_v2": self.tensor,
-            "torch._utils._rebuild_parameter": self.parameter,
-            "torch.Size": _size,
-            "torch.device": _no_value,
-        }
-        return unpickler.load(file, end, self.source, stand_ins=stand_ins, classes=HISTORIES, persistent=self.storage)
-
-    def storage(self, pid: Any) -> Storage:
-        """Return the storage of a persistent id: ("storage", type, key, place, length[, view])."""
-        word, kind, key, _, numel, *rest = pid
-        view = rest[0] if rest else None
-        kind = getattr(kind, "name", "").removeprefix("torch.")
-        if (
-            word != "storage"
-            or kind not in _STORAGES
-            or not isinstance(key, str | int)
-            or type(numel) is not int
-            or not 0 <= numel < 2**60
-        ):
-            raise ValueError("not the id of a storage")
-        storage = Storage(str(key), kind, 0, numel)
-        if self.storages.setdefault(storage.key, storage) != storage:
-            raise ValueError(f"storage {quote(key)} has two lengths")
-        if storage.key in self.views:
-            raise ValueError(f"storage {quote(key)} has the name of a view")
-        if view is None:
-            return storage
-        name, offset, length = view
-        if type(offset) is not int or type(length) is not int or not 0 <= offset <= offset + length <= numel:
-            raise ValueError(f"a view leaves storage {quote(key)}")
-        place = (storage.key, offset, length)
-        if not isinstance(name, str) or name in self.storages or self.views.setdefault(name, place) != place:
-            raise ValueError(f"a view of storage {quote(key)} has the name of another")
-        return Storage(storage.key, kind, offset, length)
-
-    def tensor(
-        self, storage: Any, offset: Any, shape: Any, stride: Any, _: Any = None, hooks: Any = None, bits: Any = None
-    ) -> TensorView:
-        """Return a tensor that lies within its storage, as it lies there: with no hook, not negated or conjugated."""
-        if not isinstance(storage, Storage) or not isinstance(shape, tuple) or not isinstance(stride, tuple):
-            raise ValueError("not a tensor")
-        if len(shape) != len(stride) or hooks or bits:
-            raise ValueError("not a plain tensor")
-        if not all(type(n) is int and 0 <= n < 2**62 for n in (offset, *stride)):
-            raise ValueError("a tensor with a negative size or stride")
-        shape = checked_shape(shape, self.source)
-        numel, last = 1, offset
-        for length, step in zip(shape, stride, strict=True):
-            numel, last = numel * length, last + (length - 1) * step
-        if numel > storage.numel or (numel and last >= storage.numel):
-            raise UnsafeFileError(
-                f"{self.source}: a tensor of shape {shape!r:.80} claims more than {storage.numel} stored elements.\n"
-                "  Nothing was allocated. The file is damaged, or made to fill the memory: do not use it."
-            )
-        return TensorView(storage, offset, shape, stride)
-
-    def parameter(self, data: Any, _: Any = None, hooks: Any = None) -> TensorView:
-        """Return the tensor of a parameter."""
-        if not isinstance(data, TensorView) or hooks:
-            raise ValueError("not a plain parameter")
-        return data
-
-
-def _size(shape: Any = ()) -> tuple[int, ...]:
-    """Return a shape; torch would make a tuple of anything, however long, as often as it is asked."""
-    if not isinstance(shape, tuple) or len(shape) > 32:
-        raise ValueError("not a shape")
-    return shape
-
-
-def _no_value(*_: Any) -> None:
-    """Stand for what is not looked at."""
 
 
 def _false_claim(storage: Storage, found: int | None, source: str) -> FormatError:

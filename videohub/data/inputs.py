@@ -21,7 +21,7 @@ from videohub.data.images import rgb_of
 from videohub.data.samples import ImageFile, ShardMember, StoredFile, VideoFile
 from videohub.data.sets import shards
 from videohub.data.sets.folders import IMAGES, VIDEOS, is_leftover
-from videohub.data.sets.lists import left_out, lines
+from videohub.data.sets.lists import left_out, lines, parted
 from videohub.errors import DataError, DeviceError, UsageError, VideoError, VideohubError
 from videohub.hub import download
 from videohub.log import log
@@ -41,7 +41,7 @@ SLOWEST_FPS = 0.001  # a frame in a quarter of an hour
 LISTS = (".txt", ".csv", ".tsv", ".list", ".lst")
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")  # a drive of Windows has one letter
 _LOST_SLASH = re.compile(r"(https?|hf|file):/[^/]")
-_LABELLED = re.compile(r"(?P<name>.*?\S)\s*[\s,]\s*-?[0-9]+")
+_LABEL = re.compile("-?[0-9]+")
 _EXPECTED = (
     "expected a path, a URL, bytes, a file opened for reading bytes, a list of PIL images, or uint8 frames as an array "
     "or a tensor (T, H, W, 3) or (T, 3, H, W)"
@@ -180,9 +180,10 @@ def _in_list(file: Path) -> list[str]:
         raise UsageError(f"{file}: cannot be read: {error.strerror}") from error
     if not written:
         raise DataError(f"{file}: the list holds no videos; each line should be a path or a URL")
-    labelled = [_LABELLED.fullmatch(line) for line in written]
-    names = [match["name"] for match in labelled if match] if all(labelled) else written
-    bare = [name[1:-1] if len(name) > 1 and name[0] == name[-1] == '"' else name for name in names]
+    labelled = [parted(line) for line in written]
+    if all(name and _LABEL.fullmatch(label) for name, label in labelled):
+        written = [name for name, _ in labelled]
+    bare = [name[1:-1] if len(name) > 1 and name[0] == name[-1] == '"' else name for name in written]
     return [name if is_url(name) else str(file.parent / name) for name in bare]
 
 

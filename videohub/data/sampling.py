@@ -377,13 +377,17 @@ def _check_clips(clips: int) -> None:
 
 
 def _linspace(first: float, last: float, count: int) -> np.ndarray:
-    """Return `count` float32 points from `first` to `last`, rounded as torch.linspace does: from the nearer end."""
+    """Return `count` float32 points from `first` to `last` as torch.linspace has them: from the nearer end.
+
+    It multiplies and adds with one rounding, as the vector units of processors do.
+    """
     low, high = np.float32(first), np.float32(last)
     if count == 1:
         return np.array([low])
-    step = (high - low) / np.float32(count - 1)
-    order = np.arange(count, dtype=np.float32)
-    return np.where(order < count // 2, low + step * order, high - step * order[::-1])
+    step = float((high - low) / np.float32(count - 1))
+    order = np.arange(count, dtype=np.float64)
+    points = np.where(order < count // 2, float(low) + step * order, float(high) - step * order[::-1])
+    return points.astype(np.float32)
 
 
 def _evenly(first: float, last: float, count: int) -> list[float]:

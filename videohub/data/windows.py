@@ -31,6 +31,7 @@ from videohub.data.video_info import Contradiction, FrameClock, contradictions
 from videohub.errors import VideoError
 from videohub.protocols import Protocol
 
+LONGEST_SHOWN_S = 3600.0  # a frame; where one stays for longer, its video's time stamps are wrong
 SHORTEST_S = 0.01  # from one window to the next; fewer are no frames, and would not come to an end
 
 # Of the mean distance of two frames: so much before its stamp a frame counts as shown. Containers round stamps: in
@@ -184,14 +185,15 @@ def windows(
         keep_picture: Whether each window comes with the picture of its frame `needed`, for whoever looks for people.
         device: Where frames are prepared.
     Raises: VideoError if the video is damaged or cut short, as soon as that shows: windows given before are of a
-        damaged video; if it changes its size, or does not fit into the memory. UsageError if the crop is larger than
-        the frame. ValueError if times are not in order.
+        damaged video; if it changes its size, shows a frame for more than an hour, or does not fit into the memory.
+        UsageError if the crop is larger than the frame. ValueError if times are not in order.
     """
     preparation = _Preparation(frames.path, protocol, torch.device(device), frames.budget)
     collector = _Collector(frames, iter(times), preparation, needed, keep_picture)
     seconds, picture = -1.0, None
     for following, next_picture in frames.pictures:
         if picture is not None:
+            _check_shown(frames.path, seconds, following)
             yield from collector.show(seconds, picture, until=following)
             if collector.done:
                 return
@@ -199,7 +201,21 @@ def windows(
     if picture is None:
         raise VideoError(f"{frames.path}: holds no pictures")
     end = max(seconds + frames.step, frames.end() or 0.0)
+    _check_shown(frames.path, seconds, end)
     yield from collector.finish(seconds, picture, end)
+
+
+def _check_shown(path: StoredFile, seconds: float, until: float) -> None:
+    """Refuse a picture that stays for more than an hour: windows without end would show nothing else.
+
+    Raises: VideoError.
+    """
+    if until - seconds > LONGEST_SHOWN_S:
+        raise VideoError(
+            f"{path}: its time stamps jump by {until - seconds:,.0f} s at {seconds:,.3f} s, expected at most "
+            f"{LONGEST_SHOWN_S:,.0f} s from a frame to the next.\n"
+            "  Stamp it anew, such as by `ffmpeg -i IN -vf setpts=N/FRAME_RATE/TB -an OUT`."
+        )
 
 
 @dataclass(eq=False)
@@ -243,17 +259,20 @@ class _Collector:
 
     def show(self, seconds: float, picture: Picture, *, until: float) -> Iterator[Window]:
         """Take a picture that is shown from `seconds` to `until`, and yield the windows that it fills."""
-        self._begin(until)
         for window in self._open:
-            while (asked := window.next) is not None and asked + self._early < until:
-                self._take(window, seconds, picture)
-        while self._open and self._open[0].next is None:
-            yield self._window(self._open.popleft())
+            self._fill(window, seconds, picture, until)
+        yield from self._full()
+        while self._next is not None and self._next[0] + self._early < until:
+            window = self._following()
+            self._fill(window, seconds, picture, until)
+            self._open.append(window)
+            yield from self._full()  # before the next one begins: a picture may be shown for minutes
 
     def finish(self, seconds: float, picture: Picture, end: float) -> Iterator[Window]:
         """Take the last picture, which is shown until `end`, and yield the windows that still lie in the video."""
         yield from self.show(seconds, picture, until=end)
-        while (window := self._open.popleft() if self._open else self._following()) is not None:
+        while self._open or self._next is not None:
+            window = self._open.popleft() if self._open else self._following()
             needed = window.asked[self._needed]
             # a picture without a rate has no length
             if needed + self._early >= end and needed > seconds:
@@ -262,17 +281,20 @@ class _Collector:
                 self._take(window, seconds, picture)
             yield self._window(window)
 
-    def _begin(self, until: float) -> None:
-        """Open all windows that begin before a time."""
-        while self._next is not None and self._next[0] + self._early < until:
-            window = self._following()
-            assert window is not None
-            self._open.append(window)
+    def _full(self) -> Iterator[Window]:
+        """Yield the windows that have all their frames, in order."""
+        while self._open and self._open[0].next is None:
+            yield self._window(self._open.popleft())
 
-    def _following(self) -> _Open | None:
-        """Return the window that begins next, and ask for the one after it."""
-        if (asked := self._next) is None:
-            return None
+    def _fill(self, window: _Open, seconds: float, picture: Picture, until: float) -> None:
+        """Give a window a picture for all its times before `until`."""
+        while (asked := window.next) is not None and asked + self._early < until:
+            self._take(window, seconds, picture)
+
+    def _following(self) -> _Open:
+        """Return the window that begins next, of which there is one, and ask for the one after it."""
+        asked = self._next
+        assert asked is not None
         self._next = self._ask(before=asked[0])
         window = _Open(self._given, asked)
         self._given += 1

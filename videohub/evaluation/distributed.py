@@ -35,7 +35,7 @@ class Shard:
 
 def parse_shard(text: str) -> Shard:
     """Return the shard that `i/n` names, i from 1 to n. Raises: UsageError."""
-    match = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text.strip())
+    match = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", str(text).strip())
     if match is None or not 1 <= int(match[1]) <= int(match[2]):
         raise UsageError(f"shard: found {text!r}, expected i/n with i from 1 to n, such as 2/16")
     return Shard(int(match[1]) - 1, int(match[2]))

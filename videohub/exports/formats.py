@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, TypeAlias
@@ -78,7 +78,8 @@ class ExportedProgram(Format):
 
     def write(self, network: nn.Module, example: Example, metadata: ExportMetadata, path: Path) -> None:
         program = _program(network, example)
-        program.example_inputs = None  # megabytes of noise
+        with suppress(ValueError):  # torch 2.6 wants to keep them
+            program.example_inputs = None  # megabytes of noise
         with path.open("wb") as file, _quietly():
             torch.export.save(program, file, extra_files=_extra(metadata))
 
@@ -161,7 +162,8 @@ def format_of(path: Path, suffix: str | None) -> Format:
 
 def _program(network: nn.Module, example: Example) -> torch.export.ExportedProgram:
     """Return a network's graph, which holds for any number of clips and boxes where they may be another."""
-    some, people = torch.export.Dim("batch", min=1), torch.export.Dim("people", min=1)
+    # with a limit, for slices of all of them make torch 2.6 ask whether they are as many as there are numbers
+    some, people = (torch.export.Dim(name, min=1, max=1 << 30) for name in ("batch", "people"))
     shapes = ({0: some} if example.any_batch else {}, {0: people})[: len(example.inputs)]
     with _told("as one graph"), torch.no_grad():
         program = torch.export.export(network, example.inputs, dynamic_shapes=shapes, strict=False)

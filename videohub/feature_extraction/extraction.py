@@ -45,6 +45,7 @@ _PLACES: dict[CropChoice, tuple[Place, ...]] = {
     "whole": ("whole",),
     "three": ("start", "centre", "end"),
 }
+_MOST_FRAMES = 4096
 _MOST_THREADS = 16  # each holds some windows, of 30 MB for SlowFast
 _OF_ONE_VIDEO = (VideoError, UsageError, DownloadError)  # and no matter of the next one
 
@@ -129,6 +130,8 @@ def network_of(
     for name, value in (("stride", stride), ("frames", frames), ("sampling_rate", sampling_rate)):
         if value is not None and (not hasattr(value, "__index__") or value < 1):
             raise UsageError(f"{name}: found {value}, expected at least 1, in whole frames")
+    if frames is not None and frames > _MOST_FRAMES:
+        raise UsageError(f"frames: found {frames}, expected at most {_MOST_FRAMES}: a window is in memory as a whole")
     if fps is not None and not SLOWEST_FPS <= fps <= 1000:
         raise UsageError(f"fps: found {fps}, expected frames a second, from {SLOWEST_FPS:g} to 1000")
     if crop not in _PLACES:

@@ -6,10 +6,12 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeAlias
 
 from videohub.errors import CacheError, ChecksumError, DownloadError, OfflineError, UsageError
+from videohub.files import existing_file
 from videohub.hub import cache, partial_download, pins
 from videohub.hub.file_lock import Lock, file_lock, is_taken
 from videohub.hub.sources import (
@@ -26,6 +28,8 @@ from videohub.hub.sources import (
 )
 from videohub.log import log
 
+Version: TypeAlias = tuple[int, int, int]  # of a file: inode, bytes, nanoseconds
+
 
 @dataclass(frozen=True)
 class Fetched:
@@ -35,6 +39,16 @@ class Fetched:
     sha256: str
     parts: tuple[Path, ...] = ()  # what holds the tensors, where this one only tells which lie where
     beside: tuple[Fetched, ...] = ()
+    version: Version | None = field(default=None, compare=False)  # as the digest was taken, of what others may write to
+
+    def check_unchanged(self, *, name: str) -> None:
+        """Refuse what was read of a file that is another one than its digest was taken of. Raises: ChecksumError."""
+        for file in (self, *self.beside):
+            if file.version is not None and _version(file.path) != file.version:
+                raise ChecksumError(
+                    f"{name}: {file.path} was written to while it was read; before, it had sha256 {file.sha256}.\n"
+                    "  Nothing was kept. Wait until it is whole, or take a copy of it."
+                )
 
 
 def fetch(
@@ -170,12 +184,24 @@ def local(path: Path, *, name: str, sha256: str | None = None) -> Fetched:
 
     Raises: UsageError if there is no such file; ChecksumError if `sha256` is given and differs.
     """
-    if not path.is_file():
-        raise UsageError(f"{name}: {path} is not a file; expected a checkpoint")
+    try:
+        existing_file(path, "checkpoint")
+    except UsageError as error:
+        raise UsageError(f"{name}: {error}") from None
+    version = _version(path)
     found = cache.sha256_of(path)
     if sha256 and found != sha256:
         raise ChecksumError(f"{name}: {path} has sha256 {found}, the registry says {sha256}; it was left alone")
-    return Fetched(path, found)
+    return Fetched(path, found, version=version)
+
+
+def _version(path: Path) -> Version | None:
+    """Return what is another one once a file was replaced or written to; None if it is gone."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def _published_here(path: Path, *, name: str, sha256: str | None, size: int | None) -> Fetched:

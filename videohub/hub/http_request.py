@@ -213,7 +213,7 @@ def unreachable(error: requests.ConnectionError) -> str | None:
     reason = getattr(error.args[0] if error.args else None, "reason", None)
     if not isinstance(reason, NewConnectionError):
         return None
-    return str(reason).partition("): ")[2] or str(reason)  # without the names of our own classes
+    return re.split("[)>]: ", str(reason), maxsplit=1)[-1]  # without the names of our own classes
 
 
 def leaves_https(response: requests.Response) -> str | None:

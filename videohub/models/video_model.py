@@ -290,7 +290,7 @@ def average_positions(logits: Tensor, mean_of: MeanOf) -> Tensor:
 
 
 def _at_least_float32(values: Tensor) -> Tensor:
-    return values.to(torch.promote_types(values.dtype, torch.float32))
+    return values if values.dtype == torch.float64 else values.float()
 
 
 def _rows_of_boxes(boxes: Boxes | None, clips: int) -> Tensor:

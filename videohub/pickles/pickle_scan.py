@@ -343,6 +343,6 @@ class _Scan:
         return UnsafeFileError(
             f"{self.source}: the pickle asks for {what} (near byte {self.position}), "
             f"which {self.limits.holds} do not need.\n"
-            "  Nothing from it was run. If it is a whole network of your own, save its state_dict() instead.\n"
+            "  Nothing from it was run. If it is your own, save its state dict alone, where it was made.\n"
             "  Do not open it with other tools unless you trust whoever made it."
         )

@@ -11,10 +11,10 @@ import os
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from videohub import resources
-from videohub.errors import AmbiguousNameError, RegistryError, UnknownNameError
+from videohub.errors import AmbiguousNameError, RegistryError, UnknownNameError, UsageError
 from videohub.registry import compiled
 from videohub.registry.lookup import Cost, Registry, Sort
 
@@ -82,10 +82,15 @@ def record(name: str | os.PathLike[str] | Record) -> Record:
     Of `hf://user/model`, `hf://user/model@revision`, or a folder where no record has this name, one is made: of a
     network as transformers saves it; see `model_folder`.
 
-    Raises: UnknownNameError, which offers the nearest names, or AmbiguousNameError, which lists the candidates; what
-        `model_folder` raises.
+    Raises: UnknownNameError, which offers the nearest names, or AmbiguousNameError, which lists the candidates;
+        UsageError for what is no name; what `model_folder` raises.
     """
     if not isinstance(name, (str, os.PathLike)):
+        from videohub.registry import schema
+
+        if not isinstance(cast(object, name), schema.Record):
+            of_model = "; of a model, give its `record`" if hasattr(name, "record") else ""
+            raise UsageError(f"name: found a {type(name).__name__}, expected a record or its name{of_model}")
         return name
     given = os.fspath(name)
     if given.startswith("hf://"):

@@ -9,6 +9,7 @@ import ast
 import functools
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,6 +19,7 @@ import msgspec
 
 from videohub import registry, resources
 from videohub.errors import RegistryError, UsageError
+from videohub.files import check_is_no_pipe
 from videohub.registry import strict_yaml
 from videohub.registry.schema import Labels, Record
 
@@ -237,6 +239,7 @@ def _sets(file: Path) -> Mapping[str, tuple[str, ...]]:
 
 def _read(file: Path) -> tuple[str, ...]:
     """Return the names in a file."""
+    check_is_no_pipe(file)
     with file.open("rb") as opened:
         raw = opened.read(LARGEST_FILE + 1)
     if len(raw) > LARGEST_FILE:
@@ -271,9 +274,14 @@ def _names(value: Any, where: str | Path) -> tuple[str, ...]:
     if not isinstance(value, list) or not value:
         raise UsageError(f"{where}: found {type(value).__name__} without names, expected a list of the classes' names")
     for number, name in enumerate(value):
-        if not isinstance(name, str) or not name.strip():
+        if not is_name(name):
             raise UsageError(f"{where}: class {number} is called {name!r:.80}, expected a name")
     return tuple(value)
+
+
+def is_name(value: Any) -> bool:
+    """Return whether something may be what a class is called: a text, in letters that UTF-8 has."""
+    return isinstance(value, str) and bool(value.strip()) and not re.search("[\ud800-\udfff]", value)
 
 
 def _listed_in_torchvision(variable: str) -> tuple[str, ...] | None:

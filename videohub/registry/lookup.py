@@ -23,7 +23,7 @@ MARKS = {  # of records, and what they mean
     "NC": "licensed for non-commercial use alone",
     "unproven": "its network was compared with no other implementation",
 }
-_SUFFIXES = (".pkl", ".pyth", ".pth", ".pt", ".safetensors", ".npz")
+_SUFFIXES = (".pkl", ".pyth", ".pth", ".pt", ".ckpt", ".bin", ".safetensors", ".npz")
 
 Sort: TypeAlias = Literal["top1", "params", "flops", "name"]
 

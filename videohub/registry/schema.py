@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 
 from videohub import architectures
-from videohub.architectures import Architecture, Task
+from videohub.architectures import MOST_BLOCKS, Architecture, Task
 from videohub.errors import UsageError
 from videohub.escaping import visible
 from videohub.protocols import Flaw, Protocol, Value, ViewGrid
@@ -169,8 +169,7 @@ class Checkpoint(Value, frozen=True, omit_defaults=True):
             yield ("checkpoint", "url"), f'is "{visible(self.url)}", which is no address: {flaw}', ""
         for index, file in enumerate(self.beside):
             if flaw := flaw_of_url(file.url):
-                place = ("checkpoint", "beside", index, "url")
-                yield place, f'is "{visible(file.url)}", which is no address: {flaw}', ""
+                yield ("checkpoint", "beside", index, "url"), f'is "{visible(file.url)}", no address: {flaw}', ""
         for index, url in enumerate(self.alternates):
             if flaw_of_url(url) or not re.fullmatch(r"https?://[^/]+/.+|hf://[^/@]+/[^/@]+/[^@]+@[^@/]+", url):
                 advice = "Expected https or hf://org/repo/file@revision."
@@ -321,11 +320,19 @@ class Record(Value, frozen=True, omit_defaults=True):
             yield ("status",), "is available, and every checkpoint is manual", "Write manual."
         for checkpoint in (self.checkpoint, *self.other_checkpoints):
             yield from checkpoint.flaws()
+        if self.clip.frames % (alpha := getattr(self.model, "alpha", 1)):
+            yield ("clip", "frames"), f"is {self.clip.frames}, expected a multiple of the model's alpha, {alpha}", ""
+        if self.model.num_blocks > MOST_BLOCKS:
+            yield ("model",), f"has {self.model.num_blocks:,} blocks, expected at most {MOST_BLOCKS:,}", ""
         for field, what in self.model.flaws():
             yield ("model", *field), what, ""
         for index, published in enumerate(self.published):
             if not published.numbers():
                 yield ("published", index), "holds no number", "Give top1, top5 or map, or leave it out."
+            if published.top1 is not None and published.top5 is not None and published.top5 < published.top1:
+                yield ("published", index, "top5"), f"is {published.top5:g}, less than top1, {published.top1:g}", ""
+            if below := [name for field, name in FIELDS.items() if 0 < (getattr(published, field) or 0) < 1]:
+                yield ("published", index), f"gives {below[0]} below 1", "Numbers are in per cent: 79.7, not 0.797."
             if others := [name for name in published.numbers() if name not in numbers]:
                 fields = {name: field for field, name in FIELDS.items()}
                 place = ("published", index, fields.get(others[0], "others"))
@@ -366,7 +373,7 @@ def with_urls(record: Record, changed: Callable[[str], str]) -> Record:
     """Return a record whose checkpoints and known answers' files lie where `changed` says, given where they lay."""
     replace = msgspec.structs.replace
     files = (record.checkpoint, *record.other_checkpoints)
-    beside = [tuple(replace(each, url=changed(each.url)) for each in file.beside) for file in files]
+    beside = [tuple([replace(each, url=changed(each.url)) for each in file.beside]) for file in files]
     moved = tuple(
         file if file.url is None else replace(file, url=changed(file.url), beside=others)
         for file, others in zip(files, beside, strict=True)

@@ -19,6 +19,7 @@ from yaml.events import AliasEvent, Event, MappingStartEvent, ScalarEvent, Seque
 from yaml.reader import Reader
 
 from videohub.errors import RegistryError
+from videohub.files import check_is_no_pipe
 from videohub.registry.messages import Messages, Steps, file_error, shown
 
 SIZE, DEPTH, VALUES = 2_000_000, 30, 100_000  # bytes of a file, lists within lists, values; ours has 50 kB, 5 and 2,000
@@ -66,6 +67,7 @@ def read(file: Path, messages: Messages | None = None) -> Document:
         else, such as `no` (false), `010` (8), `1_6` (16) or `2020-06-09` (a date).
     """
     try:
+        check_is_no_pipe(file)
         with file.open("rb") as opened:
             content = opened.read(SIZE + 1)
         text = content.decode("utf-8")

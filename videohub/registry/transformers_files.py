@@ -16,7 +16,7 @@ from videohub.architectures import Architecture
 from videohub.errors import ConversionError, RegistryError
 from videohub.escaping import brief
 from videohub.protocols import Crop, Divide, Normalise, Protocol, Resize, ResizeShortSide
-from videohub.registry.labels import MOST_CLASSES
+from videohub.registry.labels import MOST_CLASSES, is_name
 from videohub.registry.messages import schema_flaws, shown
 from videohub.registry.transformers_kinds import KINDS, Kind, Side, side_of
 
@@ -129,7 +129,7 @@ def _outputs(config: Mapping[str, Any], where: str) -> tuple[int, tuple[str, ...
                             f"of 0 to {len(names) - 1}")  # fmt: skip
     ordered = tuple(names[str(number)] for number in range(len(names)))
     for number, name in enumerate(ordered):
-        if not isinstance(name, str) or not name.strip():
+        if not is_name(name):
             raise _refusal(where, f"id2label.{number}", name, "a name")
     if ordered == tuple(f"LABEL_{number}" for number in range(len(names))):
         return len(names), None, []

@@ -32,7 +32,8 @@ def text(records: Iterable[Record], *, known: Container[str] = ()) -> str:
         known: Names of protocols that another file states; the text refers to them only.
     Raises: RegistryError if one name stands for two protocols.
     """
-    records = list(records)
+    # as a decoder has them: older versions of msgspec know a default by which object it is, and leave only that one out
+    records = [msgspec.json.decode(msgspec.json.encode(record), type=Record) for record in records]
     protocols: dict[str, Protocol] = {}
     written: dict[str, Any] = {}
     for record in records:

@@ -81,6 +81,8 @@ def print_crash(kind: type[BaseException], error: BaseException, trace: Tracebac
     import traceback
 
     tell("".join(traceback.format_exception(kind, error, trace)).rstrip("\n"))
+    if issubclass(kind, Exception):
+        tell("This is a mistake of videohub's. Please report it, with the command and what `videohub doctor` says.")
 
 
 def print_warning(

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import ParamSpec, SupportsIndex, TypeVar
 
 import msgspec
 import torch
@@ -50,6 +50,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     workers: int | None = None
     batch: int | None = None
     retry_failed: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("clips", "crops", "sample", "seed", "workers", "batch"):
+            value = getattr(self, name)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, SupportsIndex)):
+                raise UsageError(f"{name}: found {value!r:.80}, expected a whole number")
 
     def shard_here(self) -> Shard:
         """Return the part of this process: its place in a torchrun, or what `shard` says. Raises: UsageError."""

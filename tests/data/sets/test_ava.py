@@ -143,6 +143,8 @@ def test_all_missing_files_are_named_at_once_with_the_places(put, read):
         (BOXES, "vid_A,9.5,0.1,0.2,0.3,0.4,,0.9\n", r"csv, line 1: expected video,second"),
         (BOXES, "vid_A,0903,10,20,300,400,,0.9\n", r"line 1: a box 10,20,300,400; expected fractions of the frame"),
         (BOXES, "vid_A,0903,nan,0,1,1,,0.9\n", r"line 1: a box nan,0,1,1; expected fractions"),
+        (BOXES, "vid_A,0903,0,nan,1,1,,0.9\n", r"line 1: a box 0,nan,1,1; expected fractions"),
+        (BOXES, "vid_A,0903,0,0,1,nan,,0.9\n", r"line 1: a box 0,0,1,nan; expected fractions"),
         (BOXES, "vid_A,0903,0,0,1,1,,nan\n", r"csv: no box of 0\.8 or more in the videos of .*val\.csv"),
         (TRUTH, "vid_A,0903,0.1,0.2,0.3\n", r"ava_val_v2\.2\.csv, line 1: "),
         (TRUTH, "vid_A,0903,0.1,0.2,0.3,0.4,13\n", r"ava_val_v2\.2\.csv: no box of a class that .*pbtxt lists"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 
 import msgspec
@@ -40,11 +41,30 @@ def write(tmp_path: Path):
         ('"my video.mp4" 3', "my video.mp4", 3),
         ('"say ""hi"".mp4" "3"', 'say "hi".mp4', 3),
         ("5.mp4 0", "5.mp4", 0),
+        ("a.mp4 , 3", "a.mp4", 3),
+        ("a.mp4,,3", "a.mp4,", 3),
+        ("a  b.mp4 \t 3", "a  b.mp4", 3),
     ],
 )
 def test_the_label_is_the_last_field(write, line, name, label):
     path = write(line + "\n")
     assert read_list(path, num_classes=400) == [Sample(name, VideoFile(path.parent / name), (label,))]
+
+
+@pytest.mark.parametrize("line", [f"a{' ' * 20_000}b{' ' * 20_000}1,", f"{'a;' * 20_000}", f"a{' ,' * 20_000}x"])
+def test_a_damaged_line_is_refused_at_once_however_long(write, line):
+    began = time.monotonic()
+    with pytest.raises(DataError, match="line 1: "):
+        read_list(write(line), num_classes=400)
+    assert time.monotonic() - began < 5
+
+
+def test_a_video_counts_once_by_a_relative_and_a_whole_path_whatever_the_list_is_called_by(write, monkeypatch):
+    folder = write(f"a.mp4 1\n{write('').parent / 'a.mp4'} 1\n").parent
+    monkeypatch.chdir(folder)
+    for path in ("val.csv", folder / "val.csv"):
+        with pytest.raises(DataError, match=r"line 2: .*a\.mp4' already stands on line 1"):
+            read_list(path, num_classes=400)
 
 
 def test_blank_lines_windows_line_ends_and_a_byte_order_mark_are_fine(write):

@@ -107,7 +107,7 @@ def _detections(file: Path, threshold: float) -> tuple[dict[str, _Moments], list
             ) from None
         if not score >= threshold:  # nor is what is not a number
             continue
-        if not -0.5 < min(x1, y1, x2, y2) <= max(x1, y1, x2, y2) < 1.5:  # detectors leave the frame by a little
+        if not all(-0.5 < corner < 1.5 for corner in (x1, y1, x2, y2)):  # detectors leave the frame by a little
             raise DataError(f"{file}, line {number}: a box {','.join(texts)}; expected fractions of the frame, 0 to 1")
         if second in _SECONDS:
             detections.setdefault(video, {}).setdefault(second, {}).setdefault(tuple(texts), (x1, y1, x2, y2))

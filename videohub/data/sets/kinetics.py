@@ -105,14 +105,14 @@ def _refuse_others(places: Sequence[Path], split: str, called: Sequence[str]) ->
 
 
 def _files(split: str) -> list[str]:
-    """Return what a list of a split may be called; none that is there to be tested stands for training."""
-    others = () if split == "train" else ("val", "test", "validate")
+    """Return what a list of a split may be called: those that are there to be tested stand for each other alone."""
+    others = ("val", "test", "validate") if split in (*_SPELLINGS, "test") else ()
     return [f"{name}.csv" for name in dict.fromkeys((split, *others))]
 
 
 def _folders(split: str) -> list[str]:
     """Return what a folder of a split may be called, likewise."""
-    return list(dict.fromkeys((split, *(() if split == "train" else _SPELLINGS))))
+    return list(dict.fromkeys((split, *(_SPELLINGS if split in (*_SPELLINGS, "test") else ()))))
 
 
 # --- the official annotations ----------------------------------------------------------------------------------------

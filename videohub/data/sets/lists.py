@@ -94,7 +94,7 @@ def read_list(
             continue
         where = f"{file}, line {number}"
         name, label = _name_and_label(line.strip(), where, num_classes)
-        earlier = first_lines.setdefault(os.path.normpath(folder / name), number)
+        earlier = first_lines.setdefault(os.path.abspath(folder / name), number)
         if earlier != number:
             raise DataError(f"{where}: {name!r} already stands on line {earlier}; each video must count once")
         samples.append(Sample(name, kind(folder / name), (label,)))
@@ -144,10 +144,9 @@ def read_list_of_videos(
 
 def _name_and_label(line: str, where: str, num_classes: int) -> tuple[str, int]:
     """Read one line."""
-    match = re.fullmatch(r"(?P<name>.*?)\s*[\s,]\s*(?P<label>[^\s,]+)", line)
-    if match is None or not match["name"]:
-        raise DataError(f"{where}: expected a path and a label, found {line!r}{_likely(line)}")
-    name, label = _unquoted(match["name"]), _unquoted(match["label"])
+    name, label = map(_unquoted, parted(line))
+    if not name or not label:
+        raise DataError(f"{where}: expected a path and a label, found {line!r:.200}{_likely(line)}")
     if not re.fullmatch(r"-?[0-9]+", label):
         raise DataError(
             f"{where}: the label {label!r} is not an integer; a line is `path label`, without a header{_likely(line)}"
@@ -160,9 +159,19 @@ def _name_and_label(line: str, where: str, num_classes: int) -> tuple[str, int]:
     return name, int(label)
 
 
+def parted(line: str) -> tuple[str, str]:
+    """Return what stands before and behind the last separator of a line without blanks around it: blanks, or a comma.
+
+    Either is empty where there is no such thing. The time it takes grows with the line's length, whatever stands there.
+    """
+    last = re.split(r"[\s,]", line)[-1]
+    rest = line[: len(line) - len(last)].rstrip()
+    return rest.removesuffix(",").rstrip(), last
+
+
 def _likely(line: str) -> str:
     """Return what other tools do that would make such a line, if it looks like it."""
-    if other := re.fullmatch(r".*?\s*([;|:])\s*-?[0-9]+", line):
+    if other := re.search(r"([;|:])\s*-?[0-9]+\Z", line):
         return f". Here {other[1]!r} seems to stand between them: a space, a tab or a comma is expected"
     if re.match(r"[0-9]+[\s,;|]+\S", line):
         return ". Here the label seems to stand first: it is expected last"
