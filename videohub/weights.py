@@ -31,6 +31,7 @@ from videohub.registry import model_folder
 from videohub.registry.labels import Given, as_text, resolve, with_labels
 from videohub.registry.lookup import listed
 from videohub.registry.schema import Record, with_urls
+from videohub.registry.writer import as_decoded
 from videohub.runs import Voucher, WeightsFile
 from videohub.version import __version__
 
@@ -299,8 +300,7 @@ def _tell_if_bundled(record: Record) -> None:
 def _converted(source_sha256: str, keys: Mapping[str, str], record: Record) -> Path | None:
     """Return weights that were made before, if they are whole; marks them as used, for `cache prune`."""
     places = (cache.find("converted", cache.converted_name(source_sha256, key)) for key in keys.values())
-    path = next(filter(None, places), None)
-    if path is None:
+    if (path := next(filter(None, places), None)) is None:
         return None
     try:
         kept_weights.origin(path)
@@ -397,4 +397,4 @@ def cache_key_fields(record: Record) -> dict[str, Any]:
 def to_portable_json(record: Record) -> str:
     """Return the record as JSON, without the place where a file beside the registry lies on this machine."""
     record = with_urls(record, lambda url: url.rpartition("/")[2] if url.startswith("file:") else url)
-    return msgspec.json.encode(record).decode()
+    return msgspec.json.encode(as_decoded(record)).decode()

@@ -32,8 +32,7 @@ def text(records: Iterable[Record], *, known: Container[str] = ()) -> str:
         known: Names of protocols that another file states; the text refers to them only.
     Raises: RegistryError if one name stands for two protocols.
     """
-    # as a decoder has them: older versions of msgspec know a default by which object it is, and leave only that one out
-    records = [msgspec.json.decode(msgspec.json.encode(record), type=Record) for record in records]
+    records = [as_decoded(record) for record in records]
     protocols: dict[str, Protocol] = {}
     written: dict[str, Any] = {}
     for record in records:
@@ -77,6 +76,14 @@ _DRAFT = """\
 # own, and `labels` may be a list of names or a file of them.
 
 """
+
+
+def as_decoded(record: Record) -> Record:
+    """Return an equal record whose defaults are left out as it is written, whatever it was made of.
+
+    Older versions of msgspec know a default by which object it is.
+    """
+    return msgspec.json.decode(msgspec.json.encode(record), type=Record)
 
 
 def listed(value: msgspec.Struct, indent: str) -> list[str]:
