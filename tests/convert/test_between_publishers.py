@@ -323,11 +323,18 @@ def test_a_file_moved_to_the_other_layout_key_by_key_holds_the_same_network(path
     """Whose logits are the original's, as the golden networks show."""
     said = json.loads(path.read_text())
     original = CASES[f"modern/{said['from']}"]
-    other = CASES.get(f"modern/{said['to']}") or CASES[f"wider/{said['to']}"]
+    other = CASES.get(f"modern/{said['to']}") or CASES.get(f"wider/{said['to']}")
     file = original.golden_file()
     moved = {there: file[here] if rows is None else file[here][slice(*rows)] for there, here, rows in said["map"]}
-    assert moved.keys() == other.golden_file().keys()
-    expected, state = original.state(file), other.state(moved)
+    expected = original.state(file)
+    if other is not None:
+        assert moved.keys() == other.golden_file().keys()
+        state = other.state(moved)
+    else:  # the other publisher's network has no golden case of its own
+        arguments = {**msgspec.to_builtins(original.architecture), "arch": original.architecture.arch}
+        layout = recognise(moved, original.family, arguments)
+        state = conversion.imported(moved, layout, arguments, path.stem)
+        state = {key: torch.as_tensor(np.asarray(array)) for key, array in state.items()}
     assert state.keys() == expected.keys()
     assert [key for key in state if not torch.equal(state[key], expected[key])] == []
 

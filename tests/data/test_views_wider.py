@@ -144,7 +144,9 @@ def test_frames_and_crops_are_the_originals(name):
     assert boxes == facts["crops"]
 
 
-@pytest.mark.parametrize("name", OF_EVERY_KIND)
+@pytest.mark.parametrize(
+    "name", [name if name in OF_EVERY_KIND else pytest.param(name, marks=pytest.mark.slow) for name in WHOLE_FILES]
+)
 def test_pixels_are_the_originals(name, media):
     facts, expected = CASES[name], arrays(name)
     protocol, clip = stated(facts)
