@@ -180,14 +180,6 @@ def test_a_file_that_is_called_as_another_kind_is_told(tmp_path, state, caplog):
     assert "bad.safetensors: holds no safetensors" in caplog.text
 
 
-def test_what_optimize_returned_is_not_saved(tmp_path):
-    with pytest.raises(
-        UsageError, match=r"found a SlowFast without \d+ of its 230 tensors.* of what `optimize` returned"
-    ):
-        videohub.save(videohub.optimize(videohub.build(NAME)), tmp_path / "a.safetensors")
-    assert not (tmp_path / "a.safetensors").exists()
-
-
 def test_a_path_that_no_disk_has_is_no_checkpoint(tmp_path):
     with pytest.raises(UsageError, match=r"slowfast_motions: x+: this path leads to no checkpoint file: "):
         fetch(NAME, checkpoint="x" * 5000)
