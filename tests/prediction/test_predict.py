@@ -236,6 +236,15 @@ def test_of_several_videos_each_has_its_line_and_a_broken_one_ends_with_1(run, v
     assert (code, len(out.splitlines()), out.splitlines()[0]) == (0, 4, str(video))
 
 
+def test_that_a_single_picture_stands_for_a_whole_clip_is_told(tmp_path, video, caplog):
+    Image.fromarray(np.full((40, 40, 3), 99, np.uint8)).save(tmp_path / "a.png")
+    videohub.predict(tmp_path / "a.png", NAME)
+    assert "a.png: a single picture, which stands for all 16 frames of a clip" in caplog.text
+    caplog.clear()
+    videohub.predict(video, NAME)
+    assert "single picture" not in caplog.text
+
+
 def test_a_url_keeps_both_of_its_slashes(run):
     code, out, err = run("predict", "https://127.0.0.1:9/clip.mp4", "--model", NAME)
     assert (code, out) == (4, "")

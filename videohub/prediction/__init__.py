@@ -26,7 +26,7 @@ from videohub.evaluation.kept_memory import kept_memory
 from videohub.evaluation.precision_choice import agreed_precision
 from videohub.evaluation.scoring import join_views
 from videohub.loading import ChosenModel, chosen_model
-from videohub.log import warn_once
+from videohub.log import log, warn_once
 from videohub.registry.labels import Given, with_classes
 from videohub.registry.schema import Record
 
@@ -232,4 +232,6 @@ def _viewed(
     except VideohubError as error:
         return Predicted(name, [], error), None
     tell_contradictions(name, views.contradictions)
+    if len(views.frames) == 1 < views.shape[2]:
+        log.warning("%s: a single picture, which stands for all %d frames of a clip", name, views.shape[2])
     return Predicted(name, []), views
