@@ -162,6 +162,19 @@ def test_a_file_that_changes_after_its_digest_was_taken_makes_no_weights(tmp_pat
     assert same(load_file(fetch(NAME, checkpoint=before)), state)
 
 
+def test_a_file_whose_time_alone_changes_while_it_is_read_is_the_same(tmp_path, state, monkeypatch):
+    torch.save(state, tmp_path / "own.pth")
+    digest = cache.sha256_of
+
+    def touched(path):
+        found = digest(path)
+        path.touch()
+        return found
+
+    monkeypatch.setattr(cache, "sha256_of", touched)
+    assert same(load_file(fetch(NAME, checkpoint=tmp_path / "own.pth")), state)
+
+
 def test_a_classifier_without_outputs_is_none(tmp_path, state):
     empty = {"head.projection.weight": torch.zeros(0, 448), "head.projection.bias": torch.zeros(0)}
     torch.save({**state, **empty}, tmp_path / "zero.pth")
