@@ -127,7 +127,7 @@ def _content(outline: Outline) -> Content:
     tensors: dict[str, StoredTensor] = {}
     for name, value in state.items():
         if not isinstance(name, str):
-            raise FormatError(f"{source}: the state dict has the key {quote(name)}, expected names of tensors")
+            raise FormatError(f"{source}: {quote(name)} in the state dict is no text, expected names of tensors")
         if not isinstance(value, TensorView):
             raise FormatError(
                 f"{source}: {quote(name)} in the state dict is a {_kind(value)}, expected a tensor.\n"
