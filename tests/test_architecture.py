@@ -51,7 +51,7 @@ KNOWN_TO = {
     "hub": {"resources", "files", "log", "errors", "value_types"},
     "registry": {"architectures", "protocols", "metrics", "hub", "resources", "files", "log", "errors", "escaping"}
     | {"value_types", "version"},
-    "architectures": {"value_types"},
+    "architectures": set(),
     "metrics": {"runs", "errors", "escaping"},
     "protocols": {"value_types"},
     "resources": {"errors"},

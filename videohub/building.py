@@ -54,6 +54,20 @@ def build_empty(record: Record) -> VideoModel:
         return build(record)
 
 
+def check_takes(record: Record, frames: int, height: int, width: int) -> None:
+    """Refuse clips of a size that a record's network does not take; nothing is computed. Raises: UsageError."""
+    import torch
+
+    clip = torch.empty(1, 3, frames, height, width, dtype=torch.float32, device="meta")
+    given = (clip, torch.empty(1, 5, device="meta")) if record.task == "detection" else (clip,)
+    try:
+        with torch.device("meta"), torch.inference_mode():
+            build_empty(record).features(*given)
+    except (ValueError, RuntimeError) as error:
+        size = f"{frames} frames of {width}x{height} pixels"
+        raise UsageError(f"{record.name}: its network does not take clips of {size}: {error}") from error
+
+
 def with_weights(record: Record, weights: Path, *, outputs: Sequence[int] | None = None) -> VideoModel:
     """Return the network of a record with converted weights.
 

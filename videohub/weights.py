@@ -324,7 +324,7 @@ def _read(
     Args:
         own: Whether the file may have other classes than the record.
     """
-    paths = [*(source.parts or [source.path]), *(each.path for each in source.beside)]
+    paths = [each.path for each in (*(source.parts or [source]), *source.beside)]
     with opened(paths[0]) if len(paths) == 1 else opened_together(paths, str(source.path)) as checkpoint:
         arrays, recognised = renamed(checkpoint, record, ignore=ignore)
         if own:
@@ -383,9 +383,9 @@ def tell_suffix(file: Path) -> None:
 
 def _with_shards(index: download.Fetched, url: str, record: Record) -> download.Fetched:
     """Return an index with the files that it names, which lie beside it; their digest is one of all digests."""
-    parts = [download.fetch(each, name=record.name) for each in model_folder.shards(index.path, url, record.name)]
+    parts = tuple(download.fetch(each, name=record.name) for each in model_folder.shards(index.path, url, record.name))
     sha256 = hashlib.sha256(" ".join([index.sha256, *(part.sha256 for part in parts)]).encode()).hexdigest()
-    return download.Fetched(index.path, sha256, tuple(part.path for part in parts))
+    return replace(index, sha256=sha256, parts=parts)
 
 
 def cache_key_fields(record: Record) -> dict[str, Any]:

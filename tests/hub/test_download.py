@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import socket
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -241,6 +242,21 @@ def test_a_file_url_with_another_content_is_refused_and_left_alone(tmp_path, sta
     with pytest.raises(ChecksumError, match="the registry says"):
         download.fetch(path.as_uri(), name="model", **stated)
     assert path.read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("place", ["parts", "beside"])
+def test_each_file_of_a_network_is_looked_at_again(tmp_path, place):
+    first, other = tmp_path / "index.json", tmp_path / "shard.safetensors"
+    for path in (first, other):
+        path.write_bytes(CONTENT)
+    fetched = replace(download.local(first, name="model"), **{place: (download.local(other, name="model"),)})
+    fetched.check_unchanged(name="model")
+    other.write_bytes(CONTENT[:-1] + b"?")
+    with pytest.raises(ChecksumError, match=r"shard\.safetensors was written to while it was read"):
+        fetched.check_unchanged(name="model")
+    other.unlink()
+    with pytest.raises(ChecksumError, match=r"shard\.safetensors was written to"):
+        fetched.check_unchanged(name="model")
 
 
 def test_a_local_path_that_is_no_file_is_misuse(tmp_path):

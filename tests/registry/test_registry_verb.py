@@ -6,7 +6,10 @@ import json
 import os
 
 import pytest
+from msgspec.structs import replace as replaced
 
+from tests.own_registry import like as own_record
+from tests.own_registry import write_registry
 from videohub import registry
 
 
@@ -76,6 +79,26 @@ def test_a_name_that_takes_an_upstream_name_of_ours_is_told(company, run):
     assert err == "company_slow: takes the name SLOWFAST_8x8_R50, by which slowfast_r50_8x8 was found without it\n"
     (note,) = json.loads(run("registry", "check", company, "--json")[1])["notes"]
     assert note + "\n" == err
+
+
+@pytest.mark.parametrize(
+    ("name", "frames", "why"),
+    [
+        ("slowfast_r50_8x8", 31, "clip: found 31 frames, expected a multiple of alpha = 4"),
+        ("tv_s3d", 4, "clip: found 4 frames, expected at least 5"),
+        ("mvit_b_16_in1k", 2, "frames: found 2, expected 1, as this network is for images"),
+        ("slowfast_r101_8x8_ava22", 30, "clip: found 30 frames, expected a multiple of alpha = 4"),
+    ],
+)
+def test_clips_that_a_network_does_not_take_are_found(run, tmp_path, name, frames, why):
+    like = registry.record(name)
+    write_registry(
+        tmp_path / "mine.yaml", own_record(name, name="mine", aliases=[], clip=replaced(like.clip, frames=frames))
+    )
+    code, _, err = run("registry", "check", tmp_path / "mine.yaml")
+    assert code == 1
+    assert f"mine: clip does not fit the model: its network does not take clips of {frames} frames" in err
+    assert why in " ".join(err.split())
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ import click
 import msgspec
 
 from videohub import registry
-from videohub.errors import AmbiguousNameError, RegistryError
+from videohub.errors import AmbiguousNameError, RegistryError, UsageError
 from videohub.formatting import counted, with_unit
 from videohub.terminal import options
 from videohub.terminal.layout import hand_over, print_columns, say, tell
@@ -45,11 +45,12 @@ def check(file: Path, as_json: bool) -> None:
         known = reader.read([*others, path])
         records = [name for name in known.records if name in inside or name not in before.records]
         notes = _taken_names(known, records)
+        errors = tuple(message(path, ("records", *each), what) for each, what in _untaken_clips(known, records))
         if (path.parent / "converters").is_dir():
             from videohub import architectures
             from videohub.convert import tables
 
-            errors = tuple(tables.errors_beside(path, architectures.families()))
+            errors += tuple(tables.errors_beside(path, architectures.families()))
     except BrokenRegistryError as error:
         errors = error.messages
     except RegistryError as error:  # it cannot be read at all
@@ -63,6 +64,22 @@ def check(file: Path, as_json: bool) -> None:
         if not errors:
             say(f"{path}: {counted(len(records), 'record')}, nothing wrong")
     sys.exit(1 if errors else 0)
+
+
+def _untaken_clips(known: registry.Registry, ids: Sequence[str]) -> Iterator[tuple[tuple[str, str], str]]:
+    """Yield the records whose networks cannot be built, or do not take the clips that they state, with why.
+
+    A network that was counted beforehand did take them.
+    """
+    from videohub.building import check_takes
+    from videohub.registry.lookup import view_size
+
+    for record in map(known.records.__getitem__, ids):
+        if record.name not in known.costs and (size := view_size(record)):
+            try:
+                check_takes(record, *size)
+            except UsageError as error:
+                yield (record.name, "clip"), f"does not fit the model: {str(error).removeprefix(f'{record.name}: ')}"
 
 
 def _taken_names(known: registry.Registry, ids: Sequence[str]) -> list[str]:

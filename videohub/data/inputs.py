@@ -21,7 +21,7 @@ from videohub.data.images import rgb_of
 from videohub.data.samples import ImageFile, ShardMember, StoredFile, VideoFile
 from videohub.data.sets import shards
 from videohub.data.sets.folders import IMAGES, VIDEOS, is_leftover
-from videohub.data.sets.lists import left_out, lines, parted
+from videohub.data.sets.lists import left_out, lines, parted, unquoted
 from videohub.errors import DataError, DeviceError, UsageError, VideoError, VideohubError
 from videohub.hub import download
 from videohub.log import log
@@ -183,8 +183,8 @@ def _in_list(file: Path) -> list[str]:
     labelled = [parted(line) for line in written]
     if all(name and _LABEL.fullmatch(label) for name, label in labelled):
         written = [name for name, _ in labelled]
-    bare = [name[1:-1] if len(name) > 1 and name[0] == name[-1] == '"' else name for name in written]
-    return [name if is_url(name) else str(file.parent / name) for name in bare]
+    names = map(unquoted, written)
+    return [name if is_url(name) else str(file.parent / name) for name in names]
 
 
 # --- as a file -------------------------------------------------------------------------------------------------------

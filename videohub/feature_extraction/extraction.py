@@ -153,7 +153,7 @@ def network_of(
     )
     protocol = _protocol(record, sampling)
     if size := protocol.crop_size:
-        _check_shape(record, (3, sampling.frames, size, size))
+        building.check_takes(record, sampling.frames, size, size)
     return Network(chosen, sampling, protocol, supported(precision, chosen.device), batch=batch, threads=threads)
 
 
@@ -231,7 +231,7 @@ class Network:
         needed = 0 if self.sampling.tail == "pad" else -1  # which frame of a window lies in the video for sure
         for window in windows(frames, times, self.protocol, needed=needed, device=prepares_on(self._device)):
             if window.shape not in self._checked:
-                _check_shape(self.record, window.shape[1:])
+                building.check_takes(self.record, *window.shape[2:])
                 self._checked.add(window.shape)
             yield window
 
@@ -262,16 +262,6 @@ def _protocol(record: Record, sampling: Sampling) -> Protocol:
     # any rule that takes videos, whose frames an image's network looks at, too
     rate = SpreadAtRate(fps=sampling.fps, past_end="loop") if sampling.fps else Spread(past_end="repeat")
     return msgspec.structs.replace(protocol, frames=rate, pixels=pixels, views=views)
-
-
-def _check_shape(record: Record, shape: tuple[int, ...]) -> None:
-    """Refuse windows (3, T, H, W) that a record's network does not take; nothing is computed. Raises: UsageError."""
-    try:
-        with torch.device("meta"), torch.inference_mode():
-            building.build_empty(record).features(torch.empty(1, *shape, dtype=torch.float32))
-    except (ValueError, RuntimeError) as error:
-        size = f"{shape[1]} frames of {shape[3]}x{shape[2]} pixels"
-        raise UsageError(f"{record.name}: its network does not take windows of {size}: {error}") from error
 
 
 def _usual_threads(device: torch.device) -> int:

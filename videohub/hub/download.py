@@ -37,13 +37,13 @@ class Fetched:
 
     path: Path
     sha256: str
-    parts: tuple[Path, ...] = ()  # what holds the tensors, where this one only tells which lie where
+    parts: tuple[Fetched, ...] = ()  # what holds the tensors, where this one only tells which lie where
     beside: tuple[Fetched, ...] = ()
     version: Version | None = field(default=None, compare=False)  # as the digest was taken, of what others may write to
 
     def check_unchanged(self, *, name: str) -> None:
         """Refuse what was read of a file that is another one than its digest was taken of. Raises: ChecksumError."""
-        for file in (self, *self.beside):
+        for file in (self, *self.parts, *self.beside):
             version = file.version and _version(file.path)
             # some file systems give one file several inodes, so the digest decides
             if version != file.version and (version is None or cache.sha256_of(file.path) != file.sha256):

@@ -320,8 +320,6 @@ class Record(Value, frozen=True, omit_defaults=True):
             yield ("status",), "is available, and every checkpoint is manual", "Write manual."
         for checkpoint in (self.checkpoint, *self.other_checkpoints):
             yield from checkpoint.flaws()
-        if self.clip.frames % (alpha := getattr(self.model, "alpha", 1)):
-            yield ("clip", "frames"), f"is {self.clip.frames}, expected a multiple of the model's alpha, {alpha}", ""
         if self.model.num_blocks > MOST_BLOCKS:
             yield ("model",), f"has {self.model.num_blocks:,} blocks, expected at most {MOST_BLOCKS:,}", ""
         for field, what in self.model.flaws():
@@ -373,7 +371,7 @@ def with_urls(record: Record, changed: Callable[[str], str]) -> Record:
     """Return a record whose checkpoints and known answers' files lie where `changed` says, given where they lay."""
     replace = msgspec.structs.replace
     files = (record.checkpoint, *record.other_checkpoints)
-    beside = [tuple([replace(each, url=changed(each.url)) for each in file.beside]) for file in files]
+    beside = [tuple(replace(each, url=changed(each.url)) for each in file.beside) for file in files]
     moved = tuple(
         file if file.url is None else replace(file, url=changed(file.url), beside=others)
         for file, others in zip(files, beside, strict=True)

@@ -34,6 +34,7 @@ from videohub.registry.labels import in_words, known
 from videohub.registry.schema import Labels, Record
 
 _SPELLINGS = ("val", "validate", "validation")  # of the split, as several releases have it
+_TESTED = (*_SPELLINGS, "test")  # splits that stand for each other where one of them alone is there
 _COLUMNS = ("label", "youtube_id", "time_start", "time_end")
 
 
@@ -106,13 +107,13 @@ def _refuse_others(places: Sequence[Path], split: str, called: Sequence[str]) ->
 
 def _files(split: str) -> list[str]:
     """Return what a list of a split may be called: those that are there to be tested stand for each other alone."""
-    others = ("val", "test", "validate") if split in (*_SPELLINGS, "test") else ()
+    others = ("val", "test", "validate") if split in _TESTED else ()
     return [f"{name}.csv" for name in dict.fromkeys((split, *others))]
 
 
 def _folders(split: str) -> list[str]:
     """Return what a folder of a split may be called, likewise."""
-    return list(dict.fromkeys((split, *(_SPELLINGS if split in (*_SPELLINGS, "test") else ()))))
+    return list(dict.fromkeys((split, *(_SPELLINGS if split in _TESTED else ()))))
 
 
 # --- the official annotations ----------------------------------------------------------------------------------------

@@ -144,7 +144,7 @@ def read_list_of_videos(
 
 def _name_and_label(line: str, where: str, num_classes: int) -> tuple[str, int]:
     """Read one line."""
-    name, label = map(_unquoted, parted(line))
+    name, label = map(unquoted, parted(line))
     if not name or not label:
         raise DataError(f"{where}: expected a path and a label, found {line!r:.200}{_likely(line)}")
     if not re.fullmatch(r"-?[0-9]+", label):
@@ -178,7 +178,7 @@ def _likely(line: str) -> str:
     return ""
 
 
-def _unquoted(field: str) -> str:
+def unquoted(field: str) -> str:
     """Return a field without its pair of double quotes; inside them, two stand for one."""
     if len(field) > 1 and field[0] == field[-1] == '"':
         return field[1:-1].replace('""', '"')
