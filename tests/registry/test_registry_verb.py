@@ -108,6 +108,14 @@ def test_a_pipe_keeps_nobody_waiting(run, tmp_path):
     assert (code, "cannot be read: a pipe or a device, expected a file" in err) == (1, True)
 
 
+@pytest.mark.parametrize("name", ["x" * 5000, "x/" * 5000, "é" * 200])
+def test_a_path_that_no_disk_has_is_a_complaint(run, tmp_path, name):
+    text = f"schema_version: 1\ninclude: ['{name}']\ndatasets: '{name}'\nrecords: {{}}\n"
+    (tmp_path / "mine.yaml").write_text(text, encoding="utf-8")
+    code, _, err = run("registry", "check", tmp_path / "mine.yaml")
+    assert (code, "include names " in err, "datasets is " in err) == (1, True, True)
+
+
 def test_a_draft_takes_a_name(run, tmp_path):
     code, out, _ = run("registry", "new", "--from", "slow_r50_8x8", "--name", "company_slow", "--json")
     assert code == 0

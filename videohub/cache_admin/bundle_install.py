@@ -28,7 +28,7 @@ from videohub.errors import (
     UsageError,
     VideohubError,
 )
-from videohub.files import fsync_and_replace, remove_stale_temps, temp_path_beside
+from videohub.files import existing_file, fsync_and_replace, remove_stale_temps, temp_path_beside
 from videohub.hub import cache, pins
 from videohub.hub.download import Fetched
 from videohub.hub.file_lock import Lock, file_lock
@@ -84,10 +84,9 @@ def unbundle(path: str | Path) -> Unbundled:
     Raises: UsageError; FormatError, UnsafeFileError, ChecksumError or ConversionError if the bundle is not what it
         says, or not what would be looked for here; CacheError if this machine cannot keep it.
     """
-    if not Path(path).is_file():
-        raise UsageError(f"{path}: not a file; expected what `videohub bundle` wrote")
+    file_here = existing_file(path, "bundle")
     with (
-        Path(path).open("rb") as file,
+        file_here.open("rb") as file,
         cache.at_work(f"{path}: cannot be installed"),
         ExitStack() as working,
         ExitStack() as undo,

@@ -369,5 +369,12 @@ def _located(url: str, folder: Path) -> str:
     return url if "://" in url or flaw_of_url(url) else (folder / url).resolve().as_uri()
 
 
+_LONGEST_PATH, _LONGEST_NAME = 4_000, 255  # bytes
+
+
 def _is_relative(pattern: Any) -> bool:
-    return isinstance(pattern, str) and bool(pattern) and not Path(pattern).is_absolute()
+    """Tell whether a text may lead to files beside another, in names that disks have."""
+    if not isinstance(pattern, str) or not pattern or Path(pattern).is_absolute():
+        return False
+    parts = [part.encode() for part in Path(pattern).parts]
+    return all(len(part) <= _LONGEST_NAME for part in parts) and sum(map(len, parts)) <= _LONGEST_PATH
