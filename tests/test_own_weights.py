@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import os
+import pathlib
 import re
 import shutil
 
@@ -104,6 +106,17 @@ def test_keys_without_the_prefix_of_the_others_are_named(tmp_path, state):
     with pytest.raises(ConversionError, match=r"(?s)no rule knows 1 of .*begin with module\. .*:\n    weight \(6,\)"):
         fetch(NAME, checkpoint=tmp_path / "loss.pth")
     assert same(load_file(fetch(NAME, checkpoint=tmp_path / "loss.pth", ignore=["weight"])), state)
+
+
+def test_what_a_lightning_module_saved_loads_without_its_loss(tmp_path, state):
+    tensors = {"loss.weight": torch.ones(6), **{f"model.{key}": tensor for key, tensor in state.items()}}
+    options = argparse.Namespace(lr=0.1, folder=pathlib.Path("runs"))
+    torch.save({"state_dict": tensors, "hyper_parameters": options, "epoch": 3}, tmp_path / "last.ckpt")
+    with pytest.raises(ConversionError, match=r"leave keys aside\):\n    loss\.weight \(6,\)"):
+        videohub.load(NAME, checkpoint=tmp_path / "last.ckpt")
+    assert same(videohub.load(NAME, checkpoint=tmp_path / "last.ckpt", ignore=["loss.*"]).state_dict(), state)
+    with pytest.raises(UsageError, match=r"found 'loss\.\*', expected a list of patterns"):
+        videohub.load(NAME, checkpoint=tmp_path / "last.ckpt", ignore="loss.*")
 
 
 def test_torch_s_average_of_networks_is_read_without_its_count(tmp_path, state):

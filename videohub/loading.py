@@ -36,6 +36,7 @@ def load(
     num_classes: int | None = None,
     labels: Given | None = None,
     device: str | torch.device = "cpu",
+    ignore: Sequence[str] = (),
     check: bool = False,
     pretrained: Literal[True] = True,
 ) -> VideoModel:
@@ -51,6 +52,7 @@ def load(
         labels: What the outputs are called: the classes' names, a file of them, or a label set that is known; None: as
             the file or the record says.
         device: Where to put it, such as "cpu", "cuda:0" or a torch.device.
+        ignore: Patterns of keys of the file to leave aside knowingly, such as "loss.*" of a training script's.
         check: Compute again what is publicly known of the file's outputs, as `videohub.check` does, on the CPU; one
             line says so where nothing is.
         pretrained: May be said, as other libraries want it: True is all that there is. Without published weights,
@@ -67,7 +69,7 @@ def load(
     record = registry.record(name)
     where = usable(device)
     names = None if labels is None else resolve(labels)  # before a download: most mistakes show here
-    weights = fetch(record, checkpoint=checkpoint)
+    weights = fetch(record, checkpoint=checkpoint, ignore=ignore)
     if check:
         _check(record, weights, checkpoint)
     if num_classes is not None and (num_classes != classes_of(weights, record) or renames(weights, record, names)):

@@ -19,7 +19,7 @@ from videohub.building import build_empty, classes_of, held, with_classes_of
 from videohub.certificate import Certificate, CertifiedFile, NetworkFile
 from videohub.convert import kept_weights, tables
 from videohub.convert.checkpoint import opened, opened_together
-from videohub.convert.conversion import check_layout, export, file_at, names_classes, renamed
+from videohub.convert.conversion import check_layout, export, file_at, names_classes, patterns, renamed
 from videohub.convert.recognition import OURS, check_state_dict
 from videohub.convert.tables import Table
 from videohub.errors import ConversionError, FormatError, UnavailableError, UsageError
@@ -62,7 +62,7 @@ def fetch(name: str | Record, *, checkpoint: str | Path | None = None, ignore: S
     Raises: UnavailableError, DownloadError, FormatError, ConversionError.
     """
     record = registry.record(name)
-    path = _fetched(record, checkpoint, ignore)
+    path = _fetched(record, checkpoint, patterns(ignore))
     classes, expected = classes_of(path, record), record.model.num_classes
     if checkpoint is None and classes != expected:  # converted once as a file of one's own
         raise ConversionError(
@@ -218,7 +218,7 @@ def convert_file(
         certify_to: Where to write a certificate that the file written and read back is the same network.
     Raises: UsageError, FormatError, ConversionError.
     """
-    record = registry.record(name)
+    record, ignore = registry.record(name), patterns(ignore)
     names = None if labels is None else resolve(labels)
     check_layout(record, layout, OURS)
     if names is not None and not names_classes(record, layout):

@@ -79,6 +79,13 @@ def renamed(checkpoint: Listing, record: Record, *, ignore: Sequence[str] = ()) 
     return state, layout
 
 
+def patterns(ignore: Sequence[str]) -> list[str]:
+    """Return patterns of keys as they were given. Raises: UsageError for a single text, which would be its letters."""
+    if isinstance(ignore, str) or not all(isinstance(pattern, str) for pattern in ignore):
+        raise UsageError(f"ignore: found {ignore!r:.100}, expected a list of patterns, such as ['loss.*']")
+    return list(ignore)
+
+
 def imported(
     tensors: Mapping[str, Array], recognised: Recognised, arguments: Mapping[str, Any], where: str
 ) -> dict[str, Array]:
@@ -324,8 +331,8 @@ def _one_to_one(
     if nameless := [key for key, match in matches.items() if not match]:
         behind = f"; the others begin with {visible(prefix)[:200]}" if prefix else ""
         problems.append(
-            f"  no rule knows {len(nameless)} of {len(matches)} keys{behind} (`videohub convert --ignore PATTERN` "
-            f"leaves keys aside):\n{shapes(tensors, nameless)}"
+            f"  no rule knows {len(nameless)} of {len(matches)} keys{behind} (`videohub convert --ignore PATTERN` and "
+            f"`load(ignore=[PATTERN])` leave keys aside):\n{shapes(tensors, nameless)}"
         )
         problems += _if_folded(nameless, matches)
     if doubled := [key for key, match in matches.items() if len(match) > 1]:

@@ -26,7 +26,7 @@ from videohub.pickles.stored_values import (
     bytes_at,
     damaged,
 )
-from videohub.pickles.unpickler import Record
+from videohub.pickles.unpickler import Inert, Record
 
 Content = tuple[dict[str, StoredTensor], dict[str, Any]]
 MAX_PICKLE = 64 << 20  # tensors lie outside of the pickle, which so has some hundred bytes for each
@@ -130,7 +130,7 @@ def _content(outline: Outline) -> Content:
             raise FormatError(f"{source}: {quote(name)} in the state dict is no text, expected names of tensors")
         if not isinstance(value, TensorView):
             raise FormatError(
-                f"{source}: {quote(name)} in the state dict is a {_kind(value)}, expected a tensor.\n"
+                f"{source}: {quote(name)} in the state dict is {_kind(value)}, expected a tensor.\n"
                 f"  A state dict holds tensors alone; it may lie under {', '.join(STATE_KEYS)}."
             )
         if value not in known:
@@ -213,7 +213,7 @@ def _state_dict(outline: Any, source: str) -> tuple[list[str], Mapping[Any, Any]
         keys = [visible(key[:40]) if isinstance(key, str) else quote(key) for key in list(outline)[:10]]
         what = f"a dict with the keys {', '.join(keys) or 'none'}"
     else:
-        what = f"a {_kind(outline)}"
+        what = _kind(outline)
     raise FormatError(
         f"{source}: a torch file of {what}, expected a state dict, bare or under {', '.join(STATE_KEYS)}.\n"
         "  Load it where it was made and save model.state_dict()."
@@ -227,7 +227,8 @@ def _tensors_in(content: Mapping[Any, Any]) -> int:
 
 def _kind(value: Any) -> str:
     """Return what to call a value of an outline."""
-    return {TensorView: "tensor", Record: "dict"}.get(type(value), type(value).__name__)
+    name = {TensorView: "tensor", Record: "dict", Inert: "object"}.get(type(value), type(value).__name__)
+    return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
 
 
 def _false_claim(storage: Storage, found: int | None, source: str) -> FormatError:

@@ -15,7 +15,20 @@ from videohub.escaping import quote
 from videohub.pickles import unpickler
 from videohub.pickles.stored_values import StoredTensor, by_stride, bytes_at, checked_shape, strided
 
-HISTORIES = ("mmengine.logging.history_buffer.HistoryBuffer",)  # what MMEngine keeps of losses beside the weights
+# What training scripts keep beside the weights, and nobody looks at here: their options, and MMEngine its losses.
+BESIDE_WEIGHTS = (
+    "mmengine.logging.history_buffer.HistoryBuffer",
+    "argparse.Namespace",
+    *(f"{module}.{system}Path" for module in ("pathlib", "pathlib._local") for system in ("Posix", "Windows")),
+    *("yacs.config.CfgNode", "fvcore.common.config.CfgNode", "easydict.EasyDict", "addict.addict.Dict"),
+    *("mmengine.config.config.ConfigDict", "mmcv.utils.config.ConfigDict"),
+    *("pytorch_lightning.utilities.parsing.AttributeDict", "lightning.pytorch.utilities.parsing.AttributeDict"),
+    *("lightning_fabric.utilities.data.AttributeDict", "lightning.fabric.utilities.data.AttributeDict"),
+    *("omegaconf.dictconfig.DictConfig", "omegaconf.listconfig.ListConfig", "omegaconf.nodes.AnyNode"),
+    *("omegaconf.base.ContainerMetadata", "omegaconf.base.Metadata", "typing.Any", "collections.defaultdict"),
+    *(f"__builtin__.{name}" for name in ("bool", "dict", "float", "int", "list", "long", "set", "str")),
+    *(f"torch.{name}" for name in ("float32", "float64", "float16", "bfloat16", "int64", "int32", "uint8", "bool")),
+)
 
 
 @dataclass(frozen=True)
@@ -114,7 +127,9 @@ class Tensors:
             "torch.Size": _size,
             "torch.device": _no_value,
         }
-        return unpickler.load(file, end, self.source, stand_ins=stand_ins, classes=HISTORIES, persistent=self.storage)
+        return unpickler.load(
+            file, end, self.source, stand_ins=stand_ins, classes=BESIDE_WEIGHTS, persistent=self.storage
+        )
 
     def storage(self, pid: Any) -> Storage:
         """Return the storage of a persistent id: ("storage", type, key, place, length[, view])."""

@@ -49,6 +49,9 @@ class Inert:
     def __setstate__(self, state: Any) -> None:
         """Forget the attributes."""
 
+    def __setitem__(self, key: Any, value: Any) -> None:
+        """Forget an item; classes of options are dicts, too."""
+
 
 class Array:
     """Stands for an array while the pickle is read: `value` once it has one."""
@@ -162,7 +165,7 @@ def load(
         """Stand for a method of a class that is taken as inert; nothing else has attributes here."""
         if not isinstance(owner, StandIn) or owner.build is not Inert:
             raise UnsafeFileError(
-                f"{source}: the pickle asks for an attribute (getattr) of something else than a class of histories.\n"
+                f"{source}: the pickle asks for an attribute (getattr) of something else than a class that is known.\n"
                 "  Nothing from it was run."
             )
         return Inert()

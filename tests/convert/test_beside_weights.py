@@ -1,7 +1,9 @@
-"""Files that MMEngine wrote while it trained: histories of losses lie beside the weights, and are not looked at."""
+"""Files that were written in training: beside the weights lie histories of losses and options, which nobody reads."""
 
 from __future__ import annotations
 
+import argparse
+import pathlib
 import pickle
 import sys
 import types
@@ -13,6 +15,7 @@ import torch
 
 from tests.convert.files import torch_bytes
 from videohub.convert import read
+from videohub.errors import FormatError
 
 CLASS = b"cmmengine.logging.history_buffer\nHistoryBuffer\n"
 
@@ -61,6 +64,46 @@ def test_the_weights_beside_histories_are_read_and_nothing_is_imported(write, hi
     assert np.asarray(found.tensors["backbone.conv1.conv.weight"]).tolist() == [[0, 1, 2], [3, 4, 5]]
     assert found.meta["other_keys"] == ["meta", "message_hub"]
     assert not any(name.startswith("mmengine") for name in sys.modules)
+
+
+def options_of(name: str, monkeypatch: pytest.MonkeyPatch) -> object:
+    """Return options as a training script keeps them: argparse's, or a dict's of a library that is not here."""
+    if name == "argparse.Namespace":
+        place = argparse.Namespace(of=pathlib.Path("runs"), kinds={"a", "b"}, none=None)
+        return argparse.Namespace(
+            lr=0.1, device=torch.device("cpu"), dtype=torch.bfloat16, size=torch.Size([2]), **vars(place)
+        )
+    module, _, own = name.rpartition(".")
+    kind = type(own, (dict,), {"__module__": module, "__qualname__": own})
+    for depth in range(module.count(".") + 1):
+        parent = module.rsplit(".", depth)[0]
+        monkeypatch.setitem(sys.modules, parent, types.ModuleType(parent))
+    setattr(sys.modules[module], own, kind)
+    options = kind(TRAIN=kind(LR=0.1, BATCH=8), GPUS=[0, 1])
+    options.__dict__["frozen"] = {True}
+    return options
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+@pytest.mark.parametrize(
+    "name",
+    ["argparse.Namespace", "yacs.config.CfgNode", "easydict.EasyDict", "lightning_fabric.utilities.data.AttributeDict"],
+)
+def test_the_weights_beside_options_are_read_and_nothing_is_imported(write, monkeypatch, name, legacy):
+    options = options_of(name, monkeypatch)
+    data = torch_bytes({"model": {"head.weight": torch.arange(3.0)}, "args": options, "epoch": 4}, legacy=legacy)
+    for imported in [imported for imported in sys.modules if imported.partition(".")[0] == name.partition(".")[0]]:
+        monkeypatch.setitem(sys.modules, imported, None)  # an import would fail
+    found = read(write(data))
+    assert np.asarray(found.tensors["head.weight"]).tolist() == [0, 1, 2]
+    assert (found.meta["epoch"], found.meta["other_keys"], found.meta["other_weights"]) == (4, ["args"], [])
+
+
+def test_options_are_no_weights(write):
+    with pytest.raises(FormatError, match="'lr' in the state dict is an object, expected a tensor"):
+        read(write(torch_bytes({"model": {"lr": argparse.Namespace(lr=0.1)}})))
+    with pytest.raises(FormatError, match="a torch file of an object, expected a state dict"):
+        read(write(torch_bytes(argparse.Namespace(lr=0.1))))
 
 
 @pytest.mark.parametrize(
