@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import videohub
 from tests.data import barcode
@@ -206,6 +207,17 @@ def test_a_turned_video_is_seen_upright(tmp_path, caplog):
 
 
 # --- what is refused -------------------------------------------------------------------------------------------------
+
+
+def test_that_a_single_picture_stands_for_a_whole_window_is_told(tmp_path, video, caplog):
+    Image.fromarray(moving(3, WIDTH, HEIGHT)).save(tmp_path / "a.png")
+    model, frames = network("slowfast"), NETWORKS["slowfast"][1]
+    found = videohub.features(tmp_path / "a.png", model, stride=16, fps=30)
+    assert close(found.values, by_hand(model, [3] * frames)[None])
+    assert f"a.png: a single picture, which stands for all {frames} frames of a clip" in caplog.text
+    caplog.clear()
+    videohub.features(video, model, stride=16)
+    assert "single picture" not in caplog.text
 
 
 def test_networks_that_want_boxes_are_refused(video):

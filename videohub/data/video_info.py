@@ -238,6 +238,11 @@ def tell_contradictions(name: str, kinds: Sequence[Contradiction]) -> None:
         log.warning("%s: the header contradicts the content, which is followed: %s", name, "; ".join(map(str, kinds)))
 
 
+def tell_single_picture(name: str, frames: int) -> None:
+    """Say in one line that a clip of so many frames was made of one picture."""
+    log.warning("%s: a single picture, which stands for all %d frames of a clip", name, frames)
+
+
 def true_info(info: VideoInfo, stamps: Stamps) -> VideoInfo:
     """Return the header as it would be if it were true: what the stamps contradict is replaced by what they say.
 

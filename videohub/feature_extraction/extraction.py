@@ -18,8 +18,8 @@ from torch import nn
 from videohub import building, metrics
 from videohub.convert.kept_weights import weights_digest
 from videohub.data.decoded import decoder_versions
-from videohub.data.inputs import SLOWEST_FPS, VideoInput, video_source
-from videohub.data.video_info import Contradiction
+from videohub.data.inputs import SLOWEST_FPS, VideoInput, input_name, video_source
+from videohub.data.video_info import Contradiction, tell_single_picture
 from videohub.data.windows import TimedFrames, Window, open_frames, windows
 from videohub.devices import NumericPrecision, supported
 from videohub.errors import DownloadError, UsageError, VideoError, VideohubError
@@ -220,6 +220,8 @@ class Network:
                         f"{frames.path}: shorter than a window of {self.sampling.span / rate:.2f} s, and windows "
                         'that go beyond the end are dropped; tail "pad" repeats the last frame'
                     )
+                if self.sampling.frames > 1 and window.times[-1] == 0:  # still the first picture
+                    tell_single_picture(input_name(given), self.sampling.frames)
                 ended = Ended(key, rate, frames.contradictions())
         except _OF_ONE_VIDEO as error:
             ended = Ended(key, error=type(error)(str(error)))  # anew: its traceback would keep frames

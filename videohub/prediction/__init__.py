@@ -17,7 +17,7 @@ from tqdm import tqdm
 from videohub import metrics
 from videohub.data.inputs import VideoInput, input_name, is_single, named_videos, video_source
 from videohub.data.labels import names_of
-from videohub.data.video_info import tell_contradictions
+from videohub.data.video_info import tell_contradictions, tell_single_picture
 from videohub.data.views import Views, read_content_views
 from videohub.devices import AUTO, supported
 from videohub.errors import UsageError, VideohubError
@@ -26,7 +26,7 @@ from videohub.evaluation.kept_memory import kept_memory
 from videohub.evaluation.precision_choice import agreed_precision
 from videohub.evaluation.scoring import join_views
 from videohub.loading import ChosenModel, chosen_model
-from videohub.log import log, warn_once
+from videohub.log import warn_once
 from videohub.registry.labels import Given, with_classes
 from videohub.registry.schema import Record
 
@@ -233,5 +233,5 @@ def _viewed(
         return Predicted(name, [], error), None
     tell_contradictions(name, views.contradictions)
     if len(views.frames) == 1 < views.shape[2]:
-        log.warning("%s: a single picture, which stands for all %d frames of a clip", name, views.shape[2])
+        tell_single_picture(name, views.shape[2])
     return Predicted(name, []), views
