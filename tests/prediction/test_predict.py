@@ -20,6 +20,7 @@ from tests.hub.publisher import running
 from videohub import registry
 from videohub.data.views import read_content_views
 from videohub.errors import DeviceError, UnknownNameError, UsageError, VideohubError
+from videohub.registry.schema import Clip
 
 NAME = "slowfast_motions"  # 16 frames at 30 a second, every second one; short side 40, crops of 32, three clips
 
@@ -243,6 +244,12 @@ def test_that_a_single_picture_stands_for_a_whole_clip_is_told(tmp_path, video, 
     caplog.clear()
     videohub.predict(video, NAME)
     assert "single picture" not in caplog.text
+
+
+def test_clips_that_the_network_does_not_take_are_refused_in_words(video):
+    own = msgspec.structs.replace(registry.record(NAME), clip=Clip(frames=18, sampling_rate=2))
+    with pytest.raises(UsageError, match=r"does not take clips of 18 frames of 32x32 pixels: .* multiple of alpha = 4"):
+        videohub.predict(video, own)
 
 
 def test_a_url_keeps_both_of_its_slashes(run):

@@ -243,6 +243,11 @@ class Batches:
             if rows[0].shape in self._to_measure:
                 return self._measured(rows)
             return self._begin(rows, size)
+        except ValueError as error:  # as our networks refuse a clip
+            frames, height, width = rows[0].shape[1:]
+            raise UsageError(
+                f"the network does not take clips of {frames} frames of {width}x{height} pixels: {error}"
+            ) from error
         except RuntimeError as error:
             if ran_out(error):
                 return str(error)  # the error itself would keep memory in use
