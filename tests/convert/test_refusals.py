@@ -89,6 +89,10 @@ def test_a_truncated_file_is_refused_as_cut_short(write, container, share):
 def test_a_state_dict_with_something_else_in_it_is_refused_by_name(write, legacy):
     with pytest.raises(FormatError, match="'step' in the state dict is an int"):
         read(write(torch_bytes({"model_state": {**torch_state(), "step": 3}}, legacy=legacy)))
+    with pytest.raises(FormatError, match="'mean' in the state dict is a numpy array"):
+        read(write(torch_bytes({"model_state": {**torch_state(), "mean": np.zeros(3)}}, legacy=legacy)))
+    with pytest.raises(FormatError, match="'name' in the state dict is a text"):
+        read(write(torch_bytes({"model_state": {**torch_state(), "name": "a" * 9000}}, legacy=legacy)))
     with pytest.raises(FormatError, match="keys epoch, losses"):
         read(write(torch_bytes({"epoch": 3, "losses": [1.0]}, legacy=legacy)))
     with pytest.raises(FormatError, match="a torch file of a list"):

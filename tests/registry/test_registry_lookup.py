@@ -160,6 +160,9 @@ def test_a_pattern_is_of_the_id_or_the_upstream_name(zoo):
         ({"arch": "x4d"}, r"^arch 'x4d' is not known\. Known: c2d, i3d, i3d_nln, slow, slowfast, resnet\b.*\.$"),
         ({"depth": "R5"}, r"^depth 'R5' is not known\. Known: R50, R101"),
         ({"task": "captions"}, r"^task 'captions' is not known\. Known: classification, detection, features\.$"),
+        ({"dataset": 3}, r"^dataset: found 3, expected a text"),
+        ({"pattern": None}, r"^pattern: found None, expected a text"),
+        ({"pattern": ["slow*", "x3d*"]}, r"^pattern: found \['slow\*', 'x3d\*'\], expected a text"),
         ({"status": "ok"}, r"^status 'ok' is not known\. Known: available, manual, unreleased, broken, program\.$"),
     ],
 )

@@ -26,7 +26,7 @@ from videohub.pickles.stored_values import (
     bytes_at,
     damaged,
 )
-from videohub.pickles.unpickler import Inert, Record
+from videohub.pickles.unpickler import Array, Inert, Record
 
 Content = tuple[dict[str, StoredTensor], dict[str, Any]]
 MAX_PICKLE = 64 << 20  # tensors lie outside of the pickle, which so has some hundred bytes for each
@@ -227,7 +227,8 @@ def _tensors_in(content: Mapping[Any, Any]) -> int:
 
 def _kind(value: Any) -> str:
     """Return what to call a value of an outline."""
-    name = {TensorView: "tensor", Record: "dict", Inert: "object"}.get(type(value), type(value).__name__)
+    names = {TensorView: "tensor", Record: "dict", Array: "numpy array", LongString: "text", Inert: "object"}
+    name = names.get(type(value), type(value).__name__)
     return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
 
 

@@ -188,6 +188,9 @@ class Registry(msgspec.Struct, frozen=True):
         self, pattern: str = "*", *, min_top1: float | None = None, sort: Sort | None = None, **filters: str | None
     ) -> list[str]:
         """Return the ids of the records that fit a pattern and filters, as `videohub.list_models` takes them."""
+        for field, value in {"pattern": pattern, **filters}.items():
+            if not isinstance(value, str) and (value is not None or field == "pattern"):
+                raise UsageError(f"{field}: found {value!r:.80}, expected a text, with * and ? as in names of files")
         every, spelled = self.entries.values(), pattern.casefold()
         found = [entry for entry in every if any(fnmatchcase(name.casefold(), spelled) for name in entry.names)]
         for field, value in filters.items():
