@@ -152,8 +152,9 @@ def _refuse_unfit(joined: Joined, record: Record) -> None:
     if not joined.entries:
         raise DataError(f"{record.name}: none of {len(joined.truth.names)} videos was looked at yet")
     first = next(iter(joined.entries.values()))
+    why = str(first.failure).removeprefix(f"{first.name}: ")
     raise DataError(
-        f"{record.name}: none of {len(joined.entries)} videos could be scored; the first, {first.name}: {first.failure}"
+        f"{record.name}: none of {len(joined.entries)} videos could be scored; the first, {first.name}: {why}"
     )
 
 
