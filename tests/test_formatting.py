@@ -31,7 +31,16 @@ def test_a_list_ends_with_an_and():
 
 @pytest.mark.parametrize(
     ("seconds", "expected"),
-    [(0, "0.0 s"), (59.94, "59.9 s"), (61, "1 min 1 s"), (5400, "1 h 30 min"), (3_600_060, "1,000 h 1 min")],
+    [
+        (0, "0.0 s"),
+        (59.94, "59.9 s"),
+        (59.97, "1 min 0 s"),
+        (61, "1 min 1 s"),
+        (3599.4, "59 min 59 s"),
+        (3599.6, "1 h 0 min"),
+        (5400, "1 h 30 min"),
+        (3_600_060, "1,000 h 1 min"),
+    ],
 )
 def test_a_duration_has_two_units(seconds, expected):
     assert duration(seconds) == expected

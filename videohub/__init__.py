@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from videohub.reporting.report import Evaluated, Report
     from videohub.timing import Speed, speed
     from videohub.verification import evaluate, verify, verify_together
-    from videohub.verification.video_scores import VideoScores, video_scores
+    from videohub.verification.results import VideoScores, video_scores
     from videohub.weights import fetch
 
 __all__ = [
@@ -88,7 +88,7 @@ _NAMES = {  # by the modules that have them, as above
     "videohub.reporting.report": ("Evaluated", "Report"),
     "videohub.timing": ("Speed", "speed"),
     "videohub.verification": ("evaluate", "verify", "verify_together"),
-    "videohub.verification.video_scores": ("VideoScores", "video_scores"),
+    "videohub.verification.results": ("VideoScores", "video_scores"),
     "videohub.weights": ("fetch",),
 }
 _HOME = {name: module for module, names in _NAMES.items() for name in names}

@@ -39,11 +39,11 @@ def listed(words: Iterable[str]) -> str:
 
 def duration(seconds: float) -> str:
     """Return a duration in the two largest units that it fills."""
-    if seconds < 60:
+    if seconds < 59.95:
         return f"{seconds:.1f} s"
-    minutes = round(seconds / 60)
-    if minutes < 60:
-        return f"{int(seconds) // 60} min {int(seconds) % 60} s"
+    whole, minutes = round(seconds), round(seconds / 60)
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
     return f"{minutes // 60:,} h {minutes % 60} min"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Literal, TypeAlias, cast
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +27,8 @@ from videohub.weights import fetch, tell_suffix, to_portable_json
 
 if TYPE_CHECKING:
     from videohub.models import VideoModel
+
+NameOrModel: TypeAlias = str | Path | Record | nn.Module
 
 
 def load(
@@ -178,7 +180,7 @@ class ChosenModel:
 
 
 def chosen_model(
-    name_or_model: str | Path | Record | nn.Module,
+    name_or_model: NameOrModel,
     *,
     verb: str,
     checkpoint: str | Path | None = None,

@@ -213,3 +213,12 @@ def token_flaws(width: int, heads: int, crop: int, *, smallest_crop: int) -> Ite
         yield ("heads",), f"is {heads}, expected a divisor of the width, {width}"
     if crop < smallest_crop:
         yield ("crop",), f"is {crop} pixels, expected at least {smallest_crop}: a patch for each stage"
+
+
+def rounded_width(width: float, divisor: int) -> int:
+    """Return the nearest multiple of a divisor, at least one and never less than 0.9 of the width.
+
+    Source: the original's rule for widths, which halves round up in.
+    """
+    nearest = max(divisor, int(width + divisor / 2) // divisor * divisor)
+    return nearest + divisor if nearest < 0.9 * width else nearest

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, TypeAlias
 import msgspec
 
 from videohub.architectures import Architecture, Count
-from videohub.architectures.parts import Average, AverageWindow
+from videohub.architectures.parts import Average, AverageWindow, rounded_width
 
 Factor: TypeAlias = Annotated[float, msgspec.Meta(gt=0, le=100)]
 
@@ -36,10 +36,10 @@ class X3D(Architecture, frozen=True, kw_only=True, tag="x3d"):
         Source: the original doubles the stem's width from stage to stage in multiples of 8, and expands each.
         """
         res2 = self.stem_width
-        res3 = _rounded(2 * res2, 8)
-        res4 = _rounded(2 * res3, 8)
-        res5 = _rounded(2 * res4, 8)
-        two, three, four, five = (_rounded(width * self.width_factor, 1) for width in (res2, res3, res4, res5))
+        res3 = rounded_width(2 * res2, 8)
+        res4 = rounded_width(2 * res3, 8)
+        res5 = rounded_width(2 * res4, 8)
+        two, three, four, five = (rounded_width(width * self.width_factor, 1) for width in (res2, res3, res4, res5))
         return two, two, three, four, five
 
     @property
@@ -55,7 +55,7 @@ class X3D(Architecture, frozen=True, kw_only=True, tag="x3d"):
     @staticmethod
     def squeezed_width(inner: int) -> int:
         """Return how many numbers squeeze-and-excitation looks at for `inner` channels: a sixteenth of them."""
-        return _rounded(inner / 16, 8)
+        return rounded_width(inner / 16, 8)
 
     @property
     def num_blocks(self) -> int:
@@ -64,12 +64,3 @@ class X3D(Architecture, frozen=True, kw_only=True, tag="x3d"):
     def flaws(self) -> Iterable[tuple[tuple[str, ...], str]]:
         if min(self.inner_width(width) for width in self.widths) < 1:
             yield ("bottleneck_factor",), f"leaves no channel of {min(self.widths)}"
-
-
-def _rounded(width: float, divisor: int) -> int:
-    """Return the nearest multiple of a divisor, at least one and never less than 0.9 of the width.
-
-    Source: the original's rule for widths, which halves round up in.
-    """
-    nearest = max(divisor, int(width + divisor / 2) // divisor * divisor)
-    return nearest + divisor if nearest < 0.9 * width else nearest

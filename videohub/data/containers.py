@@ -46,7 +46,7 @@ def open_file(path: str | StoredFile, kind: str) -> BinaryIO:
     """Open a file that a decoder is to read. Close it.
 
     Raises: UsageError as `existing_file`, or if it may not be read; VideoError if it is empty, or a member of a tar
-        that cannot be had; ChangedError if that tar is not the one that it was.
+        that cannot be had; FileChangedError if that tar is not the one that it was.
     """
     if isinstance(path, ShardMember):
         if path.size == 0 and path.failure is None:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from videohub.errors import UsageError
 from videohub.protocols import Crop, KeyFrames, Pixels, Place, Protocol, Resize, ResizeShortSide
 
-Box: TypeAlias = tuple[float, float, float, float]
+Box: TypeAlias = tuple[float, float, float, float]  # x1, y1, x2, y2 as fractions of the frame
 
 
 class Square(NamedTuple):

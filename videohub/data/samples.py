@@ -98,17 +98,13 @@ class ImageFile(OneFile, frozen=True, tag=True):
 
 
 class FrameList(msgspec.Struct, frozen=True, tag=True):
-    """The frames of a video as image files, in order of time; read it by `paths()`.
+    """The frames of a video as image files, in order of time.
 
     The names stand in one string: AVA's lists name 1.7 million files, and as many Python strings would take 200 MB.
     """
 
     folder: Path
     names: str  # below `folder`, one a line
-
-    def paths(self) -> list[Path]:
-        """Return the files in order."""
-        return [self.folder / name for name in self.names.split("\n")]
 
     def __len__(self) -> int:
         """Return the number of frames."""

@@ -78,7 +78,7 @@ def match(
     videos: Sequence[str] | None = None,
     rule: BoxRule = OFFICIAL,
 ) -> Matches:
-    """Decide which detections are right; `videohub.metrics.evaluate` tells the arguments, and how boxes are matched.
+    """Decide which detections are right; `videohub.metrics.ava.evaluate` tells the arguments and how boxes match.
 
     Args:
         videos: The videos to count by, in their order; by default those of the rows, sorted. Two results can be

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from videohub.architectures import mobileone as architecture
+from videohub.architectures.parts import rounded_width
 from videohub.models.convolutions import ConvNorm, TemporalShift, initialise
 from videohub.models.video_model import Activation, ClassificationHead, OnePathway
 
@@ -14,7 +15,7 @@ class Weighing(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        inner = _multiple_of_8(width // 16)
+        inner = rounded_width(width // 16, 8)
         self.squeeze = nn.Conv3d(width, inner, 1)
         self.excite = nn.Conv3d(inner, width, 1)
 
@@ -83,12 +84,6 @@ class MobileOne(OnePathway):
 
 def _shifted(arch: architecture.MobileOne, branches: Branches) -> Shifted:
     return Shifted(TemporalShift(arch.share, arch.segment) if arch.share else nn.Identity(), branches)
-
-
-def _multiple_of_8(width: int) -> int:
-    """Return the nearest multiple of 8, the next one where that is less than nine tenths."""
-    nearest = max(8, (width + 4) // 8 * 8)
-    return nearest if nearest >= 0.9 * width else nearest + 8
 
 
 def mobileone(arch: architecture.MobileOne, *, frames: int, activation: Activation) -> MobileOne:

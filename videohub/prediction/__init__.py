@@ -25,7 +25,7 @@ from videohub.evaluation.batches import Batches, Scores, at_once, check_finite, 
 from videohub.evaluation.kept_memory import kept_memory
 from videohub.evaluation.precision_choice import agreed_precision
 from videohub.evaluation.scoring import join_views
-from videohub.loading import ChosenModel, chosen_model
+from videohub.loading import ChosenModel, NameOrModel, chosen_model
 from videohub.log import warn_once
 from videohub.registry.labels import Given, with_classes
 from videohub.registry.schema import Record
@@ -55,7 +55,7 @@ class Predicted:
 
 def predict(
     video: VideoInput,
-    name_or_model: str | Path | Record | nn.Module,
+    name_or_model: NameOrModel,
     *,
     topk: int = 5,
     views: WhichViews = "one",
@@ -96,7 +96,7 @@ def predict(
 
 def predict_many(
     videos: str | os.PathLike[str] | Iterable[VideoInput],
-    name_or_model: str | Path | Record | nn.Module,
+    name_or_model: NameOrModel,
     *,
     topk: int = 5,
     views: WhichViews = "one",
@@ -132,7 +132,7 @@ def predict_many(
 
 
 def chosen_classifier(
-    name_or_model: str | Path | Record | nn.Module,
+    name_or_model: NameOrModel,
     topk: int,
     views: str,
     precision: str,

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import SupportsFloat
 
 import torch
-from torch import nn
 from tqdm import tqdm
 
 from videohub import protocols as rules
@@ -25,7 +24,7 @@ from videohub.errors import UsageError, VideohubError
 from videohub.evaluation.batches import Batches, at_once, check_finite, prepares_on
 from videohub.evaluation.kept_memory import kept_memory
 from videohub.evaluation.precision_choice import agreed_precision
-from videohub.loading import ChosenModel
+from videohub.loading import ChosenModel, NameOrModel
 from videohub.prediction import Prediction, WhichViews, best_of, chosen_classifier, ready_classifier
 from videohub.protocols import Protocol
 from videohub.registry.labels import Given
@@ -57,7 +56,7 @@ class Timeline:
 
 def predict_windows(
     video: VideoInput,
-    name_or_model: str | Record | nn.Module,
+    name_or_model: NameOrModel,
     *,
     window: float = 2.0,
     topk: int = 5,
@@ -93,7 +92,7 @@ def predict_windows(
 
 def timelines(
     videos: Iterable[VideoInput],
-    name_or_model: str | Record | nn.Module,
+    name_or_model: NameOrModel,
     *,
     window: float,
     topk: int = 5,

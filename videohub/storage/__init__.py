@@ -5,8 +5,8 @@ they are a tar, a video or nonsense is for whoever knows what should be there. `
 people and in files: without what may be a credential; `scrubbed` does that to messages.
 """
 
+from videohub.storage.buckets import expand
 from videohub.storage.locations import check_host, is_remote, scrubbed, shown
-from videohub.storage.patterns import expand
 from videohub.storage.ranges import Stat, read_all, read_range, stat
 
 __all__ = ["Stat", "check_host", "expand", "is_remote", "read_all", "read_range", "scrubbed", "shown", "stat"]

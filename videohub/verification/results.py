@@ -1,11 +1,16 @@
-"""What follows from kept scores: a report with a verdict and all that a doubter needs, or plain numbers."""
+"""What follows from kept scores: a report with a verdict and all that a doubter needs, plain numbers, or arrays."""
 
 from __future__ import annotations
 
 import shlex
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from videohub import metrics
 from videohub.data.frame_formats import DECODERS
@@ -29,7 +34,7 @@ from videohub.reporting.report import (
     Weights,
 )
 from videohub.reporting.words import by_frequency, doubt_about, files_of, kinds_in_words, public_url
-from videohub.runs import Identity, Joined, MadeBy, plain
+from videohub.runs import Identity, Joined, MadeBy, join, plain
 from videohub.verification.settings import refuse_unverifiable
 
 
@@ -331,4 +336,55 @@ def _on_skipped(joined: Joined) -> str:
     return (
         f"{skipped:,} of the videos that failed {'is' if skipped == 1 else 'are'} shorter than a clip, and the "
         "original keeps scores of zero for such a one: it counts as wrong"
+    )
+
+
+# --- as arrays ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class VideoScores:
+    """The scores of a run's N videos, of C classes, in the order of the list.
+
+    Attributes:
+        names: What the list calls the videos, (N,) text.
+        targets: The number of each one's right class, (N,) int64; where several may be right (Charades), (N, C) int64
+            of ones and zeros.
+        scores: (N, C) float32, joined over the views as the record's protocol does: where that adds, sums of them.
+        classes: What the classes are called, by their numbers.
+        missing: The videos without scores, which failed or were not looked at.
+    """
+
+    names: npt.NDArray[np.str_]
+    targets: npt.NDArray[np.int64]
+    scores: npt.NDArray[np.float32]
+    classes: list[str]
+    missing: list[str]
+
+
+def video_scores(*folders: str | Path) -> VideoScores:
+    """Return the scores of every video that a run has kept, from its folder, or from those of its shards.
+
+    They are what the report's numbers are made of: `videohub.metrics.topk_accuracy(kept.scores, kept.targets)`, or
+    `multilabel_map`. The first of equally high scores counts, as in `kept.scores.argmax(axis=1)`.
+
+    Args:
+        folders: What `verify` or `evaluate` was given as `out`.
+    Raises: UsageError if the folders do not keep one run, or its scores are of boxes; DataError if they are damaged.
+    """
+    joined = join(folders)
+    indexes, scores = joined.video_scores()
+    names, right = joined.truth.names, [joined.truth.classes[index] for index in indexes]
+    if joined.identity.scoring.scores.activation == "softmax":  # one class is right
+        targets = np.array([classes[0] for classes in right], dtype=np.int64)
+    else:
+        targets = np.zeros(scores.shape, dtype=np.int64)
+        for row, classes in zip(targets, right, strict=True):
+            row[classes] = 1
+    return VideoScores(
+        names=np.array([names[index] for index in indexes], dtype=np.str_),
+        targets=targets,
+        scores=scores,
+        classes=list(classes_of(joined.identity)),
+        missing=[names[index] for index in joined.missing],
     )

@@ -40,7 +40,9 @@ def is_whole(data: DataSet) -> bool:
     for sample in data.samples:
         assert sample.name.encode()
         source = sample.source.frames if isinstance(sample.source, KeyFrame) else sample.source
-        assert all(path.is_file() for path in (source.paths() if isinstance(source, FrameList) else [source.path]))
+        listed = isinstance(source, FrameList)
+        files = [source.folder / name for name in source.names.split("\n")] if listed else [source.path]
+        assert all(file.is_file() for file in files)
     return True
 
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
+from videohub.data.geometry import Box
 from videohub.data.samples import DataSet, FrameList, KeyFrame, Sample
 from videohub.data.sets.box_files import (
-    Box,
     ava_files,
     ava_truth,
     detection_of,

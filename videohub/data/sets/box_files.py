@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from videohub.data.geometry import Box
 from videohub.data.sets.lists import first_file
 from videohub.errors import DataError, FormatError, UnsafeFileError, UsageError
 from videohub.escaping import encodable, quote
@@ -22,8 +23,6 @@ from videohub.pickles import unpickler
 from videohub.pickles.pickle_scan import ANNOTATIONS
 from videohub.protocols import Detection
 from videohub.registry.schema import Record
-
-Box: TypeAlias = tuple[float, float, float, float]  # x1, y1, x2, y2 as fractions of the frame
 
 WHOLE_FRAME: Box = (0.0, 0.0, 1.0, 1.0)
 _PLACES = ("", "annotations", "annotation", "ava_annotations")

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from videohub.data.geometry import Box
 from videohub.data.samples import DataSet, KeyFrame, Sample, VideoFile
-from videohub.data.sets.box_files import Box, array, detection_of, opened, read_proposals
+from videohub.data.sets.box_files import array, detection_of, opened, read_proposals
 from videohub.data.sets.lists import first_file, folder_of, needed_file, note
 from videohub.errors import DataError
 from videohub.escaping import quote
