@@ -13,7 +13,7 @@ from videohub.cli import cli
 def calls_in(script: str) -> list[str]:
     """Return the calls of videohub in a shell script, each as a line `videohub VERB …` without what follows it."""
     lines = script.replace("\\\n", " ").splitlines()
-    calls = (re.match(r"(?:\w.* -m videohub\.cli|videohub) (.*?)(?: (?:\|\||&&|[|;>]) .*)?$", line) for line in lines)
+    calls = (re.match(r"(?:\w.* -m videohub|videohub) (.*?)(?: (?:\|\||&&|[|;>]) .*)?$", line) for line in lines)
     return [f"videohub {call[1]}" for call in calls if call]
 
 

@@ -107,7 +107,7 @@ def workplace(
     shutil.copytree(twenty_videos, folder)
     shutil.copy(folder / "videos" / "test_00000.mp4", folder / "clip.mp4")
     commands.mkdir()
-    for name, module in (("python", ""), ("videohub", " -m videohub.cli"), ("torchrun", " -m torch.distributed.run")):
+    for name, module in (("python", ""), ("videohub", " -m videohub"), ("torchrun", " -m torch.distributed.run")):
         (commands / name).write_text(f'#!/bin/sh\nexec "{sys.executable}"{module} "$@"\n')
         (commands / name).chmod(0o755)
     (folder / "examples").symlink_to(TESTS.parent / "examples")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 # From the roof to the ground. A room is a module or a folder of videohub; rooms of one floor do not see each other.
 FLOORS = [
+    {"__main__"},
     {"cli"},
     {"terminal"},
     {"verification", "detection", "prediction", "feature_extraction", "timing", "exports", "diagnosis", "publishing"},

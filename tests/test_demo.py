@@ -175,7 +175,7 @@ def test_a_new_classifier_is_named_in_one_line_and_the_rest_is_kept(caplog):
 
 def command(*arguments):
     run = subprocess.run(
-        [sys.executable, "-m", "videohub.cli", *map(str, arguments)], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "videohub", *map(str, arguments)], capture_output=True, text=True, check=False
     )
     return run.returncode, run.stdout, run.stderr
 

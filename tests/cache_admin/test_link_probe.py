@@ -159,7 +159,7 @@ def test_an_address_of_hugging_face_is_asked_at_its_endpoint(zoo, publisher, con
         (repository / "refs").mkdir()
         (repository / "refs" / "v1").write_text(commit)
     settings = {"HF_ENDPOINT": publisher.url(""), "HF_HOME": str(tmp_path / "hf"), "HF_TOKEN": "hf_secret"}
-    command = [sys.executable, "-m", "videohub.cli", "registry", "probe", "first", "--online", "--fetch", "--json"]
+    command = [sys.executable, "-m", "videohub", "registry", "probe", "first", "--online", "--fetch", "--json"]
     done = subprocess.run(command, env={**os.environ, **settings}, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
@@ -176,7 +176,7 @@ def test_an_address_of_hugging_face_where_nothing_is_says_so(zoo, publisher, tmp
     url = registry.record("first").checkpoint.url
     zoo.write_text(zoo.read_text().replace(url, "hf://org/repo/MODEL.pkl@v1"))
     settings = {"HF_ENDPOINT": publisher.url(""), "HF_HOME": str(tmp_path / "hf")}
-    command = [sys.executable, "-m", "videohub.cli", "registry", "probe", "first", "--online"]
+    command = [sys.executable, "-m", "videohub", "registry", "probe", "first", "--online"]
     done = subprocess.run(command, env={**os.environ, **settings}, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "first: hf://org/repo/MODEL.pkl@v1: answers 404 Not Found" in done.stdout

@@ -36,6 +36,26 @@ def test_biases_are_read_under_either_name_that_transformers_saved_them_by(tmp_p
     assert [key for key in state if not torch.equal(state[key], expected[key])] == []
 
 
+@pytest.mark.parametrize("prefix", ["videomae.", ""])
+def test_an_encoder_alone_is_read_under_either_name_of_its_biases(tmp_path, prefix):
+    whole = SMALL.numbered_file()
+    spelt = {".q_bias": ".query.bias", ".v_bias": ".value.bias", "videomae.": prefix}
+    file = {}
+    for key, array in whole.items():
+        if key.startswith("videomae."):
+            for word, other in spelt.items():
+                key = key.replace(word, other)
+            file[key] = array
+    encoder = type(SMALL.architecture)(depth=12, width=384, heads=6, class_token=False, positions="sinusoid",
+                                       key_bias=False, readout="mean_alone", num_classes=None)  # fmt: skip
+    conversion.write_file({key: torch.from_numpy(array) for key, array in file.items()}, SMALL.table, tmp_path / "file")
+    record = like("slow_r50_8x8", name="encoder", model=encoder, labels=None)
+    state = convert.to_state_dict(convert.read(tmp_path / "file"), record)
+    expected = {key: array for key, array in SMALL.state(whole).items() if not key.startswith("head.")}
+    assert state.keys() == expected.keys()
+    assert [key for key in state if not torch.equal(state[key], torch.as_tensor(expected[key]))] == []
+
+
 @pytest.mark.parametrize("lost", [(QUERY, VALUE), (QUERY,), (VALUE,)])
 def test_a_file_that_lost_its_biases_is_refused_with_the_reason(tmp_path, lost):
     gone = {key.format(block) for key in lost for block in range(12)}

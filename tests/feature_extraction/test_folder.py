@@ -364,7 +364,7 @@ def _started(*arguments: object) -> subprocess.CompletedProcess[str]:
 @pytest.mark.slow
 def test_processes_of_a_torchrun_share_the_videos(zoo, run, videos, tmp_path):
     features(run, videos, "-o", tmp_path / "whole")
-    done = _started("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "videohub.cli",
+    done = _started("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "videohub",
                     "features", videos, "-o", tmp_path / "shared", "--model", NAME, "--stride", 8, "--layout",
                     "opentad")  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -378,7 +378,7 @@ def test_a_call_that_was_killed_is_gone_on_with_and_comes_to_the_same_bits(zoo, 
     own = tmp_path / "own"
     for number in range(12):
         datasets.video(own / f"v{number}.mp4", number, 60)
-    command = [sys.executable, "-m", "videohub.cli", "features", own, "--model", NAME, "--stride", 1, "--batch", 4]
+    command = [sys.executable, "-m", "videohub", "features", own, "--model", NAME, "--stride", 1, "--batch", 4]
     killed = subprocess.Popen([*map(str, command), "-o", str(tmp_path / "out")], stderr=subprocess.DEVNULL,
                               stdout=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": str(ROOT)})  # fmt: skip
     until = time.monotonic() + 120

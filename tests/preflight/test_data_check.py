@@ -10,10 +10,11 @@ import pytest
 
 from tests.data.small_videos import small_video
 from tests.preflight.conftest import RECORD, check, findings
-from videohub import preflight
+from videohub import preflight, registry
 from videohub.errors import DataError
 from videohub.formatting import Spread
 from videohub.preflight import Check
+from videohub.preflight.findings import expected_of
 
 
 def test_videos_as_the_protocol_wants_them_leave_nothing_to_remark_but_their_number(copy):
@@ -24,6 +25,19 @@ def test_videos_as_the_protocol_wants_them_leave_nothing_to_remark_but_their_num
     assert answer.short_sides == Spread(256, 256, 256)
     assert answer.seconds == Spread(2.4, 2.4, 2.4)  # 72 frames at 30 a second
     assert (answer.frame_rates, answer.portrait) == ({"30": 2}, 0.0)
+
+
+def test_a_list_is_counted_beside_that_of_the_record_s_publisher():
+    """protocols.md 1.1 and TSM's README; other publishers' numbers are compared with video-nonlocal-net's list."""
+    found = {name: expected_of(registry.record(name)) for name in ("slow_r50_8x8", "mma_slow_r50_8x8", "tsm_r50_8x8")}
+    assert {name: expected.samples for name, expected in found.items()} == {
+        "slow_r50_8x8": 19_761, "mma_slow_r50_8x8": 19_796, "tsm_r50_8x8": 19_654
+    }  # fmt: skip
+    assert found["mma_slow_r50_8x8"].source == "the list of mmaction2"
+    assert expected_of(registry.record("mma_slow_r50_8x8_k700")).samples is None
+    zoo = registry.default()
+    splits = [split for dataset in zoo.datasets.values() for split in dataset.splits.values()]
+    assert {name for split in splits for name in split.lists_of} <= zoo.publishers.keys()
 
 
 def test_a_data_set_that_no_source_counts_can_be_ready(copy):

@@ -32,6 +32,7 @@ def test_a_record_names_its_outputs_itself(company):
     ("our names.txt", "\n".join(TWELVE)),
     ("names.json", json.dumps(TWELVE)),
     ("names.json", json.dumps({name: number for number, name in enumerate(TWELVE)})),
+    ("names.json", json.dumps({f'"{name}"' if number % 2 else name: number for number, name in enumerate(TWELVE)})),
     ("names.yaml", "\n".join(f"- {name}" for name in TWELVE)),
 ])  # fmt: skip
 def test_a_file_beside_the_registry_names_them(company, name, content, monkeypatch, tmp_path_factory):

@@ -138,7 +138,10 @@ def test_protocols_look_at_a_video_as_often_as_the_source_did(zoo, name, views, 
 
 def test_the_head_has_the_classes_of_its_labels(zoo):
     classes = {"kinetics400": 400, "kinetics600": 600, "ava": 80, "ssv2": 174, "charades": 157, "imagenet1k": 1000}
-    assert all(record.model.num_classes == classes[record.labels] for record in zoo.values())
+    nameless = {name for name, record in zoo.items() if record.labels is None}
+    assert len(nameless) == 3
+    assert all("k600_nl" in name for name in nameless)  # whose order nobody knows
+    assert all(record.model.num_classes == classes[record.labels or "kinetics600"] for record in zoo.values())
 
 
 @pytest.mark.parametrize(

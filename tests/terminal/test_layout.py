@@ -61,7 +61,7 @@ def test_a_terminal_that_knows_all_letters_gets_them(monkeypatch):
 def test_every_letter_of_a_registry_can_be_written_into_a_pipe(tmp_path, environment):
     note = "Größe × 3 – 日本 👍"
     write_registry(tmp_path / "ours.yaml", like("slow_r50_4x16", name="ours", training=note))
-    command = [sys.executable, "-m", "videohub.cli", "show", "ours"]
+    command = [sys.executable, "-m", "videohub", "show", "ours"]
     printed = {}
     for json_too in ([], ["--json"]):
         done = subprocess.run(
@@ -78,7 +78,7 @@ def test_every_letter_of_a_registry_can_be_written_into_a_pipe(tmp_path, environ
 def test_a_script_gets_the_bytes_of_a_path_and_a_screen_what_can_be_shown(run, monkeypatch, tmp_path, capsys):
     odd = os.fsdecode(b"\xff\x1b[31m\n")
     monkeypatch.setenv("VIDEOHUB_HOME", str(tmp_path / odd))
-    done = subprocess.run([sys.executable, "-m", "videohub.cli", "cache", "path"], check=True, capture_output=True)
+    done = subprocess.run([sys.executable, "-m", "videohub", "cache", "path"], check=True, capture_output=True)
     assert done.stdout == os.fsencode(tmp_path) + b"/\xff\x1b[31m\n\n"
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     assert run("cache", "path")[1] == f"{tmp_path}/\\udcff\\x1b[31m\\n\n"

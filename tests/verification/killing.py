@@ -32,7 +32,7 @@ def final_scores(folder: Path) -> dict[str, bytes | None]:
 
 def started(name: str, listing: Path, out: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "-m", "videohub.cli", "verify", name, "--data", str(listing), "--out", str(out)],
+        [sys.executable, "-m", "videohub", "verify", name, "--data", str(listing), "--out", str(out)],
         env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
     )  # fmt: skip
 
@@ -76,14 +76,14 @@ def one_of_three_killed(name: str, data: object, out: Path, *, before: int) -> s
     """
     launched = subprocess.Popen(
         [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=3", "--max-restarts=2", "-m",
-         "videohub.cli", "verify", name, "--data", str(data), "--out", str(out)],
+         "videohub", "verify", name, "--data", str(data), "--out", str(out)],
         env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
     victim, until = None, time.monotonic() + 120
     while victim is None and time.monotonic() < until and launched.poll() is None:
         if list(out.glob("scores/*.scores")) and 3 <= len(runs.read_run(out).done()) < before:
-            victim = random.choice([pid for pid, command in children(launched.pid) if "videohub.cli" in command])
+            victim = random.choice([pid for pid, command in children(launched.pid) if "-m videohub verify" in command])
             os.kill(victim, signal.SIGKILL)
         time.sleep(0.02)
     stdout, stderr = launched.communicate(timeout=300)

@@ -22,6 +22,8 @@ def test_what_has_no_published_number_can_be_measured_and_not_verified(kinetics)
     ours = msgspec.structs.replace(videohub.record("tiny_kinetics"), published=())
     with pytest.raises(UsageError, match=r"(?s)states no number, so there is nothing to verify.*`videohub benchmark "):
         videohub.verify(ours, data, workers=0, **options)
+    with pytest.raises(UsageError, match=r"(?s)nothing to verify.*no classifier; `videohub features --model slow_r50_"):
+        videohub.verify("slow_r50_8x8_moco_rho2", data)
     found = videohub.evaluate(ours, data, workers=0, **options)
     assert found.record == "tiny_kinetics"
     assert msgspec.structs.asdict(found.counts) == {"listed": 6, "chosen": 6, "scored": 6, "failed": 0, "pending": 0}

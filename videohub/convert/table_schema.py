@@ -131,6 +131,7 @@ class Variant(_Value, frozen=True, kw_only=True):
     when: dict[str, Any]
     fields: dict[str, Field] = {}
     rules: list[str] = []
+    old_rules: list[str] = []
     steps: list[Step] = []
     shape_fixups: list[ShapeFixup] = []
     computed: dict[str, Computed] = {}
@@ -195,9 +196,10 @@ def flaws(file: TableFile) -> Iterator[tuple[tuple[str | int, ...], str]]:
         for name, values in part.fields.items():
             if flaw := _field_flaw(values, file.largest):
                 yield (*at, "fields", name), flaw
-        for number, line in enumerate(part.rules):
-            if flaw := _rule_flaw(line, fields):
-                yield (*at, "rules", number), f"{line!r:.300}: {flaw}"
+        for kind, lines in (("rules", part.rules), ("old_rules", part.old_rules)):
+            for number, line in enumerate(lines):
+                if flaw := _rule_flaw(line, fields):
+                    yield (*at, kind, number), f"{line!r:.300}: {flaw}"
         for number, fixup in enumerate(part.shape_fixups):
             if fixup.written is not None and not 1 <= fixup.written <= MOST_DIMENSIONS:
                 flaw = f"{fixup.written} dimensions are written, expected 1 to {MOST_DIMENSIONS}"
@@ -217,9 +219,6 @@ def flaws(file: TableFile) -> Iterator[tuple[tuple[str | int, ...], str]]:
         for key, fill in part.fill.items():
             if key.count("*") > 1 or key.count("*") != (fill.like or "").count("*"):
                 yield (*at, "fill", key), "expected one * in it and one in `like`, or none in both"
-    for number, line in enumerate(file.old_rules):
-        if flaw := _rule_flaw(line, fields):
-            yield ("old_rules", number), f"{line!r:.300}: {flaw}"
     for name, largest in file.largest.items():
         if unknown := {largest.field, *largest.where} - fields.keys():
             yield ("largest", name), f"no field is called {sorted(unknown)}"

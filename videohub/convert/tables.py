@@ -163,6 +163,7 @@ class Table:
             self.file,
             fields=self.file.fields | {name: field for variant in variants for name, field in variant.fields.items()},
             rules=[*self.file.rules, *(rule for variant in variants for rule in variant.rules)],
+            old_rules=[*self.file.old_rules, *(rule for variant in variants for rule in variant.old_rules)],
             steps=[*self.file.steps, *(step for variant in variants for step in variant.steps)],
             shape_fixups=[*(fixup for variant in variants for fixup in variant.shape_fixups), *self.file.shape_fixups],
             computed=self.file.computed | {key: how for variant in variants for key, how in variant.computed.items()},
@@ -297,6 +298,9 @@ def _digest(file: TableFile) -> str:
         del content["parts"]
     del content["not_written_for"]  # nothing that is read depends on it, nor on `network`
     del content["written_as"]["described"]
+    for variant in content["variants"]:
+        if not variant["old_rules"]:
+            del variant["old_rules"]
     for part in (content, *content["variants"]):
         del part["needed"]
         part.pop("network", None)

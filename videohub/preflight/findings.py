@@ -35,12 +35,13 @@ def expected_of(record: Record) -> Expected:
     """Return what a record's protocol expects of its data set."""
     protocol, clip, dataset = record.protocol, record.clip, record.dataset
     split = dataset.splits.get(protocol.split, Split())
+    on_own_list = split.lists_of.get(record.publisher or "")
     return Expected(
         dataset=protocol.dataset,
         split=protocol.split,
-        samples=split.samples,
+        samples=on_own_list or split.samples,
         videos=split.videos,
-        source=split.source,
+        source=f"the list of {record.publisher}" if on_own_list else split.source,
         classes=record.num_classes,
         resized_to=dataset.resized_to,
         original_size=dataset.original_size,

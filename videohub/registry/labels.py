@@ -259,14 +259,23 @@ def _read(file: Path) -> tuple[str, ...]:
 
 
 def _in_order(value: Any) -> Any:
-    """Return the names of a mapping from names to numbers, or back, in the order of the numbers; others as they are."""
+    """Return the names of a mapping from names to numbers, or back, in the order of the numbers; others as they are.
+
+    The kinetics_classnames.json of PyTorchVideo's demos has names in quotes within the quotes, which are taken off.
+    """
     if not isinstance(value, dict):
         return value
     pairs = [(str(number), name) if isinstance(number, int) else (name, number) for name, number in value.items()]
+    pairs = [(number, name[1:-1] if _is_quoted(name) else name) for number, name in pairs]
     by_number = dict(pairs)
     if by_number.keys() != {str(number) for number in range(len(value))}:
         raise ValueError("a mapping that does not number its names from 0, without a gap")
     return [by_number[str(number)] for number in range(len(value))]
+
+
+def _is_quoted(name: Any) -> bool:
+    """Return whether a name has quotes of its own around it."""
+    return isinstance(name, str) and len(name) > 2 and name[0] == name[-1] == '"'
 
 
 def _names(value: Any, where: str | Path) -> tuple[str, ...]:

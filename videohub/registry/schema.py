@@ -43,6 +43,7 @@ class Split(Value, frozen=True):
     samples: Count | None = None  # videos or images
     videos: Count | None = None  # where one holds several samples
     source: Name | None = None  # of these counts
+    lists_of: dict[str, Count] = msgspec.field(default_factory=dict)  # publisher -> samples of its list
 
 
 class DatasetInfo(Value, frozen=True):

@@ -153,9 +153,13 @@ def refuse_unverifiable(record: Record) -> None:
     """
     published = record.number
     if published is None or not published.numbers():
+        instead = f"`videohub benchmark {record.name} --data …` gives its numbers without a verdict."
+        if record.task == "features":
+            instead = (
+                f"It has no classifier; `videohub features --model {record.name} …` gives its features."
+            )
         raise UsageError(
-            f"{record.name}: its source states no number, so there is nothing to verify{_notes(record)}\n"
-            f"  `videohub benchmark {record.name} --data …` gives its numbers without a verdict."
+            f"{record.name}: its source states no number, so there is nothing to verify{_notes(record)}\n  {instead}"
         )
     expected = metrics.of(record.protocol.metric).numbers
     if expected[0] not in published.numbers():

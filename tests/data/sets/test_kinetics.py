@@ -12,7 +12,7 @@ from videohub.data.samples import ImageFile, Sample, VideoFile
 from videohub.errors import DataError, UsageError
 
 RECORD = "slowfast_r50_8x8"
-K600 = "slowfast_r101_8x8_k600_nl_ava21_pretrain"  # its names need no torchvision
+K600 = "mvit_b_32x3_k600"  # its names need no torchvision
 HEADER = "label,youtube_id,time_start,time_end,split\n"
 OFFICIAL = (
     HEADER + "playing laser tag,--07WQ2iBlw,1,11,validate\n"

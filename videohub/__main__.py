@@ -1,0 +1,5 @@
+"""`python -m videohub` is `videohub`."""
+
+from videohub.cli import main
+
+main()

@@ -1,5 +1,0 @@
-"""`python -m videohub.cli` is `videohub`."""
-
-from videohub.cli import main
-
-main()
