@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 
 import msgspec
 import numpy as np
@@ -13,7 +14,7 @@ from safetensors.torch import load_file
 
 import videohub
 from tests.data.small_videos import small_video
-from videohub import convert, registry
+from videohub import convert, registry, resources
 from videohub.errors import ConversionError, UsageError
 from videohub.loading import chosen_model
 from videohub.registry.labels import as_text, from_text, resolve
@@ -179,6 +180,17 @@ def test_what_holds_no_names_is_refused(tmp_path, name, content, message):
         resolve(tmp_path / name)
 
 
+def test_names_have_an_order_and_are_texts(tmp_path):
+    numbered = {name: number for number, name in reversed(list(enumerate(SIX)))}
+    assert resolve(numbered) == SIX
+    assert resolve({number: name for name, number in numbered.items()}) == SIX
+    for none in (set(SIX), frozenset(SIX), 5, {"run": 0, "jump": 2}, {"run": "a"}, [1, 2], b"run"):
+        with pytest.raises(UsageError, match=r"^labels: "):
+            resolve(none)
+    model = videohub.build(NAME, num_classes=6, labels=np.array(SIX))
+    assert videohub.load(NAME, checkpoint=videohub.save(model, tmp_path / "a.safetensors")).record.labels == SIX
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
 def test_a_pipe_keeps_nobody_waiting(tmp_path):
     os.mkfifo(tmp_path / "names.txt")
@@ -271,6 +283,35 @@ def test_as_many_classes_of_other_names_get_a_new_head(tmp_path, caplog):
         NAME, checkpoint=videohub.save(model, tmp_path / "a.safetensors"), num_classes=10, labels=names
     )
     assert torch.equal(again.head.projection.weight, model.head.projection.weight)  # it goes on
+
+
+def test_as_many_classes_that_a_file_of_one_s_own_does_not_name_are_told_and_keep_their_head(tmp_path, caplog):
+    """Ten outputs of a state dict may be any ten classes; the published file's are known, also of a copy of it."""
+    names, unnamed = sorted(resolve_names("motions")), "does not say what its 10 classes are; they are called as the"
+    trained, copy = tmp_path / "trained.pth", tmp_path / "copy.bin"
+    model = videohub.load(NAME, num_classes=10, labels=names)
+    torch.save(model.state_dict(), trained)
+    caplog.clear()
+    assert videohub.load(NAME, checkpoint=trained).record.labels == "motions"
+    assert said(caplog) == [
+        f"{NAME}: trained.pth {unnamed} record's, motions (10 names). "
+        "Where it was trained on others, --labels FILE or labels= names them"
+    ]
+    again = videohub.load(NAME, checkpoint=trained, num_classes=10, labels=names)
+    assert torch.equal(again.head.projection.weight, model.head.projection.weight)
+    assert again.record.labels == tuple(names)
+    convert_file(trained, NAME, tmp_path / "unnamed.safetensors")
+    videohub.load(NAME, checkpoint=tmp_path / "unnamed.safetensors")
+    assert f"unnamed.safetensors {unnamed}" in said(caplog)[-1]
+
+    shutil.copy(resources.path("demo/SLOWFAST_MOTIONS.pkl"), copy)
+    caplog.clear()
+    assert videohub.load(NAME, checkpoint=copy).record.labels == "motions"
+    convert_file(copy, NAME, tmp_path / "named.safetensors")
+    videohub.load(NAME, checkpoint=tmp_path / "named.safetensors")
+    assert said(caplog) == []
+    new = videohub.load(NAME, checkpoint=copy, num_classes=10, labels=names)
+    assert not torch.equal(new.head.projection.weight, videohub.load(NAME).head.projection.weight)
 
 
 @pytest.mark.parametrize("how", [

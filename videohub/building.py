@@ -12,8 +12,10 @@ from videohub.convert import kept_weights
 from videohub.convert.checkpoint import Listing
 from videohub.data.labels import class_names, squeezed
 from videohub.errors import UsageError
+from videohub.hub import pins
 from videohub.log import warn_once
 from videohub.pickles.stored_values import Array
+from videohub.registry import model_folder
 from videohub.registry.labels import MOST_CLASSES, Given, count, from_text, in_words, with_classes, with_labels
 from videohub.registry.schema import Labels, Record
 
@@ -86,7 +88,7 @@ def with_classes_of(state: Mapping[str, Array], checkpoint: Listing, record: Rec
     """Return a record with the classes of a file that was read.
 
     They are called as the header of a file of ours says where these are its own names, else as the record says, if
-    that has as many.
+    that has as many, which `held` tells.
 
     Args:
         state: The tensors of the file under our names; only their shapes are looked at.
@@ -110,15 +112,19 @@ def classes_of(weights: Path, record: Record) -> int | None:
     return None if shape is None else shape[0]
 
 
-def renames(weights: Path, record: Record, labels: Labels) -> bool:
+def renames(weights: Path, record: Record, labels: Labels, source: str | Path | None = None) -> bool:
     """Return whether labels name other classes than those that converted weights tell apart.
 
-    Spelling aside: `riding a bike` may be a folder `riding_a_bike`. Weights without names may be called anything.
+    Spelling aside: `riding a bike` may be a folder `riding_a_bike`. Weights without names may be called anything, and
+    so may those of a `source` of somebody's own, which says nothing of its classes.
 
     Raises: FormatError.
     """
     header = kept_weights.origin(weights)
-    known = with_classes(record, classes_of(weights, record), from_text(header.get("labels", "null"))).labels
+    stated = from_text(header.get("labels", "null"))
+    if stated is None and source is not None and not is_published(header.get("source_sha256"), record, source):
+        return False
+    known = with_classes(record, classes_of(weights, record), stated).labels
     if None in (count(known), count(labels)):
         return False
     return [squeezed(name) for name in class_names(known)] != [squeezed(name) for name in class_names(labels)]
@@ -135,8 +141,8 @@ def held(record: Record, weights: Path, *, labels: Given | None = None, source: 
     Raises: FormatError if the file is damaged; UsageError if there are not as many labels as outputs.
     """
     header = kept_weights.origin(weights)
-    named = with_classes(record, classes_of(weights, record), from_text(header.get("labels", "null")))
-    named = with_labels(named, labels)
+    stated = from_text(header.get("labels", "null"))
+    named = with_labels(with_classes(record, classes_of(weights, record), stated), labels)
     if (named.model.num_classes, named.labels) != (record.model.num_classes, record.labels):
         called = in_words(named.labels) if named.labels else "without names, which --labels FILE or labels= gives"
         file = Path(source).name if source is not None else header.get("source", "its file")
@@ -145,4 +151,29 @@ def held(record: Record, weights: Path, *, labels: Given | None = None, source: 
         if named.model.background_outputs < record.model.background_outputs:
             warn_once("%s: output 0 of %s counts as a class here; who trained it as the record's network was trained "
                       "has background there, which is nobody's action", record.name, file)  # fmt: skip
+    elif source is not None and labels is None and stated is None:
+        tell_unnamed(named, header.get("source_sha256"), source)
     return named
+
+
+def tell_unnamed(record: Record, sha256: str | None, source: str | Path) -> None:
+    """Say where a file of one's own is taken to have the classes of its record, for it does not say what it has."""
+    if record.labels is not None and not is_published(sha256, record, source):
+        warn_once("%s: %s does not say what its %d classes are; they are called as the record's, %s. Where it was "
+                  "trained on others, --labels FILE or labels= names them", record.name, Path(source).name,
+                  record.model.num_classes, in_words(record.labels))  # fmt: skip
+
+
+def known_sha256(record: Record) -> str | None:
+    """Return the digest of a record's published file: the registry's, else the one first seen here, else None."""
+    published = record.checkpoint
+    if published.url is None or model_folder.is_index(published.url):
+        return None
+    return pins.digest_of(published.url, published.sha256)
+
+
+def is_published(sha256: str | None, record: Record, source: str | Path) -> bool:
+    """Return whether a file that was given is a copy of the published one, by what is known of that, or by its name."""
+    if Path(source).is_dir() or (sha256 is not None and sha256 == known_sha256(record)):
+        return True
+    return Path(source).name in {(file.url or "").rpartition("/")[2] for file in record.checkpoint.files}

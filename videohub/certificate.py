@@ -18,7 +18,7 @@ from videohub.convert import tables
 from videohub.convert.tables import Table, arguments_of
 from videohub.errors import ConversionError, RegistryError
 from videohub.files import atomic_write
-from videohub.registry.schema import Record
+from videohub.registry.schema import Labels, Record
 from videohub.version import __version__
 
 if TYPE_CHECKING:
@@ -66,6 +66,7 @@ class NetworkFile:
     about: CertifiedFile
     record: Record  # with the classes of the file
     table: Table  # that names its tensors
+    labels: Labels  # where the file, or who gave it, names its classes; else the record's, if it has as many
     header: Mapping[str, str]  # of converted weights; else empty
     state: dict[str, Tensor]  # under our names
 

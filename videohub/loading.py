@@ -74,7 +74,8 @@ def load(
     weights = fetch(record, checkpoint=checkpoint, ignore=ignore)
     if check:
         _check(record, weights, checkpoint)
-    if num_classes is not None and (num_classes != classes_of(weights, record) or renames(weights, record, names)):
+    is_other = num_classes is not None and num_classes != classes_of(weights, record)
+    if num_classes is not None and (is_other or renames(weights, record, names, checkpoint)):
         model = _with_new_classifier(record, weights, num_classes, labels=names)
     else:
         model = from_weights(held(record, weights, labels=names, source=checkpoint), weights)

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from videohub import certificate, registry
-from videohub.building import build_empty, classes_of, held, with_classes_of
+from videohub.building import build_empty, classes_of, held, is_published, known_sha256, tell_unnamed, with_classes_of
 from videohub.certificate import Certificate, CertifiedFile, NetworkFile
 from videohub.convert import kept_weights, tables
 from videohub.convert.checkpoint import opened, opened_together
@@ -35,7 +35,7 @@ from videohub.registry.writer import as_decoded
 from videohub.runs import Voucher, WeightsFile
 from videohub.version import __version__
 
-_CONVERTER = 3  # raised when the same tables and the same file would give another converted file
+_CONVERTER = 4  # raised when the same tables and the same file would give another converted file
 
 
 @dataclass(frozen=True)
@@ -157,14 +157,6 @@ def _fetched(record: Record, checkpoint: str | Path | None, ignore: Sequence[str
             return _converted(source.sha256, keys, record) or convert()
 
 
-def known_sha256(record: Record) -> str | None:
-    """Return the digest of a record's published file: the registry's, else the one first seen here, else None."""
-    published = record.checkpoint
-    if published.url is None or model_folder.is_index(published.url):
-        return None
-    return pins.digest_of(published.url, published.sha256)
-
-
 def conversion_key(record: Record, layout: str | None = None) -> str:
     """Return the key for a file whose keys are spelt as this layout has them; None: as the record says."""
     return conversion_keys(record)[layout or record.checkpoint.layout]
@@ -234,9 +226,13 @@ def convert_file(
     if certify_to is not None and Path(certify_to).absolute() == weights.absolute():
         raise UsageError(f"{weights}: this is the file to write; give its certificate another name")
     network = _read(source, record, ignore=ignore, own=True, labels=names)
+    if is_published(source.sha256, record, file):
+        network = replace(network, labels=network.record.labels)
     written = _write(network, Path(out), to=layout, ignore=ignore)
     if layout == OURS:
         held(record, weights, source=file)  # tells what is not the record's
+    elif network.labels is None and names_classes(record, layout):
+        tell_unnamed(network.record, network.about.sha256, file)
     if certify_to is None:
         return written
     there = network.record if layout == OURS else certificate.network_of(network.record, layout)
@@ -326,6 +322,7 @@ def _read(
     """
     paths = [each.path for each in (*(source.parts or [source]), *source.beside)]
     with opened(paths[0]) if len(paths) == 1 else opened_together(paths, str(source.path)) as checkpoint:
+        header = checkpoint.meta if checkpoint.is_converted else {}
         arrays, recognised = renamed(checkpoint, record, ignore=ignore)
         if own:
             record = with_labels(with_classes_of(arrays, checkpoint, record), labels)
@@ -338,7 +335,8 @@ def _read(
         layout=recognised.layout,
         table_sha256=None if recognised.layout == OURS else recognised.table.digest,
     )
-    return NetworkFile(about, record, recognised.table, checkpoint.meta if checkpoint.is_converted else {}, state)
+    is_named = labels is not None or header.get("labels", "null") != "null"
+    return NetworkFile(about, record, recognised.table, record.labels if is_named else None, header, state)
 
 
 def _write(file: NetworkFile, out: Path, *, to: str = OURS, ignore: Sequence[str] = ()) -> Converted:
@@ -356,8 +354,7 @@ def _write(file: NetworkFile, out: Path, *, to: str = OURS, ignore: Sequence[str
             origin = {key: file.header[key] for key in origin if key in file.header}
         if ignore:
             origin["ignore"] = json.dumps(sorted(ignore))  # belongs to the conversion key, which the name holds
-        whole = {"videohub": __version__, "record": to_portable_json(record), "labels": as_text(record.labels),
-                 **origin}  # fmt: skip
+        whole = {"videohub": __version__, "record": to_portable_json(record), "labels": as_text(file.labels), **origin}
         if out.parent == cache.folder("converted"):
             cache.check_room(sum(tensor.nbytes for tensor in file.state.values()))
         with atomic_write(out) as part:

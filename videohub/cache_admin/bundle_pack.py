@@ -15,6 +15,7 @@ from tqdm import tqdm
 from tqdm.utils import CallbackIOWrapper
 
 from videohub import registry, weights
+from videohub.building import known_sha256
 from videohub.cache_admin import bundle_format
 from videohub.cache_admin.bundle_format import MANIFEST, REGISTRY, Manifest, Member, Packed
 from videohub.convert import kept_weights
@@ -116,7 +117,7 @@ def _packed(record: Record, checkpoint: str | Path | None) -> tuple[Packed, Path
 def _of_copy(record: Record, file: Path) -> Fetched:
     """Return a local copy and its digest; if anything is known of the published file, it has to be that."""
     copy = download.local(file, name=record.name)
-    known = weights.known_sha256(record)
+    known = known_sha256(record)
     if known and copy.sha256 != known:
         raise ChecksumError(
             f"{record.name}: {file} has sha256 {copy.sha256}, and {record.checkpoint.url} has {known}.\n"

@@ -10,7 +10,7 @@ import functools
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -23,7 +23,7 @@ from videohub.files import check_is_no_pipe
 from videohub.registry import strict_yaml
 from videohub.registry.schema import Labels, Record
 
-Given: TypeAlias = str | os.PathLike[str] | Sequence[str]  # by a user: a known set, a file, or names
+Given: TypeAlias = str | os.PathLike[str] | Sequence[str] | Mapping[str, int]  # a known set, a file, or names
 
 IN_TORCHVISION = {"kinetics400": 400, "imagenet1k": 1000}  # so that nothing is imported to count them
 _LISTS = {"kinetics400": "_KINETICS400_CATEGORIES", "imagenet1k": "_IMAGENET_CATEGORIES"}  # torchvision's variables
@@ -61,8 +61,8 @@ def resolve(given: Given, folder: Path | None = None) -> str | tuple[str, ...]:
     """Return the name of a known label set, or the names of one's own.
 
     Args:
-        given: A known set's name, names, or a file: `.json` and `.yaml` hold a list, `.json` also a mapping between
-            names and numbers from 0; any other has a name on each line, in UTF-8.
+        given: A known set's name, names, a mapping between names and numbers from 0, or a file: `.json` and `.yaml`
+            hold a list, `.json` also such a mapping; any other has a name on each line, in UTF-8.
         folder: Where a relative path starts; None: here.
     Raises: UsageError if there is neither such a set nor such a file, or if it does not hold names.
     """
@@ -80,7 +80,13 @@ def resolve(given: Given, folder: Path | None = None) -> str | tuple[str, ...]:
                 f"labels: {str(given)[:200]!r} is neither a label set nor a file that can be read ({why}); known sets: "
                 + ", ".join(known())
             ) from error
-    return _names(list(given), "labels")
+    if not isinstance(given, Iterable) or isinstance(given, Set):
+        raise UsageError(f"labels: found {given!r:.80}, expected a name for each output, in their order")
+    try:
+        given = _in_order(given) if isinstance(given, dict) else list(given)
+    except ValueError as error:
+        raise UsageError(f"labels: found {error}") from error
+    return _names(given, "labels")
 
 
 def with_labels(record: Record, labels: Given | None) -> Record:
@@ -265,7 +271,7 @@ def _in_order(value: Any) -> Any:
     """
     if not isinstance(value, dict):
         return value
-    pairs = [(str(number), name) if isinstance(number, int) else (name, number) for name, number in value.items()]
+    pairs = [(str(number), name) if isinstance(number, int) else (str(name), number) for name, number in value.items()]
     pairs = [(number, name[1:-1] if _is_quoted(name) else name) for number, name in pairs]
     by_number = dict(pairs)
     if by_number.keys() != {str(number) for number in range(len(value))}:
@@ -285,7 +291,7 @@ def _names(value: Any, where: str | Path) -> tuple[str, ...]:
     for number, name in enumerate(value):
         if not is_name(name):
             raise UsageError(f"{where}: class {number} is called {name!r:.80}, expected a name")
-    return tuple(value)
+    return tuple(map(str, value))  # numpy has texts of its own
 
 
 def is_name(value: Any) -> bool:

@@ -155,9 +155,7 @@ def refuse_unverifiable(record: Record) -> None:
     if published is None or not published.numbers():
         instead = f"`videohub benchmark {record.name} --data …` gives its numbers without a verdict."
         if record.task == "features":
-            instead = (
-                f"It has no classifier; `videohub features --model {record.name} …` gives its features."
-            )
+            instead = f"It has no classifier; `videohub features --model {record.name} …` gives its features."
         raise UsageError(
             f"{record.name}: its source states no number, so there is nothing to verify{_notes(record)}\n  {instead}"
         )
