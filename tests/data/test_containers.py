@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -109,6 +110,52 @@ def test_a_place_that_cannot_be_is_ffmpegs_to_mind(thirty_frames):
         with open_container(sent, thirty_frames) as container:
             assert len(list(container.decode(video=0))) == 30
         assert sent.sent
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_that_comes_while_ffmpeg_asks_for_bytes_is_not_lost(thirty_frames, number):
+    """PyAV drops what is raised there: the rest of the run would go on, or the video count as damaged."""
+
+    class Asked:
+        def __init__(self, file, at):
+            self.file, self.at, self.calls, self.tell = file, at, 0, file.tell
+
+        def called(self):
+            self.calls += 1
+            if self.calls == self.at:
+                os.kill(os.getpid(), number)
+
+        def read(self, size):
+            self.called()
+            return self.file.read(size)
+
+        def seek(self, offset, whence):
+            self.called()
+            return self.file.seek(offset, whence)
+
+    def decoded(at):
+        with thirty_frames.open("rb") as opened:
+            asked = Asked(opened, at)
+            with open_container(asked, thirty_frames) as container:
+                assert len(list(container.decode(video=0))) == 30
+        return asked.calls
+
+    class Stopped(BaseException):
+        pass
+
+    def stop(*_):
+        raise Stopped
+
+    before = signal.signal(number, stop)
+    try:
+        calls = decoded(1000)
+        assert calls > 5
+        for at in range(1, calls + 1):
+            with pytest.raises(Stopped):
+                decoded(at)
+            assert signal.getsignal(number) is stop
+    finally:
+        signal.signal(number, before)
 
 
 def test_a_disk_that_fails_is_told_as_that(thirty_frames):

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
+import signal
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import Any, BinaryIO, Literal, TypeAlias
 
 import av
@@ -73,12 +76,13 @@ def open_container(file: BinaryIO, path: StoredFile) -> Iterator[InputContainer]
     """
     nameless = _Nameless(file)
     try:
-        try:
-            container = _opened(nameless, container_options=_NOTHING_ELSE, **_ANY_TITLE)
-        except av.FFmpegError as error:
-            raise VideoError(f"{path}: {_why(file, error)}") from error
-        with container:
-            yield container
+        with _signals_kept():
+            try:
+                container = _opened(nameless, container_options=_NOTHING_ELSE, **_ANY_TITLE)
+            except av.FFmpegError as error:
+                raise VideoError(f"{path}: {_why(file, error)}") from error
+            with container:
+                yield container
     finally:
         if isinstance(nameless.failure, OSError):
             raise VideoError(f"{path}: cannot be read: {nameless.failure.strerror}") from nameless.failure
@@ -97,11 +101,11 @@ class _Nameless:
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self.tell = file.tell
-        self.failure: OSError | VideohubError | None = None  # of the disk, or of what stands for it
+        self.failure: BaseException | None = None  # of the disk, of what stands for it, or of a signal
 
     def read(self, size: int) -> bytes:
         try:
-            return b"" if self.failure else self._file.read(size)
+            return b"" if self.failure is not None else self._file.read(size)
         except (OSError, VideohubError) as error:
             self.failure = error
             return b""
@@ -111,6 +115,52 @@ class _Nameless:
             return self._file.seek(offset, whence)
         except (OSError, ValueError, OverflowError):
             return -errno.EINVAL
+
+
+# --- signals that come while FFmpeg asks for bytes -------------------------------------------------------------------
+
+_CALLED_BACK = (_Nameless.read.__code__, _Nameless.seek.__code__)
+_handlers: dict[int, Callable[[int, FrameType | None], Any]] = {}  # of signals, while a container is open
+_open = 0  # containers, in the main thread
+
+
+@contextmanager
+def _signals_kept() -> Iterator[None]:
+    """Let what a signal raises be raised again once FFmpeg has returned, where it comes while that asks for bytes.
+
+    PyAV drops whatever is raised there: a Ctrl-C would be lost, or the video count as damaged.
+    """
+    global _open
+    if threading.current_thread() is not threading.main_thread():  # no handler runs in others
+        yield
+        return
+    _open += 1
+    if _open == 1:
+        for number in map(int, (signal.SIGINT, signal.SIGTERM)):
+            if callable(handler := signal.getsignal(number)):
+                _handlers[number] = handler
+                signal.signal(number, _handled)
+    try:
+        yield
+    finally:
+        _open -= 1
+        if not _open:
+            for number in list(_handlers):
+                if signal.getsignal(number) is _handled:  # and nobody's who set another one meanwhile
+                    signal.signal(number, _handlers[number])
+                del _handlers[number]
+
+
+def _handled(number: int, frame: FrameType | None) -> None:
+    """Do what the signal's handler does; end the file where that raises while FFmpeg asks for bytes of it."""
+    try:
+        _handlers[number](number, frame)
+    except BaseException as error:
+        while frame is not None and frame.f_code not in _CALLED_BACK:
+            frame = frame.f_back
+        if frame is None:
+            raise
+        frame.f_locals["self"].failure = error
 
 
 def _opened(file: Any, **options: Any) -> InputContainer:
