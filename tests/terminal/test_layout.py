@@ -75,6 +75,16 @@ def test_every_letter_of_a_registry_can_be_written_into_a_pipe(tmp_path, environ
     assert b"\\u65e5\\u672c \\U0001f44d" in printed[False]
 
 
+@pytest.mark.parametrize("arguments", [["list"], ["list", "--json"], ["show", "slow_r50_8x8"]])
+def test_where_nobody_reads_on_the_exit_code_is_no_verdict(arguments):
+    reads, writes = os.pipe()
+    os.close(reads)
+    with os.fdopen(writes, "wb") as nobody:
+        command = [sys.executable, "-m", "videohub", *arguments]
+        done = subprocess.run(command, stdout=nobody, stderr=subprocess.PIPE, check=False)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
 def test_a_script_gets_the_bytes_of_a_path_and_a_screen_what_can_be_shown(run, monkeypatch, tmp_path, capsys):
     odd = os.fsdecode(b"\xff\x1b[31m\n")
     monkeypatch.setenv("VIDEOHUB_HOME", str(tmp_path / odd))

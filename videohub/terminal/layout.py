@@ -32,6 +32,7 @@ _COLOURS = {"available": "green", "unreleased": "yellow", "broken": "red",
             "ready": "green", "usable, with remarks": "yellow", "not usable": "red",
             "current": "green", "damaged": "red", "unreadable": "red", "stale": "yellow",
             "unfinished": "yellow"}  # fmt: skip
+UNREAD = 141  # the exit code of a program that SIGPIPE ends
 _IN_ASCII = {"█": "#", "·": ".", "…": "...", "–": "-", "×": "x", "±": "+-", "≥": ">=", "≤": "<="}
 _BLANKS_AT_THE_END = r"(?m) +((?:\x1b\[[0-9;]*m)*)$"
 
@@ -41,8 +42,15 @@ def write(text: str | bytes, *, err: bool = False, nl: bool = True, colours: boo
 
     Args:
         colours: Whether they stay; None: at a terminal.
+    Raises: SystemExit where nobody reads stdout any more: click would end with 1, which for `verify` is a verdict.
     """
-    click.echo(text, file=sys.stderr if err else sys.stdout, nl=nl, color=colours)
+    stream = sys.stderr if err else sys.stdout
+    try:
+        click.echo(text, file=stream, nl=nl, color=colours)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # for what Python still writes at its end
+        if not err:
+            raise SystemExit(UNREAD) from None
 
 
 def say(*lines: str, err: bool = False) -> None:
