@@ -41,8 +41,8 @@ def read_indexes(locations: Sequence[str], *, labels: bool = True) -> list[TarIn
 
     An index that is kept in the cache counts if the file there has the same size and version; where no `labels` are
     wanted, also one that DALI's tool has written beside the tar, if it agrees.
-    Raises: DataError that names all tars that are missing, cut short or otherwise unusable, and why; UsageError,
-        OfflineError.
+    Raises: DataError that names all tars that are missing, cut short or otherwise unusable, and why; DownloadError
+        that does, if some may be had another time; UsageError, OfflineError.
     """
     with (
         ThreadPoolExecutor(min(_AT_ONCE, len(locations)), thread_name_prefix="videohub-indexing") as threads,
@@ -54,7 +54,8 @@ def read_indexes(locations: Sequence[str], *, labels: bool = True) -> list[TarIn
             bar.update()
     errors = [each for each in found if not isinstance(each, TarIndex)]
     if errors:
-        raise DataError(_in_words(errors, len(locations)))
+        kind = DownloadError if any(isinstance(each, DownloadError) for each in errors) else DataError
+        raise kind(_in_words(errors, len(locations)))
     return [each for each in found if isinstance(each, TarIndex)]
 
 

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import os
 import re
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TypeVar
 
-from videohub.errors import UsageError
+from videohub.errors import UsageError, VideohubError
 
-# A shard may end days before another; a process that died is torchrun's to notice, not ours.
+# A shard may end days before another. A process that died is torchrun's to notice, and whether that is there, ours.
 _TIMEOUT = timedelta(days=14)
+_PIECE = timedelta(seconds=20)
+_PARENT = os.getppid()
+
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True)
@@ -84,6 +91,7 @@ def barrier() -> None:
     torch.distributed is used for this and nothing else: scores go to files, and what a dead process has not written is
     done again by the one that replaces it. The store outlives such a restart, which a process group would not; who was
     done before it is still done.
+    Raises: VideohubError if torchrun is gone, or 14 days are over.
     """
     if not under_torchrun():
         return
@@ -91,9 +99,30 @@ def barrier() -> None:
 
     mine = shard_of_torchrun()
     hosted = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"  # by torchrun itself
-    store = TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=mine.is_first and not hosted,
-                     timeout=_TIMEOUT)  # fmt: skip  # a store in the first process opens when that one is done
+    address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+    hosts = mine.is_first and not hosted  # a store in the first process opens when that one is done
     done = [f"videohub/{mine.count}/{index}" for index in range(mine.count)]
-    store.set(done[mine.index], "done")
+
+    def arrive() -> TCPStore:
+        store = TCPStore(address, port, is_master=hosts, timeout=_PIECE)
+        store.set(done[mine.index], "done")
+        return store
+
+    store = arrive() if hosts else _patiently(arrive)
     if mine.is_first or hosted:
-        store.wait(done, _TIMEOUT)
+        _patiently(lambda: store.wait(done, _PIECE))
+
+
+def _patiently(ask: Callable[[], _Result]) -> _Result:
+    """Return what is asked of a store, again and again for as long as torchrun is there to end this process."""
+    from torch.distributed import DistError
+
+    until = time.monotonic() + _TIMEOUT.total_seconds()
+    while True:
+        try:
+            return ask()
+        except DistError as error:
+            if os.getppid() != _PARENT or time.monotonic() > until:
+                gone = "torchrun ended before all of its processes were done" if os.getppid() != _PARENT else error
+                raise VideohubError(f"{gone}; what was scored is kept, and the same call goes on") from error
+            time.sleep(1)
