@@ -28,7 +28,18 @@ HEIGHT = {room: -floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 
 # What a wing may know of the house; the rooms above the wings bring them together.
 KNOWN_TO = {
-    "cache_admin": {"known_answers", "weights", "data", "convert", "hub", "registry", "resources", "files", "errors"}
+    "cache_admin": {
+        "known_answers",
+        "weights",
+        "building",
+        "data",
+        "convert",
+        "hub",
+        "registry",
+        "resources",
+        "files",
+        "errors",
+    }
     | {"architectures", "protocols", "escaping", "value_types", "version"},
     "reporting": {"data", "registry", "protocols", "runs", "metrics", "files", "errors", "escaping", "formatting"},
     "preflight": {

@@ -100,7 +100,7 @@ def test_a_cache_that_cannot_be_written_to_is_missing(run, monkeypatch, tmp_path
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("VIDEOHUB_HOME", str(tmp_path / "file" / "home"))
     (told,) = (finding for (about, _), finding in findings(run, code=5).items() if about == "cache")
-    assert told["detail"] == f"{tmp_path / 'file'} cannot be written to"
+    assert told["detail"] == f"{tmp_path / 'file'} cannot be written to (Not a directory)"
     assert "VIDEOHUB_HOME" in told["advice"]
 
 

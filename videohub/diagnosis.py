@@ -118,8 +118,11 @@ def cache() -> Iterator[Finding]:
 
     folder = home()
     above = next(parent for parent in (folder, *folder.parents) if parent.exists())
-    if not (above.is_dir() and os.access(above, os.W_OK | os.X_OK)):
-        yield Finding("cache", str(folder), "missing", detail=f"{above} cannot be written to",
+    try:
+        with tempfile.TemporaryFile(dir=above):  # permissions do not tell of a disk that takes nothing
+            pass
+    except OSError as error:
+        yield Finding("cache", str(folder), "missing", detail=f"{above} cannot be written to ({error.strerror})",
                       advice="Let VIDEOHUB_HOME name a folder that can.")  # fmt: skip
         return
     free = shutil.disk_usage(above).free

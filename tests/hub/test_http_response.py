@@ -26,7 +26,7 @@ from tests.hub.publisher import (
     sent,
     serving,
 )
-from videohub.hub import download, http_download, http_request
+from videohub.hub import download, http_request
 
 XML = b'\xef\xbb\xbf<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>NoSuchKey</Code></Error>'
 HTML = b"\n\n <html><body>Quota exceeded</body></html>"
@@ -260,12 +260,20 @@ def test_pauses_differ_from_one_process_to_the_next(publisher, home, monkeypatch
     """Or all those whom a busy server has sent away come back at once."""
     pauses = []
     monkeypatch.setattr(http_request, "PAUSE_S", 1.0)
-    monkeypatch.setattr(http_download, "time", SimpleNamespace(sleep=pauses.append))
+    monkeypatch.setattr(http_request, "time", SimpleNamespace(sleep=pauses.append, monotonic=time.monotonic))
     for number in range(8):
         url = publisher.publish(f"/{number}.pkl", CONTENT, first(1, refusing(503)))
         download.fetch(url, name="model")
     assert len(set(pauses)) > 4
     assert all(0.5 <= pause <= 1.5 for pause in pauses)
+
+
+def test_lasting_trouble_is_told_once_a_host(publisher, home, caplog, monkeypatch):
+    monkeypatch.setattr(http_request, "_retried", set())
+    for number, refusals in enumerate((1, 2, 2)):
+        url = publisher.publish(f"/{number}.pkl", CONTENT, first(refusals, refusing(503)))
+        download.fetch(url, name="model")
+        assert sum("a request that fails is sent again" in line for line in caplog.messages) == min(number, 1)
 
 
 def test_a_server_s_wish_is_told(publisher, home):

@@ -315,6 +315,18 @@ def test_a_full_disk_is_told_whenever_it_shows(tmp_path, monkeypatch, step):
         writer.append(1, "1.mp4", None, scores_of(1))
 
 
+def test_a_file_that_was_removed_meanwhile_ends_its_writer(tmp_path):
+    run = open_run(tmp_path / "run", IDENTITY, truth(5))
+    writer = run.writer(MADE_BY)
+    writer.append(0, "0.mp4", None, scores_of(0))
+    score_file(run).unlink()
+    with pytest.raises(CacheError, match="was removed, with what it held"):
+        writer.flush()
+    with pytest.raises(CacheError, match="was removed"):
+        writer.append(1, "1.mp4", None, scores_of(1))
+    writer.close()
+
+
 def test_a_place_that_takes_no_file_is_told_before_anything_is_computed(tmp_path):
     run = kept(tmp_path / "run", 5, [])
     score_file(run).unlink()

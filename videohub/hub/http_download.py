@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import random
 import re
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,7 +13,7 @@ from tqdm import tqdm
 
 from videohub.errors import CacheError, DownloadError, OfflineError
 from videohub.hub import cache, http_request
-from videohub.hub.http_request import Again, Request
+from videohub.hub.http_request import Again, Attempts, Request
 from videohub.hub.partial_download import Note, Part, boot
 from videohub.hub.sources import (
     CHECKPOINT,
@@ -87,24 +85,21 @@ def _until_whole(job: Job, session: requests.Session, bar: tqdm[Any]) -> Part:
     """Ask again and again, as long as there is hope, and return the whole file."""
     if job.part and job.part.whole and not _doubt(job, job.part):  # its process ended before it could be published
         return job.part
-    failed, furthest = 0, job.part.size if job.part else 0
+    attempts, furthest = Attempts(job.source.address), job.part.size if job.part else 0
     while True:
         try:
             return _ask(job, session, bar)
         except Again as trouble:
             now = job.part.size if job.part else 0
-            failed = 1 if now > furthest and not trouble.slow else failed + 1  # starting over is no progress
-            furthest = max(furthest, now)
-            pause = max(http_request.PAUSE_S * 2 ** (failed - 1) * random.uniform(0.5, 1.5), trouble.wait or 0)
-            patience = f"; it asks to wait {trouble.wait:.0f} s" if trouble.wait else ""
-            if failed >= http_request.ATTEMPTS or (trouble.wait or 0) > http_request.LONGEST_PAUSE_S:
+            progress, furthest = now > furthest, max(furthest, now)  # starting over is none
+            if not attempts.again(trouble, progress=progress):
+                patience = f"; it asks to wait {trouble.wait:.0f} s" if trouble.wait else ""
                 size = _let_go(job)
                 kept = f"{size} bytes are kept, and the next call goes on from there" if size else "Nothing was kept"
                 raise job.error(
                     f"could not be downloaded: {trouble}{patience}",
                     f"{kept}. Try again later, or bring the file here and {job.requested.purpose.by_hand}.",
                 ) from trouble
-            time.sleep(min(pause, http_request.LONGEST_PAUSE_S))
 
 
 def _let_go(job: Job) -> int:
@@ -303,15 +298,13 @@ def ask(url: str, *, name: str, sha256: str | None = None, purpose: Purpose = CH
 
 def _patiently(request: Request, session: requests.Session) -> Answer:
     """Ask for the first bytes, again while there is hope. Raises: DownloadError."""
-    for failed in range(1, http_request.ATTEMPTS + 1):
+    attempts = Attempts(request.source.address)
+    while True:
         try:
             return _once(request, session, "GET")
         except Again as trouble:
-            wait = max(trouble.wait or 0, http_request.PAUSE_S * 2 ** (failed - 1))
-            if failed == http_request.ATTEMPTS or wait > http_request.LONGEST_PAUSE_S:
+            if not attempts.again(trouble):
                 raise request.error(f"gave no answer: {trouble}", "Try again later.") from trouble
-            time.sleep(wait)
-    raise AssertionError("the last attempt returns or raises")
 
 
 def _once(request: Request, session: requests.Session, method: Literal["HEAD", "GET"]) -> Answer:

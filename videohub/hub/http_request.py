@@ -7,12 +7,13 @@ import functools
 import http.client
 import io
 import os
+import random
 import re
 import socket
 import time
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
@@ -25,6 +26,7 @@ from urllib3.exceptions import NewConnectionError
 from videohub.errors import DownloadError, UsageError
 from videohub.hub.partial_download import ETAG, Part
 from videohub.hub.sources import Requested, Source, without_user
+from videohub.log import log
 
 CONNECT_S, READ_S = 10.0, 60.0
 ATTEMPTS = 5  # in a row, without a byte of progress
@@ -32,7 +34,9 @@ PAUSE_S = 1.0  # before the first retry; then 2, 4, 8 times as long, give or tak
 LONGEST_PAUSE_S = 120.0  # a server that asks for more patience is left for another day
 RETRIED = {408, 429, 500, 502, 503, 504}
 HEAD = 1024  # bytes that show whether a body is a page
+_LASTING_S = 20.0  # of trouble that is told; before that a connection may just have broken
 _BLOCK = 1 << 20
+_retried: set[str] = set()  # hosts whose trouble was told
 
 
 class Again(Exception):
@@ -42,6 +46,30 @@ class Again(Exception):
         super().__init__(reason)
         self.wait = wait
         self.slow = slow  # what came so slowly is no progress
+
+
+@dataclass
+class Attempts:
+    """How often in a row something was asked of a server in vain, without progress in between."""
+
+    address: str
+    failed: int = 0
+    begun: float = field(default_factory=time.monotonic)
+
+    def again(self, trouble: Again, *, progress: bool = False) -> bool:
+        """Wait until the next attempt; return False where no hope is left. What comes too slowly is no progress."""
+        self.failed = 1 if progress and not trouble.slow else self.failed + 1
+        wait = trouble.wait or 0
+        if self.failed >= ATTEMPTS or wait > LONGEST_PAUSE_S:
+            return False
+        pause = max(PAUSE_S * 2 ** (self.failed - 1) * random.uniform(0.5, 1.5), wait)
+        host = urlsplit(self.address).netloc.rpartition("@")[2]
+        if host not in _retried and (self.failed > 1 or time.monotonic() - self.begun > _LASTING_S):
+            _retried.add(host)
+            words = "%s: %s; a request that fails is sent again, up to %d times, from now on without a word"
+            log.warning(words, host, trouble, ATTEMPTS - 1)
+        time.sleep(min(pause, LONGEST_PAUSE_S))
+        return True
 
 
 @dataclass

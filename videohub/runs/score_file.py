@@ -180,11 +180,16 @@ class Writer:
         self._write(_block(msgspec.msgpack.encode(_Note(index, name, None, message, None, self._seconds())), b""))
 
     def flush(self) -> None:
-        """Bring what was written to the disk itself. Raises: CacheError."""
+        """Bring what was written to the disk itself. Raises: CacheError, also where somebody has removed the file."""
         try:
             os.fsync(self._open())
+            is_there = os.fstat(self._open()).st_nlink > 0
         except OSError as error:
             self._fail(f"{error.strerror or error}; entries of the last seconds may be lost", error)
+        if not is_there:
+            self._trouble = f"{self.path}: was removed, with what it held.\n  Run the same command again."
+            self._let_go()
+            raise CacheError(self._trouble)
         self._flushed = time.monotonic()
 
     def close(self) -> None:

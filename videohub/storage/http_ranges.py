@@ -7,11 +7,9 @@ met as in downloads: up to five attempts in a row without progress, with growing
 from __future__ import annotations
 
 import os
-import random
 import re
 import ssl
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -21,7 +19,7 @@ import urllib3
 
 from videohub.errors import DownloadError, FileMissingError
 from videohub.hub import http_request
-from videohub.hub.http_request import Again
+from videohub.hub.http_request import Again, Attempts
 from videohub.storage.buckets import Address, address_of, forget, refused_advice, remember
 from videohub.storage.locations import changed, scheme_of, scrubbed, shown
 
@@ -78,25 +76,20 @@ def ask(location: str) -> tuple[int, str]:
 def _patiently(location: str, what: str, received: _Received, attempt: Callable[[], _Found]) -> _Found:
     """Return what an attempt gives, after as many as there is hope for. Raises: DownloadError, FileChangedError."""
     http_request.min_rate()  # refuses what makes no sense before anything is asked
-    failed, furthest = 0, 0
+    attempts, furthest = Attempts(location), 0
     while True:
         try:
             return attempt()
         except Again as trouble:
-            wait = trouble.wait or 0
-            failed = 1 if len(received.data) >= furthest + PROGRESS and not trouble.slow else failed + 1
-            furthest = max(furthest, len(received.data))
-            pause = max(http_request.PAUSE_S * 2 ** (failed - 1) * random.uniform(0.5, 1.5), wait)
-            if failed >= http_request.ATTEMPTS or wait > http_request.LONGEST_PAUSE_S:
+            now = len(received.data)
+            progress, furthest = now >= furthest + PROGRESS, max(furthest, now)
+            if not attempts.again(trouble, progress=progress):
                 if isinstance(trouble, _Changed):
                     raise changed(location, found=trouble.version, expected=received.version or "") from None
-                patience = f"; it asks to wait {wait:.0f} s" if wait else ""
+                patience = f"; it asks to wait {trouble.wait:.0f} s" if trouble.wait else ""
+                tried = f"attempt {attempts.failed} of {http_request.ATTEMPTS}"
                 advice = getattr(trouble, "advice", "") or "Check the connection, and try again later."
-                raise DownloadError(
-                    f"{shown(location)}: {what}: {trouble}{patience} (attempt {failed} of {http_request.ATTEMPTS})\n"
-                    f"  {advice}"
-                ) from None
-        time.sleep(min(pause, http_request.LONGEST_PAUSE_S))
+                raise DownloadError(f"{shown(location)}: {what}: {trouble}{patience} ({tried})\n  {advice}") from None
 
 
 def _receive(location: str, received: _Received) -> None:

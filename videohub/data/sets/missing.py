@@ -54,7 +54,7 @@ def missing_files(samples: Sequence[Sample], start: Path) -> tuple[str, ...]:
     reasons = [reason for reason in (_reason(folder, name, look) for folder, name in tried) if reason]
     often = Counter(words for words, _ in reasons).most_common(1)
     likely = often and 2 * often[0][1] >= len(tried)
-    if not likely and len(gone) < len(places):
+    if not likely and 2 * len(gone) <= len(places):  # some always are
         return ()
     first = os.path.abspath(gone[0][0] / gone[0][1])
     note = f"{len(gone)} of {len(places)} files that were looked for are not there, the first {first}"
