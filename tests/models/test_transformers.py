@@ -111,9 +111,22 @@ def test_a_vit_refuses_what_is_smaller_than_its_patches():
 @pytest.mark.parametrize("family", [family for family in FAMILIES if family not in SIZES_ARE_FIXED])
 def test_another_size_is_classified(family):
     length = 12 if family == "vjepa2" else 10  # three segments
-    logits = network(family)(clip_for(family, size=96, length=1 if frames(family) == 1 else length))
+    logits = network(family)(clip_for(family, size=112, length=1 if frames(family) == 1 else length))  # 7 x 16, 8 x 14
     assert logits.shape == (2, 7)
     assert torch.isfinite(logits).all()
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("family", [family for family in FAMILIES if network(family).tiled])
+def test_a_clip_of_which_a_part_would_be_cut_off_is_refused(family):
+    model, length = network(family), frames(family)
+    for height, width in ((100, 112), (112, 100)):
+        clip = clip_for(family, size=112)[..., :height, :width]
+        with pytest.raises(ValueError, match=r"expected multiples of \d+ x 1[46] x 1[46]: what is left over"):
+            model(clip)
+    if model.smallest[0] > 1:
+        with pytest.raises(ValueError, match=r"expected multiples of 2 x "):
+            model(clip_for(family, length=length - 1))
 
 
 @pytest.mark.parametrize("family", SIZES_ARE_FIXED)

@@ -88,7 +88,9 @@ class ReversibleMViT(TokenModel):
     def __init__(self, arch: architecture.ReversibleMViT, *, frames: int) -> None:
         super().__init__()
         patch = (1 if arch.image else 2, arch.patch, arch.patch)
-        self.smallest = patch if arch.patch == 16 else (1, 1, 1)
+        self.tiled = arch.patch == 16
+        self.smallest = patch if self.tiled else (1, 1, 1)
+        self.own_size = (frames, arch.crop, arch.crop)
         grid = patch_grid(frames, arch.crop, patch, image=arch.image)
         added = positions(grid, arch.width, joint=arch.joint_positions, class_token=False)
         self.embedding = (

@@ -92,9 +92,11 @@ class TimeSformer(TokenModel):
     """Patches of single frames as tokens, and blocks of one width that read them along time and within frames."""
 
     smallest = (1, architecture.TimeSformer.PATCH, architecture.TimeSformer.PATCH)
+    tiled = True
 
     def __init__(self, arch: architecture.TimeSformer, *, frames: int) -> None:
         super().__init__()
+        self.own_size = (frames, arch.crop, arch.crop)
         across = arch.crop // arch.PATCH
         self.embedding = Embedding(
             arch.width,

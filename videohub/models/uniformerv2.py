@@ -116,9 +116,12 @@ class Gathering(nn.Module):
 class UniFormerV2(TokenModel):
     """Blocks on each frame; what the video's token gathers from the last, and the frames' class tokens, are weighed."""
 
+    tiled = True
+
     def __init__(self, arch: architecture.UniFormerV2) -> None:
         super().__init__()
         self.smallest = (1, arch.patch, arch.patch)
+        self.own_size = (1, arch.crop, arch.crop)
         self.embedding = FrameEmbedding(arch)
         self.blocks = nn.ModuleList(
             FrameBlock(arch.width, heads=arch.heads, local=arch.local) for _ in range(arch.depth)

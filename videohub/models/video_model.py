@@ -29,10 +29,14 @@ _AVERAGE_ALL = AverageAll()
 class VideoModel(nn.Module):
     """A network over clips. `videohub.load` returns one; `record` is what it was loaded from.
 
-    `smallest` is the clip that leaves something to its head: frames, height and width.
+    `smallest` is the clip that leaves something to its head: frames, height and width. A network that is `tiled`
+    divides clips into such pieces, and refuses those that leave something over, which would be cut off; but for clips
+    of its own size.
     """
 
     smallest: tuple[int, int, int] = (1, 1, 1)
+    tiled: bool = False
+    own_size: tuple[int, int, int] = (0, 0, 0)  # of the clips that it is for, where it is tiled
     head: Any  # what makes logits of feature maps or tokens; its `projection` comes last
 
     if TYPE_CHECKING:
@@ -67,7 +71,8 @@ class VideoModel(nn.Module):
     def checked(self, clip: Tensor | Sequence[Tensor]) -> Tensor:
         """Return a clip, where there is one pathway.
 
-        Raises: ValueError if it is a list, or too short or too small for the network; as `check_clip`.
+        Raises: ValueError if it is a list, too short or too small for the network, or not to be divided into its
+            tiles; as `check_clip`.
         """
         if not isinstance(clip, Tensor):
             raise ValueError(f"clip: found a {type(clip).__name__}, expected one tensor (B, 3, T, H, W)")
@@ -78,6 +83,13 @@ class VideoModel(nn.Module):
         if height < self.smallest[1] or width < self.smallest[2]:
             least = " x ".join(map(str, self.smallest[1:]))
             raise ValueError(f"clip: found {height} x {width} pixels, expected at least {least}")
+        sizes = zip(clip.shape[2:], self.smallest, self.own_size, strict=True)
+        if self.tiled and any(found % piece and found != own for found, piece, own in sizes):
+            found, pieces = (" x ".join(map(str, size)) for size in (clip.shape[2:], self.smallest))
+            raise ValueError(
+                f"clip: found {found} (frames x height x width), expected multiples of {pieces}: "
+                "what is left over would be cut off"
+            )
         return clip
 
     def check_clip(self, clip: Tensor) -> None:

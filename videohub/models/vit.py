@@ -165,9 +165,12 @@ class ProbeHead(Head):
 class ViT(TokenModel):
     """Patches as tokens, and blocks of one width."""
 
+    tiled = True
+
     def __init__(self, arch: architecture.ViT, *, frames: int) -> None:
         super().__init__()
         patch = self.smallest = (1 if arch.image else arch.tubelet, arch.patch, arch.patch)
+        self.own_size = (frames // arch.segments, arch.crop, arch.crop)
         if frames % arch.segments:
             raise ValueError(f"frames: found {frames}, expected a multiple of the segments, {arch.segments}")
         self.segment = frames // arch.segments if arch.segments > 1 else None
@@ -226,6 +229,7 @@ class ViT(TokenModel):
 class ViTDetector(ViT):
     """One whose tokens are a map that boxes are cut out of."""
 
+    tiled = False  # in frames of any size, of which the original leaves the rest out
     head: TokenDetectionHead  # type: ignore[assignment]  # it takes the map, and boxes
 
     def made_head(self, arch: architecture.ViT) -> TokenDetectionHead:
