@@ -231,6 +231,10 @@ def test_clips_of_an_epoch_follow_from_seed_epoch_and_video_alone(folder):
         one.set_epoch(1.5)
     with pytest.raises(UsageError, match="seed: found nan, expected a whole number"):
         dataset(folder, seed=float("nan"))
+    with pytest.raises(UsageError, match="split: found None, expected a text"):
+        dataset(folder, split=None)
+    with pytest.raises(UsageError, match="data: found a list, expected the path"):
+        dataset([folder])
 
 
 def test_without_an_epoch_they_follow_torch_s_own_seed(folder):

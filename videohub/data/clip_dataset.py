@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import operator
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -88,6 +89,10 @@ class ClipDataset(Dataset[tuple[Tensor, "int | Tensor"]]):
                              "videos than the list's is another test; take broken ones out of the list")  # fmt: skip
         if not isinstance(seed, SupportsIndex):
             raise UsageError(f"seed: found {seed!r}, expected a whole number")
+        if not isinstance(split, str):
+            raise UsageError(f"split: found {split!r}, expected a text, such as 'train' or 'val'")
+        if not isinstance(data, str | os.PathLike):
+            raise UsageError(f"data: found a {type(data).__name__}, expected the path of a list or a folder")
         if labels is not None:
             names = resolve(labels)
             record = with_classes(record, count(names), names)

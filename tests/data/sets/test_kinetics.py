@@ -35,7 +35,8 @@ def test_a_folder_has_its_list_under_one_of_a_few_names(put, read, name):
     folder = put({name: "a.mp4 3\n"})
     found = read(RECORD)
     assert found.samples == [Sample("a.mp4", VideoFile(folder / "a.mp4"), (3,))]
-    assert found.notes == ()
+    told = (f"no list or folder of the split val is there; {folder / 'test.csv'} was read",)
+    assert found.notes == (told if name == "test.csv" else ())
     (folder / "videos").mkdir()
     assert read(RECORD, root=folder / "videos").samples[0].source == VideoFile(folder / "videos" / "a.mp4")
 

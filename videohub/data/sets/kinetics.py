@@ -91,7 +91,8 @@ def _the_list(data: Path, split: str, called: Sequence[str]) -> tuple[Path | Non
     if file is None:
         _refuse_others(places, split, called)
     others = [place / name for name in names for place in places if (place / name).is_file() and place / name != file]
-    return file, tuple(f"{other} is there too; {file} was read" for other in others)
+    notes = tuple(f"{other} is there too; {file} was read" for other in others)
+    return file, notes if file is None else (*notes, *_instead(split, file, file.stem))
 
 
 def _refuse_others(places: Sequence[Path], split: str, called: Sequence[str]) -> None:
@@ -103,6 +104,12 @@ def _refuse_others(places: Sequence[Path], split: str, called: Sequence[str]) ->
             f"{places[0]}: found {', '.join(others)}, expected the list of {called[0]}; give one of them, or join them "
             f"into {whole}, with paths that start from one folder"
         )
+
+
+def _instead(split: str, path: Path, name: str) -> tuple[str, ...]:
+    """Return that a list or folder by its name is the other one of those for testing, where it is."""
+    is_other = (split == "test" and name in _SPELLINGS) or (split in _SPELLINGS and name == "test")
+    return (f"no list or folder of the split {split} is there; {path} was read",) if is_other else ()
 
 
 def _files(split: str) -> list[str]:
@@ -188,7 +195,7 @@ def _of_class_folders(data: Path, record: Record) -> DataSet:
     for place in places:
         if folders := _folders_of_classes(place, record.labels):
             samples, notes = samples_in(place, folders, _kind(record), others_are="no class")
-            return DataSet(samples, notes=notes)
+            return DataSet(samples, notes=(*notes, *(() if place == data else _instead(split, place, place.name))))
     raise UsageError(
         f"{data}: neither a list ({', '.join(_files(split))}, here or in annotations) nor a folder for each "
         f"class of {in_words(record.labels)}, here or in {', '.join(place.name for place in places[1:])}"
