@@ -99,6 +99,20 @@ def test_every_verb_takes_one(tmp_path, monkeypatch):
     assert videohub.load("mine", checkpoint=again).record.labels == NAMES
 
 
+def test_what_was_saved_of_a_folder_loads_wherever_the_folder_lies_by_then(tmp_path):
+    write(tmp_path / "mine")
+    saved = videohub.save(videohub.load("./mine", num_classes=5), tmp_path / "ours.safetensors")
+    for place in ("mine", "./mine/", tmp_path / "mine"):
+        assert videohub.load(place, checkpoint=saved).record.model.num_classes == 5
+    moved = (tmp_path / "mine").rename(tmp_path / "elsewhere")
+    assert videohub.load(moved, checkpoint=saved).record.model.num_classes == 5
+    other = write(tmp_path / "other", {**CONFIG, "layer_norm_eps": 1e-6})
+    with pytest.raises(ConversionError, match=r"holds converted weights of \./mine"):
+        videohub.load(other, checkpoint=saved)
+    with pytest.raises(ConversionError, match=r"holds converted weights of \./mine"):
+        videohub.load("videomae_vit_s_16x4", checkpoint=saved)
+
+
 def test_a_record_goes_before_a_folder_of_its_name_and_a_folder_s_name_leads_nowhere_else(tmp_path):
     write(tmp_path / "slowfast_motions")
     assert registry.record("slowfast_motions").family == "slowfast"

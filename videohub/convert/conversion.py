@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 
 from videohub import registry
@@ -273,12 +274,17 @@ def check_layout(record: Record, layout: str, *others: str) -> None:
 
 
 def _check_record(checkpoint: Listing, record: Record) -> None:
-    """Refuse converted weights that say that they are another record's, or do not say whose they are."""
+    """Refuse converted weights that say that they are another record's, or do not say whose they are.
+
+    Those of a folder of transformers' may go by the path that it had where they were saved: its network is what counts.
+    """
     try:
-        holds = json.loads(checkpoint.meta.get("record", "")).get("name")
-    except (ValueError, AttributeError, RecursionError):
-        holds = None
-    if holds != record.name:
+        said = json.loads(checkpoint.meta.get("record", ""))
+        holds, network = said.get("name"), {**said.get("model", {}), "num_classes": None}
+    except (ValueError, AttributeError, TypeError, RecursionError):
+        holds = network = None
+    is_same = network == {**json.loads(msgspec.json.encode(record.model)), "num_classes": None}
+    if holds != record.name and not (is_same and {holds, record.name}.isdisjoint(registry.default().records)):
         other = brief(holds) if isinstance(holds, str) else "an unknown record"
         raise ConversionError(f"{record.name}: {checkpoint.source} holds converted weights of {other}")
 
