@@ -252,6 +252,8 @@ def test_records_without_a_file_say_what_to_do():
         fetch("slowfast_r101_8x8")
     with pytest.raises(UnavailableError, match="reported to be broken"):
         fetch("c2d_nopool_r50_8x8")
+    with pytest.raises(UsageError, match=r"https:/host/MODEL\.pth: found an address, expected a file that is here"):
+        fetch(NAME, checkpoint="https://host/MODEL.pth")
     with pytest.raises(UsageError, match="no such checkpoint file"):
         fetch(NAME, checkpoint="no/such/file.pkl")
 

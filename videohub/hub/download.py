@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -186,6 +187,9 @@ def local(path: Path, *, name: str, sha256: str | None = None) -> Fetched:
 
     Raises: UsageError if there is no such file; ChecksumError if `sha256` is given and differs.
     """
+    if re.match(r"[A-Za-z]{2,}:/+[^/]", str(path)) and not path.exists():
+        raise UsageError(f"{name}: {path}: found an address, expected a file that is here: download it, and give its "
+                         "path; a model of the hub is named hf://user/model, in place of a record")  # fmt: skip
     try:
         existing_file(path, "checkpoint")
     except UsageError as error:

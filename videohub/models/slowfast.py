@@ -91,6 +91,8 @@ class SlowFast(MapModel):
         if isinstance(clip, Tensor):
             self.check_clip(clip)
             return slow_frames(clip, self.alpha, strided=self.strided), clip
+        if not isinstance(clip, list | tuple):
+            raise ValueError(f"clip: found a {type(clip).__name__}, expected a tensor (B, 3, T, H, W), or [slow, fast]")
         for pathway in clip:
             self.check_clip(pathway)
         if len(clip) != 2 or clip[1].shape[2] != self.alpha * clip[0].shape[2]:
