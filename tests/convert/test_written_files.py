@@ -64,6 +64,24 @@ def test_parts_of_a_tensor_are_written_without_the_rest_and_copies_once(tmp_path
     assert copy.data_ptr() == read["blocks.0.attn.pool_k.weight"].data_ptr()
 
 
+def test_pytorchvideo_s_older_mvit_has_one_matrix_for_queries_keys_and_values(tmp_path):
+    state = weights(MVIT)
+    arguments = {"version": 1, "arch": "mvit"}
+    table = tables.find("mvit", "pytorchvideo").of(arguments)
+    published, older = conversion.to_published(state, table, arguments), {}
+    for key, tensor in published.items():
+        if ".attn.q." in key:
+            parts = [published[key.replace(".attn.q.", f".attn.{letter}.")] for letter in "qkv"]
+            older[key.replace(".attn.q.", ".attn.qkv.")] = torch.cat(parts)
+        elif ".attn.k." not in key and ".attn.v." not in key and "_attention_pool" not in key:
+            older[key] = tensor
+    torch.save({"model_state": older}, tmp_path / "older.pyth")
+    record = like("slow_r50_8x8", name="small", model=MVIT, labels=None)
+    found = convert.to_state_dict(convert.read(tmp_path / "older.pyth"), record)
+    assert found.keys() == state.keys()
+    assert [key for key in found if not torch.equal(found[key], state[key])] == []
+
+
 # --- beside weights in transformers' layout, looked at without that library ------------------------------------------
 
 SMALL = ViT(depth=1, width=24, heads=3, crop=32, class_token=False, positions="sinusoid", key_bias=False, num_classes=3)
