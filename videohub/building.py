@@ -66,8 +66,14 @@ def check_takes(record: Record, frames: int, height: int, width: int) -> None:
         with torch.device("meta"), torch.inference_mode():
             build_empty(record).features(*given)
     except (ValueError, RuntimeError) as error:
-        size = f"{frames} frames of {width}x{height} pixels"
-        raise UsageError(f"{record.name}: its network does not take clips of {size}: {error}") from error
+        raise refused_clips(f"{record.name}: its network", (frames, height, width), error) from error
+
+
+def refused_clips(network: str, size: Sequence[int], error: Exception) -> UsageError:
+    """Return the error for clips of `size` (frames, height, width) that a network refused by another one."""
+    frames, height, width = size
+    why = str(error).splitlines()[0][:300]
+    return UsageError(f"{network} does not take clips of {frames} frames of {width}x{height} pixels: {why}")
 
 
 def with_weights(record: Record, weights: Path, *, outputs: Sequence[int] | None = None) -> VideoModel:

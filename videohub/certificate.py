@@ -17,7 +17,7 @@ from videohub.building import build_empty
 from videohub.convert import tables
 from videohub.convert.tables import Table, arguments_of
 from videohub.errors import ConversionError, RegistryError
-from videohub.files import atomic_write
+from videohub.files import as_json, atomic_write
 from videohub.registry.schema import Labels, Record
 from videohub.version import __version__
 
@@ -124,7 +124,7 @@ def certify(read: NetworkFile, written: NetworkFile) -> Certificate:
 def write(certificate: Certificate, path: Path) -> None:
     """Write a certificate as JSON that people can read, too."""
     with atomic_write(path) as part:
-        part.write_bytes(msgspec.json.format(msgspec.json.encode(certificate), indent=2) + b"\n")
+        part.write_bytes(as_json(certificate))
 
 
 def synthetic_clip(record: Record) -> Tensor:

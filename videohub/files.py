@@ -13,11 +13,19 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
+
+import msgspec
 
 from videohub.errors import UsageError
 
 ABANDONED_S = 24 * 3600.0  # a temporary file that nobody has written to for so long has no writer any more
 _LONGEST = 200  # bytes of a name; disks take 255
+
+
+def as_json(value: Any) -> bytes:
+    """Return a value as a file of JSON has it that people can read, too."""
+    return msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"
 
 
 @contextmanager

@@ -15,7 +15,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Annotated, Any
+from typing import IO, Annotated
 from urllib.parse import unquote
 
 import msgspec
@@ -93,11 +93,6 @@ def file_member(sha256: str) -> str:
 def labels_member(label_set: str) -> str:
     """Return the name under which a bundle holds the names of a label set."""
     return f"labels/{label_set}.json"
-
-
-def as_json(value: Any) -> bytes:
-    """Return a value as the members of a bundle hold it: JSON that people can read, too."""
-    return msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"
 
 
 def decode(raw: bytes, source: str) -> Manifest:

@@ -21,7 +21,7 @@ from videohub.cache_admin.bundle_format import MANIFEST, REGISTRY, Manifest, Mem
 from videohub.convert import kept_weights
 from videohub.data.labels import class_names
 from videohub.errors import ChecksumError, FormatError, UnavailableError, UsageError
-from videohub.files import atomic_write, check_parent_exists
+from videohub.files import as_json, atomic_write, check_parent_exists
 from videohub.hub import cache, download
 from videohub.hub.download import Fetched
 from videohub.registry import writer
@@ -64,7 +64,7 @@ def bundle(names: Sequence[str | Record], out: str | Path, *, checkpoint: str | 
     contents |= _labels(records)
     contents[REGISTRY] = _registry([*records, *ancestors])
     members = [_member(name, contents[name]) for name in sorted(contents)]
-    about = bundle_format.as_json(
+    about = as_json(
         Manifest(
             schema_version=bundle_format.SCHEMA_VERSION,
             videohub=__version__,
@@ -153,7 +153,7 @@ def _labels(records: Sequence[Record]) -> dict[str, _Content]:
             names = class_names(label_set)
         except UsageError:
             continue
-        members[bundle_format.labels_member(label_set)] = bundle_format.as_json(list(names))
+        members[bundle_format.labels_member(label_set)] = as_json(list(names))
     return members
 
 

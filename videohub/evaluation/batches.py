@@ -14,6 +14,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from videohub.building import refused_clips
 from videohub.devices import NumericPrecision, arithmetic
 from videohub.errors import DeviceError, UsageError, VideohubError
 from videohub.models.video_model import VideoModel
@@ -244,10 +245,7 @@ class Batches:
                 return self._measured(rows)
             return self._begin(rows, size)
         except ValueError as error:  # as our networks refuse a clip
-            frames, height, width = rows[0].shape[1:]
-            raise UsageError(
-                f"the network does not take clips of {frames} frames of {width}x{height} pixels: {error}"
-            ) from error
+            raise refused_clips("the network", rows[0].shape[1:], error) from error
         except RuntimeError as error:
             if ran_out(error):
                 return str(error)  # the error itself would keep memory in use

@@ -14,13 +14,13 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from videohub.building import build_empty
+from videohub.building import build_empty, refused_clips
 from videohub.certificate import noise, training_side
 from videohub.convert.kept_weights import weights_digest
 from videohub.errors import ConversionError, UsageError
 from videohub.evaluation.kept_memory import kept_memory
 from videohub.exports.formats import Example, Format, Logits, format_of
-from videohub.files import check_parent_exists, fsync_and_replace, temp_path_beside
+from videohub.files import as_json, check_parent_exists, fsync_and_replace, temp_path_beside
 from videohub.hub.cache import sha256_of
 from videohub.loading import chosen_model
 from videohub.models.inference_form import optimize
@@ -166,7 +166,7 @@ def _proved(
             record=msgspec.json.decode(to_portable_json(metadata.record)),
         )
         _check_is_same(made, out)
-        proof_part.write_bytes(msgspec.json.format(msgspec.json.encode(made), indent=2) + b"\n")
+        proof_part.write_bytes(as_json(made))
         fsync_and_replace(part, out)
         fsync_and_replace(proof_part, proof)
     return made
@@ -342,7 +342,5 @@ def _check_before(network: nn.Module, record: Record, clip: ClipShape, chosen: F
         with torch.device("meta"), torch.inference_mode():
             torch.func.functional_call(network, state, tuple(given))
     except (ValueError, RuntimeError) as error:
-        raise UsageError(
-            f"{record.name}: its network does not take clips of {clip.frames} frames of {clip.height} x {clip.width} "
-            f"pixels: {str(error).splitlines()[0]:.300}"
-        ) from error
+        size = (clip.frames, clip.height, clip.width)
+        raise refused_clips(f"{record.name}: its network", size, error) from error

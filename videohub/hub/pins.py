@@ -10,7 +10,7 @@ from typing import Annotated
 import msgspec
 
 from videohub.errors import CacheError
-from videohub.files import remove_stale_temps, temp_path_beside
+from videohub.files import as_json, remove_stale_temps, temp_path_beside
 from videohub.hub import cache
 from videohub.value_types import Sha256
 
@@ -63,7 +63,7 @@ def pin(url: str, sha256: str, size: int, *, source: str = "") -> Pin:
     target = cache.place("pins", _name(url))
     while True:
         with temp_path_beside(target) as part:
-            part.write_bytes(msgspec.json.format(msgspec.json.encode(fresh), indent=2) + b"\n")
+            part.write_bytes(as_json(fresh))
             if _placed(part, target):
                 return fresh
         if known := pin_of(url):

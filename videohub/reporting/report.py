@@ -10,7 +10,7 @@ from typing import ClassVar, Final, Literal
 import msgspec
 
 from videohub.errors import DataError, UsageError
-from videohub.files import read_file
+from videohub.files import as_json, read_file
 from videohub.metrics.metric import AtClips, Confusion, Number, Part, PerClass
 from videohub.metrics.verdict import Comparison, Verdict
 from videohub.protocols import Protocol
@@ -78,7 +78,7 @@ class Document(Part, frozen=True, kw_only=True):
 
     def encoded(self) -> bytes:
         """Return it as the text of its file, the same bytes for the same run."""
-        return msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n"
+        return as_json(self)
 
     def digest(self) -> str:
         """Return the sha256 of its file, by which it can be cited."""

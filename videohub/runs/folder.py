@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from videohub.errors import CacheError, DataError, FileChangedError, UsageError
-from videohub.files import atomic_write, check_is_no_url, claim, read_file
+from videohub.files import as_json, atomic_write, check_is_no_url, claim, read_file
 from videohub.runs import score_file
 from videohub.runs.identity import (
     Head,
@@ -177,8 +177,7 @@ def _strangers(folder: Path) -> list[str]:
 
 
 def _card(run: Run) -> bytes:
-    card = msgspec.json.encode(_Card(SCHEMA_VERSION, run.identity, run.truth_sha256))
-    return msgspec.json.format(card, indent=2) + b"\n"
+    return as_json(_Card(SCHEMA_VERSION, run.identity, run.truth_sha256))
 
 
 def _read_card(folder: Path) -> _Card:

@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import TypeAlias
 
 from videohub.data.samples import FrameList, Source
-from videohub.data.sets.lists import first_file, lines, note
+from videohub.data.sets.lists import first_file, folder_holding, lines, note
 from videohub.errors import DataError
 
 _HEADER = "original_vido_id video_id frame_id path labels"  # the misspelling is in the published files
-_TRIED = 100  # videos whose first frame is looked for: a data set may lack some
 _Row: TypeAlias = tuple[int, str, str, str]  # line number, video, path, labels
 
 
@@ -73,9 +72,7 @@ def read_frame_list(file: Path, *, num_classes: int | None = None) -> tuple[dict
 
 def folder_of_frames(videos: Iterable[ListedVideo], places: Iterable[Path]) -> Path | None:
     """Return the first of `places` below which frames of a list lie; None where there are none."""
-    names = [video.names.split("\n", 1)[0] for video in videos]
-    tried = names[:: max(1, len(names) // _TRIED)]
-    return next((place for place in places if any((place / name).is_file() for name in tried)), None)
+    return folder_holding([video.names.split("\n", 1)[0] for video in videos], places)
 
 
 def listed_frames(videos: Mapping[str, ListedVideo], folder: Path) -> dict[str, Source]:

@@ -45,6 +45,12 @@ def first_file(places: Iterable[Path], names: Iterable[str]) -> Path | None:
     return next((place / name for name in names for place in places if (place / name).is_file()), None)
 
 
+def folder_holding(names: Sequence[str], places: Iterable[Path]) -> Path | None:
+    """Return the first of `places` that holds one of the files `names`, of which some are tried; None if none does."""
+    tried = names[:: max(1, len(names) // _TRIED)]
+    return next((place for place in places if first_file((place,), tried)), None)
+
+
 def needed_file(what: str, places: Iterable[Path], names: Iterable[str]) -> Path:
     """Return what `first_file` finds.
 
@@ -135,9 +141,8 @@ def read_list_of_videos(
         )
     samples = read_list(file, root=root or start, num_classes=num_classes, kind=kind)
     if root is None and file.name.endswith("_list_videos.txt"):
-        tried = samples[:: max(1, len(samples) // _TRIED)]
         places = [start or file.parent, file.parent / f"videos_{split}", file.parent / "videos"]
-        place = next((each for each in places if any((each / one.name).is_file() for one in tried)), places[0])
+        place = folder_holding([sample.name for sample in samples], places) or places[0]
         samples = read_list(file, root=place, num_classes=num_classes, kind=kind)
     return samples
 

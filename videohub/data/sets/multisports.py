@@ -13,7 +13,7 @@ import numpy as np
 from videohub.data.geometry import Box
 from videohub.data.samples import DataSet, KeyFrame, Sample, VideoFile
 from videohub.data.sets.box_files import array, detection_of, opened, read_proposals
-from videohub.data.sets.lists import first_file, folder_of, needed_file, note
+from videohub.data.sets.lists import folder_holding, folder_of, needed_file, note
 from videohub.errors import DataError
 from videohub.escaping import quote
 from videohub.metrics.ava_files import AvaTruth
@@ -50,7 +50,8 @@ def read(data: Path, *, root: Path | None, record: Record) -> DataSet:
     boxes, (unsure, unknown) = read_proposals(
         boxes_file, moments, threshold=detection.score_threshold, name_of=_proposal, within=True
     )
-    start = _start([root] if root else [folder / place for place in _VIDEOS], truth.videos)
+    places = [root] if root else [folder / place for place in _VIDEOS]
+    start = folder_holding([f"{video}.mp4" for video in truth.videos], places) or places[0]
     sources = {video: VideoFile(start / f"{video}.mp4") for video in truth.videos}
     samples = []
     for moment in moments:
@@ -165,9 +166,3 @@ def _proposal(moment: str) -> str:
     if match is None:
         raise DataError(f"found boxes of {quote(moment)}, expected a video and the number of a frame")
     return f"{match[1]},{int(match[2])}"
-
-
-def _start(places: list[Path], videos: list[str]) -> Path:
-    """Return the folder that videos lie in, the first where nobody knows."""
-    tried = [f"{video}.mp4" for video in videos[:: max(1, len(videos) // 100)]]
-    return next((place for place in places if first_file((place,), tried)), places[0])
