@@ -17,7 +17,7 @@ from videohub import known_answers, registry, weights
 from videohub.convert.checkpoint import opened
 from videohub.errors import ConversionError, DownloadError, FormatError, OfflineError
 from videohub.hub import http_download, sources
-from videohub.hub.http_download import Answer
+from videohub.hub.http_download import Reply
 from videohub.registry.known_answers import KnownAnswer
 from videohub.registry.patch import Learnt, Measured, Patch, registry_patch
 from videohub.registry.schema import Checkpoint, FileBeside, Record
@@ -122,28 +122,28 @@ def _probe(link: Link, record: Record, *, fetch: bool) -> Probed:
     beside = next((each for file in files for each in file.beside if each.url == link.url), None)
     file = next((file for file in files if link.url in (file.url, *file.alternates)), files[0])
     try:
-        answer = http_download.ask(link.url, name=record.name, sha256=(beside or file).sha256)
+        reply = http_download.ask(link.url, name=record.name, sha256=(beside or file).sha256)
     except DownloadError as error:
         seen.misfits.append(str(error))
         return seen
-    seen.asked_with, seen.status, seen.size, seen.etag = answer.method, answer.status, answer.size, answer.etag
-    seen.misfits += _misfits(answer, beside or file)
+    seen.asked_with, seen.status, seen.size, seen.etag = reply.method, reply.status, reply.size, reply.etag
+    seen.misfits += _misfits(reply, beside or file)
     if fetch and not seen.misfits and link.role not in ("alternate", "beside another") and record.status == "available":
         alone = msgspec.structs.replace(record, checkpoint=file, other_checkpoints=())
         _fetch(seen, alone)
     return seen
 
 
-def _misfits(answer: Answer, file: Checkpoint | FileBeside) -> Iterator[str]:
+def _misfits(reply: Reply, file: Checkpoint | FileBeside) -> Iterator[str]:
     """Yield what a server's answer has against a record."""
-    if answer.is_page:
-        yield f"gives a web page and no file ({answer.address})"
-    elif answer.size == 0:
+    if reply.is_page:
+        yield f"gives a web page and no file ({reply.address})"
+    elif reply.size == 0:
         yield "is empty"
-    elif not answer.is_there:
-        yield f"answers {answer.status} {answer.reason}"
-    elif file.size is not None and answer.size not in (None, file.size):
-        yield f"has {answer.size} bytes, and the registry states {file.size}"
+    elif not reply.is_there:
+        yield f"answers {reply.status} {reply.reason}"
+    elif file.size is not None and reply.size not in (None, file.size):
+        yield f"has {reply.size} bytes, and the registry states {file.size}"
 
 
 def _fetch(seen: Probed, record: Record) -> None:
@@ -196,5 +196,5 @@ def _learnt(record: Record, probed: Sequence[Probed]) -> Learnt | None:
     is_dead = bool(gone) and len(gone) == len(probed) and record.status == "available"
     today = time.strftime("%Y-%m-%d", time.gmtime())
     dead = f"Its link answered {gone[0].status} on {today}." if is_dead else None
-    answer = next((link.fingerprint for link in probed if link.fingerprint is not None), None)
-    return Learnt(files, dead, answer) if files or dead or answer else None
+    fingerprint = next((link.fingerprint for link in probed if link.fingerprint is not None), None)
+    return Learnt(files, dead, fingerprint) if files or dead or fingerprint else None

@@ -115,7 +115,7 @@ def check_prefix(fetched: Fetched, url: str, prefix: str | None, *, name: str) -
 def has(url: str, *, name: str, purpose: Purpose) -> bool:
     """Tell whether a file is to be had: it was seen here, or a mirror, huggingface_hub's cache or a server has it.
 
-    Where connections are forbidden, what is not here is not to be had.
+    Where connections are forbidden, what was never seen here is not to be had.
     Raises: DownloadError if it is kept from us, or if there is no answer.
     """
     from videohub.hub import http_download
@@ -130,11 +130,11 @@ def has(url: str, *, name: str, purpose: Purpose) -> bool:
             if source.path.is_file():
                 return True
         elif not forbidden:
-            answer = http_download.ask(candidate.address, name=name, purpose=purpose)
-            if answer.is_there:
+            reply = http_download.ask(candidate.address, name=name, purpose=purpose)
+            if reply.is_there:
                 return True
-            if not answer.is_gone:
-                refused.append(f"{answer.address} answers {answer.status} {answer.reason}")
+            if not reply.is_gone:
+                refused.append(f"{reply.address} answers {reply.status} {reply.reason}")
     if refused:
         raise DownloadError(
             f"{name}: {'; '.join(refused)}\n"

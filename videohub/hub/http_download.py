@@ -246,7 +246,7 @@ _FIRST = {"Range": f"bytes=0-{http_request.HEAD - 1}"}
 
 
 @dataclass(frozen=True)
-class Answer:
+class Reply:
     """What came back: how it was asked for, HTTP's status, and size and ETag of the file as the server has them."""
 
     method: Literal["HEAD", "GET"]
@@ -268,7 +268,7 @@ class Answer:
         return self.status in (404, 410)
 
 
-def ask(url: str, *, name: str, sha256: str | None = None, purpose: Purpose = CHECKPOINT) -> Answer:
+def ask(url: str, *, name: str, sha256: str | None = None, purpose: Purpose = CHECKPOINT) -> Reply:
     """Return what the server at an http(s) or hf address says, after as many attempts as a download has.
 
     It is asked with HEAD, and for the first bytes where that gives no size, no file or no answer: some hosts answer 404
@@ -290,13 +290,13 @@ def ask(url: str, *, name: str, sha256: str | None = None, purpose: Purpose = CH
     request = Request(Requested(name, url, sha256, purpose=purpose), source)
     with http_request.session() as session:
         with suppress(Again):
-            answer = _once(request, session, "HEAD")
-            if answer.is_there and answer.size:  # 0 is what some state for whatever they make while they send it
-                return answer
+            reply = _once(request, session, "HEAD")
+            if reply.is_there and reply.size:  # 0 is what some state for whatever they make while they send it
+                return reply
         return _patiently(request, session)
 
 
-def _patiently(request: Request, session: requests.Session) -> Answer:
+def _patiently(request: Request, session: requests.Session) -> Reply:
     """Ask for the first bytes, again while there is hope. Raises: DownloadError."""
     attempts = Attempts(request.source.address)
     while True:
@@ -307,7 +307,7 @@ def _patiently(request: Request, session: requests.Session) -> Answer:
                 raise request.error(f"gave no answer: {trouble}", "Try again later.") from trouble
 
 
-def _once(request: Request, session: requests.Session, method: Literal["HEAD", "GET"]) -> Answer:
+def _once(request: Request, session: requests.Session, method: Literal["HEAD", "GET"]) -> Reply:
     """Send one request and read no more of its body than shows whether it is a page."""
     with request.send(session, _FIRST if method == "GET" else {}, method=method) as response:
         if response.status_code in http_request.RETRIED and method == "GET":
@@ -317,7 +317,7 @@ def _once(request: Request, session: requests.Session, method: Literal["HEAD", "
             is_page = http_request.is_page(_beginning(response))
         else:
             is_page = response.headers.get("content-type", "").strip().lower().startswith("text/html")
-        return Answer(
+        return Reply(
             method=method,
             status=response.status_code,
             reason=response.reason,

@@ -83,11 +83,11 @@ def check(
     tested = _tested(registry.record(record), labels, label_map)
     began = time.monotonic()
     samples = sets.read(data, root=root, record=tested, list_file=list_file)
-    answer = check_samples(
+    checked = check_samples(
         tested, samples, data=str(data), root=str(root) if root else None, deep=deep, workers=workers,
         index=Path(index) if index else None, timeout_s=timeout_s, progress=progress,
     )  # fmt: skip
-    return msgspec.structs.replace(answer, took_s=round(time.monotonic() - began, 3))
+    return msgspec.structs.replace(checked, took_s=round(time.monotonic() - began, 3))
 
 
 def _tested(record: Record, labels: Given | None, label_map: str | Path | None) -> Record:
@@ -158,7 +158,7 @@ def check_samples(
         *judge_files(probed, groups, samples, expected, record.protocol),
         *judge_classes(classes, len(samples), averaged=averaged),
     ]
-    answer, reasons = verdict(findings, len(samples))
+    judged, reasons = verdict(findings, len(samples))
     good = [one.probe for one in probed if one.probe and not one.probe.problem]
     seconds = [probe.seconds for probe in good if probe.seconds]
     return Check(
@@ -181,7 +181,7 @@ def check_samples(
         folders=folders,
         keyframes=keyframes,
         findings=findings,
-        verdict=answer,
+        verdict=judged,
         reasons=reasons,
         notes=[*data_set.notes, *missing_files(absent, start), *([known.trouble] if known.trouble else [])],
         deep=deep,

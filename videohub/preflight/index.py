@@ -28,7 +28,7 @@ _AT_ONCE = 16  # a disk on the network answers so many questions as fast as one
 _BATCH = 64  # questions that a thread is given; to hand over each by itself would take longer than to ask it
 
 Asked = TypeVar("Asked")
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 _OnDisk: TypeAlias = VideoFile | ImageFile | FrameList
 
 
@@ -62,7 +62,7 @@ def targets(samples: Sequence[Sample], *, deep: bool) -> list[Target]:
     return _in_threads(lambda source: _target(source, needed[source], deep), list(needed))
 
 
-def _in_threads(ask: Callable[[Asked], Answer], things: Sequence[Asked]) -> list[Answer]:
+def _in_threads(ask: Callable[[Asked], Result], things: Sequence[Asked]) -> list[Result]:
     """Return what the disk answers about each thing; many are asked about at once."""
     batches = [things[start : start + _BATCH] for start in range(0, len(things), _BATCH)]
     with ThreadPoolExecutor(_AT_ONCE) as threads:
