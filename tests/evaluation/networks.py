@@ -9,7 +9,7 @@ from videohub.architectures.resnet import ResNet
 from videohub.data.geometry import Square
 from videohub.data.views import Views
 from videohub.evaluation.batches import Batches
-from videohub.evaluation.scoring import join_views
+from videohub.runs import join_views
 
 SMALL = {"num_classes": 7}
 WINDOWED = {"head": AverageWindow(window=2)}  # a training crop of 64
@@ -98,4 +98,4 @@ def video(name, *, frames, clips=2, crops=3, side=48, width=None, boxes=None):
 def score_video(model, views, protocol):
     """Return the score of one video, (classes,): its views' probabilities, joined."""
     ((_, scores),) = Batches(model, protocol, "fp32").scored([(None, views)])
-    return join_views(torch.from_numpy(scores), protocol.scores)
+    return torch.from_numpy(join_views(scores, protocol.scores))

@@ -5,12 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
-from videohub.evaluation.scoring import join_views
 from videohub.metrics.accuracy import ranks, topk_accuracy
 from videohub.metrics.metric import PerClass
 from videohub.protocols import ScoreRule
+from videohub.runs import join_views
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "metrics"
 
@@ -24,8 +23,8 @@ def ensemble():
 def test_views_join_into_the_original_s_video_scores_and_accuracies(ensemble, how):
     arrays, facts = ensemble
     rule = ScoreRule(activation="softmax", join=how)
-    views = torch.from_numpy(arrays["view_scores"]).reshape(facts["videos"], facts["views"], facts["classes"])
-    scores = torch.stack([join_views(video, rule) for video in views]).numpy()
+    views = arrays["view_scores"].reshape(facts["videos"], facts["views"], facts["classes"])
+    scores = np.stack([join_views(video, rule) for video in views])
     assert np.abs(scores - arrays[f"video_{how}"]).max() <= (1e-5 if how == "sum" else 0)
     found = topk_accuracy(scores, arrays["labels"])
     assert {f"top{k}": f"{value:.2f}" for k, value in found.items()} == facts["results"][how]

@@ -12,7 +12,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor, nn
 
-from videohub import registry, runs
+from videohub import registry
 from videohub.data.decoded import Decoded
 from videohub.data.frame_formats import DECODERS, Decoder
 from videohub.data.inputs import VideoInput, input_name, video_source
@@ -27,7 +27,6 @@ from videohub.evaluation.kept_memory import kept_memory
 from videohub.evaluation.precision_choice import TRIED, ChosenPrecision, choose_precision
 from videohub.evaluation.prefetch import prepared
 from videohub.log import log
-from videohub.protocols import ScoreRule
 from videohub.registry.schema import Record
 
 Numbered: TypeAlias = tuple[int, Sample]
@@ -219,8 +218,3 @@ def views(video: VideoInput, record_or_name: str | Record, *, fps: float | None 
             contradictions,
         )
     return made.stack()
-
-
-def join_views(views: Tensor, scores: ScoreRule) -> Tensor:
-    """Return one score a class, (classes,), for those of a video's views (V, classes), as runs do."""
-    return torch.from_numpy(runs.join_views(views.numpy(), scores))

@@ -24,11 +24,11 @@ from videohub.errors import UsageError, VideohubError
 from videohub.evaluation.batches import Batches, Scores, at_once, check_finite, prepares_on
 from videohub.evaluation.kept_memory import kept_memory
 from videohub.evaluation.precision_choice import agreed_precision
-from videohub.evaluation.scoring import join_views
 from videohub.loading import ChosenModel, NameOrModel, chosen_model
 from videohub.log import warn_once
 from videohub.registry.labels import Given, with_classes
 from videohub.registry.schema import Record
+from videohub.runs import join_views
 
 __all__ = ["Predicted", "Prediction", "WhichViews", "predict", "predict_many"]
 
@@ -176,8 +176,8 @@ def ready_classifier(chosen: ChosenModel) -> tuple[nn.Module, Record]:
 
 def best_of(views: Scores, record: Record, topk: int) -> list[Prediction]:
     """Return the most probable classes by the views' scores (V, classes), best first, called as the record says."""
-    rule, scores = record.protocol.scores, torch.from_numpy(views)
-    scores = join_views(scores, rule) / (len(views) if rule.join == "sum" else 1)
+    rule = record.protocol.scores
+    scores = torch.from_numpy(join_views(views, rule)) / (len(views) if rule.join == "sum" else 1)
     names = names_of(with_classes(record, len(scores)))
     best = scores.topk(min(topk, len(scores)))
     return [
