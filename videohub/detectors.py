@@ -86,9 +86,9 @@ def people_in(
         raise UsageError("detector: found a network in training mode, expected evaluation mode; call detector.eval()")
     clip = torch.from_numpy(np.ascontiguousarray(picture)).to(device).permute(2, 0, 1).float().div(255)
     with torch.inference_mode():
-        (found,) = _checked(detector([clip]))
-    seen = (found["labels"] == _PERSON) & (found["scores"] >= threshold)
-    return [(x1, y1, x2, y2) for x1, y1, x2, y2 in found["boxes"][seen].float().cpu().tolist()]
+        (detections,) = _checked(detector([clip]))
+    seen = (detections["labels"] == _PERSON) & (detections["scores"] >= threshold)
+    return [(x1, y1, x2, y2) for x1, y1, x2, y2 in detections["boxes"][seen].float().cpu().tolist()]
 
 
 def _network() -> nn.Module:
@@ -103,16 +103,16 @@ def _network() -> nn.Module:
     return network.float().eval()
 
 
-def _checked(found: object) -> Sequence[Mapping[str, Tensor]]:
+def _checked(detections: object) -> Sequence[Mapping[str, Tensor]]:
     """Refuse what is not the answer of a detection network to one picture. Raises: UsageError."""
-    sound = isinstance(found, Sequence) and len(found) == 1 and isinstance(found[0], Mapping)
-    if isinstance(found, Sequence) and sound:
-        parts = [found[0].get(name) for name in ("boxes", "labels", "scores")]
+    sound = isinstance(detections, Sequence) and len(detections) == 1 and isinstance(detections[0], Mapping)
+    if isinstance(detections, Sequence) and sound:
+        parts = [detections[0].get(name) for name in ("boxes", "labels", "scores")]
         if all(isinstance(part, Tensor) for part in parts):
             boxes, labels, scores = parts
             if boxes.shape == (len(labels), 4) and labels.shape == scores.shape == (len(labels),):
-                return found
+                return detections
     raise UsageError(
-        f"detector: it returned a {type(found).__name__}, expected what torchvision's detection networks return for a "
-        "list of one picture: [{'boxes': (N, 4), 'labels': (N,), 'scores': (N,)}]"
+        f"detector: it returned a {type(detections).__name__}, expected what torchvision's detection networks return "
+        "for a list of one picture: [{'boxes': (N, 4), 'labels': (N,), 'scores': (N,)}]"
     )

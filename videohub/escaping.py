@@ -94,8 +94,8 @@ def shortened(text: str, most: int) -> str:
     return f"{text[:head]} … ({len(text) - head - tail:,} more letters) … {text[-tail:]}"
 
 
-def _escape(found: re.Match[str]) -> str:
-    return found[0].encode("unicode_escape").decode("ascii")
+def _escape(match: re.Match[str]) -> str:
+    return match[0].encode("unicode_escape").decode("ascii")
 
 
 def _json_escape(letter: str) -> str:

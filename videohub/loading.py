@@ -254,12 +254,12 @@ def _inflated(
             f"  only the image network has:\n{shapes(image, lost)}\n  only the video network has:\n{shapes(video, new)}"
         )
     tensors, odd = {}, []
-    for key, wanted in video.items():
+    for key, target in video.items():
         tensor = image[key]
-        if tensor.shape == wanted.shape:
+        if tensor.shape == target.shape:
             tensors[key] = tensor
-        elif wanted.ndim == 5 and tensor.shape == (*wanted.shape[:2], 1, *wanted.shape[3:]):
-            tensors[key] = tensor.expand(wanted.shape) / wanted.shape[2]
+        elif target.ndim == 5 and tensor.shape == (*target.shape[:2], 1, *target.shape[3:]):
+            tensors[key] = tensor.expand(target.shape) / target.shape[2]
         elif key not in classifier:
             odd.append(key)
     if odd:
@@ -270,16 +270,16 @@ def _inflated(
 
 
 def _tell_marks(record: Record) -> None:
-    said = {"NC": f"{MARKS['NC']}: {record.checkpoint.license}", "unproven": f"unproven: {MARKS['unproven']}"}
+    words = {"NC": f"{MARKS['NC']}: {record.checkpoint.license}", "unproven": f"unproven: {MARKS['unproven']}"}
     for mark in marks(record):
-        warn_once("%s: %s", record.name, said[mark])
+        warn_once("%s: %s", record.name, words[mark])
 
 
 def _fill(model: nn.Module, state: Mapping[str, Tensor], record: Record) -> None:
     """Load what `state` has and say in one line what stays new."""
-    own = model.state_dict()
-    new = [f"{key} {tuple(tensor.shape)}" for key, tensor in own.items() if key not in state]
-    model.load_state_dict({**own, **state}, strict=True)
+    tensors = model.state_dict()
+    new = [f"{key} {tuple(tensor.shape)}" for key, tensor in tensors.items() if key not in state]
+    model.load_state_dict({**tensors, **state}, strict=True)
     log.warning("%s: new, to be trained: %s", record.name, ", ".join(new) or "nothing")
 
 

@@ -54,11 +54,11 @@ def tables(registries: Iterable[Path] = (), family: str = "*") -> dict[tuple[str
 
     Of one `family`, where it is named.
     """
-    found: dict[tuple[str, str], list[Path]] = {}
+    files: dict[tuple[str, str], list[Path]] = {}
     for folder in tables_folders(registries):
         for file in folder.glob(f"{family}/*.yaml"):
-            found.setdefault((file.parent.name, file.stem), []).append(file)
-    return found
+            files.setdefault((file.parent.name, file.stem), []).append(file)
+    return files
 
 
 def cache_home() -> Path:
@@ -66,8 +66,8 @@ def cache_home() -> Path:
 
     Raises: CacheError if it is named by a home that nobody has.
     """
-    if own := os.environ.get("VIDEOHUB_HOME"):
-        return expanded(own)
+    if named := os.environ.get("VIDEOHUB_HOME"):
+        return expanded(named)
     return expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "videohub"
 
 

@@ -137,7 +137,7 @@ def _fetched(record: Record, checkpoint: str | Path | None, ignore: Sequence[str
         return cache.place("converted", cache.converted_name(source.sha256, keys[layout]))
 
     def convert() -> Path:
-        file = _read(source, record, ignore=ignore, own=checkpoint is not None)
+        file = _read(source, record, ignore=ignore, by_hand=checkpoint is not None)
         return Path(_write(file, place(file.about.layout), ignore=ignore).out)
 
     with cache.at_work(f"{record.name}: the weights cannot be kept"), file_lock(first, what=record.name) as lock:
@@ -174,8 +174,8 @@ def conversion_keys(
         beside: Digests of files that were read beside it; None: what is known of the published ones.
     Raises: ConversionError if the record's own layout has no table.
     """
-    own = record.checkpoint.layout
-    table_of: dict[str, Table | None] = {own: None if own == OURS else tables.find(record.family, own)}
+    first = record.checkpoint.layout
+    table_of: dict[str, Table | None] = {first: None if first == OURS else tables.find(record.family, first)}
     table_of |= {**tables.of_family(record.family), OURS: None}
     if beside is None:
         beside = [pins.digest_of(each.url, each.sha256) for each in record.checkpoint.beside]
@@ -225,7 +225,7 @@ def convert_file(
         check_parent_exists(Path(certify_to))
     if certify_to is not None and Path(certify_to).absolute() == weights.absolute():
         raise UsageError(f"{weights}: this is the file to write; give its certificate another name")
-    network = _read(source, record, ignore=ignore, own=True, labels=names)
+    network = _read(source, record, ignore=ignore, by_hand=True, labels=names)
     if is_published(source.sha256, record, file):
         network = replace(network, labels=network.record.labels)
     written = _write(network, Path(out), to=layout, ignore=ignore)
@@ -236,7 +236,7 @@ def convert_file(
     if certify_to is None:
         return written
     there = network.record if layout == OURS else certificate.network_of(network.record, layout)
-    read_back = _read(download.local(weights, name=record.name), there, ignore=(), own=True)
+    read_back = _read(download.local(weights, name=record.name), there, ignore=(), by_hand=True)
     certified = certificate.certify(network, read_back)
     certificate.write(certified, Path(certify_to))
     return replace(written, certificate=certified)
@@ -282,7 +282,7 @@ def published_file(record: Record) -> download.Fetched:
 
 def convert_published(source: download.Fetched, record: Record, out: Path) -> Converted:
     """Make the weights that `fetch` hands out from a published file. Raises: FormatError, ConversionError."""
-    return _write(_read(source, record, ignore=(), own=False), out)
+    return _write(_read(source, record, ignore=(), by_hand=False), out)
 
 
 def _tell_if_bundled(record: Record) -> None:
@@ -313,18 +313,18 @@ def _converted(source_sha256: str, keys: Mapping[str, str], record: Record) -> P
 
 
 def _read(
-    source: download.Fetched, record: Record, *, ignore: Sequence[str], own: bool, labels: Given | None = None
+    source: download.Fetched, record: Record, *, ignore: Sequence[str], by_hand: bool, labels: Given | None = None
 ) -> NetworkFile:
     """Look into a file, and prove while it is read that it holds a record's network.
 
     Args:
-        own: Whether the file may have other classes than the record.
+        by_hand: Whether it was given by hand, so that it may have other classes than the record.
     """
     paths = [each.path for each in (*(source.parts or [source]), *source.beside)]
     with opened(paths[0]) if len(paths) == 1 else opened_together(paths, str(source.path)) as checkpoint:
         header = checkpoint.meta if checkpoint.is_converted else {}
         arrays, recognised = renamed(checkpoint, record, ignore=ignore)
-        if own:
+        if by_hand:
             record = with_labels(with_classes_of(arrays, checkpoint, record), labels)
         state = check_state_dict(arrays, build_empty(record).state_dict(), record.name)
     source.check_unchanged(name=record.name)

@@ -34,12 +34,12 @@ class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         A digest of it stays when a field is added whose default is neutral, and changes with any other default.
         """
         config = self.__struct_config__
-        said: dict[str, Any] = {str(config.tag_field): config.tag} if config.tag_field else {}
+        fields: dict[str, Any] = {str(config.tag_field): config.tag} if config.tag_field else {}
         for name in sorted(self.__struct_fields__):
             value = getattr(self, name)
             if name not in self.NEUTRAL or value != self.NEUTRAL[name]:
-                said[name] = value.effective() if isinstance(value, Part) else msgspec.to_builtins(value)
-        return said
+                fields[name] = value.effective() if isinstance(value, Part) else msgspec.to_builtins(value)
+        return fields
 
 
 class Architecture(Part, frozen=True, tag_field="family"):
@@ -95,16 +95,16 @@ class Architecture(Part, frozen=True, tag_field="family"):
 
 def families() -> dict[str, type[Architecture]]:
     """Return the struct of each family, by its name."""
-    found = {}
+    structs = {}
     files = {file for folder in __path__ for file in os.listdir(folder)}  # pkgutil takes longer to import
     for module in sorted(file.removesuffix(".py") for file in files if file.endswith(".py") and file[0] != "_"):
         for value in vars(importlib.import_module(f"{__name__}.{module}")).values():
             if isinstance(value, type) and issubclass(value, Architecture) and value.__struct_config__.tag == module:
-                found[module] = value
-    return found
+                structs[module] = value
+    return structs
 
 
-def read(said: Mapping[str, Any]) -> Architecture:
+def read(fields: Mapping[str, Any]) -> Architecture:
     """Return the architecture that a record's `model:` says. Raises: msgspec.ValidationError."""
-    found: Architecture = msgspec.convert(said, Union[tuple(families().values())])  # noqa: UP007  # any of them
-    return found
+    arch: Architecture = msgspec.convert(fields, Union[tuple(families().values())])  # noqa: UP007  # any of them
+    return arch

@@ -170,12 +170,12 @@ def _contradictions(manifest: Manifest) -> Iterable[str]:
         if published.sha256 is None and digests.setdefault(published.url, packed.sha256) != packed.sha256:
             yield f"has two digests for {published.url!r:.200}"
     files = {file_member(packed.sha256): packed for packed in manifest.records}
-    wanted = {REGISTRY, *files}
+    expected = {REGISTRY, *files}
     sets = {packed.record.labels for packed in manifest.records}
-    allowed = wanted | {labels_member(labels) for labels in sets if isinstance(labels, str)}
+    allowed = expected | {labels_member(labels) for labels in sets if isinstance(labels, str)}
     listed = [member.name for member in manifest.members]
-    if len(set(listed)) < len(listed) or not wanted <= set(listed) <= allowed:
-        odd = sorted(wanted - set(listed)) or sorted(set(listed) - allowed) or sorted(listed)
+    if len(set(listed)) < len(listed) or not expected <= set(listed) <= allowed:
+        odd = sorted(expected - set(listed)) or sorted(set(listed) - allowed) or sorted(listed)
         yield f"lists other members than its records need, such as {odd[0]!r:.80}"
     for member in manifest.members:
         if member.size > (LARGEST_FILE if member.name in files else LARGEST_TEXT):

@@ -173,10 +173,10 @@ class Known:
         ]
         pins = [pin for pin in self.pins.values() if pin.sha256 == entry.sha256]
         known = [(file, self.files(record)) for record in records for file in record.checkpoint.files]
-        found = [file for file, digests in known if digests.get(file.url or "") == entry.sha256]
-        url = next((file.url for file in found), pins[0].url if pins else None)
+        files = [file for file, digests in known if digests.get(file.url or "") == entry.sha256]
+        url = next((file.url for file in files), pins[0].url if pins else None)
         item = Item(entry, "current", [record.name for record in records], url)
-        sizes = {file.size for file in found} | {pin.size for pin in pins}
+        sizes = {file.size for file in files} | {pin.size for pin in pins}
         if sizes - {None, entry.size}:
             stated = next(iter(sizes - {None, entry.size}))
             return replace(item, status="damaged", problem=f"has {entry.size} bytes, expected {stated}")

@@ -88,10 +88,10 @@ def patch() -> Patch:
             learnt[name] = Learnt([Measured(pin.url, {"sha256": pin.sha256, "size": pin.size})], clips=seen)
     for name, record in known.records.items():
         pinned = [(each, known.pins.get(each.url)) for each in record.checkpoint.beside]
-        told = [f"{each.url} beside it has sha256: {pin.sha256} and size: {pin.size}. Write them by hand"
+        by_hand = [f"{each.url} beside it has sha256: {pin.sha256} and size: {pin.size}. Write them by hand"
                 for each, pin in pinned if pin and None in (each.sha256, each.size)]  # fmt: skip
-        if told:
-            contradicted[name] = " ".join([*filter(None, [contradicted.get(name)]), *told])
+        if by_hand:
+            contradicted[name] = " ".join([*filter(None, [contradicted.get(name)]), *by_hand])
     made = registry_patch(learnt, registry.record_files())
     return replace(made, left={**made.left, **contradicted})
 

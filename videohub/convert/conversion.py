@@ -212,16 +212,16 @@ def described_beside(file: Path, record: Record) -> dict[Path, bytes]:
     Raises: UsageError if one is there that says otherwise; ConversionError if the library has no such network.
     """
     config = transformers_files.config_of(record.model, record.clip.frames, labels.names(record.labels))
-    said: dict[str, Any] = {transformers_files.CONFIG: config}
+    described: dict[str, Any] = {transformers_files.CONFIG: config}
     processor = KINDS[config["model_type"]].processor
     file_of_pixels = transformers_files.file_of(processor)
     if pixels := transformers_files.pixels_of(record.protocol, processor):
-        said[file_of_pixels] = pixels
+        described[file_of_pixels] = pixels
     else:
         log.warning("%s: wrote no %s: transformers has no such steps as those of protocol %s", record.name,
                     file_of_pixels, record.protocol.name)  # fmt: skip
     contents = {file.parent / name: json.dumps(each, indent=2, ensure_ascii=False).encode() + b"\n"
-                for name, each in said.items()}  # fmt: skip
+                for name, each in described.items()}  # fmt: skip
     for place, content in contents.items():
         if place.exists() and not (place.is_file() and place.read_bytes() == content):
             raise UsageError(
@@ -279,8 +279,8 @@ def _check_record(checkpoint: Listing, record: Record) -> None:
     Those of a folder of transformers' may go by the path that it had where they were saved: its network is what counts.
     """
     try:
-        said = json.loads(checkpoint.meta.get("record", ""))
-        holds, network = said.get("name"), {**said.get("model", {}), "num_classes": None}
+        stated = json.loads(checkpoint.meta.get("record", ""))
+        holds, network = stated.get("name"), {**stated.get("model", {}), "num_classes": None}
     except (ValueError, AttributeError, TypeError, RecursionError):
         holds = network = None
     is_same = network == {**json.loads(msgspec.json.encode(record.model)), "num_classes": None}

@@ -93,7 +93,7 @@ def recognise(
         arguments: Of that network, where a table depends on them; None: any.
     """
     known = _tables(family, arguments)
-    return _best(keys, known, told=True) or _best(keys, known, told=False)
+    return _best(keys, known, by_telltales=True) or _best(keys, known, by_telltales=False)
 
 
 def layout_of(keys: Collection[str]) -> str:
@@ -103,8 +103,8 @@ def layout_of(keys: Collection[str]) -> str:
     return best.layout if best and 2 * best.knows(sample) > len(sample) else UNKNOWN
 
 
-def _best(keys: Collection[str], known: list[Table], *, told: bool) -> Recognised | None:
-    """Return what knows most; `told`: of layouts whose tell-tale keys are there, and more than half."""
+def _best(keys: Collection[str], known: list[Table], *, by_telltales: bool) -> Recognised | None:
+    """Return what knows most; `by_telltales`: of layouts whose tell-tale keys are there, and more than half."""
     best, most = None, 0.0
     for prefix in _prefixes(keys):
         behind = [key for key in keys if key.startswith(prefix)]
@@ -113,10 +113,12 @@ def _best(keys: Collection[str], known: list[Table], *, told: bool) -> Recognise
         inner = [key.removeprefix(prefix) for key in behind]
         sample = behind[:: -(-len(behind) // _SAMPLE)]
         # Published names first, since some of ours are the same.
-        candidates = [Recognised(table.layout, prefix, table) for table in known if not told or table.fits(inner)]
+        candidates = [
+            Recognised(table.layout, prefix, table) for table in known if not by_telltales or table.fits(inner)
+        ]
         for candidate in [*candidates, *(Recognised(OURS, prefix, table) for table in known)]:
             count = candidate.knows(sample) / len(sample) * len(behind)
-            if count > max(most, len(behind) / 2 if told else 0):
+            if count > max(most, len(behind) / 2 if by_telltales else 0):
                 best, most = candidate, count
     return best
 
@@ -151,9 +153,11 @@ def whose(keys: Collection[str], record: Record) -> str:
 
     Each record's published layout is tried, by the keys alone; networks most like the record's are named first.
     """
-    if len(keys) > OF_NETWORKS or (found := recognise(keys)) is None:
+    if len(keys) > OF_NETWORKS or (recognised := recognise(keys)) is None:
         return ""
-    fitting = [other for other in map(registry.record, registry.list_models()) if _knows_all(keys, other, found.prefix)]
+    fitting = [
+        other for other in map(registry.record, registry.list_models()) if _knows_all(keys, other, recognised.prefix)
+    ]
     if not fitting:
         return ""
     fitting.sort(key=lambda other: -_alike(other, record))
@@ -212,11 +216,11 @@ def check_state_dict(arrays: Mapping[str, Any], expected: Mapping[str, Tensor], 
         raise _another_network(called, [*problems, _lacking(missing)])
     state: dict[str, Tensor] = {}
     infinite = []
-    for key, wanted in expected.items():
+    for key, target in expected.items():
         array = arrays[key]
         if not isinstance(array, torch.Tensor):
-            array = torch.from_numpy(np.asarray(array, dtype=torch.empty(0, dtype=wanted.dtype).numpy().dtype))
-        state[key] = array.to(wanted.dtype)
+            array = torch.from_numpy(np.asarray(array, dtype=torch.empty(0, dtype=target.dtype).numpy().dtype))
+        state[key] = array.to(target.dtype)
         ends = torch.aminmax(state[key]) if array.numel() else ()  # nan if there is one; isfinite takes a copy
         if not all(bool(torch.isfinite(end)) for end in ends):
             infinite.append(key)

@@ -272,15 +272,15 @@ def fills(
 
     They are filled in the table's order, and may be like those that were filled before.
     """
-    found: dict[str, np.ndarray] = {}
+    filled: dict[str, np.ndarray] = {}
     for pattern, fill in table.file.fill.items():
         if unused and not fill.unused:
             continue
-        known = {**state, **found}
+        known = {**state, **filled}
         for name, like in _filled_beside(pattern, fill, known):
             if name not in known:  # of several patterns the first, as in `Table.fill_of`
-                found[name] = made(fill, known[like].shape if like else (), arguments)
-    return found
+                filled[name] = made(fill, known[like].shape if like else (), arguments)
+    return filled
 
 
 def _filled_beside(pattern: str, fill: Fill, state: Mapping[str, Any]) -> list[tuple[str, str | None]]:
@@ -314,20 +314,20 @@ def plain_norms(tensors: Mapping[str, Array]) -> Mapping[str, Array]:
     parts = {key: match for key in tensors if (match := _PART.fullmatch(key))}
     if not parts:
         return tensors
-    found: dict[str, Any] = {key: array for key, array in tensors.items() if key not in parts}
+    plain: dict[str, Any] = {key: array for key, array in tensors.items() if key not in parts}
     norms = {match["norm"] for match in parts.values()}
     for key, match in parts.items():
         split = f"{match['norm']}.split_bn.{match['value']}"
         if match["part"] == "split_bn" or split not in tensors:
-            found[f"{match['norm']}.{match['value']}"] = tensors[key]
+            plain[f"{match['norm']}.{match['value']}"] = tensors[key]
     for norm in norms:
         if f"{norm}.split_bn.running_mean" in tensors:
-            found.update(_aggregate(norm, tensors))
+            plain.update(_aggregate(norm, tensors))
         for value in ("weight", "bias"):
-            array = found.get(f"{norm}.{value}")
+            array = plain.get(f"{norm}.{value}")
             if array is not None and array.shape[1:] == (1, 1, 1):  # of the original's first year
-                found[f"{norm}.{value}"] = array.reshape((array.shape[0],))
-    return found
+                plain[f"{norm}.{value}"] = array.reshape((array.shape[0],))
+    return plain
 
 
 def _aggregate(norm: str, tensors: Mapping[str, Array]) -> dict[str, np.ndarray]:

@@ -147,8 +147,8 @@ class Table:
                     names = fields_in(key)
                     if names <= free.keys() and {largest.field, *largest.where} <= names:
                         pattern = _Pattern(key, free, reverse=not to_ours)
-                        found = [pattern.ours(values) for at in keys if (values := pattern.values(at)) is not None]
-                        fitting = [values for values in found if largest.where.items() <= values.items()]
+                        matching = [pattern.ours(values) for at in keys if (values := pattern.values(at)) is not None]
+                        fitting = [values for values in matching if largest.where.items() <= values.items()]
                         numbers[name] = max([numbers[name], *(int(values[largest.field]) for values in fitting)])
         bound: dict[str, Field] = dict(free)
         for name, field in self.file.fields.items():
@@ -315,8 +315,8 @@ def _with_fields(keys: tuple[str, ...], values: Mapping[str, str]) -> tuple[str,
 
 def _holds(when: Mapping[str, Any], arguments: Mapping[str, Any]) -> bool:
     """Say whether all arguments are as wanted; `head.kind` is an argument within another."""
-    found = {path: argument(arguments, path) for path in when}
-    return all(found[path] in (value if isinstance(value, list) else [value]) for path, value in when.items())
+    values = {path: argument(arguments, path) for path in when}
+    return all(values[path] in (value if isinstance(value, list) else [value]) for path, value in when.items())
 
 
 def argument(arguments: Mapping[str, Any], path: str) -> Any:

@@ -105,10 +105,10 @@ def read_legacy(file: IO[bytes], end: int, source: str) -> Content:
     places = {}
     for key in keys:
         storage = scan.storages[str(key)]
-        found = int.from_bytes(file.read(8), "little")
+        numel = int.from_bytes(file.read(8), "little")
         left = end - file.tell()
-        if found != storage.numel:
-            raise _false_claim(storage, found * storage.itemsize, source)
+        if numel != storage.numel:
+            raise _false_claim(storage, numel * storage.itemsize, source)
         if (size := storage.numel * storage.itemsize) > left:
             what = f"a storage of {size} bytes begins where {max(left, 0)} are left"
             raise damaged(source, f"a torch file that is cut short: {what}")
@@ -196,20 +196,20 @@ def _parts(outline: Mapping[Any, Any], source: str) -> tuple[list[str], Mapping[
 def _state_dict(outline: Any, source: str) -> tuple[list[str], Mapping[Any, Any]]:
     """Return the key under which the state dict lies, none if it is the file's whole content, and the state dict."""
     if isinstance(outline, dict):
-        found = [key for key in STATE_KEYS if isinstance(outline.get(key), dict) and outline[key]]
-        found.sort(key=lambda key: not _tensors_in(outline[key]))  # "model" may hold what the network was made from
-        if found and _tensors_in(outline[found[0]]):
-            return found[:1], outline[found[0]]
+        under = [key for key in STATE_KEYS if isinstance(outline.get(key), dict) and outline[key]]
+        under.sort(key=lambda key: not _tensors_in(outline[key]))  # "model" may hold what the network was made from
+        if under and _tensors_in(outline[under[0]]):
+            return under[:1], outline[under[0]]
         if _tensors_in(outline):
             return [], outline
-        if not found and (parts := _parts(outline, source))[0]:
+        if not under and (parts := _parts(outline, source))[0]:
             return parts
         others = [key for key, value in outline.items() if isinstance(value, dict)
                   and 0 < len(value) == _tensors_in(value)]  # fmt: skip
         if len(others) == 1:  # under a name of its own, and nothing else could be meant
             return others, outline[others[0]]
-        if found:
-            return found[:1], outline[found[0]]
+        if under:
+            return under[:1], outline[under[0]]
         keys = [visible(key[:40]) if isinstance(key, str) else quote(key) for key in list(outline)[:10]]
         what = f"a dict with the keys {', '.join(keys) or 'none'}"
     else:
@@ -232,10 +232,10 @@ def _kind(value: Any) -> str:
     return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
 
 
-def _false_claim(storage: Storage, found: int | None, source: str) -> FormatError:
+def _false_claim(storage: Storage, size: int | None, source: str) -> FormatError:
     """Return the error for a storage that is longer or shorter than the pickle says."""
     return UnsafeFileError(
         f"{source}: its storage {storage.key!r:.40} claims {storage.numel * storage.itemsize} bytes, the file holds "
-        f"{'none' if found is None else found}.\n"
+        f"{'none' if size is None else size}.\n"
         "  Nothing was allocated. The file is damaged, or made to fill the memory: fetch it again, or do not use it."
     )

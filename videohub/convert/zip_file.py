@@ -67,11 +67,11 @@ class Member:
         """
         if self.checked or self.crc is None:
             return
-        found = 0
+        checksum = 0
         for piece in bytes_at(self.file, self.offset, self.size, self.source):
-            found = zlib.crc32(piece, found)
-        if found != self.crc:
-            what = f"damaged (Bad CRC-32 of {self.name!r:.100}: {found:08x}, expected {self.crc:08x})"
+            checksum = zlib.crc32(piece, checksum)
+        if checksum != self.crc:
+            what = f"damaged (Bad CRC-32 of {self.name!r:.100}: {checksum:08x}, expected {self.crc:08x})"
             raise damaged(self.source, what)
         self.checked = True
 

@@ -166,8 +166,8 @@ class _Writer:
 
     def keep_tags(self, source: VideoStream, *, turned: bool) -> None:
         """Say of the copy what the source says of its colours and of the shape of its pixels."""
-        codec, said = self._stream.codec_context, source.codec_context
-        codec.color_primaries, codec.color_trc = said.color_primaries, said.color_trc
+        codec, original = self._stream.codec_context, source.codec_context
+        codec.color_primaries, codec.color_trc = original.color_primaries, original.color_trc
         if aspect := source.sample_aspect_ratio:
             codec.sample_aspect_ratio = 1 / aspect if turned else aspect
 

@@ -144,8 +144,8 @@ def named_videos(given: Iterable[str | os.PathLike[str]], protocol: Protocol) ->
         if shards.is_tar(os.fspath(each)):
             names, notes = shards.names_of_videos(os.fspath(each), protocol)
             videos += names
-            for told in notes:
-                log.warning("%s: %s", storage.shown(os.fspath(each)), told)
+            for line in notes:
+                log.warning("%s: %s", storage.shown(os.fspath(each)), line)
         elif is_url(each):
             videos.append(os.fspath(each))
         elif path.is_dir():
@@ -158,19 +158,19 @@ def named_videos(given: Iterable[str | os.PathLike[str]], protocol: Protocol) ->
 
 
 def _in_folder(folder: Path, suffixes: Sequence[str]) -> list[str]:
-    found: list[str] = []
+    videos: list[str] = []
     others: list[str] = []
     for place, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if not is_leftover(name)]
         for name in files:
             if not is_leftover(name):
-                taken = found if name.lower().endswith(tuple(suffixes)) else others
+                taken = videos if name.lower().endswith(tuple(suffixes)) else others
                 taken.append(os.path.join(place, name))
-    if not found:
+    if not videos:
         raise UsageError(f"{folder}: this folder holds no files that end in {', '.join(suffixes)}")
-    for told in left_out("files of other endings", [os.path.relpath(name, folder) for name in sorted(others)]):
-        log.warning("%s: %s", folder, told)
-    return sorted(found)
+    for line in left_out("files of other endings", [os.path.relpath(name, folder) for name in sorted(others)]):
+        log.warning("%s: %s", folder, line)
+    return sorted(videos)
 
 
 def _in_list(file: Path) -> list[str]:
@@ -303,11 +303,11 @@ def _of_list(pictures: Sequence[Any]) -> list[npt.NDArray[np.uint8]]:
         elif isinstance(picture, np.ndarray) and picture.dtype == np.uint8 and picture.shape[2:] == (3,):
             frame = picture
         else:
-            found = type(picture).__name__
+            kind = type(picture).__name__
             if (shape := getattr(picture, "shape", None)) is not None:
-                found = f"{found} of {picture.dtype} {tuple(shape)}"
+                kind = f"{kind} of {picture.dtype} {tuple(shape)}"
             raise UsageError(
-                f"frame {number} of {len(pictures)}: found a {found}, expected a PIL image or a uint8 array (H, W, 3); "
+                f"frame {number} of {len(pictures)}: found a {kind}, expected a PIL image or a uint8 array (H, W, 3); "
                 "several videos are what predict_many takes"
             )
         if frames and frame.shape != frames[0].shape:

@@ -57,13 +57,13 @@ def with_outputs(record: Record, outputs: tuple[int, ...], labels: Given | None)
     made = mapped(record, len(outputs), labels)
     if made.labels is None or count(record.labels) != record.num_classes:
         return made
-    own, given = class_names(record.labels), class_names(made.labels)
-    renamed = [at for at, output in enumerate(outputs) if squeezed(own[output]) != squeezed(given[at])]
+    names, given = class_names(record.labels), class_names(made.labels)
+    renamed = [at for at, output in enumerate(outputs) if squeezed(names[output]) != squeezed(given[at])]
     if renamed:
         first = renamed[0]
         log.warning("%s: the labels name %d of %d classes otherwise than the outputs of the label map: class %d is %s, "
                     "and output %d is %s", record.name, len(renamed), len(outputs), first, brief(given[first]),
-                    outputs[first], brief(own[outputs[first]]))  # fmt: skip
+                    outputs[first], brief(names[outputs[first]]))  # fmt: skip
     return made
 
 
@@ -80,11 +80,11 @@ def class_called(name: str, numbers: Mapping[str, Sequence[int]]) -> int | None:
 
     Raises: DataError if several classes are called so.
     """
-    found = numbers.get(squeezed(name), ())
-    if len(found) > 1:
-        raise DataError(f"{brief(name)} is what classes {', '.join(map(str, found))} are called, "
+    candidates = numbers.get(squeezed(name), ())
+    if len(candidates) > 1:
+        raise DataError(f"{brief(name)} is what classes {', '.join(map(str, candidates))} are called, "
                         "expected one class alone; give each a name of its own, or lists with numbers")  # fmt: skip
-    return found[0] if found else None
+    return candidates[0] if candidates else None
 
 
 def squeezed(name: str) -> str:

@@ -118,8 +118,8 @@ def _given(rows: Iterable[Sequence[float]]) -> Iterator[PersonBox]:
     for number, row in enumerate(rows):
         where = f"boxes, row {number}"
         if not hasattr(row, "__len__") or not 5 <= len(row) <= 6:
-            found = f"{len(row)} values" if hasattr(row, "__len__") else f"a {type(row).__name__}"
-            raise DataError(f"{where}: found {found}, expected time, x1, y1, x2, y2 and perhaps a score")
+            kind = f"{len(row)} values" if hasattr(row, "__len__") else f"a {type(row).__name__}"
+            raise DataError(f"{where}: found {kind}, expected time, x1, y1, x2, y2 and perhaps a score")
         yield _box(dict(zip((*_COLUMNS, _OPTIONAL), row, strict=False)), where)
 
 

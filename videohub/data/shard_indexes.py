@@ -48,15 +48,15 @@ def read_indexes(locations: Sequence[str], *, labels: bool = True) -> list[TarIn
         ThreadPoolExecutor(min(_AT_ONCE, len(locations)), thread_name_prefix="videohub-indexing") as threads,
         tqdm(total=len(locations), desc="reading shards", unit="shard", leave=False, disable=None) as bar,
     ):
-        found: list[TarIndex | DataError | DownloadError] = []
+        outcomes: list[TarIndex | DataError | DownloadError] = []
         for each in threads.map(functools.partial(_index_or_error, labels=labels), locations):
-            found.append(each)
+            outcomes.append(each)
             bar.update()
-    errors = [each for each in found if not isinstance(each, TarIndex)]
+    errors = [each for each in outcomes if not isinstance(each, TarIndex)]
     if errors:
         kind = DownloadError if any(isinstance(each, DownloadError) for each in errors) else DataError
         raise kind(_in_words(errors, len(locations)))
-    return [each for each in found if isinstance(each, TarIndex)]
+    return [each for each in outcomes if isinstance(each, TarIndex)]
 
 
 def kept_place(location: str, suffix: str) -> Path:
@@ -69,10 +69,10 @@ def _in_words(errors: Sequence[DataError | DownloadError], total: int) -> str:
     if total == 1:
         return str(errors[0])
     more = f"\n  … and {len(errors) - _TOLD} more" if len(errors) > _TOLD else ""
-    told = "".join(f"\n  {error}" for error in errors[:_TOLD])
+    lines = "".join(f"\n  {error}" for error in errors[:_TOLD])
     absent = sum(isinstance(error, FileMissingError) for error in errors)
     counts = f", {absent} of them missing" if absent else ""
-    return f"{len(errors)} of {total} shards cannot be used{counts}; expected all of them, whole:{told}{more}"
+    return f"{len(errors)} of {total} shards cannot be used{counts}; expected all of them, whole:{lines}{more}"
 
 
 def _index_or_error(location: str, *, labels: bool) -> TarIndex | DataError | DownloadError:
@@ -85,14 +85,14 @@ def _index_or_error(location: str, *, labels: bool) -> TarIndex | DataError | Do
 
 
 def _index(location: str, *, labels: bool) -> TarIndex:
-    found = storage.stat(location)
+    status = storage.stat(location)
     place = kept_place(location, ".msgpack")
-    if found.tells_changes and (kept := _kept(place)) and (kept.size, kept.version) == (found.size, found.version):
+    if status.tells_changes and (kept := _kept(place)) and (kept.size, kept.version) == (status.size, status.version):
         return kept
-    if not labels and (beside := _read_beside(location, found)):
+    if not labels and (beside := _read_beside(location, status)):
         return beside  # and not kept: it has no labels
-    index = read_headers(location, found)
-    if not found.tells_changes:
+    index = read_headers(location, status)
+    if not status.tells_changes:
         return index
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -115,7 +115,7 @@ def _kept(place: Path) -> TarIndex | None:
 # --- the index that wds2idx writes -----------------------------------------------------------------------------------
 
 
-def _read_beside(location: str, found: storage.Stat) -> TarIndex | None:
+def _read_beside(location: str, status: storage.Stat) -> TarIndex | None:
     """Return the index that lies beside a tar as `NAME.idx`; None where there is none, or it does not agree.
 
     A line for each sample, `mp4 1536 2097152 a.mp4 cls 2099200 1 a.cls`: suffix, offset, size and name of each member.
@@ -132,11 +132,11 @@ def _read_beside(location: str, found: storage.Stat) -> TarIndex | None:
     except (DataError, DownloadError, UnicodeDecodeError):
         return None
     members = _members(text)
-    why = "it cannot be understood" if members is None else _contradiction(members, location, found)
+    why = "it cannot be understood" if members is None else _contradiction(members, location, status)
     if members is None or why is not None:
         log.warning("%s: the index beside it is left aside: %s; the headers are read", storage.shown(location), why)
         return None
-    return TarIndex(found.size, found.version, members)
+    return TarIndex(status.size, status.version, members)
 
 
 def _members(text: str) -> list[Member] | None:
@@ -156,7 +156,7 @@ def _members(text: str) -> list[Member] | None:
     return sorted(members, key=lambda member: member.start) or None
 
 
-def _contradiction(members: list[Member], location: str, found: storage.Stat) -> str | None:
+def _contradiction(members: list[Member], location: str, status: storage.Stat) -> str | None:
     """Return in what an index differs from its tar, as far as some of its bytes tell."""
     at = 0
     for member in members:
@@ -165,12 +165,12 @@ def _contradiction(members: list[Member], location: str, found: storage.Stat) ->
         at = member.start + -(-member.size // BLOCK) * BLOCK
     if len({member.name for member in members}) < len(members):
         return "it names a member twice"
-    if not at + BLOCK <= found.size <= at + REST:
-        return f"its members end at byte {at} of {found.size}"
-    if any(storage.read_range(location, at, found.size, version=found.version)):
+    if not at + BLOCK <= status.size <= at + REST:
+        return f"its members end at byte {at} of {status.size}"
+    if any(storage.read_range(location, at, status.size, version=status.version)):
         return f"its members end at byte {at}, and the tar does not"
     for member in members[:: max(1, len(members) // (_LOOKED_AT - 1))] + members[-1:]:
-        block = storage.read_range(location, member.start - BLOCK, member.start, version=found.version)
+        block = storage.read_range(location, member.start - BLOCK, member.start, version=status.version)
         try:
             info = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
         except tarfile.HeaderError as error:

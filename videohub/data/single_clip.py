@@ -252,16 +252,16 @@ def _shown(video: Video, packets: Sequence[_Packet], needed: Collection[int]) ->
                  if packet.is_keyframe and packet.time is not None and packet.time <= first), default=0)  # fmt: skip
     decoder: Any = video.stream.codec_context
     skippable = decoder.name in _SKIPPABLE
-    found: dict[int, av.VideoFrame] = {}
+    decoded: dict[int, av.VideoFrame] = {}
     try:
         for packet in _from_packet(video, packets, begin):
             time = _time_of(packet)
             decoder.skip_frame = "NONREF" if skippable and time is not None and time not in needed else "DEFAULT"
             for picture in packet.decode():
                 if picture.pts is not None and picture.pts in needed and not picture.is_corrupt:
-                    found[picture.pts] = picture
-            if len(found) == len(needed):
-                return found
+                    decoded[picture.pts] = picture
+            if len(decoded) == len(needed):
+                return decoded
     except av.FFmpegError:
         return None
     return None

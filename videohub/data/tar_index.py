@@ -56,7 +56,7 @@ class TarIndex(msgspec.Struct, frozen=True):
     others: list[str] = []  # names of members that are no files: links, devices; folders are not told
 
 
-def read_headers(location: str, found: storage.Stat) -> TarIndex:
+def read_headers(location: str, status: storage.Stat) -> TarIndex:
     """Read all headers of a tar.
 
     Args:
@@ -68,9 +68,9 @@ def read_headers(location: str, found: storage.Stat) -> TarIndex:
     members: dict[str, Member] = {}
     others: list[str] = []
     shown = storage.shown(location)
-    with _fetching(location, found) as fetch:
-        blocks = _Blocks(fetch, found.size, storage.is_remote(location))
-        for name, kind, start, size in _Headers(shown, found.size, blocks):
+    with _fetching(location, status) as fetch:
+        blocks = _Blocks(fetch, status.size, storage.is_remote(location))
+        for name, kind, start, size in _Headers(shown, status.size, blocks):
             if kind == "folder":
                 continue
             if kind != "file":
@@ -82,7 +82,7 @@ def read_headers(location: str, found: storage.Stat) -> TarIndex:
             members[name] = Member(name, start, size, blocks.read(start, size) if small_label else None)
     if not members:
         raise DataError(f"{shown}: holds no files")
-    return TarIndex(found.size, found.version, [*members.values()], others)
+    return TarIndex(status.size, status.version, [*members.values()], others)
 
 
 def plain_name(name: str) -> str:
@@ -107,11 +107,11 @@ class _Headers(Iterator[_Header]):
 
     def __next__(self) -> _Header:
         """Return the next header of a member. Raises: StopIteration; DataError."""
-        said: dict[str, str] = {}  # by the headers in front of a header, in its place
+        extended: dict[str, str] = {}  # by the headers in front of a header, in its place
         while True:
             at, block = self._at, self._take(BLOCK, "a header")
             if not any(block):
-                self._check_end(bool(said))
+                self._check_end(bool(extended))
                 raise StopIteration
             try:
                 info = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
@@ -119,14 +119,14 @@ class _Headers(Iterator[_Header]):
                 raise DataError(f"{self._shown}: damaged at byte {at}: {error}; {self._found()}") from error
             if info.type in (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE,
                              tarfile.SOLARIS_XHDTYPE, tarfile.XGLTYPE):  # fmt: skip
-                said.update(self._said(info, at))
+                extended.update(self._said(info, at))
                 continue
-            return self._member(info, said)
+            return self._member(info, extended)
 
-    def _member(self, info: tarfile.TarInfo, said: dict[str, str]) -> _Header:
-        name, kind = said.get("path", info.name), _kind(info, said)
+    def _member(self, info: tarfile.TarInfo, extended: dict[str, str]) -> _Header:
+        name, kind = extended.get("path", info.name), _kind(info, extended)
         try:
-            size = int(said["size"]) if "size" in said else info.size
+            size = int(extended["size"]) if "size" in extended else info.size
         except ValueError:
             size = -1
         if size < 0:
@@ -158,14 +158,14 @@ class _Headers(Iterator[_Header]):
             return {"path": content.rstrip(b"\0").decode("utf-8", "surrogateescape")}
         if info.type == tarfile.GNUTYPE_LONGLINK:
             return {}
-        said = _pax(content)
-        if said is None:
+        extended = _pax(content)
+        if extended is None:
             raise DataError(f"{self._shown}: damaged at byte {at}: its header in pax's form cannot be understood")
         if info.type == tarfile.XGLTYPE:  # for all that follow: comments, of git's archives; never a name or a size
-            if "path" in said or "size" in said:
+            if "path" in extended or "size" in extended:
                 raise DataError(f"{self._shown}: gives all members one name or size at byte {at}; pack it anew")
             return {}
-        return said
+        return extended
 
     def _take(self, count: int, what: str) -> bytes:
         """Return the next bytes. Raises: DataError if there are fewer."""
@@ -215,8 +215,8 @@ _WITHOUT_CONTENT = (tarfile.DIRTYPE, tarfile.LNKTYPE, tarfile.SYMTYPE, tarfile.F
                     tarfile.BLKTYPE)  # fmt: skip
 
 
-def _kind(info: tarfile.TarInfo, said: dict[str, str]) -> str:
-    if info.type == tarfile.GNUTYPE_SPARSE or any(key.startswith("GNU.sparse") for key in said):
+def _kind(info: tarfile.TarInfo, extended: dict[str, str]) -> str:
+    if info.type == tarfile.GNUTYPE_SPARSE or any(key.startswith("GNU.sparse") for key in extended):
         return "a sparse file"
     if info.isreg():
         return "file"
@@ -228,7 +228,7 @@ def _kind(info: tarfile.TarInfo, said: dict[str, str]) -> str:
 
 def _pax(content: bytes) -> dict[str, str] | None:
     """Return the records `LENGTH key=value\\n` of a header in pax's form; None if they are none."""
-    said = {}
+    records = {}
     while content:
         match = re.match(rb"([1-9][0-9]{0,8}) ", content)
         if match is None or (length := int(match[1])) > len(content) or content[length - 1 : length] != b"\n":
@@ -236,16 +236,16 @@ def _pax(content: bytes) -> dict[str, str] | None:
         key, equals, value = content[match.end() : length - 1].partition(b"=")
         if not equals or not key:
             return None
-        said[key.decode("utf-8", "replace")] = value.decode("utf-8", "surrogateescape")
+        records[key.decode("utf-8", "replace")] = value.decode("utf-8", "surrogateescape")
         content = content[length:]
-    return said
+    return records
 
 
 @contextmanager
-def _fetching(location: str, found: storage.Stat) -> Iterator[Callable[[int, int], bytes]]:
+def _fetching(location: str, status: storage.Stat) -> Iterator[Callable[[int, int], bytes]]:
     """Yield what gives the bytes from one place to another."""
     if storage.is_remote(location):
-        yield lambda start, stop: storage.read_range(location, start, stop, version=found.version)
+        yield lambda start, stop: storage.read_range(location, start, stop, version=status.version)
         return
     try:
         with open(location, "rb", buffering=0) as file:
@@ -258,7 +258,7 @@ def _fetching(location: str, found: storage.Stat) -> Iterator[Callable[[int, int
     except OSError as error:
         raise DataError(f"{location}: cannot be read: {error.strerror}") from error
     finally:  # whatever it seemed to be
-        if storage.stat(location) != found:
+        if storage.stat(location) != status:
             raise FileChangedError(f"{location}: has changed while it was read; wait until it is whole")
 
 

@@ -105,8 +105,8 @@ def _computed(
     """Return in float32 what a network makes of a batch, where its weights are and of their type."""
     batch = batch.to(weights.device, weights.dtype, memory_format=torch.channels_last_3d)
     with arithmetic(precision, weights.device):
-        found = network(batch) if boxes is None else network(batch, boxes.to(weights.device))
-    return found.float()
+        output = network(batch) if boxes is None else network(batch, boxes.to(weights.device))
+    return output.float()
 
 
 Compute: TypeAlias = Callable[[nn.Module, Tensor, "Tensor | None", Protocol, NumericPrecision], Tensor]

@@ -176,12 +176,12 @@ def _check_is_same(made: ExportCertificate, out: Path) -> None:
     """Refuse a file that gives other logits, or what are no numbers. Raises: ConversionError."""
     if all(each.relative_difference <= made.tolerance for each in made.comparisons):
         return
-    found = ", ".join(f"{each.relative_difference:.3g} in a batch of {each.batch}" for each in made.comparisons)
+    differences = ", ".join(f"{each.relative_difference:.3g} in a batch of {each.batch}" for each in made.comparisons)
     versions = ", ".join(f"{name} {number}" for name, number in made.versions.items())
     advice = "Export it without half." if made.precision == "fp16" else "Try another format, and report this."
     raise ConversionError(
-        f"{made.model}: {out.name} gives other logits than the network: they differ by {found} of the largest logit, "
-        f"allowed is {made.tolerance:g}.\n  Nothing was written ({versions}). {advice}"
+        f"{made.model}: {out.name} gives other logits than the network: they differ by {differences} of the largest "
+        f"logit, allowed is {made.tolerance:g}.\n  Nothing was written ({versions}). {advice}"
     )
 
 
@@ -233,7 +233,7 @@ def _compared(
             )
         lengths = [len(expected[number]) for number in numbers]
         pairs = zip(torch.split(logits, lengths), torch.split(beside, lengths), strict=True)  # of each clip
-        shares = torch.stack([(found - right).abs().max() / right.abs().max() for found, right in pairs])
+        shares = torch.stack([(output - right).abs().max() / right.abs().max() for output, right in pairs])
         yield Comparison(
             batch=len(clips),
             boxes=sum(map(len, rows)),

@@ -80,15 +80,15 @@ def features(
     network = network_of(name_or_model, stride=stride, frames=frames, sampling_rate=sampling_rate, fps=fps, crop=crop,
                          tail=tail, checkpoint=checkpoint, device=device, precision=precision, batch=batch)  # fmt: skip
     name, values, times = input_name(video), [], []
-    for found in network.run([(name, video)]):
-        if not isinstance(found, Ended):
-            values.append(found.values)
-            times.append(found.times)
+    for result in network.run([(name, video)]):
+        if not isinstance(result, Ended):
+            values.append(result.values)
+            times.append(result.times)
             continue
-        if found.error is not None:
-            raise found.error
-        tell_contradictions(name, found.contradictions)
-        rate = found.rate
+        if result.error is not None:
+            raise result.error
+        tell_contradictions(name, result.contradictions)
+        rate = result.rate
     assert rate is not None, "a video without an error has ended"
     return Features(
         values=np.stack(values),

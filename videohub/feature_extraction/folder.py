@@ -231,7 +231,7 @@ class FeatureFolder:
 
         Raises: DeviceError if no process can be started to find out.
         """
-        found: dict[str, VideoError] = {}
+        errors: dict[str, VideoError] = {}
         for name, video in named.items():
             if is_url(video) or not self._marker(name).exists() or not os.path.isfile(video):
                 continue
@@ -243,8 +243,8 @@ class FeatureFolder:
             timeout_s = _SHORTEST_S + os.path.getsize(video) / _BYTES_A_SECOND
             (probe,) = probe_files([Job("video", os.fsencode(video), deep=True)], workers=1, timeout_s=timeout_s)
             if probe.problem is not None and probe.passing:
-                found[name] = VideoError(f"{video}: {probe.problem}, in a process of its own, too")
-        return found
+                errors[name] = VideoError(f"{video}: {probe.problem}, in a process of its own, too")
+        return errors
 
     def _marker(self, name: str) -> Path:
         return self.path / f".{name}.begun"

@@ -85,9 +85,9 @@ def unreadable(path: Path) -> str | None:
     try:
         path.open("rb").close()
     except PermissionError:
-        found = path.stat()
+        status = path.stat()
         return (
-            f"may not be read by you: it belongs to the user {found.st_uid}, with the mode {found.st_mode & 0o7777:o}"
+            f"may not be read by you: it belongs to the user {status.st_uid}, with the mode {status.st_mode & 0o7777:o}"
         )
     return None
 

@@ -195,19 +195,19 @@ def local(path: Path, *, name: str, sha256: str | None = None) -> Fetched:
     except UsageError as error:
         raise UsageError(f"{name}: {error}") from None
     version = _version(path)
-    found = cache.sha256_of(path)
-    if sha256 and found != sha256:
-        raise ChecksumError(f"{name}: {path} has sha256 {found}, the registry says {sha256}; it was left alone")
-    return Fetched(path, found, version=version)
+    digest = cache.sha256_of(path)
+    if sha256 and digest != sha256:
+        raise ChecksumError(f"{name}: {path} has sha256 {digest}, the registry says {sha256}; it was left alone")
+    return Fetched(path, digest, version=version)
 
 
 def _version(path: Path) -> Version | None:
     """Return what is another one once a file was replaced or written to; None if it is gone."""
     try:
-        found = path.stat()
+        status = path.stat()
     except FileNotFoundError:
         return None
-    return found.st_ino, found.st_size, found.st_mtime_ns
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _published_here(path: Path, *, name: str, sha256: str | None, size: int | None) -> Fetched:
@@ -231,11 +231,11 @@ def _in_cache(requested: Requested) -> Fetched | None:
     path = cache.find("raw", requested.digest) if requested.digest else None
     if path is None or requested.digest is None:
         return None
-    if (found := cache.sha256_of(path)) == requested.digest:
+    if (digest := cache.sha256_of(path)) == requested.digest:
         return Fetched(path, requested.digest)
     if not cache.is_ours(path):
-        raise CacheError(f"{path}: damaged, its sha256 is {found}.\n  {cache.whose(path)}")
-    log.warning("%s: %s was damaged (its sha256 is %s); fetching it again", requested.name, path, found)
+        raise CacheError(f"{path}: damaged, its sha256 is {digest}.\n  {cache.whose(path)}")
+    log.warning("%s: %s was damaged (its sha256 is %s); fetching it again", requested.name, path, digest)
     cache.remove(path)
     return None
 
@@ -303,9 +303,9 @@ def _copied(source: Source, requested: Requested) -> partial_download.Part:
         with source.path.open("rb") as file:
             size, head = os.fstat(file.fileno()).st_size, file.read(HEAD)
             if size == 0 or size != (requested.size or size) or is_page(head):
-                found = "a web page" if is_page(head) else f"{size} bytes"
+                kind = "a web page" if is_page(head) else f"{size} bytes"
                 expected = f"{requested.size} bytes" if requested.size else "a checkpoint"
-                raise DownloadError(f"{requested.name}: {source.path} holds {found}, expected {expected}")
+                raise DownloadError(f"{requested.name}: {source.path} holds {kind}, expected {expected}")
             if size > (requested.purpose.largest or size):
                 raise DownloadError(
                     f"{requested.name}: {source.path} has {size} bytes, expected a {requested.purpose.what} of at most "
@@ -322,28 +322,28 @@ def _copied(source: Source, requested: Requested) -> partial_download.Part:
 
 def _keep(part: partial_download.Part, source: Source, requested: Requested) -> Fetched:
     """Give the file its place in the cache, and bind its URL to it if nothing else does."""
-    found = part.sha256
+    digest = part.sha256
     if requested.sha256 is None:
-        binding = pins.pin(requested.url, found, part.size, source="" if source.role == "publisher" else source.shown)
-        if binding.sha256 != found:  # another process, without a lock, was faster and got another file
-            raise _another_file(source, replace(requested, pin=binding), found)
-    place = cache.place("raw", found)
+        binding = pins.pin(requested.url, digest, part.size, source="" if source.role == "publisher" else source.shown)
+        if binding.sha256 != digest:  # another process, without a lock, was faster and got another file
+            raise _another_file(source, replace(requested, pin=binding), digest)
+    place = cache.place("raw", digest)
     place.parent.mkdir(parents=True, exist_ok=True)
     part.give(place)  # not flushed to disk, which takes a quarter as long as all the rest: `_in_cache` checks it
-    return Fetched(place, found)
+    return Fetched(place, digest)
 
 
-def _another_file(source: Source, requested: Requested, found: str) -> ChecksumError:
+def _another_file(source: Source, requested: Requested, digest: str) -> ChecksumError:
     base = source.address.rpartition("/")[2]
     if requested.pin is None:
         return ChecksumError(
-            f"{requested.name}: {base} has sha256 {found}, the registry says {requested.sha256} ({source.shown}).\n"
+            f"{requested.name}: {base} has sha256 {digest}, the registry says {requested.sha256} ({source.shown}).\n"
             "  The publisher replaced the file, or the source is not to be trusted. The file was removed.\n"
             f"  Run `videohub fetch {requested.name}` again; if it repeats, report the new hash."
         )
     today = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     return ChecksumError(
-        f"{requested.name}: {base} has sha256 {found} today, {today};\n"
+        f"{requested.name}: {base} has sha256 {digest} today, {today};\n"
         f"  when first seen here, {requested.pin.first_seen}, it had {requested.pin.sha256} ({source.shown}).\n"
         "  Its publisher replaced it, or somebody else did. The new file was removed.\n"
         f"  If its publisher announces the change, `videohub cache pins --forget {requested.name}` and then\n"

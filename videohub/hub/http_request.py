@@ -171,13 +171,13 @@ def is_the_rest(part: Part, response: requests.Response, *, digest_known: bool) 
 
     Unless a digest will be compared, the response has to vouch that it is the same: with the part's own strong ETag.
     """
-    found = re.fullmatch(
+    match = re.fullmatch(
         r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", response.headers.get("content-range", "").strip()
     )
-    if found is None or is_encoded(response) or int(found[1]) != part.size:
+    if match is None or is_encoded(response) or int(match[1]) != part.size:
         return False
-    total = part.note.total if found[3] == "*" else int(found[3])
-    if total is None or int(found[2]) != total - 1 or part.note.total not in (None, total):
+    total = part.note.total if match[3] == "*" else int(match[3])
+    if total is None or int(match[2]) != total - 1 or part.note.total not in (None, total):
         return False  # without a total, nobody could tell that the rest is all of the rest
     if response.headers.get("content-length", str(total - part.size)) != str(total - part.size):
         return False

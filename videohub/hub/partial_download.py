@@ -211,8 +211,8 @@ def _taken_over(path: Path, note: Note) -> Part | None:
     if note.boot != boot():  # perhaps another machine's, whose locks are not seen here
         return None
     left = open(path, "r+b", buffering=0, opener=_no_link)  # noqa: SIM115 (the part closes it)
-    found = os.fstat(left.fileno())
-    is_mine = found.st_nlink == 1 and hasattr(os, "geteuid") and found.st_uid == os.geteuid()
+    status = os.fstat(left.fileno())
+    is_mine = status.st_nlink == 1 and hasattr(os, "geteuid") and status.st_uid == os.geteuid()
     if is_mine and try_flock(left.fileno()) and _is_still(path, left.fileno()):
         return Part(note, left)
     left.close()  # it was published in this moment, if it is not what its name leads to any more
@@ -246,8 +246,8 @@ def remove_left_parts(file: str, *, keep: Part | None = None) -> None:
 
 def left(file: str) -> list[Path]:
     """Return the parts of a record's file, also those whose process ended between a part and its note."""
-    found = cache.folder("partial").glob(f"{_stem(file)}-*")
-    return sorted({path.with_suffix(".part") for path in found})
+    parts = cache.folder("partial").glob(f"{_stem(file)}-*")
+    return sorted({path.with_suffix(".part") for path in parts})
 
 
 def _read_note(path: Path) -> Note | None:
@@ -261,10 +261,10 @@ def _read_note(path: Path) -> Note | None:
 def _size(path: Path) -> int:
     """Return the size of a part, 0 for what is none: a link may lead to any file, a pipe nowhere."""
     try:
-        found = path.lstat()
+        status = path.lstat()
     except FileNotFoundError:
         return 0
-    return found.st_size if stat.S_ISREG(found.st_mode) else 0
+    return status.st_size if stat.S_ISREG(status.st_mode) else 0
 
 
 def _no_link(path: str, flags: int) -> int:

@@ -200,10 +200,10 @@ def resolve_hf(source: Source) -> Source:
 
     repository, file, revision = hf_parts(source.address)
     try:
-        found = try_to_load_from_cache(repository, file, revision=revision)
+        cached = try_to_load_from_cache(repository, file, revision=revision)
     except HFValidationError as error:
         raise DownloadError(f"{source.address}: {error}") from error
-    return Source(Path(found).resolve().as_uri(), source.role) if isinstance(found, str) else hf_endpoint(source)
+    return Source(Path(cached).resolve().as_uri(), source.role) if isinstance(cached, str) else hf_endpoint(source)
 
 
 def hf_endpoint(source: Source) -> Source:

@@ -203,7 +203,7 @@ def _refusal(repository: str, revision: str, error: Exception, about: str = "") 
     """Return in words what the hub answered, and what to do."""
     response = getattr(error, "response", None)
     status = getattr(response, "status_code", None)
-    said = " ".join(f"{about}{getattr(error, 'server_message', None) or error}".split())
+    message = " ".join(f"{about}{getattr(error, 'server_message', None) or error}".split())
     whoami = "`hf auth whoami` says who you are here"
     advice = {
         400: "Nothing was committed.",
@@ -216,7 +216,7 @@ def _refusal(repository: str, revision: str, error: Exception, about: str = "") 
         429: "Too much was asked of the hub; try again later.",
     }
     what = advice.get(status or 0, "That is a fault of the hub's own. Run the same command again later.")
-    return f"{repository}: the hub answered {status}: {said:.300}\n  {what}"
+    return f"{repository}: the hub answered {status}: {message:.300}\n  {what}"
 
 
 def _sent(path: str, file: HubFile) -> SentFile:

@@ -153,11 +153,11 @@ def refuse_wrong(checked: Checked) -> None:
 
 def in_words(values: Values) -> str:
     """Return values as people read them, such as `first outputs 0.3669 -0.0688 -0.2421`."""
-    said = [f"first outputs {' '.join(f'{value:.5g}' for value in values.first)}"] if values.first else []
-    said += [f"{name} {value:.5g}" for name in ("mean", "rms") if (value := getattr(values, name)) is not None]
+    words = [f"first outputs {' '.join(f'{value:.5g}' for value in values.first)}"] if values.first else []
+    words += [f"{name} {value:.5g}" for name in ("mean", "rms") if (value := getattr(values, name)) is not None]
     if values.top1 is not None and values.probability is not None:
-        said.append(f"class {values.top1} with {values.probability:.5f}")
-    return ", ".join(said)
+        words.append(f"class {values.top1} with {values.probability:.5f}")
+    return ", ".join(words)
 
 
 def lacks_fingerprint(record: Record) -> bool:
@@ -199,9 +199,9 @@ def fingerprint(record: Record, weights: Path, *, checkpoint: str | Path | None 
     outputs = _outputs(_network(record, weights), record, clip_of(answer, record))
     largest = outputs.abs().max().item()
     if not 0 < largest < math.inf:  # nor nan
-        found = "outputs that are all 0" if largest == 0 else f"{largest} among its outputs"
+        kind = "outputs that are all 0" if largest == 0 else f"{largest} among its outputs"
         raise FormatError(
-            f"{record.name}: {known.name} gives {found} for the synthetic clip, expected numbers of which one at least "
+            f"{record.name}: {known.name} gives {kind} for the synthetic clip, expected numbers of which one at least "
             "is not 0.\n  There is nothing to know the file by: it is damaged, or not of a trained network."
         )
     asked = Values(first=(0.0,) * min(_FIRST, len(outputs)), mean=0.0, rms=0.0)

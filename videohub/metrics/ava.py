@@ -119,18 +119,20 @@ def detected_boxes(
     if rule.best_alone:
         best, corners = np.asarray(scores).argmax(axis=1), np.asarray(boxes, np.float64)
         of_best = np.take_along_axis(np.asarray(scores), best[:, None], axis=1)[:, 0]
-        found = Boxes(keys, corners, best + first_id, of_best)
+        detected = Boxes(keys, corners, best + first_id, of_best)
     else:
-        found = scored_boxes(keys, boxes, scores, first_id=first_id)
+        detected = scored_boxes(keys, boxes, scores, first_id=first_id)
     if rule.above is not None:
-        taken = np.flatnonzero(np.asarray(found.scores, np.float32) > np.float32(rule.above))
-        corners, labels, of_rows = (np.asarray(each)[taken] for each in (found.boxes, found.labels, found.scores))
-        found = Boxes([found.keys[row] for row in taken.tolist()], corners, labels, of_rows)
+        taken = np.flatnonzero(np.asarray(detected.scores, np.float32) > np.float32(rule.above))
+        corners, labels, of_rows = (
+            np.asarray(each)[taken] for each in (detected.boxes, detected.labels, detected.scores)
+        )
+        detected = Boxes([detected.keys[row] for row in taken.tolist()], corners, labels, of_rows)
     if rule.decimals is not None:
-        corners = np.asarray(found.boxes, np.float32).astype(np.float64).round(rule.decimals)
-        written = np.asarray(found.scores, np.float64).round(rule.decimals)
-        found = Boxes(found.keys, corners, found.labels, written)
-    return found
+        corners = np.asarray(detected.boxes, np.float32).astype(np.float64).round(rule.decimals)
+        written = np.asarray(detected.scores, np.float64).round(rule.decimals)
+        detected = Boxes(detected.keys, corners, detected.labels, written)
+    return detected
 
 
 def ava_extremes(matches: Matches, truth: Boxes, persons: Sequence[str]) -> tuple[MeanPrecision, MeanPrecision]:
@@ -223,8 +225,8 @@ class BoxArithmetic:
         if not scores or not len(rows.labels):
             raise DataError(f"{run.identity.record}: no scored moment has a box to find")
         videos = sorted({video_of(moment) for moment in moments})
-        found = detected_boxes(keys, boxes, np.concatenate(scores), self._rule, first_id=truth.first_id)
-        return truth, match(rows, found, truth.names, videos=videos, rule=self._rule)
+        detected = detected_boxes(keys, boxes, np.concatenate(scores), self._rule, first_id=truth.first_id)
+        return truth, match(rows, detected, truth.names, videos=videos, rule=self._rule)
 
 
 official, mmaction2, multisports = BoxArithmetic(OFFICIAL), BoxArithmetic(MMACTION2), BoxArithmetic(MULTISPORTS)

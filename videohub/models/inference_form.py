@@ -86,9 +86,9 @@ class PictureConv(nn.Conv2d):
         """Return what the 3-D convolution gives, channels-last; a clip that lies otherwise is copied first."""
         lying = clip.contiguous(memory_format=torch.channels_last_3d).movedim(1, -1)
         before, joined = self.joined - 1, self.joined
-        found = super().forward(lying.flatten(before, joined).movedim(-1, 1)).movedim(1, -1)
+        maps = super().forward(lying.flatten(before, joined).movedim(-1, 1)).movedim(1, -1)
         # split where it lies so: split as (B, C, T, H W), one clip has strides that torch.cat takes for another layout
-        return torch.unflatten(found, before, lying.shape[before : joined + 1]).movedim(-1, 1)
+        return torch.unflatten(maps, before, lying.shape[before : joined + 1]).movedim(-1, 1)
 
 
 def _beside(model: nn.Module, names: str) -> Iterator[tuple[nn.Conv3d, nn.BatchNorm3d]]:
@@ -118,14 +118,14 @@ def _preceded(conv: nn.Conv3d, norm: nn.BatchNorm3d) -> nn.Conv3d:
 
     It sees single positions: others would meet the zeros around a map, which lie there behind the norm.
     """
-    found, norm = copy.deepcopy(conv).double(), copy.deepcopy(norm).double()
-    zero = found.weight.new_zeros(1, norm.num_features, 1, 1, 1)
+    folded, norm = copy.deepcopy(conv).double(), copy.deepcopy(norm).double()
+    zero = folded.weight.new_zeros(1, norm.num_features, 1, 1, 1)
     with torch.no_grad():
         shift = norm(zero)
-        bias = found(shift).flatten()
-        found.weight.mul_(norm(zero + 1) - shift)
-    found.bias = nn.Parameter(bias)
-    return found.to(conv.weight.dtype)
+        bias = folded(shift).flatten()
+        folded.weight.mul_(norm(zero + 1) - shift)
+    folded.bias = nn.Parameter(bias)
+    return folded.to(conv.weight.dtype)
 
 
 def _inference_form(conv: nn.Conv3d) -> nn.Module:

@@ -30,8 +30,8 @@ def patch_grid(frames: int, crop: int, patch: Grid, *, image: bool = False) -> G
 
 def other_size(clip: Tensor, pixels: Grid) -> ValueError:
     """Return the error for a clip (B, 3, T, H, W) of another size than the one that a network is for."""
-    found, expected = ("x".join(map(str, size)) for size in (clip.shape[2:], pixels))
-    return ValueError(f"clip: found {found}, expected {expected} (frames x height x width)")
+    given, expected = ("x".join(map(str, size)) for size in (clip.shape[2:], pixels))
+    return ValueError(f"clip: found {given}, expected {expected} (frames x height x width)")
 
 
 def layer_norm(width: int, eps: float = 1e-6) -> nn.LayerNorm:
@@ -188,15 +188,15 @@ def positions(grid: Grid, width: int, *, joint: bool, class_token: bool) -> Sepa
     return (JointPositions if joint else SeparatePositions)(grid, width, class_token=class_token)
 
 
-def _interpolated(vectors: Tensor, grid: Grid, wanted: Grid) -> Tensor:
+def _interpolated(vectors: Tensor, grid: Grid, target: Grid) -> Tensor:
     """Return the vectors of a grid (1, N, width) as another grid has them.
 
     Source: PySlowFast, `trilinear` over all three axes, of the sum where there are two tables.
     """
-    if grid == wanted:
+    if grid == target:
         return vectors
     lying = torch.unflatten(vectors, 1, grid).movedim(-1, 1)
-    return F.interpolate(lying, size=wanted, mode="trilinear").flatten(2).transpose(1, 2)
+    return F.interpolate(lying, size=target, mode="trilinear").flatten(2).transpose(1, 2)
 
 
 def rotary_turns(grid: Grid, width: int, *, device: torch.device) -> Tensor:

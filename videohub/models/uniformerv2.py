@@ -108,8 +108,8 @@ class Gathering(nn.Module):
         maps = as_maps(tokens, grid)
         tokens = torch.cat([tokens[:, :1], as_tokens(maps + self.position(maps))], dim=1)
         tokens = self.token_norm(torch.unflatten(tokens, 0, (-1, grid[0])).flatten(1, 2))
-        found = gathered_by_one(self.query(self.query_norm(token)), self.key(tokens), self.value(tokens), self.heads)
-        token = token + self.projection(found)
+        gathered = gathered_by_one(self.query(self.query_norm(token)), self.key(tokens), self.value(tokens), self.heads)
+        token = token + self.projection(gathered)
         return token + self.mlp(self.mlp_norm(token))
 
 

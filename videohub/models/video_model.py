@@ -84,10 +84,10 @@ class VideoModel(nn.Module):
             least = " x ".join(map(str, self.smallest[1:]))
             raise ValueError(f"clip: found {height} x {width} pixels, expected at least {least}")
         sizes = zip(clip.shape[2:], self.smallest, self.own_size, strict=True)
-        if self.tiled and any(found % piece and found != own for found, piece, own in sizes):
-            found, pieces = (" x ".join(map(str, size)) for size in (clip.shape[2:], self.smallest))
+        if self.tiled and any(length % piece and length != usual for length, piece, usual in sizes):
+            given, pieces = (" x ".join(map(str, size)) for size in (clip.shape[2:], self.smallest))
             raise ValueError(
-                f"clip: found {found} (frames x height x width), expected multiples of {pieces}: "
+                f"clip: found {given} (frames x height x width), expected multiples of {pieces}: "
                 "what is left over would be cut off"
             )
         return clip
@@ -221,8 +221,8 @@ class ClassificationHead(nn.Module):
     def pooled(self, features: Tensor) -> Tensor:
         """Return the averages over the window wherever it fits in a map (B, C, T, H, W): (B, C, T', H', W')."""
         size = features.shape[2:]
-        wanted = (self.frames or size[0], self.window or size[1], self.window or size[2])
-        kernel = [min(want, have) for want, have in zip(wanted, size, strict=True)]
+        window = (self.frames or size[0], self.window or size[1], self.window or size[2])
+        kernel = [min(length, there) for length, there in zip(window, size, strict=True)]
         average = F.avg_pool3d(_at_least_float32(features), kernel, stride=1)  # a CPU has it for no narrower type
         return average.to(features.dtype)
 
@@ -312,13 +312,13 @@ def _rows_of_boxes(boxes: Boxes | None, clips: int) -> Tensor:
     if isinstance(boxes, Sequence) and len(boxes) == clips and all(each.shape[1:] == (4,) for each in boxes):
         return _checked(torch.cat([F.pad(each, (1, 0), value=float(clip)) for clip, each in enumerate(boxes)]), clips)
     if boxes is None:
-        found = "none"
+        given = "none"
     elif isinstance(boxes, Tensor):
-        found = f"a tensor of shape {tuple(boxes.shape)}"
+        given = f"a tensor of shape {tuple(boxes.shape)}"
     else:
-        found = f"{len(boxes)} of shapes {[tuple(each.shape) for each in boxes]} for {clips} clips"
+        given = f"{len(boxes)} of shapes {[tuple(each.shape) for each in boxes]} for {clips} clips"
     raise ValueError(
-        f"boxes: found {found}, expected (K, 5): batch index, x1, y1, x2, y2 in input pixels; "
+        f"boxes: found {given}, expected (K, 5): batch index, x1, y1, x2, y2 in input pixels; "
         "or a list with (L, 4) for each clip: x1, y1, x2, y2"
     )
 

@@ -200,12 +200,12 @@ class ViT(TokenModel):
         segments, of_clip = self._segments(self.checked(clip))
         tokens, grid = self.embedding(segments)
         turns = None if self.head_width is None else rotary_turns(grid, self.head_width, device=tokens.device)
-        found = []
+        outputs = []
         for number, block in enumerate(self.blocks):
             tokens = block(tokens, turns)
             if number in self.levels:
-                found.append(tokens)
-        tokens = found[0] if len(found) == 1 else torch.cat(found, dim=1)
+                outputs.append(tokens)
+        tokens = outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=1)
         return tokens if of_clip == 1 else torch.unflatten(tokens, 0, (-1, of_clip)).flatten(1, 2), grid
 
     def _segments(self, clip: Tensor) -> tuple[Tensor, int]:

@@ -89,8 +89,8 @@ class OnnxModel(nn.Module):
                 f"{self.dtype}, which it was exported for; export it with another size, or frames"
             )
         if (boxes is not None) != (self.record.task == "detection"):
-            found, does = ("no boxes", "detects") if boxes is None else ("boxes", "classifies whole clips")
-            raise UsageError(f"{self.source}: found {found}, and {self.record.name} {does}")
+            given, does = ("no boxes", "detects") if boxes is None else ("boxes", "classifies whole clips")
+            raise UsageError(f"{self.source}: found {given}, and {self.record.name} {does}")
         if boxes is not None and not bool(((boxes[:, 0] >= 0) & (boxes[:, 0] < len(clip))).all()):
             raise UsageError(f"{self.source}: found boxes of other clips than the {len(clip)} of the batch")
 

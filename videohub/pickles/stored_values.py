@@ -98,8 +98,8 @@ class StoredTensor:
         if rest:
             raise self._another_length("part of a number too many")
 
-    def _another_length(self, found: str) -> UnsafeFileError:
-        return claims_too_much(self.shape, math.prod(self.shape) * self.raw.itemsize, found, self.source)
+    def _another_length(self, stored: str) -> UnsafeFileError:
+        return claims_too_much(self.shape, math.prod(self.shape) * self.raw.itemsize, stored, self.source)
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,10 +127,10 @@ def damaged(source: str, what: str) -> FormatError:
     return FormatError(f"{source}: {what}.\n  Compare its size and hash with its publisher's, or fetch it again.")
 
 
-def claims_too_much(shape: tuple[int, ...], needed: int, found: object, source: str) -> UnsafeFileError:
+def claims_too_much(shape: tuple[int, ...], needed: int, stored: object, source: str) -> UnsafeFileError:
     """Return the error for an array whose shape does not belong to its bytes."""
     return UnsafeFileError(
-        f"{source}: an array of shape {shape!r:.100} needs {needed} bytes, {found} are there.\n"
+        f"{source}: an array of shape {shape!r:.100} needs {needed} bytes, {stored} are there.\n"
         "  Nothing was allocated. The file is damaged, or made to fill the memory: do not use it."
     )
 
@@ -288,8 +288,8 @@ def _unescaped(pieces: Iterator[memoryview], length: int) -> Iterator[bytes]:
                 if quote not in (b"'", b'"') or not data.endswith(quote):
                     raise ValueError("a string without its quotes")
                 data = data[:-1] + b"\0"  # what is no digit ends a short escape
-            found = _ESCAPED.match(data)
-            whole = found.end() if found else 0
+            match = _ESCAPED.match(data)
+            whole = match.end() if match else 0
             decoded, _ = codecs.escape_decode(data[:whole])
             rest = data[whole:]
             yield decoded[:-1] if seen == length else decoded

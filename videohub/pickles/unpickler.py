@@ -86,10 +86,10 @@ class Memory:
         needed = math.prod(shape) * dtype.itemsize
         if isinstance(data, str):
             data = data.encode("latin1")
-        found = len(data) if isinstance(data, bytes | bytearray | LongString) else None
+        stored = len(data) if isinstance(data, bytes | bytearray | LongString) else None
         escaped = isinstance(data, LongString) and not data.is_plain  # it is counted when it is read
-        if needed != found and not (escaped and needed <= len(data) <= 6 * needed + 2):
-            raise claims_too_much(shape, needed, found, self.source)
+        if needed != stored and not (escaped and needed <= len(data) <= 6 * needed + 2):
+            raise claims_too_much(shape, needed, stored, self.source)
         shape = checked_shape(shape, self.source)
         self.left -= needed
         if self.left < 0:

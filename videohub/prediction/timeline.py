@@ -171,16 +171,16 @@ def _timelines(
                     seen = _windows(frames, chosen.record, crops, window, chosen.device)
                     first = next(seen)
                     ready = ready or _Ready(chosen, precision)
-                    found = ready.predicted(first, seen, frames, window, topk)
+                    predictions = ready.predicted(first, seen, frames, window, topk)
                     tell_contradictions(name, frames.contradictions())
                 if target is not None:
-                    _annotate(source.file, target, found)
+                    _annotate(source.file, target, predictions)
         except VideohubError as error:
             if first is not None and ready is None:  # no video's fault: there is no model to see any of them
                 raise
             yield Timeline(name, [], error)
         else:
-            yield Timeline(name, found)
+            yield Timeline(name, predictions)
 
 
 def _windows(
@@ -225,7 +225,7 @@ class _Ready:
         probably = sum(1 for _ in _parts(frames, seconds)) if frames.seconds else None
         at_most = at_once(first.shape[1:], self._device)
         size = at_most if probably is None else min(at_most, probably * len(first))
-        found, parts = [], _parts(frames, seconds)
+        predictions, parts = [], _parts(frames, seconds)
         with (
             kept_memory(self._device),
             tqdm(total=probably, desc=self._record.name, unit="window", leave=False, disable=None) as bar,
@@ -236,15 +236,15 @@ class _Ready:
                 assert scores is not None  # each window has its frames
                 check_finite(scores, name, self._numeric)
                 bar.update()
-                found.append(PredictedWindow(begin, end, best_of(scores, self._record, topk)))
-        return found
+                predictions.append(PredictedWindow(begin, end, best_of(scores, self._record, topk)))
+        return predictions
 
 
-def _annotate(path: StoredFile, target: Path, found: Sequence[PredictedWindow]) -> None:
+def _annotate(path: StoredFile, target: Path, predictions: Sequence[PredictedWindow]) -> None:
     """Write a copy of a video with the best classes of each window over its frames."""
-    starts = [each.start for each in found]
+    starts = [each.start for each in predictions]
     lines = [[f"{100 * one.probability:.0f} %  {one.label}" for one in each.predictions[:CAPTION_LINES]]
-             for each in found]  # fmt: skip
+             for each in predictions]  # fmt: skip
 
     with tqdm(desc=target.name, unit="frame", leave=False, disable=None) as bar:
         annotate_video(

@@ -44,8 +44,8 @@ def push(
     upload.check(repository, revision=revision, pull_request=pull_request, dry_run=dry_run)
     paths = [CARD, verification_file.NAME, *([cards.results_path(benchmark[0])] if benchmark else [])]
     head = None if dry_run else upload.head(repository, revision)
-    found = {} if head is None else {path: upload.read(head, path) for path in paths}
-    there = {path: content for path, content in found.items() if content is not None}
+    published = {} if head is None else {path: upload.read(head, path) for path in paths}
+    there = {path: content for path, content in published.items() if content is not None}
     address = f"{upload.endpoint()}/{repository}/blob/{revision}/{verification_file.NAME}"
     made = files(report, there, benchmark=benchmark, source_url=address)
     if head is None:

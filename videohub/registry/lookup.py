@@ -192,7 +192,7 @@ class Registry(msgspec.Struct, frozen=True):
             if not isinstance(value, str) and (value is not None or field == "pattern"):
                 raise UsageError(f"{field}: found {value!r:.80}, expected a text, with * and ? as in names of files")
         every, spelled = self.entries.values(), pattern.casefold()
-        found = [entry for entry in every if any(fnmatchcase(name.casefold(), spelled) for name in entry.names)]
+        entries = [entry for entry in every if any(fnmatchcase(name.casefold(), spelled) for name in entry.names)]
         for field, value in filters.items():
             if value is None:
                 continue
@@ -200,10 +200,10 @@ class Registry(msgspec.Struct, frozen=True):
             fitting = {word for word in known if word.casefold() == spelled or fnmatchcase(word.casefold(), spelled)}
             if not fitting:
                 raise UsageError(f"{field} {value!r} is not known. Known: {', '.join(known)}.")
-            found = [entry for entry in found if not fitting.isdisjoint(_words(entry, field))]
+            entries = [entry for entry in entries if not fitting.isdisjoint(_words(entry, field))]
         if min_top1 is not None:
-            found = [entry for entry in found if "top-1" in entry.numbers and entry.numbers["top-1"] >= min_top1]
-        return [entry.name for entry in self._sorted(found, sort)]
+            entries = [entry for entry in entries if "top-1" in entry.numbers and entry.numbers["top-1"] >= min_top1]
+        return [entry.name for entry in self._sorted(entries, sort)]
 
     def why_none(self, pattern: str = "*", **filters: Any) -> str:
         """Return what to tell where `select` finds nothing: which filter to leave out, or which names are near."""

@@ -198,28 +198,28 @@ def _record(place: _Repository | _Folder) -> Record:
 
 def _weights(place: _Repository | _Folder, remarks: list[str]) -> str:
     """Return the file of weights: the first one, as the library takes it; of a repository no other is asked for."""
-    found = list[str]()
+    files = list[str]()
     for file in WEIGHTS:
-        if not (found and isinstance(place, _Repository)) and place.has(file):
-            found.append(file)
-    if not found:
+        if not (files and isinstance(place, _Repository)) and place.has(file):
+            files.append(file)
+    if not files:
         raise place.lacking(" or ".join(WEIGHTS))
-    if len(found) > 1:
-        remarks.append(f"holds {' and '.join(found)}; {found[0]} is taken, as transformers does")
-    return found[0]
+    if len(files) > 1:
+        remarks.append(f"holds {' and '.join(files)}; {files[0]} is taken, as transformers does")
+    return files[0]
 
 
 def _pixels(place: _Repository | _Folder, processor: str, side: int, remarks: list[str]) -> Pixels:
     """Return what the preprocessor's file does to pixels: of a repository the first, of a folder both alike."""
-    found: dict[str, Pixels] = {}
+    by_file: dict[str, Pixels] = {}
     for file in (PIXELS, PIXELS_OF_VIDEOS):
-        if not (found and isinstance(place, _Repository)) and place.has(file):
+        if not (by_file and isinstance(place, _Repository)) and place.has(file):
             where = f"{place.name}: {file}"
-            found[file], told = read_pixels(_json(place, file), where, side=side, default=processor)
-            remarks += told
-    if not found:
+            by_file[file], notes = read_pixels(_json(place, file), where, side=side, default=processor)
+            remarks += notes
+    if not by_file:
         raise place.lacking(PIXELS)
-    first, *others = found.items()
+    first, *others = by_file.items()
     for name, pixels in others:
         if pixels != first[1]:
             raise RegistryError(f"{place.name}: {name} makes {pixels}, and {first[0]} {first[1]}; expected the same")
@@ -248,10 +248,10 @@ def _json(place: _Repository | _Folder, file: str) -> dict[str, Any]:
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    said = dict(pairs)
-    if len(said) < len(pairs):
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
         raise ValueError("a name occurs twice")
-    return said
+    return fields
 
 
 def _no_number(text: str) -> Any:

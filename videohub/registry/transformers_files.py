@@ -90,13 +90,13 @@ def config_of(model: Architecture, frames: int, names: Sequence[str] | None) -> 
     kind = next((kind for kind in KINDS.values() if kind.holds(model)), None)
     if kind is None:
         raise ConversionError(f"transformers: has no network as {model.arch} {model.size} for {CONFIG} to describe")
-    said = {"model_type": kind.model_type, **kind.said(model, frames)}
+    config = {"model_type": kind.model_type, **kind.said(model, frames)}
     if model.num_classes is None:
-        return {"architectures": [kind.encoders[0]], **said}
+        return {"architectures": [kind.encoders[0]], **config}
     names = names or [f"LABEL_{number}" for number in range(model.num_classes)]
     return {
         "architectures": [kind.classifier],
-        **said,
+        **config,
         "problem_type": "single_label_classification" if model.num_classes > 1 else None,
         "id2label": {str(number): name for number, name in enumerate(names)},
         "label2id": {name: number for number, name in reversed([*enumerate(names)])},
@@ -107,8 +107,8 @@ def _classifies(kind: Kind, classes: Any, where: str) -> bool:
     """Return whether a file's network has a classifier, by the class that wrote it."""
     if isinstance(classes, list) and len(classes) == 1 and classes[0] in (kind.classifier, *kind.encoders):
         return bool(classes[0] == kind.classifier)
-    found = classes[0] if isinstance(classes, list) and len(classes) == 1 else classes
-    raise _refusal(where, "architectures", found, f"one of {', '.join((kind.classifier, *kind.encoders))}")
+    stated = classes[0] if isinstance(classes, list) and len(classes) == 1 else classes
+    raise _refusal(where, "architectures", stated, f"one of {', '.join((kind.classifier, *kind.encoders))}")
 
 
 def _outputs(config: Mapping[str, Any], where: str) -> tuple[int, tuple[str, ...] | None, list[str]]:
@@ -202,28 +202,28 @@ class Pixels(msgspec.Struct, frozen=True, kw_only=True):
     std: tuple[float, float, float]
 
 
-def read_pixels(said: Mapping[str, Any], where: str, *, side: int, default: str) -> tuple[Pixels, list[str]]:
+def read_pixels(content: Mapping[str, Any], where: str, *, side: int, default: str) -> tuple[Pixels, list[str]]:
     """Return what a preprocessor_config.json does to pixels, and what is to be told of it.
 
     Args:
-        said: What the file says; null is as if it were not said.
+        content: What the file says; null is as if it were not said.
         where: The file, as messages begin.
         side: Height and width of the network's clips.
         default: The class that such a network's file is of, where it names none.
     Raises: RegistryError naming each field that is not supported, what was found and what was expected.
     """
-    said = {name: value for name, value in said.items() if value is not None}
-    if said.get("auto_map"):
+    content = {name: value for name, value in content.items() if value is not None}
+    if content.get("auto_map"):
         raise RegistryError(f"{where}: auto_map asks for the repository's own code, which videohub does not run")
-    kind = next((said[name] for name in _CLASS if name in said), default)
+    kind = next((content[name] for name in _CLASS if name in content), default)
     if kind not in _PROCESSORS:
         raise _refusal(where, "image_processor_type", kind, f"one of {', '.join(_PROCESSORS)}")
-    fields, remarks = _fields(said, _PixelFields, where, _NOT_OF_PIXELS)
+    fields, remarks = _fields(content, _PixelFields, where, _NOT_OF_PIXELS)
     for name in ("do_flip_channel_order", "do_pad"):
         if getattr(fields, name):
             raise _refusal(where, name, True, "false")
-    if "offset" in said and kind not in _OFFSETTING:
-        raise _refusal(where, "offset", said["offset"], f"no such field: {kind} has none")
+    if "offset" in content and kind not in _OFFSETTING:
+        raise _refusal(where, "offset", content["offset"], f"no such field: {kind} has none")
     offset = float(kind in _OFFSETTING and fields.offset and fields.do_rescale)
     factor = fields.rescale_factor or (1 / 127.5 if kind in _OFFSETTING else 1 / 255)
     mean, std = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
@@ -295,7 +295,7 @@ def pixels_of(protocol: Protocol, processor: str) -> dict[str, Any] | None:
         return None
     resize, crop, normalise = steps["resize_short_side"], steps["crop"], steps["normalise"]
     divide = steps.get("divide")
-    said: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "video_processor_type" if file_of(processor) == PIXELS_OF_VIDEOS else "image_processor_type": processor,
         "do_resize": True,
         "size": {"shortest_edge": _own_size(crop.size) if processor == _ITS_OWN_SIZE else resize.pixels},
@@ -311,8 +311,8 @@ def pixels_of(protocol: Protocol, processor: str) -> dict[str, Any] | None:
     if processor in _OFFSETTING:  # these subtract 1 before they normalise, if they scale at all
         mean = [each - 1 for each in normalise.mean]
         is_done = (mean, [*normalise.std]) == ([0, 0, 0], [1, 1, 1])
-        said |= {"offset": True, "do_normalize": not is_done, "image_mean": mean}
-    return said
+        fields |= {"offset": True, "do_normalize": not is_done, "image_mean": mean}
+    return fields
 
 
 def _resized_to(fields: _PixelFields, where: str) -> int | tuple[int, int]:
@@ -357,17 +357,19 @@ def _whole(number: float) -> float:
 # --- what both files share -------------------------------------------------------------------------------------------
 
 
-def _fields(said: Mapping[str, Any], schema: type[Any], where: str, without_effect: Set[str]) -> tuple[Any, list[str]]:
+def _fields(
+    content: Mapping[str, Any], schema: type[Any], where: str, without_effect: Set[str]
+) -> tuple[Any, list[str]]:
     """Return the fields that a file states as a struct, and what is to be told of those that nobody knows."""
     known = {field.encode_name for field in msgspec.structs.fields(schema)}
-    stated = {name: value for name, value in said.items() if name in known}
+    stated = {name: value for name, value in content.items() if name in known}
     if flaws := [*schema_flaws(stated, schema)]:
         raise RegistryError("\n".join(f"{where}: {'.'.join(map(str, field))} {what}" for field, what, _ in flaws))
-    unknown = ", ".join(map(brief, sorted(said.keys() - known - without_effect)))[:400]
+    unknown = ", ".join(map(brief, sorted(content.keys() - known - without_effect)))[:400]
     remarks = [f"passed over what videohub does not know in {where.rpartition(' ')[2]}: {unknown}"] if unknown else []
     return msgspec.convert(stated, schema), remarks
 
 
-def _refusal(where: str, field: str, found: Any, expected: str) -> RegistryError:
-    is_a_size = isinstance(found, dict) and 1 <= len(found) <= 4  # and not the names of a thousand classes
-    return RegistryError(f"{where}: {field} is {brief(str(found)) if is_a_size else shown(found)}, expected {expected}")
+def _refusal(where: str, field: str, value: Any, expected: str) -> RegistryError:
+    is_a_size = isinstance(value, dict) and 1 <= len(value) <= 4  # and not the names of a thousand classes
+    return RegistryError(f"{where}: {field} is {brief(str(value)) if is_a_size else shown(value)}, expected {expected}")

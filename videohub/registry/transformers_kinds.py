@@ -133,7 +133,7 @@ class _VideoMAE(Kind):
                 "num_attention_heads is 16, as the library's converter writes, and is followed; the authors' network "
                 "of this width has 6"
             )
-        if (found := _version(version)) and _LOST_BIASES[0] <= found < _LOST_BIASES[1]:
+        if (written_by := _version(version)) and _LOST_BIASES[0] <= written_by < _LOST_BIASES[1]:
             remarks.append(
                 f"transformers {version:.20} wrote it, one of those (5.5.1 to 5.17) that lose the biases of queries "
                 "and values when they load a file: a fine-tune may have started without them"

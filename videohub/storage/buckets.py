@@ -79,8 +79,8 @@ def _listed(pattern: str) -> list[str]:
     filesystem = _filesystem(scheme)
     with _translated(pattern):
         filesystem.invalidate_cache()
-        found = filesystem.glob(pattern.partition("://")[2], detail=True)
-    return sorted(f"{scheme}://{name}" for name, what in found.items() if what["type"] == "file")
+        files = filesystem.glob(pattern.partition("://")[2], detail=True)
+    return sorted(f"{scheme}://{name}" for name, what in files.items() if what["type"] == "file")
 
 
 def expand(pattern: str) -> list[str]:
@@ -145,12 +145,12 @@ def _found(name: str, scheme: str) -> list[str]:
     """Return the files that a pattern with stars finds. Raises: UsageError if there are none."""
     if scheme:
         check_online(name)
-        found = _listed(name)
+        files = _listed(name)
     else:
-        found = glob.glob(name)
-    if not found:
+        files = glob.glob(name)
+    if not files:
         raise UsageError(f"{shown(name)}: matches no file; check the path, and quote the pattern from your shell")
-    return found
+    return files
 
 
 def remember(location: str, url: str, version: str) -> None:

@@ -85,7 +85,7 @@ def _patiently(location: str, what: str, received: _Received, attempt: Callable[
             progress, furthest = now >= furthest + PROGRESS, max(furthest, now)
             if not attempts.again(trouble, progress=progress):
                 if isinstance(trouble, _Changed):
-                    raise changed(location, found=trouble.version, expected=received.version or "") from None
+                    raise changed(location, version=trouble.version, expected=received.version or "") from None
                 patience = f"; it asks to wait {trouble.wait:.0f} s" if trouble.wait else ""
                 tried = f"attempt {attempts.failed} of {http_request.ATTEMPTS}"
                 advice = getattr(trouble, "advice", "") or "Check the connection, and try again later."
@@ -170,12 +170,12 @@ _DOWNLOAD = "It does not serve parts of files. Download the files, and pass thei
 def _total(response: requests.Response, begin: int, stop: int) -> int:
     """Return the size of the whole file, if a response of 206 states the range that was asked for."""
     text = response.headers.get("content-range", "").strip()
-    found = re.fullmatch(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})", text)
-    if found is None or (int(found[1]), int(found[2])) != (begin, stop - 1) or int(found[3]) < stop:
+    match = re.fullmatch(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})", text)
+    if match is None or (int(match[1]), int(match[2])) != (begin, stop - 1) or int(match[3]) < stop:
         raise _Trouble(f"the server answers with range {text[:60]!r}, asked for bytes {begin}-{stop - 1}")
     if _length(response) not in (None, stop - begin):
         raise _Trouble(f"the server announces {_length(response)} bytes, asked for {stop - begin}")
-    return int(found[3])
+    return int(match[3])
 
 
 def _slice_of_whole(response: requests.Response, begin: int, stop: int) -> bytes:
@@ -216,8 +216,8 @@ def _length(response: requests.Response) -> int | None:
 def _error_code(response: requests.Response) -> str:
     """Return a bucket's own word for a refusal; the rest of such a body may repeat what was signed."""
     body = next(http_request.blocks(response, first=True), b"")
-    found = re.search(rb"<Code>([A-Za-z]{1,60})</Code>", body)
-    return f", {found[1].decode()}" if found else ""
+    match = re.search(rb"<Code>([A-Za-z]{1,60})</Code>", body)
+    return f", {match[1].decode()}" if match else ""
 
 
 def _sent(location: str, address: Address, range_: str) -> requests.Response:

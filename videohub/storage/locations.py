@@ -15,10 +15,10 @@ _HOST = re.compile(r"[^@:\[\]]*(:[0-9]*)?|\[[0-9A-Fa-f:.%]*\](:[0-9]*)?")
 
 def scheme_of(text: str) -> str:
     """Return the scheme of a location in small letters, "" of a path. Raises: UsageError if nothing here reads it."""
-    found = _URL.match(text)
-    if found is None:
+    match = _URL.match(text)
+    if match is None:
         return ""
-    scheme = found[1].lower()
+    scheme = match[1].lower()
     if scheme not in SCHEMES:
         advice = (
             "Pass the path without file://." if scheme == "file" else "Copy the files to one of them, or to a disk."
@@ -29,8 +29,8 @@ def scheme_of(text: str) -> str:
 
 def is_remote(text: str) -> bool:
     """Tell whether a text is a URL of a scheme that is read here: http, https, s3, gs or hf."""
-    found = _URL.match(text)
-    return found is not None and found[1].lower() in SCHEMES
+    match = _URL.match(text)
+    return match is not None and match[1].lower() in SCHEMES
 
 
 def shown(location: str) -> str:
@@ -39,12 +39,12 @@ def shown(location: str) -> str:
     Any of these may be a credential (`user:password@`, `?X-Amz-Signature=`, `?token=`), and none can be told from what
     is not. Two locations that differ there alone are shown alike; their size and version tell them apart.
     """
-    found = _URL.match(location)
-    if found is None:
+    match = _URL.match(location)
+    if match is None:
         return location
-    host, slash, path = re.split("[?#]", location[found.end() :], maxsplit=1)[0].partition("/")
-    shown_host = _without_user(found[1], host)
-    return f"{found[0]}{shown_host}{slash}{path.rpartition('@')[2] if shown_host == _ODD else path}"
+    host, slash, path = re.split("[?#]", location[match.end() :], maxsplit=1)[0].partition("/")
+    shown_host = _without_user(match[1], host)
+    return f"{match[0]}{shown_host}{slash}{path.rpartition('@')[2] if shown_host == _ODD else path}"
 
 
 def scrubbed(text: str) -> str:
@@ -71,10 +71,10 @@ def check_host(location: str) -> None:
         )
 
 
-def changed(location: str, *, found: str, expected: str) -> FileChangedError:
+def changed(location: str, *, version: str, expected: str) -> FileChangedError:
     """Return the error for a file that is another one by now."""
     return FileChangedError(
-        f"{shown(location)}: has changed: found version {found}, expected {expected}.\n"
+        f"{shown(location)}: has changed: found version {version}, expected {expected}.\n"
         "  What was read of it before was of another file. Begin anew, with an output folder of its own."
     )
 

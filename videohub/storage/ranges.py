@@ -80,20 +80,20 @@ def read_range(location: str, start: int, stop: int, *, version: str | None = No
             data = file.read(stop - start)
         except OSError as error:
             raise DataError(f"{location}: bytes {start} to {stop} cannot be read: {error.strerror}") from error
-        found = _local_stat(file)  # afterwards, so that no change since then goes unseen
-    if version is not None and found.version != version:
-        raise changed(location, found=found.version, expected=version)
+        status = _local_stat(file)  # afterwards, so that no change since then goes unseen
+    if version is not None and status.version != version:
+        raise changed(location, version=status.version, expected=version)
     if len(data) != stop - start:
-        raise DataError(f"{location}: has {found.size} bytes, expected at least {stop}; it may have been cut short")
+        raise DataError(f"{location}: has {status.size} bytes, expected at least {stop}; it may have been cut short")
     return data
 
 
 def read_all(location: str) -> bytes:
     """Return the whole of a small file. Raises: DataError if it has more than `SMALL` bytes; and as `read_range`."""
-    found = stat(location)
-    if found.size > SMALL:
-        raise DataError(f"{shown(location)}: has {found.size} bytes, expected a file of at most {SMALL}")
-    return read_range(location, 0, found.size, version=found.version)
+    status = stat(location)
+    if status.size > SMALL:
+        raise DataError(f"{shown(location)}: has {status.size} bytes, expected a file of at most {SMALL}")
+    return read_range(location, 0, status.size, version=status.version)
 
 
 def _opened(path: str) -> BinaryIO:
@@ -157,10 +157,10 @@ class RangeReader(io.RawIOBase):
     def read(self, size: int | None = -1, /) -> bytes:
         """Read as many bytes as are asked for, unless the end comes first."""
         rest = max(0, self._size - self._position)
-        wanted = rest if size is None or size < 0 else min(size, rest)
-        data = bytearray(wanted)
+        length = rest if size is None or size < 0 else min(size, rest)
+        data = bytearray(length)
         view, filled = memoryview(data), 0
-        while filled < wanted:
+        while filled < length:
             filled += self.readinto(view[filled:])
         return bytes(data)
 

@@ -150,7 +150,7 @@ def read_annotated(data: Path, *, root: Path | None, record: Record, names: Clip
     last, videos = _video(rows[-1]), list(dict.fromkeys(map(_video, rows)))
     begin, end = names.seconds(last)
     most = round((end - begin) * fps)
-    frames, told = _frames(data, folder, root, record.protocol.split, videos, most=most)
+    frames, remarks = _frames(data, folder, root, record.protocol.split, videos, most=most)
     samples, beyond = list[Sample](), list[str]()
     for moment in moments:
         video, second = _video(moment), int(moment.rpartition(",")[2])
@@ -159,17 +159,17 @@ def read_annotated(data: Path, *, root: Path | None, record: Record, names: Clip
             beyond.append(moment)
         samples.append(Sample(moment, KeyFrame(frames[video], centre, boxes[moment]), ()))
     if clips := [video for video in videos if names.seconds(video) != (BEGIN, END)]:
-        told += note(
+        remarks += note(
             "videos that begin at the second in their names, whose boxes stand under the name without it", clips
         )
-        told += (
+        remarks += (
             f"no clip goes beyond image {most} of its video: the original takes the range of the last row, of {last}",
         )
     if shift := getattr(record.protocol.frames, "shift", 0):  # the original counts images otherwise than annotations do
         where = "after" if shift > 0 else "before"
-        told += (f"clips lie {abs(shift)} image {where} the annotated moment, as in the original",)
+        remarks += (f"clips lie {abs(shift)} image {where} the annotated moment, as in the original",)
     notes = (
-        *told,
+        *remarks,
         *note(f"moments without a box of {detection.score_threshold} or more, where the best one is scored", unsure),
         *note(f"moments that {files['boxes']} does not have, where the whole frame is scored", unknown),
         *left_out(

@@ -118,9 +118,9 @@ def array(value: Any, columns: tuple[int, ...], where: str) -> npt.NDArray[np.fl
     """Return rows of numbers that a pickle holds, (N, one of `columns`). Raises: DataError if it is something else."""
     stored = value.value if isinstance(value, unpickler.Array) else None
     if stored is None or len(stored.shape) != 2 or stored.shape[1] not in columns:
-        found = f"a {type(value).__name__}" if stored is None else f"an array {stored.shape}"
+        kind = f"a {type(value).__name__}" if stored is None else f"an array {stored.shape}"
         expected = " or ".join(map(str, columns))
-        raise DataError(f"{where}: found {found}, expected an array of {expected} columns")
+        raise DataError(f"{where}: found {kind}, expected an array of {expected} columns")
     if stored.raw.kind not in "fiu":
         raise DataError(f"{where}: found an array of {stored.raw}, expected real numbers")
     rows = np.asarray(stored, np.float64)

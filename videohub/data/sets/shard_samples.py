@@ -121,22 +121,22 @@ class _Labelled:
 
     def _label(self, key: str, group: _Group) -> int | None:
         """Return the class of a video; None where nothing tells it, which is noted as a problem."""
-        found: dict[int, str] = {}
+        labels: dict[int, str] = {}
         where = key
         try:
             for shard, member in group.labels:
                 where = f"{shard.shown}/{member.name}"
-                found[self._class_of(_said(member))] = where
-            if not found and (called := class_called(PurePosixPath(key).parent.name, self._classes)) is not None:
-                found[called] = where
+                labels[self._class_of(_said(member))] = where
+            if not labels and (called := class_called(PurePosixPath(key).parent.name, self._classes)) is not None:
+                labels[called] = where
         except DataError as error:
             self._problems["labels that cannot be understood"].append(f"{where}: {error}")
             return None
-        if not found:
+        if not labels:
             self._problems["videos without a label (KEY.cls, KEY.json, or a list)"].append(key)
-        elif len(found) > 1:
-            self._problems["videos with two labels"].append(" and ".join(f"{at}: {one}" for one, at in found.items()))
-        return next(iter(found)) if len(found) == 1 else None
+        elif len(labels) > 1:
+            self._problems["videos with two labels"].append(" and ".join(f"{at}: {one}" for one, at in labels.items()))
+        return next(iter(labels)) if len(labels) == 1 else None
 
     @cached_property
     def _classes(self) -> dict[str, list[int]]:
@@ -145,18 +145,18 @@ class _Labelled:
         except UsageError:  # nobody has named them
             return {}
 
-    def _class_of(self, said: object) -> int:
+    def _class_of(self, label: object) -> int:
         """Return the class that a label means: its number, or its name."""
-        if isinstance(said, str):
-            if re.fullmatch("-?[0-9]{1,9}", said.strip()):
-                said = int(said)
-            elif (known := class_called(said, self._classes)) is not None:
+        if isinstance(label, str):
+            if re.fullmatch("-?[0-9]{1,9}", label.strip()):
+                label = int(label)
+            elif (known := class_called(label, self._classes)) is not None:
                 return known
-        if not isinstance(said, int) or isinstance(said, bool):
-            raise DataError(f"found {said!r:.60}, expected the number or the name of a class")
-        if not 0 <= said < self._record.num_classes:
-            raise DataError(f"found {said}, expected 0 to {self._record.num_classes - 1}")
-        return said
+        if not isinstance(label, int) or isinstance(label, bool):
+            raise DataError(f"found {label!r:.60}, expected the number or the name of a class")
+        if not 0 <= label < self._record.num_classes:
+            raise DataError(f"found {label}, expected 0 to {self._record.num_classes - 1}")
+        return label
 
 
 def _said(member: Member) -> object:
@@ -167,15 +167,15 @@ def _said(member: Member) -> object:
     if member.name.endswith(".cls"):
         return content.decode("utf-8", "replace").strip()
     try:
-        said = msgspec.json.decode(content)
+        value = msgspec.json.decode(content)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise DataError(f"{error!s:.100}") from error
-    if not isinstance(said, dict):
-        return said
+    if not isinstance(value, dict):
+        return value
     for name in _FIELDS:
-        if name in said:
-            return said[name]
-    raise DataError(f"has the fields {', '.join(map(str, said))[:200]}, expected one of {', '.join(_FIELDS)}")
+        if name in value:
+            return value[name]
+    raise DataError(f"has the fields {', '.join(map(str, value))[:200]}, expected one of {', '.join(_FIELDS)}")
 
 
 # --- labels in a list ------------------------------------------------------------------------------------------------
@@ -185,17 +185,17 @@ def _listed(shards: Sequence[OpenShard], listed: DataSet, root: Path) -> tuple[l
     """Return the samples of a list, whose files would lie below a folder, with the members that it names."""
     names = [_name_in_list(sample, root) for sample in listed.samples]
     members = [(shard, each) for shard in shards for each in shard.members() if shard.is_wanted(each.name)]
-    found = members_of(names, [(shard.shown, member.name) for shard, member in members])
-    sources = {name: members[place][0].source(members[place][1]) for name, place in found.items()}
+    places = members_of(names, [(shard.shown, member.name) for shard, member in members])
+    sources = {name: members[place][0].source(members[place][1]) for name, place in places.items()}
     samples = [
         msgspec.structs.replace(sample, source=sources.get(name) or _absent(shards[0], name))
         for sample, name in zip(listed.samples, names, strict=True)
     ]
-    if not found:
+    if not places:
         first = listed.samples[0].name, shards[0].index.members[0].name
         raise DataError("{}: no tar has a member that the list names; the first of the list is {}, that of the tars "
                         "{}".format(shards[0].shown, *first))  # fmt: skip
-    used = set(found.values())
+    used = set(places.values())
     unlisted = [member.name for place, (_, member) in enumerate(members) if place not in used]
     notes = (note.replace(str(root), shards[0].shown) for note in listed.notes)
     return samples, (*notes, *left_out("members that the list does not name", unlisted))
@@ -232,7 +232,7 @@ def members_of(names: Iterable[str], members: Sequence[tuple[str, str]]) -> dict
     """
     whole = [name for _, name in members]
     by_end, by_stem = _by_end(whole), _by_end([os.path.splitext(name)[0] for name in whole])
-    found, several = dict[str, int](), list[str]()
+    places, several = dict[str, int](), list[str]()
     named: dict[int, list[str]] = defaultdict(list)
     for name in dict.fromkeys(names):
         there = _nearest(by_end, name) or _nearest(by_stem, os.path.splitext(name)[0])
@@ -240,7 +240,7 @@ def members_of(names: Iterable[str], members: Sequence[tuple[str, str]]) -> dict
         if len(there) > 1:
             several.append(f"{name}: " + " and ".join("/".join(members[place]) for place in there))
         elif there:
-            found[name] = there[0]
+            places[name] = there[0]
             named[there[0]].append(name)
     if several:
         raise DataError("\n  ".join([f"{len(several)} listed videos have several members of the tars:",
@@ -253,11 +253,11 @@ def members_of(names: Iterable[str], members: Sequence[tuple[str, str]]) -> dict
             several.append(f"{'/'.join(members[place])}: {' and '.join(near[:_TOLD])}")
         for name in those if len(near) == 1 else ():
             if name != near[0]:
-                del found[name]
+                del places[name]
     if several:
         raise DataError("\n  ".join([f"{len(several)} members of the tars could be several listed videos:",
                                      *several[:_TOLD], "Pack them in the folders that the list names."]))  # fmt: skip
-    return found
+    return places
 
 
 def _by_end(names: Sequence[str]) -> dict[str, list[int]]:
@@ -268,15 +268,15 @@ def _by_end(names: Sequence[str]) -> dict[str, list[int]]:
     alike: dict[str, list[int]] = defaultdict(list)
     for place, name in enumerate(names):
         alike[name.rpartition("/")[2]].append(place)
-    found: dict[str, list[int]] = defaultdict(list)
+    by_end: dict[str, list[int]] = defaultdict(list)
     for base, places in alike.items():
-        found[base] = places
+        by_end[base] = places
         for place in places if len(places) > 1 else ():
             end = names[place]
             while end != base:
-                found[end].append(place)
+                by_end[end].append(place)
                 end = end.partition("/")[2]
-    return found
+    return by_end
 
 
 def _nearest(ends: Mapping[str, list[int]], name: str) -> list[int]:

@@ -76,10 +76,10 @@ def member_called(text: str) -> ShardMember | None:
     if not (storage.is_remote(text) or os.path.isfile(location)):
         return None
     version = None if storage.is_remote(text) else storage.stat(location).version  # may be another file by now
-    found = _members_of(location, version).get(match["name"])
-    if found is None:
+    member = _members_of(location, version).get(match["name"])
+    if member is None:
         raise UsageError(f"{storage.shown(match['tar'])}: no member is called {match['name']!r}")
-    return found
+    return member
 
 
 @functools.lru_cache(256)  # whoever names one names others
@@ -200,9 +200,9 @@ def _check_stated(location: str, shards: Sequence[ListedShard], indexes: Sequenc
             wrong.append(f"{storage.shown(shard.url)}: states {shard.nsamples} samples, found {len(keys)}")
     if wrong:
         more = f"\n  … and {len(wrong) - _TOLD} more" if len(wrong) > _TOLD else ""
-        told = "\n  ".join(wrong[:_TOLD])
+        lines = "\n  ".join(wrong[:_TOLD])
         raise DataError(f"{storage.shown(location)}: {len(wrong)} of {len(shards)} shards are not as it states; get "
-                        f"them again, or write the index anew:\n  {told}{more}")  # fmt: skip
+                        f"them again, or write the index anew:\n  {lines}{more}")  # fmt: skip
 
 
 def key_of(name: str) -> str:
