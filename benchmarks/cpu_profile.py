@@ -94,8 +94,8 @@ def _operations(title: str, run: Callable[[], object]) -> str:
     total = sum(each.self_cpu_time_total for each in averages)
     lines = [f"{title}: {total / 1e3:.1f} ms"]
     for each in averages[:ROWS]:
-        own = each.self_cpu_time_total
-        lines.append(f"{own / total:6.1%} {own / 1e3:9.1f} ms {each.count:6d} x  {each.key}")
+        ours = each.self_cpu_time_total
+        lines.append(f"{ours / total:6.1%} {ours / 1e3:9.1f} ms {each.count:6d} x  {each.key}")
     return "\n".join(lines)
 
 

@@ -231,7 +231,7 @@ def compare_decoders(paths: Sequence[Path], spec: TestSpec) -> dict[str, object]
     The demo network is trained, so that its decisions are such; it looks at the videos under its own protocol.
     """
     record = registry.record("slowfast_motions")
-    model, own = videohub.load(record), TestSpec(record.protocol, record.clip)
+    model, ours = videohub.load(record), TestSpec(record.protocol, record.clip)
     pixels, differences, same_views, same_videos = [0.0], [0.0], [], []
     in_planes = 0
     for path in paths:
@@ -242,7 +242,7 @@ def compare_decoders(paths: Sequence[Path], spec: TestSpec) -> dict[str, object]
         pixels.append(float(levels.max()))
         with torch.inference_mode():
             scores = [
-                model(views_of(_decode(path, own, name), own.protocol).stack()).softmax(dim=1) for name in DECODERS
+                model(views_of(_decode(path, ours, name), ours.protocol).stack()).softmax(dim=1) for name in DECODERS
             ]
         differences.append(float((scores[0] - scores[1]).abs().max()))
         same_views += (scores[0].argmax(dim=1) == scores[1].argmax(dim=1)).tolist()

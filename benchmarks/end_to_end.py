@@ -54,7 +54,7 @@ def main() -> None:
     model = network(record.name)
     with tempfile.TemporaryDirectory() as folder:
         paths = synthetic_videos.make_videos(Path(folder), arguments.videos, kind, threads=measurement.cores())
-        found = side_by_side(
+        result = side_by_side(
             model,
             TestSpec(protocol, record.clip),
             paths,
@@ -64,7 +64,7 @@ def main() -> None:
             product=MatrixProduct(128 if arguments.small else 2048),
         )
     threads = {"threads": torch.get_num_threads(), "decoder processes": arguments.workers}
-    measurement.publish(arguments.out, {**measurement.header("av"), "model": record.name, **threads, **found})
+    measurement.publish(arguments.out, {**measurement.header("av"), "model": record.name, **threads, **result})
 
 
 def side_by_side(
@@ -91,8 +91,8 @@ def side_by_side(
         kept["ours"] = score(form, spec, ours, workers=workers)
 
     def their_way() -> None:
-        found = original_way.scores(model, list(theirs), protocol, clip, workers=workers, batch=batch)
-        kept["theirs"] = found.numpy()
+        result = original_way.scores(model, list(theirs), protocol, clip, workers=workers, batch=batch)
+        kept["theirs"] = result.numpy()
 
     seconds = measurement.in_turns(
         {"ours": our_way, "theirs": their_way, "products": partial(product, PRODUCTS)}, turns

@@ -198,14 +198,14 @@ def _facts() -> dict[str, Any]:
     """Return what a view is, how much it is to compute, and how far the results of the two forms differ."""
     with FlopCounterMode(display=False) as counter:
         expected = _subject.plain(_subject.contiguous)
-    found = _subject.optimized(_subject.clip)
+    result = _subject.optimized(_subject.clip)
     return {
         "view": list(_subject.clip.shape[1:]),
         "GFLOP": round(counter.get_total_flops() / 1e9, 1),
         "product by": _subject.product.way,
         "largest difference": {
-            "probabilities": float((found.softmax(dim=1) - expected.softmax(dim=1)).abs().max()),
-            "logits, relative to the largest": float((found - expected).abs().max() / expected.abs().max()),
+            "probabilities": float((result.softmax(dim=1) - expected.softmax(dim=1)).abs().max()),
+            "logits, relative to the largest": float((result - expected).abs().max() / expected.abs().max()),
         },
     }
 
@@ -234,7 +234,7 @@ class OfTransformers(nn.Module):
         import transformers
 
         model: Any = record.model
-        said = {"num_labels": record.num_classes, "hidden_size": model.width, "num_hidden_layers": model.depth,
+        text = {"num_labels": record.num_classes, "hidden_size": model.width, "num_hidden_layers": model.depth,
                 "num_attention_heads": model.heads}  # fmt: skip
         kind, of_kind = {
             "videomae": ("VideoMAE", {"intermediate_size": 4 * model.width}),
@@ -244,7 +244,7 @@ class OfTransformers(nn.Module):
         }[str(record.publisher)]
         if kind != "VJEPA2":
             of_kind |= {"image_size": size, "num_frames": record.clip.frames}
-        config = getattr(transformers, f"{kind}Config")(**said, **of_kind)
+        config = getattr(transformers, f"{kind}Config")(**text, **of_kind)
         self.network = getattr(transformers, f"{kind}ForVideoClassification")(config)
 
     def forward(self, clip: Tensor) -> Tensor:

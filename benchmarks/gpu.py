@@ -169,8 +169,8 @@ class Bench:
         with closing(self._evaluation(model, self._scale.precisions[0], DECODERS[0])) as run:
             for _ in itertools.islice(run, 2 * self._scale.workers):
                 pass
-            found = gpu_run.profiled(run, self._device, self._table, window_s=self._scale.run_s / 10)
-        return {**found, "goal": "GPU busy >= 0.9"}
+            result = gpu_run.profiled(run, self._device, self._table, window_s=self._scale.run_s / 10)
+        return {**result, "goal": "GPU busy >= 0.9"}
 
     def data_path(self, decoder: str) -> dict[str, Any]:
         """Do all that an evaluation does, with a network that does nothing: views are cut out into batches."""

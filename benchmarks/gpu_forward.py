@@ -113,8 +113,8 @@ def alone(name: str, given: Input, device: torch.device, *, seconds: float, left
         except RuntimeError as error:  # of torch or cuDNN; the other ways shall have their figures
             rows[variant.name] = {"failed": str(error)}
             continue
-        found = logits.float().softmax(dim=1)
-        expected = found if expected is None else expected
+        result = logits.float().softmax(dim=1)
+        expected = result if expected is None else expected
         rates[variant.name] = rate
         rows[variant.name] = {
             "views a second": float(f"{rate:.4g}"),
@@ -122,7 +122,7 @@ def alone(name: str, given: Input, device: torch.device, *, seconds: float, left
             "share of peak": round(rate * gflop / 1000 / peak, 3)
             if peak and variant.precision in ("bf16", "fp16")
             else None,
-            "difference of a probability": float(f"{float((found - expected).abs().max()):.2g}"),
+            "difference of a probability": float(f"{float((result - expected).abs().max()):.2g}"),
         }
         del module
     return {
@@ -187,13 +187,13 @@ def compiled(name: str, given: Input, device: torch.device, precision: str, *, s
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as process:
         try:
-            said, complaint = process.communicate(timeout=limit_s)
+            text, complaint = process.communicate(timeout=limit_s)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)  # the compiler has processes of its own
             return {"skipped": f"compiling was not done after {limit_s:.0f} s"}
     if process.returncode:
         return {"failed": complaint.strip().splitlines()[-1] if complaint.strip() else f"exit {process.returncode}"}
-    return {"precision": precision, "batch": given.batch, **json.loads(said.splitlines()[-1])}
+    return {"precision": precision, "batch": given.batch, **json.loads(text.splitlines()[-1])}
 
 
 def folded(model: nn.Module) -> nn.Module:

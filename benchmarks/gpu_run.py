@@ -61,10 +61,10 @@ def run_parts(
             continue
         print(f"{part.name} ({left:.0f} s are left)", flush=True)
         try:
-            found = dict(part.run())
+            result = dict(part.run())
         except Exception as error:  # whatever one part meets, the others shall have their figures
-            found = {"failed": f"{type(error).__name__}: {error}"}
-        results[part.name] = {**found, "seconds taken": round(left - budget.left(), 1)}
+            result = {"failed": f"{type(error).__name__}: {error}"}
+        results[part.name] = {**result, "seconds taken": round(left - budget.left(), 1)}
         keep()
 
 
@@ -112,8 +112,8 @@ def nvidia_smi() -> Iterator[list[float]]:
             yield percentages
         finally:
             process.terminate()
-            said = last_words(process)
-    percentages += [float(line) for line in said.split() if line.replace(".", "", 1).isdigit()]
+            text = last_words(process)
+    percentages += [float(line) for line in text.split() if line.replace(".", "", 1).isdigit()]
 
 
 def last_words(process: subprocess.Popen[str], *, timeout_s: float = 5) -> str:

@@ -122,9 +122,9 @@ def loads(folder: Path, url: str, turns: int) -> dict[str, object]:
     torch.save(model.state_dict(), folder / "weights.pt")
     size = sum(tensor.numel() * tensor.element_size() for tensor in model.state_dict().values())
 
-    own = folder / "registry.yaml"
-    own.write_text(company_registry(f"{url}/SLOWFAST.pkl"))
-    os.environ["VIDEOHUB_REGISTRY"] = str(own)
+    mine = folder / "registry.yaml"
+    mine.write_text(company_registry(f"{url}/SLOWFAST.pkl"))
+    os.environ["VIDEOHUB_REGISTRY"] = str(mine)
     record = registry.record("company_slowfast")
     videohub.load(record)  # downloads and converts
 

@@ -71,5 +71,5 @@ def scores(
     """Return the probabilities of every view of every video, (videos, views, classes), as the original's loop does."""
     loader = DataLoader(EveryView(paths, protocol, clip), batch_size=batch, num_workers=workers)
     with torch.inference_mode():
-        found = torch.cat([model(views).softmax(dim=1) for views in loader])
-    return found.view(len(paths), protocol.num_views, -1)
+        result = torch.cat([model(views).softmax(dim=1) for views in loader])
+    return result.view(len(paths), protocol.num_views, -1)

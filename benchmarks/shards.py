@@ -53,12 +53,12 @@ def main() -> None:
     kind = synthetic_videos.SMALL if arguments.small else synthetic_videos.KINETICS
     with tempfile.TemporaryDirectory() as folder:
         os.environ["VIDEOHUB_HOME"] = os.path.join(folder, "cache")
-        found: dict[str, object] = {
+        result: dict[str, object] = {
             "speed": speed(Path(folder) / "speed", arguments.videos, arguments.turns, kind),
             "index": index(Path(folder), arguments.members),
             "memory": memory(Path(folder) / "memory", arguments.soak),
         }
-    measurement.publish(arguments.out, {**measurement.header("av"), **found})
+    measurement.publish(arguments.out, {**measurement.header("av"), **result})
 
 
 def speed(folder: Path, count: int, turns: int, kind: synthetic_videos.Kind) -> dict[str, object]:
@@ -92,8 +92,8 @@ def speed(folder: Path, count: int, turns: int, kind: synthetic_videos.Kind) -> 
 def index(folder: Path, count: int) -> dict[str, float]:
     """Return how long it takes to read the headers of a tar."""
     (tar,) = pack(folder / "index", {f"{number:05}.mp4": b"x" * 700 for number in range(count)}, each=count)
-    found, began = storage.stat(str(tar)), time.perf_counter()
-    assert len(read_headers(str(tar), found).members) == count
+    result, began = storage.stat(str(tar)), time.perf_counter()
+    assert len(read_headers(str(tar), result).members) == count
     return {"members": count, "seconds": round(time.perf_counter() - began, 3)}
 
 

@@ -84,9 +84,11 @@ def main() -> None:
         },
     }
     arguments.out.write_text(json.dumps(results, indent=1) + "\n")
-    told = {name: value for name, value in results.items() if "resident" not in name}
-    told["clips to train on"] = {name: value for name, value in told["clips to train on"].items() if "res" not in name}
-    print(json.dumps(told, indent=2))
+    messages = {name: value for name, value in results.items() if "resident" not in name}
+    messages["clips to train on"] = {
+        name: value for name, value in messages["clips to train on"].items() if "res" not in name
+    }
+    print(json.dumps(messages, indent=2))
 
 
 def make_videos(folder: Path, count: int) -> list[Sample]:
@@ -150,12 +152,12 @@ def soak_clips(
 
 def slopes(looks: dict[str, dict[int, int]], *, after: int) -> dict[str, float]:
     """Return the slope of each process's memory over the videos done, in KB per 1,000 videos, by least squares."""
-    found = {}
+    result = {}
     for name, of in looks.items():
         done = np.array([number for number in of if number > after])
         if len(done) > 2:
-            found[name] = round(float(np.polyfit(done / 1000, [of[number] for number in done], 1)[0]), 1)
-    return found
+            result[name] = round(float(np.polyfit(done / 1000, [of[number] for number in done], 1)[0]), 1)
+    return result
 
 
 def resident(process: int) -> int:
@@ -171,15 +173,15 @@ def decoders() -> dict[str, int]:
 
 def children(called: str, command: bytes) -> dict[str, int]:
     """Return the processes that this one has started and whose command line holds some text, by a name for each."""
-    found = {}
+    result = {}
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             status, line = (folder / "stat").read_text(), (folder / "cmdline").read_bytes()
         except OSError:
             continue  # it has just ended
         if int(status.rpartition(")")[2].split()[1]) == os.getpid() and command in line:
-            found[f"{called} {folder.name}"] = int(folder.name)
-    return found
+            result[f"{called} {folder.name}"] = int(folder.name)
+    return result
 
 
 def machine() -> dict[str, object]:

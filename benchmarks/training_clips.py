@@ -120,24 +120,24 @@ def plain_clip(path: Path, record: registry.Record, view: v2.Transform) -> Tenso
         stream = container.streams.video[0]
         stream.thread_count = 1
         fps, base = float(stream.average_rate), float(stream.time_base)
-        wanted = stretch(record, stream.frames, fps)
-        container.seek(int(wanted[0] / fps / base), stream=stream)
+        expected = stretch(record, stream.frames, fps)
+        container.seek(int(expected[0] / fps / base), stream=stream)
         pictures = {}
         for picture in container.decode(stream):
             number = round(picture.pts * base * fps)
-            if number in wanted:
+            if number in expected:
                 pictures[number] = picture.to_ndarray(format="rgb24")
-            if number >= wanted[-1]:
+            if number >= expected[-1]:
                 break
-    frames = torch.from_numpy(np.stack([pictures[number] for number in wanted]))
+    frames = torch.from_numpy(np.stack([pictures[number] for number in expected]))
     return view(frames.permute(0, 3, 1, 2)).transpose(0, 1).contiguous()
 
 
 def torchcodec_clip(decoder_of: Callable, path: Path, record: registry.Record, view: v2.Transform) -> Tensor:
     """Return a clip (3, T, H, W) as torchcodec reads it: sought by the header's rate, without scanning the file."""
     decoder = decoder_of(str(path), num_ffmpeg_threads=1, seek_mode="approximate")
-    wanted = stretch(record, decoder.metadata.num_frames, decoder.metadata.average_fps)
-    return view(decoder.get_frames_at(wanted).data).transpose(0, 1).contiguous()
+    expected = stretch(record, decoder.metadata.num_frames, decoder.metadata.average_fps)
+    return view(decoder.get_frames_at(expected).data).transpose(0, 1).contiguous()
 
 
 def check_same(readers: dict[str, Callable[[int], Tensor]], record: registry.Record) -> None:

@@ -62,9 +62,9 @@ def write(
 ) -> Path:
     """Write a folder: its two descriptions (bytes as they are, None: not at all) and a file of weights."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name, said in (("config.json", config), ("preprocessor_config.json", pixels)):
-        if said is not None:
-            (folder / name).write_bytes(said if isinstance(said, bytes) else json.dumps(said).encode())
+    for name, text in (("config.json", config), ("preprocessor_config.json", pixels)):
+        if text is not None:
+            (folder / name).write_bytes(text if isinstance(text, bytes) else json.dumps(text).encode())
     write_weights(folder / file, tensors() if weights is None else weights)
     return folder
 

@@ -148,11 +148,11 @@ RECORDS = registry.load(ROOT / "registry.yaml").records
 
 def modules() -> dict[str, ast.Module]:
     """Every module of videohub by its dotted name below `videohub`; the package itself is the empty name."""
-    found = {}
+    result = {}
     for file in PACKAGE.rglob("*.py"):
         parts = file.relative_to(PACKAGE).with_suffix("").parts
-        found[".".join(part for part in parts if part != "__init__")] = ast.parse(file.read_text(encoding="utf-8"))
-    return found
+        result[".".join(part for part in parts if part != "__init__")] = ast.parse(file.read_text(encoding="utf-8"))
+    return result
 
 
 def imported(tree: ast.Module) -> Iterator[str]:
@@ -369,9 +369,9 @@ def test_an_upstream_name_that_pretraining_shares_is_the_published_one_s_entry(h
 
 @pytest.mark.parametrize("name", videohub.__all__)
 def test_a_public_name_says_what_it_does(name):
-    said = inspect.getdoc(getattr(videohub, name))
-    assert said
-    assert not said.startswith(f"{name}("), "a dataclass that only repeats its fields"
+    text = inspect.getdoc(getattr(videohub, name))
+    assert text
+    assert not text.startswith(f"{name}("), "a dataclass that only repeats its fields"
 
 
 def test_the_package_shows_its_public_names_once_and_nothing_else():

@@ -62,9 +62,9 @@ def test_every_contender_is_timed_once_a_turn_and_the_first_turn_does_not_count(
 def test_a_ratio_is_the_median_of_the_turns_own_ratios():
     import measurement
 
-    found = measurement.ratios([1.0, 4.0, 4.0], [2.0, 2.0, 8.0])
-    assert found == [0.5, 2.0, 0.5]
-    assert measurement.summary(found) == {"median": 0.5, "min": 0.5, "max": 2.0}  # of the medians it would be 2
+    result = measurement.ratios([1.0, 4.0, 4.0], [2.0, 2.0, 8.0])
+    assert result == [0.5, 2.0, 0.5]
+    assert measurement.summary(result) == {"median": 0.5, "min": 0.5, "max": 2.0}  # of the medians it would be 2
     assert measurement.rates(12, [4.0, 24.0]) == [3.0, 0.5]
 
 
@@ -173,12 +173,12 @@ def test_a_run_that_ends_in_time_is_left_alone(monkeypatch):
 
     import gpu_run
 
-    told = []
-    monkeypatch.setattr(faulthandler, "dump_traceback_later", lambda *given, **how: told.append("later"))
-    monkeypatch.setattr(faulthandler, "cancel_dump_traceback_later", lambda: told.append("never mind"))
+    messages = []
+    monkeypatch.setattr(faulthandler, "dump_traceback_later", lambda *given, **how: messages.append("later"))
+    monkeypatch.setattr(faulthandler, "cancel_dump_traceback_later", lambda: messages.append("never mind"))
     with pytest.raises(KeyError), gpu_run.ended_after(1):
         raise KeyError
-    assert told == ["later", "never mind"]
+    assert messages == ["later", "never mind"]
 
 
 # --- what is compared ------------------------------------------------------------------------------------------------
@@ -235,8 +235,8 @@ def test_every_tensor_has_a_name_of_pytorchvideo_s():
 
 
 def test_data_path(results):
-    found = results("data_path", "--small", "--turns", 1, "--videos", 1, "--motions", 2)
-    cost, views, decoders = found["processor time"], found["views"], found["exact against fast"]
+    result = results("data_path", "--small", "--turns", 1, "--videos", 1, "--motions", 2)
+    cost, views, decoders = result["processor time"], result["views"], result["exact against fast"]
     seconds = {name: of["median"] for name, of in cost["seconds a video"].items()}
     alone = seconds["decoding alone, the frames that the test needs"]
     for decoder in ("fast", "exact"):
@@ -253,30 +253,30 @@ def test_data_path(results):
 
 
 def test_training_clips(results):
-    found = results("training_clips", "--small", "--turns", 1, "--videos", 2, "--clips", 4)
-    rates = {who: of["median"] for who, of in found["clips a second of processor time"].items()}
+    result = results("training_clips", "--small", "--turns", 1, "--videos", 2, "--clips", 4)
+    rates = {who: of["median"] for who, of in result["clips a second of processor time"].items()}
     ours = rates.pop("videohub.ClipDataset")
     assert "PyAV and torchvision" in rates
     for who, rate in rates.items():
-        assert found["ours / the other"][who]["median"] == pytest.approx(ours / rate, rel=0.02)
-    assert found["the faster of the others"] == max(rates, key=rates.get)
-    assert {*rates, *found["left out"]} == {"PyAV and torchvision", "torchcodec and torchvision"}
+        assert result["ours / the other"][who]["median"] == pytest.approx(ours / rate, rel=0.02)
+    assert result["the faster of the others"] == max(rates, key=rates.get)
+    assert {*rates, *result["left out"]} == {"PyAV and torchvision", "torchcodec and torchvision"}
 
 
 def test_end_to_end(results):
-    found = results("end_to_end", "--small", "--turns", 1, "--videos", 2, "--workers", 0)
-    ours, theirs = (found["views a second"][who]["median"] for who in ("ours", "theirs"))
-    assert found["views a video"] == 12
-    assert found["ours / theirs"]["ratio"]["median"] == pytest.approx(ours / theirs, rel=0.02)
-    assert found["ours / the original itself"]["ratio"]["median"] == pytest.approx(ours / 0.5, rel=0.02)
-    limit = found["limit, views a second"]["median"]
-    assert limit == pytest.approx(found["float32 product, GFLOP/s"]["median"] / found["GFLOP a view"], rel=0.02)
-    assert found["share of the limit"]["ours"]["median"] == pytest.approx(ours / limit, rel=0.02)
+    result = results("end_to_end", "--small", "--turns", 1, "--videos", 2, "--workers", 0)
+    ours, theirs = (result["views a second"][who]["median"] for who in ("ours", "theirs"))
+    assert result["views a video"] == 12
+    assert result["ours / theirs"]["ratio"]["median"] == pytest.approx(ours / theirs, rel=0.02)
+    assert result["ours / the original itself"]["ratio"]["median"] == pytest.approx(ours / 0.5, rel=0.02)
+    limit = result["limit, views a second"]["median"]
+    assert limit == pytest.approx(result["float32 product, GFLOP/s"]["median"] / result["GFLOP a view"], rel=0.02)
+    assert result["share of the limit"]["ours"]["median"] == pytest.approx(ours / limit, rel=0.02)
 
 
 def test_forward(results):
-    found = results("forward", "--names", "slowfast_motions", "--turns", 1, "--size", 32, "--matrix", 256)
-    row = found["networks"]["slowfast_motions"]
+    result = results("forward", "--names", "slowfast_motions", "--turns", 1, "--size", 32, "--matrix", 256)
+    row = result["networks"]["slowfast_motions"]
     seconds, ratios = row["seconds"], row["times as fast as plain"]
     inside, outside = "in an evaluation", "called by a program"
     for name, plain, optimized in [
@@ -284,15 +284,15 @@ def test_forward(results):
         (outside, outside, outside),
         ("both " + inside, inside, inside),
     ]:
-        own = seconds[f"plain, {plain}"]["median"] / seconds[f"optimized, {optimized}"]["median"]
-        assert ratios[name]["median"] == pytest.approx(own, rel=0.02)
+        ours = seconds[f"plain, {plain}"]["median"] / seconds[f"optimized, {optimized}"]["median"]
+        assert ratios[name]["median"] == pytest.approx(ours, rel=0.02)
     assert row["largest difference"]["probabilities"] < 1e-5
 
 
 def test_forward_beside_transformers_own_network(results):
     pytest.importorskip("transformers")
-    found = results("forward", "--names", "videomae_vit_b_16x4", "--turns", 1, "--size", 32, "--matrix", 256)
-    row = found["networks"]["videomae_vit_b_16x4"]
+    result = results("forward", "--names", "videomae_vit_b_16x4", "--turns", 1, "--size", 32, "--matrix", 256)
+    row = result["networks"]["videomae_vit_b_16x4"]
     theirs = row["seconds"]["transformers' own, called by a program"]["median"]
     ours = row["seconds"]["optimized, called by a program"]["median"]
     beside = row["times as fast as transformers' own"]["called by a program"]["median"]
@@ -333,46 +333,46 @@ def test_profiling_names_what_takes_the_time(monkeypatch, tmp_path):
 
 
 def test_predict(results):
-    found = results("predict", "--turns", 1, "--small", "--all-views")
-    assert set(found["seconds"]) == {"videohub predict", "import torch, av"}
-    assert (found["network"], found["video"]) == ("slowfast_motions", "2 s of 96 x 72")
-    assert found["all views, seconds"] > 0
+    result = results("predict", "--turns", 1, "--small", "--all-views")
+    assert set(result["seconds"]) == {"videohub predict", "import torch, av"}
+    assert (result["network"], result["video"]) == ("slowfast_motions", "2 s of 96 x 72")
+    assert result["all views, seconds"] > 0
 
 
 def test_shards(results):
-    found = results("shards", "--small")
-    assert set(found["speed"]["videos_per_second"]) == {"files", "tars", "http"}
-    assert found["speed"]["share_of_files"]["http"]["median"] > 0
-    assert (found["index"]["members"], found["memory"]["videos"]) == (100, 12)
-    assert [number for number, _, _ in found["memory"]["MB_here_and_of_the_decoders"]] == list(range(1, 13))
+    result = results("shards", "--small")
+    assert set(result["speed"]["videos_per_second"]) == {"files", "tars", "http"}
+    assert result["speed"]["share_of_files"]["http"]["median"] > 0
+    assert (result["index"]["members"], result["memory"]["videos"]) == (100, 12)
+    assert [number for number, _, _ in result["memory"]["MB_here_and_of_the_decoders"]] == list(range(1, 13))
 
 
 def test_start_up(results):
-    found = results("start_up", "--turns", 1)
+    result = results("start_up", "--turns", 1)
     libraries = "import yaml, click, rich"
-    seconds = {name: of["median"] for name, of in found["seconds"].items()}
+    seconds = {name: of["median"] for name, of in result["seconds"].items()}
     assert set(seconds) == {
         "videohub list", "videohub show slowfast_r50_8x8", "import videohub", libraries, "nothing",
         "videohub list, 400 records", "videohub list, 400 records, for the first time",
     }  # fmt: skip
-    ratio = found[f"videohub list / {libraries}"]["ratio"]["median"]
+    ratio = result[f"videohub list / {libraries}"]["ratio"]["median"]
     assert ratio == pytest.approx(seconds["videohub list"] / seconds[libraries], rel=0.02)
 
 
 def test_gpu_on_a_cpu(results, tmp_path):
-    found = results("gpu", "--device", "cpu", "--small", "--budget", 40)
-    failed = {name: of["failed"] for name, of in found.items() if isinstance(of, dict) and "failed" in of}
+    result = results("gpu", "--device", "cpu", "--small", "--budget", 40)
+    failed = {name: of["failed"] for name, of in result.items() if isinstance(of, dict) and "failed" in of}
     assert not failed
     for decoder in ("fast", "exact"):
-        run = found[f"end to end, fp32, {decoder}"]
+        run = result[f"end to end, fp32, {decoder}"]
         assert run["views a second"] == pytest.approx(9 * run["videos a second"], rel=0.01)
         assert run["batch by the shape of a view"] == {"3 x 16 x 32 x 32": 32}
-        assert found[f"data path alone, {decoder}"]["videos a second"] > 0
-        assert found[f"decoders alone, {decoder}"]["videos a second"] > 0
-    ways = found["forward alone"]["ways"]
+        assert result[f"data path alone, {decoder}"]["videos a second"] > 0
+        assert result[f"decoders alone, {decoder}"]["videos a second"] > 0
+    ways = result["forward alone"]["ways"]
     assert ways["optimised fp32"]["difference of a probability"] < 1e-5
     assert ways["optimised tf32"]["skipped"].startswith("precision tf32: only GPUs have TF32")
     assert ways["PyTorchVideo bf16"] == {"skipped": "it has no slowfast_motions"}
-    assert "of the budget were left" in found["forward alone, compiled"]["skipped"]
+    assert "of the budget were left" in result["forward alone, compiled"]["skipped"]
     assert "mkldnn_convolution" in (tmp_path / "gpu_profile.txt").read_text()
-    assert found["profile"]["share of the time"]
+    assert result["profile"]["share of the time"]

@@ -49,32 +49,32 @@ def test_a_certificate_says_what_both_files_are_and_how_far_their_logits_differ(
     written, out = tmp_path / "motions.pyth", tmp_path / "motions.json"
     arguments = ["--model", NAME, "--to", "pytorchvideo", "-o", written, "--certificate", out]
     code, printed, _ = run("convert", PUBLISHED, *arguments)
-    found = json.loads(out.read_text())
+    result = json.loads(out.read_text())
     assert code == 0
     assert printed.splitlines()[1].startswith(f"{out}: 192 of 192 tensors are equal, logits differ by at most 0; ")
-    assert found["read"] == {
+    assert result["read"] == {
         "file": "SLOWFAST_MOTIONS.pkl",
         "sha256": sha256(PUBLISHED),
         "container": "caffe2",
         "layout": "caffe2",
         "table_sha256": tables.find("slowfast", "caffe2").digest,
     }
-    assert found["written"] == {
+    assert result["written"] == {
         "file": "motions.pyth",
         "sha256": sha256(written),
         "container": "torch",
         "layout": "pytorchvideo",
         "table_sha256": tables.find("slowfast", "pytorchvideo").digest,
     }
-    assert (found["videohub"], found["torch"], found["model"]) == (videohub.__version__, torch.__version__, NAME)
-    clip = noise(found["clip"])
+    assert (result["videohub"], result["torch"], result["model"]) == (videohub.__version__, torch.__version__, NAME)
+    clip = noise(result["clip"])
     with torch.inference_mode():
         one, other = (videohub.load(NAME, checkpoint=path)(clip) for path in (PUBLISHED, written))
-    assert found["largest_difference"] == (one - other).abs().max() == 0
-    assert found["largest_logit"] == pytest.approx(one.abs().max().item(), rel=1e-6)
+    assert result["largest_difference"] == (one - other).abs().max() == 0
+    assert result["largest_logit"] == pytest.approx(one.abs().max().item(), rel=1e-6)
     counts = sum(name.endswith("num_batches_tracked") for name in videohub.build(NAME).state_dict())
-    assert found["tensors"] == found["equal_tensors"] == len(videohub.build(NAME).state_dict()) - counts
-    assert (found["network_of_written"], found["boxes"]) == ({}, [])
+    assert result["tensors"] == result["equal_tensors"] == len(videohub.build(NAME).state_dict()) - counts
+    assert (result["network_of_written"], result["boxes"]) == ({}, [])
 
 
 def test_a_certificate_is_part_of_what_is_printed_for_programs(run, tmp_path):

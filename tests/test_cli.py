@@ -133,8 +133,8 @@ def test_completing_a_name_loads_nothing_heavy():
         "COMP_WORDS='videohub verify resnet'); sys.argv = ['videohub']; from videohub.cli import main\n"
         "try: main()\nexcept SystemExit: print([name for name in ('torch', 'av', 'requests') if name in sys.modules])"
     )
-    told = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
-    assert told.splitlines() == ["plain,resnet_r50_in1k", "[]"]
+    messages = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    assert messages.splitlines() == ["plain,resnet_r50_in1k", "[]"]
 
 
 @pytest.mark.parametrize(
@@ -221,8 +221,8 @@ def test_square_brackets_in_a_note_are_printed_and_not_taken_for_colours(run):
     ],
 )
 def test_errors_go_to_stderr_with_their_exit_code(run, arguments, code, said):
-    found, out, err = run(*arguments)
-    assert (found, out) == (code, "")
+    result, out, err = run(*arguments)
+    assert (result, out) == (code, "")
     assert said in err
 
 

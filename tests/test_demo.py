@@ -167,9 +167,9 @@ def test_a_new_classifier_is_named_in_one_line_and_the_rest_is_kept(caplog):
         "slowfast_motions: new, to be trained: head.projection.weight (3, 448), head.projection.bias (3,)"
     ]
     kept = videohub.load(NAME).state_dict()
-    own = model.state_dict()
-    assert own["head.projection.weight"].shape == (3, 448)
-    assert all(torch.equal(own[key], kept[key]) for key in kept if not key.startswith("head.projection."))
+    ours = model.state_dict()
+    assert ours["head.projection.weight"].shape == (3, 448)
+    assert all(torch.equal(ours[key], kept[key]) for key in kept if not key.startswith("head.projection."))
     assert not model.training
 
 
@@ -193,9 +193,9 @@ def test_the_command_line_predicts(listing):
     video = read_list(listing, num_classes=10)[0].source.path
     code, out, _ = command("predict", video, "--model", NAME, "--topk", "2", "--json")
     assert code == 0
-    found = json.loads(out)
-    assert found["name"] == str(video)
-    assert [set(row) for row in found["predictions"]] == [{"label", "probability", "index"}] * 2
+    result = json.loads(out)
+    assert result["name"] == str(video)
+    assert [set(row) for row in result["predictions"]] == [{"label", "probability", "index"}] * 2
 
 
 @pytest.mark.parametrize(
@@ -217,8 +217,8 @@ def test_a_bad_video_gets_one_clear_line_and_an_exit_code(listing, tmp_path, con
         _write_a_tone(path)
     elif content is not None:
         path.write_bytes(content)
-    found, out, err = command("predict", path, "--model", NAME)
-    assert found == code
+    result, out, err = command("predict", path, "--model", NAME)
+    assert result == code
     assert out == ""
     assert len(err.strip().splitlines()) == 1
     assert "bad.mp4" in err

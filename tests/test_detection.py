@@ -117,9 +117,9 @@ def test_at_another_rate_frames_are_those_that_are_shown_30_times_a_second(tmp_p
 @pytest.mark.parametrize(("name", "frames"), [(PTV, [28, 44, 60, 76]), ("slow_r50_4x16_ava22", [28, 44, 60, 76])])
 def test_pytorchvideos_records_take_their_own_clips(grey, name, frames):
     model = Recorder(name)
-    found = detect(grey, model, boxes=[(2, 1, 1, 60, 40)])
+    result = detect(grey, model, boxes=[(2, 1, 1, 60, 40)])
     assert grey_levels(model.seen[0][0]) == frames
-    assert [each.action for each in found] == [NAMES[11]]
+    assert [each.action for each in result] == [NAMES[11]]
 
 
 # --- rows ------------------------------------------------------------------------------------------------------------
@@ -143,14 +143,14 @@ def test_boxes_go_to_the_network_in_pixels_of_the_resized_frame(grey):
 
 def test_the_threshold_leaves_out_what_is_less_probable_and_tells_of_boxes_without_an_action(grey, caplog):
     with caplog.at_level(logging.WARNING, "videohub"):
-        found = detect(grey, Recorder(), boxes=[(1, 2, 3, 20, 30), (1, 8, 8, 60, 47)], threshold=0.78)
-    assert [each.index for each in found] == [79]
+        result = detect(grey, Recorder(), boxes=[(1, 2, 3, 20, 30), (1, 8, 8, 60, 47)], threshold=0.78)
+    assert [each.index for each in result] == [79]
     assert "1 of 2 boxes are without an action of 0.78 or more" in caplog.text
 
 
 def test_the_scores_are_those_of_the_network_itself(grey):
     model = small_network()
-    (found,) = {
+    (result,) = {
         each.index: each for each in detect(grey, model, boxes=[(2, 1, 1, 60, 40)], threshold=0) if each.index == 3
     }.values()
     recorder = Recorder()
@@ -159,7 +159,7 @@ def test_the_scores_are_those_of_the_network_itself(grey):
     clip, boxes = recorder.seen[0]
     with torch.inference_mode():
         expected = model(clip, boxes).sigmoid()[0, 3]
-    assert found.score == pytest.approx(float(expected), abs=1e-5)
+    assert result.score == pytest.approx(float(expected), abs=1e-5)
 
 
 def small_network() -> nn.Module:
@@ -177,8 +177,8 @@ def small_record() -> registry.Record:
 def test_nobody_is_seen_to_do_what_the_output_for_no_action_says(grey):
     """However probable: output 0 of mmaction2's networks for AVA is background, and nobody trained it."""
     model, rows = Recorder("mma_slow_r50_4x16_ava21"), [(1, 2, 3, 20, 30), (1, 8, 8, 60, 47)]
-    found = detect(grey, model, boxes=rows, threshold=0.4)
-    assert [(each.action, each.index) for each in found] == [(NAMES[10], 11), (NAMES[78], 79)]  # of action ids 11, 79
+    result = detect(grey, model, boxes=rows, threshold=0.4)
+    assert [(each.action, each.index) for each in result] == [(NAMES[10], 11), (NAMES[78], 79)]  # of action ids 11, 79
     assert len(detect(grey, model, boxes=rows, threshold=0)) == 2 * 80
 
 
@@ -192,15 +192,15 @@ def test_a_detector_is_asked_once_a_second_from_the_first_frame_on(grey):
         asked.append(round(float(pictures[0][0, 5, 5]) * 255))
         return everybody(pictures)
 
-    found = detect(grey, Recorder(), detector=detector)
+    result = detect(grey, Recorder(), detector=detector)
     assert asked == [0, 30, 60, 90, 120, 150]
-    assert [each.time for each in found] == [0, 1, 2, 3, 4, 5]
-    assert {each.box for each in found} == {(0, 0, 32, 24)}
+    assert [each.time for each in result] == [0, 1, 2, 3, 4, 5]
+    assert {each.box for each in result} == {(0, 0, 32, 24)}
 
 
 def test_key_frames_may_lie_at_other_distances(grey):
-    found = detect(grey, Recorder(), detector=everybody, every=2.5)
-    assert [each.time for each in found] == [0, 2.5, 5]
+    result = detect(grey, Recorder(), detector=everybody, every=2.5)
+    assert [each.time for each in result] == [0, 2.5, 5]
 
 
 def test_a_detector_that_is_a_network_is_run_where_it_is(grey):
@@ -223,8 +223,8 @@ def test_where_nobody_is_the_network_is_not_asked_and_one_line_says_so(grey, cap
 
 def test_moments_behind_the_end_are_left_out_and_told(grey, caplog):
     with caplog.at_level(logging.WARNING, "videohub"):
-        found = detect(grey, Recorder(), boxes=[(5.9, 1, 1, 60, 40), (6.1, 1, 1, 60, 40), (30, 1, 1, 60, 40)])
-    assert [each.time for each in found] == [5.9]
+        result = detect(grey, Recorder(), boxes=[(5.9, 1, 1, 60, 40), (6.1, 1, 1, 60, 40), (30, 1, 1, 60, 40)])
+    assert [each.time for each in result] == [5.9]
     assert "2 of 3 moments with boxes lie behind its end and are left out, the first at 6.1 s" in caplog.text
 
 

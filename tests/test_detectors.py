@@ -120,10 +120,10 @@ def test_without_a_connection_the_message_says_where_to_put_the_file(monkeypatch
 def test_a_file_that_is_gone_is_told_with_what_to_do_about_a_detector(published, publisher):
     url = published(saved(small()))
     del publisher.files[url.removeprefix(publisher.url(""))]
-    with pytest.raises(DownloadError, match="404") as told:
+    with pytest.raises(DownloadError, match="404") as messages:
         load_detector()
-    assert "in a folder that VIDEOHUB_MIRRORS names" in str(told.value)
-    assert "--checkpoint" not in str(told.value)
+    assert "in a folder that VIDEOHUB_MIRRORS names" in str(messages.value)
+    assert "--checkpoint" not in str(messages.value)
 
 
 def test_no_other_name_is_known():
@@ -150,9 +150,9 @@ def test_the_network_is_torchvisions_to_the_last_bit(monkeypatch):
     ours.roi_heads.score_thresh = 0
     picture = [torch.rand(3, 60, 80)]
     with torch.inference_mode():
-        (expected,), (found,) = theirs(picture), ours(picture)
+        (expected,), (result,) = theirs(picture), ours(picture)
     assert len(expected["boxes"])
-    assert all(torch.equal(found[key], expected[key]) for key in ("boxes", "labels", "scores"))
+    assert all(torch.equal(result[key], expected[key]) for key in ("boxes", "labels", "scores"))
 
 
 @pytest.mark.slow

@@ -26,29 +26,29 @@ def home(tmp_path, monkeypatch):
 def findings(run, code=0):
     got, out, err = run("doctor", "--json")
     assert (got, err) == (code, "")
-    told = json.loads(out)
-    assert told["able"] == (code == 0)
-    return {(finding["about"], finding["name"]): finding for finding in told["findings"]}
+    messages = json.loads(out)
+    assert messages["able"] == (code == 0)
+    return {(finding["about"], finding["name"]): finding for finding in messages["findings"]}
 
 
 def test_a_machine_that_runs_these_tests_is_able(run, home):
-    found = findings(run)
-    assert found["versions", "torch"]["detail"] == importlib.metadata.version("torch")
-    assert found["devices", "cpu"]["detail"] == counted(torch.get_num_threads(), "thread")
-    assert found["decoder", "H.264"]["detail"].startswith("8 frames exact (libavcodec ")
-    assert found["cache", str(home)]["detail"].startswith("0 B kept, ")
+    result = findings(run)
+    assert result["versions", "torch"]["detail"] == importlib.metadata.version("torch")
+    assert result["devices", "cpu"]["detail"] == counted(torch.get_num_threads(), "thread")
+    assert result["decoder", "H.264"]["detail"].startswith("8 frames exact (libavcodec ")
+    assert result["cache", str(home)]["detail"].startswith("0 B kept, ")
     assert not home.exists()
-    assert found["registries", "records"]["state"] == "ok"
+    assert result["registries", "records"]["state"] == "ok"
     code, out, _ = run("doctor")
     assert (code, out.splitlines()[-1]) == (0, "able to run videohub")
 
 
 def test_a_library_that_is_not_there_or_too_old_is_missing(run, monkeypatch):
     monkeypatch.setattr(diagnosis, "_floors", lambda: {"no-such-library": "1.2", "torch": "99.0", "av": "9.0"})
-    found = findings(run, code=5)
-    assert found["versions", "no-such-library"]["advice"] == "pip install 'no-such-library>=1.2'"
-    assert found["versions", "torch"]["detail"].endswith(", expected 99.0 or later")
-    assert found["versions", "av"]["state"] == "ok"  # 14 and more are later than 9
+    result = findings(run, code=5)
+    assert result["versions", "no-such-library"]["advice"] == "pip install 'no-such-library>=1.2'"
+    assert result["versions", "torch"]["detail"].endswith(", expected 99.0 or later")
+    assert result["versions", "av"]["state"] == "ok"  # 14 and more are later than 9
     assert "2 of what is needed are missing" in run("doctor")[1]
 
 
@@ -99,17 +99,17 @@ def test_a_cache_is_measured_while_its_files_come_and_go(run, monkeypatch, home)
 def test_a_cache_that_cannot_be_written_to_is_missing(run, monkeypatch, tmp_path):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("VIDEOHUB_HOME", str(tmp_path / "file" / "home"))
-    (told,) = (finding for (about, _), finding in findings(run, code=5).items() if about == "cache")
-    assert told["detail"] == f"{tmp_path / 'file'} cannot be written to (Not a directory)"
-    assert "VIDEOHUB_HOME" in told["advice"]
+    (messages,) = (finding for (about, _), finding in findings(run, code=5).items() if about == "cache")
+    assert messages["detail"] == f"{tmp_path / 'file'} cannot be written to (Not a directory)"
+    assert "VIDEOHUB_HOME" in messages["advice"]
 
 
 def test_a_broken_registry_file_is_told(run, monkeypatch, tmp_path):
     (tmp_path / "own.yaml").write_text("records: 3")
     monkeypatch.setenv("VIDEOHUB_REGISTRY", str(tmp_path / "own.yaml"))
-    told = [finding for (about, _), finding in findings(run, code=5).items() if about == "registries"]
-    assert [finding["state"] for finding in told] == ["missing"]
-    assert "own.yaml" in told[0]["detail"]
+    messages = [finding for (about, _), finding in findings(run, code=5).items() if about == "registries"]
+    assert [finding["state"] for finding in messages] == ["missing"]
+    assert "own.yaml" in messages[0]["detail"]
 
 
 def test_another_package_of_our_name_is_named(run, monkeypatch, tmp_path):
@@ -117,17 +117,17 @@ def test_another_package_of_our_name_is_named(run, monkeypatch, tmp_path):
     (tmp_path / "videohub" / "__init__.py").write_text("")
     monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
     assert foreign_copies()[-1:] == [tmp_path / "videohub"]
-    told = findings(run)["versions", "another videohub"]
-    assert told["detail"].endswith(str(tmp_path / "videohub"))
-    assert "pip uninstall videohub" in told["advice"]
+    messages = findings(run)["versions", "another videohub"]
+    assert messages["detail"].endswith(str(tmp_path / "videohub"))
+    assert "pip uninstall videohub" in messages["advice"]
 
 
 def test_switches_and_proxies_are_told_without_their_password(run, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("HTTPS_PROXY", "http://anna:secret@proxy:3128")
-    found = findings(run)
-    assert found["network", "HF_HUB_OFFLINE"]["detail"] == "1"
-    assert found["network", "HTTPS_PROXY"]["detail"] == "http://…@proxy:3128"
+    result = findings(run)
+    assert result["network", "HF_HUB_OFFLINE"]["detail"] == "1"
+    assert result["network", "HTTPS_PROXY"]["detail"] == "http://…@proxy:3128"
     assert "secret" not in run("doctor")[1]
 
 

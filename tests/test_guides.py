@@ -40,10 +40,10 @@ class Block:
 def blocks(page: str) -> list[Block]:
     """Return the Python and shell blocks of a page, in order."""
     pattern = r"^```(python|sh)( no-run)?\n(.*?)^```$(?:\n\n```text\n(.*?)^```$)?"
-    found = re.finditer(pattern, page, flags=re.MULTILINE | re.DOTALL)
+    result = re.finditer(pattern, page, flags=re.MULTILINE | re.DOTALL)
     return [
         Block(match[1], match[2] is None, match[3], page.count("\n", 0, match.start(3)) + 1, match[4] or "")
-        for match in found
+        for match in result
     ]
 
 
@@ -76,9 +76,9 @@ def test_a_guide_s_blocks_run_in_order(guide, workplace):
 
 @pytest.mark.parametrize("guide", GUIDES)
 def test_a_guide_s_code_parses_and_its_commands_have_their_options(guide):
-    found = blocks(page_of(guide))
-    assert any(block.runs for block in found)
-    for block in found:
+    result = blocks(page_of(guide))
+    assert any(block.runs for block in result)
+    for block in result:
         if block.language == "python":
             ast.parse(block.text, filename=f"{guide}.md")
             continue

@@ -108,13 +108,13 @@ def archive(home) -> Path:
 @pytest.fixture(scope="module")
 def copies(archive, home) -> dict[str, Path]:
     """Other folders with a videohub: of an older version, of an equal one, and one that must not be run."""
-    found = {which: home / which for which in ("older", "equal", "installed")}
-    for folder in found.values():
+    result = {which: home / which for which in ("older", "equal", "installed")}
+    for folder in result.values():
         shutil.copytree(archive / "videohub", folder / "videohub")
-    front = found["older"] / "videohub" / "version.py"
+    front = result["older"] / "videohub" / "version.py"
     front.write_text(re.sub(r'__version__ = ".*"', '__version__ = "0.0.9"', front.read_text()))
-    (found["installed"] / "videohub" / "__init__.py").write_text('raise AssertionError("the installed copy ran")')
-    return found
+    (result["installed"] / "videohub" / "__init__.py").write_text('raise AssertionError("the installed copy ran")')
+    return result
 
 
 @pytest.fixture(scope="module")
@@ -128,10 +128,10 @@ def answers(archive, copies, home, weights) -> dict:
     checkpoint = convert.export(weights, RECORD, "caffe2", home / "mine.pkl")
     hidden = f"import sys; sys.path[:] = [entry for entry in sys.path if entry != {str(ROOT)!r}]\n"
     kept = {name: value for name, value in os.environ.items() if name != registry.VARIABLE}
-    own = {"TORCH_HOME": str(home / "torch"), "VIDEOHUB_HOME": str(home / "cache"), "OMP_NUM_THREADS": "1"}
+    ours = {"TORCH_HOME": str(home / "torch"), "VIDEOHUB_HOME": str(home / "cache"), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         [sys.executable, "-I", "-c", hidden + QUESTIONS, archive, checkpoint, REPOSITORY, *copies.values()],
-        cwd=home, env={**kept, **own}, capture_output=True, text=True, encoding="utf-8",
+        cwd=home, env={**kept, **ours}, capture_output=True, text=True, encoding="utf-8",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
@@ -166,8 +166,8 @@ def test_an_upstream_name_that_ssv2_and_charades_share_is_no_entry(answers):
 
 
 def test_help_names_the_upstream_file_its_numbers_and_the_clip(answers):
-    for said in ("SLOWFAST_8x8_R50", "kinetics400", "top-1 77.0", "top-5 92.6", "pretrained", "(B, 3, 32, H, W)"):
-        assert said in answers["help"]
+    for text in ("SLOWFAST_8x8_R50", "kinetics400", "top-1 77.0", "top-5 92.6", "pretrained", "(B, 3, 32, H, W)"):
+        assert text in answers["help"]
 
 
 # --- what is loaded --------------------------------------------------------------------------------------------------
@@ -245,11 +245,11 @@ def libraries_behind(*modules: str, without: str) -> set[str]:
         if name in seen or file is None:
             continue
         seen.add(name)
-        for found in imports_at_run_time(ast.parse(file.read_text(encoding="utf-8"))):
-            if found.split(".")[0] == "videohub":
-                waiting += [found, found.rpartition(".")[0]]
+        for result in imports_at_run_time(ast.parse(file.read_text(encoding="utf-8"))):
+            if result.split(".")[0] == "videohub":
+                waiting += [result, result.rpartition(".")[0]]
             else:
-                libraries.add(found.split(".")[0])
+                libraries.add(result.split(".")[0])
     return libraries - sys.stdlib_module_names
 
 

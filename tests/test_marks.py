@@ -62,14 +62,14 @@ def test_show_and_json_have_the_marks(run):
 def test_each_mark_is_told_in_one_line_when_a_network_is_first_loaded(caplog):
     record = marked("marked_motions")
     assert marks(record) == ("NC", "unproven")
-    told = [
+    messages = [
         "marked_motions: licensed for non-commercial use alone: CC-BY-NC-4.0, stated there",
         "marked_motions: unproven: its network was compared with no other implementation",
     ]
     videohub.load(record)
-    assert caplog.messages == told
+    assert caplog.messages == messages
     videohub.load(record)
-    assert caplog.messages == told
+    assert caplog.messages == messages
     caplog.clear()
     videohub.load(DEMO)
     assert caplog.messages == []

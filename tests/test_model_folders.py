@@ -168,15 +168,15 @@ def test_what_changes_the_arithmetic_is_read(tmp_path, model_type, wrote, change
 def test_what_is_done_to_pixels_is_read(tmp_path, pixels, steps, crops):
     write(tmp_path / "mine", pixels={**PIXELS, **pixels})
     protocol = registry.record("mine").protocol
-    found = []
+    result = []
     for step in protocol.pixels:
         if isinstance(step, ResizeShortSide):
-            found.append((step.name, step.pixels))
+            result.append((step.name, step.pixels))
         elif isinstance(step, Resize):
-            found.append((step.name, (step.height, step.width)))
+            result.append((step.name, (step.height, step.width)))
         elif isinstance(step, Normalise):
-            found.append((step.mean[0], step.std[0]))
-    assert (found, len(protocol.views.crops)) == (steps, crops)
+            result.append((step.mean[0], step.std[0]))
+    assert (result, len(protocol.views.crops)) == (steps, crops)
 
 
 @pytest.mark.parametrize(

@@ -30,10 +30,10 @@ def code_of(notebook: NotebookNode) -> list[NotebookNode]:
 
 def words_of(cell: NotebookNode) -> list[tuple[str, str]]:
     """What a cell says, and where; of one that varies without its numbers."""
-    said = [(output.get("name", ""), notebooks.text_of(output)) for output in cell.outputs]
+    words = [(output.get("name", ""), notebooks.text_of(output)) for output in cell.outputs]
     if "varies" in cell.metadata.get("tags", ()):
-        said = [(name, re.sub(r"[\d.]+ *", "#", text)) for name, text in said]
-    return said
+        words = [(name, re.sub(r"[\d.]+ *", "#", text)) for name, text in words]
+    return words
 
 
 def pictures_of(cell: NotebookNode) -> list[Image.Image]:

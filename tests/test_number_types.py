@@ -52,9 +52,9 @@ def test_a_program_whose_default_type_is_float64_gets_the_same_prediction(video,
 def test_a_program_whose_default_type_is_float64_gets_the_same_features(video):
     expected = videohub.features(video, "slowfast_motions", stride=16)
     with float64():
-        found = videohub.features(video, "slowfast_motions", stride=16)
-    assert found.values.dtype == np.float32
-    np.testing.assert_array_equal(found.values, expected.values)
+        result = videohub.features(video, "slowfast_motions", stride=16)
+    assert result.values.dtype == np.float32
+    np.testing.assert_array_equal(result.values, expected.values)
 
 
 def test_positions_are_turned_alike_whatever_the_default_type():

@@ -74,11 +74,11 @@ def said(caplog):
 def test_a_file_of_six_classes_gives_six_outputs_and_one_line(own, trained, caplog):
     caplog.clear()  # making the file may have told of it, too
     model = videohub.load(NAME, checkpoint=own)
-    (told,) = [line for line in said(caplog) if "classes" in line]
-    assert told.startswith(f"{NAME}: 6 classes in {own.name} (the record: 10), without names")
+    (messages,) = [line for line in said(caplog) if "classes" in line]
+    assert messages.startswith(f"{NAME}: 6 classes in {own.name} (the record: 10), without names")
     expected = {key: value for key, value in trained.state_dict().items() if not key.endswith("tracked")}
-    found = model.state_dict()
-    assert all(torch.equal(found[key], value) for key, value in expected.items())
+    result = model.state_dict()
+    assert all(torch.equal(result[key], value) for key, value in expected.items())
     assert model(torch.zeros(1, 3, 16, 64, 64)).shape == (1, 6)
     assert (model.record.model.num_classes, model.record.labels) == (6, None)
 
@@ -217,10 +217,10 @@ def test_a_header_gives_labels_back(labels):
 
 
 def test_predictions_have_the_names_that_were_given(video, own, names_file, trained):
-    found = videohub.predict(video, NAME, checkpoint=own, labels=names_file)
-    assert (found[0].label, found[0].index) == ("wave", 4)
-    found = videohub.predict(video, videohub.load(NAME, checkpoint=own, labels=SIX))
-    assert (found[0].label, found[0].index) == ("wave", 4)
+    result = videohub.predict(video, NAME, checkpoint=own, labels=names_file)
+    assert (result[0].label, result[0].index) == ("wave", 4)
+    result = videohub.predict(video, videohub.load(NAME, checkpoint=own, labels=SIX))
+    assert (result[0].label, result[0].index) == ("wave", 4)
     assert videohub.predict(video, trained, labels=list(SIX))[0].label == "wave"
     assert videohub.predict(video, NAME, checkpoint=own)[0].label == "class 4"
 

@@ -38,11 +38,11 @@ def state():
 
 def synthetic(model):
     """Golden values in the tensors of a network; batch counts that have counted."""
-    found = {
+    result = {
         key: torch.from_numpy(synth.synth(key, tuple(tensor.shape))).to(tensor.dtype)
         for key, tensor in model.state_dict().items()
     }
-    return {key: tensor + 7 if key.endswith("tracked") else tensor for key, tensor in found.items()}
+    return {key: tensor + 7 if key.endswith("tracked") else tensor for key, tensor in result.items()}
 
 
 def same(found, expected):
@@ -90,14 +90,14 @@ def test_a_prefix_that_all_keys_share_is_taken_off_and_told(tmp_path, state, pre
 
 def test_blobs_behind_a_prefix_are_known_too(tmp_path, state):
     np.savez(tmp_path / "own.npz", **{f"gpu_0.{name}": array for name, array in in_caffe2(state).items()})
-    found = load_file(fetch(NAME, checkpoint=tmp_path / "own.npz"))
-    assert all(torch.equal(found[key], state[key]) for key in state if not key.endswith("tracked"))
+    result = load_file(fetch(NAME, checkpoint=tmp_path / "own.npz"))
+    assert all(torch.equal(result[key], state[key]) for key in state if not key.endswith("tracked"))
 
 
 def test_a_network_whose_own_keys_begin_alike_loses_nothing():
     for prefix in ("", "slow."):
-        found = recognition.recognise([f"{prefix}slow.stem.conv.weight", f"{prefix}slow.stem.norm.weight"], "slowfast")
-        assert (found.layout, found.prefix) == ("videohub", prefix)
+        result = recognition.recognise([f"{prefix}slow.stem.conv.weight", f"{prefix}slow.stem.norm.weight"], "slowfast")
+        assert (result.layout, result.prefix) == ("videohub", prefix)
 
 
 def test_keys_without_the_prefix_of_the_others_are_named(tmp_path, state):
@@ -157,13 +157,13 @@ def test_a_file_that_changes_after_its_digest_was_taken_makes_no_weights(tmp_pat
     digest = cache.sha256_of
 
     def slowly(path):
-        found = digest(path)
+        result = digest(path)
         if path == latest:
             if how == "replaced":
                 os.replace(shutil.copy(after, tmp_path / "new"), latest)
             else:
                 latest.write_bytes(after.read_bytes())
-        return found
+        return result
 
     with monkeypatch.context() as patch:
         patch.setattr(cache, "sha256_of", slowly)
@@ -180,9 +180,9 @@ def test_a_file_whose_time_alone_changes_while_it_is_read_is_the_same(tmp_path, 
     digest = cache.sha256_of
 
     def touched(path):
-        found = digest(path)
+        result = digest(path)
         path.touch()
-        return found
+        return result
 
     monkeypatch.setattr(cache, "sha256_of", touched)
     assert same(load_file(fetch(NAME, checkpoint=tmp_path / "own.pth")), state)
@@ -264,8 +264,8 @@ def test_other_precisions_become_float32(tmp_path, state, dtype, suffix, counts)
 def test_a_count_that_half_precision_made_infinite_is_no_count(tmp_path, state):
     saved = {key: (tensor + 99_999).half() if key.endswith("tracked") else tensor for key, tensor in state.items()}
     torch.save(saved, tmp_path / "half.pth")
-    found = load_file(fetch(NAME, checkpoint=tmp_path / "half.pth"))
-    assert {int(tensor) for key, tensor in found.items() if key.endswith("tracked")} == {0}
+    result = load_file(fetch(NAME, checkpoint=tmp_path / "half.pth"))
+    assert {int(tensor) for key, tensor in result.items() if key.endswith("tracked")} == {0}
 
 
 @pytest.mark.parametrize("prefix", ["", "module."])
@@ -299,9 +299,9 @@ def test_every_layout_is_known_by_its_keys_alone(name, layout):
     if layout != "videohub":
         keys = to_published(tables.find(record.family, layout), keys)
     spelt = [f"x.{names[0]}" for names in keys.values() if names]
-    found = recognition.recognise(spelt, record.family)
-    assert (found.layout, found.prefix, found.table.family) == (layout, "x.", record.family)
-    assert found.knows(spelt) == len(spelt)
+    result = recognition.recognise(spelt, record.family)
+    assert (result.layout, result.prefix, result.table.family) == (layout, "x.", record.family)
+    assert result.knows(spelt) == len(spelt)
     assert recognition.layout_of(spelt) == layout
 
 
@@ -313,9 +313,11 @@ def test_the_statistics_of_a_split_norm_become_those_of_the_whole_batch(tmp_path
     published = in_pyslowfast(state)
     split = {}
     for key, tensor in published.items():
-        if found := re.fullmatch(r"(.*bn)\.(running_mean|running_var|num_batches_tracked)", key):
-            split[f"{found[1]}.bn.{found[2]}"] = tensor * 0  # of before training, as a state dict of its middle has it
-            split[f"{found[1]}.split_bn.{found[2]}"] = tensor.repeat(2) if tensor.ndim else tensor
+        if result := re.fullmatch(r"(.*bn)\.(running_mean|running_var|num_batches_tracked)", key):
+            split[f"{result[1]}.bn.{result[2]}"] = (
+                tensor * 0
+            )  # of before training, as a state dict of its middle has it
+            split[f"{result[1]}.split_bn.{result[2]}"] = tensor.repeat(2) if tensor.ndim else tensor
         else:
             split[key] = tensor
     channels = len(published["s1.pathway0_stem.bn.weight"])
@@ -325,12 +327,12 @@ def test_the_statistics_of_a_split_norm_become_those_of_the_whole_batch(tmp_path
     split[f"{stem}.running_var"] = torch.cat([torch.where(even, 4.0, 1.0), torch.where(even, 6.0, 3.0)])
     split["s1.pathway0_stem.bn.weight"] = split["s1.pathway0_stem.bn.weight"].reshape(-1, 1, 1, 1)
     torch.save({"epoch": 9, "model_state": split, "cfg": "BN:\n  NORM_TYPE: sub_batchnorm\n"}, tmp_path / "own.pyth")
-    found = load_file(fetch(NAME, checkpoint=tmp_path / "own.pyth"))
-    mean, variance = found.pop("slow.stem.norm.running_mean"), found.pop("slow.stem.norm.running_var")
+    result = load_file(fetch(NAME, checkpoint=tmp_path / "own.pyth"))
+    mean, variance = result.pop("slow.stem.norm.running_mean"), result.pop("slow.stem.norm.running_var")
     assert torch.equal(mean, torch.full((channels,), 2.0))
     assert torch.equal(variance, torch.where(even, 6.0, 2.0))
-    assert all(torch.allclose(found[key], state[key], rtol=1e-6) for key in found)
-    assert {key for key in state if key not in found} == {
+    assert all(torch.allclose(result[key], state[key], rtol=1e-6) for key in result)
+    assert {key for key in state if key not in result} == {
         "slow.stem.norm.running_mean", "slow.stem.norm.running_var"
     }  # fmt: skip
 
@@ -346,12 +348,14 @@ def test_a_split_norm_s_aggregate_alone_is_the_norm(tmp_path, state):
 def test_split_norms_behind_a_prefix_are_joined_too(tmp_path, state, prefix):
     split = {}
     for key, tensor in in_pyslowfast(state).items():
-        found = re.fullmatch(r"(.*bn)\.(running_mean|running_var)", key)
-        split[prefix + (f"{found[1]}.split_bn.{found[2]}" if found else key)] = tensor.repeat(4) if found else tensor
+        result = re.fullmatch(r"(.*bn)\.(running_mean|running_var)", key)
+        split[prefix + (f"{result[1]}.split_bn.{result[2]}" if result else key)] = (
+            tensor.repeat(4) if result else tensor
+        )
     torch.save({"model_state": split}, tmp_path / "own.pyth")
-    found = load_file(fetch(NAME, checkpoint=tmp_path / "own.pyth"))
-    assert found.keys() == state.keys()
-    assert all(torch.allclose(found[key], state[key], rtol=1e-6) for key in state)
+    result = load_file(fetch(NAME, checkpoint=tmp_path / "own.pyth"))
+    assert result.keys() == state.keys()
+    assert all(torch.allclose(result[key], state[key], rtol=1e-6) for key in state)
 
 
 @pytest.mark.parametrize("shape", [(3,), (7, 2), (0,)])
@@ -379,8 +383,8 @@ def test_blobs_of_an_own_training_are_read_beside_their_momentum(tmp_path, state
     blobs = in_caffe2(state)
     momentum = {f"{name}_momentum": array * 0 for name, array in blobs.items()}
     caffe2_pickle.write(tmp_path / "own.pkl", {**blobs, **momentum, "lr": np.float32(0.1), "model_iter": np.array(7)})
-    found = load_file(fetch(NAME, checkpoint=tmp_path / "own.pkl"))
-    assert all(torch.equal(found[key], state[key]) for key in state if not key.endswith("tracked"))
+    result = load_file(fetch(NAME, checkpoint=tmp_path / "own.pkl"))
+    assert all(torch.equal(result[key], state[key]) for key in state if not key.endswith("tracked"))
 
 
 # --- files of other networks, and parts of one -----------------------------------------------------------------------
@@ -390,8 +394,8 @@ def published(name, **changed):
     """The tensors of a record's file, each of one number but for those that are given."""
     record = registry.record(name)
     table = tables.find(record.family, record.checkpoint.layout).of(tables.arguments_of(record))
-    found = to_published(table, build_empty(record).state_dict()).values()
-    return {key: torch.zeros(1) for keys in found for key in keys[:1]} | changed
+    result = to_published(table, build_empty(record).state_dict()).values()
+    return {key: torch.zeros(1) for keys in result for key in keys[:1]} | changed
 
 
 @pytest.mark.parametrize(
@@ -436,9 +440,9 @@ def test_a_file_without_its_head_starts_a_training_as_its_message_says(tmp_path,
     torch.save({key: tensor for key, tensor in state.items() if not key.startswith("head.")}, tmp_path / "part.pth")
     with pytest.raises(ConversionError) as refused:
         fetch(NAME, checkpoint=tmp_path / "part.pth")
-    told = " ".join(str(refused.value).split())
-    assert "model.load_state_dict({**model.state_dict(), **state})" in told
-    assert "videohub.convert.to_state_dict(videohub.convert.read(FILE), NAME)" in told
+    messages = " ".join(str(refused.value).split())
+    assert "model.load_state_dict({**model.state_dict(), **state})" in messages
+    assert "videohub.convert.to_state_dict(videohub.convert.read(FILE), NAME)" in messages
     model = videohub.build(NAME, num_classes=3)
     taken = videohub.convert.to_state_dict(videohub.convert.read(tmp_path / "part.pth"), NAME)
     model.load_state_dict({**model.state_dict(), **taken})

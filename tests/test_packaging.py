@@ -143,8 +143,8 @@ os.environ["VIDEOHUB_HOME"] = {str(tmp_path / "home")!r}
 from videohub import registry
 print("yaml" in sys.modules, len(registry.list_models()), "yaml" in sys.modules)
 """
-    said = python(code, package, tmp_path).split()
-    assert (said[0], int(said[1]), said[2]) == ("False", len(registry.list_models()), "False")
+    text = python(code, package, tmp_path).split()
+    assert (text[0], int(text[1]), text[2]) == ("False", len(registry.list_models()), "False")
     file = package / "videohub" / "_data" / "registry.yaml"
     file.write_text(file.read_text().replace("  slow_r50_8x8:", "  slow_r50_renamed:"))
     assert python(
@@ -170,8 +170,8 @@ print(*(tables.find(family, layout) for family in tables.families() for layout i
 def requirements(metadata: Message) -> dict[str, str]:
     """The version each library must have, without those of the extras."""
     plain = [line for line in metadata.get_all("Requires-Dist") if "extra ==" not in line]
-    return {found[1]: found[2] for found in (re.fullmatch(r"([A-Za-z0-9_.-]+?)\s*\(?([<>=!~].*?)?\)?", line)
-                                             for line in plain) if found}  # fmt: skip
+    return {result[1]: result[2] for result in (re.fullmatch(r"([A-Za-z0-9_.-]+?)\s*\(?([<>=!~].*?)?\)?", line)
+                                             for line in plain) if result}  # fmt: skip
 
 
 def test_every_dependency_has_a_floor_and_none_a_ceiling(metadata):
@@ -192,11 +192,11 @@ def test_the_wheel_says_its_version_python_and_license(metadata):
 
 
 def test_the_source_archive_holds_what_torch_hub_tests_and_a_build_need(in_sdist):
-    wanted = {*DATA, DEMO, "hubconf.py", "LICENSE", "README.md", "Makefile", "pyproject.toml", "tests/conftest.py"}
-    wanted |= {file.relative_to(ROOT).as_posix() for file in (ROOT / "converters").glob("*.yaml")}
-    wanted |= {file.relative_to(ROOT).as_posix() for file in (ROOT / "videohub").rglob("*.py")}
-    wanted |= {file.relative_to(ROOT).as_posix() for file in (ROOT / "tests").rglob("*.npz")}
-    assert wanted <= in_sdist
+    expected = {*DATA, DEMO, "hubconf.py", "LICENSE", "README.md", "Makefile", "pyproject.toml", "tests/conftest.py"}
+    expected |= {file.relative_to(ROOT).as_posix() for file in (ROOT / "converters").glob("*.yaml")}
+    expected |= {file.relative_to(ROOT).as_posix() for file in (ROOT / "videohub").rglob("*.py")}
+    expected |= {file.relative_to(ROOT).as_posix() for file in (ROOT / "tests").rglob("*.npz")}
+    assert expected <= in_sdist
 
 
 def test_the_source_archive_holds_no_junk(in_sdist):

@@ -136,7 +136,7 @@ def test_a_data_set_is_an_entry_and_where_its_lists_are_new_a_reader(tmp_path, m
     (tmp_path / "toy" / "toy.txt").write_text("3\ta.mp4\n0\tb.mp4\n")
     demo = registry.record("slowfast_motions")
     protocol = msgspec.structs.replace(demo.protocol, name="toy_9view", dataset="toy_actions")
-    own = msgspec.structs.replace(
+    ours = msgspec.structs.replace(
         demo,
         name="toy_motions",
         upstream_name="TOY_MOTIONS",
@@ -144,7 +144,7 @@ def test_a_data_set_is_an_entry_and_where_its_lists_are_new_a_reader(tmp_path, m
         dataset=DatasetInfo(name="toy_actions", title="Toy Actions", short="toy", aliases=("ta",), lists="toy_lists",
                             splits={demo.protocol.split: Split(samples=2, source="the toy's box")}),
     )  # fmt: skip
-    (tmp_path / "own.yaml").write_text(writer.text([own]))
+    (tmp_path / "own.yaml").write_text(writer.text([ours]))
     monkeypatch.setenv("VIDEOHUB_REGISTRY", str(tmp_path / "own.yaml"))
     assert registry.list_models(dataset="ta") == ["toy_motions"]
     record = registry.record("toy_motions")

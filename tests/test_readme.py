@@ -62,9 +62,9 @@ def test_the_tables_of_networks_say_what_was_measured():
     lines = (ROOT / "benchmarks" / "README.md").read_text(encoding="utf-8").replace("*", "").splitlines()
     expected = []
     for path in sorted((ROOT / "benchmarks" / "results").glob("forward*.json")):
-        for name, found in json.loads(path.read_text(encoding="utf-8"))["networks"].items():
-            others = (key.removeprefix("times as fast as ") for key in found if key.startswith("times as fast as "))
-            expected += [_row(name, found, other) for other in others]
+        for name, result in json.loads(path.read_text(encoding="utf-8"))["networks"].items():
+            others = (key.removeprefix("times as fast as ") for key in result if key.startswith("times as fast as "))
+            expected += [_row(name, result, other) for other in others]
     assert len(expected) >= 44
     assert [line for line in expected if line not in lines] == []
 

@@ -87,8 +87,8 @@ def test_of_eight_at_once_one_downloads_and_one_converts(publisher, home, tmp_pa
     assert len(publisher.requests) == 1
     assert (tmp_path / "noted").read_text() == "x"
     assert files(home) == ["converted", *(["pins"] if name == "unknown" else []), "raw"]
-    found = load_file(next((home / "converted").iterdir()))
-    assert all(found[key].equal(tensor) for key, tensor in expected().items())
+    result = load_file(next((home / "converted").iterdir()))
+    assert all(result[key].equal(tensor) for key, tensor in expected().items())
 
 
 def test_a_killed_conversion_leaves_nothing_after_the_next(publisher, home, tmp_path):
@@ -146,13 +146,13 @@ def test_the_conversion_key_follows_from_the_content_of_the_one_table_that_is_us
     path = tmp_path / "slowfast" / "caffe2.yaml"
     path.parent.mkdir()
     text = (resources.path("converters") / "slowfast" / "caffe2.yaml").read_text()
-    found = tables.of_family("slowfast")
+    result = tables.of_family("slowfast")
 
     def changed(old, new):
         path.write_text(text.replace(old, new))
         table = tables.read_table(path)
         with monkeypatch.context() as later:
-            later.setattr(tables, "of_family", lambda family: {**found, "caffe2": table})
+            later.setattr(tables, "of_family", lambda family: {**result, "caffe2": table})
             return weights.conversion_keys(record)
 
     assert changed("rules:", "# another comment\nrules:") == keys
@@ -174,9 +174,9 @@ def test_a_new_argument_at_its_neutral_default_keeps_the_conversion_key_and_a_ch
     class WithAnother(WithMore, frozen=True, kw_only=True, tag="slowfast"):
         more: int = 2
 
-    said = msgspec.structs.asdict(record.model)
+    text = msgspec.structs.asdict(record.model)
     keys = [
-        weights.conversion_key(msgspec.structs.replace(record, model=kind(**said))) for kind in (WithMore, WithAnother)
+        weights.conversion_key(msgspec.structs.replace(record, model=kind(**text))) for kind in (WithMore, WithAnother)
     ]
     assert keys[0] == weights.conversion_key(record) != keys[1]
 

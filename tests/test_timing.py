@@ -49,28 +49,28 @@ def small(name="slowfast_motions", **changes):
 
 
 def test_what_is_told_belongs_together():
-    found = videohub.speed("slowfast_motions", seconds=0.1)
+    result = videohub.speed("slowfast_motions", seconds=0.1)
     record = registry.record("slowfast_motions")
-    assert (found.record, found.device, found.precision) == ("slowfast_motions", "cpu", "fp32")
-    assert found.threads == torch.get_num_threads()
-    assert found.view == (3, record.clip.frames, 32, 32)
-    assert found.multiply_adds == timing.multiply_adds(record, found.view)
-    assert found.turns >= 3
-    assert found.seconds.least <= found.seconds.median <= found.seconds.most
-    assert found.views_per_second.most == pytest.approx(1 / found.seconds.least)
-    assert (found.sample, found.views_per_sample) == ("video", 9)
-    assert found.seconds_per_sample == pytest.approx(9 * found.seconds.median)
-    fastest = found.multiply_adds / found.seconds.least / 1e9
-    share = found.share_of_product.most
-    assert fastest / found.product.most <= share * (1 + 1e-12)  # equal, but for rounding, if that turn was both's best
-    assert share <= fastest / found.product.least * (1 + 1e-12)
-    assert found.memory is None
-    assert found.boxes == 0
+    assert (result.record, result.device, result.precision) == ("slowfast_motions", "cpu", "fp32")
+    assert result.threads == torch.get_num_threads()
+    assert result.view == (3, record.clip.frames, 32, 32)
+    assert result.multiply_adds == timing.multiply_adds(record, result.view)
+    assert result.turns >= 3
+    assert result.seconds.least <= result.seconds.median <= result.seconds.most
+    assert result.views_per_second.most == pytest.approx(1 / result.seconds.least)
+    assert (result.sample, result.views_per_sample) == ("video", 9)
+    assert result.seconds_per_sample == pytest.approx(9 * result.seconds.median)
+    fastest = result.multiply_adds / result.seconds.least / 1e9
+    share = result.share_of_product.most
+    assert fastest / result.product.most <= share * (1 + 1e-12)  # equal, but for rounding, if that turn was both's best
+    assert share <= fastest / result.product.least * (1 + 1e-12)
+    assert result.memory is None
+    assert result.boxes == 0
 
 
 def test_parameters_are_those_of_the_network_as_published():
-    found = videohub.speed(small("resnet_r50_in1k", crop=32), seconds=0.01)
-    assert found.parameters == PARAMETERS["resnet_r50_in1k"]  # its inference form has fewer
+    result = videohub.speed(small("resnet_r50_in1k", crop=32), seconds=0.01)
+    assert result.parameters == PARAMETERS["resnet_r50_in1k"]  # its inference form has fewer
 
 
 class Watching(nn.Module):
@@ -94,23 +94,25 @@ def watching(monkeypatch):
 
 
 def test_the_network_gets_as_many_views_as_were_asked_for(watching):
-    found = videohub.speed("slowfast_motions", batch=3, seconds=0.01)
-    assert found.batch == 3
-    assert {shape for shape, _ in watching.seen} == {(3, *found.view)}
+    result = videohub.speed("slowfast_motions", batch=3, seconds=0.01)
+    assert result.batch == 3
+    assert {shape for shape, _ in watching.seen} == {(3, *result.view)}
 
 
 def test_without_a_number_it_gets_as_many_as_an_evaluation_takes(watching):
-    found = videohub.speed("slowfast_motions", seconds=0.01)
-    assert found.batch == 32  # 2**21 values would be 42 of these views; a CPU takes 32 at most
-    assert {shape for shape, _ in watching.seen} == {(found.batch, *found.view)}  # a first, lone view is made up to it
+    result = videohub.speed("slowfast_motions", seconds=0.01)
+    assert result.batch == 32  # 2**21 values would be 42 of these views; a CPU takes 32 at most
+    assert {shape for shape, _ in watching.seen} == {
+        (result.batch, *result.view)
+    }  # a first, lone view is made up to it
 
 
 def test_a_detector_sees_a_whole_frame_and_a_box_in_the_middle_of_it(watching):
-    found = videohub.speed(small("slow_r50_4x16_ava22", short_side=48), seconds=0.01)
-    assert found.view == (3, 4, 48, 64)
-    assert (found.boxes, found.batch, found.sample) == (1, 1, "key frame")
+    result = videohub.speed(small("slow_r50_4x16_ava22", short_side=48), seconds=0.01)
+    assert result.view == (3, 4, 48, 64)
+    assert (result.boxes, result.batch, result.sample) == (1, 1, "key frame")
     assert watching.seen[0] == ((1, 3, 4, 48, 64), [[0, 16, 12, 48, 36]])
-    assert found.multiply_adds == timing.multiply_adds(registry.record("slow_r50_4x16_ava22"), (3, 4, 48, 64)) > 1e9
+    assert result.multiply_adds == timing.multiply_adds(registry.record("slow_r50_4x16_ava22"), (3, 4, 48, 64)) > 1e9
 
 
 def test_seconds_are_those_of_one_view(monkeypatch):
@@ -127,12 +129,12 @@ def test_seconds_are_those_of_one_view(monkeypatch):
 
     made = []
     monkeypatch.setattr(timing, "_Timed", Clock)
-    found = videohub.speed("slowfast_motions", batch=3, seconds=1e-9)
-    spread = msgspec.structs.astuple(found.seconds)
+    result = videohub.speed("slowfast_motions", batch=3, seconds=1e-9)
+    spread = msgspec.structs.astuple(result.seconds)
     assert spread == pytest.approx((0.2, 0.2, 0.2))  # 0.6 s for 3 views
-    assert found.views_per_second.median == pytest.approx(5)
-    assert found.product.median == pytest.approx(SIDE**3 / 0.05 / 1e9)
-    assert found.share_of_product.median == pytest.approx(found.multiply_adds / 0.2 / (SIDE**3 / 0.05))
+    assert result.views_per_second.median == pytest.approx(5)
+    assert result.product.median == pytest.approx(SIDE**3 / 0.05 / 1e9)
+    assert result.share_of_product.median == pytest.approx(result.multiply_adds / 0.2 / (SIDE**3 / 0.05))
     assert score.times == [1, 1, 1, 1]  # a first one, and three turns
     assert multiply.times == [1, 1, 4, 4, 4]  # each turn takes 0.2 s
 
@@ -238,9 +240,9 @@ def test_the_command_prints_a_table_or_json(run):
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no usable CUDA device")
 def test_a_gpu_is_timed_in_half_precision():
-    found = videohub.speed(small("slow_r50_4x16", crop=64), device="cuda", seconds=0.5)
-    assert (found.precision, found.threads) == ("fp16", None)
-    assert found.device == torch.cuda.get_device_name()
-    assert found.batch == 64
-    assert found.memory > 0
-    assert 0 < found.share_of_product.median < 1
+    result = videohub.speed(small("slow_r50_4x16", crop=64), device="cuda", seconds=0.5)
+    assert (result.precision, result.threads) == ("fp16", None)
+    assert result.device == torch.cuda.get_device_name()
+    assert result.batch == 64
+    assert result.memory > 0
+    assert 0 < result.share_of_product.median < 1

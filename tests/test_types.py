@@ -65,6 +65,6 @@ def checked(tmp_path: Path, cache: Path, line: str) -> tuple[int, str]:
 )
 def test_a_type_checker_knows_what_load_returns(tmp_path, cache, line, complaint):
     pytest.importorskip("mypy")
-    code, said = checked(tmp_path, cache, line)
-    assert (code == 0) == (not complaint), said
-    assert complaint in said
+    code, text = checked(tmp_path, cache, line)
+    assert (code == 0) == (not complaint), text
+    assert complaint in text

@@ -76,9 +76,9 @@ def test_the_command_s_three_kinds_lead_into_each_other(tmp_path, pkl, blobs, st
     convert_file(pkl(), NAME, tmp_path / "a.safetensors")
     convert_file(tmp_path / "a.safetensors", NAME, tmp_path / "b.pyth", layout="pyslowfast")
     convert_file(tmp_path / "b.pyth", NAME, tmp_path / "c.pkl", layout="caffe2")
-    found = convert.read(tmp_path / "c.pkl").tensors
-    assert found.keys() == blobs.keys()
-    assert all(np.array_equal(found[key], blobs[key]) for key in blobs)
+    result = convert.read(tmp_path / "c.pkl").tensors
+    assert result.keys() == blobs.keys()
+    assert all(np.array_equal(result[key], blobs[key]) for key in blobs)
     assert same(load_file(tmp_path / "a.safetensors"), state)
 
 

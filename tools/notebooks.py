@@ -70,9 +70,9 @@ def run(name: str, folder: Path) -> NotebookNode:
         coalesce_streams=True,
         resources={"metadata": {"path": str(work)}},
     )
-    own = {"VIDEOHUB_HOME": "cache", "IPYTHONDIR": "ipython", "MPLCONFIGDIR": "matplotlib"}
+    ours = {"VIDEOHUB_HOME": "cache", "IPYTHONDIR": "ipython", "MPLCONFIGDIR": "matplotlib"}
     plain = {key: value for key, value in os.environ.items() if key not in ("MPLBACKEND", "VIDEOHUB_REGISTRY")}
-    client.execute(env=plain | {key: str(folder / value) for key, value in own.items()} | {"VIDEOHUB_OFFLINE": "1"})
+    client.execute(env=plain | {key: str(folder / value) for key, value in ours.items()} | {"VIDEOHUB_OFFLINE": "1"})
     notebook.metadata = NotebookNode(_METADATA)
     for cell in (cell for cell in notebook.cells if cell.cell_type == "code"):
         for output in cell.outputs:

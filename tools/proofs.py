@@ -72,9 +72,9 @@ def main() -> None:
             _write(proofs, case, proofs.cases[case])
     for records, reference in references(giants=chosen.giants) if not chosen.views else ():
         if any(_wanted(record, chosen.anew, proofs.references) for record in records):
-            found = _difference(reference_difference(reference))
-            proofs.references.update(dict.fromkeys(records, found))
-            _write(proofs, ", ".join(records), found)
+            result = _difference(reference_difference(reference))
+            proofs.references.update(dict.fromkeys(records, result))
+            _write(proofs, ", ".join(records), result)
     _write(proofs, "golden views", len(proofs.views))
 
 
@@ -101,8 +101,8 @@ def reference_difference(reference) -> float:
 
     clip = torch.from_numpy(synth.synth_clip("references", (1, 3, *reference.clip)))
     with tempfile.TemporaryDirectory() as folder:
-        found, expected = reference.compare(reference.architecture, clip, Path(folder))
-    return float((found - expected).abs().max() / expected.abs().max())
+        result, expected = reference.compare(reference.architecture, clip, Path(folder))
+    return float((result - expected).abs().max() / expected.abs().max())
 
 
 def references(*, giants: bool) -> Iterator[tuple[list[str], object]]:
@@ -111,11 +111,11 @@ def references(*, giants: bool) -> Iterator[tuple[list[str], object]]:
 
     proved = {name: record for name, record in RECORDS.items() if record.proof and record.proof.reference}
     for reference in REFERENCES:
-        own = [name for name, record in proved.items()
+        ours = [name for name, record in proved.items()
                if reference.name == record.proof.reference and reference.computed(record)]  # fmt: skip
-        if own and (giants or reference.architecture.size not in GIANTS):
-            yield own, reference
-        proved = {name: record for name, record in proved.items() if name not in own}
+        if ours and (giants or reference.architecture.size not in GIANTS):
+            yield ours, reference
+        proved = {name: record for name, record in proved.items() if name not in ours}
 
 
 def views() -> dict[str, GoldenViews]:
@@ -126,14 +126,14 @@ def views() -> dict[str, GoldenViews]:
 
     made = {f"views/{name}": how(golden_case(name)[0])[0] for name in cases("kinetics", "ssv2", "charades", "ava")}
     made |= {f"views_wider/{name}": stated(facts)[0] for name, facts in CASES.items()}
-    found = {}
+    result = {}
     for name, protocol in registry.load(registry.files()[0]).protocols.items():
         alike = [file for file, other in made.items()
                  if (other.frames, other.pixels) == (protocol.frames, protocol.pixels)]  # fmt: skip
         whole = [file for file in alike if made[file].views == protocol.views]
         if alike:
-            found[name] = GoldenViews(whole, [file for file in alike if file not in whole])
-    return found
+            result[name] = GoldenViews(whole, [file for file in alike if file not in whole])
+    return result
 
 
 def _wanted(name: str, anew: str | None, known: dict[str, Difference]) -> bool:

@@ -240,13 +240,13 @@ def list_of_reported(entries: Iterable[Reported]) -> str:
     """Return entries of one record as a list in Markdown."""
     lines = []
     for each in entries:
-        found = " / ".join(f"{name} {value}" for name, value in each.numbers.items())
+        result = " / ".join(f"{name} {value}" for name, value in each.numbers.items())
         same = {True: "the record's test", False: "another test", None: "whether the record's test, is not told"}
         against = " / ".join(f"{name} {value}" for name, value in (each.published or {}).items())
         source = f"[{each.source}]({each.source.link})" + (f", {each.source.also}" if each.source.also else "")
-        told = f"{'about ' * each.about}**{found}**: {each.protocol} ({same[each.same_test]}). {source}."
+        messages = f"{'about ' * each.about}**{result}**: {each.protocol} ({same[each.same_test]}). {source}."
         rest = (against and f"Held against {against}.", each.comment)
-        lines.append("- " + " ".join(filter(None, (told, *rest))))
+        lines.append("- " + " ".join(filter(None, (messages, *rest))))
     return "\n".join(lines)
 
 
@@ -254,9 +254,9 @@ def list_of_measured(entries: Iterable[Measured]) -> str:
     """Return entries of one record as a list in Markdown."""
     lines = []
     for each in entries:
-        found = " / ".join(f"{name} {one.value:g} ({one.low:g} to {one.high:g})" for name, one in each.numbers.items())
+        result = " / ".join(f"{name} {one.value:g} ({one.low:g} to {one.high:g})" for name, one in each.numbers.items())
         whom = f" by {each.by}" if each.by else ""
-        lines.append(f"- **{found}**, {each.verdict}: {each.samples} samples on {each.device}, {each.date}"
+        lines.append(f"- **{result}**, {each.verdict}: {each.samples} samples on {each.device}, {each.date}"
                      f"{whom}, videohub {each.commit[:7]}. Certificate `results/{each.certificate.file}`, sha256 "
                      f"`{each.certificate.sha256}`. {each.comment or ''}".rstrip())  # fmt: skip
     return "\n".join(lines)

@@ -55,9 +55,9 @@ def main() -> int:
 def tried(python: str, which: str, project: dict[str, Any], for_pytest: list[str]) -> tuple[str, bool]:
     """Install one set of versions and run the tests with it; return its row of the table, and whether all passed."""
     folder = ROOT / ".matrix" / f"{version_of(python)}-{which}"
-    own = folder / ("Scripts" if platform.system() == "Windows" else "bin") / "python"
+    ours = folder / ("Scripts" if platform.system() == "Windows" else "bin") / "python"
     run(python, "-m", "venv", folder)
-    install: list[str | Path] = [own, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    install: list[str | Path] = [ours, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     if which == "newest":
         run(*install, "--upgrade", "--upgrade-strategy", "eager", "--editable", f"{ROOT}[dev]")
     else:
@@ -65,10 +65,10 @@ def tried(python: str, which: str, project: dict[str, Any], for_pytest: list[str
         constraints.write_text("\n".join(floors(project)) + "\n", encoding="utf-8")
         extras = ",".join(EXTRAS)
         run(*install, "--constraint", constraints, "--editable", f"{ROOT}[{extras}]", *NEEDED_BY_TESTS)
-    done = subprocess.run([own, "-m", "pytest", *for_pytest], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    done = subprocess.run([ours, "-m", "pytest", *for_pytest], cwd=ROOT, stdout=subprocess.PIPE, text=True)
     print(done.stdout)
     ask = f"import importlib.metadata as m; print(*map(m.version, {SHOWN!r}))"
-    versions = subprocess.run([own, "-c", ask], check=True, capture_output=True, text=True).stdout.split()
+    versions = subprocess.run([ours, "-c", ask], check=True, capture_output=True, text=True).stdout.split()
     outcome = (done.stdout.strip().splitlines() or ["no answer"])[-1].strip("= ")
     system = f"{platform.system()} {platform.machine()}"
     cells = [datetime.date.today().isoformat(), system, version_of(python), which, *versions, outcome]

@@ -41,9 +41,9 @@ def page(known: registry.Registry) -> str:
         lines += _table(
             "family | networks | records | equal to the original, by these cases | to another implementation"
         )
-        for family, own in _by_family(records).items():
-            originals, others = _counted(_originals(own)), _counted(_others(own))
-            lines.append(f"| {family} | {_networks(own)} | {len(own)} | {originals} | {others} |")
+        for family, ours in _by_family(records).items():
+            originals, others = _counted(_originals(ours)), _counted(_others(ours))
+            lines.append(f"| {family} | {_networks(ours)} | {len(ours)} | {originals} | {others} |")
         lines += [
             "",
             *_table("name | upstream name | data | frames x rate | published | parameters | multiply-adds | status"),
@@ -101,8 +101,8 @@ def summary(known: registry.Registry) -> list[str]:
     """Return a line for each family of networks, with how many records each publisher has of it."""
     lines = _table("family | networks | records of each publisher | equal to the original | to another implementation")
     for family, records in _by_family(known.records.values()).items():
-        own = {publisher: len(_by_family(each).get(family, ())) for publisher, each in _by_publisher(known).items()}
-        counts = ", ".join(f"{_title(known, publisher)} {count}" for publisher, count in own.items() if count)
+        ours = {publisher: len(_by_family(each).get(family, ())) for publisher, each in _by_publisher(known).items()}
+        counts = ", ".join(f"{_title(known, publisher)} {count}" for publisher, count in ours.items() if count)
         compared = f"{len(_originals(records))} of {len(records)} | {len(_others(records))}"
         lines.append(f"| {family} | {_networks(records)} | {counts} | {compared} |")
     return lines

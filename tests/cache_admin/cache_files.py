@@ -42,9 +42,9 @@ def only(home, pattern):
 
 
 def entries(run):
-    code, found, _ = run("cache", "list", "--json")
+    code, result, _ = run("cache", "list", "--json")
     assert code == 0
-    return [entry for cache_dir in found["cache_dirs"] for entry in cache_dir["entries"]]
+    return [entry for cache_dir in result["cache_dirs"] for entry in cache_dir["entries"]]
 
 
 def statuses(run):
@@ -58,7 +58,7 @@ def narrow(out):
 
 def damage(path):
     """Change one bit in the middle of a file and leave its date."""
-    said, content = path.stat(), bytearray(path.read_bytes())
+    text, content = path.stat(), bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
-    os.utime(path, ns=(said.st_atime_ns, said.st_mtime_ns))
+    os.utime(path, ns=(text.st_atime_ns, text.st_mtime_ns))

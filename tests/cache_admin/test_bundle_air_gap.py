@@ -77,17 +77,17 @@ def test_what_was_published_here_loads_where_there_is_no_network(
     (video,) = (tmp_path / "videos").rglob("*.mp4")
 
     home, registry = tmp_path / "there", file if known_there else ""
-    told = json.loads(deaf(THERE, tmp_path / "b.tar", video, tmp_path / "state.pt",
+    messages = json.loads(deaf(THERE, tmp_path / "b.tar", video, tmp_path / "state.pt",
                            VIDEOHUB_HOME=home, VIDEOHUB_REGISTRY=registry))  # fmt: skip
-    assert told["states"] == ["installed", "installed"]
-    assert (told["registry"] is None) == known_there
-    assert told["fetched"] == told["unbundled"]
-    assert len(told["seen"]) == 5
-    found = torch.load(tmp_path / "state.pt", weights_only=True)
-    assert found.keys() == expected.keys()
-    assert all(torch.equal(found[key], expected[key]) for key in expected)
+    assert messages["states"] == ["installed", "installed"]
+    assert (messages["registry"] is None) == known_there
+    assert messages["fetched"] == messages["unbundled"]
+    assert len(messages["seen"]) == 5
+    result = torch.load(tmp_path / "state.pt", weights_only=True)
+    assert result.keys() == expected.keys()
+    assert all(torch.equal(result[key], expected[key]) for key in expected)
     assert (home / FILE).read_bytes() == PUBLISHED.read_bytes()
-    assert told["vouched_by"] == ["bundle", "registry"]
+    assert messages["vouched_by"] == ["bundle", "registry"]
 
 
 def test_the_deaf_process_would_notice_a_connection():
@@ -107,11 +107,11 @@ def test_bundle_prints_the_file_and_what_is_in_it(here, run, tmp_path, demo):
     assert [line.split()[0] for line in rest] == [
         "labels/motions.json", FILE, "registry.yaml",
     ]  # fmt: skip
-    told = run("bundle", NAME, "-o", tmp_path / "b.tar", "--json")[1]
-    assert told["out"] == str(tmp_path / "b.tar")
-    assert told["size"] == (tmp_path / "b.tar").stat().st_size
-    assert told["records"] == [NAME]
-    assert [member["name"] for member in told["members"]] == [line.split()[0] for line in rest]
+    messages = run("bundle", NAME, "-o", tmp_path / "b.tar", "--json")[1]
+    assert messages["out"] == str(tmp_path / "b.tar")
+    assert messages["size"] == (tmp_path / "b.tar").stat().st_size
+    assert messages["records"] == [NAME]
+    assert [member["name"] for member in messages["members"]] == [line.split()[0] for line in rest]
     assert (tmp_path / "b.tar").read_bytes() == demo.read_bytes()
 
 
@@ -129,10 +129,10 @@ def test_unbundle_prints_the_line_that_adds_unknown_records_to_those_of_the_user
     machine("there", company("a b.yaml", base={}))
     out = run("unbundle", tmp_path / "b.tar")[1]
     line = out.splitlines()[-1]
-    said = subprocess.run(
+    text = subprocess.run(
         ["sh", "-c", f'{line}; echo "$VIDEOHUB_REGISTRY"'], capture_output=True, text=True, check=True
     )
-    first, second = said.stdout.strip().split(os.pathsep)
+    first, second = text.stdout.strip().split(os.pathsep)
     assert first == str(tmp_path / "a b.yaml")
     assert second == run("unbundle", tmp_path / "b.tar", "--json")[1]["registry"]
 

@@ -53,8 +53,8 @@ def test_another_tar_is_told(refused, tmp_path, opened):
 def test_a_bundle_that_is_cut_short_is_told(refused, demo, tmp_path, share):
     content = demo.read_bytes()
     (tmp_path / "cut.tar").write_bytes(content[: int(len(content) * share)])
-    said = refused(tmp_path / "cut.tar")
-    assert "cut short" in said or "begins" in said
+    text = refused(tmp_path / "cut.tar")
+    assert "cut short" in text or "begins" in text
 
 
 def test_any_changed_byte_of_the_weights_is_noticed(refused, demo, tmp_path):
@@ -70,9 +70,9 @@ def test_any_changed_byte_of_the_weights_is_noticed(refused, demo, tmp_path):
 @pytest.mark.parametrize("name", [FILE, "labels/motions.json", "registry.yaml"])
 def test_a_wrong_digest_names_both(refused, opened, name):
     opened.put(name, opened.content(name)[:-1] + b"\0")
-    said = refused(opened, ChecksumError)
-    assert f"{name} has sha256" in said
-    assert "its bundle.json says" in said
+    text = refused(opened, ChecksumError)
+    assert f"{name} has sha256" in text
+    assert "its bundle.json says" in text
 
 
 def test_a_member_more_than_listed_is_refused(refused, opened):
@@ -129,8 +129,8 @@ def test_a_manifest_that_lies_about_a_size_is_refused(refused, opened, change):
     for member in opened.manifest["members"]:
         if member["name"] == FILE:
             member["size"] += change
-    said = refused(opened)
-    assert "with another sha256 or size than that of" in said or "more than any bundle needs" in said
+    text = refused(opened)
+    assert "with another sha256 or size than that of" in text or "more than any bundle needs" in text
 
 
 @pytest.mark.parametrize("size", [10**9, 8**11 - 1])

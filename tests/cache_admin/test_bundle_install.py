@@ -24,10 +24,10 @@ from videohub.hub import pins
 
 
 def test_weights_are_found_offline_afterwards_and_nothing_else_is_there(here, demo):
-    found = bundle_install.unbundle(demo)
+    result = bundle_install.unbundle(demo)
     assert kept(here) == [placed()]
-    assert found.records == [bundle_install.Installed(NAME, str(here / placed()), "installed", "registry")]
-    assert found.registry is None
+    assert result.records == [bundle_install.Installed(NAME, str(here / placed()), "installed", "registry")]
+    assert result.registry is None
     assert weights.fetch(NAME) == here / placed()
     assert videohub.load(NAME).record.name == NAME
 
@@ -97,16 +97,16 @@ def test_unknown_records_come_with_a_registry_of_their_own(machine, company, tmp
     machine("here", company(tiny={"pretrain": "base", "protocol": _protocol("ours")}, base={}))
     bundle_pack.bundle([NAME, "tiny"], tmp_path / "b.tar")
     home = machine("there")
-    found = bundle_install.unbundle(tmp_path / "b.tar")
-    assert found.registry is not None
-    assert Path(found.registry).parent == home / "registries"
+    result = bundle_install.unbundle(tmp_path / "b.tar")
+    assert result.registry is not None
+    assert Path(result.registry).parent == home / "registries"
     assert "tiny" not in registry.list_models()
-    monkeypatch.setenv("VIDEOHUB_REGISTRY", found.registry)
+    monkeypatch.setenv("VIDEOHUB_REGISTRY", result.registry)
     assert {"tiny", "base"} <= set(registry.list_models())
     assert videohub.load("tiny").record.protocol.name == "ours"
     assert bundle_install.unbundle(tmp_path / "b.tar").registry is None
     monkeypatch.delenv("VIDEOHUB_REGISTRY")
-    assert bundle_install.unbundle(tmp_path / "b.tar").registry == found.registry
+    assert bundle_install.unbundle(tmp_path / "b.tar").registry == result.registry
     assert len(kept(home / "registries")) == 1
 
 
@@ -115,9 +115,9 @@ def test_a_registry_for_unknown_records_leaves_out_what_is_known(machine, compan
     machine("here", everything)
     bundle_pack.bundle([NAME, "tiny"], tmp_path / "b.tar")
     machine("there", company("base.yaml", base={}))
-    found = Path(bundle_install.unbundle(tmp_path / "b.tar").registry)
-    assert list(registry.default([found]).records)[-2:] == ["base", "tiny"]
-    text = found.read_text()
+    result = Path(bundle_install.unbundle(tmp_path / "b.tar").registry)
+    assert list(registry.default([result]).records)[-2:] == ["base", "tiny"]
+    text = result.read_text()
     assert "base:" not in text
     assert "protocols: {}" in text
 
@@ -230,8 +230,8 @@ def test_another_record_of_the_same_name_is_refused_with_the_fields_that_differ(
 
 def test_another_converter_makes_weights_of_its_own_from_the_same_bundle(here, demo, monkeypatch):
     monkeypatch.setattr(weights, "_CONVERTER", weights._CONVERTER + 1)
-    (found,) = bundle_install.unbundle(demo).records
-    assert weights.fetch(NAME) == Path(found.weights)
+    (result,) = bundle_install.unbundle(demo).records
+    assert weights.fetch(NAME) == Path(result.weights)
     assert kept(here) == [placed()]
 
 

@@ -44,10 +44,10 @@ def test_a_manifest_that_cannot_be_read_is_refused(refused, opened, content):
 
 def test_a_bundle_of_a_future_version_says_what_to_do(refused, opened):
     opened.manifest.update(schema_version=3, videohub="9.0", news={"from": "the future"})
-    said = refused(opened)
-    assert "a bundle of version 3, and this videohub reads 2" in said
-    assert "written by videohub '9.0'" in said
-    assert "Update videohub here" in said
+    text = refused(opened)
+    assert "a bundle of version 3, and this videohub reads 2" in text
+    assert "written by videohub '9.0'" in text
+    assert "Update videohub here" in text
 
 
 def changed(path, value):
@@ -196,12 +196,12 @@ def test_where_only_the_bundle_says_what_the_published_file_is_everybody_is_told
     """Nothing else is known there, so nothing can refuse it: that is what is told, now and whenever it is used."""
     bundle, file = unpinned
     machine("there", file)
-    found = bundle_install.unbundle(replaced(bundle, forged).write(tmp_path / "forged.tar"))
-    assert [each.vouched_by for each in found.records] == ["bundle"]
+    result = bundle_install.unbundle(replaced(bundle, forged).write(tmp_path / "forged.tar"))
+    assert [each.vouched_by for each in result.records] == ["bundle"]
     weights.fetch("tiny")
     assert "is known by bundle forged.tar alone; the registry states no digest" in caplog.text
-    told = {item.entry.kind: item.bundle for item in items()}
-    assert (told["raw"], told["converted"], told["pin"]) == ("bundle forged.tar",) * 3
+    messages = {item.entry.kind: item.bundle for item in items()}
+    assert (messages["raw"], messages["converted"], messages["pin"]) == ("bundle forged.tar",) * 3
     made = weights.weights_file(weights.fetch("tiny"), registry.record("tiny"))
     assert (made.sha256, made.vouched_by) == (hashlib.sha256(forged).hexdigest(), "first use")
     assert made.first_seen.endswith(", in bundle forged.tar")

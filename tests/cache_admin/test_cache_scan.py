@@ -47,11 +47,11 @@ def test_every_kind_is_told_by_its_place_and_its_name(put):
     put(f"partial/{'0' * 32}-{'1' * 16}.part")
     put(f"locks/{'0' * 32}.lock")
     put("registries/0123456789abcdef.yaml")
-    found = {entry.kind: entry for entry in cache_scan.entries()}
-    assert sorted(found) == ["converted", "lock", "partial", "pin", "raw", "registry"]
-    assert found["raw"].sha256 == found["converted"].sha256 == found["pin"].sha256 == SHA256
-    assert found["pin"].url == URL
-    assert found["raw"].size == len(b"content")
+    result = {entry.kind: entry for entry in cache_scan.entries()}
+    assert sorted(result) == ["converted", "lock", "partial", "pin", "raw", "registry"]
+    assert result["raw"].sha256 == result["converted"].sha256 == result["pin"].sha256 == SHA256
+    assert result["pin"].url == URL
+    assert result["raw"].size == len(b"content")
 
 
 @pytest.mark.parametrize(
@@ -139,11 +139,11 @@ def test_a_read_only_cache_dir_is_marked_and_nothing_of_it_is_removed(put, tmp_p
     monkeypatch.setenv("VIDEOHUB_CACHE_RO", str(tmp_path / "shared"))
     put(f"raw/{SHA256}", cache_dir=tmp_path / "shared")
     put(f"raw/{SHA256}")
-    shared, own = cache_scan.entries()
-    assert (shared.shared, own.shared) == (True, False)
+    shared, ours = cache_scan.entries()
+    assert (shared.shared, ours.shared) == (True, False)
     with pytest.raises(CacheError, match="not ours"):
         cache_scan.remove(shared)
-    assert cache_scan.remove(own)
+    assert cache_scan.remove(ours)
     assert [entry.cache_dir for entry in cache_scan.entries()] == [tmp_path / "shared"]
 
 

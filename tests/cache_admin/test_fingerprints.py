@@ -40,9 +40,9 @@ def logits_of_the_synthetic_clip(record):
 
 def test_a_fingerprint_is_written_as_a_patch_and_holds_afterwards(run, zoo, tmp_path):
     assert run("check", "first")[0] == 3
-    code, said, _ = run("check", "first", "--pin")
+    code, text, _ = run("check", "first", "--pin")
     assert code == 0
-    apply(tmp_path, said)
+    apply(tmp_path, text)
     record = registry.record("first")
     (answer,) = record.known_answers
     assert (answer.is_fingerprint, answer.layouts, SHA256 in answer.source) == (True, ("caffe2",), True)
@@ -61,9 +61,9 @@ def test_a_fingerprint_is_written_as_a_patch_and_holds_afterwards(run, zoo, tmp_
 def test_another_file_does_not_have_the_fingerprint(run, zoo, tmp_path, contents):
     apply(tmp_path, run("check", "first", "--pin")[1])
     (tmp_path / "other.pkl").write_bytes(contents[1])  # whose biases in the classifier are all 1 larger
-    code, found, _ = run("check", "first", "--checkpoint", tmp_path / "other.pkl", "--json")
-    assert (code, found["cause"]["kind"]) == (1, "weights")
-    assert found["answers"][0]["difference"] == pytest.approx(1, abs=0.1)
+    code, result, _ = run("check", "first", "--checkpoint", tmp_path / "other.pkl", "--json")
+    assert (code, result["cause"]["kind"]) == (1, "weights")
+    assert result["answers"][0]["difference"] == pytest.approx(1, abs=0.1)
 
 
 def test_a_file_that_nobody_vouches_for_gets_no_fingerprint(run, zoo, tmp_path, contents):
@@ -73,8 +73,8 @@ def test_a_file_that_nobody_vouches_for_gets_no_fingerprint(run, zoo, tmp_path, 
     assert "nobody vouches that this is the published file" in err
     run("fetch", "first")
     assert run("check", "first", "--pin", "--checkpoint", tmp_path / "own.pkl")[0] == 2
-    code, said, _ = run("check", "first", "--pin", "--checkpoint", PUBLISHED)  # the very bytes
-    assert (code, 'kind: "synthetic"' in said) == (0, True)
+    code, text, _ = run("check", "first", "--pin", "--checkpoint", PUBLISHED)  # the very bytes
+    assert (code, 'kind: "synthetic"' in text) == (0, True)
 
 
 @pytest.mark.parametrize(("weight", "message"), [(0, "outputs that are all 0"), (3e38, "inf among its outputs")])
@@ -124,8 +124,8 @@ def test_what_does_not_give_what_is_known_gets_no_fingerprint(run, with_answers)
 def test_the_digest_of_a_clip_is_written_wherever_it_is_null(run, with_answers, zoo, tmp_path):
     with_answers(0.0)
     assert run("check", "first")[0] == 0
-    said = run("cache", "pins", "--patch")[1]
-    apply(tmp_path, said)
+    text = run("cache", "pins", "--patch")[1]
+    apply(tmp_path, text)
     digests = {registry.record(name).known_answers[0].input.sha256 for name in ("first", "second")}
     assert len(digests) == 1
     assert None not in digests
@@ -149,9 +149,9 @@ def test_a_clip_that_records_share_by_an_alias_is_filled_once(zoo):
         place = text.index("    published:", start)
         text = text[:place] + "    known_answers:\n" + answer % given + text[place:]
     learnt = {name: patch.Learnt(clips={"https://x.org/clip.npy": "f" * 64}) for name in ("first", "second")}
-    found, left = patch.fill(text, learnt)
-    assert (left, found) == ({}, text.replace('npy", sha256: null', f'npy", sha256: {"f" * 64}'))
-    zoo.write_text(found)
+    result, left = patch.fill(text, learnt)
+    assert (left, result) == ({}, text.replace('npy", sha256: null', f'npy", sha256: {"f" * 64}'))
+    zoo.write_text(result)
     assert registry.record("second").known_answers[0].input.sha256 == "f" * 64
 
 
@@ -168,6 +168,6 @@ def test_known_answers_that_cannot_be_added_to_are_left_to_be_written_by_hand(zo
         text = text[:place] + "    known_answers: *mine\n" + text[place:]
     zoo.write_text(text)
     (answer,) = registry.record("first").known_answers
-    found, left = patch.fill(text, {"first": patch.Learnt(answer=answer)})
-    assert found == text
+    result, left = patch.fill(text, {"first": patch.Learnt(answer=answer)})
+    assert result == text
     assert "Write by hand:\n      - layouts" in left["first"]

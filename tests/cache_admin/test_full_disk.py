@@ -185,19 +185,19 @@ ROOMS = [
 
 @pytest.mark.slow
 def test_whatever_is_written_when_the_disk_is_full_it_is_told_and_nothing_useless_is_left(mounted, zoo, home):
-    told = []
+    messages = []
     for room in ROOMS:
         mounted.fill(leave=room)
         try:
             weights.fetch("first")
         except CacheError as error:
-            told.append(str(error))
+            messages.append(str(error))
         assert [name for name in kept(home) if "part" in name] == []
         listing.prune(keep=0, remove=True)
         shutil.rmtree(home / "pins", ignore_errors=True)
         (home / "others").unlink(missing_ok=True)
-    assert 8 <= len(told) < len(ROOMS)  # with the most room, it fits
-    assert all("bytes are free" in words and str(home) in words for words in told)
+    assert 8 <= len(messages) < len(ROOMS)  # with the most room, it fits
+    assert all("bytes are free" in words and str(home) in words for words in messages)
 
 
 def test_a_bundle_that_does_not_fit_is_told_and_nothing_of_it_is_left(mounted, home, tmp_path, monkeypatch):

@@ -28,8 +28,8 @@ def methods(publisher):
 
 def probed(run, *arguments):
     """The exit code, and what was seen, by record."""
-    code, found, _ = run("registry", "probe", *arguments, "--json")
-    return code, {link["record"]: link for link in found["links"]}, found
+    code, result, _ = run("registry", "probe", *arguments, "--json")
+    return code, {link["record"]: link for link in result["links"]}, result
 
 
 def apply(folder, text):
@@ -62,10 +62,10 @@ def test_sizes_that_servers_announce_make_a_patch(run, zoo, publisher, contents,
 
 def test_fetched_files_are_proved_and_their_digests_and_containers_make_a_patch(run, zoo, publisher, tmp_path):
     zoo.write_text(zoo.read_text().replace('container: "caffe2"', "container: null"))
-    code, links, found = probed(run, "first", "--online", "--fetch")
+    code, links, result = probed(run, "first", "--online", "--fetch")
     assert code == 0
     assert (links["first"]["sha256"], links["first"]["container"], links["first"]["proved"]) == (SHA256, "caffe2", True)
-    apply(tmp_path, found["patch"]["text"])
+    apply(tmp_path, result["patch"]["text"])
     file = registry.record("first").checkpoint
     assert (file.sha256, file.size, file.container) == (SHA256, links["first"]["size"], "caffe2")
     assert probed(run, "first", "--online", "--fetch")[2]["patch"]["text"] == ""
@@ -97,10 +97,10 @@ def test_a_dead_link_makes_its_record_broken_with_a_note(run, zoo, publisher, tm
 )
 def test_what_is_no_file_today_is_a_misfit_and_no_dead_link(run, zoo, publisher, contents, behaviour, misfit):
     publisher.publish("/first/MODEL.pkl", contents[0], behaviour)
-    code, links, found = probed(run, "first", "--online", "--fetch")
+    code, links, result = probed(run, "first", "--online", "--fetch")
     assert code == 1
     assert misfit in links["first"]["misfits"][0]
-    assert found["patch"]["text"] == ""
+    assert result["patch"]["text"] == ""
 
 
 @pytest.mark.parametrize("to_head", [403, 404, 405, 501])
@@ -111,17 +111,17 @@ def test_where_head_is_refused_the_first_bytes_tell_the_size(run, zoo, publisher
 
     behaviours = [refused] if ranges else [refused, ignoring_ranges]
     publisher.publish("/first/MODEL.pkl", contents[0], *behaviours)
-    code, links, found = probed(run, "first", "--online")
+    code, links, result = probed(run, "first", "--online")
     seen = links["first"]
     assert (code, seen["asked_with"], seen["status"]) == (0, "GET", 206 if ranges else 200)
-    apply(tmp_path, found["patch"]["text"])
+    apply(tmp_path, result["patch"]["text"])
     assert registry.record("first").checkpoint.size == len(contents[0])
 
 
 def test_an_empty_file_is_a_misfit_and_its_size_is_not_patched(run, zoo, publisher):
     publisher.publish("/first/MODEL.pkl", b"")
-    code, links, found = probed(run, "first", "--online", "--fetch")
-    assert (code, links["first"]["misfits"], found["patch"]["text"]) == (1, ["is empty"], "")
+    code, links, result = probed(run, "first", "--online", "--fetch")
+    assert (code, links["first"]["misfits"], result["patch"]["text"]) == (1, ["is empty"], "")
 
 
 @pytest.mark.parametrize("etag", [None, 'W/"5"'])
@@ -134,9 +134,9 @@ def test_a_file_without_a_strong_etag_is_fetched_and_proved(run, zoo, publisher,
 
 def test_what_is_compressed_on_its_way_is_proved_and_its_own_size_patched(run, zoo, publisher, contents, tmp_path):
     publisher.publish("/first/MODEL.pkl", contents[0], gzipped())
-    code, links, found = probed(run, "first", "--online", "--fetch")
+    code, links, result = probed(run, "first", "--online", "--fetch")
     assert (code, links["first"]["proved"]) == (0, True)
-    apply(tmp_path, found["patch"]["text"])
+    apply(tmp_path, result["patch"]["text"])
     file = registry.record("first").checkpoint
     assert (file.size, file.sha256) == (len(contents[0]), SHA256)
 
@@ -162,13 +162,13 @@ def test_an_address_of_hugging_face_is_asked_at_its_endpoint(zoo, publisher, con
     command = [sys.executable, "-m", "videohub", "registry", "probe", "first", "--online", "--fetch", "--json"]
     done = subprocess.run(command, env={**os.environ, **settings}, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
-    (seen,) = found["links"]
+    result = json.loads(done.stdout)
+    (seen,) = result["links"]
     assert (seen["asked_with"], seen["status"], seen["size"]) == ("HEAD", 200, len(contents[0]))
     assert (seen["sha256"], seen["proved"]) == (SHA256, True)
     assert [exchange.method for exchange in publisher.log] == ["HEAD", "HEAD"] + ["GET", "GET"] * (not cached)
     assert publisher.asked("authorization")[0] == "Bearer hf_secret"
-    apply(tmp_path, found["patch"]["text"])
+    apply(tmp_path, result["patch"]["text"])
     assert registry.record("first").checkpoint.sha256 == SHA256
 
 
@@ -184,28 +184,28 @@ def test_an_address_of_hugging_face_where_nothing_is_says_so(zoo, publisher, tmp
 
 def test_another_size_than_the_registry_s_is_a_misfit_and_nothing_is_fetched(run, zoo, publisher):
     zoo.write_text(zoo.read_text().replace("size: null", "size: 12", 1))
-    code, links, found = probed(run, "first", "--online", "--fetch")
-    assert (code, found["patch"]["text"], methods(publisher)) == (1, "", ["HEAD"])
+    code, links, result = probed(run, "first", "--online", "--fetch")
+    assert (code, result["patch"]["text"], methods(publisher)) == (1, "", ["HEAD"])
     assert "and the registry states 12" in links["first"]["misfits"][0]
 
 
 def test_a_file_of_another_network_is_a_misfit_and_its_digest_is_not_patched(run, zoo, publisher):
     publisher.publish("/first/MODEL.pkl", caffe2(pred_b=lambda blobs: blobs["pred_b"][:-1]))
-    code, links, found = probed(run, "first", "--online", "--fetch")
+    code, links, result = probed(run, "first", "--online", "--fetch")
     assert (code, links["first"]["fetched"], links["first"]["proved"]) == (1, True, False)
-    assert found["patch"]["text"] == ""
-    assert found["misfits"][0].startswith("first: http://127.0.0.1")
+    assert result["patch"]["text"] == ""
+    assert result["misfits"][0].startswith("first: http://127.0.0.1")
 
 
 def test_another_digest_than_somebody_reported_is_told_and_another_container_is_corrected(run, zoo, tmp_path):
     stated = f'container: "torch"\n      reported_sha256: "{"f" * 64}"'
     zoo.write_text(zoo.read_text().replace('container: "caffe2"', stated, 1))
-    code, links, found = probed(run, "first", "--online", "--fetch")
+    code, links, result = probed(run, "first", "--online", "--fetch")
     assert code == 1
     reported, container = links["first"]["misfits"]
     assert reported == f"has sha256 {SHA256}, and somebody reported {'f' * 64}"
     assert container == "is a file of caffe2, and the registry states torch"
-    apply(tmp_path, found["patch"]["text"])
+    apply(tmp_path, result["patch"]["text"])
     assert registry.record("first").checkpoint.container == "caffe2"
 
 

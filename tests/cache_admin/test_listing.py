@@ -39,8 +39,8 @@ def test_an_empty_cache_is_listed_verified_and_not_made(run, home):
 
 def test_two_records_with_one_base_name_keep_what_is_theirs_apart(run, home, zoo):
     run("fetch", "first", "second")
-    found = statuses(run)
-    assert found == {(kind, name): "redundant" if kind == "raw" else "current"
+    result = statuses(run)
+    assert result == {(kind, name): "redundant" if kind == "raw" else "current"
                      for kind in ("raw", "converted", "pin") for name in ("first", "second")}  # fmt: skip
     for entry in entries(run):
         if entry["kind"] == "raw":
@@ -130,8 +130,8 @@ def test_a_date_in_the_future_is_now(run, home):
     (entry,) = entries(run)
     assert entry["age_s"] == 0
     assert " now " in run("cache", "list")[1]
-    code, found, _ = run("cache", "prune", "--older", "1h", "--json")
-    assert (code, found["entries"]) == (0, [])
+    code, result, _ = run("cache", "prune", "--older", "1h", "--json")
+    assert (code, result["entries"]) == (0, [])
 
 
 def test_a_cache_of_an_older_version_is_listed_and_nothing_of_it_is_taken_for_damaged(run, home, zoo):
@@ -247,8 +247,8 @@ def test_pruning_without_a_condition_is_misuse_that_says_what_can_be_given(run, 
     for more in ([], ["--yes"]):
         code, out, err = run("cache", "prune", *more)
         assert (code, out) == (2, "")
-        for said in ("--older", "--keep", "--status", "stale", "unfinished"):
-            assert said in err
+        for text in ("--older", "--keep", "--status", "stale", "unfinished"):
+            assert text in err
     assert tree(home) == before
 
 
@@ -258,8 +258,8 @@ def test_pruning_without_a_condition_is_misuse_that_says_what_can_be_given(run, 
 def test_without_yes_nothing_changes_and_with_it_exactly_what_was_said_goes(run, home, zoo, condition):
     run("fetch", "first", "second")
     before = tree(home)
-    code, told, _ = run("cache", "prune", *condition, "--json")
-    assert (code, told["removed"]) == (0, False)
+    code, messages, _ = run("cache", "prune", *condition, "--json")
+    assert (code, messages["removed"]) == (0, False)
     assert tree(home) == before
     code, out, _ = run("cache", "prune", *condition)
     assert "Nothing was removed" in out
@@ -267,11 +267,11 @@ def test_without_yes_nothing_changes_and_with_it_exactly_what_was_said_goes(run,
     assert tree(home) == before
     code, done, _ = run("cache", "prune", *condition, "--yes", "--json")
     assert (code, done["removed"]) == (0, True)
-    strip = [{**entry, "age_s": 0} for entry in told["entries"]]
+    strip = [{**entry, "age_s": 0} for entry in messages["entries"]]
     assert [{**entry, "age_s": 0} for entry in done["entries"]] == strip
-    assert {str(path) for path in set(before) - set(tree(home))} == {entry["path"] for entry in told["entries"]}
-    assert told["freed"] == sum(entry["size"] for entry in told["entries"]) > 0
-    assert told["size_after"] == sum(size for size, _ in tree(home).values())
+    assert {str(path) for path in set(before) - set(tree(home))} == {entry["path"] for entry in messages["entries"]}
+    assert messages["freed"] == sum(entry["size"] for entry in messages["entries"]) > 0
+    assert messages["size_after"] == sum(size for size, _ in tree(home).values())
 
 
 def test_pins_outlive_every_condition_and_everything_can_be_fetched_again(run, home, zoo):
@@ -291,8 +291,8 @@ def test_only_what_was_not_used_for_so_long_goes_by_age(run, home, zoo):
     run("fetch", "first", "second")
     used(only(home, f"raw/{SHA256}"), 31)
     used(only(home, f"converted/{SHA256}-*"), 29)
-    found = run("cache", "prune", "--older", "30d", "--json")[1]["entries"]
-    assert [(entry["kind"], *entry["records"]) for entry in found] == [("raw", "first")]
+    result = run("cache", "prune", "--older", "30d", "--json")[1]["entries"]
+    assert [(entry["kind"], *entry["records"]) for entry in result] == [("raw", "first")]
     assert len(run("cache", "prune", "--older", "4w", "--json")[1]["entries"]) == 2
     assert run("cache", "prune", "--older", "30d", "--status", "current", "--json")[1]["entries"] == []
 
@@ -303,9 +303,9 @@ def test_the_least_recently_used_go_first_until_the_cache_is_small_enough(run, h
     for days, path in enumerate(order):
         used(path, days + 1)
     total = run("cache", "list", "--json")[1]["size"]
-    found = run("cache", "prune", "--keep", f"{total - 2_000_000}", "--json")[1]
-    assert [entry["path"] for entry in found["entries"]] == [str(order[3]), str(order[2])]
-    assert found["size_after"] <= total - 2_000_000
+    result = run("cache", "prune", "--keep", f"{total - 2_000_000}", "--json")[1]
+    assert [entry["path"] for entry in result["entries"]] == [str(order[3]), str(order[2])]
+    assert result["size_after"] <= total - 2_000_000
     assert run("cache", "prune", "--keep", "1GB", "--json")[1]["entries"] == []
 
 
@@ -339,13 +339,13 @@ def test_downloads_of_a_process_at_work_are_left_alone(run, home, zoo):
         fcntl.flock(held, fcntl.LOCK_EX)
         assert statuses(run) == {("partial", "first"): "at work", ("lock", "first"): "at work"}
         before = tree(home)
-        code, found, _ = run("cache", "prune", "--status", "unfinished", "--yes", "--json")
-        assert (code, found["entries"], len(found["busy"])) == (0, [], 2)
+        code, result, _ = run("cache", "prune", "--status", "unfinished", "--yes", "--json")
+        assert (code, result["entries"], len(result["busy"])) == (0, [], 2)
         assert "perhaps still being written" in run("cache", "prune", "--older", "1d", "--yes")[1]
         assert tree(home) == before
     used(lock, 5)
-    code, found, _ = run("cache", "prune", "--status", "unfinished", "--yes", "--json")
-    assert len(found["entries"]) == 2
+    code, result, _ = run("cache", "prune", "--status", "unfinished", "--yes", "--json")
+    assert len(result["entries"]) == 2
     assert tree(home) == {}
 
 

@@ -93,11 +93,11 @@ def test_half_written_weights_have_the_mode_that_the_umask_gives_and_stand_alone
 
 @pytest.mark.slow
 def test_another_user_uses_what_was_shared(shared):
-    said = as_another("first", shared, shared.parent / "mine")
-    assert said["load"] == "SlowFast"
-    statuses = {entry["kind"]: entry["status"] for entry in said["list"]}
+    text = as_another("first", shared, shared.parent / "mine")
+    assert text["load"] == "SlowFast"
+    statuses = {entry["kind"]: entry["status"] for entry in text["list"]}
     assert statuses == {"raw": "redundant", "converted": "current", "pin": "current"}
-    assert (said["verify"]["checked"], said["verify"]["damaged"], said["verify"]["unchecked"]) == (3, [], [])
+    assert (text["verify"]["checked"], text["verify"]["damaged"], text["verify"]["unchecked"]) == (3, [], [])
 
 
 @pytest.mark.slow
@@ -108,16 +108,16 @@ def test_what_may_not_be_read_is_told_as_that(shared, kind):
         only(shared, "converted/*").unlink()  # else nobody would ask for it
     path.chmod(0)
     before = tree(shared)
-    said = as_another("first", shared, shared.parent / "mine")
-    assert said["load"].startswith(f"CacheError: {path}: may not be read by you")
-    assert f"chmod -R a+rX {shared}" in said["load"]
-    assert "unset VIDEOHUB_CACHE_RO" in said["load"]
-    (listed,) = [entry for entry in said["list"] if entry["path"] == str(path)]
+    text = as_another("first", shared, shared.parent / "mine")
+    assert text["load"].startswith(f"CacheError: {path}: may not be read by you")
+    assert f"chmod -R a+rX {shared}" in text["load"]
+    assert "unset VIDEOHUB_CACHE_RO" in text["load"]
+    (listed,) = [entry for entry in text["list"] if entry["path"] == str(path)]
     assert listed["status"] == "unreadable"
     assert "may not be read by you" in listed["problem"]
     assert listed["records"] == ["first"]
-    assert said["verify"]["damaged"] == []
-    (finding,) = said["verify"]["unchecked"]
+    assert text["verify"]["damaged"] == []
+    (finding,) = text["verify"]["unchecked"]
     assert finding["path"] == str(path)
     assert "may not be read by you" in finding["problem"]
     assert tree(shared) == before
@@ -130,10 +130,10 @@ def test_what_may_not_be_read_in_our_own_folder_is_not_removed(shared):
     path.chmod(0)
     shared.chmod(0o777)
     path.parent.chmod(0o777)
-    said = as_another("first", shared, shared)
-    assert said["load"].startswith(f"CacheError: {path}: may not be read by you")
-    assert "unset" not in said["load"]
-    assert [finding["done"] for finding in said["verify"]["unchecked"]] == ["left"]
+    text = as_another("first", shared, shared)
+    assert text["load"].startswith(f"CacheError: {path}: may not be read by you")
+    assert "unset" not in text["load"]
+    assert [finding["done"] for finding in text["verify"]["unchecked"]] == ["left"]
     assert path.is_file()
 
 

@@ -34,9 +34,9 @@ def test_pins_are_shown_with_all_that_is_known(run, zoo):
     run("fetch", "second", "first")
     code, out, _ = run("cache", "pins")
     assert (code, narrow(out)) == (0, True)
-    found = run("cache", "pins", "--json")[1]
-    assert [pin["records"] for pin in found] == [["first"], ["second"]]
-    for pin in found:
+    result = run("cache", "pins", "--json")[1]
+    assert [pin["records"] for pin in result] == [["first"], ["second"]]
+    for pin in result:
         assert (pin["status"], pin["read_only"]) == ("current", False)
         assert f"sha256 {pin['sha256']}" in out
         assert f"1.58 MB, first seen {pin['first_seen']}" in out
@@ -50,8 +50,8 @@ def test_the_patch_applies_and_the_registry_states_the_digests_afterwards(run, t
     run("fetch", "first", "second")
     code, out, err = run("cache", "pins", "--patch")
     assert (code, err) == (0, "")
-    said = run("cache", "pins", "--patch", "--json")[1]
-    assert (said["text"], said["records"], said["left"]) == (out, ["first", "second"], {})
+    text = run("cache", "pins", "--patch", "--json")[1]
+    assert (text["text"], text["records"], text["left"]) == (out, ["first", "second"], {})
     before = zoo.read_text()
     subprocess.run(command, cwd=tmp_path, input=out.encode(), check=True)
     assert zoo.read_text().count("# not yet") == before.count("# not yet") == 2
@@ -142,10 +142,10 @@ def test_several_registries_make_one_patch_and_nulls_written_inline_are_filled_t
     (tmp_path / "flow.yaml").write_text(re.sub(r"    checkpoint:\n(      .*\n)+", lambda _: checkpoint, text))
     monkeypatch.setenv("VIDEOHUB_REGISTRY", f"{zoo}{os.pathsep}{tmp_path / 'flow.yaml'}")
     run("fetch", "first", "third")
-    said = run("cache", "pins", "--patch", "--json")[1]
-    assert said["files"] == [str(zoo), str(tmp_path / "flow.yaml")]
-    assert said["records"] == ["first", "third"]
-    subprocess.run(["git", "apply"], cwd=tmp_path, input=said["text"].encode(), check=True)
+    words = run("cache", "pins", "--patch", "--json")[1]
+    assert words["files"] == [str(zoo), str(tmp_path / "flow.yaml")]
+    assert words["records"] == ["first", "third"]
+    subprocess.run(["git", "apply"], cwd=tmp_path, input=words["text"].encode(), check=True)
     assert registry.record("third").checkpoint.sha256 == hashlib.sha256(contents[1]).hexdigest()
     assert [registry.record(name).checkpoint.size for name in ("first", "second", "third")] == [
         len(contents[0]), None, len(contents[1]),
@@ -199,9 +199,9 @@ def test_damaged_weights_of_the_embedded_file_are_made_anew_from_it(run, home):
 def test_weights_that_no_longer_say_whose_they_are_are_made_anew(run, home, zoo, harm):
     run("fetch", "first")
     path = only(home, "converted/*")
-    good, said = path.read_bytes(), b'\\"name\\":\\"first\\"'
-    assert good.count(said) == 1
-    path.write_bytes(good.replace(said, harm))
+    good, text = path.read_bytes(), b'\\"name\\":\\"first\\"'
+    assert good.count(text) == 1
+    path.write_bytes(good.replace(text, harm))
     (finding,) = run("cache", "verify", "--json")[1]["damaged"]
     assert (finding["records"], finding["done"]) == (["first"], "rebuilt")
     assert path.read_bytes() == good
@@ -281,8 +281,8 @@ def test_damage_in_a_read_only_cache_dir_is_reported_and_left(run, home, tmp_pat
             assert (finding["done"], finding["read_only"]) == ("left", True)
             assert "VIDEOHUB_CACHE_RO" in finding["advice"]
         assert "(read-only)" in run("cache", "list")[1]
-        code, found, _ = run("cache", "prune", "--older", "0d", "--keep", "0", "--yes", "--json")
-        assert (code, found["entries"]) == (0, [])
+        code, result, _ = run("cache", "prune", "--older", "0d", "--keep", "0", "--yes", "--json")
+        assert (code, result["entries"]) == (0, [])
         assert tree(tmp_path / "shared") == before
     finally:
         for path in tmp_path.glob("shared/**/*"):
@@ -297,11 +297,11 @@ def test_a_file_that_another_process_puts_there_meanwhile_is_judged_on_its_own(r
     real = cache.sha256_of
 
     def slow(file):
-        found = real(file)
+        result = real(file)
         if file == path and path.read_bytes() != good:
             (path.parent / "new").write_bytes(good)
             (path.parent / "new").replace(path)
-        return found
+        return result
 
     monkeypatch.setattr(cache, "sha256_of", slow)
     assert run("cache", "verify", "--json")[:2][1]["damaged"] == []
@@ -372,8 +372,8 @@ def test_files_that_come_and_go_all_the_time_are_never_taken_for_damaged(run, ho
         working = pool.submit(come_and_go)
         try:
             for arguments in [("verify",), ("list",), ("prune", "--older", "1h", "--yes")] * 10:
-                code, found, _ = run("cache", *arguments, "--json")
-                assert code == 0, found
+                code, result, _ = run("cache", *arguments, "--json")
+                assert code == 0, result
         finally:
             ended.set()
         working.result()

@@ -19,4 +19,4 @@ def to_published(table: Table, keys: Iterable[str]) -> dict[str, list[str]]:
 
 def _names(table: Table, keys: Iterable[str], *, to_ours: bool) -> dict[str, list[str]]:
     matches = table.matches(keys, to_ours=to_ours)
-    return {key: [name for match in found for name in match.names] for key, found in matches.items()}
+    return {key: [name for match in result for name in match.names] for key, result in matches.items()}

@@ -80,7 +80,7 @@ def test_the_samples_bite_a_plain_reader(tmp_path):
         path.write_bytes(attack.make(str(canary)))
         asked.append((str(path), str(canary), attack.bites))
     run = subprocess.run([sys.executable, "-c", NAIVE], input=json.dumps(asked), capture_output=True, text=True)
-    bitten = [attack.technique for attack, found in zip(BITING, run.stdout.split(), strict=True) if found == "1"]
+    bitten = [attack.technique for attack, result in zip(BITING, run.stdout.split(), strict=True) if result == "1"]
     assert bitten == [attack.technique for attack in BITING], run.stderr[-2000:]
 
 

@@ -60,9 +60,9 @@ def test_the_weights_beside_histories_are_read_and_nothing_is_imported(write, hi
     assert (b"getattr" in data) == methods
     for name in [name for name in sys.modules if name.startswith("mmengine")]:
         monkeypatch.delitem(sys.modules, name)
-    found = read(write(data))
-    assert np.asarray(found.tensors["backbone.conv1.conv.weight"]).tolist() == [[0, 1, 2], [3, 4, 5]]
-    assert found.meta["other_keys"] == ["meta", "message_hub"]
+    result = read(write(data))
+    assert np.asarray(result.tensors["backbone.conv1.conv.weight"]).tolist() == [[0, 1, 2], [3, 4, 5]]
+    assert result.meta["other_keys"] == ["meta", "message_hub"]
     assert not any(name.startswith("mmengine") for name in sys.modules)
 
 
@@ -73,12 +73,12 @@ def options_of(name: str, monkeypatch: pytest.MonkeyPatch) -> object:
         return argparse.Namespace(
             lr=0.1, device=torch.device("cpu"), dtype=torch.bfloat16, size=torch.Size([2]), **vars(place)
         )
-    module, _, own = name.rpartition(".")
-    kind = type(own, (dict,), {"__module__": module, "__qualname__": own})
+    module, _, ours = name.rpartition(".")
+    kind = type(ours, (dict,), {"__module__": module, "__qualname__": ours})
     for depth in range(module.count(".") + 1):
         parent = module.rsplit(".", depth)[0]
         monkeypatch.setitem(sys.modules, parent, types.ModuleType(parent))
-    setattr(sys.modules[module], own, kind)
+    setattr(sys.modules[module], ours, kind)
     options = kind(TRAIN=kind(LR=0.1, BATCH=8), GPUS=[0, 1])
     options.__dict__["frozen"] = {True}
     return options
@@ -94,9 +94,9 @@ def test_the_weights_beside_options_are_read_and_nothing_is_imported(write, monk
     data = torch_bytes({"model": {"head.weight": torch.arange(3.0)}, "args": options, "epoch": 4}, legacy=legacy)
     for imported in [imported for imported in sys.modules if imported.partition(".")[0] == name.partition(".")[0]]:
         monkeypatch.setitem(sys.modules, imported, None)  # an import would fail
-    found = read(write(data))
-    assert np.asarray(found.tensors["head.weight"]).tolist() == [0, 1, 2]
-    assert (found.meta["epoch"], found.meta["other_keys"], found.meta["other_weights"]) == (4, ["args"], [])
+    result = read(write(data))
+    assert np.asarray(result.tensors["head.weight"]).tolist() == [0, 1, 2]
+    assert (result.meta["epoch"], result.meta["other_keys"], result.meta["other_weights"]) == (4, ["args"], [])
 
 
 def test_options_are_no_weights(write):

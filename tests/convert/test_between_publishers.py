@@ -321,11 +321,11 @@ LARGE = "vjepa2__hf_vjepa2-vitl-fpc16-256-ssv2"
                                   for path in MAPS])  # fmt: skip
 def test_a_file_moved_to_the_other_layout_key_by_key_holds_the_same_network(path):
     """Whose logits are the original's, as the golden networks show."""
-    said = json.loads(path.read_text())
-    original = CASES[f"modern/{said['from']}"]
-    other = CASES.get(f"modern/{said['to']}") or CASES.get(f"wider/{said['to']}")
+    text = json.loads(path.read_text())
+    original = CASES[f"modern/{text['from']}"]
+    other = CASES.get(f"modern/{text['to']}") or CASES.get(f"wider/{text['to']}")
     file = original.golden_file()
-    moved = {there: file[here] if rows is None else file[here][slice(*rows)] for there, here, rows in said["map"]}
+    moved = {there: file[here] if rows is None else file[here][slice(*rows)] for there, here, rows in text["map"]}
     expected = original.state(file)
     if other is not None:
         assert moved.keys() == other.golden_file().keys()

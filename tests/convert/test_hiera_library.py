@@ -55,9 +55,9 @@ def difference(theirs, ours):
     theirs.head.projection.register_forward_hook(lambda module, given, made: logits.append(made))
     with torch.inference_mode():
         theirs(clip)
-        found = ours(clip)
+        result = ours(clip)
     assert logits[0].std() > 0.01
-    return float((found - logits[0]).abs().max() / logits[0].abs().max())
+    return float((result - logits[0]).abs().max() / logits[0].abs().max())
 
 
 def test_what_the_authors_network_is_saved_as_gives_its_logits_here(tmp_path, pair):

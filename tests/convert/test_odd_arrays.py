@@ -117,10 +117,10 @@ ORDERS = {
 def test_arrays_of_every_order_keep_their_values(write, order, dtype):
     array = ORDERS[order](WEIGHT.astype(dtype))
     for data in (npz_of(array), *(pickle.dumps({"w": array}, protocol) for protocol in (0, 2, 5))):
-        found = read(write(data)).tensors["w"]
-        assert found.flags.c_contiguous
-        assert found.dtype == np.dtype(dtype)
-        np.testing.assert_array_equal(found, array)
+        result = read(write(data)).tensors["w"]
+        assert result.flags.c_contiguous
+        assert result.dtype == np.dtype(dtype)
+        np.testing.assert_array_equal(result, array)
 
 
 def test_arrays_longer_than_one_piece_keep_their_values(write):
@@ -151,9 +151,9 @@ def test_views_of_every_kind_keep_their_values(write, legacy):
         "one of a row": base.view(5, 700, 900)[:, :, :1],
         "part": base[17:400_017],
     }
-    found = read(write(torch_bytes(views, legacy=legacy))).tensors
+    result = read(write(torch_bytes(views, legacy=legacy))).tensors
     for name, view in views.items():
-        np.testing.assert_array_equal(found[name], view.numpy(), err_msg=name)
+        np.testing.assert_array_equal(result[name], view.numpy(), err_msg=name)
 
 
 DEEP = '{"a":' * 900 + "1" + "}" * 900

@@ -37,12 +37,12 @@ from videohub.errors import FormatError, UsageError
 def assert_holds(checkpoint: Checkpoint, expected: dict[str, np.ndarray]) -> None:
     assert sorted(checkpoint.tensors) == sorted(expected)
     for name, value in expected.items():
-        found = checkpoint.tensors[name]
-        assert found.dtype == value.dtype
-        assert found.dtype.newbyteorder("=") == found.dtype
-        assert found.flags.c_contiguous
-        assert found.flags.writeable
-        np.testing.assert_array_equal(found, value, strict=True)
+        result = checkpoint.tensors[name]
+        assert result.dtype == value.dtype
+        assert result.dtype.newbyteorder("=") == result.dtype
+        assert result.flags.c_contiguous
+        assert result.flags.writeable
+        np.testing.assert_array_equal(result, value, strict=True)
 
 
 @pytest.mark.parametrize("wrapping", WRAPPINGS, ids="-".join)
@@ -146,13 +146,13 @@ def test_what_is_written_is_read_by_the_plain_reader_of_the_original(tmp_path):
     }
     caffe2_pickle.write(tmp_path / "out.pkl", blobs)
     with open(tmp_path / "out.pkl", "rb") as file:
-        found = pickle.load(file, encoding="latin1")["blobs"]
-    assert list(found) == list(blobs)
+        result = pickle.load(file, encoding="latin1")["blobs"]
+    assert list(result) == list(blobs)
     for name, value in blobs.items():
-        np.testing.assert_array_equal(found[name], value)
-    assert found["model_iter"] == 300000
-    assert type(found["model_iter"]) is int
-    assert found["epochs"] == 0.1
+        np.testing.assert_array_equal(result[name], value)
+    assert result["model_iter"] == 300000
+    assert type(result["model_iter"]) is int
+    assert result["epochs"] == 0.1
     again = read(tmp_path / "out.pkl").tensors
     for name, value in blobs.items():
         np.testing.assert_array_equal(again[name], value)

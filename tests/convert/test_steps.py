@@ -31,8 +31,8 @@ def table(tmp_path):
 def there(table, tensors, **arguments):
     """What the table makes of a file's tensors, as lists."""
     arrays = {key: np.array(value, np.float32) for key, value in tensors.items()}
-    found = conversion.imported(arrays, Recognised(table.layout, "", table), arguments, "toy")
-    return {name: np.asarray(array).tolist() for name, array in found.items()}
+    result = conversion.imported(arrays, Recognised(table.layout, "", table), arguments, "toy")
+    return {name: np.asarray(array).tolist() for name, array in result.items()}
 
 
 def back(table, tensors, **arguments):
@@ -317,9 +317,9 @@ def test_what_lies_in_a_file_is_read_once_for_all_parts(table):
             reads.append(dtype)
             return np.arange(6, dtype=dtype)
 
-    found = conversion.imported({"qkv": Watched()}, Recognised("theirs", "", toy), {}, "toy")
+    result = conversion.imported({"qkv": Watched()}, Recognised("theirs", "", toy), {}, "toy")
     assert reads == []
-    assert [np.asarray(found[name], np.float32).tolist() for name in "qkv"] == [[0, 1], [2, 3], [4, 5]]
+    assert [np.asarray(result[name], np.float32).tolist() for name in "qkv"] == [[0, 1], [2, 3], [4, 5]]
     assert len(reads) == 1
 
 

@@ -160,11 +160,11 @@ def test_of_a_network_trained_without_labels_what_training_alone_needed_is_left_
     inner = [key.removeprefix("backbone.") for key in network]
     keys = [*network, *(key.format(key=each) for key in beside for each in (inner if "{key}" in key else [""]))]
     arguments = {"family": "resnet", "variant": "slow", "depth": "R50", "num_classes": None}
-    found = recognise(keys, "resnet", arguments)
-    assert (found.layout, found.prefix) == ("pyslowfast_contrastive", "")
-    matches = found.matches(keys)
+    result = recognise(keys, "resnet", arguments)
+    assert (result.layout, result.prefix) == ("pyslowfast_contrastive", "")
+    matches = result.matches(keys)
     assert {key: match.names for key, (match,) in ((key, matches[key]) for key in network)} == {
         key: (name,) for key, name in network.items()
     }
-    assert [key for key in keys if key not in network and found.ignored(key) is None] == []
-    assert [key for key in network if found.ignored(key) is not None] == []
+    assert [key for key in keys if key not in network and result.ignored(key) is None] == []
+    assert [key for key in network if result.ignored(key) is not None] == []

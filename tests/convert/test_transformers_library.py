@@ -78,9 +78,9 @@ def fill(network):
 def difference(theirs, ours):
     clip = torch.from_numpy(synth.synth_clip("transformers", (2, 3, 4, 56, 56)))
     with torch.inference_mode():
-        expected, found = theirs(clip.transpose(1, 2)).logits, ours(clip)
+        expected, result = theirs(clip.transpose(1, 2)).logits, ours(clip)
     assert expected.std() > 0.01
-    return float((found - expected).abs().max() / expected.abs().max())
+    return float((result - expected).abs().max() / expected.abs().max())
 
 
 def test_what_the_library_saves_gives_its_logits_here(tmp_path, pair):
@@ -109,16 +109,16 @@ def test_what_is_written_for_the_library_gives_our_logits_there(tmp_path, pair):
     assert convert.export(ours.state_dict(), record, "transformers", tmp_path / "small") == (
         tmp_path / "small" / "model.safetensors"
     )
-    loaded, told = transformers.AutoModelForVideoClassification.from_pretrained(
+    loaded, messages = transformers.AutoModelForVideoClassification.from_pretrained(
         tmp_path / "small", output_loading_info=True
     )
-    found = {name: {key for key in keys if ".predictor." not in key} for name, keys in told.items()}
-    assert not any(found.values()), found  # but for what only training needs
+    result = {name: {key for key in keys if ".predictor." not in key} for name, keys in messages.items()}
+    assert not any(result.values()), result  # but for what only training needs
     assert type(loaded) is type(theirs)
-    said, expected = loaded.config.to_dict(), theirs.config.to_dict()
+    text, expected = loaded.config.to_dict(), theirs.config.to_dict()
     unlike = {"_name_or_path", "architectures", "dtype", "id2label", "label2id", "problem_type"}
     unlike |= {name for name in expected if name.startswith("pred_")}
-    assert {name: said[name] for name in said.keys() - unlike} == {name: expected[name] for name in
+    assert {name: text[name] for name in text.keys() - unlike} == {name: expected[name] for name in
                                                                      expected.keys() - unlike}  # fmt: skip
     assert difference(loaded.eval(), ours) <= 1e-5
 
@@ -162,11 +162,11 @@ def test_the_library_makes_the_pixels_of_a_record_by_what_is_written_beside_its_
         file.write_bytes(content)
     frames = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (2, 224, 224, 3), np.uint8))
     processor = transformers.AutoImageProcessor.from_pretrained(tmp_path)
-    found = processor([*frames.numpy()], do_resize=False, return_tensors="pt")["pixel_values"]
+    result = processor([*frames.numpy()], do_resize=False, return_tensors="pt")["pixel_values"]
     protocol = record.protocol
     expected = frames / next((step.by for step in protocol.pixels if isinstance(step, Divide)), 1)
     expected = (expected - torch.tensor(protocol.normalise.mean)) / torch.tensor(protocol.normalise.std)
-    assert torch.allclose(found[0], expected.permute(0, 3, 1, 2), atol=1e-5)
+    assert torch.allclose(result[0], expected.permute(0, 3, 1, 2), atol=1e-5)
     assert processor.size["shortest_edge"] == protocol.short_side
     config = transformers.AutoConfig.from_pretrained(tmp_path)
     assert [config.id2label[number] for number in range(400)] == list(class_names("kinetics400"))

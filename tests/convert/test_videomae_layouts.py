@@ -102,10 +102,10 @@ def written(frames=16):
 
 
 def test_the_positions_that_are_written_are_the_original_s():
-    found = written()["backbone.pos_embed"]
-    assert list(found.shape) == dict(OF_MMACTION2.facts["computed_buffers"])["backbone.pos_embed"]
+    result = written()["backbone.pos_embed"]
+    assert list(result.shape) == dict(OF_MMACTION2.facts["computed_buffers"])["backbone.pos_embed"]
     indices, values = OF_MMACTION2.expected["table_indices"][0], OF_MMACTION2.expected["table_values"][0]
-    assert np.abs(found.numpy().reshape(-1)[indices] - values).max() <= 1e-6
+    assert np.abs(result.numpy().reshape(-1)[indices] - values).max() <= 1e-6
 
 
 @pytest.mark.parametrize("kind", [torch.float32, torch.float16, torch.bfloat16])

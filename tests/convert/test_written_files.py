@@ -77,9 +77,9 @@ def test_pytorchvideo_s_older_mvit_has_one_matrix_for_queries_keys_and_values(tm
             older[key] = tensor
     torch.save({"model_state": older}, tmp_path / "older.pyth")
     record = like("slow_r50_8x8", name="small", model=MVIT, labels=None)
-    found = convert.to_state_dict(convert.read(tmp_path / "older.pyth"), record)
-    assert found.keys() == state.keys()
-    assert [key for key in found if not torch.equal(found[key], state[key])] == []
+    result = convert.to_state_dict(convert.read(tmp_path / "older.pyth"), record)
+    assert result.keys() == state.keys()
+    assert [key for key in result if not torch.equal(result[key], state[key])] == []
 
 
 # --- beside weights in transformers' layout, looked at without that library ------------------------------------------
@@ -143,9 +143,9 @@ def test_a_folder_gets_weights_their_description_and_the_names_that_were_given(t
 def test_vivit_s_frames_go_from_minus_one_to_one_and_no_further(tmp_path):
     """FACTS, section 3: the processor's class subtracts 1 by itself, and must not normalise a second time."""
     beside = conversion.described_beside(tmp_path / "model.safetensors", like("scenic_vit_b_32x2"))
-    said = json.loads(beside[tmp_path / "preprocessor_config.json"])
-    assert (said["image_processor_type"], said["offset"], said["do_normalize"]) == ("VivitImageProcessor", True, False)
-    assert said["rescale_factor"] == pytest.approx(1 / 127.5)
+    text = json.loads(beside[tmp_path / "preprocessor_config.json"])
+    assert (text["image_processor_type"], text["offset"], text["do_normalize"]) == ("VivitImageProcessor", True, False)
+    assert text["rescale_factor"] == pytest.approx(1 / 127.5)
 
 
 def test_a_path_that_ends_as_files_do_is_the_file_of_weights(tmp_path, record, file):

@@ -192,9 +192,9 @@ def test_an_error_while_drawing_leaves_what_was_there(thirty_frames, tmp_path):
 
 
 def test_progress_counts_every_frame(thirty_frames, tmp_path):
-    told: list[int] = []
-    annotate_video(thirty_frames, tmp_path / "out.mp4", untouched, progress=told.append)
-    assert sum(told) == 30
+    messages: list[int] = []
+    annotate_video(thirty_frames, tmp_path / "out.mp4", untouched, progress=messages.append)
+    assert sum(messages) == 30
 
 
 def test_an_ending_that_is_none_of_ours_is_refused(thirty_frames, tmp_path):

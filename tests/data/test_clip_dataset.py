@@ -96,9 +96,9 @@ def test_the_middle_clip_is_seen_through_the_centre_view_and_is_always_the_same(
 
 def test_training_draws_another_clip_each_time(folder):
     clips = dataset(folder, transform=lambda frames: frames)
-    found = [clips[0][0] for _ in range(12)]
-    assert len({clip.numpy().tobytes() for clip in found}) > 6  # of 29 places
-    assert all(clip.shape == (16, 64, 96, 3) and clip.dtype == torch.uint8 for clip in found)
+    result = [clips[0][0] for _ in range(12)]
+    assert len({clip.numpy().tobytes() for clip in result}) > 6  # of 29 places
+    assert all(clip.shape == (16, 64, 96, 3) and clip.dtype == torch.uint8 for clip in result)
 
 
 def test_class_folders_are_read_by_names_of_one_s_own(folder, tmp_path):
@@ -239,12 +239,12 @@ def test_clips_of_an_epoch_follow_from_seed_epoch_and_video_alone(folder):
 
 def test_without_an_epoch_they_follow_torch_s_own_seed(folder):
     clips = dataset(folder)
-    found = []
+    result = []
     for seed in (0, 0, 1):
         torch.manual_seed(seed)
-        found.append(clips[0][0])
-    assert torch.equal(found[0], found[1])
-    assert not torch.equal(found[0], found[2])
+        result.append(clips[0][0])
+    assert torch.equal(result[0], result[1])
+    assert not torch.equal(result[0], result[2])
 
 
 def test_worker_processes_draw_what_this_one_draws_and_tell_what_is_broken(folder):
@@ -255,8 +255,8 @@ def test_worker_processes_draw_what_this_one_draws_and_tell_what_is_broken(folde
     loader = DataLoader(again, batch_size=2, num_workers=2, multiprocessing_context="fork", persistent_workers=True,
                         generator=torch.Generator())  # fmt: skip
     again.set_epoch(0)
-    found, found_targets = everything(loader)
-    assert torch.equal(found, expected)
+    result, found_targets = everything(loader)
+    assert torch.equal(result, expected)
     assert found_targets == targets
     assert again.broken == clips.broken == ["broken.mp4", "gone.mp4"]
     again.set_epoch(1)  # reaches processes that are there already
@@ -287,11 +287,11 @@ def test_spawned_processes_do_the_same(folder, pin):
 def test_workers_without_an_epoch_differ_and_repeat_with_torch_s_seed(folder):
     clips = dataset(folder)
     loader = DataLoader(clips, batch_size=1, num_workers=2, multiprocessing_context="fork")
-    found = []
+    result = []
     for seed in (0, 0, 1):
         torch.manual_seed(seed)
-        found += [everything(loader)[0], everything(loader)[0]]  # two epochs
-    assert torch.equal(found[0], found[2])
-    assert torch.equal(found[1], found[3])
-    assert not torch.equal(found[0], found[1])
-    assert not torch.equal(found[0], found[4])
+        result += [everything(loader)[0], everything(loader)[0]]  # two epochs
+    assert torch.equal(result[0], result[2])
+    assert torch.equal(result[1], result[3])
+    assert not torch.equal(result[0], result[1])
+    assert not torch.equal(result[0], result[4])

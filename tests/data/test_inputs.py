@@ -304,10 +304,10 @@ def test_what_a_url_leads_to_is_read_and_not_kept(video, publisher):
 def test_no_error_shows_what_may_be_a_credential(publisher):
     gone = f"{publisher.url('/gone.mp4')}?token=hunter2#hunter2".replace("//", "//alice:hunter2@")
     cut_short = publisher.publish("/cut.mp4?token=hunter2", b"no video").replace("//", "//alice:hunter2@")
-    for url, kind, said in ((gone, DownloadError, "/gone.mp4"), (cut_short, VideoError, "/cut.mp4: ")):
+    for url, kind, text in ((gone, DownloadError, "/gone.mp4"), (cut_short, VideoError, "/cut.mp4: ")):
         with pytest.raises(kind) as error:
             views(url)
-        assert said in str(error.value)
+        assert text in str(error.value)
         assert "hunter2" not in str(error.value)
 
 

@@ -103,10 +103,10 @@ def decoded(monkeypatch):
 @pytest.mark.parametrize("first", [0, 100])
 def test_a_long_video_is_entered_shortly_before_its_middle(tmp_path, decoded, b_frames, first):
     path = barcode.write(tmp_path / "long.mp4", 600, b_frames=b_frames, start=first)  # a key frame every 12
-    found = middle(path, with_rule(steps.Proportional(fps=30.0, past_end="repeat")))
-    assert numbers(found) == [296, 298, 300, 303]  # (600 - 8) / 2
+    result = middle(path, with_rule(steps.Proportional(fps=30.0, past_end="repeat")))
+    assert numbers(result) == [296, 298, 300, 303]  # (600 - 8) / 2
     assert len(decoded) < 75  # 32 frames ahead, at most 12 to a key frame, 8 of the clip, and what comes out late
-    assert {each.kind for each in found.contradictions} == ({"first time stamp"} if first else set())
+    assert {each.kind for each in result.contradictions} == ({"first time stamp"} if first else set())
 
 
 def test_what_was_entered_too_late_is_decoded_from_its_start(tmp_path, decoded, monkeypatch):

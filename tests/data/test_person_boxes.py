@@ -24,14 +24,14 @@ def file(tmp_path):
 
 
 def moments(rows, *, units="pixels", threshold=0.8):
-    found = key_frames(rows, units=units, threshold=threshold)
-    return {time: [(each.box, each.score) for each in boxes] for time, boxes in found.items()}
+    result = key_frames(rows, units=units, threshold=threshold)
+    return {time: [(each.box, each.score) for each in boxes] for time, boxes in result.items()}
 
 
 def test_moments_come_in_order_of_time_and_boxes_that_are_not_sure_are_left_out(file):
-    found = moments(file(CSV))
-    assert list(found) == [1.0, 2.0]
-    assert found == {
+    result = moments(file(CSV))
+    assert list(result) == [1.0, 2.0]
+    assert result == {
         1.0: [((0, 0, 50, 60), 0.8), ((5, 5, 60, 60), None)],  # without a score it stays
         2.0: [((10, 20, 110, 220), 0.9)],
     }
@@ -39,8 +39,8 @@ def test_moments_come_in_order_of_time_and_boxes_that_are_not_sure_are_left_out(
 
 def test_columns_may_stand_in_any_order_and_others_are_left_aside_and_told(file, caplog):
     with caplog.at_level(logging.WARNING, "videohub"):
-        found = moments(file("track,x1,x2,y1,y2,time\r\n7,1,3,2,4,0.5\r\n\r\n"))
-    assert found == {0.5: [((1, 2, 3, 4), None)]}
+        result = moments(file("track,x1,x2,y1,y2,time\r\n7,1,3,2,4,0.5\r\n\r\n"))
+    assert result == {0.5: [((1, 2, 3, 4), None)]}
     assert "boxes.csv, line 1: left aside: track" in caplog.text
 
 
@@ -49,8 +49,8 @@ def test_json_has_the_same_names(file):
         {"time": 1, "x1": 0.1, "y1": 0.2, "x2": 0.3, "y2": 0.4, "score": 0.95},
         {"time": 0, "x1": 0, "y1": 0, "x2": 1, "y2": 1},
     ]
-    found = moments(file(json.dumps(rows), "boxes.json"), units="fractions")
-    assert found == {0.0: [((0, 0, 1, 1), None)], 1.0: [((0.1, 0.2, 0.3, 0.4), 0.95)]}
+    result = moments(file(json.dumps(rows), "boxes.json"), units="fractions")
+    assert result == {0.0: [((0, 0, 1, 1), None)], 1.0: [((0.1, 0.2, 0.3, 0.4), 0.95)]}
 
 
 def test_rows_of_numbers_are_taken_too():

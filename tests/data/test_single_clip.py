@@ -64,8 +64,8 @@ def rule(frames: steps.FrameRule):
     ],
 )
 def test_a_clip_of_three_hundred_frames_at_thirty_a_second(frames, draw, expected):
-    found = clip_indices(rule(frames), EIGHT_BY_EIGHT, 300, 30.0, None if draw is None else drawing(draw))
-    assert found == expected
+    result = clip_indices(rule(frames), EIGHT_BY_EIGHT, 300, 30.0, None if draw is None else drawing(draw))
+    assert result == expected
 
 
 def test_a_clip_lasts_as_long_at_any_rate_of_the_video():

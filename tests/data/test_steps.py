@@ -206,9 +206,9 @@ def test_clips_of_a_resampled_video_share_out_what_their_frames_times_their_stri
 def test_tensorflow_s_resizing_rounds_down():
     """Of 0 and 255 side by side, at four columns: a quarter and three quarters of the way between."""
     two = torch.tensor([[0, 255], [0, 255]], dtype=torch.uint8)[..., None].expand(2, 2, 3).numpy()
-    found = {name: prepared(steps.Resize(height=2, width=4, arithmetic=name), picture=two)[0, 0].tolist()
+    result = {name: prepared(steps.Resize(height=2, width=4, arithmetic=name), picture=two)[0, 0].tolist()
              for name in ("tensorflow_uint8", "torch_uint8")}  # fmt: skip
-    assert found == {"tensorflow_uint8": [0, 63, 191, 255], "torch_uint8": [0, 64, 191, 255]}
+    assert result == {"tensorflow_uint8": [0, 63, 191, 255], "torch_uint8": [0, 64, 191, 255]}
 
 
 def test_three_crops_and_one_are_placed_by_each_library_s_arithmetic():

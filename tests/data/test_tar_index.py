@@ -132,9 +132,9 @@ def test_a_tar_that_is_cut_anywhere_is_refused(tmp_path):
     ],
 )  # fmt: skip
 def test_what_is_no_whole_and_plain_tar_is_refused(tmp_path, content, message):
-    told = refusal(tmp_path / "odd.tar", content)
-    assert told.startswith(str(tmp_path / "odd.tar"))
-    assert re.search(message, told)
+    messages = refusal(tmp_path / "odd.tar", content)
+    assert messages.startswith(str(tmp_path / "odd.tar"))
+    assert re.search(message, messages)
 
 
 @pytest.mark.parametrize(
@@ -177,10 +177,10 @@ def test_damage_anywhere_is_read_as_members_that_are_there_or_refused(tmp_path):
 
 def test_a_tar_that_changes_while_it_is_read_is_refused(tmp_path):
     tar = write_tar(tmp_path / "a.tar", {"a.mp4": b"a"})
-    found = storage.stat(str(tar))
+    result = storage.stat(str(tar))
     write_tar(tar, {"a.mp4": b"a", "b.mp4": b"b" * 20_000})
     with pytest.raises(FileChangedError, match="has changed while it was read"):
-        read_headers(str(tar), found)
+        read_headers(str(tar), result)
 
 
 def test_twenty_thousand_members_are_read_in_seconds(tmp_path):

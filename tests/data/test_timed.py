@@ -48,10 +48,10 @@ def original(stamps: list[int], length: int, tick: Fraction, clip: Clip, clips: 
 
 def test_ten_clips_of_ten_seconds_at_thirty_frames_a_second():
     stamps = [512 * frame for frame in range(300)]
-    found = timed_indices(stamps, length=153_600, tick=Fraction(1, 15360), seconds=64 / 30, frames=8, clips=10)
-    assert found[0] == [0, 9, 18, 27, 36, 45, 54, 63]
-    assert found[1] == [24, 33, 42, 51, 60, 69, 78, 87]  # from 23.6 frames on: those of 24 to 87
-    assert found[9][0] == 213  # from 212.4 on, so the end is not reached
+    result = timed_indices(stamps, length=153_600, tick=Fraction(1, 15360), seconds=64 / 30, frames=8, clips=10)
+    assert result[0] == [0, 9, 18, 27, 36, 45, 54, 63]
+    assert result[1] == [24, 33, 42, 51, 60, 69, 78, 87]  # from 23.6 frames on: those of 24 to 87
+    assert result[9][0] == 213  # from 212.4 on, so the end is not reached
 
 
 @pytest.mark.parametrize("clip", [EIGHT, Clip(frames=32, sampling_rate=2), Clip(frames=13, sampling_rate=6)])
@@ -61,14 +61,14 @@ def test_clips_take_the_frames_that_are_shown_in_them(clip, rate):
         step = 1 / (rate * tick)
         stamps = [7 + round(number * step) for number in range(round(10 * rate))]
         length = round(len(stamps) * step)
-        found = timed_indices(stamps, length=length, tick=tick, frames=clip.frames, clips=10,
+        result = timed_indices(stamps, length=length, tick=tick, frames=clip.frames, clips=10,
                               seconds=clip.frames * clip.sampling_rate / 30)  # fmt: skip
-        assert found == original(stamps, length, tick, clip, 10)
+        assert result == original(stamps, length, tick, clip, 10)
 
 
 def test_a_short_video_is_stretched():
-    found = timed_indices([0, 1, 2], length=3, tick=Fraction(1, 30), seconds=64 / 30, frames=8, clips=2)
-    assert found == [[0, 0, 0, 0, 1, 1, 1, 2]] * 2
+    result = timed_indices([0, 1, 2], length=3, tick=Fraction(1, 30), seconds=64 / 30, frames=8, clips=2)
+    assert result == [[0, 0, 0, 0, 1, 1, 1, 2]] * 2
 
 
 def test_a_clip_in_which_no_frame_is_shown_is_told():

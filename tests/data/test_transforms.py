@@ -193,14 +193,14 @@ def squares(transform: v2.Transform, count: int, **size: int) -> list[tuple[int,
 def test_the_random_square_is_as_large_as_the_short_side_has_it_and_lies_anywhere():
     """At short sides of 36 to 45, a crop of 32 is 32 x 48 / side pixels of 48: 42.7, 41.5, 40.4 … 34.9, 34.1."""
     record = record_of(PLAIN, training_pixels=TrainingPixels(short_side=(36, 45), crop=CROP))
-    found = squares(videohub.transforms(record, train=True), 400)
-    assert {height for _, _, _, height, _ in found} == {43, 42, 40, 39, 38, 37, 36, 35, 34}
-    assert all(abs(width - height) <= 1 for _, _, width, height, _ in found)  # the long side is rounded down
+    result = squares(videohub.transforms(record, train=True), 400)
+    assert {height for _, _, _, height, _ in result} == {43, 42, 40, 39, 38, 37, 36, 35, 34}
+    assert all(abs(width - height) <= 1 for _, _, width, height, _ in result)  # the long side is rounded down
     largest = record_of(PLAIN, training_pixels=TrainingPixels(short_side=(36, 36), crop=CROP))
-    found = squares(videohub.transforms(largest, train=True), 300)
-    assert {left for left, *_ in found} == set(range(WIDTH - 43 + 1))
-    assert {top for _, top, *_ in found} == set(range(HEIGHT - 43 + 1))
-    assert 0.4 < np.mean([mirrored for *_, mirrored in found]) < 0.6
+    result = squares(videohub.transforms(largest, train=True), 300)
+    assert {left for left, *_ in result} == set(range(WIDTH - 43 + 1))
+    assert {top for _, top, *_ in result} == set(range(HEIGHT - 43 + 1))
+    assert 0.4 < np.mean([mirrored for *_, mirrored in result]) < 0.6
 
 
 def test_a_fixed_shape_is_scaled_as_a_whole():
@@ -220,7 +220,7 @@ def test_a_frame_that_is_not_resized_is_cropped_as_it_is():
     record = record_of(with_steps(UNIT, steps.Crop(size=CROP, arithmetic="pyslowfast")),
                        training_pixels=TrainingPixels(short_side=(40, 50), crop=CROP))  # fmt: skip
     transform = videohub.transforms(record, train=True)
-    assert {found[2:4] for found in squares(transform, 20)} == {(CROP, CROP)}
+    assert {result[2:4] for result in squares(transform, 20)} == {(CROP, CROP)}
     with pytest.raises(UsageError, match="a crop of 32 pixels does not fit into a frame of 30x48"):
         transform(ramps(width=30))
 
@@ -228,7 +228,7 @@ def test_a_frame_that_is_not_resized_is_cropped_as_it_is():
 def test_a_small_frame_is_enlarged():
     """A crop of 32 at a short side of 36 to 45 is 7 to 9 pixels of a frame 10 high."""
     record = record_of(PLAIN, training_pixels=TrainingPixels(short_side=(36, 45), crop=CROP))
-    assert {found[3] for found in squares(videohub.transforms(record, train=True), 40, height=10, width=20)} == {
+    assert {result[3] for result in squares(videohub.transforms(record, train=True), 40, height=10, width=20)} == {
         7,
         8,
         9,

@@ -49,11 +49,11 @@ def every(stride: int, frames: int, distance: int, rate: float = 30) -> Iterable
 
 def test_a_window_begins_every_stride_and_holds_the_frames_of_its_times(tmp_path):
     path = barcode.write(tmp_path / "v.mp4", 40)
-    found = along(path, every(16, 4, 2), needed=-1)
-    assert [numbers(window) for window in found] == [[0, 2, 4, 6], [16, 18, 20, 22], [32, 34, 36, 38]]
-    assert [window.number for window in found] == [0, 1, 2]
-    assert found[1].times == pytest.approx([16 / 30, 18 / 30, 20 / 30, 22 / 30])
-    assert found[1].asked == pytest.approx(found[1].times)
+    result = along(path, every(16, 4, 2), needed=-1)
+    assert [numbers(window) for window in result] == [[0, 2, 4, 6], [16, 18, 20, 22], [32, 34, 36, 38]]
+    assert [window.number for window in result] == [0, 1, 2]
+    assert result[1].times == pytest.approx([16 / 30, 18 / 30, 20 / 30, 22 / 30])
+    assert result[1].asked == pytest.approx(result[1].times)
 
 
 def test_windows_at_the_end_repeat_the_last_frame_or_are_left_out(tmp_path):
@@ -83,9 +83,9 @@ def test_the_picture_of_a_key_frame_is_kept_as_it_is_for_whoever_asks(tmp_path):
     path = barcode.write(tmp_path / "v.mp4", 12)
     around = [[(key + 2 * j - 4) / 30 for j in range(4)] for key in (1, 6, 11)]
     with open_frames(path) as frames:
-        found = list(windows(frames, around, protocol(crop=None, short_side=32), needed=2, keep_picture=True))
-    assert [barcode.number(window.picture.rgb()) for window in found] == [1, 6, 11]
-    assert {window.picture.size for window in found} == {(barcode.HEIGHT, barcode.WIDTH)}
+        result = list(windows(frames, around, protocol(crop=None, short_side=32), needed=2, keep_picture=True))
+    assert [barcode.number(window.picture.rgb()) for window in result] == [1, 6, 11]
+    assert {window.picture.size for window in result} == {(barcode.HEIGHT, barcode.WIDTH)}
     assert along(path, around, needed=2)[0].picture is None
 
 
@@ -113,9 +113,9 @@ def test_a_slower_and_a_faster_video_are_followed_in_time(tmp_path):
 
 def test_frames_that_are_there_stand_for_a_video_at_a_rate():
     pictures = [barcode.picture(number) for number in range(10)]
-    found = list(windows(listed_frames(pictures, 5), [[-1, 0, 0.5, 1.0, 1.8]], WHOLE))
-    assert [numbers(window) for window in found] == [[0, 0, 2, 5, 9]]
-    assert found[0].times == pytest.approx([0, 0, 0.4, 1.0, 1.8])
+    result = list(windows(listed_frames(pictures, 5), [[-1, 0, 0.5, 1.0, 1.8]], WHOLE))
+    assert [numbers(window) for window in result] == [[0, 0, 2, 5, 9]]
+    assert result[0].times == pytest.approx([0, 0, 0.4, 1.0, 1.8])
 
 
 # --- headers and stamps that lie -------------------------------------------------------------------------------------
@@ -213,10 +213,10 @@ def test_decoding_stops_with_the_last_window_that_was_asked_for(damaged_at_frame
 
 def test_damage_is_an_error_once_it_is_reached(damaged_at_frame_twenty):
     with open_frames(damaged_at_frame_twenty) as frames:
-        found = windows(frames, every(8, 4, 1), protocol(crop=None))
-        assert [next(found).number, next(found).number] == [0, 1]
+        result = windows(frames, every(8, 4, 1), protocol(crop=None))
+        assert [next(result).number, next(result).number] == [0, 1]
         with pytest.raises(VideoError, match="after 20 decoded frames"):
-            next(found)  # 16 … 19: that 19 is the frame that is shown shows when the next one comes
+            next(result)  # 16 … 19: that 19 is the frame that is shown shows when the next one comes
 
 
 def test_times_that_do_not_ascend_are_refused():
@@ -231,12 +231,12 @@ def test_a_jump_of_the_time_stamps_is_refused_and_not_filled_with_windows(of):
     frames = TimedFrames(Path("odd.mkv"), 25, None, iter(pictures), end=lambda: 10_000.04)
     if of == "the end":
         frames = TimedFrames(Path("odd.mkv"), 25, None, iter(pictures[:3]), end=lambda: 10_000.0)
-    found = windows(frames, every(1, 2, 1, rate=25), protocol(crop=None, short_side=8))
-    assert next(found).times == pytest.approx([0, 0.04])
+    result = windows(frames, every(1, 2, 1, rate=25), protocol(crop=None, short_side=8))
+    assert next(result).times == pytest.approx([0, 0.04])
     with pytest.raises(
         VideoError, match=r"odd\.mkv: its time stamps jump by [\d,]+ s at 0\.080 s, expected at most 3,600"
     ):
-        list(found)
+        list(result)
 
 
 def test_a_frame_that_stays_fills_one_window_after_the_other():
@@ -244,9 +244,9 @@ def test_a_frame_that_stays_fills_one_window_after_the_other():
     pictures = [(seconds, Image(np.zeros((8, 8, 3), np.uint8))) for seconds in (0.0, 3000.0)]
     begun = []
     times = (begun.append(number) or asked for number, asked in enumerate(every(1, 2, 1, rate=25)))
-    found = windows(TimedFrames(Path("still.mkv"), 25, None, iter(pictures)), times, protocol(crop=None, short_side=8))
+    result = windows(TimedFrames(Path("still.mkv"), 25, None, iter(pictures)), times, protocol(crop=None, short_side=8))
     for number in range(3):
-        assert next(found).number == number
+        assert next(result).number == number
         assert len(begun) <= number + 3
 
 

@@ -42,8 +42,8 @@ def test_a_video_s_bits_do_not_depend_on_who_shares_its_batches(family, size, th
     videos = {f"{clips} x {crops}": video(f"{clips}{crops}", frames=frames, clips=clips, crops=crops, side=side)
               for clips, crops in [(2, 3), (1, 3), (1, 1), (1, 2)]}  # fmt: skip
     alone = {name: scores(model, {name: views}, size=size)[name] for name, views in videos.items()}
-    assert {name: found.shape for name, found in alone.items()} == {name: (len(videos[name]), 7) for name in videos}
-    assert all(found.std() > 0 for found in alone.values())
+    assert {name: result.shape for name, result in alone.items()} == {name: (len(videos[name]), 7) for name in videos}
+    assert all(result.std() > 0 for result in alone.values())
     names = list(videos)
     for order in (names, names[::-1], names[1:]):
         together = scores(model, {name: videos[name] for name in order}, size=size)
@@ -58,7 +58,7 @@ def test_whole_frames_with_boxes_go_one_by_one_on_a_cpu_and_keep_their_bits(thre
     videos = {f"{count} in {width}": video(f"{count}{width}", frames=4, clips=1, width=width, boxes=boxes[:count])
               for count, width in [(3, 68), (1, 68), (2, 80), (0, 80), (3, 64)]}  # fmt: skip
     together = scores(model, videos, activation="sigmoid")
-    assert [found.shape for found in together.values()] == [(3, 7), (1, 7), (2, 7), (0, 7), (3, 7)]
+    assert [result.shape for result in together.values()] == [(3, 7), (1, 7), (2, 7), (0, 7), (3, 7)]
     alone = {name: scores(model, {name: views}, activation="sigmoid")[name] for name, views in videos.items()}
     assert same_bits(together, alone)
     for name, views in videos.items():
@@ -127,9 +127,9 @@ def test_a_new_shape_begins_a_new_batch_and_the_last_one_of_a_shape_is_filled_up
         "c": None,
     }
     batches = Batches(model, protocol(), "fp32", size=4)
-    found = dict(batches.scored(videos.items()))
+    result = dict(batches.scored(videos.items()))
     assert model.batches == [4, 4, 4, 4, 4]  # 12 views of one shape, then 6 of another
-    assert {name: None if each is None else each.shape for name, each in found.items()} == {
+    assert {name: None if each is None else each.shape for name, each in result.items()} == {
         "a": (6, 2), "b": (6, 2), "wide": (6, 2), "c": None}  # fmt: skip
     assert batches.sizes == {(3, 2, 48, 48): 4, (3, 2, 56, 56): 4}
 
@@ -142,9 +142,9 @@ def test_a_video_is_handed_out_as_soon_as_its_views_are_known():
             taken.append(name)
             yield name, video(name, frames=2)  # 6 views
 
-    found = Batches(Counting(), protocol(), "fp32", size=3).scored(videos())
+    result = Batches(Counting(), protocol(), "fp32", size=3).scored(videos())
     for name in "abc":
-        assert next(found)[0] == name
+        assert next(result)[0] == name
         assert taken[-1] == name
 
 
@@ -153,10 +153,10 @@ def test_memory_that_runs_out_halves_the_batch_and_loses_nothing(lack):
     model = Counting(room=3, lack=lack)
     videos = {name: video(name, frames=2, clips=clips) for name, clips in [("a", 3), ("b", 1), ("c", 2)]}
     batches = Batches(model, protocol(), "fp32", size=8)
-    found = dict(batches.scored(videos.items()))
+    result = dict(batches.scored(videos.items()))
     assert model.batches == [8, 4] + [2] * 9  # 9 + 3 + 6 views
     assert batches.sizes == {(3, 2, 48, 48): 2}
-    assert same_bits(found, scores(Counting(), videos, size=2))
+    assert same_bits(result, scores(Counting(), videos, size=2))
 
 
 def test_what_is_no_lack_of_memory_is_not_tried_again():
@@ -171,10 +171,10 @@ def test_the_views_of_one_video_halve_likewise(lack):
     model, views = Counting(room=3, lack=lack), video("a", frames=2, clips=4)
     done = []
     batches = Batches(model, protocol(), "fp32", size=12, progress=done.append)
-    found = dict(batches.scored([("a", views)]))
+    result = dict(batches.scored([("a", views)]))
     assert model.batches == [12, 6] + [3] * 4
     assert done == [3] * 4
-    assert same_bits(found, scores(Counting(), {"a": views}, size=12))
+    assert same_bits(result, scores(Counting(), {"a": views}, size=12))
     with pytest.raises(DeviceError, match="one view of 3 x 2 x 48 x 48 values does not fit"):
         scores(Counting(room=0, lack=lack), {"a": views}, size=12)
 
@@ -192,8 +192,8 @@ def test_too_many_views_for_a_cpu_are_told_and_not_made_fewer():
 
 def test_a_view_that_does_not_fit_alone_ends_the_run():
     model = Counting(room=0)
-    said = r"one view of 3 x 2 x 48 x 48 values does not fit .*Tried to allocate 2.00 GiB\); end what else"
-    with pytest.raises(DeviceError, match=said):
+    text = r"one view of 3 x 2 x 48 x 48 values does not fit .*Tried to allocate 2.00 GiB\); end what else"
+    with pytest.raises(DeviceError, match=text):
         scores(model, {"a": video("a", frames=2)}, size=4)
     assert model.batches == [4, 2, 1]
 
@@ -211,14 +211,14 @@ def test_a_trial_on_a_gpu_says_how_many_views_go_together(monkeypatch):
     shape, view = (3, 2, 56, 56), 4 * 3 * 2 * 56 * 56  # in bytes
     batches._to_measure.add(shape)
     batches.sizes[shape] = 2
-    told = {
+    messages = {
         "reset_peak_memory_stats": None,
         "memory_allocated": 5 * view,  # by the model
         "max_memory_allocated": 7 * view,
         "memory_reserved": 8 * view,
         "mem_get_info": (17 * view, 100 * view),
     }
-    for name, value in told.items():
+    for name, value in messages.items():
         monkeypatch.setattr(torch.cuda, name, lambda _, value=value: value)
     list(batches.scored([("wide", video("w", frames=2, side=56, width=80))]))
     assert batches.sizes[shape] == 16  # 80 % of 17 + 3 views, where a trial of 2 took the room of 2
@@ -244,6 +244,6 @@ def test_on_a_gpu_many_views_go_together_and_score_as_on_the_cpu(family):
         name: replace(views, frames=views.frames.cuda(), positions=views.positions.cuda())
         for name, views in videos.items()
     }
-    found = dict(batches.scored(there.items()))
+    result = dict(batches.scored(there.items()))
     assert batches.sizes == {(3, frames, 48, 48): 64}
-    assert all(np.allclose(found[name], expected[name], atol=1e-5) for name in videos)
+    assert all(np.allclose(result[name], expected[name], atol=1e-5) for name in videos)

@@ -64,22 +64,22 @@ def ended(source):
 
 @pytest.mark.parametrize("workers", [0, 1, 3])
 def test_every_source_is_decoded_as_it_would_be_alone_and_in_its_order(videos, workers):
-    found = dict(decode_all(videos.items(), [RECIPE], workers=workers))
-    assert list(found) == list(videos)
+    result = dict(decode_all(videos.items(), [RECIPE], workers=workers))
+    assert list(result) == list(videos)
     for name, source in videos.items():
         alone = decode(source, protocol(), FOUR_FRAMES)
         for field in ("frames", "positions", "pts", "decode_positions"):
-            expected, arrived = getattr(alone, field), getattr(found[name][0], field)
+            expected, arrived = getattr(alone, field), getattr(result[name][0], field)
             assert arrived.dtype == expected.dtype
             assert np.array_equal(arrived, expected), (name, field)
-        assert found[name][0].boxes is None
+        assert result[name][0].boxes is None
 
 
 def test_frames_made_smaller_in_the_process_arrive_as_they_are(tmp_path):
     source = VideoFile(write_video(tmp_path / "large.mov", 12, picture=lambda index: numbered(index, 240, 200)))
-    (_, found), *_ = decode_all([("large", source)], [RECIPE], workers=1)
-    assert found[0].frames.dtype == np.float32
-    assert np.array_equal(found[0].frames, decode(source, protocol(), FOUR_FRAMES).frames)
+    (_, result), *_ = decode_all([("large", source)], [RECIPE], workers=1)
+    assert result[0].frames.dtype == np.float32
+    assert np.array_equal(result[0].frames, decode(source, protocol(), FOUR_FRAMES).frames)
 
 
 @pytest.mark.parametrize("workers", [0, 1])
@@ -87,18 +87,18 @@ def test_what_cannot_be_decoded_is_said_in_words_and_the_rest_goes_on(videos, tm
     (tmp_path / "text.mp4").write_text("not a video")
     sources = {"missing": VideoFile(tmp_path / "missing.mp4"), "text": VideoFile(tmp_path / "text.mp4"),
                "good": videos["video00"]}  # fmt: skip
-    found = dict(decode_all(sources.items(), [RECIPE], workers=workers))
-    assert list(found) == ["missing", "text", "good"]
-    assert failures(found)["missing"] == f"{tmp_path / 'missing.mp4'}: no such video file"
-    assert str(tmp_path / "text.mp4") in failures(found)["text"]
-    assert "good" not in failures(found)
+    result = dict(decode_all(sources.items(), [RECIPE], workers=workers))
+    assert list(result) == ["missing", "text", "good"]
+    assert failures(result)["missing"] == f"{tmp_path / 'missing.mp4'}: no such video file"
+    assert str(tmp_path / "text.mp4") in failures(result)["text"]
+    assert "good" not in failures(result)
 
 
 def test_a_file_whose_name_is_no_text_is_decoded(tmp_path, videos):
     path = tmp_path / os.fsdecode(b"\xff\xfe.mov")
     path.write_bytes(videos["video00"].path.read_bytes())
-    (_, found), *_ = decode_all([("odd", VideoFile(path))], [RECIPE], workers=1)
-    assert not isinstance(found[0], Failure)
+    (_, result), *_ = decode_all([("odd", VideoFile(path))], [RECIPE], workers=1)
+    assert not isinstance(result[0], Failure)
 
 
 def test_a_slow_video_comes_in_its_turn(videos, awkward):
@@ -118,9 +118,9 @@ def test_processes_that_hang_crash_or_stumble_cost_their_own_video_alone(videos,
     for behaviour in bad:
         sources |= {behaviour: awkward(behaviour), **dict([next(good), next(good)])}
     with pool(2, timeout_s=5, command=awkward_decoder.COMMAND) as decoders:
-        found = outcomes(decoders, sources)
-    assert list(found) == list(sources)
-    reasons = failures(found)
+        result = outcomes(decoders, sources)
+    assert list(result) == list(sources)
+    reasons = failures(result)
     assert sorted(reasons) == sorted(bad)
     assert reasons["hangs"] == reasons["hangs_in_native_code"] == "decoding took longer than 5 s"
     assert reasons["is_killed"] == "the worker process was ended by signal SIGKILL, without a word"
@@ -184,11 +184,11 @@ def test_a_process_that_is_ended_from_outside_costs_no_video(videos, tmp_path, n
     waits.path.write_bytes(videos["video00"].path.read_bytes())
     with pool(2, command=awkward_decoder.COMMAND) as decoders:
         ending = endings([waits.path.with_suffix(".busy")], number)
-        found = outcomes(decoders, {"waits": waits, **videos})
+        result = outcomes(decoders, {"waits": waits, **videos})
         ending.join()
-    assert list(found) == ["waits", *videos]
-    assert failures(found) == {}
-    assert np.array_equal(found["waits"][0].frames, found["video00"][0].frames)
+    assert list(result) == ["waits", *videos]
+    assert failures(result) == {}
+    assert np.array_equal(result["waits"][0].frames, result["video00"][0].frames)
 
 
 def test_a_video_that_is_tried_again_has_the_machine_for_itself(videos, tmp_path):
@@ -209,8 +209,8 @@ def test_a_video_that_is_tried_again_has_the_machine_for_itself(videos, tmp_path
 def test_a_video_that_ends_its_process_every_time_is_tried_twice_and_no_more(videos, awkward, behaviour):
     bad = awkward(behaviour)
     with pool(command=awkward_decoder.COMMAND) as decoders:
-        found = outcomes(decoders, {"good": videos["video00"], "bad": bad, "better": videos["video01"]})
-    assert list(failures(found)) == ["bad"]
+        result = outcomes(decoders, {"good": videos["video00"], "bad": bad, "better": videos["video01"]})
+    assert list(failures(result)) == ["bad"]
     assert bad.path.with_suffix(".tries").read_text() == ".."
 
 

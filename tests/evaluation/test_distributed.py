@@ -45,8 +45,8 @@ def store():
 def until(file: Path, word: str) -> str:
     """Return what a file says once a word stands in it."""
     for _ in range(600):
-        if file.exists() and word in (said := file.read_text()):
-            return said
+        if file.exists() and word in (text := file.read_text()):
+            return text
         time.sleep(0.1)
     raise AssertionError(f"{word!r} is not in {file.read_text()!r}")
 
@@ -54,12 +54,12 @@ def until(file: Path, word: str) -> str:
 @pytest.mark.parametrize("is_first", [False, True])
 def test_a_process_ends_when_its_torchrun_is_gone(tmp_path, store, is_first):
     """Its store is gone with it (of the second process), or another process never comes (of the first)."""
-    said = tmp_path / "said.txt"
+    text = tmp_path / "said.txt"
     (tmp_path / "rank.py").write_text(RANK)
     port = store.port if is_first else 1  # where nobody listens
     launch = f"""
 import subprocess, sys, time
-subprocess.Popen([sys.executable, {str(tmp_path / "rank.py")!r}], stdout=open({str(said)!r}, "w"))
+subprocess.Popen([sys.executable, {str(tmp_path / "rank.py")!r}], stdout=open({str(text)!r}, "w"))
 sys.stdin.read()
 """
     launcher = subprocess.Popen(
@@ -67,11 +67,11 @@ sys.stdin.read()
         stdin=subprocess.PIPE,
         env={**os.environ, **environment(port, 0 if is_first else 1), "PYTHONPATH": str(ROOT)},
     )
-    until(said, "here")
+    until(text, "here")
     time.sleep(3)
-    assert said.read_text() == "here\n"  # as long as it is there, it is waited for
+    assert text.read_text() == "here\n"  # as long as it is there, it is waited for
     launcher.communicate()
-    assert "VideohubError torchrun ended before all of its processes were done" in until(said, "Error")
+    assert "VideohubError torchrun ended before all of its processes were done" in until(text, "Error")
 
 
 def test_a_process_waits_for_the_others_and_no_longer(monkeypatch, store):

@@ -37,9 +37,9 @@ def resident():
 def found(script, **environment):
     """Return what a script prints, run in a process of its own."""
     script = PREPARED + textwrap.dedent(script)
-    own = {name: value for name, value in os.environ.items() if not name.startswith(("MALLOC_", "GLIBC_"))}
+    ours = {name: value for name, value in os.environ.items() if not name.startswith(("MALLOC_", "GLIBC_"))}
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True,
-                           env=own | environment)  # fmt: skip
+                           env=ours | environment)  # fmt: skip
     return json.loads(ended.stdout)
 
 

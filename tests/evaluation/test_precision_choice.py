@@ -68,9 +68,9 @@ def test_a_cpu_refuses_what_it_does_not_compute_in_and_says_what_it_does(wanted,
 def test_an_older_gpu_refuses_tf32_and_bf16(monkeypatch):
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 5))
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Tesla T4")
-    for wanted in ("tf32", "bf16"):
-        with pytest.raises(DeviceError, match=f"{wanted}: Tesla T4 has compute capability 7.5"):
-            supported(wanted, CUDA)
+    for expected in ("tf32", "bf16"):
+        with pytest.raises(DeviceError, match=f"{expected}: Tesla T4 has compute capability 7.5"):
+            supported(expected, CUDA)
     assert supported("fp16", CUDA) == "fp16"
 
 
@@ -153,9 +153,9 @@ def test_a_network_that_bfloat16_breaks_is_refused_with_numbers(samples):
 
 
 def test_a_precision_that_was_asked_for_and_agrees_is_taken(samples):
-    found = settled("bf16", network("slow"), samples)
-    assert (found.name, found.trial.views) == ("bf16", 8)  # four videos of two views
-    assert found.reason.startswith("asked for; bf16 against fp32 on 8 views: probabilities differ by at most 0.")
+    result = settled("bf16", network("slow"), samples)
+    assert (result.name, result.trial.views) == ("bf16", 8)  # four videos of two views
+    assert result.reason.startswith("asked for; bf16 against fp32 on 8 views: probabilities differ by at most 0.")
 
 
 def test_fp32_and_auto_on_a_cpu_need_no_trial():
@@ -164,8 +164,8 @@ def test_fp32_and_auto_on_a_cpu_need_no_trial():
         yield
 
     assert settled("fp32", Offset(), never()).name == "fp32"
-    found = settled("auto", Offset(), never())
-    assert (found.name, found.trial) == ("fp32", None)
+    result = settled("auto", Offset(), never())
+    assert (result.name, result.trial) == ("fp32", None)
 
 
 @pytest.mark.parametrize(("model", "expected"), [(Large(), "fp32"), (network("slow"), "fp16")])
@@ -174,10 +174,10 @@ def test_auto_takes_fp16_on_a_gpu_only_if_it_agrees_and_keeps_the_reason(samples
     of = precision_choice.views_of
     monkeypatch.setattr(precision_choice, "device_of", lambda model: CUDA)
     monkeypatch.setattr(precision_choice, "views_of", lambda decoded, protocol, device: of(decoded, protocol))
-    found = settled("auto", model, samples[:1])
-    assert found.name == expected
-    assert found.trial.agrees == (expected == "fp16")
-    assert found.reason.startswith("auto: fp16 against fp32 on 2 views: probabilities differ by at most ")
+    result = settled("auto", model, samples[:1])
+    assert result.name == expected
+    assert result.trial.agrees == (expected == "fp16")
+    assert result.reason.startswith("auto: fp16 against fp32 on 2 views: probabilities differ by at most ")
 
 
 def test_samples_that_cannot_be_decoded_are_passed_over(samples, tmp_path):
@@ -190,5 +190,5 @@ def test_samples_that_cannot_be_decoded_are_passed_over(samples, tmp_path):
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no usable CUDA device")
 def test_on_a_gpu_every_precision_agrees_for_a_golden_network(samples):
-    for wanted in ("tf32", "bf16", "fp16", "auto"):
-        assert settled(wanted, network("slow").cuda(), samples).trial.agrees
+    for expected in ("tf32", "bf16", "fp16", "auto"):
+        assert settled(expected, network("slow").cuda(), samples).trial.agrees

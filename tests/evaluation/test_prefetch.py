@@ -156,10 +156,10 @@ def test_an_error_comes_out_in_its_place(threads):
         if source == 2:
             raise KeyError(source)
 
-    found = read_ahead([1, 2, 3], broken, threads=threads)
-    assert [next(found), next(found)] == [1, 2]
+    result = read_ahead([1, 2, 3], broken, threads=threads)
+    assert [next(result), next(result)] == [1, 2]
     with pytest.raises(KeyError):
-        next(found)
+        next(result)
 
 
 @pytest.mark.parametrize("threads", [0, 2])
@@ -173,8 +173,8 @@ def test_whoever_has_enough_ends_the_threads_and_closes_what_they_read(threads):
         finally:
             closed.append(source)
 
-    with closing(read_ahead(range(9), endless, threads=threads)) as found:
-        assert [next(found) for _ in range(30)] == [0] * 30
+    with closing(read_ahead(range(9), endless, threads=threads)) as result:
+        assert [next(result) for _ in range(30)] == [0] * 30
     assert sorted(closed) == list(range(max(1, threads)))
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("videohub-reading")]
 
@@ -190,8 +190,8 @@ def test_no_source_is_read_further_ahead_than_eight_pieces():
                 enough.set()
             yield number
 
-    with closing(read_ahead([0], counted, threads=1)) as found:
-        assert next(found) == 0
+    with closing(read_ahead([0], counted, threads=1)) as result:
+        assert next(result) == 0
         assert enough.wait(10)
         assert not threading.Event().wait(0.3)
         assert len(read) == 10

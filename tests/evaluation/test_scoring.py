@@ -58,7 +58,7 @@ def run_of(model, samples, *, rule=THREE_CROPS, clip=FOUR_FRAMES, precision="fp3
 
 def children():
     """Return the worker processes of this one that are alive."""
-    found = []
+    result = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             status, command = (folder / "stat").read_text(), (folder / "cmdline").read_bytes()
@@ -66,8 +66,8 @@ def children():
             continue  # it has just ended
         state, parent = status.rpartition(")")[2].split()[:2]
         if int(parent) == os.getpid() and state != "Z" and b"videohub.worker_pool.worker" in command:
-            found.append(folder.name)
-    return found
+            result.append(folder.name)
+    return result
 
 
 # --- what comes out --------------------------------------------------------------------------------------------------
@@ -79,9 +79,9 @@ def test_every_sample_is_scored_or_said_why_not_in_its_turn(model, samples, tmp_
     (tmp_path / "text.mp4").write_text("not a video")
     text = Sample("text", VideoFile(tmp_path / "text.mp4"), (1,))
     given = list(enumerate([missing, *samples[:3], text, *samples[3:5]], start=100))
-    found = scored(model, given, workers=workers)
-    assert [(each.index, each.sample) for each in found] == given
-    for each in found:
+    result = scored(model, given, workers=workers)
+    assert [(each.index, each.sample) for each in result] == given
+    for each in result:
         if each.sample in (missing, text):
             assert (each.scores, each.views) == (None, None)
             assert str(each.sample.source.path) in each.failure
@@ -93,11 +93,11 @@ def test_every_sample_is_scored_or_said_why_not_in_its_turn(model, samples, tmp_
 
 
 def test_the_identity_of_views_is_a_digest_over_their_frames(model, samples):
-    (found,) = scored(model, [(0, samples[0])])
+    (result,) = scored(model, [(0, samples[0])])
     # 20 frames, 2 clips of 4 that span 8: starts 0 and 6, so frames 0, 2, 4, 7 and 6, 8, 10, 13
     expected = np.array([[0, 2, 4, 7], [6, 8, 10, 13]], "<i8")
     ticks = expected * 512  # a mov at 30 frames a second counts 15,360 ticks a second
-    assert found.views == hashlib.sha256(ticks.tobytes() + expected.tobytes()).hexdigest()
+    assert result.views == hashlib.sha256(ticks.tobytes() + expected.tobytes()).hexdigest()
 
 
 def test_plain_sharded_and_resumed_runs_give_the_same_bits(model, samples):
@@ -126,10 +126,10 @@ def people(tmp_path):
 def test_key_frames_give_one_row_a_box(tmp_path):
     given = people(tmp_path)
     detector = network("slow", **DETECTION, activation="sigmoid")
-    found = scored(detector, given, rule=KEY_FRAMES, workers=1)
-    assert [each.scores.shape for each in found] == [(1, 7), (3, 7)]
+    result = scored(detector, given, rule=KEY_FRAMES, workers=1)
+    assert [each.scores.shape for each in result] == [(1, 7), (3, 7)]
     alone = scored(detector, given[1:], rule=KEY_FRAMES)
-    assert alone[0].scores.tobytes() == found[1].scores.tobytes()
+    assert alone[0].scores.tobytes() == result[1].scores.tobytes()
 
 
 def test_a_run_says_in_what_and_in_how_large_batches_it_computes(model, samples):
@@ -161,9 +161,9 @@ def test_scores_are_the_same_on_every_device(coded, device, workers, decoder):
     model = network("slowfast")
     expected = [score_video(model, read_views(path, WIDE, EIGHT_FRAMES), WIDE).numpy() for path in coded]
     samples = enumerate([Sample(path.name, VideoFile(path), (0,)) for path in coded] * 3)
-    found = scored(model.to(device), samples, rule=WIDE, clip=EIGHT_FRAMES, workers=workers, decoder=decoder)
-    assert [each.index for each in found] == list(range(9))
-    for each in found:
+    result = scored(model.to(device), samples, rule=WIDE, clip=EIGHT_FRAMES, workers=workers, decoder=decoder)
+    assert [each.index for each in result] == list(range(9))
+    for each in result:
         assert np.allclose(each.scores.mean(axis=0), expected[each.index % 3] / len(each.scores), atol=1e-5)
 
 
@@ -172,9 +172,9 @@ def test_scores_are_the_same_on_every_device(coded, device, workers, decoder):
 def test_people_are_scored_the_same_on_every_device(tmp_path, device):
     detector, given = network("slow", **DETECTION, activation="sigmoid"), people(tmp_path)
     expected = scored(detector, given, rule=KEY_FRAMES)
-    found = scored(copy.deepcopy(detector).to(device), given, rule=KEY_FRAMES, workers=1)
-    assert [len(each.scores) for each in found] == [1, 3]
-    for each, known in zip(found, expected, strict=True):
+    result = scored(copy.deepcopy(detector).to(device), given, rule=KEY_FRAMES, workers=1)
+    assert [len(each.scores) for each in result] == [1, 3]
+    for each, known in zip(result, expected, strict=True):
         assert np.allclose(each.scores, known.scores, atol=1e-5)
 
 
@@ -211,9 +211,9 @@ def test_a_video_whose_prepared_frames_find_no_memory_fails_alone(model, samples
         return empty(shape, *given, **settings)
 
     monkeypatch.setattr(views_file, "np", SimpleNamespace(empty=short, float32=np.float32))
-    found = scored(model, list(enumerate(samples[:3])))
-    assert [one.scores is not None for one in found] == [True, False, True]
-    assert "once resized, take 0.0 GiB; there is not enough memory for them" in found[1].failure
+    result = scored(model, list(enumerate(samples[:3])))
+    assert [one.scores is not None for one in result] == [True, False, True]
+    assert "once resized, take 0.0 GiB; there is not enough memory for them" in result[1].failure
 
 
 def test_probabilities_that_are_no_numbers_stop_the_run_and_name_the_sample(samples):

@@ -93,31 +93,31 @@ def test_networks_export_in_every_format_for_any_number_of_clips(folder, name, s
 @pytest.mark.parametrize("count", [1, 2, 5])
 def test_the_demo_s_network_runs_in_onnxruntime(exported_demo, count):
     clip = torch.from_numpy(synth.synth_clip(f"demo {count}", (count, 3, 16, 32, 32)))
-    found = computed(Path(exported_demo.out), clip)
-    assert difference(found, videohub.load(DEMO)(clip)) <= 1e-4
+    result = computed(Path(exported_demo.out), clip)
+    assert difference(result, videohub.load(DEMO)(clip)) <= 1e-4
 
 
 @pytest.mark.parametrize("suffix", ["onnx", pytest.param("pt2", marks=SLOW), pytest.param("ts", marks=SLOW)])
 def test_a_certificate_says_what_the_file_is_and_what_it_was_compared_with(folder, exported_demo, suffix):
     made = exported_demo if suffix == "onnx" else videohub.export(DEMO, folder / f"motions.{suffix}")
     out = Path(made.out)
-    found = json.loads(out.with_suffix(".json").read_text())
-    assert found == msgspec.to_builtins(made.certificate) | {"comparisons": found["comparisons"]}
-    assert (found["file"], found["size"]) == (out.name, out.stat().st_size)
-    assert found["sha256"] == hashlib.sha256(out.read_bytes()).hexdigest()
-    assert found["weights_sha256"] == weights_digest(videohub.load(DEMO).state_dict())
-    assert found["clip"] == {"batch": None, "frames": 16, "height": 32, "width": 32, "sampling_rate": 2, "fps": 30.0}
-    assert found["versions"]["videohub"] == videohub.__version__
-    assert found["versions"]["torch"] == torch.__version__.partition("+")[0] or torch.__version__
-    assert ("onnxruntime" in found["versions"]) == (suffix == "onnx")
-    assert found["record"]["name"] == DEMO
-    assert (found["precision"], found["tolerance"]) == ("fp32", 1e-4)
-    assert found["largest_relative_difference"] == max(each["relative_difference"] for each in found["comparisons"])
+    result = json.loads(out.with_suffix(".json").read_text())
+    assert result == msgspec.to_builtins(made.certificate) | {"comparisons": result["comparisons"]}
+    assert (result["file"], result["size"]) == (out.name, out.stat().st_size)
+    assert result["sha256"] == hashlib.sha256(out.read_bytes()).hexdigest()
+    assert result["weights_sha256"] == weights_digest(videohub.load(DEMO).state_dict())
+    assert result["clip"] == {"batch": None, "frames": 16, "height": 32, "width": 32, "sampling_rate": 2, "fps": 30.0}
+    assert result["versions"]["videohub"] == videohub.__version__
+    assert result["versions"]["torch"] == torch.__version__.partition("+")[0] or torch.__version__
+    assert ("onnxruntime" in result["versions"]) == (suffix == "onnx")
+    assert result["record"]["name"] == DEMO
+    assert (result["precision"], result["tolerance"]) == ("fp32", 1e-4)
+    assert result["largest_relative_difference"] == max(each["relative_difference"] for each in result["comparisons"])
     noise = np.frombuffer(hashlib.shake_256(b"videohub certificate").digest(3 * 16 * 32 * 32), np.uint8)
     clip = torch.from_numpy((noise / np.float32(255) - np.float32(0.45)) / np.float32(0.225))
     with torch.no_grad():
         logits = videohub.load(DEMO)(clip.reshape(1, 3, 16, 32, 32))
-    assert found["comparisons"][0]["largest_logit"] == pytest.approx(logits.abs().max().item(), rel=1e-5)
+    assert result["comparisons"][0]["largest_logit"] == pytest.approx(logits.abs().max().item(), rel=1e-5)
 
 
 def test_metadata_tell_what_a_stranger_needs_to_make_clips_and_to_name_outputs(metadata):
@@ -221,8 +221,8 @@ def test_a_network_without_a_classifier_gives_its_features(folder):
 
 
 def test_a_file_of_one_s_own_is_exported_with_its_classes(run, folder):
-    own = videohub.load(DEMO, num_classes=3, labels=None)
-    torch.save(own.state_dict(), folder / "own.pth")
+    ours = videohub.load(DEMO, num_classes=3, labels=None)
+    torch.save(ours.state_dict(), folder / "own.pth")
     (folder / "names.txt").write_text("up\ndown\nleft\n")
     code, printed, _ = run("export", DEMO, "-o", folder / "own.ts", "--checkpoint", folder / "own.pth",
                            "--labels", folder / "names.txt", "--json")  # fmt: skip

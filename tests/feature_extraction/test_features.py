@@ -68,16 +68,16 @@ def close(found: np.ndarray, expected: np.ndarray) -> bool:
 )
 def test_a_row_is_the_features_of_the_clip_that_is_cut_by_hand(name, video):
     model, frames = network(name), NETWORKS[name][1]
-    found = videohub.features(video, model, stride=10)
+    result = videohub.features(video, model, stride=10)
     windows = [[min(start + 2 * frame, COUNT - 1) for frame in range(frames)] for start in (0, 10, 20)]
-    assert found.values.dtype == np.float32
-    assert found.values.shape == (3, model.num_features)
-    assert all(close(row, by_hand(model, numbers)) for row, numbers in zip(found.values, windows, strict=True))
+    assert result.values.dtype == np.float32
+    assert result.values.shape == (3, model.num_features)
+    assert all(close(row, by_hand(model, numbers)) for row, numbers in zip(result.values, windows, strict=True))
     expected = [[numbers[place] / 30 for place in (0, frames // 2, -1)] for numbers in windows]
-    assert found.times == pytest.approx(np.array(expected))
-    assert (found.rate, found.stride, found.frames, found.sampling_rate) == (30, 10, frames, 2)
-    assert found.record == "small"
-    assert set(found.versions) >= {"videohub", "torch", "av"}
+    assert result.times == pytest.approx(np.array(expected))
+    assert (result.rate, result.stride, result.frames, result.sampling_rate) == (30, 10, frames, 2)
+    assert result.record == "small"
+    assert set(result.versions) >= {"videohub", "torch", "av"}
 
 
 def test_windows_that_go_beyond_the_end_are_padded_or_dropped(video):
@@ -94,21 +94,21 @@ def test_windows_that_go_beyond_the_end_are_padded_or_dropped(video):
 
 def test_frames_their_distance_and_the_rate_may_be_others_than_the_record_s(video):
     model = network("slow")
-    found = videohub.features(video, model, stride=4, frames=4, sampling_rate=1, fps=10)  # each third frame
-    assert len(found.values) == 3
-    assert close(found.values[1], by_hand(model, [12, 15, 18, 21]))
-    assert close(found.values[2], by_hand(model, [24, 27, 29, 29]))
-    assert found.times[1] == pytest.approx([1.2 / 3, 1.8 / 3, 2.1 / 3])
-    assert (found.rate, found.frames, found.sampling_rate) == (10, 4, 1)
+    result = videohub.features(video, model, stride=4, frames=4, sampling_rate=1, fps=10)  # each third frame
+    assert len(result.values) == 3
+    assert close(result.values[1], by_hand(model, [12, 15, 18, 21]))
+    assert close(result.values[2], by_hand(model, [24, 27, 29, 29]))
+    assert result.times[1] == pytest.approx([1.2 / 3, 1.8 / 3, 2.1 / 3])
+    assert (result.rate, result.frames, result.sampling_rate) == (10, 4, 1)
 
 
 def test_without_a_rate_of_the_protocol_a_video_s_own_counts(tmp_path):
     path = write_video(tmp_path / "slow.mov", COUNT, rate=12, picture=lambda number: moving(number, WIDTH, HEIGHT))
     model = network("slow", protocol(sampling="spread", short_side=64, crop=64))
-    found = videohub.features(path, model, stride=10)
-    assert found.rate == 12
-    assert close(found.values[1], by_hand(model, [10, 12, 14, 16, 18, 20, 22, 24]))
-    assert found.times[1] == pytest.approx([10 / 12, 18 / 12, 24 / 12])
+    result = videohub.features(path, model, stride=10)
+    assert result.rate == 12
+    assert close(result.values[1], by_hand(model, [10, 12, 14, 16, 18, 20, 22, 24]))
+    assert result.times[1] == pytest.approx([10 / 12, 18 / 12, 24 / 12])
 
 
 def test_three_crops_are_averaged_and_a_whole_frame_is_seen_whole(video):
@@ -135,8 +135,8 @@ def test_every_network_takes_a_whole_frame_or_says_that_it_does_not(name, video)
 
 def test_a_protocol_that_cuts_no_crop_shows_whole_frames_in_the_centre(video):
     model = network("slow", protocol(short_side=64, crop=None))
-    found = videohub.features(video, model, stride=30).values[0]
-    assert close(found, by_hand(model, range(0, 16, 2), left=0, width=WIDTH))
+    result = videohub.features(video, model, stride=30).values[0]
+    assert close(result, by_hand(model, range(0, 16, 2), left=0, width=WIDTH))
     with pytest.raises(UsageError, match="crop: found 'three', and the test of small knows whole frames"):
         videohub.features(video, model, stride=30, crop="three")
 
@@ -145,9 +145,9 @@ def test_frames_in_memory_are_taken_to_be_at_the_rate(video):
     model = network("slow")
     frames = np.stack([moving(number, WIDTH, HEIGHT) for number in range(COUNT)])
     for fps in (None, 25.0):
-        found = videohub.features(frames, model, stride=10, fps=fps)
-        assert close(found.values, videohub.features(video, model, stride=10).values)
-        assert found.rate == (fps or 30)
+        result = videohub.features(frames, model, stride=10, fps=fps)
+        assert close(result.values, videohub.features(video, model, stride=10).values)
+        assert result.rate == (fps or 30)
 
 
 def test_a_network_without_a_classifier_gives_the_same_features(video):
@@ -157,11 +157,11 @@ def test_a_network_without_a_classifier_gives_the_same_features(video):
 
 def test_a_network_for_images_looks_at_single_frames(video):
     model = network("image", protocol(sampling="image", clips=1, short_side=64, crop=64))
-    found = videohub.features(video, model, stride=7)
-    assert found.rate == 30  # its protocol has none
-    assert len(found.values) == 5
-    assert close(found.values[4], by_hand(model, [28]))
-    assert found.times[4] == pytest.approx([28 / 30] * 3)
+    result = videohub.features(video, model, stride=7)
+    assert result.rate == 30  # its protocol has none
+    assert len(result.values) == 5
+    assert close(result.values[4], by_hand(model, [28]))
+    assert result.times[4] == pytest.approx([28 / 30] * 3)
 
 
 def test_in_half_precision_features_are_nearly_the_same(video):
@@ -199,10 +199,10 @@ def test_a_header_that_lies_changes_no_feature_and_is_told(name, tmp_path, caplo
 
 def test_a_turned_video_is_seen_upright(tmp_path, caplog):
     model = network("slow", protocol(short_side=64, crop=64))
-    found = videohub.features(turned(tmp_path, (0, 1, -1, 0)), model, stride=30, crop="whole")
+    result = videohub.features(turned(tmp_path, (0, 1, -1, 0)), model, stride=30, crop="whole")
     upright = [np.rot90(barcode.picture(number), -1) for number in range(30)]
     expected = videohub.features([np.ascontiguousarray(each) for each in upright], model, stride=30, crop="whole")
-    assert np.abs(found.values - expected.values).max() <= 0.02 * np.abs(expected.values).max()
+    assert np.abs(result.values - expected.values).max() <= 0.02 * np.abs(expected.values).max()
     assert "turned picture" in caplog.text
 
 
@@ -212,8 +212,8 @@ def test_a_turned_video_is_seen_upright(tmp_path, caplog):
 def test_that_a_single_picture_stands_for_a_whole_window_is_told(tmp_path, video, caplog):
     Image.fromarray(moving(3, WIDTH, HEIGHT)).save(tmp_path / "a.png")
     model, frames = network("slowfast"), NETWORKS["slowfast"][1]
-    found = videohub.features(tmp_path / "a.png", model, stride=16, fps=30)
-    assert close(found.values, by_hand(model, [3] * frames)[None])
+    result = videohub.features(tmp_path / "a.png", model, stride=16, fps=30)
+    assert close(result.values, by_hand(model, [3] * frames)[None])
     assert f"a.png: a single picture, which stands for all {frames} frames of a clip" in caplog.text
     caplog.clear()
     videohub.features(video, model, stride=16)

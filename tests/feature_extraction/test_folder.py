@@ -52,24 +52,30 @@ def kept(folder: Path) -> dict[str, bytes]:
 
 def test_each_video_becomes_a_matrix_and_how_it_came_about(zoo, run, videos, tmp_path):
     out = tmp_path / "features"
-    code, said, _ = features(run, videos, "-o", out)
+    code, text, _ = features(run, videos, "-o", out)
     assert code == 0
-    assert said.splitlines() == [f"{out}/a.npy  5 windows", f"{out}/b.npy  4 windows", f"{out}/c.npy  5 windows"]
+    assert text.splitlines() == [f"{out}/a.npy  5 windows", f"{out}/b.npy  4 windows", f"{out}/c.npy  5 windows"]
     assert sorted(path.name for path in out.iterdir()) == sorted(
         [".videohub-features.json", *(f"{name}.{kind}" for name in LENGTHS for kind in ("npy", "json"))]
     )
     alone = videohub.features(videos / "b.mp4", NAME, stride=8)
-    matrix, told = np.load(out / "b.npy"), json.loads((out / "b.json").read_text())
+    matrix, messages = np.load(out / "b.npy"), json.loads((out / "b.json").read_text())
     assert matrix.dtype == np.float32
     assert np.array_equal(matrix, alone.values)
-    assert told["times"] == [[pytest.approx(time, abs=1e-6) for time in row] for row in alone.times.tolist()]
-    assert told["times"][3] == pytest.approx([24 / 30] * 3, abs=1e-6)  # frame 24 is the last one
-    asked = {key: told[key] for key in ("stride", "frames", "sampling_rate", "fps", "rate", "crop", "tail", "record")}
+    assert messages["times"] == [[pytest.approx(time, abs=1e-6) for time in row] for row in alone.times.tolist()]
+    assert messages["times"][3] == pytest.approx([24 / 30] * 3, abs=1e-6)  # frame 24 is the last one
+    asked = {
+        key: messages[key] for key in ("stride", "frames", "sampling_rate", "fps", "rate", "crop", "tail", "record")
+    }
     assert asked == {"stride": 8, "frames": 8, "sampling_rate": 2, "fps": 30, "rate": 30, "crop": "center",
                      "tail": "pad", "record": NAME}  # fmt: skip
-    assert told["weights_sha256"] == alone.weights_sha256
-    assert (told["windows"], told["features"], told["bytes"]) == (4, 64 * 4, (videos / "b.mp4").stat().st_size)
-    assert told["versions"] == videohub.features(videos / "b.mp4", NAME, stride=99).versions
+    assert messages["weights_sha256"] == alone.weights_sha256
+    assert (messages["windows"], messages["features"], messages["bytes"]) == (
+        4,
+        64 * 4,
+        (videos / "b.mp4").stat().st_size,
+    )
+    assert messages["versions"] == videohub.features(videos / "b.mp4", NAME, stride=99).versions
 
 
 def test_a_finished_video_is_not_looked_at_again(zoo, run, videos, tmp_path, monkeypatch):
@@ -81,9 +87,9 @@ def test_a_finished_video_is_not_looked_at_again(zoo, run, videos, tmp_path, mon
     original = extraction.open_frames
     monkeypatch.setattr(extraction, "open_frames", lambda path, **share: opened.append(path.name) or
                         original(path, **share))  # fmt: skip
-    code, said, _ = features(run, videos, "-o", out, "--json")
+    code, text, _ = features(run, videos, "-o", out, "--json")
     assert code == 0
-    lines = [json.loads(line) for line in said.splitlines()]
+    lines = [json.loads(line) for line in text.splitlines()]
     assert [(Path(line["name"]).name, line["status"], line["windows"]) for line in lines] == [
         ("a.mp4", "kept", 5), ("b.mp4", "done", 4), ("c.mp4", "done", 5)
     ]  # fmt: skip
@@ -92,29 +98,29 @@ def test_a_finished_video_is_not_looked_at_again(zoo, run, videos, tmp_path, mon
 
 
 def test_a_video_that_has_changed_or_whose_features_are_damaged_is_done_anew(zoo, run, videos, tmp_path):
-    out, own = tmp_path / "features", tmp_path / "own"
+    out, ours = tmp_path / "features", tmp_path / "own"
     for number, name in enumerate(LENGTHS):
-        datasets.video(own / f"{name}.mp4", number, 20)
-    features(run, own, "-o", out)
-    datasets.video(own / "a.mp4", 0, 40)
+        datasets.video(ours / f"{name}.mp4", number, 20)
+    features(run, ours, "-o", out)
+    datasets.video(ours / "a.mp4", 0, 40)
     (out / "b.npy").write_bytes((out / "b.npy").read_bytes()[:-4])
-    (own / "c.mp4").unlink()
-    _, said, _ = features(run, *(own / f"{name}.mp4" for name in LENGTHS), "-o", out)
-    assert [line.endswith("(was there)") for line in said.splitlines()] == [False, False, True]
+    (ours / "c.mp4").unlink()
+    _, text, _ = features(run, *(ours / f"{name}.mp4" for name in LENGTHS), "-o", out)
+    assert [line.endswith("(was there)") for line in text.splitlines()] == [False, False, True]
     assert np.load(out / "a.npy").shape == (5, 256)
 
 
 def test_another_video_of_the_same_name_and_size_is_done_anew(zoo, run, videos, tmp_path):
-    out, own = tmp_path / "features", tmp_path / "own"
-    own.mkdir()
+    out, ours = tmp_path / "features", tmp_path / "own"
+    ours.mkdir()
     content = (videos / "a.mp4").read_bytes() + b"\0\0\0\x10free"  # a box that players pass over
-    for ending, said in (
+    for ending, text in (
         (b"version1", "5 windows"),
         (b"version1", "5 windows (was there)"),
         (b"version2", "5 windows"),
     ):
-        (own / "a.mp4").write_bytes(content + ending)
-        assert features(run, own / "a.mp4", "-o", out)[:2] == (0, f"{out}/a.npy  {said}\n")
+        (ours / "a.mp4").write_bytes(content + ending)
+        assert features(run, ours / "a.mp4", "-o", out)[:2] == (0, f"{out}/a.npy  {text}\n")
 
 
 def test_another_url_that_ends_in_the_same_name_is_done_anew(zoo, run, videos, tmp_path):
@@ -130,19 +136,19 @@ def test_a_url_is_called_by_what_is_no_credential(zoo, run, videos, tmp_path, mo
     with running() as publisher:
         urls = [publisher.publish(f"/{name}.mp4?token=hunter2", content).replace("//", "//alice:hunter2@")
                 for name, content in (("whole", (videos / "a.mp4").read_bytes()), ("broken", b"no video"))]  # fmt: skip
-        code, said, told = features(run, *urls, "-o", tmp_path / "features", "--json")
-    names = [json.loads(line)["name"] for line in said.splitlines()]
+        code, text, messages = features(run, *urls, "-o", tmp_path / "features", "--json")
+    names = [json.loads(line)["name"] for line in text.splitlines()]
     assert (code, names) == (1, [publisher.url("/whole.mp4"), publisher.url("/broken.mp4")])
-    assert "hunter2" not in said + told
+    assert "hunter2" not in text + messages
 
 
 def test_features_made_in_another_way_are_not_mixed(zoo, run, videos, tmp_path):
     out = tmp_path / "features"
     features(run, videos / "a.mp4", "-o", out)
     before = kept(out)
-    code, _, said = features(run, videos, "-o", out, stride=4)
+    code, _, text = features(run, videos, "-o", out, stride=4)
     assert code == 2
-    assert f"{out}: holds features made in another way: stride 8 (asked for: 4); take another folder" in said
+    assert f"{out}: holds features made in another way: stride 8 (asked for: 4); take another folder" in text
     assert features(run, videos, "-o", out, "--fp16")[0] == 2
     assert run("features", videos, "-o", out, "--model", "tiny_i3d", "--stride", 8, "--frames", 8)[0] == 2
     assert kept(out) == before
@@ -163,8 +169,8 @@ def test_what_interrupts_leaves_nothing_of_the_video_that_it_was_at(zoo, run, vi
         return original(pixels, how, planar)
 
     monkeypatch.setattr(windows_file, "prepare", interrupted)
-    code, _, said = features(run, videos, "-o", out, "--batch", 5)
-    assert (code, "interrupted" in said) == (130, True)
+    code, _, text = features(run, videos, "-o", out, "--batch", 5)
+    assert (code, "interrupted" in text) == (130, True)
     left = [".b.begun", ".videohub-features.json", "a.json", "a.npy"]
     assert sorted(path.name for path in out.iterdir()) == left
     monkeypatch.setattr(windows_file, "prepare", original)
@@ -178,21 +184,21 @@ def test_what_interrupts_leaves_nothing_of_the_video_that_it_was_at(zoo, run, vi
 
 
 def test_broken_videos_are_told_and_the_others_go_on(zoo, run, videos, tmp_path):
-    own = tmp_path / "own"
-    datasets.video(own / "whole.mp4", 0, 20)
-    (own / "empty.mp4").touch()
+    ours = tmp_path / "own"
+    datasets.video(ours / "whole.mp4", 0, 20)
+    (ours / "empty.mp4").touch()
     cut = (videos / "a.mp4").read_bytes()
-    (own / "cut.mp4").write_bytes(cut[: len(cut) // 2])
-    listing = own / "all.txt"
+    (ours / "cut.mp4").write_bytes(cut[: len(cut) // 2])
+    listing = ours / "all.txt"
     listing.write_text("empty.mp4 0\ncut.mp4 1\nabsent.mp4 2\nwhole.mp4 3\n")
     out = tmp_path / "features"
-    code, said, errors = features(run, listing, "-o", out)
+    code, text, errors = features(run, listing, "-o", out)
     assert code == 1
-    assert said.splitlines() == [f"{out}/whole.npy  3 windows"]
+    assert text.splitlines() == [f"{out}/whole.npy  3 windows"]
     assert all(f"{name}.mp4" in errors for name in ("empty", "cut", "absent"))
     assert sorted(path.name for path in out.iterdir()) == [".videohub-features.json", "whole.json", "whole.npy"]
-    code, said, _ = features(run, listing, "-o", out, "--json")
-    lines = [json.loads(line) for line in said.splitlines()]
+    code, text, _ = features(run, listing, "-o", out, "--json")
+    lines = [json.loads(line) for line in text.splitlines()]
     assert code == 1
     assert [line["status"] for line in lines] == ["failed", "failed", "failed", "kept"]
     assert "the file is empty (0 bytes)" in lines[0]["error"]
@@ -207,9 +213,9 @@ def test_a_video_that_ended_an_earlier_call_and_ends_a_process_of_its_own_is_lef
     crashed = Probe(problem="the decoder crashed (SIGSEGV)", passing=True)
     monkeypatch.setattr(folder, "probe_files", lambda jobs, **limits: iter([crashed for _ in jobs]))
     for _ in range(2):
-        code, _, told = features(run, videos, "-o", out)
+        code, _, messages = features(run, videos, "-o", out)
         assert code == 1
-        assert "b.mp4: the decoder crashed (SIGSEGV), in a process of its own, too" in told
+        assert "b.mp4: the decoder crashed (SIGSEGV), in a process of its own, too" in messages
         assert set(kept(out)) == {"a.npy", "c.npy"}
 
 
@@ -227,7 +233,7 @@ def test_two_calls_that_are_at_the_same_videos_disturb_neither_and_come_to_the_s
 
     monkeypatch.setattr(extraction, "open_frames", meanwhile)
     calls.append(features(run, videos, "-o", out))
-    assert [(code, len(said.splitlines())) for code, said, _ in calls] == [(0, 3), (0, 3)]
+    assert [(code, len(text.splitlines())) for code, text, _ in calls] == [(0, 3), (0, 3)]
     assert kept(out) == kept(tmp_path / "alone")
     assert not [*out.glob("*.part"), *out.glob(".*.begun")]
 
@@ -259,8 +265,8 @@ def test_of_settings_that_are_written_at_once_one_counts(zoo, run, videos, tmp_p
         original(place, content)
 
     monkeypatch.setattr(folder, "claim", overtaken)
-    code, _, told = features(run, videos, "-o", out)
-    assert (code, "stride 4 (asked for: 8)" in told) == (2, True)
+    code, _, messages = features(run, videos, "-o", out)
+    assert (code, "stride 4 (asked for: 8)" in messages) == (2, True)
 
 
 def test_shards_share_the_videos_and_come_to_the_same_bits(zoo, run, videos, tmp_path):
@@ -296,8 +302,8 @@ def test_float16_takes_half_the_room_and_refuses_what_it_cannot_hold(zoo, run, v
     assert np.array_equal(half, full.astype(np.float16))
     original = extraction.pooled_features
     monkeypatch.setattr(extraction, "pooled_features", lambda *given: original(*given) * 1e9)
-    code, _, said = features(run, videos / "a.mp4", "-o", tmp_path / "large", "--fp16")
-    assert (code, "are too large for float16; keep float32" in said) == (1, True)
+    code, _, text = features(run, videos / "a.mp4", "-o", tmp_path / "large", "--fp16")
+    assert (code, "are too large for float16; keep float32" in text) == (1, True)
     assert kept(tmp_path / "large") == {}
 
 
@@ -317,9 +323,9 @@ def test_videos_whose_files_would_be_called_alike_are_refused(tmp_path):
 
 def test_actionformer_places_a_feature_in_the_middle_of_its_window(zoo, run, videos, tmp_path):
     out = tmp_path / "features"
-    code, said, _ = features(run, videos, "-o", out, "--layout", "actionformer")
+    code, text, _ = features(run, videos, "-o", out, "--layout", "actionformer")
     assert code == 0
-    config = yaml.safe_load("\n".join(said.splitlines()[3:]))["dataset"]
+    config = yaml.safe_load("\n".join(text.splitlines()[3:]))["dataset"]
     assert config == {"feat_folder": str(out), "file_prefix": None, "file_ext": ".npy", "input_dim": 256,
                       "feat_stride": 8, "num_frames": 16, "default_fps": 30}  # fmt: skip
     # as libs/datasets/thumos14.py has it: (seconds * fps - 0.5 * num_frames) / feat_stride; windows last 16 / 30 s
@@ -331,14 +337,14 @@ def test_actionformer_places_a_feature_in_the_middle_of_its_window(zoo, run, vid
 
 
 def test_opentad_is_told_the_same_and_which_videos_are_missing(zoo, run, videos, tmp_path):
-    own = tmp_path / "own"
-    datasets.video(own / "whole.mp4", 0, 20)
-    (own / "empty.mp4").touch()
+    ours = tmp_path / "own"
+    datasets.video(ours / "whole.mp4", 0, 20)
+    (ours / "empty.mp4").touch()
     out = tmp_path / "features"
-    code, said, _ = features(run, own, "-o", out, "--layout", "opentad")
+    code, text, _ = features(run, ours, "-o", out, "--layout", "opentad")
     assert code == 1
     config: dict[str, object] = {}
-    exec("\n".join(said.splitlines()[1:]), {}, config)
+    exec("\n".join(text.splitlines()[1:]), {}, config)
     assert config["data_path"] == f"{out}/"
     assert (config["feature_stride"], config["sample_stride"], config["offset_frames"], config["fps"]) == (8, 1, 8, 30)
     assert Path(str(config["block_list"])).read_text() == "empty\n"
@@ -346,9 +352,9 @@ def test_opentad_is_told_the_same_and_which_videos_are_missing(zoo, run, videos,
 
 
 def test_with_json_the_configuration_goes_to_stderr(zoo, run, videos, tmp_path):
-    _, said, told = features(run, videos, "-o", tmp_path / "features", "--layout", "actionformer", "--json")
-    assert [json.loads(line)["status"] for line in said.splitlines()] == ["done"] * 3
-    assert "feat_stride: 8" in told
+    _, text, messages = features(run, videos, "-o", tmp_path / "features", "--layout", "actionformer", "--json")
+    assert [json.loads(line)["status"] for line in text.splitlines()] == ["done"] * 3
+    assert "feat_stride: 8" in messages
 
 
 # --- in processes of their own ---------------------------------------------------------------------------------------
@@ -375,10 +381,10 @@ def test_processes_of_a_torchrun_share_the_videos(zoo, run, videos, tmp_path):
 
 @pytest.mark.slow
 def test_a_call_that_was_killed_is_gone_on_with_and_comes_to_the_same_bits(zoo, run, videos, tmp_path):
-    own = tmp_path / "own"
+    ours = tmp_path / "own"
     for number in range(12):
-        datasets.video(own / f"v{number}.mp4", number, 60)
-    command = [sys.executable, "-m", "videohub", "features", own, "--model", NAME, "--stride", 1, "--batch", 4]
+        datasets.video(ours / f"v{number}.mp4", number, 60)
+    command = [sys.executable, "-m", "videohub", "features", ours, "--model", NAME, "--stride", 1, "--batch", 4]
     killed = subprocess.Popen([*map(str, command), "-o", str(tmp_path / "out")], stderr=subprocess.DEVNULL,
                               stdout=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": str(ROOT)})  # fmt: skip
     until = time.monotonic() + 120
@@ -389,7 +395,7 @@ def test_a_call_that_was_killed_is_gone_on_with_and_comes_to_the_same_bits(zoo, 
     before = kept(tmp_path / "out")
     assert 0 < len(before) < 12
     for out in ("out", "whole"):
-        assert features(run, own, "-o", tmp_path / out, "--batch", 4, stride=1)[0] == 0
+        assert features(run, ours, "-o", tmp_path / out, "--batch", 4, stride=1)[0] == 0
     assert kept(tmp_path / "out") == kept(tmp_path / "whole")
     assert sorted(path.suffix for path in (tmp_path / "out").iterdir()) == sorted([".json", ".npy"] * 12 + [".json"])
 

@@ -161,8 +161,8 @@ def change_safetensors(data: bytes, dice: random.Random) -> bytes:
     text = json.dumps(header, ensure_ascii=bool(dice.randrange(2))).encode("utf-8", "surrogatepass")
     if dice.randrange(4) == 0:
         text = text.replace(b'"data_offsets"', dice.choice((b'"dtype"', b'"\\u0064type"', b'"x"')), 1)
-    told = dice.choice((len(text), len(text), len(text), length, len(text) + 8, 1 << 24, 1 << 63))
-    return struct.pack("<Q", told) + text + data[8 + length :]
+    messages = dice.choice((len(text), len(text), len(text), length, len(text) + 8, 1 << 24, 1 << 63))
+    return struct.pack("<Q", messages) + text + data[8 + length :]
 
 
 def change_npy(data: bytes, dice: random.Random) -> bytes:
@@ -173,8 +173,8 @@ def change_npy(data: bytes, dice: random.Random) -> bytes:
     words = list(re.finditer(rb"'<?\w+'(?=,)|False|\([\d, ]*\)|'\w+'", data[10 : 10 + length]))
     word = dice.choice(words)
     text = data[10 : 10 + word.start()] + dice.choice(_NPY_WORDS) + data[10 + word.end() : 10 + length]
-    told = dice.choice((len(text), len(text), len(text), length, 0xFFFF)) & 0xFFFF
-    return data[:8] + struct.pack("<H", told) + text + data[10 + length :]
+    messages = dice.choice((len(text), len(text), len(text), length, 0xFFFF)) & 0xFFFF
+    return data[:8] + struct.pack("<H", messages) + text + data[10 + length :]
 
 
 def _other_value(value: object, dice: random.Random) -> object:

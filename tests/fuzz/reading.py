@@ -139,10 +139,10 @@ def summary(report: Report) -> str:
     containers = dict.fromkeys(container for container, _ in report.outcomes)
     lines = [f"{report.outcomes.total()} files in {report.seconds:.0f} s"]
     for container in containers:
-        found = {outcome: count for (of, outcome), count in sorted(report.outcomes.items()) if of == container}
+        result = {outcome: count for (of, outcome), count in sorted(report.outcomes.items()) if of == container}
         ways = sum(of == container for of, _ in report.wrappings)
-        told = ", ".join(f"{count} {outcome}" for outcome, count in found.items())
-        lines.append(f"  {container:13} {sum(found.values()):6} in {ways} wrappings: {told}")
+        messages = ", ".join(f"{count} {outcome}" for outcome, count in result.items())
+        lines.append(f"  {container:13} {sum(result.values()):6} in {ways} wrappings: {messages}")
     lines.append(f"slowest {report.slowest[0]:.3f} s (number {report.slowest[1]}), limit {SECONDS:g} s")
     lines.append(f"peak memory {report.largest[0] / 2**20:.1f} MiB above the idle reader (number {report.largest[1]})")
     lines[-1] += f", limit {MEMORY >> 20} MiB" if MEASURED else "; not measured here"

@@ -147,8 +147,8 @@ def limit_memory() -> None:
 
 
 def _status(field: str) -> int:
-    found = re.search(rf"{field}:\s+(\d+)", (PROC / "status").read_text())
-    return int(found[1]) if found else 0
+    result = re.search(rf"{field}:\s+(\d+)", (PROC / "status").read_text())
+    return int(result[1]) if result else 0
 
 
 def main(folder: str, function: str) -> None:

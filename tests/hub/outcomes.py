@@ -31,9 +31,9 @@ def assert_fetched(home: Path, url: str, **known: object) -> None:
 
 def refusal(home: Path, url: str, **known: object) -> str:
     """Return what is said of a URL whose file is refused; nothing at all is left."""
-    said = failure(home, url, **known)
+    text = failure(home, url, **known)
     assert [path for path in home.rglob("*") if path.is_file()] == []
-    return said
+    return text
 
 
 def failure(home: Path, url: str, **known: object) -> str:

@@ -135,8 +135,8 @@ def test_a_later_change_of_a_url_is_refused_with_both_digests(publisher, home):
     publisher.publish("/MODEL.pkl", OTHER)
     with pytest.raises(ChecksumError) as error:
         download.fetch(url, name="model")
-    for said in ("model", "MODEL.pkl", sha256(CONTENT), sha256(OTHER), "first seen here", "videohub fetch model"):
-        assert said in str(error.value)
+    for text in ("model", "MODEL.pkl", sha256(CONTENT), sha256(OTHER), "first seen here", "videohub fetch model"):
+        assert text in str(error.value)
     assert raw(home) == []
     assert pins.pin_of(url).sha256 == sha256(CONTENT)
 
@@ -155,8 +155,8 @@ def test_a_wrong_digest_is_refused_and_nothing_kept(publisher, home):
     url = publisher.publish("/MODEL.pkl", OTHER)
     with pytest.raises(ChecksumError) as error:
         download.fetch(url, name="model", sha256=sha256(CONTENT))
-    for said in ("model", "MODEL.pkl", f"the registry says {sha256(CONTENT)}", sha256(OTHER)):
-        assert said in str(error.value)
+    for text in ("model", "MODEL.pkl", f"the registry says {sha256(CONTENT)}", sha256(OTHER)):
+        assert text in str(error.value)
     assert kept(home) == []
 
 
@@ -188,8 +188,8 @@ def test_a_missing_page_names_the_url_and_what_to_do(publisher, home):
     url = publisher.url("/GONE.pkl")
     with pytest.raises(DownloadError) as error:
         download.fetch(url, name="model")
-    for said in ("model", url, "404", "pass it with `--checkpoint FILE` (in Python `checkpoint=`)"):
-        assert said in str(error.value)
+    for text in ("model", url, "404", "pass it with `--checkpoint FILE` (in Python `checkpoint=`)"):
+        assert text in str(error.value)
     assert kept(home) == []
 
 
@@ -199,8 +199,8 @@ def test_a_publisher_that_does_not_answer_is_named_with_what_to_do(home):
         url = f"http://127.0.0.1:{taken.getsockname()[1]}/MODEL.pkl"
         with pytest.raises(DownloadError) as error:
             download.fetch(url, name="model")
-    for said in ("model", url, "Check the connection", "--checkpoint"):
-        assert said in str(error.value)
+    for text in ("model", url, "Check the connection", "--checkpoint"):
+        assert text in str(error.value)
     assert kept(home) == []
 
 

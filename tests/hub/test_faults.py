@@ -40,9 +40,9 @@ def test_a_slow_server_is_not_a_silent_one(publisher, home):
 
 def test_a_server_that_never_answers_is_left_with_its_name_and_what_happened(publisher, home):
     url = publisher.publish("/MODEL.pkl", CONTENT, sent(stall=-1))
-    said = refusal(home, url)
-    assert url in said
-    assert "in time" in said
+    text = refusal(home, url)
+    assert url in text
+    assert "in time" in text
     assert len(publisher.log) == http_request.ATTEMPTS
 
 

@@ -54,9 +54,9 @@ def test_a_server_in_trouble_is_asked_again(publisher, home, status):
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 410, 418, 451, 501])
 def test_a_refusal_is_final(publisher, home, status):
     url = publisher.publish("/MODEL.pkl", CONTENT, refusing(status))
-    said = refusal(home, url)
-    assert url in said
-    assert str(status) in said
+    text = refusal(home, url)
+    assert url in text
+    assert str(status) in text
     assert len(publisher.log) == 1
 
 
@@ -67,9 +67,9 @@ def test_an_answer_that_has_no_file_is_refused(publisher, home, status):
 
 def test_a_server_always_in_trouble_is_left_with_its_name_and_its_trouble(publisher, home):
     url = publisher.publish("/MODEL.pkl", CONTENT, refusing(503))
-    said = refusal(home, url)
-    assert url in said
-    assert "503" in said
+    text = refusal(home, url)
+    assert url in text
+    assert "503" in text
     assert len(publisher.log) == http_request.ATTEMPTS
 
 
@@ -129,9 +129,9 @@ def test_a_web_page_is_known_though_it_comes_in_small_pieces(publisher, home):
 
 def test_a_redirect_to_a_log_in_page_is_named(publisher, home):
     login = publisher.publish("/login?next=/MODEL.pkl", LOG_IN, headed({"Content-Type": "text/html"}))
-    said = refusal(home, publisher.publish("/MODEL.pkl", CONTENT, redirecting(login)))
+    text = refusal(home, publisher.publish("/MODEL.pkl", CONTENT, redirecting(login)))
     for part in ("web page", login, "log-in", publisher.url("/MODEL.pkl")):
-        assert part in said
+        assert part in text
 
 
 def test_a_log_in_page_in_the_middle_of_a_download_does_not_get_into_the_file(publisher, home):

@@ -56,9 +56,9 @@ def test_the_guard_of_these_tests_sees_a_connection(publisher):
 def test_offline_no_connection_is_even_tried(publisher, home, variable, value):
     done = without_sockets("https://publisher.invalid/MODEL.pkl", **{variable: value})
     assert done.returncode == 4, done.stderr
-    for said in ("OfflineError: model", "https://publisher.invalid/MODEL.pkl", "not in the cache", str(home), variable,
+    for text in ("OfflineError: model", "https://publisher.invalid/MODEL.pkl", "not in the cache", str(home), variable,
                  "videohub bundle model", "videohub unbundle", "--checkpoint"):  # fmt: skip
-        assert said in done.stdout
+        assert text in done.stdout
     assert kept(home) == []
 
 
@@ -123,8 +123,8 @@ def test_a_disk_that_is_full_half_way_is_named_and_nothing_is_lost(publisher, ho
     command = [sys.executable, "-c", LIMITED, url, "200000"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 5, done.stderr
-    for said in ("CacheError: model", "File too large", str(home), "videohub cache prune", "VIDEOHUB_HOME"):
-        assert said in done.stdout
+    for text in ("CacheError: model", "File too large", str(home), "videohub cache prune", "VIDEOHUB_HOME"):
+        assert text in done.stdout
     assert not (home / "raw").exists()
     assert_fetched(home, url)
     assert publisher.asked("range")[1] == "bytes=200000-"  # what came before is used
@@ -152,8 +152,8 @@ def test_a_folder_that_cannot_be_written_is_named(publisher, home):
     command = [sys.executable, "-c", AS_NOBODY, publisher.publish("/MODEL.pkl", CONTENT)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 5, done.stderr
-    for said in ("CacheError: model", "Permission denied", str(home / "locks"), "VIDEOHUB_HOME"):
-        assert said in done.stdout
+    for text in ("CacheError: model", "Permission denied", str(home / "locks"), "VIDEOHUB_HOME"):
+        assert text in done.stdout
     assert kept(home) == []
 
 

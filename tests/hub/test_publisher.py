@@ -95,8 +95,8 @@ def test_what_was_not_published_is_404(publisher):
 )
 def test_a_part_is_served(publisher, asked, said, body):
     publisher.publish("/MODEL.pkl", CONTENT)
-    answer, found = get(publisher, Range=asked)
-    assert (answer.status, answer.headers["Content-Range"], found) == (206, said, body)
+    answer, result = get(publisher, Range=asked)
+    assert (answer.status, answer.headers["Content-Range"], result) == (206, said, body)
 
 
 @pytest.mark.parametrize("start", [102400, 102401])

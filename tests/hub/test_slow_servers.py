@@ -52,8 +52,8 @@ def test_a_body_that_trickles_ends(publisher, home, manner):
     """Bytes come all the time, so no read ever times out; and each call gets further, but that is no progress."""
     url = publisher.publish("/MODEL.pkl", CONTENT, sent(block=400, pause_s=0.05), *manner)
     begun = time.monotonic()
-    said = failure(home, url)
-    assert "VIDEOHUB_MIN_RATE demands 10000 a second" in said
+    text = failure(home, url)
+    assert "VIDEOHUB_MIN_RATE demands 10000 a second" in text
     assert len(publisher.log) == http_request.ATTEMPTS
     assert time.monotonic() - begun < 30
     assert bool(kept(home)) == (COMPRESSED not in manner)  # of which no range can be asked for
@@ -128,8 +128,8 @@ OK = b"HTTP/1.1 200 OK\r\n"
 def test_what_comes_before_a_body_may_not_trickle_either(home, begin, then):
     with trickling(begin, then, 0.02) as (url, knocked):
         begun = time.monotonic()
-        said = failure(home, url)
-    assert "no whole header" in said or "VIDEOHUB_MIN_RATE demands" in said
+        text = failure(home, url)
+    assert "no whole header" in text or "VIDEOHUB_MIN_RATE demands" in text
     assert len(knocked) == http_request.ATTEMPTS
     assert time.monotonic() - begun < 30
     assert kept(home) == []

@@ -37,8 +37,8 @@ def mirror(tmp_path, monkeypatch):
 
 def test_the_order_is_mirrors_publisher_alternates(tmp_path, monkeypatch):
     monkeypatch.setenv("VIDEOHUB_MIRRORS", f"{tmp_path}, https://mirror.invalid/zoo/ ,")
-    found = list(sources.sources(URL, ["hf://org/repo/MODEL.pkl@v1", "https://other.invalid/M.pkl"]))
-    assert found == [
+    result = list(sources.sources(URL, ["hf://org/repo/MODEL.pkl@v1", "https://other.invalid/M.pkl"]))
+    assert result == [
         Source((tmp_path / "publisher.invalid/zoo/a/MODEL.pkl").as_uri(), "mirror"),
         Source("https://mirror.invalid/zoo/publisher.invalid/zoo/a/MODEL.pkl", "mirror"),
         Source(URL, "publisher"),
@@ -126,8 +126,8 @@ def test_a_mirror_with_another_file_is_passed_over_and_told(home, publisher, mir
     mirrored(mirror, b"something else", url)
     assert_fetched(home, url, sha256=SHA256)
     assert len(caplog.records) == 1
-    for said in (mirror.name.split()[0], SHA256, f"The right file came from {url}"):
-        assert said in caplog.text
+    for text in (mirror.name.split()[0], SHA256, f"The right file came from {url}"):
+        assert text in caplog.text
 
 
 def test_the_first_pin_is_demanded_of_every_later_source(home, publisher, mirror):
@@ -148,8 +148,8 @@ def test_where_all_sources_fail_each_is_told(home, publisher):
     wrong = publisher.publish("/wrong.pkl", b"another file")
     with pytest.raises(ChecksumError) as error:
         download.fetch(publisher.url("/GONE.pkl"), name="model", sha256=SHA256, alternates=[wrong])
-    for said in ("none of 2 sources", "404", publisher.url("/GONE.pkl"), wrong, SHA256):
-        assert said in str(error.value)
+    for text in ("none of 2 sources", "404", publisher.url("/GONE.pkl"), wrong, SHA256):
+        assert text in str(error.value)
     assert kept(home) == []
 
 
@@ -180,8 +180,8 @@ def test_no_url_leads_out_of_a_mirror(mirror, path):
 def test_a_query_tells_files_of_a_mirror_apart(home, mirror):
     for query in ("?id=1", "?id=2"):
         mirrored(mirror, query.encode(), f"{URL}{query}")
-    found = [download.fetch(f"{URL}?id={number}", name="model").path.read_bytes() for number in (1, 2)]
-    assert found == [b"?id=1", b"?id=2"]
+    result = [download.fetch(f"{URL}?id={number}", name="model").path.read_bytes() for number in (1, 2)]
+    assert result == [b"?id=1", b"?id=2"]
 
 
 @pytest.mark.parametrize("content", [b"", CONTENT[:-1], b"<html>Sign in</html>"], ids=["empty", "short", "a page"])

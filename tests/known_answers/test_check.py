@@ -33,9 +33,9 @@ def without_biases(network):
 
 def test_what_the_library_computed_comes_out(run, known, registered, published, video):
     registered(known(published.logits(video[:FRAMES])[:3]))
-    code, found, _ = run("check", "TINY", "--json")
-    assert (code, found["status"], found["cause"], found["tried"]) == (0, "holds", None, [])
-    (answer,) = found["answers"]
+    code, result, _ = run("check", "TINY", "--json")
+    assert (code, result["status"], result["cause"], result["tried"]) == (0, "holds", None, [])
+    (answer,) = result["answers"]
     assert answer["difference"] <= 1e-5
     assert answer["found"]["first"] == pytest.approx(answer["expected"]["first"], abs=1e-5)
     code, out, _ = run("check", "tiny")
@@ -193,9 +193,9 @@ def test_a_clip_that_cannot_be_had_ends_with_exit_code_4(run, known, registered,
 
 def test_a_file_with_other_classes_is_refused(known, published, video, tmp_path):
     record = known(published.logits(video[:FRAMES])[:3])
-    own = videohub.load(record, num_classes=7)
+    ours = videohub.load(record, num_classes=7)
     with pytest.raises(UsageError, match=r"7 classes in the file, and what is known .* is of 5"):
-        videohub.check(record, checkpoint=videohub.save(own, tmp_path / "own.safetensors"))
+        videohub.check(record, checkpoint=videohub.save(ours, tmp_path / "own.safetensors"))
 
 
 # --- load ------------------------------------------------------------------------------------------------------------

@@ -64,6 +64,6 @@ def test_the_original_s_logits_come_out(checked):
     ids=["heads", "mean", "channels", "frames"],
 )
 def test_each_slip_has_its_cause(checked, slip, kind, what):
-    found = checked(**slip)
-    assert (found.status, found.cause.kind) == ("fails", kind)
-    assert f"with {what} the known values come out" in found.cause.why
+    result = checked(**slip)
+    assert (result.status, result.cause.kind) == ("fails", kind)
+    assert f"with {what} the known values come out" in result.cause.why

@@ -20,7 +20,7 @@ def ava(seed, *, moments=24, videos=5, people=3, digits=8):
     """Ground truth and detections, with crowded moments, unknown labels, boxes without extent and empty moments."""
     random = np.random.default_rng(seed)
     labels = [*NAMES, 99]
-    truth, found = [], []
+    truth, result = [], []
     for _ in range(moments):
         key = f"video{random.integers(videos)},{random.integers(902, 906):04d}"
         for _ in range(random.integers(0, people + 1)):
@@ -33,9 +33,9 @@ def ava(seed, *, moments=24, videos=5, people=3, digits=8):
                 if random.random() < 0.1:
                     near[2] = near[0]
                 for label in random.choice(labels, random.integers(0, 4), replace=False):
-                    found.append((key, near, label, round(random.random(), digits)))
+                    result.append((key, near, label, round(random.random(), digits)))
     keys, boxes, ids = zip(*truth, strict=True)
-    found_keys, found_boxes, found_ids, scores = zip(*found, strict=True)
+    found_keys, found_boxes, found_ids, scores = zip(*result, strict=True)
     return (
         Boxes(keys, np.array(boxes), np.array(ids)),
         Boxes(found_keys, np.array(found_boxes), np.array(found_ids), np.array(scores)),

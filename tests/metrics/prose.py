@@ -42,14 +42,14 @@ def iou(one, other):
 def ava(truth, found, label_ids, threshold=0.5):
     """Average precision of each label id; None where it has no ground truth. Rows are those of `rows`."""
     result = {}
-    for wanted in label_ids:
+    for expected in label_ids:
         boxes, taken = defaultdict(list), defaultdict(set)
         for moment, box, label, _ in truth:
-            if label == wanted:
+            if label == expected:
                 boxes[moment].append(box)
         decided = []
         for moment, box, label, score in found:
-            if label != wanted or box[0] >= box[2] or box[1] >= box[3]:
+            if label != expected or box[0] >= box[2] or box[1] >= box[3]:
                 continue
             overlaps = [iou(box, other) for other in boxes[moment]]
             best = max(overlaps, default=0.0)
@@ -58,7 +58,7 @@ def ava(truth, found, label_ids, threshold=0.5):
                 taken[moment].add(overlaps.index(best))
             decided.append((score, right))
         count = sum(len(each) for each in boxes.values())
-        result[wanted] = area_under_envelope(decided, count) if count else None
+        result[expected] = area_under_envelope(decided, count) if count else None
     return result
 
 

@@ -26,8 +26,8 @@ def test_views_join_into_the_original_s_video_scores_and_accuracies(ensemble, ho
     views = arrays["view_scores"].reshape(facts["videos"], facts["views"], facts["classes"])
     scores = np.stack([join_views(video, rule) for video in views])
     assert np.abs(scores - arrays[f"video_{how}"]).max() <= (1e-5 if how == "sum" else 0)
-    found = topk_accuracy(scores, arrays["labels"])
-    assert {f"top{k}": f"{value:.2f}" for k, value in found.items()} == facts["results"][how]
+    result = topk_accuracy(scores, arrays["labels"])
+    assert {f"top{k}": f"{value:.2f}" for k, value in result.items()} == facts["results"][how]
 
 
 def test_a_label_counts_when_fewer_than_k_classes_score_higher():

@@ -37,13 +37,13 @@ def golden(request):
 
 def test_the_official_numbers_come_out(golden):
     facts, files = golden
-    found = ava_map(
+    result = ava_map(
         str(files["groundtruth"]), files["detections"], label_map=files["labelmap"], exclusions=files["excluded"]
     )
-    assert abs(found.map - facts["mAP"]) <= 1e-9
-    assert list(found.per_class) == list(facts["label_ids"])
+    assert abs(result.map - facts["mAP"]) <= 1e-9
+    assert list(result.per_class) == list(facts["label_ids"])
     for name, expected in facts["per_class_AP"].items():
-        assert found.per_class[name] == (None if expected is None else pytest.approx(expected, abs=1e-9))
+        assert result.per_class[name] == (None if expected is None else pytest.approx(expected, abs=1e-9))
 
 
 @pytest.mark.parametrize("turned", ["neither", "detections", "groundtruth", "both"])
@@ -59,13 +59,13 @@ def test_the_order_of_the_rows_counts_as_the_rules_say(golden, turned, tmp_path)
         list(prose.rows(files["detections"], files["excluded"])),
         facts["label_ids"].values(),
     )
-    found = ava_map(
+    result = ava_map(
         files["groundtruth"], files["detections"], label_map=files["labelmap"], exclusions=files["excluded"]
     )
-    assert list(found.per_class.values()) == [
+    assert list(result.per_class.values()) == [
         None if value is None else pytest.approx(value, abs=1e-12) for value in expected.values()
     ]
-    moved = abs(found.map - facts["mAP"]) > 1e-3
+    moved = abs(result.map - facts["mAP"]) > 1e-3
     assert moved == (turned in ("detections", "both"))
 
 
@@ -78,14 +78,17 @@ def test_the_first_row_takes_the_box_whatever_its_score():
 
 def test_a_detection_never_falls_back_to_its_second_best_box():
     truth = [("v,0902", BOX, 1), ("v,0902", (0.1, 0.1, 0.5, 0.4), 1)]
-    found = [("v,0902", BOX, 1, 0.9), ("v,0902", (0.1, 0.1, 0.5, 0.46), 1, 0.8)]  # 0.9 of the first, 0.83 of the second
-    assert per_class(truth, found)["stand"] == 1 / 2  # one of two boxes, at precision 1
+    result = [
+        ("v,0902", BOX, 1, 0.9),
+        ("v,0902", (0.1, 0.1, 0.5, 0.46), 1, 0.8),
+    ]  # 0.9 of the first, 0.83 of the second
+    assert per_class(truth, result)["stand"] == 1 / 2  # one of two boxes, at precision 1
 
 
 def test_of_two_boxes_that_overlap_equally_the_first_row_is_taken():
     twice = [("v,0902", BOX, 1), ("v,0902", BOX, 1)]
-    found = [("v,0902", BOX, 1, 0.9), ("v,0902", BOX, 1, 0.8)]
-    assert per_class(twice, found)["stand"] == 1 / 2  # both look at the first
+    result = [("v,0902", BOX, 1, 0.9), ("v,0902", BOX, 1, 0.8)]
+    assert per_class(twice, result)["stand"] == 1 / 2  # both look at the first
 
 
 def test_an_overlap_of_exactly_the_threshold_counts():
@@ -96,27 +99,27 @@ def test_an_overlap_of_exactly_the_threshold_counts():
 
 def test_boxes_of_other_moments_and_classes_are_not_looked_at():
     truth = [("v,0902", BOX, 1)]
-    for found in (("v,0903", BOX, 1, 0.9), ("w,0902", BOX, 1, 0.9), ("v,0902", BOX, 2, 0.9)):
-        assert per_class(truth, [found]) == {"stand": 0, "sit": None}
+    for result in (("v,0903", BOX, 1, 0.9), ("w,0902", BOX, 1, 0.9), ("v,0902", BOX, 2, 0.9)):
+        assert per_class(truth, [result]) == {"stand": 0, "sit": None}
 
 
 def test_a_detection_at_a_moment_without_ground_truth_is_wrong():
-    found = [("w,0902", FAR, 1, 0.9), ("v,0902", BOX, 1, 0.8)]
-    assert per_class([("v,0902", BOX, 1)], found)["stand"] == 1 / 2
+    result = [("w,0902", FAR, 1, 0.9), ("v,0902", BOX, 1, 0.8)]
+    assert per_class([("v,0902", BOX, 1)], result)["stand"] == 1 / 2
 
 
 def test_a_detection_without_extent_is_dropped_and_not_wrong():
-    found = [
+    result = [
         ("v,0902", (0.5, 0.1, 0.5, 0.5), 1, 0.9),
         ("v,0902", (0.1, 0.5, 0.5, 0.1), 1, 0.9),
         ("v,0902", BOX, 1, 0.8),
     ]
-    assert per_class([("v,0902", BOX, 1)], found)["stand"] == 1
+    assert per_class([("v,0902", BOX, 1)], result)["stand"] == 1
 
 
 def test_unknown_labels_are_ignored_on_both_sides():
-    found = [("v,0902", BOX, 99, 0.9), ("v,0902", BOX, 1, 0.8)]
-    assert per_class([("v,0902", BOX, 1), ("v,0902", FAR, 99)], found) == {"stand": 1, "sit": None}
+    result = [("v,0902", BOX, 99, 0.9), ("v,0902", BOX, 1, 0.8)]
+    assert per_class([("v,0902", BOX, 1), ("v,0902", FAR, 99)], result) == {"stand": 1, "sit": None}
 
 
 def test_a_class_counts_if_it_has_ground_truth():
@@ -129,8 +132,8 @@ def test_a_class_counts_if_it_has_ground_truth():
 
 def test_precision_is_made_monotone():
     # by score: wrong, right, right of 2: precisions 0, 1/2, 2/3; both steps of recall count at 2/3
-    found = [("v,0903", FAR, 1, 0.9), ("v,0902", BOX, 1, 0.8), ("v,0903", BOX, 1, 0.7)]
-    assert per_class([("v,0902", BOX, 1), ("v,0903", BOX, 1)], found)["stand"] == pytest.approx(2 / 3)
+    result = [("v,0903", FAR, 1, 0.9), ("v,0902", BOX, 1, 0.8), ("v,0903", BOX, 1, 0.7)]
+    assert per_class([("v,0902", BOX, 1), ("v,0903", BOX, 1)], result)["stand"] == pytest.approx(2 / 3)
 
 
 def test_of_equal_scores_the_later_row_goes_first():
@@ -142,9 +145,9 @@ def test_of_equal_scores_the_later_row_goes_first():
 @pytest.mark.parametrize("digits", [1, 8])
 def test_every_class_is_as_the_rules_say(digits):
     for seed in range(40):
-        truth, found = generated.ava(seed, digits=digits)
-        expected = prose.ava(generated.as_rows(truth), generated.as_rows(found), generated.NAMES)
-        each = evaluate(truth, found, generated.NAMES).per_class
+        truth, result = generated.ava(seed, digits=digits)
+        expected = prose.ava(generated.as_rows(truth), generated.as_rows(result), generated.NAMES)
+        each = evaluate(truth, result, generated.NAMES).per_class
         assert list(each.values()) == [
             None if value is None else pytest.approx(value, abs=1e-12) for value in expected.values()
         ]
@@ -181,11 +184,11 @@ def test_arrays_that_do_not_fit_are_refused(truth, found, message):
 
 
 def test_a_threshold_of_no_overlap_and_no_names_are_refused():
-    truth, found = boxes(("v,0902", BOX, 1)), boxes(("v,0902", BOX, 1, 0.5))
+    truth, result = boxes(("v,0902", BOX, 1)), boxes(("v,0902", BOX, 1, 0.5))
     with pytest.raises(ValueError, match="found iou 0, expected more than 0"):
-        evaluate(truth, found, NAMES, iou=0)
+        evaluate(truth, result, NAMES, iou=0)
     with pytest.raises(ValueError, match="0 names"):
-        evaluate(truth, found, {})
+        evaluate(truth, result, {})
 
 
 def test_files_of_two_versions_are_noticed(tmp_path):
@@ -196,30 +199,30 @@ def test_files_of_two_versions_are_noticed(tmp_path):
 
 
 def test_weights_of_one_change_no_bit():
-    truth, found = generated.ava(2)
-    matches = match(truth, found, generated.NAMES)
+    truth, result = generated.ava(2)
+    matches = match(truth, result, generated.NAMES)
     means = matches.curves().means(np.ones((len(matches.videos), 4)))
-    assert set(means.tolist()) == {evaluate(truth, found, generated.NAMES).map}
+    assert set(means.tolist()) == {evaluate(truth, result, generated.NAMES).map}
 
 
 @pytest.mark.parametrize(("videos", "moments"), [(5, 24), (3, 200), (40, 60)])
 def test_a_weight_of_k_is_k_copies_of_the_video(videos, moments):
     for seed in range(5):
-        truth, found = generated.ava(seed, videos=videos, moments=moments)
-        matches = match(truth, found, generated.NAMES)
+        truth, result = generated.ava(seed, videos=videos, moments=moments)
+        matches = match(truth, result, generated.NAMES)
         weights = np.random.default_rng(seed).integers(0, 4, len(matches.videos))
         weights[matches.truths.any(axis=0).argmax()] = 2  # something to find is left
         counts = dict(zip(matches.videos, weights.tolist(), strict=True))
-        copies = evaluate(generated.repeated(truth, counts), generated.repeated(found, counts), generated.NAMES).map
+        copies = evaluate(generated.repeated(truth, counts), generated.repeated(result, counts), generated.NAMES).map
         assert matches.curves().means(weights[:, None].astype(float))[0] == pytest.approx(copies, rel=1e-12)
 
 
 def test_videos_can_be_listed_beforehand():
-    truth, found = boxes(("v,0902", BOX, 1)), boxes(("w,0902", BOX, 1, 0.5))
-    assert match(truth, found, NAMES).videos == ("v", "w")
-    assert match(truth, found, NAMES, videos=["w", "x", "v"]).truths.tolist() == [[0, 0, 1], [0, 0, 0]]
+    truth, result = boxes(("v,0902", BOX, 1)), boxes(("w,0902", BOX, 1, 0.5))
+    assert match(truth, result, NAMES).videos == ("v", "w")
+    assert match(truth, result, NAMES, videos=["w", "x", "v"]).truths.tolist() == [[0, 0, 1], [0, 0, 0]]
     with pytest.raises(ValueError, match="1 videos that are not listed, 'w' for one"):
-        match(truth, found, NAMES, videos=["v"])
+        match(truth, result, NAMES, videos=["v"])
 
 
 # --- what missing moments could do ------------------------------------------------------------------------------------
@@ -246,12 +249,12 @@ def test_a_video_that_is_missing_whole_can_be_drawn_too():
 def test_whatever_a_network_says_at_missing_moments_stays_within():
     random = np.random.default_rng(0)
     for seed in range(20):
-        truth, found = generated.ava(seed)
+        truth, result = generated.ava(seed)
         gone = random.choice(sorted(set(truth.keys)), 2, replace=False)
         parts = [
             Boxes([boxes.keys[row] for row in rows], boxes.boxes[rows], boxes.labels[rows],
                   None if boxes.scores is None else boxes.scores[rows])
-            for boxes in (truth, found)
+            for boxes in (truth, result)
             for rows in (np.flatnonzero(~np.isin(boxes.keys, gone)), np.flatnonzero(np.isin(boxes.keys, gone)))
         ]  # fmt: skip
         kept_truth, missing, kept_found, unseen = parts

@@ -34,8 +34,8 @@ def test_percentiles_lie_around_the_measured_value():
 def curves(request):
     if request.param == "charades":
         return multilabel_curves(*generated.multilabel(0, videos=120))
-    truth, found = generated.ava(0, videos=20, moments=120)
-    return match(truth, found, generated.NAMES).curves()
+    truth, result = generated.ava(0, videos=20, moments=120)
+    return match(truth, result, generated.NAMES).curves()
 
 
 def test_a_seed_draws_the_same_videos(curves):

@@ -25,9 +25,9 @@ def judged(truth, moments, names, rule):
     keys = [key for key, boxes, _ in moments for _ in boxes]
     boxes = [box for _, of_moment, _ in moments for box in of_moment]
     scores = np.array([row for _, _, rows in moments for row in rows], np.float32)
-    found = detected_boxes(keys, boxes, scores, rule)
+    result = detected_boxes(keys, boxes, scores, rule)
     right = Boxes([row[0] for row in truth], [row[1] for row in truth], [row[2] for row in truth])
-    curves = match(right, found, names, rule=rule).curves()
+    curves = match(right, result, names, rule=rule).curves()
     each = [None if np.isnan(value) else float(value) for value in curves.classes()]
     return curves.mean(), dict(zip(names.values(), each, strict=True))
 

@@ -25,10 +25,10 @@ def classes(scores, labels):
 def test_the_original_s_numbers_come_out(scores, each, mean):
     arrays = np.load(GOLDEN / "multilabel_map_a.npz")
     facts = json.loads((GOLDEN / "multilabel_map_a.json").read_text())
-    found = classes(arrays[scores], arrays["labels"])
-    assert found.dtype == np.float64
-    assert np.flatnonzero(np.isnan(found)).tolist() == facts["classes_without_positives"]
-    np.testing.assert_allclose(found, arrays[each], rtol=0, atol=1e-9)
+    result = classes(arrays[scores], arrays["labels"])
+    assert result.dtype == np.float64
+    assert np.flatnonzero(np.isnan(result)).tolist() == facts["classes_without_positives"]
+    np.testing.assert_allclose(result, arrays[each], rtol=0, atol=1e-9)
     assert abs(multilabel_map(arrays[scores], arrays["labels"]) - facts[mean]) <= 1e-9
 
 

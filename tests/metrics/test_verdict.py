@@ -41,16 +41,16 @@ def test_a_published_hundred_is_met_by_a_hundred_whatever_the_number_of_videos()
     """Without a tolerance: the interval's end is the published number, not a rounding below it."""
     for videos in (10, 30, 400, 1000, 1999):
         for published, hits in ((100.0, videos), (0.0, 0)):
-            found = compare_accuracy("top-5", published, hits=hits, scored=videos, missing=0, tolerance=0.0)
-            assert found.answer == ("consistent" if videos > 35 else "insufficient data"), (videos, published)
+            result = compare_accuracy("top-5", published, hits=hits, scored=videos, missing=0, tolerance=0.0)
+            assert result.answer == ("consistent" if videos > 35 else "insufficient data"), (videos, published)
 
 
 def test_a_comparison_gives_its_numbers_and_reasons():
-    found = answer(77.0, 7392, 9600, 400)
-    assert found.recomputed == pytest.approx(77.0)
-    assert found.interval == pytest.approx((76.15, 77.83), abs=0.01)  # 77.0 ± 0.84
-    assert found.bounds == pytest.approx((73.04, 78.71), abs=0.02)  # 73.92 - 0.88 and 77.92 + 0.80
-    assert found.reason.startswith("top1 is the published 77.00;")
+    result = answer(77.0, 7392, 9600, 400)
+    assert result.recomputed == pytest.approx(77.0)
+    assert result.interval == pytest.approx((76.15, 77.83), abs=0.01)  # 77.0 ± 0.84
+    assert result.bounds == pytest.approx((73.04, 78.71), abs=0.02)  # 73.92 - 0.88 and 77.92 + 0.80
+    assert result.reason.startswith("top1 is the published 77.00;")
 
 
 def test_reasons_name_the_direction_and_what_could_explain_it():
@@ -106,10 +106,10 @@ def test_a_verdict_on_a_mean_follows_from_its_intervals(published, interval, bou
 
 def test_means_and_accuracies_are_judged_by_one_rule():
     for published in (73.0, 76.0, 77.0, 78.0, 78.4, 79.5, 82.0):
-        found = answer(published, 7392, 9600, 400)
-        again = compare_map("top1", published, recomputed=found.recomputed, interval=found.interval,
-                            bounds=found.bounds, scored=9600, missing=400, videos=9600)  # fmt: skip
-        assert again == found
+        result = answer(published, 7392, 9600, 400)
+        again = compare_map("top1", published, recomputed=result.recomputed, interval=result.interval,
+                            bounds=result.bounds, scored=9600, missing=400, videos=9600)  # fmt: skip
+        assert again == result
 
 
 def test_bounds_hold_at_least_what_needs_no_missing_video():
@@ -119,10 +119,10 @@ def test_bounds_hold_at_least_what_needs_no_missing_video():
 def test_a_bootstrap_of_few_videos_decides_nothing():
     """Two films of a thousand key frames: whichever is drawn, the mean hardly moves, and yet it is two films."""
     for videos, expected in ((2, "insufficient data"), (29, "insufficient data"), (30, "inconsistent")):
-        found = compare_map("mAP", 29.1, recomputed=39.0, interval=(38.5, 39.5), bounds=(38.5, 39.5), scored=2000,
+        result = compare_map("mAP", 29.1, recomputed=39.0, interval=(38.5, 39.5), bounds=(38.5, 39.5), scored=2000,
                             missing=0, videos=videos)  # fmt: skip
-        assert found.answer == expected
-        assert ("the chance in" in found.reason) == (videos < 30)
+        assert result.answer == expected
+        assert ("the chance in" in result.reason) == (videos < 30)
 
 
 def test_a_mean_of_no_video_is_no_comparison():
@@ -207,11 +207,11 @@ def test_settled_answers_are_those_of_the_whole_list_as_often_as_stated():
         order = random.permutation(total)
         right, lost = np.cumsum(order < 108), np.cumsum(order >= 118)
         for seen in range(total):
-            found = settled(
+            result = settled(
                 97.0, hits=int(right[seen]), failed=int(lost[seen]), seen=seen + 1, total=total, level=level
             )
-            if found is not None:
-                wrong += found != final
+            if result is not None:
+                wrong += result != final
                 early += seen + 1 < total
                 break
     assert wrong / 100 <= 1 - level + 3 * (level * (1 - level) / 100) ** 0.5

@@ -98,13 +98,13 @@ class GoldenCase:
     @property
     def output_activation(self) -> str | None:
         """What the original applied before it gave its output; None: that is logits."""
-        said, averaging = self.facts["architecture"], self.facts.get("evaluation", {}).get("averaging", "")
+        text, averaging = self.facts["architecture"], self.facts.get("evaluation", {}).get("averaging", "")
         # mmaction2, and Video Swin, which is built on it: the mean of clips' probabilities
-        if said.get("cls_head", {}).get("average_clips") == "prob" or "average_clips prob" in averaging:
+        if text.get("cls_head", {}).get("average_clips") == "prob" or "average_clips prob" in averaging:
             return "softmax"
-        if said.get("bbox_head", {}).get("multilabel"):
+        if text.get("bbox_head", {}).get("multilabel"):
             return "sigmoid"
-        activation = said.get("head_act") or said.get("head_activation")
+        activation = text.get("head_act") or text.get("head_activation")
         return activation and activation.lower().split()[0]
 
     def clip(self) -> Tensor:
@@ -184,11 +184,11 @@ class GoldenCase:
         expected = self.expected["logits"]
         if expected.shape[-1] != self.architecture.num_classes:  # of a convolution
             expected = np.moveaxis(expected, 1, -1)
-        found = logits.numpy()
-        if found.squeeze().ndim < expected.squeeze().ndim:  # of each frame: their mean is that of their features
+        result = logits.numpy()
+        if result.squeeze().ndim < expected.squeeze().ndim:  # of each frame: their mean is that of their features
             expected = expected.mean(axis=0, keepdims=True)
-        assert found.squeeze().shape == expected.squeeze().shape
-        return _relative(found.squeeze(), expected.squeeze()) / LOGITS_CLOSE
+        assert result.squeeze().shape == expected.squeeze().shape
+        return _relative(result.squeeze(), expected.squeeze()) / LOGITS_CLOSE
 
     def watch_stages(self, network: models.VideoModel) -> dict[str, float]:
         """Return what a forward pass fills: by how much each stage differs, 1 being the most that is allowed.

@@ -172,6 +172,6 @@ def test_bfloat16_under_autocast_gives_the_same_probabilities(name):
     expected = net(*given).softmax(dim=1)
     assert expected.max() > 0.2  # nor are they flat: 1/7
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        found = net(*given)
-    assert found.dtype == torch.bfloat16
-    assert (found.float().softmax(dim=1) - expected).abs().max() <= 2e-2
+        result = net(*given)
+    assert result.dtype == torch.bfloat16
+    assert (result.float().softmax(dim=1) - expected).abs().max() <= 2e-2

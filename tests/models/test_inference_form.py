@@ -93,9 +93,9 @@ def test_logits_features_and_maps_are_the_network_s(family, batch):
     form = optimize(net)
     norms = [name for name, module in form.named_modules() if isinstance(module, nn.BatchNorm3d)]
     assert norms == (["norm"] if family == "uniformer" else [])  # whose last has no convolution beside it
-    expected, found = net(clip), form(clip)
-    assert (found.softmax(dim=1) - expected.softmax(dim=1)).abs().max() <= 1e-5
-    assert error(found, expected) <= 1e-4
+    expected, result = net(clip), form(clip)
+    assert (result.softmax(dim=1) - expected.softmax(dim=1)).abs().max() <= 1e-5
+    assert error(result, expected) <= 1e-4
 
     net, clip = net.double(), clip.double()  # where nothing is left to rounding
     form = optimize(net)
@@ -134,9 +134,9 @@ def test_half_precision_is_hardly_worse_in_the_form():
     net, clip = plain("i3d non-local"), clip_for("i3d", batch=2)
     exact = plain("i3d non-local").double().feature_map(clip.double())
     net, clip = net.bfloat16(), clip.bfloat16()
-    found = optimize(net).feature_map(clip)
-    assert found.dtype == torch.bfloat16
-    assert error(found, exact) <= 2 * error(net.feature_map(clip), exact) <= 0.1
+    result = optimize(net).feature_map(clip)
+    assert result.dtype == torch.bfloat16
+    assert error(result, exact) <= 2 * error(net.feature_map(clip), exact) <= 0.1
 
 
 @torch.no_grad()
@@ -145,9 +145,9 @@ def test_autocast_is_hardly_worse_in_the_form(family):
     net, clip = plain(family), clip_for(family, batch=2)
     form, exact = optimize(net), plain(family).double()(clip.double())
     with torch.autocast("cpu", torch.bfloat16):
-        expected, found = net(clip), form(clip)
-    assert found.dtype == expected.dtype == torch.bfloat16
-    assert error(found, exact) <= 2 * error(expected, exact) <= 0.1
+        expected, result = net(clip), form(clip)
+    assert result.dtype == expected.dtype == torch.bfloat16
+    assert error(result, exact) <= 2 * error(expected, exact) <= 0.1
 
 
 @torch.no_grad()
@@ -157,8 +157,8 @@ def test_the_form_computes_the_same_on_a_gpu(family):
     net, clip = plain(family), clip_for(family, batch=2)
     form = optimize(net.cuda())
     with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-        found = form(clip.cuda()).cpu()
-    assert (found.softmax(dim=1) - net.cpu()(clip).softmax(dim=1)).abs().max() <= 1e-5
+        result = form(clip.cuda()).cpu()
+    assert (result.softmax(dim=1) - net.cpu()(clip).softmax(dim=1)).abs().max() <= 1e-5
 
 
 # --- the same bits ---------------------------------------------------------------------------------------------------
@@ -246,9 +246,9 @@ def test_a_form_made_in_inference_mode_can_be_asked_for_gradients_of_its_input()
     net, clip = plain("i3d non-local").double(), clip_for("i3d", batch=1).double().requires_grad_()
     with torch.inference_mode():
         form = optimize(net)
-    (found,) = torch.autograd.grad(form(clip)[0, 3], clip)
+    (result,) = torch.autograd.grad(form(clip)[0, 3], clip)
     (expected,) = torch.autograd.grad(net(clip)[0, 3], clip)
-    assert error(found, expected) <= 1e-12
+    assert error(result, expected) <= 1e-12
 
 
 def test_a_network_in_training_mode_is_refused():
@@ -310,9 +310,9 @@ def test_a_convolution_is_computed_on_pictures_exactly_if_it_can_be(arguments, o
     assert isinstance(form, PictureConv) == on_pictures
     for batch in (1, 2):
         clip = torch.randn(batch, 4, 5, 6, 7, dtype=torch.float64)
-        found, expected = form(clip), conv(clip)
-        assert found.shape == expected.shape
-        assert torch.allclose(found, expected, atol=1e-12)
+        result, expected = form(clip), conv(clip)
+        assert result.shape == expected.shape
+        assert torch.allclose(result, expected, atol=1e-12)
 
 
 class NormFirst(nn.Module):

@@ -35,8 +35,8 @@ def test_the_older_onnx_exporter_keeps_the_slow_frames(frames, alpha):
     written = io.BytesIO()
     torch.onnx.export(Slow(), (clip,), written, dynamo=False, input_names=["clip"], opset_version=17)
     session = onnxruntime.InferenceSession(written.getvalue(), providers=["CPUExecutionProvider"])
-    (found,) = session.run(None, {"clip": clip.numpy()})
-    assert found.ravel().tolist() == torch.linspace(0, frames - 1, frames // alpha).long().tolist()
+    (result,) = session.run(None, {"clip": clip.numpy()})
+    assert result.ravel().tolist() == torch.linspace(0, frames - 1, frames // alpha).long().tolist()
 
 
 @pytest.mark.parametrize("frames", [1, 3, 6, 9])

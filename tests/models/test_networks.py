@@ -130,8 +130,8 @@ def test_channels_last_gives_the_same_results(family):
     net, clip = network(family), clip_for(family)
     expected = net(clip).softmax(dim=1)
     net = net.to(memory_format=torch.channels_last_3d)
-    found = net(clip.to(memory_format=torch.channels_last_3d)).softmax(dim=1)
-    assert torch.allclose(found, expected, atol=1e-5)
+    result = net(clip.to(memory_format=torch.channels_last_3d)).softmax(dim=1)
+    assert torch.allclose(result, expected, atol=1e-5)
 
 
 def test_boxes_keep_their_place_in_half_precision():
@@ -210,9 +210,9 @@ def test_positions_are_averaged_in_float32_whatever_the_network_computes_in(acti
     activate = torch.sigmoid if activation == "sigmoid" else lambda each: each.softmax(dim=2)
     expected = activate(logits.double()).mean(dim=1)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        found = average_positions(logits, activation)
-    assert found.dtype == torch.float32
-    probabilities = torch.sigmoid(found) if activation == "sigmoid" else found.softmax(dim=1)
+        result = average_positions(logits, activation)
+    assert result.dtype == torch.float32
+    probabilities = torch.sigmoid(result) if activation == "sigmoid" else result.softmax(dim=1)
     assert torch.allclose(probabilities.double(), expected, atol=1e-6)
 
 

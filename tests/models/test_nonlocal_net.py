@@ -128,9 +128,9 @@ def test_a_network_computes_what_the_original_says(case, size):
     network.load_state_dict(state_of(arch, blobs)[0], strict=True)
     clip = torch.from_numpy(synth.synth_clip("nonlocal_net", (1, 3, frames, size, size)))
     logits = logits_written_out(arch, frames, blobs, clip)
-    found, expected = network(clip)[0].softmax(dim=0), logits.softmax(dim=-1).flatten(0, 3).mean(dim=0)
+    result, expected = network(clip)[0].softmax(dim=0), logits.softmax(dim=-1).flatten(0, 3).mean(dim=0)
     assert expected.max() < 0.99
-    assert (found - expected).abs().max() <= 1e-6
+    assert (result - expected).abs().max() <= 1e-6
     assert (optimize(network)(clip)[0].softmax(dim=0) - expected).abs().max() <= 1e-5
 
 

@@ -114,8 +114,8 @@ def with_written_out(arch: Architecture, clip: Tensor, folder: Path):
     arguments = {**msgspec.to_builtins(arch), "arch": arch.arch}
     table = tables.find(arch.family, "pyslowfast").of(arguments)
     file = conversion.to_published(network.state_dict(), table, arguments)
-    found = network(clip)
-    return found, written_out(arch, {key: tensor.numpy() for key, tensor in file.items()}, clip).reshape(found.shape)
+    result = network(clip)
+    return result, written_out(arch, {key: tensor.numpy() for key, tensor in file.items()}, clip).reshape(result.shape)
 
 
 def written_out(arch: Architecture, file: Mapping[str, np.ndarray], clip: Tensor) -> Tensor:
@@ -237,10 +237,10 @@ def with_vjepa2(arch: Architecture, clip: Tensor, folder: Path):
     from transformers.models.vjepa2 import modeling_vjepa2
 
     network = drawn(arch, clip.shape[2])
-    said = {"crop_size": clip.shape[-1], "hidden_size": arch.width, "num_hidden_layers": arch.depth,
+    text = {"crop_size": clip.shape[-1], "hidden_size": arch.width, "num_hidden_layers": arch.depth,
             "mlp_ratio": (arch.hidden or 4 * arch.width) / arch.width, "layer_norm_eps": arch.norm_eps,
             "frames_per_clip": clip.shape[2] // arch.segments}  # fmt: skip
-    config = transformers.VJEPA2Config(num_attention_heads=arch.heads, **said)
+    config = transformers.VJEPA2Config(num_attention_heads=arch.heads, **text)
     with torch.device("meta"):
         encoder = modeling_vjepa2.VJEPA2Encoder(config).eval()
     arguments = {**msgspec.to_builtins(arch), "arch": arch.arch}
@@ -265,7 +265,7 @@ def with_vjepa2(arch: Architecture, clip: Tensor, folder: Path):
     if not probe:
         return network(clip), tokens.mean(dim=1)
     of_probe = transformers.VJEPA2Config(num_attention_heads=arch.readout.heads, num_pooler_layers=arch.readout.blocks,
-                                         **{**said, "mlp_ratio": 4.0, "layer_norm_eps": arch.readout_eps})  # fmt: skip
+                                         **{**text, "mlp_ratio": 4.0, "layer_norm_eps": arch.readout_eps})  # fmt: skip
     with torch.device("meta"):
         pooler = modeling_vjepa2.VJEPA2AttentivePooler(of_probe).eval()
     pooler.load_state_dict(part("pooler."), strict=True, assign=True)
@@ -542,9 +542,9 @@ def is_by_hand(reference: Reference) -> bool:
 )
 def test_another_implementation_gives_our_logits(reference, tmp_path):
     clip = torch.from_numpy(synth.synth_clip("references", (1, 3, *reference.clip)))
-    found, expected = reference.compare(reference.architecture, clip, tmp_path)
+    result, expected = reference.compare(reference.architecture, clip, tmp_path)
     assert expected.std() > 1e-3
-    assert (found - expected).abs().max() <= 1e-5 * expected.abs().max()
+    assert (result - expected).abs().max() <= 1e-5 * expected.abs().max()
 
 
 @torch.inference_mode()
@@ -603,8 +603,8 @@ def is_written_for(arch: Architecture) -> bool:
 @pytest.mark.parametrize("family", [name for name, arch in token_networks.FAMILIES.items() if is_written_for(arch)])
 def test_small_transformers_are_as_written_out(family, tmp_path):
     arch, clip = token_networks.FAMILIES[family], token_networks.clip_for(family)
-    found, expected = with_written_out(arch, clip, tmp_path)
-    assert (found - expected).abs().max() <= 1e-5 * expected.abs().max()
+    result, expected = with_written_out(arch, clip, tmp_path)
+    assert (result - expected).abs().max() <= 1e-5 * expected.abs().max()
 
 
 @pytest.mark.parametrize("name", RECORDS)

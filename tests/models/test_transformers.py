@@ -131,8 +131,8 @@ def test_a_clip_of_which_a_part_would_be_cut_off_is_refused(family):
 
 @pytest.mark.parametrize("family", SIZES_ARE_FIXED)
 def test_some_networks_that_pool_take_their_own_size_alone(family):
-    own = "x".join(map(str, (frames(family), 64, 64)))
-    with pytest.raises(ValueError, match=f"expected {own} "):
+    ours = "x".join(map(str, (frames(family), 64, 64)))
+    with pytest.raises(ValueError, match=f"expected {ours} "):
         network(family)(clip_for(family, size=96))
 
 
@@ -164,10 +164,10 @@ def test_positions_of_another_size_are_interpolated_along_all_axes(separate):
     made = (SeparatePositions if separate else JointPositions)((2, 2, 2), 3, class_token=True)
     for parameter in made.parameters():
         torch.nn.init.uniform_(parameter)
-    own, one = made((2, 2, 2)), made((1, 1, 1))
-    assert own.shape == (1, 9, 3)
-    assert torch.equal(own[:, :1], one[:, :1])
-    assert torch.allclose(own[:, 1:].mean(dim=1), one[:, 1], atol=1e-6)
+    ours, one = made((2, 2, 2)), made((1, 1, 1))
+    assert ours.shape == (1, 9, 3)
+    assert torch.equal(ours[:, :1], one[:, :1])
+    assert torch.allclose(ours[:, 1:].mean(dim=1), one[:, 1], atol=1e-6)
 
 
 @torch.no_grad()
@@ -188,9 +188,9 @@ def test_neighbouring_channels_turn_by_frequencies_that_are_tiled():
     angles = torch.atan2(turns[1], turns[0])[11]  # of the last token: time 1, row 2, column 1
     assert angles.tolist() == pytest.approx([1, 0.01, 1, 0.01, 2, 0.02, 2, 0.02, 1, 0.01, 1, 0.01, 0, 0], abs=1e-6)
     vectors = torch.arange(1.0, 15.0).expand(1, 1, 12, 14)
-    found = turned(vectors, turns)[0, 0, 11]
+    result = turned(vectors, turns)[0, 0, 11]
     by_hand = [math.cos(1) - 2 * math.sin(1), 2 * math.cos(0.01) + math.sin(0.01)]
-    assert found[[0, 1, 12, 13]].tolist() == pytest.approx([*by_hand, 13, 14], abs=1e-5)
+    assert result[[0, 1, 12, 13]].tolist() == pytest.approx([*by_hand, 13, 14], abs=1e-5)
 
 
 @torch.no_grad()

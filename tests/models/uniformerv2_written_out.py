@@ -28,11 +28,11 @@ def logits(file: Mapping[str, np.ndarray], clip: Tensor, *, heads: int) -> Tenso
     def attended(name: str, query: Tensor, seen: Tensor) -> Tensor:  # both with the tokens first
         weights = (f"{name}.in_proj_weight", f"{name}.in_proj_bias", f"{name}.out_proj.weight", f"{name}.out_proj.bias")
         in_weight, in_bias, out_weight, out_bias = (file[key] for key in weights)
-        found, _ = F.multi_head_attention_forward(
+        result, _ = F.multi_head_attention_forward(
             query, seen, seen, query.shape[-1], heads, in_weight, in_bias, None, None, False, 0.0, out_weight, out_bias,
             training=False, need_weights=False,
         )  # fmt: skip
-        return found
+        return result
 
     def perceived(name: str, x: Tensor) -> Tensor:
         hidden = linear(f"{name}.c_fc", x)

@@ -66,9 +66,9 @@ def set_text(key, value):
 def test_predict_with_a_file_gives_what_predict_with_the_network_gives(exported, video, run):
     for model, views in ((str(exported), "one"), (exported, "protocol"), (onnx_model.load(exported), "one")):
         expected = videohub.predict(video, NAME, topk=10, views=views)
-        found = videohub.predict(video, model, topk=10, views=views)
-        assert [each.label for each in found] == [each.label for each in expected]
-        assert [each.probability for each in found] == pytest.approx([each.probability for each in expected], abs=1e-5)
+        result = videohub.predict(video, model, topk=10, views=views)
+        assert [each.label for each in result] == [each.label for each in expected]
+        assert [each.probability for each in result] == pytest.approx([each.probability for each in expected], abs=1e-5)
     code, printed, _ = run("predict", video, "--model", exported, "--json")
     assert code == 0
     assert [each["label"] for each in json.loads(printed)["predictions"]] == [each.label for each in expected[:5]]
@@ -87,9 +87,9 @@ def test_a_file_of_a_fixed_batch_is_given_clips_in_its_batches(tmp_path):
 @pytest.mark.slow
 def test_a_file_in_half_names_the_same_classes(tmp_path, video):
     videohub.export(NAME, tmp_path / "a.onnx", half=True)
-    expected, found = (videohub.predict(video, model, topk=3) for model in (NAME, tmp_path / "a.onnx"))
-    assert [each.label for each in found] == [each.label for each in expected]
-    assert [each.probability for each in found] == pytest.approx([each.probability for each in expected], abs=5e-3)
+    expected, result = (videohub.predict(video, model, topk=3) for model in (NAME, tmp_path / "a.onnx"))
+    assert [each.label for each in result] == [each.label for each in expected]
+    assert [each.probability for each in result] == pytest.approx([each.probability for each in expected], abs=5e-3)
 
 
 @pytest.mark.slow

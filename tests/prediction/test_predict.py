@@ -82,9 +82,9 @@ def test_a_network_for_images_sees_an_image(tmp_path):
     model = videohub.build("resnet_r50_in1k")
     picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (240, 320, 3), np.uint8))
     picture.save(tmp_path / "picture.png")
-    found = videohub.predict(tmp_path / "picture.png", model)
-    assert videohub.predict(picture, model) == found
-    assert videohub.predict((tmp_path / "picture.png").read_bytes(), model) == found
+    result = videohub.predict(tmp_path / "picture.png", model)
+    assert videohub.predict(picture, model) == result
+    assert videohub.predict((tmp_path / "picture.png").read_bytes(), model) == result
 
 
 def test_bytes_and_an_open_file_are_seen_as_the_file(model, video):
@@ -106,14 +106,14 @@ def test_views_are_made_of_any_input(model, video):
 
 def test_several_videos_are_seen_in_their_order_and_a_broken_one_costs_no_other(model, video, broken):
     frames = np.zeros((20, 40, 60, 3), np.uint8)
-    found = list(videohub.predict_many([broken, video, "nowhere.mp4", frames, broken], model, topk=2))
-    assert [each.name for each in found] == [
+    result = list(videohub.predict_many([broken, video, "nowhere.mp4", frames, broken], model, topk=2))
+    assert [each.name for each in result] == [
         str(broken), str(video), "nowhere.mp4", "frames (20, 40, 60, 3)", str(broken)
     ]  # fmt: skip
-    assert [each.error is None for each in found] == [False, True, False, True, False]
-    assert [len(each.predictions) for each in found] == [0, 2, 0, 2, 0]
-    assert "not a video" in str(found[0].error)
-    for each, alone in ((found[1], video), (found[3], frames)):
+    assert [each.error is None for each in result] == [False, True, False, True, False]
+    assert [len(each.predictions) for each in result] == [0, 2, 0, 2, 0]
+    assert "not a video" in str(result[0].error)
+    for each, alone in ((result[1], video), (result[3], frames)):
         for ours, expected in zip(each.predictions, videohub.predict(alone, model, topk=2), strict=True):
             assert (ours.label, ours.index) == (expected.label, expected.index)
             assert ours.probability == pytest.approx(expected.probability, abs=1e-6)
@@ -128,8 +128,8 @@ def test_a_folder_and_what_gives_videos_one_after_another_are_several(model, vid
 
 def test_where_no_video_can_be_read_no_model_is_loaded(broken):
     never_released = "slowfast_r101_8x8"
-    found = list(videohub.predict_many([broken, broken], never_released))
-    assert [type(each.error).__name__ for each in found] == ["VideoError", "VideoError"]
+    result = list(videohub.predict_many([broken, broken], never_released))
+    assert [type(each.error).__name__ for each in result] == ["VideoError", "VideoError"]
     assert list(videohub.predict_many([], NAME)) == []
 
 
@@ -177,17 +177,17 @@ def test_classes_without_names_go_by_their_numbers_which_one_line_says(like_it, 
     of = registry.record(like_it)
     small = msgspec.structs.replace(of.model, depth=1, width=48, heads=1, hidden=48, patch=56)
     model = videohub.build(msgspec.structs.replace(of, name=f"nameless_{classes}", model=small, labels=None))
-    said = [
+    text = [
         f"nameless_{classes}: its {classes} classes have no names here: output k is called class k; --labels FILE or "
         "labels= names them"
     ]
     for _ in range(2):
         seen = videohub.predict(video, model)
         assert [each.label for each in seen] == [f"class {each.index}" for each in seen]
-        assert caplog.messages == said
+        assert caplog.messages == text
     named = videohub.predict(video, model, labels=[f"motion {number}" for number in range(classes)])
     assert [each.label for each in named] == [f"motion {each.index}" for each in seen]
-    assert caplog.messages == said
+    assert caplog.messages == text
 
 
 def test_a_part_in_training_mode_is_named(model, video):
@@ -220,17 +220,17 @@ def test_one_video_is_printed_as_a_table_and_as_a_line_of_json(run, video):
     assert (code, len(out.splitlines())) == (0, 2)
     code, out, _ = run("predict", video, "--model", NAME, "--topk", "2", "--json")
     assert (code, len(out.splitlines())) == (0, 1)
-    found = json.loads(out)
-    assert found["name"] == str(video)
-    assert [set(each) for each in found["predictions"]] == [{"label", "probability", "index"}] * 2
+    result = json.loads(out)
+    assert result["name"] == str(video)
+    assert [set(each) for each in result["predictions"]] == [{"label", "probability", "index"}] * 2
 
 
 def test_of_several_videos_each_has_its_line_and_a_broken_one_ends_with_1(run, video, broken):
     code, out, err = run("predict", video, broken, video.parent, "--model", NAME, "--json")
     assert code == 1
-    found = [json.loads(line) for line in out.splitlines()]
-    assert [each["name"] for each in found] == [str(video), str(broken), str(video)]
-    assert [set(each) for each in found] == [{"name", "predictions"}, {"name", "error"}, {"name", "predictions"}]
+    result = [json.loads(line) for line in out.splitlines()]
+    assert [each["name"] for each in result] == [str(video), str(broken), str(video)]
+    assert [set(each) for each in result] == [{"name", "predictions"}, {"name", "error"}, {"name", "predictions"}]
     assert "VideoError: " in err
     assert str(broken) in err
     code, out, _ = run("predict", video, video.parent, "--model", NAME, "--topk", "1")
@@ -247,9 +247,9 @@ def test_that_a_single_picture_stands_for_a_whole_clip_is_told(tmp_path, video, 
 
 
 def test_clips_that_the_network_does_not_take_are_refused_in_words(video):
-    own = msgspec.structs.replace(registry.record(NAME), clip=Clip(frames=18, sampling_rate=2))
+    ours = msgspec.structs.replace(registry.record(NAME), clip=Clip(frames=18, sampling_rate=2))
     with pytest.raises(UsageError, match=r"does not take clips of 18 frames of 32x32 pixels: .* multiple of alpha = 4"):
-        videohub.predict(video, own)
+        videohub.predict(video, ours)
 
 
 def test_a_url_keeps_both_of_its_slashes(run):

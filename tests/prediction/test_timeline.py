@@ -91,17 +91,17 @@ def test_every_rule_of_videos_has_its_case():
 
 def test_each_window_is_seen_as_that_part_of_the_video_alone(model):
     frames = noise(120)
-    found = videohub.predict_windows(frames, model, window=2, topk=10)
-    assert [(each.start, each.end) for each in found] == [(0, 2), (2, 4)]
-    for each, part in zip(found, (frames[:60], frames[60:]), strict=True):
+    result = videohub.predict_windows(frames, model, window=2, topk=10)
+    assert [(each.start, each.end) for each in result] == [(0, 2), (2, 4)]
+    for each, part in zip(result, (frames[:60], frames[60:]), strict=True):
         assert scores(each.predictions) == pytest.approx(scores(videohub.predict(part, model, topk=10)), abs=1e-5)
 
 
 def test_all_crops_of_a_window_are_asked_for_by_name(model):
-    found = videohub.predict_windows(noise(60), model, views="protocol", topk=10)
+    result = videohub.predict_windows(noise(60), model, views="protocol", topk=10)
     one = videohub.predict_windows(noise(60), model, topk=10)
-    assert scores(found[0].predictions) != pytest.approx(scores(one[0].predictions), abs=1e-3)
-    assert sum(scores(found[0].predictions)) == pytest.approx(1, abs=1e-5)
+    assert scores(result[0].predictions) != pytest.approx(scores(one[0].predictions), abs=1e-3)
+    assert sum(scores(result[0].predictions)) == pytest.approx(1, abs=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -114,15 +114,15 @@ def test_all_crops_of_a_window_are_asked_for_by_name(model):
     ],
 )
 def test_the_last_window_ends_with_the_video(model, count, ends):
-    found = videohub.predict_windows(noise(count), model, window=2, topk=1)
-    assert [(each.start, each.end) for each in found] == [pytest.approx(each) for each in ends]
+    result = videohub.predict_windows(noise(count), model, window=2, topk=1)
+    assert [(each.start, each.end) for each in result] == [pytest.approx(each) for each in ends]
 
 
 def test_a_clip_that_lasts_longer_than_its_window_repeats_the_ends_of_the_video(model):
     frames = noise(30)
-    found = videohub.predict_windows(frames, model, window=0.6, topk=10)  # 18 frames, and clips of 32: 7 to each side
+    result = videohub.predict_windows(frames, model, window=0.6, topk=10)  # 18 frames, and clips of 32: 7 to each side
     # the second window is the rest, 12 frames, and its middle is frame 24
-    for window, begin in zip(found, (-7, 8), strict=True):
+    for window, begin in zip(result, (-7, 8), strict=True):
         chosen = [begin + number for number in (0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 31)]
         clip = torch.from_numpy(frames[np.clip(chosen, 0, 29), 4:36, 14:46]).permute(3, 0, 1, 2)
         with torch.no_grad():
@@ -140,8 +140,8 @@ def pictures(path):
 
 def test_the_copy_shows_the_classes_of_each_window_at_its_bottom(model, video, tmp_path):
     out = tmp_path / "seen.mp4"
-    found = videohub.predict_windows(video, model, window=1, annotate=out)
-    assert len(found) == 5
+    result = videohub.predict_windows(video, model, window=1, annotate=out)
+    assert len(result) == 5
     before, after = pictures(video), pictures(out)
     assert after.shape == before.shape
     changed = np.abs(after - before).mean(axis=(2, 3))  # of each row of each picture
@@ -189,16 +189,16 @@ def test_images_have_no_parts_in_time():
 
 
 def test_a_broken_video_costs_no_other(model, video):
-    found = list(timelines(["nowhere.mp4", video], model, window=2.5))
-    assert [(each.error is None, len(each.windows)) for each in found] == [(False, 0), (True, 2)]
+    result = list(timelines(["nowhere.mp4", video], model, window=2.5))
+    assert [(each.error is None, len(each.windows)) for each in result] == [(False, 0), (True, 2)]
 
 
 def test_weights_that_cannot_be_had_are_no_fault_of_each_video(video, monkeypatch):
     monkeypatch.setenv("VIDEOHUB_OFFLINE", "1")
-    found = timelines(["absent.mp4", video, video], "X3D_XS", window=1.0)
-    assert "no such video file" in str(next(found).error)
+    result = timelines(["absent.mp4", video, video], "X3D_XS", window=1.0)
+    assert "no such video file" in str(next(result).error)
     with pytest.raises(OfflineError, match="x3d_xs"):
-        next(found)
+        next(result)
 
 
 def test_the_command_line_prints_a_table_of_times_and_a_line_of_json(run, video, tmp_path):
@@ -211,8 +211,8 @@ def test_the_command_line_prints_a_table_of_times_and_a_line_of_json(run, video,
     assert code == 0
     assert [line.split()[0] for line in out.splitlines()] == ["0.00", "1.25", "2.50", "3.75"]  # and not 1.2
     code, out, _ = run("predict", video, "--model", NAME, "--annotate", tmp_path / "seen.mp4", "--json")
-    found = json.loads(out)
-    assert [set(each) for each in found["windows"]] == [{"start", "end", "predictions"}] * 3
+    result = json.loads(out)
+    assert [set(each) for each in result["windows"]] == [{"start", "end", "predictions"}] * 3
     assert (tmp_path / "seen.mp4").is_file()
     code, _, err = run("predict", video, video, "--model", NAME, "--annotate", tmp_path / "seen.mp4")
     assert code == 2

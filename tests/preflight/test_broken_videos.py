@@ -95,17 +95,17 @@ def contradicted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 @pytest.mark.parametrize("deep", [False, True])
 def test_a_check_names_each_video_whose_header_contradicts_its_content(contradicted, deep):
     answer = check(dict.fromkeys(contradicted.values(), 5), deep=deep)
-    found = {name: {one.kind for one in answer.findings if name in one.samples} for name in contradicted}
+    result = {name: {one.kind for one in answer.findings if name in one.samples} for name in contradicted}
     refused = {name for name, video in VIDEOS.items() if isinstance(video.original, str)}
-    assert {name for name in found if "unreadable" in found[name]} == refused
+    assert {name for name in result if "unreadable" in result[name]} == refused
     for name in contradicted.keys() - refused:
         kinds = VIDEOS[name].kinds - {"uneven time stamps"} | ({"uneven frame rate"} if name == "uneven" else set())
         if deep:
-            assert kinds <= found[name]
+            assert kinds <= result[name]
         elif name != "uneven":  # whose stamps alone tell
-            assert set(KINDS) & found[name]
+            assert set(KINDS) & result[name]
     assert answer.usable == len(VIDEOS) - len(refused)
-    assert found["clock rate"] & {"uneven frame rate", "unusual frame rate"} == set()  # that is said once
+    assert result["clock rate"] & {"uneven frame rate", "unusual frame rate"} == set()  # that is said once
 
 
 def test_a_mirrored_picture_is_told_as_that(tmp_path):

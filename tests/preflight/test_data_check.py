@@ -29,11 +29,11 @@ def test_videos_as_the_protocol_wants_them_leave_nothing_to_remark_but_their_num
 
 def test_a_list_is_counted_beside_that_of_the_record_s_publisher():
     """protocols.md 1.1 and TSM's README; other publishers' numbers are compared with video-nonlocal-net's list."""
-    found = {name: expected_of(registry.record(name)) for name in ("slow_r50_8x8", "mma_slow_r50_8x8", "tsm_r50_8x8")}
-    assert {name: expected.samples for name, expected in found.items()} == {
+    result = {name: expected_of(registry.record(name)) for name in ("slow_r50_8x8", "mma_slow_r50_8x8", "tsm_r50_8x8")}
+    assert {name: expected.samples for name, expected in result.items()} == {
         "slow_r50_8x8": 19_761, "mma_slow_r50_8x8": 19_796, "tsm_r50_8x8": 19_654
     }  # fmt: skip
-    assert found["mma_slow_r50_8x8"].source == "the list of mmaction2"
+    assert result["mma_slow_r50_8x8"].source == "the list of mmaction2"
     assert expected_of(registry.record("mma_slow_r50_8x8_k700")).samples is None
     zoo = registry.default()
     splits = [split for dataset in zoo.datasets.values() for split in dataset.splits.values()]
@@ -171,6 +171,6 @@ def test_what_a_check_gives_can_be_shown_without_torch_or_a_decoder():
 
 
 def test_progress_is_told_for_each_file(copy):
-    told: list[tuple[str, int, int]] = []
-    check({copy("one.mp4"): 0, copy("two.mp4"): 0}, progress=lambda *step: told.append(step))
-    assert told[:3] == [("looking at files", 0, 2), ("looking at files", 1, 2), ("looking at files", 2, 2)]
+    messages: list[tuple[str, int, int]] = []
+    check({copy("one.mp4"): 0, copy("two.mp4"): 0}, progress=lambda *step: messages.append(step))
+    assert messages[:3] == [("looking at files", 0, 2), ("looking at files", 1, 2), ("looking at files", 2, 2)]

@@ -33,9 +33,9 @@ def tiny(**changes) -> registry.Record:
     file = Checkpoint(
         url=DRIVE, sha256=None, size=None, container="torch", layout="videomae", license=ALLOWED, manual=True
     )
-    told = {"name": "tiny", "upstream_name": "TINY", "model": model, "checkpoint": file, "other_checkpoints": (),
+    messages = {"name": "tiny", "upstream_name": "TINY", "model": model, "checkpoint": file, "other_checkpoints": (),
             "aliases": (), "proof": None, "known_answers": (), "status": "manual"}  # fmt: skip
-    return msgspec.structs.replace(of, **{**told, **changes})
+    return msgspec.structs.replace(of, **{**messages, **changes})
 
 
 @pytest.fixture
@@ -127,9 +127,9 @@ def test_a_patched_registry_finds_them_there(hub, by_hand, company, monkeypatch)
     assert after.state_dict().keys() == before.state_dict().keys()
     for name, value in after.state_dict().items():
         assert torch.equal(value, before.state_dict()[name])
-    told = weights.weights_file(weights.fetch(record), record)
+    messages = weights.weights_file(weights.fetch(record), record)
     source = json.loads(files_of(hub)["tiny.certificate.json"])["read"]["sha256"]
-    assert (told.vouched_by, told.claimed_sha256) == ("registry", source)
+    assert (messages.vouched_by, messages.claimed_sha256) == ("registry", source)
     of_transformers = msgspec.structs.replace(record, checkpoint=forms[2], other_checkpoints=())
     for name, value in videohub.load(of_transformers).state_dict().items():
         assert torch.equal(value, before.state_dict()[name])
@@ -253,9 +253,9 @@ def test_the_patch_is_not_written_over_the_registry_file(hub, by_hand, company):
 def test_an_address_that_logs_in_is_not_published(hub, by_hand, company, monkeypatch):
     file = msgspec.structs.replace(tiny().checkpoint, alternates=["https://me:word@example.org/net.pkl"])
     use(company, tiny(checkpoint=file), monkeypatch)
-    with pytest.raises(UsageError, match=r"an address of example\.org logs in") as told:
+    with pytest.raises(UsageError, match=r"an address of example\.org logs in") as messages:
         publish("tiny", REPO, checkpoint=by_hand)
-    assert "word@" not in str(told.value)
+    assert "word@" not in str(messages.value)
 
 
 def test_somebody_else_s_files_are_not_replaced(hub, by_hand):

@@ -90,11 +90,11 @@ def test_a_dry_run_shows_the_files_and_asks_nothing(hub, run, monkeypatch):
     assert "nothing was sent" in done.stdout
     assert "library_name: videohub" in done.stdout
     assert '"scores_sha256": "' in done.stdout
-    said = json.loads(CliRunner().invoke(cli, ["report", str(run), "--push", REPO, "--dry-run", "--json"]).stdout)
-    assert [(file["path"], file["text"][:3]) for file in said["files"]] == [
+    text = json.loads(CliRunner().invoke(cli, ["report", str(run), "--push", REPO, "--dry-run", "--json"]).stdout)
+    assert [(file["path"], file["text"][:3]) for file in text["files"]] == [
         ("README.md", "---"), ("verification.json", '{\n ')
     ]  # fmt: skip
-    assert (said["commit"], hub.requests) == (None, [])
+    assert (text["commit"], hub.requests) == (None, [])
 
 
 def test_the_verb_says_what_it_sent_and_gives_the_verdict_s_code(hub, run):
@@ -207,9 +207,9 @@ def test_a_repository_that_changed_meanwhile_is_left_alone(hub, report):
 )
 def test_what_the_hub_refuses_is_told_with_what_to_do(hub, report, monkeypatch, token, repo, message):
     monkeypatch.setenv("HF_TOKEN", token)
-    with pytest.raises(UploadError, match=f"(?s){message}") as told:
+    with pytest.raises(UploadError, match=f"(?s){message}") as messages:
         reports.push(report, repo)
-    assert token not in str(told.value)
+    assert token not in str(messages.value)
     assert len(hub.repos[REPO]) == 1
 
 

@@ -91,24 +91,24 @@ def test_flow_style_is_filled_where_it_stands(company):
         "      container: null, layout: pyslowfast, license: mine}\n",
         text,
     )
-    found, left = patch.fill(flow, {"company_slow": LEARNT})
+    result, left = patch.fill(flow, {"company_slow": LEARNT})
     assert left == {}
-    assert found == flow.replace("sha256: null", f"sha256: {SEEN}").replace("size: ~", "size: 138000000")
-    company.write_text(found)
+    assert result == flow.replace("sha256: null", f"sha256: {SEEN}").replace("size: ~", "size: 138000000")
+    company.write_text(result)
     assert registry.load(company).records["company_slow"].checkpoint.container is None
 
 
 def test_what_the_registry_states_already_stays(company):
     text = company.read_text().replace("size: null", "size: 12")
-    found, _ = patch.fill(text, {"company_slow": LEARNT})
-    assert found == text.replace("sha256: null", f"sha256: {SEEN}")
+    result, _ = patch.fill(text, {"company_slow": LEARNT})
+    assert result == text.replace("sha256: null", f"sha256: {SEEN}")
 
 
 @pytest.mark.parametrize("digest", ["1" * 64, "0" * 63 + "7", "1" * 62 + "e5"])
 def test_a_digest_that_yaml_would_take_for_a_number_is_quoted(company, digest):
     learnt = patch.Learnt([patch.Measured(URL, {"sha256": digest, "size": 138_000_000})])
-    found, _ = patch.fill(company.read_text(), {"company_slow": learnt})
-    company.write_text(found)
+    result, _ = patch.fill(company.read_text(), {"company_slow": learnt})
+    company.write_text(result)
     assert registry.load(company).records["company_slow"].checkpoint.sha256 == digest
 
 
@@ -168,10 +168,10 @@ def test_nothing_learnt_is_no_patch(company):
 
 def edited(company, text, learnt):
     """The text after what was learnt, and the record that it is read as."""
-    found, left = patch.fill(text, {"company_slow": learnt})
+    result, left = patch.fill(text, {"company_slow": learnt})
     assert left == {}
-    company.write_text(found, newline="")
-    return found, registry.load(company).records["company_slow"]
+    company.write_text(result, newline="")
+    return result, registry.load(company).records["company_slow"]
 
 
 IN_TORCH = patch.Learnt([patch.Measured(URL, {"container": "torch_legacy"})])
@@ -179,8 +179,8 @@ DEAD = patch.Learnt(dead='It "answered" 404.')
 
 
 def test_another_container_takes_the_place_of_the_stated_one(company):
-    found, record = edited(company, text := company.read_text(), IN_TORCH)
-    assert found == text.replace("container: torch", "container: torch_legacy")
+    result, record = edited(company, text := company.read_text(), IN_TORCH)
+    assert result == text.replace("container: torch", "container: torch_legacy")
     assert record.checkpoint.container == "torch_legacy"
 
 
@@ -188,8 +188,8 @@ def test_another_container_takes_the_place_of_the_stated_one(company):
 def test_a_container_that_a_record_leaves_to_its_file_is_put_before_its_other_fields(company, ends):
     shared = "shared: {checkpoint: {container: torch}}\nrecords:"
     text = company.read_text().replace("      container: torch\n", "").replace("records:", shared).replace("\n", ends)
-    found, record = edited(company, text, IN_TORCH)
-    assert found == text.replace("      url:", f"      container: torch_legacy{ends}      url:")
+    result, record = edited(company, text, IN_TORCH)
+    assert result == text.replace("      url:", f"      container: torch_legacy{ends}      url:")
     assert record.checkpoint.container == "torch_legacy"
 
 
@@ -206,8 +206,8 @@ def test_a_container_that_a_record_leaves_to_its_file_is_put_before_its_other_fi
 )
 def test_a_dead_link_makes_the_status_broken_and_adds_a_note(company, notes, expected):
     text = company.read_text().replace("    notes: []\n", notes)
-    found, record = edited(company, text, DEAD)
-    assert found == text.replace("status: available", "status: broken").replace(notes, expected)
+    result, record = edited(company, text, DEAD)
+    assert result == text.replace("status: available", "status: broken").replace(notes, expected)
     assert (record.status, 'It "answered" 404.' in record.notes) == ("broken", True)
 
 
@@ -222,8 +222,8 @@ def test_a_record_whose_notes_are_another_s_too_is_left_with_what_to_write_by_ha
     text = company.read_text().replace("notes: []", "notes: &all [one]")
     checkpoint = "    checkpoint: {url: x, sha256: null, size: null, container: null, layout: a, license: b}\n"
     text += _twin(text, checkpoint).replace("notes: &all [one]", "notes: *all")
-    found, left = patch.fill(text, {"company_slow": DEAD})
-    assert found == text
+    result, left = patch.fill(text, {"company_slow": DEAD})
+    assert result == text
     assert "by an alias. Write by hand: broken, and It" in left["company_slow"]
 
 

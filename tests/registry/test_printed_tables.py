@@ -40,9 +40,9 @@ def test_a_record_has_the_file_the_clip_and_the_numbers_of_its_row(name):
 
 
 def test_every_record_of_these_publishers_is_a_row_and_the_seed_s_are_not():
-    own = strict_yaml.read(registry.files()[0]).value["records"]
+    ours = strict_yaml.read(registry.files()[0]).value["records"]
     records = registry.load(registry.files()[0]).records.values()
-    assert {each.name for each in records if each.publisher in TABLES} - own.keys() == {
+    assert {each.name for each in records if each.publisher in TABLES} - ours.keys() == {
         registry.record(name).name for name in ROWS
     }
 

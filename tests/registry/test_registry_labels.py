@@ -173,8 +173,8 @@ def test_a_registry_file_is_told_of_a_data_set_that_nobody_knows_and_of_too_many
 
 
 def test_show_tells_numbers_of_some_of_the_outputs(run):
-    said = " ".join(run("show", V2)[1].split())
-    assert "top-1 83.7 on kinetics400, of 400 of the outputs (--label-map)" in said
+    text = " ".join(run("show", V2)[1].split())
+    assert "top-1 83.7 on kinetics400, of 400 of the outputs (--label-map)" in text
     assert json.loads(run("show", V2, "--json")[1])["published"][1]["mapped"] == {
         "dataset": "kinetics400",
         "classes": 400,

@@ -132,8 +132,8 @@ def test_an_alias_finds_its_record_and_is_nobody_else_s_name(tmp_path):
     assert known.find("SB_Older").name == "sb_slow"
     assert known.select("sb_old*") == ["sb_slow"]
     more = ("aliases: [slow_r50_8x8]",), ("aliases: [sb_slow]",), ('aliases: ["a b"]',)
-    for lines, said in zip(more, ("repeats the name slow_r50_8x8 of", "repeats the name", "not a name"), strict=True):
-        with pytest.raises(RegistryError, match=rf"aliases\[0\] is .* {said}"):
+    for lines, text in zip(more, ("repeats the name slow_r50_8x8 of", "repeats the name", "not a name"), strict=True):
+        with pytest.raises(RegistryError, match=rf"aliases\[0\] is .* {text}"):
             registry.default([written(tmp_path, "somebody", ("sb_slow", "SLOW_X", NUMBER, *lines))])
 
 
@@ -149,10 +149,10 @@ def test_what_is_wrong_in_the_head_is_told_once_and_there(tmp_path):
     head = HEAD.replace("rate: 8\n", 'rate: "8"\n').replace("training: standard", "trainig: standard")
     with pytest.raises(RegistryError) as caught:
         registry.default([written(tmp_path, "somebody", *records, head=head)])
-    said = str(caught.value)
-    assert said.count('shared.rate is "8", expected a whole number or null.\n  Line 10.') == 1
-    assert "shared.trainig is not a field that records can share" in said
-    assert said.count("training is missing") == 9
+    text = str(caught.value)
+    assert text.count('shared.rate is "8", expected a whole number or null.\n  Line 10.') == 1
+    assert "shared.trainig is not a field that records can share" in text
+    assert text.count("training is missing") == 9
     head = HEAD.replace("license: MIT}", "licens: MIT}").replace("notes:", "published: {{tolerance: high}}\n  notes:")
     with pytest.raises(RegistryError) as caught:
         registry.default([written(tmp_path, "somebody", *records, head=head)])

@@ -27,7 +27,7 @@ def table_rows() -> list[dict[str, str]]:
         if not heads:
             heads = [cell.casefold() for cell in cells]
         elif not set(line) <= set("| -"):
-            linked = [found[1] if (found := LINK.search(cell)) else cell for cell in cells]
+            linked = [result[1] if (result := LINK.search(cell)) else cell for cell in cells]
             rows.append({"section": section, **dict(zip(heads, linked, strict=True))})
     return rows
 
@@ -43,12 +43,14 @@ def record_of(row: dict[str, str]) -> registry.Record:
     """The one record with the row's link, or with the row's network where the link leads nowhere."""
     records = ours().records.values()
     if row["model"] != "coming_soon":
-        found = [record for record in records if record.checkpoint.url == row["model"]]
+        result = [record for record in records if record.checkpoint.url == row["model"]]
     else:
         frames = row["frame length x sample rate"].split(" x ")[0]
-        found = [r for r in records if r.checkpoint.url is None and r.depth == row["depth"] and str(r.frames) == frames]
-    assert len(found) == 1
-    return found[0]
+        result = [
+            r for r in records if r.checkpoint.url is None and r.depth == row["depth"] and str(r.frames) == frames
+        ]
+    assert len(result) == 1
+    return result[0]
 
 
 def test_the_document_has_twenty_rows():

@@ -32,10 +32,10 @@ def test_all_errors_are_told_and_the_exit_code_is_1(company, run):
     assert err.count("expected text") == 60
     assert err.rstrip().endswith("62 errors.")
     code, out, _ = run("registry", "check", company, "--json")
-    told = json.loads(out)
-    assert (code, len(told["errors"]), told["records"]) == (1, 62, [])
+    messages = json.loads(out)
+    assert (code, len(messages["errors"]), messages["records"]) == (1, 62, [])
     assert {"place": "company_slow: rate", "line": 24} in [
-        {name: error[name] for name in ("place", "line")} for error in told["errors"]
+        {name: error[name] for name in ("place", "line")} for error in messages["errors"]
     ]
 
 
@@ -142,10 +142,10 @@ def test_tables_beside_a_file_are_checked_with_it(company, run):
         table.parent.mkdir(parents=True, exist_ok=True)
         table.write_text(text)
     code, out, _ = run("registry", "check", company, "--json")
-    told = {error["file"].partition("converters/")[2]: error["what"] for error in json.loads(out)["errors"]}
-    assert (code, sorted(told)) == (
+    messages = {error["file"].partition("converters/")[2]: error["what"] for error in json.loads(out)["errors"]}
+    assert (code, sorted(messages)) == (
         1,
         ["nobody/good.yaml", "resnet/caffe2.yaml", "resnet/odd.yaml", "resnet/open.yaml"],
     )
-    assert "is no family of networks" in told["nobody/good.yaml"]
-    assert "converters/resnet/caffe2.yaml, the table of resnet/caffe2" in told["resnet/caffe2.yaml"]
+    assert "is no family of networks" in messages["nobody/good.yaml"]
+    assert "converters/resnet/caffe2.yaml, the table of resnet/caffe2" in messages["resnet/caffe2.yaml"]

@@ -16,7 +16,7 @@ HOSTILE = "<script>alert(1)</script>|*b*[l](http://e.example)`c`@me\n# h\x1b[31m
 
 
 def comparison(metric: str = "top-1", **changes: object) -> Comparison:
-    told = {
+    messages = {
         "metric": metric,
         "published": 77.0,
         "recomputed": 76.0,
@@ -26,12 +26,12 @@ def comparison(metric: str = "top-1", **changes: object) -> Comparison:
         "answer": "consistent",
         "reason": f"{metric} is 1.00 points below the published 77.00",
     }
-    return Comparison(**{**told, **changes})
+    return Comparison(**{**messages, **changes})
 
 
 def report_of(record: Record, classes: list[PerClass], comparisons: list[Comparison], **changes: object) -> Report:
     assert record.number is not None
-    told = {
+    messages = {
         "schema_version": 1,
         "record": record.name,
         "upstream_name": record.upstream_name,
@@ -64,7 +64,7 @@ def report_of(record: Record, classes: list[PerClass], comparisons: list[Compari
         "ranks": [],
         "command": f"videohub verify {record.name} --data LIST --precision bf16",
     }
-    return Report(**{**told, **changes})
+    return Report(**{**messages, **changes})
 
 
 @pytest.fixture
@@ -98,19 +98,19 @@ def charades() -> Report:
         PerClass("Running", 3, None, 20.0),
         PerClass("Rare", 0, None, None),
     ]
-    found = comparison("mAP", published=38.9, recomputed=50.0, interval=(48.0, 52.0), bounds=(48.0, 52.0),
+    result = comparison("mAP", published=38.9, recomputed=50.0, interval=(48.0, 52.0), bounds=(48.0, 52.0),
                        answer="inconsistent")  # fmt: skip
-    return report_of(registry.record("slowfast_r50_16x8_charades"), classes, [found])
+    return report_of(registry.record("slowfast_r50_16x8_charades"), classes, [result])
 
 
 @pytest.fixture
 def ava() -> Report:
     """A run over key frames."""
-    found = comparison("mAP", published=29.1, recomputed=29.0, interval=(28.0, 30.0), bounds=(28.0, 30.0))
+    result = comparison("mAP", published=29.1, recomputed=29.0, interval=(28.0, 30.0), bounds=(28.0, 30.0))
     return report_of(
         registry.record("slowfast_r101_8x8_ava22"),
         [PerClass("stand", 20_000, None, 70.0), PerClass("sit", 9, None, 10.0)],
-        [found],
+        [result],
         counts=Counts(57_371, 57_371, 1, 0, 57_370),
         stopping=Stopping(0.99, 3, 1),
     )

@@ -83,7 +83,7 @@ def kept(
 
 def identity_of(of: Record, **changes: Any) -> runs.Identity:
     """What a run of a record is."""
-    told: dict[str, Any] = {
+    messages: dict[str, Any] = {
         "record": of.name,
         "upstream_name": of.upstream_name,
         "dataset": of.protocol.dataset,
@@ -101,12 +101,12 @@ def identity_of(of: Record, **changes: Any) -> runs.Identity:
         "decoder": "fast",
         "weights_identity": "tensors",
     }
-    return runs.Identity(**{**told, **changes})
+    return runs.Identity(**{**messages, **changes})
 
 
 def process(**changes: Any) -> runs.MadeBy:
     """A process that makes scores."""
-    told: dict[str, Any] = {
+    messages: dict[str, Any] = {
         "software": {"videohub": "1.2.3", "torch": "2.6.0"},
         "decoder": {"av": "14.0.0"},
         "device": "cuda:0 (A GPU)",
@@ -116,7 +116,7 @@ def process(**changes: Any) -> runs.MadeBy:
         "started": "2026-01-02T03:04:05+00:00",
         "weights": PUBLISHED,
     }
-    return runs.MadeBy(**{**told, **changes})
+    return runs.MadeBy(**{**messages, **changes})
 
 
 def ten(right: int, *, failed: int = 0, pending: int = 0, of: int = 10) -> list[Sample]:

@@ -28,33 +28,33 @@ def runs_of(folder, one, other, **identity):
 
 
 def test_two_runs_are_compared_video_by_video(tmp_path):
-    found = compare(*runs_of(tmp_path, "1111111000", "1111000100"))  # 4 both, 3 the first, 1 the second, 2 neither
-    assert (found.metric, found.common) == ("top-1", 10)
-    assert (found.first.value, found.second.value, found.difference) == (70.0, 50.0, 20.0)
-    told = found.discordance
-    assert (told.both, told.first_only, told.second_only, told.neither) == (4, 3, 1, 2)
-    assert told.p_value == 0.625  # 2 · (1 + 4) / 16: at most one of four coins
-    assert found.interval[0] < 0 < 20 < found.interval[1]
-    assert found.answer.startswith("on 10 common videos top-1 differs by +20.00 points")
-    assert found.answer.endswith("that can be chance")
-    assert [(change.name, change.first, change.second) for change in told.changes] == [
+    result = compare(*runs_of(tmp_path, "1111111000", "1111000100"))  # 4 both, 3 the first, 1 the second, 2 neither
+    assert (result.metric, result.common) == ("top-1", 10)
+    assert (result.first.value, result.second.value, result.difference) == (70.0, 50.0, 20.0)
+    messages = result.discordance
+    assert (messages.both, messages.first_only, messages.second_only, messages.neither) == (4, 3, 1, 2)
+    assert messages.p_value == 0.625  # 2 · (1 + 4) / 16: at most one of four coins
+    assert result.interval[0] < 0 < 20 < result.interval[1]
+    assert result.answer.startswith("on 10 common videos top-1 differs by +20.00 points")
+    assert result.answer.endswith("that can be chance")
+    assert [(change.name, change.first, change.second) for change in messages.changes] == [
         ("v4", 0, 2), ("v5", 0, 2), ("v6", 0, 2), ("v7", 2, 0)
     ]  # fmt: skip
-    assert (found.first.precision, found.second.precision) == ("fp32", "bf16")
+    assert (result.first.precision, result.second.precision) == ("fp32", "bf16")
 
 
 def test_a_clear_difference_is_called_one(tmp_path):
-    found = compare(*runs_of(tmp_path, "0" * 30, "1" * 30))
-    assert found.difference == -100.0
-    assert found.interval[1] < 0
-    assert "the second is better by 100.00 points of top-1" in found.answer
-    assert found.discordance.p_value == pytest.approx(2 / 2**30)
+    result = compare(*runs_of(tmp_path, "0" * 30, "1" * 30))
+    assert result.difference == -100.0
+    assert result.interval[1] < 0
+    assert "the second is better by 100.00 points of top-1" in result.answer
+    assert result.discordance.p_value == pytest.approx(2 / 2**30)
 
 
 def test_videos_that_one_has_alone_are_counted_and_left_out(tmp_path):
-    found = compare(*runs_of(tmp_path, "11.1", ".100"))  # of v1 and v3: right and right, right and wrong
-    assert (found.common, found.first.alone, found.second.alone) == (2, 1, 1)
-    assert (found.first.value, found.second.value) == (100.0, 50.0)
+    result = compare(*runs_of(tmp_path, "11.1", ".100"))  # of v1 and v3: right and right, right and wrong
+    assert (result.common, result.first.alone, result.second.alone) == (2, 1, 1)
+    assert (result.first.value, result.second.value) == (100.0, 50.0)
 
 
 def test_reports_runs_and_their_paths_give_the_same(tmp_path):
@@ -87,8 +87,8 @@ def test_no_video_in_common_is_no_comparison(tmp_path):
 
 
 def test_at_most_a_hundred_changes_are_listed(tmp_path):
-    told = compare(*runs_of(tmp_path, "1" * 120, "0" * 120)).discordance
-    assert (told.first_only, len(told.changes)) == (120, 100)
+    messages = compare(*runs_of(tmp_path, "1" * 120, "0" * 120)).discordance
+    assert (messages.first_only, len(messages.changes)) == (120, 100)
 
 
 def multilabel(folder, scores, **identity):
@@ -103,11 +103,11 @@ def test_mean_average_precisions_are_compared_over_the_same_videos(tmp_path):
     worse = [[0.9, 0.1], [0.5, 0.8], [0.1, 0.2], [0.4, 0.9]]
     one, of = multilabel(tmp_path / "a", perfect)
     other, _ = multilabel(tmp_path / "b", worse)
-    found = compare(one, other)
-    assert (found.metric, found.common, found.discordance) == ("mAP", 4, None)
-    assert (found.first.value, found.second.value) == (100.0, pytest.approx(87.5))
-    assert found.difference == pytest.approx(12.5)
-    assert found.interval[0] <= 12.5 <= found.interval[1]
+    result = compare(one, other)
+    assert (result.metric, result.common, result.discordance) == ("mAP", 4, None)
+    assert (result.first.value, result.second.value) == (100.0, pytest.approx(87.5))
+    assert result.difference == pytest.approx(12.5)
+    assert result.interval[0] <= 12.5 <= result.interval[1]
     with pytest.raises(UsageError, match="give the folders of both runs"):
         compare(build(one, of), other)
 
@@ -115,16 +115,16 @@ def test_mean_average_precisions_are_compared_over_the_same_videos(tmp_path):
 def test_boxes_are_compared_moment_by_moment(tmp_path):
     one, _ = ava_run(tmp_path / "a")
     other, of = ava_run(tmp_path / "b", precision="bf16")
-    found = compare(one, other)
-    assert (found.common, found.difference) == (2, 0.0)
-    assert found.first.value == found.second.value == build(other, of).comparisons[0].recomputed
+    result = compare(one, other)
+    assert (result.common, result.difference) == (2, 0.0)
+    assert result.first.value == result.second.value == build(other, of).comparisons[0].recomputed
     failed = {index: entry for index, entry in other.entries.items() if entry.name == "a,0902"}
     half = type(other)(**{**vars(other), "entries": failed, "pending": [1]})
-    found = compare(one, half)
+    result = compare(one, half)
     # of a,0902 alone: stand 0.9 right, 0.8 away: 1; sit is at a,0904 alone, and never found: 0
-    assert (found.common, found.first.alone, found.first.value, found.second.value) == (1, 1, 50.0, 50.0)
+    assert (result.common, result.first.alone, result.first.value, result.second.value) == (1, 1, 50.0, 50.0)
 
 
 def test_a_comparison_can_be_written(tmp_path):
-    found = compare(*runs_of(tmp_path, "1111111000", "1111000100"))
-    assert msgspec.json.decode(msgspec.json.encode(found))["discordance"]["first_only"] == 3
+    result = compare(*runs_of(tmp_path, "1111111000", "1111000100"))
+    assert msgspec.json.decode(msgspec.json.encode(result))["discordance"]["first_only"] == 3

@@ -51,17 +51,17 @@ def replayed(file: Path, *folders: Path) -> tuple[int, dict]:
 
 
 def test_the_document_says_what_was_measured_and_on_what(run):
-    said = document(run)
-    assert said["model"] == {"record": MOTIONS, "upstream_name": registry.record(MOTIONS).upstream_name,
+    text = document(run)
+    assert text["model"] == {"record": MOTIONS, "upstream_name": registry.record(MOTIONS).upstream_name,
                              "publisher": registry.record(MOTIONS).publisher,
                              "paper": registry.record(MOTIONS).paper}  # fmt: skip
-    assert said["weights"]["sha256"] == "ab" * 32
-    assert [file["sha256"] for file in said["weights"]["files"]] == ["99" * 32]
-    assert said["data"]["counts"] == {"listed": 41, "chosen": 41, "scored": 40, "failed": 1, "pending": 0}
-    assert said["numbers"][0]["recomputed"] == 75.0  # 30 of 40
-    assert (said["interval_level"], said["precision"], said["decoder"]) == (0.95, "fp32", "fast")
-    assert said["made_by"][0]["software"] == {"videohub": "1.2.3", "torch": "2.6.0"}
-    assert said["protocol"]["pixels"], "the steps themselves"
+    assert text["weights"]["sha256"] == "ab" * 32
+    assert [file["sha256"] for file in text["weights"]["files"]] == ["99" * 32]
+    assert text["data"]["counts"] == {"listed": 41, "chosen": 41, "scored": 40, "failed": 1, "pending": 0}
+    assert text["numbers"][0]["recomputed"] == 75.0  # 30 of 40
+    assert (text["interval_level"], text["precision"], text["decoder"]) == (0.95, "fp32", "fast")
+    assert text["made_by"][0]["software"] == {"videohub": "1.2.3", "torch": "2.6.0"}
+    assert text["protocol"]["pixels"], "the steps themselves"
 
 
 def test_the_same_run_gives_the_same_bytes_wherever_it_lies(run, tmp_path):
@@ -97,10 +97,10 @@ def identity(folder: Path) -> tuple[runs.Identity, runs.Truth]:
 
 
 def test_what_the_scores_bear_out_is_told_with_how_much_was_compared(run):
-    code, said = replayed(run / verification_file.NAME, run)
-    assert (code, said["differences"]) == (0, [])
-    assert said["compared"]["numbers"] == 10 * len(document(run)["numbers"])  # eight fields, two of them pairs
-    assert said["compared"]["scores_sha256"] == 1
+    code, text = replayed(run / verification_file.NAME, run)
+    assert (code, text["differences"]) == (0, [])
+    assert text["compared"]["numbers"] == 10 * len(document(run)["numbers"])  # eight fields, two of them pairs
+    assert text["compared"]["scores_sha256"] == 1
     shown = CliRunner().invoke(cli, ["report", str(run), "--replay", str(run)])
     assert shown.exit_code == 0
     assert "top-1" in shown.stdout
@@ -141,9 +141,9 @@ def test_numbers_are_recomputed_from_the_scores_and_not_taken_from_a_report(run)
         text = (run / name).read_text()
         assert '"recomputed": 75.0' in text
         (run / name).write_text(text.replace('"recomputed": 75.0', '"recomputed": 77.5'))
-    code, said = replayed(run / verification_file.NAME, run)
+    code, words = replayed(run / verification_file.NAME, run)
     assert code == 1
-    assert said["differences"] == [{"field": "numbers[0].recomputed", "stated": "77.5", "recomputed": "75.0"}]
+    assert words["differences"] == [{"field": "numbers[0].recomputed", "stated": "77.5", "recomputed": "75.0"}]
 
 
 def test_other_scores_of_the_same_run_are_told_as_such(run, tmp_path):
@@ -155,8 +155,8 @@ def test_other_scores_of_the_same_run_are_told_as_such(run, tmp_path):
                 writer.fail(entry.index, entry.name, entry.failure or "")
             else:
                 writer.append(entry.index, entry.name, entry.views, scores(right=True))
-    code, said = replayed(run / verification_file.NAME, tmp_path / "other")
-    fields = {each["field"]: each["recomputed"] for each in said["differences"]}
+    code, text = replayed(run / verification_file.NAME, tmp_path / "other")
+    fields = {each["field"]: each["recomputed"] for each in text["differences"]}
     assert code == 1
     assert fields["numbers[0].recomputed"] == "100.0"
     assert "scores_sha256" in fields
@@ -177,15 +177,15 @@ def test_shards_in_folders_of_their_own_are_joined_and_replayed(tmp_path):
     file = tmp_path / "joined" / verification_file.NAME
     assert replayed(file, *shards)[0] == replayed(file, *reversed(shards))[0] == 0
     assert document(tmp_path / "joined")["scores_sha256"] == whole.scores_sha256()
-    code, said = replayed(file, shards[0])
+    code, text = replayed(file, shards[0])
     assert code == 1
-    assert {"data.counts.pending", "made_by[1].shard"} <= {each["field"] for each in said["differences"]}
+    assert {"data.counts.pending", "made_by[1].shard"} <= {each["field"] for each in text["differences"]}
 
 
 def test_the_last_digit_of_another_machine_is_no_difference(run, tmp_path):
-    said = document(run)
-    said["numbers"][0]["interval"][0] *= 1 + 1e-12
-    (tmp_path / "near.json").write_text(json.dumps(said))
+    text = document(run)
+    text["numbers"][0]["interval"][0] *= 1 + 1e-12
+    (tmp_path / "near.json").write_text(json.dumps(text))
     assert replayed(tmp_path / "near.json", run)[0] == 0
 
 
@@ -223,8 +223,8 @@ def test_a_file_without_end_is_not_read(run, tmp_path):
 
 def test_replay_writes_nothing(run, tmp_path):
     for option in ("--out", "--card"):
-        said = CliRunner().invoke(cli, ["report", str(run), "--replay", str(run), option, str(tmp_path / "new")])
-        assert said.exit_code == 2
+        text = CliRunner().invoke(cli, ["report", str(run), "--replay", str(run), option, str(tmp_path / "new")])
+        assert text.exit_code == 2
     before = {path: path.stat().st_mtime_ns for path in run.iterdir()}
     assert replayed(run / verification_file.NAME, run)[0] == 0
     assert {path: path.stat().st_mtime_ns for path in run.iterdir()} == before
@@ -243,8 +243,8 @@ def test_documents_of_every_kind_are_valid_and_changed_ones_are_not(run, kinetic
         whole = json.loads(verification_file.of(report).encoded())
         assert list(validator.iter_errors(whole)) == []
         assert msgspec.convert(whole, Verification) == verification_file.of(report)
-    said = document(run)
-    assert validator.is_valid(said)
-    assert not validator.is_valid({**said, "verdict": "splendid"})
-    assert not validator.is_valid({**said, "surprise": 1})
-    assert not validator.is_valid({name: value for name, value in said.items() if name != "rule"})
+    text = document(run)
+    assert validator.is_valid(text)
+    assert not validator.is_valid({**text, "verdict": "splendid"})
+    assert not validator.is_valid({**text, "surprise": 1})
+    assert not validator.is_valid({name: value for name, value in text.items() if name != "rule"})

@@ -209,12 +209,12 @@ def test_scores_by_clips_are_the_same_bit_for_bit(tmp_path, metric):
     of = reporting.record(metric, clips=5, crops=3, classes=7)
     samples = [(f"v{number}", [0], random.random((15, 7), np.float32)) for number in range(4)]
     joined = reporting.kept(tmp_path, of, [samples[0], ("gone", [0], "no such file"), *samples[1:]])
-    found = dict(joined.by_clips())
-    assert joined.scored == sorted(found) == [0, 2, 3, 4]
+    result = dict(joined.by_clips())
+    assert joined.scored == sorted(result) == [0, 2, 3, 4]
     assert joined.missing == [1]
     for index, (_, _, views) in zip(joined.scored, samples, strict=True):
         expected = [join_views(views[: 3 * clips], joined.identity.scoring.scores) for clips in range(1, 6)]
-        assert np.array_equal(found[index], expected)
+        assert np.array_equal(result[index], expected)
 
 
 # --- views join as the original joins them, and the same way on every machine ----------------------------------------
@@ -237,8 +237,8 @@ def test_kept_views_join_into_the_original_s_video_scores_and_accuracies(golden,
     indexes, scores = join([run.folder]).video_scores()
     assert indexes.tolist() == list(range(40))
     assert np.abs(scores - arrays[f"video_{how}"]).max() <= (1e-5 if how == "sum" else 0)
-    found = topk_accuracy(scores, arrays["labels"])
-    assert {f"top{k}": f"{value:.2f}" for k, value in found.items()} == facts["results"][how]
+    result = topk_accuracy(scores, arrays["labels"])
+    assert {f"top{k}": f"{value:.2f}" for k, value in result.items()} == facts["results"][how]
 
 
 def test_a_sum_is_taken_one_view_after_another_in_single_precision():

@@ -64,19 +64,21 @@ def test_a_changed_byte_anywhere_is_told_or_costs_the_last_entry_alone(tmp_path,
     run = kept(tmp_path / "run", 5, [4, 0, 3])
     path, ends = score_file(run), ends_of(run)
     content = path.read_bytes()
-    told = []
+    messages = []
     for at in range(len(content)):
         with path.open("r+b") as changed:
             changed.write(content[:at] + bytes([content[at] ^ mask]) + content[at + 1 :])
         try:
             file = kept_file.read(path, run.terms, whole=True)
         except DataError:
-            told.append(at)
+            messages.append(at)
             continue
         assert [entry.index for entry in file.entries] == [4, 0]
         assert all(map(is_right, file.entries))
         assert read_both_ways(path, run.terms) == file
-    assert told == list(range(ends[1] + 20))  # up to the last entry's head; what that is of may be a power cut's trace
+    assert messages == list(
+        range(ends[1] + 20)
+    )  # up to the last entry's head; what that is of may be a power cut's trace
 
 
 def test_damage_is_told_with_its_place_and_the_way_out_works(tmp_path):
@@ -86,10 +88,10 @@ def test_damage_is_told_with_its_place_and_the_way_out_works(tmp_path):
     content[ends[1] - 1] ^= 1  # in the scores of the second
     path.write_bytes(content)
     assert run.done() == {4, 0, 3}  # a look at the scores would take too long
-    with pytest.raises(DataError) as told:
+    with pytest.raises(DataError) as messages:
         join([run.folder])
-    assert f"{path}: damaged at byte {ends[0]}: a checksum does not fit" in str(told.value)
-    assert f"`truncate -s {ends[0]} {path}` keeps it" in str(told.value)
+    assert f"{path}: damaged at byte {ends[0]}: a checksum does not fit" in str(messages.value)
+    assert f"`truncate -s {ends[0]} {path}` keeps it" in str(messages.value)
     os.truncate(path, ends[0])
     assert run.done() == set(join([run.folder]).entries) == {4}
 
@@ -149,9 +151,9 @@ def test_entries_that_are_not_this_run_s_are_refused_by_writers_and_readers(tmp_
     assert run.done() == {0}
     with writer.path.open("ab") as file:
         file.write(kept_file.scored(index, name, None, ones, 0.0))
-    with pytest.raises(DataError) as told:
+    with pytest.raises(DataError) as messages:
         run.done()
-    assert f"{said}.\n  What comes before is whole: `truncate -s" in str(told.value)
+    assert f"{said}.\n  What comes before is whole: `truncate -s" in str(messages.value)
 
 
 def test_an_entry_of_a_later_version_is_told(tmp_path):
@@ -281,13 +283,13 @@ def test_an_entry_that_the_disk_takes_a_part_of_poisons_nothing(tmp_path, forks)
         folder = tmp_path / str(room)
         kept(folder, 5, []).score_files()[0].unlink()
         assert forks.end(forks.start(_write_with_room_for, room, folder)) == CacheError.exit_code
-        said = (tmp_path / "said").read_text()
+        text = (tmp_path / "said").read_text()
         whole = sum(end <= room for end in ends)
         if room in ends:
-            assert "File too large" in said
+            assert "File too large" in text
         else:
-            assert f"it took {room - ends[whole - 1]} of {ends[whole] - ends[whole - 1]} bytes" in said
-        assert "run the same command again; it goes on from there" in said
+            assert f"it took {room - ends[whole - 1]} of {ends[whole] - ends[whole - 1]} bytes" in text
+        assert "run the same command again; it goes on from there" in text
         run = open_run(folder, IDENTITY, truth(5))
         assert run.done() == set(join([folder]).entries) == set(range(whole))
         with run.writer(MADE_BY) as writer:

@@ -72,13 +72,13 @@ def test_a_note_is_shown_as_it_is_with_links_to_records():
 def test_every_golden_case_was_measured_and_is_close():
     """`python tools/proofs.py` measures what is missing."""
     assert PROOFS.cases.keys() == CASES.keys()
-    assert all(0 <= found.logits <= LOGITS_CLOSE for found in PROOFS.cases.values())
+    assert all(0 <= result.logits <= LOGITS_CLOSE for result in PROOFS.cases.values())
 
 
 def test_only_records_that_were_compared_with_another_implementation_have_its_difference():
     compared = {name for name, record in KNOWN.records.items() if record.proof and record.proof.reference}
     assert PROOFS.references.keys() <= compared
-    assert all(0 <= found.logits <= LOGITS_CLOSE for found in PROOFS.references.values())
+    assert all(0 <= result.logits <= LOGITS_CLOSE for result in PROOFS.references.values())
 
 
 def test_protocols_have_the_golden_views_that_their_steps_say():
@@ -87,5 +87,5 @@ def test_protocols_have_the_golden_views_that_their_steps_say():
 
 
 def test_a_page_tells_the_largest_difference_of_its_case():
-    found = PROOFS.cases["models/SLOWFAST_8x8_R50"]
-    assert f"Largest difference: **{found.logits:.1e}** of the largest logit" in page("slowfast_r50_8x8")
+    result = PROOFS.cases["models/SLOWFAST_8x8_R50"]
+    assert f"Largest difference: **{result.logits:.1e}** of the largest logit" in page("slowfast_r50_8x8")

@@ -46,8 +46,10 @@ def test_no_link_is_dead(pages, site):
             if scheme == "data" or (scheme in ("http", "https", "mailto") and link in page.links):
                 continue
             target, place = urldefrag(link)
-            found = (path.parent / unquote(target)).resolve() if target else path
-            if not found.is_file() or (place and found.suffix == ".html" and unquote(place) not in pages[found].places):
+            result = (path.parent / unquote(target)).resolve() if target else path
+            if not result.is_file() or (
+                place and result.suffix == ".html" and unquote(place) not in pages[result].places
+            ):
                 dead.append(f"{path.relative_to(site)}: {link}")
     assert dead == []
 

@@ -103,8 +103,8 @@ def test_what_is_proved_can_be_filtered(opened, known, proof):
     def is_proved(record):
         if record.proof is None:
             return "unproven"
-        own = str(record.proof.reference).startswith(f"{record.publisher}.")
-        return "original" if record.proof.golden or own else "other"
+        ours = str(record.proof.reference).startswith(f"{record.publisher}.")
+        return "original" if record.proof.golden or ours else "other"
 
     assert names(page) == [record.name for record in known.records.values() if is_proved(record) == proof]
 

@@ -59,8 +59,8 @@ def bucket(moto, monkeypatch):
     client = boto3.client("s3")
     client.create_bucket(Bucket="kinetics")
     yield client
-    for found in client.list_objects_v2(Bucket="kinetics").get("Contents", []):
-        client.delete_object(Bucket="kinetics", Key=found["Key"])
+    for result in client.list_objects_v2(Bucket="kinetics").get("Contents", []):
+        client.delete_object(Bucket="kinetics", Key=result["Key"])
     client.delete_bucket(Bucket="kinetics")
 
 
@@ -137,8 +137,8 @@ def test_processes_read_s3_beside_their_parent(bucket, method):
     children = [context.Process(target=_read, args=(location, start, results)) for start in (1000, 50_000)]
     for child in children:
         child.start()
-    found = dict(results.get(timeout=50) for _ in children)
-    assert found == {start: CONTENT[start : start + 1000] for start in (1000, 50_000)}
+    result = dict(results.get(timeout=50) for _ in children)
+    assert result == {start: CONTENT[start : start + 1000] for start in (1000, 50_000)}
     for child in children:
         child.join()
     assert storage.read_range(location, 7, 9) == CONTENT[7:9]
@@ -297,7 +297,7 @@ def test_what_the_hub_does_not_have_or_hand_out_is_told_with_what_to_do(hub, pub
 @pytest.mark.skipif(huggingface_hub.__version__ < "1", reason="the stand-in answers what version 1 asks")
 def test_the_hub_lists_what_stars_find(hub, publisher):
     names = ("val/b.tar", "val/a.tar", "val/c.txt")
-    said = {
+    text = {
         "/api/datasets/org/kinetics/revision/v1": {"id": "org/kinetics", "sha": "0" * 40},
         "/api/datasets/org/kinetics/tree/v1": [{"type": "directory", "path": "val", "oid": "0" * 40}],
         "/api/datasets/org/kinetics/tree/v1/val": [
@@ -306,7 +306,7 @@ def test_the_hub_lists_what_stars_find(hub, publisher):
     }
 
     def answering(asked):
-        body = json.dumps(said[asked.path.partition("?")[0]]).encode()
+        body = json.dumps(text[asked.path.partition("?")[0]]).encode()
         return publishers._answer(200, {"Content-Type": "application/json"}, body)
 
     publisher.answer = answering
@@ -319,8 +319,8 @@ def test_the_hub_s_endpoint_and_token_are_those_of_its_library(hub, publisher, t
     publisher.log.clear()
     code = f"from videohub import storage; print(storage.read_range({location!r}, 3, 6).hex())"
     settings = {**os.environ, "HF_ENDPOINT": publisher.url(""), "HF_HOME": str(tmp_path)}
-    said = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, env=settings).stdout
-    assert said.strip() == bytes([21, 28, 35]).hex()
+    text = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, env=settings).stdout
+    assert text.strip() == bytes([21, 28, 35]).hex()
     assert publisher.asked("authorization") == ["Bearer hf_hunter2", None]
 
 
@@ -344,8 +344,8 @@ def test_a_missing_library_is_named_with_what_brings_it(scheme, library):
         "except errors.UsageError as error:\n"
         "    print(error)\n"
     )
-    said = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
-    assert "pip install '.[remote]' in the repository" in said
+    text = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    assert "pip install '.[remote]' in the repository" in text
 
 
 def test_the_settings_that_messages_name_are_those_of_the_libraries():
@@ -354,5 +354,5 @@ def test_the_settings_that_messages_name_are_those_of_the_libraries():
         "print(fsspec.filesystem('s3').anon, type(fsspec.filesystem('gs').credentials.credentials).__name__)\n"
     )
     settings = {**os.environ, "FSSPEC_S3_ANON": "true", "FSSPEC_GS_TOKEN": "anon"}
-    said = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, env=settings).stdout
-    assert said.title().split() == ["True", "Nonetype"]  # an older fsspec keeps the word, which counts as much
+    text = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, env=settings).stdout
+    assert text.title().split() == ["True", "Nonetype"]  # an older fsspec keeps the word, which counts as much

@@ -300,9 +300,9 @@ def test_a_location_is_shown_without_what_may_be_a_credential(location, expected
 
 
 def test_a_password_that_ends_the_host_is_refused_with_how_to_write_it():
-    with pytest.raises(UsageError, match="In a password, / is written as %2F") as told:
+    with pytest.raises(UsageError, match="In a password, / is written as %2F") as messages:
         storage.stat("https://alice:hun/ter2@host/a.tar")
-    assert "hun" not in str(told.value)
+    assert "hun" not in str(messages.value)
 
 
 def test_remote_is_what_is_read_behind_a_url():
@@ -336,14 +336,14 @@ def test_processes_read_beside_their_parent(publisher, method):
 
 def test_threads_read_at_once(publisher):
     url = publisher.publish("/val-000.tar", CONTENT)
-    found = {}
+    result = {}
 
     def read(start):
-        found[start] = storage.read_range(url, start, start + 5000)
+        result[start] = storage.read_range(url, start, start + 5000)
 
     threads = [threading.Thread(target=read, args=(start,)) for start in range(0, 80_000, 10_000)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert found == {start: CONTENT[start : start + 5000] for start in range(0, 80_000, 10_000)}
+    assert result == {start: CONTENT[start : start + 5000] for start in range(0, 80_000, 10_000)}

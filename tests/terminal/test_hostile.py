@@ -129,16 +129,16 @@ def test_looking_at_a_zoo(screen, monkeypatch):
                  ["show", "hostile"], ["show", "gone"], ["show", "named"],
                  ["show", "hostile", "--json"], ["show", SAID]):  # fmt: skip
         assert screen(*verb)[0] == 0, verb
-    told = "".join(screen("show", "hostile")[1].split())
-    assert r"[/usr/share][red]:smile:\x1b]0;t\x07\x1b[31m\x9b1m\u202egpj\u2066" in told
+    messages = "".join(screen("show", "hostile")[1].split())
+    assert r"[/usr/share][red]:smile:\x1b]0;t\x07\x1b[31m\x9b1m\u202egpj\u2066" in messages
     shown = json.loads(screen("show", "hostile", "--json")[1])
     assert shown["notes"] == [SAID, SAID]  # JSON says the same
     assert shown["protocol"]["name"] == SAID
     for verb in (["list", f"{SAID}*"], ["list", "hostile", "--dataset", "k400"]):
         assert screen(*verb)[0] == 0
     for verb in (["show", f"{SAID}x"], ["list", "--dataset", f"{SAID}x"], ["list", "--depth", f"{SAID}x"]):
-        code, told = screen(*verb)
-        assert (code, r"\x1b" in told) == (2, True)
+        code, messages = screen(*verb)
+        assert (code, r"\x1b" in messages) == (2, True)
 
 
 def test_misuse(screen, place):
@@ -151,9 +151,9 @@ def test_misuse(screen, place):
                  ["cache", "pins", "--forget", f"no {SAID}"],
                  ["report", f"no {FILE}"], ["unbundle", f"no {FILE}"], ["bundle", f"no {SAID}", "-o", FILE],
                  ["fetch", "gone"], ["fetch", f"no {SAID}"]):  # fmt: skip
-        code, told = screen(*verb)
+        code, messages = screen(*verb)
         assert code > 0, verb
-        assert r"\u202e" in told, verb
+        assert r"\u202e" in messages, verb
 
 
 def test_files_and_the_cache(screen, place):
@@ -184,14 +184,14 @@ def test_files_and_the_cache(screen, place):
 @pytest.mark.slow
 def test_measuring(screen, place):
     data, run = place / f"{FILE} data", place / f"{BYTES} run"
-    code, told = screen("data", "check", "hostile", "--data", data, "--deep")
+    code, messages = screen("data", "check", "hostile", "--data", data, "--deep")
     assert code == 0  # usable, with remarks
-    assert r"\u202e" in told
+    assert r"\u202e" in messages
     screen("data", "check", "hostile", "--data", data, "--json")
     for out, options in ((run, []), (place / f"{FILE} other", ["--clips", "1", "--json"])):
-        code, told = screen("verify", "hostile", "--data", data, "--out", out, "--workers", "0", *options)
+        code, messages = screen("verify", "hostile", "--data", data, "--out", out, "--workers", "0", *options)
         assert code == 3
-        assert r"\u202e" in told
+        assert r"\u202e" in messages
     assert screen("report", run)[0] == 3
     assert screen("report", run, "--json", "--card", place / f"{BYTES} card")[0] == 3
     assert screen("compare", run, place / f"{FILE} other")[0] == 0
@@ -202,10 +202,10 @@ def test_measuring(screen, place):
     *_, video, broken = sorted(data.rglob("*.mp4"), key=lambda path: path.name)
     assert screen("predict", video, "--model", "hostile")[0] == 0
     assert screen("predict", video, "--model", "hostile", "--json")[0] == 0
-    code, told = screen("predict", video, "--model", "named")
-    assert (code, r"\u202e" in told) == (0, True)
-    found = json.loads(screen("predict", video, "--model", "named", "--json")[1])
-    assert SAID in found["predictions"][0]["label"]
+    code, messages = screen("predict", video, "--model", "named")
+    assert (code, r"\u202e" in messages) == (0, True)
+    result = json.loads(screen("predict", video, "--model", "named", "--json")[1])
+    assert SAID in result["predictions"][0]["label"]
     assert screen("predict", broken, "--model", "hostile")[0] == 3
 
 
@@ -218,6 +218,6 @@ def test_lists_of_a_data_set(screen, place, tmp_path, lines):
         data.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
         check, verify = ["data", "check", "hostile", "--data", data], ["verify", "hostile", "--data", data]
         for verb in (check, [*check, "--json"], [*verify, "--workers", "0", "--out", tmp_path / f"{FILE} run"]):
-            code, told = screen(*verb)
+            code, messages = screen(*verb)
             assert code in (2, 3)
-            assert r"\u202e" in told
+            assert r"\u202e" in messages

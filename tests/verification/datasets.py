@@ -112,7 +112,7 @@ def ava(folder: Path, record, videos: int = 2) -> tuple[Path, dict]:
     label_map = "".join(f'item {{\n  name: "{name}"\n  id: {number}\n}}\n' for number, name in names.items())
     (folder / "frame_lists").mkdir()
     (folder / "frame_lists" / "val.csv").write_text("\n".join(rows) + "\n")
-    pickled = pickle.dumps({moment: np.array(found) for moment, found in proposals.items()})
+    pickled = pickle.dumps({moment: np.array(result) for moment, result in proposals.items()})
     written = {
         detection.boxes: pickled if detection.moments == "annotated" else "\n".join(boxes) + "\n",
         detection.ground_truth: "\n".join(truth) + "\n",

@@ -63,9 +63,9 @@ def killed_until_done(name: str, listing: Path, out: Path, *, kills: int, seed: 
         run.wait()
         done += 1
     last = started(name, listing, out)
-    _, said = last.communicate()
+    _, text = last.communicate()
     if last.returncode not in (0, 1, 3):
-        raise RuntimeError(f"the last run ended with {last.returncode}: {said.decode()}")
+        raise RuntimeError(f"the last run ended with {last.returncode}: {text.decode()}")
     return done
 
 

@@ -31,23 +31,23 @@ def listing(tmp_path):
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_each_such_video_is_named_with_its_kinds_or_failed_with_the_originals_reason(zoo, listing, tmp_path, workers):
-    told = verify(NAME, listing, out=tmp_path / "run", workers=workers)
-    named = {video.name.rpartition("/")[2].replace("_", " "): video.kinds for video in told.contradicted}
-    failed = {failure.name.rpartition("/")[2].replace("_", " "): failure.reason for failure in told.failures}
+    messages = verify(NAME, listing, out=tmp_path / "run", workers=workers)
+    named = {video.name.rpartition("/")[2].replace("_", " "): video.kinds for video in messages.contradicted}
+    failed = {failure.name.rpartition("/")[2].replace("_", " "): failure.reason for failure in messages.failures}
     refused = {name: video for name, video in VIDEOS.items() if isinstance(video.original, str)}
     assert named.keys() == VIDEOS.keys() - refused.keys()
     assert all(set(kinds) == VIDEOS[name].kinds for name, kinds in named.items())
     assert failed.keys() == refused.keys()
     assert all(video.original in failed[name] for name, video in refused.items())
-    assert [one.recomputed for one in told.without_contradicted] == [
+    assert [one.recomputed for one in messages.without_contradicted] == [
         one.recomputed for one in verify(NAME, plain_list(listing), workers=0).comparisons
     ]
     by_header = [name for name in refused if name != "raw"]  # whose frames, not its header, lack something
-    assert told.reasons[-1] == (
+    assert messages.reasons[-1] == (
         f"{len(by_header)} videos count as failed because their headers are such that the original's reader refuses"
     )
     again = videohub.evaluate(NAME, listing, out=tmp_path / "run")
-    assert again.contradicted == told.contradicted
+    assert again.contradicted == messages.contradicted
 
 
 def plain_list(listing):
@@ -62,8 +62,8 @@ def marked(folder, of, samples, odd):
     again = runs.open_run(folder / "marked", run.identity, run.truth)
     with again.writer(run.made_by[0]) as writer:
         for entry in run.entries.values():
-            told = (("first time stamp", "at 5.00 s"),) if entry.name in odd else ()
-            writer.append(entry.index, entry.name, entry.views, entry.scores, contradictions=told)
+            messages = (("first time stamp", "at 5.00 s"),) if entry.name in odd else ()
+            writer.append(entry.index, entry.name, entry.views, entry.scores, contradictions=messages)
     return runs.join([folder / "marked"])
 
 
@@ -72,14 +72,14 @@ def test_a_verdict_that_hangs_on_such_videos_says_so(tmp_path):
     samples = [(f"v{number}", *rest) for number, (_, *rest) in enumerate(ten(200, of=400))]
     of = record(published={"top1": 50.0})
     joined = marked(tmp_path, of, samples, {f"v{number}" for number in range(300, 400)})
-    told = build(joined, of)
-    assert told.verdict == "consistent"
-    assert [round(one.recomputed, 2) for one in told.without_contradicted] == [66.67]
-    assert told.reasons[-1] == (
+    messages = build(joined, of)
+    assert messages.verdict == "consistent"
+    assert [round(one.recomputed, 2) for one in messages.without_contradicted] == [66.67]
+    assert messages.reasons[-1] == (
         "100 scored videos with a header that contradicts the content (first time stamp: 100), read as the original "
         "reads them; without them top-1 is 66.67 and the verdict would be inconsistent: it hangs on them"
     )
-    for page in (pages.html(told), pages.markdown(told)):
+    for page in (pages.html(messages), pages.markdown(messages)):
         assert "v300" in page
         assert "at 5.00 s" in page
         assert "66.67" in page
@@ -89,15 +89,15 @@ def test_a_verdict_that_does_not_hang_on_them_says_that(tmp_path):
     # 200 of 400 are right, and 199 of the other 399
     samples = [(f"v{number}", *rest) for number, (_, *rest) in enumerate(ten(200, of=400))]
     of = record(published={"top1": 50.0})
-    told = build(marked(tmp_path, of, samples, {"v0"}), of)
-    assert told.reasons[-1].endswith("without it top-1 is 49.87 and the verdict is the same")
+    messages = build(marked(tmp_path, of, samples, {"v0"}), of)
+    assert messages.reasons[-1].endswith("without it top-1 is 49.87 and the verdict is the same")
 
 
 def test_where_all_scored_videos_are_such_that_is_told(tmp_path):
     of = record()
-    told = build(marked(tmp_path, of, ten(5), {f"v{number}" for number in range(10)}), of)
-    assert told.without_contradicted == []
-    assert told.reasons[-1].endswith("; no other video was scored")
+    messages = build(marked(tmp_path, of, ten(5), {f"v{number}" for number in range(10)}), of)
+    assert messages.without_contradicted == []
+    assert messages.reasons[-1].endswith("; no other video was scored")
 
 
 def test_a_run_without_such_videos_is_kept_and_told_as_before(tmp_path):
@@ -105,6 +105,6 @@ def test_a_run_without_such_videos_is_kept_and_told_as_before(tmp_path):
     run = marked(tmp_path, of, ten(5), set())
     for file in tmp_path.rglob("*.scores"):
         assert b"contradict" not in file.read_bytes()  # older versions refuse a note with a field they do not know
-    told = build(run, of)
-    assert (told.contradicted, told.without_contradicted) == ([], [])
-    assert "contradict" not in pages.html(told) + pages.markdown(told)
+    messages = build(run, of)
+    assert (messages.contradicted, messages.without_contradicted) == ([], [])
+    assert "contradict" not in pages.html(messages) + pages.markdown(messages)

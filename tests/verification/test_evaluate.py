@@ -24,22 +24,22 @@ def test_what_has_no_published_number_can_be_measured_and_not_verified(kinetics)
         videohub.verify(ours, data, workers=0, **options)
     with pytest.raises(UsageError, match=r"(?s)nothing to verify.*no classifier; `videohub features --model slow_r50_"):
         videohub.verify("slow_r50_8x8_moco_rho2", data)
-    found = videohub.evaluate(ours, data, workers=0, **options)
-    assert found.record == "tiny_kinetics"
-    assert msgspec.structs.asdict(found.counts) == {"listed": 6, "chosen": 6, "scored": 6, "failed": 0, "pending": 0}
-    assert found.protocol.views == ours.protocol.views
-    assert (found.precision, found.decoder) == ("fp32", "fast")
-    assert found.failures == []
-    assert found.videos_per_second == pytest.approx(6 / found.seconds, rel=0.01)
+    result = videohub.evaluate(ours, data, workers=0, **options)
+    assert result.record == "tiny_kinetics"
+    assert msgspec.structs.asdict(result.counts) == {"listed": 6, "chosen": 6, "scored": 6, "failed": 0, "pending": 0}
+    assert result.protocol.views == ours.protocol.views
+    assert (result.precision, result.decoder) == ("fp32", "fast")
+    assert result.failures == []
+    assert result.videos_per_second == pytest.approx(6 / result.seconds, rel=0.01)
 
 
 def test_a_run_can_be_judged_later_without_the_model(kinetics, tmp_path, run):
     data, options = kinetics
-    found = videohub.evaluate("tiny_kinetics", data, out=tmp_path / "run", workers=0, **options)
+    result = videohub.evaluate("tiny_kinetics", data, out=tmp_path / "run", workers=0, **options)
     assert not (tmp_path / "run" / "report.json").exists()
     code, out, _ = run("report", tmp_path / "run", "--json")
     assert code in (0, 1, 3)
-    assert json.loads(out)["comparisons"][0]["recomputed"] == found.numbers[0].value
+    assert json.loads(out)["comparisons"][0]["recomputed"] == result.numbers[0].value
 
 
 def test_a_short_run_shows_no_progress_where_nobody_watches(kinetics, capfd):
@@ -50,18 +50,18 @@ def test_a_short_run_shows_no_progress_where_nobody_watches(kinetics, capfd):
 
 def test_other_views_and_a_part_of_the_videos_are_told(kinetics):
     data, options = kinetics
-    found = videohub.evaluate("tiny_kinetics", data, workers=0, clips=2, crops=1, sample=3, **options)
-    assert found.protocol.views_in_words == "2 x 1 views"
-    assert (found.counts.listed, found.counts.chosen, found.counts.scored) == (6, 3, 3)
+    result = videohub.evaluate("tiny_kinetics", data, workers=0, clips=2, crops=1, sample=3, **options)
+    assert result.protocol.views_in_words == "2 x 1 views"
+    assert (result.counts.listed, result.counts.chosen, result.counts.scored) == (6, 3, 3)
 
 
 def test_what_cannot_be_decoded_is_named(kinetics):
     data, options = kinetics
     broken = sorted((data.parent).rglob("*.mp4"))[0]
     broken.write_bytes(b"not a video")
-    found = videohub.evaluate("tiny_kinetics", data, workers=0, **options)
-    assert (found.counts.scored, found.counts.failed, len(found.failures)) == (5, 1, 1)
-    assert str(broken) in found.failures[0].reason
+    result = videohub.evaluate("tiny_kinetics", data, workers=0, **options)
+    assert (result.counts.scored, result.counts.failed, len(result.failures)) == (5, 1, 1)
+    assert str(broken) in result.failures[0].reason
     for path in data.parent.rglob("*.mp4"):
         path.write_bytes(b"not a video")
     with pytest.raises(DataError, match="tiny_kinetics: none of 6 videos could be scored; the first"):
@@ -104,7 +104,7 @@ def test_only_the_first_process_of_a_torchrun_prints(kinetics, tmp_path, run, mo
 
 def test_options_of_the_other_way_are_refused(kinetics, run):
     data, _ = kinetics
-    code, _, said = run("benchmark", "tiny_kinetics", "--sample", 3)
-    assert (code, "--sample: found no --data" in said) == (2, True)
-    code, _, said = run("benchmark", "tiny_kinetics", "--data", data, "--seconds", 3)
-    assert (code, "--seconds: is about frames of noise" in said) == (2, True)
+    code, _, text = run("benchmark", "tiny_kinetics", "--sample", 3)
+    assert (code, "--sample: found no --data" in text) == (2, True)
+    code, _, text = run("benchmark", "tiny_kinetics", "--data", data, "--seconds", 3)
+    assert (code, "--seconds: is about frames of noise" in text) == (2, True)

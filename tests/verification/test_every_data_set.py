@@ -73,10 +73,10 @@ def test_an_accuracy_counts_the_videos_whose_class_has_the_largest_sum(zoo, tmp_
     ]
     assert report.comparisons[0].metric == "top-1"
     assert report.comparisons[0].recomputed == pytest.approx(100 * np.mean(right))
-    found = evaluate(unpublished(name), data, workers=0, **options)
-    assert [number.metric for number in found.numbers] == ["top-1", "top-5"]
-    assert found.numbers[0].value == pytest.approx(100 * np.mean(right))
-    assert found.numbers[0].interval == pytest.approx(binomial.wilson_interval(sum(right), len(right)))
+    result = evaluate(unpublished(name), data, workers=0, **options)
+    assert [number.metric for number in result.numbers] == ["top-1", "top-5"]
+    assert result.numbers[0].value == pytest.approx(100 * np.mean(right))
+    assert result.numbers[0].interval == pytest.approx(binomial.wilson_interval(sum(right), len(right)))
 
 
 def test_charades_takes_the_maximum_over_views_and_averages_over_classes(zoo, tmp_path):
@@ -89,8 +89,8 @@ def test_charades_takes_the_maximum_over_views_and_averages_over_classes(zoo, tm
         if any(labels):
             order = sorted(range(4), key=lambda video: -scored[video][1].max(axis=0)[right])  # no two scores are equal
             hits = [labels[video] for video in order]
-            found = [sum(hits[: rank + 1]) / (rank + 1) for rank, hit in enumerate(hits) if hit]
-            precisions.append(sum(found) / sum(hits))
+            result = [sum(hits[: rank + 1]) / (rank + 1) for rank, hit in enumerate(hits) if hit]
+            precisions.append(sum(result) / sum(hits))
     assert len(precisions) == 5  # classes 0 to 3, one a video, and 5
     assert report.comparisons[0].recomputed == pytest.approx(100 * np.mean(precisions))
     (number,) = evaluate(unpublished("tiny_charades"), data, workers=0, **options).numbers

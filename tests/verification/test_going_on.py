@@ -28,9 +28,10 @@ def plain(zoo, listing, tmp_path):
 def kept(*folders):
     """Every score of a run, and the report that follows from it but for what tells who made it and when."""
     joined = runs.join(folders)
-    told = report(folders)
+    messages = report(folders)
     same = {
-        field: getattr(told, field) for field in ("comparisons", "verdict", "reasons", "counts", "ranks", "by_clips")
+        field: getattr(messages, field)
+        for field in ("comparisons", "verdict", "reasons", "counts", "ranks", "by_clips")
     }
     return [entry.scores.tobytes() for entry in joined.entries.values()], same
 
@@ -78,9 +79,9 @@ def test_shards_can_share_a_folder(zoo, listing, plain, tmp_path):
 
 
 def test_a_shard_alone_gives_no_verdict_and_says_what_is_pending(zoo, listing, tmp_path):
-    told = verify(NAME, listing, out=tmp_path / "run", shard="1/2", workers=0)
-    assert (told.counts.scored, told.counts.pending) == (4, 3)
-    assert told.verdict == "insufficient data"
+    messages = verify(NAME, listing, out=tmp_path / "run", shard="1/2", workers=0)
+    assert (messages.counts.scored, messages.counts.pending) == (4, 3)
+    assert messages.verdict == "insufficient data"
 
 
 def test_batches_of_other_sizes_are_told_apart_by_nobody(zoo, listing, plain, tmp_path):
@@ -110,8 +111,8 @@ def test_shards_of_other_data_are_refused(zoo, listing, plain, tmp_path):
 def test_what_failed_is_tried_again_only_on_request(zoo, listing, tmp_path):
     moved = listing.parent / "v3.mp4"
     moved.rename(tmp_path / "v3.mp4")
-    told = verify(NAME, listing, out=tmp_path / "run", workers=0)
+    messages = verify(NAME, listing, out=tmp_path / "run", workers=0)
     (tmp_path / "v3.mp4").rename(moved)
-    assert [failure.name for failure in told.failures] == ["v3.mp4"]
+    assert [failure.name for failure in messages.failures] == ["v3.mp4"]
     assert verify(NAME, listing, out=tmp_path / "run", workers=0).counts.failed == 1
     assert verify(NAME, listing, out=tmp_path / "run", workers=0, retry_failed=True).counts.failed == 0

@@ -21,8 +21,8 @@ def test_thirty_kinds_of_video_cost_no_more_than_themselves(zoo, tmp_path):
     (tmp_path / "videos" / "the_same.mp4").write_bytes(places["wrong_extension"].read_bytes())
     lines = [f"{path} 3" for path in places.values()] + [f"{tmp_path / 'videos' / 'the_same.mp4'} 3"]
     (tmp_path / "list.csv").write_text("\n".join(lines))
-    told = verify(NAME, tmp_path / "list.csv", out=tmp_path / "run", workers=2)
-    reasons = {failure.name: failure.reason for failure in told.failures}
+    messages = verify(NAME, tmp_path / "list.csv", out=tmp_path / "run", workers=2)
+    reasons = {failure.name: failure.reason for failure in messages.failures}
     assert len(KINDS) >= 20
     for name, kind in KINDS.items():
         reason = reasons.get(str(places[name]))
@@ -34,8 +34,8 @@ def test_thirty_kinds_of_video_cost_no_more_than_themselves(zoo, tmp_path):
     joined = runs.join([tmp_path / "run"])
     scores = {entry.name: entry.scores for entry in joined.entries.values()}
     assert (scores[str(tmp_path / "videos" / "the_same.mp4")] == scores[str(places["wrong_extension"])]).all()
-    assert told.counts.failed == len(reasons) > 10
-    assert told.comparisons[0].bounds[1] > 100 * len(reasons) / (len(KINDS) + 1)  # they might all have been right
+    assert messages.counts.failed == len(reasons) > 10
+    assert messages.comparisons[0].bounds[1] > 100 * len(reasons) / (len(KINDS) + 1)  # they might all have been right
 
 
 @pytest.fixture
@@ -44,12 +44,12 @@ def listing(tmp_path):
 
 
 def test_a_sample_is_a_part_of_the_list_and_is_named_so(zoo, listing, tmp_path):
-    told = verify(NAME, listing, out=tmp_path / "run", sample=4, seed=3, workers=0)
-    assert (told.counts.listed, told.counts.chosen, told.counts.scored) == (9, 4, 4)
-    assert told.sampling is not None
-    assert told.sampling.seed == 3
+    messages = verify(NAME, listing, out=tmp_path / "run", sample=4, seed=3, workers=0)
+    assert (messages.counts.listed, messages.counts.chosen, messages.counts.scored) == (9, 4, 4)
+    assert messages.sampling is not None
+    assert messages.sampling.seed == 3
     again = verify(NAME, listing, out=tmp_path / "again", sample=4, seed=3, workers=0)
-    assert told.ranks == again.ranks
+    assert messages.ranks == again.ranks
 
 
 def far_from_published(zoo):
@@ -61,20 +61,20 @@ def far_from_published(zoo):
 def test_a_run_stops_when_its_verdict_is_settled_and_says_what_it_took(zoo, tmp_path):
     listing = datasets.kinetics(tmp_path / "kinetics", videos=57)[0]
     record = far_from_published(zoo)
-    told = verify(record, listing, out=tmp_path / "run", until_decided=0.95, workers=1)
-    assert told.verdict == "inconsistent"
-    assert told.stopping is not None
-    assert 3 <= told.stopping.looked_at < 57
-    assert told.counts.pending == 57 - told.stopping.looked_at
+    messages = verify(record, listing, out=tmp_path / "run", until_decided=0.95, workers=1)
+    assert messages.verdict == "inconsistent"
+    assert messages.stopping is not None
+    assert 3 <= messages.stopping.looked_at < 57
+    assert messages.counts.pending == 57 - messages.stopping.looked_at
     before = runs.read_run(tmp_path / "run").done()
     assert verify(record, listing, out=tmp_path / "run", until_decided=0.95).verdict == "inconsistent"
     assert runs.read_run(tmp_path / "run").done() == before  # there was nothing left to do
 
 
 def test_a_run_that_stops_early_gives_the_verdict_of_the_whole_list(zoo, listing, tmp_path):
-    told = verify(NAME, listing, out=tmp_path / "run", until_decided=0.95, workers=0)
-    assert told.counts.pending <= 1  # nine videos say little, so nearly all are needed
-    assert told.verdict == verify(NAME, listing, workers=0).verdict
+    messages = verify(NAME, listing, out=tmp_path / "run", until_decided=0.95, workers=0)
+    assert messages.counts.pending <= 1  # nine videos say little, so nearly all are needed
+    assert messages.verdict == verify(NAME, listing, workers=0).verdict
 
 
 @pytest.mark.parametrize(
@@ -101,9 +101,9 @@ def test_a_precision_that_this_machine_lacks_is_refused(zoo, listing):
 
 
 def test_a_reduced_precision_is_tried_first_and_kept_in_the_report(zoo, listing, tmp_path):
-    told = verify(NAME, listing, out=tmp_path / "run", precision="bf16", workers=0)
-    assert told.precision == "bf16"
-    assert "bf16 against fp32" in told.made_by[0].precision["why"]
+    messages = verify(NAME, listing, out=tmp_path / "run", precision="bf16", workers=0)
+    assert messages.precision == "bf16"
+    assert "bf16 against fp32" in messages.made_by[0].precision["why"]
 
 
 def test_a_record_that_is_gone_from_the_registry_leaves_its_run_unjudged(zoo, listing, tmp_path, monkeypatch):

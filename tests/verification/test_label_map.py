@@ -86,12 +86,12 @@ def test_the_map_belongs_to_the_run_and_a_report_made_later_says_so(own, data, o
 
 
 def test_numbers_without_a_verdict_and_the_look_at_the_data_take_it_too(own, data, outputs, run):
-    found = videohub.evaluate(NAME, data, label_map=outputs, workers=0, clips=1, crops=1)
-    assert found.numbers[0].value == pytest.approx(100 / 3)
-    assert found.label_map.classes == 3
+    result = videohub.evaluate(NAME, data, label_map=outputs, workers=0, clips=1, crops=1)
+    assert result.numbers[0].value == pytest.approx(100 / 3)
+    assert result.label_map.classes == 3
     code, out, _ = run("benchmark", NAME, "--data", data, "--label-map", outputs, "--clips", 1, "--crops", 1,
                        "--workers", 0, "--json")  # fmt: skip
-    assert (code, json.loads(out)["numbers"]) == (0, json.loads(msgspec.json.encode(found.numbers)))
+    assert (code, json.loads(out)["numbers"]) == (0, json.loads(msgspec.json.encode(result.numbers)))
     assert "3 of 3 occur" in " ".join(run("data", "check", NAME, "--data", data, "--label-map", outputs)[1].split())
     data.write_text("v0.mp4 3\n")
     with pytest.raises(DataError, match="label 3 is out of range; 3 classes have labels 0 to 2"):

@@ -49,7 +49,7 @@ def record(zoo, tmp_path, monkeypatch):
 @pytest.fixture
 def scored(record, tmp_path):
     """The videos, and what the plain network says of each box: {(video, frame, box): (most likely class, score)}."""
-    model, said = videohub.load(record.name), {}
+    model, text = videohub.load(record.name), {}
     for number, video in enumerate(VIDEOS):
         path = tmp_path / "data" / "trainval" / f"{video}.mp4"
         datasets.video(path, number)
@@ -60,8 +60,8 @@ def scored(record, tmp_path):
                 rows = torch.cat([torch.zeros(len(BOXES), 1), views.boxes], dim=1)
                 scores = model(views[0][None], rows).softmax(dim=1)
             for box, (score, label) in enumerate(zip(*(each.tolist() for each in scores.max(dim=1)), strict=True)):
-                said[video, frame, box] = label, score
-    return said
+                text[video, frame, box] = label, score
+    return text
 
 
 def frame_ap(found, truth):
@@ -89,10 +89,10 @@ def test_frames_are_scored_and_judged_by_the_most_likely_class_of_each_box(recor
     (data / "trainval" / "multisports_GT.pkl").write_bytes(ground_truth(tubes, LABELS))
     boxes = {f"{video.split('/')[1]},{frame}": [[*box, 0.95] for box in BOXES] for video in VIDEOS for frame in FRAMES}
     (data / MULTISPORTS.boxes).write_bytes(pickled(boxes))
-    found = defaultdict(list)
+    result = defaultdict(list)
     for (video, frame, box), (label, score) in scored.items():
-        found[label].append((score, (video, frame), BOXES[box]))
-    expected = np.mean([frame_ap(found[label], of_label) for label, of_label in truth.items()])
+        result[label].append((score, (video, frame), BOXES[box]))
+    expected = np.mean([frame_ap(result[label], of_label) for label, of_label in truth.items()])
     assert 0 < expected < 1
 
     report = videohub.verify(record.name, data, out=tmp_path / "run", workers=1)

@@ -34,8 +34,8 @@ def data(tmp_path):
 
 
 def test_its_numbers_are_those_of_its_classes(own, data, tmp_path):
-    found = videohub.evaluate(NAME, data, checkpoint=own, out=tmp_path / "run", workers=0, clips=1, crops=1)
-    assert found.numbers[0].value == pytest.approx(100 / 6)  # one of six
+    result = videohub.evaluate(NAME, data, checkpoint=own, out=tmp_path / "run", workers=0, clips=1, crops=1)
+    assert result.numbers[0].value == pytest.approx(100 / 6)  # one of six
     identity = runs.join([tmp_path / "run"]).identity
     assert (identity.num_classes, identity.labels) == (6, None)
 
@@ -53,10 +53,10 @@ def test_folders_and_official_lists_are_read_by_its_names(own, data, tmp_path):
         (data.parent / f"v{number}.mp4").rename(folder / f"v{number}.mp4")
     with pytest.raises(UsageError, match="names of the classes are needed here, and none are stated"):
         videohub.evaluate(NAME, tmp_path / "folders", checkpoint=own, workers=0)
-    found = videohub.evaluate(
+    result = videohub.evaluate(
         NAME, tmp_path / "folders", checkpoint=own, labels=NAMES, out=tmp_path / "run", workers=0, clips=1, crops=1
     )
-    assert found.numbers[0].value == pytest.approx(100 / 6)
+    assert result.numbers[0].value == pytest.approx(100 / 6)
     assert runs.join([tmp_path / "run"]).identity.labels == NAMES
 
 

@@ -250,9 +250,9 @@ def test_boxes_give_avas_mean_average_precision(tmp_path):
 
 def test_a_missing_moment_moves_avas_bounds_and_not_its_number(tmp_path):
     report = build(*ava_run(tmp_path, ("b,0902", "no such frame")))
-    (found,) = report.comparisons
-    assert found.recomputed == pytest.approx(100 * (5 / 6 + 1 / 4) / 2)
-    assert found.bounds[0] < found.recomputed < found.bounds[1]
+    (result,) = report.comparisons
+    assert result.recomputed == pytest.approx(100 * (5 / 6 + 1 / 4) / 2)
+    assert result.bounds[0] < result.recomputed < result.bounds[1]
     assert report.failures[0].name == "b,0902"
 
 
@@ -344,13 +344,13 @@ def test_a_copy_whose_tensors_are_those_of_the_published_file_needs_no_voucher_o
 def test_a_tolerance_is_the_one_that_the_source_states_and_none_where_it_states_none(tmp_path):
     """200 of 400 right: Wilson's interval ends at 54.88 per cent; 55.1 agrees with it only if 0.3 are allowed."""
     joined = kept(tmp_path, record(), ten(200, of=400))
-    own = build(joined, record(published={"top1": 55.1}))
-    assert (own.verdict, own.comparisons[0].tolerance) == ("inconsistent", 0.0)
+    ours = build(joined, record(published={"top1": 55.1}))
+    assert (ours.verdict, ours.comparisons[0].tolerance) == ("inconsistent", 0.0)
     zoo = build(joined, record(published={"top1": 55.1, "tolerance": 0.3}))
     assert (zoo.verdict, zoo.comparisons[0].tolerance) == ("consistent", 0.3)
     assert "tolerance" in pages.html(zoo)
-    assert "tolerance" not in pages.html(own).partition("</style>")[2]
-    assert "tolerance" not in pages.markdown(own)
+    assert "tolerance" not in pages.html(ours).partition("</style>")[2]
+    assert "tolerance" not in pages.markdown(ours)
 
 
 def test_the_records_of_the_first_zoo_alone_have_the_maintainers_tolerance():

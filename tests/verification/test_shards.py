@@ -277,18 +277,18 @@ def test_predictions_and_features_name_no_credential(files, tmp_path, run, serve
     server.publish("/v.mp4?token=hunter2", (files.parent / "v3.mp4").read_bytes())
     url = server.url("/val-1.tar?token=hunter2").replace("//", "//alice:hunter2@")
     features = ("--model", NAME, "--stride", 8, "--out", tmp_path / "features")
-    said = [
+    words = [
         run("predict", url, "--model", NAME),
         run("features", url, *features),
         run("features", url.replace("val-1.tar", "v.mp4"), *features),
         run("features", url.replace("val-1.tar", "v.mp4"), *features),
     ]
-    assert [code for code, _, _ in said] == [0, 0, 0, 0]
+    assert [code for code, _, _ in words] == [0, 0, 0, 0]
     assert "left out: members of other endings" in caplog.text
-    assert "(was there)" in said[-1][1]
+    assert "(was there)" in words[-1][1]
     kept = [file.read_text() for file in (tmp_path / "features").glob("*.json")]
     assert len(kept) == 4  # three videos, and how they were made
-    assert not [text for text in [caplog.text, *kept, *(out + err for _, out, err in said)] if "hunter2" in text]
+    assert not [text for text in [caplog.text, *kept, *(out + err for _, out, err in words)] if "hunter2" in text]
     server.publish("/v.mp4?token=other", (files.parent / "v5.mp4").read_bytes())
     other = server.url("/v.mp4?token=other").replace("//", "//alice:hunter2@")
     assert "(was there)" not in run("features", other, *features)[1]

@@ -67,11 +67,11 @@ def opened(monkeypatch):
 def test_one_pass_gives_each_record_the_scores_it_has_alone_and_opens_each_video_once(
     zoo, listing, alone, tmp_path, opened
 ):
-    told = verify_together(NAMES, listing, out=tmp_path, workers=0)
+    messages = verify_together(NAMES, listing, out=tmp_path, workers=0)
     assert opened == {f"v{number}.mp4": 1 for number in range(VIDEOS)}
-    assert [report.record for report in told] == NAMES
+    assert [report.record for report in messages] == NAMES
     assert all_kept(tmp_path) == all_kept(alone)
-    for report in told:
+    for report in messages:
         by_itself, together = (json.loads((folder / report.record / "report.json").read_bytes())
                                for folder in (alone, tmp_path))  # fmt: skip
         for field in ("comparisons", "ranks", "verdict", "command"):
@@ -112,8 +112,8 @@ def test_only_what_a_record_lacks_is_read(zoo, listing, alone, tmp_path, opened)
 
 def test_shards_of_several_records_join_into_the_plain_runs(zoo, listing, alone, tmp_path):
     for shard in ("2/2", "1/2"):
-        told = verify_together(NAMES, listing, out=tmp_path, shard=shard, workers=0)
-        assert {report.counts.pending for report in told} == {4 if shard == "2/2" else 0}
+        messages = verify_together(NAMES, listing, out=tmp_path, shard=shard, workers=0)
+        assert {report.counts.pending for report in messages} == {4 if shard == "2/2" else 0}
     assert all_kept(tmp_path) == all_kept(alone)
 
 
@@ -125,12 +125,12 @@ def test_each_record_stops_when_its_own_verdict_is_settled(zoo, tmp_path, opened
     for record in records:
         verify(record, listing, out=tmp_path / "alone" / record.name, until_decided=0.95, workers=0)
     opened.clear()
-    told = verify_together(records, listing, out=tmp_path / "together", until_decided=0.95, workers=0)
+    messages = verify_together(records, listing, out=tmp_path / "together", until_decided=0.95, workers=0)
     assert all_kept(tmp_path / "together", names) == all_kept(tmp_path / "alone", names)
-    looked_at = [report.stopping.looked_at for report in told]
+    looked_at = [report.stopping.looked_at for report in messages]
     assert looked_at[0] < looked_at[1] < 20
     assert looked_at[1] <= len(opened) < 20
-    assert [report.verdict for report in told] == ["inconsistent", "inconsistent"]
+    assert [report.verdict for report in messages] == ["inconsistent", "inconsistent"]
     opened.clear()
     verify_together(records, listing, out=tmp_path / "together", until_decided=0.95, workers=0)
     assert not opened
@@ -145,11 +145,11 @@ def published(name, top1):
 def test_a_video_that_cannot_be_decoded_fails_for_every_record(zoo, tmp_path):
     listing = datasets.kinetics(tmp_path / "videos", videos=3)[0]
     (tmp_path / "videos" / "v1.mp4").write_bytes(b"no video")
-    told = verify_together(NAMES[1:], listing, out=tmp_path / "runs", workers=0)
-    assert [[failure.name for failure in report.failures] for report in told] == [["v1.mp4"]] * 2
+    messages = verify_together(NAMES[1:], listing, out=tmp_path / "runs", workers=0)
+    assert [[failure.name for failure in report.failures] for report in messages] == [["v1.mp4"]] * 2
     datasets.video(tmp_path / "videos" / "v1.mp4", 1)
-    told = verify_together(NAMES[1:], listing, out=tmp_path / "runs", workers=0, retry_failed=True)
-    assert [report.counts.scored for report in told] == [3, 3]
+    messages = verify_together(NAMES[1:], listing, out=tmp_path / "runs", workers=0, retry_failed=True)
+    assert [report.counts.scored for report in messages] == [3, 3]
 
 
 @pytest.mark.parametrize(
@@ -170,11 +170,11 @@ def test_records_that_cannot_share_a_pass_are_refused_before_any_download(zoo, l
 
 def test_records_that_read_the_lists_otherwise_are_refused(zoo, listing):
     first = videohub.record("tiny_kinetics")
-    for change, said in (
+    for change, text in (
         ({"labels": "others"}, r"labels: kinetics400 \(400 names\) of tiny_kinetics, others of theirs"),
         ({"model": msgspec.structs.replace(first.model, num_classes=7)}, "classes: 400 of tiny_kinetics, 7 of theirs"),
     ):
-        with pytest.raises(UsageError, match=said):
+        with pytest.raises(UsageError, match=text):
             verify_together([first, msgspec.structs.replace(first, name="theirs", **change)], listing)
 
 
@@ -238,8 +238,8 @@ def test_the_exit_code_is_that_of_the_worst_verdict(zoo, listing, tmp_path, run,
     monkeypatch.setattr(verify_verb, "print_and_write", lambda *_: None)
     monkeypatch.setattr("videohub.verification.measure", lambda *_, on_start: on_start())
     monkeypatch.chdir(tmp_path)
-    found, _, err = run("verify", *NAMES[:2], "--data", listing)
-    assert found == code
+    result, _, err = run("verify", *NAMES[:2], "--data", listing)
+    assert result == code
     assert "runs/tiny_kinetics, runs/tiny_slowfast" in err
 
 
@@ -256,5 +256,5 @@ def test_damage_that_only_one_record_reaches_costs_only_that_one(zoo, tmp_path):
     flipped(small_video(tmp_path / "late.mp4"), frame=30, size=None)
     small_video(tmp_path / "fine.mp4")
     (tmp_path / "val.csv").write_text("late.mp4 1\nfine.mp4 1\n")
-    told = verify_together(["tiny_kinetics", "tiny_i3d"], tmp_path / "val.csv", workers=1)
-    assert [[failure.name for failure in report.failures] for report in told] == [["late.mp4"], []]
+    messages = verify_together(["tiny_kinetics", "tiny_i3d"], tmp_path / "val.csv", workers=1)
+    assert [[failure.name for failure in report.failures] for report in messages] == [["late.mp4"], []]

@@ -85,15 +85,15 @@ def toy(zoo, tmp_path, monkeypatch):
 def test_a_metric_of_an_entry_and_a_file_goes_from_scores_to_pages(toy, tmp_path, run):
     data, _ = datasets.kinetics(tmp_path / "data")
     folder = tmp_path / "run"
-    found = videohub.verify("toy", data, out=folder, workers=0)
+    result = videohub.verify("toy", data, out=folder, workers=0)
     indexes, scores = runs.join([folder]).video_scores()
     ranks = [sum(score > row[7 * index] for score in row) for index, row in zip(indexes, scores, strict=True)]
     expected = 100 * sum(rank < 3 for rank in ranks) / 6  # six videos, of a class each: 0, 7, …, 35
-    assert [(one.metric, one.published, one.recomputed) for one in found.comparisons] == [
+    assert [(one.metric, one.published, one.recomputed) for one in result.comparisons] == [
         ("class mean", 50.0, pytest.approx(expected))
     ]
-    assert (found.verdict, found.metric) == ("insufficient data", "class_mean")
-    assert report([folder]) == found
+    assert (result.verdict, result.metric) == ("insufficient data", "class_mean")
+    assert report([folder]) == result
     page = (folder / "report.html").read_text(encoding="utf-8")
     assert "The share of hits in three of" in page
     assert "videos of it" in page
@@ -110,8 +110,8 @@ def test_what_the_metric_says_of_itself_decides_what_is_refused(toy, tmp_path):
     data, _ = datasets.kinetics(tmp_path / "data")
     with pytest.raises(UsageError, match="until_decided follows an accuracy, and this number is a mean over classes"):
         videohub.verify("toy", data, until_decided=0.95)
-    found = videohub.verify("toy", data, sample=3, workers=0)
-    assert found.reasons[0] == "a sample has not every class"
+    result = videohub.verify("toy", data, sample=3, workers=0)
+    assert result.reasons[0] == "a sample has not every class"
 
 
 def test_without_its_entry_the_metric_is_unknown():

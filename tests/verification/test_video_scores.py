@@ -22,25 +22,25 @@ SAMPLES = [
 def test_scores_are_those_of_all_views_in_the_order_of_the_list(tmp_path):
     """The protocol of Kinetics adds the views up."""
     kept.kept(tmp_path / "run", kept.record(labels=NAMES), SAMPLES)
-    found = videohub.video_scores(tmp_path / "run")
-    assert found.names.tolist() == ["a.mp4", "b.mp4"]
-    assert found.scores.tolist() == [[0.75, 0.75, 0.5, 0], [0, 0.25, 1.25, 0.5]]
-    assert found.targets.tolist() == [0, 3]
-    assert (found.scores.dtype, found.targets.dtype) == (np.float32, np.int64)
-    assert found.classes == list(NAMES)
-    assert found.missing == ["broken.mp4", "later.mp4"]
-    assert found.scores.argmax(axis=1).tolist() == [0, 2]  # of equally high scores the first
-    assert metrics.topk_accuracy(found.scores, found.targets, ks=(1, 2)) == {1: 50, 2: 100}
+    result = videohub.video_scores(tmp_path / "run")
+    assert result.names.tolist() == ["a.mp4", "b.mp4"]
+    assert result.scores.tolist() == [[0.75, 0.75, 0.5, 0], [0, 0.25, 1.25, 0.5]]
+    assert result.targets.tolist() == [0, 3]
+    assert (result.scores.dtype, result.targets.dtype) == (np.float32, np.int64)
+    assert result.classes == list(NAMES)
+    assert result.missing == ["broken.mp4", "later.mp4"]
+    assert result.scores.argmax(axis=1).tolist() == [0, 2]  # of equally high scores the first
+    assert metrics.topk_accuracy(result.scores, result.targets, ks=(1, 2)) == {1: 50, 2: 100}
 
 
 def test_where_several_classes_may_be_right_targets_are_ones_and_zeros(tmp_path):
     """The protocol of Charades takes the highest of the views."""
     samples = [("a", [0, 2], [[0.5, 0.1, 0.25, 0], [0.25, 0, 0.75, 0]]), ("none", [], [[0, 0, 0, 1], [0, 0, 0, 0]])]
     kept.kept(tmp_path / "run", kept.record("multilabel_map"), samples)
-    found = videohub.video_scores(tmp_path / "run")
-    assert found.targets.tolist() == [[1, 0, 1, 0], [0, 0, 0, 0]]
-    assert found.scores.tolist() == [[0.5, np.float32(0.1), 0.75, 0], [0, 0, 0, 1]]
-    assert found.classes == ["class 0", "class 1", "class 2", "class 3"]  # a label set that nobody knows
+    result = videohub.video_scores(tmp_path / "run")
+    assert result.targets.tolist() == [[1, 0, 1, 0], [0, 0, 0, 0]]
+    assert result.scores.tolist() == [[0.5, np.float32(0.1), 0.75, 0], [0, 0, 0, 1]]
+    assert result.classes == ["class 0", "class 1", "class 2", "class 3"]  # a label set that nobody knows
 
 
 def test_shards_are_one_run_and_each_video_stands_there_once(tmp_path):
@@ -51,9 +51,9 @@ def test_shards_are_one_run_and_each_video_stands_there_once(tmp_path):
         ("two", [(name, right, None), (later, [2], [[0, 0, 1, 0], [0, 0, 1, 0]])]),
     ):
         kept.kept(tmp_path / shard, of, samples)
-    found = videohub.video_scores(tmp_path / "two", tmp_path / "one")
-    assert (found.names.tolist(), found.missing) == ([name, later], [])
-    assert found.scores.tolist() == [[0.75, 0.75, 0.5, 0], [0, 0, 2, 0]]
+    result = videohub.video_scores(tmp_path / "two", tmp_path / "one")
+    assert (result.names.tolist(), result.missing) == ([name, later], [])
+    assert result.scores.tolist() == [[0.75, 0.75, 0.5, 0], [0, 0, 2, 0]]
 
 
 def test_scores_of_boxes_are_refused(tmp_path):

@@ -39,8 +39,8 @@ def forged(converted, tmp_path):
     """Other weights under the converted file's own header, with a checksum as every file of ours."""
     tensors, origin = kept_weights.tensors(converted), kept_weights.origin(converted)
     tensors["head.projection.bias"] = tensors["head.projection.bias"].flip(0).contiguous() + 1
-    said = {key: value for key, value in origin.items() if key not in ("checksum", "format")}
-    kept_weights.write(tmp_path / "forged.safetensors", tensors, said)
+    text = {key: value for key, value in origin.items() if key not in ("checksum", "format")}
+    kept_weights.write(tmp_path / "forged.safetensors", tensors, text)
     return tmp_path / "forged.safetensors"
 
 
@@ -80,11 +80,11 @@ def test_what_a_file_says_of_itself_is_told_as_its_claim(zoo, listing, published
     assert (file.name, file.sha256, file.vouched_by) == ("forged.safetensors", digest(forged), None)
     assert (file.claimed_source, file.claimed_sha256) == (f"{NAME}.pyth", digest(published))
     assert digest(published) not in json.dumps(msgspec.to_builtins(made.weights))
-    said = f"forged.safetensors says that it was made from {NAME}.pyth with sha256 {digest(published)}"
-    assert any(said in reason and "was not checked" in reason for reason in made.reasons)
+    words = f"forged.safetensors says that it was made from {NAME}.pyth with sha256 {digest(published)}"
+    assert any(words in reason and "was not checked" in reason for reason in made.reasons)
     for page in ("report.md", "report.html"):
         text = (tmp_path / "run" / page).read_text().replace("\\", "")
-        assert text.count(digest(published)) == text.count(said) > 0  # never as a fact
+        assert text.count(digest(published)) == text.count(words) > 0  # never as a fact
 
 
 def test_what_was_converted_here_has_no_claim(zoo, listing, published, tmp_path):

@@ -59,10 +59,10 @@ def test_a_file_without_a_classifier_gives_features_and_with_a_new_one_scores(ki
     record, network, width, clip, beside = kind
     file = written(record, network, beside, tmp_path / "published.pyth")
     model = videohub.load(record.name, checkpoint=file)
-    told = (
+    messages = (
         f"{record.name}: its file has no classifier, and features (B, {width}) come out; num_classes= puts a new one on"
     )
-    assert caplog.messages == [told]
+    assert caplog.messages == [messages]
     assert model.state_dict().keys() == network.state_dict().keys()
     features = model(clip)
     assert (features.shape, model.num_features) == ((1, width), width)
@@ -70,8 +70,8 @@ def test_a_file_without_a_classifier_gives_features_and_with_a_new_one_scores(ki
     assert torch.equal(features, model.features(clip))
     caplog.clear()
     classifying = videohub.load(record.name, checkpoint=file, num_classes=5)
-    told = f"{record.name}: new, to be trained: head.projection.weight (5, {width}), head.projection.bias (5,)"
-    assert caplog.messages == [told]
+    messages = f"{record.name}: new, to be trained: head.projection.weight (5, {width}), head.projection.bias (5,)"
+    assert caplog.messages == [messages]
     assert torch.equal(classifying.features(clip), features)
     assert classifying(clip).shape == (1, 5)
 

@@ -54,17 +54,17 @@ def as_markdown(docstring: str) -> str:
 
 
 def _field(attribute: griffe.Attribute) -> str:
-    said = attribute.docstring.value.split("\n\n")[0] if attribute.docstring else ""
-    if not said and (comment := re.search(r"  # (.+)$", attribute.source)):
-        said = comment[1]
+    text = attribute.docstring.value.split("\n\n")[0] if attribute.docstring else ""
+    if not text and (comment := re.search(r"  # (.+)$", attribute.source)):
+        text = comment[1]
     # a class's constant, such as an error's exit code, is known by its value
     kind = f" (`{attribute.annotation}`)" if attribute.annotation else f" = `{attribute.value}`"
-    return f"- **`{attribute.name}`**{kind}: {' '.join(said.split())}".removesuffix(": ")
+    return f"- **`{attribute.name}`**{kind}: {' '.join(text.split())}".removesuffix(": ")
 
 
 def _listed(match: re.Match[str]) -> str:
-    found = [(names, " ".join(words.split())) for names, words in _ARGUMENT.findall(match[2])]
-    items = (f"- **`{names}`**: {words}" if names else f"- {words}" for names, words in found)
+    result = [(names, " ".join(words.split())) for names, words in _ARGUMENT.findall(match[2])]
+    items = (f"- **`{names}`**: {words}" if names else f"- {words}" for names, words in result)
     return "\n**Arguments:**\n\n" + "\n".join(items) + "\n\n"
 
 

@@ -49,9 +49,9 @@ configuration give, and not that the published number is wrong.
 
 def pages(known: Registry) -> Iterator[tuple[str, str]]:
     """Yield the page."""
-    own, others = _by_record(known, results.measured(), results.list_of_measured), _by_record(
+    ours, others = _by_record(known, results.measured(), results.list_of_measured), _by_record(
         known, results.reported(), results.list_of_reported)  # fmt: skip
-    parts = [_BEGINNING, "## With videohub", *(own or [_EMPTY]), _HOW, _OTHERS, *others]
+    parts = [_BEGINNING, "## With videohub", *(ours or [_EMPTY]), _HOW, _OTHERS, *others]
     yield "measured.md", "\n\n".join(part.strip() for part in parts) + "\n"
 
 

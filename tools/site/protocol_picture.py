@@ -84,8 +84,8 @@ class ShownTest:
                                      num_frames=self.num_frames)]  # fmt: skip
         rate = Fraction(self.rate).limit_denominator(1001)
         info = VideoInfo(self.num_frames, rate, self.num_frames, 1 / rate, *reversed(FRAME))
-        found = read_clips(PretendedVideo(info=info), [TestSpec(self.protocol, clip)])
-        return [[frame.position for frame in each.frames] for each in sorted(found, key=lambda each: each.number)]
+        result = read_clips(PretendedVideo(info=info), [TestSpec(self.protocol, clip)])
+        return [[frame.position for frame in each.frames] for each in sorted(result, key=lambda each: each.number)]
 
     @property
     def resized(self) -> tuple[int, int]:
@@ -180,12 +180,12 @@ def runs(frames: Sequence[int]) -> list[list[int]]:
 
     There are several of a clip that goes round the end of the video, and of one that is made of parts which overlap.
     """
-    found: list[list[int]] = [[frames[0]]]
+    result: list[list[int]] = [[frames[0]]]
     for frame in frames[1:]:
-        if frame < found[-1][-1]:
-            found.append([])
-        found[-1].append(frame)
-    return found
+        if frame < result[-1][-1]:
+            result.append([])
+        result[-1].append(frame)
+    return result
 
 
 def _strip(shown: ShownTest) -> str:

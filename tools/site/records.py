@@ -70,8 +70,12 @@ def page(record: Record, project: _Project) -> str:
     ]
     if record.notes:
         parts += [_heading("Notes"), "\n".join(f"- {linked(note, known)}" for note in record.notes)]
-    if own := project.errata.get(record.name):
-        parts += [_heading("Errata"), "\n".join(f"- {each.in_words()}" for each in own), "All: [errata](../errata.md)."]
+    if ours := project.errata.get(record.name):
+        parts += [
+            _heading("Errata"),
+            "\n".join(f"- {each.in_words()}" for each in ours),
+            "All: [errata](../errata.md).",
+        ]
     if names := known.namesakes(record):
         parts += [_heading("Namesakes"), _namesakes(record, names, known)]
     return "\n\n".join(parts) + "\n"
@@ -227,15 +231,15 @@ def _network_proof(record: Record, project: _Project) -> str:
         return "The network was compared with no other implementation of this configuration: unproven."
     if proof.golden:
         name = proof.golden if "/" in proof.golden else f"models/{proof.golden}"
-        found = project.proofs.cases.get(name)
+        result = project.proofs.cases.get(name)
         what = f"The network gives the original's logits: golden case `{CASES}/{name}`"
     else:
-        found = project.proofs.references.get(record.name)
+        result = project.proofs.references.get(record.name)
         what = f"The network gives the logits of {plain(str(proof.reference))}"
-    if found is None:
+    if result is None:
         return f"{what}, to {CLOSE} of the largest logit. How large the difference is was not measured again."
-    where = f"measured on {found.date} with torch {found.torch}; {CLOSE} is allowed"
-    return f"{what}. Largest difference: **{found.logits:.1e}** of the largest logit ({where})."
+    where = f"measured on {result.date} with torch {result.torch}; {CLOSE} is allowed"
+    return f"{what}. Largest difference: **{result.logits:.1e}** of the largest logit ({where})."
 
 
 def _view_proofs(record: Record, project: _Project) -> Iterator[str]:
@@ -271,11 +275,11 @@ def _file_proofs(record: Record) -> Iterator[str]:
 
 
 def _measured(record: Record, project: _Project) -> str:
-    own = [each for each in project.measured if each.record == record.name]
+    ours = [each for each in project.measured if each.record == record.name]
     others = [each for each in project.reported if each.record == record.name]
     parts = []
-    if own:
-        parts.append(results.list_of_measured(own))
+    if ours:
+        parts.append(results.list_of_measured(ours))
     if others:
         parts.append("By others, as they say; none of it was measured by us:")
         parts.append(results.list_of_reported(others))

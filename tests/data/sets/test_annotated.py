@@ -61,10 +61,10 @@ def of(put):
 
 
 def test_annotated_moments_are_scored_in_the_order_of_the_rows(of):
-    found = of(FILES)
-    assert [sample.name for sample in found.samples] == [f"{FILM},0904", f"{FILM},0902", f"{FILM},0903"]
-    assert [sample.source.centre for sample in found.samples] == [120, 60, 90]
-    assert [sample.source.boxes for sample in found.samples] == [
+    result = of(FILES)
+    assert [sample.name for sample in result.samples] == [f"{FILM},0904", f"{FILM},0902", f"{FILM},0903"]
+    assert [sample.source.centre for sample in result.samples] == [120, 60, 90]
+    assert [sample.source.boxes for sample in result.samples] == [
         (WHOLE_FRAME,),  # a moment that the file of boxes does not have
         ((0.1, 0.2, 0.3, 0.4), (0.0, 0.0, 1.0, 1.0)),  # 0.9 and more
         ((0.1, 0.1, 0.2, 0.2), (0.3, 0.3, 0.4, 0.4)),  # nobody is sure: the best, which are two
@@ -104,14 +104,14 @@ def test_a_frame_list_is_taken_where_there_is_one(of, put):
     rows = "".join(f'{FILM} 0 {frame} {FILM}/{FILM}_{frame + 1:06}.jpg ""\n' for frame in range(4))
     folder = put({"frame_lists/val.csv": f"original_vido_id video_id frame_id path labels\n{rows}"})
     put([f"frames/{FILM}/{FILM}_000001.jpg"])
-    found = of(FILES, pictures=())
-    assert found.samples[0].source.frames == FrameList(
+    result = of(FILES, pictures=())
+    assert result.samples[0].source.frames == FrameList(
         folder / "frames", "\n".join(f"{FILM}/{FILM}_{frame:06}.jpg" for frame in range(1, 5))
     )
     by_name = sets.read(folder / "frame_lists" / "val.csv", root=None, record=IN_AVA)
-    assert by_name.samples == found.samples
+    assert by_name.samples == result.samples
     for name in (AVA.ground_truth, AVA.boxes):  # whoever names one of the annotations means the data set around it
-        assert sets.read(folder / "annotations" / name, root=None, record=IN_AVA).samples == found.samples
+        assert sets.read(folder / "annotations" / name, root=None, record=IN_AVA).samples == result.samples
 
 
 @pytest.mark.parametrize(
@@ -137,10 +137,10 @@ def test_clips_of_kinetics_are_counted_from_their_own_beginning(of, tmp_path):
     truth = f"{CLIP},0012,0.1,0.1,0.5,0.5,12,0\n{TRUTH}"
     boxes = {**BOXES, "abcdefghijk,0012": [[-0.01, 0, 1.01, 1, 0.95]]}  # which AVA-Kinetics does not refuse
     files = {**FILES, f"annotations/{AVA.ground_truth}": truth, f"annotations/{AVA.boxes}": pickled(boxes)}
-    found = of(files, JOINED, pictures=(FILM, CLIP))
-    first = found.samples[0]
+    result = of(files, JOINED, pictures=(FILM, CLIP))
+    first = result.samples[0]
     assert (first.name, first.source.centre, first.source.boxes) == (f"{CLIP},0012", 60, ((-0.01, 0, 1.01, 1),))
-    assert found.notes[:3] == (
+    assert result.notes[:3] == (
         "videos that begin at the second in their names, whose boxes stand under the name without it, 1 in all: "
         f"{CLIP}",
         f"no clip goes beyond image 27000 of its video: the original takes the range of the last row, of {FILM}",
@@ -150,9 +150,9 @@ def test_clips_of_kinetics_are_counted_from_their_own_beginning(of, tmp_path):
 
 def test_no_clip_goes_beyond_the_range_of_the_last_row(of):
     truth = f"{TRUTH}{CLIP},0012,0.1,0.1,0.5,0.5,12,0\n"
-    found = of({**FILES, f"annotations/{AVA.ground_truth}": truth}, JOINED, pictures=())
+    result = of({**FILES, f"annotations/{AVA.ground_truth}": truth}, JOINED, pictures=())
     assert f"no clip goes beyond image 300 of its video: the original takes the range of the last row, of {CLIP}" in (
-        found.notes
+        result.notes
     )
 
 
@@ -184,8 +184,8 @@ def test_samples_boxes_and_images_are_those_of_the_original_s_own_classes(put, n
         images = sample.source.frames.names.split("\n")
         indices = keyframe_indices(sample.source.centre + record.protocol.frames.shift, frames=4, sampling_rate=16,
                                    num_frames=len(images))  # fmt: skip
-        found = [images[index] for index in indices]
-        assert found == [f"{moment.split(',')[0]}/img_{number:05}.jpg" for number in numbers]
+        result = [images[index] for index in indices]
+        assert result == [f"{moment.split(',')[0]}/img_{number:05}.jpg" for number in numbers]
 
 
 @pytest.mark.parametrize("name", ["test_avi__avakinetics4x16", "test_avi__ava8x8", "test_avi__multisports4x16"])

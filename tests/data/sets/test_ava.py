@@ -53,15 +53,15 @@ def frames_of(folder, video, length):
 
 def test_key_frames_are_the_seconds_with_somebody_in_them(put, read):
     folder = put(LISTS)
-    found = read(RECORD)
+    result = read(RECORD)
     a, b = frames_of(folder, "vid_A", 90), frames_of(folder, "vid_B", 26_941)
     three = ((0.1, 0.2, 0.3, 0.4), (0.5, 0.2, 0.7, 0.4), (0.1, 0.2, 0.3, 0.4))
-    assert found.samples == [  # videos as the frame list has them, seconds in their order, boxes in that of the file
+    assert result.samples == [  # videos as the frame list has them, seconds in their order, boxes in that of the file
         Sample("vid_B,1798", KeyFrame(b, 26_940, ((0.25, 0.25, 0.75, 0.75),)), ()),
         Sample("vid_A,0902", KeyFrame(a, 60, ((0.1, 0.1, 0.2, 0.2),)), ()),
         Sample("vid_A,0903", KeyFrame(a, 90, three), ()),
     ]
-    assert found.ava == AvaTruth(
+    assert result.ava == AvaTruth(
         names={12: "stand", 80: "watch (a person)"},
         keys=["vid_A,0903", "vid_A,0903"],
         boxes=[(0.11, 0.2, 0.31, 0.4), (0.11, 0.2, 0.31, 0.4)],

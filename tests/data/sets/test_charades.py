@@ -26,13 +26,13 @@ TABLE = "Charades_v1_test.csv"
 
 def test_a_video_of_the_frame_list_has_the_classes_of_all_its_frames(put, read):
     folder = put({"frame_lists/val.csv": FRAMES, TABLE: OFFICIAL})
-    found = read(RECORD)
+    result = read(RECORD)
     names = "YSKX3/YSKX3-000001.jpg\nYSKX3/YSKX3-000002.jpg\nYSKX3/YSKX3-000003.jpg"
-    assert found.samples == [
+    assert result.samples == [
         Sample("YSKX3", FrameList(folder, names), (92, 147)),
         Sample("N11GT", FrameList(folder, "N11GT/N11GT-000001.jpg"), ()),
     ]
-    assert found.notes == ()
+    assert result.notes == ()
 
 
 def test_frames_are_also_found_in_the_folder_that_the_archive_unpacks_to(put, read):
@@ -44,12 +44,12 @@ def test_frames_are_also_found_in_the_folder_that_the_archive_unpacks_to(put, re
 @pytest.mark.parametrize("table", [TABLE, f"Charades/{TABLE}"])
 def test_the_official_table_goes_with_video_files(put, read, place, table):
     folder = put({table: OFFICIAL, f"{place}N11GT.mp4": ""})
-    found = read(RECORD)
-    assert found.samples == [
+    result = read(RECORD)
+    assert result.samples == [
         Sample("YSKX3", VideoFile(folder / f"{place}YSKX3.mp4"), (92, 147)),
         Sample("N11GT", VideoFile(folder / f"{place}N11GT.mp4"), ()),
     ]
-    [note] = found.notes
+    [note] = result.notes
     assert note.startswith("there is no frame list: the video files ")
 
 

@@ -54,24 +54,24 @@ def test_hidden_files_are_no_videos_and_no_classes_and_are_not_told(put, read):
     videos = ["abseiling/a.mp4", "zumba/b.mp4"]
     beside = [f"{folder}{name}" for folder in ("", "abseiling/", "zumba/") for name in [*LEFTOVERS, "._a.mp4"]]
     put([*videos, *beside])
-    found = read(KINETICS)
-    assert [sample.name for sample in found.samples] == videos
-    assert found.notes == ()
+    result = read(KINETICS)
+    assert [sample.name for sample in result.samples] == videos
+    assert result.notes == ()
 
 
 def test_hidden_files_are_no_images(put, read):
     put([f"n{number:08}/a.JPEG" for number in range(1000)])
     put([f"n00000007/{name}" for name in [*LEFTOVERS, "._a.JPEG"]] + ["@eaDir/x", "__MACOSX/n00000001/._a.JPEG"])
-    found = read("resnet_r50_in1k")
-    assert len(found.samples) == 1000
-    assert found.notes == ()
+    result = read("resnet_r50_in1k")
+    assert len(result.samples) == 1000
+    assert result.notes == ()
 
 
 def test_a_folder_called_as_a_video_is_none_and_is_told(put, read):
     put(["abseiling/a.mp4", "abseiling/b.mp4/inner.mp4"])
-    found = read(KINETICS)
-    assert [sample.name for sample in found.samples] == ["abseiling/a.mp4"]
-    assert found.notes == ("left out: files in folders of classes that are no videos, 1 in all: abseiling/b.mp4/",)
+    result = read(KINETICS)
+    assert [sample.name for sample in result.samples] == ["abseiling/a.mp4"]
+    assert result.notes == ("left out: files in folders of classes that are no videos, 1 in all: abseiling/b.mp4/",)
 
 
 # --- several containers ----------------------------------------------------------------------------------------------
@@ -82,9 +82,9 @@ def test_official_annotations_find_each_video_in_its_container(put, read, place)
     files = ["id1_000000_000010.mp4", "id2_000000_000010.MP4", "id3_000000_000010.webm", "id4_000000_000010.Mkv"]
     folder = put(KINETICS_LIST)
     put([f"{place}/{name}" for name in files])
-    found = read(KINETICS, folder / "val.csv", folder / "val")
-    assert [sample.source for sample in found.samples] == [VideoFile(folder / place / name) for name in files]
-    assert [sample.name for sample in found.samples] == [f"id{number}_000000_000010.mp4" for number in range(1, 5)]
+    result = read(KINETICS, folder / "val.csv", folder / "val")
+    assert [sample.source for sample in result.samples] == [VideoFile(folder / place / name) for name in files]
+    assert [sample.name for sample in result.samples] == [f"id{number}_000000_000010.mp4" for number in range(1, 5)]
 
 
 @pytest.mark.parametrize(
@@ -97,9 +97,9 @@ def test_official_annotations_find_each_video_in_its_container(put, read, place)
 def test_videos_of_several_containers_are_all_found(put, read, record, lists, files):
     folder = put(lists)
     put(files)
-    found = read(record)
-    assert [sample.source for sample in found.samples] == [VideoFile(folder / name) for name in files]
-    assert all(str(folder / f"ID{os.path.splitext(name)[1]}") in found.notes[0] for name in files)
+    result = read(record)
+    assert [sample.source for sample in result.samples] == [VideoFile(folder / name) for name in files]
+    assert all(str(folder / f"ID{os.path.splitext(name)[1]}") in result.notes[0] for name in files)
 
 
 def test_of_two_containers_of_a_video_the_usual_one_is_read_in_any_order_of_the_disk(put, read):
@@ -110,14 +110,14 @@ def test_of_two_containers_of_a_video_the_usual_one_is_read_in_any_order_of_the_
 
 def test_frames_and_files_may_be_mixed_and_an_empty_folder_is_no_frames(put, read):
     folder = put({**SOMETHING_LISTS, "1/1.jpg": "", "2.webm": "", "3.webm": "", "3/.DS_Store": ""})
-    found = read(SOMETHING)
-    assert [sample.source for sample in found.samples] == [
+    result = read(SOMETHING)
+    assert [sample.source for sample in result.samples] == [
         FrameList(folder / "1", "1.jpg"),
         VideoFile(folder / "2.webm"),
         VideoFile(folder / "3.webm"),
         VideoFile(folder / "4.webm"),  # missing
     ]
-    assert len(found.notes) == 2  # on folders, and on files
+    assert len(result.notes) == 2  # on folders, and on files
 
 
 def test_videos_are_read_where_most_of_them_lie(put, read):

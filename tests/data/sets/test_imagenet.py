@@ -17,13 +17,13 @@ def test_a_class_is_the_position_of_its_folder(put, read, place):
     folder = put([f"{place}{name}" for name in images])
     for name in (*IDS, "archive"):
         (folder / place / name).mkdir(exist_ok=True)
-    found = read(RECORD)
-    assert found.samples == [
+    result = read(RECORD)
+    assert result.samples == [
         Sample(f"{IDS[1]}/c.png", ImageFile(folder / place / IDS[1] / "c.png"), (1,)),
         Sample(f"{IDS[999]}/a.JPEG", ImageFile(folder / place / IDS[999] / "a.JPEG"), (999,)),
         Sample(f"{IDS[999]}/b.JPEG", ImageFile(folder / place / IDS[999] / "b.JPEG"), (999,)),
     ]
-    assert found.notes == (
+    assert result.notes == (
         f"left out: folders in {folder / place} that are no WordNet ids, 1 in all: archive",
         f"left out: files in folders of classes that are no images, 1 in all: {IDS[1]}/readme.txt",
     )

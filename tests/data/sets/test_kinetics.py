@@ -33,19 +33,19 @@ def test_a_list_has_a_path_and_a_number_a_line(put, read):
 @pytest.mark.parametrize("name", ["val.csv", "test.csv", "validate.csv", "annotations/val.csv"])
 def test_a_folder_has_its_list_under_one_of_a_few_names(put, read, name):
     folder = put({name: "a.mp4 3\n"})
-    found = read(RECORD)
-    assert found.samples == [Sample("a.mp4", VideoFile(folder / "a.mp4"), (3,))]
-    told = (f"no list or folder of the split val is there; {folder / 'test.csv'} was read",)
-    assert found.notes == (told if name == "test.csv" else ())
+    result = read(RECORD)
+    assert result.samples == [Sample("a.mp4", VideoFile(folder / "a.mp4"), (3,))]
+    messages = (f"no list or folder of the split val is there; {folder / 'test.csv'} was read",)
+    assert result.notes == (messages if name == "test.csv" else ())
     (folder / "videos").mkdir()
     assert read(RECORD, root=folder / "videos").samples[0].source == VideoFile(folder / "videos" / "a.mp4")
 
 
 def test_of_two_lists_that_of_the_split_is_read_and_the_other_is_told(put, read):
     folder = put({"test.csv": "a.mp4 3\n", "val.csv": "b.mp4 3\n"})
-    found = read(RECORD)
-    assert [sample.name for sample in found.samples] == ["b.mp4"]
-    assert found.notes == (f"{folder / 'test.csv'} is there too; {folder / 'val.csv'} was read",)
+    result = read(RECORD)
+    assert [sample.name for sample in result.samples] == ["b.mp4"]
+    assert result.notes == (f"{folder / 'test.csv'} is there too; {folder / 'val.csv'} was read",)
     assert [sample.name for sample in read("slowfast_motions").samples] == ["a.mp4"]  # tested on its split `test`
 
 
@@ -99,9 +99,9 @@ def test_videos_may_lie_in_folders_of_their_classes(put, read):
 
 def test_rows_of_another_split_are_left_out_and_told(put, read):
     folder = put({"all.csv": OFFICIAL.replace("11,validate", "11,train")})
-    found = read(K600, folder / "all.csv")
-    assert [sample.truth for sample in found.samples] == [(FENCING,), (ABSEILING,)]
-    [note] = found.notes
+    result = read(K600, folder / "all.csv")
+    assert [sample.truth for sample in result.samples] == [(FENCING,), (ABSEILING,)]
+    [note] = result.notes
     assert note.endswith("that are not of the split val, 1 in all: --07WQ2iBlw_000001_000011.mp4")
 
 
@@ -132,14 +132,14 @@ def test_a_folder_of_classes_is_read_in_the_order_of_its_names(put, read, place)
     names = ["abseiling/z.mp4", "abseiling/.hidden", "abseiling/notes.txt", "fencing_(sport)/b.mp4"]
     names += ["fencing_(sport)/a.MKV", "others/a.mp4"]
     folder = put([f"{place}{name}" for name in names])
-    found = read(K600)
-    assert [(sample.name, sample.truth) for sample in found.samples] == [
+    result = read(K600)
+    assert [(sample.name, sample.truth) for sample in result.samples] == [
         ("abseiling/z.mp4", (ABSEILING,)),
         ("fencing_(sport)/a.MKV", (FENCING,)),
         ("fencing_(sport)/b.mp4", (FENCING,)),
     ]
-    assert found.samples[0].source == VideoFile(folder / f"{place}abseiling" / "z.mp4")
-    assert found.notes == (
+    assert result.samples[0].source == VideoFile(folder / f"{place}abseiling" / "z.mp4")
+    assert result.notes == (
         f"left out: folders in {folder / place} that are no class, 1 in all: others",
         "left out: files in folders of classes that are no videos, 1 in all: abseiling/notes.txt",
     )
@@ -175,15 +175,15 @@ def test_a_data_set_of_one_s_own_is_a_list_of_videos_or_images(put, rule, kind):
     folder = put({"val.csv": "a/1 3\n"})
     record = registry.record(RECORD)
     protocol = msgspec.structs.replace(record.protocol, dataset="our_shop_floor", frames=RULES[rule])
-    own = msgspec.structs.replace(record, protocol=protocol, labels="our_labels")
-    found = sets.read(folder, root=None, record=own)
-    assert found.samples == [Sample("a/1", kind(folder / "a" / "1"), (3,))]
+    ours = msgspec.structs.replace(record, protocol=protocol, labels="our_labels")
+    result = sets.read(folder, root=None, record=ours)
+    assert result.samples == [Sample("a/1", kind(folder / "a" / "1"), (3,))]
 
 
 def test_numbers_are_told_to_be_a_network_s_own_where_it_counts_the_classes_otherwise(put, read):
     folder = put({"val.csv": "a.mp4 0\n", "official.csv": HEADER + "abseiling,0347ZoDXyP0,95.0,105.0,validate\n"})
-    told = read("uniformer_s_16x4").notes
-    assert told == (
+    messages = read("uniformer_s_16x4").notes
+    assert messages == (
         f"the numbers in {folder / 'val.csv'} are taken for those of kinetics400_uniformer, in which 0 is "
         "'riding a bike', as this network counts; annotations and folders that name classes are safe",
     )

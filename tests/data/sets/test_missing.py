@@ -20,8 +20,8 @@ def said(put, read, tmp_path, monkeypatch):
     def said(name: str, files: list[str], root: str = "v") -> str:
         folder = put({"here/val.csv": f"{name} 3\n", "v/.keep": "", **dict.fromkeys(files, "")})
         monkeypatch.chdir(folder / "here")
-        found = read(RECORD, folder / "here" / "val.csv", folder / root)
-        return " ".join(missing_files(found.samples, folder / root))
+        result = read(RECORD, folder / "here" / "val.csv", folder / root)
+        return " ".join(missing_files(result.samples, folder / root))
 
     return said
 

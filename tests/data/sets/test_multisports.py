@@ -90,24 +90,24 @@ def test_what_is_odd_is_told(of, tmp_path):
 
 
 def test_who_names_one_of_the_pickles_means_the_data_set_around_it(of, tmp_path):
-    found = of()
+    result = of()
     for file in ("trainval/multisports_GT.pkl", f"annotations/{MULTISPORTS.boxes}"):
-        assert sets.read(tmp_path / file, root=None, record=RECORD).samples == found.samples
+        assert sets.read(tmp_path / file, root=None, record=RECORD).samples == result.samples
 
 
 def test_boxes_are_read_as_their_publisher_and_as_mmaction2_name_them(of, put, tmp_path):
-    found = of()
+    result = of()
     (tmp_path / "annotations" / MULTISPORTS.boxes).unlink()
     theirs = {f"{ONE}.mp4,0004": BOXES["v_one_c001,4"], f"{ONE}.mp4,0001": BOXES["v_one_c001, 1"]}
     put({"MultiSports_box/val.recall_96.13.pkl": pickled(theirs, protocol=2)})
-    assert sets.read(tmp_path, root=None, record=RECORD).samples == found.samples
+    assert sets.read(tmp_path, root=None, record=RECORD).samples == result.samples
 
 
 def test_videos_lie_below_the_root_or_where_releases_have_them(of, put, tmp_path):
     assert of().samples[0].source.frames.path == tmp_path / "trainval" / f"{ONE}.mp4"
     put([f"elsewhere/{TWO}.mp4"])
-    found = sets.read(tmp_path, root=tmp_path / "elsewhere", record=RECORD)
-    assert found.samples[-1].source.frames.path == tmp_path / "elsewhere" / f"{TWO}.mp4"
+    result = sets.read(tmp_path, root=tmp_path / "elsewhere", record=RECORD)
+    assert result.samples[-1].source.frames.path == tmp_path / "elsewhere" / f"{TWO}.mp4"
 
 
 def test_numbers_of_numpy_are_numbers(of):

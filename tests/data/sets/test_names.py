@@ -48,9 +48,9 @@ def is_whole(data: DataSet) -> bool:
 
 def test_a_class_folder_may_hold_such_a_file(odd, read):
     odd({b"abseiling/%.mp4": b"", b"abseiling/good.mp4": b""})
-    found = read("slowfast_r50_8x8")
-    assert [sample.name for sample in found.samples] == [f"abseiling/{TEXT}.mp4", "abseiling/good.mp4"]
-    assert is_whole(found)
+    result = read("slowfast_r50_8x8")
+    assert [sample.name for sample in result.samples] == [f"abseiling/{TEXT}.mp4", "abseiling/good.mp4"]
+    assert is_whole(result)
 
 
 def test_a_class_folder_may_have_such_a_name(odd, monkeypatch):
@@ -59,9 +59,9 @@ def test_a_class_folder_may_have_such_a_name(odd, monkeypatch):
     monkeypatch.setattr(
         "videohub.data.sets.kinetics.class_names", lambda labels: ("caf\N{LATIN SMALL LETTER E WITH ACUTE}", "tea")
     )
-    found = sets.read(folder, root=None, record=record)
-    assert [(sample.name, sample.truth) for sample in found.samples] == [(f"{TEXT}/a.mp4", (0,)), ("tea/b.mp4", (1,))]
-    assert is_whole(found)
+    result = sets.read(folder, root=None, record=record)
+    assert [(sample.name, sample.truth) for sample in result.samples] == [(f"{TEXT}/a.mp4", (0,)), ("tea/b.mp4", (1,))]
+    assert is_whole(result)
 
 
 def test_accents_may_be_letters_or_marks_in_a_class_s_folder(odd, monkeypatch):
@@ -70,16 +70,16 @@ def test_accents_may_be_letters_or_marks_in_a_class_s_folder(odd, monkeypatch):
     monkeypatch.setattr(
         "videohub.data.sets.kinetics.class_names", lambda labels: ("caf\N{LATIN SMALL LETTER E WITH ACUTE}", "cafe")
     )
-    found = sets.read(folder, root=None, record=registry.record("slowfast_r50_8x8"))
-    assert [sample.truth for sample in found.samples] == [(0,)]
+    result = sets.read(folder, root=None, record=registry.record("slowfast_r50_8x8"))
+    assert [sample.truth for sample in result.samples] == [(0,)]
 
 
 @pytest.mark.parametrize("record", ["slowfast_r50_8x8", "resnet_r50_in1k"])
 def test_a_list_of_paths_may_name_such_files(odd, record):
     folder = odd({b"%/%.jpg": b"", b"val.csv": b"\xef\xbb\xbf%/%.jpg 3\r\n"})
-    found = sets.read(folder / "val.csv", root=None, record=registry.record(record))
-    assert [(sample.name, sample.truth) for sample in found.samples] == [(f"{TEXT}/{TEXT}.jpg", (3,))]
-    assert is_whole(found)
+    result = sets.read(folder / "val.csv", root=None, record=registry.record(record))
+    assert [(sample.name, sample.truth) for sample in result.samples] == [(f"{TEXT}/{TEXT}.jpg", (3,))]
+    assert is_whole(result)
 
 
 def test_a_frame_list_may_name_such_frames(odd, read):
@@ -89,9 +89,9 @@ def test_a_frame_list_may_name_such_frames(odd, read):
         b"frame_lists/val.csv": b'original_vido_id video_id frame_id path labels\n7 0 0 %/%1.jpg ""\n',
     }
     folder = odd({**lists, b"%/%1.jpg": b""})
-    found = read("slowfast_r50_16x8_ssv2")
-    assert found.samples[0].source == FrameList(folder, f"{ODD}/{ODD}1.jpg")
-    assert is_whole(found)
+    result = read("slowfast_r50_16x8_ssv2")
+    assert result.samples[0].source == FrameList(folder, f"{ODD}/{ODD}1.jpg")
+    assert is_whole(result)
 
 
 def test_ava_may_have_such_videos(odd, read):
@@ -107,17 +107,17 @@ def test_ava_may_have_such_videos(odd, read):
             b"%/%1.jpg": b"",
         }
     )
-    found = read("slowfast_r101_8x8_ava22")
-    assert [sample.name for sample in found.samples] == found.ava.keys == [f"{TEXT},0902"]  # 903 is excluded
-    assert is_whole(found)
+    result = read("slowfast_r101_8x8_ava22")
+    assert [sample.name for sample in result.samples] == result.ava.keys == [f"{TEXT},0902"]  # 903 is excluded
+    assert is_whole(result)
 
 
 @pytest.mark.parametrize("suffix", [b".mp4", b""])
 def test_charades_may_have_such_videos(odd, read, suffix):
     odd({b"Charades_v1_test.csv": b"id,actions\n%,\n", b"%" + (suffix or b"/%1.jpg"): b""})
-    found = read("slowfast_r50_16x8_charades")
-    assert [sample.name for sample in found.samples] == [TEXT]
-    assert is_whole(found)
+    result = read("slowfast_r50_16x8_charades")
+    assert [sample.name for sample in result.samples] == [TEXT]
+    assert is_whole(result)
 
 
 def test_other_names_stay_as_they_are():

@@ -119,11 +119,13 @@ def test_all_tars_that_cannot_be_used_are_named_together(pairs):
     cut.write_bytes(cut.read_bytes()[:700])
     with pytest.raises(DataError) as caught:
         read(pairs / "val-{00..04}.tar")
-    first, *told = str(caught.value).splitlines()
+    first, *messages = str(caught.value).splitlines()
     assert first == "3 of 5 shards cannot be used, 2 of them missing; expected all of them, whole:"
-    assert ["cut short" in told[0], "val-03.tar: no such file" in told[1], "val-04.tar: no such file" in told[2]] == [
-        True
-    ] * 3
+    assert [
+        "cut short" in messages[0],
+        "val-03.tar: no such file" in messages[1],
+        "val-04.tar: no such file" in messages[2],
+    ] == [True] * 3
 
 
 def test_a_list_names_members_wherever_they_lie(tmp_path):

@@ -43,8 +43,8 @@ def changed(path, number, **fields):
 
 
 def test_its_tars_are_read_in_its_order(tars):
-    found = sets.read(str(tars), record=RECORD)
-    assert [(sample.name, sample.truth) for sample in found.samples] == [
+    result = sets.read(str(tars), record=RECORD)
+    assert [(sample.name, sample.truth) for sample in result.samples] == [
         ("u.mp4", (5,)),
         ("v.mp4", (3,)),
         ("w.mp4", (4,)),
@@ -54,8 +54,8 @@ def test_its_tars_are_read_in_its_order(tars):
 def test_a_list_names_their_members(tars):
     listed = tars.parent / "val.csv"
     listed.write_text("w.mp4 7\n")
-    found = sets.read(str(tars), record=RECORD, list_file=listed)
-    assert [(sample.name, sample.truth) for sample in found.samples] == [("w.mp4", (7,))]
+    result = sets.read(str(tars), record=RECORD, list_file=listed)
+    assert [(sample.name, sample.truth) for sample in result.samples] == [("w.mp4", (7,))]
 
 
 def test_some_writers_count_files(tars):

@@ -42,14 +42,14 @@ FRAMES = (
 
 def test_frames_are_those_of_the_list_and_classes_those_of_the_templates(put, read):
     folder = put({**LISTS, "frame_lists/val.csv": FRAMES})
-    found = read(RECORD)
-    assert found.samples == [
+    result = read(RECORD)
+    assert result.samples == [
         Sample("74225", FrameList(folder, "74225/74225_0001.jpg"), (140,)),
         Sample("116154", FrameList(folder, "116154/116154_0001.jpg\n116154/116154_0002.jpg"), (1,)),
         Sample("9", FrameList(folder, "9/9_0001.jpg"), (0,)),
     ]
-    assert found.ava is None
-    assert found.notes == ()
+    assert result.ava is None
+    assert result.notes == ()
 
 
 def test_frames_start_at_the_root_or_else_in_a_folder_of_that_name(put, read):
@@ -75,13 +75,13 @@ def test_the_rate_that_a_note_states_is_that_of_the_data_set_s_entry(put):
 def test_without_frames_the_videos_are_read(put, read, place, suffix):
     labels = {"labels/labels.json": json.dumps(LABELS), "labels/validation.json": json.dumps(VIDEOS)}
     folder = put({**labels, f"{place}1{suffix}": "", f"{place}9{suffix}": ""})  # video 1 is of another split
-    found = read(RECORD)
-    assert found.samples == [
+    result = read(RECORD)
+    assert result.samples == [
         Sample("74225", VideoFile(folder / f"{place}74225{suffix}"), (140,)),
         Sample("116154", VideoFile(folder / f"{place}116154{suffix}"), (1,)),
         Sample("9", VideoFile(folder / f"{place}9{suffix}"), (0,)),
     ]
-    [note] = found.notes
+    [note] = result.notes
     assert note.startswith("there is no frame list: the video files ")
 
 
@@ -96,13 +96,13 @@ def test_a_frame_list_without_its_frames_gives_way_to_videos_unless_it_was_named
 
 def test_without_a_list_all_images_of_a_video_s_folder_are_its_frames(put, read):
     folder = put({**LISTS, "116154/2.jpg": "", "116154/10.jpg": "", "116154/notes.txt": "", "9/1.JPG": ""})
-    found = read(RECORD)
-    assert [sample.source for sample in found.samples] == [
+    result = read(RECORD)
+    assert [sample.source for sample in result.samples] == [
         VideoFile(folder / "74225"),  # which is missing, and for the evaluation to count
         FrameList(folder / "116154", "2.jpg\n10.jpg"),
         FrameList(folder / "9", "1.JPG"),
     ]
-    assert found.notes == (f"there is no frame list: all images in each folder {folder / 'ID'} are read",)
+    assert result.notes == (f"there is no frame list: all images in each folder {folder / 'ID'} are read",)
 
 
 def test_the_annotations_may_be_named_and_may_have_a_byte_order_mark_and_other_fields(put, read):
@@ -120,10 +120,10 @@ def test_annotations_that_are_nested_without_end_are_refused(put, read):
 
 def test_videos_that_only_one_of_the_lists_has_are_left_out_and_told(put, read):
     folder = put({**LISTS, "frame_lists/val.csv": FRAMES.replace("74225", "74226")})
-    found = read(RECORD)
-    assert [sample.name for sample in found.samples] == ["116154", "9"]
+    result = read(RECORD)
+    assert [sample.name for sample in result.samples] == ["116154", "9"]
     file = folder / "frame_lists" / "val.csv"
-    assert found.notes == (
+    assert result.notes == (
         f"left out: of 3 annotated videos those that {file} does not name, 1 in all: 74225",
         f"left out: of 3 videos of {file} those without an annotation, 1 in all: 74226",
     )
@@ -143,14 +143,14 @@ def test_videos_that_only_one_of_the_lists_has_are_left_out_and_told(put, read):
 def test_a_list_that_is_named_is_known_by_what_it_holds(put, read, name, content):
     """A list of JSON has the annotations, an object the classes, anything else the frames: whatever it is called."""
     folder = put({**LISTS, name: content})
-    found = read(RECORD, folder / name)
-    assert [(sample.name, sample.truth) for sample in found.samples] == [
+    result = read(RECORD, folder / name)
+    assert [(sample.name, sample.truth) for sample in result.samples] == [
         ("74225", (140,)),
         ("116154", (1,)),
         ("9", (0,)),
     ]
     kind = FrameList if content == FRAMES else VideoFile
-    assert all(isinstance(sample.source, kind) for sample in found.samples)
+    assert all(isinstance(sample.source, kind) for sample in result.samples)
 
 
 VALIDATION = "something-something-v2-validation.json"
