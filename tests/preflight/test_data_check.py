@@ -127,7 +127,7 @@ def test_copies_are_found_whatever_they_are_called_and_a_contradiction_is_told(c
     same_size.write_bytes(one.read_bytes()[:-1] + b"5")
     answer = check({one: 0, other: 1, tmp_path / "again.mp4": 0, tmp_path / "linked.mp4": 2, same_size: 0})
     assert findings(answer) == {
-        "copies": (2, "2 of 5 videos hold the same bytes as another one; in 1 case their classes differ")
+        "duplicates": (2, "2 of 5 videos hold the same bytes as another one; in 1 case their classes differ")
     }
     assert answer.findings[-1].samples == {"again.mp4": "as one.mp4", "linked.mp4": "as other.mp4"}
 

@@ -202,7 +202,7 @@ def test_images_are_looked_at_as_images(tmp_path):
     )
     assert (short.missing, short.unreadable, deep.unreadable) == (1, 1, 2)
     assert short.short_sides.median == 375
-    assert findings(short)["copies"] == (
+    assert findings(short)["duplicates"] == (
         1,
         "1 of 5 images hold the same bytes as another one; in 1 case their classes differ",
     )

@@ -258,7 +258,7 @@ class _SampleFindings:
         text = "hold the same bytes as another one"
         if unlike := sum(len({self._samples[number].truth for number in group}) > 1 for group in numbers):
             text += f"; in {counted(unlike, 'case')} their classes differ"
-        return self._finding("copies", touched, text, most=EXAMPLES)
+        return self._finding("duplicates", touched, text, most=EXAMPLES)
 
     def _finding(self, kind: str, touched: dict[int, str], text: str, *, most: int) -> Finding | None:
         if not touched:
