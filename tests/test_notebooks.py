@@ -11,13 +11,15 @@ import json
 import re
 from pathlib import Path
 
-import nbformat
 import pytest
-from nbformat import NotebookNode
 from PIL import Image
 
-from tools import notebooks
-from tools.site import notebooks as site
+nbformat = pytest.importorskip("nbformat")  # not among what users install
+
+from nbformat import NotebookNode  # noqa: E402
+
+from tools import notebooks  # noqa: E402
+from tools.site import notebooks as site  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = notebooks.names()

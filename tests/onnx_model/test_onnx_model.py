@@ -291,9 +291,11 @@ def test_a_graph_that_gives_other_rows_than_it_promised_is_refused(changed, shap
 
 
 def test_the_runtime_prints_no_words_of_a_stranger_s(changed, capfd):
-    model = onnx_model.load(changed(gives(1 << 40, 1 << 40)))
-    with pytest.raises(FormatError, match="its graph cannot be run"):
-        model(torch.zeros(1, 3, 16, 32, 32))
+    file = changed(gives(1 << 40, 1 << 40))
+    with pytest.raises(
+        FormatError, match=r"its graph cannot be run|onnxruntime refuses it"
+    ):  # as it loads it, in older versions
+        onnx_model.load(file)(torch.zeros(1, 3, 16, 32, 32))
     assert capfd.readouterr() == ("", "")
 
 
