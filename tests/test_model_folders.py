@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 
+import msgspec
 import pytest
 import torch
 
@@ -16,6 +17,7 @@ from tests.hub.publisher import running
 from tests.model_folders import CONFIG, NAMES, OURS, PIXELS, network, tensors, write, write_weights
 from videohub import log, registry
 from videohub.cache_admin import bundle_pack, trust
+from videohub.convert import kept_weights
 from videohub.errors import (
     ConversionError,
     DownloadError,
@@ -111,6 +113,12 @@ def test_what_was_saved_of_a_folder_loads_wherever_the_folder_lies_by_then(tmp_p
         videohub.load(other, checkpoint=saved)
     with pytest.raises(ConversionError, match=r"holds converted weights of \./mine"):
         videohub.load("videomae_vit_s_16x4", checkpoint=saved)
+    model = videohub.load(moved)
+    stated = json.loads(msgspec.json.encode(model.record)) | {"name": ["no", "text"]}
+    header = {"videohub": "0.1.0", "record": json.dumps(stated)}
+    kept_weights.write(tmp_path / "odd.safetensors", model.state_dict(), header)
+    with pytest.raises(ConversionError, match="holds converted weights of an unknown record"):
+        videohub.load(moved, checkpoint=tmp_path / "odd.safetensors")
 
 
 def test_a_record_goes_before_a_folder_of_its_name_and_a_folder_s_name_leads_nowhere_else(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import types
 
 import msgspec
 import numpy as np
@@ -184,6 +185,8 @@ def test_names_have_an_order_and_are_texts(tmp_path):
     numbered = {name: number for number, name in reversed(list(enumerate(SIX)))}
     assert resolve(numbered) == SIX
     assert resolve({number: name for name, number in numbered.items()}) == SIX
+    assert resolve(types.MappingProxyType({name: np.int64(number) for name, number in numbered.items()})) == SIX
+    assert resolve(dict.fromkeys(SIX).keys()) == SIX  # which have an order
     for none in (set(SIX), frozenset(SIX), 5, {"run": 0, "jump": 2}, {"run": "a"}, [1, 2], b"run"):
         with pytest.raises(UsageError, match=r"^labels: "):
             resolve(none)

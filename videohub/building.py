@@ -72,7 +72,7 @@ def check_takes(record: Record, frames: int, height: int, width: int) -> None:
 def refused_clips(network: str, size: Sequence[int], error: Exception) -> UsageError:
     """Return the error for clips of `size` (frames, height, width) that a network refused by another one."""
     frames, height, width = size
-    why = str(error).splitlines()[0][:300]
+    why = (str(error).splitlines() or [type(error).__name__])[0][:300]
     return UsageError(f"{network} does not take clips of {frames} frames of {width}x{height} pixels: {why}")
 
 

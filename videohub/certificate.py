@@ -66,7 +66,7 @@ class NetworkFile:
     about: CertifiedFile
     record: Record  # with the classes of the file
     table: Table  # that names its tensors
-    labels: Labels  # where the file, or who gave it, names its classes; else the record's, if it has as many
+    labels: Labels  # as the file, or who gave it, names its classes; None: nobody did, and the record's are supposed
     header: Mapping[str, str]  # of converted weights; else empty
     state: dict[str, Tensor]  # under our names
 

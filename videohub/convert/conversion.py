@@ -283,8 +283,11 @@ def _check_record(checkpoint: Listing, record: Record) -> None:
         holds, network = stated.get("name"), {**stated.get("model", {}), "num_classes": None}
     except (ValueError, AttributeError, TypeError, RecursionError):
         holds = network = None
+    if holds == record.name:
+        return
     is_same = network == {**json.loads(msgspec.json.encode(record.model)), "num_classes": None}
-    if holds != record.name and not (is_same and {holds, record.name}.isdisjoint(registry.default().records)):
+    is_folder = isinstance(holds, str) and {holds, record.name}.isdisjoint(registry.default().records)
+    if not (is_same and is_folder):
         other = brief(holds) if isinstance(holds, str) else "an unknown record"
         raise ConversionError(f"{record.name}: {checkpoint.source} holds converted weights of {other}")
 

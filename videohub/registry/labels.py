@@ -10,10 +10,10 @@ import functools
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, SupportsIndex, TypeAlias
 
 import msgspec
 
@@ -80,10 +80,10 @@ def resolve(given: Given, folder: Path | None = None) -> str | tuple[str, ...]:
                 f"labels: {str(given)[:200]!r} is neither a label set nor a file that can be read ({why}); known sets: "
                 + ", ".join(known())
             ) from error
-    if not isinstance(given, Iterable) or isinstance(given, Set):
+    if not isinstance(given, Iterable) or isinstance(given, set | frozenset):
         raise UsageError(f"labels: found {given!r:.80}, expected a name for each output, in their order")
     try:
-        given = _in_order(given) if isinstance(given, dict) else list(given)
+        given = _in_order(dict(given)) if isinstance(given, Mapping) else list(given)
     except ValueError as error:
         raise UsageError(f"labels: found {error}") from error
     return _names(given, "labels")
@@ -271,7 +271,8 @@ def _in_order(value: Any) -> Any:
     """
     if not isinstance(value, dict):
         return value
-    pairs = [(str(number), name) if isinstance(number, int) else (str(name), number) for name, number in value.items()]
+    pairs = [(str(number), name) if isinstance(number, SupportsIndex) else (str(name), number)
+             for name, number in value.items()]  # fmt: skip
     pairs = [(number, name[1:-1] if _is_quoted(name) else name) for number, name in pairs]
     by_number = dict(pairs)
     if by_number.keys() != {str(number) for number in range(len(value))}:
