@@ -88,6 +88,35 @@ def test_a_prefix_that_all_keys_share_is_taken_off_and_told(tmp_path, state, pre
     ]
 
 
+def wrapped(model, wrap):
+    """A network whose stages and head a trainer has wrapped, one by one."""
+    for name in ("slow", "head"):
+        setattr(model, name, wrap(getattr(model, name)))
+    return model
+
+
+@pytest.mark.parametrize("wrap", [torch.compile, torch.nn.DataParallel], ids=["compiled", "parallel"])
+def test_the_state_dict_of_a_network_whose_parts_are_wrapped_loads_and_saves(tmp_path, state, wrap, caplog):
+    model = wrapped(videohub.build(NAME), wrap).eval()
+    model.load_state_dict(dict(zip(model.state_dict(), state.values(), strict=True)))
+    spelt = model.state_dict()
+    assert len(spelt.keys() - state.keys()) > len(state) / 3
+    for begins in ("", "module."):
+        torch.save({begins + key: tensor for key, tensor in spelt.items()}, tmp_path / "own.pth")
+        assert same(videohub.load(NAME, checkpoint=tmp_path / "own.pth").state_dict(), state)
+        assert "took the names of torch's wrappers, such as _orig_mod, out of" in caplog.text
+    videohub.save(model, tmp_path / "own.safetensors")
+    assert same(load_file(tmp_path / "own.safetensors"), state)
+
+
+def test_names_that_would_become_one_without_their_wrapper_stay():
+    both = {"a.module.weight": 1, "a.weight": 2, "b.module.weight": 3}
+    assert recognition.without_wrappers(both) == both
+    assert recognition.without_wrappers({"module.a._orig_mod.module.weight": 1, "module.b": 2}) == {
+        "module.a.weight": 1, "module.b": 2
+    }  # fmt: skip
+
+
 def test_blobs_behind_a_prefix_are_known_too(tmp_path, state):
     np.savez(tmp_path / "own.npz", **{f"gpu_0.{name}": array for name, array in in_caffe2(state).items()})
     result = load_file(fetch(NAME, checkpoint=tmp_path / "own.npz"))

@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from videohub.errors import UsageError
+from videohub.errors import FormatError, UsageError
 
 ABANDONED_S = 24 * 3600.0  # a temporary file that nobody has written to for so long has no writer any more
 _LONGEST = 200  # bytes of a name; disks take 255
@@ -76,6 +76,32 @@ def existing_file(path: str | Path, kind: str) -> Path:
         raise UsageError(f"{file}: this is a folder; the name of a file was expected: {kind}")
     if not stat.S_ISREG(mode):
         raise UsageError(f"{file}: this is a pipe or a device; the name of a file was expected: {kind}")
+    return file
+
+
+def existing_checkpoint(path: str | Path) -> Path:
+    """Return `path` as a Path to an existing file of weights that may be read.
+
+    Raises: UsageError as `existing_file`, which also says what folders of other libraries are to become.
+    """
+    file = Path(path)
+    try:
+        existing_file(file, "checkpoint")
+    except UsageError as error:
+        if os.path.islink(file) and "annex" in os.readlink(file):
+            raise FormatError(
+                f"{file}: a git-annex link to a file that is not here, expected the checkpoint.\n"
+                "  Run `git annex get` on it in its repository."
+            ) from None
+        remedies = {
+            ".metadata": "torch.distributed.checkpoint, whose format_utils.dcp_to_torch_save makes a file of it",
+            "config.json": "transformers; name it in place of a record, or the file in it that has the weights",
+        }
+        if of := next((remedy for name, remedy in remedies.items() if os.path.isfile(file / name)), None):
+            raise UsageError(f"{error}.\n  It is one of {of}.") from None
+        raise
+    if not os.access(file, os.R_OK):
+        raise UsageError(f"{file}: not readable by you.\n  Check its permissions.")
     return file
 
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from videohub import onnx_model, registry
 from videohub.building import build, build_empty, classes_of, held, renames, with_weights
 from videohub.convert import kept_weights
-from videohub.convert.recognition import check_state_dict, shapes
+from videohub.convert.recognition import check_state_dict, shapes, without_wrappers
 from videohub.devices import usable
 from videohub.errors import ConversionError, UsageError
 from videohub.files import atomic_write, check_parent_exists
@@ -105,7 +105,7 @@ def save(model: VideoModel, path: str | Path) -> Path:
             f"save: found a {type(model).__name__} without a record, expected a model from videohub.load or "
             "videohub.build; of a wrapper, give its `module`"
         )
-    held_here = {key: tensor.detach().cpu() for key, tensor in model.state_dict().items()}
+    held_here = {key: tensor.detach().cpu() for key, tensor in without_wrappers(model.state_dict()).items()}
     expected = build_empty(record).state_dict()
     if missing := expected.keys() - held_here.keys():
         raise UsageError(

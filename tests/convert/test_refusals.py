@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import os
 import pickle
 
@@ -86,17 +87,57 @@ def test_a_truncated_file_is_refused_as_cut_short(write, container, share):
 
 
 @pytest.mark.parametrize("legacy", [False, True])
-def test_a_state_dict_with_something_else_in_it_is_refused_by_name(write, legacy):
-    with pytest.raises(FormatError, match="'step' in the state dict is an int"):
-        read(write(torch_bytes({"model_state": {**torch_state(), "step": 3}}, legacy=legacy)))
+def test_a_state_dict_with_other_weights_in_it_is_refused_by_name(write, legacy):
     with pytest.raises(FormatError, match="'mean' in the state dict is a numpy array"):
         read(write(torch_bytes({"model_state": {**torch_state(), "mean": np.zeros(3)}}, legacy=legacy)))
-    with pytest.raises(FormatError, match="'name' in the state dict is a text"):
-        read(write(torch_bytes({"model_state": {**torch_state(), "name": "a" * 9000}}, legacy=legacy)))
+    for inner in ({"weight": torch.ones(3)}, [torch.ones(3)]):
+        with pytest.raises(FormatError, match=r"'encoder' in the state dict is a (dict|list), expected a tensor"):
+            read(write(torch_bytes({**torch_state(), "encoder": inner}, legacy=legacy)))
     with pytest.raises(FormatError, match="keys epoch, losses"):
         read(write(torch_bytes({"epoch": 3, "losses": [1.0]}, legacy=legacy)))
+    with pytest.raises(FormatError, match="'lr' in the state dict is a float, expected a tensor"):
+        read(write(torch_bytes({"model": {"lr": 0.1}}, legacy=legacy)))
     with pytest.raises(FormatError, match="a torch file of a list"):
         read(write(torch_bytes([1], legacy=legacy)))
+
+
+@pytest.mark.parametrize("under", [None, "model_state"])
+@pytest.mark.parametrize("legacy", [False, True])
+def test_numbers_and_texts_among_the_tensors_are_named_and_left_aside(write, legacy, under):
+    extra = {"epoch": 3, "best": 0.5, "name": "a" * 9000, "arch": None, "options": {"lr": 0.1, "milestones": [1, 2]}}
+    whole = {**torch_state(), **extra}
+    result = read(write(torch_bytes({under: whole} if under else whole, legacy=legacy)))
+    assert result.tensors.keys() == torch_state().keys()
+    assert result.meta["epoch"] == 3
+    assert result.meta["other_keys"] == ["best", "name", "arch", "options"]
+
+
+def test_what_pickle_and_torch_write_of_other_tensors_is_refused_with_what_to_save(write):
+    with pytest.raises(UnsafeFileError, match=r"write its state dict with torch\.save, not with pickle"):
+        read(write(pickle.dumps(torch_state())))
+    eights = {name: tensor.to(torch.float8_e4m3fn) for name, tensor in torch_state().items()}
+    with pytest.raises(UnsafeFileError, match=r"save its tensors whole and as plain numbers \(float32, not quantised"):
+        read(write(torch_bytes(eights)))
+    for protocol in (3, 4, 5):
+        stream = io.BytesIO()
+        torch.save(torch_state(), stream, pickle_protocol=protocol, _use_new_zipfile_serialization=False)
+        with pytest.raises(FormatError, match=f"a torch file pickled with protocol {protocol}, expected 2"):
+            read(write(stream.getvalue()))
+
+
+def test_folders_of_other_libraries_say_what_to_do(tmp_path):
+    from torch.distributed.checkpoint import format_utils
+
+    torch.save(torch_state(), tmp_path / "whole.pt")
+    format_utils.torch_save_to_dcp(tmp_path / "whole.pt", tmp_path / "parts")
+    with pytest.raises(UsageError, match=r"this is a folder.*\n.*dcp_to_torch_save makes a file"):
+        read(tmp_path / "parts")
+    format_utils.dcp_to_torch_save(tmp_path / "parts", tmp_path / "joined.pt")
+    assert read(tmp_path / "joined.pt").tensors.keys() == torch_state().keys()
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "config.json").write_text("{}")
+    with pytest.raises(UsageError, match="It is one of transformers; name it in place of a record"):
+        read(tmp_path / "folder")
 
 
 def test_torchscript_is_refused_as_a_program(tmp_path):

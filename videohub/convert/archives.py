@@ -33,7 +33,8 @@ def sniff(head: bytes) -> str | None:
         return "gzip"
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         return "zip"
-    if head[:1] == b"\x80" and head[2:15] == _TORCH_MAGIC:
+    framed = head[2:3] == b"\x95"  # since protocol 4
+    if head[:1] == b"\x80" and head[11 if framed else 2 :].startswith(_TORCH_MAGIC):
         return "torch_legacy"
     if head[:1] == b"\x80" and head[1:2] in _PROTOCOLS:
         return "pickle"

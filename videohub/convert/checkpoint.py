@@ -17,9 +17,9 @@ from videohub.convert import archives, caffe2_pickle, kept_weights, torch_file
 from videohub.convert.archives import HEAD, refuse, sniff
 from videohub.convert.recognition import OURS, layout_of
 from videohub.convert.zip_file import is_npz, open_zip, read_npz
-from videohub.errors import FormatError, UnsafeFileError, UsageError
+from videohub.errors import FormatError, UnsafeFileError
 from videohub.escaping import visible
-from videohub.files import existing_file
+from videohub.files import existing_checkpoint
 from videohub.pickles.stored_values import StoredTensor, damaged
 
 
@@ -90,7 +90,7 @@ def opened(path: str | os.PathLike[str]) -> Iterator[Listing]:
     Raises: as `read` does, here and where a tensor is read.
     """
     file = Path(path)
-    _check_is_file(file)
+    existing_checkpoint(file)
     try:
         with ExitStack() as stack:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="videohub-"))
@@ -170,18 +170,3 @@ def _content(
             kept_weights.check_checksum(meta, tensors, source)
         return kind, tensors, meta
     return "caffe2", *caffe2_pickle.read(file, end, source)
-
-
-def _check_is_file(path: Path) -> None:
-    """Refuse what cannot be opened as a file."""
-    try:
-        existing_file(path, "checkpoint")
-    except UsageError:
-        if os.path.islink(path) and "annex" in os.readlink(path):
-            raise FormatError(
-                f"{path}: a git-annex link to a file that is not here, expected the checkpoint.\n"
-                "  Run `git annex get` on it in its repository."
-            ) from None
-        raise
-    if not os.access(path, os.R_OK):
-        raise UsageError(f"{path}: not readable by you.\n  Check its permissions.")

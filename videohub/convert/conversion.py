@@ -15,7 +15,7 @@ import numpy as np
 from videohub import registry
 from videohub.convert import caffe2_pickle, kept_weights, steps, tables
 from videohub.convert.checkpoint import Listing
-from videohub.convert.recognition import OURS, Recognised, capped, recognise, shapes, whose
+from videohub.convert.recognition import OURS, Recognised, capped, recognise, shapes, whose, without_wrappers
 from videohub.convert.table_schema import SplitNorms
 from videohub.convert.tables import Match, Table, arguments_of
 from videohub.errors import ConversionError, UsageError
@@ -59,6 +59,13 @@ def renamed(checkpoint: Listing, record: Record, *, ignore: Sequence[str] = ()) 
                if not any(fnmatchcase(key, pattern) for pattern in ignore)}  # fmt: skip
     arguments = arguments_of(record)
     layout = recognise(tensors, record.family, arguments)
+    if layout is None or layout.knows(tensors) < len(tensors):
+        plain = without_wrappers(tensors)
+        inner = recognise(plain, record.family, arguments) if plain.keys() != tensors.keys() else None
+        if inner and (layout is None or inner.knows(plain) > layout.knows(tensors)):
+            log.warning("%s: took the names of torch's wrappers, such as _orig_mod, out of %d keys of %s", record.name,
+                        len(plain.keys() - tensors.keys()), checkpoint.source)  # fmt: skip
+            tensors, layout = plain, inner
     if layout is None:
         raise ConversionError(
             f"{record.name}: {checkpoint.source}: these keys belong to no layout that videohub knows:\n"

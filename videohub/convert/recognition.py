@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import islice
-from typing import TYPE_CHECKING, Any
+from itertools import islice, takewhile
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -21,11 +21,13 @@ from videohub.registry.schema import OWN_LAYOUT, Record
 if TYPE_CHECKING:
     from torch import Tensor
 
+Value = TypeVar("Value")
 OURS = OWN_LAYOUT
 UNKNOWN = "unknown"
 _SAMPLE = 200  # keys that are tried with every prefix and every layout; a file may have a million
 OF_NETWORKS = 3000  # keys; the largest network has fewer
 _AVERAGED = "n_averaged"  # of torch's AveragedModel, beside the `module.` of the network: how often it was averaged
+_WRAPPERS = ("module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")  # around parts of a network
 _DEEPEST = 8  # parts of a prefix: `module._orig_mod.` has two
 
 
@@ -96,8 +98,23 @@ def recognise(
     return _best(keys, known, by_telltales=True) or _best(keys, known, by_telltales=False)
 
 
+def without_wrappers(tensors: Mapping[str, Value]) -> dict[str, Value]:
+    """Return tensors under their names without what torch's wrappers of parts add: `res3._orig_mod.0` is `res3.0`.
+
+    What all names begin with stays, as does the first part of any. All do where two would become one.
+    """
+    split = [key.split(".") for key in tensors]
+    shared = max(1, len(list(takewhile(lambda parts: len(set(parts)) == 1, zip(*split, strict=False)))))
+    names = [
+        ".".join([*parts[:shared], *(part for part in parts[shared:] if part not in _WRAPPERS)]) for parts in split
+    ]
+    plain = dict(zip(names, tensors.values(), strict=True))
+    return plain if len(plain) == len(tensors) else dict(tensors)
+
+
 def layout_of(keys: Collection[str]) -> str:
     """Return how most of these are spelt: a layout that has a table, `videohub` or `unknown`."""
+    keys = without_wrappers(dict.fromkeys(keys))
     sample = list(keys)[:: -(-len(keys) // _SAMPLE)]
     best = recognise(keys if len(keys) <= OF_NETWORKS else sample)  # tell-tale keys may be few
     return best.layout if best and 2 * best.knows(sample) > len(sample) else UNKNOWN

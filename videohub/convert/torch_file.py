@@ -122,17 +122,20 @@ def _content(outline: Outline) -> Content:
     source = outline.source
     used, state = _state_dict(outline.content, source)
     found_under = " and ".join(used) or None
+    are_there = _tensors_in(state) > 0
     limit = left = 4 * outline.file.seek(0, 2) + (1 << 20)
     known: dict[TensorView, StoredTensor] = {}
     tensors: dict[str, StoredTensor] = {}
     for name, value in state.items():
         if not isinstance(name, str):
             raise FormatError(f"{source}: {quote(name)} in the state dict is no text, expected names of tensors")
-        if not isinstance(value, TensorView):
+        if isinstance(value, Array) or not (isinstance(value, TensorView) or (are_there and not _holds_weights(value))):
             raise FormatError(
                 f"{source}: {quote(name)} in the state dict is {_kind(value)}, expected a tensor.\n"
                 f"  A state dict holds tensors alone; it may lie under {', '.join(STATE_KEYS)}."
             )
+        if not isinstance(value, TensorView):  # a number or a text, such as `epoch`, that somebody put beside them
+            continue
         if value not in known:
             known[value] = outline.stored(value)
             left -= known[value].nbytes
@@ -142,17 +145,18 @@ def _content(outline: Outline) -> Content:
                 "  They show the same bytes again and again, to fill the memory: do not use this file."
             )
         tensors[name] = known[value]
-    meta: dict[str, Any] = {"found_under": found_under, "other_keys": []}
+    meta: dict[str, Any] = {"found_under": found_under}
+    beside = {key: value for key, value in outline.content.items() if key not in used} if found_under else {}
+    for key in ("epoch", "cfg"):
+        value = (beside or state).get(key)
+        if isinstance(value, LongString):
+            value = as_string(outline.file, value, source)
+        if isinstance(value, int | float | str):
+            meta[key] = value
+    others = [key for key in (*beside, *(name for name in state if name not in tensors)) if key not in meta]
+    meta["other_keys"] = [key if isinstance(key, str) else quote(key) for key in others]
     if found_under:
-        for key in ("epoch", "cfg"):
-            value = outline.content.get(key)
-            if isinstance(value, LongString):
-                value = as_string(outline.file, value, source)
-            if isinstance(value, int | float | str):
-                meta[key] = value
-        others = [key for key in outline.content if key not in (*used, *meta)]
-        meta["other_keys"] = [key if isinstance(key, str) else quote(key) for key in others]
-        weights = [key for key in others if not str(key).startswith("opt") and _holds_weights(outline.content[key])]
+        weights = [key for key in beside if not str(key).startswith("opt") and _holds_weights(beside[key])]
         meta["other_weights"] = [visible(key[:40]) if isinstance(key, str) else quote(key) for key in weights]
     return tensors, meta
 

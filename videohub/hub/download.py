@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeAlias
 
-from videohub.errors import CacheError, ChecksumError, DownloadError, OfflineError, UsageError
-from videohub.files import existing_file
+from videohub.errors import CacheError, ChecksumError, DownloadError, FormatError, OfflineError, UsageError
+from videohub.files import existing_checkpoint
 from videohub.hub import cache, partial_download, pins
 from videohub.hub.file_lock import Lock, file_lock, is_taken
 from videohub.hub.sources import (
@@ -191,9 +191,9 @@ def local(path: Path, *, name: str, sha256: str | None = None) -> Fetched:
         raise UsageError(f"{name}: {path}: found an address, expected a file that is here: download it, and give its "
                          "path; a model of the hub is named hf://user/model, in place of a record")  # fmt: skip
     try:
-        existing_file(path, "checkpoint")
-    except UsageError as error:
-        raise UsageError(f"{name}: {error}") from None
+        existing_checkpoint(path)
+    except (UsageError, FormatError) as error:
+        raise type(error)(f"{name}: {error}") from None
     version = _version(path)
     digest = cache.sha256_of(path)
     if sha256 and digest != sha256:

@@ -343,6 +343,14 @@ class _Scan:
         return UnsafeFileError(
             f"{self.source}: the pickle asks for {what} (near byte {self.position}), "
             f"which {self.limits.holds} do not need.\n"
-            "  Nothing from it was run. If it is your own, save its state dict alone, where it was made.\n"
+            f"  Nothing from it was run. If it is your own, {self._remedy(what)}, where it was made.\n"
             "  Do not open it with other tools unless you trust whoever made it."
         )
+
+    def _remedy(self, what: str) -> str:
+        """Return what to save instead of a file of one's own that asks for `what`."""
+        if not what.startswith("torch."):
+            return "save its state dict alone"
+        if not self.persistent:
+            return "write its state dict with torch.save, not with pickle"
+        return "save its tensors whole and as plain numbers (float32, not quantised, sparse or spread over processes)"
