@@ -105,6 +105,17 @@ def test_the_published_file_with_six_asked_for_has_a_new_head(caplog):
     assert tuple(model.get_classifier().weight.shape) == (6, 448)
 
 
+def test_a_head_that_was_replaced_says_so_where_its_width_is_asked_for():
+    model = videohub.build(NAME)
+    assert model.num_features == 448
+    model.head.projection = torch.nn.Sequential(torch.nn.Linear(448, 6))
+    with pytest.raises(ValueError, match=r"num_features: found a Sequential as head\.projection, expected a layer with"):
+        _ = model.num_features
+    model.head = torch.nn.Identity()
+    with pytest.raises(ValueError, match="num_features: found none"):
+        _ = model.num_features
+
+
 def test_a_copy_is_told_under_its_own_name(own, caplog):
     videohub.load(NAME, checkpoint=own)
     videohub.load(NAME, checkpoint=own)
@@ -247,7 +258,7 @@ def test_a_network_within_a_wrapper_predicts_too(video, trained, wrapper):
     assert videohub.predict(video, wrapper(trained).eval())[0].label == "class 4"
 
 
-@pytest.mark.parametrize("count", [0, 2.5, "6", 10**12])
+@pytest.mark.parametrize("count", [0, 2.5, "6", 10**12, True])
 def test_a_number_of_classes_that_is_none_is_refused(count):
     with pytest.raises(UsageError, match=r"num_classes: found .*, expected a whole number from 1 to 30000"):
         videohub.build(NAME, num_classes=count)

@@ -37,7 +37,8 @@ def build(name: str | Record, *, num_classes: int | None = None, labels: Given |
 
     record = registry.record(name)
     if num_classes is not None:
-        if not isinstance(num_classes, SupportsIndex) or not 1 <= operator.index(num_classes) <= MOST_CLASSES:
+        is_whole = isinstance(num_classes, SupportsIndex) and not isinstance(num_classes, bool)
+        if not is_whole or not 1 <= operator.index(num_classes) <= MOST_CLASSES:
             raise UsageError(f"num_classes: found {num_classes!r}, expected a whole number from 1 to {MOST_CLASSES}")
         record = with_classes(record, int(num_classes))
     record = with_labels(record, labels)

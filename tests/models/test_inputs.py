@@ -134,9 +134,9 @@ def test_other_boxes_are_refused_with_both_forms(boxes, found):
 
 @pytest.mark.parametrize(
     "row", [[2, 1, 1, 50, 50], [-1, 1, 1, 50, 50], [0.5, 1, 1, 50, 50], [float("nan"), 1, 1, 50, 50],
-            [1, float("nan"), 1, 50, 50], [0, 1, 1, float("inf"), 50]]
+            [1, float("nan"), 1, 50, 50], [0, 1, 1, float("inf"), 50], [0, 50, 1, 1, 50], [1, 1, 50, 50, 1]]
 )  # fmt: skip
-def test_a_box_of_a_clip_that_is_not_there_or_of_no_numbers_is_refused(row):
+def test_a_box_of_a_clip_that_is_not_there_or_that_is_none_is_refused(row):
     boxes = torch.tensor([[0, 1.0, 1.0, 50.0, 50.0], row])
     with pytest.raises(ValueError, match=r"boxes: found row 1 with \[.*a batch index from 0 to 1"):
         network("slow", **DETECTS)(clip_for("slow"), boxes)

@@ -56,8 +56,11 @@ class VideoModel(nn.Module):
 
     @property
     def num_features(self) -> int:
-        """How many features there are before the projection: D."""
-        features: int = self.head.projection.in_features
+        """How many features there are before the projection: D. Raises: ValueError if another layer took its place."""
+        projection = getattr(self.head, "projection", None)
+        if not isinstance(features := getattr(projection, "in_features", None), int):
+            what = "none" if projection is None else f"a {type(projection).__name__}"
+            raise ValueError(f"num_features: found {what} as head.projection, expected a layer with in_features")
         return features
 
     @abstractmethod
@@ -332,11 +335,12 @@ def _checked(rows: Tensor, clips: int) -> Tensor:
         return rows
     clip = rows[:, 0]
     sound = (clip >= 0) & (clip < clips) & (clip == clip.floor()) & rows.isfinite().all(dim=1)
+    sound &= (rows[:, 1] <= rows[:, 3]) & (rows[:, 2] <= rows[:, 4])
     if not sound.all():
         row = int(sound.int().argmin())
         raise ValueError(
-            f"boxes: found row {row} with {rows[row].tolist()}, expected finite numbers, of which the first is a batch "
-            f"index from 0 to {clips - 1}"
+            f"boxes: found row {row} with {rows[row].tolist()}, expected finite numbers: a batch index from 0 to "
+            f"{clips - 1}, and x1, y1, x2, y2 of which the last two are not the smaller ones"
         )
     return rows
 
