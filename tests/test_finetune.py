@@ -16,8 +16,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import (
+    CheckpointWrapper,
+    apply_activation_checkpointing,
+)
 
 import videohub
+from tests.models.token_networks import FAMILIES, clip_for, network
 from videohub.convert import kept_weights
 from videohub.data.synthetic import motions
 from videohub.data.synthetic.scenes import CLASSES
@@ -54,6 +59,25 @@ def test_a_saved_model_is_loaded_with_its_classes_and_nothing_else(model, tmp_pa
     state = loaded.state_dict()
     assert all(torch.equal(tensor, state[key]) for key, tensor in model.state_dict().items())
     kept_weights.check(path)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_checkpointing_around_the_blocks_changes_no_gradient_and_no_name(family):
+    model = network(family).train()
+
+    def gradients():
+        model.zero_grad()
+        torch.manual_seed(0)
+        model(clip_for(family)).square().sum().backward()
+        return [parameter.grad.clone() for parameter in model.parameters() if parameter.grad is not None]
+
+    before, names, block = gradients(), list(model.state_dict()), type(model.blocks[0])
+    apply_activation_checkpointing(model, check_fn=lambda part: isinstance(part, block))
+    assert any(isinstance(part, CheckpointWrapper) for part in model.blocks)
+    after = gradients()
+    assert before
+    assert all(torch.equal(*pair) for pair in zip(before, after, strict=True))
+    assert list(model.state_dict()) == names
 
 
 def test_a_network_in_half_precision_is_saved_in_single(model, tmp_path):

@@ -109,7 +109,9 @@ def test_a_head_that_was_replaced_says_so_where_its_width_is_asked_for():
     model = videohub.build(NAME)
     assert model.num_features == 448
     model.head.projection = torch.nn.Sequential(torch.nn.Linear(448, 6))
-    with pytest.raises(ValueError, match=r"num_features: found a Sequential as head\.projection, expected a layer with"):
+    with pytest.raises(
+        ValueError, match=r"num_features: found a Sequential as head\.projection, expected a layer with"
+    ):
         _ = model.num_features
     model.head = torch.nn.Identity()
     with pytest.raises(ValueError, match="num_features: found none"):
