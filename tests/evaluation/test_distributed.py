@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from torch.distributed import TCPStore
 
-from videohub.errors import VideohubError
+from videohub.errors import DeviceError
 from videohub.evaluation import distributed
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -71,7 +71,7 @@ sys.stdin.read()
     time.sleep(3)
     assert text.read_text() == "here\n"  # as long as it is there, it is waited for
     launcher.communicate()
-    assert "VideohubError torchrun ended before all of its processes were done" in until(text, "Error")
+    assert "DeviceError torchrun ended before all of its processes were done" in until(text, "Error")
 
 
 def test_a_process_waits_for_the_others_and_no_longer(monkeypatch, store):
@@ -79,7 +79,7 @@ def test_a_process_waits_for_the_others_and_no_longer(monkeypatch, store):
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(distributed, "_PIECE", timedelta(seconds=1))
     monkeypatch.setattr(distributed, "_TIMEOUT", timedelta(seconds=2))
-    with pytest.raises(VideohubError, match="what was scored is kept, and the same call goes on"):
+    with pytest.raises(DeviceError, match="what was scored is kept, and the same call goes on"):
         distributed.barrier()
     store.set("videohub/2/1", "done")
     distributed.barrier()

@@ -303,7 +303,7 @@ def test_float16_takes_half_the_room_and_refuses_what_it_cannot_hold(zoo, run, v
     original = extraction.pooled_features
     monkeypatch.setattr(extraction, "pooled_features", lambda *given: original(*given) * 1e9)
     code, _, text = features(run, videos / "a.mp4", "-o", tmp_path / "large", "--fp16")
-    assert (code, "are too large for float16; keep float32" in text) == (1, True)
+    assert (code, "are too large for float16; keep float32" in text) == (2, True)
     assert kept(tmp_path / "large") == {}
 
 

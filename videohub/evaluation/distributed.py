@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeVar
 
-from videohub.errors import UsageError, VideohubError
+from videohub.errors import DeviceError, UsageError
 
 # A shard may end days before another. A process that died is torchrun's to notice, and whether that is there, ours.
 _TIMEOUT = timedelta(days=14)
@@ -91,7 +91,7 @@ def barrier() -> None:
     torch.distributed is used for this and nothing else: scores go to files, and what a dead process has not written is
     done again by the one that replaces it. The store outlives such a restart, which a process group would not; who was
     done before it is still done.
-    Raises: VideohubError if torchrun is gone, or 14 days are over.
+    Raises: DeviceError if torchrun is gone, or 14 days are over.
     """
     if not under_torchrun():
         return
@@ -124,5 +124,5 @@ def _patiently(ask: Callable[[], _Result]) -> _Result:
         except DistError as error:
             if os.getppid() != _PARENT or time.monotonic() > until:
                 gone = "torchrun ended before all of its processes were done" if os.getppid() != _PARENT else error
-                raise VideohubError(f"{gone}; what was scored is kept, and the same call goes on") from error
+                raise DeviceError(f"{gone}; what was scored is kept, and the same call goes on") from error
             time.sleep(1)

@@ -27,7 +27,7 @@ from videohub import storage
 from videohub.data.inputs import is_url
 from videohub.data.sets import shards
 from videohub.data.video_info import tell_contradictions
-from videohub.errors import UsageError, VideoError, VideohubError
+from videohub.errors import DeviceError, UsageError, VideoError, VideohubError
 from videohub.escaping import encodable
 from videohub.feature_extraction.extraction import Ended, Network, WindowFeatures, versions
 from videohub.files import (
@@ -293,11 +293,11 @@ class _Rows:
         self._begin = self._header()
 
     def append(self, row: npt.NDArray[np.float32], video: str) -> None:
-        """Write a row (D,). Raises: VideohubError if float16 does not hold it."""
+        """Write a row (D,). Raises: UsageError if float16 does not hold it."""
         with np.errstate(over="ignore"):
             kept = row.astype(self._dtype)
         if not np.isfinite(kept).all():
-            raise VideohubError(f"{video}: features of {np.abs(row).max():.3g} are too large for float16; keep float32")
+            raise UsageError(f"{video}: features of {np.abs(row).max():.3g} are too large for float16; keep float32")
         self._file.write(kept.tobytes())
         self._count += 1
 
@@ -305,7 +305,7 @@ class _Rows:
         """State the number of rows."""
         self._file.seek(0)
         if self._header() != self._begin:
-            raise VideohubError(f"this version of NumPy ({np.__version__}) leaves no room in the header of a matrix")
+            raise DeviceError(f"this version of NumPy ({np.__version__}) leaves no room in the header of a matrix")
 
     def _header(self) -> int:
         fields = {"descr": self._dtype.str, "fortran_order": False, "shape": (self._count, self._columns)}
