@@ -411,3 +411,50 @@ def test_a_copy_in_double_precision_of_numpy_has_its_classes_too(tmp_path, train
     arrays = {f"module.{key}": tensor.double().numpy() for key, tensor in trained.state_dict().items()}
     np.savez(tmp_path / "own.npz", **arrays)
     assert videohub.load(NAME, checkpoint=tmp_path / "own.npz").head.projection.out_features == 6
+
+
+# --- what makes scores of logits -------------------------------------------------------------------------------------
+
+
+def flat(model, *logits):
+    """A network that says the same of every clip."""
+    with torch.no_grad():
+        model.head.projection.weight.zero_()
+        model.head.projection.bias.copy_(torch.tensor(logits))
+    return model
+
+
+@pytest.mark.parametrize("pixels", [160, 182])  # one position and several: the test's crop is larger than training's
+def test_several_right_classes_have_their_logits_at_any_size(pixels):
+    model = flat(videohub.build("x3d_xs_4x12", num_classes=3, activation="sigmoid"), 4.0, 4.0, -4.0)
+    with torch.inference_mode():
+        logits = model(torch.randn(1, 3, 4, pixels, pixels))
+    assert torch.allclose(logits, torch.tensor([[4.0, 4.0, -4.0]]), atol=1e-5)
+
+
+def test_the_activation_of_a_training_is_kept_told_and_used(tmp_path, video, caplog):
+    model = flat(videohub.load(NAME, num_classes=3, labels=list("abc"), activation="sigmoid"), 4.0, 3.0, -4.0)
+    videohub.save(model, tmp_path / "own.safetensors")
+    again = videohub.load(NAME, checkpoint=tmp_path / "own.safetensors")
+    assert again.record.protocol.scores.activation == "sigmoid"
+    assert "scores are a sigmoid, as own.safetensors says (the record: softmax)" in caplog.text
+    scores = {each.label: each.probability for each in videohub.predict(video, again, topk=3)}
+    assert scores == pytest.approx({"a": 0.98201, "b": 0.95257, "c": 0.01799}, abs=1e-5)  # 1 / (1 + exp(-logit))
+    by_name = videohub.predict(video, NAME, checkpoint=tmp_path / "own.safetensors", topk=3)
+    assert {each.label: each.probability for each in by_name} == pytest.approx(scores)
+    convert_file(tmp_path / "own.safetensors", NAME, tmp_path / "copy.safetensors")
+    copied = videohub.load(NAME, checkpoint=tmp_path / "copy.safetensors")
+    assert copied.record.protocol.scores.activation == "sigmoid"
+    back = videohub.load(NAME, checkpoint=tmp_path / "copy.safetensors", activation="softmax")
+    assert back.record.protocol == registry.record(NAME).protocol
+
+
+def test_one_class_wants_a_sigmoid(tmp_path, caplog):
+    with pytest.raises(UsageError, match=r"num_classes: found 1 .* a softmax: of one class it is 1, always"):
+        videohub.build(NAME, num_classes=1)
+    with pytest.raises(UsageError, match="activation: found 'relu', expected one of softmax, sigmoid"):
+        videohub.build(NAME, num_classes=1, activation="relu")
+    state = videohub.build(NAME, num_classes=1, activation="sigmoid").state_dict()
+    torch.save(state, tmp_path / "own.pth")  # which says nothing of an activation
+    videohub.load(NAME, checkpoint=tmp_path / "own.pth")
+    assert "there is one class, whose softmax is always 1" in caplog.text

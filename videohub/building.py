@@ -5,7 +5,9 @@ from __future__ import annotations
 import operator
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, SupportsIndex
+from typing import TYPE_CHECKING, SupportsIndex, get_args
+
+import msgspec
 
 from videohub import registry
 from videohub.convert import kept_weights
@@ -18,33 +20,60 @@ from videohub.pickles.stored_values import Array
 from videohub.registry import model_folder
 from videohub.registry.labels import MOST_CLASSES, Given, count, from_text, in_words, with_classes, with_labels
 from videohub.registry.schema import Labels, Record
+from videohub.value_types import Activation
 
 if TYPE_CHECKING:
     from videohub.models import VideoModel
 
 
-def build(name: str | Record, *, num_classes: int | None = None, labels: Given | None = None) -> VideoModel:
+def build(
+    name: str | Record,
+    *,
+    num_classes: int | None = None,
+    labels: Given | None = None,
+    activation: Activation | None = None,
+) -> VideoModel:
     """Return the network of a record with random float32 weights, in evaluation mode; its `record` has its classes.
 
     Args:
         name: A record, its id or its upstream name.
         num_classes: Size of the classifier; None: the record's.
         labels: What the outputs are called; None: as the record says, where it has as many.
-    Raises: UnknownNameError; UsageError if `num_classes` is below 1 or above 30,000, or there are not as many labels as
-        outputs.
+        activation: What makes scores of the logits: "softmax", where one class is right, or "sigmoid", where several
+            may be, or where there is one; None: as the record's test does. Networks that average scores over the
+            positions of a large clip do it behind this.
+    Raises: UnknownNameError; UsageError if `num_classes` is below 1 or above 30,000, or 1 under a softmax, which is 1
+        whatever the network says, or there are not as many labels as outputs.
     """
     from videohub import models
 
-    record = registry.record(name)
+    record = with_activation(registry.record(name), activation)
     if num_classes is not None:
         is_whole = isinstance(num_classes, SupportsIndex) and not isinstance(num_classes, bool)
         if not is_whole or not 1 <= operator.index(num_classes) <= MOST_CLASSES:
             raise UsageError(f"num_classes: found {num_classes!r}, expected a whole number from 1 to {MOST_CLASSES}")
         record = with_classes(record, int(num_classes))
+        if num_classes == 1 and record.protocol.scores.activation == "softmax":
+            raise UsageError(f"num_classes: found 1 for {record.name}, whose scores are a softmax: of one class it is "
+                             "1, always; expected 2 classes, or activation='sigmoid'")  # fmt: skip
     record = with_labels(record, labels)
     model = models.build(record.model, frames=record.clip.frames, activation=record.protocol.scores.activation)
     model.record = record  # which predict reads
     return model.float()  # whatever torch's default type is: published weights are
+
+
+def with_activation(record: Record, activation: str | None) -> Record:
+    """Return a record whose scores are made so of logits, as those of a training of one's own; None: as they were.
+
+    What is known of the published file's outputs does not hold of others. Raises: UsageError for another activation.
+    """
+    scores = record.protocol.scores
+    if activation in (None, scores.activation):
+        return record
+    if activation not in get_args(Activation):
+        raise UsageError(f"activation: found {activation!r:.100}, expected one of {', '.join(get_args(Activation))}")
+    protocol = msgspec.structs.replace(record.protocol, scores=msgspec.structs.replace(scores, activation=activation))
+    return msgspec.structs.replace(record, protocol=protocol, known_answers=())
 
 
 def build_empty(record: Record) -> VideoModel:
@@ -150,6 +179,14 @@ def held(record: Record, weights: Path, *, labels: Given | None = None, source: 
     header = kept_weights.origin(weights)
     stated = from_text(header.get("labels", "null"))
     named = with_labels(with_classes(record, classes_of(weights, record), stated), labels)
+    if (activation := header.get("activation", record.protocol.scores.activation)) != record.protocol.scores.activation:
+        named = with_activation(named, activation)
+        warn_once("%s: scores are a %s, as %s says (the record: %s)", record.name, activation,
+                  Path(source).name if source is not None else header.get("source", "its file"),
+                  record.protocol.scores.activation)  # fmt: skip
+    elif named.model.num_classes == 1 and activation == "softmax":
+        warn_once("%s: there is one class, whose softmax is always 1: activation='sigmoid' makes a score of its logit",
+                  record.name)  # fmt: skip
     if (named.model.num_classes, named.labels) != (record.model.num_classes, record.labels):
         called = in_words(named.labels) if named.labels else "without names, which --labels FILE or labels= gives"
         file = Path(source).name if source is not None else header.get("source", "its file")

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from videohub import onnx_model, registry
-from videohub.building import build, build_empty, classes_of, held, renames, with_weights
+from videohub.building import build, build_empty, classes_of, held, renames, with_activation, with_weights
 from videohub.convert import kept_weights
 from videohub.convert.recognition import check_state_dict, shapes, without_wrappers
 from videohub.devices import usable
@@ -22,6 +22,7 @@ from videohub.models.inference_form import optimize
 from videohub.registry.labels import Given, as_text, resolve, with_classes, with_labels
 from videohub.registry.lookup import MARKS, marks
 from videohub.registry.schema import Record
+from videohub.value_types import Activation
 from videohub.version import __version__
 from videohub.weights import fetch, tell_suffix, to_portable_json
 
@@ -37,6 +38,7 @@ def load(
     checkpoint: str | Path | None = None,
     num_classes: int | None = None,
     labels: Given | None = None,
+    activation: Activation | None = None,
     device: str | torch.device = "cpu",
     ignore: Sequence[str] = (),
     check: bool = False,
@@ -53,6 +55,8 @@ def load(
             only so: else it gives features, and one line says so.
         labels: What the outputs are called: the classes' names, a file of them, or a label set that is known; None: as
             the file or the record says.
+        activation: What makes scores of the logits, "softmax" or "sigmoid", for a training of one's own; None: as the
+            file says, where `save` wrote it, or the record. See `build`.
         device: Where to put it, such as "cpu", "cuda:0" or a torch.device.
         ignore: Patterns of keys of the file to leave aside knowingly, such as "loss.*" of a training script's.
         check: Compute again what is publicly known of the file's outputs, as `videohub.check` does, on the CPU; one
@@ -76,9 +80,10 @@ def load(
         _check(record, weights, checkpoint)
     is_other = num_classes is not None and num_classes != classes_of(weights, record)
     if num_classes is not None and (is_other or renames(weights, record, names, checkpoint)):
-        model = _with_new_classifier(record, weights, num_classes, labels=names)
+        model = _with_new_classifier(record, weights, num_classes, labels=names, activation=activation)
     else:
-        model = from_weights(held(record, weights, labels=names, source=checkpoint), weights)
+        of_file = held(record, weights, labels=names, source=checkpoint)
+        model = from_weights(with_activation(of_file, activation), weights)
     if model.record.model.num_classes is None:
         log.warning("%s: its file has no classifier, and features (B, %d) come out; num_classes= puts a new one on",
                     record.name, model.num_features)  # fmt: skip
@@ -114,7 +119,8 @@ def save(model: VideoModel, path: str | Path) -> Path:
         )
     state = check_state_dict(held_here, expected, record.name)
     check_parent_exists(Path(path))
-    header = {"videohub": __version__, "record": to_portable_json(record), "labels": as_text(record.labels)}
+    header = {"videohub": __version__, "record": to_portable_json(record), "labels": as_text(record.labels),
+              "activation": record.protocol.scores.activation}  # fmt: skip
     with atomic_write(Path(path)) as part:
         kept_weights.write(part, state, header)
     tell_suffix(Path(path))
@@ -226,12 +232,14 @@ def _check(record: Record, weights: Path, checkpoint: str | Path | None) -> None
                     record.name, checked.file)  # fmt: skip
 
 
-def _with_new_classifier(record: Record, weights: Path, num_classes: int, *, labels: Given | None) -> VideoModel:
+def _with_new_classifier(
+    record: Record, weights: Path, num_classes: int, *, labels: Given | None, activation: Activation | None
+) -> VideoModel:
     """Return the network of a record with converted weights and a new classifier; one line says what is new."""
     _tell_marks(record)
     classifier = record.model.classifier_keys
     state = {key: tensor for key, tensor in kept_weights.tensors(weights).items() if key not in classifier}
-    model = build(record, num_classes=num_classes, labels=labels)
+    model = build(record, num_classes=num_classes, labels=labels, activation=activation)
     _fill(model, state, record)
     return model
 

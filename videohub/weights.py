@@ -351,7 +351,7 @@ def _write(file: NetworkFile, out: Path, *, to: str = OURS, ignore: Sequence[str
             "table": file.table.digest,
         }
         if file.header:  # what it was made from stays known; of what was trained nobody says it
-            origin = {key: file.header[key] for key in origin if key in file.header}
+            origin = {key: file.header[key] for key in (*origin, "activation") if key in file.header}
         if ignore:
             origin["ignore"] = json.dumps(sorted(ignore))  # belongs to the conversion key, which the name holds
         whole = {"videohub": __version__, "record": to_portable_json(record), "labels": as_text(file.labels), **origin}

@@ -292,3 +292,21 @@ def test_torch_is_not_imported_for_a_caffe2_pickle(write):
         f"import sys; from videohub.convert import read; read({str(write(TWO[2]))!r}); sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_of_two_tables_with_parts_of_one_name_the_one_that_reads_the_file_is_taken(write, tmp_path, monkeypatch):
+    """Omnivore's files have a trunk, too, which its table calls `trunk.`."""
+    (tmp_path / "converters" / "vit").mkdir(parents=True)
+    (tmp_path / "own.yaml").write_text("records: []\n")
+    (tmp_path / "converters" / "vit" / "zlab.yaml").write_text(
+        'recognised_by: {has: ["zz.tokens"]}\n'
+        'written_as: {container: torch}\nparts: {"zz.": {under: trunk}}\n'
+        'fields: {}\nrules: ["zz.tokens <-> embedding.tokens"]\n'
+    )
+    monkeypatch.setenv("VIDEOHUB_REGISTRY", str(tmp_path / "own.yaml"))
+    both = read(write(torch_bytes({"trunk": {"layers.0.w": torch.ones(2)}, "heads": {"b": torch.ones(2)}})))
+    assert list(both.tensors) == ["trunk.layers.0.w", "heads.b"]
+    omnivore = {"patch_embed.proj.weight": torch.ones(2)}
+    assert list(read(write(torch_bytes({"trunk": omnivore, "epoch": 1}))).tensors) == ["trunk.patch_embed.proj.weight"]
+    own = {"tokens": torch.ones(2)}
+    assert list(read(write(torch_bytes({"trunk": own, "epoch": 1}))).tensors) == ["zz.tokens"]

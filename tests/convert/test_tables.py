@@ -119,6 +119,7 @@ written_as: {container: torch}
         (("container: torch", "container: odd"), "odd"),
         (("written_as: {container: torch}\n", ""), "written_as"),
         (("written_as:", "fields: {}\nwritten_as:"), "fields"),
+        (("fields:", "parts: {x: {under: a}, z: {under: a.0}}\nfields:"), "several parts under a, expected one"),
     ],
 )
 def test_a_table_that_breaks_the_rules_is_refused(tmp_path, change, message):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
@@ -227,6 +228,9 @@ def flaws(file: TableFile) -> Iterator[tuple[tuple[str | int, ...], str]]:
             yield ("copies", copy), flaw
     if file.parts and (file.written_as.container, file.written_as.under) != ("torch", None):
         yield ("parts",), "are of torch files, and say themselves what they are under"
+    places = Counter(part.under.partition(".")[0] for part in file.parts.values())
+    if shared := [place for place, count in places.items() if count > 1]:
+        yield ("parts",), f"has several parts under {shared[0]}, expected one: a file cannot hold both"
     if file.written_as.under is not None and file.written_as.container != "torch":
         yield ("written_as",), f"a {file.written_as.container} file has no key to be under"
 

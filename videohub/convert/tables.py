@@ -228,10 +228,10 @@ def writable(family: str, arguments: Mapping[str, Any]) -> list[str]:
     return [layout for layout, table in known if table.reason_against_writing(arguments) is None]
 
 
-def parts() -> dict[str, tuple[str, Part]]:
-    """Return what files may have parts under, with what begins the keys of each in the rules of its table."""
-    known = [table for family in families() for table in of_family(family).values()]
-    return {part.under: (begins, part) for table in known for begins, part in table.file.parts.items()}
+def parts() -> list[dict[str, Part]]:
+    """Return the parts that files may have, by what begins their keys in the rules: for each table that knows some."""
+    known = (table for family in families() for table in of_family(family).values())
+    return [table.file.parts for table in known if table.file.parts]
 
 
 def families() -> list[str]:

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import re
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import IO, Any
 
 from videohub.convert import tables
 from videohub.convert.archives import HEAD, is_tar
+from videohub.convert.recognition import recognise
+from videohub.convert.table_schema import Part
 from videohub.convert.torch_tensors import REAL, Outline, Storage, Tensors, TensorView
 from videohub.convert.zip_file import members_of
 from videohub.errors import FormatError, UnsafeFileError
@@ -176,10 +178,29 @@ def _holds_weights(value: Any) -> bool:
 
 
 def _parts(outline: Mapping[Any, Any], source: str) -> tuple[list[str], Mapping[Any, Any]]:
-    """Return the state dicts of the parts that a table knows, as one, and the keys that they lie under."""
-    used, state = list[str](), dict[Any, Any]()
-    for path, (begins, part) in tables.parts().items():
-        under, _, number = path.partition(".")
+    """Return the state dicts of the parts that a table knows, as one, and the keys that they lie under.
+
+    Of several tables that find some, it is the one that finds most; of those, one that reads most of their keys.
+    """
+    results = [_parts_as(parts, outline, source) for parts in tables.parts()]
+    most = max(len(used) for used, _ in results)
+    best = {tuple(state): (used, state) for used, state in results if len(used) == most}
+    return best.popitem()[1] if len(best) == 1 else max(best.values(), key=lambda result: _known_of(result[1]))
+
+
+def _known_of(state: Collection[str]) -> int:
+    """Return how many keys of a state dict some layout knows."""
+    layout = recognise(state)
+    return layout.knows(state) if layout else 0
+
+
+def _parts_as(
+    parts: Mapping[str, Part], outline: Mapping[Any, Any], source: str
+) -> tuple[list[str], dict[str, TensorView]]:
+    """Return, as `_parts` does, what lies where one table says."""
+    used, state = list[str](), dict[str, TensorView]()
+    for begins, part in parts.items():
+        under, _, number = part.under.partition(".")
         value = outline.get(under)
         if number and isinstance(value, list):
             if len(value) != 1:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib
 
 from videohub.architectures import Architecture
-from videohub.models.video_model import Activation, VideoModel
+from videohub.models.video_model import VideoModel
+from videohub.value_types import Activation
 
 __all__ = ["VideoModel", "build"]
 

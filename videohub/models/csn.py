@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from videohub.architectures import csn as architecture
 from videohub.architectures.parts import block_counts
 from videohub.models.convolutions import ConvNorm, ResidualNetwork, Size, Stem, initialise, stage
-from videohub.models.video_model import Activation, ClassificationHead
+from videohub.models.video_model import ClassificationHead
+from videohub.value_types import Activation
 
 
 class Bottleneck(nn.Module):

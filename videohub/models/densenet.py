@@ -10,7 +10,8 @@ from torch.nn import functional as F
 
 from videohub.architectures import densenet as architecture
 from videohub.models.convolutions import ConvNorm, initialise
-from videohub.models.video_model import Activation, ClassificationHead, OnePathway
+from videohub.models.video_model import ClassificationHead, OnePathway
+from videohub.value_types import Activation
 
 
 class Layer(nn.Module):

@@ -25,7 +25,7 @@ from videohub.models.transformer import (
     other_size,
     patch_grid,
 )
-from videohub.models.video_model import Activation
+from videohub.value_types import Activation
 
 POOLED = 4  # tokens become one: 2 x 2
 

@@ -7,7 +7,8 @@ from torch import Tensor, nn
 from videohub.architectures import mobileone as architecture
 from videohub.architectures.parts import rounded_width
 from videohub.models.convolutions import ConvNorm, TemporalShift, initialise
-from videohub.models.video_model import Activation, ClassificationHead, OnePathway
+from videohub.models.video_model import ClassificationHead, OnePathway
+from videohub.value_types import Activation
 
 
 class Weighing(nn.Module):

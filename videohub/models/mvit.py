@@ -26,7 +26,7 @@ from videohub.models.transformer import (
     patch_grid,
     positions,
 )
-from videohub.models.video_model import Activation
+from videohub.value_types import Activation
 
 
 class Pooling(NamedTuple):

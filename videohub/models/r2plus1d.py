@@ -7,7 +7,8 @@ from torch import Tensor, nn
 from videohub.architectures import r2plus1d as architecture
 from videohub.architectures.parts import block_counts
 from videohub.models.convolutions import ConvNorm, ResidualNetwork, Size, initialise, stage
-from videohub.models.video_model import Activation, ClassificationHead
+from videohub.models.video_model import ClassificationHead
+from videohub.value_types import Activation
 
 
 class Bottleneck(nn.Module):

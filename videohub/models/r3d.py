@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from videohub.architectures import r3d as architecture
 from videohub.models.convolutions import ConvNorm, ResidualNetwork, SeparableConv, Size, initialise, stage
-from videohub.models.video_model import Activation, ClassificationHead
+from videohub.models.video_model import ClassificationHead
+from videohub.value_types import Activation
 
 # How a stage's convolutions see a clip: space and time at once, space alone, or one after the other.
 Sight: TypeAlias = Literal["joint", "space", "separate"]

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from videohub.architectures.parts import block_counts
 from videohub.architectures.resnet import ResNet
 from videohub.models.convolutions import ResidualNetwork, TemporalKernels, initialise, stages
-from videohub.models.video_model import Activation, build_head
+from videohub.models.video_model import build_head
+from videohub.value_types import Activation
 
 # I3D's res5 starts with 1.
 _TEMPORAL_KERNELS: Mapping[str, TemporalKernels] = {

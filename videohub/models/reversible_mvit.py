@@ -24,7 +24,7 @@ from videohub.models.transformer import (
     patch_grid,
     positions,
 )
-from videohub.models.video_model import Activation
+from videohub.value_types import Activation
 
 
 class ReversibleBlock(nn.Module):

@@ -7,7 +7,8 @@ from torch import Tensor, nn
 
 from videohub.architectures import s3d as architecture
 from videohub.models.convolutions import ConvNorm, SeparableConv, initialise
-from videohub.models.video_model import Activation, ClassificationHead, OnePathway
+from videohub.models.video_model import ClassificationHead, OnePathway
+from videohub.value_types import Activation
 
 _EPS = 1e-3  # of every batch norm
 

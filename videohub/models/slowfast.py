@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from videohub.architectures import slowfast as architecture
 from videohub.architectures.parts import block_counts
 from videohub.models.convolutions import initialise, stages
-from videohub.models.video_model import Activation, MapModel, build_head
+from videohub.models.video_model import MapModel, build_head
+from videohub.value_types import Activation
 
 
 class Lateral(nn.Module):

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from videohub.architectures import swin3d as architecture
-from videohub.models.video_model import Activation, ClassificationHead, OnePathway
+from videohub.models.video_model import ClassificationHead, OnePathway
+from videohub.value_types import Activation
 
 Size: TypeAlias = Sequence[int]  # time, height, width, in tokens
 

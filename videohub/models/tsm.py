@@ -5,7 +5,8 @@ from __future__ import annotations
 from videohub.architectures import tsm as architecture
 from videohub.architectures.parts import LastStage, block_counts
 from videohub.models.convolutions import ResidualNetwork, TemporalShift, initialise, stages
-from videohub.models.video_model import Activation, ClassificationHead
+from videohub.models.video_model import ClassificationHead
+from videohub.value_types import Activation
 
 
 class TSM(ResidualNetwork):

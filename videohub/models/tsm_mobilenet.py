@@ -6,7 +6,8 @@ from torch import Tensor, nn
 
 from videohub.architectures import tsm_mobilenet as architecture
 from videohub.models.convolutions import ConvNorm, TemporalShift, initialise
-from videohub.models.video_model import Activation, ClassificationHead, OnePathway
+from videohub.models.video_model import ClassificationHead, OnePathway
+from videohub.value_types import Activation
 
 # Of each stage: how many times the stem's width / 32 it puts out, how many blocks it has, and the stride of its first.
 _STAGES = ((16, 1, 1), (24, 2, 2), (32, 3, 2), (64, 4, 2), (96, 3, 1), (160, 3, 2), (320, 1, 1))

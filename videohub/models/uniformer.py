@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from videohub.architectures import uniformer as architecture
 from videohub.models.convolutions import Size
 from videohub.models.transformer import Block
-from videohub.models.video_model import Activation, ClassificationHead, OnePathway
+from videohub.models.video_model import ClassificationHead, OnePathway
+from videohub.value_types import Activation
 
 _FIRST = ((3, 4, 4), (2, 4, 4), (1, 0, 0))  # kernel, stride and padding: frames overlap, patches do not
 _LATER = ((1, 2, 2), (1, 2, 2), (0, 0, 0))

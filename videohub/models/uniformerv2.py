@@ -20,7 +20,7 @@ from videohub.models.transformer import (
     initialise,
     layer_norm,
 )
-from videohub.models.video_model import Activation
+from videohub.value_types import Activation
 
 EPS = 1e-5  # of CLIP's norms
 

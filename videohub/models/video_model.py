@@ -15,11 +15,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from videohub.architectures.parts import Average, AverageAll, AverageWindow, Head, RoiMax
+from videohub.value_types import Activation
 
 if TYPE_CHECKING:
     from videohub.registry.schema import Record
 
-Activation: TypeAlias = Literal["softmax", "sigmoid"]
 MeanOf: TypeAlias = Activation | Literal["logits"]
 Boxes: TypeAlias = Tensor | Sequence[Tensor]
 

@@ -33,7 +33,8 @@ from videohub.models.transformer import (
     positions,
     rotary_turns,
 )
-from videohub.models.video_model import Activation, Boxes, classifier
+from videohub.models.video_model import Boxes, classifier
+from videohub.value_types import Activation
 
 _SCALE = 1e-5  # of InternViT's blocks when training begins, so that they hardly add anything
 

@@ -11,7 +11,8 @@ from torch.nn import functional as F
 
 from videohub.architectures import x3d as architecture
 from videohub.models.convolutions import ResidualNetwork, initialise
-from videohub.models.video_model import Activation, ClassificationHead
+from videohub.models.video_model import ClassificationHead
+from videohub.value_types import Activation
 
 
 class Stem(nn.Module):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import msgspec
 
@@ -13,7 +13,7 @@ from videohub.errors import FormatError, UnsafeFileError, UsageError
 from videohub.escaping import brief
 from videohub.protocols import Crop, Divide, Normalise, Resize, ResizeShortSide, ReverseChannels
 from videohub.registry.schema import Record
-from videohub.value_types import Count, Sha256
+from videohub.value_types import Activation, Count, Sha256
 from videohub.version import __version__
 from videohub.weights import to_portable_json
 
@@ -53,7 +53,7 @@ class ExportMetadata(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     clip: ClipShape
     normalisation: tuple[Levels, ...]  # what is done to levels from 0 to 255, in this order
     protocol: dict[str, str]  # how the record's number was measured, in words
-    activation: Literal["softmax", "sigmoid"]  # what makes scores of the logits
+    activation: Activation
     weights_sha256: Sha256  # of the tensors under our names, as runs have it
 
 

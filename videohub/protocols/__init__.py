@@ -50,7 +50,7 @@ from videohub.protocols.steps import (
     fields_in_words,
     plain_words,
 )  # fmt: skip
-from videohub.value_types import Count
+from videohub.value_types import Activation, Count
 
 __all__ = [
     "ON_THE_CPU", "PLACES", "SKIPS", "WHOLE_LEVELS", "Centres", "Crop", "Dense", "Detection", "Divide", "Flaw",
@@ -91,7 +91,7 @@ class ViewGrid(Value, frozen=True):
 class ScoreRule(Value, frozen=True):
     """What logits become (`activation`), and how those of views become a video's; the mean of logits, before that."""
 
-    activation: Literal["softmax", "sigmoid"]
+    activation: Activation
     join: Literal["sum", "mean", "max", "mean_of_logits"]
 
 
