@@ -56,7 +56,12 @@ KNOWN_TO = {
     "runs": {"protocols", "files", "errors"},
     "data": {"storage", "hub", "registry", "protocols", "metrics", "resources", "files", "log", "pickles", "errors"}
     | {"escaping"},
-    "models": {"architectures", "registry", "sinusoid"},  # the type of the record that a model was loaded from
+    "models": {
+        "architectures",
+        "registry",
+        "sinusoid",
+        "value_types",
+    },  # the type of the record that a model was loaded from
     "convert": {"registry", "resources", "files", "log", "pickles", "errors", "escaping", "sinusoid"},
     "storage": {"hub", "errors"},
     "hub": {"resources", "files", "log", "errors", "value_types"},

@@ -8,6 +8,7 @@ belongs to another video or a view that is not the network's would keep it from 
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import subprocess
@@ -98,12 +99,42 @@ def test_a_changed_byte_in_a_saved_file_is_found(model, tmp_path):
         videohub.load(NAME, checkpoint=path)
 
 
+@pytest.mark.parametrize(
+    "wrap", [torch.nn.DataParallel, torch.optim.swa_utils.AveragedModel, torch.compile,
+             lambda model: torch.nn.DataParallel(torch.compile(model))],
+    ids=["parallel", "averaged", "compiled", "parallel and compiled"],
+)  # fmt: skip
+def test_a_wrapper_is_saved_as_the_network_in_it(model, tmp_path, wrap):
+    videohub.save(wrap(model), tmp_path / "ours.safetensors")
+    loaded = videohub.load(NAME, checkpoint=tmp_path / "ours.safetensors")
+    assert all(torch.equal(tensor, model.state_dict()[key]) for key, tensor in loaded.state_dict().items())
+
+
+def with_head(model, projection):
+    """A copy whose classifier somebody replaced by hand."""
+    changed = copy.deepcopy(model)
+    changed.head.projection = projection
+    return changed
+
+
+def test_a_head_that_was_replaced_by_hand_is_saved_once_the_record_says_so(model, tmp_path):
+    changed = with_head(model, torch.nn.Linear(448, 4))
+    changed.record = videohub.build(changed.record, num_classes=4, labels=list("abcd")).record
+    videohub.save(changed, tmp_path / "ours.safetensors")
+    assert videohub.load(NAME, checkpoint=tmp_path / "ours.safetensors").record.labels == tuple("abcd")
+
+
 def test_what_is_no_model_of_ours_or_was_optimised_is_refused(model, tmp_path):
-    for other in (torch.nn.Linear(2, 2), torch.nn.DataParallel(model)):
-        with pytest.raises(UsageError, match=r"without a record, .* its `module`"):
-            videohub.save(other, tmp_path / "ours.safetensors")
-    with pytest.raises(UsageError, match=r"without \d+ of its 230 tensors, .* of what `optimize` returned"):
+    with pytest.raises(UsageError, match=r"found a Linear without a record, expected a model from videohub\.load"):
+        videohub.save(torch.nn.Linear(2, 2), tmp_path / "ours.safetensors")
+    with pytest.raises(UsageError, match=r"without \d+ of its 230 tensors \(.*before it is optimised or quantised"):
         videohub.save(videohub.optimize(model), tmp_path / "ours.safetensors")
+    with pytest.raises(UsageError, match=r"without 2 of its 230 tensors \(head\.projection\.bias\)"):
+        videohub.save(with_head(model, torch.nn.Sequential(torch.nn.Linear(448, 4))), tmp_path / "ours.safetensors")
+    with pytest.raises(
+        UsageError, match=r"found 4 outputs, expected the 2 classes (.|\n)*model\.record = videohub\.build"
+    ):
+        videohub.save(with_head(model, torch.nn.Linear(448, 4)), tmp_path / "ours.safetensors")
     with pytest.raises(UsageError):
         videohub.save(model, tmp_path / "nowhere" / "ours.safetensors")
     assert list(tmp_path.iterdir()) == []

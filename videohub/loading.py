@@ -97,25 +97,34 @@ def save(model: VideoModel, path: str | Path) -> Path:
     whole or not at all, and carries a checksum.
 
     Args:
-        model: From `load` or `build`, whatever it was trained to since; not its wrapper (`DistributedDataParallel` has
-            it as `module`), and not what `optimize` returned.
+        model: From `load` or `build`, whatever it was trained to since, also in a wrapper that has it as `module`, as
+            DistributedDataParallel does, or from torch.compile; not what `optimize` returned.
         path: The file; its folder exists.
     Returns: the path.
     Raises: UsageError if nothing tells what the model is, or the folder is missing; ConversionError if its tensors are
         not those of its record's network.
     """
+    model = cast("VideoModel", _unwrapped(model))
     record = getattr(model, "record", None)
     if not isinstance(record, Record):
         raise UsageError(
             f"save: found a {type(model).__name__} without a record, expected a model from videohub.load or "
-            "videohub.build; of a wrapper, give its `module`"
+            "videohub.build"
         )
-    held_here = {key: tensor.detach().cpu() for key, tensor in without_wrappers(model.state_dict()).items()}
-    expected = build_empty(record).state_dict()
+    expected, known = build_empty(record).state_dict(), without_wrappers(model.state_dict())
+    held_here = {key: tensor.detach().cpu() for key, tensor in known.items() if isinstance(tensor, Tensor)}
     if missing := expected.keys() - held_here.keys():
         raise UsageError(
-            f"save: found a {type(model).__name__} without {len(missing)} of its {len(expected)} tensors, expected one "
-            "as load or build gave it; of what `optimize` returned, save the network that it was made from"
+            f"save: found a {type(model).__name__} without {len(missing)} of its {len(expected)} tensors "
+            f"({min(missing)}), expected one as load or build gave it; save a network before it is optimised or "
+            "quantised, and with its own head"
+        )
+    classes, outputs = record.model.num_classes, len(held_here.get(record.model.classifier_keys[0], ()))
+    if outputs != (classes or 0):
+        raise UsageError(
+            f"save: found {outputs} outputs, expected the {classes or 'no'} classes of the model's record: where its "
+            "classifier was replaced by hand, nothing says what comes out.\n"
+            f"  Say it with model.record = videohub.build(model.record, num_classes={outputs}, labels=…).record."
         )
     state = check_state_dict(held_here, expected, record.name)
     check_parent_exists(Path(path))

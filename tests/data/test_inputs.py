@@ -213,8 +213,11 @@ def test_a_disk_that_refuses_a_temporary_file_is_told(tmp_path, monkeypatch):
 # --- files -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("as_given", [str, Path, Path.read_bytes, lambda path: bytearray(path.read_bytes()),
-                                      lambda path: io.BytesIO(path.read_bytes())])  # fmt: skip
+@pytest.mark.parametrize(
+    "as_given",
+    [str, Path, Path.read_bytes, *(lambda path, kind=kind: kind(path.read_bytes())
+                                   for kind in (bytearray, memoryview, io.BytesIO))],
+)  # fmt: skip
 def test_a_file_its_bytes_and_an_open_file_are_the_same_video(video, as_given):
     assert torch.equal(views(as_given(video)), read_content_views(video, PLAIN, FOUR_FRAMES).stack())
 

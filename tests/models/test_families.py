@@ -15,6 +15,7 @@ import torch
 from msgspec.structs import fields, replace
 from torch import nn
 
+import videohub
 from tests.evaluation.networks import DETECTION, SMALL, architecture
 from tests.golden import synth
 from tests.models import token_networks
@@ -128,6 +129,14 @@ def test_features_are_as_many_as_it_says_and_what_its_classifier_is_given(name):
     assert logits.std() > 0.01
     classifier = net.get_submodule(NETWORKS[name][0].classifier)
     assert torch.allclose(classifier(features), logits, atol=1e-5)
+
+
+@torch.no_grad()
+def test_the_inference_form_gives_the_same_to_rounding(name):
+    """A `NORM_AFTER` or `NORM_BEFORE` that says what the network does not do would show here."""
+    net, given = network(name).double(), tuple(each.double() for each in inputs(name))
+    form, expected = videohub.optimize(net), net(*given)
+    assert (form(*given) - expected).abs().max() <= 1e-10 * expected.abs().max()
 
 
 def test_another_number_of_classes_is_another_shape_of_the_classifier_s_two_tensors_alone(name):

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils import prune
 
 from tests.evaluation.networks import DETECTION, SOFTMAX, network
 from tests.evaluation.networks import FAMILIES as SMALL_NETWORKS
@@ -349,3 +350,30 @@ def test_a_batch_norm_of_ours_without_fixed_statistics_remains():
     form = optimize(net)
     assert isinstance(form.res2[0].norm_b, nn.BatchNorm3d)
     assert error(form(clip), net(clip)) <= 1e-12
+
+
+@torch.no_grad()
+def test_parts_with_hooks_stay_and_their_hooks_are_called():
+    net, clip = plain("slow").double(), clip_for("slow", batch=1).double()
+    seen = []
+    net.res2[0].conv_a.register_forward_hook(lambda module, given, made: seen.append(module))
+    net.res2[0].norm_b.register_forward_pre_hook(lambda module, given: (given[0] * 0.5,))
+    net.res3[0].conv_b.register_forward_hook(lambda module, given, made: made * 2)
+    expected = net(clip)
+    form = optimize(net)
+    assert error(form(clip), expected) <= 1e-12
+    assert [type(module) for module in seen] == [nn.Conv3d, nn.Conv3d]
+    assert seen[0] is net.res2[0].conv_a
+    assert seen[1] is form.res2[0].conv_a
+
+
+@torch.no_grad()
+def test_a_pruned_network_has_a_form_with_the_pruned_weights():
+    net, clip = plain("slow").double(), clip_for("slow", batch=1).double()
+    whole = net(clip)
+    for part in (net.res2[0].conv_a, net.res3[0].conv_b):
+        with torch.enable_grad():
+            prune.custom_from_mask(part, "weight", part.weight > 0)
+    expected = net(clip)
+    assert error(expected, whole) > 1e-3
+    assert error(optimize(net)(clip), expected) <= 1e-12

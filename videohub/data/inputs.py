@@ -263,6 +263,8 @@ def _can_seek(file: Any) -> bool:
 
 
 def _holds_frames(video: object) -> bool:
+    if isinstance(video, memoryview):  # of a file's bytes, though it has a shape as arrays have
+        return False
     return isinstance(video, list | tuple | Image.Image) or hasattr(video, "shape")
 
 

@@ -23,6 +23,16 @@ _lock = threading.RLock()  # a collection may close a forgotten evaluation anywh
 _inside = 0
 
 
+def _unlock() -> None:
+    """Take another lock: in a child of a fork, whoever held this one is not there to let it go."""
+    global _lock
+    _lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
+    os.register_at_fork(after_in_child=_unlock)
+
+
 @contextmanager
 def kept_memory(device: str | torch.device = "cpu") -> Iterator[None]:
     """Let glibc keep what this process frees until the last one who asked for it leaves; then give back what is free.

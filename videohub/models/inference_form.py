@@ -26,7 +26,7 @@ def optimize(model: Model, *, compile: bool = False) -> Model:
     shared with it, and no weight of the result asks for gradients.
 
     Any module may be given. In parts that are not ours 3-D convolutions change likewise, while batch norms remain.
-    Hooks on convolutions and batch norms do not come along.
+    Convolutions and batch norms with hooks (of pruning, too) stay what they are.
 
     Args:
         model: A network in evaluation mode, on any device and of any floating type.
@@ -43,7 +43,10 @@ def optimize(model: Model, *, compile: bool = False) -> Model:
         for conv, norm in _beside(model, names):
             replaced[id(conv)], replaced[id(norm)] = _inference_form(joined(conv, norm)), nn.Identity()
     for module in model.modules():
-        if type(module) is nn.Conv3d and id(module) not in replaced:
+        for value in vars(module).values():  # such as a pruned weight, which a hook makes anew before each call
+            if isinstance(value, Tensor) and not value.is_leaf:
+                replaced[id(value)] = value.detach().clone()
+        if type(module) is nn.Conv3d and id(module) not in replaced and not _is_hooked(module):
             replaced[id(module)] = _inference_form(module)
     form = copy.deepcopy(model, replaced).eval().requires_grad_(False)
     if compile:
@@ -101,8 +104,15 @@ def _beside(model: nn.Module, names: str) -> Iterator[tuple[nn.Conv3d, nn.BatchN
     for module in model.modules():
         for conv_name, norm_name in vars(type(module)).get(names, {}).items():
             conv, norm = getattr(module, conv_name, None), getattr(module, norm_name, None)
-            if type(conv) is nn.Conv3d and type(norm) is nn.BatchNorm3d and norm.track_running_stats:
+            if type(conv) is not nn.Conv3d or type(norm) is not nn.BatchNorm3d or not norm.track_running_stats:
+                continue
+            if not _is_hooked(conv) and not _is_hooked(norm):
                 yield conv, norm
+
+
+def _is_hooked(module: nn.Module) -> bool:
+    """Tell whether somebody wants to know of this module's calls, or to change what goes in or comes out."""
+    return bool(module._forward_hooks or module._forward_pre_hooks)
 
 
 def _folded(conv: nn.Conv3d, norm: nn.BatchNorm3d) -> nn.Conv3d:
