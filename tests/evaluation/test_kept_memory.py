@@ -1,11 +1,15 @@
 import json
+import multiprocessing
 import os
 import platform
 import subprocess
 import sys
 import textwrap
+import threading
 
 import pytest
+
+from videohub.evaluation import kept_memory
 
 if platform.libc_ver()[0] != "glibc":
     pytest.skip("only glibc is told to keep memory", allow_module_level=True)
@@ -226,3 +230,30 @@ def test_another_c_library_is_left_alone(answer, new_each_time):
             print(json.dumps([new_pages() for _ in range(3)]))
     """)
     assert min(shares) > 0.9
+
+
+def _asks():
+    with kept_memory.kept_memory():
+        pass
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
+def test_a_fork_while_another_thread_holds_the_lock_does_not_wait_for_it():
+    is_held, may_go = threading.Event(), threading.Event()
+
+    def hold():
+        with kept_memory._lock:
+            is_held.set()
+            may_go.wait(60)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    is_held.wait(60)
+    child = multiprocessing.get_context("fork").Process(target=_asks)
+    child.start()
+    child.join(30)
+    child.kill()
+    may_go.set()
+    holder.join()
+    assert child.exitcode == 0
