@@ -208,6 +208,17 @@ def test_vivit_s_offset_is_part_of_the_mean(tmp_path, caplog, said, by, mean, st
     assert any("normalised once more" in line for line in told(caplog)) is warned
 
 
+def test_the_class_for_videos_of_vivit_offsets_whatever_its_file_says(tmp_path, caplog):
+    """transformers 5.24, VivitVideoProcessor.rescale_and_normalize: `images * rescale_factor - 1`, in any case."""
+    pixels = {**PIXELS, "image_processor_type": "VivitVideoProcessor", "rescale_factor": None, "offset": False}
+    write(
+        tmp_path / "mine", {**CONFIG, "model_type": "vivit", "architectures": ["VivitForVideoClassification"]}, pixels
+    )
+    (normalise,) = [step for step in registry.record("mine").protocol.pixels if isinstance(step, Normalise)]
+    assert (normalise.mean[0], normalise.std[0]) == (1.5, 0.25)
+    assert any("offset: false of its preprocessor_config.json has no effect" in line for line in told(caplog))
+
+
 # --- what is told ----------------------------------------------------------------------------------------------------
 
 
@@ -297,7 +308,7 @@ def test_without_names_two_outputs_are_the_library_s_default(tmp_path):
         ({"num_frames": 1}, "num_frames is 1, expected at least 2"),
         ({"layer_norm_eps": -1}, "layer_norm_eps is -1, expected a number > 0"),
         ({"layer_norm_eps": "1e-6"}, "layer_norm_eps is"),
-        ({"problem_type": "multi_label_classification"}, "problem_type is .*, expected single_label_classification"),
+        ({"problem_type": "regression"}, "problem_type is .*, expected single_label_classification or multi_label"),
         ({"id2label": {"0": "a", "2": "b"}}, "id2label has 2 names and none for 1; expected one for each of 0 to 1"),
         ({"id2label": {}}, "id2label is an empty mapping"),
         ({"id2label": ["a"]}, "id2label is a list"),

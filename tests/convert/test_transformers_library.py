@@ -13,6 +13,7 @@ from videohub.architectures.vit import Probe, ViT
 from videohub.convert import conversion
 from videohub.data.labels import class_names
 from videohub.protocols import Divide
+from videohub.registry import transformers_files
 
 transformers = pytest.importorskip("transformers")
 
@@ -123,6 +124,16 @@ def test_what_is_written_for_the_library_gives_our_logits_there(tmp_path, pair):
     assert difference(loaded.eval(), ours) <= 1e-5
 
 
+@pytest.mark.parametrize(("hidden", "width"), [(29, 100), (1414, 1408), (6144, 1408), (3, 7), (4, 1)])
+def test_the_ratio_that_is_written_comes_to_the_width_that_it_was_made_from(hidden, width):
+    """The library takes `int(hidden_size * mlp_ratio)`: of 100 * 0.29 it makes 28."""
+    probe = Probe(blocks=1, heads=1)
+    sizes = {**OURS, "heads": 1, "width": width, "hidden": hidden}
+    model = ViT(**sizes, class_token=False, positions="rotary", readout=probe, patch=14)
+    config = transformers_files.config_of(model, 4, None, "softmax")
+    assert int(width * config["mlp_ratio"]) == hidden
+
+
 def test_an_encoder_of_v_jepa_2_gives_the_library_s_tokens(tmp_path):
     """Its features are their mean; without a probe, a file spells its keys without `vjepa2.`."""
     theirs = transformers.VJEPA2Model(vjepa2().config).eval()
@@ -200,6 +211,19 @@ def test_a_folder_that_the_library_saved_is_its_network_here(tmp_path, monkeypat
     ours = videohub.load(tmp_path / "mine")
     assert difference(theirs, ours) <= 1e-5
     assert ours.record.labels[3] == "class of 3"
+
+
+def test_where_several_classes_may_be_right_the_folder_says_so_both_ways(tmp_path, monkeypatch):
+    monkeypatch.setenv("VIDEOHUB_HOME", str(tmp_path / "cache"))
+    theirs = videomae(14, 128, problem_type="multi_label_classification")
+    fill(theirs)
+    theirs.save_pretrained(tmp_path / "mine")
+    transformers.VideoMAEImageProcessor(**PIXELS).save_pretrained(tmp_path / "mine")
+    ours = videohub.load(tmp_path / "mine")
+    assert ours.record.protocol.scores.activation == "sigmoid"
+    assert difference(theirs, ours) <= 1e-5
+    convert.export(ours.state_dict(), ours.record, "transformers", tmp_path / "back")
+    assert transformers.AutoConfig.from_pretrained(tmp_path / "back").problem_type == "multi_label_classification"
 
 
 @pytest.mark.parametrize("make", [

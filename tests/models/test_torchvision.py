@@ -17,6 +17,7 @@ from videohub.architectures.mvit import MViT
 from videohub.architectures.r3d import R3D
 from videohub.architectures.s3d import S3D
 from videohub.architectures.swin3d import Swin3D
+from videohub.convert import conversion, tables
 
 ODD = (2, 3, 9, 65, 80)  # no stage divides it
 SAME = {  # torchvision's function, our architecture, and clips
@@ -59,6 +60,25 @@ def test_torchvision_s_network_gives_our_logits_at_any_size(name, tmp_path):
         logits, expected = network(clip), theirs(clip)
         assert expected.std() > 1e-3
         assert (logits - expected).abs().max() <= 1e-5 * expected.abs().max(), shape
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", ["mc3_18", "s3d", pytest.param("r2plus1d_18", marks=pytest.mark.slow)])
+def test_a_step_of_training_leaves_the_statistics_that_torchvision_s_has(name, tmp_path):
+    arch, clip = SAME[name][0], torch.randn(1, 3, 16, 224, 224, generator=torch.Generator().manual_seed(1))
+    network = trained(arch, frames=16)
+    theirs = getattr(torchvision.models.video, name)(num_classes=400)
+    fill(theirs, network, arch, tmp_path / "before.pth")
+    before = {key: tensor.clone() for key, tensor in network.state_dict().items()}
+    network.train()(clip)
+    theirs.train()(clip)
+    arguments = {**msgspec.to_builtins(arch), "arch": arch.arch}
+    table = tables.find(arch.family, "torchvision").of(arguments)
+    ours = conversion.to_published(network.state_dict(), table, arguments)
+    statistics = [key for key in ours if "running" in key]
+    assert len(statistics) >= 40
+    assert all(torch.allclose(ours[key], theirs.state_dict()[key], rtol=1e-4, atol=1e-6) for key in statistics)
+    assert sum(not torch.equal(before[key], tensor) for key, tensor in network.state_dict().items()) >= len(statistics)
 
 
 @torch.inference_mode()

@@ -218,7 +218,8 @@ def described_beside(file: Path, record: Record) -> dict[Path, bytes]:
 
     Raises: UsageError if one is there that says otherwise; ConversionError if the library has no such network.
     """
-    config = transformers_files.config_of(record.model, record.clip.frames, labels.names(record.labels))
+    names, activation = labels.names(record.labels), record.protocol.scores.activation
+    config = transformers_files.config_of(record.model, record.clip.frames, names, activation)
     described: dict[str, Any] = {transformers_files.CONFIG: config}
     processor = KINDS[config["model_type"]].processor
     file_of_pixels = transformers_files.file_of(processor)

@@ -11,6 +11,7 @@ from videohub.models.video_model import ClassificationHead, OnePathway
 from videohub.value_types import Activation
 
 _EPS = 1e-3  # of every batch norm
+_MOMENTUM = 1e-3  # in training
 
 
 class Inception(nn.Module):
@@ -65,6 +66,9 @@ class S3D(OnePathway):
         self.mixed_5c = Inception(832, 384, (192, 384), (48, 128), 128)
         self.head = ClassificationHead([1024], arch.head, frames=2, num_classes=arch.num_classes, activation=activation)
         initialise(self)
+        for module in self.modules():
+            if isinstance(module, nn.BatchNorm3d):
+                module.momentum = _MOMENTUM
 
     def feature_map(self, clip: Tensor) -> Tensor:
         """Return the output of the last block, (B, 1024, T / 8, H / 32, W / 32)."""

@@ -243,8 +243,7 @@ class Attention(nn.Module):
         """Return queries, keys and values side by side, (B, N, 3 width)."""
         if self.q_bias is None or self.v_bias is None:
             return self.qkv(tokens)
-        bias = torch.cat([self.q_bias, torch.zeros_like(self.q_bias), self.v_bias])
-        return F.linear(tokens, self.qkv.weight, bias)
+        return self.qkv(tokens) + torch.cat([self.q_bias, torch.zeros_like(self.q_bias), self.v_bias])
 
 
 def gathered(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:

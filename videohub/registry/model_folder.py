@@ -154,7 +154,8 @@ def _record(place: _Repository | _Folder) -> Record:
     base = registry.default().protocols.get(test)
     if base is None:
         raise RegistryError(f"{place.name}: {test}, the test of its network's authors, is not in the registry")
-    protocol = msgspec.structs.replace(with_pixels(pixels, base, described.side), dataset=OWN.name)
+    scores = msgspec.structs.replace(base.scores, activation=described.activation)
+    protocol = msgspec.structs.replace(with_pixels(pixels, base, described.side), scores=scores, dataset=OWN.name)
     segments = getattr(model, "segments", 1)  # so many times the network sees its frames, each in another part
     rate, frames = kind.rate(described.frames), described.frames * segments
     if flaw := next(protocol.flaws(), None):

@@ -19,6 +19,7 @@ from videohub.protocols import Crop, Divide, Normalise, Protocol, Resize, Resize
 from videohub.registry.labels import MOST_CLASSES, is_name
 from videohub.registry.messages import schema_flaws, shown
 from videohub.registry.transformers_kinds import KINDS, Kind, Side, side_of
+from videohub.value_types import Activation
 
 CONFIG = "config.json"
 PIXELS, PIXELS_OF_VIDEOS = "preprocessor_config.json", "video_preprocessor_config.json"  # by the kind of the class
@@ -35,6 +36,9 @@ _NOT_OF_THE_NETWORK = {
 }  # fmt: skip
 
 
+_PROBLEMS: dict[Activation, str] = {"softmax": "single_label_classification", "sigmoid": "multi_label_classification"}
+
+
 @dataclass(frozen=True)
 class Described:
     """The network that a config.json describes, what its outputs are called, and what is to be told of it."""
@@ -43,6 +47,7 @@ class Described:
     model: Architecture
     side: int  # height and width of its clips
     frames: int  # that it sees together
+    activation: Activation  # what makes scores of its logits
     labels: tuple[str, ...] | None
     remarks: tuple[str, ...]
 
@@ -75,16 +80,19 @@ def read_config(config: Mapping[str, Any], where: str) -> Described:
     if flaw := next(iter(model.flaws()), None):
         raise RegistryError(f"{where}: of the network that it describes, {'.'.join(flaw[0])} {flaw[1]}")
     remarks += [*kind.remarks(fields, str(config.get("transformers_version") or "")), *of_unknown]
-    return Described(kind, model, side_of(fields.image_size), fields.num_frames, labels, tuple(remarks))
+    activation: Activation = "sigmoid" if config.get("problem_type") == _PROBLEMS["sigmoid"] else "softmax"
+    side = side_of(fields.image_size)
+    return Described(kind, model, side, fields.num_frames, activation, labels, tuple(remarks))
 
 
-def config_of(model: Architecture, frames: int, names: Sequence[str] | None) -> dict[str, Any]:
+def config_of(model: Architecture, frames: int, names: Sequence[str] | None, activation: Activation) -> dict[str, Any]:
     """Return the config.json that belongs to a network of ours in a file of the library's layout.
 
     Args:
         model: The network.
         frames: Of its clips.
         names: What its outputs are called; None: nobody knows, and they are numbered, as the library does.
+        activation: What makes scores of them.
     Raises: ConversionError if the library has no such network.
     """
     kind = next((kind for kind in KINDS.values() if kind.holds(model)), None)
@@ -97,7 +105,7 @@ def config_of(model: Architecture, frames: int, names: Sequence[str] | None) -> 
     return {
         "architectures": [kind.classifier],
         **config,
-        "problem_type": "single_label_classification" if model.num_classes > 1 else None,
+        "problem_type": _PROBLEMS[activation] if model.num_classes > 1 or activation == "sigmoid" else None,
         "id2label": {str(number): name for number, name in enumerate(names)},
         "label2id": {name: number for number, name in reversed([*enumerate(names)])},
     }
@@ -113,8 +121,8 @@ def _classifies(kind: Kind, classes: Any, where: str) -> bool:
 
 def _outputs(config: Mapping[str, Any], where: str) -> tuple[int, tuple[str, ...] | None, list[str]]:
     """Return how many outputs there are, what they are called if the file names them, and what is to be told."""
-    if (problem := config.get("problem_type")) not in (None, "single_label_classification"):
-        raise _refusal(where, "problem_type", problem, "single_label_classification, or null")
+    if (problem := config.get("problem_type")) not in (None, *_PROBLEMS.values()):
+        raise _refusal(where, "problem_type", problem, f"{' or '.join(_PROBLEMS.values())}, or null")
     names = config.get("id2label")
     if names is None:
         count = config.get("num_labels", 2)  # the library's default, which its files leave out
@@ -154,7 +162,8 @@ def _contradicted(names: Sequence[str], numbers: Any) -> str | None:
 
 _ITS_OWN_SIZE = "VJEPA2VideoProcessor"  # it resizes to 256 for clips of 224, and so on, whatever its file says
 
-_OFFSETTING = ("VivitImageProcessor", "VivitImageProcessorFast", "VivitVideoProcessor")
+_ALWAYS_OFFSETTING = "VivitVideoProcessor"  # whatever its file says
+_OFFSETTING = ("VivitImageProcessor", "VivitImageProcessorFast", _ALWAYS_OFFSETTING)
 _PROCESSORS = (
     "VideoMAEImageProcessor", "VideoMAEImageProcessorFast", "VideoMAEImageProcessorPil", "VideoMAEFeatureExtractor",
     "VideoMAEVideoProcessor", "TimesformerVideoProcessor", *_OFFSETTING, _ITS_OWN_SIZE,
@@ -224,7 +233,10 @@ def read_pixels(content: Mapping[str, Any], where: str, *, side: int, default: s
             raise _refusal(where, name, True, "false")
     if "offset" in content and kind not in _OFFSETTING:
         raise _refusal(where, "offset", content["offset"], f"no such field: {kind} has none")
-    offset = float(kind in _OFFSETTING and fields.offset and fields.do_rescale)
+    if not fields.offset and kind == _ALWAYS_OFFSETTING:
+        remarks.append(f"offset: false of its {where.rpartition(' ')[2]} has no effect, as transformers' {kind} has it")
+    is_offset = kind in _OFFSETTING and (fields.offset or kind == _ALWAYS_OFFSETTING)
+    offset = float(is_offset and fields.do_rescale)
     factor = fields.rescale_factor or (1 / 127.5 if kind in _OFFSETTING else 1 / 255)
     mean, std = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
     if fields.do_normalize:

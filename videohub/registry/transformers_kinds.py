@@ -3,6 +3,7 @@
 The types are written out at once (no `from __future__ import annotations`), as msgspec wants them.
 """
 
+import math
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
@@ -308,7 +309,7 @@ class _VJEPA2(Kind):
             "in_chans": 3,
             "num_attention_heads": model.heads,
             "num_hidden_layers": model.depth,
-            "mlp_ratio": (model.hidden or 4 * model.width) / model.width,
+            "mlp_ratio": _ratio(model.hidden or 4 * model.width, model.width),
             "layer_norm_eps": model.norm_eps,
             "qkv_bias": True,
             "hidden_act": "gelu",
@@ -320,6 +321,12 @@ KINDS: Mapping[str, Kind] = {kind.model_type: kind for kind in (_VideoMAE(), _Ti
 
 
 # --- what several kinds share ----------------------------------------------------------------------------------------
+
+
+def _ratio(whole: int, of: int) -> float:
+    """Return a number whose product with `of` is `whole` where its fraction is cut off, as the library does."""
+    ratio = whole / of
+    return ratio if int(of * ratio) == whole else math.nextafter(ratio, math.inf)
 
 
 def _sizes(fields: _UsualFields | _VJEPA2Fields) -> dict[str, Any]:
