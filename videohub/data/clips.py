@@ -52,7 +52,7 @@ def read_clips(video: Video, specs: Sequence[TestSpec]) -> Iterator[ClipFrames]:
     Something-Something, Charades and others (`frame_list`): the original reads images that somebody has taken out of
     the video. Here all decoded frames in order of time are that list, at the video's own frame rate.
 
-    PyTorchVideo (`time_stamps`): all frames are decoded, and the time stamp of each counts, from the first one on.
+    PyTorchVideo (`time_stamps`): all frames are decoded, and the time stamp of each counts, from the stated start on.
 
     For those, and where the container states no duration (Matroska), every frame is decoded before the first is chosen.
     Meanwhile they are held in the video's own pixel format, about 1.5 bytes per pixel; where they come to more than
@@ -276,15 +276,17 @@ def _timed(
 ) -> list[list[int]]:
     """Return which frames each clip of so many seconds takes; see `_placed`.
 
-    The original takes the first stamp off the stated duration, which is without it already.
+    For the original the video begins where the header says, or at 0 if it does not; it takes that off the stated
+    duration, which is without it already. By its content, a video begins with its first frame.
     """
     if content and not content.ordered:
         step = 1 / (info.rate * info.time_base) if info.rate else 1
         shown = [round(number * step) for number in range(len(shown))]
-    length = shown[-1] - shown[0]
+    start = shown[0] if content else info.start or 0
+    length = shown[-1] - start
     if info.duration is not None:
-        length = info.duration if content else info.duration - shown[0]
-    indices = partial(timed_indices, shown, length=length, tick=info.time_base)
+        length = info.duration if content else info.duration - start
+    indices = partial(timed_indices, shown, start=start, length=length, tick=info.time_base)
     frames, rate, clips = spec.clip.frames, spec.clip.sampling_rate, spec.protocol.views.clips
     if isinstance(rule, TimedBeginning):
         (kept,) = indices(seconds=rule.kept / rule.fps, frames=rule.kept, clips=1)

@@ -102,32 +102,36 @@ def frame_points(start: float, span: float, frames: int, available: int) -> list
 
 
 def timed_indices(
-    stamps: Sequence[int], *, length: int, tick: Fraction, seconds: float, frames: int, clips: int
+    stamps: Sequence[int], *, start: int, length: int, tick: Fraction, seconds: float, frames: int, clips: int
 ) -> list[list[int]]:
     """Return the frames of clips that last so many seconds, among all frames in order of time: (clips, frames).
 
     Args:
         stamps: Time stamps of all frames, ascending, in ticks.
+        start: When the video begins, in ticks: as the container states it, which need not be its first stamp.
         length: Of the video, in ticks.
         tick: In seconds.
-        seconds: Length of a clip; of a shorter video each clip takes all.
+        seconds: Length of a clip; of a shorter video each clip takes all. What the float is exactly counts: 2.6 is a
+            trifle more than 13/5, so that the frame shown at 13/5 s is still in such a clip from 0 on.
         frames: Frames of a clip; they are evenly spaced among those whose stamps lie in it, both ends included.
         clips: Number of clips, spread evenly from the beginning, so that the last one stops short of the end.
     Raises: VideoError if there is no frame in a clip.
-    Source: PyTorchVideo's ConstantClipsPerVideoSampler, EncodedVideo and UniformTemporalSubsample as they were in 2021,
-        in float64: a clip goes from the first stamp at or after its start up to, but not including, the first at or
-        after its end.
+    Source: PyTorchVideo 0.1.5 by PyAV (ConstantClipsPerVideoSampler, EncodedVideo and UniformTemporalSubsample), in
+        exact fractions: a clip goes from the first stamp at or after its start up to, but not including, the first at
+        or after its end. 0.1.0 to 0.1.3 round both ends down to ticks in float64 and take a stamp at the end, too;
+        code after 0.1.5 spreads clips over n - 1.
     """
-    free = max(float(length * tick) - seconds, 0.0)
+    duration = Fraction(seconds)
+    free = max(length * tick - duration, Fraction(0))
     chosen = []
     for number in range(clips):
-        start = free / clips * number
+        begin = free * number / clips
         first, beyond = (
-            bisect.bisect_left(stamps, math.ceil(time / float(tick)) + stamps[0]) for time in (start, start + seconds)
+            bisect.bisect_left(stamps, start + math.ceil(time / tick)) for time in (begin, begin + duration)
         )
         if first == beyond:
-            raise VideoError(f"clip {number + 1} of {clips} holds no frame: none is shown from {start:.2f} s on for "
-                             f"{seconds:.2f} s")  # fmt: skip
+            raise VideoError(f"clip {number + 1} of {clips} holds no frame: none is shown from {float(begin):.2f} s on "
+                             f"for {seconds:.2f} s")  # fmt: skip
         chosen.append([first + position for position in frame_positions(0, beyond - first, frames, beyond - first)])
     return chosen
 

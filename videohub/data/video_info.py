@@ -38,7 +38,7 @@ class VideoInfo:
     width: int
     height: int
     guessed_rate: Fraction | None = None  # what FFmpeg makes of the codec's rate and the first stamps
-    start: int | None = None  # the first time stamp
+    start: int | None = None  # when the stream begins, as the container states it
     tag_seconds: float | None = None  # the stream's length, as a tag beside it has it (Matroska)
     file_seconds: float | None = None  # the length of the whole file, sound included
     cover: bool = False  # the stream is a cover picture

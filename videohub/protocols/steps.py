@@ -194,9 +194,10 @@ class Resampled(FrameRule, frozen=True, tag="resampled"):
 
 
 class Timed(FrameRule, frozen=True, tag="timed"):
-    """Clip i of n starts at i / n of the free time; of all frames within it, evenly spaced ones (PyTorchVideo).
+    """Clip i of n starts at i / n of the free time; of all frames within it, evenly spaced ones (PyTorchVideo 0.1.5).
 
-    So its reader did in 2021, when its numbers were printed; today's divides by n - 1.
+    0.1.0 to 0.1.3, of 2021, when its numbers were printed, have clips at the same times, which may hold a frame more at
+    either end; code after 0.1.5 divides by n - 1.
     """
 
     reach: ClassVar[Reach] = "time_stamps"
