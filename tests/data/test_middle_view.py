@@ -33,7 +33,7 @@ MIDDLES = [
     (steps.Strided(past_end="loop"), [17, 19, 21, 23]),
     (steps.Dense(positions=2, window=20, past_end="loop"), [17, 19, 21, 23]),
     (steps.Centres(past_end="loop"), [17, 19, 21, 23]),  # of 34 starts, as 8 frames count
-    (steps.Resampled(fps=15.0, past_end="refuse"), [16, 18, 20, 22]),  # window 8 of 18, of every second frame
+    (steps.Resampled(fps=15.0, past_end="refuse"), [14, 18, 22, 26]),  # of 7 of 21, every second one: window 7 of 15
     (steps.Windows(past_end="repeat"), [16, 18, 20, 22]),  # window 8 of 18, of every second frame
     (steps.Interleaved(past_end="repeat"), [5, 15, 25, 35]),  # parts of 10.25, and their middles, rounded down
     (steps.PartWindows(parts=2, past_end="repeat"), [8, 11, 28, 31]),  # of parts of 20: 4 of them, from 8 on

@@ -274,13 +274,13 @@ def strided_indices(num_frames: int, *, frames: int, sampling_rate: int, clip: i
 def resampled_indices(
     num_frames: int, *, frames: int, sampling_rate: int, clip: int, clips: int, fps: float, new_fps: float
 ) -> list[int]:
-    """Return one of all windows of consecutive frames, once the video is resampled; none if it holds no whole window.
+    """Return the frames of one of all windows, once the video is resampled; none if it holds no whole window.
 
     Args:
         fps: Frame rate of the source, in frames per second.
         new_fps: That of the resampled video.
     Source: torchvision's VideoClips and UniformClipSampler: starts are `floor(linspace(0, windows - 1, clips))` in
-        float32; a single clip is the first window.
+        float32; a single clip is the first window. Its frames are consecutive, `sampling_rate` 1.
     """
     step = fps / new_fps
     if step.is_integer():
@@ -288,11 +288,12 @@ def resampled_indices(
     else:
         count = math.floor(num_frames * (new_fps / fps))
         resampled = np.floor(np.arange(count, dtype=np.float32) * np.float32(step)).astype(int).tolist()
-    windows = len(resampled) - frames + 1
+    span = (frames - 1) * sampling_rate + 1
+    windows = len(resampled) - span + 1
     if windows < 1:
         return []
     start = int(_linspace(0, windows - 1, clips)[clip])
-    return resampled[start : start + frames]
+    return resampled[start : start + span : sampling_rate]
 
 
 def window_indices(num_frames: int, *, frames: int, sampling_rate: int, clip: int, clips: int) -> list[int]:

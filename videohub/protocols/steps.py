@@ -184,10 +184,9 @@ class Centres(ExactStride, frozen=True, tag="centres"):
     past_end: Literal["repeat", "loop"]
 
 
-class Resampled(FrameRule, frozen=True, tag="resampled"):
-    """n of all windows of consecutive frames at another frame rate, the last ends at the end (torchvision)."""
+class Resampled(ExactStride, frozen=True, tag="resampled"):
+    """n of all windows at another frame rate, the last ends at the end, exact stride (torchvision: of 1)."""
 
-    exact_stride: ClassVar[bool] = True
     middle_clip: ClassVar[tuple[int, int]] = (3, 1)
     fps: Rate
     past_end: Literal["refuse"]
