@@ -67,6 +67,7 @@ CASES = [  # rule, rate, frames of a window from 1 s to 3 s, counted from 1 s on
     (rules.SpreadDown(past_end="repeat"), 30, [26, 28, 30, 32]),
     (rules.Strided(past_end="loop"), 30, [26, 28, 30, 32]),
     (rules.TimedList(past_end="stretch"), 30, [26, 28, 30, 32]),
+    (rules.TimedList(past_end="stretch"), 60, [56, 58, 60, 62]),  # its test counts the frames of a video, too
     (rules.Resampled(fps=15.0, past_end="refuse"), 30, [23, 27, 31, 35]),  # every fourth frame
     (rules.Dense(positions=2, window=40, past_end="loop"), 30, [26, 28, 30, 32]),
     (rules.Windows(past_end="repeat"), 30, [26, 28, 30, 32]),

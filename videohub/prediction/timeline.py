@@ -13,7 +13,6 @@ from typing import SupportsFloat
 import torch
 from tqdm import tqdm
 
-from videohub import protocols as rules
 from videohub.data.annotated_video import annotate_video, checked_target, draw_caption
 from videohub.data.inputs import VideoInput, input_name, video_source
 from videohub.data.samples import StoredFile
@@ -32,7 +31,6 @@ from videohub.registry.schema import Clip, Record
 
 CAPTION_LINES = 3  # classes at a time that are written over a video
 _USUAL_RATE = 30.0  # frames a second, where nothing tells it
-_FPS_OF_LISTS = 30.0  # that `timed_list` takes images for
 _ROUNDING = 1e-6  # of a frame
 
 
@@ -139,7 +137,7 @@ def clip_times(protocol: Protocol, clip: Clip, begin: float, seconds: float, rat
     if rule.whole_video:
         times = [begin + seconds * (part + 0.5) / frames for part in range(frames)]
     else:
-        fps = protocol.fps or (_FPS_OF_LISTS if isinstance(rule, rules.TimedList) else rate)
+        fps = protocol.fps or rate
         covered = max(frames * clip.sampling_rate / fps - 1 / rate, 0.0)  # from the first frame's time to the last's
         if rule.exact_stride:
             covered = (frames - 1) * clip.sampling_rate / fps
