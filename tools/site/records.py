@@ -135,7 +135,7 @@ def _frames_and_rate(record: Record) -> str:
         return "an image"
     printed = f"{record.frames} x {record.rate}" if record.frames and record.rate else str(record.frames or "")
     given = f"{record.clip.frames} x {record.clip.sampling_rate}"
-    if record.protocol.frames.whole_video:
+    if record.protocol.frames.spacing == "parts":
         given = f"{record.clip.frames} frames, spread over the video"
     return f"{printed} as printed; the network is given {given}" if printed and printed != given else given
 

@@ -96,7 +96,7 @@ def _input(record: Record) -> str:
         return f"{rule.parts} x {frames // rule.parts} frames, every {stride} in the middle of each part of the video"
     if isinstance(rule, Image):
         return "an image"
-    return f"{frames} frames, " + ("spread over the whole video" if rule.whole_video else f"every {stride}")
+    return f"{frames} frames, " + ("spread over the whole video" if rule.spacing == "parts" else f"every {stride}")
 
 
 def _size(record: Record, cost: Cost | None) -> str:

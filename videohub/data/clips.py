@@ -257,8 +257,8 @@ def _placed(info: VideoInfo, spec: TestSpec, shown: Sequence[int], content: Stam
             None: what the header states counts.
     """
     protocol, clip, available = spec.protocol, spec.clip, len(shown)
-    if isinstance(protocol.frames, Timed):
-        return _timed(info, spec, protocol.frames, shown, content)
+    if protocol.frames.reach == "time_stamps":
+        return _timed(info, spec, shown, content)
     if protocol.frames.reach == "frame_list":
         rate = info.rate
         return list_indices(protocol, clip, available, float(rate) if rate else None)
@@ -271,9 +271,7 @@ def _placed(info: VideoInfo, spec: TestSpec, shown: Sequence[int], content: Stam
     return [shown_at(frame_points(start, span, clip.frames, available), times) for start in starts]
 
 
-def _timed(
-    info: VideoInfo, spec: TestSpec, rule: Timed, shown: Sequence[int], content: Stamps | None
-) -> list[list[int]]:
+def _timed(info: VideoInfo, spec: TestSpec, shown: Sequence[int], content: Stamps | None) -> list[list[int]]:
     """Return which frames each clip of so many seconds takes; see `_placed`.
 
     For the original the video begins where the header says, or at 0 if it does not; it takes that off the stated
@@ -288,6 +286,8 @@ def _timed(
         length = info.duration if content else info.duration - start
     indices = partial(timed_indices, shown, start=start, length=length, tick=info.time_base)
     frames, rate, clips = spec.clip.frames, spec.clip.sampling_rate, spec.protocol.views.clips
+    rule = spec.protocol.frames
+    assert isinstance(rule, Timed)  # all that go by time stamps are
     if isinstance(rule, TimedBeginning):
         (kept,) = indices(seconds=rule.kept / rule.fps, frames=rule.kept, clips=1)
         return [row_of(kept, frames=frames, sampling_rate=rate, clip=number, clips=clips) for number in range(clips)]

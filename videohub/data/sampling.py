@@ -249,15 +249,13 @@ def dense_indices(
 
 
 def spread_at_rate_indices(
-    num_frames: int, *, frames: int, sampling_rate: int, clip: int, clips: int, ratio: float
+    num_frames: int, *, frames: int, sampling_rate: int, clip: int, clips: int, fps: float, new_fps: float
 ) -> list[int]:
-    """Return the frames of one clip whose stride is `sampling_rate * ratio`.
+    """Return the frames of one clip whose stride lasts as long as `sampling_rate` frames at `new_fps` a second.
 
-    Args:
-        ratio: Frame rate of the source by that which the sampling rate refers to.
     Source: mmaction2's SampleFrames with `target_fps`, in float64; starts go in whole steps and mostly miss the end.
     """
-    span = max(1, frames * sampling_rate * ratio)
+    span = max(1, frames * sampling_rate * (fps / new_fps))
     start = clip * math.floor(max(num_frames - span, 0) / (clips - 1))
     return [start + math.floor(offset) for offset in _evenly(0, span - 1, frames)]
 
@@ -320,15 +318,16 @@ def interleaved_indices(num_frames: int, *, frames: int, sampling_rate: int, cli
 
 
 def spread_resampled_indices(
-    num_frames: int, *, frames: int, sampling_rate: int, clip: int, clips: int, ratio: float
+    num_frames: int, *, frames: int, sampling_rate: int, clip: int, clips: int, fps: float, new_fps: float
 ) -> list[int]:
     """Return the frames of one clip, once the video is resampled; past its end they go on at its beginning.
 
     Args:
-        ratio: Frame rate of the source by that of the resampled video, whose frame j is frame `int(j * ratio)`.
+        fps, new_fps: As for `resampled_indices`; frame j of the resampled video is frame `int(j * (fps / new_fps))`.
     Source: DMVR's sample_linspace_sequence, `int(linspace(0, count - frames * sampling_rate, clips))` in float32; of a
         single clip, half of that. How the originals were resampled is not stated.
     """
+    ratio = fps / new_fps
     resampled = [int(number * ratio) for number in range(math.ceil(num_frames / ratio))]
     room = max(len(resampled) - frames * sampling_rate, 0)
     start = room // 2 if clips == 1 else int(_linspace(0, room, clips)[clip])

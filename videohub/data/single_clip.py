@@ -17,13 +17,12 @@ import numpy as np
 import numpy.typing as npt
 from av.video.reformatter import VideoReformatter
 
-from videohub import protocols as rules
 from videohub.data.clips import numbered_clips
 from videohub.data.decoded_images import UPRIGHT, Frame, check_size, orientation
 from videohub.data.images import read_image, read_listed
 from videohub.data.samples import FrameList, ImageFile, KeyFrame, Source, StoredFile, fetched
 from videohub.data.sampling import frame_positions, segment_borders, shown_at
-from videohub.data.spec import TestSpec, list_indices
+from videohub.data.spec import WINDOW_RULES, TestSpec, list_indices, needed_source
 from videohub.data.video import Video, bytes_of, changed, open_video
 from videohub.data.video_info import true_info
 from videohub.errors import UsageError, VideoError
@@ -108,47 +107,57 @@ def clip_indices(
         num_frames: Length of the video, at least 1.
         fps: Its frame rate; None where nothing tells it.
         draw: Says where the clip begins, evenly over all places where it fits; None: in the middle.
-    Raises: VideoError if the rule refuses a video that is too short.
+    Raises: VideoError if the rule refuses a video that is too short; UsageError if it takes no clips of videos.
     Source: PySlowFast's training draws the start of Kinetics' clips from [0, length - span], and of each segment of
         Something-Something a frame, both borders included.
     """
     rule = protocol.frames
+    if rule.spacing == "given":
+        raise UsageError(f"{protocol.name}: {needed_source(rule)}; a video and a list of frames are none")
     if rule.reach in ("time_windows", "time_stamps"):
         return _in_window(rule, clip, num_frames, fps, draw)
     if draw is None:
         middle, number = protocol.middle_view()
         return list_indices(middle, clip, num_frames, fps)[number]
-    if rule.whole_video:
+    if rule.spacing == "parts":
         borders = segment_borders(num_frames, clip.frames)
         return [low + int(draw() * (high - low + 1)) for low, high in pairwise(borders)]
     distance = clip.sampling_rate * _ratio(rule, fps)
     steps = np.arange(clip.frames) * distance
-    if isinstance(rule, rules.SpreadAtRate | rules.OffsetFrames):  # which spread their frames over a distance more
+    if rule.spacing == "span":
         steps = np.linspace(0, max(1, clip.frames * distance) - 1, clip.frames)
     offsets = [math.floor(step) for step in steps]
-    room = num_frames - 1 - offsets[-1]
-    if isinstance(rule, rules.Resampled) and room < 0:
+    room, past_end = num_frames - 1 - offsets[-1], _past_end(rule)
+    if room < 0 and past_end == "refuse":
         raise VideoError(f"its {num_frames} frames are fewer than a clip takes; {rule.name} sampling {SKIPS}")
-    if isinstance(rule, rules.TimedList) and room < 0:
+    if room < 0 and past_end == "stretch":
         return frame_positions(0, num_frames, clip.frames, num_frames)
     start = int(draw() * (max(room, 0) + 1))
-    if getattr(rule, "past_end", "repeat") == "loop":
+    if past_end == "loop":
         return [(start + offset) % num_frames for offset in offsets]
     return [min(start + offset, num_frames - 1) for offset in offsets]
 
 
 def _in_window(rule: FrameRule, clip: Clip, num_frames: int, fps: float | None, draw: Draw | None) -> list[int]:
     """Return the frames of a clip that is a stretch of time, whose frames are spread over those that lie within."""
-    span = clip.frames * clip.sampling_rate * _ratio(rule, fps)
-    if isinstance(rule, rules.Timed):  # of a shorter video a clip takes all
+    span, stretched = clip.frames * clip.sampling_rate * _ratio(rule, fps), _past_end(rule) == "stretch"
+    if stretched:  # of a shorter video a clip takes all
         span = min(span, num_frames)
-    room = max(num_frames - span, 0)
-    start = draw() * room if draw else math.floor(room / 2) if isinstance(rule, rules.Offset) else room / 2
+    if draw is None:
+        middle, clips, number = rule.middle()
+        start = WINDOW_RULES[type(middle)](num_frames, span, clips)[number]
+    else:
+        start = draw() * max(num_frames - span, 0)
     first = min(math.ceil(start), num_frames - 1)
     within = num_frames - first
-    if isinstance(rule, rules.Timed):
+    if stretched:
         span = within = max(1, min(within, math.ceil(start + span) - first))
     return [first + offset for offset in frame_positions(0, max(span, 1), clip.frames, within)]
+
+
+def _past_end(rule: FrameRule) -> str:
+    """Return what a rule does with a clip that is longer than the video."""
+    return str(getattr(rule, "past_end", "repeat"))
 
 
 def _ratio(rule: FrameRule, fps: float | None) -> float:

@@ -86,13 +86,13 @@ def check_source(source: Source, protocol: Protocol, clip: Clip) -> None:
         raise UsageError(f"{protocol.name}: {'.'.join(map(str, field))} {what}. {advice}".rstrip())
     rule = protocol.frames
     if not isinstance(source, SOURCES[rule.reach]):
-        raise UsageError(f"{protocol.name}: {_needed(rule)}; {_IN_WORDS[type(source)]} is none")
+        raise UsageError(f"{protocol.name}: {needed_source(rule)}; {_IN_WORDS[type(source)]} is none")
     if rule.reach == "image" and clip.frames != 1:
         raise UsageError(f"{protocol.name}: an image is 1 clip of 1 frame, not of {clip.frames} frames")
 
 
-def _needed(rule: FrameRule) -> str:
-    """Say what a rule chooses from."""
+def needed_source(rule: FrameRule) -> str:
+    """Return, in words, what a rule chooses from."""
     if rule.reach == "key_frame":
         return "this protocol needs key frames and the boxes of the people in them"
     return f"{rule.name} sampling needs {' or '.join(_IN_WORDS[kind] for kind in SOURCES[rule.reach])}"
@@ -100,9 +100,10 @@ def _needed(rule: FrameRule) -> str:
 
 # --- the frames that a rule takes ------------------------------------------------------------------------------------
 
-WINDOW_RULES: dict[type[FrameRule], Callable[[int, float, int], list[float]]] = {
+WINDOW_RULES: dict[type[FrameRule], Callable[[int, float, int], list[float]]] = {  # where clips start
     steps.Proportional: clip_starts,
     steps.Offset: offset_clip_starts,
+    steps.Timed: clip_starts,  # where frames are counted; `timed_indices` says the same of time stamps
 }
 LIST_RULES: dict[type[FrameRule], Callable[..., list[int]]] = {
     steps.Segments: segment_indices,
@@ -142,11 +143,9 @@ def list_indices(protocol: Protocol, clip: Clip, num_frames: int, fps: float | N
 
 
 def _numbers(rule: FrameRule, fps: float | None) -> dict[str, Any]:
-    """Return what a rule's function is given beside the video and the clip."""
-    if isinstance(rule, steps.SpreadAtRate | steps.SpreadResampled):
-        return {"ratio": fps / rule.fps if fps else 1}  # images carry no rate; the originals take each of them then
-    if isinstance(rule, steps.Resampled):
-        return {"fps": fps or rule.fps, "new_fps": rule.fps}
-    if isinstance(rule, steps.Dense):
-        return {"positions": rule.positions, "window": rule.window}
-    return {"parts": rule.parts} if isinstance(rule, steps.PartWindows) else {}
+    """Return what a rule's function is given beside the video and the clip: its numbers; if it has a rate, both."""
+    numbers = {name: getattr(rule, name) for name in rule.__struct_fields__ if name not in ("fps", "past_end")}
+    target = getattr(rule, "fps", None)
+    if target is None:
+        return numbers
+    return {**numbers, "fps": fps or target, "new_fps": target}  # images carry no rate; each of them is taken then

@@ -134,12 +134,12 @@ def clip_times(protocol: Protocol, clip: Clip, begin: float, seconds: float, rat
     rounded down, as there.
     """
     rule, frames = protocol.frames, clip.frames
-    if rule.whole_video:
+    if rule.spacing == "parts":
         times = [begin + seconds * (part + 0.5) / frames for part in range(frames)]
     else:
         fps = protocol.fps or rate
         covered = max(frames * clip.sampling_rate / fps - 1 / rate, 0.0)  # from the first frame's time to the last's
-        if rule.exact_stride:
+        if rule.spacing == "stride":
             covered = (frames - 1) * clip.sampling_rate / fps
         first = begin + (seconds - covered - 1 / rate) / 2
         times = [first + covered * number / max(frames - 1, 1) for number in range(frames)]

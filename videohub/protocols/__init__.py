@@ -36,6 +36,7 @@ from videohub.protocols.steps import (
     ResizeShortSide,
     ReverseChannels,
     Segments,
+    Spacing,
     Spread,
     SpreadAtRate,
     SpreadDown,
@@ -56,7 +57,7 @@ __all__ = [
     "ON_THE_CPU", "PLACES", "SKIPS", "WHOLE_LEVELS", "Centres", "Crop", "Dense", "Detection", "Divide", "Flaw",
     "FrameRule", "Frames", "Image", "Interleaved", "KeyFrames", "Mirror", "Normalise", "Offset", "OffsetFrames",
     "PartWindows", "PixelStep", "Pixels", "Place", "Proportional", "Protocol", "Reach", "Resampled", "Resize",
-    "ResizeShortSide", "ReverseChannels", "ScoreRule", "Segments", "Spread", "SpreadAtRate", "SpreadDown",
+    "ResizeShortSide", "ReverseChannels", "ScoreRule", "Segments", "Spacing", "Spread", "SpreadAtRate", "SpreadDown",
     "SpreadResampled", "Strided", "Timed", "TimedBeginning", "TimedList", "Uniform", "Value", "ViewGrid", "Windows",
 ]  # fmt: skip
 

@@ -12,6 +12,7 @@ from videohub.value_types import Count
 
 Rate: TypeAlias = Annotated[float, msgspec.Meta(gt=0)]  # frames per second
 Reach: TypeAlias = Literal["time_windows", "time_stamps", "frame_list", "key_frame", "image"]
+Spacing: TypeAlias = Literal["span", "stride", "parts", "given"]
 
 
 class Value(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -37,15 +38,16 @@ SKIPS = "skips such a video"  # what the reason says with which a video fails th
 
 
 class FrameRule(Value, frozen=True, tag_field="rule"):
-    """Which frames each clip takes; its subclasses are all there are."""
+    """Which frames each clip takes; its subclasses are all there are, and each says its spacing and its middle clip."""
 
     # how frames are found: by what the header says of time, by the time stamps of all, by number in a list, around one
     reach: ClassVar[Reach] = "frame_list"
-    whole_video: ClassVar[bool] = False  # whether a clip's frames come from equal parts of all of the video
-    exact_stride: ClassVar[bool] = False  # whether they lie `sampling_rate` apart, and are not spread over a span
+    # how the frames of a clip lie, in tests, in training and in windows: spread over frames x rate, both ends included;
+    # exactly `sampling_rate` apart; in equal parts of the whole video; around a moment or of an image, which are given
+    spacing: ClassVar[Spacing]
     # Of how many clips which one stands in the middle of the video, as one clip would: by itself a rule may place its
     # single clip at the beginning, or place none. The second of two starts at half the free length.
-    middle_clip: ClassVar[tuple[int, int]] = (1, 0)
+    middle_clip: ClassVar[tuple[int, int]]
 
     @property
     def name(self) -> str:
@@ -69,6 +71,7 @@ class Proportional(FrameRule, frozen=True, tag="proportional"):
     """Clip i of n starts at i / n of the free length, so the last one stops short of the end (PySlowFast, Kinetics)."""
 
     reach: ClassVar[Reach] = "time_windows"
+    spacing: ClassVar[Spacing] = "span"
     middle_clip: ClassVar[tuple[int, int]] = (2, 1)
     fps: Rate  # a clip lasts as long as at this rate, whatever the video's own
     past_end: Literal["repeat"]
@@ -78,6 +81,8 @@ class Offset(FrameRule, frozen=True, tag="offset"):
     """As `proportional`, but clips start in whole steps of 1 / (n - 1), so the last one nearly reaches the end."""
 
     reach: ClassVar[Reach] = "time_windows"
+    spacing: ClassVar[Spacing] = "span"
+    middle_clip: ClassVar[tuple[int, int]] = (1, 0)
     fps: Rate
     past_end: Literal["repeat"]
 
@@ -85,13 +90,16 @@ class Offset(FrameRule, frozen=True, tag="offset"):
 class OffsetFrames(FrameRule, frozen=True, tag="offset_frames"):
     """As `offset`, of all frames that there are, whatever the video's rate (UniFormer, Kinetics)."""
 
+    spacing: ClassVar[Spacing] = "span"
+    middle_clip: ClassVar[tuple[int, int]] = (1, 0)
     past_end: Literal["repeat"]
 
 
 class Parts(FrameRule, frozen=True):
     """What rules have in common that take a frame of each of as many equal parts as a clip has frames."""
 
-    whole_video: ClassVar[bool] = True
+    spacing: ClassVar[Spacing] = "parts"
+    middle_clip: ClassVar[tuple[int, int]] = (1, 0)
 
     def span(self, frames: int, sampling_rate: int) -> int:
         """Return the number of frames: from fewer, some are taken twice."""
@@ -119,7 +127,7 @@ class ExactStride(FrameRule, frozen=True):
     Others whose frames do count a step beyond the last, as their originals do.
     """
 
-    exact_stride: ClassVar[bool] = True
+    spacing: ClassVar[Spacing] = "stride"
 
     def span(self, frames: int, sampling_rate: int) -> int:
         """Return the distance from the first frame to the last, both counted."""
@@ -146,6 +154,7 @@ class SpreadDown(ExactStride, frozen=True, tag="spread_down"):
 class SpreadAtRate(FrameRule, frozen=True, tag="spread_at_rate"):
     """As `spread`, with strides that last as long as at `fps`, and starts in whole steps (mmaction2, target_fps)."""
 
+    spacing: ClassVar[Spacing] = "span"
     middle_clip: ClassVar[tuple[int, int]] = (3, 1)
     fps: Rate
     past_end: Literal["loop"]
@@ -154,7 +163,7 @@ class SpreadAtRate(FrameRule, frozen=True, tag="spread_at_rate"):
 class Strided(FrameRule, frozen=True, tag="strided"):
     """Clip i of n starts at i / n of all frames, exact stride, round the end (video-nonlocal-net)."""
 
-    exact_stride: ClassVar[bool] = True
+    spacing: ClassVar[Spacing] = "stride"
     past_end: Literal["loop"]
 
     def middle(self) -> tuple[FrameRule, int, int]:
@@ -165,7 +174,7 @@ class Strided(FrameRule, frozen=True, tag="strided"):
 class Dense(FrameRule, frozen=True, tag="dense"):
     """From each of `positions` starts, clips that share out `window` frames (mmaction2's DenseSampleFrames)."""
 
-    exact_stride: ClassVar[bool] = True
+    spacing: ClassVar[Spacing] = "stride"
     positions: Count
     window: Count  # frames
     past_end: Literal["loop"]
@@ -181,6 +190,7 @@ class Centres(ExactStride, frozen=True, tag="centres"):
     Clips of one frame do so in its later versions, too (TSN).
     """
 
+    middle_clip: ClassVar[tuple[int, int]] = (1, 0)
     past_end: Literal["repeat", "loop"]
 
 
@@ -200,6 +210,7 @@ class Timed(FrameRule, frozen=True, tag="timed"):
     """
 
     reach: ClassVar[Reach] = "time_stamps"
+    spacing: ClassVar[Spacing] = "span"
     middle_clip: ClassVar[tuple[int, int]] = (2, 1)
     fps: Rate  # a clip lasts as long as at this rate, whatever the video's own
     past_end: Literal["stretch"]
@@ -244,7 +255,7 @@ class Interleaved(Parts, frozen=True, tag="interleaved"):
 class SpreadResampled(FrameRule, frozen=True, tag="spread_resampled"):
     """At another frame rate: n clips, exact stride, whose starts share out what frames x rate leave (Scenic)."""
 
-    exact_stride: ClassVar[bool] = True
+    spacing: ClassVar[Spacing] = "stride"
     middle_clip: ClassVar[tuple[int, int]] = (3, 1)
     fps: Rate
     past_end: Literal["loop"]
@@ -256,7 +267,8 @@ class PartWindows(FrameRule, frozen=True, tag="part_windows"):
     In its own test they are drawn from where they fit in their part; from parts that are shorter, they overlap.
     """
 
-    whole_video: ClassVar[bool] = True
+    spacing: ClassVar[Spacing] = "parts"
+    middle_clip: ClassVar[tuple[int, int]] = (1, 0)
     parts: Count
     past_end: Literal["repeat"]
 
@@ -269,6 +281,8 @@ class KeyFrames(FrameRule, frozen=True, tag="keyframe"):
     """The frames around a moment (AVA), and the boxes of the people in it."""
 
     reach: ClassVar[Reach] = "key_frame"
+    spacing: ClassVar[Spacing] = "given"
+    middle_clip: ClassVar[tuple[int, int]] = (1, 0)
     fps: Rate  # of the frame lists: second s is frame (s - 900) * fps
     shift: int  # frames from there to the middle of the clip
     boxes: Literal["clipped", "as_given"]  # cut to the frame, one ratio for both axes; or not, and one for each
@@ -279,6 +293,8 @@ class Image(FrameRule, frozen=True, tag="image"):
     """An image, as a clip of one frame."""
 
     reach: ClassVar[Reach] = "image"
+    spacing: ClassVar[Spacing] = "given"
+    middle_clip: ClassVar[tuple[int, int]] = (1, 0)
 
     def span(self, frames: int, sampling_rate: int) -> int:
         """Return 1: the image."""
