@@ -103,7 +103,8 @@ def refused_clips(network: str, size: Sequence[int], error: Exception) -> UsageE
     """Return the error for clips of `size` (frames, height, width) that a network refused by another one."""
     frames, height, width = size
     why = (str(error).splitlines() or [type(error).__name__])[0][:300]
-    return UsageError(f"{network} does not take clips of {frames} frames of {width}x{height} pixels: {why}")
+    pixels = f"{height} x {width} pixels (height x width)"
+    return UsageError(f"{network} does not take clips of {frames} frames of {pixels}: {why}")
 
 
 def with_weights(record: Record, weights: Path, *, outputs: Sequence[int] | None = None) -> VideoModel:

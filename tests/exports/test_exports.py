@@ -316,9 +316,13 @@ def test_half_that_overflows_is_not_kept(folder):
 @pytest.mark.parametrize(
     ("name", "arguments", "message"),
     [
-        (DEMO, {"frames": 10}, "does not take clips of 10 frames of 32x32 pixels"),
+        (DEMO, {"frames": 10}, "does not take clips of 10 frames of 32 x 32 pixels"),
         (DEMO, {"size": 0}, "size: found 0, expected a whole number"),
-        (DEMO, {"size": 10**7}, r"size: found 1 clip\(s\) of \d+ frames of 10000000x10000000, expected at most"),
+        (
+            DEMO,
+            {"size": 10**7},
+            r"size: found 1 clip\(s\) of \d+ frames of 10000000 x 10000000 pixels \(height x width\), expected at most",
+        ),
         (DEMO, {"batch": 0}, "batch: found 0"),
         (DEMO, {"batch": "any"}, "batch: found 'any'"),
         ("rev_mvit_b_16x4_k400", {"size": 192}, "does not take clips of"),

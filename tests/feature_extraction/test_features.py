@@ -127,7 +127,7 @@ def test_every_network_takes_a_whole_frame_or_says_that_it_does_not(name, video)
     try:
         expected = by_hand(model, [2 * frame for frame in range(frames)], left=0, width=WIDTH)
     except (ValueError, RuntimeError):
-        with pytest.raises(UsageError, match=rf"small: its network does not take clips of {frames} frames of 96x64"):
+        with pytest.raises(UsageError, match=rf"small: its network does not take clips of {frames} frames of 64 x 96"):
             videohub.features(video, model, stride=30, crop="whole")
     else:
         assert close(videohub.features(video, model, stride=30, crop="whole").values[0], expected)
@@ -249,7 +249,7 @@ def test_options_out_of_their_range_are_refused(options, words, video):
 
 
 def test_windows_that_a_network_does_not_take_are_refused_before_any_frame(tmp_path):
-    with pytest.raises(UsageError, match="small: its network does not take clips of 6 frames of 64x64 pixels: "):
+    with pytest.raises(UsageError, match="small: its network does not take clips of 6 frames of 64 x 64 pixels"):
         videohub.features(tmp_path / "absent.mp4", network("slowfast"), stride=10, frames=6)
     with pytest.raises(UsageError, match="small: its network does not take clips of 4 frames"):
         videohub.features(tmp_path / "absent.mp4", network("vit image"), stride=10, frames=4)

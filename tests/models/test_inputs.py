@@ -7,6 +7,9 @@ import pytest
 import torch
 
 from tests.models.test_networks import DETECTS, FAMILIES, clip_for, network
+from videohub import registry
+from videohub.building import check_takes
+from videohub.errors import UsageError
 from videohub.models.slowfast import slow_frames, slow_positions
 
 BOXES = torch.tensor([[0, 10.0, 10.0, 40.0, 60.0], [1, 0.0, 5.0, 60.0, 63.0], [1, 8.0, 8.0, 24.0, 24.0]])
@@ -156,3 +159,20 @@ def test_a_list_of_clips_is_refused_by_a_network_of_one_pathway():
 def test_pathways_that_do_not_belong_together_are_refused(shapes):
     with pytest.raises(ValueError, match="clip: found"):
         network("slowfast")([torch.zeros(shape) for shape in shapes])
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "why"),
+    [
+        ("hiera_b_16x4", (16, 128, 171), "found 16 x 128 x 171, expected 16 x 224 x 224 (frames x height x width)"),
+        ("hiera_b_16x4", (16, 20, 171), "found 20 x 171 pixels, expected at least 32 x 32 (height x width)"),
+    ],
+)
+def test_a_clip_of_another_size_is_told_in_one_order_height_first(name, size, why):
+    with pytest.raises(UsageError) as failure:
+        check_takes(registry.record(name), *size)
+    frames, height, width = size
+    assert str(failure.value) == (
+        f"{name}: its network does not take clips of {frames} frames of {height} x {width} pixels (height x width): "
+        f"clip: {why}"
+    )

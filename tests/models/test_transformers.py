@@ -131,7 +131,7 @@ def test_a_clip_of_which_a_part_would_be_cut_off_is_refused(family):
 
 @pytest.mark.parametrize("family", SIZES_ARE_FIXED)
 def test_some_networks_that_pool_take_their_own_size_alone(family):
-    ours = "x".join(map(str, (frames(family), 64, 64)))
+    ours = " x ".join(map(str, (frames(family), 64, 64)))
     with pytest.raises(ValueError, match=f"expected {ours} "):
         network(family)(clip_for(family, size=96))
 

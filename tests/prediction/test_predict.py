@@ -248,7 +248,9 @@ def test_that_a_single_picture_stands_for_a_whole_clip_is_told(tmp_path, video, 
 
 def test_clips_that_the_network_does_not_take_are_refused_in_words(video):
     ours = msgspec.structs.replace(registry.record(NAME), clip=Clip(frames=18, sampling_rate=2))
-    with pytest.raises(UsageError, match=r"does not take clips of 18 frames of 32x32 pixels: .* multiple of alpha = 4"):
+    with pytest.raises(
+        UsageError, match=r"does not take clips of 18 frames of 32 x 32 pixels .* multiple of alpha = 4"
+    ):
         videohub.predict(video, ours)
 
 

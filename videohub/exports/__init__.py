@@ -319,7 +319,7 @@ def _clip(
             raise UsageError(f"{name}: found {number!r}, expected a whole number from 1 on")
     length = frames or record.clip.frames
     if 3 * length * height * width * (count or 1) > LARGEST_CLIP:
-        shape = f"{count or 1} clip(s) of {length} frames of {width}x{height}"
+        shape = f"{count or 1} clip(s) of {length} frames of {height} x {width} pixels (height x width)"
         raise UsageError(f"size: found {shape}, expected at most {LARGEST_CLIP} values")
     return ClipShape(
         batch=count,

@@ -30,7 +30,7 @@ def patch_grid(frames: int, crop: int, patch: Grid, *, image: bool = False) -> G
 
 def other_size(clip: Tensor, pixels: Grid) -> ValueError:
     """Return the error for a clip (B, 3, T, H, W) of another size than the one that a network is for."""
-    given, expected = ("x".join(map(str, size)) for size in (clip.shape[2:], pixels))
+    given, expected = (" x ".join(map(str, size)) for size in (clip.shape[2:], pixels))
     return ValueError(f"clip: found {given}, expected {expected} (frames x height x width)")
 
 

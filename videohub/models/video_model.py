@@ -85,7 +85,7 @@ class VideoModel(nn.Module):
             raise ValueError(f"clip: found {frames} frames, expected at least {self.smallest[0]}")
         if height < self.smallest[1] or width < self.smallest[2]:
             least = " x ".join(map(str, self.smallest[1:]))
-            raise ValueError(f"clip: found {height} x {width} pixels, expected at least {least}")
+            raise ValueError(f"clip: found {height} x {width} pixels, expected at least {least} (height x width)")
         sizes = zip(clip.shape[2:], self.smallest, self.own_size, strict=True)
         if self.tiled and any(length % piece and length != usual for length, piece, usual in sizes):
             given, pieces = (" x ".join(map(str, size)) for size in (clip.shape[2:], self.smallest))
