@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from types import SimpleNamespace
 
 import numpy as np
@@ -45,6 +46,28 @@ def test_runs_that_were_launched_together_share_the_machine(monkeypatch):
     monkeypatch.setattr(memory, "available", lambda: 24 * GIB)
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
     assert memory.for_one_video(2) == 24 * GIB // 9
+
+
+def test_what_a_video_may_take_is_measured_without_a_lock(monkeypatch):
+    """A process that is forked while another thread measures would wait for ever."""
+    measuring, done = threading.Event(), threading.Event()
+
+    def measured(share: int) -> int:
+        if share == 2:
+            measuring.set()
+            done.wait(30)
+        return share
+
+    monkeypatch.setattr(memory, "for_one_video", measured)
+    slow, quick = (threading.Thread(target=lambda share=share: memory.Budget(share).most) for share in (2, 1))
+    slow.start()
+    measuring.wait(30)
+    quick.start()
+    quick.join(10)
+    waits = quick.is_alive()
+    done.set()
+    slow.join()
+    assert not waits
 
 
 @pytest.fixture

@@ -262,7 +262,7 @@ def test_nothing_to_see_and_another_size_are_errors():
 
 def test_frames_of_open_windows_that_fill_the_memory_are_refused():
     frames = listed_frames([numbered(0)] * 40, 30, name="huge")
-    frames.budget.most = 48 * 64 * (20 * 12 + 20 + 24)  # 20 frames, and another one while it is prepared
+    frames.budget._most = 48 * 64 * (20 * 12 + 20 + 24)  # 20 frames, and another one while it is prepared
     with pytest.raises(
         VideoError, match="huge: 21 frames in open windows, and one of 64x48, 64x48 once resized, would"
     ):
@@ -271,7 +271,7 @@ def test_frames_of_open_windows_that_fill_the_memory_are_refused():
 
 def test_a_strip_that_would_fill_the_memory_once_it_is_resized_is_refused_before():
     strip = listed_frames([np.zeros((2, 2048, 3), np.uint8)], 30, name="strip")
-    strip.budget.most = 1 << 30  # short side 256: 262144 x 256
+    strip.budget._most = 1 << 30  # short side 256: 262144 x 256
     with pytest.raises(VideoError, match="strip: 0 frames in open windows, and one of 2048x2, 262144x256 once resized"):
         list(windows(strip, [[0.0]], protocol(short_side=256, crop=224)))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from functools import cached_property
 from pathlib import Path
 
 from videohub.data.samples import StoredFile
@@ -27,12 +26,18 @@ class Budget:
     def __init__(self, share: int = 1) -> None:
         """Be that of one of `share` videos that this machine decodes at the same time."""
         self._share = share
+        self._most: int | None = None
         self.kept = 0  # bytes
 
-    @cached_property
+    @property
     def most(self) -> int:
-        """Bytes in all, measured when they are first asked for."""
-        return for_one_video(self._share)
+        """Bytes in all, measured when they are first asked for.
+
+        Not by `cached_property`, whose lock, before Python 3.12, a fork copies as another thread holds it.
+        """
+        if self._most is None:
+            self._most = for_one_video(self._share)
+        return self._most
 
     def check(self, path: StoredFile, held: int, what: str) -> None:
         """Make sure that there is room for `held` bytes beside what is kept. Raises: VideoError, naming `what`."""
