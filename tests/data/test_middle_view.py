@@ -117,7 +117,7 @@ def test_what_was_entered_too_late_is_decoded_from_its_start(tmp_path, decoded, 
 
 
 def test_where_a_video_cannot_be_entered_it_is_decoded_from_its_start(tmp_path, decoded):
-    for name in ("long.ts", "long.mkv", "long.avi"):
+    for name in ("long.avi", "long.h264"):
         path = barcode.write(tmp_path / name, 300)
         assert numbers(middle(path, with_rule(steps.Proportional(fps=30.0, past_end="repeat")))) == [146, 148, 150, 153]
         assert len(decoded) > 150

@@ -224,14 +224,14 @@ def test_seeking_finds_the_frames_that_decoding_all_finds(name, tmp_path):
 def test_where_stamps_tell_the_frames_no_more_than_is_needed_is_decoded(name, tmp_path, monkeypatch):
     path = encoded(tmp_path / name, *CONTAINERS[name], list(range(COUNT)))
     decoded = []
-    shown = single_clip._from_packet
+    shown = single_clip.from_packet
 
     def counted(*arguments):
         for packet in shown(*arguments):
             decoded.append(packet)
             yield packet
 
-    monkeypatch.setattr(single_clip, "_from_packet", counted)
+    monkeypatch.setattr(single_clip, "from_packet", counted)
     monkeypatch.setattr(single_clip, "_from_start", lambda *_: pytest.fail("decoded from the start"))
     read_clip(VideoFile(path), SPREAD, FOUR_FRAMES, drawing(0.6))  # from frame 50 on
     limit = COUNT if name == "one_key_frame.mkv" else 12 + 7 + 12  # a key frame every 12; encoders look some ahead

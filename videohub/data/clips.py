@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeAlias
 
+from videohub.data.frame_index import FrameIndex
 from videohub.data.sampling import (
     clip_span,
     frame_points,
@@ -26,6 +27,7 @@ from videohub.errors import VideoError
 from videohub.protocols import Protocol, Timed, TimedBeginning
 
 HELD_BYTES = 512 << 20  # of pictures that wait until all are counted; more than that, and decoding twice is cheaper
+CONTENT_HELD_BYTES = 64 << 20  # the same, where nobody says how many videos are read at the same time
 _MOST_A_PIXEL = 16  # bytes: four floats
 
 
@@ -62,11 +64,11 @@ def read_clips(video: Video, specs: Sequence[TestSpec]) -> Iterator[ClipFrames]:
         closed, a window holds no frame, or the pictures of a window are too large for any machine's memory.
     """
     if specs[0].protocol.frames.reach in ("frame_list", "time_stamps"):
-        return _from_all_frames(video, specs, _by_time)
+        return _from_all_frames(video, specs, _by_time, HELD_BYTES)
     if reason := refusal(video.info):
         raise VideoError(f"{video.path}: {REFUSED}: {reason}")
     if video.info.duration is None:
-        return _from_all_frames(video, specs, _by_time_once)
+        return _from_all_frames(video, specs, _by_time_once, HELD_BYTES)
     return _from_windows(video, specs, video.info, first=0)
 
 
@@ -83,9 +85,25 @@ def read_content(
     """
     info = true_info(video.info, stamps)
     if not _windowed(info, specs, stamps):
-        return _from_all_frames(video, specs, _as_decoded, lambda all_of: true_info(video.info, all_of), number)
+        true = partial(true_info, video.info)
+        return _from_all_frames(video, specs, _as_decoded, CONTENT_HELD_BYTES, header=true, only=number)
     late = any(one.kind == "first time stamp" for one in contradictions(video.info, stamps))
     return _from_windows(video, specs, info, first=stamps.first or 0 if late else 0, number=number)
+
+
+def read_indexed(
+    video: Video, spec: TestSpec, stamps: Stamps, index: FrameIndex, *, number: int | None = None
+) -> Iterator[ClipFrames] | None:
+    """Yield what `read_content` does, of a video whose frames the packets tell: nothing is decoded behind the clips.
+
+    Decoding begins at the key frame before the first of them. None where clips are windows of time.
+    Raises: VideoError if the protocol refuses such a video; MiscountedError, at any time, if the packets are wrong.
+    """
+    numbered = numbered_clips(video.info, spec, stamps, index.times)
+    if numbered is None:
+        return None
+    chosen = [_Chosen(0, place, clip) for place, clip in enumerate(numbered) if number in (None, place)]
+    return _hand_out(chosen, index.frames(min(min(clip.positions) for clip in chosen)), video)
 
 
 def numbered_clips(header: VideoInfo, spec: TestSpec, stamps: Stamps, shown: Sequence[int]) -> list[list[int]] | None:
@@ -205,11 +223,14 @@ def _from_all_frames(
     video: Video,
     specs: Sequence[TestSpec],
     order: _Order,
+    hold: int,
+    *,
     header: Callable[[Stamps], VideoInfo] | None = None,
     only: int | None = None,
 ) -> Iterator[ClipFrames]:
     """Decode everything, count it, put it in order, and only then place the clips, or the only one that is wanted.
 
+    Up to `hold` bytes of pictures are held meanwhile; beyond that they are let go, and decoded again.
     Without a `header`, which says by the stamps what should have been stated, what is stated counts.
     """
     stamps: list[_Stamped] = []
@@ -220,7 +241,7 @@ def _from_all_frames(
         if held is not None:
             held.append(frame)
             held_bytes += frame.nbytes
-            held = held if held_bytes <= HELD_BYTES else None
+            held = held if held_bytes <= hold else None
     ordered = order(stamps)
     if not ordered:
         raise VideoError(f"{video.path}: all of its {len(stamps)} frames have time stamps before 0")

@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 
 import av
 import numpy as np
@@ -16,9 +17,10 @@ import numpy.typing as npt
 import PIL
 from av.video.reformatter import VideoReformatter
 
-from videohub.data.clips import ClipFrames, read_clips, read_content
+from videohub.data.clips import ClipFrames, read_clips, read_content, read_indexed
 from videohub.data.decoded_images import UPRIGHT, Frame, Image, Orientation, Planar, orientation
 from videohub.data.frame_formats import DECODERS, Decoder, Frames, FrameStore, MatrixChangedError, Room, own_memory
+from videohub.data.frame_index import FrameIndex, MiscountedError
 from videohub.data.geometry import Box, boxes_in_pixels
 from videohub.data.images import read_image, read_listed
 from videohub.data.memory import Budget
@@ -166,17 +168,34 @@ def _from_video(
 
 def _from_content(path: StoredFile, spec: TestSpec, decoder: Decoder, number: int | None) -> Decoded:
     """Read a video as its content has it, which the time stamps of all packets tell before one is decoded."""
+    collected = partial(_content, spec=spec, decoder=decoder, number=number)
     with open_video(path) as video:
-        stamps = video.stamps()
+        index = FrameIndex(video)
+        stamps = video.stamps(index.take)
+        if index.is_complete(stamps):
+            with suppress(MiscountedError):
+                if clips := read_indexed(video, spec, stamps, index, number=number):
+                    return collected(video, clips, stamps=stamps)
     with open_video(path) as video:
         clips = read_content(video, [spec], stamps, number=number)
-        if number is None:
-            (content,) = _collected(video, clips, [spec], decoder, own_memory, turn=True)
-            return content
-        only = (replace(each, number=0) for each in clips)
-        single = TestSpec(spec.protocol.with_views(clips=1), spec.clip)
-        (content,) = _collected(video, only, [single], decoder, own_memory, turn=True, stamps=stamps)
-        return content
+        return collected(video, clips, stamps=None if number is None else stamps)
+
+
+def _content(
+    video: Video,
+    clips: Iterator[ClipFrames],
+    *,
+    spec: TestSpec,
+    decoder: Decoder,
+    number: int | None,
+    stamps: Stamps | None,
+) -> Decoded:
+    """Keep the frames of all clips, or of that with a number, turned upright."""
+    if number is not None:
+        clips = (replace(each, number=0) for each in clips)
+        spec = TestSpec(spec.protocol.with_views(clips=1), spec.clip)
+    (content,) = _collected(video, clips, [spec], decoder, own_memory, turn=True, stamps=stamps)
+    return content
 
 
 def _collected(
@@ -191,7 +210,7 @@ def _collected(
 ) -> list[Decoded]:
     """Keep each frame when the first clip asks for it, and note which frames each clip is made of.
 
-    `stamps` are those of all packets, where they are known and only a part of the video is read.
+    `stamps` are those of all packets, where only a part of the video is read.
     """
     rows: dict[int, int] = {}  # decoding position -> row of the store
     shapes = [(spec.protocol.views.clips, spec.clip.frames) for spec in specs]

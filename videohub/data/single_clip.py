@@ -7,8 +7,7 @@ need is not decoded where the codec can do without it. What counts is the conten
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
 from itertools import pairwise
 from typing import Any, TypeAlias
 
@@ -19,6 +18,7 @@ from av.video.reformatter import VideoReformatter
 
 from videohub.data.clips import numbered_clips
 from videohub.data.decoded_images import UPRIGHT, Frame, check_size, orientation
+from videohub.data.frame_index import Packet, from_packet, packet_of
 from videohub.data.images import read_image, read_listed
 from videohub.data.samples import FrameList, ImageFile, KeyFrame, Source, StoredFile, fetched
 from videohub.data.sampling import frame_positions, segment_borders, shown_at
@@ -176,13 +176,6 @@ _SKIPPABLE = ("h264", "mpeg4", "mpeg1video", "mpeg2video", "vp8", "vp9")
 _HELD_BYTES = 64 << 20  # of pictures that wait until all are counted: 200 of 640 x 480
 
 
-@dataclass(frozen=True)
-class _Packet:
-    time: int | None  # at which its picture is shown
-    decoded_at: int | None
-    is_keyframe: bool
-
-
 def _listed(source: FrameList, indices: list[int]) -> Pictures:
     """Read the images of a list that a clip takes, each once."""
     used = sorted(set(indices))
@@ -231,26 +224,21 @@ def _from_start(path: StoredFile, choose: _Choose) -> Pictures:
     raise changed(path)
 
 
-def _packets(video: Video) -> list[_Packet]:
+def _packets(video: Video) -> list[Packet]:
     """Return what all packets of pictures that are shown say, and decode none of them. Raises: VideoError."""
     packets = []
     try:
         for packet in video.container.demux(video.stream):
             video.read.take(packet)
             if packet.size and not packet.is_discard:
-                packets.append(_Packet(_time_of(packet), packet.dts, packet.is_keyframe))
+                packets.append(packet_of(packet))
     except av.FFmpegError as error:
         raise VideoError(f"{video.path}: damaged after {len(packets)} frames: {error.strerror}") from error
     video.check_end()
     return packets
 
 
-def _time_of(packet: av.Packet[Any]) -> int | None:
-    """Return when a picture is shown; AVI says when it is decoded, which is the same where none are reordered."""
-    return packet.dts if packet.pts is None else packet.pts
-
-
-def _shown(video: Video, packets: Sequence[_Packet], needed: Collection[int]) -> dict[int, av.VideoFrame] | None:
+def _shown(video: Video, packets: Sequence[Packet], needed: Collection[int]) -> dict[int, av.VideoFrame] | None:
     """Decode the frames with these time stamps, from the last key frame on that is shown no later than the first.
 
     Frames that neither the clip nor another frame needs are skipped. None where seeking does not lead there, a packet
@@ -263,8 +251,8 @@ def _shown(video: Video, packets: Sequence[_Packet], needed: Collection[int]) ->
     skippable = decoder.name in _SKIPPABLE
     decoded: dict[int, av.VideoFrame] = {}
     try:
-        for packet in _from_packet(video, packets, begin):
-            time = _time_of(packet)
+        for packet in from_packet(video, packets, begin):
+            time = packet_of(packet).time
             decoder.skip_frame = "NONREF" if skippable and time is not None and time not in needed else "DEFAULT"
             for picture in packet.decode():
                 if picture.pts is not None and picture.pts in needed and not picture.is_corrupt:
@@ -274,23 +262,6 @@ def _shown(video: Video, packets: Sequence[_Packet], needed: Collection[int]) ->
     except av.FFmpegError:
         return None
     return None
-
-
-def _from_packet(video: Video, packets: Sequence[_Packet], begin: int) -> Iterator[av.Packet[Any]]:
-    """Yield packets from one of them, or from an earlier one, on; none where seeking leads behind it.
-
-    Containers index key frames by the time at which they are shown (Matroska) or decoded (mp4).
-    """
-    places = {packet.time: place for place, packet in enumerate(packets)}
-    for time in (packets[begin].time, packets[begin].decoded_at):
-        if time is not None:
-            video.container.seek(time, stream=video.stream)
-            rest = video.container.demux(video.stream)
-            first = next(rest, None)
-            if first is not None and places.get(_time_of(first), len(packets)) <= begin:
-                yield first
-                yield from rest
-                return
 
 
 def _rgb(video: Video, pictures: dict[int, av.VideoFrame], chosen: Sequence[int]) -> Pictures:

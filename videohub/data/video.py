@@ -126,8 +126,8 @@ class Video:
             raise VideoError(f"{self.path}: the video stream holds no pictures{why}")
         self.check_end()
 
-    def stamps(self) -> Stamps:
-        """Return what the time stamps of all packets say; those that were not decoded are only looked at.
+    def stamps(self, take: Callable[[av.Packet[Any]], object] = lambda packet: None) -> Stamps:
+        """Return what the time stamps of all packets say; those that were not decoded are only handed to `take`.
 
         Damage is no error here. What the packets behind it would say is not known, so the stamps are not `complete`.
         """
@@ -135,26 +135,29 @@ class Video:
         try:
             for packet in self.container.demux(self.stream):
                 self.read.take(packet)
+                take(packet)
         except av.FFmpegError:
             complete = False
         return replace(self.read.stamps(), complete=complete and ending(self.path) != "cut")
 
     def check_end(self) -> None:
-        """Refuse a file whose packets, all of which were read, stop clearly before the end that its header states.
+        """Refuse a file that lacks its end; see `missing_end`. Raises: VideoError."""
+        if missing := self.missing_end():
+            raise VideoError(f"{self.path}: {missing}")
+
+    def missing_end(self) -> str | None:
+        """Say so if the packets, all of which were read, stop clearly before the end that the header states.
 
         Where the file is whole, or the length of all of it agrees, the header is wrong and nothing is missing.
-        Raises: VideoError.
         """
         reached = float(self.read.reached * self.info.time_base)
         stated, tolerance = _stated_end(self.stream), float(END_TOLERANCE / (self.info.rate or _SLOWEST))
         if stated is None or reached + tolerance >= stated:
-            return
+            return None
         whole = self.info.file_seconds if not self.info.frames else None
         if ending(self.path) == "whole" or (whole is not None and reached + tolerance >= whole):
-            return
-        raise VideoError(
-            f"{self.path}: cut short: the header states {stated:.2f} s, the pictures end at {reached:.2f} s"
-        )
+            return None
+        return f"cut short: the header states {stated:.2f} s, the pictures end at {reached:.2f} s"
 
 
 def bytes_of(picture: av.VideoFrame) -> int:
