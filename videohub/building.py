@@ -12,6 +12,7 @@ import msgspec
 from videohub import registry
 from videohub.convert import kept_weights
 from videohub.convert.checkpoint import Listing
+from videohub.convert.conversion import tell_taken
 from videohub.data.labels import class_names, squeezed
 from videohub.errors import UsageError
 from videohub.hub import pins
@@ -179,6 +180,8 @@ def held(record: Record, weights: Path, *, labels: Given | None = None, source: 
     """
     header = kept_weights.origin(weights)
     stated = from_text(header.get("labels", "null"))
+    if source is not None and "taken" in header:
+        tell_taken(record, header["taken"], header.get("not_taken", "others"), str(source))
     named = with_labels(with_classes(record, classes_of(weights, record), stated), labels)
     if (activation := header.get("activation", record.protocol.scores.activation)) != record.protocol.scores.activation:
         named = with_activation(named, activation)

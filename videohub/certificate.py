@@ -68,6 +68,7 @@ class NetworkFile:
     table: Table  # that names its tensors
     labels: Labels  # as the file, or who gave it, names its classes; None: nobody did, and the record's are supposed
     header: Mapping[str, str]  # of converted weights; else empty
+    taken: Mapping[str, str]  # of which of several state dicts they are, as a converted file says; else empty
     state: dict[str, Tensor]  # under our names
 
 

@@ -24,7 +24,7 @@ from videohub.registry.lookup import MARKS, marks
 from videohub.registry.schema import Record
 from videohub.value_types import Activation
 from videohub.version import __version__
-from videohub.weights import fetch, tell_suffix, to_portable_json
+from videohub.weights import fetch, to_portable_json
 
 if TYPE_CHECKING:
     from videohub.models import VideoModel
@@ -132,7 +132,7 @@ def save(model: VideoModel, path: str | Path) -> Path:
               "activation": record.protocol.scores.activation}  # fmt: skip
     with atomic_write(Path(path)) as part:
         kept_weights.write(part, state, header)
-    tell_suffix(Path(path))
+    kept_weights.tell_suffix(Path(path))
     return Path(path)
 
 

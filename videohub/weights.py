@@ -35,7 +35,8 @@ from videohub.registry.writer import as_decoded
 from videohub.runs import Voucher, WeightsFile
 from videohub.version import __version__
 
-_CONVERTER = 4  # raised when the same tables and the same file would give another converted file
+_CARRIED = ("activation", "taken", "not_taken")  # from a converted file to one that is made of it
+_CONVERTER = 5  # raised when the same tables and the same file would give another converted file
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,7 @@ def weights_file(weights: Path, record: Record, *, checkpoint: str | Path | None
         first_seen=first_seen,
         claimed_source=None if converted_here else origin.get("source"),
         claimed_sha256=None if converted_here else origin.get("source_sha256"),
+        taken=origin.get("taken", ""),
     )
 
 
@@ -336,7 +338,9 @@ def _read(
         table_sha256=None if recognised.layout == OURS else recognised.table.digest,
     )
     is_named = labels is not None or header.get("labels", "null") != "null"
-    return NetworkFile(about, record, recognised.table, record.labels if is_named else None, header, state)
+    others = checkpoint.meta.get("other_weights")
+    taken = {"taken": str(checkpoint.meta["found_under"]), "not_taken": ", ".join(others)} if others else {}
+    return NetworkFile(about, record, recognised.table, record.labels if is_named else None, header, taken, state)
 
 
 def _write(file: NetworkFile, out: Path, *, to: str = OURS, ignore: Sequence[str] = ()) -> Converted:
@@ -349,9 +353,10 @@ def _write(file: NetworkFile, out: Path, *, to: str = OURS, ignore: Sequence[str
             "source_kind": about.container,
             "layout": about.layout,
             "table": file.table.digest,
+            **file.taken,
         }
         if file.header:  # what it was made from stays known; of what was trained nobody says it
-            origin = {key: file.header[key] for key in (*origin, "activation") if key in file.header}
+            origin = {key: file.header[key] for key in (*origin, *_CARRIED) if key in file.header}
         if ignore:
             origin["ignore"] = json.dumps(sorted(ignore))  # belongs to the conversion key, which the name holds
         whole = {"videohub": __version__, "record": to_portable_json(record), "labels": as_text(file.labels), **origin}
@@ -364,18 +369,8 @@ def _write(file: NetworkFile, out: Path, *, to: str = OURS, ignore: Sequence[str
         if isinstance(record.labels, tuple) and not names_classes(record, to):
             log.warning("%s: files of %s carry no names of classes; whoever reads %s gives them again, with --labels",
                         record.name, to, out.name)  # fmt: skip
-    tell_suffix(out)
+    kept_weights.tell_suffix(out)
     return Converted(str(out), record.name, len(file.state), about.container, about.layout, about.sha256)
-
-
-def tell_suffix(file: Path) -> None:
-    """Warn where a file of weights is called as another kind is: videohub looks into files, other libraries do not."""
-    with file.open("rb") as opened:
-        is_safetensors = opened.read(9)[8:] == b"{"
-    if is_safetensors and file.suffix in (".pth", ".pt", ".pyth", ".ckpt", ".bin", ".pkl"):
-        log.warning("%s: holds safetensors, which torch.load does not read; call it .safetensors", file)
-    elif not is_safetensors and file.suffix == ".safetensors":
-        log.warning("%s: holds no safetensors; call it as its publisher does, such as .pth or .pkl", file)
 
 
 def _with_shards(index: download.Fetched, url: str, record: Record) -> download.Fetched:

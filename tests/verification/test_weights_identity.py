@@ -6,10 +6,12 @@ import hashlib
 import json
 
 import msgspec
+import numpy as np
 import pytest
+import torch
 
 from tests.verification import datasets
-from videohub import registry, runs, weights
+from videohub import convert, log, registry, runs, weights
 from videohub.convert import kept_weights
 from videohub.errors import UsageError
 from videohub.verification import report, verify
@@ -126,3 +128,22 @@ def test_a_run_of_the_version_before_is_still_read_and_joined_by_no_other(zoo, l
     )
     with pytest.raises(UsageError, match='weights_identity: "tensors" here, nothing there'):
         verify(NAME, listing, out=tmp_path / "old", workers=0)
+
+
+def test_of_which_of_several_networks_in_a_file_a_number_is_stands_in_its_report(
+    zoo, listing, published, tmp_path, caplog
+):
+    """`model` holds no state dict itself, so that `ema` is what is taken; the second run converts nothing anew."""
+    state = convert.read(published).tensors
+    tensors = {key: torch.from_numpy(np.array(value)) for key, value in state.items()}
+    torch.save({"model": [(tensors,)], "ema": tensors}, tmp_path / "own.pth")
+    for run in ("first", "second"):
+        verify(NAME, listing, checkpoint=tmp_path / "own.pth", out=tmp_path / run, workers=0)
+        assert "took ema of " in caplog.text
+        result = report([tmp_path / run])
+        assert any("of the several networks that it holds ema was taken" in reason for reason in result.reasons)
+        log._told.clear()
+        caplog.clear()
+    weights.convert_file(tmp_path / "own.pth", NAME, tmp_path / "own.safetensors")
+    verify(NAME, listing, checkpoint=tmp_path / "own.safetensors", out=tmp_path / "third", workers=0)
+    assert files(tmp_path / "third")[0].taken == "ema"

@@ -21,7 +21,7 @@ from videohub.convert.tables import Match, Table, arguments_of
 from videohub.errors import ConversionError, UsageError
 from videohub.escaping import brief, visible
 from videohub.files import atomic_write, check_parent_exists
-from videohub.log import log
+from videohub.log import log, warn_once
 from videohub.pickles.stored_values import Array
 from videohub.registry import labels, transformers_files
 from videohub.registry.schema import Record
@@ -80,11 +80,15 @@ def renamed(checkpoint: Listing, record: Record, *, ignore: Sequence[str] = ()) 
             raise
         raise ConversionError(f"{error}{whose(tensors, record)}") from error
     if others := checkpoint.meta.get("other_weights"):
-        log.warning("%s: took %s of %s, which also holds %s: to have that, save it alone", record.name,
-                    checkpoint.meta["found_under"], checkpoint.source, ", ".join(others))  # fmt: skip
+        tell_taken(record, checkpoint.meta["found_under"], ", ".join(others), checkpoint.source)
     if layout.prefix:
         log.warning("%s: took %s off all keys of %s", record.name, layout.prefix[:200], checkpoint.source)
     return state, layout
+
+
+def tell_taken(record: Record, under: str, others: str, source: str) -> None:
+    """Say of which of several state dicts of a file the weights are."""
+    warn_once("%s: took %s of %s, which also holds %s: to have that, save it alone", record.name, under, source, others)
 
 
 def patterns(ignore: Sequence[str]) -> list[str]:

@@ -15,6 +15,7 @@ import numpy as np
 
 from videohub.errors import FormatError, UnsafeFileError
 from videohub.escaping import brief
+from videohub.log import log
 from videohub.pickles.stored_values import StoredTensor, bytes_at, checked_shape, damaged
 
 if TYPE_CHECKING:
@@ -224,3 +225,13 @@ def weights_digest(tensors: Mapping[str, Tensor]) -> str:
         digest.update(repr((name, str(tensor.dtype), tuple(tensor.shape))).encode())
         digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
+
+
+def tell_suffix(file: Path) -> None:
+    """Warn where a file of weights is called as another kind is: videohub looks into files, other libraries do not."""
+    with file.open("rb") as opened:
+        is_safetensors = opened.read(9)[8:] == b"{"
+    if is_safetensors and file.suffix in (".pth", ".pt", ".pyth", ".ckpt", ".bin", ".pkl"):
+        log.warning("%s: holds safetensors, which torch.load does not read; call it .safetensors", file)
+    elif not is_safetensors and file.suffix == ".safetensors":
+        log.warning("%s: holds no safetensors; call it as its publisher does, such as .pth or .pkl", file)

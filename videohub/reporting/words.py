@@ -257,6 +257,8 @@ def doubt_about(file: WeightsFile, published_sha256: str | None) -> str | None:
         )
     elif file.vouched_by is None:
         doubt = f"nothing vouches for {file.name} as the published file: it was given by hand"
+        if file.taken:
+            doubt += f", and of the several networks that it holds {file.taken} was taken"
     elif "bundle " in file.first_seen:
         doubt = (
             f"that {file.name} is the published file is known by what brought it alone: the registry states no digest, "

@@ -130,6 +130,7 @@ class WeightsFile(_Value, frozen=True):
     first_seen: str = ""  # for "first use": when, and in what unless that was the address itself
     claimed_source: str | None = None  # what its own header says that it was made from; not checked
     claimed_sha256: str | None = None
+    taken: str = ""  # under which key of it the weights lay, where it held others, too
 
 
 class ShardFile(_Value, frozen=True):
