@@ -49,6 +49,25 @@ def test_a_protocol_that_repeats_across_files_names_both(company):
         registry.default([company])
 
 
+def test_a_protocol_that_repeats_hides_nothing_that_is_wrong_with_it_or_with_its_records(company):
+    text = company.read_text().replace("company_video", "ssv2_3view").replace("join: sum", "join: avg")
+    company.write_text(text.replace("order: clip_major", "order: clip").replace("rate: 8\n", "rat: 8\n"))
+    with pytest.raises(RegistryError) as caught:
+        registry.default([company])
+    places = ["ssv2_3view is also", "views.order is", "scores.join is", "rat is not a field", "rate is missing"]
+    assert [place for place in places if place in str(caught.value)] == places
+    assert str(caught.value).endswith("These are 5 errors.")
+
+
+def test_records_beside_a_protocol_that_repeats_are_judged_by_it_and_not_by_its_namesake(company):
+    text = company.read_text().replace("company_video", "charades_30view").replace("top1: 91", "top1: 91, map: 40")
+    company.write_text(text)
+    with pytest.raises(RegistryError) as caught:
+        registry.default([company])
+    assert "published[0].map does not fit the metric topk" in str(caught.value)
+    assert str(caught.value).endswith("These are 2 errors.")
+
+
 def test_a_registry_that_is_not_there_is_an_error(tmp_path, monkeypatch):
     monkeypatch.setenv("VIDEOHUB_REGISTRY", str(tmp_path / "gone.yaml"))
     with pytest.raises(RegistryError, match=r"gone\.yaml: the registry cannot be read: .*VIDEOHUB_REGISTRY"):

@@ -190,10 +190,9 @@ class _Reader:
 
     def _add_protocol(self, document: Document, name: str, raw: Any) -> None:
         steps = ("protocols", name)
-        if home := self.homes.get(steps):
+        if (home := self.homes.setdefault(steps, document.file)) != document.file:
             self._error(document, steps, f"is also in {home}", "Give one another name.")
-            return
-        self.homes[steps], self.protocols[name] = document.file, None
+        self.protocols[name] = None  # of two, this file's records mean its own
         protocol = self._converted(document, steps, raw, Protocol)
         has_unknown = self._add_flaws(document, steps, unknown_in_protocol(raw, self.datasets))
         if protocol is None:
