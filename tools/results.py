@@ -22,7 +22,7 @@ from videohub import metrics, registry
 from videohub.errors import RegistryError, VideohubError
 from videohub.metrics.verdict import Verdict
 from videohub.registry import Registry, strict_yaml
-from videohub.registry.schema import Name, Percent
+from videohub.registry.published import Name, Percent
 from videohub.reporting import verification_file
 from videohub.value_types import Sha256
 

@@ -12,7 +12,7 @@ from videohub import registry
 from videohub.data.labels import class_names
 from videohub.errors import RegistryError, UsageError
 from videohub.registry import labels, writer
-from videohub.registry.schema import Mapped, Published
+from videohub.registry.published import Mapped, Published
 
 STATED = "labels: [walk, run, sit, stand, lift, carry, push, pull, turn, halt, wave, rest]"
 TWELVE = ("walk", "run", "sit", "stand", "lift", "carry", "push", "pull", "turn", "halt", "wave", "rest")

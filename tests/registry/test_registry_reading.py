@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 
 import msgspec
@@ -9,6 +10,7 @@ import pytest
 
 from videohub import architectures, registry
 from videohub.errors import RegistryError
+from videohub.metrics import metric
 from videohub.registry import writer
 from videohub.registry.messages import BrokenRegistryError
 
@@ -172,8 +174,17 @@ def test_a_name_must_be_usable_in_python_and_torch_hub(company, name):
             "status: available\n    superseded_by: [x]",
             "superseded_by is given, and the status is ",
         ),
-        ("top1: 91, ", "", "published[0] holds no number."),
-        ("top1: 91, ", "map: 91, ", "published[0].map does not fit the metric topk."),
+        ("top1: 91, ", "", "published[0] holds no number.\n  Line 40. Give top1 or top5, or leave it out."),
+        (
+            "top1: 91, ",
+            "map: 91, ",
+            "published[0].map does not fit the metric topk.\n  Line 40. Give top1 or top5.",
+        ),
+        (
+            "top1: 91, ",
+            "top1: 91, others: {hit: 70}, ",
+            "published[0].others.hit does not fit the metric topk.\n  Line 40. Give top1 or top5.",
+        ),
         ("size: null", "size: null\n      manual: true", "status is available, and every checkpoint is manual."),
         ("size: null", 'size: null\n      sha256_prefix: "123"', 'checkpoint.sha256_prefix is "123", expected'),
         ("sha256: null", f"sha256: {'ab' * 32}\n      sha256_prefix: abababac", "checkpoint.sha256_prefix is "),
@@ -184,6 +195,29 @@ def test_a_name_must_be_usable_in_python_and_torch_hub(company, name):
 )
 def test_fields_that_contradict_each_other_are_refused(company, old, new, expected):
     assert refusal(company, old, new).startswith(f"company_slow: {expected}")
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("others: {hit: 70}", "published[0].others.hit does not fit the metric hit."),
+        ("top1: 70", "published[0].top1 does not fit the metric hit."),
+        ("others: {hit@1: 0.7}", "published[0] gives hit@1 below 1."),
+        ("others: {}", "published[0] holds no number."),
+    ],
+)
+def test_numbers_of_a_metric_without_a_field_stand_in_others_by_what_it_calls_them(
+    company, monkeypatch, given, expected
+):
+    hit = dataclasses.replace(metric.of("topk"), name="hit", numbers=("hit@1", "hit@5"))
+    monkeypatch.setitem(metric.METRICS, "hit", hit)
+    company.write_text(company.read_text().replace("metric: topk", "metric: hit"))
+    text = company.read_text()
+    message = refusal(company, "top1: 91", given)
+    assert message.startswith(f"company_slow: {expected}")
+    assert "below 1" in expected or "Give `others: {hit@1: …}` or `others: {hit@5: …}`" in message
+    company.write_text(text.replace("top1: 91", "others: {hit@1: 70}"))
+    assert registry.load(company).records["company_slow"].number.numbers() == {"hit@1": 70}
 
 
 def test_an_unreleased_record_says_what_supersedes_it(company):

@@ -14,7 +14,7 @@ from tests.verification import datasets
 from videohub import convert, runs
 from videohub.errors import DataError, UsageError
 from videohub.registry import writer
-from videohub.registry.schema import Mapped, Published
+from videohub.registry.published import Mapped, Published
 
 NAME = "tiny_mapped"
 OUTPUTS = [3, 17, 5]

@@ -14,7 +14,7 @@ from videohub import registry, resources, runs
 from videohub.errors import DataError, UsageError
 from videohub.metrics.metric import Confusion, PerClass
 from videohub.registry import strict_yaml
-from videohub.registry.schema import Published, Views
+from videohub.registry.published import Published, Views
 from videohub.reporting import pages
 from videohub.verification.results import build
 

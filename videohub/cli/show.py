@@ -16,7 +16,8 @@ from videohub.protocols.steps import Image, PartWindows
 from videohub.registry import Cost
 from videohub.registry.labels import in_words
 from videohub.registry.lookup import MARKS, marks, view_size
-from videohub.registry.schema import Checkpoint, Proof, Published, Record
+from videohub.registry.published import Published
+from videohub.registry.schema import Checkpoint, Proof, Record
 from videohub.terminal import options
 from videohub.terminal.layout import coloured, console, facts, styled
 

@@ -20,7 +20,8 @@ from videohub.registry.lookup import Cost, Registry, Sort
 
 if TYPE_CHECKING:
     from videohub.protocols import Protocol
-    from videohub.registry.schema import Checkpoint, Published, Publisher, Record
+    from videohub.registry.published import Published
+    from videohub.registry.schema import Checkpoint, Publisher, Record
 
 __all__ = [
     "Checkpoint", "Cost", "Protocol", "Published", "Publisher", "Record", "Registry", "Sort", "default", "files",

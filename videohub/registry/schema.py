@@ -17,6 +17,7 @@ from videohub.errors import UsageError
 from videohub.escaping import visible
 from videohub.protocols import Flaw, Protocol, Value, ViewGrid
 from videohub.registry.known_answers import FileClip, KnownAnswer
+from videohub.registry.published import Name, Published
 from videohub.value_types import Count, Sha256
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 else:
     Model = Union[tuple(architectures.families().values())]  # noqa: UP007  # any of them
 
-Percent: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=100)]
-Name: TypeAlias = Annotated[str, msgspec.Meta(min_length=1)]
 Status: TypeAlias = Literal["available", "manual", "unreleased", "broken", "program"]
 Labels: TypeAlias = str | tuple[Name, ...] | None  # a label set that is known, names of one's own, or none
 
@@ -99,24 +98,6 @@ class TrainingPixels(Value, frozen=True):
             yield ("training_pixels", "short_side"), what, "Expected two ascending sides, none smaller than the crop."
 
 
-class Views(Value, frozen=True):
-    """The views that a number was measured with, where they are not those of the protocol."""
-
-    clips: Count
-    crops: Count
-
-    def are(self, grid: ViewGrid) -> bool:
-        """Tell whether a protocol's views are as many clips and crops."""
-        return (self.clips, self.crops) == (grid.clips, len(grid.crops))
-
-
-class Mapped(Value, frozen=True):
-    """Some of a network's outputs, which a label map names, are the classes of another data set."""
-
-    dataset: Name
-    classes: Count
-
-
 class Proof(Value, frozen=True, omit_defaults=True):
     """What our network was compared with, number by number; a record without one is unproven.
 
@@ -184,34 +165,6 @@ if TYPE_CHECKING:
     OneOrMore: TypeAlias = Checkpoint
 else:
     OneOrMore: TypeAlias = Checkpoint | Annotated[tuple[Checkpoint, ...], msgspec.Meta(min_length=1)]  # in files
-
-FIELDS = {"top1": "top-1", "top5": "top-5", "map": "mAP"}  # of `Published`, and what people call them
-
-
-class Published(Value, frozen=True, omit_defaults=True):
-    """What the source states, as accuracy or mAP in per cent; `as_printed` where it prints something else.
-
-    `tolerance` are the points, up and down, that the source allows its own files; most sources state none. `others` are
-    the numbers of a metric that has no field here, by what it calls them.
-    """
-
-    source: str
-    top1: Percent | None = None
-    top5: Percent | None = None
-    map: Percent | None = None
-    others: dict[str, Percent] = msgspec.field(default_factory=dict)
-    as_printed: dict[str, Percent] | None = None
-    tolerance: Percent = 0.0
-    views: Views | None = None  # null: those of the protocol
-    mapped: Mapped | None = None  # null: all outputs, on the protocol's data set
-
-    def numbers(self) -> dict[str, float]:
-        """Return the numbers that are given, by the names people use for them."""
-        named = {name: getattr(self, field) for field, name in FIELDS.items()}
-        return {name: value for name, value in named.items() if value is not None} | self.others
-
-    def __str__(self) -> str:
-        return " / ".join(f"{name} {value}" for name, value in self.numbers().items())
 
 
 class Record(Value, frozen=True, omit_defaults=True):
@@ -326,17 +279,8 @@ class Record(Value, frozen=True, omit_defaults=True):
         for field, what in self.model.flaws():
             yield ("model", *field), what, ""
         for index, published in enumerate(self.published):
-            if not published.numbers():
-                yield ("published", index), "holds no number", "Give top1, top5 or map, or leave it out."
-            if published.top1 is not None and published.top5 is not None and published.top5 < published.top1:
-                yield ("published", index, "top5"), f"is {published.top5:g}, less than top1, {published.top1:g}", ""
-            if below := [name for field, name in FIELDS.items() if 0 < (getattr(published, field) or 0) < 1]:
-                yield ("published", index), f"gives {below[0]} below 1", "Numbers are in per cent: 79.7, not 0.797."
-            if others := [name for name in published.numbers() if name not in numbers]:
-                fields = {name: field for field, name in FIELDS.items()}
-                place = ("published", index, fields.get(others[0], "others"))
-                why = next((why for begin, why in refused.items() if others[0].startswith(begin)), "")
-                yield place, f"does not fit the metric {self.protocol.metric}", why
+            for place, what, advice in published.flaws(numbers, refused, metric=self.protocol.metric):
+                yield ("published", index, *place), what, advice
             if published.mapped is not None and published.mapped.classes > (self.model.num_classes or 0):
                 what = f"is {published.mapped.classes}, and the network has {self.model.num_classes or 'no'} outputs"
                 yield ("published", index, "mapped", "classes"), what, ""

@@ -14,7 +14,7 @@ from videohub.files import as_json, read_file
 from videohub.metrics.metric import AtClips, Confusion, Number, Part, PerClass
 from videohub.metrics.verdict import Comparison, Verdict
 from videohub.protocols import Protocol
-from videohub.registry.schema import Published
+from videohub.registry.published import Published
 from videohub.runs import Head, LabelMap, MadeBy, ShardFile
 
 SCHEMA_VERSION: Final = 1

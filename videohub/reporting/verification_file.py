@@ -22,7 +22,7 @@ from videohub.metrics.metric import Part
 from videohub.metrics.verdict import RULE, Comparison, Verdict
 from videohub.protocols import Protocol
 from videohub.registry.json_schema import in_order
-from videohub.registry.schema import Published
+from videohub.registry.published import Published
 from videohub.reporting.report import Counts, Document, Report, Sampling, Stopping, Weights
 from videohub.reporting.words import files_of
 from videohub.runs import Head, LabelMap, MadeBy, ShardFile, WeightsFile
