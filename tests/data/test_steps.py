@@ -259,6 +259,11 @@ def test_scores_of_views_join_by_mean_or_by_the_mean_of_logits():
             "works on levels from 0 to 255",
         ),
         ({"pixels": (steps.Crop(size=9, arithmetic="mmaction2"), HALF)}, "is resize_short_side, after a crop"),
+        ({"pixels": (UNIT, NORMAL, NORMAL)}, "is normalise a second time"),
+        ({"pixels": (UNIT, HALF, UNIT)}, "is divide a second time"),
+        ({"pixels": (NORMAL, UNIT)}, "is divide, after normalise"),
+        ({"pixels": (steps.ReverseChannels(), UNIT, steps.ReverseChannels())}, "is reverse_channels a second time"),
+        ({"pixels": (steps.Mirror(), steps.Mirror())}, "is mirror a second time"),
         ({"pixels": (UNIT,)}, "has centre"),
         ({"pixels": (steps.Crop(size=9, arithmetic="mmaction2_ten"),), "crops": 3}, "has start"),
         ({"frames": steps.Dense(positions=10, window=64, past_end="loop"), "clips": 4}, "no multiple of 10 positions"),
@@ -269,3 +274,9 @@ def test_steps_that_nobody_can_run_are_named(changes, says):
     contradicted: Protocol = protocol(**changes)
     assert any(says in what for _, what, _ in contradicted.flaws())
     assert list(protocol().flaws()) == []
+
+
+def test_a_step_that_takes_what_it_gave_before_may_come_twice():
+    """A frame that was resized is resized again, as by a data set's own short side and then the test's."""
+    larger = steps.ResizeShortSide(pixels=300, long_side="floor", arithmetic="torch_float")
+    assert list(protocol(pixels=(UNIT, larger, HALF, steps.Crop(size=9, arithmetic="pyslowfast"))).flaws()) == []

@@ -81,6 +81,9 @@ PLACES: dict[str, tuple[str, ...]] = {  # that each arithmetic knows
 }
 
 
+_ONCE = (Divide, Normalise, ReverseChannels, Mirror)  # a second one undoes the first, or is one step with it
+
+
 class ViewGrid(Value, frozen=True):
     """Every clip under every crop. `clip_major`: view v is clip v // crops, crop v % crops; or the other way round."""
 
@@ -242,7 +245,7 @@ class Protocol(Value, frozen=True):
             yield ("views", "clips"), f"is {clips}, which is no multiple of {rule.positions} positions", ""
 
     def _flaws_of_pixels(self) -> Iterator[Flaw]:
-        whole, cropped = True, False
+        whole, cropped, before = True, False, set[str]()
         for number, step in enumerate(self.pixels):
             place: tuple[str | int, ...] = ("pixels", number)
             if cropped and isinstance(step, Crop | Resize | ResizeShortSide | Mirror):
@@ -253,6 +256,11 @@ class Protocol(Value, frozen=True):
                 yield (*place, "arithmetic"), f"is {step.arithmetic}, which works on levels from 0 to 255", advice
             if isinstance(step, Mirror) and isinstance(self.frames, KeyFrames):
                 yield place, "is mirror, and boxes are not mirrored", ""
+            if isinstance(step, _ONCE) and step.name in before:
+                yield place, f"is {step.name} a second time", "Leave one of them out."
+            if isinstance(step, Divide) and "normalise" in before:
+                yield place, "is divide, after normalise", "Divide before it, by what its mean's levels are divided by."
+            before.add(step.name)
             whole &= not (
                 isinstance(step, Divide | Normalise)
                 or (isinstance(step, Resize | ResizeShortSide) and step.arithmetic == "torch_float")
