@@ -40,7 +40,7 @@ KNOWN_TO = {
         "files",
         "errors",
     }
-    | {"architectures", "protocols", "escaping", "value_types", "version"},
+    | {"architectures", "models", "protocols", "escaping", "value_types", "version"},
     "reporting": {"data", "registry", "protocols", "runs", "metrics", "files", "errors", "escaping", "formatting"},
     "preflight": {
         "data",
@@ -56,18 +56,14 @@ KNOWN_TO = {
     "runs": {"protocols", "files", "errors"},
     "data": {"storage", "hub", "registry", "protocols", "metrics", "resources", "files", "log", "pickles", "errors"}
     | {"escaping"},
-    "models": {
-        "architectures",
-        "registry",
-        "sinusoid",
-        "value_types",
-    },  # the type of the record that a model was loaded from
+    # registry: the type of the record it was loaded from
+    "models": {"architectures", "registry", "errors", "sinusoid", "value_types"},
     "convert": {"registry", "resources", "files", "log", "pickles", "errors", "escaping", "sinusoid"},
     "storage": {"hub", "errors"},
     "hub": {"resources", "files", "log", "errors", "value_types"},
     "registry": {"architectures", "protocols", "metrics", "hub", "resources", "files", "log", "errors", "escaping"}
     | {"value_types", "version"},
-    "architectures": set(),
+    "architectures": {"errors"},
     "metrics": {"runs", "errors", "escaping"},
     "protocols": {"value_types"},
     "resources": {"errors"},

@@ -45,18 +45,23 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(house: Path, code: str) -> list[str]:
     """Return the lines that code prints in a process which has the folder's parts beside ours."""
+    done = run_in(house, code)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def run_in(house: Path, code: str) -> subprocess.CompletedProcess[str]:
+    """Run code in a process which has the folder's parts beside ours."""
     environment = {
         **os.environ,
         "PYTHONPATH": str(ROOT),
         "VIDEOHUB_REGISTRY": str(house / "toy.yaml"),
         "VIDEOHUB_HOME": str(house / "cache"),
     }
-    done = subprocess.run(
+    return subprocess.run(
         [sys.executable, "-c", BESIDE_OURS.format(folder=str(house)) + dedent(code)],
         env=environment, capture_output=True, text=True, encoding="utf-8", check=False,
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return done.stdout.splitlines()
 
 
 def test_a_family_is_listed_loaded_trained_anew_saved_and_read_back(house):
@@ -111,6 +116,57 @@ def test_the_command_line_and_the_schema_for_editors_know_a_new_family(house):
     assert record["model"] == {"family": "toy", "length": "short", "width": 6, "num_classes": 5}
     schema = json.loads("\n".join(run(house, "from videohub.registry import json_schema; print(json_schema.text())")))
     assert schema["$defs"]["Toy"]["properties"]["width"]["default"] == 6
+
+
+SIZE = """
+    @property
+    def size(self):
+        return self.length.upper()
+"""
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "says"),
+    [
+        ("architectures", SIZE, "", "toy_short: model.family is toy, whose struct Toy does not say size (text)."),
+        ("architectures", "self.length.upper()", "18", "whose struct Toy does not say size (text)."),
+        ("architectures", "def num_blocks", "def blocks", "does not say num_blocks (a whole number)."),
+        ("architectures", "    @property", "", "does not say size (text) and num_blocks (a whole number)."),
+        ("architectures", ', tag="toy"', "", "toy.py: found a struct with the tag Toy, expected toy"),
+        ("architectures", "return 1", "return 1 / 0", "toy.py, a file that was added to videohub: mend it there."),
+        ("architectures", "import ClassVar", "import (", "toy.py, a file that was added to videohub: mend it there."),
+        (
+            "models",
+            "def toy(",
+            "def build(",
+            "toy_short: model.family is toy, and nothing builds it: toy: found no func",
+        ),
+        ("models", "nn.Linear", "nn.Lin", "toy.py, a file that was added to videohub: mend it there."),
+        ("models", None, "", "toy_short: model.family is toy, and nothing builds it: toy: found no toy.py in "),
+    ],
+)
+def test_what_a_family_lacks_is_told_as_its_own(tmp_path, file, old, new, says):
+    for name, text in FAMILY.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    changed = tmp_path / file / "toy.py"
+    if old is None:
+        changed.unlink()
+    else:
+        text = changed.read_text(encoding="utf-8")
+        assert old in text
+        changed.write_text(text.replace(old, new), encoding="utf-8")
+    code = """
+        import sys, videohub.models
+        videohub.models.__path__.append(str(folder / "models"))
+        sys.argv = ["videohub", "registry", "check", str(folder / "toy.yaml")]
+        from videohub.cli import main
+        main()
+        """
+    done = run_in(tmp_path, code)
+    assert done.returncode in (1, 2)
+    assert says in " ".join(done.stderr.split())
+    assert "This is a mistake of videohub's" not in done.stderr
 
 
 # --- a data set ------------------------------------------------------------------------------------------------------

@@ -96,6 +96,8 @@ def check_takes(record: Record, frames: int, height: int, width: int) -> None:
     try:
         with torch.device("meta"), torch.inference_mode():
             build_empty(record).features(*given)
+    except UsageError:  # nothing builds it
+        raise
     except (ValueError, RuntimeError) as error:
         raise refused_clips(f"{record.name}: its network", (frames, height, width), error) from error
 

@@ -123,6 +123,18 @@ def test_a_draft_takes_a_name(run, tmp_path):
     assert registry.default([tmp_path / "mine.yaml"]).find("company_slow").name == "company_slow"
 
 
+def test_lists_that_nothing_reads_are_told_with_all_else_that_is_wrong(company, run):
+    text = company.read_text().replace("title: Actions of a company", "lists: my_reader, title: Actions of a company")
+    company.write_text(text.replace("rate: 8\n", "rat: 8\n"))
+    code, _, err = run("registry", "check", company)
+    assert (code, "rat is not a field" in err, "3 errors." in err) == (1, True, True)
+    assert 'data set company_actions: lists is "my_reader", and nothing reads lists of the kind' in err
+    assert "expected one of ava, ava_kinetics, charades, imagenet, kinetics, multisports, something" in err
+    assert "Line 2." in err
+    company.write_text(text.replace("my_reader", "null"))  # which says that nothing does
+    assert run("registry", "check", company)[0] == 0
+
+
 def test_a_publisher_s_file_that_ours_includes_is_checked_by_itself(company, run, monkeypatch):
     """As `registry/NAME.yaml` is, which registry.yaml includes."""
     top = company.with_name("top.yaml")

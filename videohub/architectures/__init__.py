@@ -12,6 +12,8 @@ from typing import Annotated, Any, ClassVar, Literal, TypeAlias, Union
 
 import msgspec
 
+from videohub.errors import UsageError
+
 # No file may ask for a network that fills the memory.
 Count: TypeAlias = Annotated[int, msgspec.Meta(gt=0, le=65_536)]
 MOST_BLOCKS = 1_000
@@ -74,6 +76,14 @@ class Architecture(Part, frozen=True, tag_field="family"):
         """How many blocks are built one after the other: what comes from elsewhere must not ask for a million."""
         raise NotImplementedError
 
+    def unsaid(self) -> list[str]:
+        """Return what the family's struct has to say and does not, or says as another type."""
+        return [
+            f"{name} ({words})"
+            for name, kind, words in (("size", str, "text"), ("num_blocks", int, "a whole number"))
+            if getattr(type(self), name) is getattr(Architecture, name) or not isinstance(getattr(self, name), kind)
+        ]
+
     @property
     def background_outputs(self) -> int:
         """How many of the first outputs stand for no class: 1 where that is background."""
@@ -94,13 +104,18 @@ class Architecture(Part, frozen=True, tag_field="family"):
 
 
 def families() -> dict[str, type[Architecture]]:
-    """Return the struct of each family, by its name."""
-    structs = {}
+    """Return the struct of each family, by its name. Raises: UsageError for one that is not tagged as its file."""
     files = {file for folder in __path__ for file in os.listdir(folder)}  # pkgutil takes longer to import
-    for module in sorted(file.removesuffix(".py") for file in files if file.endswith(".py") and file[0] != "_"):
-        for value in vars(importlib.import_module(f"{__name__}.{module}")).values():
-            if isinstance(value, type) and issubclass(value, Architecture) and value.__struct_config__.tag == module:
-                structs[module] = value
+    names = sorted(file.removesuffix(".py") for file in files if file.endswith(".py") and file[0] != "_")
+    structs = {}
+    for name, module in [(name, importlib.import_module(f"{__name__}.{name}")) for name in names]:
+        classes = [each for each in vars(module).values() if isinstance(each, type) and issubclass(each, Architecture)]
+        tagged = {each.__struct_config__.tag: each for each in classes}
+        if name in tagged:
+            structs[name] = tagged[name]
+        for tag, each in tagged.items():
+            if name not in tagged and each.__module__ == module.__name__ and not each.__subclasses__():
+                raise UsageError(f"{module.__file__}: found a struct with the tag {tag}, expected {name}")
     return structs
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,14 +11,12 @@ import click
 import msgspec
 
 from videohub import registry
-from videohub.errors import AmbiguousNameError, RegistryError, UsageError
 from videohub.formatting import counted, with_unit
 from videohub.terminal import options
 from videohub.terminal.layout import hand_over, print_columns, say, tell
 
 if TYPE_CHECKING:
     from videohub.cache_admin.link_probe import FirstContact, Link
-    from videohub.registry.messages import Message
 
 
 @click.group("registry")
@@ -32,70 +29,19 @@ def command() -> None:
 @options.with_json
 def check(file: Path, as_json: bool) -> None:
     """Tell everything that is wrong with a registry FILE and the key tables beside it; exits 1 if anything is."""
-    from videohub.registry import reader, strict_yaml
-    from videohub.registry.messages import BrokenRegistryError, message
+    from videohub.cache_admin import registry_check
 
-    path, others = file.expanduser().resolve(), registry.files()
-    errors: tuple[Message, ...] = ()
-    records: list[str] = []
-    notes: list[str] = []
-    try:
-        before = reader.read([other for other in others if other != path])
-        inside = strict_yaml.read(path).value["records"] if path in map(Path.resolve, before.files) else ()
-        known = reader.read([*others, path])
-        records = [name for name in known.records if name in inside or name not in before.records]
-        notes = _taken_names(known, records)
-        errors = tuple(message(path, ("records", *each), what) for each, what in _untaken_clips(known, records))
-        if (path.parent / "converters").is_dir():
-            from videohub import architectures
-            from videohub.convert import tables
-
-            errors += tuple(tables.errors_beside(path, architectures.families()))
-    except BrokenRegistryError as error:
-        errors = error.messages
-    except RegistryError as error:  # it cannot be read at all
-        errors = (message(path, (), f"cannot be read: {error}"),)
+    path = file.expanduser().resolve()
+    checked = registry_check.check(path)
     if as_json:
-        options.print_json({"file": str(path), "records": records, "errors": errors, "notes": notes})
+        options.print_json({"file": str(path), **msgspec.structs.asdict(checked)})
     else:
-        tell_each = [*map(str, errors), *notes, *([f"{counted(len(errors), 'error')}."] if errors else [])]
-        for words in tell_each:
+        wrong = [f"{counted(len(checked.errors), 'error')}."] if checked.errors else []
+        for words in (*map(str, checked.errors), *checked.notes, *wrong):
             tell(words)
-        if not errors:
-            say(f"{path}: {counted(len(records), 'record')}, nothing wrong")
-    sys.exit(1 if errors else 0)
-
-
-def _untaken_clips(known: registry.Registry, ids: Sequence[str]) -> Iterator[tuple[tuple[str, str], str]]:
-    """Yield the records whose networks cannot be built, or do not take the clips that they state, with why.
-
-    A network that was counted beforehand did take them.
-    """
-    from videohub.building import check_takes
-    from videohub.registry.lookup import view_size
-
-    for record in map(known.records.__getitem__, ids):
-        if record.name not in known.costs and (size := view_size(record)):
-            try:
-                check_takes(record, *size)
-            except UsageError as error:
-                yield (record.name, "clip"), f"does not fit the model: {str(error).removeprefix(f'{record.name}: ')}"
-
-
-def _taken_names(known: registry.Registry, ids: Sequence[str]) -> list[str]:
-    """Return what to tell of ids and aliases that are other records' upstream names: those lead to them no more."""
-    entries = {name: entry for name, entry in known.entries.items() if name not in ids}
-    others = msgspec.structs.replace(known, entries=entries)
-    upstream = {entry.upstream_name.casefold() for entry in entries.values()}
-    notes = []
-    for id_ in ids:
-        for name in (id_, *known.entries[id_].aliases):
-            with suppress(AmbiguousNameError):  # it led to no record before
-                if name.casefold() in upstream:
-                    notes.append(
-                        f"{id_}: takes the name {name}, by which {others.find(name).name} was found without it"
-                    )
-    return notes
+        if not wrong:
+            say(f"{path}: {counted(len(checked.records), 'record')}, nothing wrong")
+    sys.exit(1 if checked.errors else 0)
 
 
 @command.command()

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
+from typing import cast
 
 from videohub.architectures import Architecture
+from videohub.errors import UsageError
 from videohub.models.video_model import VideoModel
 from videohub.value_types import Activation
 
-__all__ = ["VideoModel", "build"]
+__all__ = ["VideoModel", "build", "builder"]
 
 
 def build(arch: Architecture, *, frames: int, activation: Activation = "softmax") -> VideoModel:
@@ -20,7 +23,27 @@ def build(arch: Architecture, *, frames: int, activation: Activation = "softmax"
         arch: What it is.
         frames: Length of the clips that it is for.
         activation: What makes scores of its logits.
+    Raises: UsageError if there is no such file, or no such function in it.
     """
-    family = importlib.import_module(f"{__name__}.{arch.family}")
-    model: VideoModel = getattr(family, arch.family)(arch, frames=frames, activation=activation)
-    return model.eval()
+    return builder(arch.family)(arch, frames=frames, activation=activation).eval()
+
+
+def builder(family: str) -> Callable[..., VideoModel]:
+    """Return the function that builds the networks of a family. Raises: UsageError if there is none."""
+    name = f"{__name__}.{family}"
+    try:
+        module = importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name != name:  # one that it imports
+            raise
+        raise UsageError(
+            f"{family}: found no {family}.py in {' or '.join(__path__)}, expected one with the function {family}(arch, "
+            "*, frames, activation); a folder of your own is added to `videohub.models.__path__`"
+        ) from None
+    function = getattr(module, family, None)
+    if not callable(function):
+        raise UsageError(
+            f"{family}: found no function {family} in {module.__file__}, expected one that builds its networks: "
+            f"{family}(arch, *, frames, activation)"
+        )
+    return cast("Callable[..., VideoModel]", function)

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import keyword
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -65,14 +65,17 @@ class _Sections(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     records: dict[str, Any]
 
 
-def read(files: Iterable[Path]) -> Registry:
+def read(files: Iterable[Path], *, unread: Callable[[DatasetInfo], str | None] = lambda dataset: None) -> Registry:
     """Return all that `files` hold, in their order.
 
     A later file may refer to what an earlier one holds, but not repeat its names.
 
+    Args:
+        files: The files.
+        unread: Says why nothing reads the lists of a data set, which is an error then; `data` knows, above us.
     Raises: RegistryError naming each file, record and field that is wrong.
     """
-    reader = _Reader()
+    reader = _Reader(unread)
     reader.read_datasets(resources.datasets_file())
     for file in files:
         reader.read(file)
@@ -82,7 +85,8 @@ def read(files: Iterable[Path]) -> Registry:
 class _Reader:
     """What was read so far, and what was wrong with it."""
 
-    def __init__(self) -> None:
+    def __init__(self, unread: Callable[[DatasetInfo], str | None]) -> None:
+        self.unread = unread
         self.messages = Messages()
         self.files: list[Path] = []
         self.already_read: set[Path] = set()
@@ -227,6 +231,8 @@ class _Reader:
             home = self.homes.setdefault(("datasets", name), document.file)
             if self.datasets.setdefault(name, dataset) != dataset:  # one that says the same is the same
                 self._error(document, (*steps, name), f"is described otherwise in {home}", "Give one another name.")
+            if why := self.unread(dataset):
+                self._error(document, (*steps, name, "lists"), f"is {shown(dataset.lists)}, and {why}")
 
     # --- records ---
 

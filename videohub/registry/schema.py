@@ -274,7 +274,13 @@ class Record(Value, frozen=True, omit_defaults=True):
             yield ("status",), "is available, and every checkpoint is manual", "Write manual."
         for checkpoint in (self.checkpoint, *self.other_checkpoints):
             yield from checkpoint.flaws()
-        if self.model.num_blocks > MOST_BLOCKS:
+        if unsaid := self.model.unsaid():
+            what = f"is {self.family}, whose struct {type(self.model).__name__} does not say {' and '.join(unsaid)}"
+            advice = (
+                f"Add each as a property in architectures/{self.family}.py; docs/guides/adding_a_family.md shows one."
+            )
+            yield ("model", "family"), what, advice
+        elif self.model.num_blocks > MOST_BLOCKS:
             yield ("model",), f"has {self.model.num_blocks:,} blocks, expected at most {MOST_BLOCKS:,}", ""
         for field, what in self.model.flaws():
             yield ("model", *field), what, ""

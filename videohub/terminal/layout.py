@@ -12,6 +12,7 @@ import re
 import shutil
 import sys
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
@@ -89,8 +90,21 @@ def print_crash(kind: type[BaseException], error: BaseException, trace: Tracebac
     import traceback
 
     tell("".join(traceback.format_exception(kind, error, trace)).rstrip("\n"))
-    if issubclass(kind, Exception):
+    if added := _added_file(error, trace):
+        tell(f"This arose in {added}, a file that was added to videohub: mend it there.")
+    elif issubclass(kind, Exception):
         tell("This is a mistake of videohub's. Please report it, with the command and what `videohub doctor` says.")
+
+
+def _added_file(error: BaseException, trace: TracebackType | None) -> str | None:
+    """Return the file beside ours, such as a family of somebody's own, that an error arose in; None if it was ours."""
+    import traceback
+
+    frames = [frame for frame, _ in traceback.walk_tb(trace)]
+    files = [each.f_code.co_filename for each in frames if each.f_globals.get("__name__", "").startswith("videohub.")]
+    file = error.filename if isinstance(error, SyntaxError) else next(reversed(files), None)
+    ours = Path(escaping.__file__).parent
+    return file if file and Path(file).is_file() and not Path(file).resolve().is_relative_to(ours) else None
 
 
 def print_warning(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import inspect
 import os
 import pkgutil
 from pathlib import Path
@@ -82,7 +83,7 @@ def reader_of(dataset: DatasetInfo) -> Reader:
     """Return the module that reads a data set's lists. Raises: UsageError if there is none of that name."""
     why = unread(dataset)
     module = None if why else importlib.import_module(f"{__name__}.{dataset.lists}")
-    if not hasattr(module, "read"):
+    if not _reads(module):
         raise UsageError(f"{dataset.name}: {why or _unknown(dataset)}")
     return cast(Reader, module)
 
@@ -97,8 +98,22 @@ def unread(dataset: DatasetInfo) -> str | None:
             "nothing here reads its lists; an entry of the same data set in a registry of your own may say what does, "
             "such as `lists: kinetics` for lines of `path label`"
         )
-    return None if dataset.lists in [module.name for module in pkgutil.iter_modules(__path__)] else _unknown(dataset)
+    return None if dataset.lists in _modules() else _unknown(dataset)
+
+
+def _modules() -> list[str]:
+    return [module.name for module in pkgutil.iter_modules(__path__)]
+
+
+def _reads(module: object) -> bool:
+    """Tell whether a module offers what a `Reader` does."""
+    read = getattr(module, "read", None)
+    return callable(read) and {"root", "record"} <= inspect.signature(read).parameters.keys()
 
 
 def _unknown(dataset: DatasetInfo) -> str:
-    return f"nothing reads lists of the kind {dataset.lists!r}; correct `lists` of its entry"
+    readers = [name for name in _modules() if _reads(importlib.import_module(f"{__name__}.{name}"))]
+    return (
+        f"nothing reads lists of the kind {dataset.lists!r}; expected one of {', '.join(readers)}, or a module of that "
+        "name with a function read(data, *, root, record), in a folder that `videohub.data.sets.__path__` names"
+    )
