@@ -45,13 +45,13 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(house: Path, code: str) -> list[str]:
     """Return the lines that code prints in a process which has the folder's parts beside ours."""
-    done = run_in(house, code)
+    done = run_alone(house, BESIDE_OURS.format(folder=str(house)) + dedent(code))
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
 
 
-def run_in(house: Path, code: str) -> subprocess.CompletedProcess[str]:
-    """Run code in a process which has the folder's parts beside ours."""
+def run_alone(house: Path, code: str) -> subprocess.CompletedProcess[str]:
+    """Run code in a process that knows the folder's registry, and none of its parts."""
     environment = {
         **os.environ,
         "PYTHONPATH": str(ROOT),
@@ -59,7 +59,7 @@ def run_in(house: Path, code: str) -> subprocess.CompletedProcess[str]:
         "VIDEOHUB_HOME": str(house / "cache"),
     }
     return subprocess.run(
-        [sys.executable, "-c", BESIDE_OURS.format(folder=str(house)) + dedent(code)],
+        [sys.executable, "-c", code],
         env=environment, capture_output=True, text=True, encoding="utf-8", check=False,
     )  # fmt: skip
 
@@ -118,6 +118,23 @@ def test_the_command_line_and_the_schema_for_editors_know_a_new_family(house):
     assert schema["$defs"]["Toy"]["properties"]["width"]["default"] == 6
 
 
+def test_who_lacks_the_family_takes_no_registry_that_was_compiled_with_it(house):
+    kept = """
+        from videohub import registry
+        from videohub.registry import compiled
+
+        compiled._SETTLED_NS = -(10**18)  # whenever the files were written
+        print(registry.default(keep=True).find("toy_short").depth)
+        """
+    assert run(house, kept) == ["SHORT"]
+    assert [*(house / "cache" / "compiled").iterdir()] != []
+    show = "import sys; sys.argv = ['videohub', 'show', 'toy_short']; from videohub.cli import main; main()"
+    done = run_alone(house, show)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert 'toy_short: model.family is "toy", expected one of csn' in done.stderr
+    assert run(house, show)[0].startswith("toy_short")
+
+
 SIZE = """
     @property
     def size(self):
@@ -163,7 +180,7 @@ def test_what_a_family_lacks_is_told_as_its_own(tmp_path, file, old, new, says):
         from videohub.cli import main
         main()
         """
-    done = run_in(tmp_path, code)
+    done = run_alone(tmp_path, BESIDE_OURS.format(folder=str(tmp_path)) + dedent(code))
     assert done.returncode in (1, 2)
     assert says in " ".join(done.stderr.split())
     assert "This is a mistake of videohub's" not in done.stderr

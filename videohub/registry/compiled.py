@@ -9,6 +9,7 @@ files is made anew, and where none can be kept (a cache that is read-only or ful
 from __future__ import annotations
 
 import os
+import sys
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -204,15 +205,17 @@ def _made_by(code: str) -> str:
 
 
 def _code() -> str:
-    """Return what changes when somebody works on the code that reads registries."""
+    """Return what changes with the code that reads registries: when somebody works on it, or adds families to ours."""
     package = Path(__file__).parent.parent
+    rooms = [(package / room, sys.modules.get(f"videohub.{room}")) for room in _CODE]
+    folders = [os.path.abspath(folder) for ours, room in rooms for folder in (room.__path__ if room else [str(ours)])]
     stamps = [
         (entry.name, entry.stat().st_mtime_ns, entry.stat().st_size)
-        for room in _CODE
-        for entry in sorted(os.scandir(package / room), key=lambda each: each.name)
+        for folder in folders
+        for entry in sorted(os.scandir(folder), key=lambda each: each.name)
         if entry.name.endswith(".py")
     ]
-    return repr((str(package), stamps))
+    return repr((folders, stamps))
 
 
 def _in_cache(roots: tuple[Path, ...]) -> Path | None:
