@@ -11,6 +11,7 @@ import pytest
 from tests.data.small_videos import small_video
 from tests.preflight.conftest import RECORD, check, findings
 from videohub import preflight, registry
+from videohub.data.samples import DataSet, Sample, VideoFile
 from videohub.errors import DataError
 from videohub.formatting import Spread
 from videohub.preflight import Check
@@ -44,6 +45,17 @@ def test_a_data_set_that_no_source_counts_can_be_ready(copy):
     answer = check({copy("one.mp4"): 0, copy("two.mp4"): 1}, "slowfast_r101_8x8_k600_nl_ava21_pretrain")
     assert (answer.verdict, answer.findings) == ("ready", [])
     assert answer.reasons == ["all 2 listed samples are here and what the protocol expects"]
+
+
+def test_a_data_set_with_several_classes_a_video_is_not_ready_for_an_accuracy(copy):
+    samples = [
+        Sample("one.mp4", VideoFile(copy("one.mp4")), (0, 1)),
+        Sample("two.mp4", VideoFile(copy("two.mp4")), (1,)),
+    ]
+    answer = preflight.check_samples(registry.record(RECORD), DataSet(samples), data="list", workers=1)
+    assert answer.verdict == "not usable"
+    assert answer.reasons[0].startswith("of 2 samples 1 cannot be judged by the metric topk")
+    assert answer.findings[0].samples == {"one.mp4": "2 right classes, expected one"}
 
 
 def test_pictures_are_compared_with_what_the_reference_was_resized_to(copy, tmp_path):

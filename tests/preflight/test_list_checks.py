@@ -7,9 +7,16 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from videohub import metrics
 from videohub.data.samples import AvaTruth, DataSet, ImageFile, Sample, VideoFile
 from videohub.preflight.findings import Classes, Folders
-from videohub.preflight.list_checks import compare_folders, count_classes, judge_classes, judge_folders
+from videohub.preflight.list_checks import (
+    compare_folders,
+    count_classes,
+    judge_classes,
+    judge_folders,
+    judge_truth,
+)
 
 NAMES = (
     "abseiling",
@@ -134,3 +141,38 @@ def test_a_whole_data_set_without_some_classes_is_remarked_on_and_a_part_is_not(
     assert [one.text for one in judge_classes(classes, 3, averaged=True)] == [
         "2 classes are never right (numbers 1, 3): the mean leaves them out"
     ]
+
+
+BOXES = AvaTruth(keys=["a,1"], boxes=[(0.0, 0.0, 1.0, 1.0)], labels=[1], names={1: "stand"}, first_id=1)
+
+
+@pytest.mark.parametrize(
+    ("metric", "truths", "says"),
+    [
+        ("topk", [(0,), (4,)], None),
+        (
+            "topk",
+            [(0,), (1, 2)],
+            "of 2 samples 1 cannot be judged by the metric topk, such as 1: found 2 right classes",
+        ),
+        ("topk", [(), ()], "of 2 samples 2 cannot be judged by the metric topk, such as 0: found 0 right classes"),
+        ("topk", [(0,), (5,)], "such as 1: found class 5, expected a whole number from 0 to 4"),
+        ("topk", [(0.5,)], "such as 0: found class 0.5, expected a whole number from 0 to 4"),
+        ("multilabel_map", [(), (1, 2)], None),
+        ("multilabel_map", [(-1, 2)], "such as 0: found class -1, expected a whole number from 0 to 4"),
+        ("multilabel_map", [(), ()], "the lists name no right class for any of 2 samples"),
+        ("ava_map", [(0,)], "the metric ava_map judges boxes, and the lists say what is right for whole samples"),
+    ],
+)
+def test_what_a_metric_cannot_judge_makes_the_data_unusable(metric, truths, says):
+    data = DataSet([Sample(str(number), VideoFile(Path("x")), truth) for number, truth in enumerate(truths)])
+    findings = judge_truth(data, 5, metrics.of(metric))
+    assert [finding.fatal for finding in findings] == ([] if says is None else [True])
+    assert all(says in finding.text for finding in findings)
+
+
+def test_boxes_are_for_a_metric_of_boxes_alone():
+    data = DataSet([Sample("a,1", VideoFile(Path("x")), ())], ava=BOXES)
+    assert judge_truth(data, 5, metrics.of("ava_map")) == []
+    (finding,) = judge_truth(data, 5, metrics.of("topk"))
+    assert finding.text == "the metric topk judges whole samples, and the lists say what is right for boxes"

@@ -9,8 +9,10 @@ import videohub
 from tests.data.broken_videos import KINDS, make
 from tests.verification import datasets
 from videohub import registry, runs
-from videohub.errors import DeviceError, UsageError
-from videohub.verification import report, verify
+from videohub.data import sets
+from videohub.data.samples import DataSet, Sample, VideoFile
+from videohub.errors import DataError, DeviceError, UsageError
+from videohub.verification import report, runner, verify
 
 NAME = "tiny_kinetics"
 
@@ -36,6 +38,17 @@ def test_thirty_kinds_of_video_cost_no_more_than_themselves(zoo, tmp_path):
     assert (scores[str(tmp_path / "videos" / "the_same.mp4")] == scores[str(places["wrong_extension"])]).all()
     assert messages.counts.failed == len(reasons) > 10
     assert messages.comparisons[0].bounds[1] > 100 * len(reasons) / (len(KINDS) + 1)  # they might all have been right
+
+
+def test_lists_that_the_metric_cannot_judge_are_refused_before_a_video_or_the_file_is_looked_at(
+    zoo, tmp_path, monkeypatch
+):
+    videos = DataSet([Sample(f"{number}.mp4", VideoFile(tmp_path), (number, 1)) for number in range(2)])
+    monkeypatch.setattr(sets, "read", lambda *_, **__: videos)
+    monkeypatch.setattr(runner, "fetch", lambda *_, **__: pytest.fail("the file was asked for"))
+    with pytest.raises(DataError, match=r"such as 0\.mp4: found 2 right classes, expected one\.\n  Correct the lists"):
+        verify(NAME, tmp_path, out=tmp_path / "run", workers=0)
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.fixture

@@ -161,6 +161,7 @@ class Metric:
     numbers: tuple[str, ...]  # what it comes to, in per cent; the first one decides
     by_box: bool = False  # a sample is scored at each of its boxes, and not as a whole
     over_classes: bool = False  # a mean over classes, of which those that are never right are left out
+    one_class: bool = False  # exactly one class is right for a sample; else any number, none too
     is_counted: bool = False  # a sample is right or wrong (`is_right`), so a run can stop once that decides
     sample_objection: str | None = None  # why a sample cannot stand for the whole list, if it cannot
     refused: Mapping[str, str] = field(default_factory=dict)  # numbers it has not, by how their names begin: why
@@ -215,6 +216,7 @@ METRICS = {
             name="topk",
             computed_by="videohub.metrics.accuracy",
             numbers=("top-1", "top-5"),
+            one_class=True,
             is_counted=True,
             class_measure="accuracy",
             class_column="accuracy",

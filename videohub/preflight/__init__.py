@@ -34,6 +34,7 @@ from videohub.preflight.list_checks import (
     judge_counts,
     judge_folders,
     judge_keyframes,
+    judge_truth,
 )
 from videohub.preflight.probe import probe_files
 from videohub.registry.labels import Given, read_map, with_labels
@@ -150,13 +151,14 @@ def check_samples(
         if one.probe and (one.probe.problem or one.probe.damage or refused(one.probe, record.protocol))
     )
     usable = len(samples) - missing - unreadable
-    averaged = metrics.of(record.protocol.metric).over_classes
+    metric = metrics.of(record.protocol.metric)
     findings = [
+        *judge_truth(data_set, expected.classes, metric),
         *judge_counts(len(samples), usable, expected),
         *judge_folders(folders, samples, names),
         *judge_keyframes(keyframes, data_set, expected),
         *judge_files(probed, groups, samples, expected, record.protocol),
-        *judge_classes(classes, len(samples), averaged=averaged),
+        *judge_classes(classes, len(samples), averaged=metric.over_classes),
     ]
     judged, reasons = verdict(findings, len(samples))
     good = [one.probe for one in probed if one.probe and not one.probe.problem]

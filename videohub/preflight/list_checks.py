@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from videohub.data.labels import squeezed
 from videohub.data.samples import DataSet, FrameList, KeyFrame, OneFile, Sample
 from videohub.formatting import counted
+from videohub.metrics.metric import Metric
 from videohub.preflight.findings import EXAMPLES, Classes, Expected, Finding, Folders, Keyframes
 
 _ENOUGH = 5  # samples in folders called as classes are, before they say anything
@@ -23,6 +24,37 @@ def judge_counts(listed: int, usable: int, expected: Expected) -> Iterator[Findi
     if expected.samples is not None and listed != expected.samples:
         text = f"{counted(listed, 'sample')} listed, {expected.samples:,} in the reference ({expected.source})"
         yield Finding("reference count", abs(listed - expected.samples), text)
+
+
+def judge_truth(data: DataSet, num_classes: int, metric: Metric) -> list[Finding]:
+    """Say what keeps a metric from judging any scores of these samples: what is right for them."""
+    if metric.by_box != (data.ava is not None):
+        judged, listed = ("boxes", "whole samples") if metric.by_box else ("whole samples", "boxes")
+        text = f"the metric {metric.name} judges {judged}, and the lists say what is right for {listed}"
+        return [Finding("truth", len(data.samples), text, fatal=True)]
+    if metric.by_box:
+        return []
+    flaws = ((sample.name, _flaw_of_truth(sample.truth, num_classes, metric)) for sample in data.samples)
+    wrong = {name: flaw for name, flaw in flaws if flaw}
+    if wrong:
+        name, flaw = next(iter(wrong.items()))
+        text = (
+            f"of {counted(len(data.samples), 'sample')} {len(wrong):,} cannot be judged by the metric {metric.name}, "
+            f"such as {name}: found {flaw}"
+        )
+        return [Finding("truth", len(wrong), text, fatal=True, samples=dict(list(wrong.items())[:EXAMPLES]))]
+    if not any(sample.truth for sample in data.samples):
+        text = f"the lists name no right class for any of {counted(len(data.samples), 'sample')}"
+        return [Finding("truth", len(data.samples), text, fatal=True)]
+    return []
+
+
+def _flaw_of_truth(truth: Sequence[int], num_classes: int, metric: Metric) -> str | None:
+    """Return what is wrong with the classes that are right for a sample."""
+    for label in truth:
+        if not isinstance(label, int) or not 0 <= label < num_classes:
+            return f"class {label!r}, expected a whole number from 0 to {num_classes - 1}"
+    return f"{len(truth)} right classes, expected one" if metric.one_class and len(truth) != 1 else None
 
 
 # --- are labels numbered as the network's outputs are? ---------------------------------------------------------------

@@ -26,6 +26,7 @@ from videohub.data.sets.lists import folder_of
 from videohub.data.sets.missing import missing_files
 from videohub.data.spec import TestSpec
 from videohub.devices import usable
+from videohub.errors import DataError
 from videohub.evaluation import distributed
 from videohub.evaluation.distributed import Shard
 from videohub.evaluation.precision_choice import choose_precision
@@ -35,6 +36,7 @@ from videohub.loading import from_weights
 from videohub.log import log
 from videohub.metrics.verdict import Verdict, settled
 from videohub.models.inference_form import optimize
+from videohub.preflight.list_checks import judge_truth
 from videohub.registry.labels import check_map, resolve
 from videohub.registry.schema import Record
 from videohub.verification.settings import Settings, refuse_contradictions, refuse_unshared
@@ -93,6 +95,8 @@ def measure(
     device = str(usable(distributed.local_device(str(settings.device))))
     workers = _decoders(device, settings.workers)
     data_set = _read(data, targets[0].record, settings)
+    for target in targets:
+        _refuse_unjudged(data, data_set, target.record)
     common = _Pass(settings, device, workers, data_set, settings.chosen(data_set.samples))
     files = [target.weights or fetch(target.record, checkpoint=target.checkpoint) for target in targets]
     entering = (_entering(*each, common) for each in zip(targets, specs, files, strict=True))
@@ -213,6 +217,15 @@ def _read(data: str | Path, record: Record, settings: Settings) -> DataSet:
     for note in (*data_set.notes, *missing_files(data_set.samples, start)):
         log.warning("%s: %s", data, note)
     return data_set
+
+
+def _refuse_unjudged(data: str | Path, data_set: DataSet, record: Record) -> None:
+    """Refuse samples that the record's metric cannot judge, before any of them is looked at. Raises: DataError."""
+    for finding in judge_truth(data_set, record.num_classes, metrics.of(record.protocol.metric)):
+        raise DataError(
+            f"{record.name}: {data}: {finding.text}.\n"
+            "  Correct the lists, or test with a protocol whose metric they are for; `videohub data check` tells more."
+        )
 
 
 def _entering(target: Target, spec: TestSpec, weights: Path, common: _Pass) -> _Entering | None:
