@@ -188,22 +188,16 @@ def test_what_a_family_lacks_is_told_as_its_own(tmp_path, file, old, new, says):
 
 # --- a data set ------------------------------------------------------------------------------------------------------
 
-TOY_LISTS = '''
-"""Toy lists: a line for each video, the number of its class first, then a tab."""
-
-from videohub.data.samples import DataSet, Sample, VideoFile
-
-
-def read(data, *, root, record):
-    rows = [line.split("\\t") for line in (data / "toy.txt").read_text().splitlines()]
-    return DataSet([Sample(name, VideoFile(data / name), (int(number),)) for number, name in rows])
-'''
+# The reader of lists, and the command line that knows it, as the guide has them.
+READER = named_files((ROOT / "docs" / "guides" / "registry.md").read_text(encoding="utf-8"))
 
 
 def test_a_data_set_is_an_entry_and_where_its_lists_are_new_a_reader(tmp_path, monkeypatch):
     """Its entry stands in a registry of one's own; its title, aliases, counts and lists are known from there alone."""
+    assert [*READER] == ["readers/toy_lists.py", "with_mine.py"]
     (tmp_path / "readers").mkdir()
-    (tmp_path / "readers" / "toy_lists.py").write_text(TOY_LISTS)
+    for name, text in READER.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
     monkeypatch.setattr(sets, "__path__", [*sets.__path__, str(tmp_path / "readers")])
     (tmp_path / "toy").mkdir()
     (tmp_path / "toy" / "toy.txt").write_text("3\ta.mp4\n0\tb.mp4\n")
@@ -225,6 +219,20 @@ def test_a_data_set_is_an_entry_and_where_its_lists_are_new_a_reader(tmp_path, m
     assert [(sample.name, sample.truth) for sample in read.samples] == [("a.mp4", (3,)), ("b.mp4", (0,))]
     expected = expected_of(record)
     assert (expected.dataset, expected.samples, expected.source) == ("toy_actions", 2, "the toy's box")
+    check = ["registry", "check", "own.yaml"]
+    told = [_called(tmp_path, program, *check) for program in (["with_mine.py"], ["-m", "videohub"])]
+    assert [done.returncode for done in told] == [0, 1]
+    assert "1 record, nothing wrong" in told[0].stdout
+    assert 'data set toy_actions: lists is "toy_lists", and nothing reads lists of the kind' in told[1].stderr
+    looked = _called(tmp_path, ["with_mine.py"], "data", "check", "toy_motions", "--data", "toy", "--json")
+    assert json.loads(looked.stdout)["missing"] == 2
+
+
+def _called(folder: Path, program: list[str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "VIDEOHUB_HOME": str(folder / "cache"),
+                   "VIDEOHUB_REGISTRY": "own.yaml"}  # fmt: skip
+    return subprocess.run([sys.executable, *program, *arguments], env=environment, cwd=folder, capture_output=True,
+                          text=True, encoding="utf-8", check=False)  # fmt: skip
 
 
 # A layout that our own networks' files may come in: one table beside a registry of a user's.
