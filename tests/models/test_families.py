@@ -46,6 +46,12 @@ VARIANTS = {  # of networks that others test, too
     "x3d efficient": ("x3d", {"head": AverageAll()}),
     "x3d without a norm": ("x3d", {"first_shortcut_norm": False}),
 }
+ALONE = {  # networks that are tried here alone: what each is, and the length of its clips; of 64 x 64 pixels
+    "vit detection": (
+        replace(token_networks.FAMILIES["vit videomae"], positions="sinusoid_resized", readout=ALL_OF_A_BOX, crop=48),
+        token_networks.frames("vit videomae"),
+    ),
+}
 
 
 def _networks() -> Iterator[tuple[str, Architecture, int]]:
@@ -58,10 +64,7 @@ def _networks() -> Iterator[tuple[str, Architecture, int]]:
             yield name, arch, frames
     for name, arch in token_networks.FAMILIES.items():
         yield name, arch, token_networks.frames(name)
-    detects = replace(
-        token_networks.FAMILIES["vit videomae"], positions="sinusoid_resized", readout=ALL_OF_A_BOX, crop=48
-    )
-    yield "vit detection", detects, token_networks.frames("vit videomae")
+    yield from ((name, arch, frames) for name, (arch, frames) in ALONE.items())
 
 
 NETWORKS = {name: (arch, frames) for name, arch, frames in _networks()}

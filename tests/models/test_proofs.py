@@ -607,6 +607,14 @@ def test_small_transformers_are_as_written_out(family, tmp_path):
     assert (result - expected).abs().max() <= 1e-5 * expected.abs().max()
 
 
+@pytest.mark.parametrize("family", architectures.families())
+def test_every_family_is_compared_with_another_implementation(family):
+    """By a golden case, or by one that runs here: without either, nothing says that its networks are right."""
+    theirs = [case.architecture for case in CASES.values()]
+    theirs += [record.model for record in RECORDS.values() if record.proof is not None]
+    assert family in {arch.family for arch in theirs}, f"tests/golden/networks/{family}.yaml lists no case"
+
+
 @pytest.mark.parametrize("name", RECORDS)
 def test_a_record_states_what_its_very_network_was_compared_with_and_nothing_else(name):
     record = RECORDS[name]
