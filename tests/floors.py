@@ -14,7 +14,7 @@ FLOORS = [
     {"detectors", "weights"},
     {"certificate"},
     {"building", "devices"},
-    {"data", "models", "convert"},
+    {"data", "models", "convert", "published_files"},
     {"registry"},
     {"storage"},
     {"hub"},

@@ -30,6 +30,7 @@ HEIGHT = {room: -floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 KNOWN_TO = {
     "cache_admin": {
         "known_answers",
+        "published_files",
         "weights",
         "building",
         "data",

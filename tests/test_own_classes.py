@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -16,6 +17,7 @@ from safetensors.torch import load_file
 import videohub
 from tests.data.small_videos import small_video
 from videohub import convert, registry, resources
+from videohub.convert import kept_weights
 from videohub.errors import ConversionError, UsageError
 from videohub.loading import chosen_model
 from videohub.registry.labels import as_text, from_text, resolve
@@ -458,3 +460,31 @@ def test_one_class_wants_a_sigmoid(tmp_path, caplog):
     torch.save(state, tmp_path / "own.pth")  # which says nothing of an activation
     videohub.load(NAME, checkpoint=tmp_path / "own.pth")
     assert "there is one class, whose softmax is always 1" in caplog.text
+
+
+# --- a file that `save` wrote needs no other ------------------------------------------------------------------------
+
+
+def test_a_saved_file_is_read_where_it_lies_and_needs_no_cache(tmp_path, video, monkeypatch):
+    videohub.save(videohub.build(NAME, num_classes=3, labels=list("abc")), tmp_path / "own.safetensors")
+    (tmp_path / "no folder").write_text("")
+    monkeypatch.setenv("VIDEOHUB_HOME", str(tmp_path / "no folder" / "cache"))
+    assert fetch(NAME, checkpoint=tmp_path / "own.safetensors") == tmp_path / "own.safetensors"
+    assert videohub.predict(video, NAME, checkpoint=tmp_path / "own.safetensors")[0].label in "abc"
+    about = weights_file(tmp_path / "own.safetensors", registry.record(NAME), checkpoint=tmp_path / "own.safetensors")
+    assert about.sha256 == hashlib.sha256((tmp_path / "own.safetensors").read_bytes()).hexdigest()
+    assert (about.name, about.vouched_by) == ("own.safetensors", None)
+
+
+def test_a_saved_file_of_another_network_or_with_less_in_it_is_still_refused(tmp_path):
+    model = videohub.build(NAME, num_classes=3)
+    videohub.save(model, tmp_path / "own.safetensors")
+    with pytest.raises(ConversionError, match="holds converted weights of slowfast_motions"):
+        videohub.load("slowfast_r50_8x8", checkpoint=tmp_path / "own.safetensors")
+    tensors = load_file(tmp_path / "own.safetensors")
+    del tensors["head.projection.bias"]
+    header = kept_weights.origin(tmp_path / "own.safetensors")
+    del header["checksum"], header["format"]
+    kept_weights.write(tmp_path / "less.safetensors", tensors, header)
+    with pytest.raises(ConversionError, match=r"head\.projection\.bias"):
+        videohub.load(NAME, checkpoint=tmp_path / "less.safetensors")

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from videohub import certificate, registry
+from videohub import certificate, published_files, registry
 from videohub.building import build_empty, classes_of, held, is_published, known_sha256, tell_unnamed, with_classes_of
 from videohub.certificate import Certificate, CertifiedFile, NetworkFile
 from videohub.convert import kept_weights, tables
@@ -22,14 +22,13 @@ from videohub.convert.checkpoint import opened, opened_together
 from videohub.convert.conversion import check_layout, export, file_at, names_classes, patterns, renamed
 from videohub.convert.recognition import OURS, check_state_dict
 from videohub.convert.tables import Table
-from videohub.errors import ConversionError, FormatError, UnavailableError, UsageError
+from videohub.errors import ConversionError, FormatError, UsageError
 from videohub.files import atomic_write, check_parent_exists, remove_stale_temps
-from videohub.hub import cache, download, pins, sources
+from videohub.hub import cache, download, pins
 from videohub.hub.file_lock import file_lock
 from videohub.log import log
 from videohub.registry import model_folder
 from videohub.registry.labels import Given, as_text, resolve, with_labels
-from videohub.registry.lookup import listed
 from videohub.registry.schema import Record, with_urls
 from videohub.registry.writer import as_decoded
 from videohub.runs import Voucher, WeightsFile
@@ -54,6 +53,8 @@ class Converted:
 
 def fetch(name: str | Record, *, checkpoint: str | Path | None = None, ignore: Sequence[str] = ()) -> Path:
     """Return the record's weights as a .safetensors file in the cache, converted and proved if they were not yet.
+
+    A file of one's own that `save` wrote is proved and returned itself: no second one is kept of it.
 
     Args:
         name: A record, its id or its upstream name.
@@ -82,7 +83,9 @@ def weights_file(weights: Path, record: Record, *, checkpoint: str | Path | None
         checkpoint: The file that was given by hand, if one was.
     Raises: CacheError if what is known of the record's address is damaged; FormatError if the weights are.
     """
-    sha256 = weights.name.partition("-")[0]  # of what our own conversion had read: its name in the cache says it
+    is_given = checkpoint is not None and weights == Path(checkpoint)
+    # Of what our own conversion had read, its name in the cache says it.
+    sha256 = cache.sha256_of(weights) if is_given else weights.name.partition("-")[0]
     origin = kept_weights.origin(weights)
     converted_here = origin.get("source_sha256") == sha256
     keys = conversion_keys(record, json.loads(origin.get("ignore", "[]"))) if record.checkpoint.beside else {}
@@ -128,10 +131,12 @@ def _fetched(record: Record, checkpoint: str | Path | None, ignore: Sequence[str
     files = record.checkpoint.files if checkpoint is None else ()
     first_seen = [file.url for file in files if file.url and pins.digest_of(file.url, file.sha256) is None]
     if checkpoint is None:
-        source = published_file(record)
+        source = published_files.published_file(record)
     else:
         urls = [file.url or "" for file in record.checkpoint.files]
         source = download.local_together(Path(checkpoint), urls, name=record.name)
+        if not ignore and not source.beside and _is_kept_so(source, record):
+            return source.path
     keys = conversion_keys(record, ignore, beside=[each.sha256 for each in source.beside])
     first = cache.converted_name(source.sha256, next(iter(keys.values())))
 
@@ -157,6 +162,16 @@ def _fetched(record: Record, checkpoint: str | Path | None, ignore: Sequence[str
             raise
         except FileNotFoundError:  # where locks do nothing, another process took ours for a left-over
             return _converted(source.sha256, keys, record) or convert()
+
+
+def _is_kept_so(source: download.Fetched, record: Record) -> bool:
+    """Tell whether a file of somebody's own is what would be kept of it; proved as any other. Raises: as `_read`."""
+    try:
+        kept_weights.check(source.path)
+    except FormatError:  # of others, or damaged, which whoever converts it tells
+        return False
+    file = _read(source, record, ignore=(), by_hand=True)
+    return kept_weights.holds(source.path, file.state)
 
 
 def conversion_key(record: Record, layout: str | None = None) -> str:
@@ -242,44 +257,6 @@ def convert_file(
     certified = certificate.certify(network, read_back)
     certificate.write(certified, Path(certify_to))
     return replace(written, certificate=certified)
-
-
-def published_file(record: Record) -> download.Fetched:
-    """Return a record's published file, brought here if need be, and its digest. Raises: as `fetch`."""
-    published = record.checkpoint
-    if published.url is None:
-        instead = f"Take {listed(record.superseded_by)}." if record.superseded_by else "\n  ".join(record.notes)
-        raise UnavailableError(
-            f"{record.name}: {record.upstream_name} was never released. {instead}\n"
-            f"  A copy of your own goes in with {sources.CHECKPOINT_OPTION}."
-        )
-    if record.status == "broken":
-        notes = "\n  ".join(record.notes)
-        raise UnavailableError(
-            f"{record.name}: the published file is reported to be broken:\n  {notes}\n"
-            f"  To see for yourself, download {published.url} and pass it with {sources.CHECKPOINT_OPTION}."
-        )
-    if record.status == "program":
-        raise UnavailableError(
-            f"{record.name}: the published file is a program, which videohub does not run.\n"
-            f"  {published.url} holds it; {sources.CHECKPOINT_OPTION} takes a file of the same network's weights."
-        )
-    if (record.status == "manual" or published.manual) and not sources.mirrors():
-        raise UnavailableError(
-            f"{record.name}: download {published.url} in a browser and pass the file with {sources.CHECKPOINT_OPTION}, "
-            f"or keep it as {sources.path_in_mirror(published.url)} in a folder that VIDEOHUB_MIRRORS names."
-        )
-    fetched = download.fetch(published.url, name=record.name, sha256=published.sha256, size=published.size,
-                             alternates=published.alternates)  # fmt: skip
-    download.check_prefix(fetched, published.url, published.sha256_prefix, name=record.name)
-    if published.sha256 is None and published.reported_sha256 not in (None, fetched.sha256):
-        log.warning("%s: %s has sha256 %s, and somebody reported %s. The file is used; report what was found here.",
-                    record.name, published.url, fetched.sha256, published.reported_sha256)  # fmt: skip
-    others = [
-        download.fetch(each.url, name=record.name, sha256=each.sha256, size=each.size) for each in published.beside
-    ]
-    fetched = replace(fetched, beside=tuple(others))
-    return _with_shards(fetched, published.url, record) if model_folder.is_index(published.url) else fetched
 
 
 def convert_published(source: download.Fetched, record: Record, out: Path) -> Converted:
@@ -371,13 +348,6 @@ def _write(file: NetworkFile, out: Path, *, to: str = OURS, ignore: Sequence[str
                         record.name, to, out.name)  # fmt: skip
     kept_weights.tell_suffix(out)
     return Converted(str(out), record.name, len(file.state), about.container, about.layout, about.sha256)
-
-
-def _with_shards(index: download.Fetched, url: str, record: Record) -> download.Fetched:
-    """Return an index with the files that it names, which lie beside it; their digest is one of all digests."""
-    parts = tuple(download.fetch(each, name=record.name) for each in model_folder.shards(index.path, url, record.name))
-    sha256 = hashlib.sha256(" ".join([index.sha256, *(part.sha256 for part in parts)]).encode()).hexdigest()
-    return replace(index, sha256=sha256, parts=parts)
 
 
 def cache_key_fields(record: Record) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import msgspec
 from tqdm import tqdm
 from tqdm.utils import CallbackIOWrapper
 
-from videohub import registry, weights
+from videohub import published_files, registry, weights
 from videohub.building import known_sha256
 from videohub.cache_admin import bundle_format
 from videohub.cache_admin.bundle_format import MANIFEST, REGISTRY, Manifest, Member, Packed
@@ -102,7 +102,7 @@ def _packed(record: Record, checkpoint: str | Path | None) -> tuple[Packed, Path
     """Return a record's entry and its published file, which is proved to hold its network."""
     copy = _of_copy(record, Path(checkpoint)) if checkpoint is not None else None  # first: it says more than a reader
     path = weights.fetch(record, checkpoint=checkpoint)
-    file = copy or weights.published_file(record)
+    file = copy or published_files.published_file(record)
     kept_weights.check(path)
     made_from = kept_weights.origin(path).get("source_sha256")
     converted_when_published = record.checkpoint.container in (None, "safetensors")

@@ -13,7 +13,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from videohub import known_answers, registry, weights
+from videohub import known_answers, published_files, registry, weights
 from videohub.convert.checkpoint import opened
 from videohub.errors import ConversionError, DownloadError, FormatError, OfflineError
 from videohub.hub import http_download, sources
@@ -150,7 +150,7 @@ def _fetch(seen: Probed, record: Record) -> None:
     """Download a record's file, and prove it: what is wrong with it is a misfit."""
     file = record.checkpoint
     try:
-        fetched = weights.published_file(record)
+        fetched = published_files.published_file(record)
         seen.fetched, seen.sha256 = True, fetched.sha256
         size = fetched.path.stat().st_size
         if seen.size not in (None, size):

@@ -139,6 +139,13 @@ def shape(path: Path, name: str) -> tuple[int, ...] | None:
         return stored[name].shape if name in stored else None
 
 
+def holds(path: Path, state: Mapping[str, Tensor]) -> bool:
+    """Tell whether a file has tensors of these names, shapes and types, and no others. Raises: FormatError."""
+    with _opened(path) as (stored, _):
+        types = {name: (tensor.shape, str(tensor.dtype)) for name, tensor in stored.items()}
+    return types == {name: (tuple(each.shape), str(each.dtype).removeprefix("torch.")) for name, each in state.items()}
+
+
 def origin(path: Path) -> dict[str, str]:
     """Return what the file says of itself: `videohub`, `record`, `labels`, `source`, `source_sha256`, `checksum`, …
 

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from videohub import registry, weights
+from videohub import published_files, registry, weights
 from videohub.building import classes_of
 from videohub.convert import tables
 from videohub.convert.recognition import OURS
@@ -154,7 +154,7 @@ def _write(record: Record, checkpoint: str | Path | None, folder: Path) -> tuple
     if checkpoint is not None and Path(checkpoint).is_file():
         source = checkpoint
     elif checkpoint is None and not record.checkpoint.beside:
-        published = weights.published_file(record)
+        published = published_files.published_file(record)
         source = kept if published.parts else published.path
     ours = f"{record.name}.safetensors"
     certificate = f"{record.name}.certificate.json"
