@@ -12,6 +12,7 @@ from tests.models import token_networks
 from tests.models.golden_networks import CASES, GOLDEN, GoldenCase, trained
 from tests.own_registry import like
 from videohub import architectures, convert, models, registry
+from videohub.architectures.mvit import MViT
 from videohub.certificate import network_of
 from videohub.convert import conversion, tables
 from videohub.convert.recognition import recognise
@@ -309,6 +310,23 @@ def test_a_timesformer_of_single_frames_is_its_authors_and_mmaction2_s_and_not_t
         assert [name for name in state if not np.array_equal(again[name], state[name])] == []
     with pytest.raises(ConversionError, match="classifies each frame by itself"):
         conversion.to_published(state, tables.find("timesformer", TRANSFORMERS).of(arguments), arguments)
+
+
+def test_files_that_can_only_be_of_a_library_which_computes_something_else_are_not_read_either():
+    """transformers' TimeSformer of single frames, and torchvision's MViT at a crop at which it rounds otherwise."""
+    space, crop = token_networks.FAMILIES["timesformer space"], MViT(version=2, blocks=(1, 2, 11, 2), crop=312)
+    for arch, layout, other in (space, TRANSFORMERS, {"attention": "divided"}), (crop, "torchvision", {"crop": 224}):
+        arguments = {**msgspec.to_builtins(arch), "arch": arch.arch}
+        table, usual = tables.find(arch.family, layout), {**arguments, **other}
+        with torch.device("meta"):
+            state = models.build(arch, frames=8).state_dict()
+        file = {key: torch.empty(tensor.shape).numpy()
+                for key, tensor in conversion.to_published(state, table.of(usual), usual).items()}  # fmt: skip
+        recognised = recognise(file, arch.family, arguments)
+        assert recognised.layout == layout
+        reason = "(the library classifies each frame|torchvision rounds distances)"
+        with pytest.raises(ConversionError, match=rf"file: a file of this layout is of another network, .*: {reason}"):
+            conversion.imported(file, recognised, arguments, "file")
 
 
 # --- by the maps from one layout's keys to another's with which the originals gave the same logits --------------------

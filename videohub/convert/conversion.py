@@ -108,6 +108,11 @@ def imported(
         where: What messages begin with.
     """
     table = recognised.table
+    if recognised.layout != OURS and (reason := table.reason_against_reading(arguments)):
+        raise ConversionError(
+            f"{where}: a file of this layout is of another network, which gives other numbers: {reason}.\n"
+            "  Take a file of another layout, or name a record whose network this one holds."
+        )
     if any(isinstance(step, SplitNorms) for step in table.file.steps):
         tensors = steps.plain_norms(tensors)
     tensors = _without_copies(

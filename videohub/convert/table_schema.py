@@ -142,10 +142,14 @@ class Variant(_Value, frozen=True, kw_only=True):
 
 
 class Exclusion(_Value, frozen=True, kw_only=True):
-    """Networks whose tensors have names in the layout, and which its library computes otherwise: none is written."""
+    """Networks whose tensors have names in the layout, and which its library has not, or computes otherwise.
+
+    None is written; nor is one read, where `read` says so, for such a file can only be of the library's own.
+    """
 
     when: dict[str, Any]
     why: str
+    read: bool = True
 
 
 class TableFile(_Value, frozen=True, kw_only=True):

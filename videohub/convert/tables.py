@@ -72,6 +72,11 @@ class Table:
         """Return why a network with these arguments is none of those that the layout's library has; None if it is."""
         return next((one.why for one in self.file.not_written_for if _holds(one.when, arguments)), None)
 
+    def reason_against_reading(self, arguments: Mapping[str, Any]) -> str | None:
+        """Return why a file of the layout would be of a network that computes something else; None if it would not."""
+        reasons = (one.why for one in self.file.not_written_for if not one.read and _holds(one.when, arguments))
+        return next(reasons, None)
+
     def forms(self) -> list[Table]:
         """Return what the table may be, where the network is not known."""
         return [self._with([variant]) for variant in self.file.variants] or [self]
