@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 
 import videohub
 from tests.data.small_videos import small_video
-from videohub import convert, registry, resources
+from videohub import convert, log, registry, resources
 from videohub.convert import kept_weights
 from videohub.errors import ConversionError, UsageError
 from videohub.loading import chosen_model
@@ -447,8 +447,14 @@ def test_the_activation_of_a_training_is_kept_told_and_used(tmp_path, video, cap
     convert_file(tmp_path / "own.safetensors", NAME, tmp_path / "copy.safetensors")
     copied = videohub.load(NAME, checkpoint=tmp_path / "copy.safetensors")
     assert copied.record.protocol.scores.activation == "sigmoid"
+    caplog.clear()
+    log._told.clear()
     back = videohub.load(NAME, checkpoint=tmp_path / "copy.safetensors", activation="softmax")
     assert back.record.protocol == registry.record(NAME).protocol
+    assert "scores are" not in caplog.text
+    for other in ({"num_classes": 5}, {"num_classes": 3, "labels": list("xyz")}, {"num_classes": 1}):
+        new = videohub.load(NAME, checkpoint=tmp_path / "copy.safetensors", **other)
+        assert new.record.protocol.scores.activation == "sigmoid"
 
 
 def test_one_class_wants_a_sigmoid(tmp_path, caplog):
@@ -458,6 +464,8 @@ def test_one_class_wants_a_sigmoid(tmp_path, caplog):
         videohub.build(NAME, num_classes=1, activation="relu")
     state = videohub.build(NAME, num_classes=1, activation="sigmoid").state_dict()
     torch.save(state, tmp_path / "own.pth")  # which says nothing of an activation
+    videohub.load(NAME, checkpoint=tmp_path / "own.pth", activation="sigmoid")
+    assert "softmax" not in caplog.text
     videohub.load(NAME, checkpoint=tmp_path / "own.pth")
     assert "there is one class, whose softmax is always 1" in caplog.text
 

@@ -109,6 +109,13 @@ def test_the_state_dict_of_a_network_whose_parts_are_wrapped_loads_and_saves(tmp
     assert same(load_file(tmp_path / "own.safetensors"), state)
 
 
+@pytest.mark.parametrize("begins", ["", "_orig_mod."])
+def test_an_averaged_network_s_count_is_left_aside_within_a_wrapper_too(tmp_path, state, begins):
+    averaged = {f"{begins}n_averaged": torch.tensor(3), **{f"{begins}module.{key}": state[key] for key in state}}
+    torch.save(averaged, tmp_path / "own.pth")
+    assert same(videohub.load(NAME, checkpoint=tmp_path / "own.pth").state_dict(), state)
+
+
 def test_names_that_would_become_one_without_their_wrapper_stay():
     both = {"a.module.weight": 1, "a.weight": 2, "b.module.weight": 3}
     assert recognition.without_wrappers(both) == both

@@ -156,10 +156,17 @@ SIZE = """
             "models",
             "def toy(",
             "def build(",
-            "toy_short: model.family is toy, and nothing builds it: toy: found no func",
+            "toy_short: model.family names what nothing builds: found no func",
         ),
+        (
+            "models",
+            "def toy(arch, *, frames, activation)",
+            "def toy(arch)",
+            "is not called as toy(arch, *, frames, act",
+        ),
+        ("models", "return Toy(arch)", "return None", "its function returned a NoneType, expected a VideoModel"),
         ("models", "nn.Linear", "nn.Lin", "toy.py, a file that was added to videohub: mend it there."),
-        ("models", None, "", "toy_short: model.family is toy, and nothing builds it: toy: found no toy.py in "),
+        ("models", None, "", "toy_short: model.family names what nothing builds: found no toy.py in "),
     ],
 )
 def test_what_a_family_lacks_is_told_as_its_own(tmp_path, file, old, new, says):
@@ -220,10 +227,10 @@ def test_a_data_set_is_an_entry_and_where_its_lists_are_new_a_reader(tmp_path, m
     expected = expected_of(record)
     assert (expected.dataset, expected.samples, expected.source) == ("toy_actions", 2, "the toy's box")
     check = ["registry", "check", "own.yaml"]
-    told = [_called(tmp_path, program, *check) for program in (["with_mine.py"], ["-m", "videohub"])]
-    assert [done.returncode for done in told] == [0, 1]
-    assert "1 record, nothing wrong" in told[0].stdout
-    assert 'data set toy_actions: lists is "toy_lists", and nothing reads lists of the kind' in told[1].stderr
+    with_mine, without = (_called(tmp_path, program, *check) for program in (["with_mine.py"], ["-m", "videohub"]))
+    assert (with_mine.returncode, without.returncode) == (0, 1)
+    assert "1 record, nothing wrong" in with_mine.stdout
+    assert 'data set toy_actions: lists is "toy_lists": nothing reads lists of the kind' in without.stderr
     looked = _called(tmp_path, ["with_mine.py"], "data", "check", "toy_motions", "--data", "toy", "--json")
     assert json.loads(looked.stdout)["missing"] == 2
 

@@ -170,32 +170,39 @@ def renames(weights: Path, record: Record, labels: Labels, source: str | Path | 
     return [squeezed(name) for name in class_names(known)] != [squeezed(name) for name in class_names(labels)]
 
 
-def held(record: Record, weights: Path, *, labels: Given | None = None, source: str | Path | None = None) -> Record:
+def held(
+    record: Record,
+    weights: Path,
+    *,
+    labels: Given | None = None,
+    activation: Activation | None = None,
+    source: str | Path | None = None,
+) -> Record:
     """Return a record with the classes of its converted weights, and tell them in one line if they are others.
 
     Args:
         record: Whose network it is.
         weights: Its weights, from a file of somebody's own perhaps.
         labels: What the outputs are called; None: as the weights' header says.
+        activation: What makes scores of them; None: as the header says, if it does.
         source: The file that was given; None: that of the same bytes which is named in the header.
     Raises: FormatError if the file is damaged; UsageError if there are not as many labels as outputs.
     """
     header = kept_weights.origin(weights)
     stated = from_text(header.get("labels", "null"))
+    file = Path(source).name if source is not None else header.get("source", "its file")
     if source is not None and "taken" in header:
         tell_taken(record, header["taken"], header.get("not_taken", "others"), str(source))
     named = with_labels(with_classes(record, classes_of(weights, record), stated), labels)
-    if (activation := header.get("activation", record.protocol.scores.activation)) != record.protocol.scores.activation:
-        named = with_activation(named, activation)
-        warn_once("%s: scores are a %s, as %s says (the record: %s)", record.name, activation,
-                  Path(source).name if source is not None else header.get("source", "its file"),
-                  record.protocol.scores.activation)  # fmt: skip
-    elif named.model.num_classes == 1 and activation == "softmax":
-        warn_once("%s: there is one class, whose softmax is always 1: activation='sigmoid' makes a score of its logit",
-                  record.name)  # fmt: skip
+    named = with_activation(named, activation or header.get("activation"))
+    scores, usual = named.protocol.scores.activation, record.protocol.scores.activation
+    if activation is None and scores != usual:
+        warn_once("%s: scores are a %s, as %s says (the record: %s)", record.name, scores, file, usual)
+    elif named.model.num_classes == 1 and scores == "softmax":
+        warn_once("%s: there is one class, whose softmax is always 1: load(…, activation='sigmoid') makes a score of "
+                  "its logit, and save keeps that", record.name)  # fmt: skip
     if (named.model.num_classes, named.labels) != (record.model.num_classes, record.labels):
         called = in_words(named.labels) if named.labels else "without names, which --labels FILE or labels= gives"
-        file = Path(source).name if source is not None else header.get("source", "its file")
         warn_once("%s: %s classes in %s (the record: %s), %s", record.name, named.model.num_classes or "no", file,
                   record.model.num_classes or "none", called)  # fmt: skip
         if named.model.background_outputs < record.model.background_outputs:

@@ -80,10 +80,11 @@ def load(
         _check(record, weights, checkpoint)
     is_other = num_classes is not None and num_classes != classes_of(weights, record)
     if num_classes is not None and (is_other or renames(weights, record, names, checkpoint)):
-        model = _with_new_classifier(record, weights, num_classes, labels=names, activation=activation)
+        record = with_activation(record, activation or kept_weights.origin(weights).get("activation"))
+        model = _with_new_classifier(record, weights, num_classes, labels=names)
     else:
-        of_file = held(record, weights, labels=names, source=checkpoint)
-        model = from_weights(with_activation(of_file, activation), weights)
+        of_file = held(record, weights, labels=names, activation=activation, source=checkpoint)
+        model = from_weights(of_file, weights)
     if model.record.model.num_classes is None:
         log.warning("%s: its file has no classifier, and features (B, %d) come out; num_classes= puts a new one on",
                     record.name, model.num_features)  # fmt: skip
@@ -117,7 +118,7 @@ def save(model: VideoModel, path: str | Path) -> Path:
         raise UsageError(
             f"save: found a {type(model).__name__} without {len(missing)} of its {len(expected)} tensors "
             f"({min(missing)}), expected one as load or build gave it; save a network before it is optimised or "
-            "quantised, and with its own head"
+            "quantised, after prune.remove, and with its own head"
         )
     classes, outputs = record.model.num_classes, len(held_here.get(record.model.classifier_keys[0], ()))
     if outputs != (classes or 0):
@@ -241,14 +242,12 @@ def _check(record: Record, weights: Path, checkpoint: str | Path | None) -> None
                     record.name, checked.file)  # fmt: skip
 
 
-def _with_new_classifier(
-    record: Record, weights: Path, num_classes: int, *, labels: Given | None, activation: Activation | None
-) -> VideoModel:
+def _with_new_classifier(record: Record, weights: Path, num_classes: int, *, labels: Given | None) -> VideoModel:
     """Return the network of a record with converted weights and a new classifier; one line says what is new."""
     _tell_marks(record)
     classifier = record.model.classifier_keys
     state = {key: tensor for key, tensor in kept_weights.tensors(weights).items() if key not in classifier}
-    model = build(record, num_classes=num_classes, labels=labels, activation=activation)
+    model = build(record, num_classes=num_classes, labels=labels)
     _fill(model, state, record)
     return model
 

@@ -15,7 +15,16 @@ from typing import Any
 import msgspec
 
 from videohub import certificate, published_files, registry
-from videohub.building import build_empty, classes_of, held, is_published, known_sha256, tell_unnamed, with_classes_of
+from videohub.building import (
+    build_empty,
+    classes_of,
+    held,
+    is_published,
+    known_sha256,
+    tell_unnamed,
+    with_activation,
+    with_classes_of,
+)
 from videohub.certificate import Certificate, CertifiedFile, NetworkFile
 from videohub.convert import kept_weights, tables
 from videohub.convert.checkpoint import opened, opened_together
@@ -304,6 +313,7 @@ def _read(
         header = checkpoint.meta if checkpoint.is_converted else {}
         arrays, recognised = renamed(checkpoint, record, ignore=ignore)
         if by_hand:
+            record = with_activation(record, header.get("activation"))
             record = with_labels(with_classes_of(arrays, checkpoint, record), labels)
         state = check_state_dict(arrays, build_empty(record).state_dict(), record.name)
     source.check_unchanged(name=record.name)

@@ -13,6 +13,7 @@ from tests.models.golden_networks import CASES, GOLDEN, GoldenCase, trained
 from tests.own_registry import like
 from videohub import architectures, convert, models, registry
 from videohub.architectures.mvit import MViT
+from videohub.architectures.slowfast import SlowFast
 from videohub.certificate import network_of
 from videohub.convert import conversion, tables
 from videohub.convert.recognition import recognise
@@ -315,7 +316,12 @@ def test_a_timesformer_of_single_frames_is_its_authors_and_mmaction2_s_and_not_t
 def test_files_that_can_only_be_of_a_library_which_computes_something_else_are_not_read_either():
     """transformers' TimeSformer of single frames, and torchvision's MViT at a crop at which it rounds otherwise."""
     space, crop = token_networks.FAMILIES["timesformer space"], MViT(version=2, blocks=(1, 2, 11, 2), crop=312)
-    for arch, layout, other in (space, TRANSFORMERS, {"attention": "divided"}), (crop, "torchvision", {"crop": 224}):
+    theirs = SlowFast(depth="R50", slow_frames="spread")
+    for arch, layout, other in (
+        (space, TRANSFORMERS, {"attention": "divided"}),
+        (crop, "torchvision", {"crop": 224}),
+        (theirs, MMACTION2, {"slow_frames": "strided"}),
+    ):
         arguments = {**msgspec.to_builtins(arch), "arch": arch.arch}
         table, usual = tables.find(arch.family, layout), {**arguments, **other}
         with torch.device("meta"):
@@ -324,7 +330,7 @@ def test_files_that_can_only_be_of_a_library_which_computes_something_else_are_n
                 for key, tensor in conversion.to_published(state, table.of(usual), usual).items()}  # fmt: skip
         recognised = recognise(file, arch.family, arguments)
         assert recognised.layout == layout
-        reason = "(the library classifies each frame|torchvision rounds distances)"
+        reason = "(the library classifies each frame|torchvision rounds distances|the slow pathway of mmaction2)"
         with pytest.raises(ConversionError, match=rf"file: a file of this layout is of another network, .*: {reason}"):
             conversion.imported(file, recognised, arguments, "file")
 

@@ -308,5 +308,5 @@ def test_of_two_tables_with_parts_of_one_name_the_one_that_reads_the_file_is_tak
     assert list(both.tensors) == ["trunk.layers.0.w", "heads.b"]
     omnivore = {"patch_embed.proj.weight": torch.ones(2)}
     assert list(read(write(torch_bytes({"trunk": omnivore, "epoch": 1}))).tensors) == ["trunk.patch_embed.proj.weight"]
-    own = {"tokens": torch.ones(2)}
-    assert list(read(write(torch_bytes({"trunk": own, "epoch": 1}))).tensors) == ["zz.tokens"]
+    theirs = {"tokens": torch.ones(2)}
+    assert list(read(write(torch_bytes({"trunk": theirs, "epoch": 1}))).tensors) == ["zz.tokens"]

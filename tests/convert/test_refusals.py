@@ -104,7 +104,13 @@ def test_a_state_dict_with_other_weights_in_it_is_refused_by_name(write, legacy)
 @pytest.mark.parametrize("under", [None, "model_state"])
 @pytest.mark.parametrize("legacy", [False, True])
 def test_numbers_and_texts_among_the_tensors_are_named_and_left_aside(write, legacy, under):
-    extra = {"epoch": 3, "best": 0.5, "name": "a" * 9000, "arch": None, "options": {"lr": 0.1, "milestones": [1, 2]}}
+    extra = {
+        "epoch": 3,
+        "best": np.float64(0.5),
+        "name": "a" * 9000,
+        "arch": None,
+        "options": {"lr": 0.1, "milestones": [1, 2]},
+    }
     whole = {**torch_state(), **extra}
     result = read(write(torch_bytes({under: whole} if under else whole, legacy=legacy)))
     assert result.tensors.keys() == torch_state().keys()

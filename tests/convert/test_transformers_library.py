@@ -14,6 +14,7 @@ from videohub.convert import conversion
 from videohub.data.labels import class_names
 from videohub.protocols import Divide
 from videohub.registry import transformers_files
+from videohub.weights import convert_file
 
 transformers = pytest.importorskip("transformers")
 
@@ -224,6 +225,10 @@ def test_where_several_classes_may_be_right_the_folder_says_so_both_ways(tmp_pat
     assert difference(theirs, ours) <= 1e-5
     convert.export(ours.state_dict(), ours.record, "transformers", tmp_path / "back")
     assert transformers.AutoConfig.from_pretrained(tmp_path / "back").problem_type == "multi_label_classification"
+    for activation, problem in ("softmax", "single_label_classification"), ("sigmoid", "multi_label_classification"):
+        videohub.save(videohub.load(tmp_path / "mine", activation=activation), tmp_path / f"{activation}.safetensors")
+        convert_file(tmp_path / f"{activation}.safetensors", ours.record, tmp_path / activation, layout="transformers")
+        assert transformers.AutoConfig.from_pretrained(tmp_path / activation).problem_type == problem
 
 
 @pytest.mark.parametrize("make", [

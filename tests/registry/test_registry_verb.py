@@ -128,7 +128,7 @@ def test_lists_that_nothing_reads_are_told_with_all_else_that_is_wrong(company, 
     company.write_text(text.replace("rate: 8\n", "rat: 8\n"))
     code, _, err = run("registry", "check", company)
     assert (code, "rat is not a field" in err, "3 errors." in err) == (1, True, True)
-    assert 'data set company_actions: lists is "my_reader", and nothing reads lists of the kind' in err
+    assert 'data set company_actions: lists is "my_reader": nothing reads lists of the kind' in err
     assert "expected one of ava, ava_kinetics, charades, imagenet, kinetics, multisports, something" in err
     assert "Line 2." in err
     company.write_text(text.replace("my_reader", "null"))  # which says that nothing does

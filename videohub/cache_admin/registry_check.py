@@ -70,7 +70,10 @@ def _unbuilt(known: registry.Registry, ids: Sequence[str]) -> Iterator[tuple[Ste
         try:
             models.builder(record.family)
         except UsageError as error:
-            yield (record.name, "model", "family"), f"is {record.family}, and nothing builds it: {error}"
+            yield (
+                (record.name, "model", "family"),
+                f"names what nothing builds: {str(error).removeprefix(f'{record.family}: ')}",
+            )
             continue
         if size := view_size(record):
             try:

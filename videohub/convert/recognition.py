@@ -52,7 +52,7 @@ class Recognised:
 
     def ignored(self, key: str) -> str | None:
         """Return why a key of the file is left aside, or None if it is not."""
-        if key == _AVERAGED and self.prefix.startswith("module."):
+        if key.endswith(_AVERAGED) and self.prefix.startswith(f"{key.removesuffix(_AVERAGED)}module."):
             return "counts how often the network was averaged"
         inner = self._inner(key)
         return None if inner is None else self.table.ignored(inner)

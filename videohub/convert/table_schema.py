@@ -144,12 +144,13 @@ class Variant(_Value, frozen=True, kw_only=True):
 class Exclusion(_Value, frozen=True, kw_only=True):
     """Networks whose tensors have names in the layout, and which its library has not, or computes otherwise.
 
-    None is written; nor is one read, where `read` says so, for such a file can only be of the library's own.
+    None is written. None is read, either, for such a file can only be of the library's own network; but where `read`
+    says that files have less than a whole network, or more.
     """
 
     when: dict[str, Any]
     why: str
-    read: bool = True
+    read: bool = False
 
 
 class TableFile(_Value, frozen=True, kw_only=True):

@@ -131,7 +131,7 @@ def _content(outline: Outline) -> Content:
     for name, value in state.items():
         if not isinstance(name, str):
             raise FormatError(f"{source}: {quote(name)} in the state dict is no text, expected names of tensors")
-        if isinstance(value, Array) or not (isinstance(value, TensorView) or (are_there and not _holds_weights(value))):
+        if not isinstance(value, TensorView) and (not are_there or _holds_weights(value)):
             raise FormatError(
                 f"{source}: {quote(name)} in the state dict is {_kind(value)}, expected a tensor.\n"
                 f"  A state dict holds tensors alone; it may lie under {', '.join(STATE_KEYS)}."
@@ -170,6 +170,9 @@ def _holds_weights(value: Any) -> bool:
         each = left.pop()
         if isinstance(each, TensorView):
             if each.shape and each.storage.kind in REAL:
+                return True
+        elif isinstance(each, Array):
+            if each.value is not None and each.value.shape:
                 return True
         elif isinstance(each, dict | list | tuple) and id(each) not in seen:  # which may hold itself
             seen.add(id(each))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 from collections.abc import Callable
 from typing import cast
 
@@ -23,9 +24,12 @@ def build(arch: Architecture, *, frames: int, activation: Activation = "softmax"
         arch: What it is.
         frames: Length of the clips that it is for.
         activation: What makes scores of its logits.
-    Raises: UsageError if there is no such file, or no such function in it.
+    Raises: UsageError if there is no such file, or no such function in it, or that makes no network of ours.
     """
-    return builder(arch.family)(arch, frames=frames, activation=activation).eval()
+    model = builder(arch.family)(arch, frames=frames, activation=activation)
+    if not isinstance(model, VideoModel):
+        raise UsageError(f"{arch.family}: its function returned a {type(model).__name__}, expected a VideoModel")
+    return model.eval()
 
 
 def builder(family: str) -> Callable[..., VideoModel]:
@@ -46,4 +50,11 @@ def builder(family: str) -> Callable[..., VideoModel]:
             f"{family}: found no function {family} in {module.__file__}, expected one that builds its networks: "
             f"{family}(arch, *, frames, activation)"
         )
+    try:
+        inspect.signature(function).bind(None, frames=1, activation="softmax")
+    except TypeError as error:
+        raise UsageError(
+            f"{family}: its function in {module.__file__} is not called as {family}(arch, *, frames, activation): "
+            f"{error}"
+        ) from None
     return cast("Callable[..., VideoModel]", function)

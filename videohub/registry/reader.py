@@ -232,7 +232,7 @@ class _Reader:
             if self.datasets.setdefault(name, dataset) != dataset:  # one that says the same is the same
                 self._error(document, (*steps, name), f"is described otherwise in {home}", "Give one another name.")
             if why := self.unread(dataset):
-                self._error(document, (*steps, name, "lists"), f"is {shown(dataset.lists)}, and {why}")
+                self._error(document, (*steps, name, "lists"), f"is {shown(dataset.lists)}: {why}")
 
     # --- records ---
 

@@ -250,15 +250,14 @@ def doubt_about(file: WeightsFile, published_sha256: str | None) -> str | None:
         file: That the weights were read from.
         published_sha256: What the registry states; None: nothing.
     """
+    taken = f", and of the several networks that it holds {file.taken} was taken" if file.taken else ""
     if published_sha256 is not None and file.sha256 != published_sha256:
         doubt = (
             f"these weights were not read from the published file, which has sha256 {published_sha256[:12]}…, but from "
-            f"{file.name} with {file.sha256[:12]}…"
+            f"{file.name} with {file.sha256[:12]}…{taken}"
         )
     elif file.vouched_by is None:
-        doubt = f"nothing vouches for {file.name} as the published file: it was given by hand"
-        if file.taken:
-            doubt += f", and of the several networks that it holds {file.taken} was taken"
+        doubt = f"nothing vouches for {file.name} as the published file: it was given by hand{taken}"
     elif "bundle " in file.first_seen:
         doubt = (
             f"that {file.name} is the published file is known by what brought it alone: the registry states no digest, "

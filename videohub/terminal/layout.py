@@ -103,7 +103,7 @@ def _added_file(error: BaseException, trace: TracebackType | None) -> str | None
     frames = [frame for frame, _ in traceback.walk_tb(trace)]
     files = [each.f_code.co_filename for each in frames if each.f_globals.get("__name__", "").startswith("videohub.")]
     file = error.filename if isinstance(error, SyntaxError) else next(reversed(files), None)
-    ours = Path(escaping.__file__).parent
+    ours = Path(escaping.__file__).resolve().parent
     return file if file and Path(file).is_file() and not Path(file).resolve().is_relative_to(ours) else None
 
 
