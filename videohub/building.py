@@ -15,6 +15,7 @@ from videohub.convert.checkpoint import Listing
 from videohub.convert.conversion import tell_taken
 from videohub.data.labels import class_names, squeezed
 from videohub.errors import UsageError
+from videohub.formatting import counted
 from videohub.hub import pins
 from videohub.log import warn_once
 from videohub.pickles.stored_values import Array
@@ -203,8 +204,9 @@ def held(
                   "its logit, and save keeps that", record.name)  # fmt: skip
     if (named.model.num_classes, named.labels) != (record.model.num_classes, record.labels):
         called = in_words(named.labels) if named.labels else "without names, which --labels FILE or labels= gives"
-        warn_once("%s: %s classes in %s (the record: %s), %s", record.name, named.model.num_classes or "no", file,
-                  record.model.num_classes or "none", called)  # fmt: skip
+        classes = counted(named.model.num_classes, "class") if named.model.num_classes else "no classes"
+        warn_once("%s: %s in %s (the record: %s), %s", record.name, classes, file, record.model.num_classes or "none",
+                  called)  # fmt: skip
         if named.model.background_outputs < record.model.background_outputs:
             warn_once("%s: output 0 of %s counts as a class here; who trained it as the record's network was trained "
                       "has background there, which is nobody's action", record.name, file)  # fmt: skip

@@ -126,7 +126,8 @@ def in_words(labels: Labels) -> str:
         return labels if size is None else f"{labels} ({size} names)"
     if labels is None:
         return "no names"
-    return f"{len(labels)} names ({', '.join(name[:40] for name in labels[:3])}{', …' if len(labels) > 3 else ''})"
+    first = ", ".join(name[:40] for name in labels[:3])
+    return f"{len(labels)} name{'s'[: len(labels) != 1]} ({first}{', …' if len(labels) > 3 else ''})"
 
 
 def as_text(labels: Labels) -> str:
