@@ -177,6 +177,7 @@ def test_that_other_weights_are_in_the_file_is_told_however_few_they_are_and_whe
     parameters = {key: tensor for key, tensor in state.items() if "norm" not in key}
     content = {"state_dict": state, "ema": {"decay": 0.9, "shadow": [parameters]}, "lora": {"a": torch.ones(2, 3)},
                "head.projection.weight": torch.ones(4, 5), "loss": torch.tensor(0.5), "epochs": torch.tensor([1, 2]),
+               "confusion": np.eye(4),
                "optim": {"exp_avg": torch.ones(3)}}  # fmt: skip
     torch.save(content, tmp_path / "more.pth")
     assert same(load_file(fetch(NAME, checkpoint=tmp_path / "more.pth")), state)

@@ -176,11 +176,11 @@ def _fetched(record: Record, checkpoint: str | Path | None, ignore: Sequence[str
 def _is_kept_so(source: download.Fetched, record: Record) -> bool:
     """Tell whether a file of somebody's own is what would be kept of it; proved as any other. Raises: as `_read`."""
     try:
-        kept_weights.check(source.path)
+        if "checksum" not in kept_weights.origin(source.path):
+            return False
     except FormatError:  # of others, or damaged, which whoever converts it tells
         return False
-    file = _read(source, record, ignore=(), by_hand=True)
-    return kept_weights.holds(source.path, file.state)
+    return kept_weights.holds(source.path, _read(source, record, ignore=(), by_hand=True).state)
 
 
 def conversion_key(record: Record, layout: str | None = None) -> str:

@@ -265,7 +265,7 @@ def test_real_videos_give_the_frames_that_decoding_all_finds(name, media, monkey
 @pytest.mark.parametrize("held", [0, 64 << 20])
 def test_frames_that_were_not_held_are_decoded_again(held, tmp_path, monkeypatch):
     path = encoded(tmp_path / "b_frames.avi", *CONTAINERS["b_frames.avi"], list(range(COUNT)))
-    monkeypatch.setattr(single_clip, "_HELD_BYTES", held)
+    monkeypatch.setattr(single_clip, "CONTENT_HELD_BYTES", held)
     clip = read_clip(VideoFile(path), SPREAD, FOUR_FRAMES, drawing(0.5))
     assert np.array_equal(clip, all_of(path)[[42, 44, 46, 48]])
 

@@ -95,11 +95,8 @@ class ViT(Detecting, frozen=True, kw_only=True, tag="vit"):
             yield ("levels",), f"names block {max(self.levels)}, and the blocks are 0 to {self.depth - 1}"
         if isinstance(self.readout, Probe | AttentionPool) and self.width % self.readout.heads:
             yield ("readout", "heads"), f"is {self.readout.heads}, expected a divisor of the width, {self.width}"
-        if self.positions == "rotary" and self.width // self.heads % 2:
-            yield (
-                ("heads",),
-                f"leaves each {self.width // self.heads} channels, expected an even number to turn in pairs",
-            )
+        if self.positions == "rotary" and (channels := self.width // self.heads) % 2:
+            yield ("heads",), f"leaves each {channels} channels, expected an even number, to turn in pairs"
         if self.positions == "rotary" and self.class_token:
             yield ("class_token",), "has no place to turn by"
         if self.block == "internvit" and self.positions == "rotary":

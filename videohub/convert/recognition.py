@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import islice, takewhile
+from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -26,7 +26,7 @@ OURS = OWN_LAYOUT
 UNKNOWN = "unknown"
 _SAMPLE = 200  # keys that are tried with every prefix and every layout; a file may have a million
 OF_NETWORKS = 3000  # keys; the largest network has fewer
-_AVERAGED = "n_averaged"  # of torch's AveragedModel, beside the `module.` of the network: how often it was averaged
+_AVERAGED = "n_averaged"  # of torch's AveragedModel, beside the network in it: how often that was averaged
 _WRAPPERS = ("module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")  # around parts of a network
 _DEEPEST = 8  # parts of a prefix: `module._orig_mod.` has two
 
@@ -52,7 +52,7 @@ class Recognised:
 
     def ignored(self, key: str) -> str | None:
         """Return why a key of the file is left aside, or None if it is not."""
-        if key.endswith(_AVERAGED) and self.prefix.startswith(f"{key.removesuffix(_AVERAGED)}module."):
+        if key.rpartition(".")[2] == _AVERAGED:
             return "counts how often the network was averaged"
         inner = self._inner(key)
         return None if inner is None else self.table.ignored(inner)
@@ -101,14 +101,12 @@ def recognise(
 def without_wrappers(tensors: Mapping[str, Value]) -> dict[str, Value]:
     """Return tensors under their names without what torch's wrappers of parts add: `res3._orig_mod.0` is `res3.0`.
 
-    What all names begin with stays, as does the first part of any. All do where two would become one.
+    What they begin with stays: a wrapper's is a prefix, as others are. All stay where two would become one.
     """
-    split = [key.split(".") for key in tensors]
-    shared = max(1, len(list(takewhile(lambda parts: len(set(parts)) == 1, zip(*split, strict=False)))))
-    names = [
-        ".".join([*parts[:shared], *(part for part in parts[shared:] if part not in _WRAPPERS)]) for parts in split
-    ]
-    plain = dict(zip(names, tensors.values(), strict=True))
+    plain = {}
+    for key, tensor in tensors.items():
+        first, *rest = key.split(".")
+        plain[".".join([first, *(part for part in rest if part not in _WRAPPERS)])] = tensor
     return plain if len(plain) == len(tensors) else dict(tensors)
 
 

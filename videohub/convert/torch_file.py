@@ -128,39 +128,46 @@ def _content(outline: Outline) -> Content:
     limit = left = 4 * outline.file.seek(0, 2) + (1 << 20)
     known: dict[TensorView, StoredTensor] = {}
     tensors: dict[str, StoredTensor] = {}
+    others: dict[Any, Any] = {}
     for name, value in state.items():
         if not isinstance(name, str):
             raise FormatError(f"{source}: {quote(name)} in the state dict is no text, expected names of tensors")
-        if not isinstance(value, TensorView) and (not are_there or _holds_weights(value)):
+        if isinstance(value, TensorView):
+            if value not in known:
+                known[value] = outline.stored(value)
+                left -= known[value].nbytes
+            tensors[name] = known[value]
+        elif not are_there or _is_array(value) or _holds_weights(value):
             raise FormatError(
                 f"{source}: {quote(name)} in the state dict is {_kind(value)}, expected a tensor.\n"
                 f"  A state dict holds tensors alone; it may lie under {', '.join(STATE_KEYS)}."
             )
-        if not isinstance(value, TensorView):  # a number or a text, such as `epoch`, that somebody put beside them
-            continue
-        if value not in known:
-            known[value] = outline.stored(value)
-            left -= known[value].nbytes
+        else:  # a number or a text that somebody put among them
+            others[name] = value
         if left < 0:
             raise UnsafeFileError(
                 f"{source}: its tensors need more than {limit} bytes, four times the file.\n"
                 "  They show the same bytes again and again, to fill the memory: do not use this file."
             )
-        tensors[name] = known[value]
     meta: dict[str, Any] = {"found_under": found_under}
     beside = {key: value for key, value in outline.content.items() if key not in used} if found_under else {}
+    others |= beside
     for key in ("epoch", "cfg"):
-        value = (beside or state).get(key)
+        value = others.get(key)
         if isinstance(value, LongString):
             value = as_string(outline.file, value, source)
         if isinstance(value, int | float | str):
             meta[key] = value
-    others = [key for key in (*beside, *(name for name in state if name not in tensors)) if key not in meta]
-    meta["other_keys"] = [key if isinstance(key, str) else quote(key) for key in others]
+    meta["other_keys"] = [key if isinstance(key, str) else quote(key) for key in others if key not in meta]
     if found_under:
         weights = [key for key in beside if not str(key).startswith("opt") and _holds_weights(beside[key])]
         meta["other_weights"] = [visible(key[:40]) if isinstance(key, str) else quote(key) for key in weights]
     return tensors, meta
+
+
+def _is_array(value: Any) -> bool:
+    """Return whether a value is an array of numpy's, and no single number."""
+    return isinstance(value, Array) and value.value is not None and bool(value.value.shape)
 
 
 def _holds_weights(value: Any) -> bool:
@@ -170,9 +177,6 @@ def _holds_weights(value: Any) -> bool:
         each = left.pop()
         if isinstance(each, TensorView):
             if each.shape and each.storage.kind in REAL:
-                return True
-        elif isinstance(each, Array):
-            if each.value is not None and each.value.shape:
                 return True
         elif isinstance(each, dict | list | tuple) and id(each) not in seen:  # which may hold itself
             seen.add(id(each))

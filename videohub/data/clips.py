@@ -27,7 +27,7 @@ from videohub.errors import VideoError
 from videohub.protocols import Protocol, Timed, TimedBeginning
 
 HELD_BYTES = 512 << 20  # of pictures that wait until all are counted; more than that, and decoding twice is cheaper
-CONTENT_HELD_BYTES = 64 << 20  # the same, where nobody says how many videos are read at the same time
+CONTENT_HELD_BYTES = 64 << 20  # the same (200 pictures of 640 x 480), where nobody says how many are read at once
 _MOST_A_PIXEL = 16  # bytes: four floats
 
 

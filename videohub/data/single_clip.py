@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from av.video.reformatter import VideoReformatter
 
-from videohub.data.clips import numbered_clips
+from videohub.data.clips import CONTENT_HELD_BYTES, numbered_clips
 from videohub.data.decoded_images import UPRIGHT, Frame, check_size, orientation
 from videohub.data.frame_index import Packet, from_packet, packet_of
 from videohub.data.images import read_image, read_listed
@@ -173,7 +173,6 @@ _Choose: TypeAlias = Callable[[Video, Sequence[int]], list[int]]  # time stamps 
 
 # Whose frames without reference no other frame needs. HEVC calls some so that finer layers of time refer to.
 _SKIPPABLE = ("h264", "mpeg4", "mpeg1video", "mpeg2video", "vp8", "vp9")
-_HELD_BYTES = 64 << 20  # of pictures that wait until all are counted: 200 of 640 x 480
 
 
 def _listed(source: FrameList, indices: list[int]) -> Pictures:
@@ -207,7 +206,7 @@ def _from_start(path: StoredFile, choose: _Choose) -> Pictures:
         for number, picture in enumerate(video.pictures()):
             times.append(number if picture.pts is None else picture.pts)
             held_bytes += bytes_of(picture)
-            if held is not None and held_bytes <= _HELD_BYTES:
+            if held is not None and held_bytes <= CONTENT_HELD_BYTES:
                 held[number] = picture
             else:
                 held = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import operator
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from typing import SupportsIndex
@@ -53,7 +54,7 @@ def judge_truth(data: DataSet, num_classes: int, metric: Metric) -> list[Finding
 def _flaw_of_truth(truth: Sequence[int], num_classes: int, metric: Metric) -> str | None:
     """Return what is wrong with the classes that are right for a sample."""
     for label in truth:
-        if not isinstance(label, SupportsIndex) or not 0 <= label.__index__() < num_classes:
+        if not isinstance(label, SupportsIndex) or not 0 <= operator.index(label) < num_classes:
             return f"class {label!r}, expected a whole number from 0 to {num_classes - 1}"
     return f"{len(truth)} right classes, expected one" if metric.one_class and len(truth) != 1 else None
 

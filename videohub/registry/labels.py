@@ -127,7 +127,8 @@ def in_words(labels: Labels) -> str:
     if labels is None:
         return "no names"
     first = ", ".join(name[:40] for name in labels[:3])
-    return f"{len(labels)} name{'s'[: len(labels) != 1]} ({first}{', …' if len(labels) > 3 else ''})"
+    number = "1 name" if len(labels) == 1 else f"{len(labels)} names"
+    return f"{number} ({first}{', …' if len(labels) > 3 else ''})"
 
 
 def as_text(labels: Labels) -> str:
