@@ -16,6 +16,7 @@ from videohub.architectures.resnet import ResNet
 from videohub.convert import conversion, tables
 from videohub.convert.recognition import recognise
 from videohub.errors import ConversionError
+from videohub.models import convolutions
 
 UNPADDED = Stem(pool_padding=0)
 PAPER = Stem(stride=2, pool_frames=2, pool_padding=0)  # published for 32 and for 128 frames
@@ -173,3 +174,18 @@ def test_a_clip_is_refused_that_leaves_no_frame():
     assert network(torch.zeros(1, 3, 7, 64, 64)).shape == (1, 7)
     with pytest.raises(ValueError, match="found 6 frames, expected at least 7"):
         network(torch.zeros(1, 3, 6, 64, 64))
+
+
+def test_in_training_windows_are_normed_together():
+    """As the original has it, where windows are clips of their own in the batch while a block looks at them."""
+    torch.manual_seed(5)
+    how = NonLocal(after={}, affinity="softmax", pool=(1, 2, 2))
+    ours, whole = convolutions.NonLocal(8, how, window=2), convolutions.NonLocal(8, how, window=None)
+    whole.load_state_dict(ours.state_dict())
+    clip = torch.randn(3, 8, 6, 4, 4)
+    folded = clip.unflatten(2, (3, 2)).transpose(1, 2).flatten(0, 1)  # (9, 8, 2, 4, 4)
+    of_windows = whole(folded).unflatten(0, (3, 3)).transpose(1, 2).flatten(2, 3)
+    assert torch.allclose(ours(clip), of_windows, atol=1e-6)
+    assert torch.allclose(ours.norm.running_mean, whole.norm.running_mean, atol=1e-7)
+    assert torch.allclose(ours.norm.running_var, whole.norm.running_var, atol=1e-7)
+    assert ours.norm.num_batches_tracked == 1

@@ -179,7 +179,7 @@ class NonLocal(nn.Module):
 
     `softmax` scales by 1/sqrt(inner width), if at all, and normalises; `gaussian` does so with the products of the
     input itself, unscaled; `dot_product` divides by the number of keys instead.
-    With a `window`, so many frames at a time are a clip of their own.
+    With a `window`, so many frames at a time relate to each other alone; the norm is that of all.
     """
 
     NORM_AFTER: ClassVar[Mapping[str, str]] = {"out": "norm"}
@@ -201,9 +201,10 @@ class NonLocal(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return a tensor of the shape of `x` (B, C, T, H, W)."""
-        return _in_turn(self._related, x, self.window)
+        return x + self.norm(self.out(_in_turn(self._gathered, x, self.window)))
 
-    def _related(self, x: Tensor) -> Tensor:
+    def _gathered(self, x: Tensor) -> Tensor:
+        """Return what each position gathers, (B, inner width, T, H, W)."""
         if self.pools_input:
             pooled = self.pool(x)
             keys, values = self.phi(pooled).flatten(2), self.g(pooled).flatten(2)
@@ -214,8 +215,7 @@ class NonLocal(nn.Module):
             affinity = affinity / keys.shape[2]
         else:
             affinity = torch.softmax(affinity * self.scale, dim=2)
-        gathered = (values @ affinity.transpose(1, 2)).unflatten(2, x.shape[2:])
-        return x + self.norm(self.out(gathered))
+        return (values @ affinity.transpose(1, 2)).unflatten(2, x.shape[2:])
 
 
 def _in_turn(compute: Callable[[Tensor], Tensor], x: Tensor, frames: int | None) -> Tensor:
