@@ -11,7 +11,7 @@ from videohub.errors import FormatError
 
 SMALL = {"depth": 2, "width": 16, "heads": 2, "crop": 32, "class_token": False, "num_classes": 7}
 V2 = ViT(positions="rotary", readout=Probe(blocks=1, heads=4), **SMALL)
-V1 = ViT(positions="joint_first", readout=Probe(blocks=0, heads=4), **SMALL)
+V1 = ViT(positions="joint", readout=Probe(blocks=0, heads=4), **SMALL)
 GATHERS = "module.pooler.cross_attention_block.xattn"
 
 

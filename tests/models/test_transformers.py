@@ -170,15 +170,16 @@ def test_positions_of_another_size_are_interpolated_along_all_axes(separate):
     assert torch.allclose(ours[:, 1:].mean(dim=1), one[:, 1], atol=1e-6)
 
 
-@torch.no_grad()
-def test_a_shorter_clip_may_have_the_first_times_of_a_table():
-    made = JointPositions((3, 1, 2), 1, class_token=False, first=True)
-    made.table.copy_(torch.arange(6.0)[None, :, None])
-    assert made((2, 1, 2)).flatten().tolist() == [0, 1, 2, 3]
-    assert made((1, 1, 1)).flatten().tolist() == [2.5]  # of another size: the mean of them all
-
-
 # --- V-JEPA's --------------------------------------------------------------------------------------------------------
+
+
+@torch.no_grad()
+def test_a_shorter_clip_has_positions_from_all_of_v_jepa_s_table():
+    """Its own network, of the package vjepa 0.1.2, makes 1, 5 of the times 0, 2, 4, 6; V-JEPA 2's would have 0, 2."""
+    added = network("vjepa").embedding.positions
+    assert added.grid[0] == 4
+    added.table.copy_(torch.arange(0.0, 8.0, 2.0).repeat_interleave(math.prod(added.grid[1:]))[None, :, None])
+    assert added((2, *added.grid[1:]))[0, :, 0].unique().tolist() == [1, 5]
 
 
 def test_neighbouring_channels_turn_by_frequencies_that_are_tiled():

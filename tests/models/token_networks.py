@@ -64,7 +64,7 @@ FAMILIES = {
         levels=(0, 1),
         **PLAIN,
     ),
-    "vjepa": ViT(class_token=False, positions="joint_first", readout=Probe(blocks=0, heads=4), **PLAIN),
+    "vjepa": ViT(class_token=False, positions="joint", readout=Probe(blocks=0, heads=4), **PLAIN),
     "vit image": ViT(image=True, positions="joint", readout="mean", **PLAIN),
 }
 

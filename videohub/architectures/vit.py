@@ -16,9 +16,9 @@ BlockNumber: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
 
 # Tables that files hold: one for places and one for times (separate), or one for all positions (joint). Or sines and
 # cosines of a token's number (sinusoid), which are computed and in no file. Or nothing is added, and queries and keys
-# turn by time, row and column (rotary). A joint table of which a shorter clip takes the first times is `joint_first`.
+# turn by time, row and column (rotary).
 # Pictures of another size number their tokens anew, or have those of `crop` resized by a cubic (sinusoid_resized).
-Positions: TypeAlias = Literal["separate", "joint", "joint_first", "sinusoid", "sinusoid_resized", "rotary"]
+Positions: TypeAlias = Literal["separate", "joint", "sinusoid", "sinusoid_resized", "rotary"]
 
 
 class Probe(Part, frozen=True, kw_only=True, tag_field="kind", tag="probe"):

@@ -114,21 +114,15 @@ class SeparatePositions(nn.Module):
 class JointPositions(nn.Module):
     """A vector for each position of a grid, after one for the class token."""
 
-    def __init__(self, grid: Grid, width: int, *, class_token: bool, first: bool = False) -> None:
-        """Take `first` where a shorter clip has the first times, and not all of them at longer steps."""
+    def __init__(self, grid: Grid, width: int, *, class_token: bool) -> None:
         super().__init__()
         self.grid = grid
-        self.first = first
         self.table = nn.Parameter(torch.zeros(1, int(class_token) + grid[0] * grid[1] * grid[2], width))
 
     def forward(self, grid: Grid) -> Tensor:
         """Return (1, N, width) for a grid, class token first."""
         count = math.prod(self.grid)
-        of_grid = self.table[:, -count:]
-        if self.first and grid[0] < self.grid[0] and grid[1:] == self.grid[1:]:
-            of_grid = of_grid[:, : math.prod(grid)]
-        else:
-            of_grid = _interpolated(of_grid, self.grid, grid)
+        of_grid = _interpolated(self.table[:, -count:], self.grid, grid)
         return torch.cat([self.table[:, :-count], of_grid], dim=1)
 
 
@@ -191,7 +185,7 @@ def positions(grid: Grid, width: int, *, joint: bool, class_token: bool) -> Sepa
 def _interpolated(vectors: Tensor, grid: Grid, target: Grid) -> Tensor:
     """Return the vectors of a grid (1, N, width) as another grid has them.
 
-    Source: PySlowFast, `trilinear` over all three axes, of the sum where there are two tables.
+    Source: PySlowFast and V-JEPA, `trilinear` over all three axes, of the sum where there are two tables.
     """
     if grid == target:
         return vectors

@@ -18,7 +18,6 @@ from videohub.models.transformer import (
     Embedding,
     Grid,
     Head,
-    JointPositions,
     Mlp,
     ResizedSinusoidPositions,
     SinusoidPositions,
@@ -291,8 +290,6 @@ def _positions(arch: architecture.ViT, grid: Grid) -> nn.Module | None:
         return SinusoidPositions(grid, arch.width)
     if arch.positions == "sinusoid_resized":
         return ResizedSinusoidPositions(grid, arch.width)
-    if arch.positions == "joint_first":
-        return JointPositions(grid, arch.width, class_token=arch.class_token, first=True)
     return positions(grid, arch.width, joint=arch.positions == "joint", class_token=arch.class_token)
 
 
