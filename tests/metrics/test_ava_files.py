@@ -61,6 +61,8 @@ def test_an_empty_file_holds_no_boxes(write):
         ("video,second,x1,y1,x2,y2,label\n", False, "line 1: .*'second'.*no header"),
         ("v,0902,0,0,1,one,1\n", False, "line 1: .*'one'"),
         ("v,0902,0,0,1,nan,1\n", False, "line 1: 'nan' is not a finite number"),
+        ("v,0902,0,0,1,1,1\nv,0903,.6,0,.2,1,1\n", False, "line 2: a box ends before it begins, .*'v,0903,"),
+        ("v,0902,0,0.5,1,0.4,1\n", False, "line 1: a box ends before it begins"),
         ("v,0902,0,0,1,1,1.5\n", False, "line 1: .*'1.5'"),
         (
             f"v,0902,0,0,1,1,{10**30}\n",
@@ -83,6 +85,13 @@ def test_rows_that_cannot_be_read_stop_with_their_line(write, text, scored, mess
 def test_rows_that_are_not_wanted_must_be_readable_too(write):
     with pytest.raises(DataError, match=r"line 1: .*'x'"):
         read_boxes(write("v,0903,0,0,1,x,1\n"), excluded={"v,0903"})
+
+
+def test_detections_and_rows_that_are_not_wanted_may_end_before_they_begin(write):
+    """The official code drops such detections, and looks at no box of another class or of an excluded moment."""
+    assert len(read_boxes(write("v,0902,0.6,0,0.2,1,1,0.5\n"), scored=True).labels) == 1
+    rows = "v,0902,0.6,0,0.2,1,2\nv,0903,0,1,1,0,1\nv,0904,0.5,0,0.5,1,1\n"  # the last is a line, which is no flaw
+    assert read_boxes(write(rows), labels={1}, excluded={"v,0903"}).keys == ["v,0904"]
 
 
 def test_exclusions_are_keys(write):

@@ -54,7 +54,8 @@ def read_boxes(
 ) -> Boxes:
     """Read a csv of boxes: video, second, x1, y1, x2, y2, label id, and with `scored` a score.
 
-    Without `scored` an eighth column is allowed and not read: the ground truth names the person there. Blank lines,
+    Without `scored` an eighth column is allowed and not read: the ground truth names the person there, and a box of it
+    that ends before it begins is refused, as in the official code; detections may be such boxes. Blank lines,
     Windows line ends and a byte order mark are fine. Rows that are not wanted must be readable too.
 
     Args:
@@ -89,6 +90,10 @@ def read_boxes(
                 f"{', score' if scored else ''}, and no header: {','.join(row)!r}"
             ) from error
         if counts and (labels is None or label in labels):
+            x1, y1, x2, y2 = corners[-4:]
+            if not scored and (x1 > x2 or y1 > y2):
+                raise DataError(f"{path}, line {line}: a box ends before it begins, expected x1 <= x2 and y1 <= y2: "
+                                f"{','.join(row)!r}")  # fmt: skip
             keys.append(key)
             places.append(len(corners) // 4 - 1)
             ids.append(label)
