@@ -171,8 +171,9 @@ def test_other_precisions_become_the_network_s_own(tmp_path, state):
 
 def test_converted_weights_of_another_record_are_refused(tmp_path, pkl):
     convert_file(pkl(), NAME, tmp_path / "a.safetensors")
-    with pytest.raises(ConversionError, match="holds converted weights of slowfast_motions"):
+    with pytest.raises(ConversionError, match="holds converted weights of slowfast_motions") as caught:
         fetch("slowfast_r50_8x8", checkpoint=tmp_path / "a.safetensors")
+    assert "`videohub convert FILE --model THAT_RECORD --to LAYOUT`" in str(caught.value)  # for a record of one's own
 
 
 def test_a_result_does_not_replace_its_source(pkl):

@@ -306,7 +306,11 @@ def _check_record(checkpoint: Listing, record: Record) -> None:
     is_folder = isinstance(holds, str) and {holds, record.name}.isdisjoint(registry.default().records)
     if not (is_same and is_folder):
         other = brief(holds) if isinstance(holds, str) else "an unknown record"
-        raise ConversionError(f"{record.name}: {checkpoint.source} holds converted weights of {other}")
+        raise ConversionError(
+            f"{record.name}: {checkpoint.source} holds converted weights of {other}.\n"
+            f"  Name that record in place of {record.name}. Where {record.name} is a record of these weights' own, "
+            "`videohub convert FILE --model THAT_RECORD --to LAYOUT` writes a file that names none."
+        )
 
 
 def _without_copies(tensors: dict[str, Array], recognised: Recognised) -> dict[str, Array]:
