@@ -60,8 +60,8 @@ def test_a_folder_of_another_run_is_refused_with_the_fields_that_differ(tmp_path
         open_run(tmp_path / "run", identity(weights_sha256="91" * 32, seed=7), truth(3))
     assert str(refusal.value) == (
         f"{tmp_path / 'run'}: holds another run:\n"
-        "  weights_sha256: 919191919191… here, 3f3f3f3f3f3f… there\n"
-        "  seed: 7 here, 0 there\n"
+        "  weights_sha256: 919191919191… asked for, 3f3f3f3f3f3f… in it\n"
+        "  seed: 7 asked for, 0 in it\n"
         "  Give the options that it was made with, choose another --out, or remove the folder if its scores are no "
         "longer wanted."
     )
@@ -69,7 +69,7 @@ def test_a_folder_of_another_run_is_refused_with_the_fields_that_differ(tmp_path
 
 def test_a_folder_of_the_same_run_on_other_samples_is_refused(tmp_path):
     kept(tmp_path / "run", 3, [0])
-    with pytest.raises(UsageError, match="samples: 4 here, 3 there"):
+    with pytest.raises(UsageError, match="samples: 4 asked for, 3 in it"):
         open_run(tmp_path / "run", IDENTITY, truth(4))
 
 

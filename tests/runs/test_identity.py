@@ -30,9 +30,9 @@ def test_what_a_run_of_the_version_before_is_called_stays_the_same():
 def test_a_difference_names_the_field_and_both_values():
     other = identity(weights_sha256="91" * 32, sample=200, precision="bf16")
     assert difference(IDENTITY, other) == [
-        "weights_sha256: 3f3f3f3f3f3f… here, 919191919191… there",
-        "sample: null here, 200 there",
-        'precision: "fp32" here, "bf16" there',
+        "weights_sha256: 3f3f3f3f3f3f… asked for, 919191919191… in it",
+        "sample: null asked for, 200 in it",
+        'precision: "fp32" asked for, "bf16" in it',
     ]
 
 
@@ -47,9 +47,11 @@ def test_a_difference_within_the_protocol_is_told_by_its_own_name():
 
 
 def test_a_truth_differs_by_its_length_or_by_its_first_other_sample():
-    assert truth_difference(truth(3), truth(2)) == ["samples: 3 here, 2 there"]
+    assert truth_difference(truth(3), truth(2)) == ["samples: 3 asked for, 2 in it"]
     other = Truth(names=["0.mp4", "x.mp4", "y.mp4"], classes=[[0], [1], [2]])
-    assert truth_difference(truth(3), other) == ["sample 1: '1.mp4' of classes [1] here, 'x.mp4' of classes [1] there"]
+    assert truth_difference(truth(3), other) == [
+        "sample 1: '1.mp4' of classes [1] asked for, 'x.mp4' of classes [1] in it"
+    ]
 
 
 def test_a_truth_may_differ_in_its_boxes_alone():

@@ -93,7 +93,7 @@ def test_batches_of_other_sizes_are_told_apart_by_nobody(zoo, listing, plain, tm
 
 @pytest.mark.parametrize(
     ("changed", "said"),
-    [({"clips": 2}, "protocol.views.clips: 2 here, 3 there"), ({"sample": 3}, "sample: 3 here, null there")],
+    [({"clips": 2}, "protocol.views.clips: 2 asked for, 3 in it"), ({"sample": 3}, "sample: 3 asked for, null in it")],
 )
 def test_another_run_is_not_mixed_in(zoo, listing, plain, changed, said):
     with pytest.raises(UsageError, match=said):

@@ -191,7 +191,7 @@ def test_both_decoders_give_the_same_scores_and_are_kept_apart(zoo, listing, alo
         "fast",
         "exact",
     ]
-    with pytest.raises(UsageError, match=r'decoder: "fast" here, "exact" there\n.*another --out'):
+    with pytest.raises(UsageError, match=r'decoder: "fast" asked for, "exact" in it\n.*another --out'):
         verify(name, listing, out=tmp_path / "exact", workers=0)
     with pytest.raises(UsageError, match="decoder: found 'slow', expected fast or exact"):
         verify(name, listing, decoder="slow")

@@ -126,7 +126,7 @@ def test_a_run_of_the_version_before_is_still_read_and_joined_by_no_other(zoo, l
     assert "what the weights' file says of itself" in (tmp_path / "old" / "report.html").read_text().replace(
         "&#x27;", "'"
     )
-    with pytest.raises(UsageError, match='weights_identity: "tensors" here, nothing there'):
+    with pytest.raises(UsageError, match='weights_identity: "tensors" asked for, nothing in it'):
         verify(NAME, listing, out=tmp_path / "old", workers=0)
 
 

@@ -177,8 +177,8 @@ class Terms:
         return f"found scores {shape} for {name!r:.80}, expected ({self.rows or 'boxes'}, {self.classes})"
 
 
-def difference(a: Identity, b: Identity, where: tuple[str, str] = ("here", "there")) -> list[str]:
-    """Return a sentence for each field in which two identities differ, such as `seed: 0 here, 1 there`."""
+def difference(a: Identity, b: Identity, where: tuple[str, str] = ("asked for", "in it")) -> list[str]:
+    """Return a sentence for each field in which two identities differ, such as `seed: 0 asked for, 1 in it`."""
     left, right = dict(_fields(msgspec.to_builtins(a))), dict(_fields(msgspec.to_builtins(b)))
     return [
         f"{field}: {_shown(left.get(field))} {where[0]}, {_shown(right.get(field))} {where[1]}"
@@ -187,7 +187,7 @@ def difference(a: Identity, b: Identity, where: tuple[str, str] = ("here", "ther
     ]
 
 
-def truth_difference(a: Truth, b: Truth, where: tuple[str, str] = ("here", "there")) -> list[str]:
+def truth_difference(a: Truth, b: Truth, where: tuple[str, str] = ("asked for", "in it")) -> list[str]:
     """Return where two truths that are not the same differ first."""
     if len(a.names) != len(b.names):
         return [f"samples: {len(a.names)} {where[0]}, {len(b.names)} {where[1]}"]
