@@ -73,9 +73,9 @@ def existing_file(path: str | Path, kind: str) -> Path:
         reason = error.strerror if isinstance(error, OSError) else error
         raise UsageError(f"{file}: this path leads to no {kind} file: {reason}") from error
     if stat.S_ISDIR(mode):
-        raise UsageError(f"{file}: this is a folder; the name of a file was expected: {kind}")
+        raise UsageError(f"{file}: this is a folder, expected one {kind} file")
     if not stat.S_ISREG(mode):
-        raise UsageError(f"{file}: this is a pipe or a device; the name of a file was expected: {kind}")
+        raise UsageError(f"{file}: this is a pipe or a device, expected one {kind} file")
     return file
 
 

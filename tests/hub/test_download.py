@@ -260,5 +260,5 @@ def test_each_file_of_a_network_is_looked_at_again(tmp_path, place):
 
 
 def test_a_local_path_that_is_no_file_is_misuse(tmp_path):
-    with pytest.raises(UsageError, match="this is a folder; the name of a file was expected: checkpoint"):
+    with pytest.raises(UsageError, match="this is a folder, expected one checkpoint file"):
         download.local(tmp_path, name="model")

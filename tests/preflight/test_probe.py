@@ -128,5 +128,5 @@ def test_a_pipe_does_not_hold_the_check_up(tmp_path, copy):
     answer = check({tmp_path / "pipe.mp4": 0, copy("one.mp4"): 0})
     assert time.monotonic() - began < 60
     assert answer.findings[1].samples == {
-        "pipe.mp4": "this is a pipe or a device; the name of a file was expected: video"
+        "pipe.mp4": "this is a pipe or a device, expected one video file"
     }
