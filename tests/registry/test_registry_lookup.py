@@ -104,6 +104,12 @@ def test_an_unknown_name_offers_the_nearest_three(typed, near):
     assert len(offered.replace(" or ", ", ").split(", ")) == 3
 
 
+def test_a_tar_in_a_name_s_place_is_told_where_tars_go():
+    """An unquoted `--data val-*.tar` leaves all but the first of them to the verb."""
+    with pytest.raises(UnknownNameError, match=r"\n  A tar is no network's name: .*--data 'val-\*\.tar', in quotes"):
+        registry.record("val-001.tar")
+
+
 def test_every_id_finds_its_own_record(zoo):
     assert all(registry.record(name.upper()).name == name for name in zoo)
 

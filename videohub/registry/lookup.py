@@ -165,6 +165,8 @@ class Registry(msgspec.Struct, frozen=True):
         hint = f"Did you mean {listed(near)}?" if near else "The registry is empty."
         if spelled != _without_suffix(spelled):
             hint += "\n  A file of weights is no network's name: it goes in with --checkpoint, beside its network's."
+        if spelled.endswith(".tar"):
+            hint += "\n  A tar is no network's name: several go in as one pattern, --data 'val-*.tar', in quotes."
         if slash and publisher not in map(_publisher, self.entries.values()):
             hint += "\n  Nor is it a folder. A model of the Hugging Face hub is hf://user/model."
         raise UnknownNameError(f"{name}: no record has this name. {hint}\n  `videohub list` shows all names.")
