@@ -110,6 +110,15 @@ def test_a_tar_in_a_name_s_place_is_told_where_tars_go():
         registry.record("val-001.tar")
 
 
+def test_a_model_of_the_hub_or_a_folder_in_a_record_s_place_is_told_that_it_is_none(tmp_path):
+    for name in ("hf://user/model", str(tmp_path)):
+        with pytest.raises(UnknownNameError, match=r"in no registry, and here a record is asked for") as caught:
+            registry.default().find(name)
+        assert "Nor is it a folder" not in str(caught.value)
+    with pytest.raises(UnknownNameError, match=r"Nor is it a folder\. A model of the .* hub is hf://user/model\."):
+        registry.record("user/model")
+
+
 def test_every_id_finds_its_own_record(zoo):
     assert all(registry.record(name.upper()).name == name for name in zoo)
 

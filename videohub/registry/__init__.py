@@ -102,8 +102,11 @@ def record(name: str | os.PathLike[str] | Record) -> Record:
         return default().find(given)
     except AmbiguousNameError:
         raise
-    except UnknownNameError:
+    except UnknownNameError as error:
         if not os.path.isdir(given):
+            if "/" in given:
+                hint = "Nor is it a folder. A model of the Hugging Face hub is hf://user/model."
+                raise UnknownNameError(f"{error}\n  {hint}") from error
             raise
     from videohub.registry import model_folder
 

@@ -5,6 +5,7 @@ Records are found by their entries, and none is decoded that nobody asked for; t
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -167,8 +168,8 @@ class Registry(msgspec.Struct, frozen=True):
             hint += "\n  A file of weights is no network's name: it goes in with --checkpoint, beside its network's."
         if spelled.endswith(".tar"):
             hint += "\n  A tar is no network's name: several go in as one pattern, --data 'val-*.tar', in quotes."
-        if slash and publisher not in map(_publisher, self.entries.values()):
-            hint += "\n  Nor is it a folder. A model of the Hugging Face hub is hf://user/model."
+        if spelled.startswith("hf://") or os.path.isdir(name):
+            hint += "\n  Models of the hub and folders of models are in no registry, and here a record is asked for."
         raise UnknownNameError(f"{name}: no record has this name. {hint}\n  `videohub list` shows all names.")
 
     def namesakes(self, record: Record) -> list[str]:

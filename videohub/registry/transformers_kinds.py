@@ -136,8 +136,8 @@ class _VideoMAE(Kind):
             )
         if (written_by := _version(version)) and _LOST_BIASES[0] <= written_by < _LOST_BIASES[1]:
             remarks.append(
-                f"transformers {version:.20} wrote it, one of those (5.5.1 to 5.17) that lose the biases of queries "
-                "and values when they load a file: a fine-tune may have started without them"
+                f"transformers {version:.20} wrote it, one of those (5.6 to 5.17, perhaps 5.5.1 on) that lose the "
+                "biases of queries and values when they load a file: a fine-tune may have started without them"
             )
         return remarks
 
