@@ -112,7 +112,7 @@ def test_what_an_onnx_file_does_not_have_is_refused(exported, tmp_path, video):
         videohub.export(exported, tmp_path / "a.onnx")
     with pytest.raises(UsageError, match="found a model and the checkpoint"):
         videohub.predict(video, exported, checkpoint="own.pth")
-    with pytest.raises(UsageError, match="an ONNX file computes as it was exported; choose precision fp32"):
+    with pytest.raises(UsageError, match=r"^\S+: an ONNX file computes as it was exported; choose precision fp32"):
         videohub.predict(video, exported, precision="bf16")
 
 

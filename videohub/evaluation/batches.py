@@ -244,6 +244,8 @@ class Batches:
             if rows[0].shape in self._to_measure:
                 return self._measured(rows)
             return self._begin(rows, size)
+        except UsageError:  # an exported file's, which says all itself
+            raise
         except ValueError as error:  # as our networks refuse a clip
             raise refused_clips("the network", rows[0].shape[1:], error) from error
         except RuntimeError as error:
