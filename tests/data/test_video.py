@@ -59,9 +59,7 @@ def test_a_folder_is_misuse(tmp_path):
 
 def test_a_pipe_is_misuse_and_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "pipe.mp4")
-    with pytest.raises(
-        UsageError, match=r"pipe\.mp4: this is a pipe or a device, expected one video file"
-    ):
+    with pytest.raises(UsageError, match=r"pipe\.mp4: this is a pipe or a device, expected one video file"):
         decode(tmp_path / "pipe.mp4")
 
 

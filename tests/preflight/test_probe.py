@@ -127,6 +127,4 @@ def test_a_pipe_does_not_hold_the_check_up(tmp_path, copy):
     began = time.monotonic()
     answer = check({tmp_path / "pipe.mp4": 0, copy("one.mp4"): 0})
     assert time.monotonic() - began < 60
-    assert answer.findings[1].samples == {
-        "pipe.mp4": "this is a pipe or a device, expected one video file"
-    }
+    assert answer.findings[1].samples == {"pipe.mp4": "this is a pipe or a device, expected one video file"}

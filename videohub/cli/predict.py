@@ -26,7 +26,7 @@ _SECONDS = 2.0  # of the parts of a video that is annotated
     "--model",
     required=True,
     shell_complete=options.complete_record,
-    help="A record's id or upstream name, or an .onnx file.",
+    help="A record's id or upstream name, hf://USER/MODEL, or an .onnx file.",
 )
 @options.with_checkpoint
 @options.with_labels

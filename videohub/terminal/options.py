@@ -91,7 +91,7 @@ def complete_layout(context: click.Context, parameter: click.Parameter, begun: s
 
 with_name = click.argument("name", shell_complete=complete_record)
 with_model = click.option(
-    "--model", required=True, shell_complete=complete_record, help="A record's id or upstream name."
+    "--model", required=True, shell_complete=complete_record, help="A record's id or upstream name, or hf://USER/MODEL."
 )
 
 with_json = click.option("--json", "as_json", is_flag=True, help="Print the same values for a program.")
@@ -137,7 +137,7 @@ RUN_OPTIONS = {
     "label_map": with_label_map,
     "device": with_device,
     "clips": click.option(
-        "--clips", type=int, help="Clips a video; another number than the protocol's gives no verdict."
+        "--clips", type=int, help="Clips a video; `verify` gives no verdict on other than the protocol's."
     ),
     "crops": click.option("--crops", type=int, help="Crops a clip: 1 or 3; likewise."),
     "sample": click.option(
