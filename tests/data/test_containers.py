@@ -180,12 +180,13 @@ def test_what_ffmpeg_says_of_a_file_is_printed_only_where_somebody_listens(thirt
     thirty_frames.write_bytes(data[: len(data) // 2])  # the index, at its end, is gone
     script = f"""
 import av, sys
+from pathlib import Path
 {listens}
 av.logging.set_level(av.logging.ERROR)  # as importing torchvision 0.21 does
 from videohub.data.video import open_video
 from videohub.errors import VideoError
 try:
-    with open_video({str(thirty_frames)!r}):
+    with open_video(Path({str(thirty_frames)!r})):
         pass
 except VideoError as error:
     print(error, file=sys.stderr)

@@ -150,7 +150,7 @@ def test_one_crop_of_segments_is_the_left_one(tmp_path):
 
 def test_key_frames_are_refused_before_the_file_is_looked_at():
     with pytest.raises(UsageError, match="test: this protocol needs key frames and the boxes"):
-        read_views("absent.mp4", protocol(clips=1, crop=None, sampling="keyframe"), FOUR_FRAMES)
+        read_views(Path("absent.mp4"), protocol(clips=1, crop=None, sampling="keyframe"), FOUR_FRAMES)
 
 
 def test_pictures_that_cannot_be_converted_are_refused(thirty_frames, monkeypatch):

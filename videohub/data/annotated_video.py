@@ -55,9 +55,7 @@ _SHARE = 26  # of the short side that a line is high
 _DOTS = "..."
 
 
-def annotate_video(
-    source: str | StoredFile, out: str | Path, draw: Draw, *, progress: Progress = lambda frames: None
-) -> None:
+def annotate_video(path: StoredFile, out: str | Path, draw: Draw, *, progress: Progress = lambda frames: None) -> None:
     """Write a copy of a video, in H.264, in which `draw` has drawn over every frame.
 
     The content of the source counts: pictures that are stored turned or mirrored are upright, and each frame is shown
@@ -67,7 +65,7 @@ def annotate_video(
     memory.
 
     Args:
-        source: A video file.
+        path: A video file.
         out: The file to write, whole or not at all: .mp4, .mov or .mkv.
         draw: Is called with what draws on the picture (`drawn_on`) and with the time of the frame in seconds
             from the first one.
@@ -75,7 +73,7 @@ def annotate_video(
     Raises: UsageError if `out` is of another kind, in no folder, or the source itself; VideoError as `Video.pictures`,
         or if the picture changes its size; DeviceError if this FFmpeg cannot write H.264.
     """
-    path, out = source if isinstance(source, ShardMember) else Path(source), checked_target(out)
+    out = checked_target(out)
     check_is_another(out, path)
     with open_video(path) as video:
         stamps = video.stamps()

@@ -45,7 +45,7 @@ _HEAD = 4096  # bytes
 silence_last_resort("libav")
 
 
-def open_file(path: str | StoredFile, kind: str) -> BinaryIO:
+def open_file(path: StoredFile, kind: str) -> BinaryIO:
     """Open a file that a decoder is to read. Close it.
 
     Raises: UsageError as `existing_file`, or if it may not be read; VideoError if it is empty, or a member of a tar

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
 from videohub.data.containers import open_file
-from videohub.data.samples import FrameList, ShardMember, StoredFile
+from videohub.data.samples import FrameList, StoredFile
 from videohub.errors import UsageError, VideoError
 
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "GIF", "TIFF")  # by content; of Pillow's others some start programs
@@ -26,7 +26,7 @@ _REFUSED = (OSError, EOFError, SyntaxError, ValueError, ArithmeticError, LookupE
 _BROKEN = (*_REFUSED, TypeError, RuntimeError, struct.error, zlib.error)  # past its header; that call has no arguments
 
 
-def read_image(path: str | StoredFile) -> npt.NDArray[np.uint8]:
+def read_image(path: StoredFile) -> npt.NDArray[np.uint8]:
     """Return an image file as RGB (H, W, 3).
 
     Grey, palette and CMYK images become RGB; transparency is dropped, and what it hid is seen. Of 16 bits the upper 8
@@ -39,7 +39,7 @@ def read_image(path: str | StoredFile) -> npt.NDArray[np.uint8]:
     Raises: UsageError if it is no file: absent, a folder, a pipe, or may not be read; VideoError if it is empty, no
         JPEG, PNG, BMP, WebP, GIF or TIFF, damaged, or has pixels that do not say how bright they are.
     """
-    with _opened(_file(path)) as image:
+    with _opened(path) as image:
         image.info.pop("transparency", None)  # else Pillow would look for a colour that stands for it
         return rgb_of(image, path)
 
@@ -57,12 +57,12 @@ def rgb_of(image: Image.Image, name: str | StoredFile) -> npt.NDArray[np.uint8]:
     return np.repeat(grey[..., None], 3, axis=2)
 
 
-def image_size(path: str | StoredFile, *, whole: bool) -> tuple[int, int]:
+def image_size(path: StoredFile, *, whole: bool) -> tuple[int, int]:
     """Return an image's width and height, in pixels, from its header, or (`whole`) once all of it is decoded.
 
     Raises: as `read_image`.
     """
-    with _opened(_file(path)) as image:
+    with _opened(path) as image:
         if whole:
             _load(image, path)
         return image.size
@@ -94,10 +94,6 @@ def read_listed(source: FrameList, indices: Iterable[int]) -> Iterator[npt.NDArr
                 f"same video {shape[1]}x{shape[0]}; take the frames out of the video again"
             )
         yield picture
-
-
-def _file(path: str | StoredFile) -> StoredFile:
-    return path if isinstance(path, ShardMember) else Path(path)
 
 
 @contextmanager

@@ -18,9 +18,9 @@ from PIL import Image
 
 from videohub import storage
 from videohub.data.images import rgb_of
-from videohub.data.samples import ImageFile, ShardMember, StoredFile, VideoFile
+from videohub.data.samples import ImageFile, StoredFile, VideoFile, source_of
 from videohub.data.sets import shards
-from videohub.data.sets.folders import IMAGES, VIDEOS, is_leftover
+from videohub.data.sets.folders import VIDEOS, is_leftover, suffixes_of
 from videohub.data.sets.lists import left_out, lines, parted, unquoted
 from videohub.errors import DataError, DeviceError, UsageError, VideoError, VideohubError
 from videohub.hub import download
@@ -77,13 +77,12 @@ def video_source(video: VideoInput, protocol: Protocol, *, fps: float | None = N
         )
     if fps is not None and not SLOWEST_FPS <= fps <= 1000:
         raise UsageError(f"fps: found {fps}, expected frames a second, from {SLOWEST_FPS:g} to 1000")
-    name, is_image = input_name(video), protocol.frames.reach == "image"
+    name, is_image = input_name(video), protocol.scored == "image"
     if is_image and _as_given(video).lower().endswith(VIDEOS):
         raise UsageError(f"{name}: found a video, expected an image: this network looks at single images")
-    kind = ImageFile if is_image else VideoFile
     with _as_file(video, is_image, fps or protocol.fps or USUAL_FPS) as file:
         try:
-            yield kind(Path(file.name), file) if isinstance(file, ShardMember) else kind(file)
+            yield source_of(file, protocol)
         except VideohubError as error:
             message = str(error).replace(str(file), name)
             if isinstance(error, VideoError) and name not in message:  # of a rule for frames, which knows no files
@@ -137,7 +136,7 @@ def named_videos(given: Iterable[str | os.PathLike[str]], protocol: Protocol) ->
     `verify` do, that is a label and left aside. A tar, `val-{000..063}.tar` or a URL of one stands for its members.
     Raises: UsageError if a folder or list is missing or holds no video; DataError if a list is no text.
     """
-    suffixes = IMAGES if protocol.frames.reach == "image" else VIDEOS
+    suffixes = suffixes_of(protocol)
     videos: list[str] = []
     for each in given:
         path = Path(each)
@@ -157,14 +156,14 @@ def named_videos(given: Iterable[str | os.PathLike[str]], protocol: Protocol) ->
     return videos
 
 
-def _in_folder(folder: Path, suffixes: Sequence[str]) -> list[str]:
+def _in_folder(folder: Path, suffixes: tuple[str, ...]) -> list[str]:
     videos: list[str] = []
     others: list[str] = []
     for place, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if not is_leftover(name)]
         for name in files:
             if not is_leftover(name):
-                taken = videos if name.lower().endswith(tuple(suffixes)) else others
+                taken = videos if name.lower().endswith(suffixes) else others
                 taken.append(os.path.join(place, name))
     if not videos:
         raise UsageError(f"{folder}: this folder holds no files that end in {', '.join(suffixes)}")

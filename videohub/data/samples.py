@@ -19,6 +19,7 @@ from videohub import storage
 from videohub.errors import DataError, DownloadError, FileChangedError, VideoError
 from videohub.escaping import encodable
 from videohub.metrics.ava_files import AvaTruth
+from videohub.protocols import Protocol
 from videohub.storage.ranges import Range, RangeReader, read_ahead
 
 STREAMED = 64 << 20  # bytes from which on a member is read piece by piece
@@ -109,6 +110,12 @@ class FrameList(msgspec.Struct, frozen=True, tag=True):
     def __len__(self) -> int:
         """Return the number of frames."""
         return self.names.count("\n") + 1
+
+
+def source_of(file: StoredFile, protocol: Protocol) -> VideoFile | ImageFile:
+    """Return a file as what a protocol takes views from: an image where it looks at images, else a video."""
+    kind = ImageFile if protocol.scored == "image" else VideoFile
+    return kind(Path(file.name), file) if isinstance(file, ShardMember) else kind(file)
 
 
 class KeyFrame(msgspec.Struct, frozen=True, tag=True):

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import av
@@ -17,7 +16,7 @@ from av.video.stream import VideoStream
 
 from videohub.data.containers import ending, open_container, open_file, unsupported
 from videohub.data.memory import Budget
-from videohub.data.samples import ShardMember, StoredFile
+from videohub.data.samples import StoredFile
 from videohub.data.video_info import END_TOLERANCE, StampReader, Stamps, VideoInfo
 from videohub.errors import VideoError
 
@@ -210,7 +209,7 @@ def _is_one_image(stream: VideoStream) -> bool:
 
 
 @contextmanager
-def open_video(path: str | StoredFile, choose: Chooser = first_true) -> Iterator[Video]:
+def open_video(path: StoredFile, choose: Chooser = first_true) -> Iterator[Video]:
     """Open a file for one pass of decoding and close it at the end of the `with` block, whatever happens.
 
     Args:
@@ -219,11 +218,10 @@ def open_video(path: str | StoredFile, choose: Chooser = first_true) -> Iterator
     Raises: UsageError if it is no file: absent, a folder, a pipe, or may not be read; VideoError if it is empty, not a
         video, has no video stream, holds what this FFmpeg cannot decode, or is an AVI that was cut short.
     """
-    file = path if isinstance(path, ShardMember) else Path(path)
-    with open_file(file, "video") as opened, open_container(opened, file) as container:
-        stream = _chosen_stream(container, file, choose)
+    with open_file(path, "video") as opened, open_container(opened, path) as container:
+        stream = _chosen_stream(container, path, choose)
         stream.thread_count = 1  # more threads take a third more of the processor; others decode at the same time
-        yield Video(path=file, info=_info(container, stream, file), container=container, stream=stream)
+        yield Video(path=path, info=_info(container, stream, path), container=container, stream=stream)
 
 
 def _chosen_stream(container: InputContainer, file: StoredFile, choose: Chooser) -> VideoStream:

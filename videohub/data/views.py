@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -14,7 +13,7 @@ from torch import Tensor
 from videohub.data.decoded import Decoded, decode, decode_content
 from videohub.data.geometry import Square, resized_size, squares
 from videohub.data.pixels import prepare
-from videohub.data.samples import ImageFile, ShardMember, StoredFile, VideoFile
+from videohub.data.samples import StoredFile, source_of
 from videohub.data.spec import TestSpec
 from videohub.data.video_info import Contradiction
 from videohub.errors import VideoError
@@ -84,14 +83,14 @@ class Views:
         return views
 
 
-def read_views(video_path: str | StoredFile, protocol: Protocol, clip: Clip) -> Views:
+def read_views(path: StoredFile, protocol: Protocol, clip: Clip) -> Views:
     """Read a video (or an image, where the protocol says so) into the views of its test, as the original reads it.
 
     Where the header of a video contradicts its content, the original believes it, and so does this: published numbers
     were made so. `read_content_views` follows the content.
 
     Args:
-        video_path: The file.
+        path: The file.
         protocol: Clips, crops, sizes, sampling rule and normalisation.
         clip: Frames that the network is given, and the distance between them.
     A protocol of frame lists takes the list from the video file: all its frames, in order of time.
@@ -100,11 +99,11 @@ def read_views(video_path: str | StoredFile, protocol: Protocol, clip: Clip) -> 
         the file is empty, damaged, cut short or without pictures, or the original refuses its header. A view is never
         made from a part of its frames.
     """
-    return views_of(decode(_source(video_path, protocol), protocol, clip), protocol)
+    return views_of(decode(source_of(path, protocol), protocol, clip), protocol)
 
 
 def read_content_views(
-    video_path: str | StoredFile,
+    path: StoredFile,
     protocol: Protocol,
     clip: Clip,
     *,
@@ -116,13 +115,8 @@ def read_content_views(
     Args and Raises: as `read_views`, but no header is refused. With the `number` of a clip, from 0, there are only
         that one's views; frames are prepared on `device`.
     """
-    decoded = decode_content(_source(video_path, protocol), protocol, clip, number=number)
+    decoded = decode_content(source_of(path, protocol), protocol, clip, number=number)
     return views_of(decoded, protocol, device)
-
-
-def _source(file: str | StoredFile, protocol: Protocol) -> ImageFile | VideoFile:
-    kind = ImageFile if protocol.frames.reach == "image" else VideoFile
-    return kind(Path(file.name), file) if isinstance(file, ShardMember) else kind(Path(file))
 
 
 def views_of(decoded: Decoded, protocol: Protocol, device: torch.device | str = "cpu") -> Views:

@@ -109,7 +109,7 @@ class Window:
 
 
 @contextmanager
-def open_frames(path: str | StoredFile, *, share: int = 1) -> Iterator[TimedFrames]:
+def open_frames(path: StoredFile, *, share: int = 1) -> Iterator[TimedFrames]:
     """Open a video file for one pass over its frames, as its content has them.
 
     It follows `read_content`: the first true video stream, from its first frame on, pictures upright, at the times

@@ -14,9 +14,16 @@ from pathlib import Path
 from videohub.data.samples import FrameList, ImageFile, Sample, Source, VideoFile
 from videohub.data.sets.lists import left_out
 from videohub.errors import DataError
+from videohub.protocols import Protocol
 
 IMAGES = (".jpeg", ".jpg", ".png", ".bmp", ".webp")
 VIDEOS = (".mp4", ".webm", ".mkv", ".avi", ".mov", ".m4v", ".mpg", ".mpeg", ".flv", ".wmv", ".3gp", ".ts")
+
+
+def suffixes_of(protocol: Protocol) -> tuple[str, ...]:
+    """Return how the files may end that a protocol takes views from: images or videos, in lower case."""
+    return IMAGES if protocol.scored == "image" else VIDEOS
+
 
 # Of Windows, macOS archives, network disks and file systems, in lower case. Others of theirs begin with a dot.
 _LEFTOVERS = frozenset(

@@ -21,7 +21,8 @@ import msgspec
 
 from videohub import storage
 from videohub.data.labels import class_called, class_names, numbers_by_name
-from videohub.data.samples import DataSet, ImageFile, OneFile, Sample, ShardMember, VideoFile
+from videohub.data.samples import DataSet, ImageFile, OneFile, Sample, ShardMember, VideoFile, source_of
+from videohub.data.sets.folders import suffixes_of
 from videohub.data.sets.lists import left_out
 from videohub.data.sets.shards import OpenShard, key_of, opened
 from videohub.data.tar_index import NOTED, Member
@@ -97,7 +98,9 @@ class _Labelled:
             raise DataError("\n  ".join(f"{what}, {len(names)} in all: {', '.join(names[:_TOLD])}"
                                         for what, names in self._problems.items()))  # fmt: skip
         if not samples:
-            raise DataError(f"{self._shards[0].shown}: no member ends in {', '.join(self._shards[0].suffixes)}")
+            raise DataError(
+                f"{self._shards[0].shown}: no member ends in {', '.join(suffixes_of(self._record.protocol))}"
+            )
         return samples, left_out("members that are neither videos nor their labels", self._others)
 
     def _groups(self) -> dict[str, _Group]:
@@ -211,8 +214,8 @@ def _name_in_list(sample: Sample, root: Path) -> str:
 
 
 def _absent(shard: OpenShard, name: str) -> VideoFile | ImageFile:
-    folder = os.path.dirname(shard.shown)
-    return shard.kind(Path(name), ShardMember(folder, name, 0, 0, "", failure="no tar has a member of this name"))
+    folder, why = os.path.dirname(shard.shown), "no tar has a member of this name"
+    return source_of(ShardMember(folder, name, 0, 0, "", failure=why), shard.protocol)
 
 
 # --- which member a listed name is -----------------------------------------------------------------------------------

@@ -20,8 +20,8 @@ from pathlib import Path
 import msgspec
 
 from videohub import storage
-from videohub.data.samples import ImageFile, Shard, ShardMember, VideoFile
-from videohub.data.sets.folders import IMAGES, VIDEOS, is_leftover
+from videohub.data.samples import ImageFile, Shard, ShardMember, VideoFile, source_of
+from videohub.data.sets.folders import is_leftover, suffixes_of
 from videohub.data.sets.lists import left_out
 from videohub.data.shard_indexes import read_indexes
 from videohub.data.tar_index import Member, TarIndex
@@ -56,12 +56,12 @@ def names_of_videos(text: str, protocol: Protocol) -> tuple[list[str], tuple[str
     """
     _members_of.cache_clear()  # another version may lie there by now
     shards = opened(text, protocol)
-    names = [f"{shard.shown}/{video.path.as_posix()}" for shard in shards for video in shard.videos()]
+    members = [(shard, member.name) for shard in shards for member in shard.members()]
+    names = [f"{shard.shown}/{name}" for shard, name in members if shard.is_wanted(name)]
     _LOCATIONS.update((shard.shown, shard.location) for shard in shards)
-    others = [one.name for shard in shards for one in shard.members() if not shard.is_wanted(one.name)]
     if not names:
-        raise UsageError(f"{storage.shown(text)}: no member ends in {', '.join(shards[0].suffixes)}")
-    return names, left_out("members of other endings", others)
+        raise UsageError(f"{storage.shown(text)}: no member ends in {', '.join(suffixes_of(protocol))}")
+    return names, left_out("members of other endings", [name for shard, name in members if not shard.is_wanted(name)])
 
 
 def member_called(text: str) -> ShardMember | None:
@@ -98,8 +98,7 @@ class OpenShard:
 
     location: str
     index: TarIndex
-    suffixes: Sequence[str]  # of the files that are wanted
-    kind: type[VideoFile | ImageFile]
+    protocol: Protocol  # which wants videos or images
 
     @cached_property
     def shown(self) -> str:
@@ -115,15 +114,11 @@ class OpenShard:
         """Yield the members that no system has left there for itself, such as `._a.mp4`."""
         return (each for each in self.index.members if not any(map(is_leftover, each.name.split("/"))))
 
-    def videos(self) -> list[VideoFile | ImageFile]:
-        """Return all members that are wanted."""
-        return [self.source(member) for member in self.members() if self.is_wanted(member.name)]
-
     def source(self, member: Member) -> VideoFile | ImageFile:
-        return self.kind(Path(member.name), _shard_member(self.location, self.index, member))
+        return source_of(_shard_member(self.location, self.index, member), self.protocol)
 
     def is_wanted(self, name: str) -> bool:
-        return name.lower().endswith(tuple(self.suffixes))
+        return name.lower().endswith(suffixes_of(self.protocol))
 
 
 def opened(data: str, protocol: Protocol, *, labels: bool = True) -> list[OpenShard]:
@@ -137,11 +132,10 @@ def opened(data: str, protocol: Protocol, *, labels: bool = True) -> list[OpenSh
         raise UsageError(f"{storage.shown(data)}: no such file")
     if odd := next((each for each in locations if encodable(each) != each), None):
         raise UsageError(f"{encodable(odd)}: the name of this file is no UTF-8; give it another one")
-    suffixes, kind = (IMAGES, ImageFile) if protocol.frames.reach == "image" else (VIDEOS, VideoFile)
     indexes = read_indexes(locations, labels=labels)
     if stated is not None:
         _check_stated(data, stated, indexes)
-    return [OpenShard(each, index, suffixes, kind) for each, index in zip(locations, indexes, strict=True)]
+    return [OpenShard(each, index, protocol) for each, index in zip(locations, indexes, strict=True)]
 
 
 # --- the index that widsindex writes ---------------------------------------------------------------------------------
