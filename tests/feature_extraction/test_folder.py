@@ -19,10 +19,11 @@ import yaml
 import videohub
 from tests.hub.publisher import running
 from tests.verification import datasets
+from videohub import feature_extraction
 from videohub.data import windows as windows_file
 from videohub.data.synthetic.motions import write_mp4
 from videohub.errors import UsageError
-from videohub.feature_extraction import extraction, folder
+from videohub.feature_extraction import folder
 from videohub.feature_extraction.folder import ids_of
 from videohub.preflight.probe import Probe
 
@@ -84,8 +85,8 @@ def test_a_finished_video_is_not_looked_at_again(zoo, run, videos, tmp_path, mon
     before = kept(out)
     (out / "b.json").unlink()
     opened = []
-    original = extraction.open_frames
-    monkeypatch.setattr(extraction, "open_frames", lambda path, **share: opened.append(path.name) or
+    original = feature_extraction.open_frames
+    monkeypatch.setattr(feature_extraction, "open_frames", lambda path, **share: opened.append(path.name) or
                         original(path, **share))  # fmt: skip
     code, text, _ = features(run, videos, "-o", out, "--json")
     assert code == 0
@@ -224,14 +225,14 @@ def test_two_calls_that_are_at_the_same_videos_disturb_neither_and_come_to_the_s
 ):
     features(run, videos, "-o", tmp_path / "alone")
     out, calls = tmp_path / "features", []
-    original = extraction.open_frames
+    original = feature_extraction.open_frames
 
     def meanwhile(path, **share):  # the first video is begun, and another call makes all of them
-        monkeypatch.setattr(extraction, "open_frames", original)
+        monkeypatch.setattr(feature_extraction, "open_frames", original)
         calls.append(features(run, videos, "-o", out))
         return original(path, **share)
 
-    monkeypatch.setattr(extraction, "open_frames", meanwhile)
+    monkeypatch.setattr(feature_extraction, "open_frames", meanwhile)
     calls.append(features(run, videos, "-o", out))
     assert [(code, len(text.splitlines())) for code, text, _ in calls] == [(0, 3), (0, 3)]
     assert kept(out) == kept(tmp_path / "alone")
@@ -240,18 +241,18 @@ def test_two_calls_that_are_at_the_same_videos_disturb_neither_and_come_to_the_s
 
 def test_what_one_call_has_finished_outlasts_another_that_is_ended_at_it(zoo, run, videos, tmp_path, monkeypatch):
     out = tmp_path / "features"
-    original = extraction.open_frames
+    original = feature_extraction.open_frames
 
     def ended(*given):
         raise KeyboardInterrupt
 
     def meanwhile(path, **share):
-        monkeypatch.setattr(extraction, "open_frames", original)
+        monkeypatch.setattr(feature_extraction, "open_frames", original)
         assert features(run, videos / "a.mp4", "-o", out)[0] == 0
         monkeypatch.setattr(folder._Rows, "append", ended)  # what it has to write has been computed by then
         return original(path, **share)
 
-    monkeypatch.setattr(extraction, "open_frames", meanwhile)
+    monkeypatch.setattr(feature_extraction, "open_frames", meanwhile)
     assert features(run, videos / "a.mp4", "-o", out)[0] == 130
     assert list(kept(out)) == ["a.npy"]
 
@@ -287,8 +288,8 @@ def test_videos_that_are_decoded_ahead_come_to_the_same_bits(zoo, run, videos, t
 
 def test_several_videos_share_a_batch(zoo, run, videos, tmp_path, monkeypatch):
     sizes = []
-    original = extraction.pooled_features
-    monkeypatch.setattr(extraction, "pooled_features", lambda model, batch, *rest: sizes.append(len(batch)) or
+    original = feature_extraction.pooled_features
+    monkeypatch.setattr(feature_extraction, "pooled_features", lambda model, batch, *rest: sizes.append(len(batch)) or
                         original(model, batch, *rest))  # fmt: skip
     assert features(run, videos, "-o", tmp_path / "features", "--batch", 6)[0] == 0
     assert sizes == [6, 6, 6]  # 5 + 4 + 5 windows, the last one filled up
@@ -300,8 +301,8 @@ def test_float16_takes_half_the_room_and_refuses_what_it_cannot_hold(zoo, run, v
     full, half = (np.load(tmp_path / name / "a.npy") for name in ("full", "half"))
     assert (half.dtype, half.shape) == (np.float16, full.shape)
     assert np.array_equal(half, full.astype(np.float16))
-    original = extraction.pooled_features
-    monkeypatch.setattr(extraction, "pooled_features", lambda *given: original(*given) * 1e9)
+    original = feature_extraction.pooled_features
+    monkeypatch.setattr(feature_extraction, "pooled_features", lambda *given: original(*given) * 1e9)
     code, _, text = features(run, videos / "a.mp4", "-o", tmp_path / "large", "--fp16")
     assert (code, "are too large for float16; keep float32" in text) == (2, True)
     assert kept(tmp_path / "large") == {}

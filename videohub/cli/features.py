@@ -14,7 +14,7 @@ from videohub.terminal import options
 from videohub.terminal.layout import say, tell
 
 if TYPE_CHECKING:
-    from videohub.feature_extraction.extraction import Sampling
+    from videohub.feature_extraction import Sampling
     from videohub.feature_extraction.folder import Outcome
 
 _Layout: TypeAlias = Literal["actionformer", "opentad"]
@@ -88,7 +88,7 @@ def command(
 
     from videohub.data.inputs import named_videos
     from videohub.evaluation import distributed
-    from videohub.feature_extraction.extraction import network_of
+    from videohub.feature_extraction import network_of
     from videohub.feature_extraction.folder import FeatureFolder, extract, ids_of, setting_of
     from videohub.files import atomic_write
 

@@ -29,7 +29,7 @@ from videohub.data.sets import shards
 from videohub.data.video_info import tell_contradictions
 from videohub.errors import DeviceError, UsageError, VideoError, VideohubError
 from videohub.escaping import encodable
-from videohub.feature_extraction.extraction import Ended, Network, WindowFeatures, versions
+from videohub.feature_extraction import Ended, Network, WindowFeatures, versions
 from videohub.files import (
     atomic_write,
     check_is_no_url,
@@ -42,7 +42,7 @@ from videohub.log import log
 from videohub.preflight.probe import Job, probe_files
 
 Number: TypeAlias = Literal["float32", "float16"]
-Event: TypeAlias = "WindowFeatures[str] | Ended[str]"
+Event: TypeAlias = WindowFeatures | Ended
 
 _SETTING = ".videohub-features.json"
 _END = 64 << 10  # bytes
