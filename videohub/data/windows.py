@@ -7,11 +7,14 @@ each key frame, some of which lie before the first frame of the video or behind 
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import NamedTuple
 from weakref import WeakSet
 
 import numpy as np
@@ -189,38 +192,84 @@ def windows(
         UsageError if the crop is larger than the frame. ValueError if times are not in order.
     """
     preparation = _Preparation(frames.path, protocol, torch.device(device), frames.budget)
-    collector = _Collector(frames, iter(times), preparation, needed, keep_picture)
-    seconds, picture = -1.0, None
-    for following, next_picture in frames.pictures:
-        if picture is not None:
-            _check_shown(frames.path, seconds, following)
-            yield from collector.show(seconds, picture, until=following)
-            if collector.done:
-                return
-        seconds, picture = following, next_picture
-    if picture is None:
-        raise VideoError(f"{frames.path}: holds no pictures")
-    end = max(seconds + frames.step, frames.end() or 0.0)
-    _check_shown(frames.path, seconds, end)
-    yield from collector.finish(seconds, picture, end)
+    early = frames.step * _EARLY
+    waiting = map(_Open, itertools.count(), _ascending(times))
+    following = next(waiting, None)  # the window that begins next
+    begun: deque[_Open] = deque()
+
+    def fill(window: _Open, shown: _Shown, until: float) -> None:
+        """Give a window a picture for all its times before `until`."""
+        while (asked := window.next) is not None and asked + early < until:
+            if keep_picture and len(window.frames) == needed % len(window.asked):
+                window.picture = shown.picture
+            window.frames.append(preparation.prepared(shown.picture))
+            window.times.append(shown.seconds)
+
+    for shown in _shown(frames):
+        for window in begun:
+            fill(window, shown, shown.until)
+        while True:
+            while begun and begun[0].next is None:  # before the next one begins: a picture may be shown for minutes
+                yield begun.popleft().full(preparation)
+            if following is None or following.asked[0] + early >= shown.until:
+                break
+            fill(following, shown, shown.until)
+            begun.append(following)
+            following = next(waiting, None)
+        if following is None and not begun:
+            return
+    while begun or following is not None:  # the video has ended
+        if begun:
+            window = begun.popleft()
+        elif following is not None:
+            window, following = following, next(waiting, None)
+        asked = window.asked[needed]
+        if asked + early >= shown.until and asked > shown.seconds:  # a picture without a rate has no length
+            return
+        fill(window, shown, math.inf)
+        yield window.full(preparation)
 
 
-def _check_shown(path: StoredFile, seconds: float, until: float) -> None:
-    """Refuse a picture that stays for more than an hour: windows without end would show nothing else.
+class _Shown(NamedTuple):
+    """A picture, and from when until when it is shown, in seconds."""
 
-    Raises: VideoError.
-    """
-    if until - seconds > LONGEST_SHOWN_S:
-        raise VideoError(
-            f"{path}: its time stamps jump by {until - seconds:,.0f} s at {seconds:,.3f} s, expected at most "
-            f"{LONGEST_SHOWN_S:,.0f} s from a frame to the next.\n"
-            "  Stamp it anew, such as by `ffmpeg -i IN -vf setpts=N/FRAME_RATE/TB -an OUT`."
-        )
+    seconds: float
+    until: float
+    picture: Picture
+
+
+def _shown(frames: TimedFrames) -> Iterator[_Shown]:
+    """Yield the pictures of a video. Raises: VideoError if there are none, or one stays as no picture does."""
+    before: tuple[float, Picture] | None = None
+    for following in itertools.chain(frames.pictures, (None,)):
+        if before is not None:
+            seconds, picture = before
+            until = following[0] if following else max(seconds + frames.step, frames.end() or 0.0)
+            if until - seconds > LONGEST_SHOWN_S:  # windows without end would show nothing else
+                raise VideoError(
+                    f"{frames.path}: its time stamps jump by {until - seconds:,.0f} s at {seconds:,.3f} s, expected at "
+                    f"most {LONGEST_SHOWN_S:,.0f} s from a frame to the next.\n"
+                    "  Stamp it anew, such as by `ffmpeg -i IN -vf setpts=N/FRAME_RATE/TB -an OUT`."
+                )
+            yield _Shown(seconds, until, picture)
+        elif following is None:
+            raise VideoError(f"{frames.path}: holds no pictures")
+        before = following
+
+
+def _ascending(times: Iterable[Sequence[float]]) -> Iterator[Sequence[float]]:
+    """Yield what is asked for. Raises: ValueError if it does not ascend."""
+    before = -math.inf
+    for asked in times:
+        if not len(asked) or asked[0] < before or any(one > other for one, other in pairwise(asked)):
+            raise ValueError(f"times: found {list(asked)!r:.200} after {before:g}, expected them to ascend")
+        yield asked
+        before = asked[0]
 
 
 @dataclass(eq=False)
 class _Open:
-    """A window that has begun."""
+    """A window that has begun, or begins next."""
 
     number: int
     asked: Sequence[float]
@@ -233,103 +282,16 @@ class _Open:
         """Return the first time that has no frame yet."""
         return self.asked[len(self.frames)] if len(self.frames) < len(self.asked) else None
 
-
-class _Collector:
-    """Hands each frame to the windows that ask for its time, and each window out when it is full."""
-
-    def __init__(
-        self,
-        frames: TimedFrames,
-        times: Iterator[Sequence[float]],
-        preparation: _Preparation,
-        needed: int,
-        keep_picture: bool,
-    ) -> None:
-        self._times, self._preparation, self._needed, self._keep_picture = times, preparation, needed, keep_picture
-        self._early = frames.step * _EARLY
-        self._open: deque[_Open] = deque()
-        self._given = 0
-        self._last: tuple[Picture, Tensor] | None = None  # what was prepared last
-        self._next = self._ask(before=float("-inf"))  # the window that begins next
-
-    @property
-    def done(self) -> bool:
-        """Return whether all windows that were asked for have been given."""
-        return self._next is None and not self._open
-
-    def show(self, seconds: float, picture: Picture, *, until: float) -> Iterator[Window]:
-        """Take a picture that is shown from `seconds` to `until`, and yield the windows that it fills."""
-        for window in self._open:
-            self._fill(window, seconds, picture, until)
-        yield from self._full()
-        while self._next is not None and self._next[0] + self._early < until:
-            window = self._following()
-            self._fill(window, seconds, picture, until)
-            self._open.append(window)
-            yield from self._full()  # before the next one begins: a picture may be shown for minutes
-
-    def finish(self, seconds: float, picture: Picture, end: float) -> Iterator[Window]:
-        """Take the last picture, which is shown until `end`, and yield the windows that still lie in the video."""
-        yield from self.show(seconds, picture, until=end)
-        while self._open or self._next is not None:
-            window = self._open.popleft() if self._open else self._following()
-            needed = window.asked[self._needed]
-            # a picture without a rate has no length
-            if needed + self._early >= end and needed > seconds:
-                return
-            while window.next is not None:
-                self._take(window, seconds, picture)
-            yield self._window(window)
-
-    def _full(self) -> Iterator[Window]:
-        """Yield the windows that have all their frames, in order."""
-        while self._open and self._open[0].next is None:
-            yield self._window(self._open.popleft())
-
-    def _fill(self, window: _Open, seconds: float, picture: Picture, until: float) -> None:
-        """Give a window a picture for all its times before `until`."""
-        while (asked := window.next) is not None and asked + self._early < until:
-            self._take(window, seconds, picture)
-
-    def _following(self) -> _Open:
-        """Return the window that begins next, of which there is one, and ask for the one after it."""
-        asked = self._next
-        assert asked is not None
-        self._next = self._ask(before=asked[0])
-        window = _Open(self._given, asked)
-        self._given += 1
-        return window
-
-    def _ask(self, before: float) -> Sequence[float] | None:
-        asked = next(self._times, None)
-        if asked is None:
-            return None
-        if not len(asked) or asked[0] < before or any(one > other for one, other in pairwise(asked)):
-            raise ValueError(f"times: found {list(asked)!r:.200} after {before:g}, expected them to ascend")
-        return asked
-
-    def _take(self, window: _Open, seconds: float, picture: Picture) -> None:
-        """Give a window its next frame."""
-        if self._keep_picture and len(window.frames) == self._needed % len(window.asked):
-            window.picture = picture
-        window.frames.append(self._frame(picture))
-        window.times.append(seconds)
-
-    def _frame(self, picture: Picture) -> Tensor:
-        """Return a picture prepared, which is done once."""
-        if self._last is None or self._last[0] is not picture:
-            self._last = picture, self._preparation.prepared(picture)
-        return self._last[1]
-
-    def _window(self, window: _Open) -> Window:
+    def full(self, preparation: _Preparation) -> Window:
+        """Return the window, once it has all its frames."""
         return Window(
-            number=window.number,
-            asked=np.array(window.asked, np.float64),
-            times=np.array(window.times, np.float64),
-            frames=window.frames,
-            offsets=self._preparation.offsets,
-            size=self._preparation.crop,
-            picture=window.picture,
+            number=self.number,
+            asked=np.array(self.asked, np.float64),
+            times=np.array(self.times, np.float64),
+            frames=self.frames,
+            offsets=preparation.offsets,
+            size=preparation.crop,
+            picture=self.picture,
         )
 
 
@@ -343,15 +305,18 @@ class _Preparation:
         self._size = self._resized = (0, 0)
         self._reach = (slice(0), slice(0))  # rows and columns that a crop has
         self._held: WeakSet[Tensor] = WeakSet()
+        self._last: tuple[Picture, Tensor] | None = None  # what was prepared last
         self.offsets: list[Square] = []  # of each crop in a prepared frame, in pixels, once there is one
         self.crop = (0, 0)  # height and width of a crop
 
     def prepared(self, picture: Picture) -> Tensor:
-        """Return (3, H, W) float32.
+        """Return (3, H, W) float32; of the same picture again, the same tensor.
 
         Raises: VideoError if the picture has not the size of the first one, or there is too little memory for it;
             UsageError if the protocol's crop is larger than it is.
         """
+        if self._last is not None and self._last[0] is picture:
+            return self._last[1]
         if not self.offsets:
             self._measure(*picture.size)
         check_size(picture, self._size, self._path)
@@ -366,6 +331,7 @@ class _Preparation:
                 raise
             raise VideoError(f"{self._path}: there is not enough memory for its frames; resize or crop it") from error
         self._held.add(frame)
+        self._last = picture, frame
         return frame
 
     def _measure(self, height: int, width: int) -> None:
