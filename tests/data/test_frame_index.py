@@ -193,7 +193,7 @@ def held(monkeypatch) -> list[tuple[int, int]]:
 
     watch(Video, "frames")
     watch(FrameIndex, "frames")
-    watch(clips, "_numbered")
+    watch(Video, "numbered_frames")
     return noted
 
 

@@ -197,20 +197,32 @@ def _check_size(held: int, frame: DecodedFrame, video: Video) -> None:
         budget.check(video.path, held * frame.nbytes, what)
 
 
-_Stamped: TypeAlias = "tuple[int | None, int]"  # time stamp and decoding position of a frame
-_Order: TypeAlias = Callable[
-    [Sequence[_Stamped]], list[int]
-]  # their decoding positions in the order in which they count
+_Stamped: TypeAlias = tuple[int, int]  # time stamp and decoding position of a frame
+_Order: TypeAlias = Callable[[Sequence[_Stamped]], list[int]]  # -> positions in the order in which frames count
+
+
+def counted(frames: Iterable[DecodedFrame], hold: int) -> tuple[list[_Stamped], list[DecodedFrame] | None]:
+    """Decode all frames, and return their stamps and, unless they take more than `hold` bytes, themselves."""
+    stamps: list[_Stamped] = []
+    held: list[DecodedFrame] | None = []
+    held_bytes = 0
+    for frame in frames:
+        stamps.append((frame.pts, frame.position))
+        if held is not None:
+            held.append(frame)
+            held_bytes += frame.nbytes
+            held = held if held_bytes <= hold else None
+    return stamps, held
 
 
 def _by_time(stamps: Sequence[_Stamped]) -> list[int]:
     """Put all frames in order of time; those with one time stamp as they were decoded."""
-    return [position for _, position in sorted(stamps, key=lambda frame: frame[0] or 0)]
+    return [position for _, position in sorted(stamps, key=lambda frame: frame[0])]
 
 
 def _by_time_once(stamps: Sequence[_Stamped]) -> list[int]:
     """Put frames in order of time as the original does: none before 0, and of one time stamp the later."""
-    last = {pts: position for pts, position in stamps if pts is not None and pts >= 0}
+    last = {pts: position for pts, position in stamps if pts >= 0}
     return [last[pts] for pts in sorted(last)]
 
 
@@ -233,22 +245,15 @@ def _from_all_frames(
     Up to `hold` bytes of pictures are held meanwhile; beyond that they are let go, and decoded again.
     Without a `header`, which says by the stamps what should have been stated, what is stated counts.
     """
-    stamps: list[_Stamped] = []
-    held: list[DecodedFrame] | None = []
-    held_bytes = 0
-    for frame in _numbered(video) if order is _as_decoded else video.frames():
-        stamps.append((frame.pts, frame.position))
-        if held is not None:
-            held.append(frame)
-            held_bytes += frame.nbytes
-            held = held if held_bytes <= hold else None
+    frames = Video.numbered_frames if order is _as_decoded else Video.frames
+    stamps, held = counted(frames(video), hold)
     ordered = order(stamps)
     if not ordered:
         raise VideoError(f"{video.path}: all of its {len(stamps)} frames have time stamps before 0")
     pts = {position: stamp for stamp, position in stamps}
     all_stamps = video.read.stamps()
     info = header(all_stamps) if header else video.info
-    shown = sorted(pts[position] or 0 for position in ordered)
+    shown = sorted(pts[position] for position in ordered)
     chosen = [
         _Chosen(place, number, [ordered[index] for index in of_clip])
         for place, spec in enumerate(specs)
@@ -259,13 +264,7 @@ def _from_all_frames(
         yield from _hand_out(chosen, held, video)
         return
     with open_video(video.path) as again:
-        yield from _hand_out(chosen, _numbered(again) if order is _as_decoded else again.frames(), video)
-
-
-def _numbered(video: Video) -> Iterator[DecodedFrame]:
-    """Decode a video whose time stamps may be missing; a frame's number stands in for its stamp."""
-    for position, picture in enumerate(video.pictures()):
-        yield DecodedFrame(position, position if picture.pts is None else picture.pts, picture)
+        yield from _hand_out(chosen, frames(again), video)
 
 
 def _placed(info: VideoInfo, spec: TestSpec, shown: Sequence[int], content: Stamps | None) -> list[list[int]]:

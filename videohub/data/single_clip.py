@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Sequence
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any, TypeAlias
 
 import av
@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from av.video.reformatter import VideoReformatter
 
-from videohub.data.clips import CONTENT_HELD_BYTES, numbered_clips
+from videohub.data.clips import CONTENT_HELD_BYTES, counted, numbered_clips
 from videohub.data.decoded_images import UPRIGHT, Frame, check_size, orientation
 from videohub.data.frame_index import Packet, from_packet, packet_of
 from videohub.data.images import read_image, read_listed
@@ -199,27 +199,17 @@ def _from_start(path: StoredFile, choose: _Choose) -> Pictures:
 
     The decoder says which comes after which.
     """
-    times: list[int] = []
-    held: dict[int, av.VideoFrame] | None = {}
-    held_bytes = 0
     with open_video(path) as video:
-        for number, picture in enumerate(video.pictures()):
-            times.append(number if picture.pts is None else picture.pts)
-            held_bytes += bytes_of(picture)
-            if held is not None and held_bytes <= CONTENT_HELD_BYTES:
-                held[number] = picture
-            else:
-                held = None
-        chosen = choose(video, times)
+        stamps, held = counted(video.numbered_frames(), CONTENT_HELD_BYTES)
+        chosen = choose(video, [time for time, _ in stamps])
         if held is not None:
-            return _rgb(video, held, chosen)
+            return _rgb(video, {frame.position: frame.picture for frame in held}, chosen)
     with open_video(path) as video:
-        needed, pictures = set(chosen), {}
-        for number, picture in enumerate(video.pictures()):
-            if number in needed:
-                pictures[number] = picture
-                if len(pictures) == len(needed):
-                    return _rgb(video, pictures, chosen)
+        needed = set(chosen)
+        taken = islice((frame for frame in video.numbered_frames() if frame.position in needed), len(needed))
+        pictures = {frame.position: frame.picture for frame in taken}
+        if len(pictures) == len(needed):
+            return _rgb(video, pictures, chosen)
     raise changed(path)
 
 

@@ -64,6 +64,11 @@ class Video:
                 raise VideoError(f"{self.path}: frame {position} has no time stamp; put it in another container")
             yield DecodedFrame(position, picture.pts, picture)
 
+    def numbered_frames(self) -> Iterator[DecodedFrame]:
+        """Decode from the start and yield each frame; where it has no time stamp, its number stands in for that."""
+        for position, picture in enumerate(self.pictures()):
+            yield DecodedFrame(position, position if picture.pts is None else picture.pts, picture)
+
     def frames_from(self, pts: int) -> Iterator[DecodedFrame]:
         """Decode from a key frame before a time stamp on, and yield each frame, numbered from there; see `frames`.
 
