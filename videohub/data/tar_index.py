@@ -61,7 +61,7 @@ def read_headers(location: str, status: storage.Stat) -> TarIndex:
 
     Args:
         location: As `videohub.storage` takes it.
-        found: What it says of the file; another version of it is an error.
+        status: What it says of the file; another version of it is an error.
     Raises: DataError if it is no tar, a packed one, cut short, damaged or continued behind its end, or names a member
         that would lie elsewhere (`..`, `/…`) or twice; what storage raises.
     """
@@ -97,22 +97,19 @@ class _Header(NamedTuple):
     size: int
 
 
-class _Headers(Iterator[_Header]):
+class _Headers:
     """The headers of a tar, one after the other."""
 
     def __init__(self, shown: str, size: int, blocks: _Blocks) -> None:
         self._shown, self._size, self._blocks = shown, size, blocks
         self._at = self._count = 0  # the next byte, and members so far
-        self._check_begin()
 
-    def __next__(self) -> _Header:
-        """Return the next header of a member. Raises: StopIteration; DataError."""
+    def __iter__(self) -> Iterator[_Header]:
+        """Yield the header of each member. Raises: DataError."""
+        self._check_begin()
         extended: dict[str, str] = {}  # by the headers in front of a header, in its place
-        while True:
-            at, block = self._at, self._take(BLOCK, "a header")
-            if not any(block):
-                self._check_end(bool(extended))
-                raise StopIteration
+        while any(block := self._take(BLOCK)):
+            at = self._at - BLOCK
             try:
                 info = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
             except tarfile.HeaderError as error:
@@ -121,7 +118,9 @@ class _Headers(Iterator[_Header]):
                              tarfile.SOLARIS_XHDTYPE, tarfile.XGLTYPE):  # fmt: skip
                 extended.update(self._said(info, at))
                 continue
-            return self._member(info, extended)
+            yield self._member(info, extended)
+            extended = {}
+        self._check_end(bool(extended))
 
     def _member(self, info: tarfile.TarInfo, extended: dict[str, str]) -> _Header:
         name, kind = extended.get("path", info.name), _kind(info, extended)
@@ -153,7 +152,7 @@ class _Headers(Iterator[_Header]):
         """Return what a header that stands in front of another says in its place."""
         if not 0 <= info.size <= _LARGEST_NAME:
             raise DataError(f"{self._shown}: damaged at byte {at}: a header of {info.size} bytes")
-        content = self._take(-(-info.size // BLOCK) * BLOCK, "a header")[: info.size]
+        content = self._take(-(-info.size // BLOCK) * BLOCK)[: info.size]
         if info.type == tarfile.GNUTYPE_LONGNAME:
             return {"path": content.rstrip(b"\0").decode("utf-8", "surrogateescape")}
         if info.type == tarfile.GNUTYPE_LONGLINK:
@@ -167,12 +166,12 @@ class _Headers(Iterator[_Header]):
             return {}
         return extended
 
-    def _take(self, count: int, what: str) -> bytes:
+    def _take(self, count: int) -> bytes:
         """Return the next bytes. Raises: DataError if there are fewer."""
         if self._at + count > self._size:
             raise DataError(
-                f"{self._shown}: cut short: {what} was to stand at byte {self._at}, and the file ends at {self._size} "
-                f"without the mark of a tar's end; {self._found()}; bring it here again"
+                f"{self._shown}: cut short: a header was to stand at byte {self._at}, and the file ends at "
+                f"{self._size} without the mark of a tar's end; {self._found()}; bring it here again"
             )
         block = self._blocks.read(self._at, count)
         self._at += count
