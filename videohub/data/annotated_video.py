@@ -124,15 +124,10 @@ def _written(out: Path) -> Iterator[OutputContainer]:
     with atomic_write(out) as part:
         try:
             # a file, not its name: FFmpeg would take some names for patterns or addresses
-            with part.open("wb") as file, _opened(file, format=CONTAINERS[out.suffix.lower()]) as container:
+            with part.open("wb") as file, av.open(file, "w", format=CONTAINERS[out.suffix.lower()]) as container:
                 yield container
         except av.FFmpegError as error:  # what is wrong with the source is a VideoError already
             raise DeviceError(f"{out}: this FFmpeg could not write it: {error.strerror}") from error
-
-
-def _opened(file: Any, **options: Any) -> OutputContainer:
-    """Call PyAV, whose arguments differ with its version."""
-    return av.open(file, mode="w", **options)
 
 
 def _drawn(pixels: npt.NDArray[np.uint8], draw: Draw, seconds: float) -> npt.NDArray[np.uint8]:

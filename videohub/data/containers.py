@@ -38,7 +38,7 @@ DEMUXERS = (
 _READ = "MP4, MOV, Matroska, WebM, AVI, MPEG, ASF, FLV, Ogg, RealMedia, MXF, DV, GIF and others"
 _NOTHING_ELSE = {"format_whitelist": ",".join(DEMUXERS), "protocol_whitelist": ""}
 # Titles need not be UTF-8, and nobody reads them. PyAV 19 minds none, and has no such argument any more.
-_ANY_TITLE = {"metadata_errors": "surrogateescape"} if int(av.__version__.split(".")[0]) < 19 else {}
+_ANY_TITLE: dict[str, Any] = {"metadata_errors": "surrogateescape"} if int(av.__version__.split(".")[0]) < 19 else {}
 _HEAD = 4096  # bytes
 
 # Some versions of torchvision make PyAV hand on what FFmpeg says of a file, which would stand beside our own error.
@@ -78,7 +78,7 @@ def open_container(file: BinaryIO, path: StoredFile) -> Iterator[InputContainer]
     try:
         with _signals_kept():
             try:
-                container = _opened(nameless, container_options=_NOTHING_ELSE, **_ANY_TITLE)
+                container = av.open(nameless, mode="r", container_options=_NOTHING_ELSE, **_ANY_TITLE)
             except av.FFmpegError as error:
                 raise VideoError(f"{path}: {_why(file, error)}") from error
             with container:
@@ -161,11 +161,6 @@ def _handled(number: int, frame: FrameType | None) -> None:
         if frame is None:
             raise
         frame.f_locals["self"].failure = error
-
-
-def _opened(file: Any, **options: Any) -> InputContainer:
-    """Call PyAV, whose arguments differ with its version."""
-    return av.open(file, mode="r", **options)
 
 
 def _why(file: BinaryIO, error: av.FFmpegError) -> str:

@@ -158,10 +158,9 @@ class FrameStore:
             self._frames = self._room(self._format)
         check_size(picture, self._size, self._source)
         self._budget.kept += self._each
-        if self._budget.kept > self._budget.most:
-            (height, width), (high, wide) = self._size, self._resized
-            what = f"{self._count + 1} frames of {width}x{height}, {wide}x{high} once resized,"
-            self._budget.check(self._source, 0, what)
+        (height, width), (high, wide) = self._size, self._resized
+        what = f"{self._count + 1} frames of {width}x{height}, {wide}x{high} once resized,"
+        self._budget.check(self._source, 0, what)
         self._format.write(picture, self._frames[self._count])
         self._count += 1
         return self._count - 1

@@ -348,7 +348,5 @@ class _Preparation:
         high, wide = self._resized
         resizing = high * wide * (levels.SHRINKING if self._early_steps else _RESIZING)
         held = sum(frame.nbytes for frame in self._held)
-        needed = height * width * PREPARING + resizing + held
-        if needed > self._budget.most:
-            what = f"{len(self._held)} frames in open windows, and one of {width}x{height}, {wide}x{high} once resized,"
-            self._budget.check(self._path, needed, what)
+        what = f"{len(self._held)} frames in open windows, and one of {width}x{height}, {wide}x{high} once resized,"
+        self._budget.check(self._path, height * width * PREPARING + resizing + held, what)

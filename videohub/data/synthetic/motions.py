@@ -30,7 +30,8 @@ from videohub import storage
 from videohub.data.decoded_images import plane_of
 from videohub.data.synthetic.scenes import CLASSES, Scene, picture, scene_of
 from videohub.errors import UsageError
-from videohub.files import atomic_write
+from videohub.files import as_json, atomic_write
+from videohub.hub.cache import sha256_of
 from videohub.log import log
 
 SPLITS = ("train", "val", "test")
@@ -87,8 +88,7 @@ def generate(
     with atomic_write(listing) as part:
         part.write_text(_list_text(split, clips))
     with atomic_write(manifest) as part:
-        whole = Manifest(split, dict(zip(names, digests, strict=True)))
-        part.write_bytes(msgspec.json.format(msgspec.json.encode(whole), indent=1) + b"\n")
+        part.write_bytes(as_json(Manifest(split, dict(zip(names, digests, strict=True)))))
     return listing
 
 
@@ -174,7 +174,7 @@ def _write(path: Path, split: str, index: int) -> Digests:
     scene = clip_scene(split, index)
     pictures = (picture(scene, frame) for frame in range(scene.frames))
     write_mp4(path, pictures, width=scene.width, height=scene.height, fps=scene.fps, b_frames=scene.b_frames)
-    return Digests(_sha256(path), pixels_sha256(path))
+    return Digests(sha256_of(path), pixels_sha256(path))
 
 
 def _is_whole(root: Path, split: str, clips: int) -> bool:
@@ -183,7 +183,7 @@ def _is_whole(root: Path, split: str, clips: int) -> bool:
     try:
         listing = (root / f"{split}.csv").read_text()
         manifest = msgspec.json.decode((root / f"{split}.json").read_bytes(), type=Manifest)
-        files = [_sha256(root / name) for name in names]
+        files = [sha256_of(root / name) for name in names]
     except (FileNotFoundError, UnicodeDecodeError, RecursionError, msgspec.DecodeError):
         return False
     if (listing, manifest.split, list(manifest.videos)) != (_list_text(split, clips), split, names):
@@ -193,7 +193,3 @@ def _is_whole(root: Path, split: str, clips: int) -> bool:
     with tempfile.TemporaryDirectory() as scratch:
         again = [_write(Path(scratch) / "again.mp4", split, index) for index in range(min(clips, len(CLASSES)))]
     return [made.pixels for made in again] == [manifest.videos[name].pixels for name in names[: len(again)]]
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
