@@ -64,36 +64,31 @@ def read_clips(video: Video, specs: Sequence[TestSpec]) -> Iterator[ClipFrames]:
         closed, a window holds no frame, or the pictures of a window are too large for any machine's memory.
     """
     if specs[0].protocol.frames.reach in ("frame_list", "time_stamps"):
-        return _from_all_frames(video, specs, _by_time, HELD_BYTES)
+        return _from_all_frames(video, specs, _by_time)
     if reason := refusal(video.info):
         raise VideoError(f"{video.path}: {REFUSED}: {reason}")
     if video.info.duration is None:
-        return _from_all_frames(video, specs, _by_time_once, HELD_BYTES)
+        return _from_all_frames(video, specs, _by_time_once)
     return _from_windows(video, specs, video.info, first=0)
 
 
-def read_content(
-    video: Video, specs: Sequence[TestSpec], stamps: Stamps, *, number: int | None = None
-) -> Iterator[ClipFrames]:
-    """Yield the frames of every clip of one or more tests as the content of a video has them, whatever its header says.
+def read_content(video: Video, spec: TestSpec, stamps: Stamps) -> Iterator[ClipFrames]:
+    """Yield the frames of the clips of a test as the content of a video has them, whatever its header says.
 
     It is `read_clips` of a copy of the same frames whose header is true. Time begins with the first frame. Which frame
     comes after which is the decoder's to say: stamps may go back, repeat, or be those of the order of storage. Where
     frames come at uneven distances, clips are made of the frames that are shown at their times. `stamps` are those of
-    all packets. Of a test's clips only that with a `number`, if one is given: then decoding begins shortly before it,
-    where a video can be entered in the middle. Raises: VideoError as `read_clips`, but for headers.
+    all packets. For a clip alone decoding begins shortly before it, where a video can be entered in the middle.
+    Raises: VideoError as `read_clips`, but for headers.
     """
     info = true_info(video.info, stamps)
-    if not _windowed(info, specs, stamps):
-        true = partial(true_info, video.info)
-        return _from_all_frames(video, specs, _as_decoded, CONTENT_HELD_BYTES, header=true, only=number)
+    if not _windowed(info, spec, stamps):
+        return _from_all_frames(video, [spec], None)
     late = any(one.kind == "first time stamp" for one in contradictions(video.info, stamps))
-    return _from_windows(video, specs, info, first=stamps.first or 0 if late else 0, number=number)
+    return _from_windows(video, [spec], info, first=stamps.first or 0 if late else 0)
 
 
-def read_indexed(
-    video: Video, spec: TestSpec, stamps: Stamps, index: FrameIndex, *, number: int | None = None
-) -> Iterator[ClipFrames] | None:
+def read_indexed(video: Video, spec: TestSpec, stamps: Stamps, index: FrameIndex) -> Iterator[ClipFrames] | None:
     """Yield what `read_content` does, of a video whose frames the packets tell: nothing is decoded behind the clips.
 
     Decoding begins at the key frame before the first of them. None where clips are windows of time.
@@ -102,7 +97,7 @@ def read_indexed(
     numbered = numbered_clips(video.info, spec, stamps, index.times)
     if numbered is None:
         return None
-    chosen = [_Chosen(0, place, clip) for place, clip in enumerate(numbered) if number in (None, place)]
+    chosen = [_Chosen(0, number, numbered[number]) for number in spec.numbers]
     return _hand_out(chosen, index.frames(min(min(clip.positions) for clip in chosen)), video)
 
 
@@ -112,17 +107,16 @@ def numbered_clips(header: VideoInfo, spec: TestSpec, stamps: Stamps, shown: Seq
     None where it collects windows of time. `shown` are the time stamps of all frames, ascending.
     """
     info = true_info(header, stamps)
-    return None if _windowed(info, [spec], stamps) else _placed(info, spec, shown, stamps)
+    return None if _windowed(info, spec, stamps) else _placed(info, spec, shown, stamps)
 
 
-def _windowed(info: VideoInfo, specs: Sequence[TestSpec], stamps: Stamps) -> bool:
+def _windowed(info: VideoInfo, spec: TestSpec, stamps: Stamps) -> bool:
     """Return whether windows of time hold the clips of a video whose header is true; else its frames are counted."""
-    if specs[0].protocol.frames.reach != "time_windows" or not info.frames or info.duration is None:
+    if spec.protocol.frames.reach != "time_windows" or not info.frames or info.duration is None:
         return False
     if info.reordered or not stamps.ordered or stamps.uneven:
         return False
-    # of a span below 1 the frame that is shown began before its window
-    return all(_span(info, spec) >= 1 for spec in specs)
+    return _span(info, spec) >= 1  # of a shorter one the frame that is shown began before its window
 
 
 @dataclass(eq=False)
@@ -146,14 +140,11 @@ class _Window:
         return frame.pts - self.zero > self.last_pts
 
 
-def _from_windows(
-    video: Video, specs: Sequence[TestSpec], info: VideoInfo, *, first: int, number: int | None = None
-) -> Iterator[ClipFrames]:
+def _from_windows(video: Video, specs: Sequence[TestSpec], info: VideoInfo, *, first: int) -> Iterator[ClipFrames]:
     """Collect windows while decoding, and yield each clip as its window closes or the video ends."""
     waiting = [window for place, spec in enumerate(specs) for window in _windows(info, place, spec, first)]
     frames = video.frames()
-    if number is not None:
-        waiting = [window for window in waiting if window.number == number]
+    if specs[0].number is not None:
         frames = video.frames_from(min(window.first_pts + window.zero for window in waiting))
     for frame in frames:
         for window in [window for window in waiting if window.take(frame)]:
@@ -171,8 +162,8 @@ def _windows(info: VideoInfo, place: int, spec: TestSpec, zero: int) -> Iterator
     assert info.duration is not None
     span = _span(info, spec)
     starts = _starts(spec.protocol, info.frames, span)
-    for number, start in enumerate(starts):
-        first, last = pts_window(start, span, duration=info.duration, num_frames=info.frames)
+    for number in spec.numbers:
+        first, last = pts_window(starts[number], span, duration=info.duration, num_frames=info.frames)
         yield _Window(place, number, len(starts), spec.clip.frames, span, first, last, zero)
 
 
@@ -226,39 +217,25 @@ def _by_time_once(stamps: Sequence[_Stamped]) -> list[int]:
     return [last[pts] for pts in sorted(last)]
 
 
-def _as_decoded(stamps: Sequence[_Stamped]) -> list[int]:
-    """Leave all frames as they came out of the decoder."""
-    return [position for _, position in stamps]
+def _from_all_frames(video: Video, specs: Sequence[TestSpec], order: _Order | None) -> Iterator[ClipFrames]:
+    """Decode everything, count it, put it in order, and only then place the clips.
 
-
-def _from_all_frames(
-    video: Video,
-    specs: Sequence[TestSpec],
-    order: _Order,
-    hold: int,
-    *,
-    header: Callable[[Stamps], VideoInfo] | None = None,
-    only: int | None = None,
-) -> Iterator[ClipFrames]:
-    """Decode everything, count it, put it in order, and only then place the clips, or the only one that is wanted.
-
-    Up to `hold` bytes of pictures are held meanwhile; beyond that they are let go, and decoded again.
-    Without a `header`, which says by the stamps what should have been stated, what is stated counts.
+    With an `order`, what the header states counts; without, what it should state, and the order of the decoder.
     """
-    frames = Video.numbered_frames if order is _as_decoded else Video.frames
+    frames, hold = (Video.frames, HELD_BYTES) if order else (Video.numbered_frames, CONTENT_HELD_BYTES)
     stamps, held = counted(frames(video), hold)
-    ordered = order(stamps)
+    ordered = order(stamps) if order else [position for _, position in stamps]
     if not ordered:
         raise VideoError(f"{video.path}: all of its {len(stamps)} frames have time stamps before 0")
     pts = {position: stamp for stamp, position in stamps}
-    all_stamps = video.read.stamps()
-    info = header(all_stamps) if header else video.info
+    content = None if order else video.read.stamps()
+    info = true_info(video.info, content) if content else video.info
     shown = sorted(pts[position] for position in ordered)
     chosen = [
         _Chosen(place, number, [ordered[index] for index in of_clip])
         for place, spec in enumerate(specs)
-        for number, of_clip in enumerate(_placed(info, spec, shown, all_stamps if header else None))
-        if only in (None, number)
+        for number, of_clip in enumerate(_placed(info, spec, shown, content))
+        if number in spec.numbers
     ]
     if held is not None:
         yield from _hand_out(chosen, held, video)

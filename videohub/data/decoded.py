@@ -72,10 +72,11 @@ def decode_content(source: Source, protocol: Protocol, clip: Clip, *, number: in
     if not isinstance(source, VideoFile):
         return decode(source, protocol, clip)
     check_source(source, protocol, clip)
+    spec = TestSpec(protocol, clip, number)
     with _memory_told(source):
         with suppress(MatrixChangedError):
-            return _from_content(source.file, TestSpec(protocol, clip), DECODERS[0], number)
-        return _from_content(source.file, TestSpec(protocol, clip), "exact", number)
+            return _from_content(source.file, spec, DECODERS[0])
+        return _from_content(source.file, spec, "exact")
 
 
 def decode_shared(
@@ -166,36 +167,19 @@ def _from_video(
         return _collected(video, read_clips(video, specs), specs, decoder, room)
 
 
-def _from_content(path: StoredFile, spec: TestSpec, decoder: Decoder, number: int | None) -> Decoded:
+def _from_content(path: StoredFile, spec: TestSpec, decoder: Decoder) -> Decoded:
     """Read a video as its content has it, which the time stamps of all packets tell before one is decoded."""
-    collected = partial(_content, spec=spec, decoder=decoder, number=number)
+    collected = partial(_collected, specs=[spec], decoder=decoder, room=own_memory, turn=True)
     with open_video(path) as video:
         index = FrameIndex(video)
         stamps = video.stamps(index.take)
         if index.is_complete(stamps):
             with suppress(MiscountedError):
-                if clips := read_indexed(video, spec, stamps, index, number=number):
-                    return collected(video, clips, stamps=stamps)
+                if clips := read_indexed(video, spec, stamps, index):
+                    return collected(video, clips, stamps=stamps)[0]
     with open_video(path) as video:
-        clips = read_content(video, [spec], stamps, number=number)
-        return collected(video, clips, stamps=None if number is None else stamps)
-
-
-def _content(
-    video: Video,
-    clips: Iterator[ClipFrames],
-    *,
-    spec: TestSpec,
-    decoder: Decoder,
-    number: int | None,
-    stamps: Stamps | None,
-) -> Decoded:
-    """Keep the frames of all clips, or of that with a number, turned upright."""
-    if number is not None:
-        clips = (replace(each, number=0) for each in clips)
-        spec = TestSpec(spec.protocol.with_views(clips=1), spec.clip)
-    (content,) = _collected(video, clips, [spec], decoder, own_memory, turn=True, stamps=stamps)
-    return content
+        clips = read_content(video, spec, stamps)
+        return collected(video, clips, stamps=None if spec.number is None else stamps)[0]
 
 
 def _collected(
@@ -213,7 +197,7 @@ def _collected(
     `stamps` are those of all packets, where only a part of the video is read.
     """
     rows: dict[int, int] = {}  # decoding position -> row of the store
-    shapes = [(spec.protocol.views.clips, spec.clip.frames) for spec in specs]
+    shapes = [(len(spec.numbers), spec.clip.frames) for spec in specs]
     store = FrameStore(
         video.path, specs[0].protocol, sum(map(math.prod, shapes)), decoder=decoder, room=room, budget=video.budget
     )
@@ -227,9 +211,10 @@ def _collected(
                 picture = Frame(frame.picture, to_rgb, video.path, turned if turn else UPRIGHT)
                 rows[frame.position] = store.add(picture)
         positions, pts, decode_positions = numbers[chosen.spec]
-        positions[chosen.number] = [rows[frame.position] for frame in chosen.frames]
-        pts[chosen.number] = [frame.pts for frame in chosen.frames]
-        decode_positions[chosen.number] = [frame.position for frame in chosen.frames]
+        place = specs[chosen.spec].numbers.index(chosen.number)
+        positions[place] = [rows[frame.position] for frame in chosen.frames]
+        pts[place] = [frame.pts for frame in chosen.frames]
+        decode_positions[place] = [frame.position for frame in chosen.frames]
     kinds = contradictions(video.info, stamps or video.stamps(), turned or UPRIGHT)
     return [
         Decoded(store.frames(), *arrays, boxes=None, planar=store.planar, contradictions=kinds) for arrays in numbers

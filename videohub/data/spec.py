@@ -35,12 +35,18 @@ from videohub.registry.schema import Clip
 
 
 class TestSpec(msgspec.Struct, frozen=True):
-    """A protocol, and the clip that the network is given under it."""
+    """A protocol, the clip that the network is given under it, and which of the test's clips are read."""
 
     __test__: ClassVar[bool] = False  # it is none of pytest's
 
     protocol: Protocol
     clip: Clip
+    number: int | None = None  # of the only clip that is read, from 0; None: all are
+
+    @property
+    def numbers(self) -> Sequence[int]:
+        """Return which clips are read."""
+        return range(self.protocol.views.clips) if self.number is None else (self.number,)
 
 
 def check_shared(specs: Sequence[TestSpec]) -> None:
