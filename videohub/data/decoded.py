@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TypeAlias
 
 import av
 import numpy as np
@@ -21,10 +22,10 @@ from videohub.data.clips import ClipFrames, read_clips, read_content, read_index
 from videohub.data.decoded_images import UPRIGHT, Frame, Image, Orientation, Planar, orientation
 from videohub.data.frame_formats import DECODERS, Decoder, Frames, FrameStore, MatrixChangedError, Room, own_memory
 from videohub.data.frame_index import FrameIndex, MiscountedError
-from videohub.data.geometry import Box, boxes_in_pixels
+from videohub.data.geometry import boxes_in_pixels
 from videohub.data.images import read_image, read_listed
 from videohub.data.memory import Budget
-from videohub.data.samples import FrameList, ImageFile, KeyFrame, Source, StoredFile, VideoFile, fetched
+from videohub.data.samples import FrameList, ImageFile, KeyFrame, Source, StoredFile, VideoFile, fetched, path_of
 from videohub.data.sampling import keyframe_indices
 from videohub.data.single_clip import read_numbered
 from videohub.data.spec import TestSpec, check_source, list_indices
@@ -125,13 +126,8 @@ def decode_shared(
 
 
 def _together(source: Source, specs: Sequence[TestSpec], decoder: Decoder, room: Room, share: int) -> list[Decoded]:
-    if isinstance(source, ImageFile):
-        return _from_pictures([read_image(source.file)], source.file, specs, [[[0]]] * len(specs), room, Budget(share))
-    if isinstance(source, FrameList):
-        tests = [list_indices(spec.protocol, spec.clip, len(source)) for spec in specs]
-        return _from_pictures(read_listed(source, _used(tests)), source.folder, specs, tests, room, Budget(share))
-    if isinstance(source, KeyFrame):
-        return _from_key_frame(source, specs, room, Budget(share))
+    if not isinstance(source, VideoFile):
+        return _from_pictures(source, specs, room, Budget(share))
     with suppress(MatrixChangedError):  # its colours are tagged anew on the way
         return _from_video(source.file, specs, decoder, room, Budget(share))
     return _from_video(source.file, specs, "exact", room, Budget(share))
@@ -143,9 +139,7 @@ def _memory_told(source: Source) -> Iterator[None]:
     try:
         yield
     except MemoryError as error:
-        within = source.frames if isinstance(source, KeyFrame) else source
-        path = within.folder if isinstance(within, FrameList) else within.file
-        raise VideoError(f"{path}: there is not enough memory for its frames; resize or crop it") from error
+        raise VideoError(f"{path_of(source)}: there is not enough memory for its frames; resize or crop it") from error
 
 
 def decoder_versions() -> dict[str, str]:
@@ -221,22 +215,50 @@ def _collected(
     ]
 
 
-def _from_key_frame(source: KeyFrame, specs: Sequence[TestSpec], room: Room, budget: Budget) -> list[Decoded]:
-    """Read the frames around the key frame, and bring the boxes to the protocols' size."""
+def _from_pictures(
+    source: ImageFile | FrameList | KeyFrame, specs: Sequence[TestSpec], room: Room, budget: Budget
+) -> list[Decoded]:
+    """Keep the pictures that tests use, each once, and bring boxes to the protocols' size."""
+    pictures, tests = _pictures(source, specs)
+    rows = {index: row for row, index in enumerate(_used(tests))}
+    protocol, size = specs[0].protocol, (0, 0)
+    store = FrameStore(path_of(source), protocol, most=len(rows), room=room, budget=budget)
+    for picture in pictures:
+        size = (picture.shape[0], picture.shape[1])
+        store.add(Image(picture))
+    boxes = boxes_in_pixels(source.boxes, *size, protocol) if isinstance(source, KeyFrame) else None
+    positions = [np.array([[rows[index] for index in of_clip] for of_clip in clips], np.int64) for clips in tests]
+    numbers = [np.array(clips, np.int64) for clips in tests]
+    return [
+        Decoded(store.frames(), places, pts=each, decode_positions=each, boxes=boxes)
+        for places, each in zip(positions, numbers, strict=True)
+    ]
 
+
+_Tests: TypeAlias = list[list[list[int]]]  # of each test the clips, of each clip its frames
+
+
+def _pictures(
+    source: ImageFile | FrameList | KeyFrame, specs: Sequence[TestSpec]
+) -> tuple[Iterable[npt.NDArray[np.uint8]], _Tests]:
+    """Return the pictures that tests take, as `_used` orders them, and which of all each clip takes."""
+    if isinstance(source, ImageFile):
+        return [read_image(source.file)], [[[0]] for _ in specs]
+    if isinstance(source, FrameList):
+        tests = [list_indices(spec.protocol, spec.clip, len(source)) for spec in specs]
+        return read_listed(source, _used(tests)), tests
     rules = [spec.protocol.frames for spec in specs]
     centres = [source.centre + (rule.shift if isinstance(rule, KeyFrames) else 0) for rule in rules]
 
-    def around(num_frames: int) -> list[list[list[int]]]:
+    def around(num_frames: int) -> _Tests:
         clips = zip(centres, (spec.clip for spec in specs), strict=True)
         return [[keyframe_indices(centre, frames=clip.frames, sampling_rate=clip.sampling_rate, num_frames=num_frames)]
                 for centre, clip in clips]  # fmt: skip
 
     if isinstance(source.frames, FrameList):
-        listed, clips = source.frames, around(len(source.frames))
-        images = read_listed(listed, _used(clips))
-        return _from_pictures(images, listed.folder, specs, clips, room, budget, boxes=source.boxes)
-    path, tests = source.frames.file, list[list[list[int]]]()
+        tests = around(len(source.frames))
+        return read_listed(source.frames, _used(tests)), tests
+    path, tests = source.frames.file, _Tests()
 
     def needed(num_frames: int) -> list[int]:
         if max(centres) >= num_frames:
@@ -247,37 +269,9 @@ def _from_key_frame(source: KeyFrame, specs: Sequence[TestSpec], room: Room, bud
         tests[:] = around(num_frames)
         return _used(tests)
 
-    pictures = read_numbered(path, needed)
-    return _from_pictures(pictures, path, specs, tests, room, budget, boxes=source.boxes)
+    return read_numbered(path, needed), tests
 
 
-def _used(tests: Sequence[Sequence[Sequence[int]]]) -> list[int]:
+def _used(tests: _Tests) -> list[int]:
     """Return each frame that any clip of any test takes once, in the order in which they take them."""
     return list(dict.fromkeys(index for clips in tests for of_clip in clips for index in of_clip))
-
-
-def _from_pictures(
-    pictures: Iterable[npt.NDArray[np.uint8]],
-    path: StoredFile,
-    specs: Sequence[TestSpec],
-    tests: Sequence[Sequence[Sequence[int]]],
-    room: Room,
-    budget: Budget,
-    *,
-    boxes: Sequence[Box] | None = None,
-) -> list[Decoded]:
-    """Keep the pictures that tests use, each of which comes once, as `_used` orders them."""
-    protocol = specs[0].protocol
-    rows = {index: row for row, index in enumerate(_used(tests))}
-    store = FrameStore(path, protocol, most=len(rows), room=room, budget=budget)
-    size = (0, 0)
-    for picture in pictures:
-        size = (picture.shape[0], picture.shape[1])
-        store.add(Image(picture))
-    scaled = None if boxes is None else boxes_in_pixels(boxes, *size, protocol)
-    positions = [np.array([[rows[index] for index in of_clip] for of_clip in clips], np.int64) for clips in tests]
-    numbers = [np.array(clips, np.int64) for clips in tests]
-    return [
-        Decoded(store.frames(), places, pts=each, decode_positions=each, boxes=scaled)
-        for places, each in zip(positions, numbers, strict=True)
-    ]

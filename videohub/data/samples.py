@@ -129,6 +129,12 @@ class KeyFrame(msgspec.Struct, frozen=True, tag=True):
 Source: TypeAlias = VideoFile | ImageFile | FrameList | KeyFrame
 
 
+def path_of(source: Source) -> StoredFile:
+    """Return what stands for a source in messages: its file, or the folder of its frames."""
+    within = source.frames if isinstance(source, KeyFrame) else source
+    return within.folder if isinstance(within, FrameList) else within.file
+
+
 # --- a file on disk, or a member of a tar ----------------------------------------------------------------------------
 
 

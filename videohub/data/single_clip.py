@@ -20,7 +20,7 @@ from videohub.data.clips import CONTENT_HELD_BYTES, counted, numbered_clips
 from videohub.data.decoded_images import UPRIGHT, Frame, check_size, orientation
 from videohub.data.frame_index import Packet, from_packet, packet_of
 from videohub.data.images import read_image, read_listed
-from videohub.data.samples import FrameList, ImageFile, KeyFrame, Source, StoredFile, fetched
+from videohub.data.samples import FrameList, ImageFile, KeyFrame, Source, StoredFile, fetched, path_of
 from videohub.data.sampling import frame_positions, segment_borders, shown_at
 from videohub.data.spec import WINDOW_RULES, TestSpec, list_indices, needed_source
 from videohub.data.video import Video, bytes_of, changed, open_video
@@ -53,8 +53,7 @@ def read_clip(source: Source, protocol: Protocol, clip: Clip, draw: Draw | None 
     if isinstance(source, FrameList):
         return _listed(source, clip_indices(protocol, clip, len(source), None, draw))
     if isinstance(source, KeyFrame):
-        within = source.frames.folder if isinstance(source.frames, FrameList) else source.frames.path
-        raise UsageError(f"{within}: found a key frame with boxes, expected a video, frames or an image")
+        raise UsageError(f"{path_of(source)}: found a key frame with boxes, expected a video, frames or an image")
 
     def choose(video: Video, times: Sequence[int]) -> list[int]:
         stamps = video.read.stamps()
