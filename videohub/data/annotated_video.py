@@ -93,7 +93,9 @@ def annotate_video(path: StoredFile, out: str | Path, draw: Draw, *, progress: P
                 container.start_encoding()
             check_size(frame, writer.size, path)
             last = max(round(seconds / video.info.time_base), last + 1)  # no container takes one time twice
-            writer.write(_drawn(frame.rgb(), draw, seconds), last)
+            canvas = Image.fromarray(np.ascontiguousarray(frame.rgb()))
+            draw(drawn_on(canvas), seconds)
+            writer.write(np.asarray(canvas), last)
             sound.write(container)
             progress(1)
         if writer is not None:  # else an error has told why
@@ -128,13 +130,6 @@ def _written(out: Path) -> Iterator[OutputContainer]:
                 yield container
         except av.FFmpegError as error:  # what is wrong with the source is a VideoError already
             raise DeviceError(f"{out}: this FFmpeg could not write it: {error.strerror}") from error
-
-
-def _drawn(pixels: npt.NDArray[np.uint8], draw: Draw, seconds: float) -> npt.NDArray[np.uint8]:
-    """Return a picture after it was drawn on."""
-    picture = Image.fromarray(np.ascontiguousarray(pixels))
-    draw(drawn_on(picture), seconds)
-    return np.asarray(picture)
 
 
 class _Writer:

@@ -137,7 +137,6 @@ class Image:
     """An image that was read, (H, W, 3)."""
 
     pixels: npt.NDArray[np.uint8]
-    matrix: None = None  # how planes become RGB: an image was never planar
 
     @property
     def size(self) -> tuple[int, int]:
@@ -147,10 +146,6 @@ class Image:
     def rgb(self) -> npt.NDArray[np.uint8]:
         """Return the pixels (H, W, 3)."""
         return self.pixels
-
-    def planes(self) -> list[npt.NDArray[np.uint8]]:
-        """Return none."""
-        return []
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from videohub.data import levels
-from videohub.data.decoded_images import Picture, Planar, check_size
+from videohub.data.decoded_images import Frame, Picture, Planar, check_size
 from videohub.data.geometry import resized_size
 from videohub.data.memory import MOST_BYTES, PREPARING, Budget
 from videohub.data.samples import StoredFile
@@ -41,7 +41,7 @@ class AsPlanes:
 
     def write(self, picture: Picture, row: npt.NDArray[Any]) -> None:
         """Copy the planes. Raises: MatrixChangedError if they are to be converted otherwise than the first ones."""
-        if picture.matrix != self.planar.matrix:
+        if not isinstance(picture, Frame) or picture.matrix != self.planar.matrix:
             raise MatrixChangedError
         begin = 0
         for plane, shape in zip(picture.planes(), self.planar.shapes, strict=True):
@@ -100,7 +100,7 @@ def smallest(picture: Picture, protocol: Protocol, decoder: Decoder) -> FrameFor
     """Return the format in which pictures like this one take the fewest bytes; `exact` knows no planes."""
     steps = levels.split_steps(protocol)[0]
     formats: list[FrameFormat] = [AsRgb(picture.size, steps), Prepared(picture.size, protocol)]
-    if decoder == "fast" and picture.matrix is not None and not steps:
+    if decoder == "fast" and isinstance(picture, Frame) and picture.matrix is not None and not steps:
         formats.insert(0, AsPlanes(Planar(*picture.size, picture.matrix)))
     return min(formats, key=frame_bytes)
 

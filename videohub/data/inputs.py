@@ -204,17 +204,13 @@ def _as_file(video: VideoInput, is_image: bool, fps: float) -> Iterator[StoredFi
                 raise type(error)(shown) from None
             yield path
     elif isinstance(video, str | os.PathLike):
-        yield _path(video)
+        path = Path(video)
+        if not isinstance(video, str) and _LOST_SLASH.match(str(path)) and not path.exists():
+            raise UsageError(f"{path}: found a path that was a URL, expected its text: a Path takes a slash away")
+        yield path
     else:
         with ExitStack() as stack:
             yield _temporary_file(video, is_image, fps, stack)
-
-
-def _path(video: str | os.PathLike[str]) -> Path:
-    path = Path(video)
-    if not isinstance(video, str) and _LOST_SLASH.match(str(path)) and not path.exists():
-        raise UsageError(f"{path}: found a path that was a URL, expected its text: a Path takes a slash away")
-    return path
 
 
 def _temporary_file(video: Any, is_image: bool, fps: float, stack: ExitStack) -> Path:
@@ -244,7 +240,7 @@ def _copy(file: Any, path: Path) -> None:
         raise UsageError(f"{input_name(file)}: found a file that is closed, expected an open one")
     if not isinstance(file.read(0), bytes | bytearray | memoryview):  # before a video is decoded as text
         raise UsageError(f'{input_name(file)}: found a file that gives text, expected one opened with "rb"')
-    stands = file.tell() if _can_seek(file) else None
+    stands = file.tell() if callable(getattr(file, "seekable", None)) and file.seekable() else None
     if stands is not None:
         file.seek(0)
     with path.open("wb") as out:
@@ -252,10 +248,6 @@ def _copy(file: Any, path: Path) -> None:
             out.write(block)
     if stands is not None:
         file.seek(stands)
-
-
-def _can_seek(file: Any) -> bool:
-    return callable(getattr(file, "seekable", None)) and bool(file.seekable())
 
 
 # --- frames in memory ------------------------------------------------------------------------------------------------

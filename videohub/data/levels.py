@@ -28,7 +28,7 @@ _ONE = np.float32(2048)  # a weight of 1: weights are whole numbers of 11 bits
 def split_steps(protocol: Protocol) -> tuple[tuple[Pixels, ...], tuple[Pixels, ...]]:
     """Return the steps that are done here, up to the last resizing by OpenCV's or Pillow's arithmetic, and the rest."""
     steps = protocol.whole_frame_steps
-    last = max((number for number, step in enumerate(steps, 1) if _is_here(step)), default=0)
+    last = max((n for n, step in enumerate(steps, 1) if getattr(step, "arithmetic", None) in ON_THE_CPU), default=0)
     return steps[:last], steps[last:]
 
 
@@ -42,10 +42,6 @@ def apply(picture: npt.NDArray[np.uint8], steps: Sequence[Pixels]) -> npt.NDArra
         elif isinstance(step, ReverseChannels):
             picture = picture[..., ::-1]
     return np.ascontiguousarray(picture) if steps else picture
-
-
-def _is_here(step: Pixels) -> bool:
-    return isinstance(step, Resize | ResizeShortSide) and step.arithmetic in ON_THE_CPU
 
 
 def _resized(picture: npt.NDArray[np.uint8], step: Resize | ResizeShortSide) -> npt.NDArray[np.uint8]:

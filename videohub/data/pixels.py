@@ -34,7 +34,10 @@ def prepare(pixels: Tensor, protocol: Protocol, planar: Planar | None = None) ->
         protocol: Its steps are done in their order.
         planar: Of the planes.
     """
-    frames = _levels(pixels) if planar is None else _levels_of_planes(pixels, planar)
+    if planar is None:
+        frames = pixels.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)
+    else:
+        frames = _levels_of_planes(pixels, planar)
     for step in split_steps(protocol)[1]:
         frames = STEPS[type(step)](frames, step)
     return frames
@@ -90,11 +93,6 @@ STEPS: dict[type[PixelStep], Callable[[Tensor, Any], Tensor]] = {
     Resize: resize,
     ResizeShortSide: resize,
 }
-
-
-def _levels(pixels: Tensor) -> Tensor:
-    """Return RGB (N, H, W, 3) uint8 as (N, 3, H, W) float32, values still 0 to 255."""
-    return pixels.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)
 
 
 def _levels_of_planes(rows: Tensor, planar: Planar) -> Tensor:

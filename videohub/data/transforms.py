@@ -141,7 +141,9 @@ class CentreView(ClipTransform):
                 protocol, views=msgspec.structs.replace(protocol.views, crops=("centre",))
             )
         self._protocol = protocol
-        self._unresized = _with_pixels(protocol, tuple(step for step in protocol.pixels if not _moves_pixels(step)))
+        moving = Resize | ResizeShortSide | Crop | Mirror
+        still = tuple(step for step in protocol.pixels if not isinstance(step, moving))
+        self._unresized = msgspec.structs.replace(protocol, pixels=still)
 
     def extra_repr(self) -> str:
         """Return what is done, for `print`."""
@@ -176,7 +178,7 @@ class RandomView(ClipTransform):
         self.crop, self.short_side, self.flip = pixels.crop, pixels.short_side, flip
         resizes = [step for step in record.protocol.pixels if isinstance(step, Resize | ResizeShortSide)]
         self._resize = resizes[-1] if resizes else None
-        self._protocol = _with_pixels(record.protocol, tuple(self._steps(record.protocol)))
+        self._protocol = msgspec.structs.replace(record.protocol, pixels=tuple(self._steps(record.protocol)))
 
     def extra_repr(self) -> str:
         """Return what is done, for `print`."""
@@ -235,14 +237,6 @@ def training_pixels(record: Record) -> TrainingPixels:
     crop = getattr(record.model, "crop", None) or min(_USUAL.crop, record.protocol.crop_size or _USUAL.crop)
     low, high = (side * crop // _USUAL.crop for side in _USUAL.short_side)
     return TrainingPixels(short_side=(low, high), crop=crop)
-
-
-def _with_pixels(protocol: Protocol, pixels: tuple[Pixels, ...]) -> Protocol:
-    return msgspec.structs.replace(protocol, pixels=pixels)
-
-
-def _moves_pixels(step: Pixels) -> bool:
-    return isinstance(step, Resize | ResizeShortSide | Crop | Mirror)
 
 
 def _in_parts(frames: Tensor) -> list[tuple[int, Tensor]]:

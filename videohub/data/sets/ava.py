@@ -48,9 +48,11 @@ def read(data: Path, *, root: Path | None, record: Record) -> DataSet:
     """
     if detection_of(record).moments == "annotated":
         return read_annotated(data, root=root, record=record, names=FILMS)
-    files, fps = _files(data, record), fps_of(record)
+    folder, split, fps = folder_of(data), record.protocol.split, fps_of(record)
+    listing = data if data.is_file() else frame_list_file(folder, split)
+    files = ava_files(folder, record, {"frame_list": (listing, f"frame_lists/{split}.csv")})
     listed, notes = read_frame_list(files["frame_list"])
-    starts = [root] if root else [folder_of(data), folder_of(data) / "frames"]
+    starts = [root] if root else [folder, folder / "frames"]
     frames = folder_of_frames(listed.values(), starts) or starts[0]
     excluded, threshold = excluded_moments(files), detection_of(record).score_threshold
     detections, outside = _detections(files["boxes"], threshold)
@@ -78,13 +80,6 @@ def read(data: Path, *, root: Path | None, record: Record) -> DataSet:
     )
     notes += note("key frames beyond the end of their frame list", beyond)
     return DataSet(samples, ava_truth(files, excluded, record), notes)
-
-
-def _files(data: Path, record: Record) -> dict[str, Path]:
-    """Return the frame list and the files of the protocol."""
-    split = record.protocol.split
-    listing = data if data.is_file() else frame_list_file(folder_of(data), split)
-    return ava_files(folder_of(data), record, {"frame_list": (listing, f"frame_lists/{split}.csv")})
 
 
 def _detections(file: Path, threshold: float) -> tuple[dict[str, _Moments], list[str]]:

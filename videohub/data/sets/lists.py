@@ -139,12 +139,11 @@ def read_list_of_videos(
             f"{file}: a list of folders of frames (path, number of frames, label); expected one of videos (path, "
             f"label), which mmaction2 calls {file.name.replace('rawframes', 'videos')}"
         )
-    samples = read_list(file, root=root or start, num_classes=num_classes, kind=kind)
     if root is None and file.name.endswith("_list_videos.txt"):
+        names = [sample.name for sample in read_list(file, root=start, num_classes=num_classes, kind=kind)]
         places = [start or file.parent, file.parent / f"videos_{split}", file.parent / "videos"]
-        place = folder_holding([sample.name for sample in samples], places) or places[0]
-        samples = read_list(file, root=place, num_classes=num_classes, kind=kind)
-    return samples
+        start = folder_holding(names, places) or start
+    return read_list(file, root=root or start, num_classes=num_classes, kind=kind)
 
 
 def _name_and_label(line: str, where: str, num_classes: int) -> tuple[str, int]:
