@@ -36,9 +36,6 @@ def load_detector(name: str = "torchvision", *, device: str | torch.device = "cp
     They come from torchvision's own address into the cache. Its name ends in eight digits of their sha256, which are
     checked; the whole digest is remembered at first use and binds. Nothing in the file is run.
 
-    Args:
-        name: "torchvision".
-        device: Where to put it.
     Raises: UsageError for another name; DownloadError, FormatError, ConversionError, DeviceError.
     """
     check_name(name)
@@ -75,11 +72,7 @@ def people_in(
 ) -> list[Box]:
     """Return where a detector sees people in a picture: x1, y1, x2, y2 in its pixels, as the detector orders them.
 
-    Args:
-        picture: (H, W, 3) RGB.
-        detector: As above; class 1 are people.
-        threshold: The least score.
-        device: Where the detector takes its pictures.
+    The picture is (H, W, 3) RGB, and class 1 of the detector are people, from a score of `threshold` on.
     Raises: UsageError if it is called or answers otherwise.
     """
     if isinstance(detector, nn.Module) and detector.training:

@@ -65,7 +65,6 @@ def annotate_video(path: StoredFile, out: str | Path, draw: Draw, *, progress: P
     memory.
 
     Args:
-        path: A video file.
         out: The file to write, whole or not at all: .mp4, .mov or .mkv.
         draw: Is called with what draws on the picture (`drawn_on`) and with the time of the frame in seconds
             from the first one.
@@ -251,13 +250,7 @@ def drawn_on(picture: Image.Image) -> Canvas:
 
 
 def draw_box(canvas: Canvas, corners: Sequence[float], *, colour: Colour = COLOURS[0]) -> None:
-    """Draw the outline of a box.
-
-    Args:
-        canvas: From `drawn_on`.
-        corners: x1, y1, x2, y2 in pixels; what lies outside of the picture is cut off.
-        colour: Of the outline.
-    """
+    """Draw the outline of a box, x1, y1, x2, y2 in pixels; what lies outside of the picture is cut off."""
     left, top, right, bottom, stroke = _inside(canvas, corners)
     canvas.rectangle((left, top, right, bottom), outline=colour, width=stroke)
 
@@ -265,12 +258,7 @@ def draw_box(canvas: Canvas, corners: Sequence[float], *, colour: Colour = COLOU
 def draw_label(canvas: Canvas, corners: Sequence[float], lines: Sequence[str], *, colour: Colour = COLOURS[0]) -> None:
     """Draw lines of words above a box, or inside where there is no room above; after all boxes, so that none crosses.
 
-    Args:
-        canvas: From `drawn_on`.
-        corners: Of the box, as above.
-        lines: The first one on top; what is too long for the picture is cut, and ends in dots. They are shown, never
-            obeyed: see `escaping.visible`.
-        colour: Of the bar behind them.
+    What is too long for the picture is cut, and ends in dots. They are shown, never obeyed: see `escaping.visible`.
     """
     if not lines:
         return

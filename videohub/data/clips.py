@@ -245,13 +245,10 @@ def _from_all_frames(video: Video, specs: Sequence[TestSpec], order: _Order | No
 
 
 def _placed(info: VideoInfo, spec: TestSpec, shown: Sequence[int], content: Stamps | None) -> list[list[int]]:
-    """Return which of the ordered frames each clip takes.
+    """Return which of the ordered frames each clip takes; `shown` are their time stamps, ascending.
 
-    Args:
-        shown: Their time stamps, ascending.
-        content: What the stamps say, where that counts. Then a clip spans a frame or more, while the original's rule
-            steps back in time where it spans less; and it is placed by times where these are uneven, not by numbers.
-            None: what the header states counts.
+    Where the `content` counts, and not the header, a clip spans a frame or more, while the original's rule steps back
+    in time where it spans less; and it is placed by times where these are uneven, not by numbers.
     """
     protocol, clip, available = spec.protocol, spec.clip, len(shown)
     if protocol.frames.reach == "time_stamps":

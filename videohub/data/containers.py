@@ -68,9 +68,6 @@ def open_file(path: StoredFile, kind: str) -> BinaryIO:
 def open_container(file: BinaryIO, path: StoredFile) -> Iterator[InputContainer]:
     """Let FFmpeg read an open file as a container, for as long as the `with` block lasts.
 
-    Args:
-        file: Opened for reading, at its beginning.
-        path: Its name, for messages.
     Raises: VideoError if it is none of those that are read, or damaged where it begins, or if its disk fails at any
         time, whatever FFmpeg made of that.
     """
@@ -191,13 +188,7 @@ _LACKS = (
 
 
 def unsupported(path: StoredFile, error: av.FFmpegError, decoded: int) -> str | None:
-    """Return in words that a file holds what this FFmpeg lacks, or None if that is not why it failed.
-
-    Args:
-        path: The file.
-        error: How opening or decoding it ended.
-        decoded: Frames that came out before.
-    """
+    """Return in words that a file holds what this FFmpeg lacks; None if that is not why it failed after some frames."""
     if not decoded:
         with path.open("rb") as file:
             if name := lacking_format(file.read(64)):

@@ -69,11 +69,8 @@ def crop_squares(height: int, width: int, crop: Crop, places: Sequence[Place]) -
 
 
 def boxes_in_pixels(boxes: Sequence[Box], height: int, width: int, protocol: Protocol) -> npt.NDArray[np.float32]:
-    """Return boxes, x1, y1, x2, y2 as fractions of a frame, in pixels of the resized frame: (K, 4).
+    """Return boxes, x1, y1, x2, y2 as fractions of a frame of this size, in pixels of the resized frame: (K, 4).
 
-    Args:
-        height: Of the frame before it is resized, in pixels.
-        width: Likewise.
     Source: the reference AVA protocol (`clipped`) cuts off what lies outside of a frame, whose last pixel is
         `width - 1`, before and after both axes take the ratio of the long sides. mmaction2 (`as_given`) cuts nothing,
         and each axis has its own ratio; it rounds to float32 twice.

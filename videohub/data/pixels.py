@@ -28,11 +28,8 @@ from videohub.protocols import (
 def prepare(pixels: Tensor, protocol: Protocol, planar: Planar | None = None) -> Tensor:
     """Return decoded frames as the network's input before any crop, (N, 3, h, w) float32.
 
-    Args:
-        pixels: (N, H, W, 3) uint8 RGB, or (N, bytes) uint8 planes of 4:2:0 if `planar` says what they stand for;
-            what `levels.apply` does has been done.
-        protocol: Its steps are done in their order.
-        planar: Of the planes.
+    They are (N, H, W, 3) uint8 RGB, or (N, bytes) uint8 planes of 4:2:0 if `planar` says what they stand for; what
+    `levels.apply` does has been done.
     """
     if planar is None:
         frames = pixels.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)

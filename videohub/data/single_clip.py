@@ -37,9 +37,6 @@ def read_clip(source: Source, protocol: Protocol, clip: Clip, draw: Draw | None 
     """Return the frames of one clip of a source, (T, H, W, 3) uint8 RGB, upright.
 
     Args:
-        source: A video, a list of frames, or an image.
-        protocol: Its rule says how far apart frames are, at which frame rate, and what happens past the end.
-        clip: Frames of the clip, and their distance.
         draw: Says where the clip lies; None: in the middle, with the frames that `predict` takes of a video.
     All packets of a video are looked at, and only those are decoded that the clip needs, from the key frame before it
     on. Where time stamps do not tell which frame is which, all are decoded.
@@ -74,10 +71,7 @@ def read_numbered(path: StoredFile, indices_of: Callable[[int], list[int]]) -> P
     """Return frames of a video by their numbers, (T, H, W, 3) uint8 RGB, upright; see `read_clip`.
 
     They are numbered in the order of their time stamps, as the original's are, whatever the decoder's order is.
-
-    Args:
-        path: The video.
-        indices_of: Told how many frames there are, gives the numbers of those that are wanted, from 0.
+    `indices_of` is told how many there are, and gives the numbers of those that are wanted, from 0.
     Raises: as `read_clip`.
     """
 
@@ -101,8 +95,6 @@ def clip_indices(
     video (`segments`, `uniform`, `interleaved`, `part_windows`), a frame is drawn from each part, or is the test's.
 
     Args:
-        protocol: Whose rule is followed.
-        clip: Frames of the clip, and their distance.
         num_frames: Length of the video, at least 1.
         fps: Its frame rate; None where nothing tells it.
         draw: Says where the clip begins, evenly over all places where it fits; None: in the middle.

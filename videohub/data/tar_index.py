@@ -57,11 +57,8 @@ class TarIndex(msgspec.Struct, frozen=True):
 
 
 def read_headers(location: str, status: storage.Stat) -> TarIndex:
-    """Read all headers of a tar.
+    """Read all headers of a tar; another version of it than its `status` is an error.
 
-    Args:
-        location: As `videohub.storage` takes it.
-        status: What it says of the file; another version of it is an error.
     Raises: DataError if it is no tar, a packed one, cut short, damaged or continued behind its end, or names a member
         that would lie elsewhere (`..`, `/…`) or twice; what storage raises.
     """

@@ -217,9 +217,6 @@ def _is_one_image(stream: VideoStream) -> bool:
 def open_video(path: StoredFile, choose: Chooser = first_true) -> Iterator[Video]:
     """Open a file for one pass of decoding and close it at the end of the `with` block, whatever happens.
 
-    Args:
-        path: The file.
-        choose: Which of its video streams.
     Raises: UsageError if it is no file: absent, a folder, a pipe, or may not be read; VideoError if it is empty, not a
         video, has no video stream, holds what this FFmpeg cannot decode, or is an AVI that was cut short.
     """

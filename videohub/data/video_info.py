@@ -213,7 +213,6 @@ def contradictions(
     """Return every kind in which a video's header contradicts its content, each once.
 
     Args:
-        info: What the header states.
         stamps: What the packets say; None: only the header is known, which may contradict itself.
         turned: What the display matrix of the first picture asks for; None: nothing is known of it.
     """
@@ -228,12 +227,7 @@ def contradictions(
 
 
 def tell_contradictions(name: str, kinds: Sequence[Contradiction]) -> None:
-    """Say in one line in what the header of a video contradicts its content, which is followed; nothing if in nothing.
-
-    Args:
-        name: What the video is called.
-        kinds: What `contradictions` returned.
-    """
+    """Say in one line in what a video's header contradicts its content, which is followed; nothing if in nothing."""
     if kinds:
         log.warning("%s: the header contradicts the content, which is followed: %s", name, "; ".join(map(str, kinds)))
 

@@ -87,13 +87,8 @@ def read_views(path: StoredFile, protocol: Protocol, clip: Clip) -> Views:
     """Read a video (or an image, where the protocol says so) into the views of its test, as the original reads it.
 
     Where the header of a video contradicts its content, the original believes it, and so does this: published numbers
-    were made so. `read_content_views` follows the content.
-
-    Args:
-        path: The file.
-        protocol: Clips, crops, sizes, sampling rule and normalisation.
-        clip: Frames that the network is given, and the distance between them.
-    A protocol of frame lists takes the list from the video file: all its frames, in order of time.
+    were made so. `read_content_views` follows the content. A protocol of frame lists takes the list from the video
+    file: all its frames, in order of time.
 
     Raises: UsageError if the file is missing or the protocol needs more than one file, as AVA's does; VideoError if
         the file is empty, damaged, cut short or without pictures, or the original refuses its header. A view is never

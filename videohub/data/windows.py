@@ -120,7 +120,6 @@ def open_frames(path: StoredFile, *, share: int = 1) -> Iterator[TimedFrames]:
     one is decoded. Ask for the contradictions within the `with` block, after the first picture.
 
     Args:
-        path: The file.
         share: How many videos are decoded at the same time; each may take so much of the free memory.
     Raises: UsageError if it is no file, VideoError if it is no video that can be read; what `windows` raises as it
         decodes.
@@ -184,9 +183,7 @@ def windows(
         times: Of the frames of each window, in seconds, ascending; no window begins before the one in front of it.
         protocol: What is done to the pixels of a frame, and which crops are cut out of it; its rule of frames and its
             number of clips are no matter.
-        needed: See above.
         keep_picture: Whether each window comes with the picture of its frame `needed`, for whoever looks for people.
-        device: Where frames are prepared.
     Raises: VideoError if the video is damaged or cut short, as soon as that shows: windows given before are of a
         damaged video; if it changes its size, shows a frame for more than an hour, or does not fit into the memory.
         UsageError if the crop is larger than the frame. ValueError if times are not in order.

@@ -258,11 +258,7 @@ def extract(
 ) -> Iterator[Outcome]:
     """Make the features of videos that a folder lacks, and yield what became of each; broken ones are told.
 
-    Args:
-        named: The videos by what their files are called.
-        network: What looks at them.
-        folder: Receives the files.
-        tell: Called for each window that is done.
+    The videos are named by what their files are called; `tell` is called for each window that is done.
     Raises: what `Network.run` and `FeatureFolder.harmful` raise.
     """
     kept = {name: folder.kept(name, video) for name, video in named.items()}

@@ -49,8 +49,6 @@ def ava_files(
     """Return the files that the protocol names, or tell of all that are missing at once.
 
     Args:
-        folder: Of the data set.
-        record: Whose protocol names them.
         others: Further files that are needed: where each is, if it is there, and what it is called.
     """
     detection, places = detection_of(record), [folder / place for place in _PLACES]
@@ -140,8 +138,6 @@ def read_proposals(
     Args:
         file: A pickled dict: the name of a moment -> (N, 5): x1, y1, x2, y2 as fractions of the frame, and a score; or
             (N, 4) without it.
-        moments: Which are wanted.
-        threshold: Of the score.
         name_of: Gives the name that the file has for a moment, brought to one form for both.
         within: Whether the original refuses boxes that leave the frame.
     Raises: DataError if the file is no such dict or an array no such boxes; UnsafeFileError.

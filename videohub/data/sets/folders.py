@@ -87,11 +87,10 @@ def samples_in(
 ) -> tuple[list[Sample], tuple[str, ...]]:
     """Return a sample for each file in the folders of classes, sorted by name, and what was left out.
 
+    Files of other suffixes are left out and told, hidden ones ignored.
+
     Args:
-        place: The folder that they lie in.
-        folders: The class of each.
-        kind: What the files are. Those of other suffixes are left out and told, hidden ones ignored.
-        others_are: What further folders there are, for a note, such as `no class`.
+        others_are: What further folders there are in `place`, for a note, such as `no class`.
     Raises: DataError if there is no such file.
     """
     samples, others = list[Sample](), list[str]()
@@ -147,7 +146,6 @@ def place_of_videos(
 
     Args:
         names: What the videos are called, without a suffix.
-        places: Folders.
         suffixes: Of videos, in lower case; of two files of one name, the one whose suffix stands first is read.
         frames: Whether a folder with a video's name stands for it.
     """

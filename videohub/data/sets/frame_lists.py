@@ -39,7 +39,6 @@ def read_frame_list(file: Path, *, num_classes: int | None = None) -> tuple[dict
     A path may hold spaces. Labels are quoted and separated by commas, or empty.
 
     Args:
-        file: The list.
         num_classes: Labels run from 0 to `num_classes - 1`; None: the column is not looked at.
     Returns: videos by their name, in the order in which they begin, and what is odd about the list.
     Raises: DataError if it is no such list, a line is malformed, or a video stands in it twice.

@@ -75,14 +75,7 @@ def _kind(record: Record) -> type[VideoFile | ImageFile]:
 
 
 def _the_list(data: Path, split: str, called: Sequence[str]) -> tuple[Path | None, tuple[str, ...]]:
-    """Return the list that is meant, if there is one, and which others were passed over.
-
-    Args:
-        data: The list, or the folder that it lies in.
-        split: Which part of the data set is meant.
-        called: The data set's names.
-    Raises: UsageError if a folder holds such lists of other data sets alone.
-    """
+    """Return the list that is meant, if there is one, and which others were passed over. Raises: UsageError."""
     if data.is_file():
         return data, ()
     places = (data, data / "annotations")

@@ -83,7 +83,6 @@ def read_list(
         path: The list, a text file in UTF-8; names of files that are none are fine.
         root: Folder that relative paths start from; the list's own folder if not given.
         num_classes: Labels run from 0 to `num_classes - 1`.
-        kind: What the files are.
     Returns: the videos, in the order of the list, called as it writes their paths.
     Raises: UsageError if the list or `root` is missing; DataError if it is not text, holds no video, or a line has
         no label, a label that is not an integer or out of range, or a video that stands on an earlier line:
@@ -126,12 +125,9 @@ def read_list_of_videos(
     """Read a list of `path label`; paths of one that is called as mmaction2 calls it may start from its folders, too.
 
     Args:
-        file: The list.
         root: Folder that the paths start from, if it is given.
         start: The folder otherwise; None: that of the list. Where none of its files lies there, and the list is called
             `NAME_val_list_videos.txt`, `videos_val` and `videos` beside it are looked into.
-        split: Which part of the data set it is.
-        num_classes, kind: As for `read_list`.
     Raises: as `read_list`; UsageError for one of mmaction2's lists of folders of frames, which holds other columns.
     """
     if file.name.endswith("_list_rawframes.txt"):

@@ -38,11 +38,8 @@ _Look: TypeAlias = Callable[[Path], _FolderContents]
 def missing_files(samples: Sequence[Sample], start: Path) -> tuple[str, ...]:
     """Return a note if files are not there and one reason explains half of them, or if all are missing.
 
-    Some are asked for, evenly over the samples; where all are there, that is all. Folders are listed once each.
-
-    Args:
-        samples: Of a list; or those of it that are known to be missing.
-        start: The folder that relative paths were to start from.
+    Some are asked for, evenly over the samples (of a list, or those of it that are known to be missing); where all are
+    there, that is all. Folders are listed once each. Relative paths were to start from `start`.
     """
     samples = [sample for sample in samples if getattr(sample.source, "member", None) is None]  # of no tar
     asked = samples[:: max(1, len(samples) // _ASKED)]

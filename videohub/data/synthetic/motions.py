@@ -114,11 +114,7 @@ def write_mp4(
     """Write `pictures` to `path`; the file appears there complete or not at all.
 
     Args:
-        path: The file; its folder exists.
-        pictures: At least one, each (height, width, 3) RGB.
-        width: In pixels, even.
-        height: In pixels, even.
-        fps: Frame rate.
+        pictures: At least one, each (height, width, 3) RGB, of even sides.
         quality: x264's quantiser; 0 is lossless, 51 the worst.
         b_frames: How many frames in a row are coded out of display order.
     """
