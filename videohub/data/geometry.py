@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -99,16 +100,6 @@ def _along(down: int, across: int, place: Place, centre: Callable[[int], int], e
     return Square(centre(down), 0 if place == "start" else end(across))
 
 
-def _pyslowfast(down: int, across: int, place: Place) -> Square:
-    """Source: the reference crops; the centre rounds up, `ceil((length - size) / 2)`, the last one touches the edge."""
-    return _along(down, across, place, centre=lambda room: math.ceil(room / 2), end=lambda room: room)
-
-
-def _mmaction2(down: int, across: int, place: Place) -> Square:
-    """Source: mmaction2's CenterCrop and ThreeCrop; steps of `(length - size) // 2`, which may miss the edge by one."""
-    return _along(down, across, place, centre=lambda room: room // 2, end=lambda room: room // 2 * 2)
-
-
 def _mmaction2_ten(down: int, across: int, place: Place) -> Square:
     """Source: mmaction2's TenCrop; steps of `(length - size) // 4`, so corners may miss the edge by up to three."""
     quarter_down, quarter_across = down // 4, across // 4
@@ -131,16 +122,14 @@ def _tsm(down: int, across: int, place: Place) -> Square:
     return Square(down // 4 * 2, across // 4 * {"start": 0, "centre": 2, "end": 4}[place])
 
 
-def _videomae(down: int, across: int, place: Place) -> Square:
-    """Source: VideoMAE's test, `int(k * (length - size) / 2)`: the centre rounds down, the last touches the edge."""
-    return _along(down, across, place, centre=lambda room: room // 2, end=lambda room: room)
-
-
 _BY: dict[str, Callable[[int, int, Place], Square]] = {
-    "pyslowfast": _pyslowfast,
-    "mmaction2": _mmaction2,
+    # the reference crops; the centre rounds up, `ceil((length - size) / 2)`, the last one touches the edge
+    "pyslowfast": partial(_along, centre=lambda room: math.ceil(room / 2), end=lambda room: room),
+    # mmaction2's CenterCrop and ThreeCrop; steps of `(length - size) // 2`, which may miss the edge by one
+    "mmaction2": partial(_along, centre=lambda room: room // 2, end=lambda room: room // 2 * 2),
     "mmaction2_ten": _mmaction2_ten,
     "torchvision": _torchvision,
     "tsm": _tsm,
-    "videomae": _videomae,
+    # VideoMAE's test, `int(k * (length - size) / 2)`: the centre rounds down, the last touches the edge
+    "videomae": partial(_along, centre=lambda room: room // 2, end=lambda room: room),
 }

@@ -244,7 +244,7 @@ def dense_indices(
     each = clips // positions
     base, offset = divmod(clip, each)
     last = max(1, num_frames - window + 1) - 1
-    first = math.floor(_evenly(0, last, positions)[base]) + offset * (window // each)
+    first = math.floor(_evenly(last, positions)[base]) + offset * (window // each)
     return [first % num_frames + position * sampling_rate for position in range(frames)]
 
 
@@ -257,7 +257,7 @@ def spread_at_rate_indices(
     """
     span = max(1, frames * sampling_rate * (fps / new_fps))
     start = clip * math.floor(max(num_frames - span, 0) / (clips - 1))
-    return [start + math.floor(offset) for offset in _evenly(0, span - 1, frames)]
+    return [start + math.floor(offset) for offset in _evenly(span - 1, frames)]
 
 
 def strided_indices(num_frames: int, *, frames: int, sampling_rate: int, clip: int, clips: int) -> list[int]:
@@ -350,12 +350,12 @@ def part_window_indices(
     span, length = each * sampling_rate, num_frames // parts
     if length > span:
         starts = [(length - span) // 2 + part * length for part in range(parts)]
-        offsets = [min(point, span - 1) for point in _evenly(0, span, each)]
+        offsets = [min(point, span - 1) for point in _evenly(span, each)]
     else:
         apart = (num_frames - span) // (parts - 1) if num_frames > span else 0
         starts = [part * apart for part in range(parts)]
         last = min(span, num_frames) - 1
-        points = [*_evenly(0, last, last // sampling_rate), *[last] * (each - last // sampling_rate)]
+        points = [*_evenly(last, last // sampling_rate), *[last] * (each - last // sampling_rate)]
         offsets = [min(point, max(last - 1, 0)) for point in points]
     return [start + int(offset) for start in starts for offset in offsets]
 
@@ -394,6 +394,6 @@ def _linspace(first: float, last: float, count: int) -> np.ndarray:
     return points.astype(np.float32)
 
 
-def _evenly(first: float, last: float, count: int) -> list[float]:
-    """Return `count` float64 points from `first` to `last`, as numpy.linspace has them."""
-    return [float(point) for point in np.linspace(first, last, count)]
+def _evenly(last: float, count: int) -> list[float]:
+    """Return `count` float64 points from 0 to `last`, as numpy.linspace has them."""
+    return [float(point) for point in np.linspace(0, last, count)]

@@ -137,9 +137,8 @@ class CentreView(ClipTransform):
         super().__init__(record)
         protocol = record.protocol
         if protocol.crop_size is not None:
-            protocol = msgspec.structs.replace(
-                protocol, views=msgspec.structs.replace(protocol.views, crops=("centre",))
-            )
+            views = msgspec.structs.replace(protocol.views, crops=("centre",))
+            protocol = msgspec.structs.replace(protocol, views=views)
         self._protocol = protocol
         moving = Resize | ResizeShortSide | Crop | Mirror
         still = tuple(step for step in protocol.pixels if not isinstance(step, moving))
