@@ -88,12 +88,12 @@ def command(
 
     from videohub.data.inputs import named_videos
     from videohub.evaluation import distributed
-    from videohub.feature_extraction import network_of
+    from videohub.feature_extraction import Network
     from videohub.feature_extraction.folder import FeatureFolder, extract, ids_of, setting_of
     from videohub.files import atomic_write
 
     part = distributed.shard_here(shard)
-    network = network_of(model, device=distributed.local_device(device), precision=precision, **chosen)
+    network = Network(model, device=distributed.local_device(device), precision=precision, **chosen)
     named = ids_of(named_videos(videos, network.protocol))
     folder = FeatureFolder.opened(out, setting_of(network, precision, "float16" if fp16 else "float32"))
     mine = {name: video for number, (name, video) in enumerate(named.items()) if part.has(number)}

@@ -21,13 +21,13 @@ from videohub.data.decoded import decoder_versions
 from videohub.data.inputs import SLOWEST_FPS, VideoInput, input_name, video_source
 from videohub.data.video_info import Contradiction, tell_contradictions, tell_single_picture
 from videohub.data.windows import TimedFrames, Window, open_frames, windows
-from videohub.devices import NumericPrecision, supported
+from videohub.devices import supported
 from videohub.errors import DownloadError, UsageError, VideoError, VideohubError
 from videohub.evaluation import distributed
 from videohub.evaluation.batches import Batches, check_finite, device_of, pooled_features, prepares_on
 from videohub.evaluation.kept_memory import kept_memory
 from videohub.evaluation.prefetch import read_ahead
-from videohub.loading import ChosenModel, chosen_model
+from videohub.loading import chosen_model
 from videohub.models import VideoModel
 from videohub.models.inference_form import optimize
 from videohub.protocols import PLACES, Crop, Place, Protocol, Spread, SpreadAtRate
@@ -40,7 +40,6 @@ __all__ = ["Features", "features"]
 CropChoice: TypeAlias = Literal["center", "whole", "three"]
 Tail: TypeAlias = Literal["pad", "drop"]
 
-_TAILS: tuple[Tail, ...] = get_args(Tail)
 _PLACES: dict[CropChoice, tuple[Place, ...]] = {
     "center": ("centre",),
     "whole": ("whole",),
@@ -109,8 +108,8 @@ def features(
         batch: Windows at once; None: as many as is good.
     Raises: UsageError, VideoError, DeviceError, DownloadError, and what `load` raises.
     """
-    network = network_of(name_or_model, stride=stride, frames=frames, sampling_rate=sampling_rate, fps=fps, crop=crop,
-                         tail=tail, checkpoint=checkpoint, device=device, precision=precision, batch=batch)  # fmt: skip
+    network = Network(name_or_model, stride=stride, frames=frames, sampling_rate=sampling_rate, fps=fps, crop=crop,
+                      tail=tail, checkpoint=checkpoint, device=device, precision=precision, batch=batch)  # fmt: skip
     name, values, times = input_name(video), [], []
     for result in network.run([(name, video)]):
         if not isinstance(result, Ended):
@@ -151,6 +150,22 @@ class Sampling(msgspec.Struct, frozen=True, kw_only=True):
     crop: CropChoice
     tail: Tail
 
+    def __post_init__(self) -> None:
+        """Raise UsageError for what cannot be asked."""
+        for name in ("stride", "frames", "sampling_rate"):
+            if not hasattr(value := getattr(self, name), "__index__") or value < 1:
+                raise UsageError(f"{name}: found {value}, expected at least 1, in whole frames")
+        if self.frames > _MOST_FRAMES:
+            raise UsageError(
+                f"frames: found {self.frames}, expected at most {_MOST_FRAMES}: a window is in memory as a whole"
+            )
+        if self.fps is not None and not SLOWEST_FPS <= self.fps <= 1000:
+            raise UsageError(f"fps: found {self.fps}, expected frames a second, from {SLOWEST_FPS:g} to 1000")
+        if self.crop not in _PLACES:
+            raise UsageError(f"crop: found {self.crop!r}, expected {', '.join(_PLACES)}")
+        if self.tail not in (tails := get_args(Tail)):
+            raise UsageError(f"tail: found {self.tail!r}, expected {' or '.join(tails)}")
+
     @property
     def span(self) -> int:
         """Return how many frames at the rate a window covers."""
@@ -182,81 +197,58 @@ class Ended:
     error: VideohubError | None = None
 
 
-def network_of(
-    name_or_model: str | Record | nn.Module,
-    *,
-    stride: int,
-    frames: int | None,
-    sampling_rate: int | None,
-    fps: float | None,
-    crop: CropChoice,
-    tail: Tail,
-    checkpoint: str | Path | None,
-    device: str | torch.device,
-    precision: str,
-    batch: int | None,
-    threads: int | None = None,
-) -> Network:
-    """Return a network ready to look at windows of videos; arguments and errors are those of `features`.
-
-    What can be refused is, before anything is fetched.
-
-    Args:
-        threads: Videos that are decoded at once, ahead of the network; 0: one, as its windows are asked for; None:
-            what the device can use.
-    """
-    chosen = chosen_model(name_or_model, verb="features", checkpoint=checkpoint, device=device)
-    record = chosen.record
-    for name, value in (("stride", stride), ("frames", frames), ("sampling_rate", sampling_rate)):
-        if value is not None and (not hasattr(value, "__index__") or value < 1):
-            raise UsageError(f"{name}: found {value}, expected at least 1, in whole frames")
-    if frames is not None and frames > _MOST_FRAMES:
-        raise UsageError(f"frames: found {frames}, expected at most {_MOST_FRAMES}: a window is in memory as a whole")
-    if fps is not None and not SLOWEST_FPS <= fps <= 1000:
-        raise UsageError(f"fps: found {fps}, expected frames a second, from {SLOWEST_FPS:g} to 1000")
-    if crop not in _PLACES:
-        raise UsageError(f"crop: found {crop!r}, expected {', '.join(_PLACES)}")
-    if tail not in _TAILS:
-        raise UsageError(f"tail: found {tail!r}, expected {' or '.join(_TAILS)}")
-    if metrics.of(record.protocol.metric).by_box:
-        raise UsageError(
-            f"{record.name}: this network gives features of people in given boxes, and none of whole frames.\n"
-            "  Take a classifier, such as the one that it was trained from, or call model.features(clip, boxes)."
-        )
-    sampling = Sampling(
-        stride=stride,
-        frames=frames or record.clip.frames,
-        sampling_rate=sampling_rate or record.clip.sampling_rate,
-        fps=fps or record.protocol.fps,
-        crop=crop,
-        tail=tail,
-    )
-    protocol = _protocol(record, sampling)
-    if size := protocol.crop_size:
-        building.check_takes(record, sampling.frames, size, size)
-    return Network(chosen, sampling, protocol, supported(precision, chosen.device), batch=batch, threads=threads)
-
-
 class Network:
     """A network that is ready to look at windows of videos, in its inference form."""
 
     def __init__(
         self,
-        chosen: ChosenModel,
-        sampling: Sampling,
-        protocol: Protocol,
-        precision: NumericPrecision,
+        name_or_model: str | Record | nn.Module,
         *,
+        stride: int,
+        frames: int | None,
+        sampling_rate: int | None,
+        fps: float | None,
+        crop: CropChoice,
+        tail: Tail,
+        checkpoint: str | Path | None,
+        device: str | torch.device,
+        precision: str,
         batch: int | None,
-        threads: int | None,
+        threads: int | None = None,
     ) -> None:
-        """Load what was chosen. Arguments are those of `network_of`; windows are cut by the protocol."""
+        """Load what was chosen; arguments and errors are those of `features`.
+
+        What can be refused is, before anything is fetched.
+
+        Args:
+            threads: Videos that are decoded at once, ahead of the network; 0: one, as its windows are asked for; None:
+                what the device can use.
+        """
+        chosen = chosen_model(name_or_model, verb="features", checkpoint=checkpoint, device=device)
+        record = self.record = chosen.record
+        self.sampling = Sampling(
+            stride=stride,
+            frames=record.clip.frames if frames is None else frames,
+            sampling_rate=record.clip.sampling_rate if sampling_rate is None else sampling_rate,
+            fps=record.protocol.fps if fps is None else fps,
+            crop=crop,
+            tail=tail,
+        )
+        if metrics.of(record.protocol.metric).by_box:
+            raise UsageError(
+                f"{record.name}: this network gives features of people in given boxes, and none of whole frames.\n"
+                "  Take a classifier, such as the one that it was trained from, or call model.features(clip, boxes)."
+            )
+        self.protocol = _protocol(record, self.sampling)
+        if size := self.protocol.crop_size:
+            building.check_takes(record, self.sampling.frames, size, size)
+        numeric = supported(precision, chosen.device)
         model = cast(VideoModel, chosen.loaded())
-        self.record, self.sampling, self.protocol, self._device = chosen.record, sampling, protocol, device_of(model)
+        self._device = device_of(model)
         self.weights_sha256 = weights_digest(model.state_dict())  # as they were read; the inference form joins some
         self.num_features = model.num_features  # D
         self._threads = _usual_threads(self._device) if threads is None else threads
-        self._batches = Batches(optimize(model), protocol, precision, size=batch, compute=pooled_features)
+        self._batches = Batches(optimize(model), self.protocol, numeric, size=batch, compute=pooled_features)
         self._checked: set[tuple[int, ...]] = set()  # shapes that the network takes
 
     def run(self, videos: Iterable[tuple[str, VideoInput]]) -> Generator[WindowFeatures | Ended, None, None]:
