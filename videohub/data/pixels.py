@@ -10,19 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from videohub import protocols as steps
 from videohub.data.decoded_images import UNIT, Planar
 from videohub.data.geometry import resized_size
 from videohub.data.levels import split_steps
-from videohub.protocols import (
-    Divide,
-    Mirror,
-    Normalise,
-    PixelStep,
-    Protocol,
-    Resize,
-    ResizeShortSide,
-    ReverseChannels,
-)
+from videohub.protocols import Protocol
 
 
 def prepare(pixels: Tensor, protocol: Protocol, planar: Planar | None = None) -> Tensor:
@@ -40,12 +32,12 @@ def prepare(pixels: Tensor, protocol: Protocol, planar: Planar | None = None) ->
     return frames
 
 
-def divide(frames: Tensor, step: Divide) -> Tensor:
+def divide(frames: Tensor, step: steps.Divide) -> Tensor:
     """Divide (N, 3, H, W) by a number, in place; by a plain number a GPU divides with another rounding."""
     return frames.div_(frames.new_full((1,), step.by))
 
 
-def normalise(frames: Tensor, step: Normalise) -> Tensor:
+def normalise(frames: Tensor, step: steps.Normalise) -> Tensor:
     """Return (N, 3, H, W) less the mean, then divided by the deviation, per channel, in place."""
     means, stds = (
         # the CPU need not wait for a GPU that has other work
@@ -55,17 +47,17 @@ def normalise(frames: Tensor, step: Normalise) -> Tensor:
     return frames.sub_(means).div_(stds)
 
 
-def reverse_channels(frames: Tensor, _: ReverseChannels) -> Tensor:
+def reverse_channels(frames: Tensor, _: steps.ReverseChannels) -> Tensor:
     """Return (N, 3, H, W) with its channels in the other order."""
     return frames.flip(1)
 
 
-def mirror(frames: Tensor, _: Mirror) -> Tensor:
+def mirror(frames: Tensor, _: steps.Mirror) -> Tensor:
     """Return (N, 3, H, W) with left and right changed."""
     return frames.flip(3)
 
 
-def resize(frames: Tensor, step: Resize | ResizeShortSide) -> Tensor:
+def resize(frames: Tensor, step: steps.Resize | steps.ResizeShortSide) -> Tensor:
     """Return frames (N, 3, H, W) resized; those of that size already are returned as they are.
 
     Bilinear, pixel centres at halves, no antialiasing. `torch_uint8` rounds to whole levels again, half to even, as
@@ -82,13 +74,13 @@ def resize(frames: Tensor, step: Resize | ResizeShortSide) -> Tensor:
     return resized.floor_() if step.arithmetic == "tensorflow_uint8" else resized
 
 
-STEPS: dict[type[PixelStep], Callable[[Tensor, Any], Tensor]] = {
-    Divide: divide,
-    Normalise: normalise,
-    ReverseChannels: reverse_channels,
-    Mirror: mirror,
-    Resize: resize,
-    ResizeShortSide: resize,
+STEPS: dict[type[steps.PixelStep], Callable[[Tensor, Any], Tensor]] = {
+    steps.Divide: divide,
+    steps.Normalise: normalise,
+    steps.ReverseChannels: reverse_channels,
+    steps.Mirror: mirror,
+    steps.Resize: resize,
+    steps.ResizeShortSide: resize,
 }
 
 

@@ -9,26 +9,8 @@ from typing import Any, ClassVar
 import msgspec
 
 from videohub import protocols as steps
+from videohub.data import sampling
 from videohub.data.samples import FrameList, ImageFile, KeyFrame, Source, VideoFile
-from videohub.data.sampling import (
-    centred_indices,
-    clip_starts,
-    dense_indices,
-    interleaved_indices,
-    offset_clip_starts,
-    offset_indices,
-    part_window_indices,
-    resampled_indices,
-    segment_indices,
-    spread_at_rate_indices,
-    spread_down_indices,
-    spread_indices,
-    spread_resampled_indices,
-    strided_indices,
-    timed_list_indices,
-    uniform_indices,
-    window_indices,
-)
 from videohub.errors import UsageError, VideoError
 from videohub.protocols import FrameRule, Protocol, Reach
 from videohub.registry.schema import Clip
@@ -107,26 +89,26 @@ def needed_source(rule: FrameRule) -> str:
 # --- the frames that a rule takes ------------------------------------------------------------------------------------
 
 WINDOW_RULES: dict[type[FrameRule], Callable[[int, float, int], list[float]]] = {  # where clips start
-    steps.Proportional: clip_starts,
-    steps.Offset: offset_clip_starts,
-    steps.Timed: clip_starts,  # where frames are counted; `timed_indices` says the same of time stamps
+    steps.Proportional: sampling.clip_starts,
+    steps.Offset: sampling.offset_clip_starts,
+    steps.Timed: sampling.clip_starts,  # where frames are counted; `timed_indices` says the same of time stamps
 }
 LIST_RULES: dict[type[FrameRule], Callable[..., list[int]]] = {
-    steps.Segments: segment_indices,
-    steps.Uniform: uniform_indices,
-    steps.OffsetFrames: offset_indices,
-    steps.TimedList: timed_list_indices,
-    steps.Spread: spread_indices,
-    steps.SpreadDown: spread_down_indices,
-    steps.SpreadAtRate: spread_at_rate_indices,
-    steps.SpreadResampled: spread_resampled_indices,
-    steps.Windows: window_indices,
-    steps.Interleaved: interleaved_indices,
-    steps.Strided: strided_indices,
-    steps.Dense: dense_indices,
-    steps.Centres: centred_indices,
-    steps.Resampled: resampled_indices,
-    steps.PartWindows: part_window_indices,
+    steps.Segments: sampling.segment_indices,
+    steps.Uniform: sampling.uniform_indices,
+    steps.OffsetFrames: sampling.offset_indices,
+    steps.TimedList: sampling.timed_list_indices,
+    steps.Spread: sampling.spread_indices,
+    steps.SpreadDown: sampling.spread_down_indices,
+    steps.SpreadAtRate: sampling.spread_at_rate_indices,
+    steps.SpreadResampled: sampling.spread_resampled_indices,
+    steps.Windows: sampling.window_indices,
+    steps.Interleaved: sampling.interleaved_indices,
+    steps.Strided: sampling.strided_indices,
+    steps.Dense: sampling.dense_indices,
+    steps.Centres: sampling.centred_indices,
+    steps.Resampled: sampling.resampled_indices,
+    steps.PartWindows: sampling.part_window_indices,
 }
 
 

@@ -12,21 +12,14 @@ import inspect
 import os
 import pkgutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, cast
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 from videohub.errors import UsageError
 from videohub.registry.schema import DatasetInfo, Record
 
 if TYPE_CHECKING:
     from videohub.data.samples import DataSet
-
-
-class Reader(Protocol):
-    """What a module of this folder offers, if it reads lists."""
-
-    def read(self, data: Path, *, root: Path | None, record: Record) -> DataSet:
-        """Read the data set that `record` is tested on; arguments and errors are those of `videohub.data.sets.read`."""
-        ...
 
 
 def read(
@@ -74,18 +67,22 @@ def _read_files(data: Path, *, root: Path | None, record: Record) -> DataSet:
                 raise UsageError(f"{path}: no such file or folder; {record.protocol.dataset} was to be found there")
         if root is not None and not root.is_dir():
             raise UsageError(f"{root}: this is a file; a folder that the lists' paths start from was expected")
-        return reader_of(record.dataset).read(data, root=root, record=record)
+        data_set: DataSet = reader_of(record.dataset).read(data, root=root, record=record)
+        return data_set
     except OSError as error:  # a folder without permission, a disk that fails
         raise UsageError(f"{error.filename or data}: cannot be read: {error.strerror}") from error
 
 
-def reader_of(dataset: DatasetInfo) -> Reader:
-    """Return the module that reads a data set's lists. Raises: UsageError if there is none of that name."""
+def reader_of(dataset: DatasetInfo) -> ModuleType:
+    """Return the module that reads a data set's lists: its `read(data, *, root, record)` gives the data set.
+
+    Raises: UsageError if there is none of that name.
+    """
     why = unread(dataset)
     module = None if why else importlib.import_module(f"{__name__}.{dataset.lists}")
-    if not _reads(module):
+    if module is None or not _reads(module):
         raise UsageError(f"{dataset.name}: {why or _unknown(dataset)}")
-    return cast(Reader, module)
+    return module
 
 
 def unread(dataset: DatasetInfo) -> str | None:
@@ -105,8 +102,8 @@ def _modules() -> list[str]:
     return [module.name for module in pkgutil.iter_modules(__path__)]
 
 
-def _reads(module: object) -> bool:
-    """Tell whether a module offers what a `Reader` does."""
+def _reads(module: ModuleType) -> bool:
+    """Tell whether a module reads lists."""
     read = getattr(module, "read", None)
     return callable(read) and {"root", "record"} <= inspect.signature(read).parameters.keys()
 
