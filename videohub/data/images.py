@@ -77,7 +77,7 @@ def read_listed(source: FrameList, indices: Iterable[int]) -> Iterator[npt.NDArr
 
     Raises: VideoError if an image is missing, damaged, or not as large as the one before it.
     """
-    names = source.names.split("\n")  # `paths()` would build one object for each of AVA's 27,000
+    names = source.names.split("\n")  # as texts: a film of AVA has 27,000
     first: Path | None = None
     shape: tuple[int, ...] = ()
     for index in indices:
