@@ -53,7 +53,6 @@ def test_a_window_begins_every_stride_and_holds_the_frames_of_its_times(tmp_path
     assert [numbers(window) for window in result] == [[0, 2, 4, 6], [16, 18, 20, 22], [32, 34, 36, 38]]
     assert [window.number for window in result] == [0, 1, 2]
     assert result[1].times == pytest.approx([16 / 30, 18 / 30, 20 / 30, 22 / 30])
-    assert result[1].asked == pytest.approx(result[1].times)
 
 
 def test_windows_at_the_end_repeat_the_last_frame_or_are_left_out(tmp_path):
@@ -61,7 +60,6 @@ def test_windows_at_the_end_repeat_the_last_frame_or_are_left_out(tmp_path):
     padded = along(path, every(4, 4, 1))
     assert [numbers(window) for window in padded] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 9, 9]]
     assert padded[2].times == pytest.approx([8 / 30, 9 / 30, 9 / 30, 9 / 30])
-    assert padded[2].asked == pytest.approx([8 / 30, 9 / 30, 10 / 30, 11 / 30])
     assert [numbers(window) for window in along(path, every(4, 4, 1), needed=-1)] == [[0, 1, 2, 3], [4, 5, 6, 7]]
 
 

@@ -70,8 +70,7 @@ class Window:
     """
 
     number: int  # of the windows that were asked for, from 0
-    asked: npt.NDArray[np.float64]  # (T,): for which times, in seconds
-    times: npt.NDArray[np.float64]  # (T,): from when on the frames are shown that are there for them, in seconds
+    times: npt.NDArray[np.float64]  # (T,): from when on its frames are shown, in seconds
     frames: Sequence[Tensor]  # T of (3, H, W) float32: normalised, resized, and of them what any crop reaches
     offsets: Sequence[Square]  # of each crop in those, in pixels
     size: tuple[int, int]  # (height, width) of a crop, in pixels
@@ -283,7 +282,6 @@ class _Open:
         """Return the window, once it has all its frames."""
         return Window(
             number=self.number,
-            asked=np.array(self.asked, np.float64),
             times=np.array(self.times, np.float64),
             frames=self.frames,
             offsets=preparation.offsets,
