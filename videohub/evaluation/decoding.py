@@ -49,7 +49,6 @@ def decode_all(
     specs: Sequence[TestSpec],
     *,
     workers: int,
-    timeout_s: float = 120,
     decoder: Decoder = DECODERS[0],
 ) -> Generator[tuple[_Key, Outcomes], None, None]:
     """Yield each source's frames, once for each test, or why there are none, in the order of the sources.
@@ -58,13 +57,12 @@ def decode_all(
         sources: Each with the caller's name for it; they are taken as they are needed.
         specs: The tests, which share their frames.
         workers: Processes that decode, see `WorkerPool`; they end with this generator. 0: this process, unprotected.
-        timeout_s: Seconds that a process may spend on one source.
         decoder: See `decode_shared`.
     Raises: FileChangedError if a tar that a source lies in is no longer the one whose index was read.
     """
     sources = fetched_ahead(sources)
     if workers:
-        with closing(sources), decoding_pool(specs, workers=workers, timeout_s=timeout_s, decoder=decoder) as pool:
+        with closing(sources), decoding_pool(specs, workers=workers, decoder=decoder) as pool:
             yield from pool.map(sources)
         return
     with closing(sources):

@@ -66,8 +66,7 @@ def choose_precision(
     spec: TestSpec,
     samples: Iterable[Sample],
     *,
-    workers: int = 1,
-    timeout_s: float = 120,
+    workers: int,
     decoder: Decoder = DECODERS[0],
 ) -> ChosenPrecision:
     """Decide in which precision a run computes.
@@ -78,14 +77,13 @@ def choose_precision(
         spec: How the samples are tested.
         samples: Those of the run; the first few that can be decoded are scored in both precisions.
         workers: Processes to decode them; 0: this one.
-        timeout_s: Seconds that one sample may take.
         decoder: See `decode_shared`.
     Raises: UsageError if nothing is called so; DeviceError if the device cannot compute so, or what it computes differs
         too much from fp32; DataError if no sample can be decoded to try it on.
     """
 
     def videos() -> list[Views]:
-        return _a_few(spec, samples, workers, timeout_s, device_of(model), decoder)
+        return _a_few(spec, samples, workers, device_of(model), decoder)
 
     return agreed_precision(requested, model, spec.protocol, videos)
 
@@ -131,18 +129,13 @@ def _scores(model: nn.Module, protocol: Protocol, precision: NumericPrecision, v
 
 
 def _a_few(
-    spec: TestSpec,
-    samples: Iterable[Sample],
-    workers: int,
-    timeout_s: float,
-    device: torch.device,
-    decoder: Decoder,
+    spec: TestSpec, samples: Iterable[Sample], workers: int, device: torch.device, decoder: Decoder
 ) -> list[Views]:
+    """Return the views of the first samples that can be decoded."""
     sources = ((sample.name, sample.source) for sample in islice(samples, TRIED))
     videos: list[Views] = []
     reasons: list[str] = []
-    workers = min(workers, SAMPLES)
-    with closing(decode_all(sources, [spec], workers=workers, timeout_s=timeout_s, decoder=decoder)) as decoded:
+    with closing(decode_all(sources, [spec], workers=min(workers, SAMPLES), decoder=decoder)) as decoded:
         for name, (outcome,) in decoded:
             if isinstance(outcome, Failure):
                 reasons.append(f"{name}: {outcome.reason}")

@@ -32,11 +32,6 @@ from videohub.registry.schema import Record
 Numbered: TypeAlias = tuple[int, Sample]
 
 
-def everything(_: int) -> bool:
-    """Let every sample be pending."""
-    return True
-
-
 @dataclass(frozen=True, eq=False)
 class EvalModel:
     """A model that is evaluated, and how.
@@ -50,7 +45,7 @@ class EvalModel:
     model: nn.Module
     spec: TestSpec
     precision: str | ChosenPrecision = "fp32"
-    pending: Callable[[int], bool] = everything
+    pending: Callable[[int], bool] = lambda number: True
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +87,6 @@ def evaluate(
     *,
     workers: int,
     batch: int | None = None,
-    timeout_s: float = 120,
     decoder: Decoder = DECODERS[0],
 ) -> Evaluation:
     """Score samples, each decoded once for all models, and yield them for each model in their order.
@@ -105,7 +99,6 @@ def evaluate(
         samples: Each with a number of the caller's; they are taken as they are needed.
         workers: Processes that decode; 0: this one decodes, and a decoder that hangs or crashes takes it along.
         batch: Views that go through a model together; None: as many as is good, see `Batches`.
-        timeout_s: Seconds that decoding one sample may take before it is given up.
         decoder: See `decode_shared`.
     Raises: UsageError if an argument is out of its range; DeviceError if a precision or the worker processes are not
         to be had here, or a view does not fit into the device's memory. What a model raises is not caught.
@@ -121,16 +114,14 @@ def evaluate(
             first = list(islice(samples, TRIED)) if precision != "fp32" else []
             samples = chain(first, samples)
             few = [sample for _, sample in first]
-            precision = choose_precision(
-                precision, each.model, each.spec, few, workers=workers, timeout_s=timeout_s, decoder=decoder
-            )
+            precision = choose_precision(precision, each.model, each.spec, few, workers=workers, decoder=decoder)
         precisions.append(precision)
     batches = [
         Batches(each.model, each.spec.protocol, precision.name, size=batch)
         for each, precision in zip(models, precisions, strict=True)
     ]
     pending = ((each, each[1].source) for each in samples if any(model.pending(each[0]) for model in models))
-    decoded = decode_all(pending, specs, workers=workers, timeout_s=timeout_s, decoder=decoder)
+    decoded = decode_all(pending, specs, workers=workers, decoder=decoder)
     return Evaluation(precisions, batches, _scored(models, batches, decoded))
 
 
