@@ -8,9 +8,9 @@ import pytest
 
 from tests.metrics import generated, prose
 from videohub.errors import DataError
-from videohub.metrics.ava import ava_extremes, ava_map, evaluate, scored_boxes
+from videohub.metrics.ava import ava_extremes, ava_map, detected_boxes, evaluate
 from videohub.metrics.ava_files import Boxes
-from videohub.metrics.matching import match
+from videohub.metrics.matching import OFFICIAL, match
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "metrics"
 NAMES = {1: "stand", 2: "sit"}
@@ -159,13 +159,11 @@ def test_no_detection_at_all_is_a_result():
 
 
 def test_a_network_s_output_becomes_rows_box_by_box():
-    rows = scored_boxes(["v,0902", "v,0903"], [BOX, FAR], [[0.1, 0.2], [0.3, 0.4]])
+    rows = detected_boxes(["v,0902", "v,0903"], [BOX, FAR], [[0.1, 0.2], [0.3, 0.4]], OFFICIAL)
     assert rows.keys == ["v,0902", "v,0902", "v,0903", "v,0903"]
     assert rows.labels.tolist() == [1, 2, 1, 2]
     assert rows.scores.tolist() == [0.1, 0.2, 0.3, 0.4]
     assert rows.boxes.tolist() == [list(BOX), list(BOX), list(FAR), list(FAR)]
-    with pytest.raises(ValueError, match="found 1 keys"):
-        scored_boxes(["v,0902"], [BOX, FAR], [[0.1, 0.2], [0.3, 0.4]])
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Intervals of a mean average precision, by what bootstraps have to hold."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,9 +10,9 @@ from tests.metrics import generated
 from videohub.metrics import multilabel_curves
 from videohub.metrics.matching import match
 from videohub.metrics.mean_average_precision import (
-    bootstrap_bounds,
     bootstrap_difference,
     bootstrap_interval,
+    compared,
     drawn_weights,
     percentiles_around,
 )
@@ -59,9 +60,12 @@ def test_a_number_without_chance_has_no_width():
 
 
 def test_bounds_reach_from_the_worst_to_the_best():
-    worst, best = (multilabel_curves(*generated.multilabel(seed, videos=60)) for seed in (0, 1))
-    low, high = bootstrap_bounds(worst, best, resamples=100)
-    assert (low, high) == (bootstrap_interval(worst, resamples=100)[0], bootstrap_interval(best, resamples=100)[1])
+    scores, labels = generated.multilabel(0, videos=60)
+    worst, measured, best = (multilabel_curves(each, labels) for each in (-scores, scores, labels))
+    run = SimpleNamespace(scored=range(58), missing=range(58, 60))
+    result = compared(run, {"mAP": 50.0}, measured, (worst, best), tolerance=0.0)
+    assert result.interval == tuple(100 * end for end in bootstrap_interval(measured))
+    assert result.bounds == (100 * bootstrap_interval(worst)[0], 100 * bootstrap_interval(best)[1])
 
 
 def test_at_least_one_resample_is_drawn():

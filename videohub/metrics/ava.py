@@ -84,55 +84,32 @@ def evaluate(ground_truth: Boxes, detections: Boxes, names: dict[int, str], iou:
     return AvaResult(curves.mean(), dict(zip(names.values(), each, strict=True)))
 
 
-def scored_boxes(keys: Sequence[str], boxes: ArrayLike, scores: ArrayLike, *, first_id: int = 1) -> Boxes:
-    """Return what a network says of boxes as rows of detections: box by box, and of each box class by class.
+def detected_boxes(
+    keys: Sequence[str], boxes: ArrayLike, scores: ArrayLike, rule: BoxRule, *, first_id: int = 1
+) -> Boxes:
+    """Return what a network says of boxes as rows of detections under a rule: box by box, and of each class by class.
 
     Args:
         keys: `video,%04d` of each box (K,).
         boxes: x1, y1, x2, y2 as fractions of the frame (K, 4).
         scores: (K, classes); output k is label id k + `first_id`.
+        rule: Which of them are detections, and how they are written down.
         first_id: Label id of output 0.
-    Raises: ValueError if the arrays do not fit each other.
     """
-    score, corners = np.asarray(scores), np.asarray(boxes, np.float64)
-    if score.ndim != 2 or corners.shape != (len(score), 4) or len(keys) != len(score):
-        raise ValueError(
-            f"found {len(keys)} keys, boxes {corners.shape} and scores {score.shape}, "
-            "expected (K,), (K, 4) and (K, classes)"
-        )
-    count, classes = score.shape
-    return Boxes(
-        [key for key in keys for _ in range(classes)],
-        np.repeat(corners, classes, axis=0),
-        np.tile(np.arange(first_id, classes + first_id), count),
-        score.reshape(-1),
-    )
-
-
-def detected_boxes(
-    keys: Sequence[str], boxes: ArrayLike, scores: ArrayLike, rule: BoxRule, *, first_id: int = 1
-) -> Boxes:
-    """Return which of the rows of `scored_boxes` are detections under a rule, as they are written down.
-
-    Arguments and errors are those of `scored_boxes`.
-    """
+    score = np.asarray(scores)
     if rule.best_alone:
-        best, corners = np.asarray(scores).argmax(axis=1), np.asarray(boxes, np.float64)
-        of_best = np.take_along_axis(np.asarray(scores), best[:, None], axis=1)[:, 0]
-        detected = Boxes(keys, corners, best + first_id, of_best)
+        rows, classes = np.arange(len(score)), score.argmax(axis=1)
     else:
-        detected = scored_boxes(keys, boxes, scores, first_id=first_id)
+        rows, classes = np.divmod(np.arange(score.size), score.shape[1])
+    of_rows = score[rows, classes]
     if rule.above is not None:
-        taken = np.flatnonzero(np.asarray(detected.scores, np.float32) > np.float32(rule.above))
-        corners, labels, of_rows = (
-            np.asarray(each)[taken] for each in (detected.boxes, detected.labels, detected.scores)
-        )
-        detected = Boxes([detected.keys[row] for row in taken.tolist()], corners, labels, of_rows)
+        taken = of_rows.astype(np.float32) > np.float32(rule.above)
+        rows, classes, of_rows = rows[taken], classes[taken], of_rows[taken]
+    corners = np.asarray(boxes, np.float64)[rows]
     if rule.decimals is not None:
-        corners = np.asarray(detected.boxes, np.float32).astype(np.float64).round(rule.decimals)
-        written = np.asarray(detected.scores, np.float64).round(rule.decimals)
-        detected = Boxes(detected.keys, corners, detected.labels, written)
-    return detected
+        corners = corners.astype(np.float32).astype(np.float64).round(rule.decimals)
+        of_rows = of_rows.astype(np.float64).round(rule.decimals)
+    return Boxes([keys[row] for row in rows.tolist()], corners, classes + first_id, of_rows)
 
 
 def ava_extremes(matches: Matches, truth: Boxes, persons: Sequence[str]) -> tuple[MeanPrecision, MeanPrecision]:

@@ -101,17 +101,6 @@ def bootstrap_interval(curves: MeanPrecision, *, resamples: int = 1000, seed: in
     return (max(0.0, low), min(1.0, high)) if curves.videos > 1 else (0.0, 1.0)
 
 
-def bootstrap_bounds(
-    worst: MeanPrecision, best: MeanPrecision, *, resamples: int = 1000, seed: int = 0
-) -> tuple[float, float]:
-    """Return what chance and missing videos together allow: the interval's low end if they were all wrong, and its
-    high end if they were all right. Arguments are what `multilabel_extremes` and `ava_extremes` return.
-    """
-    low, _ = bootstrap_interval(worst, resamples=resamples, seed=seed)
-    _, high = bootstrap_interval(best, resamples=resamples, seed=seed)
-    return low, high
-
-
 def drawn_weights(videos: int, resamples: int, seed: int) -> Iterator[np.ndarray]:
     """Draw videos with replacement; yield how often each was drawn, (videos, some resamples) at a time."""
     if resamples < 1:
@@ -208,14 +197,15 @@ def compared(
         curves: Of the samples that were scored.
         extremes: Had the missing ones been all wrong, and all right; None where none is missing.
     """
-    interval = bootstrap_interval(curves)
-    bounds = interval if extremes is None else bootstrap_bounds(*extremes)
+    low, high = interval = bootstrap_interval(curves)
+    if extremes is not None:
+        low, high = bootstrap_interval(extremes[0])[0], bootstrap_interval(extremes[1])[1]
     return compare_map(
         "mAP",
         published["mAP"],
         recomputed=100 * curves.mean(),
         interval=(100 * interval[0], 100 * interval[1]),
-        bounds=(100 * bounds[0], 100 * bounds[1]),
+        bounds=(100 * low, 100 * high),
         scored=len(run.scored),
         missing=len(run.missing),
         videos=curves.videos,

@@ -75,8 +75,7 @@ def compare_map(
     Args:
         metric, published, tolerance: As in `Comparison`.
         recomputed: On the videos that were scored.
-        interval: 100 times what `bootstrap_interval` returns.
-        bounds: 100 times what `bootstrap_bounds` returns; without missing videos, the interval.
+        interval, bounds: Of bootstraps; without missing videos, both are the same.
         scored: Videos that were scored.
         missing: Videos that are listed but could not be scored, or were left out of a sample: a mean average
             precision of fewer videos is another quantity, a higher one, so these are never to be passed over.
