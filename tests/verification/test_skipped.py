@@ -30,7 +30,7 @@ def test_a_skipped_video_counts_as_wrong(tmp_path, too_short):
     assert report.comparisons[0].recomputed == 40.0
     assert report.counts.failed == 2
     assert report.reasons[-1] == (
-        "2 of the videos that failed are shorter than a clip, and the original keeps scores of zero for such a one: it "
+        "2 videos failed for being shorter than a clip, and the original keeps scores of zero for such a one: it "
         "counts as wrong"
     )
 
@@ -40,4 +40,4 @@ def test_what_cannot_be_read_remains_open(tmp_path, too_short):
     samples = [*ten(4, of=8), ("short", [0], too_short), ("broken", [0], "no such file")]  # 4 of 9 are right
     report = build(kept(tmp_path, of, samples), of)
     assert report.comparisons[0].recomputed == pytest.approx(400 / 9)
-    assert report.reasons[-1].startswith("1 of the videos that failed is shorter than a clip")
+    assert report.reasons[-1].startswith("1 video failed for being shorter than a clip")

@@ -117,16 +117,18 @@ def open_run(folder: str | Path, identity: Identity, truth: Truth) -> Run:
     ours = Run(folder, identity, msgspec.json.decode(data, type=Truth), digest_of(data))
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        strangers = _strangers(folder)  # looked for first: whoever starts with us may write at any moment
+        # Looked for first: whoever starts with us may write at any moment. Hidden files are those of file systems, and of
+        # writers who were killed.
+        strangers = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
         if not (folder / RUN).exists():
             if strangers:
                 raise UsageError(
                     f"{folder}: found {strangers[0]!r:.80} and no {RUN}, expected an empty folder or one of this run.\n"
                     "  Choose another --out."
                 )
-            claim(folder / RUN, _card(ours))
+            claim(folder / RUN, as_json(_Card(SCHEMA_VERSION, ours.identity, ours.truth_sha256)))
         _refuse_another(ours, _read_card(folder))
-        if _digest_at(folder / DATA) != ours.truth_sha256:  # not yet there, or no longer what run.json vouches for
+        if not (folder / DATA).exists() or read_file(folder / DATA) != data:  # no longer what run.json vouches for
             with atomic_write(folder / DATA) as part:
                 part.write_bytes(data)
     except (FileExistsError, NotADirectoryError):
@@ -171,15 +173,6 @@ def differences(a: Run, b: Run, where: tuple[str, str]) -> list[str]:
     return messages if messages or a.truth_sha256 == b.truth_sha256 else truth_difference(a.truth, b.truth, where)
 
 
-def _strangers(folder: Path) -> list[str]:
-    """Return what lies in a folder, by name; hidden files belong to file systems, and to writers who were killed."""
-    return sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
-
-
-def _card(run: Run) -> bytes:
-    return as_json(_Card(SCHEMA_VERSION, run.identity, run.truth_sha256))
-
-
 def _read_card(folder: Path) -> _Card:
     """Return what run.json says. Raises: DataError if it cannot be understood."""
     raw = read_file(folder / RUN)
@@ -212,10 +205,3 @@ def _refuse_another(ours: Run, card: _Card) -> None:
             + "\n  Give the options that it was made with, choose another --out, or remove the folder if its "
             "scores are no longer wanted."
         )
-
-
-def _digest_at(place: Path) -> str | None:
-    try:
-        return digest_of(read_file(place))
-    except FileNotFoundError:
-        return None

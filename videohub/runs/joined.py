@@ -26,10 +26,8 @@ Rows: TypeAlias = NDArray[np.float32]  # (V, classes) of views in order: probabi
 class Disagreement:
     """A sample that was scored more than once, with different results."""
 
-    index: int
     name: str
     largest: float  # difference of two probabilities; infinite where even their numbers differ
-    files: tuple[str, str]  # the one that counts, the other
 
 
 @dataclass(frozen=True)
@@ -114,7 +112,8 @@ class Joined:
         is that of its note as JSON, a line feed, and its scores, little-endian float32.
         Raises: DataError if a file is no longer as it was.
         """
-        scores = {entry.index: hashlib.sha256(_note(entry)) for entry in self.entries.values()}
+        notes = ([one.index, one.name, one.views, one.failure, one.shape] for one in self.entries.values())
+        scores = {note[0]: hashlib.sha256(canonical(note) + b"\n") for note in notes}
         for entry, views in read_scores(self.entries.values()):
             scores[entry.index].update(views.astype("<f4", copy=False).tobytes())
         return hashlib.sha256(b"".join(scores[index].digest() for index in self.entries)).hexdigest()
@@ -189,10 +188,6 @@ def _finished(total: Rows, number: int | NDArray[np.int64], scores: ScoreRule) -
     return activated(mean, scores) if scores.join == "mean_of_logits" else mean
 
 
-def _note(entry: Entry) -> bytes:
-    return canonical([entry.index, entry.name, entry.views, entry.failure, entry.shape]) + b"\n"
-
-
 def _same_run(first: Run, folder: str | Path) -> Run:
     other = read_run(folder)
     if messages := differences(first, other, (f"in {first.folder}", f"in {other.folder}")):
@@ -228,12 +223,13 @@ def _first_ones(files: Sequence[ScoreFile]) -> tuple[dict[int, Entry], list[tupl
 
 
 def _disagreements(repetitions: Sequence[tuple[Entry, Entry]]) -> list[Disagreement]:
+    """Return the samples whose scores differ, in the order of the truth."""
     disagreements = []
-    for counts, other in repetitions:
+    for counts, other in sorted(repetitions, key=lambda pair: pair[0].index):
         a, b = counts.scores, other.scores
         assert a is not None
         assert b is not None
         if not np.array_equal(a, b):
             largest = float(np.abs(a - b).max()) if a.shape == b.shape else float("inf")
-            disagreements.append(Disagreement(counts.index, counts.name, largest, (counts.path.name, other.path.name)))
-    return sorted(disagreements, key=lambda disagreement: disagreement.index)
+            disagreements.append(Disagreement(counts.name, largest))
+    return disagreements

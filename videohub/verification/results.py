@@ -137,10 +137,7 @@ def _as_run(joined: Joined, record: Record) -> dict[str, Any]:
 
 
 def _refuse_unfit(joined: Joined, record: Record) -> None:
-    """Refuse a run of another record, or one without a single score, with the first reason.
-
-    Raises: UsageError for the former, DataError for the latter.
-    """
+    """Refuse a run of another record (UsageError), or one without a single score (DataError), with the first reason."""
     identity = joined.identity
     if (identity.record, identity.upstream_name) != (record.name, record.upstream_name):
         raise UsageError(
@@ -164,10 +161,7 @@ def _refuse_unfit(joined: Joined, record: Record) -> None:
 
 
 def _without(joined: Joined, record: Record, odd: list[Contradicted], verdict: Verdict) -> tuple[list[Comparison], str]:
-    """Return the comparisons without videos whose header contradicts their content, and a sentence about those.
-
-    It tells how many there are, and what the number and the verdict are without them.
-    """
+    """Return the comparisons without videos whose header contradicts their content, and what follows in a sentence."""
     them = "it" if len(odd) == 1 else "them"
     sentence = (
         f"{counted(len(odd), 'scored video')} with a header that contradicts the content ({kinds_in_words(odd)}), "
@@ -254,9 +248,8 @@ def _remarks(joined: Joined, record: Record) -> list[str]:
             f"{stated[:12]}…"
         ]
     doubts = [doubt_about(file, expected) for file in files_of(joined.made_by)]
-    if None in doubts:  # one process read the published file, and all of a run used the same tensors
-        return []
-    return [doubt for doubt in doubts if doubt is not None]
+    # where one process read the published file, all of a run did: they used the same tensors
+    return [] if None in doubts else [doubt for doubt in doubts if doubt is not None]
 
 
 def _parts(protocol: Protocol) -> dict[str, str]:
@@ -320,22 +313,16 @@ def _contradicted(joined: Joined) -> list[Contradicted]:
 def _on_refused(failures: Sequence[Failure]) -> str:
     """Return in a sentence how many videos failed because the original refuses their headers; nothing if none did."""
     refused = sum(f": {REFUSED}: " in failure.reason for failure in failures)
-    if refused == 1:
-        return "1 video counts as failed because its header is one that the original's reader refuses"
-    return (
-        f"{refused:,} videos count as failed because their headers are such that the original's reader refuses"
-        if refused
-        else ""
-    )
+    return f"{counted(refused, 'video')} failed because the original's reader refuses such a header" if refused else ""
 
 
 def _on_skipped(joined: Joined) -> str:
     """Return in a sentence how the videos count that the original skips; nothing if there are none."""
-    if not (skipped := len(joined.skipped)):
+    if not joined.skipped:
         return ""
     return (
-        f"{skipped:,} of the videos that failed {'is' if skipped == 1 else 'are'} shorter than a clip, and the "
-        "original keeps scores of zero for such a one: it counts as wrong"
+        f"{counted(len(joined.skipped), 'video')} failed for being shorter than a clip, and the original keeps scores "
+        "of zero for such a one: it counts as wrong"
     )
 
 

@@ -91,29 +91,29 @@ def measure(
     are made: whatever interrupts, the same call goes on from there, and so does a call for only some of the records.
     `on_start` is called once scores are about to be kept: everything that could be refused was not.
     """
-    specs, mine = _specs(targets, settings), settings.shard_here()
+    records, mine = [target.record for target in targets], settings.shard_here()
+    specs = [settings.spec(record) for record in records]
+    for record in records:
+        refuse_contradictions(record, settings)
+    refuse_unshared(records, specs)
     device = str(usable(distributed.local_device(str(settings.device))))
     workers = _decoders(device, settings.workers)
-    data_set = _read(data, targets[0].record, settings)
-    for target in targets:
-        _refuse_unjudged(data, data_set, target.record)
+    data_set = _read(data, records[0], settings)
+    for record in records:
+        _refuse_unjudged(data, data_set, record)
     common = _Pass(settings, device, workers, data_set, settings.chosen(data_set.samples))
     files = [target.weights or fetch(target.record, checkpoint=target.checkpoint) for target in targets]
     entering = (_entering(*each, common) for each in zip(targets, specs, files, strict=True))
     entered = [each for each in entering if each is not None]
-    parts, models = [each.part for each in entered], [each.model for each in entered]
+    parts = [each.part for each in entered]
     ours = [(number, sample) for number, sample in enumerate(common.samples) if mine.has(number)]
     todo = [(number, sample) for number, sample in ours if any(part.pending(number) for part in parts)]
     if not todo:
         return
-    scores = evaluate(models, todo, workers=workers, batch=settings.batch, decoder=settings.decoder)
-    makers = [
-        _made_by(device, precision.reason, mine, settings.batch, each.weights)
-        for each, precision in zip(entered, scores.precisions, strict=True)
-    ]  # fmt: skip
+    scores = evaluate([each.model for each in entered], todo, workers=workers, batch=settings.batch,
+                      decoder=settings.decoder)  # fmt: skip
     with ExitStack() as opened, closing(scores):
-        writers = [opened.enter_context(part.run.writer(maker, _shards(data_set)))
-                   for part, maker in zip(parts, makers, strict=True)]  # fmt: skip
+        writers = [opened.enter_context(each.part.run.writer(each.made_by, _shards(data_set))) for each in entered]
         on_start()
         bar = opened.enter_context(_bar(parts, mine, len(ours), len(ours) - len(todo)))
         for scored in scores:
@@ -194,21 +194,11 @@ class _Pass:
 
 @dataclass(frozen=True, eq=False)
 class _Entering:
-    """A record that lacks scores: which, who makes them, and the file that its weights were read from."""
+    """A record that lacks scores: which, and who makes them."""
 
     part: Part
     model: EvalModel
-    weights: runs.WeightsFile
-
-
-def _specs(targets: Sequence[Target], settings: Settings) -> list[TestSpec]:
-    """Return how each record is tested, after refusing what cannot be tested so, or not together."""
-    specs = []
-    for target in targets:
-        specs.append(settings.spec(target.record))
-        refuse_contradictions(target.record, settings)
-    refuse_unshared([target.record for target in targets], specs)
-    return specs
+    made_by: runs.MadeBy
 
 
 def _read(data: str | Path, record: Record, settings: Settings) -> DataSet:
@@ -244,7 +234,8 @@ def _entering(target: Target, spec: TestSpec, weights: Path, common: _Pass) -> _
     if not part.missing:
         return None
     file = weights_file(weights, record, checkpoint=target.checkpoint)
-    return _Entering(part, EvalModel(model, spec, precision, part.pending), file)
+    made_by = _made_by(common.device, precision.reason, settings, file)
+    return _Entering(part, EvalModel(model, spec, precision, part.pending), made_by)
 
 
 def _part_of(run: runs.Run, record: Record, settings: Settings) -> Part:
@@ -279,10 +270,7 @@ def _take(decision: Decision, run: runs.Run, made: Scored | runs.Entry) -> None:
 def _identity(
     target: Target, spec: TestSpec, data: DataSet, settings: Settings, *, weights_sha256: str, precision: str
 ) -> runs.Identity:
-    """Return what the scores of a run must share.
-
-    `weights_sha256` is the digest of the model's tensors; `precision` the one that was settled on.
-    """
+    """Return what the scores of a run must share."""
     record, protocol = target.record, spec.protocol
     return runs.Identity(
         record=record.name,
@@ -325,15 +313,15 @@ def _truth(samples: Sequence[Sample], data: DataSet) -> runs.Truth:
     )
 
 
-def _made_by(device: str, why: str, shard: Shard, batch: int | None, weights: runs.WeightsFile) -> runs.MadeBy:
+def _made_by(device: str, why: str, settings: Settings, weights: runs.WeightsFile) -> runs.MadeBy:
     """Return what this process runs on and with, and why its precision was chosen."""
     return runs.MadeBy(
         software={"videohub": __version__, "torch": str(torch.__version__), "numpy": np.__version__},
         decoder=decoder_versions(),
         device=_device_name(device),
         precision={"why": why},
-        shard=str(shard),
-        batch=batch,
+        shard=str(settings.shard_here()),
+        batch=settings.batch,
         started=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         weights=weights,
     )
