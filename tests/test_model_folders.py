@@ -415,7 +415,7 @@ def test_a_folder_is_not_told_of_digests_that_bind_or_fingerprints_that_have_no_
         (b"model_type: videomae", "is no JSON"),
         (b"[" * 100_000, "is no JSON"),
         (b"\xff\xfe{}", "is no JSON"),
-        (b'{"a": 1, "a": 2}', "a name occurs twice"),
+        (b'{"a": 1, "a": 2}', "the name 'a' stands there twice"),
         (b'{"layer_norm_eps": NaN}', "NaN is no number"),
         (b"[]", "found a list, expected a mapping"),
         (b'{"hidden_size": ' + b"9" * 10_000 + b"}", "is no JSON"),

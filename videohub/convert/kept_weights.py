@@ -15,6 +15,7 @@ import numpy as np
 
 from videohub.errors import FormatError, UnsafeFileError
 from videohub.escaping import brief
+from videohub.files import each_once
 from videohub.log import log
 from videohub.pickles.stored_values import StoredTensor, bytes_at, checked_shape, damaged
 
@@ -78,7 +79,7 @@ def read_safetensors(file: IO[bytes], source: str) -> tuple[dict[str, StoredTens
     start, end = 8 + length, 0
     tensors = {}
     try:
-        header = json.loads(file.read(length), object_pairs_hook=_once)
+        header = json.loads(file.read(length), object_pairs_hook=each_once)
         meta = header.pop("__metadata__", {})
         if not all(isinstance(value, str) for value in meta.values()):
             raise ValueError("metadata that is no text")
@@ -106,13 +107,6 @@ def _place(entry: dict[str, Any]) -> tuple[int, int]:
     if type(begin) is not int or type(stop) is not int:
         raise ValueError("a place that is no number")
     return begin, stop
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return a dict of the pairs, unless a key comes twice."""
-    if len(dict(pairs)) < len(pairs):
-        raise ValueError("a name occurs twice")
-    return dict(pairs)
 
 
 def _cut_or_damaged(source: str, what: str) -> FormatError:

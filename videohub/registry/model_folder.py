@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,7 +19,7 @@ import msgspec
 from videohub import registry
 from videohub.errors import DownloadError, OfflineError, RegistryError, UsageError
 from videohub.escaping import visible
-from videohub.files import read_file
+from videohub.files import each_once, read_file
 from videohub.hub import download, sources
 from videohub.hub.sources import Purpose
 from videohub.log import warn_once
@@ -197,12 +198,15 @@ def _record(place: _Repository | _Folder) -> Record:
     )
 
 
+def _there(place: _Repository | _Folder, files: Iterable[str]) -> list[str]:
+    """Return which files there are; of a repository the first alone, and no other is asked for."""
+    there = filter(place.has, files)
+    return list(islice(there, 1) if isinstance(place, _Repository) else there)
+
+
 def _weights(place: _Repository | _Folder, remarks: list[str]) -> str:
-    """Return the file of weights: the first one, as the library takes it; of a repository no other is asked for."""
-    files = list[str]()
-    for file in WEIGHTS:
-        if not (files and isinstance(place, _Repository)) and place.has(file):
-            files.append(file)
+    """Return the file of weights: the first one, as the library takes it."""
+    files = _there(place, WEIGHTS)
     if not files:
         raise place.lacking(" or ".join(WEIGHTS))
     if len(files) > 1:
@@ -213,11 +217,9 @@ def _weights(place: _Repository | _Folder, remarks: list[str]) -> str:
 def _pixels(place: _Repository | _Folder, processor: str, side: int, remarks: list[str]) -> Pixels:
     """Return what the preprocessor's file does to pixels: of a repository the first, of a folder both alike."""
     by_file: dict[str, Pixels] = {}
-    for file in (PIXELS, PIXELS_OF_VIDEOS):
-        if not (by_file and isinstance(place, _Repository)) and place.has(file):
-            where = f"{place.name}: {file}"
-            by_file[file], notes = read_pixels(_json(place, file), where, side=side, default=processor)
-            remarks += notes
+    for file in _there(place, (PIXELS, PIXELS_OF_VIDEOS)):
+        by_file[file], notes = read_pixels(_json(place, file), f"{place.name}: {file}", side=side, default=processor)
+        remarks += notes
     if not by_file:
         raise place.lacking(PIXELS)
     first, *others = by_file.items()
@@ -240,19 +242,14 @@ def _of_registry(place: _Repository | _Folder) -> Iterator[str]:
 def _json(place: _Repository | _Folder, file: str) -> dict[str, Any]:
     """Return what a file of JSON says. Raises: RegistryError if it is none, or no mapping, or says something twice."""
     try:
-        value = json.loads(place.content(file).decode("utf-8-sig"), object_pairs_hook=_once, parse_constant=_no_number)
+        value = json.loads(
+            place.content(file).decode("utf-8-sig"), object_pairs_hook=each_once, parse_constant=_no_number
+        )
     except (ValueError, RecursionError) as error:
         raise RegistryError(f"{place.name}: {file}: is no JSON that can be read ({error!s:.200})") from error
     if not isinstance(value, dict):
         raise RegistryError(f"{place.name}: {file}: found a {type(value).__name__}, expected a mapping")
     return value
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    fields = dict(pairs)
-    if len(fields) < len(pairs):
-        raise ValueError("a name occurs twice")
-    return fields
 
 
 def _no_number(text: str) -> Any:

@@ -17,7 +17,7 @@ import msgspec
 
 from videohub import metrics
 from videohub.errors import DataError, UsageError
-from videohub.files import existing_file
+from videohub.files import each_once, existing_file
 from videohub.metrics.metric import Part
 from videohub.metrics.verdict import RULE, Comparison, Verdict
 from videohub.protocols import Protocol
@@ -160,7 +160,8 @@ def read(path: str | Path) -> tuple[Verification, bytes]:
                 f"{file}: is a verification of version {version}, and this videohub reads version {SCHEMA_VERSION}.\n"
                 "  Use the videohub that wrote it, or a newer one."
             )
-        json.loads(content, object_pairs_hook=_each_once)
+        # of a name that is there twice, people read the one and programs the other
+        json.loads(content, object_pairs_hook=each_once)
         return msgspec.json.decode(content, type=Verification), content
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:  # the first is not always a ValueError
         if isinstance(error, UsageError):
@@ -197,15 +198,6 @@ def _filled(part: type[_Part], source: Report | Weights, **others: object) -> _P
     """Return a part of the document: `others`, and for its other fields what a report calls alike."""
     alike = {name: getattr(source, name) for name in part.__struct_fields__ if name not in others}
     return part(**alike, **others)
-
-
-def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return an object of JSON. Raises: ValueError if it has a name twice: people read the one, programs the other."""
-    fields = dict(pairs)
-    if len(fields) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"the field {next(name for name in names if names.count(name) > 1)!r:.80} stands there twice")
-    return fields
 
 
 def _fields(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
