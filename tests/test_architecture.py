@@ -63,7 +63,7 @@ KNOWN_TO = {
     "storage": {"hub", "errors"},
     "hub": {"resources", "files", "log", "errors", "value_types"},
     "registry": {"architectures", "protocols", "metrics", "hub", "resources", "files", "log", "errors", "escaping"}
-    | {"value_types", "version"},
+    | {"formatting", "value_types", "version"},
     "architectures": {"errors"},
     "metrics": {"runs", "errors", "escaping"},
     "protocols": {"value_types"},

@@ -6,10 +6,10 @@ import hashlib
 from dataclasses import replace
 
 from videohub.errors import UnavailableError
+from videohub.formatting import listed
 from videohub.hub import download, sources
 from videohub.log import log
 from videohub.registry import model_folder
-from videohub.registry.lookup import listed
 from videohub.registry.schema import Record
 
 
@@ -20,7 +20,7 @@ def published_file(record: Record) -> download.Fetched:
     """
     published = record.checkpoint
     if published.url is None:
-        instead = f"Take {listed(record.superseded_by)}." if record.superseded_by else "\n  ".join(record.notes)
+        instead = f"Take {listed(record.superseded_by, 'or')}." if record.superseded_by else "\n  ".join(record.notes)
         raise UnavailableError(
             f"{record.name}: {record.upstream_name} was never released. {instead}\n"
             f"  A copy of your own goes in with {sources.CHECKPOINT_OPTION}."

@@ -267,24 +267,17 @@ def _read(file: Path) -> tuple[str, ...]:
 
 
 def _in_order(value: Any) -> Any:
-    """Return the names of a mapping from names to numbers, or back, in the order of the numbers; others as they are.
-
-    The kinetics_classnames.json of PyTorchVideo's demos has names in quotes within the quotes, which are taken off.
-    """
+    """Return the names of a mapping from names to numbers, or back, in the order of the numbers; others as they are."""
     if not isinstance(value, dict):
         return value
     pairs = [(str(number), name) if isinstance(number, SupportsIndex) else (str(name), number)
              for name, number in value.items()]  # fmt: skip
-    pairs = [(number, name[1:-1] if _is_quoted(name) else name) for number, name in pairs]
     by_number = dict(pairs)
     if by_number.keys() != {str(number) for number in range(len(value))}:
         raise ValueError("a mapping that does not number its names from 0, without a gap")
-    return [by_number[str(number)] for number in range(len(value))]
-
-
-def _is_quoted(name: Any) -> bool:
-    """Return whether a name has quotes of its own around it."""
-    return isinstance(name, str) and len(name) > 2 and name[0] == name[-1] == '"'
+    names = [by_number[str(number)] for number in range(len(value))]
+    # the kinetics_classnames.json of PyTorchVideo's demos has names in quotes within the quotes
+    return [name[1:-1] if isinstance(name, str) and re.fullmatch('"(?s:.+)"', name) else name for name in names]
 
 
 def _names(value: Any, where: str | Path) -> tuple[str, ...]:
@@ -303,15 +296,10 @@ def is_name(value: Any) -> bool:
 
 
 def _listed_in_torchvision(variable: str) -> tuple[str, ...] | None:
-    """Return the texts that a variable of torchvision's list of names is set to; None where it is not to be found.
-
-    They are read off its file: to import it takes a second, torch's compiler with it.
-    """
+    """Return what a variable of torchvision's lists is set to, off its file: to import it takes a second; or None."""
     package = find_spec("torchvision")
-    if package is None or package.origin is None:
-        return None
-    file = Path(package.origin).with_name("models") / "_meta.py"
-    if not file.is_file():
+    file = Path(package.origin).with_name("models") / "_meta.py" if package and package.origin else None
+    if file is None or not file.is_file():
         return None
     for statement in ast.parse(file.read_bytes()).body:
         if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == variable:

@@ -15,6 +15,7 @@ import msgspec
 
 from videohub import resources
 from videohub.errors import AmbiguousNameError, RegistryError, UnknownNameError, UsageError
+from videohub.formatting import listed
 
 if TYPE_CHECKING:
     from videohub.protocols import Protocol
@@ -87,8 +88,7 @@ def marks(record: Record) -> tuple[str, ...]:
     Of a network that we trained, this code is the original.
     """
     unproven = record.proof is None and record.publisher != "videohub"
-    carried = {"NC": record.checkpoint.non_commercial, "unproven": unproven}
-    return tuple(mark for mark, is_carried in carried.items() if is_carried)
+    return ("NC",) * record.checkpoint.non_commercial + ("unproven",) * unproven
 
 
 # What a network costs is counted beforehand into costs.json: `tools/costs.py` does it, for that takes the networks,
@@ -163,7 +163,7 @@ class Registry(msgspec.Struct, frozen=True):
             if sharing := [entry.name for entry in candidates if entry.upstream_name.casefold() == spelling]:
                 return self._preferred(name, [self.records[id_] for id_ in sharing])
         near = nearest(candidates, _without_suffix(spelled))
-        hint = f"Did you mean {listed(near)}?" if near else "The registry is empty."
+        hint = f"Did you mean {listed(near, 'or')}?" if near else "The registry is empty."
         if spelled != _without_suffix(spelled):
             hint += "\n  A file of weights is no network's name: it goes in with --checkpoint, beside its network's."
         if spelled.endswith(".tar"):
@@ -223,7 +223,7 @@ class Registry(msgspec.Struct, frozen=True):
             shown = _first_three(inside)
             return f"No name matches {pattern} as a whole.\n  `videohub list '*{pattern}*'` shows {shown}."
         near = nearest(self.entries.values(), pattern.strip("*?").casefold())
-        return f"No name matches {pattern}.\n  Did you mean {listed(near)}?" if near else "There is no record."
+        return f"No name matches {pattern}.\n  Did you mean {listed(near, 'or')}?" if near else "There is no record."
 
     def _sorted(self, entries: list[Entry], by: Sort | None) -> list[Entry]:
         """Return entries in another order than the registry's; those of which nothing is known come last."""
@@ -277,11 +277,6 @@ def nearest(entries: Iterable[Entry], spelled: str) -> list[str]:
     closest = [max(((likeness(name), name) for name in entry.names), key=lambda pair: pair[0]) for entry in entries]
     closest.sort(key=lambda pair: -pair[0])
     return list(dict.fromkeys(name for _, name in closest))[:3]
-
-
-def listed(words: Sequence[str]) -> str:
-    """Return words as `a, b or c`."""
-    return " or ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
 
 def _words(entry: Entry, field: str) -> Iterable[str]:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import keyword
+import os
 from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -159,13 +160,13 @@ class _Reader:
     def _include(self, document: Document, patterns: list[str]) -> None:
         folder = document.file.resolve().parent
         for pattern in patterns:
-            if not _is_relative(pattern):
+            if not pattern or Path(pattern).is_absolute():
                 self._error(document, ("include",), f"names {shown(pattern)}, expected a file or a pattern beside it")
                 continue
             self.files.append((folder / pattern).parent)  # where another file may come
             try:
                 files = sorted(file for file in folder.glob(pattern) if not file.is_dir())
-            except (ValueError, IndexError):  # "**x" and "." are none, up to Python 3.12
+            except (ValueError, IndexError, OSError, RecursionError):  # "**x" and ".", or longer than disks have
                 self._error(document, ("include",), f"names {shown(pattern)}, which is no pattern of files")
                 continue
             if not files and "*" not in pattern:
@@ -219,7 +220,7 @@ class _Reader:
         """Take data sets of one's own: from this file, or from one beside it."""
         if isinstance(datasets, str):
             file = document.file.resolve().parent / datasets
-            if _is_relative(datasets) and file.is_file():
+            if os.path.isfile(file) and not Path(datasets).is_absolute():
                 self.read_datasets(file)
             else:
                 self._error(document, steps, f"is {shown(datasets)}, and there is no such file beside it")
@@ -302,13 +303,7 @@ class _Reader:
         shared: Mapping[str, Any] = MappingProxyType({}),
         resolved: Mapping[str, Any] = MappingProxyType({}),
     ) -> _Struct | None:
-        """Return a section, or a named value of one, as `kind`; None if it is broken.
-
-        Args:
-            raw: The value as the file has it.
-            shared: Fields that the head of the file adds.
-            resolved: What names in it lead to, by field; None for what is broken.
-        """
+        """Return a section, or a named value of one, as `kind`, with what names in it lead to; None if it is broken."""
         if not isinstance(raw, dict):
             self._error(document, steps, "is not a mapping of fields")
             return None
@@ -340,10 +335,7 @@ class _Reader:
 
 
 def _merged(shared: Mapping[str, Any], raw: Any) -> dict[str, Any]:
-    """Return a record's fields with those that it shares; two mappings are merged, one level deep.
-
-    A mapping that is shared goes into each item of a list, too.
-    """
+    """Return a record's fields with those that it shares; of mappings, those in a list too, the fields are merged."""
     if not isinstance(raw, dict):
         return {}
     fields = {**shared, **raw}
@@ -372,14 +364,3 @@ def _states(value: Any, steps: Steps) -> bool:
 def _located(url: str, folder: Path) -> str:
     """Return the URL of a file that is named by its path from a registry's folder, any other as it is."""
     return url if "://" in url or flaw_of_url(url) else (folder / url).resolve().as_uri()
-
-
-_LONGEST_PATH, _LONGEST_NAME = 4_000, 255  # bytes
-
-
-def _is_relative(pattern: Any) -> bool:
-    """Tell whether a text may lead to files beside another, in names that disks have."""
-    if not isinstance(pattern, str) or not pattern or Path(pattern).is_absolute():
-        return False
-    parts = [part.encode() for part in Path(pattern).parts]
-    return all(len(part) <= _LONGEST_NAME for part in parts) and sum(map(len, parts)) <= _LONGEST_PATH

@@ -145,7 +145,11 @@ class _Reading:
         before = self.values
         if event.anchor is not None:
             self.anchored[event.anchor] = None
-        value = self._scalar(event, steps) if isinstance(event, ScalarEvent) else self._collection(event, steps)
+        value: Any
+        if isinstance(event, ScalarEvent):
+            value = self._scalar(event, steps)
+        else:
+            value = dict(self._pairs(steps)) if isinstance(event, MappingStartEvent) else list(self._items(steps))
         if event.anchor is not None:
             self.anchored[event.anchor] = value, self.values - before
         return value
@@ -159,9 +163,6 @@ class _Reading:
         value, cost = anchored
         self.values += cost
         return value
-
-    def _collection(self, event: Any, steps: Steps) -> list[Any] | dict[str, Any]:
-        return dict(self._pairs(steps)) if isinstance(event, MappingStartEvent) else list(self._items(steps))
 
     def _items(self, steps: Steps) -> Iterator[Any]:
         index = 0

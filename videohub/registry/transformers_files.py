@@ -61,11 +61,10 @@ def read_config(config: Mapping[str, Any], where: str) -> Described:
     Raises: RegistryError naming each field that is not supported, what was found and what was expected.
     """
     where = f"{where}: {CONFIG}"
-    for code in ("auto_map", "quantization_config"):
+    for code, what in (("auto_map", "the repository's own code, which videohub does not run"),
+                       ("quantization_config", "numbers that are no plain tensors")):  # fmt: skip
         if config.get(code):
-            why = {"auto_map": "the repository's own code, which videohub does not run",
-                   "quantization_config": "numbers that are no plain tensors"}[code]  # fmt: skip
-            raise RegistryError(f"{where}: {code} asks for {why}; expected a network of the library's own classes")
+            raise RegistryError(f"{where}: {code} asks for {what}; expected a network of the library's own classes")
     kind = KINDS.get(str(config.get("model_type")))
     if kind is None:
         raise _refusal(where, "model_type", config.get("model_type"), f"one of {', '.join(KINDS)}")
@@ -113,10 +112,10 @@ def config_of(model: Architecture, frames: int, names: Sequence[str] | None, act
 
 def _classifies(kind: Kind, classes: Any, where: str) -> bool:
     """Return whether a file's network has a classifier, by the class that wrote it."""
-    if isinstance(classes, list) and len(classes) == 1 and classes[0] in (kind.classifier, *kind.encoders):
-        return bool(classes[0] == kind.classifier)
-    stated = classes[0] if isinstance(classes, list) and len(classes) == 1 else classes
-    raise _refusal(where, "architectures", stated, f"one of {', '.join((kind.classifier, *kind.encoders))}")
+    known, is_one = (kind.classifier, *kind.encoders), isinstance(classes, list) and len(classes) == 1
+    if not is_one or classes[0] not in known:
+        raise _refusal(where, "architectures", classes[0] if is_one else classes, f"one of {', '.join(known)}")
+    return bool(classes[0] == kind.classifier)
 
 
 def _outputs(config: Mapping[str, Any], where: str) -> tuple[int, tuple[str, ...] | None, list[str]]:

@@ -150,8 +150,6 @@ class _VideoMAE(Kind):
         return _said(model, frames) | {
             "patch_size": model.patch,
             "tubelet_size": 2,
-            "hidden_act": "gelu",
-            "qkv_bias": True,
             "use_mean_pooling": model.readout != "mean",
         }
 
@@ -189,12 +187,7 @@ class _TimeSformer(Kind):
 
     def said(self, model: TimeSformer, frames: int) -> dict[str, Any]:
         attention = {ours: theirs for theirs, ours in self.ATTENTION.items()}[model.attention]
-        return _said(model, frames) | {
-            "patch_size": model.PATCH,
-            "hidden_act": "gelu",
-            "qkv_bias": True,
-            "attention_type": attention,
-        }
+        return _said(model, frames) | {"patch_size": model.PATCH, "attention_type": attention}
 
 
 class _ViViTFields(_UsualFields, frozen=True, kw_only=True):
@@ -231,7 +224,6 @@ class _ViViT(Kind):
         return _said(model, frames) | {
             "tubelet_size": [2, model.patch, model.patch],
             "hidden_act": "gelu_fast" if model.gelu == "tanh" else "gelu",
-            "qkv_bias": True,
         }
 
 
@@ -354,6 +346,8 @@ def _said(model: ViT | TimeSformer, frames: int) -> dict[str, Any]:
         "num_attention_heads": model.heads,
         "intermediate_size": (model.hidden if isinstance(model, ViT) else None) or 4 * model.width,
         "layer_norm_eps": model.norm_eps,
+        "qkv_bias": True,
+        "hidden_act": "gelu",
     }
 
 
