@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from videohub.formatting import counted
 from videohub.terminal import options
 from videohub.terminal.layout import say
 
@@ -27,11 +28,7 @@ def command(names: tuple[str, ...], out: Path, checkpoint: Path | None, as_json:
     if as_json:
         options.print_json(written)
         return
-    say(f"{written.out}: {_bytes(written.size)}, sha256 {written.sha256}")
+    say(f"{written.out}: {counted(written.size, 'byte')}, sha256 {written.sha256}")
     width = max(len(member.name) for member in written.members)
     for member in written.members:
-        say(f"  {member.name:<{width}}  {_bytes(member.size):>17}  {member.sha256[:16]}…")
-
-
-def _bytes(size: int) -> str:
-    return f"{size:,} bytes"
+        say(f"  {member.name:<{width}}  {counted(member.size, 'byte'):>17}  {member.sha256[:16]}…")

@@ -12,7 +12,7 @@ from videohub.terminal import options
 from videohub.terminal.layout import console, styled, table
 
 if TYPE_CHECKING:
-    from videohub.reporting.comparison import Paired, Side
+    from videohub.reporting.comparison import Paired
 
 
 @click.command("compare")
@@ -50,9 +50,5 @@ def print_paired(paired: Paired) -> None:
                      f"neither {pairs.neither}; McNemar's test: p = {pairs.p_value:.3g}")  # fmt: skip
     for letter, side in sides:
         if side.alone:
-            screen.print(styled(_left_out(letter, side), "yellow"))
+            screen.print(styled(f"left out: {counted(side.alone, 'video')} that {letter} alone has scored", "yellow"))
     screen.print(styled(paired.answer, style="bold"))
-
-
-def _left_out(letter: str, side: Side) -> str:
-    return f"left out: {counted(side.alone, 'video')} that {letter} alone has scored"

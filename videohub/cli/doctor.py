@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from videohub.terminal import options
+from videohub.terminal.layout import console, styled, table
 
 if TYPE_CHECKING:
     from videohub.diagnosis import Diagnosis
@@ -34,8 +35,6 @@ def command(as_json: bool) -> None:
 
 
 def _print(diagnosis: Diagnosis) -> None:
-    from videohub.terminal.layout import console, styled, table
-
     screen, rows = console(), table(header=False)
     rows.add_column(no_wrap=True, style="bold")
     rows.add_column(overflow="fold")

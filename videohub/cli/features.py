@@ -116,7 +116,7 @@ def command(
 def print_outcome(outcome: Outcome, as_json: bool) -> None:
     """Print what became of a video: a line to stdout, or why there is nothing to stderr."""
     if as_json:
-        options.print_json_line(outcome)
+        options.print_json(outcome, indent=None)
     elif outcome.error is not None:
         tell(outcome.error)
     else:

@@ -21,18 +21,22 @@ _SIGNS = {"NC": "NC", "unproven": "?"}  # of marks, in a narrow column
 @click.argument("pattern", default="*", shell_complete=options.complete_record)
 @click.option(
     "--dataset",
-    shell_complete=options.complete_dataset,
+    shell_complete=options.complete_field("dataset"),
     help="kinetics400, ava (every version), kinetics (every one), ssv2, …",
 )
-@click.option("--arch", shell_complete=options.complete_arch, help="An architecture, such as i3d*; * and ? match.")
-@click.option("--depth", shell_complete=options.complete_depth, help="R50, R101.")
 @click.option(
-    "--status", shell_complete=options.complete_status, help="available, manual, unreleased, broken, program."
+    "--arch", shell_complete=options.complete_field("arch"), help="An architecture, such as i3d*; * and ? match."
+)
+@click.option("--depth", shell_complete=options.complete_field("depth"), help="R50, R101.")
+@click.option(
+    "--status", shell_complete=options.complete_field("status"), help="available, manual, unreleased, broken, program."
 )
 @click.option(
-    "--publisher", shell_complete=options.complete_publisher, help="Who published it: pyslowfast; * and ? match."
+    "--publisher",
+    shell_complete=options.complete_field("publisher"),
+    help="Who published it: pyslowfast; * and ? match.",
 )
-@click.option("--task", shell_complete=options.complete_task, help="classification, detection, features.")
+@click.option("--task", shell_complete=options.complete_field("task"), help="classification, detection, features.")
 @click.option(
     "--min-top1", type=click.FloatRange(0, 100), metavar="PERCENT", help="At least so accurate, as published."
 )

@@ -93,7 +93,7 @@ def command(
             failed = True
             print_error(result.error)
         if as_json:
-            options.print_json_line(_as_json(result))
+            options.print_json(_as_json(result), indent=None)
         elif result.error is None:
             _print(result, heading=not alone)
     if failed:

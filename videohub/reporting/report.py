@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from pathlib import Path
-from typing import ClassVar, Final, Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -88,8 +87,6 @@ class Document(Part, frozen=True, kw_only=True):
 class Report(Document, frozen=True, kw_only=True):
     """What was measured, on what, with what, and what follows. The first comparison decides the verdict."""
 
-    _repr_markdown_: ClassVar[Callable[[Report], str]]  # report.md, which a notebook shows
-
     schema_version: Literal[1]
     record: str
     upstream_name: str
@@ -138,14 +135,18 @@ class Report(Document, frozen=True, kw_only=True):
         """Return the file and the data in one line."""
         return f"{self.upstream_name} on {self.dataset}, {self.split}"
 
+    def _repr_markdown_(self) -> str:
+        """Return report.md, for a notebook."""
+        from videohub.reporting import pages  # which are made of reports
+
+        return pages.markdown(self)
+
 
 class Evaluated(msgspec.Struct, frozen=True, kw_only=True):
     """What a network came to on a data set, and how fast, in the words of a `Report`.
 
     A mean average precision of a sample is another quantity than that of the whole list, a higher one.
     """
-
-    _repr_markdown_: ClassVar[Callable[[Evaluated], str]]  # the numbers as a table, which a notebook shows
 
     record: str
     dataset: str
@@ -163,6 +164,12 @@ class Evaluated(msgspec.Struct, frozen=True, kw_only=True):
     made_by: list[MadeBy]
     seconds: float  # of all processes together
     videos_per_second: float | None
+
+    def _repr_markdown_(self) -> str:
+        """Return the numbers as a table, for a notebook."""
+        from videohub.reporting import pages
+
+        return pages.numbers_in_markdown(self)
 
 
 def read(path: str | Path) -> Report:

@@ -135,7 +135,8 @@ def _weights(report: Report) -> list[Fact]:
     return [
         Fact("record", report.record, True),
         Fact("upstream name", report.upstream_name, True),
-        *_digest_of_weights(report),
+        Fact("sha256 of the tensors" if report.weights.identity else "sha256 of the file", report.weights.sha256, True),
+        *([] if report.weights.identity else [Fact("not checked", _STATED_ONLY)]),
         *(Fact("read from", origin_of(file)) for file in files_of(report.made_by)),
         *(Fact("not checked", claim) for file in files_of(report.made_by) if (claim := claim_of(file))),
         Fact("published at", report.weights.url or "no public address", report.weights.url is not None),
@@ -143,13 +144,6 @@ def _weights(report: Report) -> list[Fact]:
         Fact("paper", report.paper),
         Fact("source of the number", report.published.source),
     ]
-
-
-def _digest_of_weights(report: Report) -> list[Fact]:
-    """Return what the weights are known by; what a header said is no such thing."""
-    if report.weights.identity is None:
-        return [Fact("sha256 of the file", report.weights.sha256, True), Fact("not checked", _STATED_ONLY)]
-    return [Fact("sha256 of the tensors", report.weights.sha256, True)]
 
 
 def _data(report: Report) -> list[Fact]:

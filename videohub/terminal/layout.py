@@ -13,7 +13,7 @@ import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -108,12 +108,7 @@ def _added_file(error: BaseException, trace: TracebackType | None) -> str | None
 
 
 def print_warning(
-    message: Warning | str,
-    category: type[Warning],
-    filename: str,
-    lineno: int,
-    file: TextIO | None = None,
-    line: str | None = None,
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: Any, **__: Any
 ) -> None:
     """Print a library's warning to stderr; stands in for `warnings.showwarning`."""
     tell(f"{filename}:{lineno}: {category.__name__}: {message}")

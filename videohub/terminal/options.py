@@ -61,14 +61,12 @@ def _all_names(entries: Mapping[str, Entry]) -> Iterable[str]:
     return [*entries, *aliases, *(entry.upstream_name for entry in entries.values())]
 
 
-def _of_field(field: str) -> _Complete:
+def complete_field(field: str) -> _Complete:
+    """Return what completes a filter of `list`."""
     return _of(lambda entries: lookup.values(entries.values(), field))
 
 
 complete_record = _of(_all_names)
-complete_dataset, complete_arch, complete_depth, complete_status, complete_publisher, complete_task = map(
-    _of_field, ("dataset", "arch", "depth", "status", "publisher", "task")
-)
 
 
 def complete_layout(context: click.Context, parameter: click.Parameter, begun: str) -> list[str]:
@@ -221,22 +219,14 @@ def print_result(value: _Value, as_json: bool, for_people: Callable[[_Value], No
         for_people(value)
 
 
-def print_json(value: Any) -> None:
-    """Print a value to stdout as JSON that people can read, too."""
-    write(escaping.visible_json(_json(value, indent=2), encoding=sys.stdout.encoding))
-
-
-def print_json_line(value: Any) -> None:
-    """Print one value of several to stdout, as a line of JSON for itself."""
-    write(escaping.visible_json(_json(value, indent=None), encoding=sys.stdout.encoding))
-
-
-def _json(value: Any, *, indent: int | None) -> str:
+def print_json(value: Any, *, indent: int | None = 2) -> None:
+    """Print a value to stdout as JSON that people can read, too; without indent as a line, one of several."""
     try:
-        text = msgspec.json.encode(value)
-        return (text if indent is None else msgspec.json.format(text, indent=indent)).decode()
+        encoded = msgspec.json.encode(value)
+        text = (encoded if indent is None else msgspec.json.format(encoded, indent=indent)).decode()
     except UnicodeEncodeError:  # a path that is no UTF-8; Python's json escapes it and reads it back
         import json
 
         plain = json.dumps(msgspec.to_builtins(value))
-        return json.dumps(json.loads(plain, parse_constant=lambda _: None), indent=indent)  # NaN is null, as above
+        text = json.dumps(json.loads(plain, parse_constant=lambda _: None), indent=indent)  # NaN is null, as above
+    write(escaping.visible_json(text, encoding=sys.stdout.encoding))
