@@ -81,20 +81,14 @@ def check(
         progress: Is told how far it has got.
     Raises: UsageError and DataError if the lists cannot be read; DeviceError if no process can be started.
     """
-    tested = _tested(registry.record(record), labels, label_map)
-    began = time.monotonic()
+    named, outputs, began = registry.record(record), read_map(label_map), time.monotonic()
+    tested = with_labels(named, labels) if outputs is None else with_outputs(named, outputs, labels)
     samples = sets.read(data, root=root, record=tested, list_file=list_file)
     checked = check_samples(
         tested, samples, data=str(data), root=str(root) if root else None, deep=deep, workers=workers,
         index=Path(index) if index else None, timeout_s=timeout_s, progress=progress,
     )  # fmt: skip
     return msgspec.structs.replace(checked, took_s=round(time.monotonic() - began, 3))
-
-
-def _tested(record: Record, labels: Given | None, label_map: str | Path | None) -> Record:
-    """Return a record with the classes that it is tested with, called as the labels say."""
-    outputs = read_map(label_map)
-    return with_labels(record, labels) if outputs is None else with_outputs(record, outputs, labels)
 
 
 def index_beside(data: str | Path) -> Path:

@@ -23,6 +23,9 @@ _NOUNS = ((ImageFile, "image"), (KeyFrame, "key frame"))  # others are videos
 _NEAR = 2  # pixels that a short side may be off: some tools round to even or to blocks
 _USUAL_RATES = (10, 61)  # frames per second of videos that people film; 60 and a little
 _FAULT = "could not be looked at for a fault of videohub's or its libraries', not of theirs; please report it"
+_CONTRADICTED = (
+    "have a header that contradicts their content ({}); verify reads them as the original does, predict as they are"
+)
 _SAME_RATE = 0.02  # share by which a rate may be off: 23.976 is 24, and averages of short videos waver
 
 
@@ -63,7 +66,7 @@ def judge_files(
         about.every("fault", files, lambda probe: probe.problem if probe.fault else None, _FAULT),
         about.every("damaged", good, lambda probe: probe.damage, "are damaged further on"),
         about.every("frames missing", good, _absent, "lack images that their list names"),
-        *(about.every(kind, read, _contradicted(kind), _in_words(kind)) for kind in _HEADER_KINDS),
+        *(about.every(kind, read, _contradicted(kind), _CONTRADICTED.format(kind)) for kind in _HEADER_KINDS),
         *(about.some(kind, good, detail_of, text) for kind, detail_of, text in rules),
         about.duplicates(groups),
     ]
@@ -77,23 +80,13 @@ def _unreadable(probe: Probe, protocol: Protocol) -> str | None:
 
 def refused(probe: Probe, protocol: Protocol) -> str | None:
     """Return why a video will count as failed although it decodes: the original's reader does not take its header."""
-    return f"{REFUSED}: {probe.refusal}" if probe.refusal and _reads_files(protocol) else None
-
-
-def _reads_files(protocol: Protocol) -> bool:
-    return protocol.frames.reach == "time_windows"
+    reads_headers = protocol.frames.reach == "time_windows"
+    return f"{REFUSED}: {probe.refusal}" if probe.refusal and reads_headers else None
 
 
 def _contradicted(kind: Kind) -> Detail:
     """Return what tells in which figures a video's header contradicts its content in one kind."""
     return lambda probe: next((one.detail for one in probe.contradictions if one.kind == kind), None)
-
-
-def _in_words(kind: Kind) -> str:
-    return (
-        f"have a header that contradicts their content ({kind}); verify reads them as the original does, predict as "
-        "they are"
-    )
 
 
 def _is_uneven(probe: Probe) -> bool:

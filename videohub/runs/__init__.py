@@ -24,26 +24,7 @@ from videohub.runs.joined import Joined, activated, join, join_views
 from videohub.runs.score_file import Entry, Writer, read_scores
 
 __all__ = [
-    "Box",
-    "Entry",
-    "Head",
-    "Identity",
-    "Joined",
-    "LabelMap",
-    "MadeBy",
-    "Run",
-    "ShardFile",
-    "Truth",
-    "Voucher",
-    "WeightsFile",
-    "Writer",
-    "activated",
-    "canonical",
-    "digest_of",
-    "join",
-    "join_views",
-    "open_run",
-    "plain",
-    "read_run",
-    "read_scores",
-]
+    "Box", "Entry", "Head", "Identity", "Joined", "LabelMap", "MadeBy", "Run", "ShardFile", "Truth", "Voucher",
+    "WeightsFile", "Writer", "activated", "canonical", "digest_of", "join", "join_views", "open_run", "plain",
+    "read_run", "read_scores",
+]  # fmt: skip

@@ -117,8 +117,8 @@ def open_run(folder: str | Path, identity: Identity, truth: Truth) -> Run:
     ours = Run(folder, identity, msgspec.json.decode(data, type=Truth), digest_of(data))
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        # Looked for first: whoever starts with us may write at any moment. Hidden files are those of file systems, and of
-        # writers who were killed.
+        # Looked for first: whoever starts with us may write at any moment. What is hidden is of file systems, or of
+        # killed writers.
         strangers = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
         if not (folder / RUN).exists():
             if strangers:
