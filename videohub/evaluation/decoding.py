@@ -51,11 +51,10 @@ def decode_all(
     workers: int,
     decoder: Decoder = DECODERS[0],
 ) -> Generator[tuple[_Key, Outcomes], None, None]:
-    """Yield each source's frames, once for each test, or why there are none, in the order of the sources.
+    """Yield each source's frames, once for each test that shares them, or why there are none, in the sources' order.
 
     Args:
         sources: Each with the caller's name for it; they are taken as they are needed.
-        specs: The tests, which share their frames.
         workers: Processes that decode, see `WorkerPool`; they end with this generator. 0: this process, unprotected.
         decoder: See `decode_shared`.
     Raises: FileChangedError if a tar that a source lies in is no longer the one whose index was read.

@@ -74,7 +74,6 @@ def choose_precision(
     Args:
         requested: `fp32`, `tf32`, `bf16`, `fp16`, or `auto`: fp32 on a CPU, fp16 on a GPU if it agrees with fp32.
         model: On the device of the run.
-        spec: How the samples are tested.
         samples: Those of the run; the first few that can be decoded are scored in both precisions.
         workers: Processes to decode them; 0: this one.
         decoder: See `decode_shared`.

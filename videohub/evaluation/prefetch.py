@@ -41,10 +41,7 @@ def read_ahead(
     It is for videos that are too long to be decoded whole in a process of their own, as `decoding` does.
     What `read` raises comes out in its place. Closing this ends all threads, each once it has the piece it is at.
 
-    Args:
-        sources: They are taken as they are needed.
-        read: Is called in a thread.
-        threads: How many sources are read at once; 0: one, by whoever asks for its pieces.
+    Sources are taken as they are needed, so many at once as there are threads; 0: one, by whoever asks for its pieces.
     """
     if not threads:
         for source in sources:

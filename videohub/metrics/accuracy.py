@@ -46,12 +46,8 @@ def topk_accuracy(scores: ArrayLike, labels: ArrayLike, ks: Sequence[int] = (1, 
 def ranks(scores: ArrayLike, labels: ArrayLike) -> np.ndarray:
     """Return how many classes are ranked before each video's label, (N,) int; 0 is best.
 
-    Equal scores are ranked by class number, so that the answer does not depend on the machine.
-
-    Args:
-        scores: Video scores (N, classes).
-        labels: True classes (N,).
-    Raises: ValueError for empty or mismatching arrays, scores that are not finite, labels that are no class.
+    Equal scores are ranked by class number, so that the answer does not depend on the machine. Arguments and errors are
+    those of `topk_accuracy`.
     """
     score, label = np.asarray(scores), np.asarray(labels)
     if score.ndim != 2 or label.shape != score.shape[:1] or not len(label):

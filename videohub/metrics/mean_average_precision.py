@@ -159,8 +159,7 @@ def paired(
 ) -> Pair | None:
     """Compare two runs by their kept scores, with a bootstrap that draws the same videos for both; see `Arithmetic`.
 
-    Args:
-        curves_of_both: Gives the curves on the samples that both have scored, in the same order.
+    `curves_of_both` gives the curves on the samples that both have scored, in the same order.
     """
     if not isinstance(first, Joined) or not isinstance(second, Joined):
         raise UsageError(
@@ -193,9 +192,7 @@ def compared(
 ) -> Comparison:
     """Compare a run's mean average precision with the published one.
 
-    Args:
-        curves: Of the samples that were scored.
-        extremes: Had the missing ones been all wrong, and all right; None where none is missing.
+    `extremes` are the curves had the missing samples been all wrong, and all right; None where none is missing.
     """
     low, high = interval = bootstrap_interval(curves)
     if extremes is not None:

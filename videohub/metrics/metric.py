@@ -136,15 +136,12 @@ class Arithmetic(Protocol):
             run: Scores of at least one sample.
             published: By what the metric's `numbers` calls them, in per cent; the first of these is among them.
             names: Of the classes, in the order of the outputs.
-            tolerance: Points that their source allows on top of chance.
         Raises: DataError if the scores cannot be judged.
         """
 
     def pair(self, first: Joined | Ranks, second: Joined | Ranks) -> Pair | None:
-        """Compare two runs on the samples that both have scored; None if there is none.
+        """Compare two runs, or what their reports keep, on the samples that both have scored; None if there is none.
 
-        Args:
-            first, second: What is kept of a run, or of its report alone.
         Raises: UsageError if reports do not suffice; DataError if the scores cannot be judged.
         """
 

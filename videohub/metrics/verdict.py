@@ -46,12 +46,8 @@ class Comparison(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def compare_accuracy(
     metric: str, published: float, *, hits: int, scored: int, missing: int, tolerance: float
 ) -> Comparison:
-    """Compare an accuracy with the published one, in per cent.
+    """Compare an accuracy with the published one, in per cent; `hits` of those `scored` count as right.
 
-    Args:
-        metric, published, tolerance: As in `Comparison`.
-        hits: Videos that count as right, of those that were scored.
-        scored, missing: Videos that were scored, and those that are listed but could not be.
     Raises: ValueError if nothing was scored.
     """
     interval, bounds = _intervals(hits, scored, missing)
@@ -73,10 +69,7 @@ def compare_map(
     """Compare a mean average precision with the published one, in per cent.
 
     Args:
-        metric, published, tolerance: As in `Comparison`.
-        recomputed: On the videos that were scored.
         interval, bounds: Of bootstraps; without missing videos, both are the same.
-        scored: Videos that were scored.
         missing: Videos that are listed but could not be scored, or were left out of a sample: a mean average
             precision of fewer videos is another quantity, a higher one, so these are never to be passed over.
         videos: Videos that the bootstrap drew from; in AVA a video is many samples. Fewer than `FEWEST` say nothing.
@@ -110,11 +103,8 @@ def settled(
     that the list is gone through in random order. When all videos are seen, it is the final one.
 
     Args:
-        published, tolerance: As in `Comparison`.
-        hits: Videos that were right, of those seen.
-        failed: Videos that could not be scored, of those seen.
-        seen: Videos tried so far.
-        total: Videos on the list.
+        hits, failed: Videos that were right, and that could not be scored, of those seen.
+        seen: Videos tried so far, of the list's `total`.
         level: Confidence, half of the error for the hits and half for the failures.
     Returns: None also while it is possible that no video at all can be scored.
     Raises: ValueError unless hits + failed <= seen <= total, none below 0, and 0 < level < 1.

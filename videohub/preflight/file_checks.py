@@ -47,15 +47,7 @@ def judge_files(
     expected: Expected,
     protocol: Protocol,
 ) -> list[Finding]:
-    """Return what is worth telling about the files of a data set, what cannot be scored first.
-
-    Args:
-        files: Every file.
-        groups: Files that hold the same bytes.
-        samples: The data set's.
-        expected: What the protocol expects.
-        protocol: The record's.
-    """
+    """Return what to tell about a data set's files, what cannot be scored first; `groups` hold the same bytes."""
     about = _SampleFindings(samples)
     good = [one for one in files if one.probe and not one.probe.problem]
     rules = [*_pictures(good, expected, protocol), *_lengths(expected, protocol), *_rates(expected, protocol)]

@@ -77,9 +77,7 @@ def count_classes(data: DataSet, num_classes: int) -> Classes:
 def compare_folders(samples: Sequence[Sample], names: Callable[[], Sequence[str]]) -> Folders | None:
     """Compare the folder that each video lies in with the class that its label stands for.
 
-    Args:
-        samples: With one class each; others are passed over.
-        names: Gives the names of the classes; asked only where there are several folders, for it may take seconds.
+    Samples of several classes are passed over. Names are asked for only where there are several folders: it takes long.
     Returns: None where folders are no classes: all videos lie in one, or a folder holds several classes, or a class
         has several folders.
     """

@@ -92,10 +92,7 @@ def _reason(error: VideohubError, path: StoredFile) -> str:
 def probe_files(jobs: Sequence[Job], *, workers: int, timeout_s: float) -> Generator[Probe, None, None]:
     """Yield what was found in each job, in order. Close the generator to end the processes early.
 
-    Args:
-        jobs: What to probe.
-        workers: How many processes.
-        timeout_s: After so many seconds on one job its process is ended, and the job's answer is that.
+    After `timeout_s` on one job its process is ended, and the job's answer is that.
     Raises: DeviceError if no process can be started.
     """
     workers = max(1, min(workers, len(jobs)))

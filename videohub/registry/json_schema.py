@@ -80,17 +80,14 @@ def text() -> str:
 
 
 def in_order(value: Any) -> Any:
-    """Return a schema that every version of Python and msgspec makes: alternatives in one order, docstrings flush.
-
-    msgspec states the names of properties from 0.23 on, before their values; so they always stand there.
-    """
+    """Return a schema that every version of Python and msgspec makes: alternatives in one order, docstrings flush."""
     if isinstance(value, list):
         return [in_order(item) for item in value]
     if not isinstance(value, dict):
         return value
     if isinstance(description := value.get("description"), str):
         value = {**value, "description": inspect.cleandoc(description)}
-    if names := value.get("propertyNames"):
+    if names := value.get("propertyNames"):  # before their values, as msgspec has them from 0.23 on
         value = {"type": value["type"], "propertyNames": names, **value}
     ordered = {key: in_order(item) for key, item in value.items()}
     return {key: sorted(item, key=json.dumps) if key == "anyOf" else item for key, item in ordered.items()}

@@ -91,13 +91,7 @@ class KnownAnswer(Value, frozen=True, omit_defaults=True):
         return msgspec.structs.replace(tested, frames=rule, pixels=self.pixels, views=views)
 
     def flaws(self, tested: Protocol, layouts: Collection[str], num_classes: int | None) -> Iterator[Flaw]:
-        """Yield what keeps it from being checked although each field is well typed.
-
-        Args:
-            tested: The record's protocol.
-            layouts: Of the record's checkpoints.
-            num_classes: How many outputs the network has; None: without a classifier.
-        """
+        """Yield what keeps it from being checked although each field is well typed, given what the record says."""
         for index, layout in enumerate(self.layouts):
             if layout not in layouts:
                 yield ("layouts", index), f"is {layout}, and no checkpoint is spelt so", f"Here: {', '.join(layouts)}."

@@ -200,11 +200,6 @@ def mapped(record: Record, classes: int, labels: Given | None = None) -> Record:
     """Return a record with so many of its outputs for classes, and what was published of as many.
 
     Its data set is the one which that is of. Where nothing was published of as many, it stays as it is.
-
-    Args:
-        record: With all outputs.
-        classes: As many as a label map names.
-        labels: What these are called; None: nobody says.
     Raises: UsageError if there are not as many labels as classes.
     """
     numbers = [each for each in record.published if each.mapped is not None and each.mapped.classes == classes]

@@ -88,7 +88,8 @@ def marks(record: Record) -> tuple[str, ...]:
     Of a network that we trained, this code is the original.
     """
     unproven = record.proof is None and record.publisher != "videohub"
-    return ("NC",) * record.checkpoint.non_commercial + ("unproven",) * unproven
+    carried = {"NC": record.checkpoint.non_commercial, "unproven": unproven}
+    return tuple(mark for mark, is_carried in carried.items() if is_carried)
 
 
 # What a network costs is counted beforehand into costs.json: `tools/costs.py` does it, for that takes the networks,

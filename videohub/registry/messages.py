@@ -177,12 +177,7 @@ def schema_flaws(
 ) -> Iterator[Flaw]:
     """Yield all that keeps a value from being of a type; msgspec by itself stops at the first.
 
-    Args:
-        raw: The value as a file has it.
-        kind: The type.
-        steps: What leads to it.
-        derived: Fields of the struct that files do not have, and what to do instead.
-        elsewhere: Fields that are looked at elsewhere.
+    `derived` are fields of the struct that files do not have, and what to do instead; `elsewhere` those passed over.
     """
     options = _options(kind)
     of_parts = [*_flaws_of_parts(raw, options, steps, derived or {}, elsewhere)]

@@ -262,12 +262,8 @@ def is_index(url: str) -> bool:
 
 
 def shards(index: Path, url: str, name: str) -> list[str]:
-    """Return the URLs of the files that an index says the tensors lie in, which are beside it.
+    """Return the URLs of the files that an index says the tensors lie in, which are beside it; `name` is whose it is.
 
-    Args:
-        index: The file.
-        url: Its own.
-        name: Whose it is, for messages.
     Raises: RegistryError if it is no index, or names a file that lies elsewhere.
     """
     path, revision = _without_revision(url)

@@ -60,12 +60,9 @@ class Published(Value, frozen=True, omit_defaults=True):
         return {name: value for name, value in named.items() if value is not None} | self.others
 
     def flaws(self, numbers: Collection[str], refused: Mapping[str, str], *, metric: str) -> Iterator[Flaw]:
-        """Yield numbers that contradict each other, or that a metric does not come to.
+        """Yield numbers that contradict each other, or that a metric does not come to: it has those called `numbers`.
 
-        Args:
-            numbers: What the metric calls those that it comes to.
-            refused: Beginnings of the names of some that it does not come to, each with the reason.
-            metric: What protocols call it.
+        `refused` are beginnings of the names of some that it has not, each with the reason.
         """
         given, fields = self.numbers(), {name: field for field, name in FIELDS.items()}
         advice = f"Give {' or '.join(fields.get(name, f'`others: {{{name}: …}}`') for name in numbers)}"

@@ -71,9 +71,7 @@ def read(files: Iterable[Path], *, unread: Callable[[DatasetInfo], str | None] =
 
     A later file may refer to what an earlier one holds, but not repeat its names.
 
-    Args:
-        files: The files.
-        unread: Says why nothing reads the lists of a data set, which is an error then; `data` knows, above us.
+    `unread` says why nothing reads the lists of a data set, which is an error then; `data` knows, above us.
     Raises: RegistryError naming each file, record and field that is wrong.
     """
     reader = _Reader(unread)

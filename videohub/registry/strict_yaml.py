@@ -59,9 +59,7 @@ class Document(msgspec.Struct, frozen=True):
 def read(file: Path, messages: Messages | None = None) -> Document:
     """Return the data of a YAML file, made of dict, list, str, int, float, bool and None.
 
-    Args:
-        file: The file.
-        messages: Takes what is wrong with single values, so that the rest is read, too; None: it is raised at once.
+    `messages` take what is wrong with single values, so that the rest is read, too; None: it is raised at once.
     Raises: RegistryError if it cannot be read, is not YAML, is larger than `SIZE`, deeper than `DEPTH` or comes to more
         than `VALUES`, says a key twice, has a tag or a merge (`<<`), or holds text that YAML would take for something
         else, such as `no` (false), `010` (8), `1_6` (16) or `2020-06-09` (a date).

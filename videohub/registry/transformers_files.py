@@ -53,11 +53,8 @@ class Described:
 
 
 def read_config(config: Mapping[str, Any], where: str) -> Described:
-    """Return what a config.json describes.
+    """Return what a config.json describes; messages begin with `where` it lies, the folder or repository.
 
-    Args:
-        config: What the file says.
-        where: The folder or repository, as messages begin.
     Raises: RegistryError naming each field that is not supported, what was found and what was expected.
     """
     where = f"{where}: {CONFIG}"
@@ -87,11 +84,7 @@ def read_config(config: Mapping[str, Any], where: str) -> Described:
 def config_of(model: Architecture, frames: int, names: Sequence[str] | None, activation: Activation) -> dict[str, Any]:
     """Return the config.json that belongs to a network of ours in a file of the library's layout.
 
-    Args:
-        model: The network.
-        frames: Of its clips.
-        names: What its outputs are called; None: nobody knows, and they are numbered, as the library does.
-        activation: What makes scores of them.
+    Outputs without names are numbered, as the library does.
     Raises: ConversionError if the library has no such network.
     """
     kind = next((kind for kind in KINDS.values() if kind.holds(model)), None)
@@ -215,7 +208,7 @@ def read_pixels(content: Mapping[str, Any], where: str, *, side: int, default: s
 
     Args:
         content: What the file says; null is as if it were not said.
-        where: The file, as messages begin.
+        where: As messages begin.
         side: Height and width of the network's clips.
         default: The class that such a network's file is of, where it names none.
     Raises: RegistryError naming each field that is not supported, what was found and what was expected.
@@ -292,14 +285,9 @@ def file_of(processor: str) -> str:
 
 
 def pixels_of(protocol: Protocol, processor: str) -> dict[str, Any] | None:
-    """Return the preprocessor_config.json that does to a frame what a protocol does, with its centre crop.
+    """Return the preprocessor_config.json, of a class, that does to a frame what a protocol does, with its centre crop.
 
-    But for V-JEPA 2's size, which the library's class decides.
-
-    Args:
-        protocol: How the network is tested.
-        processor: The class that the file is of.
-    Returns: None where the library has no such steps.
+    But for V-JEPA 2's size, which the library's class decides. None where the library has no such steps.
     """
     steps: dict[str, Any] = {step.name: step for step in protocol.pixels}
     if len(steps) < len(protocol.pixels) or steps.keys() - {"divide"} != {"resize_short_side", "crop", "normalise"}:

@@ -67,7 +67,6 @@ def evaluation_results(
     """Return the content of a file below `.eval_results/`: the number that decides, with its interval in the notes.
 
     Args:
-        report: What was found.
         dataset_id: The benchmark on the hub that the number belongs to, such as `org/dataset`. The hub takes only
             data sets that are registered as benchmarks, so none is assumed here.
         task_id: The task's id in that benchmark's own `eval.yaml`.
@@ -138,10 +137,7 @@ def results_path(dataset_id: str) -> str:
 def write(report: Report, folder: str | Path, *, benchmark: tuple[str, str] | None = None) -> Path:
     """Write the model card as `README.md`, and `verification.json`, into a folder; return the card's path.
 
-    Args:
-        report: What was found.
-        folder: Of the model's repository.
-        benchmark: The hub's data set and its task, for a file of results below `.eval_results/`; None: no such file.
+    `benchmark`: the hub's data set and its task, for a file of results below `.eval_results/`; None: no such file.
     Raises: UsageError if there is a file in the folder's place, or a README.md that is no such card; and as
         `evaluation_results`.
     """

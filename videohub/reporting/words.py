@@ -238,12 +238,7 @@ def claim_of(file: WeightsFile) -> str | None:
 
 
 def doubt_about(file: WeightsFile, published_sha256: str | None) -> str | None:
-    """Return why weights may be others than the published ones, None if something vouches for their file.
-
-    Args:
-        file: That the weights were read from.
-        published_sha256: What the registry states; None: nothing.
-    """
+    """Return why weights may be others than the published ones, None if something vouches for their file."""
     taken = f", and of the several networks that it holds {file.taken} was taken" if file.taken else ""
     if published_sha256 is not None and file.sha256 != published_sha256:
         doubt = (

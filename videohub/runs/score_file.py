@@ -76,10 +76,7 @@ class ScoreFile:
 def read(path: Path, terms: Terms, *, whole: bool) -> ScoreFile:
     """Return what a file holds; an unfinished block at its end is passed over.
 
-    Args:
-        path: The file.
-        terms: What its entries have to agree with.
-        whole: Check the scores' bytes too; otherwise only those of the last entry, which a power cut may have spoiled.
+    `whole`: the scores' bytes are checked too; otherwise only the last entry's, which a power cut may have spoiled.
     Raises: DataError, with file, offset and what to do, for anything that a kill cannot have left.
     """
     try:
@@ -150,11 +147,9 @@ class Writer:
         *,
         contradictions: Contradictions = (),
     ) -> None:
-        """Keep the scores of a sample: float32 (views, classes), for AVA (boxes, 80).
+        """Keep the scores of a sample of the truth: float32 (views, classes), for AVA (boxes, 80).
 
         Args:
-            index: Its place in the truth.
-            name: Its name there.
             views: Digest of the view set that was scored.
             scores: Probabilities of every view in order.
             contradictions: In which kinds, and how, its header contradicts its content.

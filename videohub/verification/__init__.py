@@ -148,9 +148,7 @@ def score(
     """Score what is missing in the runs of records whose published numbers are to be compared; wait for all processes.
 
     Args:
-        names: Records, their ids or upstream names.
         folders: Of their runs.
-        data: As for `verify`.
         settings: But for `out`, for all of them alike.
         on_start: Called once scores are about to be kept: everything that could be refused was not.
     Returns: the records, with the classes of a file of one's own, in their order.

@@ -44,9 +44,6 @@ def build(joined: Joined, record: Record) -> Report:
     A sample can agree or disagree with a published accuracy like any list. Views for which no number was published, and
     videos that are still to be scored, give no agreement, only `insufficient data`.
 
-    Args:
-        joined: What was kept.
-        record: Whose published number is compared.
     Raises: UsageError if the record has no number that belongs to its file, or the run is another record's;
         DataError if nothing was scored.
     """

@@ -95,11 +95,7 @@ class OfSeveral(Settings, frozen=True):
 def called_with(
     arguments: Callable[_P, _Arguments],
 ) -> Callable[[Callable[[_Arguments], _Returned]], Callable[_P, _Returned]]:
-    """Let a function of one struct be called with the struct's fields, which `help` and type checkers see as its own.
-
-    Args:
-        arguments: The struct.
-    """
+    """Let a function of one struct be called with its fields, which `help` and type checkers see as the function's own."""
 
     def decorated(function: Callable[[_Arguments], _Returned]) -> Callable[_P, _Returned]:
         @functools.wraps(function)
@@ -147,10 +143,7 @@ def stratified(samples: Sequence[Sample], count: int, *, seed: int) -> list[Samp
 
 
 def refuse_unverifiable(record: Record) -> None:
-    """Refuse a record whose file has no published number, so that there is nothing to verify; the notes say why.
-
-    Raises: UsageError.
-    """
+    """Refuse a record whose file has no published number: there is nothing to verify. Raises: UsageError."""
     published = record.number
     if published is None or not published.numbers():
         instead = f"`videohub benchmark {record.name} --data …` gives its numbers without a verdict."
@@ -180,10 +173,7 @@ def refuse_unverifiable(record: Record) -> None:
 
 
 def refuse_other_classes(record: Record, loaded: Record, checkpoint: str | Path | None) -> None:
-    """Refuse a file with other classes than the published number was of; `loaded` is the record with the file's.
-
-    Raises: UsageError.
-    """
+    """Refuse a file with other classes than the published number was of: `loaded` has its own. Raises: UsageError."""
     if loaded.num_classes != record.num_classes:
         raise UsageError(
             f"{record.name}: {checkpoint} has {loaded.num_classes} classes, and {record.number} was "

@@ -86,8 +86,6 @@ class WorkerPool(Generic[_Task, _Result]):
         """Set up a pool; processes start when there is something to do.
 
         Args:
-            work: What they do.
-            workers: Number of processes, at least 1.
             timeout_s: Seconds that one task may take before it is given up.
             start_s: Seconds that a process may take to get ready; a cold disk may take long to load the libraries.
             max_waiting: Bytes of results that may wait; no task is begun while there are more. None: any.
@@ -228,10 +226,7 @@ class WorkerPool(Generic[_Task, _Result]):
             job.future.set_result(self._work.lost(lost))
 
     def _process(self) -> tuple[WorkerProcess, Client[_Task, _Result]]:
-        """Return this thread's process, a new one where it has none.
-
-        Raises: DeviceError at the third in a row, of all threads, that never got ready.
-        """
+        """Return this thread's process, or a new one. Raises: DeviceError at the third in a row that is never ready."""
         thread = threading.get_ident()
         while thread not in self._processes:
             process = WorkerProcess(self._command, self._work.handler, self._work.setup, timeout_s=self._timeout_s,

@@ -58,15 +58,7 @@ class WorkerProcess:
     """
 
     def __init__(self, command: Sequence[str], handler: str, setup: bytes, *, timeout_s: float, linked: bool) -> None:
-        """Start the process; see `worker.main`. Raises: DeviceError if this machine cannot do so.
-
-        Args:
-            command: What to start.
-            handler: Who does the tasks there.
-            setup: What the handler is called with first.
-            timeout_s: How long a task may take.
-            linked: Whether descriptors come with replies.
-        """
+        """Start the process for a `Work`; see `worker.main`. Raises: DeviceError if this machine cannot do so."""
         self.expired = False  # it took too long, and was ended
         self._timeout_s = timeout_s
         with contextlib.ExitStack() as after, contextlib.ExitStack() as undo:
