@@ -138,29 +138,12 @@ def _with_names(source: Source, names: str) -> Source:
     return msgspec.structs.replace(source, names=names) if isinstance(source, FrameList) else source
 
 
-class Array(msgspec.Struct, frozen=True):
-    """A small array, whole."""
-
-    dtype: str
-    shape: tuple[int, ...]
-    data: bytes
-
-    @classmethod
-    def of(cls, array: npt.NDArray[Any]) -> Array:
-        """Return an array as it travels."""
-        return cls(array.dtype.str, array.shape, array.tobytes())
-
-    def whole(self) -> npt.NDArray[Any]:
-        """Return the array; on a bytearray, because torch wants to be allowed to write."""
-        return np.frombuffer(bytearray(self.data), self.dtype).reshape(self.shape)
-
-
 class Clips(msgspec.Struct, frozen=True):
     """What the clips of a test are made of; the fields of `Decoded`."""
 
-    positions: Array
-    pts: Array
-    decode_positions: Array
+    positions: npt.NDArray[np.int64]
+    pts: npt.NDArray[np.int64]
+    decode_positions: npt.NDArray[np.int64]
     contradictions: tuple[Contradiction, ...] = ()
 
 
@@ -172,7 +155,7 @@ class Frames(msgspec.Struct, frozen=True):
     dtype: str
     shape: tuple[int, ...]
     planar: Planar | None
-    boxes: Array | None
+    boxes: npt.NDArray[np.float32] | None
 
 
 class Result(msgspec.Struct, frozen=True):
@@ -211,20 +194,18 @@ def result_of(outcomes: Sequence[Decoded | VideoError], memory: SharedMemoryPool
 
     The frames, which all of them share, lie in the memory that was allocated last.
     """
-    tests = tuple(encodable(str(each)) if isinstance(each, VideoError) else _clips(each) for each in outcomes)
+    tests = tuple(
+        encodable(str(each)) if isinstance(each, VideoError)
+        else Clips(each.positions, each.pts, each.decode_positions, each.contradictions)
+        for each in outcomes
+    )  # fmt: skip
     first = next((each for each in outcomes if isinstance(each, Decoded)), None)
     if first is None:
         memory.discard()
         return Result(tests), []
     block, size, descriptors = memory.lend()
-    boxes = None if first.boxes is None else Array.of(first.boxes)
-    frames = Frames(block, size, first.frames.dtype.str, first.frames.shape, first.planar, boxes)
+    frames = Frames(block, size, first.frames.dtype.str, first.frames.shape, first.planar, first.boxes)
     return Result(tests, frames), descriptors
-
-
-def _clips(decoded: Decoded) -> Clips:
-    positions, pts, decode_positions = map(Array.of, (decoded.positions, decoded.pts, decoded.decode_positions))
-    return Clips(positions, pts, decode_positions, decoded.contradictions)
 
 
 # --- beside it -------------------------------------------------------------------------------------------------------
@@ -279,18 +260,9 @@ class _Client:
         memory = self._memory.open(lent.block, lent.size, descriptor)
         count = math.prod(lent.shape) * np.dtype(lent.dtype).itemsize
         frames = memory[:count].view(lent.dtype).reshape(lent.shape)
-        boxes = None if lent.boxes is None else lent.boxes.whole()
         return [
-            Failure(test)
-            if isinstance(test, str)
-            else Decoded(
-                frames,
-                test.positions.whole(),
-                test.pts.whole(),
-                test.decode_positions.whole(),
-                boxes,
-                lent.planar,
-                test.contradictions,
-            )
+            Failure(test) if isinstance(test, str)
+            else Decoded(frames, test.positions, test.pts, test.decode_positions, lent.boxes, lent.planar,
+                         test.contradictions)
             for test in result.tests
-        ]
+        ]  # fmt: skip

@@ -95,7 +95,7 @@ class OfSeveral(Settings, frozen=True):
 def called_with(
     arguments: Callable[_P, _Arguments],
 ) -> Callable[[Callable[[_Arguments], _Returned]], Callable[_P, _Returned]]:
-    """Let a function of one struct be called with its fields, which `help` and type checkers see as the function's own."""
+    """Let a function of one struct be called with its fields, which `help` and type checkers see as its own."""
 
     def decorated(function: Callable[[_Arguments], _Returned]) -> Callable[_P, _Returned]:
         @functools.wraps(function)

@@ -17,9 +17,11 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Literal, TypeVar
+from typing import IO, Any, Literal, TypeVar, get_origin
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 
 from videohub.errors import DeviceError
 
@@ -223,7 +225,7 @@ def receive(stream: IO[bytes]) -> bytes | None:
 
 
 def encode(value: msgspec.Struct) -> bytes:
-    """Return a value as it travels. Paths do as the system's own bytes: a file's name need not be text."""
+    """Return a value as it travels. Paths do as the system's own bytes, whose names need not be text; arrays whole."""
     return msgspec.msgpack.encode(value, enc_hook=_to_plain)
 
 
@@ -239,13 +241,18 @@ def anonymous_file() -> IO[bytes]:
     return tempfile.TemporaryFile()
 
 
-def _to_plain(value: object) -> bytes:
+def _to_plain(value: object) -> bytes | tuple[str, tuple[int, ...], bytes]:
     if isinstance(value, Path):
         return os.fsencode(value)
+    if isinstance(value, np.ndarray):
+        return value.dtype.str, value.shape, value.tobytes()
     raise TypeError(f"{type(value).__name__} does not travel to a worker process")
 
 
-def _from_plain(kind: type, value: Any) -> Path:
+def _from_plain(kind: Any, value: Any) -> Path | npt.NDArray[Any]:
     if kind is Path:
         return Path(os.fsdecode(value))
-    raise TypeError(f"{kind.__name__} does not travel to a worker process")
+    if get_origin(kind) is np.ndarray:
+        dtype, shape, data = value
+        return np.frombuffer(bytearray(data), dtype).reshape(shape)  # torch wants to be allowed to write
+    raise TypeError(f"{kind} does not travel to a worker process")
