@@ -37,7 +37,6 @@ from videohub.data.decoded import DECODERS
 from videohub.data.samples import Sample, VideoFile
 from videohub.data.spec import TestSpec
 from videohub.evaluation.decoding import Failure, decode_all
-from videohub.evaluation.precision_choice import ChosenPrecision
 from videohub.evaluation.scoring import EvalModel, Evaluation, evaluate
 
 RESULTS = measurement.RESULTS / "gpu.json"
@@ -214,7 +213,7 @@ class Bench:
         )
 
     def _evaluation(self, model: nn.Module, precision: str, decoder: str) -> Evaluation:
-        evaluated = EvalModel(model, self._spec, ChosenPrecision(precision, "benchmarked"))
+        evaluated = EvalModel(model, self._spec, precision)
         return evaluate([evaluated], self._endless(), workers=self._scale.workers, decoder=decoder)
 
     def _endless(self) -> Iterator[tuple[int, Sample]]:

@@ -20,7 +20,7 @@ from videohub.data import views as views_file
 from videohub.data.samples import FrameList, KeyFrame, Sample, VideoFile
 from videohub.data.spec import TestSpec
 from videohub.data.views import read_views
-from videohub.errors import DeviceError, UsageError, VideohubError
+from videohub.errors import UsageError, VideohubError
 from videohub.evaluation.scoring import EvalModel, evaluate
 from videohub.registry.schema import Clip
 
@@ -132,13 +132,13 @@ def test_key_frames_give_one_row_a_box(tmp_path):
     assert alone[0].scores.tobytes() == result[1].scores.tobytes()
 
 
-def test_a_run_says_in_what_and_in_how_large_batches_it_computes(model, samples):
-    run = run_of(model, enumerate(samples), workers=0, precision="auto")
+def test_a_run_says_in_how_large_batches_it_computes(model, samples):
+    run = run_of(model, enumerate(samples), workers=0)
     (batches,) = run.batches
-    assert ([chosen.name for chosen in run.precisions], batches.sizes) == (["fp32"], {})
+    assert batches.sizes == {}
     next(run)
     assert batches.sizes == {(3, 4, 48, 48): 32}
-    assert len(list(run_of(model, [], workers=2, precision=run.precisions[0]))) == 0
+    assert len(list(run_of(model, [], workers=2))) == 0
 
 
 DEVICES = [
@@ -222,15 +222,9 @@ def test_probabilities_that_are_no_numbers_stop_the_run_and_name_the_sample(samp
         scored(faulty, enumerate(samples), batch=6)
 
 
-def test_a_precision_that_is_not_to_be_had_stops_before_anything_is_scored(model, samples):
-    with pytest.raises(DeviceError, match="only GPUs have TF32"):
-        run_of(model, enumerate(samples), workers=0, precision="tf32")
-
-
-def test_a_reduced_precision_is_tried_on_the_first_samples_and_these_are_scored_too(samples):
+def test_a_model_is_scored_in_its_precision(samples):
     small = network("image")
     run = run_of(small, enumerate(samples[:3]), clip=Clip(frames=1, sampling_rate=1), workers=0, precision="bf16")
-    assert run.precisions[0].trial.views == 18
     exact = scored(small, enumerate(samples[:3]), clip=Clip(frames=1, sampling_rate=1))
     for each, expected in zip(run, exact, strict=True):
         assert 0 < np.abs(each.scores - expected.scores).max() < 0.02

@@ -150,7 +150,7 @@ def test_entries_that_are_not_this_run_s_are_refused_by_writers_and_readers(tmp_
     assert str(refusal.value) == said
     assert run.done() == {0}
     with writer.path.open("ab") as file:
-        file.write(kept_file.scored(index, name, None, ones, 0.0))
+        file.write(kept_file.block(kept_file._Note(index, name, None, None, shape, 0.0), ones.tobytes()))
     with pytest.raises(DataError) as messages:
         run.done()
     assert f"{said}.\n  What comes before is whole: `truncate -s" in str(messages.value)
@@ -159,7 +159,7 @@ def test_entries_that_are_not_this_run_s_are_refused_by_writers_and_readers(tmp_
 def test_an_entry_of_a_later_version_is_told(tmp_path):
     run = kept(tmp_path / "run", 5, [0])
     with score_file(run).open("ab") as file:
-        file.write(kept_file._block(msgspec.msgpack.encode({"index": 1, "colour": "red"}), b""))
+        file.write(kept_file.block({"index": 1, "colour": "red"}))
     with pytest.raises(DataError, match=r"cannot be understood .*\n.*A newer videohub wrote it"):
         run.done()
 
@@ -168,7 +168,7 @@ def test_a_header_that_is_nested_deeply_is_told(tmp_path):
     run = kept(tmp_path / "run", 5, [])
     (run.folder / "scores").mkdir(exist_ok=True)
     nested = b"\x81\xa1x" + b"\x91" * 100_000 + b"\xc0"  # {"x": [[[… null …]]]}
-    (run.folder / "scores" / "1-of-1-x.scores").write_bytes(kept_file.MARK + kept_file._block(nested, b""))
+    (run.folder / "scores" / "1-of-1-x.scores").write_bytes(kept_file.MARK + kept_file.block(msgspec.Raw(nested)))
     with pytest.raises(DataError, match="cannot be understood"):
         run.done()
 

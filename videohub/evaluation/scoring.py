@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from itertools import chain, islice
 from typing import TypeAlias
 
 import torch
@@ -20,11 +19,11 @@ from videohub.data.samples import Sample
 from videohub.data.spec import TestSpec, check_shared
 from videohub.data.video_info import Contradiction
 from videohub.data.views import Views, read_views, views_of_shared
+from videohub.devices import NumericPrecision
 from videohub.errors import UsageError, VideoError
 from videohub.evaluation.batches import Batches, Scores, check_finite, device_of, prepares_on
 from videohub.evaluation.decoding import Failure, Outcomes, decode_all
 from videohub.evaluation.kept_memory import kept_memory
-from videohub.evaluation.precision_choice import TRIED, ChosenPrecision, choose_precision
 from videohub.evaluation.prefetch import prepared
 from videohub.log import log
 from videohub.registry.schema import Record
@@ -37,14 +36,14 @@ class EvalModel:
     """A model that is evaluated, and how.
 
     `model` is on the device where it is to run, in evaluation mode; all models of an evaluation are on the same.
-    `precision`: see `choose_precision`, which tries another one than fp32 on the first samples; or what it returned.
+    `precision` is one that the device can compute in; `choose_precision` tries others than fp32 beforehand.
     `pending` says of a sample's number whether the model is to score it; it is asked when the sample is taken, and
     again before it is scored.
     """
 
     model: nn.Module
     spec: TestSpec
-    precision: str | ChosenPrecision = "fp32"
+    precision: NumericPrecision = "fp32"
     pending: Callable[[int], bool] = lambda number: True
 
 
@@ -64,11 +63,8 @@ class Scored:
 class Evaluation(Iterator[Scored]):
     """A run that is under way. Its worker processes end with it: when it is exhausted, closed or forgotten."""
 
-    def __init__(
-        self, precisions: list[ChosenPrecision], batches: list[Batches], results: Generator[Scored, None, None]
-    ) -> None:
-        self.precisions, self.batches = precisions, batches  # of each model
-        self._results = results
+    def __init__(self, batches: list[Batches], results: Generator[Scored, None, None]) -> None:
+        self.batches, self._results = batches, results  # of each model its batches
 
     def __iter__(self) -> Evaluation:
         return self
@@ -100,29 +96,17 @@ def evaluate(
         workers: Processes that decode; 0: this one decodes, and a decoder that hangs or crashes takes it along.
         batch: Views that go through a model together; None: as many as is good, see `Batches`.
         decoder: See `decode_shared`.
-    Raises: UsageError if an argument is out of its range; DeviceError if a precision or the worker processes are not
-        to be had here, or a view does not fit into the device's memory. What a model raises is not caught.
+    Raises: UsageError if an argument is out of its range; DeviceError if the worker processes are not to be had here,
+        or a view does not fit into the device's memory. What a model raises is not caught.
     """
     if workers < 0:
         raise UsageError(f"workers: found {workers}, expected 0 or more")
     specs = [each.spec for each in models]
     check_shared(specs)
-    samples = iter(samples)
-    precisions: list[ChosenPrecision] = []
-    for each in models:
-        if isinstance(precision := each.precision, str):
-            first = list(islice(samples, TRIED)) if precision != "fp32" else []
-            samples = chain(first, samples)
-            few = [sample for _, sample in first]
-            precision = choose_precision(precision, each.model, each.spec, few, workers=workers, decoder=decoder)
-        precisions.append(precision)
-    batches = [
-        Batches(each.model, each.spec.protocol, precision.name, size=batch)
-        for each, precision in zip(models, precisions, strict=True)
-    ]
+    batches = [Batches(each.model, each.spec.protocol, each.precision, size=batch) for each in models]
     pending = ((each, each[1].source) for each in samples if any(model.pending(each[0]) for model in models))
     decoded = decode_all(pending, specs, workers=workers, decoder=decoder)
-    return Evaluation(precisions, batches, _scored(models, batches, decoded))
+    return Evaluation(batches, _scored(models, batches, decoded))
 
 
 def _scored(

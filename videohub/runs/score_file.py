@@ -165,14 +165,16 @@ class Writer:
                 f"{name}: {int((~np.isfinite(scores)).sum())} of {scores.size} scores are not finite; they are not "
                 "kept.\n  A reduced precision may have overflowed (try fp32), or the weights are damaged."
             )
-        self._write(scored(index, name, views, scores, self._seconds(), contradictions))
+        shape = scores.shape[0], scores.shape[1]
+        note = _Note(index, name, views, None, shape, self._seconds(), contradictions)
+        self._write(block(note, scores.astype("<f4", copy=False).tobytes()))
 
     def fail(self, index: int, name: str, reason: str) -> None:
         """Keep why a sample has no scores. Raises: UsageError if it is not this run's; CacheError if it cannot be."""
         if wrong := self._terms.contradiction(index, name, None):
             raise UsageError(wrong)
         message = reason.encode(errors="backslashreplace").decode()  # it may quote a file name that is not UTF-8
-        self._write(_block(msgspec.msgpack.encode(_Note(index, name, None, message, None, self._seconds())), b""))
+        self._write(block(_Note(index, name, None, message, None, self._seconds())))
 
     def flush(self) -> None:
         """Bring what was written to the disk itself. Raises: CacheError, also where somebody has removed the file."""
@@ -245,20 +247,15 @@ class Writer:
 
 def header(run: str, made_by: MadeBy, shards: Sequence[ShardFile] = ()) -> bytes:
     """Return how a file of this run begins."""
-    return MARK + _block(msgspec.msgpack.encode(_Header(run, made_by, list(shards))), b"")
+    return MARK + block(_Header(run, made_by, list(shards)))
 
 
-def scored(
-    index: int,
-    name: str,
-    views: str | None,
-    scores: NDArray[np.float32],
-    seconds: float,
-    contradictions: Contradictions = (),
-) -> bytes:
-    """Return the block of a sample with scores."""
-    note = _Note(index, name, views, None, (scores.shape[0], scores.shape[1]), seconds, contradictions)
-    return _block(msgspec.msgpack.encode(note), scores.astype("<f4", copy=False).tobytes())
+def block(of: object, scores: bytes = b"") -> bytes:
+    """Return a note, and scores, as they stand in a file."""
+    note = msgspec.msgpack.encode(of)
+    numbers = len(note), len(scores), crc32(note), crc32(scores)
+    check = crc32(_HEAD.pack(*numbers, 0)[:-4])
+    return _HEAD.pack(*numbers, check) + note + scores
 
 
 class _Header(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -282,12 +279,6 @@ class _Block(NamedTuple):
     note: bytes
     scores_at: int
     end: int
-
-
-def _block(note: bytes, scores: bytes) -> bytes:
-    numbers = len(note), len(scores), crc32(note), crc32(scores)
-    check = crc32(_HEAD.pack(*numbers, 0)[:-4])
-    return _HEAD.pack(*numbers, check) + note + scores
 
 
 def _blocks(file: BinaryIO, path: Path, size: int, whole: bool) -> Iterator[_Block]:

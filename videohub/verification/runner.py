@@ -235,7 +235,7 @@ def _entering(target: Target, spec: TestSpec, weights: Path, common: _Pass) -> _
         return None
     file = weights_file(weights, record, checkpoint=target.checkpoint)
     made_by = _made_by(common.device, precision.reason, settings, file)
-    return _Entering(part, EvalModel(model, spec, precision, part.pending), made_by)
+    return _Entering(part, EvalModel(model, spec, precision.name, part.pending), made_by)
 
 
 def _part_of(run: runs.Run, record: Record, settings: Settings) -> Part:
