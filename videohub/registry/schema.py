@@ -321,21 +321,16 @@ def with_one_checkpoint(record: Record) -> Record:
 def with_urls(record: Record, changed: Callable[[str], str]) -> Record:
     """Return a record whose checkpoints and known answers' files lie where `changed` says, given where they lay."""
     replace = msgspec.structs.replace
-    files = (record.checkpoint, *record.other_checkpoints)
-    beside = [tuple(replace(each, url=changed(each.url)) for each in file.beside) for file in files]
-    moved = tuple(
-        file if file.url is None else replace(file, url=changed(file.url), beside=others)
-        for file, others in zip(files, beside, strict=True)
-    )
-    answers = tuple(
-        replace(answer, input=replace(answer.input, url=changed(answer.input.url)))
-        if isinstance(answer.input, FileClip)
-        else answer
-        for answer in record.known_answers
-    )
-    if (moved, answers) == (files, record.known_answers):
-        return record
-    return replace(record, checkpoint=moved[0], other_checkpoints=moved[1:], known_answers=answers)
+
+    def moved(file: Checkpoint) -> Checkpoint:
+        beside = tuple(replace(each, url=changed(each.url)) for each in file.beside)
+        return file if file.url is None else replace(file, url=changed(file.url), beside=beside)
+
+    files = tuple(map(moved, (record.checkpoint, *record.other_checkpoints)))
+    clips = [replace(each.input, url=changed(each.input.url)) if isinstance(each.input, FileClip) else each.input
+             for each in record.known_answers]  # fmt: skip
+    answers = tuple(replace(answer, input=clip) for answer, clip in zip(record.known_answers, clips, strict=True))
+    return replace(record, checkpoint=files[0], other_checkpoints=files[1:], known_answers=answers)
 
 
 def flaw_of_url(url: str) -> str | None:
