@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from videohub import registry
 from videohub.terminal import options
 from videohub.terminal.layout import say
 from videohub.terminal.reports import print_patch, print_sent
@@ -32,7 +33,10 @@ def command(name: str, repository: str, patch: Path | None, as_json: bool, **cho
         from videohub.files import check_parent_exists
 
         check_parent_exists(patch)
-        _refuse_registry(patch)
+        if patch.exists() and any(patch.samefile(file) for file in registry.record_files()):
+            raise click.UsageError(
+                f"--patch: {patch} is a registry file, expected another one, for `git apply` to read"
+            )
     from videohub.publishing.published_weights import publish
 
     published = publish(name, repository, **chosen)
@@ -49,11 +53,3 @@ def command(name: str, repository: str, patch: Path | None, as_json: bool, **cho
     print_sent(published.sent)
     if patch is None:
         print_patch(published.patch)
-
-
-def _refuse_registry(patch: Path) -> None:
-    """Refuse to write the patch over the file that it is for. Raises: click.UsageError."""
-    from videohub import registry
-
-    if patch.exists() and any(patch.samefile(file) for file in registry.record_files()):
-        raise click.UsageError(f"--patch: {patch} is a registry file, expected another one, for `git apply` to read")

@@ -60,7 +60,7 @@ def _facts(record: Record, namesakes: Sequence[str], cost: Cost | None) -> list[
         ("pixels", steps["pixels"]),
         ("published", str(record.number or "") + _as_printed(record.number)),
         ("source", record.number.source if record.number else ""),
-        ("also published", _with_other_views(record.published)),
+        ("also published", "; ".join(f"{each}{_with(each)}" for each in record.published if each.views or each.mapped)),
         ("file", (checkpoint.url or "") + (" (a page, to download by hand)" if checkpoint.manual else "")),
         *(("beside it", file.url) for file in checkpoint.beside),
         *(("the same at", url) for url in checkpoint.alternates),
@@ -152,10 +152,6 @@ def _proof(proof: Proof | None) -> str:
     if proof is None:
         return "none: our network was not compared with another implementation of this configuration"
     return f"equal to the original, golden case {proof.golden}" if proof.golden else f"equal to {proof.reference}"
-
-
-def _with_other_views(published: Sequence[Published]) -> str:
-    return "; ".join(f"{each}{_with(each)}" for each in published if each.views or each.mapped)
 
 
 def _with(published: Published) -> str:

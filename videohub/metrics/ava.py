@@ -176,7 +176,7 @@ class BoxArithmetic:
             classes=per_class(truth.names.values(), matches.truths.sum(axis=1), curves),
         )
 
-    def _curves_of_both(self, first: Joined, second: Joined) -> tuple[MeanPrecision, MeanPrecision]:
+    def _curves_of_both(self, first: Joined, second: Joined, _: set[str]) -> tuple[MeanPrecision, MeanPrecision]:
         """Rank the detections at the moments that count for both."""
         moments = _moments(first) & _moments(second)
         return self._matches(first, moments)[1].curves(), self._matches(second, moments)[1].curves()

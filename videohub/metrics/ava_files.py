@@ -129,7 +129,8 @@ def read_label_map(path: FilePath) -> dict[int, str]:
         if word["open"] and block is None:
             block = {}
         elif word["field"] and block is not None:
-            block[word["field"]] = _unquoted(word["value"])
+            value = word["value"]
+            block[word["field"]] = re.sub(r"\\(.)", r"\1", value[1:-1]) if value[0] in "\"'" else value
         elif word["close"] and block is not None:
             number, name = block.get("id", block.get("label_id", "")), block.get("name", "")
             if not re.fullmatch("[0-9]{1,9}", number) or not name:
@@ -167,11 +168,6 @@ def _words(path: FilePath) -> Iterator[tuple[int, re.Match[str]]]:
         if word.lastgroup is not None:
             yield line, word
         position = word.end()
-
-
-def _unquoted(value: str) -> str:
-    """Return a value without its quotes and escapes."""
-    return re.sub(r"\\(.)", r"\1", value[1:-1]) if value[0] in "\"'" else value
 
 
 def _rows(path: FilePath) -> Iterator[tuple[int, list[str]]]:

@@ -155,11 +155,11 @@ def measured(curves: MeanPrecision) -> list[Number]:
 def paired(
     first: Joined | Ranks,
     second: Joined | Ranks,
-    curves_of_both: Callable[[Joined, Joined], tuple[MeanPrecision, MeanPrecision]],
+    curves_of_both: Callable[[Joined, Joined, set[str]], tuple[MeanPrecision, MeanPrecision]],
 ) -> Pair | None:
     """Compare two runs by their kept scores, with a bootstrap that draws the same videos for both; see `Arithmetic`.
 
-    `curves_of_both` gives the curves on the samples that both have scored, in the same order.
+    `curves_of_both` gives the curves on the samples that both have scored, whose names it is given, in the same order.
     """
     if not isinstance(first, Joined) or not isinstance(second, Joined):
         raise UsageError(
@@ -167,10 +167,10 @@ def paired(
             "give the folders of both runs"
         )
     names, others = ({side.truth.names[index] for index in side.scored} for side in (first, second))
-    common = len(names & others)
-    if not common:
+    if not (both := names & others):
         return None
-    one, other = curves_of_both(first, second)
+    common = len(both)
+    one, other = curves_of_both(first, second, both)
     low, high = bootstrap_difference(one, other)
     return Pair(
         metric="mAP",

@@ -96,7 +96,7 @@ def measure(run: Joined) -> list[Number]:
 
 def pair(first: Joined | Ranks, second: Joined | Ranks) -> Pair | None:
     """Compare two runs; see `Arithmetic`."""
-    return paired(first, second, _curves_of_both)
+    return paired(first, second, lambda one, other, both: (_curves_among(one, both), _curves_among(other, both)))
 
 
 def compare(run: Joined, published: Mapping[str, float], names: Sequence[str], *, tolerance: float) -> Findings:
@@ -114,12 +114,6 @@ def compare(run: Joined, published: Mapping[str, float], names: Sequence[str], *
             for number, scores in enumerate(each_clip, start=1)
         ],
     )
-
-
-def _curves_of_both(first: Joined, second: Joined) -> tuple[MeanPrecision, MeanPrecision]:
-    """Rank the videos that both have, by name."""
-    names, others = ({side.truth.names[index] for index in side.scored} for side in (first, second))
-    return _curves_among(first, names & others), _curves_among(second, names & others)
 
 
 def _read(run: Joined) -> np.ndarray:

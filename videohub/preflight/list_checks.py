@@ -81,7 +81,10 @@ def compare_folders(samples: Sequence[Sample], names: Callable[[], Sequence[str]
     Returns: None where folders are no classes: all videos lie in one, or a folder holds several classes, or a class
         has several folders.
     """
-    labels_of = _labels_of_folders(samples)
+    labels_of: dict[str, Counter[int]] = defaultdict(Counter)  # how often each label occurs in each folder
+    for sample in samples:
+        if folder := _folder_of(sample):
+            labels_of[folder][sample.truth[0]] += 1
     if len(labels_of) < 2:
         return None
     outputs: dict[str, list[int]] = defaultdict(list)
@@ -149,15 +152,6 @@ def _mislabelled(samples: Sequence[Sample], names: Sequence[str]) -> dict[str, s
             if len(wrong) == EXAMPLES:
                 break
     return wrong
-
-
-def _labels_of_folders(samples: Sequence[Sample]) -> dict[str, Counter[int]]:
-    """Return how often each label occurs in each folder."""
-    labels_of: dict[str, Counter[int]] = defaultdict(Counter)
-    for sample in samples:
-        if folder := _folder_of(sample):
-            labels_of[folder][sample.truth[0]] += 1
-    return labels_of
 
 
 def _folder_of(sample: Sample) -> str:

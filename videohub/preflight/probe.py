@@ -74,7 +74,12 @@ def probe_file(job: Job) -> Probe:
             return _probe_frames(path, os.fsdecode(job.names).split("\n"), deep=job.deep)
         if isinstance(path, ShardMember) and job.deep:
             path = path.fetched()
-        return _probe_image(path, job.deep) if job.kind == "image" else _probe_video(path, job.deep)
+        if job.kind == "video":
+            return _probe_video(path, job.deep)
+        from videohub.data.images import image_size
+
+        width, height = image_size(path, whole=job.deep)
+        return Probe(width=width, height=height, frames=1, deep=job.deep)
     except VideohubError as error:
         return Probe(problem=_reason(error, path), passing=not isinstance(error, VideoError), deep=job.deep)
     except OSError as error:
@@ -230,13 +235,6 @@ def _is_uneven(video: Video) -> bool:
 
 
 # --- images ----------------------------------------------------------------------------------------------------------
-
-
-def _probe_image(path: StoredFile, deep: bool) -> Probe:
-    from videohub.data.images import image_size
-
-    width, height = image_size(path, whole=deep)
-    return Probe(width=width, height=height, frames=1, deep=deep)
 
 
 def _probe_frames(folder: Path, names: list[str], *, deep: bool) -> Probe:

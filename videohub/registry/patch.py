@@ -223,7 +223,7 @@ def with_forms(text: str, name: str, forms: Sequence[Checkpoint], *, opened: boo
         return None
     end, indent = _line_end(text), " " * key.start_mark.column
     start, stop = node.start_mark.index, _last(node)
-    stop += len(_rest_of_line(text, stop))
+    stop += len(text[stop:].partition("\n")[0].removesuffix("\r"))  # and a comment on its last line
     if isinstance(node, yaml.SequenceNode):
         before, whole, items = text[:start], text[start:stop], " " * node.start_mark.column
         if node.flow_style:
@@ -264,11 +264,6 @@ def _last(node: Any) -> int:
         last = node.value[-1]
         return _last(last[1] if isinstance(last, tuple) else last)
     return int(node.end_mark.index)
-
-
-def _rest_of_line(text: str, start: int) -> str:
-    """Return what stands behind a value on its line: a comment."""
-    return text[start:].partition("\n")[0].removesuffix("\r")
 
 
 # --- nodes and texts -----------------------------------------------------------------------------------------------

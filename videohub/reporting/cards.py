@@ -223,11 +223,11 @@ def _task(report: Report) -> str:
 def _result(report: Report, comparison: Comparison) -> EvalResult:
     from huggingface_hub import EvalResult
 
-    metric = metrics.of(report.metric)
+    metric, known = metrics.of(report.metric), registry.default().datasets.get(report.dataset)
     return EvalResult(
         task_type=_task(report),
         dataset_type=report.dataset,
-        dataset_name=_title(report.dataset),
+        dataset_name=known.title if known else report.dataset,
         dataset_split=report.split,
         metric_type=metric.hub_name,
         metric_name=f"{comparison.metric}{metric.hub_condition} (%)",
@@ -240,12 +240,6 @@ def _result(report: Report, comparison: Comparison) -> EvalResult:
             "verdict": comparison.answer,
         },
     )
-
-
-def _title(dataset: str) -> str:
-    """Return a data set's name as its authors write it, or the key by which nothing is known here."""
-    known = registry.default().datasets.get(dataset)
-    return known.title if known else dataset
 
 
 def license_of(stated: str) -> tuple[str, str | None]:

@@ -112,7 +112,7 @@ def _content(report: Report) -> dict[str, Any]:
         "reasons": [words.sentence(reason) for reason in report.reasons],
         "metrics": [comparison.metric for comparison in report.comparisons],
         "numbers": words.numbers(report),
-        "as_printed": words.as_printed(report),
+        "as_printed": ", ".join(f"{name} {value:g}" for name, value in (report.published.as_printed or {}).items()),
         "measure": metrics.of(report.metric),
         "extremes": words.EXTREMES,
         "measured": measured,

@@ -71,11 +71,6 @@ def numbers(report: Report) -> list[list[str]]:
     ]
 
 
-def as_printed(report: Report) -> str:
-    """Return what the source prints where that is not an accuracy."""
-    return ", ".join(f"{name} {value:g}" for name, value in (report.published.as_printed or {}).items())
-
-
 def interval_name(report: Report) -> str:
     """Return what to call the interval: a run that stopped when it was decided has one of its own level."""
     return f"{100 * report.interval_level:g} % interval"

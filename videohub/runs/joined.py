@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from videohub.errors import DataError, UsageError
 from videohub.protocols import SKIPS, ScoreRule
 from videohub.runs import score_file
-from videohub.runs.folder import Run, differences, read_run
+from videohub.runs.folder import differences, read_run
 from videohub.runs.identity import Identity, MadeBy, ShardFile, Truth, canonical
 from videohub.runs.score_file import Entry, ScoreFile, read_scores
 
@@ -130,8 +130,14 @@ def join(folders: Sequence[str | Path]) -> Joined:
         raise UsageError("found no folder to join, expected at least one")
     first = read_run(folders[0])
     paths = first.score_files()
-    for folder in folders[1:]:
-        paths += _same_run(first, folder).score_files()
+    for other in map(read_run, folders[1:]):
+        if messages := differences(first, other, (f"in {first.folder}", f"in {other.folder}")):
+            raise UsageError(
+                f"{other.folder}: keeps another run than {first.folder}, so their scores cannot be joined:\n  "
+                + "\n  ".join(messages)
+                + "\n  Give only folders of one run; two runs are what `videohub compare` is for."
+            )
+        paths += other.score_files()
     terms = first.terms
     files = [score_file.read(path, terms, whole=True) for path in _each_once(paths)]
     entries, repetitions = _first_ones(files)
@@ -186,17 +192,6 @@ def _finished(total: Rows, number: int | NDArray[np.int64], scores: ScoreRule) -
         return total
     mean = (total / number).astype(np.float32)
     return activated(mean, scores) if scores.join == "mean_of_logits" else mean
-
-
-def _same_run(first: Run, folder: str | Path) -> Run:
-    other = read_run(folder)
-    if messages := differences(first, other, (f"in {first.folder}", f"in {other.folder}")):
-        raise UsageError(
-            f"{other.folder}: keeps another run than {first.folder}, so their scores cannot be joined:\n  "
-            + "\n  ".join(messages)
-            + "\n  Give only folders of one run; two runs are what `videohub compare` is for."
-        )
-    return other
 
 
 def _each_once(paths: Sequence[Path]) -> list[Path]:

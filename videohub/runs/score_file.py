@@ -335,7 +335,8 @@ def _entries(path: Path, blocks: Iterable[_Block], terms: Terms) -> list[Entry]:
             raise DataError(f"{path}: at byte {block.at}: {_of_another_version(error)}") from None
         if wrong := terms.contradiction(note.index, note.name, note.shape):
             raise DataError(f"{path}: at byte {block.at}: {wrong}.\n  {_cut_here(path, block.at)}")
-        if (note.shape is None) != (note.failure is not None) or block.end - block.scores_at != _size(note.shape):
+        size = 4 * math.prod(note.shape) if note.shape else 0
+        if (note.shape is None) != (note.failure is not None) or block.end - block.scores_at != size:
             raise _damaged(path, block.at)
         name = terms.names[note.index]  # the one string for all
         entries.append(Entry(note.index, name, note.views, note.failure, note.shape, note.seconds, path,
@@ -354,10 +355,6 @@ def _scores(file: RawIOBase, entry: Entry) -> NDArray[np.float32]:
             raise DataError(f"{entry.path}: ends before the scores at byte {entry.at}, which were there; read it again")
         left = left[count:]
     return scores.astype(np.float32, copy=False)
-
-
-def _size(shape: tuple[int, int] | None) -> int:
-    return 4 * math.prod(shape) if shape else 0
 
 
 def _damaged(path: Path, at: int) -> DataError:

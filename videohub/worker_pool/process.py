@@ -150,7 +150,7 @@ class WorkerProcess:
         except subprocess.TimeoutExpired:
             return Lost("signal", f"closed its connection, {self._last_words()}", "closed its connection")
         if code < 0:
-            name = _signal_name(-code)
+            name = {each.value: each.name for each in signal.Signals}.get(-code, str(-code))
             return Lost("signal", f"was ended by signal {name}, {self._last_words()}", name)
         how = f"ended with exit code {code}, {self._last_words()}"
         return Lost("exit", how, f"exit code {code}") if fault is None else Lost("fault", how, fault)
@@ -188,11 +188,6 @@ def _environment() -> dict[str, str]:
         "MKL_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
     }
-
-
-def _signal_name(number: int) -> str:
-    known = {each.value: each.name for each in signal.Signals}
-    return known.get(number, str(number))
 
 
 # --- what they send each other ---------------------------------------------------------------------------------------
