@@ -15,7 +15,7 @@ import msgspec
 
 from videohub import metrics, registry
 from videohub.data import sets
-from videohub.data.labels import with_outputs
+from videohub.data.labels import class_names, with_outputs
 from videohub.data.samples import DataSet
 from videohub.data.sets import shards
 from videohub.data.sets.lists import folder_of
@@ -45,8 +45,7 @@ __all__ = ["Check", "Progress", "check", "check_samples", "index_beside"]
 
 Progress: TypeAlias = Callable[[str, int, int], None]  # what is being done, how much of it is done, of how much
 
-TIMEOUT_S = 30.0  # for one file
-TIMEOUT_DEEP_S = 600.0  # for one file of which everything is decoded
+_TIMEOUT_S, _TIMEOUT_DEEP_S = 30.0, 600.0  # for one file, which then counts as unreadable; where all is decoded
 _SAVE_EVERY_S = 60.0
 
 
@@ -61,8 +60,7 @@ def check(
     deep: bool = False,
     workers: int | None = None,
     index: str | Path | None = None,
-    timeout_s: float | None = None,
-    progress: Progress | None = None,
+    progress: Progress = lambda what, done, of: None,
 ) -> Check:
     """Find out whether a data set is there and is what a record's protocol needs, before any model runs.
 
@@ -77,7 +75,6 @@ def check(
         workers: Processes that look at files; None: one for each core, at least 2.
         index: File to remember probes in, and to take earlier ones from; None: nothing is remembered.
             `index_beside(data)` is a good place.
-        timeout_s: Seconds for one file, after which it counts as unreadable; None: 30, or 600 where all is decoded.
         progress: Is told how far it has got.
     Raises: UsageError and DataError if the lists cannot be read; DeviceError if no process can be started.
     """
@@ -86,7 +83,7 @@ def check(
     samples = sets.read(data, root=root, record=tested, list_file=list_file)
     checked = check_samples(
         tested, samples, data=str(data), root=str(root) if root else None, deep=deep, workers=workers,
-        index=Path(index) if index else None, timeout_s=timeout_s, progress=progress,
+        index=Path(index) if index else None, progress=progress,
     )  # fmt: skip
     return msgspec.structs.replace(checked, took_s=round(time.monotonic() - began, 3))
 
@@ -108,25 +105,21 @@ def check_samples(
     deep: bool = False,
     workers: int | None = None,
     index: Path | None = None,
-    timeout_s: float | None = None,
-    progress: Progress | None = None,
+    progress: Progress = lambda what, done, of: None,
 ) -> Check:
     """Check samples whose lists have been read; arguments and errors as in `check`."""
     began = time.monotonic()
-    report = progress or (lambda what, done, of: None)
     samples, expected, known = data_set.samples, expected_of(record), Index(index)
     files = targets(samples, deep=deep)
-    timeout_s = timeout_s or (TIMEOUT_DEEP_S if deep else TIMEOUT_S)
-    probed, looked_at = _probe_all(files, known, workers or max(2, usable_cores()), timeout_s, report)
-    report("comparing files", 0, 1)
+    timeout_s = _TIMEOUT_DEEP_S if deep else _TIMEOUT_S
+    probed, looked_at = _probe_all(files, known, workers or max(2, usable_cores()), timeout_s, progress)
+    progress("comparing files", 0, 1)
     groups = duplicates([one.target for one in probed if one.probe and not one.probe.problem], known)
     known.save()
-    report("comparing files", 1, 1)
+    progress("comparing files", 1, 1)
 
     @functools.cache
     def names() -> tuple[str, ...]:
-        from videohub.data.labels import class_names
-
         try:
             return class_names(record.labels)
         except UsageError:  # a user's own record may have labels that nobody has named
