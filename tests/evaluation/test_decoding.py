@@ -18,7 +18,8 @@ from videohub.data.decoded import decode
 from videohub.data.samples import VideoFile
 from videohub.data.spec import TestSpec
 from videohub.errors import DeviceError, UsageError
-from videohub.evaluation.decoding import Failure, decode_all, decoding_pool
+from videohub.evaluation.decoding import Decoding, Failure, decode_all
+from videohub.worker_pool import WorkerPool
 
 RECIPE = TestSpec(protocol(), FOUR_FRAMES)
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,7 +27,7 @@ LINUX = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="what is o
 
 
 def pool(workers=1, **settings):
-    return decoding_pool([RECIPE], workers=workers, **settings)
+    return WorkerPool(Decoding([RECIPE], "fast", workers), workers=workers, **{"timeout_s": 120, **settings})
 
 
 def outcomes(decoders, sources):
@@ -293,13 +294,15 @@ import sys
 from pathlib import Path
 from tests.evaluation import awkward_decoder
 from tests.data.sample_videos import FOUR_FRAMES, protocol
-from videohub.evaluation.decoding import decoding_pool
+from videohub.evaluation.decoding import Decoding
 from videohub.data.spec import TestSpec
 from videohub.data.samples import VideoFile
+from videohub.worker_pool import WorkerPool
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs inherit that it is ignored
 sources = [(name, VideoFile(Path(name))) for name in sys.argv[1:]]
-with decoding_pool([TestSpec(protocol(), FOUR_FRAMES)], workers=2, command=awkward_decoder.COMMAND) as decoders:
+work = Decoding([TestSpec(protocol(), FOUR_FRAMES)], "fast", 2)
+with WorkerPool(work, workers=2, timeout_s=120, command=awkward_decoder.COMMAND) as decoders:
     print("begun", flush=True)
     for name, outcome in decoders.map(sources):
         print(name, outcome)

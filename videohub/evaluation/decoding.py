@@ -26,7 +26,7 @@ from videohub.data.video_info import Contradiction
 from videohub.errors import DeviceError, FileChangedError, UsageError, VideoError
 from videohub.escaping import encodable
 from videohub.worker_pool import Lost, Work, WorkerPool
-from videohub.worker_pool.process import COMMAND, decode, encode
+from videohub.worker_pool.process import decode, encode
 from videohub.worker_pool.shared_memory import SharedMemoryClient, SharedMemoryPool, available
 
 _MAX_WAITING = 4 << 30  # bytes of decoded frames; at Kinetics' size, 40 MB a video, 2 x 50 processes stay below it
@@ -71,17 +71,9 @@ def decode_all(
 
 
 def decoding_pool(
-    specs: Sequence[TestSpec],
-    *,
-    workers: int,
-    timeout_s: float = 120,
-    decoder: Decoder = DECODERS[0],
-    start_s: float = 120,
-    max_waiting: int = _MAX_WAITING,
-    max_resident: int = 1 << 30,
-    command: Sequence[str] = COMMAND,
+    specs: Sequence[TestSpec], *, workers: int, decoder: Decoder = DECODERS[0]
 ) -> WorkerPool[Source, Outcomes]:
-    """Return worker processes that decode; see `decode_all` for the arguments, and `WorkerPool` for the others.
+    """Return worker processes that decode; see `decode_all` for the arguments. One source may take them two minutes.
 
     One has 23 MB without torch and 300 MB with it, which it loads where large frames are made smaller at once; a soak
     of 5,600 videos found 0.2 MB more after each thousand (benchmarks/results/soak.json).
@@ -89,9 +81,7 @@ def decoding_pool(
     """
     if not available():
         raise DeviceError("worker processes that decode need Linux and a Python to start; workers=0 does without them")
-    work = _Decoding(specs, decoder, workers)
-    return WorkerPool(work, workers=workers, timeout_s=timeout_s, start_s=start_s, max_waiting=max_waiting,
-                      max_resident=max_resident, command=command)  # fmt: skip
+    return WorkerPool(Decoding(specs, decoder, workers), workers=workers, timeout_s=120, max_waiting=_MAX_WAITING)
 
 
 def _decoded(source: Source, specs: Sequence[TestSpec], **settings: Any) -> Sequence[Decoded | VideoError]:
@@ -211,7 +201,9 @@ def result_of(outcomes: Sequence[Decoded | VideoError], memory: SharedMemoryPool
 # --- beside it -------------------------------------------------------------------------------------------------------
 
 
-class _Decoding(Work[Source, Outcomes]):
+class Decoding(Work[Source, Outcomes]):
+    """What the processes of such a pool do."""
+
     handler = f"{__name__}:worker"
     linked = True
     instead = ", or decode without them (workers=0)"
