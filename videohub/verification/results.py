@@ -55,10 +55,11 @@ def build(joined: Joined, record: Record) -> Report:
     assert record.number is not None, "refused before"
     findings = _findings(joined, record)
     verdict, reasons = _verdict(joined, record, findings)
-    failures, odd = _failures_of(joined), _contradicted(joined)
+    of_run = _as_run(joined, record)
+    odd = of_run["contradicted"]
     without, remark = _without(joined, record, odd, verdict) if odd else ([], "")
     return Report(
-        **_as_run(joined, record),
+        **of_run,
         schema_version=SCHEMA_VERSION,
         upstream_name=record.upstream_name,
         publisher=record.publisher,
@@ -68,7 +69,7 @@ def build(joined: Joined, record: Record) -> Report:
         published=record.number,
         comparisons=findings.comparisons,
         verdict=verdict,
-        reasons=[*reasons, *filter(None, (remark, _on_refused(failures), _on_skipped(joined)))],
+        reasons=[*reasons, *filter(None, (remark, _on_refused(of_run["failures"]), _on_skipped(joined)))],
         without_contradicted=without,
         clip=identity.clip,
         data_sha256=identity.data_sha256,
@@ -94,10 +95,11 @@ def evaluated(joined: Joined, record: Record) -> Evaluated:
     Raises: UsageError if it is another record's; DataError if nothing was scored.
     """
     _refuse_unfit(joined, record)
-    measure, odd = metrics.of(record.protocol.metric).arithmetic.measure, _contradicted(joined)
-    rest = joined.without({video.name for video in odd}) if odd else None
+    measure, of_run = metrics.of(record.protocol.metric).arithmetic.measure, _as_run(joined, record)
+    odd = {video.name for video in of_run["contradicted"]}
+    rest = joined.without(odd) if odd else None
     return Evaluated(
-        **_as_run(joined, record),
+        **of_run,
         numbers=measure(joined),
         without_contradicted=[] if rest is None else measure(rest),
     )
@@ -105,7 +107,13 @@ def evaluated(joined: Joined, record: Record) -> Evaluated:
 
 def _as_run(joined: Joined, record: Record) -> dict[str, Any]:
     """Return what both tell of a run: what was scored with what, what became of the videos, and how fast."""
-    identity, published, failures = joined.identity, record.checkpoint, _failures_of(joined)
+    identity, published = joined.identity, record.checkpoint
+    failures = [Failure(entry.name, entry.failure) for entry in joined.entries.values() if entry.failure is not None]
+    odd = [  # scored videos; those that the original refuses have failed
+        Contradicted(entry.name, dict(entry.contradictions))
+        for entry in joined.entries.values()
+        if entry.shape is not None and entry.contradictions
+    ]
     seconds = sum(one.seconds for one in joined.made_by)
     return {
         "record": record.name,
@@ -120,7 +128,7 @@ def _as_run(joined: Joined, record: Record) -> dict[str, Any]:
             pending=len(joined.pending),
         ),
         "failures": failures,
-        "contradicted": _contradicted(joined),
+        "contradicted": odd,
         "weights": Weights(
             identity.weights_sha256, public_url(published), published.license, identity.weights_identity
         ),
@@ -174,11 +182,6 @@ def _without(joined: Joined, record: Record, odd: list[Contradicted], verdict: V
     if answer == verdict:
         return findings.comparisons, f"{sentence} and the verdict is the same"
     return findings.comparisons, f"{sentence} and the verdict would be {answer}: it hangs on {them}"
-
-
-def _failures_of(joined: Joined) -> list[Failure]:
-    """Return the videos that could not be scored."""
-    return [Failure(entry.name, entry.failure) for entry in joined.entries.values() if entry.failure is not None]
 
 
 def _findings(joined: Joined, record: Record) -> Findings:
@@ -296,15 +299,6 @@ def _command(identity: Identity, record: Record) -> str:
     if identity.decoder != DECODERS[0]:
         parts.append(f"--decoder {shlex.quote(identity.decoder)}")
     return " ".join([*parts, f"--precision {shlex.quote(identity.precision)}"])
-
-
-def _contradicted(joined: Joined) -> list[Contradicted]:
-    """Return the scored videos whose header contradicts their content; those that the original refuses have failed."""
-    return [
-        Contradicted(entry.name, dict(entry.contradictions))
-        for entry in joined.entries.values()
-        if entry.shape is not None and entry.contradictions
-    ]
 
 
 def _on_refused(failures: Sequence[Failure]) -> str:
