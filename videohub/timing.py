@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -89,7 +89,7 @@ def speed(
     with kept_memory(where):
         views = _views_of_a_batch(batches, record, where)
         at_once = len(views)
-        score = _Timed(lambda times: _exhaust(batches.scored([(None, views)] * times)), where)
+        score = _Timed(lambda times: list(batches.scored([(None, views)] * times)), where)
         memory = _peak_memory(score, where)
         multiply = _Timed(_product(chosen, where), where)
         with tqdm(desc=record.name, unit="turn", leave=False, disable=None) as bar:
@@ -183,16 +183,11 @@ def _views_of_a_batch(batches: Batches, record: Record, device: torch.device) ->
     """Return a batch of views of the size that an evaluation comes to, after they were scored once."""
     views = _noise(record, 1, device)
     while True:
-        _exhaust(batches.scored([(None, views)]))
+        list(batches.scored([(None, views)]))
         size = batches.sizes[views.shape[1:]]
         if size == len(views):
             return views
         views = _noise(record, size, device)
-
-
-def _exhaust(scored: Iterator[object]) -> None:
-    for _ in scored:
-        pass
 
 
 def _noise(record: Record, count: int, device: torch.device) -> Views:

@@ -123,15 +123,13 @@ def percentiles_around(measured: float, drawn: np.ndarray) -> tuple[float, float
     return float(low) - off, float(high) - off
 
 
-def bootstrap_difference(
-    first: MeanPrecision, second: MeanPrecision, *, resamples: int = 1000, seed: int = 0
-) -> tuple[float, float]:
+def bootstrap_difference(first: MeanPrecision, second: MeanPrecision, *, resamples: int = 1000) -> tuple[float, float]:
     """Return the 95 % interval of the first's mean average precision minus the second's, as fractions.
 
     Args:
         first, second: Curves over the same videos in the same order, with the same truth, so that a bootstrap draws
             the same videos for both. For AVA give `match` the list of videos.
-        resamples, seed: As of `bootstrap_interval`, whose shift of the percentiles is used here too.
+        resamples: As of `bootstrap_interval`, whose shift of the percentiles and seed are used here too.
     Raises: ValueError if the videos or their truth differ, or no class has anything to find.
     """
     same = first.videos == second.videos and len(first.rankings) == len(second.rankings)
@@ -141,7 +139,7 @@ def bootstrap_difference(
         raise ValueError("the two were not measured on the same videos, classes and ground truth, in the same order")
     if first.videos == 1:
         return -1.0, 1.0
-    drawn = [first.means(weights) - second.means(weights) for weights in drawn_weights(first.videos, resamples, seed)]
+    drawn = [first.means(weights) - second.means(weights) for weights in drawn_weights(first.videos, resamples, seed=0)]
     low, high = percentiles_around(first.mean() - second.mean(), np.concatenate(drawn))
     return max(-1.0, low), min(1.0, high)
 

@@ -118,22 +118,20 @@ class _ProbeWork(Work[Job, Probe]):
     def __init__(self, timeout_s: float) -> None:
         self._timeout_s = timeout_s
 
-    def client(self) -> _Client:
-        return _Client()
+    def client(self) -> _ProbeWork:
+        return self  # nothing is to be kept of a process
+
+    def task(self, task: Job) -> bytes:
+        return encode(task)
+
+    def result(self, body: bytes, _: Sequence[int]) -> Probe:
+        return decode(body, Probe)
 
     def lost(self, lost: Lost) -> Probe:
         if lost.kind == "fault":
             return Probe(problem=lost.cause, passing=True, fault=True)
         late = f"the decoder gave no answer within {self._timeout_s:g} s, and was ended"
         return Probe(problem=late if lost.kind == "timeout" else f"the decoder crashed ({lost.cause})", passing=True)
-
-
-class _Client:
-    def task(self, task: Job) -> bytes:
-        return encode(task)
-
-    def result(self, body: bytes, _: Sequence[int]) -> Probe:
-        return decode(body, Probe)
 
 
 # --- videos ----------------------------------------------------------------------------------------------------------
