@@ -13,8 +13,8 @@ from tqdm import tqdm
 
 from videohub.errors import CacheError, DownloadError, OfflineError
 from videohub.hub import cache, http_request
-from videohub.hub.http_request import Again, Attempts, Request
-from videohub.hub.partial_download import Note, Part, boot
+from videohub.hub.http_request import Again, Request
+from videohub.hub.partial_download import ETAG, Note, Part, boot
 from videohub.hub.sources import (
     CHECKPOINT,
     Purpose,
@@ -37,6 +37,10 @@ class Job(Request):
     part: Part | None
     heartbeat: Callable[[], None]
     told_of_start_over: bool = False
+
+    def received(self) -> int:
+        """Return how many bytes of the file have come."""
+        return self.part.size if self.part else 0
 
     def refusal(self, what: str, advice: str = "Nothing was kept.") -> DownloadError:
         """Remove what there is, and return the error for it."""
@@ -85,31 +89,24 @@ def _until_whole(job: Job, session: requests.Session, bar: tqdm[Any]) -> Part:
     """Ask again and again, as long as there is hope, and return the whole file."""
     if job.part and job.part.whole and not _doubt(job, job.part):  # its process ended before it could be published
         return job.part
-    attempts, furthest = Attempts(job.source.address), job.part.size if job.part else 0
-    while True:
-        try:
-            return _ask(job, session, bar)
-        except Again as trouble:
-            now = job.part.size if job.part else 0
-            progress, furthest = now > furthest, max(furthest, now)  # starting over is none
-            if not attempts.again(trouble, progress=progress):
-                patience = f"; it asks to wait {trouble.wait:.0f} s" if trouble.wait else ""
-                size = _let_go(job)
-                kept = f"{size} bytes are kept, and the next call goes on from there" if size else "Nothing was kept"
-                raise job.error(
-                    f"could not be downloaded: {trouble}{patience}",
-                    f"{kept}. Try again later, or bring the file here and {job.requested.purpose.by_hand}.",
-                ) from trouble
+    try:
+        return http_request.patiently(job.source.address, lambda: _ask(job, session, bar), received=job.received)
+    except Again as trouble:
+        size = _let_go(job)
+        kept = f"{size} bytes are kept, and the next call goes on from there" if size else "Nothing was kept"
+        raise job.error(
+            f"could not be downloaded: {trouble}",
+            f"{kept}. Try again later, or bring the file here and {job.requested.purpose.by_hand}.",
+        ) from trouble
 
 
 def _let_go(job: Job) -> int:
     """Keep what the next call can go on with, remove what it cannot, and return how many bytes are kept."""
     if job.part and (job.part.size == 0 or not job.requested.purpose.resumed or _doubt(job, job.part)):
         job.drop()
-    if job.part is None:
-        return 0
-    job.part.close()
-    return job.part.size
+    if job.part:
+        job.part.close()
+    return job.received()
 
 
 def _ask(job: Job, session: requests.Session, bar: tqdm[Any]) -> Part:
@@ -220,24 +217,58 @@ def _begin(job: Job, response: requests.Response, *, asked: bool) -> Part:
     """Return the part that this answer's body belongs to: the one there is, or a new one."""
     part = job.part
     if response.status_code == 206:
-        if asked and part and http_request.is_the_rest(part, response, digest_known=job.digest_known):
+        if asked and part and _is_the_rest(part, response, digest_known=job.digest_known):
             part.pieced = True
             return part
         what = "sent another range than it was asked for, or one without the strong ETag that its beginning had"
         job.start_over(what)
         raise Again(f"the server {what}")
     if part:
-        changed = http_request.has_changed(part, response)
+        changed = _has_changed(part, response)
         job.start_over("has changed meanwhile" if changed else "cannot resume downloads")
     encoded = http_request.is_encoded(response)
-    if encoded and not http_request.is_gzip(response):
+    if encoded and response.headers["content-encoding"].strip().lower() not in ("gzip", "x-gzip"):
         raise job.error(f"sends {response.headers['content-encoding']!r} although plain bytes were asked for")
     total = None if encoded else job.announced(response)
     if (size := job.requested.size) is not None and total is not None and total != size:
         raise job.error(f"has {total} bytes, expected {size}", "Nothing was kept. The registry knows another file.")
-    validator = http_request.validator(response)
+    validator = _validator(response)
     job.part = Part(Note(job.requested.url, job.source.address, validator, total, encoded, boot()))
     return job.part
+
+
+def _is_the_rest(part: Part, response: requests.Response, *, digest_known: bool) -> bool:
+    """Tell whether a response of 206 is what was asked for: the same file, from where the part ends to its end.
+
+    Unless a digest will be compared, the response has to vouch that it is the same: with the part's own strong ETag.
+    """
+    match = re.fullmatch(
+        r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", response.headers.get("content-range", "").strip()
+    )
+    if match is None or http_request.is_encoded(response) or int(match[1]) != part.size:
+        return False
+    total = part.note.total if match[3] == "*" else int(match[3])
+    if total is None or int(match[2]) != total - 1 or part.note.total not in (None, total):
+        return False  # without a total, nobody could tell that the rest is all of the rest
+    if response.headers.get("content-length", str(total - part.size)) != str(total - part.size):
+        return False
+    vouched = part.note.validator is not None and _validator(response) == part.note.validator
+    return vouched or (digest_known and not _has_changed(part, response))
+
+
+def _has_changed(part: Part, response: requests.Response) -> bool:
+    """Tell whether a response is of another file than the part, as far as the server marks its files."""
+    mark = _validator(response)
+    return part.note.validator is not None and mark is not None and mark != part.note.validator
+
+
+def _validator(response: requests.Response) -> str | None:
+    """Return a strong ETag, by which alone two responses are known to be of the same bytes, or None.
+
+    A weak one, or a date in seconds, stays as it is while a file changes (RFC 9110, sections 8.8.1 and 13.1.5).
+    """
+    etag = response.headers.get("etag", "").strip()
+    return etag if re.fullmatch(ETAG, etag) else None
 
 
 # --- what a server says, without sending the file ---------------------------------------------------------------------
@@ -293,18 +324,10 @@ def ask(url: str, *, name: str, sha256: str | None = None, purpose: Purpose = CH
             reply = _once(request, session, "HEAD")
             if reply.is_there and reply.size:  # 0 is what some state for whatever they make while they send it
                 return reply
-        return _patiently(request, session)
-
-
-def _patiently(request: Request, session: requests.Session) -> Reply:
-    """Ask for the first bytes, again while there is hope. Raises: DownloadError."""
-    attempts = Attempts(request.source.address)
-    while True:
         try:
-            return _once(request, session, "GET")
+            return http_request.patiently(source.address, lambda: _once(request, session, "GET"))
         except Again as trouble:
-            if not attempts.again(trouble):
-                raise request.error(f"gave no answer: {trouble}", "Try again later.") from trouble
+            raise request.error(f"gave no answer: {trouble}", "Try again later.") from trouble
 
 
 def _once(request: Request, session: requests.Session, method: Literal["HEAD", "GET"]) -> Reply:

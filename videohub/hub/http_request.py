@@ -12,9 +12,9 @@ import re
 import socket
 import time
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
 from urllib.parse import urljoin, urlsplit
 
 import requests
@@ -24,7 +24,6 @@ from urllib3 import HTTPConnectionPool, PoolManager
 from urllib3.exceptions import NewConnectionError
 
 from videohub.errors import DownloadError, UsageError
-from videohub.hub.partial_download import ETAG, Part
 from videohub.hub.sources import Requested, Source, without_user
 from videohub.log import log
 
@@ -37,39 +36,71 @@ HEAD = 1024  # bytes that show whether a body is a page
 _LASTING_S = 20.0  # of trouble that is told; before that a connection may just have broken
 _BLOCK = 1 << 20
 _retried: set[str] = set()  # hosts whose trouble was told
+_Result = TypeVar("_Result")
 
 
 class Again(Exception):
-    """Something went wrong that a second request may mend."""
+    """Something went wrong that a second request may mend, and what to do if it does not."""
 
-    def __init__(self, reason: str, *, wait: float | None = None, slow: bool = False) -> None:
-        super().__init__(reason)
-        self.wait = wait
+    def __init__(self, reason: str, advice: str = "", *, wait: float | None = None, slow: bool = False) -> None:
+        super().__init__(f"{reason}; it asks to wait {wait:.0f} s" if wait else reason)
+        self.advice = advice
+        self.wait = wait or 0.0
         self.slow = slow  # what came so slowly is no progress
+        self.attempt = 1  # in a row, without progress in between
 
 
-@dataclass
-class Attempts:
-    """How often in a row something was asked of a server in vain, without progress in between."""
+def patiently(
+    address: str, attempt: Callable[[], _Result], *, received: Callable[[], int] = lambda: 0, enough: int = 1
+) -> _Result:
+    """Return what an attempt gives, after as many as there is hope for.
 
-    address: str
-    failed: int = 0
-    begun: float = field(default_factory=time.monotonic)
+    Args:
+        address: Of the server, to be named once where it is in trouble.
+        received: Tells how many bytes have come so far.
+        enough: How many more of them are progress, after which the count of attempts begins anew.
+    Raises: Again, that of the last attempt.
+    """
+    begun, failed, furthest = time.monotonic(), 0, received()
+    while True:
+        try:
+            return attempt()
+        except Again as trouble:
+            progress = received() >= furthest + enough and not trouble.slow
+            failed, furthest = 1 if progress else failed + 1, max(furthest, received())  # starting over is none
+            trouble.attempt = failed
+            if failed >= ATTEMPTS or trouble.wait > LONGEST_PAUSE_S:
+                raise
+            host = urlsplit(address).netloc.rpartition("@")[2]
+            if host not in _retried and (failed > 1 or time.monotonic() - begun > _LASTING_S):
+                _retried.add(host)
+                words = "%s: %s; a request that fails is sent again, up to %d times, from now on without a word"
+                log.warning(words, host, trouble, ATTEMPTS - 1)
+            pause = max(PAUSE_S * 2 ** (failed - 1) * random.uniform(0.5, 1.5), trouble.wait)
+            time.sleep(min(pause, LONGEST_PAUSE_S))
 
-    def again(self, trouble: Again, *, progress: bool = False) -> bool:
-        """Wait until the next attempt; return False where no hope is left. What comes too slowly is no progress."""
-        self.failed = 1 if progress and not trouble.slow else self.failed + 1
-        wait = trouble.wait or 0
-        if self.failed >= ATTEMPTS or wait > LONGEST_PAUSE_S:
-            return False
-        pause = max(PAUSE_S * 2 ** (self.failed - 1) * random.uniform(0.5, 1.5), wait)
-        host = urlsplit(self.address).netloc.rpartition("@")[2]
-        if host not in _retried and (self.failed > 1 or time.monotonic() - self.begun > _LASTING_S):
-            _retried.add(host)
-            words = "%s: %s; a request that fails is sent again, up to %d times, from now on without a word"
-            log.warning(words, host, trouble, ATTEMPTS - 1)
-        time.sleep(min(pause, LONGEST_PAUSE_S))
-        return True
+
+def response_to(
+    session: requests.Session,
+    address: str,
+    headers: Mapping[str, str],
+    check_step: Callable[..., None],
+    *,
+    method: str = "GET",
+) -> requests.Response:
+    """Return a server's response, its body still to come as it is; `check_step` sees each redirect before it is taken.
+
+    Raises: what requests raises.
+    """
+    return session.request(
+        method,
+        address,
+        stream=True,
+        timeout=(CONNECT_S, READ_S),
+        headers={"Accept-Encoding": "identity", **headers},
+        hooks={"response": [_unread, check_step]},
+        auth=(lambda request: request) if "Authorization" in headers else None,  # a netrc would replace it
+    )
 
 
 @dataclass
@@ -86,18 +117,9 @@ class Request:
 
     def send(self, session: requests.Session, headers: Mapping[str, str], *, method: str = "GET") -> requests.Response:
         """Return the response, its body still to come. Raises: Again, DownloadError."""
-        headers = {**self.source.headers, "Accept-Encoding": "identity", **headers}
-        by_hand = self.requested.purpose.by_hand
+        by_hand, headers = self.requested.purpose.by_hand, {**self.source.headers, **headers}
         try:
-            return session.request(
-                method,
-                self.source.address,
-                stream=True,
-                timeout=(CONNECT_S, READ_S),
-                headers=headers,
-                hooks={"response": [unread, self._check_step]},
-                auth=(lambda request: request) if "Authorization" in headers else None,  # a netrc would replace it
-            )
+            return response_to(session, self.source.address, headers, self._check_step, method=method)
         except (requests.exceptions.SSLError, requests.exceptions.ProxyError) as error:
             raise self.error(
                 f"could not be downloaded: {error}", "Look at HTTPS_PROXY, NO_PROXY and REQUESTS_CA_BUNDLE."
@@ -160,52 +182,14 @@ def blocks(response: requests.Response, *, first: bool) -> Iterator[bytes]:
         raise Again(str(slow or error), slow=slow is not None) from error
 
 
-def unread(response: requests.Response, **_: Any) -> None:
+def _unread(response: requests.Response, **_: Any) -> None:
     """Close a redirect before requests reads its body, which may have any size."""
     if response.is_redirect:
         response.close()
 
 
-def is_the_rest(part: Part, response: requests.Response, *, digest_known: bool) -> bool:
-    """Tell whether a response of 206 is what was asked for: the same file, from where the part ends to its end.
-
-    Unless a digest will be compared, the response has to vouch that it is the same: with the part's own strong ETag.
-    """
-    match = re.fullmatch(
-        r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", response.headers.get("content-range", "").strip()
-    )
-    if match is None or is_encoded(response) or int(match[1]) != part.size:
-        return False
-    total = part.note.total if match[3] == "*" else int(match[3])
-    if total is None or int(match[2]) != total - 1 or part.note.total not in (None, total):
-        return False  # without a total, nobody could tell that the rest is all of the rest
-    if response.headers.get("content-length", str(total - part.size)) != str(total - part.size):
-        return False
-    vouched = part.note.validator is not None and validator(response) == part.note.validator
-    return vouched or (digest_known and not has_changed(part, response))
-
-
-def has_changed(part: Part, response: requests.Response) -> bool:
-    """Tell whether a response is of another file than the part, as far as the server marks its files."""
-    mark = validator(response)
-    return part.note.validator is not None and mark is not None and mark != part.note.validator
-
-
-def validator(response: requests.Response) -> str | None:
-    """Return a strong ETag, by which alone two responses are known to be of the same bytes, or None.
-
-    A weak one, or a date in seconds, stays as it is while a file changes (RFC 9110, sections 8.8.1 and 13.1.5).
-    """
-    etag = response.headers.get("etag", "").strip()
-    return etag if re.fullmatch(ETAG, etag) else None
-
-
 def is_encoded(response: requests.Response) -> bool:
     return response.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity")
-
-
-def is_gzip(response: requests.Response) -> bool:
-    return response.headers.get("content-encoding", "").strip().lower() in ("gzip", "x-gzip")
 
 
 def unzipped(blocks: Iterable[bytes], most: int) -> Iterator[bytes]:

@@ -19,7 +19,7 @@ import urllib3
 
 from videohub.errors import DownloadError, FileMissingError
 from videohub.hub import http_request
-from videohub.hub.http_request import Again, Attempts
+from videohub.hub.http_request import Again
 from videohub.storage.buckets import Address, address_of, forget, refused_advice, remember
 from videohub.storage.locations import changed, scheme_of, scrubbed, shown
 
@@ -28,14 +28,6 @@ PROGRESS = 1 << 20  # bytes of an attempt that failed, after which the count of 
 
 _Found = TypeVar("_Found")
 _of_this_thread = threading.local()
-
-
-class _Trouble(Again):
-    """What a second request may mend, and what to do if it does not."""
-
-    def __init__(self, reason: str, advice: str = "", *, wait: float | None = None, slow: bool = False) -> None:
-        super().__init__(reason, wait=wait, slow=slow)
-        self.advice = advice
 
 
 class _Changed(Again):
@@ -76,20 +68,14 @@ def ask(location: str) -> tuple[int, str]:
 def _patiently(location: str, what: str, received: _Received, attempt: Callable[[], _Found]) -> _Found:
     """Return what an attempt gives, after as many as there is hope for. Raises: DownloadError, FileChangedError."""
     http_request.min_rate()  # refuses what makes no sense before anything is asked
-    attempts, furthest = Attempts(location), 0
-    while True:
-        try:
-            return attempt()
-        except Again as trouble:
-            now = len(received.data)
-            progress, furthest = now >= furthest + PROGRESS, max(furthest, now)
-            if not attempts.again(trouble, progress=progress):
-                if isinstance(trouble, _Changed):
-                    raise changed(location, version=trouble.version, expected=received.version or "") from None
-                patience = f"; it asks to wait {trouble.wait:.0f} s" if trouble.wait else ""
-                tried = f"attempt {attempts.failed} of {http_request.ATTEMPTS}"
-                advice = getattr(trouble, "advice", "") or "Check the connection, and try again later."
-                raise DownloadError(f"{shown(location)}: {what}: {trouble}{patience} ({tried})\n  {advice}") from None
+    try:
+        return http_request.patiently(location, attempt, received=lambda: len(received.data), enough=PROGRESS)
+    except _Changed as trouble:
+        raise changed(location, version=trouble.version, expected=received.version or "") from None
+    except Again as trouble:
+        tried = f"attempt {trouble.attempt} of {http_request.ATTEMPTS}"
+        advice = trouble.advice or "Check the connection, and try again later."
+        raise DownloadError(f"{shown(location)}: {what}: {trouble} ({tried})\n  {advice}") from None
 
 
 def _receive(location: str, received: _Received) -> None:
@@ -109,9 +95,9 @@ def _receive(location: str, received: _Received) -> None:
             received.data += block
             if received.at > received.stop:
                 del received.data[begun:]  # the rest of it is not to be trusted, either
-                raise _Trouble(f"the server sent more than the {received.stop - begin} bytes that it was asked for")
+                raise Again(f"the server sent more than the {received.stop - begin} bytes that it was asked for")
         if received.at < received.stop:
-            raise _Trouble(f"the server ended after {received.at - begin} of {received.stop - begin} bytes")
+            raise Again(f"the server ended after {received.at - begin} of {received.stop - begin} bytes")
 
 
 def _ask(location: str) -> tuple[int, str]:
@@ -124,7 +110,7 @@ def _ask(location: str) -> tuple[int, str]:
         if response.status_code == 200 and total > WHOLE:
             raise _ignores_ranges(total)
         if response.status_code == 206 and b"".join(http_request.blocks(response, first=False))[1:]:
-            raise _Trouble("the server sent more than the byte that it was asked for")
+            raise Again("the server sent more than the byte that it was asked for")
         return total, _version(location, response, total)
 
 
@@ -132,36 +118,34 @@ def _check(location: str, response: requests.Response, begin: int, stop: int) ->
     """Return the size of the whole file, if a response is what was asked for. Raises: Again, DownloadError."""
     code, headers = response.status_code, response.headers
     if code not in (200, 206) and forget(location):
-        raise _Trouble(
-            f"{code} {response.reason}, where the hub had led before", wait=http_request.retry_after(response)
-        )
+        raise Again(f"{code} {response.reason}, where the hub had led before", wait=http_request.retry_after(response))
     if code in http_request.RETRIED:
-        raise _Trouble(f"{code} {response.reason}", wait=http_request.retry_after(response))
+        raise Again(f"{code} {response.reason}", wait=http_request.retry_after(response))
     if code in (404, 410):
         raise FileMissingError(f"{shown(location)}: no such file ({code} {response.reason})")
     if code == 416:
         size = headers.get("content-range", "").strip().removeprefix("bytes */")
         if size.isdecimal() and int(size) < stop:
-            raise _Trouble(f"the file has {size} bytes", "It was cut short, or replaced by another one.")
-        raise _Trouble("the server says that there is no such range (416)")
+            raise Again(f"the file has {size} bytes", "It was cut short, or replaced by another one.")
+        raise Again("the server says that there is no such range (416)")
     if code not in (200, 206):
         reason = f"{code} {response.reason}{_error_code(response)}"
         raise DownloadError(f"{shown(location)}: cannot be had: {reason}\n  {refused_advice(location)}")
     if headers.get("content-type", "").strip().lower().startswith("text/html"):
-        raise _Trouble("the server gave a web page", "Open the address in a browser; it may ask for a log-in.")
+        raise Again("the server gave a web page", "Open the address in a browser; it may ask for a log-in.")
     if http_request.is_encoded(response):
         encoding = headers["content-encoding"][:40]
-        raise _Trouble(f"the server packs what it sends ({encoding}), although plain bytes were asked for")
+        raise Again(f"the server packs what it sends ({encoding}), although plain bytes were asked for")
     if code == 206:
         return _total(response, begin, stop)
     length = _length(response)
     if length is None:
-        raise _Trouble("the server neither knows ranges nor tells the size of the file", _DOWNLOAD)
+        raise Again("the server neither knows ranges nor tells the size of the file", _DOWNLOAD)
     return length
 
 
-def _ignores_ranges(length: int) -> _Trouble:
-    return _Trouble(f"the server ignores ranges and sends the whole file of {length} bytes", _DOWNLOAD)
+def _ignores_ranges(length: int) -> Again:
+    return Again(f"the server ignores ranges and sends the whole file of {length} bytes", _DOWNLOAD)
 
 
 _DOWNLOAD = "It does not serve parts of files. Download the files, and pass their folder."
@@ -172,9 +156,9 @@ def _total(response: requests.Response, begin: int, stop: int) -> int:
     text = response.headers.get("content-range", "").strip()
     match = re.fullmatch(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})", text)
     if match is None or (int(match[1]), int(match[2])) != (begin, stop - 1) or int(match[3]) < stop:
-        raise _Trouble(f"the server answers with range {text[:60]!r}, asked for bytes {begin}-{stop - 1}")
+        raise Again(f"the server answers with range {text[:60]!r}, asked for bytes {begin}-{stop - 1}")
     if _length(response) not in (None, stop - begin):
-        raise _Trouble(f"the server announces {_length(response)} bytes, asked for {stop - begin}")
+        raise Again(f"the server announces {_length(response)} bytes, asked for {stop - begin}")
     return int(match[3])
 
 
@@ -185,7 +169,7 @@ def _slice_of_whole(response: requests.Response, begin: int, stop: int) -> bytes
         raise _ignores_ranges(length)
     whole = b"".join(http_request.blocks(response, first=False))
     if len(whole) != length or length < stop:
-        raise _Trouble(f"the server sent a whole file of {len(whole)} bytes, announced were {length}, needed {stop}")
+        raise Again(f"the server sent a whole file of {len(whole)} bytes, announced were {length}, needed {stop}")
     return whole[begin:stop]
 
 
@@ -222,7 +206,6 @@ def _error_code(response: requests.Response) -> str:
 
 def _sent(location: str, address: Address, range_: str) -> requests.Response:
     """Return the response to a request, its body still to come."""
-    headers = {**address.headers, "Accept-Encoding": "identity", "Range": range_}
 
     def check_step(response: requests.Response, **_: Any) -> None:
         if where := http_request.leaves_https(response):
@@ -232,17 +215,10 @@ def _sent(location: str, address: Address, range_: str) -> requests.Response:
             )
 
     try:
-        return _session().get(
-            address.url,
-            stream=True,
-            timeout=(http_request.CONNECT_S, http_request.READ_S),
-            headers=headers,
-            hooks={"response": [http_request.unread, check_step]},
-            auth=(lambda request: request) if "Authorization" in headers else None,  # a netrc would replace it
-        )
+        return http_request.response_to(_session(), address.url, {**address.headers, "Range": range_}, check_step)
     except requests.Timeout as error:
         slow = http_request.slowness(error)
-        raise _Trouble(f"no answer in time{f' ({slow})' if slow else ''}", slow=slow is not None) from None
+        raise Again(f"no answer in time{f' ({slow})' if slow else ''}", slow=slow is not None) from None
     except requests.exceptions.ProxyError as error:
         raise DownloadError(
             f"{shown(location)}: cannot be read: {_innermost(error)}\n  Look at HTTPS_PROXY and NO_PROXY."
@@ -252,7 +228,7 @@ def _sent(location: str, address: Address, range_: str) -> requests.Response:
             raise DownloadError(
                 f"{shown(location)}: cannot be read: {root.verify_message}\n  Look at REQUESTS_CA_BUNDLE."
             ) from None
-        raise _Trouble(http_request.unreachable(error) or _innermost(error)) from None
+        raise Again(http_request.unreachable(error) or _innermost(error)) from None
     except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError, OSError) as error:
         # a redirect to an address that makes no sense leaves requests as a plain ValueError
         raise DownloadError(f"{shown(location)}: cannot be read: {_innermost(error)}") from None
