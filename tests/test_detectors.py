@@ -17,7 +17,8 @@ from tests.hub.publisher import running
 from videohub import detectors
 from videohub.detectors import load_detector, people_in
 from videohub.errors import ChecksumError, ConversionError, DownloadError, OfflineError, UnsafeFileError, UsageError
-from videohub.hub import cache, pins
+from videohub.hub import pins
+from videohub.resources import cache_home
 
 CPU = torch.device("cpu")
 
@@ -86,7 +87,7 @@ def test_another_file_than_its_name_says_is_refused_and_does_not_bind(published)
     with pytest.raises(ChecksumError, match="its publisher says that it begins with 258fb6c6"):
         load_detector()
     assert pins.pin_of(url) is None
-    assert not list(cache.home().glob("raw/*"))
+    assert not list(cache_home().glob("raw/*"))
 
 
 def test_nothing_in_the_file_is_run(published):

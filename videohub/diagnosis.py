@@ -113,9 +113,9 @@ def decoder() -> Iterator[Finding]:
 
 def cache() -> Iterator[Finding]:
     """Yield where downloads and weights are kept, whether they can be, and how much room there is."""
-    from videohub.hub.cache import home
+    from videohub.resources import cache_home
 
-    folder = home()
+    folder = cache_home()
     above = next(parent for parent in (folder, *folder.parents) if parent.exists())
     try:
         with tempfile.TemporaryFile(dir=above):  # permissions do not tell of a disk that takes nothing

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -21,6 +21,8 @@ from videohub.errors import FormatError, UsageError
 
 ABANDONED_S = 24 * 3600.0  # a temporary file that nobody has written to for so long has no writer any more
 _LONGEST = 200  # bytes of a name; disks take 255
+
+Version: TypeAlias = tuple[int, int, int]  # of a file: inode, bytes, nanoseconds
 
 
 def as_json(value: Any) -> bytes:
@@ -53,7 +55,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
 def claim(path: Path, content: bytes) -> None:
     """Make a file with this content unless there is one already; nobody ever sees half of it."""
-    with temp_path_beside(path) as temp:
+    with temp_path_beside(path) as temp, suppress(FileNotFoundError):  # another process took ours for a left-over
         temp.write_bytes(content)
         _fsync(temp)
         try:
@@ -134,6 +136,15 @@ def check_parent_exists(path: Path) -> None:
         raise UsageError(
             f"{path}: found no folder {path.parent}, expected one to write into.\n  Make it, or check the path."
         )
+
+
+def version_of(path: Path) -> Version | None:
+    """Return what is another one once a file was replaced or written to; None if it is gone."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def read_file(path: Path) -> bytes:

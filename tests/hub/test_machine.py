@@ -15,6 +15,7 @@ from tests.hub import publisher as publishers
 from tests.hub.outcomes import CONTENT, SHA256, assert_fetched, kept
 from videohub.errors import CacheError, DownloadError, OfflineError
 from videohub.hub import cache, download, http_download, pins
+from videohub.resources import cache_home
 
 pytestmark = pytest.mark.usefixtures("impatient")
 
@@ -303,7 +304,7 @@ def test_a_home_that_cannot_be_told_is_named(monkeypatch):
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setattr(Path, "expanduser", lambda path: (_ for _ in ()).throw(RuntimeError("no home directory")))
     with pytest.raises(CacheError, match="VIDEOHUB_HOME"):
-        cache.home()
+        cache_home()
 
 
 def test_a_bundle_of_authorities_that_is_not_there_is_a_matter_of_the_way(home, monkeypatch):

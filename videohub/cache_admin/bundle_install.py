@@ -35,6 +35,7 @@ from videohub.hub.file_lock import Lock, file_lock
 from videohub.registry import writer
 from videohub.registry.schema import Record
 from videohub.registry.writer import is_local
+from videohub.resources import cache_home
 
 Voucher: TypeAlias = Literal["registry", "first use", "bundle"]
 Known: TypeAlias = Mapping[str, Record]  # the records of this machine, by case-folded name
@@ -355,7 +356,7 @@ def _registry_of_unknown(bundle: Manifest, known: Known, source: str) -> str | N
     text = writer.text(unknown, known=protocols)
     place = _registry_place(text)
     if os.pathsep in str(place):
-        raise UsageError(f"{cache.home()}: a path with {os.pathsep!r} in it, which {registry.VARIABLE} cannot name")
+        raise UsageError(f"{cache_home()}: a path with {os.pathsep!r} in it, which {registry.VARIABLE} cannot name")
     with temp_path_beside(place) as part:
         part.write_text(text, encoding="utf-8")
         try:

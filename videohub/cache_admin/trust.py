@@ -5,7 +5,6 @@ What is damaged is made anew from what is here, or removed.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from videohub.cache_admin import cache_scan
 from videohub.cache_admin.listing import Item, Known, items
 from videohub.convert import kept_weights
 from videohub.errors import CacheError, FormatError, UsageError, VideohubError
+from videohub.files import version_of
 from videohub.hub import cache, pins
 from videohub.hub.sources import path_of
 from videohub.registry import model_folder
@@ -211,7 +211,7 @@ def check() -> Checked:
 def _problem(item: Item) -> str | None:
     """Return what is wrong with an entry, None if nothing is, or if it is gone."""
     path = item.entry.path
-    while (before := _identity(path)) is not None:
+    while (before := version_of(path)) is not None:
         try:
             with cache_scan.unnoticed(path):
                 problem = _look(item)
@@ -219,7 +219,7 @@ def _problem(item: Item) -> str | None:
             return None
         except OSError as error:
             problem = f"cannot be read: {error.strerror}"
-        if problem is None or _identity(path) == before:
+        if problem is None or version_of(path) == before:
             return problem
         # another process has put another file there meanwhile, which is judged on its own
     return None
@@ -237,15 +237,6 @@ def _look(item: Item) -> str | None:
     except FormatError as error:
         return str(error).removeprefix(f"{entry.path}: ")
     return None
-
-
-def _identity(path: Path) -> tuple[int, int, int] | None:
-    """Return what changes when another file takes the place of this one; None if there is none."""
-    try:
-        stat = os.stat(path)
-    except FileNotFoundError:
-        return None
-    return stat.st_ino, stat.st_mtime_ns, stat.st_size
 
 
 def _mend(item: Item, problem: str, known: Known) -> Finding:

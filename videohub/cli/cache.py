@@ -56,13 +56,13 @@ def command() -> None:
 def path(as_json: bool) -> None:
     """Print the folder that downloads and weights are kept in."""
     from videohub.cache_admin import cache_scan
-    from videohub.hub.cache import home
+    from videohub.resources import cache_home
 
     if as_json:
         cache_dirs = [{"path": str(cache_dir), "read_only": shared} for cache_dir, shared in cache_scan.dirs()]
-        options.print_json({"path": str(home()), "cache_dirs": cache_dirs})
+        options.print_json({"path": str(cache_home()), "cache_dirs": cache_dirs})
     else:
-        hand_over(str(home()))
+        hand_over(str(cache_home()))
 
 
 @command.command("list")

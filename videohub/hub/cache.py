@@ -46,15 +46,10 @@ NAMES = {
 }
 
 
-def home() -> Path:
-    """Return the folder to write to: `VIDEOHUB_HOME`, else `videohub` in the XDG cache folder."""
-    return cache_home()
-
-
 def dirs() -> list[Path]:
     """Return where to look, in order: the read-only folders of `VIDEOHUB_CACHE_RO`, then our own."""
     shared = [expanded(part) for part in os.environ.get("VIDEOHUB_CACHE_RO", "").split(os.pathsep) if part]
-    return [*shared, home()]
+    return [*shared, cache_home()]
 
 
 def find(kind: str, name: str) -> Path | None:
@@ -67,7 +62,7 @@ def find(kind: str, name: str) -> Path | None:
         try:
             is_there = path.is_file()
         except PermissionError as error:
-            if cache_dir == home():
+            if cache_dir == cache_home():
                 raise CacheError(
                     f"{path.parent}: may not be read by you; VIDEOHUB_HOME names another folder"
                 ) from error
@@ -94,25 +89,25 @@ def unreadable(path: Path) -> str | None:
 
 def readable_by_all(cache_dir: Path) -> str:
     """Return what lets others read a folder of the cache."""
-    otherwise = "" if cache_dir == home() else ", or unset VIDEOHUB_CACHE_RO"
+    otherwise = "" if cache_dir == cache_home() else ", or unset VIDEOHUB_CACHE_RO"
     return f"Its owner lets you with `chmod -R a+rX {cache_dir}`{otherwise}."
 
 
 def place(kind: str, name: str) -> Path:
     """Return where an entry of our own is or belongs. Raises: CacheError if no entry has such a name."""
-    return _entry(home(), kind, name)
+    return _entry(cache_home(), kind, name)
 
 
 def folder(kind: str) -> Path:
     """Return where our own entries of a kind are."""
-    return home() / kind
+    return cache_home() / kind
 
 
 def is_ours(path: Path) -> bool:
     """Tell whether an entry is ours to remove: in our own folder, which is no link and not named as read-only, too."""
     within, kind = os.path.realpath(path.parent), path.parent.name
     shared = {os.path.realpath(cache_dir / kind) for cache_dir in dirs()[:-1]}
-    return within == os.path.join(os.path.realpath(home()), kind) and within not in shared
+    return within == os.path.join(os.path.realpath(cache_home()), kind) and within not in shared
 
 
 def remove(path: Path) -> None:
@@ -170,7 +165,7 @@ def check_room(needed: int) -> None:
     _, free = _disk()
     if needed > free:
         raise CacheError(
-            f"{home()}: {free} bytes are free, {needed} are needed.\n"
+            f"{cache_home()}: {free} bytes are free, {needed} are needed.\n"
             "  `videohub cache prune` makes room; VIDEOHUB_HOME names another folder."
         )
 
@@ -184,7 +179,7 @@ def check_reserve(name: str, came: int, coming: int) -> None:
     reserve = min(total // 20, 1 << 30)
     if free - coming < reserve:
         raise CacheError(
-            f"{name}: {home()}: {free} bytes are free, {reserve} of the disk's {total} are left to others.\n"
+            f"{name}: {cache_home()}: {free} bytes are free, {reserve} of the disk's {total} are left to others.\n"
             f"  {came} bytes came of a file whose length its server does not tell; they were removed.\n"
             "  `videohub cache prune` makes room; VIDEOHUB_HOME names another folder."
         )
@@ -204,14 +199,14 @@ def at_work(doing: str, *, needed: int | None = None) -> Iterator[None]:
             room = "`videohub cache prune` makes room there; "
             figures = f"; {_disk()[1]} bytes are free, {needed or 'more'} are needed"
         raise CacheError(
-            f"{doing}: {error.strerror or error} ({error.filename or home()}){figures}\n"
-            f"  The cache is {home()}; {room}VIDEOHUB_HOME names another folder."
+            f"{doing}: {error.strerror or error} ({error.filename or cache_home()}){figures}\n"
+            f"  The cache is {cache_home()}; {room}VIDEOHUB_HOME names another folder."
         ) from error
 
 
 def _disk() -> tuple[int, int]:
     """Return the bytes of the disk that the cache is on, or will be on: all of them, and the free ones."""
-    usage = shutil.disk_usage(next(place for place in (home(), *home().parents) if place.exists()))
+    usage = shutil.disk_usage(next(place for place in (cache_home(), *cache_home().parents) if place.exists()))
     return usage.total, usage.free
 
 

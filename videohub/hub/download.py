@@ -9,10 +9,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TypeAlias
 
 from videohub.errors import CacheError, ChecksumError, DownloadError, FormatError, OfflineError, UsageError
-from videohub.files import existing_checkpoint
+from videohub.files import Version, existing_checkpoint, version_of
 from videohub.hub import cache, partial_download, pins
 from videohub.hub.file_lock import Lock, file_lock, is_taken
 from videohub.hub.sources import (
@@ -28,8 +27,7 @@ from videohub.hub.sources import (
     split,
 )
 from videohub.log import log
-
-Version: TypeAlias = tuple[int, int, int]  # of a file: inode, bytes, nanoseconds
+from videohub.resources import cache_home
 
 
 @dataclass(frozen=True)
@@ -45,7 +43,7 @@ class Fetched:
     def check_unchanged(self, *, name: str) -> None:
         """Refuse what was read of a file that is another one than its digest was taken of. Raises: ChecksumError."""
         for file in (self, *self.parts, *self.beside):
-            version = file.version and _version(file.path)
+            version = file.version and version_of(file.path)
             # some file systems give one file several inodes, so the digest decides
             if version != file.version and (version is None or cache.sha256_of(file.path) != file.sha256):
                 raise ChecksumError(
@@ -194,20 +192,11 @@ def local(path: Path, *, name: str, sha256: str | None = None) -> Fetched:
         existing_checkpoint(path)
     except (UsageError, FormatError) as error:
         raise type(error)(f"{name}: {error}") from None
-    version = _version(path)
+    version = version_of(path)
     digest = cache.sha256_of(path)
     if sha256 and digest != sha256:
         raise ChecksumError(f"{name}: {path} has sha256 {digest}, the registry says {sha256}; it was left alone")
     return Fetched(path, digest, version=version)
-
-
-def _version(path: Path) -> Version | None:
-    """Return what is another one once a file was replaced or written to; None if it is gone."""
-    try:
-        status = path.stat()
-    except FileNotFoundError:
-        return None
-    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _published_here(path: Path, *, name: str, sha256: str | None, size: int | None) -> Fetched:
@@ -354,7 +343,7 @@ def _another_file(source: Source, requested: Requested, digest: str) -> Checksum
 def _is_offline(requested: Requested, variable: str, failures: Sequence[DownloadError]) -> OfflineError:
     name, reasons = requested.name, "".join(f"\n  {failure}" for failure in failures)
     return OfflineError(
-        f"{name}: {requested.url} is not in the cache ({cache.home()}), and {variable} forbids connections.{reasons}\n"
+        f"{name}: {requested.url} is not in the cache ({cache_home()}), and {variable} forbids connections.{reasons}\n"
         f"  On a machine with a connection run `videohub bundle {name} -o {name}.tar`, bring that file here\n"
         f"  and run `videohub unbundle {name}.tar`. Or bring a copy of the published file, and\n"
         f"  {requested.purpose.by_hand}."

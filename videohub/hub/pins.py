@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +9,7 @@ from typing import Annotated
 import msgspec
 
 from videohub.errors import CacheError
-from videohub.files import as_json, remove_stale_temps, temp_path_beside
+from videohub.files import as_json, claim, remove_stale_temps
 from videohub.hub import cache
 from videohub.value_types import Sha256
 
@@ -57,17 +56,10 @@ def read(path: Path) -> Pin:
 
 def pin(url: str, sha256: str, size: int, *, source: str = "") -> Pin:
     """Bind a URL to a digest and return what binds: an earlier pin stays, also one made a moment ago elsewhere."""
-    if known := pin_of(url):
-        return known
     fresh = Pin(url, sha256, size, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), source)
-    target = cache.place("pins", _name(url))
-    while True:
-        with temp_path_beside(target) as part:
-            part.write_bytes(as_json(fresh))
-            if _placed(part, target):
-                return fresh
-        if known := pin_of(url):
-            return known
+    while (known := pin_of(url)) is None:  # where locks do nothing, ours may be tidied away before it has its name
+        claim(cache.place("pins", _name(url)), as_json(fresh))
+    return known
 
 
 def tidy(url: str) -> None:
@@ -81,13 +73,11 @@ def digest_of(url: str, stated: str | None) -> str | None:
     return pin.sha256 if pin else stated
 
 
-def forget(url: str) -> Pin | None:
-    """Drop what is known of a URL, and the file that came from it; returns what was known."""
-    known = pin_of(url)
-    if known:
+def forget(url: str) -> None:
+    """Drop what is known of a URL, and the file that came from it."""
+    if known := pin_of(url):
         cache.remove(cache.place("raw", known.sha256))
         unpin(url)
-    return known
 
 
 def unpin(url: str) -> None:
@@ -97,14 +87,3 @@ def unpin(url: str) -> None:
 
 def _name(url: str) -> str:
     return f"{cache.key_of(url)}.json"
-
-
-def _placed(part: Path, target: Path) -> bool:
-    """Give `part` its final name unless that is taken; unlike a rename this never replaces another process's pin."""
-    try:
-        os.link(part, target)
-    except (FileExistsError, FileNotFoundError):  # taken, or ours was tidied away where locks do nothing
-        return False
-    except OSError:  # a file system without links
-        part.replace(target)
-    return True

@@ -73,16 +73,6 @@ def address_of(location: str) -> Address:
         return Address(filesystem.url(path), headers)
 
 
-def _listed(pattern: str) -> list[str]:
-    """Return the files that a pattern with stars finds. Raises: as `address_of`."""
-    scheme = scheme_of(pattern)
-    filesystem = _filesystem(scheme)
-    with _translated(pattern):
-        filesystem.invalidate_cache()
-        files = filesystem.glob(pattern.partition("://")[2], detail=True)
-    return sorted(f"{scheme}://{name}" for name, what in files.items() if what["type"] == "file")
-
-
 def expand(pattern: str) -> list[str]:
     """Return the locations that a pattern stands for, in alphabetic order, each once.
 
@@ -142,10 +132,14 @@ def _has_stars(name: str, scheme: str) -> bool:
 
 
 def _found(name: str, scheme: str) -> list[str]:
-    """Return the files that a pattern with stars finds. Raises: UsageError if there are none."""
+    """Return the files that a pattern with stars finds. Raises: UsageError if there are none; as `address_of`."""
     if scheme:
         check_online(name)
-        files = _listed(name)
+        filesystem = _filesystem(scheme)
+        with _translated(name):
+            filesystem.invalidate_cache()
+            listed = filesystem.glob(name.partition("://")[2], detail=True)
+        files = [f"{scheme}://{path}" for path, what in listed.items() if what["type"] == "file"]
     else:
         files = glob.glob(name)
     if not files:
