@@ -121,29 +121,16 @@ def export(
     else:
         network = _on_cpu(network)
         _check_before(network, record, clip, chosen, half)
-    with tqdm(total=3, desc=record.name, unit="step", leave=False, disable=None) as bar:
-        made = _proved(network, record, clip, chosen, out=out, proof=proof, half=half, bar=bar)
-    return Exported(out=str(out), certificate_file=str(proof), certificate=made)
-
-
-def _proved(
-    network: nn.Module,
-    record: Record,
-    clip: ClipShape,
-    chosen: Format,
-    *,
-    out: Path,
-    proof: Path,
-    half: bool,
-    bar: tqdm[Any],
-) -> ExportCertificate:
-    """Write the file, read it back, compare, and give it and its certificate their names."""
     dtype = torch.float16 if half else torch.float32
     precision: Literal["fp32", "fp16"] = "fp16" if half else "fp32"
-    metadata = metadata_of(record, clip, weights_digest(network.state_dict()))
-    form = optimize(network).to(dtype)
-    bar.update()
-    with temp_path_beside(out) as part, temp_path_beside(proof) as proof_part:
+    with (
+        tqdm(total=3, desc=record.name, unit="step", leave=False, disable=None) as bar,
+        temp_path_beside(out) as part,
+        temp_path_beside(proof) as proof_part,
+    ):
+        metadata = metadata_of(record, clip, weights_digest(network.state_dict()))
+        form = optimize(network).to(dtype)
+        bar.update()
         chosen.write(form, _example(record, clip, dtype), metadata, part)
         del form
         bar.update()
@@ -169,7 +156,7 @@ def _proved(
         proof_part.write_bytes(as_json(made))
         fsync_and_replace(part, out)
         fsync_and_replace(proof_part, proof)
-    return made
+    return Exported(out=str(out), certificate_file=str(proof), certificate=made)
 
 
 def _check_is_same(made: ExportCertificate, out: Path) -> None:

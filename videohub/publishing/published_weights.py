@@ -26,7 +26,7 @@ from videohub.convert.recognition import OURS
 from videohub.convert.tables import arguments_of
 from videohub.errors import ConversionError, UsageError
 from videohub.hub import upload
-from videohub.hub.upload import Head, HubFile, Sent
+from videohub.hub.upload import Head, HubFile, Sent, SentFile
 from videohub.registry.patch import Patch, with_further_forms
 from videohub.registry.schema import Checkpoint, Record
 from videohub.reporting import cards
@@ -103,13 +103,27 @@ def publish(
             if revision == "main":  # one without this branch stays unmade
                 upload.create(repository)
             head = upload.head(repository, revision)
-        files = _files(record, forms, Path(folder), repository, head, right, doubts)
+        files = _files(record, forms, Path(folder), repository, head)
+        weights_files = upload.sent(repository, revision, files).files
+        sums = "".join(f"{file.sha256}  {file.path}\n" for file in weights_files)
+        files[SUMS] = HubFile(sums.encode(), _change(SUMS, head))
+        files |= _card_beside(head, _card(record, forms, repository, weights_files, right, doubts))
         sent = upload.sent(repository, revision, files)
         if head is not None:
             message = f"Weights of {record.name}, converted and certified with videohub"
             sent = upload.send(head, files, message, pull_request=pull_request)
-    digests = {file.path: (file.sha256, file.size) for file in sent.files}
-    added = [_form(record, form, repository, sent.commit or _UNKNOWN, digests) for form in forms]
+    commit, sent_files = sent.commit or _UNKNOWN, {file.path: file for file in sent.files}
+    added = [
+        Checkpoint(
+            url=f"hf://{repository}/{form.files[0]}@{commit}",
+            sha256=sent_files[form.files[0]].sha256,
+            size=sent_files[form.files[0]].size,
+            container="safetensors",
+            layout=form.layout,
+            license=record.checkpoint.license,
+        )
+        for form in forms
+    ]
     return Published(sent, with_further_forms(record, added, registry.record_files()), doubts)
 
 
@@ -119,10 +133,7 @@ def allows(words: str) -> bool:
 
 
 def _check_licence(record: Record, right: str | None) -> None:
-    """Refuse to pass on weights whose licence does not allow it, unless the user says by which right.
-
-    Raises: UsageError with the licence's words.
-    """
+    """Refuse to pass on weights whose licence does not allow it, unless the user says by which right."""
     words = record.checkpoint.license
     if right is not None and not right.strip():
         raise UsageError("right: found no words, expected what gives you the right to publish these weights")
@@ -136,9 +147,8 @@ def _check_licence(record: Record, right: str | None) -> None:
 
 def _refuse_passwords(record: Record) -> None:
     """Refuse a record with an address that logs in: the weights' header states the record. Raises: UsageError."""
-    urls = [file.url for each in (record.checkpoint, *record.other_checkpoints) for file in each.files]
-    urls += [url for each in (record.checkpoint, *record.other_checkpoints) for url in each.alternates]
-    for url in filter(None, urls):
+    forms = (record.checkpoint, *record.other_checkpoints)
+    for url in filter(None, [url for each in forms for url in (*(file.url for file in each.files), *each.alternates)]):
         parts = urlsplit(url)
         if parts.scheme != "hf" and "@" in parts.netloc:
             raise UsageError(
@@ -200,53 +210,43 @@ def _doubts(record: Record, kept: Path, checkpoint: str | Path | None) -> list[s
 
 
 def _files(
-    record: Record,
-    forms: list[_Written],
-    folder: Path,
-    repository: str,
-    head: Head | None,
-    right: str | None,
-    doubts: list[str],
+    record: Record, forms: list[_Written], folder: Path, repository: str, head: Head | None
 ) -> dict[str, HubFile]:
-    """Return the files for a repository, beside what is there. Raises: UsageError if somebody else's are in the way."""
+    """Return the files of all forms. Raises: UsageError if somebody else's are in the way."""
     there = head.files if head is not None else frozenset()
-    again = forms[0].files[1] in there  # our certificate: an earlier publication of this record's
     paths = [path for form in forms for path in form.files]
-    if not again and (taken := sorted({*paths, SUMS} & there)):
+    # our certificate there: an earlier publication of this record's
+    if forms[0].files[1] not in there and (taken := sorted({*paths, SUMS} & there)):
         raise UsageError(
             f"{repository}: {', '.join(taken)}: there already, and not from videohub's publication of {record.name}.\n"
             "  Publish to another repository, or to another --revision."
         )
-    files = {path: HubFile(folder / path, "replaced" if path in there else "new") for path in paths}
-    described = upload.sent(repository, "", files).files
-    sums = "".join(f"{file.sha256}  {file.path}\n" for file in described)
-    files[SUMS] = HubFile(sums.encode(), "replaced" if again else "new")
-    card = _card(record, forms, repository, [(file.path, file.size, file.sha256) for file in described], right, doubts)
+    return {path: HubFile(folder / path, _change(path, head)) for path in paths}
+
+
+def _change(path: str, head: Head | None) -> str:
+    return "replaced" if head is not None and path in head.files else "new"
+
+
+def _card_beside(head: Head | None, card: str) -> dict[str, HubFile]:
+    """Return a card as the README.md of a repository, or beside somebody's."""
     before = None if head is None else upload.read(head, CARD)
     if before is None:
-        files[CARD] = HubFile(card.encode())
-    elif cards.MARK_OF_WEIGHTS in (old := before.decode(errors="replace")):
-        files[CARD] = HubFile(cards.with_numbers_of(card, old).encode(), "replaces the earlier one; its numbers stay")
-    else:
-        files["WEIGHTS.md"] = HubFile(card.encode(), "the card; README.md is somebody's and stays as it is")
-    return files
+        return {CARD: HubFile(card.encode())}
+    if cards.MARK_OF_WEIGHTS in (old := before.decode(errors="replace")):
+        return {CARD: HubFile(cards.with_numbers_of(card, old).encode(), "replaces the earlier one; its numbers stay")}
+    return {"WEIGHTS.md": HubFile(card.encode(), "the card; README.md is somebody's and stays as it is")}
 
 
 def _card(
     record: Record,
     forms: list[_Written],
     repository: str,
-    files: Sequence[tuple[str, int, str]],
+    files: Sequence[SentFile],
     right: str | None,
     doubts: list[str],
 ) -> str:
-    """Return the README.md: whose weights these are, under which licence, what was shown of them, how they load.
-
-    Args:
-        files: Path, bytes and sha256 of each.
-        right: What the user states, where the licence does not allow to pass them on.
-        doubts: What speaks against their being the published ones.
-    """
+    """Return the README.md: whose weights these are, under which licence, what was shown of them, how they load."""
     from huggingface_hub import ModelCardData
 
     for_transformers = any(form.layout == TRANSFORMERS for form in forms)
@@ -274,19 +274,3 @@ def _card(
         of_the_zoo=record.name in registry.load(registry.files()[0]).records,
     )
     return f"---\n{data.to_yaml()}\n---\n\n{text}"
-
-
-def _form(
-    record: Record, form: _Written, repository: str, commit: str, digests: dict[str, tuple[str, int]]
-) -> Checkpoint:
-    """Return a form that was sent as a registry states it."""
-    file = form.files[0]
-    sha256, size = digests[file]
-    return Checkpoint(
-        url=f"hf://{repository}/{file}@{commit}",
-        sha256=sha256,
-        size=size,
-        container="safetensors",
-        layout=form.layout,
-        license=record.checkpoint.license,
-    )
