@@ -228,13 +228,8 @@ _UNREADABLE = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeE
 
 
 def convert_bundled(file: Fetched, record: Record, out: Path, *, called: str) -> weights.Converted:
-    """Prove that a published file holds a record's network, and write its weights.
+    """Prove that a bundle's file, as messages call it, holds the network of a record, which may be the bundle's, too.
 
-    Args:
-        file: The published file, whose digest was taken.
-        record: Whose weights they shall be; it may have come from elsewhere, too.
-        out: The file to write.
-        called: What messages call the file.
     Raises: FormatError, UnsafeFileError; ConversionError if its tensors are not the record's network.
     """
     if record.model.num_blocks > MOST_BLOCKS:

@@ -187,15 +187,6 @@ def same(array: Array, copy: Array, key: str, of: str) -> Array:
 # --- that only one side has ------------------------------------------------------------------------------------------
 
 
-def compute(by: ComputedBy, given: Mapping[str, Any], arguments: Mapping[str, Any]) -> np.ndarray:
-    """Return a buffer; a text in `given` is the path of an argument of the network. Raises: ConversionError."""
-    values = {name: argument(arguments, value) if isinstance(value, str) else value for name, value in given.items()}
-    try:
-        return _COMPUTED[by](**values)
-    except (TypeError, ValueError) as error:
-        raise ConversionError(f"{by} cannot be computed with {values!r:.300}: {error}") from None
-
-
 def relative_position_index(*, window: Sequence[int]) -> np.ndarray:
     """Return which row of a bias table each pair of positions of a window (T, H, W) takes: (N, N) int64.
 
@@ -239,9 +230,14 @@ _COMPUTED: dict[ComputedBy, Callable[..., np.ndarray]] = {
 
 def made(how: Computed | Fill, shape: tuple[int, ...], arguments: Mapping[str, Any]) -> np.ndarray:
     """Return a tensor that one side lacks; `shape` is that of the tensor beside it. Raises: ConversionError."""
-    if how.by:
-        return compute(how.by, how.given, arguments)
-    return np.full(shape if how.axes is None else [shape[axis] for axis in how.axes], how.value, how.type)
+    if how.by is None:
+        return np.full(shape if how.axes is None else [shape[axis] for axis in how.axes], how.value, how.type)
+    # a text stands for the network's argument of this path
+    given = {name: argument(arguments, each) if isinstance(each, str) else each for name, each in how.given.items()}
+    try:
+        return _COMPUTED[how.by](**given)
+    except (TypeError, ValueError) as error:
+        raise ConversionError(f"{how.by} cannot be computed with {given!r:.300}: {error}") from None
 
 
 def is_filled(array: Any, expected: np.ndarray, *, exactly: bool) -> bool:

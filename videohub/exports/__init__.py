@@ -135,7 +135,7 @@ def export(
         del form
         bar.update()
         with kept_memory():
-            comparisons = tuple(_compared(network, chosen.open(part), clip, dtype, detects=_detects(record)))
+            comparisons = tuple(_compared(network, chosen.open(part), clip, dtype, detects=record.task == "detection"))
         bar.update()
         made = ExportCertificate(
             model=record.name,
@@ -176,13 +176,9 @@ def _example(record: Record, clip: ClipShape, dtype: torch.dtype) -> Example:
     """Return what the network is given while its graph is taken: two clips, where their number shall be any."""
     count = clip.batch or 2
     boxes = None
-    if _detects(record):
+    if record.task == "detection":
         boxes = torch.cat([_boxes_of(clip, 2), _in_batch(_boxes_of(clip, 1), count - 1)])
     return Example(noise(clip.of(count)).to(dtype), boxes, any_batch=clip.batch is None)
-
-
-def _detects(record: Record) -> bool:
-    return record.task == "detection"
 
 
 # --- the file beside its network -------------------------------------------------------------------------------------
@@ -323,7 +319,7 @@ def _check_before(network: nn.Module, record: Record, clip: ClipShape, chosen: F
     state = {name: tensor.to("meta") for name, tensor in network.state_dict().items()}
     chosen.check(sum(tensor.nbytes for tensor in state.values()) // (2 if half else 1), record.name)
     given = [torch.empty(clip.of(1), dtype=torch.float32, device="meta")]
-    if _detects(record):
+    if record.task == "detection":
         given.append(torch.empty(1, 5, dtype=torch.float32, device="meta"))
     try:
         with torch.device("meta"), torch.inference_mode():

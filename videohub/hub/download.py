@@ -20,9 +20,9 @@ from videohub.hub.sources import (
     Requested,
     Source,
     check,
+    located,
     offline,
     path_of,
-    resolve_hf,
     sources,
     split,
 )
@@ -122,8 +122,7 @@ def has(url: str, *, name: str, purpose: Purpose) -> bool:
         return True
     forbidden, refused = offline(), list[str]()
     for candidate in sources(url):
-        check(candidate, name=name, purpose=purpose)
-        source = resolve_hf(candidate) if candidate.scheme == "hf" else candidate
+        source = located(candidate, name=name, purpose=purpose)
         if source.scheme == "file":
             if source.path.is_file():
                 return True
@@ -151,9 +150,7 @@ def temporary(url: str, what: str) -> Iterator[Path]:
     Raises: DownloadError; OfflineError; CacheError if this machine cannot keep it meanwhile.
     """
     purpose = Purpose(what, "give its path", f"Bring the {what} here by hand and give its path.", resumed=False)
-    source = Source(url, "publisher")
-    check(source, name=what, purpose=purpose)
-    source = resolve_hf(source) if source.scheme == "hf" else source
+    source = located(Source(url, "publisher"), name=what, purpose=purpose)
     if source.scheme == "file":
         yield source.path
         return
@@ -235,8 +232,7 @@ def _from_first(candidates: Iterable[Source], requested: Requested, lock: Lock) 
     forbidden = offline()
     for candidate in candidates:
         try:
-            check(candidate, name=requested.name, purpose=requested.purpose)
-            source = resolve_hf(candidate) if candidate.scheme == "hf" else candidate
+            source = located(candidate, name=requested.name, purpose=requested.purpose)
             if forbidden and source.scheme != "file":
                 continue
             fetched = _from(source, requested, lock)

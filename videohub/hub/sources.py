@@ -162,6 +162,12 @@ def check(source: Source, *, name: str, purpose: Purpose = CHECKPOINT) -> None:
         )
 
 
+def located(source: Source, *, name: str, purpose: Purpose) -> Source:
+    """Return where a source's file lies. Raises: DownloadError, as `check` and `resolve_hf`."""
+    check(source, name=name, purpose=purpose)
+    return resolve_hf(source) if source.scheme == "hf" else source
+
+
 def _in_mirror(mirror: str, url: str) -> str:
     """Return where a mirror keeps the file of a URL."""
     host, path, query = _parts_in_mirror(url)

@@ -20,11 +20,12 @@ from torch import Tensor
 
 from videohub import registry
 from videohub.building import classes_of, with_weights
+from videohub.certificate import middle_box
 from videohub.convert import kept_weights
 from videohub.devices import arithmetic
 from videohub.errors import FormatError, KnownAnswerError, UsageError
 from videohub.known_answers.clips import clip_of
-from videohub.known_answers.slips import SLIPS, Kind, Slip, biases_are_zero
+from videohub.known_answers.slips import SLIPS, Kind, biases_are_zero
 from videohub.models import VideoModel
 from videohub.protocols import Divide, Normalise, Protocol, ReverseChannels
 from videohub.registry.known_answers import KnownAnswer, SyntheticClip, Values
@@ -262,11 +263,8 @@ def _compared(model: VideoModel, record: Record, answer: KnownAnswer) -> Compare
 def _outputs(model: VideoModel, record: Record, clip: Tensor) -> Tensor:
     """Return all outputs for one clip, (N,) float64."""
     with arithmetic("fp32", _CPU):
-        if record.protocol.detection is None:
-            return model(clip).flatten().double()
-        height, width = clip.shape[-2:]
-        middle = torch.tensor([[0.0, width / 4, height / 4, 3 * width / 4, 3 * height / 4]])
-        return model(clip, middle).flatten().double()
+        given = (clip,) if record.protocol.detection is None else (clip, middle_box(*clip.shape[-2:]))
+        return model(*given).flatten().double()
 
 
 def _values(outputs: Tensor, like: Values, protocol: Protocol) -> Values:
@@ -322,16 +320,11 @@ def _tried(model: VideoModel, record: Record, answer: KnownAnswer, progress: Pro
     tried: list[Tried] = []
     for number, slip in enumerate(slips):
         progress(slip.what, number, len(slips))
-        tried.append(Tried(slip.kind, slip.what, _with(slip, model, record, answer)))
+        clip = clip_of(msgspec.structs.replace(answer, pixels=slip.steps(answer.pixels)), record)
+        with slip.made_in(model):
+            outputs = _outputs(model, record, clip.flip(2) if slip.reverses else clip)
+        tried.append(Tried(slip.kind, slip.what, _difference(outputs, answer.values, record.protocol)))
     return sorted(tried, key=lambda each: (math.isnan(each.difference), each.difference))
-
-
-def _with(slip: Slip, model: VideoModel, record: Record, answer: KnownAnswer) -> float:
-    """Return how far the values are with a slip."""
-    clip = clip_of(msgspec.structs.replace(answer, pixels=slip.steps(answer.pixels)), record)
-    with slip.made_in(model):
-        outputs = _outputs(model, record, clip.flip(2) if slip.reverses else clip)
-    return _difference(outputs, answer.values, record.protocol)
 
 
 def _likelier(model: VideoModel, answer: KnownAnswer, off: float, tried: Sequence[Tried]) -> Cause:
@@ -344,8 +337,6 @@ def _likelier(model: VideoModel, answer: KnownAnswer, off: float, tried: Sequenc
     if nearest is not None and nearest.difference <= answer.tolerance:
         return Cause(nearest.kind, f"with {nearest.what} the known values come out, to {nearest.difference:.2g}")
     if nearest is not None and nearest.difference <= _CLOSER * off:
-        why = (
-            f"with {nearest.what} the difference is {nearest.difference:.2g} instead of {off:.2g}; no known slip makes"
-        )
-        return Cause(nearest.kind, f"{why} the known values come out")
+        nearer = f"with {nearest.what} the difference is {nearest.difference:.2g} instead of {off:.2g}"
+        return Cause(nearest.kind, f"{nearer}; no known slip makes the known values come out")
     return Cause("weights", "with no known slip the known values come out, nor nearly; the file may hold other weights")

@@ -267,9 +267,9 @@ def as_bytes(file: IO[bytes], text: LongString, source: str) -> Iterator[bytes |
         raise damaged(source, f"a damaged pickle ({error!s:.200})") from None
 
 
-def as_string(file: IO[bytes], text: LongString, source: str, *, most: int = CHUNK) -> str | None:
-    """Return the string itself, None if it takes more than `most` bytes or is damaged."""
-    if text.length > most or text.opcode == "STRING":
+def as_string(file: IO[bytes], text: LongString, source: str) -> str | None:
+    """Return the string itself, None if it takes more than `CHUNK` bytes or is damaged."""
+    if text.length > CHUNK or text.opcode == "STRING":
         return None
     data = b"".join(bytes_at(file, text.position, text.length, source))
     return _CODECS[text.opcode]("replace").decode(data, final=True) if text.opcode in _CODECS else data.decode("latin1")

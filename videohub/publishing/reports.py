@@ -47,25 +47,17 @@ def push(
     published = {} if head is None else {path: upload.read(head, path) for path in paths}
     there = {path: content for path, content in published.items() if content is not None}
     address = f"{upload.endpoint()}/{repository}/blob/{revision}/{verification_file.NAME}"
-    made = files(report, there, benchmark=benchmark, source_url=address)
+    made = _files(report, there, benchmark, address)
     if head is None:
         return upload.sent(repository, revision, made)
     message = f"{report.title()}: {report.verdict}, verified with videohub"
     return upload.send(head, made, message, pull_request=pull_request)
 
 
-def files(
-    report: Report, there: Mapping[str, bytes], *, benchmark: tuple[str, str] | None, source_url: str
+def _files(
+    report: Report, there: Mapping[str, bytes], benchmark: tuple[str, str] | None, source_url: str
 ) -> dict[str, HubFile]:
-    """Return the files for a repository.
-
-    Args:
-        report: What was found.
-        there: What the repository has at these paths.
-        benchmark: The hub's data set and its task; None: no file of results.
-        source_url: Where verification.json can be read afterwards.
-    Raises: UsageError if something there would be lost that is not ours.
-    """
+    """Return the files for a repository. Raises: UsageError if something would be lost `there` that is not ours."""
     made = {CARD: _card(report, there.get(CARD)), verification_file.NAME: _document(report, there)}
     if benchmark is not None:
         dataset, task = benchmark
