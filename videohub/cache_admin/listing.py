@@ -20,7 +20,7 @@ from videohub.escaping import brief
 from videohub.hub import cache, sources
 from videohub.hub.pins import Pin
 from videohub.registry.known_answers import FileClip
-from videohub.registry.schema import Record
+from videohub.registry.schema import Checkpoint, FileBeside, Record
 
 Status: TypeAlias = Literal[
     "current",  # a record known here would use it
@@ -97,16 +97,14 @@ class Known:
                 if isinstance(answer.input, FileClip):
                     self._clips.setdefault(answer.input.url, []).append(name)
 
-    def digest(self, record: Record) -> str | None:
-        """Return the digest of a record's published file, as far as it is known here."""
-        pin = self.pins.get(record.checkpoint.url or "")
-        return record.checkpoint.sha256 or (pin.sha256 if pin else None)
+    @functools.cached_property
+    def _files(self) -> list[tuple[Record, Checkpoint | FileBeside]]:
+        return [(record, file) for record in self.records.values() for file in record.checkpoint.files]
 
-    def files(self, record: Record) -> dict[str, str | None]:
-        """Return the addresses of a record's files, its own first, each with its digest as far as it is known here."""
-        published = record.checkpoint
-        stated = {file.url: file.sha256 for file in published.files if file.url}
-        return {url: sha256 or (self.pins[url].sha256 if url in self.pins else None) for url, sha256 in stated.items()}
+    def digest(self, file: Checkpoint | FileBeside) -> str | None:
+        """Return the digest of a published file, as far as it is known here."""
+        pin = self.pins.get(file.url or "")
+        return file.sha256 or (pin.sha256 if pin else None)
 
     def maker(self, entry: Entry) -> tuple[Record, list[str]] | None:
         """Return the record, and what it was told to ignore, that would make converted weights of this name today."""
@@ -145,8 +143,7 @@ class Known:
 
     def _bundle(self, entry: Entry) -> str | None:
         """Return the bundle that alone says what an entry's digest is of; None if a registry or a download does."""
-        if any(file.sha256 == entry.sha256 for record in self.records.values()
-               for file in record.checkpoint.files):  # fmt: skip
+        if any(file.sha256 == entry.sha256 for _, file in self._files):
             return None
         bundles = [pin.bundle for pin in self.pins.values() if pin.sha256 == entry.sha256]
         return bundles[0] if bundles and all(bundles) else None
@@ -166,23 +163,20 @@ class Known:
         return Item(entry, status, self._working_on(entry), entry.url)
 
     def _raw(self, entry: Entry) -> Item:
-        records = [
-            record
-            for record in self.records.values()
-            if entry.sha256 in self.files(record).values() and not (record.checkpoint.url or "").startswith("file:")
+        of = [
+            (record, file)
+            for record, file in self._files
+            if self.digest(file) == entry.sha256 and not (record.checkpoint.url or "").startswith("file:")
         ]
-        pins = [pin for pin in self.pins.values() if pin.sha256 == entry.sha256]
-        known = [(file, self.files(record)) for record in records for file in record.checkpoint.files]
-        files = [file for file, digests in known if digests.get(file.url or "") == entry.sha256]
-        url = next((file.url for file in files), pins[0].url if pins else None)
-        item = Item(entry, "current", [record.name for record in records], url)
-        sizes = {file.size for file in files} | {pin.size for pin in pins}
-        if sizes - {None, entry.size}:
-            stated = next(iter(sizes - {None, entry.size}))
-            return replace(item, status="damaged", problem=f"has {entry.size} bytes, expected {stated}")
+        known = [*(file for _, file in of), *(pin for pin in self.pins.values() if pin.sha256 == entry.sha256)]
+        records = {record.name: record for record, _ in of}
+        item = Item(entry, "current", list(records), next((each.url for each in known), None))
+        if odd := {each.size for each in known} - {None, entry.size}:
+            return replace(item, status="damaged", problem=f"has {entry.size} bytes, expected {odd.pop()}")
         if records:
             here = {path.name for path in self._headers}
-            made = [{cache.converted_name(self.digest(each) or "", key) for key in _keys(each)} for each in records]
+            made = [{cache.converted_name(self.digest(each.checkpoint) or "", key) for key in _keys(each)}
+                    for each in records.values()]  # fmt: skip
             return replace(item, status="redundant" if all(names & here for names in made) else "current")
         was = [
             name
@@ -202,7 +196,7 @@ class Known:
             return replace(item, status="unknown")
         if made is None:
             return item
-        published, url = self.digest(made[0]), made[0].checkpoint.url or ""
+        published, url = self.digest(made[0].checkpoint), made[0].checkpoint.url or ""
         if published is None and url.startswith("file:"):  # hashing it would make a listing slow; its name will do
             is_current = header.get("source") == sources.path_of(url).name
         else:
@@ -212,32 +206,24 @@ class Known:
         return replace(item, status="local", source=brief(header.get("source", "")) or None)
 
     def _of_pin(self, entry: Entry) -> Item:
-        named = [
-            record
-            for record in self.records.values()
-            if any(cache.key_of(url) == entry.path.stem for url in self.files(record))
-        ]
-        files = [file for record in named for file in record.checkpoint.files
-                 if file.url and cache.key_of(file.url) == entry.path.stem]  # fmt: skip
-        url = entry.url or next((file.url for file in files), None)
-        item = Item(entry, "current", [record.name for record in named], url, entry.problem)
+        of = [(record, file) for record, file in self._files
+              if file.url and cache.key_of(file.url) == entry.path.stem]  # fmt: skip
+        url = entry.url or next((file.url for _, file in of), None)
+        item = Item(entry, "current", list(dict.fromkeys(record.name for record, _ in of)), url, entry.problem)
         if entry.problem:
             return replace(item, status="damaged")
-        stated = {file.sha256 for file in files}
-        if not named:
+        if not of:
             return replace(item, status="unknown")
-        if None in stated:
+        if None in (stated := {file.sha256 for _, file in of}):
             return item
         return replace(item, status="redundant" if entry.sha256 in stated else "stale")
 
     def _working_on(self, entry: Entry) -> list[str]:
         """Return the records that a download or a conversion is of."""
         work = cache_scan.work_of(entry.path)
-        return [
-            name
-            for name, record in self.records.items()
-            if any(work in (cache.key_of(url)[:32], (sha256 or "")[:32]) for url, sha256 in self.files(record).items())
-        ]
+        of = [record.name for record, file in self._files
+              if file.url and work in (cache.key_of(file.url)[:32], (self.digest(file) or "")[:32])]  # fmt: skip
+        return list(dict.fromkeys(of))
 
 
 def _keys(record: Record, ignore: Sequence[str] = ()) -> list[str]:

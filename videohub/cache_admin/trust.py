@@ -257,7 +257,7 @@ def _mend(item: Item, problem: str, known: Known) -> Finding:
     if cache.find(entry.path.parent.name, entry.path.name):
         return _finding(item, problem, "removed", "A read-only cache dir has it, too, and goes first.")
     if entry.kind == "converted" and (made := known.maker(entry)):
-        return _rebuild(item, problem, *made, is_published=known.digest(made[0]) == entry.sha256)
+        return _rebuild(item, problem, *made, is_published=known.digest(made[0].checkpoint) == entry.sha256)
     needed = f"`videohub fetch {name}` brings it again." if name and item.status != "stale" else ""
     return _finding(item, problem, "removed", needed or "Nothing known here uses it.")
 
