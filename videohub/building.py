@@ -133,8 +133,6 @@ def with_classes_of(state: Mapping[str, Array], checkpoint: Listing, record: Rec
 
     Args:
         state: The tensors of the file under our names; only their shapes are looked at.
-        checkpoint: The file.
-        record: Whose network it is.
     """
     weight, bias = (tuple(state[key].shape) if key in state else () for key in record.model.classifier_keys)
     has_own = len(weight) == 2 and bias == weight[:1] and 1 <= weight[0] <= MOST_CLASSES
@@ -182,8 +180,7 @@ def held(
     """Return a record with the classes of its converted weights, and tell them in one line if they are others.
 
     Args:
-        record: Whose network it is.
-        weights: Its weights, from a file of somebody's own perhaps.
+        weights: Of the record, from a file of somebody's own perhaps.
         labels: What the outputs are called; None: as the weights' header says.
         activation: What makes scores of them; None: as the header says, if it does.
         source: The file that was given; None: that of the same bytes which is named in the header.

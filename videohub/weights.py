@@ -87,9 +87,7 @@ def weights_file(weights: Path, record: Record, *, checkpoint: str | Path | None
     """Return what is known of the file that a record's weights were read from, for a run that is made with them.
 
     Args:
-        weights: What `fetch` returned.
-        record: Whose weights they are.
-        checkpoint: The file that was given by hand, if one was.
+        weights: What `fetch` returned, for the file that was given by hand, if one was.
     Raises: CacheError if what is known of the record's address is damaged; FormatError if the weights are.
     """
     is_given = checkpoint is not None and weights == Path(checkpoint)
@@ -303,11 +301,7 @@ def _converted(source_sha256: str, keys: Mapping[str, str], record: Record) -> P
 def _read(
     source: download.Fetched, record: Record, *, ignore: Sequence[str], by_hand: bool, labels: Given | None = None
 ) -> NetworkFile:
-    """Look into a file, and prove while it is read that it holds a record's network.
-
-    Args:
-        by_hand: Whether it was given by hand, so that it may have other classes than the record.
-    """
+    """Prove while a file is read that it holds a record's network; one given by hand may have other classes."""
     paths = [each.path for each in (*(source.parts or [source]), *source.beside)]
     with opened(paths[0]) if len(paths) == 1 else opened_together(paths, str(source.path)) as checkpoint:
         header = checkpoint.meta if checkpoint.is_converted else {}

@@ -78,7 +78,6 @@ def probe(records: Sequence[Record], *, fetch: bool, progress: Progress) -> Firs
     """Ask all links of records, and download and prove their files, too.
 
     Args:
-        records: Whose links.
         fetch: Whether to download each file, hash and read it, prove it against the network, and compute again what is
             known of its outputs; it stays in the cache. Of a record's own file that has no fingerprint one is made.
         progress: Told before each link.

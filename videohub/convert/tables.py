@@ -182,22 +182,14 @@ class Table:
     def _renamed(self, key: str, pairs: Iterable[tuple[str, str]]) -> Iterator[str]:
         """Yield the second keys of pairs whose first one `key` fits, with its fields."""
         for first, second in pairs:
-            if (values := self._patterns[first].values(key)) is not None:
+            pattern = self._patterns.get(first) or self._patterns.setdefault(first, _Pattern(first, self.file.fields))
+            if (values := pattern.values(key)) is not None:
                 yield second.format(**values)
 
     @functools.cached_property
     def _patterns(self) -> dict[str, _Pattern]:
-        """The keys of tensors that are stored twice or follow from others."""
-        file = self.file
-        needed = (needed.beside for needed in file.needed.values())
-        keys = {
-            *needed,
-            *file.copies,
-            *file.copies.values(),
-            *file.computed,
-            *(how.beside for how in file.computed.values()),
-        }
-        return {key: _Pattern(key, file.fields) for key in keys}
+        """The keys of tensors that are stored twice or follow from others, once they were asked for."""
+        return {}
 
 
 def arguments_of(record: Record) -> dict[str, Any]:

@@ -13,7 +13,6 @@ shards/     indexes of tars and what was found of videos in them, likewise
 from __future__ import annotations
 
 import errno
-import functools
 import hashlib
 import os
 import re
@@ -27,7 +26,7 @@ from typing import TypeVar
 import msgspec
 
 from videohub.errors import CacheError
-from videohub.log import log
+from videohub.log import warn_once
 from videohub.resources import cache_home, expanded
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -217,7 +216,6 @@ def _entry(cache_dir: Path, kind: str, name: str) -> Path:
     return cache_dir / kind / name
 
 
-@functools.cache
 def tell_once(cache_dir: Path) -> None:
     """Say that a cache dir of others is passed over."""
-    log.warning("%s, in VIDEOHUB_CACHE_RO, may not be read by you; going on without it", cache_dir)
+    warn_once("%s, in VIDEOHUB_CACHE_RO, may not be read by you; going on without it", cache_dir)

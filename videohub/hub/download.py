@@ -68,8 +68,6 @@ def fetch(
         name: The record's name, for messages and the progress bar.
         sha256: The digest that the registry states; None: the first one seen here is remembered and binds.
         size: Its size in bytes, if the registry states it.
-        alternates: Where else it can be had.
-        purpose: What it is for, for messages.
     Raises: DownloadError if no source has it; ChecksumError if one has another file and no other has the right one;
         OfflineError; CacheError if this machine cannot keep it.
     """
@@ -95,11 +93,8 @@ def fetch(
 
 
 def check_prefix(fetched: Fetched, url: str, prefix: str | None, *, name: str) -> None:
-    """Refuse a file whose digest does not begin as its publisher says, and let it not bind the next download.
+    """Refuse a file whose digest does not begin as its publisher says (None: nothing), and let it not bind its URL.
 
-    Args:
-        fetched: What came from the URL.
-        prefix: The first digits, perhaps a part of the file's name; None: the publisher states none.
     Raises: ChecksumError.
     """
     if prefix is not None and not fetched.sha256.startswith(prefix):

@@ -306,10 +306,7 @@ def ask(url: str, *, name: str, sha256: str | None = None, purpose: Purpose = CH
     to HEAD, and some hang. Of an hf address the server is asked also where huggingface_hub's cache has the file.
 
     Args:
-        url: The address.
-        name: The record's name, for messages.
         sha256: The digest of the file, if it is known: then a way that leaves https does not matter.
-        purpose: What the file is for, in the words of messages.
     Raises: DownloadError if there is no answer; OfflineError if connections are forbidden.
     """
     if variable := offline():

@@ -127,7 +127,6 @@ def send(of: Head, files: Mapping[str, HubFile], message: str, *, pull_request: 
     Args:
         of: The repository as it was when the files were made; if it has another commit now, nothing is sent.
         files: By their path in the repository.
-        message: Of the commit.
         pull_request: Open a pull request with it, instead of changing the branch.
     Raises: UploadError, OfflineError, UsageError.
     """

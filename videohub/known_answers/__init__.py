@@ -171,9 +171,7 @@ def fingerprint(record: Record, weights: Path, *, checkpoint: str | Path | None 
     """Return what a record's published file makes of the synthetic clip, for its registry file.
 
     Args:
-        record: Whose file it is.
-        weights: What `fetch` returned.
-        checkpoint: The file that was given by hand, if one was.
+        weights: What `fetch` returned, for the file that was given by hand, if one was.
     Raises: UsageError if nobody vouches that these are the published file's bytes, if the size of a view is not stated,
         or if a fingerprint is there; FormatError, too if the outputs are no numbers, or all 0.
     """

@@ -97,9 +97,6 @@ def written(metadata: ExportMetadata) -> dict[str, str]:
 def read(texts: Mapping[str, str], source: str) -> ExportMetadata:
     """Return the metadata of a file that may be a stranger's; keys of other programs are left aside.
 
-    Args:
-        texts: The file's metadata.
-        source: The file, for messages.
     Raises: FormatError that names the key which is missing, unknown, unreadable or contradicted by the record;
         UnsafeFileError if a size is larger than any that is meant.
     """

@@ -33,7 +33,6 @@ def push(
     """Send a report to a repository of models that exists, in one commit.
 
     Args:
-        report: What was found.
         repository: Such as `org/repo`.
         revision: The branch.
         benchmark: The hub's data set and its task, as for `cards.write`.
