@@ -19,7 +19,7 @@ from videohub.certificate import noise, training_side
 from videohub.convert.kept_weights import weights_digest
 from videohub.errors import ConversionError, UsageError
 from videohub.evaluation.kept_memory import kept_memory
-from videohub.exports.formats import Example, Format, Logits, format_of
+from videohub.exports.formats import Format, Inputs, Logits, format_of
 from videohub.files import as_json, check_parent_exists, fsync_and_replace, temp_path_beside
 from videohub.hub.cache import sha256_of
 from videohub.loading import chosen_model
@@ -131,7 +131,7 @@ def export(
         metadata = metadata_of(record, clip, weights_digest(network.state_dict()))
         form = optimize(network).to(dtype)
         bar.update()
-        chosen.write(form, _example(record, clip, dtype), metadata, part)
+        chosen.write(form, _inputs(record, clip, dtype), metadata, part)
         del form
         bar.update()
         with kept_memory():
@@ -172,13 +172,13 @@ def _check_is_same(made: ExportCertificate, out: Path) -> None:
     )
 
 
-def _example(record: Record, clip: ClipShape, dtype: torch.dtype) -> Example:
+def _inputs(record: Record, clip: ClipShape, dtype: torch.dtype) -> Inputs:
     """Return what the network is given while its graph is taken: two clips, where their number shall be any."""
     count = clip.batch or 2
-    boxes = None
-    if record.task == "detection":
-        boxes = torch.cat([_boxes_of(clip, 2), _in_batch(_boxes_of(clip, 1), count - 1)])
-    return Example(noise(clip.of(count)).to(dtype), boxes, any_batch=clip.batch is None)
+    clips = noise(clip.of(count)).to(dtype)
+    if record.task != "detection":
+        return (clips,)
+    return clips, torch.cat([_boxes_of(clip, 2), _in_batch(_boxes_of(clip, 1), count - 1)])
 
 
 # --- the file beside its network -------------------------------------------------------------------------------------

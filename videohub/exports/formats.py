@@ -6,7 +6,6 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, TypeAlias
 
@@ -20,6 +19,7 @@ from videohub.formatting import with_unit
 from videohub.onnx_model import metadata as file_metadata
 from videohub.onnx_model.metadata import ExportMetadata
 
+Inputs: TypeAlias = tuple[Tensor, ...]  # what a graph is taken with: clips (B, 3, T, H, W), perhaps boxes (K, 5)
 Logits: TypeAlias = Callable[[Tensor, Tensor | None], Tensor]  # of clips, with boxes where the network detects
 METADATA = "videohub.json"  # the file within .pt2 and .ts files that holds what ONNX files have as metadata
 
@@ -27,25 +27,6 @@ _GRAPH = 32 << 20  # bytes that an ONNX file may need beside the weights; graphs
 _jit: Any = torch.jit  # which has no types
 # What torch raises for a network that it cannot export; its own classes derive from these.
 _FAILURES = (RuntimeError, ValueError, TypeError, AssertionError)
-
-
-@dataclass(frozen=True)
-class Example:
-    """What a network is given while its graph is taken: clips, and boxes where it detects."""
-
-    clip: Tensor  # (B, 3, T, H, W)
-    boxes: Tensor | None  # (K, 5)
-    any_batch: bool  # whether B may be another number later; K always may
-
-    @property
-    def inputs(self) -> tuple[Tensor, ...]:
-        """What the network is called with."""
-        return (self.clip,) if self.boxes is None else (self.clip, self.boxes)
-
-    @property
-    def names(self) -> list[str]:
-        """What the inputs are called."""
-        return ["clip", "boxes"][: len(self.inputs)]
 
 
 class Format(ABC):
@@ -62,7 +43,7 @@ class Format(ABC):
         """
 
     @abstractmethod
-    def write(self, network: nn.Module, example: Example, metadata: ExportMetadata, path: Path) -> None:
+    def write(self, network: nn.Module, inputs: Inputs, metadata: ExportMetadata, path: Path) -> None:
         """Write a network as a file that computes the same without it. Raises: ConversionError if torch cannot."""
 
     @abstractmethod
@@ -76,8 +57,8 @@ class ExportedProgram(Format):
     suffix = ".pt2"
     title = "torch.export"
 
-    def write(self, network: nn.Module, example: Example, metadata: ExportMetadata, path: Path) -> None:
-        program = _program(network, example)
+    def write(self, network: nn.Module, inputs: Inputs, metadata: ExportMetadata, path: Path) -> None:
+        program = _program(network, inputs, metadata)
         with suppress(ValueError):  # torch 2.6 wants to keep them
             program.example_inputs = None  # megabytes of noise
         with path.open("wb") as file, _quietly():
@@ -108,16 +89,15 @@ class Onnx(Format):
                 f"{with_unit(onnx_model.LARGEST)} at most; write a .pt2 file, or half as much with half=True (--half)"
             )
 
-    def write(self, network: nn.Module, example: Example, metadata: ExportMetadata, path: Path) -> None:
+    def write(self, network: nn.Module, inputs: Inputs, metadata: ExportMetadata, path: Path) -> None:
         from onnxscript import ir
 
-        outputs = ["features" if metadata.labels is None else "logits"]
-        program = _program(network, example)
+        names, outputs = ["clip", "boxes"][: len(inputs)], ["features" if metadata.labels is None else "logits"]
+        program = _program(network, inputs, metadata)
         with _told("as ONNX"):
             written: Any = torch.onnx.export(
-                program, (), dynamo=True, input_names=example.names, output_names=outputs, verbose=False,
-                external_data=False,
-            )  # fmt: skip
+                program, (), dynamo=True, input_names=names, output_names=outputs, verbose=False, external_data=False
+            )
         model = written.model
         for node in model.graph:
             node.metadata_props.clear()  # lines of code, with the paths that they have on this machine
@@ -137,9 +117,9 @@ class TorchScript(Format):
     suffix = ".ts"
     title = "TorchScript"
 
-    def write(self, network: nn.Module, example: Example, metadata: ExportMetadata, path: Path) -> None:
+    def write(self, network: nn.Module, inputs: Inputs, metadata: ExportMetadata, path: Path) -> None:
         with _quietly(), _told("as TorchScript"), torch.no_grad():
-            traced = _jit.trace(network, example.inputs, check_trace=False)
+            traced = _jit.trace(network, inputs, check_trace=False)
             with path.open("wb") as file:  # by its path, the archive would be called as that is
                 _jit.save(traced, file, _extra_files=_extra(metadata))
 
@@ -160,13 +140,13 @@ def format_of(path: Path, suffix: str | None) -> Format:
     return FORMATS[chosen]
 
 
-def _program(network: nn.Module, example: Example) -> torch.export.ExportedProgram:
+def _program(network: nn.Module, inputs: Inputs, metadata: ExportMetadata) -> torch.export.ExportedProgram:
     """Return a network's graph, which holds for any number of clips and boxes where they may be another."""
     # with a limit, for slices of all of them make torch 2.6 ask whether they are as many as there are numbers
     some, people = (torch.export.Dim(name, min=1, max=1 << 30) for name in ("batch", "people"))
-    shapes = ({0: some} if example.any_batch else {}, {0: people})[: len(example.inputs)]
+    shapes = ({0: some} if metadata.clip.batch is None else {}, {0: people})[: len(inputs)]
     with _told("as one graph"), torch.no_grad():
-        program = torch.export.export(network, example.inputs, dynamic_shapes=shapes, strict=False)
+        program = torch.export.export(network, inputs, dynamic_shapes=shapes, strict=False)
     for node in program.graph.nodes:
         node.meta.pop("stack_trace", None)  # paths of this machine
     return program
