@@ -131,15 +131,15 @@ def _forgotten(name: str, url: str) -> Forgotten:
             f"{binding}: lies in VIDEOHUB_CACHE_RO, and binds {url}.\n"
             "  Whoever keeps that folder has to remove the file, or unset the variable."
         )
-    entry = next((entry for entry in cache_scan.entries() if entry.kind == "pin" and entry.path.name == note), None)
-    if entry is None:
+    if not (path := cache.place("pins", note)).is_file():
         return Forgotten(name, url, was_pinned=False)
-    if entry.pin is None:  # damaged, and names no file to remove with it
-        cache_scan.remove(entry)
-        return Forgotten(name, url, was_pinned=True)
+    try:
+        pin = pins.read(path)
+    except (OSError, ValueError):  # damaged, and names no file to remove with it
+        pin = None
     with cache.at_work(f"{name}: the pin cannot be removed"):
-        pins.forget(url)
-    return Forgotten(name, url, True, entry.pin.sha256, entry.pin.first_seen)
+        (pins.forget if pin else pins.unpin)(url)
+    return Forgotten(name, url, True, pin.sha256 if pin else None, pin.first_seen if pin else None)
 
 
 def _pinned(item: Item) -> Pinned:
