@@ -28,7 +28,7 @@ from videohub.errors import (
     UsageError,
     VideohubError,
 )
-from videohub.files import existing_file, fsync_and_replace, remove_stale_temps, temp_path_beside
+from videohub.files import atomic_write, existing_file, fsync_and_replace, remove_stale_temps, temp_path_beside
 from videohub.hub import cache, pins
 from videohub.hub.download import Fetched
 from videohub.hub.file_lock import Lock, file_lock
@@ -65,16 +65,6 @@ class Unbundled:
     registry: str | None
 
 
-@dataclass(frozen=True)
-class _Weights:
-    """Weights that were made from a bundle's file, on their way into the cache; `existing`: where they already are."""
-
-    packed: Packed
-    part: Path
-    place: Path
-    existing: Path | None
-
-
 def unbundle(path: str | Path) -> Unbundled:
     """Install the published files of a bundle, so that `load` needs no connection; all of them, or none.
 
@@ -100,19 +90,14 @@ def unbundle(path: str | Path) -> Unbundled:
         digests = sorted({packed.sha256 for packed in bundle.manifest.records})
         locks = {digest: working.enter_context(file_lock(digest, what=bundle.source)) for digest in digests}
         files = _files(bundle, locks, working, undo)
-        ready = [
-            _made(bundle, packed, files[packed.sha256], _looked_for(packed, known), working,
-                  alone=locks[packed.sha256].acquired)
-            for packed in bundle.manifest.records
-        ]  # fmt: skip
-        vouchers = [_voucher(packed, known) for packed in bundle.manifest.records]
-        registry_file = _put_in_place(ready, registry_text, known, bundle.source, undo)
-        undo.pop_all()
         installed = [
-            Installed(each.packed.record.name, str(each.existing or each.place),
-                      "already here" if each.existing else "installed", voucher)
-            for each, voucher in zip(ready, vouchers, strict=True)
-        ]  # fmt: skip
+            _installed(bundle, packed, files[packed.sha256], known, undo, alone=locks[packed.sha256].acquired)
+            for packed in bundle.manifest.records
+        ]
+        registry_file = _registry_in_place(registry_text, undo) if registry_text else None
+        for packed in bundle.manifest.records:  # last, for these make all else be found
+            _pin(packed, _looked_for(packed, known), bundle.source, undo)
+        undo.pop_all()
         digest = cache.sha256_of(Path(path))
     return Unbundled(str(path), digest, installed, str(registry_file) if registry_file else None)
 
@@ -152,10 +137,11 @@ def _files(bundle: Bundle, locks: Mapping[str, Lock], working: ExitStack, undo: 
     return files
 
 
-def _made(
-    bundle: Bundle, packed: Packed, file: Fetched, record: Record, working: ExitStack, *, alone: bool
-) -> _Weights:
-    """Make the weights of a record from its file, and see whether the cache has them; gone when `working` ends."""
+def _installed(
+    bundle: Bundle, packed: Packed, file: Fetched, known: Known, undo: ExitStack, *, alone: bool
+) -> Installed:
+    """Make the weights of a record from its file, unless the cache has the same; `undo` takes them away again."""
+    record = _looked_for(packed, known)
 
     def place(layout: str | None = None) -> Path:
         key = weights.conversion_key(record, layout)
@@ -163,9 +149,15 @@ def _made(
 
     if alone:
         remove_stale_temps(place())
-    part = working.enter_context(temp_path_beside(place()))
-    made = convert_bundled(file, record, part, called=f"{bundle.source}: {bundle_format.file_member(packed.sha256)}")
-    return _Weights(packed, part, place(made.layout), _existing(place(made.layout).name, part, packed, bundle.source))
+    with temp_path_beside(place()) as part:
+        called = f"{bundle.source}: {bundle_format.file_member(packed.sha256)}"
+        target = place(convert_bundled(file, record, part, called=called).layout)
+        existing = _existing(target.name, part, packed, bundle.source)
+        if existing is None:
+            undo.callback(target.unlink, missing_ok=True)
+            fsync_and_replace(part, target)
+    state: Literal["installed", "already here"] = "already here" if existing else "installed"
+    return Installed(packed.record.name, str(existing or target), state, _voucher(packed, known))
 
 
 def _existing(name: str, part: Path, packed: Packed, source: str) -> Path | None:
@@ -188,31 +180,18 @@ def _existing(name: str, part: Path, packed: Packed, source: str) -> Path | None
     return existing
 
 
-def _put_in_place(
-    ready: list[_Weights], registry_text: str | None, known: Known, source: str, undo: ExitStack
-) -> Path | None:
-    """Give everything its final name; `undo` takes it away again."""
-    registry_file = _registry_place(registry_text) if registry_text else None
-    for each in ready:
-        if each.existing is None:
-            undo.callback(each.place.unlink, missing_ok=True)
-            fsync_and_replace(each.part, each.place)
-    if (
-        registry_text
-        and registry_file
-        and not (registry_file.is_file() and registry_file.read_bytes() == registry_text.encode())
-    ):
-        undo.callback(registry_file.unlink, missing_ok=True)
-        with temp_path_beside(registry_file) as part:
-            part.write_text(registry_text, encoding="utf-8")
-            fsync_and_replace(part, registry_file)
-    for each in ready:
-        _pin(each.packed, _looked_for(each.packed, known), source, undo)
-    return registry_file
+def _registry_in_place(text: str, undo: ExitStack) -> Path:
+    """Keep a registry file, and return where; `undo` takes it away again."""
+    place = _registry_place(text)
+    if not (place.is_file() and place.read_bytes() == text.encode()):
+        undo.callback(place.unlink, missing_ok=True)
+        with atomic_write(place) as part:
+            part.write_text(text, encoding="utf-8")
+    return place
 
 
 def _pin(packed: Packed, record: Record, source: str, undo: ExitStack) -> None:
-    """Remember the digest of a record's URL, by which its weights are found; last, for it makes them be found."""
+    """Remember the digest of a record's URL, by which its weights are found."""
     url = record.checkpoint.url or ""
     if record.checkpoint.sha256 is not None or pins.pin_of(url):
         return
