@@ -17,7 +17,7 @@ from videohub.convert.archives import HEAD, is_tar
 from videohub.convert.recognition import recognise
 from videohub.convert.table_schema import Part
 from videohub.convert.torch_tensors import REAL, Outline, Storage, Tensors, TensorView
-from videohub.convert.zip_file import members_of
+from videohub.convert.zip_file import Member, members_of
 from videohub.errors import FormatError, UnsafeFileError
 from videohub.escaping import quote, visible
 from videohub.pickles import unpickler
@@ -73,15 +73,15 @@ def read_zip(file: IO[bytes], archive: zipfile.ZipFile, root: str, source: str) 
     file.seek(pickled.offset)
     scan = Tensors(source)
     content = scan.load(file, pickled.offset + pickled.size)
-    places, used = {}, {}
+    used = {}
     for storage in scan.storages.values():
         member = members.get(f"{root}/data/{storage.key}")
         if member is None or member.size != storage.numel * storage.itemsize:
             raise _false_claim(storage, member.size if member else None, source)
-        places[storage.key], used[storage.key] = member.offset, member
+        used[storage.key] = member
     order = members.get(f"{root}/byteorder")
     is_big = order is not None and b"".join(bytes_at(file, order.offset, min(order.size, 8), source)) == b"big"
-    return _content(Outline(content, file, places, used, source, ">" if is_big else "<"))
+    return _content(Outline(content, file, used, source, ">" if is_big else "<"))
 
 
 def read_legacy(file: IO[bytes], end: int, source: str) -> Content:
@@ -100,7 +100,7 @@ def read_legacy(file: IO[bytes], end: int, source: str) -> Content:
     keys = keys if isinstance(keys, list) and all(isinstance(key, str | int) for key in keys) else []
     if sorted(map(str, keys)) != sorted(scan.storages):
         raise damaged(source, "a damaged torch file (its storages are not listed)")
-    places = {}
+    members = {}
     for key in keys:
         storage = scan.storages[str(key)]
         numel = int.from_bytes(file.read(8), "little")
@@ -110,9 +110,9 @@ def read_legacy(file: IO[bytes], end: int, source: str) -> Content:
         if (size := storage.numel * storage.itemsize) > left:
             what = f"a storage of {size} bytes begins where {max(left, 0)} are left"
             raise damaged(source, f"a torch file that is cut short: {what}")
-        places[storage.key] = file.tell()
+        members[storage.key] = Member(storage.key, file, file.tell(), size, None, source)
         file.seek(size, 1)
-    return _content(Outline(content, file, places, {}, source))
+    return _content(Outline(content, file, members, source))
 
 
 def _content(outline: Outline) -> Content:

@@ -13,7 +13,7 @@ from videohub.convert.zip_file import Member
 from videohub.errors import UnsafeFileError
 from videohub.escaping import quote
 from videohub.pickles import unpickler
-from videohub.pickles.stored_values import StoredTensor, by_stride, bytes_at, checked_shape, strided
+from videohub.pickles.stored_values import StoredTensor, Unchangeable, by_stride, bytes_at, checked_shape, strided
 
 # What training scripts keep beside the weights, and nobody looks at here: their options, and MMEngine its losses.
 BESIDE_WEIGHTS = (
@@ -32,7 +32,7 @@ BESIDE_WEIGHTS = (
 
 
 @dataclass(frozen=True)
-class Storage:
+class Storage(Unchangeable):
     """Stands for a storage, or a part of one: its key, its numbers' type, and the part's place, in elements."""
 
     key: str
@@ -45,12 +45,9 @@ class Storage:
         """Bytes of one element."""
         return int(_STORAGES[self.kind][1:])
 
-    def __setstate__(self, state: Any) -> None:
-        raise TypeError("a storage cannot be changed")
-
 
 @dataclass(frozen=True)
-class TensorView:
+class TensorView(Unchangeable):
     """Stands for a tensor: it was checked to lie within its storage."""
 
     storage: Storage
@@ -58,17 +55,13 @@ class TensorView:
     shape: tuple[int, ...]
     strides: tuple[int, ...]
 
-    def __setstate__(self, state: Any) -> None:
-        raise TypeError("a tensor cannot be changed")
-
 
 @dataclass(frozen=True)
 class Outline:
-    """What a torch file holds: its content with `TensorView` for tensors, and where its storages lie."""
+    """What a torch file holds: its content with `TensorView` for tensors, and its storages by their keys."""
 
     content: Any
     file: IO[bytes]
-    places: dict[str, int]
     members: dict[str, Member]
     source: str
     byteorder: str = "<"
@@ -76,16 +69,15 @@ class Outline:
     def stored(self, view: TensorView) -> StoredTensor:
         """Return a tensor that can be read while the file is open."""
         storage, file, source = view.storage, self.file, self.source
-        bfloat16 = storage.kind == "BFloat16Storage"
+        member, bfloat16 = self.members[storage.key], storage.kind == "BFloat16Storage"
         raw = np.dtype(self.byteorder + _STORAGES[storage.kind])
-        position = self.places[storage.key] + (storage.offset + view.offset) * raw.itemsize
+        position = member.offset + (storage.offset + view.offset) * raw.itemsize
         axes, dense = by_stride(view.shape, view.strides)
         shape, strides = [view.shape[axis] for axis in axes], [view.strides[axis] for axis in axes]
         length = math.prod(shape) * raw.itemsize
 
         def chunks() -> Any:
-            if storage.key in self.members:
-                self.members[storage.key].check()
+            member.check()
             if dense or not length:
                 return bytes_at(file, position, length, source)
             return strided(file, position, shape, strides, raw, source)

@@ -50,13 +50,13 @@ def open_zip(file: IO[bytes], source: str, limit: int) -> zipfile.ZipFile:
 
 @dataclass
 class Member:
-    """A member that is not compressed: where its bytes lie, and the checksum that the directory states for them."""
+    """Bytes of a file that are not compressed, such as a member of an archive, and the checksum stated for them."""
 
     name: str
     file: IO[bytes]
     offset: int
     size: int
-    crc: int | None  # None: whoever wrote the archive states none
+    crc: int | None  # None: whoever wrote the file states none
     source: str
     checked: bool = False
 

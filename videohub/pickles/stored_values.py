@@ -215,16 +215,22 @@ def by_stride(shape: Sequence[int], strides: Sequence[int]) -> tuple[tuple[int, 
 # --- long strings ----------------------------------------------------------------------------------------------------
 
 
+class Unchangeable:
+    """What stands for something that a pickle names: its attributes are out of reach of a BUILD opcode."""
+
+    __slots__ = ()
+
+    def __setstate__(self, state: Any) -> None:
+        raise TypeError("what a pickle refers to cannot be changed")
+
+
 @dataclass(frozen=True)
-class LongString:
+class LongString(Unchangeable):
     """Stands for a string: the opcode that it is written with, and which bytes of the file it is, undecoded."""
 
     opcode: str
     position: int
     length: int
-
-    def __setstate__(self, state: Any) -> None:
-        raise TypeError("a string cannot be changed")
 
     def __len__(self) -> int:
         """Return how many bytes it takes in the file."""

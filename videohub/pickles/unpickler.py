@@ -22,6 +22,7 @@ from videohub.pickles.stored_values import (
     DTYPES,
     LongString,
     StoredTensor,
+    Unchangeable,
     as_bytes,
     checked_shape,
     claims_too_much,
@@ -234,7 +235,7 @@ class _Unpickler(pickle.Unpickler):
         return self._persistent(pid)
 
 
-class StandIn:
+class StandIn(Unchangeable):
     """A callable in the place of a global; a file can call it with values of its own, and cannot change it."""
 
     __slots__ = ("build", "name")
@@ -244,9 +245,6 @@ class StandIn:
 
     def __call__(self, *args: Any) -> Any:
         return self.build(*args)
-
-    def __setstate__(self, state: Any) -> None:
-        raise TypeError("a global cannot be changed")
 
 
 class _Dtype:
@@ -276,7 +274,7 @@ class _Dtype:
         self.byteorder = ">" if byteorder == ">" else "<"
 
 
-class _Encoded:
+class _Encoded(Unchangeable):
     """Stands for bytes that Python 3 wrote as text; only an array that fits them makes bytes of it."""
 
     __slots__ = ("text",)
@@ -285,9 +283,6 @@ class _Encoded:
         if not isinstance(text, str | LongString) or encoding not in ("latin1", "latin-1"):
             raise ValueError(f"bytes encoded as {quote(encoding)}")
         self.text = text
-
-    def __setstate__(self, state: Any) -> None:
-        raise TypeError("bytes cannot be changed")
 
 
 def _numpy_stand_ins(memory: Memory) -> dict[str, Callable[..., Any]]:
