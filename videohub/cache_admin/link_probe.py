@@ -7,7 +7,7 @@ patch for the registry and one list of what did not fit.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
@@ -23,7 +23,6 @@ from videohub.registry.patch import Learnt, Measured, Patch, registry_patch
 from videohub.registry.schema import Checkpoint, FileBeside, Record
 
 Role: TypeAlias = Literal["file", "another form", "alternate", "beside another"]  # the same bytes elsewhere
-Progress: TypeAlias = Callable[[str, int, int], None]  # what is being done, how many links are done, of how many
 
 
 @dataclass(frozen=True)
@@ -74,7 +73,7 @@ def links(records: Sequence[Record]) -> list[Link]:
     return [link for record in records for link in _links(record)]
 
 
-def probe(records: Sequence[Record], *, fetch: bool, progress: Progress) -> FirstContact:
+def probe(records: Sequence[Record], *, fetch: bool, progress: known_answers.Progress) -> FirstContact:
     """Ask all links of records, and download and prove their files, too.
 
     Args:

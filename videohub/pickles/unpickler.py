@@ -59,9 +59,8 @@ class Array:
 
     __slots__ = ("_memory", "value")
 
-    def __init__(self, memory: Memory) -> None:
-        self._memory = memory
-        self.value: StoredTensor | None = None
+    def __init__(self, memory: Memory, value: StoredTensor | None = None) -> None:
+        self._memory, self.value = memory, value
 
     def __setstate__(self, state: Any) -> None:
         """Take the state that numpy pickles: version, shape, dtype, whether columns come first, data."""
@@ -292,16 +291,12 @@ def _numpy_stand_ins(memory: Memory) -> dict[str, Callable[..., Any]]:
         return Array(memory)
 
     def scalar(dtype: Any, data: Any = "") -> Array:
-        array = Array(memory)
-        array.value = memory.array(dtype, (), data)
-        return array
+        return Array(memory, memory.array(dtype, (), data))
 
     def from_buffer(data: Any, dtype: Any, shape: Any, order: Any = "C", turn: Any = None) -> Array:
-        array = Array(memory)
-        array.value = memory.array(dtype, shape, data, order="F" if order == "F" else "C")
-        if order == "K" and turn is not None:  # in the order of its bytes, then with its axes turned
-            array.value = array.value.transpose(turn)
-        return array
+        value = memory.array(dtype, shape, data, order="F" if order == "F" else "C")
+        is_turned = order == "K" and turn is not None  # in the order of its bytes, then with its axes turned
+        return Array(memory, value.transpose(turn) if is_turned else value)
 
     def dtype(code: Any, *_: Any) -> _Dtype:
         return _Dtype(memory.source, code)
