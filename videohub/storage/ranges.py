@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import os
 import queue
 import threading
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Generic, NamedTuple, TypeVar
@@ -17,7 +18,7 @@ from videohub.errors import DataError, FileMissingError, UsageError, VideohubErr
 from videohub.storage.locations import changed, check_online, scheme_of, shown
 
 BLOCK = 4 << 20  # bytes that a reader takes at once
-KEPT = 6  # blocks; a demuxer goes back and forth between the index, at either end, and where it reads
+KEPT = 6  # blocks, and one that comes; a demuxer goes back and forth between the index, at an end, and where it reads
 REQUESTS = 16  # at once; at 50 ms each that is some 300 videos a second, and few servers mind as many
 MEMORY = 256 << 20  # bytes that were read or asked for and not yet taken
 SMALL = 64 << 20  # bytes of a file that may be read whole: a list, or an index of a million members
@@ -122,9 +123,8 @@ class RangeReader(io.RawIOBase):
 
     def __init__(self, read: Callable[[int, int], bytes], size: int) -> None:
         super().__init__()
-        self._read, self._size = read, size
-        self._blocks: OrderedDict[int, bytes] = OrderedDict()
-        self._position = 0
+        self._size, self._position = size, 0
+        self._block = functools.lru_cache(KEPT)(lambda at: read(at * BLOCK, min((at + 1) * BLOCK, size)))
 
     def readable(self) -> bool:
         return True
@@ -145,6 +145,8 @@ class RangeReader(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         """Read what lies in one block, at most."""
+        if self.closed:
+            raise ValueError("this file is closed")
         view = memoryview(buffer).cast("B")
         if self._position >= self._size or not len(view):
             return 0
@@ -165,20 +167,8 @@ class RangeReader(io.RawIOBase):
         return bytes(data)
 
     def close(self) -> None:
-        self._blocks.clear()
+        self._block.cache_clear()
         super().close()
-
-    def _block(self, number: int) -> bytes:
-        if self.closed:
-            raise ValueError("this file is closed")
-        if number in self._blocks:
-            self._blocks.move_to_end(number)
-            return self._blocks[number]
-        start = number * BLOCK
-        while len(self._blocks) >= KEPT:  # before the next one comes, so that no more are held than that
-            self._blocks.popitem(last=False)
-        self._blocks[number] = self._read(start, min(start + BLOCK, self._size))
-        return self._blocks[number]
 
 
 # --- ranges that are read before they are asked for, several requests at once, so that no reader waits for each answer
