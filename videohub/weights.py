@@ -119,13 +119,10 @@ def _voucher(sha256: str, record: Record, *, by_hand: bool) -> tuple[Voucher | N
     if url.startswith("file:"):
         return (None, "") if by_hand else ("registry path", "")
     pin = pins.pin_of(url)
-    return ("first use", _first_seen(pin)) if pin and pin.sha256 == sha256 else (None, "")
-
-
-def _first_seen(pin: pins.Pin) -> str:
-    """Return when an address was bound to a digest, and by what; a mirror's own address is nobody else's business."""
-    source = pin.bundle or ("a mirror or an alternate" if pin.source else "")
-    return f"{pin.first_seen}, in {source}" if source else pin.first_seen
+    if pin is None or pin.sha256 != sha256:
+        return None, ""
+    source = pin.bundle or ("a mirror or an alternate" if pin.source else "")  # whose address is nobody else's business
+    return "first use", f"{pin.first_seen}, in {source}" if source else pin.first_seen
 
 
 def _fetched(record: Record, checkpoint: str | Path | None, ignore: Sequence[str]) -> Path:

@@ -8,11 +8,10 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 from videohub.errors import CacheError
 from videohub.hub import cache, pins
@@ -21,7 +20,6 @@ from videohub.hub.partial_download import Note
 from videohub.hub.pins import Pin
 
 _KINDS = {"pins": "pin", "registries": "registry", "locks": "lock"}  # the others are called as their folder is
-_Note = TypeVar("_Note")
 _STRAY = re.compile(r"\..*\.part")  # what a writer that was killed leaves beside its target
 _OLD_STRAY = re.compile(r"\.tmp[0-9A-Za-z]{6}")  # likewise safetensors, which wrote weights for older versions
 
@@ -144,8 +142,11 @@ def _entry(path: Path, cache_dir: Path, shared: bool) -> Iterator[Entry]:
     except FileNotFoundError:
         return
     name = cache.NAMES[kind].fullmatch(path.name) if kind in ("raw", "converted") else None
-    pin, problem = _read(path, pins.read) if kind == "pin" else (None, None)
-    note, _ = _read(path.with_suffix(".json"), _read_part) if kind == "partial" else (None, None)
+    pin, problem = _read_pin(path) if kind == "pin" else (None, None)
+    note = None
+    if kind == "partial":
+        with suppress(OSError, ValueError), unnoticed(path.with_suffix(".json")):
+            note = cache.read_note(path.with_suffix(".json"), Note)
     yield Entry(
         kind,
         path,
@@ -180,19 +181,15 @@ def _files(path: Path, kind: str) -> list[Path]:
     return [file for file in (path.with_suffix(".part"), path.with_suffix(".json")) if file.is_file()]
 
 
-def _read(path: Path, reader: Callable[[Path], _Note]) -> tuple[_Note | None, str | None]:
-    """Return what a note of ours says, or why it says nothing."""
+def _read_pin(path: Path) -> tuple[Pin | None, str | None]:
+    """Return what a pin says, or why it says nothing."""
     try:
         with unnoticed(path):
-            return reader(path), None
+            return pins.read(path), None
     except OSError as error:
         return None, f"cannot be read: {error.strerror}"
     except ValueError as error:
         return None, str(error)
-
-
-def _read_part(path: Path) -> Note:
-    return cache.read_note(path, Note)
 
 
 def _has_a_writer(path: Path, cache_dir: Path) -> bool:

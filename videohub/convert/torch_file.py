@@ -21,13 +21,7 @@ from videohub.convert.zip_file import Member, members_of
 from videohub.errors import FormatError, UnsafeFileError
 from videohub.escaping import quote, visible
 from videohub.pickles import unpickler
-from videohub.pickles.stored_values import (
-    LongString,
-    StoredTensor,
-    as_string,
-    bytes_at,
-    damaged,
-)
+from videohub.pickles.stored_values import LongString, StoredTensor, as_string, bytes_at, damaged
 from videohub.pickles.unpickler import Array, Inert, Record
 
 Content = tuple[dict[str, StoredTensor], dict[str, Any]]

@@ -15,16 +15,7 @@ from videohub.errors import CacheError, DownloadError, OfflineError
 from videohub.hub import cache, http_request
 from videohub.hub.http_request import Again, Request
 from videohub.hub.partial_download import ETAG, Note, Part, boot
-from videohub.hub.sources import (
-    CHECKPOINT,
-    Purpose,
-    Requested,
-    Source,
-    check,
-    hf_endpoint,
-    offline,
-    without_user,
-)
+from videohub.hub.sources import CHECKPOINT, Purpose, Requested, Source, check, hf_endpoint, offline, without_user
 from videohub.log import log
 
 LARGEST = 64 << 30  # a file of unknown size ends somewhere
