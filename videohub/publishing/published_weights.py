@@ -108,8 +108,9 @@ def publish(
         sums = "".join(f"{file.sha256}  {file.path}\n" for file in weights_files)
         files[SUMS] = HubFile(sums.encode(), _change(SUMS, head))
         files |= _card_beside(head, _card(record, forms, repository, weights_files, right, doubts))
-        sent = upload.sent(repository, revision, files)
-        if head is not None:
+        if head is None:
+            sent = upload.sent(repository, revision, files)
+        else:
             message = f"Weights of {record.name}, converted and certified with videohub"
             sent = upload.send(head, files, message, pull_request=pull_request)
     commit, sent_files = sent.commit or _UNKNOWN, {file.path: file for file in sent.files}
