@@ -47,30 +47,6 @@ class Scanned(NamedTuple):
     texts: list[LongString]
 
 
-def scan(
-    file: IO[bytes],
-    end: int,
-    source: str,
-    allowed: Collection[str],
-    *,
-    classes: Collection[str] = (),
-    persistent: bool = False,
-    limits: Limits = WEIGHTS,
-) -> Scanned:
-    """Read one pickle from where `file` stands, leave `file` behind it, and return it without its long strings.
-
-    Args:
-        end: Where the pickle has to end at the latest, in bytes from the beginning of the file.
-        allowed: The globals it may name, as `module.name`.
-        classes: Those of them that it may make objects of; it comes back with plain calls in their place. Once it
-            named one, it may also ask for an attribute (`getattr`).
-        persistent: Whether it may refer to storages outside of itself, as torch files do.
-        limits: What it may ask for at most.
-    Raises: UnsafeFileError naming what it asks for; FormatError if it is cut short or damaged.
-    """
-    return _Scan(file, end, source, allowed, classes, persistent, limits).run()
-
-
 _MARK: Any = pickletools.markobject
 _NEVER = {
     "EXT1": "a copyreg extension",
@@ -101,15 +77,15 @@ class _Class:
 
 
 @dataclass(eq=False)
-class _Scan:
+class Scan:
     """The stack and the memo of a pickle machine that holds kinds of values instead of values, and short strings."""
 
     file: IO[bytes]
-    end: int
+    end: int  # where the pickle has to end at the latest, in bytes from the beginning of the file
     source: str
-    allowed: Collection[str]
-    classes: Collection[str]
-    persistent: bool
+    allowed: Collection[str]  # the globals it may name, as `module.name`
+    classes: Collection[str]  # those that it may make objects of; once it named one, also ask for an attribute of
+    persistent: bool  # whether it may refer to storages outside of itself, as torch files do
     limits: Limits
 
     def __post_init__(self) -> None:
@@ -121,7 +97,11 @@ class _Scan:
         self.class_named = False
 
     def run(self) -> Scanned:
-        """Step through the pickle up to its STOP."""
+        """Read one pickle from where the file stands, leave the file behind it, and return what may be built.
+
+        Its long strings are left out, and of objects of the classes plain calls come back.
+        Raises: UnsafeFileError naming what it asks for; FormatError if it is cut short or damaged.
+        """
         for _ in range(self.limits.opcodes):
             if self.step() == "STOP":
                 return self.scanned

@@ -17,7 +17,7 @@ import numpy as np
 
 from videohub.errors import FormatError, UnsafeFileError
 from videohub.escaping import quote
-from videohub.pickles.pickle_scan import GETATTR, WEIGHTS, Limits, scan
+from videohub.pickles.pickle_scan import GETATTR, WEIGHTS, Limits, Scan
 from videohub.pickles.stored_values import (
     DTYPES,
     LongString,
@@ -171,8 +171,7 @@ def load(
         return Inert()
 
     table |= dict.fromkeys(classes, Inert) | (dict.fromkeys(GETATTR, method) if classes else {})
-    scanned = scan(file, end, source, table.keys(), classes=classes, persistent=persistent is not None,
-                   limits=limits)  # fmt: skip
+    scanned = Scan(file, end, source, table.keys(), classes, persistent is not None, limits).run()
     stop = file.tell()
     try:
         value = _Unpickler(io.BytesIO(scanned.pickle), table, scanned.texts, persistent, source, limits).load()
