@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -17,7 +16,6 @@ from videohub.building import build_empty
 from videohub.convert import tables
 from videohub.convert.tables import Table, arguments_of
 from videohub.errors import ConversionError, RegistryError
-from videohub.files import as_json, atomic_write
 from videohub.registry.schema import Labels, Record
 from videohub.version import __version__
 
@@ -121,12 +119,6 @@ def certify(read: NetworkFile, written: NetworkFile) -> Certificate:
         largest_logit=largest,
         largest_difference=difference,
     )
-
-
-def write(certificate: Certificate, path: Path) -> None:
-    """Write a certificate as JSON that people can read, too."""
-    with atomic_write(path) as part:
-        part.write_bytes(as_json(certificate))
 
 
 def synthetic_clip(record: Record) -> Tensor:

@@ -32,7 +32,7 @@ from videohub.convert.conversion import check_layout, export, file_at, names_cla
 from videohub.convert.recognition import OURS, check_state_dict
 from videohub.convert.tables import Table
 from videohub.errors import ConversionError, FormatError, UsageError
-from videohub.files import atomic_write, check_parent_exists, remove_stale_temps
+from videohub.files import as_json, atomic_write, check_parent_exists, remove_stale_temps
 from videohub.hub import cache, download, pins
 from videohub.hub.file_lock import file_lock
 from videohub.log import log
@@ -259,7 +259,8 @@ def convert_file(
     there = network.record if layout == OURS else certificate.network_of(network.record, layout)
     read_back = _read(download.local(weights, name=record.name), there, ignore=(), by_hand=True)
     certified = certificate.certify(network, read_back)
-    certificate.write(certified, Path(certify_to))
+    with atomic_write(Path(certify_to)) as part:
+        part.write_bytes(as_json(certified))
     return replace(written, certificate=certified)
 
 

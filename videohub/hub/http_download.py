@@ -70,25 +70,19 @@ def receive(requested: Requested, source: Source, *, begun: Part | None, heartbe
         ) as bar,
     ):
         try:
-            return _until_whole(job, session, bar)
+            if begun and begun.whole and not _doubt(job, begun):  # its process ended before it could be published
+                return begun
+            return http_request.patiently(source.address, lambda: _ask(job, session, bar), received=job.received)
+        except Again as trouble:
+            size = _let_go(job)
+            kept = f"{size} bytes are kept, and the next call goes on from there" if size else "Nothing was kept"
+            raise job.error(
+                f"could not be downloaded: {trouble}",
+                f"{kept}. Try again later, or bring the file here and {requested.purpose.by_hand}.",
+            ) from trouble
         except BaseException:
             _let_go(job)
             raise
-
-
-def _until_whole(job: Job, session: requests.Session, bar: tqdm[Any]) -> Part:
-    """Ask again and again, as long as there is hope, and return the whole file."""
-    if job.part and job.part.whole and not _doubt(job, job.part):  # its process ended before it could be published
-        return job.part
-    try:
-        return http_request.patiently(job.source.address, lambda: _ask(job, session, bar), received=job.received)
-    except Again as trouble:
-        size = _let_go(job)
-        kept = f"{size} bytes are kept, and the next call goes on from there" if size else "Nothing was kept"
-        raise job.error(
-            f"could not be downloaded: {trouble}",
-            f"{kept}. Try again later, or bring the file here and {job.requested.purpose.by_hand}.",
-        ) from trouble
 
 
 def _let_go(job: Job) -> int:
