@@ -132,12 +132,10 @@ def send(of: Head, files: Mapping[str, HubFile], message: str, *, pull_request: 
     """
     from huggingface_hub import CommitOperationAdd, HfApi
 
-    contents = {path: file.content if isinstance(file.content, bytes) else str(file.content)
-                for path, file in files.items()}  # fmt: skip
     with _told(of.repository, of.revision):
         made = HfApi().create_commit(
             of.repository,
-            [CommitOperationAdd(path, content) for path, content in contents.items()],
+            [CommitOperationAdd(path, file.content) for path, file in files.items()],
             commit_message=message,
             revision=of.revision,
             parent_commit=of.commit,
