@@ -212,7 +212,7 @@ def test_half_of_what_a_killed_process_left_is_tidied(here, demo):
 def test_a_bundle_that_is_not_there_is_misuse(here, tmp_path):
     with pytest.raises(UsageError, match="no such bundle file"):
         bundle_install.unbundle(tmp_path / "none.tar")
-    with pytest.raises(UsageError, match="the name of a file was expected: bundle"):
+    with pytest.raises(UsageError, match="expected one bundle file"):
         bundle_install.unbundle(tmp_path)
 
 

@@ -173,7 +173,9 @@ REFUSED = {
        for name, case in CASES.items() if case.family == "vit" and case.layout != INTERNVIDEO2},
     **{(name, PYSLOWFAST): "PySlowFast's ViT has a class token"
        for name, case in CASES.items() if not case.arguments.get("class_token") and case.family == "vit"},
-    **{(name, VJEPA): "V-JEPA adds a table" for name, case in CASES.items() if case.family == "vit"},
+    **{(name, VJEPA): "V-JEPA adds one table" for name, case in CASES.items() if case.family == "vit"},
+    **{(name, VJEPA): "V-JEPA's GELU" if case.layout == INTERNVIDEO2 else "V-JEPA's files are of a probe"
+       for name, case in CASES.items() if case.arguments.get("positions") == "joint"},
     **{(name, VJEPA2): "V-JEPA 2 turns queries and keys" for name, case in CASES.items()
        if case.family == "vit" and case.arguments["positions"] != "rotary"},
     **{(name, layout): "VideoMAE's keys have no bias" for layout in (VIDEOMAE, MMACTION2)

@@ -222,8 +222,11 @@ def _from_all_frames(video: Video, specs: Sequence[TestSpec], order: _Order | No
 
     With an `order`, what the header states counts; without, what it should state, and the order of the decoder.
     """
-    frames, hold = (Video.frames, HELD_BYTES) if order else (Video.numbered_frames, CONTENT_HELD_BYTES)
-    stamps, held = counted(frames(video), hold)
+
+    def frames(video: Video) -> Iterator[DecodedFrame]:
+        return video.frames() if order else video.numbered_frames()
+
+    stamps, held = counted(frames(video), HELD_BYTES if order else CONTENT_HELD_BYTES)
     ordered = order(stamps) if order else [position for _, position in stamps]
     if not ordered:
         raise VideoError(f"{video.path}: all of its {len(stamps)} frames have time stamps before 0")

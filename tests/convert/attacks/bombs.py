@@ -73,7 +73,7 @@ def attacks() -> list[Attack]:
         _bomb("tensors that overlap", SAFETENSORS, two_tensors("[0,8]", "[4,12]"), "cut short or damaged"),
         _bomb("tensors with a hole between", SAFETENSORS, two_tensors("[0,4]", "[8,12]"), "cut short or damaged"),
         _bomb("tensors beyond the end", SAFETENSORS, two_tensors("[0,8]", "[8,9999999999]"), "cut short or damaged"),
-        _bomb("a tensor twice", SAFETENSORS, two_tensors("[0,8]", "[8,16]", "a"), "occurs twice"),
+        _bomb("a tensor twice", SAFETENSORS, two_tensors("[0,8]", "[8,16]", "a"), "stands there twice"),
         _bomb(
             "an array of a header",
             NPY,
