@@ -178,6 +178,7 @@ def test_what_interrupts_leaves_nothing_of_the_video_that_it_was_at(zoo, run, vi
     killed = out / ".b.npy-0123456789abcdef.part"  # of a process that was, two days ago
     killed.touch()
     os.utime(killed, (time.time() - 2 * 86400,) * 2)
+    (out / ".a.begun").touch()  # of a process that was killed right behind a.json
     assert features(run, videos, "-o", out, "--batch", 5)[0] == 0
     assert caplog.text.count("b.mp4: an earlier call ended while this was read") == 1
     assert kept(out) == kept(tmp_path / "whole")

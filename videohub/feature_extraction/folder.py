@@ -269,7 +269,7 @@ def extract(
         for name, video in named.items():
             there = kept[name] or harmful.get(name)
             made = folder.write(name, video, network.num_features, events, tell) if there is None else there
-            if name in harmless:
+            if name not in harmful:  # of a call that was killed right behind the last file it wrote, too
                 folder.ended(name)
             if isinstance(made, VideohubError):
                 yield Outcome(name=_stated(video), status="failed", error=str(made))
