@@ -9,10 +9,11 @@ import sys
 
 import pytest
 
-from tests.cache_admin.cache_files import SHA256, caffe2, narrow
+from tests.cache_admin.cache_files import NAME, PUBLISHED, SHA256, caffe2, narrow
 from tests.hub.publisher import LOG_IN, gzipped, headed, ignoring_ranges, redirecting, refusing
 from videohub import registry
 from videohub.hub import http_request
+from videohub.weights import convert_file
 
 
 @pytest.fixture(autouse=True)
@@ -233,3 +234,13 @@ def test_a_fetched_file_without_a_fingerprint_gets_one_and_one_with_a_wrong_one_
     assert code == 1
     assert links["second"]["misfits"] == []
     assert "does not give what is known of its outputs; the likelier cause is weights" in links["first"]["misfits"][0]
+
+
+def test_keys_that_another_layout_spells_so_are_a_misfit_and_give_no_fingerprint(run, zoo, publisher, tmp_path):
+    convert_file(PUBLISHED, NAME, tmp_path / "other.pyth", layout="pyslowfast")
+    publisher.publish("/first/MODEL.pkl", (tmp_path / "other.pyth").read_bytes())
+    zoo.write_text(zoo.read_text().replace('container: "caffe2"', "container: null"))
+    code, links, result = probed(run, "first", "--online", "--fetch")
+    assert (code, links["first"]["proved"], links["first"]["container"]) == (1, True, "torch")
+    assert links["first"]["misfits"] == ["spells its keys as pyslowfast does, and the registry states caffe2"]
+    assert (links["first"]["fingerprint"], "known_answers" in result["patch"]["text"]) == (None, False)

@@ -14,7 +14,9 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from videohub import known_answers, published_files, registry, weights
+from videohub.convert import kept_weights
 from videohub.convert.checkpoint import opened
+from videohub.convert.recognition import OURS
 from videohub.errors import ConversionError, DownloadError, FormatError, OfflineError
 from videohub.hub import http_download, sources
 from videohub.hub.http_download import Reply
@@ -158,8 +160,11 @@ def _fetch(seen: Probed, record: Record) -> None:
             seen.container = checkpoint.container
         made = weights.fetch(record)
         seen.proved = True
+        layout = kept_weights.origin(made).get("layout", OURS)  # which a file from `save` does not say
         checked = known_answers.check_weights(record, made)
-        if checked.cause is not None:
+        if layout != file.layout:  # what is known of its outputs is of the layout that is stated
+            seen.misfits.append(f"spells its keys as {layout} does, and the registry states {file.layout}")
+        elif checked.cause is not None:
             why = f"{checked.cause.kind}: {checked.cause.why}"
             seen.misfits.append(f"does not give what is known of its outputs; the likelier cause is {why}")
         elif seen.role == "file" and known_answers.lacks_fingerprint(record):
