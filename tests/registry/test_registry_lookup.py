@@ -117,6 +117,9 @@ def test_a_model_of_the_hub_or_a_folder_in_a_record_s_place_is_told_that_it_is_n
         assert "Nor is it a folder" not in str(caught.value)
     with pytest.raises(UnknownNameError, match=r"Nor is it a folder\. A model of the .* hub is hf://user/model\."):
         registry.record("user/model")
+    with pytest.raises(UnknownNameError, match="no record has this name") as caught:
+        registry.record("pytorchvideo/SLOWFAST_8x8_R5")  # a publisher's, and no folder or model was meant
+    assert "Nor is it a folder" not in str(caught.value)
 
 
 def test_every_id_finds_its_own_record(zoo):

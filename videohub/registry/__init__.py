@@ -104,7 +104,8 @@ def record(name: str | os.PathLike[str] | Record) -> Record:
         raise
     except UnknownNameError as error:
         if not os.path.isdir(given):
-            if "/" in given:
+            publisher, slash, _ = given.partition("/")
+            if slash and publisher.casefold() not in map(str.casefold, default().publishers):
                 hint = "Nor is it a folder. A model of the Hugging Face hub is hf://user/model."
                 raise UnknownNameError(f"{error}\n  {hint}") from error
             raise
