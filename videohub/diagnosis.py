@@ -105,10 +105,11 @@ def decoder() -> Iterator[Finding]:
         problem = f"{type(error).__name__}: {error}"
     libraries = ", ".join(f"{name} {'.'.join(map(str, number))}" for name, number in sorted(av.library_versions.items())
                           if name in ("libavcodec", "libavformat", "libswscale"))  # fmt: skip
-    yield Finding("decoder", "H.264", "missing" if problem else "ok",
-                  detail=f"{problem or f'{_FRAMES} frames exact'} ({libraries})",
-                  advice="Install another version of av (PyAV); its wheels bring FFmpeg along." if problem else "",
-                  )  # fmt: skip
+    if problem:
+        yield Finding("decoder", "H.264", "missing", detail=f"{problem} ({libraries})",
+                      advice="Install another version of av (PyAV); its wheels bring FFmpeg along.")  # fmt: skip
+    else:
+        yield Finding("decoder", "H.264", "ok", detail=f"{_FRAMES} frames exact ({libraries})")
 
 
 def cache() -> Iterator[Finding]:
@@ -125,9 +126,12 @@ def cache() -> Iterator[Finding]:
                       advice="Let VIDEOHUB_HOME name a folder that can.")  # fmt: skip
         return
     free = shutil.disk_usage(above).free
-    advice = "`videohub cache prune` makes room; VIDEOHUB_HOME names another folder." if free < _ROOM else ""
     detail = f"{with_unit(_kept(folder))} kept, {with_unit(free)} free"
-    yield Finding("cache", str(folder), "note" if advice else "ok", detail, advice)
+    if free < _ROOM:
+        yield Finding("cache", str(folder), "note", detail=detail,
+                      advice="`videohub cache prune` makes room; VIDEOHUB_HOME names another folder.")  # fmt: skip
+    else:
+        yield Finding("cache", str(folder), "ok", detail=detail)
 
 
 def registries() -> Iterator[Finding]:

@@ -258,7 +258,8 @@ def draw_box(canvas: Canvas, corners: Sequence[float], *, colour: Colour = COLOU
 def draw_label(canvas: Canvas, corners: Sequence[float], lines: Sequence[str], *, colour: Colour = COLOURS[0]) -> None:
     """Draw lines of words above a box, or inside where there is no room above; after all boxes, so that none crosses.
 
-    What is too long for the picture is cut, and ends in dots. They are shown, never obeyed: see `escaping.visible`.
+    The first line is on top; what is too long for the picture is cut, and ends in dots. They are shown, never obeyed:
+    see `escaping.visible`. The box is x1, y1, x2, y2 in pixels.
     """
     if not lines:
         return
