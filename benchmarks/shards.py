@@ -145,7 +145,8 @@ def pattern(url: str, folder: Path) -> str:
 
 def members(pattern: str) -> list[Source]:
     """Return the videos of tars, without labels."""
-    return [video for shard in shards.opened(pattern, RECORD.protocol) for video in shard.videos()]
+    opened = shards.opened(pattern, RECORD.protocol)
+    return [shard.source(each) for shard in opened for each in shard.members() if shard.is_wanted(each.name)]
 
 
 def decoded(sources: Sequence[Source]) -> None:
