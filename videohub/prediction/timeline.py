@@ -124,8 +124,9 @@ def timelines(
 def clip_times(protocol: Protocol, clip: Clip, begin: float, seconds: float, rate: float) -> list[float]:
     """Return from when on the frames of the clip of a window are shown, in seconds, ascending: (T,).
 
-    The window lasts `seconds`, the video has `rate` frames in one. The clip covers what it covers in the record's test,
-    and its middle is the window's; times between two frames are rounded down, as there.
+    The window begins at `begin` and lasts `seconds`, both in seconds; the video has `rate` frames in one. The clip
+    covers what it covers in the record's test, and its middle is the window's; times between two frames are rounded
+    down, as there.
     """
     rule, frames = protocol.frames, clip.frames
     if rule.spacing == "parts":
