@@ -46,7 +46,10 @@ def torch_root(archive: zipfile.ZipFile, source: str) -> str | None:
 
 
 def read_zip(file: IO[bytes], archive: zipfile.ZipFile, root: str, source: str) -> Content:
-    """Return the state dict of a torch file of today, and `epoch`, `cfg` and the names of what else `root` holds."""
+    """Return the state dict of a torch file of today, and `epoch`, `cfg` and the names of what else it holds.
+
+    Its pickle lies in the archive at `root/data.pkl`.
+    """
     infos = {info.filename: info for info in archive.infolist()}
     if stray := next((name for name in infos if not name.startswith(f"{root}/")), None):
         raise UnsafeFileError(

@@ -169,7 +169,7 @@ def windows(
     behind the end is not given any more, nor are those after it. With `needed=0` windows at the end repeat the last
     frame; with `needed=-1` all of their frames lie within the video. For key frames it is their place in the window.
 
-        with open_frames("long.mp4") as frames:                  # a window every 16 frames at 30 a second
+        with open_frames(Path("long.mp4")) as frames:            # a window every 16 frames at 30 a second
             starts = (k * 16 / 30 for k in itertools.count())
             for window in windows(frames, ([s + j * 2 / 30 for j in range(32)] for s in starts), protocol):
                 model.features(window.stack())                   # (crops, 3, 32, H, W)
