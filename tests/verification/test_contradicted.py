@@ -44,7 +44,7 @@ def test_each_such_video_is_named_with_its_kinds_or_failed_with_the_originals_re
     ]
     by_header = [name for name in refused if name != "raw"]  # whose frames, not its header, lack something
     assert messages.reasons[-1] == (
-        f"{len(by_header)} videos failed because the original's reader refuses such a header"
+        f"{len(by_header)} videos failed because the original's reader refuses their headers"
     )
     again = videohub.evaluate(NAME, listing, out=tmp_path / "run")
     assert again.contradicted == messages.contradicted

@@ -304,7 +304,10 @@ def _command(identity: Identity, record: Record) -> str:
 def _on_refused(failures: Sequence[Failure]) -> str:
     """Return in a sentence how many videos failed because the original refuses their headers; nothing if none did."""
     refused = sum(f": {REFUSED}: " in failure.reason for failure in failures)
-    return f"{counted(refused, 'video')} failed because the original's reader refuses such a header" if refused else ""
+    if not refused:
+        return ""
+    whose = "its header" if refused == 1 else "their headers"
+    return f"{counted(refused, 'video')} failed because the original's reader refuses {whose}"
 
 
 def _on_skipped(joined: Joined) -> str:
