@@ -9,12 +9,11 @@ import errno
 import os
 import shutil
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
 
-from tests.cache_admin.cache_files import DAY, NAME, entries, used
+from tests.cache_admin.cache_files import NAME
 from tests.hub.publisher import cut, gzipped, headed, sent
 from videohub import weights
 from videohub.cache_admin import bundle_install, bundle_pack, listing
@@ -211,20 +210,3 @@ def test_a_bundle_that_does_not_fit_is_told_and_nothing_of_it_is_left(mounted, h
         assert kept(home) == ["others"]
         (home / "others").unlink()
     assert bundle_install.unbundle(tmp_path / "demo.tar").records[0].state == "installed"
-
-
-# --- what a kill leaves ----------------------------------------------------------------------------------------------
-
-
-def test_what_safetensors_left_beside_weights_is_swept_by_age_as_the_others(home, run):
-    """Older versions wrote weights with it: a kill left a file whose name tells of nothing."""
-    (home / "converted").mkdir(parents=True)
-    old, fresh, theirs = (home / "converted" / name for name in (".tmpAb3x9Z", ".tmp000000", ".tmp_notes"))
-    for path in (old, fresh, theirs):
-        path.write_bytes(b"half")
-    used(old, 2)
-    assert {Path(entry["path"]).name: entry["status"] for entry in entries(run)} == {
-        ".tmpAb3x9Z": "unfinished", ".tmp000000": "at work", ".tmp_notes": "not ours"}  # fmt: skip
-    assert run("cache", "prune", "--status", "unfinished", "--yes")[0] == 0
-    assert [path.exists() for path in (old, fresh, theirs)] == [False, True, True]
-    assert time.time() - fresh.stat().st_mtime < DAY

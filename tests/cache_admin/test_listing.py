@@ -12,12 +12,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from tests.cache_admin.cache_files import NAME, SHA256, caffe2, entries, narrow, only, statuses, tree, used
 from videohub import cli, registry, weights
 from videohub.cli.cache import _size
-from videohub.convert import kept_weights
 from videohub.hub import cache, partial_download, pins
 
 
@@ -132,31 +131,6 @@ def test_a_date_in_the_future_is_now(run, home):
     assert " now " in run("cache", "list")[1]
     code, result, _ = run("cache", "prune", "--older", "1h", "--json")
     assert (code, result["entries"]) == (0, [])
-
-
-def test_a_cache_of_an_older_version_is_listed_and_nothing_of_it_is_taken_for_damaged(run, home, zoo):
-    """It wrote unnamed parts into raw/, pins without a source, and weights without a checksum."""
-    run("fetch", "first")
-    path = only(home, "converted/*")
-    header = {key: value for key, value in kept_weights.origin(path).items() if key != "checksum"}
-    save_file(load_file(path), path.with_name(f"{SHA256}-{'0' * 16}.safetensors"), metadata=header)
-    path.unlink()
-    pin = only(home, "pins/*")
-    pin.write_text(json.dumps({k: v for k, v in json.loads(pin.read_text()).items() if k != "source"}))
-    (home / "raw" / ".tmp1a2b3c.part").write_bytes(b"beginning")
-    used(home / "raw" / ".tmp1a2b3c.part", 3)
-    assert statuses(run) == {
-        ("raw", "first"): "current",
-        ("converted", "first"): "stale",
-        ("pin", "first"): "current",
-        ("partial",): "unfinished",
-    }
-    code, checked, _ = run("cache", "verify", "--json")
-    assert (code, checked["damaged"], len(checked["unchecked"])) == (0, [], 1)
-    assert "older version" in checked["unchecked"][0]["problem"]
-    assert narrow(run("cache", "verify")[1])
-    code, _, _ = run("cache", "prune", "--status", "stale", "--status", "unfinished", "--yes")
-    assert {entry["kind"] for entry in entries(run)} == {"raw", "pin"}
 
 
 def test_one_file_may_belong_to_several_records(run, zoo, publisher, contents):

@@ -21,7 +21,6 @@ from videohub.hub.pins import Pin
 
 _KINDS = {"pins": "pin", "registries": "registry", "locks": "lock"}  # the others are called as their folder is
 _STRAY = re.compile(r"\..*\.part")  # what a writer that was killed leaves beside its target
-_OLD_STRAY = re.compile(r"\.tmp[0-9A-Za-z]{6}")  # likewise safetensors, which wrote weights for older versions
 
 
 @dataclass(frozen=True)
@@ -168,8 +167,6 @@ def _kind(path: Path, cache_dir: Path) -> str:
     if path.parent == cache_dir or not path.is_file():
         return "other"
     if folder != "locks" and _STRAY.fullmatch(path.name):
-        return "partial"
-    if folder == "converted" and _OLD_STRAY.fullmatch(path.name):
         return "partial"
     return _KINDS.get(folder, folder) if cache.NAMES[folder].fullmatch(path.name) else "other"
 

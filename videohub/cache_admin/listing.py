@@ -124,11 +124,6 @@ class Known:
         """
         return {key: record for record in self.records.values() for key in _keys(record)}
 
-    def lacks_checksum(self, entry: Entry) -> bool:
-        """Tell whether converted weights are of a version that wrote no checksum."""
-        header, problem = self._headers.get(entry.path, ({}, "is none"))
-        return problem is None and "checksum" not in header
-
     def item(self, entry: Entry) -> Item:
         """Return an entry with what it is to the records."""
         item = replace(self._item(entry), bundle=self._bundle(entry))

@@ -196,10 +196,6 @@ def check() -> Checked:
             if item.entry.unreadable:
                 advice = cache.readable_by_all(item.entry.cache_dir)
                 checked.unchecked.append(_finding(item, item.entry.unreadable, "left", advice))
-            elif item.status in ("stale", "unknown") and known.lacks_checksum(item.entry):
-                what = "has no checksum; an older version wrote it, and nothing known here uses it"
-                advice = f"`videohub cache prune --status {item.status}` lists what is of its kind."
-                checked.unchecked.append(_finding(item, what, "left", advice))
             elif problem := _problem(item):
                 checked.damaged.append(_mend(item, problem, known))
             checked.checked += 1
