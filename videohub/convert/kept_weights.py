@@ -162,7 +162,7 @@ def check(path: Path) -> None:
 def check_checksum(header: Mapping[str, str], tensors: Mapping[str, StoredTensor], source: str) -> None:
     """Compare the checksum of a file of ours, which may come from elsewhere, with what the file holds.
 
-    It is a SHA-256 of names, types, shapes, bytes and origin. Files of versions that wrote none pass.
+    It is a SHA-256 of names, types, shapes, bytes and origin. A header that was written anew, without one, passes.
     Raises: FormatError.
     """
     rest = dict(header)
