@@ -153,6 +153,17 @@ def test_an_anchor_is_fine_and_a_loop_or_a_merge_is_not(company):
     assert message.startswith("protocol same has a merge (`<<`), which is not read.\n  Line 21. Write the fields out")
 
 
+def test_of_more_protocols_than_can_be_looked_through_the_three_nearest_are_offered(tmp_path):
+    """Every name of the zoo's filled a screen, and was cut in its middle."""
+    draft = writer.draft(registry.record("slowfast_r50_8x8"), "ours")
+    (tmp_path / "ours.yaml").write_text(re.sub("protocol: .*", "protocol: kinetics_30vew", draft))
+    with pytest.raises(RegistryError) as caught:
+        registry.default([tmp_path / "ours.yaml"])
+    message = str(caught.value)
+    assert "Did you mean kinetics_30view, " in message
+    assert "Known: " not in message
+
+
 @pytest.mark.parametrize("name", ["class", "2slow", "company-slow", "_slow", "company slow"])
 def test_a_name_must_be_usable_in_python_and_torch_hub(company, name):
     assert refusal(company, "company_slow:", f'"{name}":').startswith(f"{name} is not a name that Python and torch.hub")

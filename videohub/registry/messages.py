@@ -15,10 +15,12 @@ import msgspec
 
 from videohub.errors import RegistryError
 from videohub.escaping import shortened
+from videohub.formatting import listed
 from videohub.protocols import Flaw
 
 Steps: TypeAlias = tuple["str | int", ...]  # from the top of a file to a value: ("records", "slow_r50_8x8", "rate")
 
+_FEW = 12  # names that a message lists
 MOST, KEPT = 50, 5_000  # messages that an error lists, and that are kept of files that break everywhere
 
 _OWNERS = {"records": "", "protocols": "protocol ", "datasets": "data set "}  # what an entry of a section is called
@@ -133,8 +135,7 @@ def unknown_in_record(
     """Yield protocols and data sets that nobody knows, and layouts that no table reads into the record's network."""
     protocol, model, files = fields.get("protocol"), fields.get("model"), fields.get("checkpoint")
     if "protocol" in fields and (not isinstance(protocol, str) or protocol not in protocols):
-        advice = f"Known: {', '.join(protocols) or 'none'}."
-        yield ("protocol",), f"is {shown(protocol)}, which is no known protocol", advice
+        yield ("protocol",), f"is {shown(protocol)}, which is no known protocol", _offered(str(protocol), protocols)
     family = str(model.get("family")) if isinstance(model, dict) else ""
     places = [((index,), file) for index, file in enumerate(files)] if isinstance(files, list) else [((), files)]
     for place, file in places:
@@ -259,6 +260,15 @@ def _explained(error: str, raw: object, options: list[Any]) -> str:
         return f"has {len(raw)} item{'s' * (len(raw) != 1)}, expected {number}"
     kinds = " or ".join(_WORDS.get(kind.strip(), kind) for kind in match["types"].split("|"))
     return f"is {shown(raw)}, expected {kinds}{limit}"
+
+
+def _offered(word: str, known: Collection[str]) -> str:
+    """Return what is known, or of more than can be looked through the three that look most like a word."""
+    import difflib
+
+    if len(known) <= _FEW:
+        return f"Known: {', '.join(known) or 'none'}."
+    return f"Did you mean {listed(difflib.get_close_matches(word[:200], known, n=3, cutoff=0), 'or')}?"
 
 
 def _nearest(word: str, known: Iterable[str]) -> str:
