@@ -164,6 +164,8 @@ def test_a_network_s_output_becomes_rows_box_by_box():
     assert rows.labels.tolist() == [1, 2, 1, 2]
     assert rows.scores.tolist() == [0.1, 0.2, 0.3, 0.4]
     assert rows.boxes.tolist() == [list(BOX), list(BOX), list(FAR), list(FAR)]
+    with pytest.raises(ValueError, match="found 1 keys"):
+        detected_boxes(["v,0902"], [BOX, FAR], [[0.1, 0.2], [0.3, 0.4]], OFFICIAL)
 
 
 @pytest.mark.parametrize(

@@ -138,7 +138,7 @@ def _forgotten(name: str, url: str) -> Forgotten:
     except (OSError, ValueError):  # damaged, and names no file to remove with it
         pin = None
     with cache.at_work(f"{name}: the pin cannot be removed"):
-        (pins.forget if pin else pins.unpin)(url)
+        pins.forget(url) if pin else pins.unpin(url)
     return Forgotten(name, url, True, pin.sha256 if pin else None, pin.first_seen if pin else None)
 
 

@@ -146,6 +146,7 @@ def _program(network: nn.Module, inputs: Inputs, metadata: ExportMetadata) -> to
     some, people = (torch.export.Dim(name, min=1, max=1 << 30) for name in ("batch", "people"))
     shapes = ({0: some} if metadata.clip.batch is None else {}, {0: people})[: len(inputs)]
     with _told("as one graph"), torch.no_grad():
+        # strict is about Python's bytecode, which torch 2.6 would trace by itself; newer ones run the code, as here
         program = torch.export.export(network, inputs, dynamic_shapes=shapes, strict=False)
     for node in program.graph.nodes:
         node.meta.pop("stack_trace", None)  # paths of this machine

@@ -95,8 +95,14 @@ def detected_boxes(
         scores: (K, classes); output k is label id k + `first_id`.
         rule: Which of them are detections, and how they are written down.
         first_id: Label id of output 0.
+    Raises: ValueError if the arrays do not fit each other.
     """
-    score = np.asarray(scores)
+    score, corners = np.asarray(scores), np.asarray(boxes, np.float64)
+    if score.ndim != 2 or corners.shape != (len(score), 4) or len(keys) != len(score):
+        raise ValueError(
+            f"found {len(keys)} keys, boxes {corners.shape} and scores {score.shape}, "
+            "expected (K,), (K, 4) and (K, classes)"
+        )
     if rule.best_alone:
         rows, classes = np.arange(len(score)), score.argmax(axis=1)
     else:
@@ -105,7 +111,7 @@ def detected_boxes(
     if rule.above is not None:
         taken = of_rows.astype(np.float32) > np.float32(rule.above)
         rows, classes, of_rows = rows[taken], classes[taken], of_rows[taken]
-    corners = np.asarray(boxes, np.float64)[rows]
+    corners = corners[rows]
     if rule.decimals is not None:
         corners = corners.astype(np.float32).astype(np.float64).round(rule.decimals)
         of_rows = of_rows.astype(np.float64).round(rule.decimals)

@@ -149,7 +149,8 @@ def _check_licence(record: Record, right: str | None) -> None:
 def _refuse_passwords(record: Record) -> None:
     """Refuse a record with an address that logs in: the weights' header states the record. Raises: UsageError."""
     forms = (record.checkpoint, *record.other_checkpoints)
-    for url in filter(None, [url for each in forms for url in (*(file.url for file in each.files), *each.alternates)]):
+    urls = [file.url for each in forms for file in each.files] + [url for each in forms for url in each.alternates]
+    for url in filter(None, urls):
         parts = urlsplit(url)
         if parts.scheme != "hf" and "@" in parts.netloc:
             raise UsageError(
